@@ -1,0 +1,77 @@
+"""How a Reader asks for documents and what it is handed: the sans-I/O contract between formats and the survey.
+
+A Reader is pure. It names documents (Follow), is handed each one whole and complete (Document), and yields what it
+finds: Stats (files that exist), Promises (digests of files that may exist), and further Follows. The survey fetches
+Follows through the Transport, many at once, in no promised order; an inventory is complete only if every Follow was
+read to its end without an error.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from manifests.stat import Promise, Stat
+
+MAX_DOCUMENT = 1 << 30  # bytes; a list of ten million files is about this long
+
+
+class DocumentError(ValueError):
+    """A document that is not what its Reader can read; the message begins with the document's url or path."""
+
+
+class Follow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The next document: `url` is absolute or relative to the source; `state` is the Reader's own note to itself.
+
+    `optional` says that a 404 is an answer (a sidecar that may not exist) and not an incomplete inventory.
+    """
+
+    url: str
+    method: str = "GET"
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    state: str = ""
+    optional: bool = False
+    max_bytes: int = MAX_DOCUMENT
+
+
+class Document:
+    """One fetched document: complete, of bounded length, on disk if it is large; read once, from its beginning.
+
+    `url` is where it was finally found (after redirects), `asked` the Follow that named it, `headers` have lower-case
+    names. `stream` is a seekable binary file.
+    """
+
+    __slots__ = ("asked", "headers", "stream", "url")
+
+    def __init__(self, asked: Follow, url: str, headers: dict[str, str], stream: BinaryIO) -> None:
+        self.asked = asked
+        self.url = url
+        self.headers = headers
+        self.stream = stream
+
+    def read(self, limit: int) -> bytes:
+        """Return all bytes; raises DocumentError if there are more than `limit`."""
+        body = self.stream.read(limit + 1)
+        if len(body) > limit:
+            raise DocumentError(f"{self.url}: longer than the {limit} bytes allowed for such a document")
+        return body
+
+    def lines(self, limit: int = 1 << 16) -> Iterator[bytes]:
+        r"""Yield the lines without their `\n`; raises DocumentError if one has more than `limit` bytes."""
+        while line := self.stream.readline(limit + 1):
+            if len(line) > limit:
+                raise DocumentError(f"{self.url}: a line is longer than {limit} bytes")
+            yield line.removesuffix(b"\n")
+
+
+class Reader(Protocol):
+    """One upstream format for saying what is there. Pure: no I/O, no clock.
+
+    `start` names the first documents. `read` may raise DocumentError: the inventory is then incomplete, nothing more.
+    Paths are yielded as upstream writes them; the survey checks them (`check_path`), not the Reader.
+    """
+
+    def start(self) -> Iterable[Follow]: ...
+
+    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]: ...
