@@ -1,6 +1,7 @@
 """What the engine tells the world while it works: frozen facts, emitted to listeners that may not talk back.
 
-The log, the progress display and the metrics are listeners; none of them can fail a pass or slow it by more than a call.
+The log, the progress display and the metrics are listeners; none of them can fail a pass
+or slow it by more than a call.
 """
 
 from collections.abc import Callable
@@ -144,5 +145,5 @@ class LimitChanged(Event):
 Listener = Callable[[Event], None]
 
 
-def nobody(event: Event) -> None:  # noqa: ARG001  a listener that does not listen
+def nobody(event: Event) -> None:
     """Take an event and do nothing."""
