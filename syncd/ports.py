@@ -52,7 +52,7 @@ class Transport(Protocol):
 
         `version` binds the read: if the file is no longer that version, Changed is raised on entering, before any byte.
         A range that upstream ignores or answers with another range raises Unsupported. `stop` past the end is
-        cut to it; `start` at or past the end of a non-empty range raises Unsupported, save that an empty file yields no bytes.
+        cut to it; `start` past the end raises Unsupported; an empty file yields no bytes.
         """
         ...
 
