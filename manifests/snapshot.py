@@ -5,14 +5,23 @@ is divisible by 16,384: a cut depends on nothing but the path itself, so the sam
 the history, and a change of k files touches at most 2k of them.
 """
 
+import bisect
+import gzip
+import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
 import xxhash
 
 CUT_EVERY = 16_384
+FORMAT = "syncd-snapshot/1"
+MAX_SUMS = 1_000_000  # Entries up to which a Snapshot carries its SHA256SUMS
+MAX_SHARD = 1 << 30  # bytes of one unpacked shard that we are ready to read
 
 Verdict = Literal["verified", "attested"]
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -46,3 +55,139 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 def is_cut(path: str) -> bool:
     """Tell whether a shard ends after this path."""
     return xxhash.xxh3_64_intdigest(path.encode()) % CUT_EVERY == 0
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """A run of Entries: its first path, how many, how many bytes they name, and the sha256 of its canonical lines."""
+
+    first: str
+    count: int
+    bytes: int
+    sha256: str
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What a Snapshot's identity covers, and nothing but that."""
+
+    shards: tuple[Shard, ...]
+    format: str = FORMAT
+
+
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One published version of a mirror; `id` is the sha256 of `content`, the rest says how it came to be.
+
+    `origins` are the sha256 of the lines of Origins under the same cut, in the order of `content.shards`. `created` is
+    in seconds since the epoch, UTC. `previous` is the id that the pointer named before, "" for the first.
+    """
+
+    id: str
+    content: Content
+    mirror: str
+    created: float
+    files: int
+    bytes: int
+    source: str = ""
+    by: str = ""
+    previous: str = ""
+    origins: tuple[str, ...] = ()
+
+
+class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`.syncd/mirrors/<mirror>.json`: which Snapshot a mirror is, and which came before it, the newest first."""
+
+    mirror: str
+    snapshot: str
+    prefix: str
+    published: float
+    kept: tuple[str, ...] = ()
+
+
+class SnapshotError(ValueError):
+    """A snapshot, shard or pointer that is not what its name says."""
+
+
+def lines(rows: Iterable[Entry] | Iterable[Origin]) -> bytes:
+    """Return the canonical JSON lines of `rows`: fields in the order of their class, no spaces, UTF-8."""
+    return b"".join([_encode(row) + b"\n" for row in rows])
+
+
+def pack(content: bytes) -> bytes:
+    """Compress lines for the store; the same lines give the same bytes with the same zlib."""
+    return gzip.compress(content, compresslevel=6, mtime=0)
+
+
+def unpack(packed: bytes, sha256: str) -> bytes:
+    """Return the lines whose digest is `sha256`; raises SnapshotError for anything else."""
+    try:
+        content = gzip.decompress(packed)
+    except (OSError, EOFError, ValueError) as error:
+        raise SnapshotError(f"{sha256}: not a readable shard: {error}") from error
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise SnapshotError(f"{sha256}: the shard's lines have sha256 {found}")
+    return content
+
+
+def entries_of(content: bytes) -> Iterator[Entry]:
+    """Yield the Entries of a shard's lines."""
+    decode = msgspec.json.Decoder(Entry).decode
+    return (decode(line) for line in content.splitlines())
+
+
+def origins_of(content: bytes) -> Iterator[Origin]:
+    """Yield the Origins of a shard's lines."""
+    decode = msgspec.json.Decoder(Origin).decode
+    return (decode(line) for line in content.splitlines())
+
+
+def cut(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield sorted Entries as runs, each ending with a cut path or with the last Entry."""
+    run: list[Entry] = []
+    for entry in entries:
+        run.append(entry)
+        if is_cut(entry.path):
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def shard_of(run: list[Entry]) -> tuple[Shard, bytes]:
+    """Return the Shard of one run and its lines."""
+    content = lines(run)
+    shard = Shard(run[0].path, len(run), sum(entry.size for entry in run), hashlib.sha256(content).hexdigest())
+    return shard, content
+
+
+def identity(content: Content) -> str:
+    """Return a Snapshot's id: equal ids mean equal copies, on any node."""
+    return hashlib.sha256(_encode(content)).hexdigest()
+
+
+def sums_line(entry: Entry) -> bytes:
+    """Return the line of `sha256sum` for one Entry; names are escaped as GNU coreutils does."""
+    path = entry.path
+    if "\\" in path or "\n" in path:
+        path = path.replace("\\", "\\\\").replace("\n", "\\n")
+        return f"\\{entry.sha256}  {path}\n".encode()
+    return f"{entry.sha256}  {path}\n".encode()
+
+
+def affected(shards: tuple[Shard, ...], changed: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield the half-open ranges of `shards` to cut again when the sorted paths `changed` come, go or change.
+
+    The shard at or before a changed path, and the one after it: a path that comes between a cut and the next first
+    path belongs to the latter, and a cut path that goes makes the two one. Adjacent ranges are joined. With no shards
+    there is nothing to keep, and nothing is yielded.
+    """
+    firsts = [shard.first for shard in shards]
+    low = high = 0
+    for path in changed:
+        at = max(bisect.bisect_right(firsts, path) - 1, 0)
+        end = min(at + 2, len(shards))
+        if at > high:
+            if high > low:
+                yield low, high
+            low = at
+        high = max(high, end)
+    if high > low:
+        yield low, high

@@ -1,0 +1,88 @@
+"""What a Snapshot is: the same content has the same id whatever its history, and a small change costs little."""
+
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manifests import snapshot as snap
+from manifests.snapshot import Content, Entry, affected, cut, entries_of, identity, is_cut, pack, shard_of, unpack
+
+PATHS = st.text(alphabet="ab/é-.0", min_size=1, max_size=6)
+TREES = st.dictionaries(PATHS, st.integers(0, 5), max_size=60)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def many_cuts():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snap, "CUT_EVERY", 4)
+        yield
+
+
+def entry(path, content):
+    return Entry(path, content, hashlib.sha256(f"{path}{content}".encode()).hexdigest(), "0" * 32)
+
+
+def full(tree):
+    return tuple(shard_of(run)[0] for run in cut(entry(path, tree[path]) for path in sorted(tree)))
+
+
+def recut(shards, tree, changed):
+    """What publish does: only the affected ranges are read again."""
+    if not shards:
+        return full(tree)
+    out, at = [], 0
+    for low, high in affected(shards, sorted(changed)):
+        out += shards[at:low]
+        first = shards[low].first if low else ""
+        last = shards[high].first if high < len(shards) else None
+        run = {p: c for p, c in tree.items() if p >= first and (last is None or p < last)}
+        out += full(run)
+        at = high
+    return (*out, *shards[at:])
+
+
+@given(TREES, TREES)
+def test_the_same_content_gives_the_same_shards_whatever_the_history(before, after):
+    changed = {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
+    assert recut(full(before), after, changed) == full(after)
+
+
+@given(TREES, TREES)
+@settings(max_examples=200)
+def test_a_change_of_k_files_rewrites_at_most_2k_shards(before, after):
+    changed = {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
+    written = set(full(after)) - set(full(before))
+    assert len(written) <= 2 * len(changed)
+
+
+@given(TREES)
+def test_every_shard_but_the_last_ends_with_a_cut(tree):
+    runs = list(cut(entry(path, tree[path]) for path in sorted(tree)))
+    assert all(is_cut(run[-1].path) for run in runs[:-1])
+    assert not any(is_cut(e.path) for run in runs for e in run[:-1])
+
+
+@given(TREES)
+def test_a_shard_reads_back_as_it_was_written_and_only_under_its_own_name(tree):
+    for run in cut(entry(path, tree[path]) for path in sorted(tree)):
+        shard, content = shard_of(run)
+        assert list(entries_of(unpack(pack(content), shard.sha256))) == run
+        with pytest.raises(snap.SnapshotError, match="sha256"):
+            unpack(pack(content + b" "), shard.sha256)
+
+
+def test_an_identity_is_the_digest_of_the_canonical_shard_list():
+    shard, content = shard_of([entry("a", 1)])
+    assert content == b'{"path":"a","size":1,"sha256":"%s","xxh3-128":"%s"}\n' % (
+        hashlib.sha256(b"a1").hexdigest().encode(),
+        b"0" * 32,
+    )
+    assert identity(Content((shard,))) == identity(Content((shard,)))
+    assert identity(Content(())) != identity(Content((shard,)))
+
+
+def test_a_name_that_coreutils_would_escape_is_escaped():
+    assert snap.sums_line(entry("a\\b", 1)).startswith(b"\\")
+    assert b"a\\\\b" in snap.sums_line(entry("a\\b", 1))
