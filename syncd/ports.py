@@ -84,7 +84,7 @@ class Staged(Protocol):
         ...
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
-        """Make the file visible at its path (or at `to`, the quarantine), durably and atomically, in place of what is there.
+        """Make the file visible at its path (or at `to`, the quarantine), durably, atomically, in place of what is there.
 
         `size` and `sha256` (hex) are what the caller proved of the bytes; a store whose server verifies no digest reads
         back before it answers. Raises Damaged if what is stored is not that, Exists if `if_absent` and something is
