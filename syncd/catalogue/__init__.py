@@ -1,0 +1,35 @@
+"""The daemon's embedded database: mirrors, current Entries, what upstream claims, work in flight. Rebuildable."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from syncd.catalogue.claims import Claims
+from syncd.catalogue.database import Database
+from syncd.catalogue.history import Failure, History, Inflight, Row, Swap
+from syncd.catalogue.holdings import Holdings, Removed, Version
+
+__all__ = ["Catalogue", "Claims", "Failure", "History", "Holdings", "Inflight", "Removed", "Row", "Swap", "Version"]
+
+
+class Catalogue:
+    """The open Catalogue of one state folder: `claims` of this pass, `holdings` we proved, `history` of it all."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Open, or make, the database in `folder`; raises Busy, Damaged, NoSpace."""
+        self.database = Database(folder, read_only=read_only)
+        self.claims = Claims(self.database)
+        self.holdings = Holdings(self.database)
+        self.history = History(self.database)
+
+    def close(self) -> None:
+        """Close; may be called twice."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,132 @@
+"""What upstream claims in this pass, and the steps that follow from it."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from manifests.stat import Promise, Stat
+from syncd.catalogue.database import Database
+from syncd.plan import Step
+
+_json = msgspec.json.Encoder().encode
+_digests = msgspec.json.Decoder(dict[str, str]).decode
+_strings = msgspec.json.Decoder(tuple[str, ...]).decode
+_stat = msgspec.msgpack.Decoder(Stat).decode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Claims:
+    """Stats, Promises and Steps of one mirror at a time; emptied when a survey begins."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._db = database
+
+    def forget(self, mirror: int) -> None:
+        """Begin a survey."""
+        for table in ("claim", "promise", "todo"):
+            self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  three constants
+
+    def add(self, mirror: int, stats: Iterable[Stat]) -> None:
+        """Add Stats in any order; what two documents say of one path is joined, and a contradiction remembered."""
+        self._db.many(
+            "INSERT INTO claim VALUES (?,?,?,?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
+            "size=coalesce(claim.size, excluded.size), modified=coalesce(claim.modified, excluded.modified), "
+            "version=join_version(claim.version, excluded.version, claim.digests, excluded.digests), "
+            "digests=join_digests(claim.digests, excluded.digests), urls=coalesce(claim.urls, excluded.urls)",
+            (
+                (
+                    mirror,
+                    storable(stat.path),
+                    stat.size,
+                    stat.modified,
+                    stat.version,
+                    _json(stat.digests).decode() if stat.digests else None,
+                    _json(stat.urls).decode() if stat.urls else None,
+                )
+                for stat in stats
+            ),
+        )
+
+    def promise(self, mirror: int, promises: Iterable[Promise]) -> None:
+        """Add digests published for paths that may or may not exist."""
+        self._db.many(
+            "INSERT INTO promise VALUES (?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
+            "digests=join_digests(promise.digests, excluded.digests), by=promise.by || ', ' || excluded.by",
+            ((mirror, storable(p.path), _json(p.digests).decode(), p.by) for p in promises),
+        )
+
+    def all(self, mirror: int) -> Iterator[Stat]:
+        """Yield all claims with the digests promised for them, sorted by path."""
+        for path, size, modified, version, digests, urls, promised in self._db.rows(
+            "SELECT c.path, c.size, c.modified, join_version(c.version, NULL, c.digests, p.digests), c.digests, "
+            "c.urls, p.digests FROM claim c LEFT JOIN promise p ON p.mirror=c.mirror AND p.path=c.path "
+            "WHERE c.mirror=? ORDER BY c.path",
+            (mirror,),
+        ):
+            found = _digests(digests) if digests else {}
+            if promised:
+                found = {**_digests(promised), **found}
+            yield Stat(path, size, modified, version, found, _strings(urls) if urls else ())
+
+    def blind(self, mirror: int, after: str, limit: int) -> list[Stat]:
+        """Return claims that say nothing by which a change could be seen, sorted, after path `after`."""
+        return [
+            Stat(path, urls=_strings(urls) if urls else ())
+            for path, urls in self._db.rows(
+                "SELECT c.path, c.urls FROM claim c LEFT JOIN promise p ON p.mirror=c.mirror AND p.path=c.path WHERE "
+                "c.mirror=? AND c.path>? AND c.modified IS NULL AND c.version IS NULL AND c.digests IS NULL "
+                "AND p.digests IS NULL ORDER BY c.path LIMIT ?",
+                (mirror, after, limit),
+            )
+        ]
+
+    def add_steps(self, mirror: int, steps: Iterable[Step]) -> None:
+        """Write down what is to be done."""
+        self._db.many(
+            "INSERT INTO todo VALUES (?,?,?,?,?,?,?)",
+            (
+                (
+                    mirror,
+                    step.action,
+                    storable(step.path),
+                    step.stat.size if step.stat is not None else None,
+                    step.reason,
+                    _pack(step.stat) if step.stat is not None else None,
+                    step.bytes,
+                )
+                for step in steps
+            ),
+        )
+
+    def steps(self, mirror: int, *actions: str, largest_first: bool = False) -> Iterator[Step]:
+        """Yield the steps of the given actions."""
+        order = "ORDER BY size DESC, rowid" if largest_first else "ORDER BY rowid"
+        marks = ",".join("?" * len(actions))
+        for action, path, reason, stat, size in self._db.rows(
+            f"SELECT action, path, reason, stat, bytes FROM todo WHERE mirror=? AND action IN ({marks}) {order}",  # noqa: S608  constants
+            (mirror, *actions),
+        ):
+            yield Step(action, path, reason, _stat(stat) if stat is not None else None, size)
+
+    def refuse(self, mirror: int, refusals: Iterable[tuple[str, str]]) -> None:
+        """Turn steps into refusals, `(path, reason)` each."""
+        self._db.many(
+            "UPDATE todo SET action='refuse', reason=? WHERE mirror=? AND path=?",
+            ((reason, mirror, path) for path, reason in refusals),
+        )
+
+    def held_paths(self, mirror: int) -> Iterator[tuple[str, bool]]:
+        """Yield every path that is claimed and not refused, and whether we hold it, for the search for collisions."""
+        yield from self._db.rows(
+            "SELECT path, 1 FROM entry WHERE mirror=?1 AND path NOT IN (SELECT path FROM todo WHERE mirror=?1 AND "
+            "action IN ('remove','refuse')) UNION ALL SELECT path, 0 FROM todo WHERE mirror=?1 AND action='fetch'",
+            (mirror,),
+        )
+
+
+def storable(path: str) -> str:
+    """Return `path`, or a form SQLite can hold of one that is no Unicode text (it will be refused by name)."""
+    if path.isascii():
+        return path
+    return path.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,338 @@
+"""One governor for each origin: how many requests at once, how fast, and when not at all.
+
+Rules:
+1. All mirrors that read from an origin share its Governor; a sleeping retry holds no slot (`Retrying(Governed(...))`).
+2. The level is found, not set. It doubles while goodput grows (each answer adds a slot), holds when it no longer
+   does, tries a little more now and then, and after a refusal (429, 503, a reset) stays below what was refused.
+3. What upstream says outranks what we measure: Retry-After closes the origin for everybody until then.
+
+Goodput is counted in units of work, one for each answer and one for each 64 KiB, so that many small files and few large
+ones are judged by the same rule.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from manifests.stat import Stat
+from syncd.errors import Refused, TransientError
+from syncd.events import LimitChanged, Listener, nobody
+from syncd.ports import Body, Transport
+
+START = 8  # slots at first: what a polite browser and a half would open
+CEILING = 64  # slots at most, unless the manifest says less
+WINDOW = 0.25  # seconds: the shortest time over which goodput is judged
+GROWS = 1.05  # goodput must grow by this factor for more slots to be worth having
+PROBE_EVERY = 12  # windows between two tries for a little more
+REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
+UNIT = 64 << 10  # bytes that count as much as one answer
+
+
+class Governor:
+    """The slots, the rate and the pauses of one origin."""
+
+    def __init__(
+        self,
+        origin: str,
+        *,
+        ceiling: int = CEILING,
+        rate: float | None = None,
+        listener: Listener = nobody,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`rate` is in bytes per second; None is no limit of ours."""
+        self.origin = origin
+        self.ceiling = ceiling
+        self.limit = min(START, ceiling)
+        self.busy = 0
+        self.throttled = 0.0
+        self._rate = rate
+        self._listener = listener
+        self._clock = clock
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed_until = 0.0
+        self._paid_until = 0.0
+        self._doubling = True
+        self._refused_at = ceiling + 1
+        self._refused_when = float("-inf")
+        self._window_began = clock()
+        self._work = 0.0
+        self._answers = 0
+        self._latency = 0.0
+        self._full = False
+        self._best = 0.0
+        self._before = self.limit
+        self._probing = False
+        self._quiet_windows = 0
+
+    async def enter(self) -> None:
+        """Wait for a slot. Whoever enters must `leave`."""
+        while True:
+            if (wait := self._closed_until - self._clock()) > 0:
+                self.throttled += wait
+                await asyncio.sleep(wait)
+                continue
+            if self.busy < self.limit:
+                self.busy += 1
+                if self.busy >= self.limit:
+                    self._full = True
+                return
+            self._full = True
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._wake()  # our turn had come: it is the next one's now
+                raise
+
+    def leave(self) -> None:
+        """Give the slot back."""
+        self.busy -= 1
+        self._wake()
+
+    def answered(self, seconds: float) -> None:
+        """Upstream began to answer after `seconds`."""
+        self._latency = seconds if self._latency == 0.0 else self._latency + (seconds - self._latency) * 0.1
+        self._answers += 1
+        self._work += 1
+        if self._doubling and self._full and self.limit < self._reach():
+            self.limit += 1
+            self._wake()
+        self._judge()
+
+    def moved(self, count: int) -> float:
+        """Count `count` bytes that arrived; returns how many seconds the caller owes before it reads on."""
+        self._work += count / UNIT
+        if self._rate is None:
+            return 0.0
+        now = self._clock()
+        self._paid_until = max(self._paid_until, now - 0.1) + count / self._rate
+        return max(0.0, self._paid_until - now)
+
+    def refused(self, retry_after: float | None = None) -> None:
+        """Upstream said "not now"."""
+        now = self._clock()
+        if retry_after is not None:
+            self._closed_until = max(self._closed_until, now + retry_after)
+        if now - self._refused_when < max(WINDOW, self._latency):
+            return  # one burst of refusals is one refusal
+        self._refused_at, self._refused_when = max(2, min(self.limit, self.busy)), now
+        self._doubling = self._probing = False
+        self._settle(max(1, self._refused_at * 3 // 4), "refused")
+
+    def _reach(self) -> int:
+        """Return the level up to which it is worth growing now."""
+        if self._clock() - self._refused_when > REMEMBER:
+            return self.ceiling
+        return min(self.ceiling, self._refused_at - 1)
+
+    def _judge(self) -> None:
+        """At the end of a window compare its goodput with the best, and move the limit."""
+        now = self._clock()
+        spent = now - self._window_began
+        if spent < max(WINDOW, 2 * self._latency) or self._answers < self.limit // 2:
+            return
+        goodput, full = self._work / spent, self._full
+        self._window_began, self._work, self._answers, self._full = now, 0.0, 0, self.busy >= self.limit
+        if not full:
+            return  # demand, not upstream, set the pace: nothing was learnt
+        grew = goodput > self._best * GROWS
+        if self._doubling:
+            if not grew and self._best > 0.0:
+                self._doubling = False
+                self._settle(max(self._before, self.limit * 3 // 4), "goodput no longer grows")
+            self._before = self.limit
+        elif self._probing:
+            self._probing = False
+            if not grew and goodput < self._best * 1.02:
+                self._settle(self._before, "more slots bring nothing")
+        else:
+            self._quiet_windows += 1
+            if (self._quiet_windows >= PROBE_EVERY or self.limit < self._refused_at * 3 // 4) and (
+                self.limit < self._reach()
+            ):
+                self._quiet_windows, self._probing, self._before = 0, True, self.limit
+                self._settle(min(self._reach(), self.limit + max(1, self.limit // 8)), "probing")
+        self._best = max(self._best * 0.98, goodput)
+
+    def _settle(self, limit: int, reason: str) -> None:
+        if limit != self.limit:
+            self.limit = limit
+            self._listener(LimitChanged("", self.origin, limit, reason))
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let as many of those who wait try again as there are free slots."""
+        free = self.limit - self.busy
+        while free > 0 and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                free -= 1
+
+
+class Governors:
+    """The governors of all origins, made when first asked for."""
+
+    def __init__(self, *, listener: Listener = nobody, clock: Callable[[], float] = time.monotonic) -> None:
+        """All governors share `listener` and `clock`."""
+        self._listener = listener
+        self._clock = clock
+        self._by_origin: dict[str, Governor] = {}
+
+    def of(self, origin: str, *, connections: int | None = None, rate: float | None = None) -> Governor:
+        """Return the governor of `origin`; the strictest limits that any mirror names hold."""
+        governor = self._by_origin.get(origin)
+        if governor is None:
+            governor = Governor(
+                origin, ceiling=connections or CEILING, rate=rate, listener=self._listener, clock=self._clock
+            )
+            self._by_origin[origin] = governor
+        return governor
+
+
+class Governed:
+    """A Transport whose every request waits for its origin's governor and is measured by it."""
+
+    def __init__(
+        self,
+        inner: Transport,
+        governors: Governors,
+        root: str,
+        *,
+        connections: int | None = None,
+        rate: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`root` is the source's url: relative paths belong to its origin."""
+        self._inner = inner
+        self._governors = governors
+        self._limits = {"connections": connections, "rate": rate}
+        self._clock = clock
+        self.governor = governors.of(origin_of(root), connections=connections, rate=rate)
+
+    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+        """List through one slot, held while the listing lasts."""
+        return self._listed(prefix)
+
+    async def stat(self, path: str) -> Stat:
+        """Ask under a slot."""
+        governor = self._governor(path)
+        await governor.enter()
+        began = self._clock()
+        try:
+            found = await self._inner.stat(path)
+            governor.answered(self._clock() - began)
+        except TransientError as error:
+            _tell(governor, error)
+            raise
+        finally:
+            governor.leave()
+        return found
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Open under a slot, held until the block is left."""
+        return _Held(self._inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock)
+
+    async def aclose(self) -> None:
+        """Close the transport within."""
+        await self._inner.aclose()
+
+    def _governor(self, path: str) -> Governor:
+        return self.governor if "://" not in path else self._governors.of(origin_of(path))
+
+    async def _listed(self, prefix: str) -> AsyncIterator[Stat]:
+        await self.governor.enter()
+        try:
+            async for stat in self._inner.list(prefix):
+                yield stat
+        except TransientError as error:
+            _tell(self.governor, error)
+            raise
+        finally:
+            self.governor.leave()
+
+
+class _Held:
+    """One open body and the slot it holds."""
+
+    __slots__ = ("_clock", "_governor", "_inner")
+
+    def __init__(
+        self, inner: AbstractAsyncContextManager[Body], governor: Governor, clock: Callable[[], float]
+    ) -> None:
+        self._inner = inner
+        self._governor = governor
+        self._clock = clock
+
+    async def __aenter__(self) -> Body:
+        governor = self._governor
+        await governor.enter()
+        began = self._clock()
+        try:
+            body = await self._inner.__aenter__()
+        except TransientError as error:
+            governor.leave()
+            _tell(governor, error)
+            raise
+        except BaseException:
+            governor.leave()
+            raise
+        governor.answered(self._clock() - began)
+        return _Metered(body, governor)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._inner.__aexit__(kind, error, trace)
+        finally:
+            self._governor.leave()
+
+
+class _Metered:
+    """A Body whose bytes are counted, and slowed down to the rate."""
+
+    __slots__ = ("_body", "_governor", "headers", "start", "stat", "url")
+
+    def __init__(self, body: Body, governor: Governor) -> None:
+        self._body = body
+        self._governor = governor
+        self.stat = body.stat
+        self.start = body.start
+        self.headers = body.headers
+        self.url = body.url
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        moved = self._governor.moved
+        try:
+            async for chunk in self._body:
+                if owed := moved(len(chunk)):
+                    await asyncio.sleep(owed)
+                yield chunk
+        except TransientError as error:
+            _tell(self._governor, error)
+            raise
+
+
+def _tell(governor: Governor, error: TransientError) -> None:
+    if isinstance(error, Refused) or error.retry_after is not None:
+        governor.refused(error.retry_after)
+
+
+def origin_of(url: str) -> str:
+    """Return `scheme://host[:port]` of a url, without a default port: whose governor, whose credentials."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    port = parts.port
+    if port is None or port == {"http": 80, "https": 443}.get(parts.scheme):
+        return f"{parts.scheme}://{host}"
+    return f"{parts.scheme}://{host}:{port}"

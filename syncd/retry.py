@@ -1,0 +1,190 @@
+"""One retry policy for everything: what is worth another try, how often, and how long to wait before it.
+
+Rules:
+1. Only TransientError is tried again, matched positively; CancelledError never is.
+2. Waits grow as 0.5 s x 2^n with full jitter, to 60 s at most; what upstream asks for (Retry-After) goes before that.
+3. Progress renews the budget: a body that came a byte further has all its tries again.
+4. A body goes on at the byte it reached, bound to the version it began with; without a version it cannot be bound, and
+   the caller is told Changed so that it starts the file again.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+import tenacity
+
+from manifests.stat import Stat
+from syncd.errors import Changed, Interrupted, TransientError
+from syncd.ports import Body, Transport
+
+T = TypeVar("T")
+Heard = Callable[[str, TransientError, int, float], None]
+"""Called with path, error, number of the try that failed, and the wait that follows."""
+
+
+def _unheard(path: str, error: TransientError, attempt: int, wait: float) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How often and how long; times in seconds."""
+
+    attempts: int = 8
+    first: float = 0.5
+    most: float = 60.0
+
+    def wait(self, error: TransientError, attempt: int) -> float:
+        """Return how long to wait after try number `attempt` (1 is the first) failed with `error`."""
+        if error.retry_after is not None:
+            return error.retry_after + random.uniform(0, 0.1)  # noqa: S311  spreads load, guards nothing
+        return random.uniform(0, min(self.most, self.first * 2 ** (attempt - 1)))  # noqa: S311  as above
+
+
+async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, heard: Heard = _unheard) -> T:
+    """Return what `call` returns, tried again while it raises TransientError."""
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome is not None else None
+        return policy.wait(error, state.attempt_number) if isinstance(error, TransientError) else 0.0
+
+    def before_sleep(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if isinstance(error, TransientError):
+            heard(path, error, state.attempt_number, state.upcoming_sleep)
+
+    attempts = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(TransientError),
+        stop=tenacity.stop_after_attempt(policy.attempts),
+        wait=wait,
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    return await attempts(call)
+
+
+class Retrying:
+    """A Transport that tries again; the outermost decorator, so that whoever waits here holds no slot."""
+
+    def __init__(self, inner: Transport, policy: Policy | None = None, heard: Heard = _unheard) -> None:
+        """`heard` is told of every failed try."""
+        self._inner = inner
+        self._policy = policy if policy is not None else Policy()
+        self._heard = heard
+
+    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+        """List once: whoever lists knows how to go on, or that the inventory is incomplete."""
+        return self._inner.list(prefix)
+
+    async def stat(self, path: str) -> Stat:
+        """Ask until there is an answer."""
+        return await retrying(lambda: self._inner.stat(path), path, self._policy, self._heard)
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Open a body that survives interruptions."""
+        return _Reopened(self, path, start, stop, version)
+
+    async def aclose(self) -> None:
+        """Close the transport within."""
+        await self._inner.aclose()
+
+
+class _Reopened:
+    """One read of `[start, stop)`, over as many connections as it takes."""
+
+    __slots__ = (
+        "_attempt",
+        "_body",
+        "_open",
+        "_path",
+        "_start",
+        "_stop",
+        "_to",
+        "_version",
+        "headers",
+        "start",
+        "stat",
+        "url",
+    )
+
+    def __init__(self, to: Retrying, path: str, start: int, stop: int | None, version: str | None) -> None:
+        self._to = to
+        self._path = path
+        self._start = start
+        self._stop = stop
+        self._version = version
+        self._open: AbstractAsyncContextManager[Body] | None = None
+        self._attempt = 0
+
+    async def __aenter__(self) -> Self:
+        body = await self._enter(self._start)
+        self.stat = body.stat
+        self.start = body.start
+        self.headers = body.headers
+        self.url = body.url
+        self._version = body.stat.version if body.stat.version is not None else self._version
+        self._body = body
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if self._open is not None:
+            return await self._open.__aexit__(kind, error, trace)
+        return None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        reached = self.start
+        body = self._body
+        while True:
+            try:
+                async for chunk in body:
+                    reached += len(chunk)
+                    self._attempt = 0
+                    yield chunk
+            except TransientError as error:
+                body = await self._go_on(reached, error)
+            else:
+                return
+
+    async def _go_on(self, reached: int, error: TransientError) -> Body:
+        """Open again at the byte reached, after closing what broke."""
+        if self._open is not None:
+            broken, self._open = self._open, None
+            await broken.__aexit__(type(error), error, error.__traceback__)
+        if self._version is None and reached > self.start:
+            raise Changed(
+                f"{self._path}: broke off at byte {reached}, and upstream gives no version to go on with"
+            ) from error
+        await self._pause(error)
+        return await self._enter(reached)
+
+    async def _enter(self, start: int) -> Body:
+        while True:
+            opening = self._to._inner.open(self._path, start=start, stop=self._stop, version=self._version)  # noqa: SLF001  the body belongs to the decorator
+            try:
+                body = await opening.__aenter__()
+            except TransientError as error:
+                await self._pause(error)
+                continue
+            self._open = opening
+            if body.start != start:
+                raise Interrupted(f"{self._path}: asked for byte {start}, answered from {body.start}")
+            return body
+
+    async def _pause(self, error: TransientError) -> None:
+        """Wait, or raise `error` when its tries are used up."""
+        self._attempt += 1
+        policy = self._to._policy  # noqa: SLF001  as above
+        if self._attempt >= policy.attempts:
+            raise error
+        wait = policy.wait(error, self._attempt)
+        self._to._heard(self._path, error, self._attempt, wait)  # noqa: SLF001  as above
+        await asyncio.sleep(wait)
