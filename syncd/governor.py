@@ -301,13 +301,14 @@ class _Held:
 class _Metered:
     """A Body whose bytes are counted, and slowed down to the rate."""
 
-    __slots__ = ("_body", "_governor", "headers", "start", "stat", "url")
+    __slots__ = ("_body", "_governor", "headers", "start", "stat", "stop", "url")
 
     def __init__(self, body: Body, governor: Governor) -> None:
         self._body = body
         self._governor = governor
         self.stat = body.stat
         self.start = body.start
+        self.stop = body.stop
         self.headers = body.headers
         self.url = body.url
 

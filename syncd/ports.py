@@ -21,13 +21,14 @@ class Body(Protocol):
     """Bytes on their way. Iterate once; chunks are non-empty and of no promised size.
 
     `stat` is what the answer itself claims: `size` of the *whole* file (not of the range) or None, `version` only if it
-    is a strong validator, `modified`, and digests that the answer promises for the whole file. `start` is the offset of
-    the first byte that will be yielded. Raises Interrupted if the body ends before its announced end, and never yields
+    is a strong validator, `modified`, and digests that the answer promises for the whole file. `[start, stop)` are the
+    offsets that will be yielded (`stop` None where the answer does not say): an answer to a range is recognised by them. Raises Interrupted if the body ends before its announced end, and never yields
     a byte past it. `headers` have lower-case names; a transport without headers has none. `url` is where it came from.
     """
 
     stat: Stat
     start: int
+    stop: int | None
     headers: dict[str, str]
     url: str
 
@@ -84,7 +85,7 @@ class Staged(Protocol):
         ...
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
-        """Make the file visible at its path (or at `to`, the quarantine), durably, atomically, in place of what is there.
+        """Make the file visible at its path (or `to`, the quarantine), durably, atomically, in place of what is there.
 
         `size` and `sha256` (hex) are what the caller proved of the bytes; a store whose server verifies no digest reads
         back before it answers. Raises Damaged if what is stored is not that, Exists if `if_absent` and something is

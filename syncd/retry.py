@@ -111,6 +111,7 @@ class _Reopened:
         "headers",
         "start",
         "stat",
+        "stop",
         "url",
     )
 
@@ -127,6 +128,7 @@ class _Reopened:
         body = await self._enter(self._start)
         self.stat = body.stat
         self.start = body.start
+        self.stop = body.stop
         self.headers = body.headers
         self.url = body.url
         self._version = body.stat.version if body.stat.version is not None else self._version
