@@ -6,7 +6,7 @@ the size, then the time. What upstream cannot prove different is kept.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -78,42 +78,88 @@ class OutOfOrder(ValueError):
     """Stats that were said to come sorted do not; the message gives the two paths."""
 
 
-def plan(known: Iterable[Known], claimed: Iterable[Stat], counts: Counts, *, published: bool = False) -> Iterator[Step]:
-    """Yield every Step but `keep`, which is only counted; both inputs sorted by path.
+class Planner:
+    """The merge of what we hold with what upstream claims, fed a batch at a time; both sides sorted by path."""
 
-    `published` refuses files for which upstream publishes no digest. Raises OutOfOrder if `claimed` is not sorted.
-    """
-    clash = Clash()
-    ours = iter(known)
-    have = next(ours, None)
-    last = ""
-    for stat in claimed:
-        path = stat.path
-        if path <= last:
-            if path == last:
-                continue
-            raise OutOfOrder(f"{path!r} came after {last!r}")
-        last = path
-        while have is not None and have.path < path:
-            yield _counted(_removal(have), counts)
-            have = next(ours, None)
-        mine = have if have is not None and have.path == path else None
-        if mine is not None:
-            have = next(ours, None)
-        if (refusal := _refusal(stat, clash, published=published)) is not None:
-            yield _counted(Step("refuse", path, refusal, stat), counts)
-            # what we hold under a name that upstream still uses is not removed
-            continue
-        if mine is None:
-            yield _counted(Step("fetch", path, "new upstream", stat), counts)
-        elif (reason := changed(mine, stat)) is not None:
-            yield _counted(Step("replace", path, reason, stat, mine.bytes), counts)
-        else:
-            counts.keep += 1
-            counts.keep_bytes += mine.bytes
-    while have is not None:
-        yield _counted(_removal(have), counts)
-        have = next(ours, None)
+    def __init__(
+        self, known: Iterator[Known], *, published: bool = False, pinned: Container[str] = frozenset()
+    ) -> None:
+        """`published` refuses files for which upstream publishes no digest; `pinned` paths are never removed."""
+        self.counts = Counts()
+        self._known = known
+        self._have = next(known, None)
+        self._last = ""
+        self._clash = Clash()
+        self._published = published
+        self._pinned = pinned
+
+    def feed(self, claimed: Iterable[Stat]) -> list[Step]:
+        """Return every Step but `keep`, which is only counted. Raises OutOfOrder if `claimed` is not sorted."""
+        steps: list[Step] = []
+        counts, have, last = self.counts, self._have, self._last
+        try:
+            for stat in claimed:
+                path = stat.path
+                if path <= last:
+                    if path == last:
+                        continue
+                    raise OutOfOrder(f"{path!r} came after {last!r}")
+                last = path
+                while have is not None and have.path < path:
+                    steps += self._removal(have)
+                    have = next(self._known, None)
+                mine = have if have is not None and have.path == path else None
+                if mine is not None:
+                    have = next(self._known, None)
+                if (refusal := self._refusal(stat)) is not None:
+                    # what we hold under a name that upstream still uses is not removed
+                    steps.append(Step("refuse", path, refusal, stat))
+                elif mine is None:
+                    steps.append(Step("fetch", path, "new upstream", stat))
+                elif (reason := changed(mine, stat)) is not None:
+                    steps.append(Step("replace", path, reason, stat, mine.bytes))
+                else:
+                    counts.keep += 1
+                    counts.keep_bytes += mine.bytes
+        finally:
+            self._have, self._last = have, last
+        for step in steps:
+            counts.add(step)
+        return steps
+
+    def finish(self) -> Iterator[Step]:
+        """Yield the removal of what we hold past the last claim; only for a complete inventory."""
+        while self._have is not None:
+            for step in self._removal(self._have):
+                self.counts.add(step)
+                yield step
+            self._have = next(self._known, None)
+
+    def _removal(self, known: Known) -> tuple[Step, ...]:
+        if known.path in self._pinned:
+            return ()
+        return (Step("remove", known.path, "no longer listed upstream", None, known.bytes),)
+
+    def _refusal(self, stat: Stat) -> str | None:
+        try:
+            check_path(stat.path)
+        except UnsafePath as error:
+            return f"unsafe path: {error}"
+        version = stat.version
+        if version is not None and version.startswith("conflict:"):
+            return version.removeprefix("conflict:")
+        if self._published and not stat.digests and not (version or "").startswith("sha256:"):
+            return "upstream publishes no digest, and this mirror requires one (verify.require: published)"
+        if (parent := self._clash.parent(stat.path)) is not None:
+            return f"{parent!r} is a file upstream, so nothing can lie below it"
+        return None
+
+
+def plan(known: Iterable[Known], claimed: Iterable[Stat], *, published: bool = False) -> tuple[list[Step], Counts]:
+    """Return the whole Plan at once, removals included, for what fits in memory."""
+    planner = Planner(iter(known), published=published)
+    steps = [*planner.feed(claimed), *planner.finish()]
+    return steps, planner.counts
 
 
 def changed(known: Known, stat: Stat) -> str | None:
@@ -132,29 +178,6 @@ def changed(known: Known, stat: Stat) -> str | None:
         return None if stat.version == known.version else f"version {known.version} became {stat.version}"
     if stat.modified is not None and known.modified is not None and stat.modified != known.modified:
         return f"modified {known.modified:.0f} became {stat.modified:.0f}"
-    return None
-
-
-def _removal(known: Known) -> Step:
-    return Step("remove", known.path, "no longer listed upstream", None, known.bytes)
-
-
-def _counted(step: Step, counts: Counts) -> Step:
-    counts.add(step)
-    return step
-
-
-def _refusal(stat: Stat, clash: "Clash", *, published: bool) -> str | None:
-    try:
-        check_path(stat.path)
-    except UnsafePath as error:
-        return f"unsafe path: {error}"
-    if stat.version is not None and stat.version.startswith("conflict:"):
-        return stat.version.removeprefix("conflict:")
-    if published and not stat.digests and not (stat.version or "").startswith("sha256:"):
-        return "upstream publishes no digest, and this mirror requires one (verify.require: published)"
-    if (parent := clash.parent(stat.path)) is not None:
-        return f"{parent!r} is a file upstream, so nothing can lie below it"
     return None
 
 

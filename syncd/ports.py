@@ -22,8 +22,9 @@ class Body(Protocol):
 
     `stat` is what the answer itself claims: `size` of the *whole* file (not of the range) or None, `version` only if it
     is a strong validator, `modified`, and digests that the answer promises for the whole file. `[start, stop)` are the
-    offsets that will be yielded (`stop` None where the answer does not say): an answer to a range is recognised by them. Raises Interrupted if the body ends before its announced end, and never yields
-    a byte past it. `headers` have lower-case names; a transport without headers has none. `url` is where it came from.
+    offsets that will be yielded (`stop` None where the answer does not say): an answer to a range is known by them.
+    Raises Interrupted if the body ends before its announced end, and never yields a byte past it. `headers` have
+    lower-case names; a transport without headers has none. `url` is where it came from.
     """
 
     stat: Stat

@@ -109,6 +109,19 @@ class Claims:
         ):
             yield Step(action, path, reason, _stat(stat) if stat is not None else None, size)
 
+    def count(self, mirror: int, *actions: str) -> int:
+        """Return how many steps of the given actions there are."""
+        marks = ",".join("?" * len(actions))
+        row = self._db.one(f"SELECT count(*) FROM todo WHERE mirror=? AND action IN ({marks})", (mirror, *actions))  # noqa: S608  constants
+        return int(row[0])
+
+    def bytes_to_move(self, mirror: int) -> int:
+        """Return the bytes of the files to move, as far as upstream gives sizes."""
+        row = self._db.one(
+            "SELECT coalesce(sum(size), 0) FROM todo WHERE mirror=? AND action IN ('fetch', 'replace')", (mirror,)
+        )
+        return int(row[0])
+
     def refuse(self, mirror: int, refusals: Iterable[tuple[str, str]]) -> None:
         """Turn steps into refusals, `(path, reason)` each."""
         self._db.many(

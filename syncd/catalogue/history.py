@@ -188,6 +188,10 @@ class History:
         """The staging is committed or dropped."""
         self._db.do("DELETE FROM inflight WHERE mirror=? AND path=?", (mirror, path))
 
+    def end_all(self, mirror: int, paths: Iterable[str]) -> None:
+        """These files are stored and recorded."""
+        self._db.many("DELETE FROM inflight WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+
     # -- parked removals and failures -----------------------------------------------------------------------------
 
     def park(self, mirror: int, removals: Iterable[tuple[str, int]]) -> None:
@@ -224,6 +228,14 @@ class History:
     def spend_approval(self, mirror: int) -> None:
         """The approval was used."""
         self._db.do("DELETE FROM approved WHERE mirror=?", (mirror,))
+
+    def pin(self, mirror: int, paths: Iterable[str]) -> None:
+        """A steward wants these back although upstream has dropped them: no pass removes them again."""
+        self._db.many("INSERT OR IGNORE INTO pin VALUES (?,?)", ((mirror, path) for path in paths))
+
+    def pinned(self, mirror: int) -> set[str]:
+        """Return the paths that no pass removes."""
+        return {path for (path,) in self._db.rows("SELECT path FROM pin WHERE mirror=?", (mirror,))}
 
     def fail(self, mirror: int, failure: Failure) -> None:
         """Remember why a file could not be had."""

@@ -127,6 +127,13 @@ class Holdings:
 
         self._db.together(work)
 
+    def restore_removed(self, mirror: int, entry: Entry, origin: Origin, at: float) -> None:
+        """Record a removed file that was found again when the Catalogue is rebuilt."""
+        self._db.do(
+            "INSERT OR REPLACE INTO removed VALUES (?,?,?,?,?,?,?)",
+            (mirror, entry.path, entry.size, entry.sha256, entry.xxh3, _json(origin).decode(), at),
+        )
+
     def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
         """Return what a removed file was, while its bytes are still there."""
         row = self._db.one("SELECT bytes, sha256, xxh3, origin FROM removed WHERE mirror=? AND path=?", (mirror, path))
@@ -149,7 +156,7 @@ class Holdings:
     def put_aside(self, mirror: int, version: Version, at: float) -> None:
         """Record replaced bytes."""
         self._db.do(
-            "INSERT OR REPLACE INTO version VALUES (?,?,?,?,?,?)",
+            "INSERT OR IGNORE INTO version VALUES (?,?,?,?,?,?)",
             (mirror, version.snapshot, version.path, version.bytes, version.sha256, at),
         )
 

@@ -1,0 +1,126 @@
+"""Lets go of what nobody keeps: old snapshots, replaced bytes, removed files past their time, stale stagings.
+
+Rules:
+1. What a kept Snapshot names is never removed.
+2. A removed file stays at its place for `keep.removed`; then it moves aside if a kept Snapshot names it, else it goes.
+3. Bytes go before the row that names them, so a crash leaves work to do again and nothing lost track of.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from manifests.snapshot import Entry, Snapshot, SnapshotError, entries_of, unpack
+from syncd.catalogue import Catalogue, Row, Version
+from syncd.errors import Damaged, NotFound
+from syncd.ports import Store
+from syncd.publish import origins_path, shard_path, snapshot_folder
+from syncd.transfer import Place
+
+STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
+
+
+@dataclass(slots=True)
+class Kept:
+    """What the kept Snapshots of a mirror name, read from the store shard by shard as it is asked for."""
+
+    store: Store
+    mirror: str
+    snapshots: list[Snapshot]
+    _shards: dict[str, dict[str, Entry]] = field(default_factory=dict)
+
+    async def names(self, path: str, sha256: str) -> bool:
+        """Tell whether a kept Snapshot names this content at this path."""
+        for snapshot in self.snapshots:
+            entry = await self.entry(snapshot, path)
+            if entry is not None and entry.sha256 == sha256:
+                return True
+        return False
+
+    async def entry(self, snapshot: Snapshot, path: str) -> Entry | None:
+        """Return what one Snapshot names at a path."""
+        shards = snapshot.content.shards
+        at = bisect_right(shards, path, key=lambda shard: shard.first) - 1
+        if at < 0:
+            return None
+        sha256 = shards[at].sha256
+        if sha256 not in self._shards:
+            if len(self._shards) >= 8:  # ~130,000 Entries in memory
+                self._shards.pop(next(iter(self._shards)))
+            self._shards[sha256] = {entry.path: entry for entry in await shard_entries(self.store, self.mirror, sha256)}
+        return self._shards[sha256].get(path)
+
+
+async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:
+    """Return the Entries of one shard. Raises Damaged if it is not what its name says, or missing."""
+    return list(entries_of(await unpacked(store, shard_path(mirror, sha256), sha256)))
+
+
+async def unpacked(store: Store, path: str, sha256: str) -> bytes:
+    """Return the lines packed at `path`, proved by their digest. Raises Damaged."""
+    try:
+        return unpack(await whole(store, path), sha256)
+    except (SnapshotError, NotFound) as error:
+        raise Damaged(f"{path}: {error}") from error
+
+
+async def whole(store: Store, path: str) -> bytes:
+    """Return a small object of ours."""
+    async with store.open(path) as body:
+        return b"".join([chunk async for chunk in body])
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """What letting go of one mirror's leftovers needs; `versions` earlier Snapshots and `removed` seconds are kept."""
+
+    store: Store
+    catalogue: Catalogue
+    mirror: Row
+    place: Place
+    versions: int
+    removed: float
+    now: Callable[[], float] = time.time
+
+    async def run(self) -> None:
+        """Let go of everything that is not kept."""
+        snapshots = self.catalogue.history.snapshots(self.mirror.id)
+        kept, gone = snapshots[: self.versions + 1], snapshots[self.versions + 1 :]
+        named = Kept(self.store, self.mirror.name, kept)
+        await self._versions(named)
+        await self._removed(named)
+        await self._snapshots(kept, gone)
+        await self.store.sweep(STALE)
+
+    async def _versions(self, named: Kept) -> None:
+        for version in self.catalogue.holdings.versions(self.mirror.id):
+            if not await named.names(version.path, version.sha256):
+                await self.store.delete(self.place.version(version.snapshot, version.path))
+                self.catalogue.holdings.forget_version(self.mirror.id, version)
+
+    async def _removed(self, named: Kept) -> None:
+        holdings, mirror = self.catalogue.holdings, self.mirror
+        for removed in holdings.removed(mirror.id, self.now() - self.removed):
+            natural = self.place.natural(removed.path)
+            if await named.names(removed.path, removed.sha256):
+                version = Version(mirror.snapshot, removed.path, removed.bytes, removed.sha256)
+                await self.store.copy(natural, self.place.version(version.snapshot, version.path))
+                holdings.put_aside(mirror.id, version, self.now())
+            await self.store.delete(natural)
+            holdings.forget_removed(mirror.id, removed.path)
+
+    async def _snapshots(self, kept: list[Snapshot], gone: list[Snapshot]) -> None:
+        shards = {shard.sha256 for snapshot in kept for shard in snapshot.content.shards}
+        origins = {name for snapshot in kept for name in snapshot.origins}
+        for snapshot in gone:
+            for shard in snapshot.content.shards:
+                if shard.sha256 not in shards:
+                    await self.store.delete(shard_path(self.mirror.name, shard.sha256))
+            for name in snapshot.origins:
+                if name not in origins:
+                    await self.store.delete(origins_path(self.mirror.name, name))
+            folder = snapshot_folder(self.mirror.name, snapshot.id)
+            await self.store.delete(f"{folder}SHA256SUMS")
+            await self.store.delete(f"{folder}snapshot.json")
+            self.catalogue.history.forget_snapshot(self.mirror.id, snapshot.id)

@@ -1,0 +1,226 @@
+"""Asks upstream what it has: fetches the documents that a Reader names, many at once, and collects what they say.
+
+An inventory is complete only if every document was read to its end. One that could not be read is told about and leaves
+the inventory incomplete; the others go on. If not even one of the first documents can be had, the source itself is not
+there, and that error is raised.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import xxhash
+
+from manifests.document import Document, DocumentError, Follow, Reader
+from manifests.stat import Promise, Stat
+from syncd.catalogue import Claims
+from syncd.errors import Interrupted, NotFound, PermanentError, SyncdError, TooLarge, TransientError, Unsupported
+from syncd.events import DocumentFailed, Listener, SurveyAdvanced
+from syncd.ports import Transport
+
+WIDTH = 32  # documents under way at once; the governor decides how many of them talk
+IN_MEMORY = 4 << 20  # bytes of a document kept in memory; the rest goes to a file
+SLICE = 2000  # Stats read between two looks at the event loop
+
+Wants = Callable[[str], bool]
+
+
+@dataclass(slots=True)
+class Inventory:
+    """How a survey went: `files` claimed, `documents` read, and what could not be read with the reason."""
+
+    files: int = 0
+    documents: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether every document was read to its end."""
+        return not self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a survey needs: whom to ask, how to read the answer, where to put it, what to leave out, whom to tell."""
+
+    mirror: str
+    mirror_id: int
+    transport: Transport
+    claims: Claims
+    wants: Wants
+    listener: Listener
+    spool: Path
+
+    async def read(self, reader: Reader) -> Inventory:
+        """Collect into the Catalogue's claims what the documents of `reader` say.
+
+        Raises the first error if none of the first documents can be had.
+        """
+        return await _Reading(self, reader).run()
+
+    async def listed(self) -> AsyncGenerator[list[Stat], None]:
+        """Yield the transport's own listing a page at a time, without what the mirror does not want."""
+        pages = getattr(self.transport, "list_pages", None)
+        if pages is None:
+            async with aclosing(_gathered(self.transport.list())) as gathered:
+                async for page in gathered:
+                    yield self._wanted(page)
+            return
+        async for page in pages():
+            yield self._wanted(page)
+
+    def _wanted(self, page: list[Stat]) -> list[Stat]:
+        wants = self.wants
+        return [stat for stat in page if wants(stat.path)]
+
+
+class _Reading:
+    """One run over the documents of one Reader."""
+
+    def __init__(self, survey: Survey, reader: Reader) -> None:
+        self.survey = survey
+        self.reader = reader
+        self.inventory = Inventory()
+        self.waiting: list[Follow] = []
+        self.seen: set[int] = set()
+        self.known = 0
+        self.first_error: SyncdError | None = None
+        self.slots = asyncio.Semaphore(WIDTH)
+        self.turn = asyncio.Event()
+        self.under_way = 0
+
+    async def run(self) -> Inventory:
+        self._add(self.reader.start())
+        first = self.known
+        async with asyncio.TaskGroup() as group:
+            while self.waiting or self.under_way:
+                if not self.waiting:
+                    self.turn.clear()
+                    await self.turn.wait()
+                    continue
+                await self.slots.acquire()
+                self.under_way += 1
+                group.create_task(self._one(self.waiting.pop()))
+        if self.first_error is not None and self.inventory.documents == 0 and len(self.inventory.failed) >= first:
+            raise self.first_error
+        return self.inventory
+
+    def _add(self, follows: Iterator[Follow] | list[Follow] | object) -> None:
+        for follow in cast("Iterator[Follow]", follows):
+            mark = xxhash.xxh3_64_intdigest(f"{follow.method} {follow.url} {follow.state}".encode() + follow.body)
+            if mark not in self.seen:
+                self.seen.add(mark)
+                self.waiting.append(follow)
+                self.known += 1
+
+    async def _one(self, follow: Follow) -> None:
+        survey = self.survey
+        try:
+            with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(survey.spool)) as spool:
+                document = await _fetched(survey.transport, follow, cast("BinaryIO", spool))
+                if document is not None:
+                    await self._read(document)
+            self.inventory.documents += 1
+        except NotFound as error:
+            if not follow.optional:
+                self._failed(follow, error)
+        except (TransientError, PermanentError) as error:
+            self._failed(follow, error)
+        except DocumentError as error:
+            self._failed(follow, Unsupported(str(error)))
+        finally:
+            self.slots.release()
+            self.under_way -= 1
+            self.turn.set()
+        survey.listener(SurveyAdvanced(survey.mirror, self.inventory.documents, self.known, self.inventory.files))
+
+    def _failed(self, follow: Follow, error: SyncdError) -> None:
+        if self.first_error is None:
+            self.first_error = error
+        self.inventory.failed.append((follow.url, str(error)))
+        self.survey.listener(DocumentFailed(self.survey.mirror, follow.url, str(error)))
+
+    async def _read(self, document: Document) -> None:
+        survey, claims = self.survey, self.survey.claims
+        stats: list[Stat] = []
+        promises: list[Promise] = []
+        follows: list[Follow] = []
+        for found in self.reader.read(document):
+            if isinstance(found, Stat):
+                if survey.wants(found.path):
+                    stats.append(found)
+            elif isinstance(found, Promise):
+                promises.append(found)
+            else:
+                follows.append(found)
+            if len(stats) + len(promises) >= SLICE:
+                self._keep(claims, stats, promises)
+                stats, promises = [], []
+                await asyncio.sleep(0)
+        self._keep(claims, stats, promises)
+        self._add(follows)
+
+    def _keep(self, claims: Claims, stats: list[Stat], promises: list[Promise]) -> None:
+        if stats:
+            claims.add(self.survey.mirror_id, stats)
+            self.inventory.files += len(stats)
+        if promises:
+            claims.promise(self.survey.mirror_id, promises)
+
+
+async def _fetched(transport: Transport, follow: Follow, spool: BinaryIO) -> Document | None:
+    """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
+    if follow.method != "GET":
+        raise Unsupported(f"{follow.url}: {follow.method} is not a way to ask for a document here")
+    async with transport.open(follow.url) as body:
+        count = 0
+        async for chunk in body:
+            count += len(chunk)
+            if count > follow.max_bytes:
+                raise TooLarge(f"{follow.url}: longer than the {follow.max_bytes} bytes allowed for such a document")
+            spool.write(chunk)
+        if body.stat.size is not None and count != body.stat.size:
+            raise Interrupted(f"{follow.url}: {body.stat.size} bytes announced, {count} arrived")
+        spool.seek(0)
+        return Document(follow, body.url, body.headers, spool)
+
+
+async def see(survey: Survey, inventory: Inventory, blind: Callable[[str, int], list[Stat]]) -> None:
+    """Ask (HEAD) for each file of which the documents say nothing by which a change could be seen."""
+    after = ""
+    while page := blind(after, SLICE):
+        after = page[-1].path
+        seen: list[Stat] = []
+        todo = iter(page)
+
+        async def ask(todo: Iterator[Stat] = todo, seen: list[Stat] = seen) -> None:
+            for claim in todo:
+                try:
+                    found = await survey.transport.stat(claim.urls[0] if claim.urls else claim.path)
+                except (TransientError, PermanentError) as error:
+                    # the file stays in the inventory: what is listed is not removed because it cannot be asked for
+                    survey.listener(DocumentFailed(survey.mirror, claim.path, str(error)))
+                    continue
+                seen.append(Stat(claim.path, found.size, found.modified, found.version, found.digests, claim.urls))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(WIDTH, len(page))):
+                group.create_task(ask())
+        survey.claims.add(survey.mirror_id, seen)
+        survey.listener(SurveyAdvanced(survey.mirror, inventory.documents, inventory.documents, inventory.files))
+
+
+async def _gathered(stats: AsyncIterator[Stat]) -> AsyncGenerator[list[Stat], None]:
+    page: list[Stat] = []
+    async for stat in stats:
+        page.append(stat)
+        if len(page) >= SLICE:
+            yield page
+            page = []
+    if page:
+        yield page

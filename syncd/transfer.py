@@ -1,0 +1,337 @@
+"""Moves one file from a Transport to a Store and proves it: yields an Entry, or raises.
+
+Rules:
+1. Nothing is visible under its final name before its size and every promised digest matched and its bytes are durable.
+2. A small file is whole in memory and put at once. A large one comes in ranges inside a window that slides along it
+   (`syncd.large`), is staged, and can be resumed by another process.
+3. What does not match is fetched afresh once; if it still does not, its bytes go to the quarantine with the reason.
+4. What is found lying under a name where nothing is known to be is never overwritten: it is adopted if it is the same,
+   else put into the quarantine.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import msgspec
+
+from manifests.digest import OURS, Hasher
+from manifests.snapshot import Entry, Origin
+from manifests.stat import Stat
+from syncd.catalogue import Catalogue, Inflight, Version
+from syncd.errors import Changed, Exists, Mismatch, NotFound, PermanentError, SyncdError
+from syncd.events import Listener, TransferAdvanced
+from syncd.judge import Arrived, algorithms, judge, promises
+from syncd.large import First, Order, receive
+from syncd.plan import Step
+from syncd.ports import Body, Staged, Store, Transport
+
+SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
+INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread
+FRESH_TRIES = 2  # downloads of a file that does not match, or changes on the way
+RECKONED = 512 << 10  # bytes that a file of unknown size is reckoned with in the budget
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a pass puts things. All paths are within the store."""
+
+    mirror: str
+    prefix: str
+    pass_id: str
+
+    def natural(self, path: str) -> str:
+        """Return where a file lies for its readers."""
+        return self.prefix + path
+
+    def staged(self, path: str) -> str:
+        """Return where a replacement waits for publish."""
+        return f".syncd/staged/{self.mirror}/{self.pass_id}/{path}"
+
+    def quarantine(self, path: str) -> str:
+        """Return where bytes go that are not what was promised."""
+        return f".syncd/quarantine/{self.mirror}/{self.pass_id}/{path}"
+
+    def version(self, snapshot: str, path: str) -> str:
+        """Return where the bytes of an earlier snapshot lie, once replaced."""
+        return f".syncd/versions/{self.mirror}/{snapshot}/{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A file that is what was promised, durable at `place`; `replaces` says that it waits there for the swap."""
+
+    entry: Entry
+    origin: Origin
+    place: str
+    replaces: bool
+
+
+class Quarantined(Mismatch):
+    """A Mismatch whose bytes are kept at `place`."""
+
+    def __init__(self, message: str, place: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """What every transfer of one pass needs: from where, to where, what is known, whom to tell."""
+
+    source: Transport
+    store: Store
+    place: Place
+    catalogue: Catalogue
+    mirror_id: int
+    listener: Listener
+    hashing: Executor
+    now: Callable[[], float] = time.time
+    strays: frozenset[str] = frozenset()
+    window: int = 128 << 20
+    ceiling: int = 64
+    snapshot: str = ""
+    by: str = "upstream"
+
+    def cost(self, stat: Stat) -> int:
+        """Return the bytes of memory that this file may take."""
+        return RECKONED if stat.size is None else min(stat.size, self.window)
+
+    async def transfer(self, step: Step) -> Proved:
+        """Return the proof of one fetched or replaced file. Raises Quarantined, PermanentError, TransientError."""
+        stat = step.stat
+        assert stat is not None
+        if step.action == "fetch" and step.path in self.strays and (found := await self._adopt(stat)) is not None:
+            return found
+        attempt = 1
+        while True:
+            try:
+                return await self._once(step, stat, last=attempt >= FRESH_TRIES)
+            except (Changed, Mismatch):
+                if attempt >= FRESH_TRIES:
+                    raise
+            attempt += 1
+
+    async def _once(self, step: Step, stat: Stat, *, last: bool) -> Proved:
+        target = stat.urls[0] if stat.urls else stat.path
+        if stat.size is not None and stat.size <= SMALL:
+            async with self.source.open(target) as body:
+                content = await self._gather(stat, body, stat.size)
+            return await self._small(step, stat, body, content, last=last)
+        history = self.catalogue.history
+        if (begun := history.inflight(self.mirror_id, step.path)) is not None:
+            if stat.size in (None, begun.size):
+                return await self._large(step, stat, target, None, begun, last=last)
+            history.end(self.mirror_id, step.path)
+        async with AsyncExitStack() as stack:
+            body = await stack.enter_async_context(self.source.open(target, stop=SMALL))
+            total = body.stat.size
+            if total is not None and total <= SMALL:
+                content = await self._gather(stat, body, total)
+                await stack.aclose()
+                return await self._small(step, stat, body, content, last=last)
+            return await self._large(step, stat, target, First(body, stack.aclose), None, last=last)
+
+    # -- small files ----------------------------------------------------------------------------------------------
+
+    async def _gather(self, stat: Stat, body: Body, size: int) -> bytes:
+        """Return the whole body; never more than a little over `size` bytes of it."""
+        if body.stat.size is not None and body.stat.size != size:
+            raise Mismatch(f"{stat.path}: {size} bytes promised, upstream now announces {body.stat.size}")
+        chunks: list[bytes] = []
+        count = 0
+        async for chunk in body:
+            chunks.append(chunk)
+            count += len(chunk)
+            if count > size:
+                raise Mismatch(f"{stat.path}: {size} bytes promised, more arrived")
+        self.listener(TransferAdvanced(self.place.mirror, stat.path, count))
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _small(self, step: Step, stat: Stat, body: Body, content: bytes, *, last: bool) -> Proved:
+        hasher = Hasher(algorithms(stat.digests, body.stat.digests))
+        if len(content) <= INLINE:
+            hasher.update(content)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self.hashing, hasher.update, content)
+        digests = hasher.hexdigests()
+        arrived = Arrived(body.stat, len(content), digests, content[:1024], _kind(body), body.url)
+        try:
+            proved = self._entry(step, stat, arrived)
+        except Mismatch as error:
+            if last:
+                await self.store.put(self.place.quarantine(step.path), content)
+                raise await self._quarantined(step.path, error, digests, body) from error
+            raise
+        if proved.replaces:
+            await self.store.put(proved.place, content)
+            return proved
+        try:
+            await self.store.put(proved.place, content, if_absent=True)
+        except Exists:
+            if not await self._make_way(proved.entry):
+                await self.store.put(proved.place, content)
+        return proved
+
+    # -- large files ----------------------------------------------------------------------------------------------
+
+    async def _large(
+        self, step: Step, stat: Stat, target: str, first: First | None, begun: Inflight | None, *, last: bool
+    ) -> Proved:
+        path, history = step.path, self.catalogue.history
+        answered = first.body.stat if first is not None else Stat(path, size=begun.size if begun is not None else None)
+        total = answered.size if answered.size is not None else stat.size
+        version = begun.version if begun is not None else answered.version
+        if stat.size is not None and total != stat.size:
+            raise Mismatch(f"{path}: {stat.size} bytes promised, upstream now announces {total}")
+        order = Order(
+            target=target,
+            total=total,
+            version=version,
+            names=algorithms(stat.digests, answered.digests),
+            window=self.window,
+            width=self.ceiling,
+            parallel=version is not None or promises(stat),
+        )
+        place = (self.place.staged if step.action == "replace" else self.place.natural)(path)
+        resume = begun.token if begun is not None else None
+        async with self.store.stage(place, size=total, resume=resume) as file:
+            if version is not None and total is not None and file.token:
+                history.begin(self.mirror_id, Inflight(path, file.token, version, total))
+            try:
+                size, digests, head = await receive(
+                    self.source, order, file, first, hashing=self.hashing, heard=self._hear(path)
+                )
+                kind = _kind(first.body) if first is not None else ""
+                url = first.body.url if first is not None else target
+                self._whole(stat, answered, first)
+                proved = self._entry(step, stat, Arrived(answered, size, digests, head, kind, url))
+            except (Changed, Mismatch) as error:
+                history.end(self.mirror_id, path)
+                if last and isinstance(error, Mismatch):
+                    await file.commit(size=size, sha256=digests["sha256"], to=self.place.quarantine(path))
+                    raise await self._quarantined(path, error, digests, first.body if first else None) from error
+                await file.discard()
+                raise
+            await self._commit(file, proved)
+            return proved
+
+    async def _commit(self, file: Staged, proved: Proved) -> None:
+        entry = proved.entry
+        try:
+            await file.commit(size=entry.size, sha256=entry.sha256, if_absent=not proved.replaces)
+        except Exists:
+            if await self._make_way(entry):
+                await file.discard()
+            else:
+                await file.commit(size=entry.size, sha256=entry.sha256)
+
+    def _whole(self, stat: Stat, answered: Stat, first: First | None) -> None:
+        """Raise Mismatch if nothing says where the file ends: neither a length, nor a digest, nor chunks."""
+        if first is None or answered.size is not None or stat.size is not None or promises(stat):
+            return
+        if "chunked" not in first.body.headers.get("transfer-encoding", ""):
+            raise Mismatch(
+                f"{stat.path}: upstream announces neither a length nor a digest, so it cannot be proved whole"
+            )
+
+    def _hear(self, path: str) -> Callable[[int], None]:
+        return lambda count: self.listener(TransferAdvanced(self.place.mirror, path, count))
+
+    # -- proof ----------------------------------------------------------------------------------------------------
+
+    def _entry(self, step: Step, stat: Stat, arrived: Arrived) -> Proved:
+        """Return the Entry of bytes that match every promise. Raises Mismatch."""
+        digests = arrived.digests
+        verdict = judge(stat, arrived)
+        entry = Entry(step.path, arrived.size, digests["sha256"], digests["xxh3-128"])
+        by = self.by if verdict == "verified" else ""
+        origin = Origin(
+            step.path, arrived.url, verdict, self.now(), stat.size, stat.modified, stat.version, stat.digests, by
+        )
+        replaces = step.action == "replace"
+        return Proved(entry, origin, (self.place.staged if replaces else self.place.natural)(step.path), replaces)
+
+    async def _quarantined(self, path: str, error: Mismatch, digests: dict[str, str], body: Body | None) -> Quarantined:
+        """Write the reason beside the quarantined bytes and return what is to be raised."""
+        place = self.place.quarantine(path)
+        await self.store.put(
+            place + ".reason.json",
+            msgspec.json.encode(
+                {
+                    "path": path,
+                    "reason": str(error),
+                    "at": self.now(),
+                    "arrived": digests,
+                    "url": body.url if body is not None else "",
+                    "headers": body.headers if body is not None else {},
+                }
+            ),
+        )
+        return Quarantined(str(error), place)
+
+    # -- what already lies there ----------------------------------------------------------------------------------
+
+    async def _adopt(self, stat: Stat) -> Proved | None:
+        """Return the proof of a file that lies in the store unrecorded, if a promised digest proves it."""
+        if not stat.digests:
+            return None
+        try:
+            size, digests = await self._read(self.place.natural(stat.path), algorithms(stat.digests))
+            arrived = Arrived(Stat(stat.path), size, digests, b"", "", stat.urls[0] if stat.urls else stat.path)
+            return self._entry(Step("fetch", stat.path, "", stat), stat, arrived)
+        except (Mismatch, NotFound):
+            return None
+
+    async def _make_way(self, entry: Entry) -> bool:
+        """Deal with what lies where `entry` belongs; True if it is the same content and can stay."""
+        place, holdings = self.place.natural(entry.path), self.catalogue.holdings
+        try:
+            size, digests = await self._read(place, OURS)
+        except NotFound:
+            return False
+        if (size, digests["sha256"]) == (entry.size, entry.sha256):
+            return True
+        removed = holdings.was_removed(self.mirror_id, entry.path)
+        if removed is not None and removed[0].sha256 == digests["sha256"]:
+            version = Version(self.snapshot or "none", entry.path, size, digests["sha256"])
+            await self.store.copy(place, self.place.version(version.snapshot, entry.path))
+            holdings.put_aside(self.mirror_id, version, self.now())
+            holdings.forget_removed(self.mirror_id, entry.path)
+            return False
+        unknown = Mismatch(f"{entry.path}: a file that syncd does not know lay in its place")
+        await self.store.copy(place, self.place.quarantine(entry.path))
+        await self._quarantined(entry.path, unknown, digests, None)
+        return False
+
+    async def _read(self, place: str, names: tuple[str, ...]) -> tuple[int, dict[str, str]]:
+        """Return size and digests of what lies in the store."""
+        return await read_back(self.store, place, names, self.hashing)
+
+
+async def read_back(
+    store: Transport, place: str, names: tuple[str, ...], hashing: Executor
+) -> tuple[int, dict[str, str]]:
+    """Return size and digests of stored bytes, read through. Raises NotFound."""
+    hasher, size = Hasher(names), 0
+    loop = asyncio.get_running_loop()
+    async with store.open(place) as body:
+        async for chunk in body:
+            size += len(chunk)
+            if len(chunk) <= INLINE:
+                hasher.update(chunk)
+            else:
+                await loop.run_in_executor(hashing, hasher.update, chunk)
+    return size, hasher.hexdigests()
+
+
+def _kind(body: Body) -> str:
+    return body.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def error_name(error: SyncdError) -> str:
+    """Return the kind of a failure, from the closed set of `syncd.errors`."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == PermanentError.__module__)
