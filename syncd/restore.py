@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 import msgspec
 
@@ -77,7 +78,7 @@ class Restoration:
         return await self.publisher.publish()
 
     async def undelete(self, paths: Iterable[str]) -> Snapshot:
-        """Bring removed files back and keep them although upstream dropped them. Raises NotFound for the first missing."""
+        """Bring removed files back, and keep them although upstream dropped them. Raises NotFound."""
         holdings, mirror = self.catalogue.holdings, self.mirror
         found: list[tuple[Entry, Origin]] = []
         for path in paths:
@@ -167,7 +168,7 @@ async def _fill(store: Store, catalogue: Catalogue, row: Row, snapshot: Snapshot
 
 async def _fill_removed(store: Store, catalogue: Catalogue, row: Row, place: Place, kept: list[Snapshot]) -> None:
     """Find files that an earlier kept Snapshot names, the current one does not, and whose bytes are still in place."""
-    for newer, older in zip(kept, kept[1:], strict=False):
+    for newer, older in pairwise(kept):
         newer_shards = {shard.sha256 for shard in newer.content.shards}
         for shard, name in zip(older.content.shards, older.origins, strict=True):
             if shard.sha256 in newer_shards:

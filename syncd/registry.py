@@ -1,0 +1,82 @@
+"""Composition: the one place where adapters are found by name, and decorators are stacked around them.
+
+Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syncd.readers.v1` by a manifest's `reader`.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from manifests.mirror import Mirror, Source
+
+from manifests.document import Reader
+from syncd.errors import ConfigError, TransientError
+from syncd.governor import Governed, Governors
+from syncd.ports import Credential, Store, Transport
+from syncd.retry import Policy, Retrying
+
+TRANSPORTS = "syncd.transports.v1"
+READERS = "syncd.readers.v1"
+
+
+def open_source(
+    mirror: Mirror,
+    *,
+    credential: Credential | None,
+    allow_private: frozenset[str],
+    governors: Governors,
+    user_agent: str,
+    policy: Policy | None = None,
+    heard: Callable[[str, TransientError, int, float], None] | None = None,
+) -> Transport:
+    """Return the transport of a mirror's source, retried outermost, governed inside."""
+    source = mirror.source
+    make = _plug_in(TRANSPORTS, urlsplit(source.url).scheme, f"{mirror.name}: source.url")
+    options = {
+        name: value
+        for name in ("endpoint", "region", "anonymous", "profile", "requester_pays")
+        if (value := getattr(source, name)) not in (None, False)
+    }
+    adapter = make(
+        source.url, options=options, credential=credential, allow_private=allow_private, user_agent=user_agent
+    )
+    governed = Governed(
+        cast("Transport", adapter),
+        governors,
+        source.url,
+        connections=source.limits.connections,
+        rate=source.limits.rate,
+    )
+    if heard is None:
+        return Retrying(governed, policy)
+    return Retrying(governed, policy, heard)
+
+
+def open_reader(source: Source) -> Reader:
+    """Return the reader that a source names."""
+    name = source.reader
+    assert name is not None
+    return cast("Reader", _plug_in(READERS, name, "source.reader")(source))
+
+
+def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None) -> Store:
+    """Return the adapter of a store: a folder, or `s3://bucket/prefix`."""
+    if url.startswith("s3://"):
+        from syncd.stores.s3 import S3Store  # noqa: PLC0415  boto3 is slow to import, and a folder needs none of it
+
+        return S3Store(url, endpoint=endpoint, region=region, profile=profile)
+    if "://" in url and not url.startswith("file://"):
+        raise ConfigError(f"store: {url}: not a store: give a folder, or s3://bucket/prefix")
+    from syncd.stores.filesystem import FilesystemStore  # noqa: PLC0415  as above
+
+    return FilesystemStore(Path(url.removeprefix("file://")))
+
+
+def _plug_in(group: str, name: str, where: str) -> Callable[..., Any]:
+    found = entry_points(group=group, name=name)
+    if not found:
+        known = ", ".join(sorted(point.name for point in entry_points(group=group)))
+        raise ConfigError(f"{where}: {name!r} is not known here: use one of {known}")
+    return cast("Callable[..., Any]", next(iter(found)).load())

@@ -1,0 +1,208 @@
+"""Re-reads what we hold and compares it with what we proved; mends from a kept version or from upstream if asked to.
+
+Rules:
+1. Reading changes nothing. Repair is a separate, explicit wish, and reports first.
+2. Damaged bytes are never deleted: they go to the quarantine, and only once a proved copy is there to take their place.
+3. A file is called damaged only after a second read says so too.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from manifests.snapshot import Entry, Origin
+from manifests.stat import Stat
+from syncd.catalogue import Catalogue, Row
+from syncd.errors import Damaged, Mismatch, NotFound, SyncdError
+from syncd.keep import shard_entries
+from syncd.plan import Step
+from syncd.ports import Store, Transport
+from syncd.restore import pointed
+from syncd.transfer import Place, Transfers, read_back
+
+READERS = 8  # files read at once
+CHECKED = 512  # files whose reading is recorded in one transaction
+
+Finding = Literal["missing", "size", "digest", "unreadable", "snapshot"]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is not as we proved it."""
+
+    path: str
+    finding: Finding
+    reason: str
+    repaired: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What a verification found."""
+
+    mirror: str
+    snapshot: str
+    files: int = 0
+    bytes: int = 0
+    read: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What verifying one mirror needs; `source` only to repair."""
+
+    store: Store
+    catalogue: Catalogue
+    mirror: Row
+    place: Place
+    hashing: Executor
+    heard: Callable[[int, int], None]
+    """Called with files and bytes looked at since the last call."""
+    source: Transport | None = None
+    now: Callable[[], float] = time.time
+
+    async def run(self, *, read_data: bool) -> Report:
+        """Compare the snapshot with the Catalogue, and every file's presence and size; with `read_data` all bytes."""
+        report = Report(self.mirror.name, self.mirror.snapshot)
+        await self._snapshot(report)
+        if read_data:
+            await self._read_all(report)
+        else:
+            await self._look(report)
+        return report
+
+    async def repair(self, report: Report) -> None:
+        """Put proved bytes in the place of damaged or missing ones, as far as they can be had."""
+        for at, fault in enumerate(report.faults):
+            if fault.finding == "snapshot":
+                continue
+            held = self.catalogue.holdings.entry(self.mirror.id, fault.path)
+            if held is None:
+                continue
+            try:
+                await self._mend(*held)
+            except SyncdError as error:
+                report.faults[at] = msgspec.structs.replace(fault, reason=f"{fault.reason}; not repaired: {error}")
+            else:
+                report.faults[at] = msgspec.structs.replace(fault, repaired=True)
+
+    async def _mend(self, entry: Entry, origin: Origin) -> None:
+        for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):
+            if version.sha256 == entry.sha256:
+                await self._aside(entry)
+                await self.store.copy(self.place.version(version.snapshot, entry.path), self.place.natural(entry.path))
+                return
+        if self.source is None:
+            raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
+        urls = (origin.url,) if "://" in origin.url else ()
+        wanted = Stat(entry.path, entry.size, None, None, {"sha256": entry.sha256}, urls)
+        transfers = Transfers(
+            source=self.source,
+            store=self.store,
+            place=self.place,
+            catalogue=self.catalogue,
+            mirror_id=self.mirror.id,
+            listener=lambda _: None,
+            hashing=self.hashing,
+            now=self.now,
+        )
+        proved = await transfers.transfer(Step("replace", entry.path, "repair", wanted))
+        await self._aside(entry)
+        await self.store.move(proved.place, self.place.natural(entry.path))
+
+    async def _aside(self, entry: Entry) -> None:
+        """Keep the damaged bytes in the quarantine, if there are any."""
+        try:
+            await self.store.copy(self.place.natural(entry.path), self.place.quarantine(entry.path))
+        except NotFound:
+            return
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    async def _snapshot(self, report: Report) -> None:
+        """Check that pointer, shards and Catalogue tell the same story."""
+        holdings, mirror = self.catalogue.holdings, self.mirror
+        try:
+            pointer = await pointed(self.store, mirror.name)
+            if pointer.snapshot != mirror.snapshot:
+                raise Damaged(f"the pointer names {pointer.snapshot}, the Catalogue {mirror.snapshot}")
+            snapshot = self.catalogue.history.snapshots(mirror.id)[0]
+            ours = holdings.entries(mirror.id)
+            for shard in snapshot.content.shards:
+                for entry in await shard_entries(self.store, mirror.name, shard.sha256):
+                    if next(ours, None) != entry:
+                        raise Damaged(f"{entry.path}: the snapshot and the Catalogue differ")
+        except (SyncdError, IndexError) as error:
+            report.faults.append(Fault(mirror.snapshot or "no snapshot", "snapshot", str(error)))
+
+    async def _look(self, report: Report) -> None:
+        """Merge the store's listing with the Entries: what is missing, what has another size."""
+        entries, prefix = self.catalogue.holdings.entries(self.mirror.id), self.place.prefix
+        entry = next(entries, None)
+        async for stat in self.store.list(prefix):
+            path = stat.path.removeprefix(prefix)
+            while entry is not None and entry.path < path:
+                self._gone(report, entry)
+                entry = next(entries, None)
+            if entry is not None and entry.path == path:
+                report.files += 1
+                report.bytes += entry.size
+                if stat.size != entry.size:
+                    reason = f"{path}: {entry.size} bytes proved, {stat.size} found"
+                    report.faults.append(Fault(path, "size", reason))
+                self.heard(1, 0)
+                entry = next(entries, None)
+        while entry is not None:
+            self._gone(report, entry)
+            entry = next(entries, None)
+
+    def _gone(self, report: Report, entry: Entry) -> None:
+        report.files += 1
+        report.faults.append(Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found"))
+
+    async def _read_all(self, report: Report) -> None:
+        entries = self.catalogue.holdings.entries(self.mirror.id)
+        good: list[str] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(READERS):
+                    group.create_task(self._read_some(entries, report, good))
+        finally:
+            self.catalogue.holdings.check(self.mirror.id, good, self.now())
+
+    async def _read_some(self, entries: Iterator[Entry], report: Report, good: list[str]) -> None:
+        for entry in entries:
+            report.files += 1
+            report.bytes += entry.size
+            fault = await self._read_one(entry)
+            if fault is not None:
+                fault = await self._read_one(entry)
+            if fault is not None:
+                report.faults.append(fault)
+            else:
+                report.read += entry.size
+                good.append(entry.path)
+                if len(good) >= CHECKED:
+                    self.catalogue.holdings.check(self.mirror.id, good, self.now())
+                    good.clear()
+            self.heard(1, entry.size)
+
+    async def _read_one(self, entry: Entry) -> Fault | None:
+        place = self.place.natural(entry.path)
+        try:
+            size, digests = await read_back(self.store, place, ("sha256",), self.hashing)
+        except NotFound:
+            return Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found")
+        except (Damaged, Mismatch) as error:
+            return Fault(entry.path, "unreadable", str(error))
+        if size != entry.size:
+            return Fault(entry.path, "size", f"{entry.path}: {entry.size} bytes proved, {size} found")
+        if digests["sha256"] != entry.sha256:
+            reason = f"{entry.path}: sha256 {entry.sha256} proved, {digests['sha256']} found"
+            return Fault(entry.path, "digest", reason)
+        return None

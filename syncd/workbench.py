@@ -1,0 +1,170 @@
+"""What a command or the daemon works with: configuration, Catalogue, store and lease, opened together and in order."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from manifests.mirror import ManifestError, Mirror, load_mirror
+
+from syncd.catalogue import Catalogue, Row
+from syncd.config import Config, resolve_credential
+from syncd.errors import ConfigError, Denied, NotFound, TransientError
+from syncd.events import Listener, TransferRetried
+from syncd.governor import Governors
+from syncd.mirror_pass import Work
+from syncd.ports import Store, Transport
+from syncd.registry import open_reader, open_source, open_store
+from syncd.restore import missing, rebuild
+from syncd.retry_store import RetryingStore
+from syncd.stores.lease import Lease
+
+HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """Everything that is open."""
+
+    config: Config
+    environ: Mapping[str, str]
+    catalogue: Catalogue
+    store: Store
+    governors: Governors
+    hashing: Executor
+    spool: Path
+    listener: Listener
+    stopping: asyncio.Event
+
+    @asynccontextmanager
+    async def source(self, mirror: Mirror) -> AsyncIterator[Transport]:
+        """Open a mirror's source with its credential."""
+        name = mirror.source.credentials
+        credential = resolve_credential(self.config, name, self.environ) if name is not None else None
+
+        def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
+            self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait))
+
+        transport = open_source(
+            mirror,
+            credential=credential,
+            allow_private=self.config.allow_private,
+            governors=self.governors,
+            user_agent=f"syncd/{version('syncd')}",
+            heard=heard,
+        )
+        try:
+            yield transport
+        finally:
+            await transport.aclose()
+
+    @asynccontextmanager
+    async def work(self, mirror: Mirror) -> AsyncIterator[Work]:
+        """Compose what a pass over `mirror` works with."""
+        async with self.source(mirror) as source:
+            yield Work(
+                mirror=mirror,
+                reader=open_reader(mirror.source),
+                source=source,
+                store=self.store,
+                catalogue=self.catalogue,
+                hashing=self.hashing,
+                spool=self.spool,
+                listener=self.listener,
+                stopping=self.stopping,
+            )
+
+    def mirror(self, name: str) -> Row:
+        """Return a mirror that the Catalogue knows. Raises NotFound."""
+        row = self.catalogue.history.mirror(name)
+        if row is None:
+            raise missing(name)
+        return row
+
+    def manifest(self, name: str) -> Mirror:
+        """Return the manifest with which a mirror was last synced. Raises NotFound, ConfigError."""
+        text = self.catalogue.history.setting(f"manifest:{name}")
+        if text is None:
+            raise NotFound(f"{name}: its manifest is not known here: run `syncd sync FILE` once")
+        return parse(text, f"{name} (as last synced)")
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep the manifest with which a mirror is synced."""
+        self.catalogue.history.remember(f"manifest:{name}", text)
+
+
+def parse(text: str, file: str) -> Mirror:
+    """Return the mirror of a manifest's text. Raises ConfigError with every problem of the file."""
+    try:
+        return load_mirror(text, file)
+    except ManifestError as error:
+        raise ConfigError(str(error)) from error
+
+
+def read_manifest(file: Path) -> tuple[Mirror, str]:
+    """Return the mirror that a file declares, and the file's text. Raises ConfigError."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{file}: cannot be read: {reason}: give the path of a mirror manifest") from error
+    return parse(text, str(file)), text
+
+
+@asynccontextmanager
+async def opened(
+    config: Config, environ: Mapping[str, str], listener: Listener, *, writing: bool, stopping: asyncio.Event
+) -> AsyncIterator[Workbench]:
+    """Open state, store and, for `writing`, the lease; close all in the other order.
+
+    Raises Busy (another daemon), Offline (not the store we know), Denied, Damaged, NoSpace.
+    """
+    with Catalogue(config.state) as catalogue, tempfile.TemporaryDirectory(dir=config.state, prefix="spool-") as spool:
+        settings = config.store
+        adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+        hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
+        try:
+            known = catalogue.history.setting("store")
+            catalogue.history.remember("store", await adapter.identify(known))
+            store = RetryingStore(adapter) if settings.url.startswith("s3://") else adapter
+            bench = Workbench(
+                config=config,
+                environ=environ,
+                catalogue=catalogue,
+                store=store,
+                governors=Governors(listener=listener),
+                hashing=hashing,
+                spool=Path(spool),
+                listener=listener,
+                stopping=stopping,
+            )
+            if not writing:
+                yield bench
+                return
+            async with _leased(Lease(adapter, f"syncd {version('syncd')}")):
+                if known is None and not catalogue.history.mirrors():
+                    await rebuild(store, catalogue)
+                yield bench
+        finally:
+            hashing.shutdown(wait=True, cancel_futures=True)
+            await adapter.aclose()
+
+
+@asynccontextmanager
+async def _leased(lease: Lease) -> AsyncIterator[None]:
+    """Hold the lease over the block; if it is lost, the block is cancelled and Busy raised."""
+    await lease.acquire()
+    try:
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(lease.keep())
+            try:
+                yield
+            finally:
+                keeper.cancel()
+    finally:
+        with suppress(TransientError, Denied):
+            await lease.release()
