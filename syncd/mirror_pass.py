@@ -21,6 +21,7 @@ import msgspec
 from manifests.mirror import Mirror, matcher
 
 from manifests.document import Reader
+from manifests.stat import Stat
 from syncd.budget import Budget
 from syncd.catalogue import Catalogue, Failure, Row, Swap
 from syncd.errors import NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
@@ -98,17 +99,7 @@ class Planning:
 
 async def make_plan(work: Work, row: Row) -> Planning:
     """Ask upstream, and write the steps down. Raises what makes the source unreachable."""
-    work.listener(SurveyStarted(work.mirror.name))
-    survey = Survey(
-        mirror=work.mirror.name,
-        mirror_id=row.id,
-        transport=work.source,
-        claims=work.catalogue.claims,
-        wants=matcher(work.mirror.source.include, work.mirror.source.exclude),
-        listener=work.listener,
-        spool=work.spool,
-    )
-    work.catalogue.claims.forget(row.id)
+    survey = _begin(work, row)
     if getattr(work.reader, "native", False):
         try:
             planning = await _plan_listing(work, row, survey)
@@ -116,8 +107,7 @@ async def make_plan(work: Work, row: Row) -> Planning:
             work.catalogue.claims.forget(row.id)
             planning = await _plan_claims(work, row, survey, await _collect(survey))
     else:
-        inventory = await survey.read(work.reader)
-        await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
+        inventory = await _read(work, row, survey)
         planning = await _plan_claims(work, row, survey, inventory)
     counts = planning.counts
     planning.parked = _judge_removals(work, row, counts) if planning.inventory.complete else ""
@@ -134,6 +124,34 @@ async def make_plan(work: Work, row: Row) -> Planning:
         )
     )
     return planning
+
+
+async def take_stock(work: Work, row: Row) -> tuple[Inventory, Iterator[Stat]]:
+    """Ask upstream, and return what it has, sorted by path."""
+    survey = _begin(work, row)
+    native = getattr(work.reader, "native", False)
+    inventory = await _collect(survey) if native else await _read(work, row, survey)
+    return inventory, work.catalogue.claims.all(row.id)
+
+
+def _begin(work: Work, row: Row) -> Survey:
+    work.listener(SurveyStarted(work.mirror.name))
+    work.catalogue.claims.forget(row.id)
+    return Survey(
+        mirror=work.mirror.name,
+        mirror_id=row.id,
+        transport=work.source,
+        claims=work.catalogue.claims,
+        wants=matcher(work.mirror.source.include, work.mirror.source.exclude),
+        listener=work.listener,
+        spool=work.spool,
+    )
+
+
+async def _read(work: Work, row: Row, survey: Survey) -> Inventory:
+    inventory = await survey.read(work.reader)
+    await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
+    return inventory
 
 
 async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:

@@ -37,7 +37,7 @@ class Restoration:
 
     async def rollback(self, wanted: str) -> Snapshot:
         """Make an earlier kept Snapshot the current one. Raises NotFound, Damaged with what is missing."""
-        snapshot = self._kept(wanted)
+        snapshot = self.kept(wanted)
         holdings, mirror = self.catalogue.holdings, self.mirror
         await self.publisher.swap()
         back: list[Entry] = []
@@ -91,7 +91,8 @@ class Restoration:
         self.catalogue.history.pin(mirror.id, [entry.path for entry, _ in found])
         return await self.publisher.publish()
 
-    def _kept(self, wanted: str) -> Snapshot:
+    def kept(self, wanted: str) -> Snapshot:
+        """Return the kept Snapshot whose id begins with `wanted`. Raises NotFound."""
         kept = self.catalogue.history.snapshots(self.mirror.id)
         matching = [snapshot for snapshot in kept if snapshot.id.startswith(wanted)]
         if len(matching) != 1 or len(wanted) < 4:
