@@ -262,7 +262,7 @@ def probe(
     state: State = None,
     json: Json = False,
 ) -> None:
-    """Try what the store can do: is it good enough?"""
+    """Try what the store can do, and say whether it is good enough."""
     _run(lambda: commands.probe(_context(config, store, endpoint, state, None, json=json)), json=json)
 
 

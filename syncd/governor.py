@@ -25,9 +25,9 @@ from syncd.ports import Body, Transport
 
 START = 8  # slots at first: what a polite browser and a half would open
 CEILING = 64  # slots at most, unless the manifest says less
-WINDOW = 0.25  # seconds: the shortest time over which goodput is judged
+WINDOW = 0.2  # seconds: the shortest time over which goodput is judged
 GROWS = 1.05  # goodput must grow by this factor for more slots to be worth having
-PROBE_EVERY = 12  # windows between two tries for a little more
+PROBE_EVERY = 12  # windows between two tries for a little more, or a little less
 REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
 UNIT = 64 << 10  # bytes that count as much as one answer
 
@@ -64,10 +64,11 @@ class Governor:
         self._answers = 0
         self._latency = 0.0
         self._full = False
-        self._best = 0.0
-        self._before = self.limit
-        self._probing = False
-        self._quiet_windows = 0
+        self._window_limit = self._best_limit = self.limit
+        self._steady = 0.0
+        self._probed: int | None = None
+        self._upward = True
+        self._windows = 0
 
     async def enter(self) -> None:
         """Wait for a slot. Whoever enters must `leave`."""
@@ -101,7 +102,7 @@ class Governor:
         self._latency = seconds if self._latency == 0.0 else self._latency + (seconds - self._latency) * 0.1
         self._answers += 1
         self._work += 1
-        if self._doubling and self._full and self.limit < self._reach():
+        if self._doubling and self._full and self.limit < min(self._reach(), 2 * self._window_limit):
             self.limit += 1
             self._wake()
         self._judge()
@@ -123,7 +124,7 @@ class Governor:
         if now - self._refused_when < max(WINDOW, self._latency):
             return  # one burst of refusals is one refusal
         self._refused_at, self._refused_when = max(2, min(self.limit, self.busy)), now
-        self._doubling = self._probing = False
+        self._doubling, self._probed, self._windows = False, None, 0
         self._settle(max(1, self._refused_at * 3 // 4), "refused")
 
     def _reach(self) -> int:
@@ -133,33 +134,53 @@ class Governor:
         return min(self.ceiling, self._refused_at - 1)
 
     def _judge(self) -> None:
-        """At the end of a window compare its goodput with the best, and move the limit."""
+        """At the end of a window compare its goodput with that of the windows before, and move the limit."""
         now = self._clock()
         spent = now - self._window_began
-        if spent < max(WINDOW, 2 * self._latency) or self._answers < self.limit // 2:
+        if spent < max(WINDOW, self._latency) or self._answers < self._window_limit // 2:
             return
-        goodput, full = self._work / spent, self._full
-        self._window_began, self._work, self._answers, self._full = now, 0.0, 0, self.busy >= self.limit
-        if not full:
-            return  # demand, not upstream, set the pace: nothing was learnt
-        grew = goodput > self._best * GROWS
-        if self._doubling:
-            if not grew and self._best > 0.0:
-                self._doubling = False
-                self._settle(max(self._before, self.limit * 3 // 4), "goodput no longer grows")
-            self._before = self.limit
-        elif self._probing:
-            self._probing = False
-            if not grew and goodput < self._best * 1.02:
-                self._settle(self._before, "more slots bring nothing")
+        goodput, full, at = self._work / spent, self._full, self._window_limit
+        self._window_began, self._work, self._answers = now, 0.0, 0
+        self._full = self.busy >= self.limit
+        if full:  # else demand, not upstream, set the pace, and nothing was learnt
+            if self._doubling:
+                self._judge_doubling(goodput, at)
+            elif self._probed is not None:
+                self._judge_probe(goodput, at)
+            else:
+                self._steady += (goodput - self._steady) * 0.3
+                self._windows += 1
+                if self._windows >= PROBE_EVERY:
+                    self._probe()
+        self._window_limit = self.limit
+
+    def _judge_doubling(self, goodput: float, at: int) -> None:
+        if goodput > self._steady * GROWS:
+            self._steady, self._best_limit = goodput, at
+            return
+        self._doubling = False
+        self._settle(self._best_limit, "goodput no longer grows")
+
+    def _judge_probe(self, goodput: float, at: int) -> None:
+        before, self._probed = self._probed, None
+        assert before is not None
+        worth_more = at > before and goodput > self._steady * GROWS
+        enough_less = at < before and goodput > self._steady / GROWS
+        if worth_more or enough_less:
+            self._steady = goodput
+            self._windows = PROBE_EVERY - 2 if worth_more else 0  # where more helped, more may help again
+            self._upward = worth_more
         else:
-            self._quiet_windows += 1
-            if (self._quiet_windows >= PROBE_EVERY or self.limit < self._refused_at * 3 // 4) and (
-                self.limit < self._reach()
-            ):
-                self._quiet_windows, self._probing, self._before = 0, True, self.limit
-                self._settle(min(self._reach(), self.limit + max(1, self.limit // 8)), "probing")
-        self._best = max(self._best * 0.98, goodput)
+            self._settle(before, "the probe brought nothing")
+
+    def _probe(self) -> None:
+        """Try a little more, or the next time a little less."""
+        step = max(1, self.limit // 4)
+        upward, self._upward, self._windows = self._upward, not self._upward, 0
+        wanted = min(self._reach(), self.limit + step) if upward else max(min(START, self.limit), self.limit - step)
+        if wanted != self.limit:
+            self._probed = self.limit
+            self._settle(wanted, "probing")
 
     def _settle(self, limit: int, reason: str) -> None:
         if limit != self.limit:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
 
 from syncd.errors import (
     Busy,
@@ -77,7 +77,7 @@ class Interruptible:
         self.grace = grace
         self._later: asyncio.TimerHandle | None = None
 
-    def __enter__(self) -> "Interruptible":
+    def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):

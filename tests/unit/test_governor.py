@@ -1,0 +1,177 @@
+"""A Governor finds an origin's level, falls back when refused, and closes when told to."""
+
+import asyncio
+
+import pytest
+
+from syncd.budget import Budget
+from syncd.errors import Refused
+from syncd.governor import START, Governed, Governor, Governors, origin_of
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Upstream:
+    """Answers each request after `latency`; refuses above `cap`, and slows down above `knee`."""
+
+    def __init__(self, clock, *, latency=0.2, cap=10**9, knee=10**9):
+        self.clock, self.latency, self.cap, self.knee = clock, latency, cap, knee
+
+    def run(self, governor, seconds):
+        """Simulate: whoever may enter does, each is answered when its time has come; returns the refusals."""
+        import heapq
+
+        due, refusals, number = [], 0, 0
+        while self.clock.now < seconds:
+            while governor.busy < governor.limit:
+                governor.busy += 1
+                governor._full = governor.busy >= governor.limit
+                refused = governor.busy > self.cap
+                slow = max(1.0, governor.busy / self.knee)
+                number += 1
+                began = self.clock.now + number % 7 * 0.001
+                heapq.heappush(due, (began + self.latency * (0.5 if refused else slow), began, refused))
+            at, began, refused = heapq.heappop(due)
+            self.clock.now = max(self.clock.now, at)
+            governor.busy -= 1
+            if refused:
+                refusals += 1
+                governor.refused()
+            else:
+                governor.answered(at - began)
+        return refusals
+
+
+def test_it_doubles_while_goodput_grows_and_reaches_the_ceiling_in_a_few_round_trips():
+    clock = Clock()
+    governor = Governor("http://x", clock=clock)
+    assert governor.limit == START
+    Upstream(clock).run(governor, 2.0)
+    assert governor.limit >= 56
+
+
+def test_it_holds_where_more_slots_bring_nothing():
+    clock = Clock()
+    governor = Governor("http://x", clock=clock)
+    Upstream(clock, knee=12).run(governor, 60.0)
+    assert 10 <= governor.limit <= 32
+
+
+def test_it_stays_below_a_level_that_was_refused():
+    clock = Clock()
+    governor = Governor("http://x", clock=clock)
+    refusals = Upstream(clock, cap=20).run(governor, 30.0)
+    assert 12 <= governor.limit <= 20
+    assert refusals < 150
+
+
+def test_a_manifest_caps_it():
+    assert Governors().of("http://x", connections=3).limit == 3
+
+
+async def test_retry_after_closes_the_origin_for_everybody():
+    clock = Clock()
+    governor = Governor("http://x", clock=clock)
+    governor.refused(retry_after=0.03)
+    began = asyncio.get_running_loop().time()
+    task = asyncio.create_task(governor.enter())
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    clock.now += 1
+    await task
+    assert asyncio.get_running_loop().time() - began >= 0.029
+
+
+async def test_nobody_enters_above_the_limit_and_everybody_gets_in_at_last():
+    governor = Governor("http://x", ceiling=3)
+    inside = most = 0
+
+    async def one():
+        nonlocal inside, most
+        await governor.enter()
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0)
+        inside -= 1
+        governor.leave()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            group.create_task(one())
+    assert (most, governor.busy) == (3, 0)
+
+
+async def test_a_cancelled_waiter_gives_its_turn_to_the_next():
+    governor = Governor("http://x", ceiling=1)
+    await governor.enter()
+    first, second = asyncio.create_task(governor.enter()), asyncio.create_task(governor.enter())
+    await asyncio.sleep(0)
+    governor.leave()
+    first.cancel()
+    await asyncio.wait_for(second, 1)
+    assert governor.busy == 1
+
+
+async def test_a_rate_is_kept():
+    clock = Clock()
+    governor = Governor("http://x", rate=1000.0, clock=clock)
+    owed = sum(1 for _ in range(10) if governor.moved(100) > 0)
+    assert owed >= 8
+    assert governor.moved(0) == pytest.approx(0.9, abs=0.11)
+
+
+async def test_a_refusal_gives_the_slot_back_and_slows_the_origin():
+    class Refusing:
+        def open(self, path, **_):
+            return self
+
+        async def __aenter__(self):
+            raise Refused("x: 503", retry_after=None)
+
+        async def __aexit__(self, *_):
+            return None
+
+    governed = Governed(Refusing(), Governors(), "http://x/")
+    before = governed.governor.limit
+    with pytest.raises(Refused):
+        async with governed.open("a"):
+            pass
+    assert governed.governor.busy == 0
+    assert governed.governor.limit < before
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Example.org/a?b", "https://example.org"),
+        ("http://h:80/x", "http://h"),
+        ("http://h:8080/x", "http://h:8080"),
+        ("s3://bucket/p", "s3://bucket"),
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(url, origin):
+    assert origin_of(url) == origin
+
+
+async def test_a_budget_bounds_bytes_and_files_and_always_admits_one():
+    budget = Budget(100, 2)
+    await budget.take(1000)
+    waiting = [asyncio.create_task(budget.take(60)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    budget.give(1000)
+    await asyncio.sleep(0)
+    assert [task.done() for task in waiting] == [True, False, False]
+    waiting[1].cancel()
+    budget.give(60)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert waiting[2].done()
+    budget.give(60)
+    assert (budget.bytes, budget.files) == (0, 0)
