@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from manifests.mirror import ManifestError, load_mirror
 
+from manifests.mirror import ManifestError, load_mirror
 from manifests.snapshot import Entry, Snapshot
 from syncd import show
 from syncd.catalogue import Row
@@ -20,7 +20,7 @@ from syncd.errors import NotFound, SyncdError
 from syncd.events import Listener
 from syncd.keep import shard_entries
 from syncd.mirror_pass import Pass, Result, make_plan, take_stock
-from syncd.progress import Progress, for_terminal
+from syncd.progress import Progress, for_terminal, printable
 from syncd.publish import Publisher
 from syncd.restore import Restoration
 from syncd.restore import rebuild as rebuild_catalogue
@@ -108,7 +108,7 @@ async def survey(context: Context, file: Path) -> int:
                     digests = " ".join(f"{name}:{value[:12]}…" for name, value in stat.digests.items())
                     show.say(f"{size:>14}  {show.instant(stat.modified) or '-':20}  {stat.path}  {digests}".rstrip())
             for url, reason in inventory.failed:
-                sys.stderr.write(f"syncd: {show.printable(url)}: {show.printable(reason)}\n")
+                sys.stderr.write(f"syncd: {printable(url)}: {printable(reason)}\n")
             if not context.json:
                 state = "complete" if inventory.complete else "INCOMPLETE"
                 show.say(f"{show.files(count)} upstream, inventory {state}")

@@ -16,12 +16,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from manifests.stat import Stat
 from syncd.errors import Refused, TransientError
 from syncd.events import LimitChanged, Listener, nobody
-from syncd.ports import Body, Transport
+from syncd.ports import Body, Page, Transport
+
+T = TypeVar("T")
 
 START = 8  # slots at first: what a polite browser and a half would open
 CEILING = 64  # slots at most, unless the manifest says less
@@ -240,7 +243,11 @@ class Governed:
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """List through one slot, held while the listing lasts."""
-        return self._listed(prefix)
+        return self._held(self._inner.list(prefix))
+
+    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time."""
+        return self._held(self._inner.list_pages(prefix, after))
 
     async def stat(self, path: str) -> Stat:
         """Ask under a slot."""
@@ -270,11 +277,11 @@ class Governed:
     def _governor(self, path: str) -> Governor:
         return self.governor if "://" not in path else self._governors.of(origin_of(path))
 
-    async def _listed(self, prefix: str) -> AsyncIterator[Stat]:
+    async def _held(self, listing: AsyncIterator[T]) -> AsyncIterator[T]:
         await self.governor.enter()
         try:
-            async for stat in self._inner.list(prefix):
-                yield stat
+            async for found in listing:
+                yield found
         except TransientError as error:
             _tell(self.governor, error)
             raise

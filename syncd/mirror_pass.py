@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from manifests.mirror import Mirror, matcher
 
 from manifests.document import Reader
+from manifests.mirror import Mirror, matcher
 from manifests.stat import Stat
 from syncd.budget import Budget
 from syncd.catalogue import Catalogue, Failure, Row, Swap
@@ -105,7 +105,7 @@ async def make_plan(work: Work, row: Row) -> Planning:
             planning = await _plan_listing(work, row, survey)
         except OutOfOrder:  # this server sorts otherwise: collect first
             work.catalogue.claims.forget(row.id)
-            planning = await _plan_claims(work, row, survey, await _collect(survey))
+            planning = await _plan_claims(work, row, survey, await _collect(work, survey))
     else:
         inventory = await _read(work, row, survey)
         planning = await _plan_claims(work, row, survey, inventory)
@@ -130,7 +130,7 @@ async def take_stock(work: Work, row: Row) -> tuple[Inventory, Iterator[Stat]]:
     """Ask upstream, and return what it has, sorted by path."""
     survey = _begin(work, row)
     native = getattr(work.reader, "native", False)
-    inventory = await _collect(survey) if native else await _read(work, row, survey)
+    inventory = await _collect(work, survey) if native else await _read(work, row, survey)
     return inventory, work.catalogue.claims.all(row.id)
 
 
@@ -172,13 +172,19 @@ async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
     return await _planned(work, row, planner, inventory, seen)
 
 
-async def _collect(survey: Survey) -> Inventory:
+async def _collect(work: Work, survey: Survey) -> Inventory:
+    """Collect a listing that arrives in no promised order."""
     inventory = Inventory()
-    async with aclosing(survey.listed()) as pages:
-        async for page in pages:
-            survey.claims.add(survey.mirror_id, page)
-            inventory.files += len(page)
-            inventory.documents += 1
+    try:
+        async with aclosing(survey.listed()) as pages:
+            async for page in pages:
+                survey.claims.add(survey.mirror_id, page)
+                inventory.files += len(page)
+                inventory.documents += 1
+    except SyncdError as error:
+        if inventory.documents == 0:
+            raise
+        _broke_off(work, inventory, error)
     return inventory
 
 

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from manifests.stat import Stat
 
+Page = list[Stat]
+
 
 class Body(Protocol):
     """Bytes on their way. Iterate once; chunks are non-empty and of no promised size.
@@ -41,6 +43,10 @@ class Transport(Protocol):
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """Yield every file below `prefix` (a plain string prefix), sorted by path where the other side can sort."""
+        ...
+
+    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time, from the first path that sorts behind `after` on: for ten million of them."""
         ...
 
     async def stat(self, path: str) -> Stat:
@@ -129,6 +135,13 @@ class Store(Transport, Protocol):
 
     async def delete(self, path: str) -> None:
         """Remove; a missing object is no error."""
+        ...
+
+    async def identify(self, expected: str | None) -> str:
+        """Return the store's own id, given to an empty one on first use.
+
+        Raises Offline if a store was `expected` and this is none, or another: an unmounted folder is not an empty one.
+        """
         ...
 
     async def free(self) -> int | None:

@@ -20,7 +20,7 @@ import tenacity
 
 from manifests.stat import Stat
 from syncd.errors import Changed, Interrupted, TransientError
-from syncd.ports import Body, Transport
+from syncd.ports import Body, Page, Transport
 
 T = TypeVar("T")
 Heard = Callable[[str, TransientError, int, float], None]
@@ -78,8 +78,34 @@ class Retrying:
         self._heard = heard
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List once: whoever lists knows how to go on, or that the inventory is incomplete."""
-        return self._inner.list(prefix)
+        """List, going on behind the last path where it broke off."""
+        return self._one_by_one(prefix)
+
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time. A listing that is not sorted cannot be gone on with, and its error is raised."""
+        attempt, is_sorted = 0, True
+        while True:
+            try:
+                async for page in self._inner.list_pages(prefix, after):
+                    attempt = 0
+                    if page:
+                        is_sorted = is_sorted and after < page[0].path <= page[-1].path
+                        after = max(after, page[-1].path)
+                    yield page
+            except TransientError as error:
+                attempt += 1
+                if attempt >= self._policy.attempts or not is_sorted:
+                    raise
+                wait = self._policy.wait(error, attempt)
+                self._heard(prefix, error, attempt, wait)
+                await asyncio.sleep(wait)
+            else:
+                return
+
+    async def _one_by_one(self, prefix: str) -> AsyncIterator[Stat]:
+        async for page in self.list_pages(prefix):
+            for stat in page:
+                yield stat
 
     async def stat(self, path: str) -> Stat:
         """Ask until there is an answer."""

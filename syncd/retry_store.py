@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from manifests.stat import Stat
-from syncd.ports import Body, Staged, Store
+from syncd.ports import Body, Page, Staged, Store
 from syncd.retry import Policy, Retrying, retrying
 
 
@@ -20,8 +20,12 @@ class RetryingStore:
         self.piece = inner.piece
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List once: a listing that breaks off is an error of the caller's walk."""
-        return self._inner.list(prefix)
+        """List, going on where it broke off."""
+        return self._reading.list(prefix)
+
+    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time."""
+        return self._reading.list_pages(prefix, after)
 
     async def stat(self, path: str) -> Stat:
         """Ask until there is an answer."""
@@ -52,6 +56,10 @@ class RetryingStore:
     async def delete(self, path: str) -> None:
         """Remove."""
         await retrying(lambda: self._inner.delete(path), path, self._policy)
+
+    async def identify(self, expected: str | None) -> str:
+        """Ask for its id."""
+        return await retrying(lambda: self._inner.identify(expected), ".syncd/store.json", self._policy)
 
     async def free(self) -> int | None:
         """Ask for room."""

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from manifests.units import format_size
 from rich.console import Console
 from rich.table import Table
 
 from manifests.stat import Stat
+from manifests.units import format_size
 from syncd.errors import SyncdError
 from syncd.progress import printable
 

@@ -8,8 +8,7 @@ there, and that error is raised.
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -65,13 +64,7 @@ class Survey:
 
     async def listed(self) -> AsyncGenerator[list[Stat], None]:
         """Yield the transport's own listing a page at a time, without what the mirror does not want."""
-        pages = getattr(self.transport, "list_pages", None)
-        if pages is None:
-            async with aclosing(_gathered(self.transport.list())) as gathered:
-                async for page in gathered:
-                    yield self._wanted(page)
-            return
-        async for page in pages():
+        async for page in self.transport.list_pages():
             yield self._wanted(page)
 
     def _wanted(self, page: list[Stat]) -> list[Stat]:
@@ -213,14 +206,3 @@ async def see(survey: Survey, inventory: Inventory, blind: Callable[[str, int], 
                 group.create_task(ask())
         survey.claims.add(survey.mirror_id, seen)
         survey.listener(SurveyAdvanced(survey.mirror, inventory.documents, inventory.documents, inventory.files))
-
-
-async def _gathered(stats: AsyncIterator[Stat]) -> AsyncGenerator[list[Stat], None]:
-    page: list[Stat] = []
-    async for stat in stats:
-        page.append(stat)
-        if len(page) >= SLICE:
-            yield page
-            page = []
-    if page:
-        yield page

@@ -116,7 +116,7 @@ class Transfers:
             attempt += 1
 
     async def _once(self, step: Step, stat: Stat, *, last: bool) -> Proved:
-        target = stat.urls[0] if stat.urls else stat.path
+        target = _target(stat)
         if stat.size is not None and stat.size <= SMALL:
             async with self.source.open(target) as body:
                 content = await self._gather(stat, body, stat.size)
@@ -158,7 +158,7 @@ class Transfers:
         else:
             await asyncio.get_running_loop().run_in_executor(self.hashing, hasher.update, content)
         digests = hasher.hexdigests()
-        arrived = Arrived(body.stat, len(content), digests, content[:1024], _kind(body), body.url)
+        arrived = Arrived(body.stat, len(content), digests, content[:1024], _kind(body), _target(stat))
         try:
             proved = self._entry(step, stat, arrived)
         except Mismatch as error:
@@ -206,9 +206,8 @@ class Transfers:
                     self.source, order, file, first, hashing=self.hashing, heard=self._hear(path)
                 )
                 kind = _kind(first.body) if first is not None else ""
-                url = first.body.url if first is not None else target
                 self._whole(stat, answered, first)
-                proved = self._entry(step, stat, Arrived(answered, size, digests, head, kind, url))
+                proved = self._entry(step, stat, Arrived(answered, size, digests, head, kind, target))
             except (Changed, Mismatch) as error:
                 history.end(self.mirror_id, path)
                 if last and isinstance(error, Mismatch):
@@ -281,7 +280,7 @@ class Transfers:
             return None
         try:
             size, digests = await self._read(self.place.natural(stat.path), algorithms(stat.digests))
-            arrived = Arrived(Stat(stat.path), size, digests, b"", "", stat.urls[0] if stat.urls else stat.path)
+            arrived = Arrived(Stat(stat.path), size, digests, b"", "", _target(stat))
             return self._entry(Step("fetch", stat.path, "", stat), stat, arrived)
         except (Mismatch, NotFound):
             return None
@@ -326,6 +325,11 @@ async def read_back(
             else:
                 await loop.run_in_executor(hashing, hasher.update, chunk)
     return size, hasher.hexdigests()
+
+
+def _target(stat: Stat) -> str:
+    """Return what to ask for; not where redirects lead, for such an address may hold a passing secret."""
+    return stat.urls[0] if stat.urls else stat.path
 
 
 def _kind(body: Body) -> str:

@@ -1,0 +1,448 @@
+"""Whole passes over an archive in memory into a real folder: the ten rules, one by one."""
+
+import asyncio
+import hashlib
+import json
+import random
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from manifests.mirror import load_mirror
+from manifests.snapshot import Pointer, Snapshot
+from syncd.catalogue import Catalogue
+from syncd.errors import Damaged, NotFound
+from syncd.keep import whole
+from syncd.mirror_pass import Pass, Work
+from syncd.publish import Publisher
+from syncd.restore import Restoration, rebuild
+from syncd.retry import Policy, Retrying
+from syncd.stores.filesystem import FilesystemStore
+from syncd.transfer import Place
+from syncd.verify import Verification
+from tests.fakes import Archive, Listing, break_after, flip, sha256
+
+MANIFEST = """
+mirror: scenes
+source: {url: "file:///archive/"}
+guard: {max_removed: %s}
+keep: {versions: %d, removed: 30d}
+verify: {require: %s}
+"""
+
+
+class Mirroring:
+    """One mirror, its archive, its store and its Catalogue."""
+
+    def __init__(self, folder, archive, *, guard="50%", versions=2, require="any"):
+        self.folder, self.archive = folder, archive
+        self.mirror = load_mirror(MANIFEST % (guard, versions, require), "scenes.yaml")
+        self.events = []
+        self.now = 1_700_000_000.0
+        self.hashing = ThreadPoolExecutor(2)
+        (folder / "spool").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def store_folder(self):
+        return self.folder / "store"
+
+    @asynccontextmanager
+    async def open(self):
+        store = FilesystemStore(self.store_folder)
+        await store.identify(None)
+        with Catalogue(self.folder / "state") as catalogue:
+            try:
+                yield store, catalogue
+            finally:
+                await store.aclose()
+
+    async def run(self, *, stopping=None, wrap=lambda store: store):
+        async with self.open() as (store, catalogue):
+            self.now += 60
+            return await Pass(self.work(wrap(store), catalogue, stopping)).run()
+
+    def work(self, store, catalogue, stopping=None):
+        return Work(
+            mirror=self.mirror,
+            reader=Listing(),
+            source=Retrying(self.archive, Policy(attempts=4, first=0.001, most=0.002)),
+            store=store,
+            catalogue=catalogue,
+            hashing=self.hashing,
+            spool=self.folder / "spool",
+            listener=self.events.append,
+            now=lambda: self.now,
+            stopping=stopping or asyncio.Event(),
+        )
+
+    def natural(self):
+        """What a researcher finds."""
+        root = self.store_folder / "scenes"
+        return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    async def pointer(self, store):
+        return msgspec.json.decode(await whole(store, ".syncd/mirrors/scenes.json"), type=Pointer)
+
+    def restoration(self, store, catalogue):
+        row = catalogue.history.mirror("scenes")
+        place = Place("scenes", "scenes/", "restore")
+        publisher = Publisher(store, catalogue, row, place, lambda _: None, 2, lambda: self.now)
+        return Restoration(store, catalogue, row, place, publisher, lambda: self.now)
+
+    def check_sums(self, snapshot):
+        """Anybody can check a mirror without us."""
+        done = subprocess.run(
+            ["sha256sum", "--quiet", "--strict", "-c", f"../.syncd/snapshots/scenes/{snapshot}/SHA256SUMS"],
+            cwd=self.store_folder / "scenes",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode == 0, done.stdout + done.stderr
+
+
+def scenes(seed=1, count=12):
+    chance = random.Random(seed)
+    sizes = [0, 1, 1000, 65536, 65537, 5 << 20, 9 << 20]
+    return {f"LC08/{n % 3}/b{n:02}.tif": chance.randbytes(sizes[n % len(sizes)]) for n in range(count)}
+
+
+@pytest.fixture
+def mirroring(tmp_path):
+    return Mirroring(tmp_path, Archive(scenes()))
+
+
+async def test_a_pass_copies_all_and_a_second_one_moves_nothing(mirroring):
+    first = await mirroring.run()
+    assert mirroring.natural() == mirroring.archive.files
+    assert (first.fetched, first.complete, first.failed) == (12, True, 0)
+    assert first.bytes == sum(map(len, mirroring.archive.files.values()))
+    assert mirroring.check_sums(first.snapshot) == (True, "")
+    mirroring.archive.asked.clear()
+    second = await mirroring.run()
+    assert mirroring.archive.asked == []
+    assert (second.kept, second.fetched, second.snapshot) == (12, 0, first.snapshot)
+
+
+async def test_the_next_pass_replaces_adds_and_removes_and_keeps_what_it_replaced(mirroring):
+    first = await mirroring.run()
+    before = dict(mirroring.archive.files)
+    files = mirroring.archive.files
+    files["LC08/0/b00.tif"] = b"replaced"
+    files["new/one.txt"] = b"added"
+    del files["LC08/1/b01.tif"]
+    second = await mirroring.run()
+    assert (second.fetched, second.replaced, second.removed, second.kept) == (1, 1, 1, 10)
+    assert second.snapshot != first.snapshot
+    # what upstream removed leaves the snapshot at once; its bytes stay
+    assert mirroring.natural() == {**files, "LC08/1/b01.tif": before["LC08/1/b01.tif"]}
+    assert mirroring.check_sums(second.snapshot) == (True, "")
+    kept = mirroring.store_folder / ".syncd/versions/scenes" / first.snapshot / "LC08/0/b00.tif"
+    assert kept.read_bytes() == before["LC08/0/b00.tif"]
+
+
+async def test_equal_content_has_an_equal_id_whatever_the_history(tmp_path):
+    one = Mirroring(tmp_path / "one", Archive(scenes(1)))
+    await one.run()
+    one.archive.files = scenes(2)
+    straight = Mirroring(tmp_path / "two", Archive(scenes(2)))
+    assert (await one.run()).snapshot == (await straight.run()).snapshot
+
+
+async def test_rule_1_bytes_that_do_not_match_go_to_the_quarantine_with_the_reason_and_stop_no_other(tmp_path):
+    archive = Archive(scenes(), digests=("sha256",))
+    archive.faults = {"LC08/2/b02.tif": [flip, flip], "LC08/2/b05.tif": [flip] * 20}
+    mirroring = Mirroring(tmp_path, archive)
+    result = await mirroring.run()
+    assert (result.failed, result.fetched, result.complete) == (2, 10, False)
+    assert set(mirroring.natural()) == set(archive.files) - {"LC08/2/b02.tif", "LC08/2/b05.tif"}
+    reasons = sorted((mirroring.store_folder / ".syncd/quarantine").rglob("*.reason.json"))
+    assert [json.loads(r.read_text())["path"] for r in reasons] == ["LC08/2/b02.tif", "LC08/2/b05.tif"]
+    wanted, came = sha256(archive.files["LC08/2/b02.tif"]), json.loads(reasons[0].read_text())["arrived"]["sha256"]
+    assert f"sha256 {wanted} promised, {came} arrived" in json.loads(reasons[0].read_text())["reason"]
+    assert sha256(reasons[0].with_name("b02.tif").read_bytes()) == came
+    archive.faults.clear()
+    assert (await mirroring.run()).fetched == 2
+
+
+async def test_one_bad_read_is_fetched_afresh_and_nobody_hears_of_it(tmp_path):
+    archive = Archive(scenes(), digests=("md5", "sha256"))
+    archive.faults = {"LC08/2/b02.tif": [flip], "LC08/2/b05.tif": [flip]}
+    mirroring = Mirroring(tmp_path, archive)
+    result = await mirroring.run()
+    archive.assert_spent()
+    assert (result.failed, result.fetched) == (0, 12)
+    assert mirroring.natural() == archive.files
+
+
+async def test_rule_2_every_promise_is_checked_and_an_entry_without_one_says_so(tmp_path):
+    promised, silent = (
+        Mirroring(tmp_path / "a", Archive(scenes(), digests=("md5",))),
+        Mirroring(tmp_path / "b", Archive(scenes())),
+    )
+    for mirroring, verdict in ((promised, "verified"), (silent, "attested")):
+        await mirroring.run()
+        async with mirroring.open() as (_, catalogue):
+            assert {o.verdict for _, o in catalogue.holdings.entries_and_origins(1)} == {verdict}
+
+
+async def test_rule_3_an_interrupted_body_goes_on_where_it_broke(tmp_path):
+    archive = Archive({"big": random.Random(3).randbytes(24 << 20)})
+    archive.faults = {"big": [break_after(3), break_after(5), None, break_after(1)]}
+    mirroring = Mirroring(tmp_path, archive)
+    result = await mirroring.run()
+    archive.assert_spent()
+    assert (result.fetched, mirroring.natural()) == (1, archive.files)
+    assert archive.sent == len(archive.files["big"])
+
+
+async def test_rule_3_a_file_that_changes_between_two_ranges_is_never_spliced(tmp_path):
+    old, new = random.Random(4).randbytes(20 << 20), random.Random(5).randbytes(20 << 20)
+    archive = Archive({"big": old})
+
+    def change(number, chunk):
+        if number == 2:
+            archive.files["big"] = new
+        return chunk
+
+    archive.faults = {"big": [change]}
+    mirroring = Mirroring(tmp_path, archive)
+    # whatever the pass says, what lies there is one of the two files, whole
+    await mirroring.run()
+    archive.assert_spent()
+    assert mirroring.natural().get("big", new) in (old, new)
+    await mirroring.run()
+    assert mirroring.natural() == {"big": new}
+
+
+async def test_rule_4_an_incomplete_inventory_removes_nothing(mirroring):
+    await mirroring.run()
+    mirroring.archive.listing_fails_after = 6
+    result = await mirroring.run()
+    assert (result.removed, result.parked, result.complete) == (0, 0, False)
+    async with mirroring.open() as (_, catalogue):
+        assert catalogue.holdings.totals(1)[0] == 12
+
+
+async def test_rule_4_too_many_removals_are_parked_whole_until_they_are_approved(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(scenes()), guard="10%")
+    first = await mirroring.run()
+    for path in list(mirroring.archive.files)[:4]:
+        del mirroring.archive.files[path]
+    mirroring.archive.files["new"] = b"new"
+    parked = await mirroring.run()
+    assert (parked.parked, parked.removed, parked.fetched) == (4, 0, 1)
+    async with mirroring.open() as (_, catalogue):
+        assert catalogue.history.approve(1) == 4
+    # what goes after the approval was not approved
+    del mirroring.archive.files["LC08/1/b10.tif"]
+    approved = await mirroring.run()
+    assert (approved.removed, approved.parked) == (5, 0)
+    assert first.snapshot not in (parked.snapshot, approved.snapshot)
+
+
+async def test_rule_4_never_everything(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(scenes()), guard="100%")
+    await mirroring.run()
+    mirroring.archive.files.clear()
+    result = await mirroring.run()
+    assert (result.parked, result.removed) == (12, 0)
+
+
+async def test_rule_5_hostile_names_are_refused_one_by_one(tmp_path):
+    archive = Archive(
+        {
+            "good": b"1",
+            "../up": b"2",
+            ".syncd/pointer": b"3",
+            "dir": b"4",
+            "dir/below": b"5",
+            "Case": b"6",
+            "case": b"7",
+        }
+    )
+    mirroring = Mirroring(tmp_path, archive)
+    result = await mirroring.run()
+    assert mirroring.natural() == {"good": b"1", "dir": b"4", "Case": b"6"}
+    assert result.failed == 4
+    async with mirroring.open() as (_, catalogue):
+        reasons = {failure.path: failure.reason for failure in catalogue.history.failures(1)}
+    assert "'dir' is a file upstream" in reasons["dir/below"]
+    assert "differs from 'Case' only in case" in reasons["case"]
+    assert not (tmp_path / "up").exists()
+
+
+async def test_rule_8_a_pass_over_many_files_holds_few_of_them(tmp_path):
+    archive = Archive({f"{n:04}": bytes(100) for n in range(2000)})
+    await Mirroring(tmp_path, archive).run()
+    assert archive.open_most <= 192
+
+
+async def test_published_digests_can_be_required(tmp_path):
+    result = await Mirroring(tmp_path, Archive(scenes()), require="published").run()
+    assert (result.fetched, result.failed) == (0, 12)
+
+
+async def test_asked_to_stop_it_publishes_what_is_proved_and_removes_nothing(mirroring):
+    stopping = asyncio.Event()
+
+    def stop(number, chunk):
+        stopping.set()
+        return chunk
+
+    mirroring.archive.faults = {path: [stop] for path in mirroring.archive.files}
+    result = await mirroring.run(stopping=stopping)
+    assert not result.complete
+    assert mirroring.check_sums(result.snapshot)[0]
+    mirroring.archive.faults.clear()
+    assert (await mirroring.run()).complete
+    assert mirroring.natural() == mirroring.archive.files
+
+
+async def test_a_file_we_do_not_know_is_never_overwritten(mirroring):
+    async with mirroring.open():
+        pass
+    ours = mirroring.store_folder / "scenes/LC08/0/b00.tif"
+    ours.parent.mkdir(parents=True)
+    ours.write_bytes(b"somebody's own")
+    await mirroring.run()
+    assert mirroring.natural() == mirroring.archive.files
+    kept = [p.read_bytes() for p in (mirroring.store_folder / ".syncd/quarantine").rglob("b00.tif")]
+    assert kept == [b"somebody's own"]
+
+
+async def test_rollback_brings_an_earlier_snapshot_back_and_forward_again(mirroring):
+    first = await mirroring.run()
+    before = dict(mirroring.archive.files)
+    mirroring.archive.files["LC08/0/b00.tif"] = b"replaced"
+    mirroring.archive.files["new"] = b"added"
+    del mirroring.archive.files["LC08/1/b01.tif"]
+    second = await mirroring.run()
+    async with mirroring.open() as (store, catalogue):
+        back = await mirroring.restoration(store, catalogue).rollback(first.snapshot[:12])
+        assert back.id == first.snapshot
+        assert (await mirroring.pointer(store)).snapshot == first.snapshot
+    assert mirroring.check_sums(first.snapshot) == (True, "")
+    assert {p: c for p, c in mirroring.natural().items() if p in before} == before
+    async with mirroring.open() as (store, catalogue):
+        forward = await mirroring.restoration(store, catalogue).rollback(second.snapshot[:12])
+        assert forward.id == second.snapshot
+    assert mirroring.check_sums(second.snapshot) == (True, "")
+
+
+async def test_a_removed_file_can_be_had_back_and_stays(mirroring):
+    await mirroring.run()
+    content = mirroring.archive.files.pop("LC08/1/b01.tif")
+    gone = await mirroring.run()
+    assert gone.removed == 1
+    async with mirroring.open() as (store, catalogue):
+        await mirroring.restoration(store, catalogue).undelete(["LC08/1/b01.tif"])
+        with pytest.raises(NotFound, match="never: was not removed"):
+            await mirroring.restoration(store, catalogue).undelete(["never"])
+    result = await mirroring.run()
+    assert (result.removed, mirroring.natural()["LC08/1/b01.tif"]) == (0, content)
+
+
+async def test_what_a_kept_snapshot_names_outlives_every_housekeeping(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive({"a": b"0", "b": b"x", "c": b"c"}), versions=2, guard="90%")
+    seen = []
+    for n in range(1, 8):
+        mirroring.archive.files["a"] = b"%d" % n
+        if n == 4:
+            del mirroring.archive.files["b"]
+        mirroring.now += 31 * 86400
+        seen.append((await mirroring.run()).snapshot)
+        async with mirroring.open() as (store, catalogue):
+            kept = catalogue.history.snapshots(1)
+            assert [s.id for s in kept] == list(reversed(seen[-3:]))
+            for snapshot in reversed(kept):
+                assert (await mirroring.restoration(store, catalogue).rollback(snapshot.id)).id == snapshot.id
+                assert mirroring.check_sums(snapshot.id) == (True, "")
+    left = {p.name for p in (mirroring.store_folder / ".syncd/snapshots/scenes").iterdir()}
+    assert left == set(seen[-3:])
+    assert not (mirroring.store_folder / "scenes/b").exists()
+    assert {p.read_bytes() for p in (mirroring.store_folder / ".syncd/versions").rglob("a")} <= {b"5", b"6", b"7"}
+
+
+async def test_a_lost_catalogue_is_rebuilt_and_nothing_is_fetched_again(mirroring):
+    await mirroring.run()
+    mirroring.archive.files["LC08/0/b00.tif"] = b"replaced"
+    del mirroring.archive.files["LC08/1/b01.tif"]
+    second = await mirroring.run()
+    before = {}
+    async with mirroring.open() as (_, catalogue):
+        before = {e.path: (e, o) for e, o in catalogue.holdings.entries_and_origins(1)}
+    for file in (mirroring.folder / "state").glob("catalogue.sqlite*"):
+        file.unlink()
+    async with mirroring.open() as (store, catalogue):
+        (row,) = await rebuild(store, catalogue)
+        assert row.name == "scenes"
+        assert {e.path: (e, o) for e, o in catalogue.holdings.entries_and_origins(1)} == before
+        assert catalogue.holdings.was_removed(1, "LC08/1/b01.tif") is not None
+        assert [v.path for v in catalogue.holdings.versions(1)] == ["LC08/0/b00.tif"]
+    mirroring.archive.asked.clear()
+    again = await mirroring.run()
+    assert (mirroring.archive.asked, again.snapshot, again.kept) == ([], second.snapshot, 11)
+
+
+async def test_verify_finds_damage_and_repair_mends_it_without_deleting(mirroring):
+    await mirroring.run()
+    root = mirroring.store_folder / "scenes"
+    flipped, gone, cut = root / "LC08/2/b05.tif", root / "LC08/0/b03.tif", root / "LC08/2/b02.tif"
+    good = flipped.read_bytes()
+    flipped.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+    gone.unlink()
+    cut.write_bytes(b"short")
+    async with mirroring.open() as (store, catalogue):
+        work = mirroring.work(store, catalogue)
+        row = catalogue.history.mirror("scenes")
+        check = Verification(
+            store, catalogue, row, Place("scenes", "scenes/", "v"), mirroring.hashing, lambda *_: None, work.source
+        )
+        quick = await check.run(read_data=False)
+        assert sorted((f.path, f.finding) for f in quick.faults) == [
+            ("LC08/0/b03.tif", "missing"),
+            ("LC08/2/b02.tif", "size"),
+        ]
+        report = await check.run(read_data=True)
+        assert {f.path: f.finding for f in report.faults} == {
+            "LC08/0/b03.tif": "missing",
+            "LC08/2/b02.tif": "size",
+            "LC08/2/b05.tif": "digest",
+        }
+        await check.repair(report)
+        assert all(fault.repaired for fault in report.faults), report.faults
+        assert (await check.run(read_data=True)).faults == []
+    assert mirroring.natural() == mirroring.archive.files
+    assert any(p.read_bytes() == b"short" for p in (mirroring.store_folder / ".syncd/quarantine").rglob("b02.tif"))
+
+
+async def test_a_damaged_shard_is_never_believed(mirroring):
+    await mirroring.run()
+    for shard in (mirroring.store_folder / ".syncd/shards/scenes").iterdir():
+        shard.write_bytes(shard.read_bytes()[:-10])
+    async with mirroring.open() as (store, catalogue):
+        with pytest.raises(Damaged):
+            await rebuild(store, catalogue)
+
+
+async def test_a_snapshot_says_where_it_came_from(mirroring):
+    first = await mirroring.run()
+    mirroring.archive.files["x"] = b"x"
+    second = await mirroring.run()
+    async with mirroring.open() as (store, _):
+        path = f".syncd/snapshots/scenes/{second.snapshot}/snapshot.json"
+        snapshot = msgspec.json.decode(await whole(store, path), type=Snapshot)
+    assert (snapshot.previous, snapshot.source, snapshot.files) == (first.snapshot, "file:///archive/", 13)
+    assert hashlib.sha256(msgspec.json.encode(snapshot.content)).hexdigest() == snapshot.id
+
+
+async def test_upstream_without_ranges_or_versions_is_mirrored_in_one_stream(tmp_path):
+    for n, kind in enumerate(({"ranges": False}, {"versions": False}, {"ranges": False, "versions": False})):
+        archive = Archive({"big": random.Random(n).randbytes(11 << 20), "small": b"s"}, **kind)
+        mirroring = Mirroring(tmp_path / str(n), archive)
+        result = await mirroring.run()
+        assert (result.failed, mirroring.natural()) == (0, archive.files)
