@@ -1,0 +1,272 @@
+"""One file on its way into a folder: its bytes so far, and a journal of what arrived, so that a kill costs no bytes.
+
+`.syncd/tmp/<token>.part` holds the bytes at their offsets; `<token>.log` one line per write that returned: start, stop
+and the xxh3-64 of what was written. Nothing is synced before the commit: after a kill the bytes are in the page cache,
+after a power cut the digests tell which of them reached the disk.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import sys
+from collections.abc import AsyncGenerator
+from concurrent.futures import Executor
+
+import xxhash
+
+from manifests.stat import Stat
+from syncd.errors import Damaged
+from syncd.stores import ranges
+from syncd.stores.folders import Folders, Opened, translate, unsynced
+from syncd.stores.group import Change, Group, Touched
+
+TMP = ".syncd/tmp"
+CHUNK = 1 << 21  # bytes read at a time
+
+_LINE = re.compile(rb"(\d{1,19}) (\d{1,19}) ([0-9a-f]{16})\Z")
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class StagedFile:
+    """What `FilesystemStore.stage` hands out; satisfies `syncd.ports.Staged`."""
+
+    def __init__(self, folders: Folders, group: Group, threads: Executor, path: str, token: str) -> None:
+        self.token = token
+        self.held: tuple[tuple[int, int], ...] = ()
+        self._folders = folders
+        self._group = group
+        self._threads = threads
+        self._path = path
+        self._ranges: list[tuple[int, int]] = []
+        self._part: Opened | None = None
+        self._log: Opened | None = None
+
+    def begin(self, size: int | None) -> None:
+        """Make the two files; blocks."""
+        tmp = self._folders.find(TMP, make=True)
+        self._part = Opened(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
+        self._log = Opened(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd))
+        if size:
+            try:
+                _reserve(self._part.fd, size)
+            except OSError:
+                self.drop()
+                raise
+
+    def resume(self) -> bool:
+        """Open what an earlier process left and find what is intact; blocks. False if it left nothing."""
+        try:
+            tmp = self._folders.find(TMP)
+            self._part = Opened(os.open(f"{self.token}.part", _AGAIN, dir_fd=tmp.fd))
+            self._log = Opened(os.open(f"{self.token}.log", _AGAIN | os.O_APPEND, dir_fd=tmp.fd))
+        except FileNotFoundError:
+            self._part = self._log = None
+            return False
+        body = os.pread(self._log.fd, os.fstat(self._log.fd).st_size, 0)
+        if body and not body.endswith(b"\n"):
+            os.ftruncate(self._log.fd, body.rfind(b"\n") + 1)  # a torn line must not swallow the next one
+        for line in body.split(b"\n")[:-1]:
+            written = _LINE.fullmatch(line)
+            if written is not None:
+                start, stop = int(written[1]), int(written[2])
+                if _is_intact(self._part.fd, start, stop, written[3]):
+                    ranges.add(self._ranges, start, stop)
+        self.held = tuple(self._ranges)
+        os.utime(self._log.fd)
+        return True
+
+    async def write(self, offset: int, chunk: bytes) -> None:
+        """Put `chunk` at `offset` and note it in the journal."""
+        if chunk:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._write, offset, chunk)
+            ranges.add(self._ranges, offset, offset + len(chunk))
+
+    async def read(self) -> AsyncGenerator[bytes, None]:
+        """Read the file back from its beginning."""
+        part = self._alive(self._part)
+        size = self._ranges[-1][1] if self._ranges else 0
+        self._check_whole(size)
+        async for chunk in read_chunks(self._threads, part, 0, size, path=self._path, root=self._folders.root):
+            yield chunk
+
+    async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
+        """Sync the bytes, put the name in its place, sync the folder. `sha256` was proved while the bytes passed."""
+        del sha256  # what is on the disk is what we wrote, once the sync says so
+        self._check_whole(size)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._seal, size)
+        except Damaged:
+            await self.discard()  # a failed sync may have dropped the bytes from memory: they are worth nothing now
+            raise
+        stat: Stat = await self._group.make(
+            Change(self._path, lambda touched: self._place(to or self._path, touched, if_absent=if_absent))
+        )
+        self._part = self._log = None
+        return stat
+
+    async def discard(self) -> None:
+        """Remove both files."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self.drop)
+
+    def drop(self) -> None:
+        """Remove both files; blocks."""
+        self._part = self._log = None
+        with contextlib.suppress(FileNotFoundError):
+            tmp = self._folders.find(TMP)
+            for name in (f"{self.token}.part", f"{self.token}.log"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=tmp.fd)
+
+    def close(self) -> None:
+        """Let go of the files; a thread still at work keeps them open until it ends."""
+        self._part = self._log = None
+
+    def _write(self, offset: int, chunk: bytes) -> None:
+        part, log = self._alive(self._part), self._alive(self._log)
+        line = b"%d %d %s\n" % (offset, offset + len(chunk), xxhash.xxh3_64_hexdigest(chunk).encode())
+        try:
+            write_all(part.fd, chunk, offset)
+            os.write(log.fd, line)
+        except OSError as error:
+            raise translate(error, self._path, self._folders.root) from error
+
+    def _seal(self, size: int) -> None:
+        part = self._alive(self._part)
+        try:
+            if os.fstat(part.fd).st_size > size:
+                os.ftruncate(part.fd, size)
+            os.fsync(part.fd)
+        except OSError as error:
+            raise Damaged(str(translate(error, self._path, self._folders.root))) from error
+
+    def _place(self, path: str, touched: Touched, *, if_absent: bool) -> Stat:
+        part = self._alive(self._part)
+        tmp = self._folders.find(TMP)
+        source = f"{self.token}.part"
+        put_in_place(self._folders, tmp.fd, source, path, touched, if_absent=if_absent)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.token}.log", dir_fd=tmp.fd)
+        return stat_of(path, os.fstat(part.fd))
+
+    def _check_whole(self, size: int) -> None:
+        if not ranges.are_whole(self._ranges, size):
+            start, stop = ranges.first_gap(self._ranges, size)
+            raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
+
+    def _alive(self, opened: Opened | None) -> Opened:
+        if opened is None:
+            raise Damaged(f"{self._path}: its staging {self.token} is over")
+        return opened
+
+
+def stat_of(path: str, found: os.stat_result) -> Stat:
+    """Describe a file: its version changes with every replacement, as each is a new inode at a new time."""
+    modified, inode = found.st_mtime_ns, found.st_ino
+    return Stat(path, found.st_size, modified / 1e9, f'"{modified:x}-{found.st_size:x}-{inode:x}"')
+
+
+def write_all(fd: int, chunk: bytes, offset: int) -> None:
+    """Write every byte: the system may take fewer than it was given."""
+    written = os.pwrite(fd, chunk, offset)
+    if written != len(chunk):
+        rest = memoryview(chunk)
+        while written < len(rest):
+            written += os.pwrite(fd, rest[written:], offset + written)
+
+
+def put_in_place(
+    folders: Folders, source_fd: int, source: str, path: str, touched: Touched, *, if_absent: bool = False
+) -> None:
+    """Rename a finished file to its path; with `if_absent` never over another. Raises OSError, Unsafe."""
+    above, _, name = path.rpartition("/")
+    for attempt in range(8):
+        folder = folders.find(above, make=True)
+        try:
+            if if_absent:
+                _link_or_rename(source_fd, source, folder.fd, name)
+            else:
+                os.rename(source, name, src_dir_fd=source_fd, dst_dir_fd=folder.fd)
+        except FileNotFoundError:  # the folder was pruned between our look and our rename
+            folders.forget(above)
+            if attempt == 7:
+                raise
+        else:
+            touched.update(unsynced(folder))
+            return
+
+
+async def read_chunks(
+    threads: Executor, file: Opened, start: int, stop: int, *, path: str, root: str, first: bytes = b""
+) -> AsyncGenerator[bytes, None]:
+    """Yield `[start, stop)`, one chunk ahead of the caller; `first` was read already."""
+    loop = asyncio.get_running_loop()
+
+    def read(at: int) -> bytes:
+        try:
+            chunk = os.pread(file.fd, min(CHUNK, stop - at), at)
+        except OSError as error:
+            raise translate(error, path, root) from error
+        if not chunk:
+            raise Damaged(f"{path}: ends at byte {at}, not at {stop}: it shrank while we read it")
+        return chunk
+
+    at = start
+    chunk = first
+    while at < stop:
+        if not chunk:
+            chunk = await loop.run_in_executor(threads, read, at)
+        at += len(chunk)
+        ahead = loop.run_in_executor(threads, read, at) if at < stop else None
+        try:
+            yield chunk
+        except BaseException:
+            if ahead is not None:
+                ahead.cancel()
+            raise
+        chunk = await ahead if ahead is not None else b""
+
+
+def _is_intact(fd: int, start: int, stop: int, digest: bytes) -> bool:
+    seen = xxhash.xxh3_64()
+    while start < stop:
+        chunk = os.pread(fd, min(CHUNK, stop - start), start)
+        if not chunk:
+            return False
+        seen.update(chunk)
+        start += len(chunk)
+    return seen.hexdigest().encode() == digest
+
+
+def _link_or_rename(source_fd: int, source: str, folder_fd: int, name: str) -> None:
+    """Name the file without replacing another; where there are no hard links, look first and then rename."""
+    try:
+        os.link(source, name, src_dir_fd=source_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
+        os.rename(source, name, src_dir_fd=source_fd, dst_dir_fd=folder_fd)
+    else:
+        os.unlink(source, dir_fd=source_fd)
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Take the room now, so that a full disk is known before the first byte. Raises OSError for no room.
+
+    The system's own call, not `os.posix_fallocate`: where a file system cannot reserve, libc writes a byte into every
+    block instead, which on a network file system moves the file twice.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    if libc.fallocate(fd, 0, 0, size) != 0:
+        code = ctypes.get_errno()
+        if code in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise OSError(code, os.strerror(code))
