@@ -1,0 +1,62 @@
+# Two commands matter: `make demo` shows syncd at work, `make test` proves that it does. Both make `.venv` first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+MADE := .venv/.made-from-lock
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types layers wheel-test lock clean
+
+help:
+	@echo 'make demo        mirror a small archive on this machine, twice, then after a change upstream'
+	@echo 'make test        the whole test suite'
+	@echo 'make lint        ruff: rules and format'
+	@echo 'make types       mypy, strict'
+	@echo 'make layers      who may import whom'
+	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
+	@echo 'make lock        write requirements.lock anew from what the package index offers today'
+	@echo 'make clean       remove .venv, the caches, dist and demo'
+
+# The environment is made again whenever the lock or the project file is younger than it.
+$(MADE): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "syncd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import ensurepip' || { echo 'python has no venv module: on Debian, apt-get install python3-venv' >&2; exit 1; }
+	@echo 'making .venv (once, and after the lock changes)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(MADE)
+	@$(BIN)/python deploy/demo
+
+test: $(MADE)
+	$(BIN)/python -m pytest
+
+lint: $(MADE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(MADE)
+	$(BIN)/mypy
+
+layers: $(MADE)
+	$(BIN)/lint-imports
+
+wheel-test: $(MADE)
+	$(BIN)/python -m pytest tests/wheel/check_wheel.py
+
+# What a fresh resolution gives, pinned; syncd itself and pip are no part of it.
+lock:
+	rm -rf .cache/lock
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install --upgrade pip
+	.cache/lock/bin/python -m pip --quiet install --group dev .
+	{ echo '# Written by `make lock`; everything `make` installs, syncd itself apart.'; \
+	  .cache/lock/bin/python -m pip freeze --exclude syncd; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+	rm -rf .cache/lock
+
+clean:
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist demo
