@@ -25,7 +25,6 @@ from syncd.publish import Publisher
 from syncd.restore import Restoration
 from syncd.restore import rebuild as rebuild_catalogue
 from syncd.running import DONE, GUARDED, INTERRUPTED, SOME_FAILED, USAGE, Interruptible, code_of
-from syncd.stores.probe import probe as probe_store
 from syncd.transfer import Place
 from syncd.verify import Report, Verification
 from syncd.workbench import Workbench, opened, read_manifest
@@ -461,6 +460,8 @@ async def rebuild(context: Context) -> int:
 
 async def probe(context: Context) -> int:
     """Try what the store can do."""
+    from syncd.stores.probe import probe as probe_store  # noqa: PLC0415  nothing else needs it
+
     async with context.bench(lambda _: None) as bench:
         capabilities = await probe_store(bench.store)
         bench.catalogue.history.remember("capabilities", msgspec.json.encode(capabilities).decode())
