@@ -1,0 +1,129 @@
+"""Shows syncd at work on this machine: a first copy, a second look, and a change upstream, each checked by sha256sum.
+
+It runs the real command line against a real HTTP server on loopback, and leaves everything under `./demo` to look at.
+"""
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import archive
+import serve
+
+RATE = 40e6  # bytes a second: a good link to a far archive
+HOME = Path("demo")
+UPSTREAM, STORE, STATE, MANIFEST = HOME / "upstream", HOME / "store", HOME / "state", HOME / "scenes.yaml"
+
+MANIFEST_TEXT = """\
+# What to copy, and from where. This file is all that syncd needs; every key: docs/writing-a-manifest.md
+
+mirror: scenes                     # the name of this mirror, here and in every command
+title: Demo scenes                 # what people read
+
+source:
+  url: {origin}/scenes/    # the foreign archive: here a small one on your own machine
+  reader: checksums                # upstream says what it has in checksum lists,
+  checksums: [SHA256SUMS]          # in this one
+
+guard: {{max_removed: 10%}}          # should upstream lose more than that, nothing is removed until you approve
+keep: {{versions: 2, removed: 30d}}  # earlier versions stay two snapshots, removed files thirty days
+
+about: {{licence: CC0-1.0, access: open}}
+"""
+
+BOLD, PLAIN = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
+
+
+def say(text: str) -> None:
+    """Print a line of the story."""
+    print(text, flush=True)
+
+
+def chapter(text: str) -> None:
+    """Begin the next part of the story."""
+    say(f"\n{BOLD}{text}{PLAIN}")
+
+
+async def run(*words: str | Path, quiet: bool = False) -> str:
+    """Run a command, shown as one would type it; `quiet` returns its output instead of showing it."""
+    if not quiet:
+        say(f"$ {shlex.join(map(str, words))}")
+    program = Path(sys.executable).with_name("syncd") if words[0] == "syncd" else words[0]
+    process = await asyncio.create_subprocess_exec(
+        program, *words[1:], stdout=asyncio.subprocess.PIPE if quiet else None
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    if process.returncode:
+        sys.exit(f"{shlex.join(map(str, words))}: ended with exit code {process.returncode}")
+    return output.decode() if output else ""
+
+
+async def sync(origin: str) -> None:
+    """Run one pass, and check what it left with the system's own tool."""
+    await run("syncd", "sync", MANIFEST, "--store", STORE, "--state", STATE, "--allow-private", origin)
+    await check()
+
+
+async def check() -> None:
+    """Compare every file with the snapshot's SHA256SUMS, without syncd."""
+    pointer = json.loads((STORE / ".syncd/mirrors/scenes.json").read_bytes())
+    sums = f"../.syncd/snapshots/scenes/{pointer['snapshot']}/SHA256SUMS"
+    tool = "sha256sum" if shutil.which("sha256sum") else "shasum -a 256"
+    command = f"cd {STORE / 'scenes'} && {tool} -c {sums}"
+    say(f"$ ({command})")
+    lines = (await run("sh", "-c", command, quiet=True)).splitlines()
+    say(f"  … {len(lines):,} lines, the last: {lines[-1]}")
+
+
+def start_afresh() -> Path:
+    """Drop what an earlier demo left, and build the archive; returns its folder."""
+    for part in (UPSTREAM, STORE, STATE):
+        shutil.rmtree(part, ignore_errors=True)
+    archive.build(UPSTREAM / "scenes")
+    return UPSTREAM / "scenes"
+
+
+async def tell() -> None:
+    """Tell the whole story."""
+    chapter("A foreign archive opens on this machine.")
+    origin_folder = start_afresh()
+    async with serve.serving(UPSTREAM, RATE) as origin:
+        MANIFEST.write_text(MANIFEST_TEXT.format(origin=origin))
+        files = [file for file in origin_folder.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
+        say(f"{origin}/scenes/: {len(files)} files, {size / 1e6:.0f} MB, at most {RATE / 1e6:.0f} MB/s")
+        say(f"{MANIFEST} says what to mirror; read it, it is short")
+
+        chapter("1. The first pass copies and proves everything.")
+        await sync(origin)
+
+        chapter("2. The second pass finds that nothing has to move.")
+        await sync(origin)
+
+        replaced, added, dropped = archive.change(origin_folder)
+        chapter("3. Upstream replaces one file, adds one and drops one; the next pass follows.")
+        say(f"replaced {replaced}\nadded    {added}\ndropped  {dropped}")
+        await sync(origin)
+
+        chapter("What syncd knows now.")
+        await run("syncd", "status", "--store", STORE, "--state", STATE)
+        await run("syncd", "snapshots", "scenes", "--store", STORE, "--state", STATE)
+    say(f"\nThe archive is closed again. The copy is {STORE / 'scenes'}, plain files under their own names.")
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).resolve().parents[2])
+    HOME.mkdir(exist_ok=True)
+    try:
+        asyncio.run(tell())
+    except KeyboardInterrupt:
+        sys.exit(130)
