@@ -1,0 +1,95 @@
+"""Which paths a steward wants: gitignore-style globs, an include list and an exclude list, exclude wins.
+
+Rules:
+1. A glob is read as git reads a line of .gitignore: without a slash (but at its end) it holds at any depth, a leading
+   slash ties it to the top, a slash at the end means everything in that folder, `**` crosses folders.
+2. Within one list the last glob that fits decides, and `!glob` takes back what earlier ones of that list chose.
+3. The matcher is called once a file, ten million times over: the default is `everything`, which looks at nothing.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
+
+Matcher = Callable[[str], bool]
+
+_ALL = frozenset({"**", "/**", "**/*", "*"})  # in git's reading all of these choose every file
+
+
+class GlobError(ValueError):
+    """A glob that git would not read as one; `what` is wrong and `todo` says what to write."""
+
+    def __init__(self, what: str, todo: str) -> None:
+        super().__init__(f"{what}: {todo}")
+        self.what = what
+        self.todo = todo
+
+
+def everything(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
+    """Choose every path."""
+    return True
+
+
+def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Matcher:
+    """Return the function that tells whether a path is wanted; it is `everything` where nothing is left out.
+
+    Raises GlobError for what is no glob.
+    """
+    wanted = _chooser(tuple(include))
+    unwanted = _chooser(tuple(exclude))
+    if unwanted is None:
+        return everything if wanted is everything else wanted or _nothing
+    if wanted is None or unwanted is everything:
+        return _nothing
+    if wanted is everything:
+        return lambda path: not unwanted(path)
+    return lambda path: wanted(path) and not unwanted(path)
+
+
+def check_glob(glob: str) -> str:
+    """Return `glob` itself if it is one; raises GlobError."""
+    _compile(glob)
+    return glob
+
+
+def _nothing(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
+    return False
+
+
+def _chooser(globs: tuple[str, ...]) -> Matcher | None:
+    """Return what one list chooses, None where it can choose nothing."""
+    rules = [_compile(glob) for glob in globs]
+    while rules and not rules[0][0]:
+        del rules[0]  # nothing to take back yet
+    if not rules:
+        return None
+    if all(chosen for chosen, _ in rules):
+        if not _ALL.isdisjoint(globs):
+            return everything
+        if len(rules) == 1:
+            search = rules[0][1].search
+            return lambda path: search(path) is not None
+        searches = tuple(rule.search for _, rule in rules)
+        return lambda path: any(search(path) is not None for search in searches)
+    latest_first = tuple((chosen, rule.search) for chosen, rule in reversed(rules))
+    return lambda path: next((chosen for chosen, search in latest_first if search(path) is not None), False)
+
+
+def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
+    """Return whether a glob chooses or takes back, and the expression it stands for."""
+    if not glob.strip() or glob in {"!", "/"}:
+        raise GlobError("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
+    if glob.startswith("#"):
+        raise GlobError(f"{glob!r} would be a comment", f"write {chr(92) + glob!r} for a name that begins with #")
+    if glob.startswith("./") or "//" in glob or any(part == ".." for part in glob.split("/")):
+        raise GlobError(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
+    if any(ord(character) < 32 for character in glob):
+        raise GlobError(f"{glob!r} holds a control character", "write one glob a line")
+    try:
+        pattern = GitIgnoreBasicPattern(glob)
+    except (ValueError, re.error) as error:
+        raise GlobError(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
+    if pattern.include is None or not isinstance(pattern.regex, re.Pattern):
+        raise GlobError(f"{glob!r} is not a glob", "write it as in a .gitignore file")
+    return pattern.include, pattern.regex
