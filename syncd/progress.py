@@ -1,30 +1,27 @@
 """Shows a pass at work: bars on a terminal, plain lines in a log, one JSON object a line for programs.
 
-Displays are listeners: a call each, cheap, and of constant memory whatever the number of files.
+Rules:
+1. A display costs a pass one short call for each event and never fails it: a stream that breaks makes it silent.
+2. It writes to its own stream only; stdout stays the command's, also while bars are drawn.
+3. What strangers wrote (names, urls, their servers' words) is made printable first.
+4. What may happen a million times is said a few times and counted from then on.
 """
 
+import heapq
 import json
-import re
 import time
-import unicodedata
 from collections.abc import Callable
-from dataclasses import asdict
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import (
-    Progress as Bars,
-)
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from manifests.units import format_size
+from manifests.units import format_rate, format_size
 from syncd.events import (
     DocumentFailed,
     Event,
@@ -41,22 +38,16 @@ from syncd.events import (
     TransferRetried,
     TransferStarted,
 )
+from syncd.printable import printable
+from syncd.tally import Speed, Tally
 
-LARGE = 8 << 20  # bytes from which a transfer has a bar of its own
-BARS = 4  # at most
+BARS = 4  # of single transfers, at most
+LARGE = 8 << 20  # bytes from which a transfer may have a bar of its own
 EVERY = 5.0  # seconds between two plain lines
-REFRESH = 0.1  # seconds between two redraws
-
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-
-
-def printable(text: str) -> str:
-    """Return `text` without what could command a terminal or break a line; foreign letters stay."""
-    if _UNPRINTABLE.search(text) is None:
-        return text
-    return "".join(
-        c if c == "\t" or unicodedata.category(c)[0] not in "CZ" or c == " " else f"\\u{ord(c):04x}" for c in text
-    )
+SECOND = 1.0  # between two JSON lines that say how far we are
+REDRAWS = 5  # a second
+REPEATED = 20  # lines of one kind in a pass; from then on they are only counted
+NAME = 44  # characters of a path beside its bar
 
 
 class Progress(Protocol):
@@ -85,35 +76,57 @@ def for_terminal(stream: TextIO, *, json: bool) -> Progress:
     """Return the display that fits `stream`."""
     if json:
         return JsonProgress(stream)
-    return RichProgress(stream) if stream.isatty() else PlainProgress(stream)
+    console = Console(file=stream)
+    return RichProgress(stream) if console.is_terminal and not console.is_dumb_terminal else PlainProgress(stream)
 
 
-class JsonProgress:
-    """One object a line, for programs; the bytes of single transfers are left out."""
+class _Display:
+    """What all displays share: the tally of the pass, the stream that may break, the lines that may be too many."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to `stream`."""
         self._stream = stream
-        self._files = self._bytes = 0
+        self._clock = clock
+        self._tally = Tally("")
+        self._speed = Speed()
+        self._looked_files = self._looked_bytes = 0
+        self._said: dict[type[Event], int] = {}
+        self._broken = False
 
-    def listener(self, event: Event) -> None:
-        """Write the event, unless it is one of the many small ones."""
-        if not isinstance(event, TransferAdvanced | TransferStarted | SurveyAdvanced):
-            self._write({"event": type(event).__name__, **asdict(event)})
+    def _count(self, event: Event) -> None:
+        if type(event) is SurveyStarted:
+            self._tally, self._speed = Tally(event.mirror), Speed()
+            self._said.clear()
+        self._tally.take(event)
+        if type(event) is Planned:
+            self._speed.at(self._clock(), 0)  # from here on
 
     def looked(self, files: int, count: int) -> None:
-        """Count; said when stopped."""
-        self._files += files
-        self._bytes += count
+        """Count what a verification has looked at."""
+        self._looked_files += files
+        self._looked_bytes += count
+
+    def _line(self, event: Event) -> str | None:
+        """Return the line that an event is worth, or None; the last of too many says so."""
+        line = line_of(event)
+        if line is None or type(event) not in _MANY:
+            return line
+        said = self._said[type(event)] = self._said.get(type(event), 0) + 1
+        if said > REPEATED:
+            return None
+        return line if said < REPEATED else f"{line} (more of this kind are only counted)"
+
+    def _write(self, line: str) -> None:
+        if self._broken:
+            return
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream was closed
+            self._broken = True
 
     def stop(self) -> None:
-        """Say what was looked at."""
-        if self._files:
-            self._write({"event": "Verified", "files": self._files, "bytes": self._bytes})
-            self._files = self._bytes = 0
-
-    def _write(self, values: dict[str, object]) -> None:
-        self._stream.write(json.dumps(values) + "\n")
+        """Leave the terminal to others."""
 
     def __enter__(self) -> Self:
         return self
@@ -122,54 +135,39 @@ class JsonProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._stream.flush()
 
 
-class PlainProgress:
+class PlainProgress(_Display):
     """Lines for a log: one at each change of phase, one every few seconds between."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to `stream`."""
-        self._stream = stream
-        self._clock = clock
+        super().__init__(stream, clock)
         self._due = clock() + EVERY
-        self._began = clock()
-        self._files = self._bytes = self._moved = self._all_files = self._all_bytes = 0
 
     def listener(self, event: Event) -> None:
-        """Write a line if it is time for one."""
-        if isinstance(event, TransferAdvanced):
-            self._moved += event.received
-            self._tick(event.mirror)
-        elif isinstance(event, TransferFinished):
-            self._files += 1
-        elif isinstance(event, SurveyAdvanced):
-            if self._is_due():
-                self._say(f"{event.mirror}: survey: {event.documents} documents read, {event.files} files found")
-        elif not isinstance(event, TransferStarted | LimitChanged):
-            if isinstance(event, Planned):
-                self._all_files, self._all_bytes = event.fetch + event.replace, event.bytes
-                self._began, self._files, self._moved = self._clock(), 0, 0
-            if (line := line_of(event)) is not None:
-                self._say(line)
+        """Write a line if there is something to say, or if it is time for one."""
+        self._count(event)
+        line = None if type(event) in _FREQUENT else self._line(event)
+        if line is not None:
+            self._write(printable(line))
+        elif type(event) in _FREQUENT and self._is_due():
+            self._write(printable(self._far()))
 
     def looked(self, files: int, count: int) -> None:
         """Count what a verification has looked at."""
-        self._files += files
-        self._bytes += count
+        super().looked(files, count)
         if self._is_due():
-            self._say(f"verify: {self._files} files, {format_size(self._bytes)}")
+            self._write(f"verify: {self._looked_files:,} files, {format_size(self._looked_bytes)}")
 
-    def stop(self) -> None:
-        """Plain lines are in nobody's way."""
-
-    def _tick(self, mirror: str) -> None:
-        if self._is_due():
-            rate = self._moved / max(self._clock() - self._began, 0.001)
-            self._say(
-                f"{mirror}: {self._files} of {self._all_files} files, {format_size(self._moved)} of "
-                f"{format_size(self._all_bytes)}, {format_size(int(rate))}/s"
-            )
+    def _far(self) -> str:
+        tally = self._tally
+        if tally.phase == "survey":
+            return f"{tally.mirror}: survey: {tally.documents:,} documents read, {tally.found:,} files found"
+        return (
+            f"{tally.mirror}: {tally.files:,} of {tally.planned_files:,} files, "
+            f"{amount_of(tally)}, {format_rate(self._speed.at(self._clock(), tally.arrived))}{trouble_of(tally)}"
+        )
 
     def _is_due(self) -> bool:
         now = self._clock()
@@ -178,140 +176,161 @@ class PlainProgress:
         self._due = now + EVERY
         return True
 
-    def _say(self, line: str) -> None:
-        self._stream.write(printable(line) + "\n")
-        self._stream.flush()
 
-    def __enter__(self) -> Self:
-        return self
+class JsonProgress(_Display):
+    """One object a line, for programs: every event but those within a file, and once a second how far we are."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stream.flush()
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to `stream`."""
+        super().__init__(stream, clock)
+        self._due = clock() + SECOND
+
+    def listener(self, event: Event) -> None:
+        """Write the event, unless it is one of the many small ones."""
+        self._count(event)
+        kind = type(event)
+        if kind not in _WITHIN:
+            self._write(f'{{"event":"{kind.__name__}",{_json(event)[1:]}')
+        now = self._clock()
+        if kind in _FREQUENT and now >= self._due:
+            self._due = now + SECOND
+            tally = self._tally
+            values = {
+                "event": "Progress",
+                "mirror": tally.mirror,
+                "phase": tally.phase,
+                "documents": tally.documents,
+                "found": tally.found,
+                "files": tally.files,
+                "of_files": tally.planned_files,
+                "bytes": tally.arrived,
+                "of_bytes": tally.planned_bytes if tally.sized else None,
+                "failed": tally.failed,
+                "retried": tally.retried,
+                "rate": round(self._speed.at(now, tally.arrived)),
+            }
+            self._write(_json(values))
+
+    def stop(self) -> None:
+        """Say what was looked at."""
+        if self._looked_files:
+            self._write(_json({"event": "Verified", "files": self._looked_files, "bytes": self._looked_bytes}))
+            self._looked_files = self._looked_bytes = 0
 
 
-class RichProgress:
-    """Bars: one over all bytes, one over all files, and one for each of the few largest transfers under way."""
+class RichProgress(_Display):
+    """Bars on a terminal: one over everything, and one for each of the few largest transfers under way.
+
+    A thread draws, so that a slow terminal slows nobody, and so that the clock goes on when nothing arrives.
+    """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         """Draw on the terminal of `stream`."""
-        self._clock = clock
+        super().__init__(stream, clock)
         self._console = Console(file=stream, markup=False, highlight=False, emoji=False)
-        self._bars = self._new()
-        self._shown = False
-        self._drawn = 0.0
-        self._total: TaskID | None = None
-        self._count: TaskID | None = None
-        self._large: dict[str, TaskID] = {}
-        self._pending: dict[str, int] = {}
-        self._moved = self._files = 0
-
-    def _new(self) -> Bars:
-        return Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[amount]}", markup=False, justify="right"),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            auto_refresh=False,
-        )
+        self._pace = Speed()
+        self._live: Live | None = None
 
     def listener(self, event: Event) -> None:
-        """Draw, at most ten times a second."""
-        if isinstance(event, TransferAdvanced):
-            self._moved += event.received
-            if event.path in self._large:
-                self._pending[event.path] = self._pending.get(event.path, 0) + event.received
-        elif isinstance(event, TransferStarted):
-            self._start(event)
-        elif isinstance(event, TransferFinished | TransferFailed):
-            self._files += 1
-            self._end(event.path)
-            if isinstance(event, TransferFailed) and (line := line_of(event)) is not None:
-                self._console.print(printable(line))
-        elif isinstance(event, SurveyAdvanced):
-            self._survey(event)
-        elif isinstance(event, Planned):
-            self._plan(event)
-        elif not isinstance(event, SurveyStarted | LimitChanged | PassFinished | Published):
-            if (line := line_of(event)) is not None:
-                self._console.print(printable(line))
-        self._draw()
+        """Count; what deserves a line is said above the bars."""
+        self._count(event)
+        kind = type(event)
+        if kind in _WITHIN or kind is TransferFinished:
+            if self._live is None:
+                self._show()
+            return
+        if kind is SurveyStarted:
+            self._pace = Speed()
+        line = self._line(event)
+        if line is not None and kind not in {SurveyStarted, Published}:
+            self._say(line)
+        if kind is PassFinished:
+            self.stop()
+        elif self._live is None and kind is not LimitChanged:
+            self._show()
 
     def looked(self, files: int, count: int) -> None:
         """Count what a verification has looked at."""
-        self._files += files
-        self._moved += count
-        if self._total is None:
+        super().looked(files, count)
+        if self._live is None:
             self._show()
-            self._total = self._bars.add_task("verify", total=None, amount="")
-        self._draw()
 
     def stop(self) -> None:
-        """Leave the terminal to what is printed next."""
-        if self._shown:
-            self._bars.stop()
-        self._bars, self._shown, self._total, self._count = self._new(), False, None, None
-        self._large.clear()
-        self._pending.clear()
-        self._moved = self._files = 0
-
-    def _survey(self, event: SurveyAdvanced) -> None:
-        if self._count is None:
-            self._show()
-            self._count = self._bars.add_task("survey", total=None, amount="")
-        amount = f"{event.documents}/{event.known} documents, {event.files:,} files"
-        self._bars.update(self._count, completed=event.documents, total=event.known, amount=amount)
-
-    def _plan(self, event: Planned) -> None:
-        self.stop()
-        if line := line_of(event):
-            self._console.print(printable(line))
-        if event.fetch + event.replace:
-            self._show()
-            self._total = self._bars.add_task("bytes", total=event.bytes or None, amount="")
-            self._count = self._bars.add_task("files", total=event.fetch + event.replace, amount="")
-
-    def _start(self, event: TransferStarted) -> None:
-        if event.size is not None and event.size >= LARGE and len(self._large) < BARS:
-            name = printable(event.path)
-            name = name if len(name) <= 40 else f"…{name[-39:]}"
-            self._large[event.path] = self._bars.add_task(name, total=event.size, amount=format_size(event.size))
-
-    def _end(self, path: str) -> None:
-        if (task := self._large.pop(path, None)) is not None:
-            self._pending.pop(path, None)
-            self._bars.remove_task(task)
+        """Take the bars away."""
+        live, self._live = self._live, None
+        if live is not None:
+            try:
+                live.stop()
+            except OSError:
+                self._broken = True
+        self._looked_files = self._looked_bytes = 0
 
     def _show(self) -> None:
-        if not self._shown:
-            self._bars.start()
-            self._shown = True
-
-    def _draw(self) -> None:
-        now = self._clock()
-        if not self._shown or now - self._drawn < REFRESH:
+        if self._broken:
             return
-        self._drawn = now
-        for path, count in self._pending.items():
-            self._bars.update(self._large[path], advance=count)
-        self._pending.clear()
-        if self._total is not None:
-            self._bars.update(self._total, completed=self._moved, amount=format_size(self._moved))
-            if self._count is not None:
-                self._bars.update(self._count, completed=self._files, amount=f"{self._files:,}")
-        self._bars.refresh()
+        live = Live(
+            get_renderable=self._draw,
+            console=self._console,
+            refresh_per_second=REDRAWS,
+            transient=True,
+            redirect_stdout=False,  # stdout may be a pipe, and is never ours
+            redirect_stderr=False,
+        )
+        try:
+            live.start()
+        except OSError:
+            self._broken = True
+        else:
+            self._live = live
 
-    def __enter__(self) -> Self:
-        return self
+    def _say(self, line: str) -> None:
+        if self._broken:
+            return
+        try:
+            self._console.print(Text(printable(line)))
+        except OSError:
+            self._broken = True
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _draw(self) -> RenderableType:
+        tally, now = self._tally, self._clock()
+        if self._looked_files:
+            rate = format_rate(self._speed.at(now, self._looked_bytes))
+            return Text(f"verify  {self._looked_files:,} files, {format_size(self._looked_bytes)}, {rate}")
+        if tally.phase == "survey":
+            read = f"{tally.documents:,} of {tally.known:,} documents read"
+            return Text(f"{printable(tally.mirror)}  survey: {read}, {tally.found:,} files found")
+        return Group(self._over_all(tally, now), self._single(tally))
+
+    def _over_all(self, tally: Tally, now: float) -> RenderableType:
+        share = tally.share()
+        pace = self._pace.at(now, share or 0.0)
+        left = f"{_clockwise((1 - share) / pace)} left" if share is not None and pace > 0 else ""
+        rate = format_rate(self._speed.at(now, tally.arrived))
+        files = f"{tally.files:,} of {tally.planned_files:,} files"
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(
+            Text(printable(tally.mirror), style="bold"),
+            ProgressBar(total=1.0 if share is not None else None, completed=share or 0.0, width=32),
+            Text(f"{files}  {amount_of(tally)}  {rate}  {left}{trouble_of(tally)}"),
+        )
+        return grid
+
+    def _single(self, tally: Tally) -> RenderableType:
+        large = [one for one in tally.under_way() if (one.size or one.received) >= LARGE]
+        grid = Table.grid(padding=(0, 2))
+        for one in heapq.nlargest(BARS, large, key=lambda one: one.size or one.received):
+            name = printable(one.path)
+            grid.add_row(
+                Text(name if len(name) <= NAME else f"…{name[1 - NAME :]}", style="dim"),
+                ProgressBar(total=one.size, completed=one.received, width=24),
+                Text(f"{format_size(one.received)} of {'?' if one.size is None else format_size(one.size)}"),
+            )
+        return grid
+
+
+_WITHIN: frozenset[type[Event]] = frozenset({TransferAdvanced, TransferStarted, SurveyAdvanced})
+_FREQUENT: frozenset[type[Event]] = _WITHIN | {TransferFinished}
+_MANY: frozenset[type[Event]] = frozenset({DocumentFailed, TransferFailed, TransferRetried})
 
 
 def line_of(event: Event) -> str | None:
@@ -325,16 +344,42 @@ def line_of(event: Event) -> str | None:
         case Planned():
             whole = "" if event.complete else "; the inventory is INCOMPLETE, nothing will be removed"
             return (
-                f"{name}: {event.fetch} to fetch, {event.replace} to replace, {event.keep} to keep, "
-                f"{event.remove} to remove, {event.refused} refused; {format_size(event.bytes)} to move{whole}"
+                f"{name}: {event.fetch:,} to fetch, {event.replace:,} to replace, {event.keep:,} to keep, "
+                f"{event.remove:,} to remove, {event.refused:,} refused{whole}"
             )
         case TransferRetried(path=path, reason=reason, wait=wait):
             return f"{name}: {path}: again in {wait:.1f} s: {reason}"
         case TransferFailed(reason=reason, quarantined=quarantined):
             return f"{name}: failed: {reason}{' (its bytes are in the quarantine)' if quarantined else ''}"
         case RemovalsParked(files=files, reason=reason):
-            return f"{name}: {files} removals parked: {reason}; let them through with: syncd approve {name}"
+            return f"{name}: {files:,} removals parked: {reason}; let them through with: syncd approve {name}"
         case Published(snapshot=snapshot, files=files, changed=True):
-            return f"{name}: published {snapshot[:12]}, {files} files"
+            return f"{name}: published {snapshot[:12]}, {files:,} files"
         case _:
             return None
+
+
+def amount_of(tally: Tally) -> str:
+    """Return the bytes that arrived, and of how many where every size is known."""
+    whole = f" of {format_size(tally.planned_bytes)}" if tally.sized else ""
+    return f"{format_size(tally.arrived)}{whole}"
+
+
+def trouble_of(tally: Tally) -> str:
+    """Return what went wrong so far, in numbers; nothing if nothing did."""
+    failed = f", {tally.failed:,} failed" if tally.failed else ""
+    return f"{failed}, {tally.retried:,} tried again" if tally.retried else failed
+
+
+def _clockwise(seconds: float) -> str:
+    minutes, second = divmod(round(min(seconds, 359_999)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
+
+
+def _json(value: object) -> str:
+    """Return JSON on one line of plain ASCII: a terminal that shows it would obey a U+009B in a name."""
+    text = msgspec.json.encode(value).decode()
+    return text if text.isascii() and "\x7f" not in text else json.dumps(json.loads(text)).replace("\x7f", "\\u007f")
+
+
+__all__ = ["JsonProgress", "PlainProgress", "Progress", "RichProgress", "for_terminal", "line_of", "printable"]
