@@ -1,0 +1,337 @@
+"""Checksum lists in every form that publishers write them in."""
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.digest import KNOWN
+from manifests.document import Document, DocumentError
+from manifests.readers.checksums import Line, open_reader, parse_checksums
+from manifests.stat import Stat, UnsafePath, check_path
+
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@dataclass(frozen=True)
+class Source:
+    checksums: tuple[str, ...]
+    url: str = "https://archive.example/files/"
+
+
+def parse(text: str | bytes, name: str = "CHECKSUMS") -> list[tuple[str, str, str]]:
+    body = text.encode() if isinstance(text, str) else text
+    lines = body.split(b"\n")
+    return [(line.name, line.algorithm, line.digest) for line in parse_checksums(lines, name=name)]
+
+
+def read(text: str | bytes, path: str = "SHA256SUMS") -> list[Stat]:
+    body = text.encode() if isinstance(text, str) else text
+    reader = open_reader(Source((path,)))
+    (follow,) = reader.start()
+    found = list(reader.read(Document(follow, "https://archive.example/files/" + path, {}, io.BytesIO(body))))
+    assert all(isinstance(each, Stat) for each in found)
+    return [each for each in found if isinstance(each, Stat)]
+
+
+# The forms
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (f"{MD5}  f", "f"),
+        (f"{MD5} *f", "f"),
+        (f"{MD5} f", "f"),
+        (f"{MD5}\tf", "f"),
+        (f"  {MD5}  f", "f"),
+        (f"{MD5.upper()}  f", "f"),
+        (f"{MD5}   f", " f"),
+        (f"\\{MD5}  .\\nfoo", ".\nfoo"),
+        (f"\\{MD5}  a\\\\b\\r", "a\\b\r"),
+        (f"{MD5}  a\\nb", "a\\nb"),
+        (f"MD5 (f) = {MD5}", "f"),
+        (f"\\MD5 (a\\nb) = {MD5}", "a\nb"),
+        (f"MD5(f)= {MD5}", "f"),
+        (f"MD5(name)= {MD5}", "name"),
+        (f"MD5 (a (1) = b) = {MD5}", "a (1) = b"),
+        ("MD5 (f) = 1B2M2Y8AsgTpgAmY7PhCfg==", "f"),
+        ("1B2M2Y8AsgTpgAmY7PhCfg==  f", "f"),
+        (f"{MD5}  100%25.tif", "100%25.tif"),
+        (f"{MD5}  f\r", "f"),
+        (f"\ufeff{MD5}  f", "f"),
+        (f"{MD5}  été/数据.nc", "été/数据.nc"),
+    ],
+)
+def test_every_form_says_the_same(line, name):
+    assert parse(line) == [(name, "md5", MD5)]
+
+
+names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40)
+
+
+def escaped(name: str) -> tuple[str, str]:
+    for character, escape in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r")):
+        name = name.replace(character, escape)
+    return ("\\" if "\\" in name else ""), name
+
+
+forms = {
+    "text": lambda algorithm, name, digest: f"{escaped(name)[0]}{digest}  {escaped(name)[1]}",
+    "binary": lambda algorithm, name, digest: f"{escaped(name)[0]}{digest.upper()} *{escaped(name)[1]}",
+    "tag": lambda algorithm, name, digest: f"{escaped(name)[0]}{algorithm.upper()} ({escaped(name)[1]}) = {digest}",
+    "openssl": lambda algorithm, name, digest: f"{escaped(name)[0]}{algorithm.upper()}({escaped(name)[1]})= {digest}",
+    "base64": lambda algorithm, name, digest: (
+        f"{escaped(name)[0]}{algorithm} ({escaped(name)[1]}) = {base64.b64encode(bytes.fromhex(digest)).decode()}"
+    ),
+}
+
+
+@given(
+    st.sampled_from(sorted(forms)),
+    st.sampled_from(sorted(KNOWN)),
+    st.lists(st.tuples(names, st.binary(min_size=64, max_size=64)), min_size=1, max_size=8),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_is_written_in_a_form_is_read_back(form, algorithm, files, end):
+    wanted = [(name, algorithm, digest[: KNOWN[algorithm]].hex()) for name, digest in files]
+    text = end.join(forms[form](algorithm, name, digest) for name, _, digest in wanted)
+    assert parse(text, f"{algorithm.upper()}SUMS") == wanted
+
+
+@given(
+    st.lists(
+        st.tuples(
+            names.filter(lambda name: name[0] not in " *" and not {"\n", "\r", "\\"} & set(name)),
+            st.binary(min_size=32, max_size=32),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_what_is_written_with_one_space_is_read_back(files):
+    wanted = [(name, "sha256", digest.hex()) for name, digest in files]
+    assert parse("\n".join(f"{digest} {name}" for name, _, digest in wanted), "SHA256SUMS.txt") == wanted
+
+
+@given(st.lists(st.binary(max_size=80), max_size=12), st.sampled_from(["CHECKSUMS", "a.md5", "B2SUMS", "x.b3"]))
+def test_any_bytes_are_lines_or_a_document_error(lines, name):
+    found = []
+    try:
+        found.extend(parse_checksums(lines, name=name))
+    except DocumentError:
+        assert len(found) < 1 + len(lines) // 2
+    assert all(line.algorithm == "" or len(line.digest) == 2 * KNOWN[line.algorithm] for line in found)
+
+
+def test_the_first_line_with_one_space_fixes_the_whole_list():
+    assert parse(f"{SHA256} 100.dat\n{SHA256}  lead.dat\n{SHA256} *star.dat") == [
+        ("100.dat", "sha256", SHA256),
+        (" lead.dat", "sha256", SHA256),
+        ("*star.dat", "sha256", SHA256),
+    ]
+
+
+def test_a_line_with_one_space_is_passed_over_in_a_list_with_two():
+    assert parse(f"{SHA256}  a\n{SHA256} *b\n{SHA256} c\n") == [("a", "sha256", SHA256), ("b", "sha256", SHA256)]
+
+
+def test_a_list_that_began_in_another_form_than_most_of_it_is_refused_and_not_half_read():
+    with pytest.raises(DocumentError, match="CHECKSUMS: 2 lines have one space before the name and 1 have two"):
+        parse(f"{SHA256}  ambiguous\n{SHA256} b\n{SHA256} c")
+
+
+def test_comments_blank_lines_and_junk_are_passed_over():
+    text = f"# SHA256 (no) = {SHA256}\n\n   \n; sums follow\n{SHA256}  a\r\nTotal: 2 files\n\\{SHA256}  bad\\q\n{SHA256}  b"
+    assert [name for name, _, _ in parse(text)] == ["a", "b"]
+
+
+def test_pgp_armour_is_passed_over():
+    text = (
+        "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n"
+        f"{MD5}  header\n\n# scene-1.iso: 17 bytes\nSHA256 (scene-1.iso) = {SHA256}\n- -----not armour\n{SHA256}  b\n"
+        f"-----BEGIN PGP SIGNATURE-----\n\niQIzBAEB\n{MD5}  signature\n=Ab3d\n-----END PGP SIGNATURE-----\n"
+    )
+    assert [name for name, _, _ in parse(text)] == ["scene-1.iso", "b"]
+
+
+def test_the_openssl_sidecar_of_pubmed_is_read():
+    assert parse(f"MD5(pubmed24n0001.xml.gz)= {MD5}\n", "baseline/pubmed24n0001.xml.gz.md5") == [
+        ("pubmed24n0001.xml.gz", "md5", MD5)
+    ]
+
+
+# Which algorithm
+
+
+@pytest.mark.parametrize(
+    ("name", "digits", "algorithm"),
+    [
+        ("CHECKSUMS", 32, "md5"),
+        ("CHECKSUMS", 40, "sha1"),
+        ("CHECKSUMS", 56, "sha224"),
+        ("CHECKSUMS", 64, "sha256"),
+        ("CHECKSUMS", 96, "sha384"),
+        ("CHECKSUMS", 128, "sha512"),
+        ("B2SUMS", 128, "blake2b-512"),
+        ("B2SUMS", 64, "blake2b-256"),
+        ("SHA3-256SUMS", 64, "sha3-256"),
+        ("sha3sums.txt", 64, "sha3-256"),
+        ("manifest-sha3-512.txt", 128, "sha3-512"),
+        ("manifest-sha256.txt", 64, "sha256"),
+        ("md5checksums.txt", 32, "md5"),
+        ("XXH128SUMS", 32, "xxh3-128"),
+        ("a/b.crc32", 8, "crc32"),
+        ("SHA256SUMS.md5", 32, "md5"),
+        ("MD5SUMS", 64, "sha256"),
+        ("x.sha", 64, "sha256"),
+        ("band_b2.txt", 64, "sha256"),
+        ("x.b3", 64, ""),
+        ("BLAKE3SUMS", 64, ""),
+    ],
+)
+def test_the_list_s_name_decides_and_then_the_length(name, digits, algorithm):
+    digest = "a" * digits
+    assert parse(f"{digest}  f", name) == [("f", algorithm, digest if algorithm else "")]
+
+
+def test_a_tag_beats_the_name_of_the_list():
+    assert parse(f"SHA3-256 (f) = {SHA256}", "SHA256SUMS") == [("f", "sha3-256", SHA256)]
+    assert parse(f"SHA2-256(f)= {SHA256}", "MD5SUMS") == [("f", "sha256", SHA256)]
+
+
+def test_a_file_with_a_digest_we_cannot_check_is_still_there():
+    assert read(f"SM3 (f) = {SHA256}\nSHA512/256 (g) = {SHA256}")[:2] == [Stat("f"), Stat("g")]
+
+
+def test_a_tag_whose_digest_has_another_length_promises_nothing():
+    assert parse(f"SHA256 (f) = {MD5}\nMD5 (g) = {MD5}") == [("g", "md5", MD5)]
+
+
+# Sidecars
+
+
+@pytest.mark.parametrize(
+    "text", [MD5, f"{MD5}\n", f"{MD5.upper()}\r\n", f"{MD5}  -\n", f"MD5(stdin)= {MD5}", f"{MD5}  /build/out/scene.tif"]
+)
+@pytest.mark.parametrize("name", ["a/scene.tif.md5", "a/scene.tif.md5sum", "a/scene.tif.md5.txt", "a/scene.tif.MD5"])
+def test_a_sidecar_speaks_of_its_own_file(text, name):
+    assert parse(text, name) == [("scene.tif", "md5", MD5)]
+
+
+def test_a_digest_alone_is_no_line_of_a_list_that_is_no_sidecar():
+    with pytest.raises(DocumentError, match="SHA256SUMS: not one checksum line"):
+        parse(SHA256, "SHA256SUMS")
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("f", "sub/f"),
+        ("./f", "sub/f"),
+        ("./a/./b//c", "sub/a/b/c"),
+        ("../f", "f"),
+        ("a/../b", "sub/b"),
+        (".hidden", "sub/.hidden"),
+        ("a./b", "sub/a./b"),
+        ("a%2Fb", "sub/a%2Fb"),
+        (" f ", "sub/ f "),
+    ],
+)
+def test_names_are_relative_to_the_list_s_own_folder(name, path):
+    assert read(f"{SHA256}  {name}", "sub/SHA256SUMS")[0].path == path
+    assert check_path(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../f", "/etc/passwd", "./../../f", "..", "a/../../../f", "//host/f", "a\\b", "a\x00b", "dir/", ".", "\ud800"],
+)
+def test_a_name_that_leaves_the_source_comes_out_to_be_refused(name):
+    line = f"{SHA256}  {name}".encode("utf-8", "surrogatepass")
+    (stat, _) = read(line, "sub/SHA256SUMS")
+    with pytest.raises(UnsafePath):
+        check_path(stat.path)
+
+
+def test_a_name_that_is_no_utf_8_comes_out_to_be_refused():
+    (stat, _) = read(SHA256.encode() + b"  caf\xe9.txt")
+    with pytest.raises(UnsafePath):
+        check_path(stat.path)
+
+
+# Documents that are no lists
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!DOCTYPE html><html><title>Earthdata Login</title></html>",
+        "\n\n  <html>\n",
+        "\ufeff<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+        "<html>" + "x" * 2_000_000,
+    ],
+)
+def test_a_login_page_says_so_in_a_steward_s_words(page):
+    with pytest.raises(
+        DocumentError, match=r"^SHA256SUMS: looks like a web page \(a login page\?\), not a checksum list$"
+    ):
+        read(page)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\n", "nothing here\n", "# only a comment", '{"error": "no"}', f"{MD5[:-1]}  short"]
+)
+def test_a_list_without_one_good_line_is_refused(text):
+    with pytest.raises(DocumentError, match=r"^SHA256SUMS: not one checksum line in it"):
+        read(text)
+
+
+# The reader
+
+
+def test_the_reader_asks_for_every_list_once():
+    reader = open_reader(Source(("SHA256SUMS", "sub dir/MD5SUMS", "SHA256SUMS")))
+    assert not reader.native
+    assert [follow.url for follow in reader.start()] == ["SHA256SUMS", "sub dir/MD5SUMS"]
+
+
+def test_the_list_itself_is_a_file_of_the_mirror_and_is_promised_nothing():
+    body = f"{SHA256}  a\n{SHA256}  SHA256SUMS\n{SHA256}  sub/b\n".encode()
+    assert read(body) == [
+        Stat("a", digests={"sha256": SHA256}),
+        Stat("sub/b", digests={"sha256": SHA256}),
+        Stat("SHA256SUMS", size=len(body), version=f"sha256:{hashlib.sha256(body).hexdigest()}"),
+    ]
+
+
+def test_a_list_that_is_no_list_is_no_file_of_the_mirror():
+    reader = open_reader(Source(("SHA256SUMS",)))
+    (follow,) = reader.start()
+    found = reader.read(Document(follow, "https://archive.example/files/SHA256SUMS", {}, io.BytesIO(b"nothing\n")))
+    with pytest.raises(DocumentError):
+        next(found)
+
+
+@pytest.mark.parametrize("checksums", [(), ("**/SHA256SUMS",), ("*.md5",), ("../SHA256SUMS",), ("/SHA256SUMS",), ("",)])
+def test_lists_that_cannot_be_asked_for_are_refused_when_the_reader_is_opened(checksums):
+    with pytest.raises(ValueError):
+        open_reader(Source(checksums))
+
+
+def test_a_list_is_read_as_it_comes_and_never_gathered():
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield f"{SHA256}  a".encode()
+
+    lines = parse_checksums(endless(), name="SHA256SUMS")
+    assert [next(lines) for _ in range(3)] == [Line("a", "sha256", SHA256)] * 3
