@@ -75,30 +75,32 @@ class Governor:
 
     async def enter(self) -> None:
         """Wait for a slot. Whoever enters must `leave`."""
-        while True:
-            if (wait := self._closed_until - self._clock()) > 0:
-                self.throttled += wait
-                await asyncio.sleep(wait)
-                continue
-            if self.busy < self.limit:
-                self.busy += 1
-                if self.busy >= self.limit:
-                    self._full = True
-                return
-            self._full = True
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._wake()  # our turn had come: it is the next one's now
-                raise
+        while (wait := self._closed_until - self._clock()) > 0:
+            self.throttled += wait
+            await asyncio.sleep(wait)
+        if self.busy < self.limit and not self._waiting:
+            self.busy += 1
+            if self.busy >= self.limit:
+                self._full = True
+            return
+        self._full = True
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn  # whoever wakes us has counted us in
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+        if self._closed_until > self._clock():
+            self.leave()
+            await self.enter()
 
     def leave(self) -> None:
         """Give the slot back."""
         self.busy -= 1
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def answered(self, seconds: float) -> None:
         """Upstream began to answer after `seconds`."""
@@ -192,13 +194,12 @@ class Governor:
             self._wake()
 
     def _wake(self) -> None:
-        """Let as many of those who wait try again as there are free slots."""
-        free = self.limit - self.busy
-        while free > 0 and self._waiting:
+        """Give the free slots to those who wait longest."""
+        while self.busy < self.limit and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
+                self.busy += 1
                 turn.set_result(None)
-                free -= 1
 
 
 class Governors:

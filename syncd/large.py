@@ -9,9 +9,12 @@ Rules:
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from manifests.digest import Hasher
 from syncd.errors import Interrupted, SyncdError
@@ -24,12 +27,29 @@ PARTS = 64  # ranges into which a file of middling size is cut: one for each slo
 HEAD = 1024  # first bytes, kept to be looked at
 
 
-@dataclass(frozen=True, slots=True)
 class First:
-    """The answer to the first request, already open, and how to let go of it."""
+    """The answer to the first request; can be let go before its block is left, so that it holds no slot."""
 
-    body: Body
-    release: Callable[[], Awaitable[None]]
+    __slots__ = ("_opening", "body")
+
+    def __init__(self, opening: AbstractAsyncContextManager[Body]) -> None:
+        self._opening: AbstractAsyncContextManager[Body] | None = opening
+
+    async def __aenter__(self) -> Self:
+        assert self._opening is not None
+        self.body = await self._opening.__aenter__()
+        return self
+
+    async def release(self) -> None:
+        """Close the body; may be called twice."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            await opening.__aexit__(None, None, None)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.release()
 
 
 @dataclass(frozen=True, slots=True)

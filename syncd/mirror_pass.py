@@ -325,6 +325,7 @@ class Pass:
             hashing=work.hashing,
             now=work.now,
             strays=strays,
+            begun=work.catalogue.history.all_inflight(row.id),
             ceiling=work.ceiling,
             snapshot=row.snapshot,
             by=work.mirror.source.url,

@@ -13,8 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -91,6 +90,7 @@ class Transfers:
     hashing: Executor
     now: Callable[[], float] = time.time
     strays: frozenset[str] = frozenset()
+    begun: dict[str, Inflight] = field(default_factory=dict)
     window: int = 128 << 20
     ceiling: int = 64
     snapshot: str = ""
@@ -121,19 +121,16 @@ class Transfers:
             async with self.source.open(target) as body:
                 content = await self._gather(stat, body, stat.size)
             return await self._small(step, stat, body, content, last=last)
-        history = self.catalogue.history
-        if (begun := history.inflight(self.mirror_id, step.path)) is not None:
+        if (begun := self.begun.pop(step.path, None)) is not None:
             if stat.size in (None, begun.size):
                 return await self._large(step, stat, target, None, begun, last=last)
-            history.end(self.mirror_id, step.path)
-        async with AsyncExitStack() as stack:
-            body = await stack.enter_async_context(self.source.open(target, stop=SMALL))
-            total = body.stat.size
-            if total is not None and total <= SMALL:
-                content = await self._gather(stat, body, total)
-                await stack.aclose()
-                return await self._small(step, stat, body, content, last=last)
-            return await self._large(step, stat, target, First(body, stack.aclose), None, last=last)
+            self.catalogue.history.end(self.mirror_id, step.path)
+        async with First(self.source.open(target, stop=SMALL)) as first:
+            total = first.body.stat.size
+            if total is None or total > SMALL:
+                return await self._large(step, stat, target, first, None, last=last)
+            content = await self._gather(stat, first.body, total)
+        return await self._small(step, stat, first.body, content, last=last)
 
     # -- small files ----------------------------------------------------------------------------------------------
 

@@ -179,10 +179,10 @@ class History:
             (mirror, inflight.path, inflight.token, inflight.version, inflight.size),
         )
 
-    def inflight(self, mirror: int, path: str) -> Inflight | None:
-        """Return the staging of a path, if one was begun."""
-        row = self._db.one("SELECT path, token, version, size FROM inflight WHERE mirror=? AND path=?", (mirror, path))
-        return None if row is None else Inflight(*row)
+    def all_inflight(self, mirror: int) -> dict[str, Inflight]:
+        """Return the stagings that were begun, by path."""
+        rows = self._db.rows("SELECT path, token, version, size FROM inflight WHERE mirror=?", (mirror,))
+        return {path: Inflight(path, token, version, size) for path, token, version, size in rows}
 
     def end(self, mirror: int, path: str) -> None:
         """The staging is committed or dropped."""
