@@ -24,7 +24,7 @@ import msgspec
 
 from manifests.stat import Stat
 from syncd.errors import Busy, Changed, ConfigError, Damaged, Exists, NotFound, Offline, SyncdError, Unsafe, Unsupported
-from syncd.ports import Body, Staged
+from syncd.ports import Body, Page, Staged
 from syncd.stores.folders import Folder, Folders, Opened, safe, translate, unsynced
 from syncd.stores.group import Change, Group, Touched
 from syncd.stores.staged_file import CHUNK, TMP, StagedFile, put_in_place, read_chunks, stat_of, write_all
@@ -33,7 +33,6 @@ SENTINEL = ".syncd/store.json"
 LOCK = ".syncd/lock"
 PAGE = 1000  # Stats handed over at a time by a listing
 
-Page = list[Stat]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -63,7 +62,7 @@ class FilesystemStore:
     piece = 4 << 20
 
     def __init__(
-        self, root: str | os.PathLike[str], *, clock: Callable[[], float] = time.time, threads: int = 8
+        self, root: str | os.PathLike[str], *, clock: Callable[[], float] = time.time, threads: int = 2
     ) -> None:
         self.root = os.path.abspath(root)  # noqa: PTH100  a str: this path is on every hot path
         self._clock = clock
@@ -82,13 +81,12 @@ class FilesystemStore:
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, many Stats at a time; one folder's names are in memory at once."""
-        walk = self._walk(prefix)
+        walk = self._walk(prefix, after)
 
         def take() -> Page:
             page: Page = []
             for stat in walk:
-                if stat.path > after:
-                    page.append(stat)
+                page.append(stat)
                 if len(page) == PAGE:
                     break
             return page
@@ -343,15 +341,15 @@ class FilesystemStore:
                 self._unlink_temporary(name)
         return swept
 
-    def _walk(self, prefix: str) -> Iterator[Stat]:
+    def _walk(self, prefix: str, after: str) -> Iterator[Stat]:
         above, slash, start = prefix.rpartition("/")
         try:
             folder = self._folders.find(safe(above) if above else "")
         except (FileNotFoundError, SyncdError):  # no folder there, so nothing begins with this prefix
             return
-        yield from self._walk_folder(folder, above + slash, start)
+        yield from self._walk_folder(folder, above + slash, start, after)
 
-    def _walk_folder(self, folder: Folder, above: str, start: str) -> Iterator[Stat]:
+    def _walk_folder(self, folder: Folder, above: str, start: str, after: str) -> Iterator[Stat]:
         """Yield one folder's files in the order of their whole paths: `a-b` before `a/b` before `a0`."""
         names: list[str] = []
         with os.scandir(folder.fd) as entries:
@@ -364,13 +362,16 @@ class FilesystemStore:
         for name in names:
             if not name.startswith(start) or (above == ".syncd/" and name == "tmp/"):
                 continue
+            path = above + name
+            if path <= after and not (name.endswith("/") and after.startswith(path)):
+                continue
             try:
                 name.encode()
                 if name.endswith("/"):
-                    below = Folder(os.open(name[:-1], _READ | os.O_DIRECTORY, dir_fd=folder.fd), above + name, None)
-                    yield from self._walk_folder(below, above + name, "")
+                    below = Folder(os.open(name[:-1], _READ | os.O_DIRECTORY, dir_fd=folder.fd), path, None)
+                    yield from self._walk_folder(below, path, "", after)
                 else:
-                    yield stat_of(above + name, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
+                    yield stat_of(path, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
             except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
                 continue  # gone while we looked; or a name that is no text, which we never wrote
 

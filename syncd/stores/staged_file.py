@@ -18,9 +18,9 @@ from concurrent.futures import Executor
 import xxhash
 
 from manifests.stat import Stat
-from syncd.errors import Damaged
+from syncd.errors import Damaged, SyncdError
 from syncd.stores import ranges
-from syncd.stores.folders import Folders, Opened, translate, unsynced
+from syncd.stores.folders import Folders, Opened, safe, translate, unsynced
 from syncd.stores.group import Change, Group, Touched
 
 TMP = ".syncd/tmp"
@@ -95,15 +95,16 @@ class StagedFile:
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
         """Sync the bytes, put the name in its place, sync the folder. `sha256` was proved while the bytes passed."""
+        path = self._path if to is None else safe(to)
         del sha256  # what is on the disk is what we wrote, once the sync says so
         self._check_whole(size)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._seal, size)
-        except Damaged:
+        except SyncdError:
             await self.discard()  # a failed sync may have dropped the bytes from memory: they are worth nothing now
             raise
         stat: Stat = await self._group.make(
-            Change(self._path, lambda touched: self._place(to or self._path, touched, if_absent=if_absent))
+            Change(path, lambda touched: self._place(path, touched, if_absent=if_absent))
         )
         self._part = self._log = None
         return stat
@@ -141,7 +142,7 @@ class StagedFile:
                 os.ftruncate(part.fd, size)
             os.fsync(part.fd)
         except OSError as error:
-            raise Damaged(str(translate(error, self._path, self._folders.root))) from error
+            raise translate(error, self._path, self._folders.root) from error
 
     def _place(self, path: str, touched: Touched, *, if_absent: bool) -> Stat:
         part = self._alive(self._part)
