@@ -4,37 +4,58 @@ Checked when the socket is made, so that names, literals, redirects and names th
 """
 
 import ipaddress
-from urllib.parse import urlsplit
+from functools import lru_cache
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_CGNAT = ipaddress.ip_network("100.64.0.0/10")
-_PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22}
+from yarl import URL
+
+_WRAPPED = (  # IPv6 networks whose addresses carry an IPv4 address, and how many bits stand behind it
+    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
+    (ipaddress.IPv6Network("64:ff9b::/96"), 0),
+    (ipaddress.IPv6Network("2002::/16"), 80),
+)
+_NEVER = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("2001::/32"))  # a site's own NAT64, Teredo
+_CARRIER = ipaddress.IPv4Network("100.64.0.0/10")
+_PORTS = {"http": 80, "https": 443}
 
 
 def is_public(host: str) -> bool:
-    """Tell whether a numeric address is one that anybody can reach; False for what is no address."""
+    """Tell whether a numeric address is one that anybody can reach; False for what is no address.
+
+    An IPv6 address that wraps an IPv4 one (mapped, NAT64, 6to4) is judged by what is inside.
+    """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return is_public(str(address.ipv4_mapped))
-        if address in _NAT64:
-            return is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
-        if address.sixtofour is not None or address.teredo is not None:
+        for network, behind in _WRAPPED:
+            if address in network:
+                return is_public(str(ipaddress.IPv4Address(int(address) >> behind & 0xFFFFFFFF)))
+        if any(address in network for network in _NEVER):
             return False
-    elif address in _CGNAT:
+    elif address in _CARRIER:
         return False
-    return address.is_global and not address.is_multicast and not address.is_unspecified
+    return address.is_global and not (address.is_multicast or address.is_unspecified or address.is_reserved)
+
+
+@lru_cache(1024)
+def _origin(scheme: str, host: str) -> str:
+    found = URL(f"{scheme}://{host}/")
+    name, port = found.raw_host, found.explicit_port
+    if not name:
+        raise ValueError("it names no host")
+    name = f"[{name}]" if ":" in name else name.rstrip(".")
+    return f"{scheme}://{name}" if port in (None, _PORTS.get(scheme)) else f"{scheme}://{name}:{port}"
 
 
 def origin_of(url: str) -> str:
-    """Return `scheme://host[:port]`, without a default port."""
-    parts = urlsplit(url)
-    host, port = (parts.hostname or "").lower(), parts.port
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}" if port in (None, _PORTS.get(parts.scheme)) else f"{parts.scheme}://{host}:{port}"
+    """Return `scheme://host[:port]` in lower case, without a default port; raises ValueError for what is no url."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("it has no scheme")
+    for end in "/?#":
+        rest = rest.partition(end)[0]
+    return _origin(scheme.lower(), rest.rpartition("@")[2])
 
 
 def refusal(origin: str, host: str) -> str:

@@ -1,28 +1,24 @@
 """Reads files over http and https: ranges bound to a version, redirects by our own rules, progress and no deadlines.
 
 Rules:
-1. Credentials are bound to one origin (scheme, host, port): no redirect takes them elsewhere, none leads from https to
-   http. At most ten hops.
-2. What is asked for is what is accepted: a 200 to a range, another Content-Range, a compressed answer are errors.
-3. A read is bound by If-Range (a strong ETag; where upstream has none, Last-Modified and the size) and by comparing
-   what the answer says. Versions of a body: `"etag"` or `modified:<Last-Modified>|<size>`.
+1. What is asked for is what is accepted: another range, another version, a compressed answer are errors.
+2. A read is bound by a strong ETag, or `modified:<Last-Modified>|<size>` where upstream has none, sent as If-Range (a
+   part) or If-Match (the whole) and compared with what the answer says. Other versions bind nothing here.
+3. A credential goes to its own origin and nowhere else, whatever redirects say; no cookie is kept, nothing unpacked.
 """
 
 import base64
-import calendar
-import email.utils
 import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC
 from types import TracebackType
-from urllib.parse import quote, urljoin, urlsplit
 
 from manifests.stat import Stat
 from syncd.errors import (
     Changed,
+    ConfigError,
     Denied,
     Interrupted,
     NotFound,
@@ -34,16 +30,15 @@ from syncd.errors import (
     Unsupported,
 )
 from syncd.ports import Body, Credential, Page
-from transports.addresses import origin_of
-from transports.connection import Answer, Connections
+from transports import headers as heads
+from transports import urls
+from transports.connection import Connections, Exchange, Floor
+from transports.redirects import STATUSES, next_hop
 
-HOPS = 10
-MOST_RETRY_AFTER = 3600.0
 FLOOR = 1024.0  # bytes/s below which a body is stalled ...
 OVER = 60.0  # ... when it goes on for so many seconds
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_SAFE = "/!$&'()*+,;=:@~-._"
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_UNFIT = re.compile(r"[\x00-\x1f\x7f]")
+_CARRIED = frozenset({"accept", "content-type"})  # what a caller's headers may take along to another origin
 
 
 def open_transport(
@@ -73,22 +68,25 @@ class HttpTransport:
         connect_timeout: float = 30.0,
         header_timeout: float = 60.0,
         floor: tuple[float, float] = (FLOOR, OVER),
-        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """`floor` is bytes per second over a window of seconds; below it a body is stalled."""
+        """`floor` is bytes per second over a window of seconds; a body below it is stalled. `now` reads Retry-After."""
         self.root = root_url
-        self.floor = floor
-        self.clock = clock
+        self.now = now
         self._credential = credential
         self._connections = Connections(
             allow_private=allow_private,
             ssl_context=ssl_context,
             connect_timeout=connect_timeout,
             header_timeout=header_timeout,
-            clock=clock,
+            floor=Floor(*floor),
         )
+        self._origin, target = urls.split(root_url)
+        folder, mark, query = target.partition("?")
+        self._folder = folder if folder.endswith("/") else f"{folder}/"
+        self._query = mark + query
+        self._whole_root = target
         self._common = f"User-Agent: {user_agent}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
-        self._root_parts = _split(root_url)
         self._heads: dict[str, str] = {}
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
@@ -100,60 +98,71 @@ class HttpTransport:
         raise Unsupported(f"{self.root}{prefix}{after}: http lists nothing by itself; use autoindex or checksums")
 
     async def stat(self, path: str) -> Stat:
-        """Ask by HEAD; of a server that has none, by a GET of the first byte."""
+        """Ask by HEAD; where that is not answered, by a GET of the first byte."""
         try:
-            async with _Opened(self, path, 0, None, None, method="HEAD") as body:
+            async with _Reading(self, "HEAD", path) as body:
                 return body.stat
         except (Unsupported, Denied):
-            async with _Opened(self, path, 0, 1, None) as body:
+            async with _Reading(self, "GET", path, stop=1) as body:
                 return body.stat
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read `[start, stop)`. From offset 0 the whole file may come instead (the body's `stop` says so)."""
-        return _Opened(self, path, start, stop, version)
+        """Read `[start, stop)`. Where ranges are ignored the whole comes for start 0: the body's `stop` says so."""
+        return _Reading(self, "GET", path, start=start, stop=stop, version=version)
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> AbstractAsyncContextManager[Body]:
+        """Ask a question of a catalogue: any method, with its own headers and body, and read the answer."""
+        return _Reading(self, method, url, fields=headers or {}, sent=body)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._connections.aclose()
 
-    async def exchange(self, method: str, path: str, fields: str) -> tuple[Answer, str]:
-        """Return the answer at the end of all redirects, and its url."""
-        if "://" not in path:
-            origin, base = self._root_parts
-            target, url = base + quote(path, safe=_SAFE), self.root
+    async def follow(
+        self, method: str, path: str, bound: str, fields: Mapping[str, str], sent: bytes
+    ) -> tuple[Exchange, str]:
+        """Return the exchange at the end of all redirects, and its url; the caller closes it."""
+        if urls.is_absolute(path):
+            origin, target = urls.split(path)
         else:
-            origin, target = _split(path)
-            url = path
-        for _ in range(HOPS):
-            head = f"{method} {target} HTTP/1.1\r\n{self._head(origin)}{fields}\r\n"
-            answer = await self._connections.exchange(origin, head.encode("latin-1"), bodiless=method == "HEAD")
-            if answer.status not in _REDIRECTS or "Location" not in answer.message.headers:
-                return answer, origin + target
-            before, url = origin, urljoin(origin + target, answer.message.headers["Location"])
-            answer.close()
-            origin, target = self._hop(before, url, path)
-        raise Unsafe(f"{path}: redirected more than {HOPS} times, last to {url}")
-
-    def _hop(self, before: str, url: str, path: str) -> tuple[str, str]:
-        scheme = urlsplit(url).scheme
-        if scheme not in ("http", "https"):
-            raise Unsafe(f"{path}: redirected to {scheme}:, which is not followed")
-        if before.startswith("https:") and scheme == "http":
-            raise Unsafe(f"{path}: redirected from https to http, which is not followed")
-        try:
-            return _split(url)
-        except ValueError as error:
-            raise Unsafe(f"{path}: redirected to {url!r}, which is no address: {error}") from error
+            origin = self._origin
+            target = f"{self._folder}{urls.escape(path)}{self._query}" if path else self._whole_root
+        label = urls.shown(path) if path else urls.shown(self.root)
+        first = origin
+        visited: list[str] = []
+        while True:
+            rest = _lines(fields, sent, method, carried_only=origin != first) if fields or sent else ""
+            request = f"{method} {target} HTTP/1.1\r\n{self._head(origin)}{bound}{rest}\r\n".encode("latin-1") + sent
+            exchange = await self._connections.ask(origin, request, label=label, bodiless=method == "HEAD")
+            url = origin + target
+            if exchange.status not in STATUSES:
+                return exchange, url
+            await exchange.drain()
+            exchange.close()
+            visited.append(url)
+            before = origin
+            origin, target = next_hop(label, visited, exchange.status, exchange.headers.get("location"))
+            if exchange.status == 303 and method != "HEAD":
+                method, sent = "GET", b""
+            elif sent and origin != before:
+                raise Unsafe(f"{label}: {before} redirects a question that has a body to {origin}")
 
     def _head(self, origin: str) -> str:
         """Return the headers that every request to an origin has; only its own credential is among them."""
         head = self._heads.get(origin)
         if head is None:
             host = origin.partition("://")[2]
-            head = f"Host: {host}\r\n{self._common}{self._secret(origin)}"
-            self._heads[origin] = head
+            lines = f"Host: {host}\r\n{self._common}{self._secret(origin)}"
+            if _UNFIT.search(lines.replace("\r\n", "")) is not None or not lines.isascii():
+                name = self._credential.name if self._credential is not None else "user_agent"
+                raise ConfigError(f"{name}: holds a character that may not stand in a header (a line's end?)")
+            if len(self._heads) >= 1024:
+                self._heads.clear()
+            head = self._heads[origin] = lines
         return head
 
     def _secret(self, origin: str) -> str:
@@ -167,203 +176,210 @@ class HttpTransport:
             return f"Authorization: Bearer {credential.secret}\r\n"
         if credential.scheme == "header":
             return f"{credential.header}: {credential.secret}\r\n"
-        raise Denied(f"{origin}: the credential {credential.name} is for S3, not for http")
+        raise ConfigError(f"{credential.name}: a credential for {credential.scheme} cannot be used over http")
 
-    def denied(self, path: str, status: int, origin: str) -> Denied:
-        """Return what to raise for 401 and 403."""
+    def denied(self, label: str, status: int, url: str) -> Denied:
+        """Return what to raise for 401, 403 and 407."""
         credential = self._credential
+        origin = urls.split(url)[0]
         if credential is None:
-            return Denied(f"{path}: upstream answers {status}: it wants a login: add credentials to the manifest")
+            return Denied(f"{label}: {origin} answers {status} and no credential is set: name one under credentials")
         if credential.origin != origin:
             return Denied(
-                f"{path}: {origin} answers {status}; the credential {credential.name} is for {credential.origin}"
+                f"{label}: {origin} answers {status}; credential {credential.name} is for {credential.origin}"
             )
-        return Denied(f"{path}: upstream answers {status} to the credential {credential.name}: is it still valid?")
+        return Denied(f"{label}: {origin} answers {status} to credential {credential.name}: is it still valid?")
 
 
-class _Opened:
-    """One read: the request when entered, the body while iterated."""
+class _Reading:
+    """One read: asked when entered, a Body from then on, over when left."""
 
     __slots__ = (
-        "_answer", "_method", "_path", "_start", "_stop", "_transport", "_version",
-        "headers", "start", "stat", "stop", "url",
+        "_exchange", "_fields", "_label", "_left", "_method", "_path", "_sent", "_start", "_stop", "_transport",
+        "_version", "headers", "start", "stat", "stop", "url",
     )  # fmt: skip
 
     def __init__(
         self,
         transport: HttpTransport,
+        method: str,
         path: str,
-        start: int,
-        stop: int | None,
-        version: str | None,
         *,
-        method: str = "GET",
+        start: int = 0,
+        stop: int | None = None,
+        version: str | None = None,
+        fields: Mapping[str, str] | None = None,
+        sent: bytes = b"",
     ) -> None:
         self._transport = transport
-        self._path = path
-        self._start = start
-        self._stop = stop
-        self._version = version
         self._method = method
-        self._answer: Answer | None = None
+        self._path = path
+        self._label = urls.shown(path or transport.root)
+        self._start = start
+        self._stop = stop or None  # of an empty file there is no range to ask for
+        self._version = heads.binding(version)
+        self._fields = fields
+        self._sent = sent
+        self._exchange: Exchange | None = None
+        self._left: int | None = None
 
     async def __aenter__(self) -> Body:
-        answer, self.url = await self._transport.exchange(self._method, self._path, self._fields())
-        self._answer = answer
+        transport = self._transport
+        exchange, self.url = await transport.follow(
+            self._method, self._path, self._bound(), self._fields or {}, self._sent
+        )
+        self._exchange = exchange
+        self.headers = exchange.headers
         try:
-            self._accept(answer)
+            self._accept(exchange)
         except SyncdError:
-            answer.close()
+            await exchange.drain()
+            exchange.close()
             raise
+        self._left = None if self.stop is None else self.stop - self.start
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._answer is not None:
-            self._answer.close()
+        if self._exchange is not None:
+            self._exchange.close()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        transport, answer = self._transport, self._answer
-        assert answer is not None
-        left = None if self.stop is None else self.stop - self.start
-        try:
-            async for chunk in answer.chunks(*transport.floor, transport.clock):
-                if left is not None:
-                    left -= len(chunk)
-                    if left < 0:
-                        raise Interrupted("more bytes came than were announced")
-                yield chunk
-        except Interrupted as error:
-            raise Interrupted(f"{self._path}: {error}") from error
-        if left:
-            raise Interrupted(f"{self._path}: ended {left} bytes before its announced end")
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
 
-    def _fields(self) -> str:
-        """Return the headers that bind this read."""
-        ranged = self._start > 0 or self._stop is not None
-        fields = ""
-        if ranged:
-            last = "" if self._stop is None else str(self._stop - 1)
-            fields = f"Range: bytes={self._start}-{last}\r\n"
-        version = self._version
+    async def __anext__(self) -> bytes:
+        exchange = self._exchange
+        assert exchange is not None
+        if self._left == 0 and exchange.is_at_end():
+            exchange.finish()
+            raise StopAsyncIteration
+        chunk = await exchange.read()
+        if self._left is None:
+            if chunk:
+                return chunk
+            exchange.finish()
+            raise StopAsyncIteration
+        self._left -= len(chunk)
+        if chunk and self._left >= 0:
+            return chunk
+        if chunk:
+            exchange.distrust()
+            raise Interrupted(f"{self._label}: more bytes came than the {self._span()} announced")
+        if self._left:
+            raise Interrupted(f"{self._label}: ended {self._left} bytes before its announced end")
+        exchange.finish()
+        raise StopAsyncIteration
+
+    def _span(self) -> int:
+        return self.stop - self.start if self.stop is not None else 0
+
+    def _bound(self) -> str:
+        """Return the headers that say which part of which version is wanted."""
+        start, stop, version = self._start, self._stop, self._version
+        if stop is not None and start >= stop:
+            raise Unsupported(f"{self._label}: bytes {start}-{stop} are none at all")
+        if start == 0 and stop is None:
+            return f"If-Match: {version}\r\n" if version is not None and version.startswith('"') else ""
+        bound = f"Range: bytes={start}-{'' if stop is None else stop - 1}\r\n"
         if version is None:
-            return fields
-        if version.startswith('"'):
-            return f"{fields}If-Range: {version}\r\n" if ranged else f"{fields}If-Match: {version}\r\n"
-        if version.startswith("modified:") and ranged:
-            return f"{fields}If-Range: {version.removeprefix('modified:').partition('|')[0]}\r\n"
-        return fields
+            return bound
+        condition = version if version.startswith('"') else version.removeprefix(heads.MODIFIED).rpartition("|")[0]
+        return f"{bound}If-Range: {condition}\r\n"
 
-    def _accept(self, answer: Answer) -> None:
-        status, path = answer.status, self._path
-        headers = self.headers = {name.lower(): value for name, value in answer.message.headers.items()}
-        if status not in (200, 206):
-            self._refuse(status, headers)
+    def _accept(self, exchange: Exchange) -> None:
+        """Take the answer for what was asked, or raise."""
+        status, fields = exchange.status, self.headers
+        if status not in (200, 206) and not (self._fields is not None and 200 <= status < 300):
+            self._refuse(status)
             return
-        if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
-            raise Unsupported(f"{path}: came as {headers['content-encoding']} although asked for as it is")
-        length = int(headers["content-length"]) if headers.get("content-length", "").isdigit() else None
+        coding = fields.get("content-encoding", "identity").strip().lower()
+        if coding not in ("identity", ""):
+            exchange.distrust()
+            raise Unsupported(f"{self._label}: upstream answered compressed ({coding}) although asked not to")
+        size = heads.length(fields)
         if status == 206:
-            self._accept_range(headers)
+            size = self._accept_part(exchange)
         else:
+            self._compare(size)
             if self._start > 0:
-                self._compare(headers, length)
-                raise Unsupported(f"{path}: upstream ignores ranges: the whole file came for bytes {self._start}-")
-            self.start, self.stop = 0, length
-            self.stat = _stat(path, headers, length)
-        self._compare(headers, self.stat.size)
+                raise Unsupported(f"{self._label}: upstream ignores ranges: the whole came for bytes {self._start}-")
+            self.start, self.stop = 0, size
+        self.stat = self._claim(size)
 
-    def _accept_range(self, headers: dict[str, str]) -> None:
-        match = _RANGE.fullmatch(headers.get("content-range", ""))
-        if match is None:
-            raise Unsupported(f"{self._path}: a part came, but not which: {headers.get('content-range')!r}")
-        start, last = int(match[1]), int(match[2])
-        total = None if match[3] == "*" else int(match[3])
-        wanted = self._stop if total is None or self._stop is None else min(self._stop, total)
-        if start != self._start or (wanted is not None and last + 1 != wanted) or last < start:
-            raise Interrupted(f"{self._path}: bytes {self._start}-{self._stop} asked for, {start}-{last} came")
-        self.start, self.stop = start, last + 1
-        self.stat = _stat(self._path, headers, total)
+    def _accept_part(self, exchange: Exchange) -> int | None:
+        """Take a 206 if it is exactly the part that was asked for; return the size of the whole."""
+        label, fields = self._label, self.headers
+        part = heads.content_range(fields)
+        if part is None or (self._start == 0 and self._stop is None):
+            raise Unsupported(f"{label}: a part came that was not asked for: {fields.get('content-range')}")
+        start, stop, size = part
+        self._compare(size)
+        wanted = self._stop if size is None else size if self._stop is None else min(self._stop, size)
+        if start != self._start or (wanted is not None and stop != wanted):
+            last = "" if wanted is None else wanted - 1
+            raise Unsupported(f"{label}: bytes {self._start}-{last} asked for, {start}-{stop - 1} came")
+        announced = heads.length(fields)
+        if announced is not None and announced != stop - start:
+            exchange.distrust()
+            raise Interrupted(f"{label}: a part of {stop - start} bytes announced as {announced}")
+        self.start, self.stop = start, stop
+        return size
 
-    def _refuse(self, status: int, headers: dict[str, str]) -> None:
-        path = self._path
-        if status == 416 and self._start == 0 and headers.get("content-range", "").replace(" ", "") == "bytes*/0":
-            self.start = self.stop = 0
-            self.stat = _stat(path, headers, 0)
-            return
-        if status in (404, 410):
-            raise NotFound(f"{path}: upstream has no such file ({status})")
-        if status in (401, 403, 407):
-            raise self._transport.denied(path, status, origin_of(self.url))
-        if status == 412:
-            raise Changed(f"{path}: is no longer {self._version}")
-        if status == 416:
-            raise Unsupported(f"{path}: has no bytes {self._start}-{self._stop} ({headers.get('content-range')})")
-        if status in (429, 503):
-            raise Refused(f"{path}: upstream asks for patience ({status})", retry_after=_retry_after(headers))
-        if status in (405, 501):
-            raise Unsupported(f"{path}: upstream does not answer {self._method} ({status})")
-        if status >= 500 or status in (408, 425):
-            raise Unreachable(f"{path}: upstream answers {status}", retry_after=_retry_after(headers))
-        raise PermanentError(f"{path}: upstream answers {status}")
+    def _claim(self, size: int | None) -> Stat:
+        fields = self.headers
+        digests = heads.digests(fields) if "repr-digest" in fields or "digest" in fields else {}
+        return Stat(self._path, size, heads.instant(fields.get("last-modified")), heads.version(fields, size), digests)
 
-    def _compare(self, headers: dict[str, str], size: int | None) -> None:
+    def _compare(self, size: int | None) -> None:
         """Raise Changed if the answer is of another version than the one this read is bound to."""
-        version = self._version
-        if version is None or not version.startswith(('"', "modified:")):
+        version, fields = self._version, self.headers
+        if version is None:
             return
-        found = _version(headers, size)
         if version.startswith('"'):
-            found = headers.get("etag")
-        if found != version:
-            raise Changed(f"{self._path}: version {version} became {found}")
+            wanted, found = version, fields.get("etag")
+        else:
+            wanted, _, wanted_size = version.removeprefix(heads.MODIFIED).rpartition("|")
+            found = fields.get("last-modified")
+            if size is not None and str(size) != wanted_size:
+                raise Changed(f"{self._label}: had {wanted_size} bytes and has {size} now")
+        if found is None and self._start > 0:
+            raise Unsupported(f"{self._label}: a part came without the version it belongs to, wanted {wanted}")
+        if found is not None and found != wanted:
+            raise Changed(f"{self._label}: version {wanted} became {found}")
+
+    def _refuse(self, status: int) -> None:
+        """Raise what a status that is no success means."""
+        label, fields = self._label, self.headers
+        if status == 416 and self._start == 0 and "".join(fields.get("content-range", "").split()) == "bytes*/0":
+            self.start = self.stop = 0
+            self.stat = self._claim(0)
+            return
+        wait = heads.retry_after(fields, self._transport.now())
+        if status in (404, 410):
+            raise NotFound(f"{label}: upstream has no such file ({status})")
+        if status in (401, 403, 407):
+            raise self._transport.denied(label, status, self.url)
+        if status == 412:
+            raise Changed(f"{label}: is no longer {self._version}")
+        if status == 416:
+            there = fields.get("content-range")
+            raise Unsupported(f"{label}: upstream has no bytes {self._start}-{self._stop or ''}, only {there}")
+        if status in (202, 429, 503, 509):
+            raise Refused(f"{label}: upstream asks for patience ({status})", retry_after=wait)
+        if status in (405, 501):
+            raise Unsupported(f"{label}: upstream does not answer {self._method} ({status})")
+        if status >= 500 or status in (408, 425):
+            raise Unreachable(f"{label}: upstream failed ({status})", retry_after=wait)
+        raise PermanentError(f"{label}: upstream answers {status}")
 
 
-def _stat(path: str, headers: dict[str, str], size: int | None) -> Stat:
-    return Stat(path, size, _instant(headers.get("last-modified")), _version(headers, size))
-
-
-def _version(headers: dict[str, str], size: int | None) -> str | None:
-    etag = headers.get("etag", "")
-    if etag.startswith('"') and etag.endswith('"') and len(etag) > 2:
-        return etag
-    if size is not None and "last-modified" in headers:
-        return f"modified:{headers['last-modified']}|{size}"
-    return None
-
-
-def _instant(text: str | None) -> float | None:
-    """Return an HTTP date as seconds since the epoch, or None."""
-    parsed = email.utils.parsedate(text) if text is not None else None
-    if parsed is None:
-        return None
-    try:
-        return float(calendar.timegm(parsed))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _retry_after(headers: dict[str, str]) -> float | None:
-    """Return the seconds that upstream asks for, capped; None if it does not, or says nonsense."""
-    text = headers.get("retry-after", "").strip()
-    if text.isdigit():
-        return min(float(text[:12]), MOST_RETRY_AFTER)
-    try:
-        until = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    wait = until.timestamp() - time.time()
-    return min(wait, MOST_RETRY_AFTER) if wait > 0 else None
-
-
-def _split(url: str) -> tuple[str, str]:
-    """Return origin and request target of an absolute url; raises ValueError for what is none."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ValueError("it names no host")
-    path = quote(parts.path or "/", safe=_SAFE + "%")
-    query = f"?{quote(parts.query, safe=_SAFE + '%?/[]')}" if parts.query else ""
-    return origin_of(url), path + query
+def _lines(fields: Mapping[str, str], sent: bytes, method: str, *, carried_only: bool) -> str:
+    """Write a caller's headers; on another origin than the first only the harmless ones."""
+    lines = [f"{name}: {value}\r\n" for name, value in fields.items() if not carried_only or name.lower() in _CARRIED]
+    if sent or method not in ("GET", "HEAD"):
+        lines.append(f"Content-Length: {len(sent)}\r\n")
+    written = "".join(lines)
+    if _UNFIT.search(written.replace("\r\n", "")) is not None or len(written.split("\r\n")) != len(lines) + 1:
+        raise Unsafe("a header of the question holds a control character")
+    return written
