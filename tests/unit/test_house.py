@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from blockbuster import BlockingError
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("syncd", "transports", "manifests")
@@ -122,3 +123,9 @@ def test_every_exception_to_a_tool_has_its_reason_on_the_line(path):
         if re.search(r"#\s*noqa(:\s*[A-Z]+\d+(\s*,\s*[A-Z]+\d+)*)?\s*$|#\s*type:\s*ignore(\[[^]]*\])?\s*$", line)
     ]
     assert wrong == []
+
+
+async def test_a_call_of_ours_that_blocks_the_loop_is_noticed():
+    ours = compile("import time\ntime.sleep(0)", ROOT / "syncd" / "imagined.py", "exec")
+    with pytest.raises(BlockingError):
+        exec(ours, {})

@@ -1,0 +1,28 @@
+"""What holds for every test: our own code never blocks the event loop's thread."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+# What opens before anything moves may read its folder: nobody waits for the loop yet.
+OPENING = (
+    ("manifests/yaml.py", "read"),  # the parser looks for its plug-ins
+    ("syncd/stores/filesystem.py", "__init__"),
+    ("syncd/catalogue/database.py", "__init__"),
+    ("syncd/workbench.py", "read_manifest"),
+    ("syncd/workbench.py", "opened"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocking() -> Iterator[None]:
+    """Fail whatever sleeps, reads a file or waits for a socket on the thread of a running loop.
+
+    Only calls that come from our packages count: a test may read its own files as it likes. Worker threads may block.
+    """
+    with blockbuster_ctx(scanned_modules=["syncd", "transports", "manifests"]) as watch:
+        for function in watch.functions.values():
+            for file, name in OPENING:
+                function.can_block_in(file, name)
+        yield
