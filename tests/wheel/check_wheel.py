@@ -1,0 +1,86 @@
+"""The wheel as a steward gets it: built, installed with its own dependencies elsewhere, looked into, run.
+
+Not named test_*: `make wheel-test` names it; it needs the package index, and `make test` does not.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"syncd", "transports", "manifests"}
+
+LOOK = """
+import json, importlib.metadata as metadata
+from importlib import resources
+found = metadata.packages_distributions()
+print(json.dumps({
+    "distributions": {name: found[name] for name in ("syncd", "transports", "manifests")},
+    "plug_ins": [
+        point.name
+        for group in ("syncd.transports.v1", "syncd.readers.v1")
+        for point in metadata.entry_points(group=group) if point.load()
+    ],
+    "schema": json.loads(resources.files("manifests").joinpath("mirror.schema.json").read_text())["title"],
+}))
+"""
+
+pytestmark = pytest.mark.timeout(600)  # the package index may be slow
+
+
+def run(*words, cwd=ROOT):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    ended = subprocess.run(words, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, f"{words}:\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, ROOT)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def elsewhere(wheel, tmp_path_factory):
+    """A fresh environment that holds the wheel and what it says it needs, and nothing else of ours."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    run(sys.executable, "-m", "venv", folder / "venv")
+    pip = (folder / "venv/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "-q")
+    run(*pip, "--constraint", ROOT / "requirements.lock", wheel, cwd=folder)
+    return folder
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    top = {name.split("/")[0] for name in names}
+    assert {name for name in top if not name.endswith(".dist-info")} == PACKAGES
+    assert not [name for name in names if "demo" in name or "/test" in name or name.endswith(".keep")]
+
+
+def test_the_wheel_holds_what_is_no_module_too(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"{package}/py.typed" for package in PACKAGES} | {"manifests/mirror.schema.json"} <= names
+    library = {str(path.relative_to(ROOT)) for path in (ROOT / "manifests/library").rglob("*.yaml")}
+    assert library <= names
+
+
+def test_installed_elsewhere_its_packages_are_its_own_and_its_plug_ins_load(elsewhere):
+    found = json.loads(run(elsewhere / "venv/bin/python", "-c", LOOK, cwd=elsewhere))
+    assert found["distributions"] == {name: ["syncd"] for name in PACKAGES}
+    assert {"http", "https", "s3", "file", "checksums", "autoindex", "objects"} <= set(found["plug_ins"])
+    assert found["schema"]
+
+
+def test_installed_elsewhere_it_runs(elsewhere):
+    assert "Usage: syncd" in run(elsewhere / "venv/bin/syncd", "--help", cwd=elsewhere)
+    manifest = elsewhere / "m.yaml"
+    manifest.write_text("mirror: m\nsource: {url: 'https://example.org/data/', reader: autoindex}\n")
+    assert "no problems" in run(elsewhere / "venv/bin/syncd", "check", manifest, cwd=elsewhere)
