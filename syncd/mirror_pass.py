@@ -51,7 +51,7 @@ FILES = 192  # files under way at once: three for each slot, so that storing one
 BATCH_FILES = 256  # proved files recorded in one transaction ...
 BATCH_BYTES = 32 << 20  # ... or this many bytes of them: what a kill may cost again
 SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the last ones are short
-RESERVE = 64 << 20  # bytes that are left free on a store: the room for snapshots and the Catalogue
+RESERVE = 0.02  # of the bytes to move, left free on a store: the room for the snapshot's own files
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,9 +418,9 @@ class Pass:
         work = self.work
         free = await work.store.free()
         wanted = work.catalogue.claims.bytes_to_move(self.row.id)
-        if free is not None and wanted > 0 and wanted + RESERVE > free:
+        if free is not None and wanted * (1 + RESERVE) > free:
             raise NoSpace(
-                f"{work.mirror.name}: {wanted} bytes to move and {RESERVE} to spare, {free} free in the store: "
+                f"{work.mirror.name}: no room: {wanted} bytes to move, {free} free in the store: "
                 "make room, or mirror less (source.include, source.exclude)"
             )
 
