@@ -6,7 +6,7 @@ the server's side is.
 
     python -m tests.bench.link --upstream 127.0.0.1:8080 --rtt 0.2 --rate 4e6 --total 100e6 --cap 64
 
-prints `{"port": n}`, then its counters for each line it reads, and ends when its standard input does.
+prints `{"port": n}`, then its counters (`peak` since the last time) for each line it reads, and ends when its standard input does.
 """
 
 import argparse
@@ -216,6 +216,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
                 over.set()
                 return
             print(json.dumps(asdict(link.count())), flush=True)
+            link.counters.peak = link.counters.open
 
         print(json.dumps({"port": link.port}), flush=True)
         link.loop.add_reader(sys.stdin.fileno(), answer)
