@@ -4,11 +4,13 @@ It runs the real command line against a real HTTP server on loopback, and leaves
 """
 
 import asyncio
+import gzip
 import json
 import os
 import shlex
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import archive
@@ -75,13 +77,25 @@ async def sync(origin: str) -> None:
 
 async def check() -> None:
     """Compare every file with the snapshot's SHA256SUMS, without syncd."""
-    pointer = json.loads((STORE / ".syncd/mirrors/scenes.json").read_bytes())
-    sums = f"../.syncd/snapshots/scenes/{pointer['snapshot']}/SHA256SUMS"
+    identity = json.loads((STORE / ".syncd/mirrors/scenes.json").read_bytes())["snapshot"]
+    say(f"  verdicts: {verdicts(identity)}")
+    sums = f"../.syncd/snapshots/scenes/{identity}/SHA256SUMS"
     tool = "sha256sum" if shutil.which("sha256sum") else "shasum -a 256"
     command = f"cd {STORE / 'scenes'} && {tool} -c {sums}"
     say(f"$ ({command})")
     lines = (await run("sh", "-c", command, quiet=True)).splitlines()
     say(f"  … {len(lines):,} lines, the last: {lines[-1]}")
+
+
+def verdicts(identity: str) -> str:
+    """Return how the files of a snapshot were proved; every snapshot names where that is written."""
+    snapshot = json.loads((STORE / ".syncd/snapshots/scenes" / identity / "snapshot.json").read_bytes())
+    counts: Counter[str] = Counter()
+    for origins in snapshot["origins"]:
+        lines = gzip.decompress((STORE / f".syncd/shards/scenes/{origins}.origins.jsonl.gz").read_bytes()).splitlines()
+        counts.update(json.loads(line)["verdict"] for line in lines)
+    verified, attested = counts["verified"], counts["attested"]
+    return f"{verified} verified (upstream published their digests), {attested} attested (it did not)"
 
 
 def start_afresh() -> Path:
