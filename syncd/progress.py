@@ -47,7 +47,7 @@ EVERY = 5.0  # seconds between two plain lines
 SECOND = 1.0  # between two JSON lines that say how far we are
 REDRAWS = 5  # a second
 REPEATED = 20  # lines of one kind in a pass; from then on they are only counted
-NAME = 44  # characters of a path beside its bar
+NAME = 36  # characters of a path beside its bar
 
 
 class Progress(Protocol):
@@ -304,14 +304,14 @@ class RichProgress(_Display):
     def _over_all(self, tally: Tally, now: float) -> RenderableType:
         share = tally.share()
         pace = self._pace.at(now, share or 0.0)
-        left = f"{_clockwise((1 - share) / pace)} left" if share is not None and pace > 0 else ""
+        left = f"{_clockwise((1 - share) / pace)} to go" if share is not None and pace > 0 else ""
         rate = format_rate(self._speed.at(now, tally.arrived))
         files = f"{tally.files:,} of {tally.planned_files:,} files"
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             Text(printable(tally.mirror), style="bold"),
-            ProgressBar(total=1.0 if share is not None else None, completed=share or 0.0, width=32),
-            Text(f"{files}  {amount_of(tally)}  {rate}  {left}{trouble_of(tally)}"),
+            ProgressBar(total=1.0 if share is not None else None, completed=share or 0.0, width=16),
+            Text(f"{files}  {amount_of(tally)}  {rate}  {left}{trouble_of(tally)}", no_wrap=True, overflow="ellipsis"),
         )
         return grid
 
@@ -322,7 +322,7 @@ class RichProgress(_Display):
             name = printable(one.path)
             grid.add_row(
                 Text(name if len(name) <= NAME else f"…{name[1 - NAME :]}", style="dim"),
-                ProgressBar(total=one.size, completed=one.received, width=24),
+                ProgressBar(total=one.size, completed=one.received, width=16),
                 Text(f"{format_size(one.received)} of {'?' if one.size is None else format_size(one.size)}"),
             )
         return grid
