@@ -85,6 +85,10 @@ class Signing:
         self._signer = None
         return True
 
+    def expired(self) -> None:
+        """Ask for credentials again before the next request."""
+        self._signer = None
+
     async def sign(self, method: str, target: str, headers: dict[str, str], payload: str) -> None:
         """Add date, payload digest and Authorization to `headers`; `target` is path and query as they will be sent."""
         if self._account.anonymous:
