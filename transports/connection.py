@@ -8,19 +8,21 @@ as all of that, stays out. Rules:
 """
 
 import asyncio
+import re
 import socket
 import ssl
+import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import AddrInfoType, Connection
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
@@ -36,6 +38,8 @@ MAX_ORIGINS = 1024
 KEEP_IDLE = 30.0  # seconds
 DNS_TTL = 60  # seconds
 TICKS = 8  # looks at each exchange within one window of the floor
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,41 +87,64 @@ class Connections:
         connect_timeout: float = 30.0,
         header_timeout: float = 60.0,
         floor: Floor | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`allow_private` are the origins that may be on private addresses."""
+        """Timeouts are in seconds; `allow_private` are the origins that may be on private addresses."""
+        self.clock = clock
         self.floor = floor if floor is not None else Floor()
         self.header_timeout = header_timeout
         self._allow_private = allow_private
         self._ssl_context = ssl_context
-        self._connect_timeout = connect_timeout
+        self._timeout = aiohttp.ClientTimeout(connect=connect_timeout)
         self._connector: aiohttp.TCPConnector | None = None
         self._keys: dict[str, ClientRequest] = {}
+        self._idle: dict[str, deque[tuple[float, Connection]]] = {}
         self._open: set[Exchange] = set()
         self._tick = min(self.floor.window / TICKS, header_timeout / 4)
         self._watch: asyncio.TimerHandle | None = None
 
-    async def ask(self, origin: str, request: bytes, *, label: str, bodiless: bool = False) -> "Exchange":
+    async def ask(
+        self, origin: str, request: bytes, *, label: str, bodiless: bool = False, body: bytes = b""
+    ) -> "Exchange":
         """Send a request and return the exchange once its answer's head is here; the caller closes it.
 
-        `label` begins every message. `bodiless` says that the answer has no body (HEAD).
+        `label` begins every message. `bodiless` says that the answer has no body (HEAD). `body` follows the request.
+        What finds its pooled connection dead is sent again on another, unless it is a POST, which may have been served.
+        Raises Unreachable, Refused, Denied (TLS), Unsafe (address), Unsupported.
         """
-        while True:
-            connection, is_fresh = await self._connect(origin, label)
+        may_be_stale = not request.startswith(b"POST ")
+        idle = self._idle.get(origin)
+        while idle:
+            _, connection = idle.pop()
+            wire = connection.protocol
+            if wire is None or not wire.is_connected() or wire.should_close:  # it left, or spoke without being asked
+                connection.close()
+                continue
             exchange = Exchange(self, connection, origin, label)
-            if await exchange.begin(request, bodiless=bodiless, may_be_stale=not is_fresh):
+            if await exchange.begin(request, body, bodiless=bodiless, may_be_stale=may_be_stale):
                 return exchange
+        exchange = Exchange(self, await self._connect(origin, label), origin, label)
+        await exchange.begin(request, body, bodiless=bodiless, may_be_stale=False)
+        return exchange
 
     async def aclose(self) -> None:
         """Close every connection; may be called twice."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+        for exchange in tuple(self._open):
+            exchange.distrust()
+            exchange.close()
+        for idle in self._idle.values():
+            for _, connection in idle:
+                connection.close()
+        self._idle.clear()
         connector, self._connector = self._connector, None
         if connector is not None:
             await connector.close()
 
-    async def _connect(self, origin: str, label: str) -> tuple[Connection, bool]:
-        """Return a connection, and whether it is a new one."""
+    async def _connect(self, origin: str, label: str) -> Connection:
+        """Return a new connection."""
         key = self._keys.get(origin)
         connector = self._connector
         if key is None or connector is None:
@@ -125,14 +152,9 @@ class Connections:
         dial = _Dial(origin in self._allow_private)
         token = _dial.set(dial)
         try:
-            while True:
-                connection = await connector.connect(key, [], aiohttp.ClientTimeout(connect=self._connect_timeout))
-                protocol = connection.protocol
-                if protocol is not None and protocol.is_connected() and not protocol.should_close:
-                    return connection, dial.made > 0
-                connection.close()  # the server said more than we had asked for, or left, while it was idle
+            return await connector.connect(key, [], self._timeout)
         except TimeoutError as error:
-            raise Unreachable(f"{label}: no connection to {origin} within {self._connect_timeout:g} s") from error
+            raise Unreachable(f"{label}: no connection to {origin} within {self._timeout.connect:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise _why_unconnected(error, dial, origin, label) from error
         finally:
@@ -144,7 +166,6 @@ class Connections:
         if connector is None:
             connector = aiohttp.TCPConnector(
                 limit=0,
-                keepalive_timeout=KEEP_IDLE,
                 ttl_dns_cache=DNS_TTL,
                 ssl=self._ssl_context if self._ssl_context is not None else True,
                 socket_factory=_make_socket,
@@ -157,29 +178,42 @@ class Connections:
         self._keys[origin] = key
         return connector, key
 
-    def _began(self, exchange: "Exchange") -> None:
+    def began(self, exchange: "Exchange") -> None:
+        """Watch an exchange from now on."""
         self._open.add(exchange)
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(self._tick, self._look)
 
-    def _ended(self, exchange: "Exchange") -> None:
+    def ended(self, exchange: "Exchange", connection: Connection, origin: str) -> None:
+        """Keep the connection of an exchange that is over if it can be used again, or close it."""
         self._open.discard(exchange)
+        wire = connection.protocol
+        if wire is None:
+            return
+        if wire.should_close or not wire.is_connected() or self._watch is None:
+            connection.close()
+            return
+        idle = self._idle.get(origin)
+        if idle is None:
+            idle = self._idle[origin] = deque()
+        idle.append((self.clock(), connection))
 
     def _look(self) -> None:
-        """Look at every open exchange, one tick after the last time."""
-        self._watch = None
-        if not self._open:
-            return
-        loop = asyncio.get_running_loop()
-        self._watch = loop.call_later(self._tick, self._look)
-        now = loop.time()
-        ticks = max(1, round(self.floor.window / self._tick))
+        """Look at every open exchange and at what is idle, one tick after the last time."""
+        now = self.clock()
+        for origin, idle in tuple(self._idle.items()):
+            while idle and now - idle[0][0] > KEEP_IDLE:
+                idle.popleft()[1].close()
+            if not idle:
+                del self._idle[origin]
         for exchange in tuple(self._open):
-            exchange.look(now, ticks)
+            exchange.look(now, self._tick)
+        busy = self._open or self._idle
+        self._watch = asyncio.get_running_loop().call_later(self._tick, self._look) if busy else None
 
 
 class Exchange:
-    """One request and its answer. `read` until it gives nothing, then `close`.
+    """One request and its answer: `read` until nothing comes, `finish`, and `close` in any case.
 
     `headers` have lower-case names, repeated ones joined by commas. `length` is the announced length of the body, if
     any; `received` counts its bytes.
@@ -189,10 +223,13 @@ class Exchange:
         "_asked_at",
         "_connection",
         "_connections",
+        "_floor",
+        "_is_over",
         "_label",
         "_marks",
         "_origin",
         "_payload",
+        "_unsent",
         "_waiting",
         "_wire",
         "headers",
@@ -213,18 +250,21 @@ class Exchange:
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._marks: deque[int] | None = None
         self._waiting = False
+        self._is_over = False
         self._asked_at: float | None = None
+        self._unsent = 0
+        self._floor = connections.floor
         self.status = 0
         self.headers: dict[str, str] = {}
         self.length: int | None = None
         self.is_delimited = True
         self.received = 0
 
-    async def begin(self, request: bytes, *, bodiless: bool, may_be_stale: bool) -> bool:
+    async def begin(self, request: bytes, body: bytes, *, bodiless: bool, may_be_stale: bool) -> bool:
         """Send the request and read the answer's head; False if the pooled connection turned out to be dead."""
         wire = self._wire
         is_begun = False
-        self._connections._began(self)  # noqa: SLF001  an exchange is a part of its Connections
+        self._connections.began(self)
         try:
             wire.body = None
             wire.set_response_params(
@@ -237,14 +277,18 @@ class Exchange:
                 max_headers=MAX_HEADERS,
             )
             assert wire.transport is not None
-            self._asked_at = asyncio.get_running_loop().time()
+            self._asked_at = self._connections.clock()
             wire.transport.write(request)
+            if body:
+                wire.transport.write(body)
             message, payload = await wire.read()
             early = 0
             while 100 <= message.code < 200 and message.code != 101 and early < MAX_EARLY:
                 early += 1
                 message, payload = await wire.read()
             self._asked_at = None
+            if body and wire.transport is not None and wire.transport.get_write_buffer_size():
+                self.distrust()  # an answer before the question's end
             self._take(message, payload)
             is_begun = True
         except HttpProcessingError as error:
@@ -261,6 +305,22 @@ class Exchange:
                 self.close()
         return True
 
+    async def _send(self, body: bytes) -> None:
+        """Write the body no faster than it goes out; the time for an answer begins anew with each stretch of it."""
+        whole = memoryview(body)
+        for start in range(0, len(whole), BUFFER):
+            transport = self._wire.transport
+            if transport is None or transport.is_closing():
+                return  # the answer, if there is one, says why
+            transport.write(whole[start : start + BUFFER])
+            try:
+                async with asyncio.timeout(self._connections.header_timeout):
+                    await self._wire._drain_helper()  # noqa: SLF001  what aiohttp's own writer awaits
+            except TimeoutError as error:
+                wait = self._connections.header_timeout
+                raise Unreachable(f"{self._label}: {self._origin} took no bytes for {wait:g} s") from error
+            self._asked_at = asyncio.get_running_loop().time()
+
     async def read(self) -> bytes:
         """Return the next bytes of the body, as many as are here, or nothing at its end."""
         self._waiting = True
@@ -270,6 +330,10 @@ class Exchange:
             raise
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise Interrupted(f"{self._label}: {self._so_far()}: {_one_line(error)}") from error
+        except RuntimeError as error:  # how the library says that the connection was closed under it
+            if self._wire.connected:
+                raise
+            raise Interrupted(f"{self._label}: {self._so_far()}: the connection was closed") from error
         finally:
             self._waiting = False
         self.received += len(chunk)
@@ -282,6 +346,8 @@ class Exchange:
     def finish(self) -> None:
         """Judge a body that was read to its end: raises Interrupted for one that was cut, or had bytes behind it."""
         wire = self._wire
+        if not wire.should_close:
+            return
         error = wire.exception()
         if isinstance(error, HttpProcessingError) or len(wire) or not self._payload.is_eof():
             self.distrust()
@@ -299,64 +365,72 @@ class Exchange:
                 self.distrust()
 
     def close(self) -> None:
-        """Give the connection back if the answer is whole, else close it. May be called twice."""
-        self._connections._ended(self)  # noqa: SLF001  an exchange is a part of its Connections
-        self._wire.body = None
-        self._connection.release()  # the connector closes what has bytes to come, or too many
+        """Let the connection be used again if the answer is whole, else close it. May be called twice."""
+        if not self._is_over:
+            self._is_over = True
+            self._wire.body = None
+            self._connections.ended(self, self._connection, self._origin)
 
     def distrust(self) -> None:
         """Have the connection closed, not reused: its answer was not what it should be."""
         self._wire.force_close()
 
-    def look(self, now: float, ticks: int) -> None:
-        """Break off if the head is late, or if too little arrived in the last `ticks` looks."""
-        connections = self._connections
+    def look(self, now: float, tick: float) -> None:
+        """Break off if the head is late, or too little arrived in one window; called once in `tick` seconds."""
         if self._asked_at is not None:
-            if now - self._asked_at > connections.header_timeout:
-                self._wire.set_exception(
-                    Unreachable(f"{self._label}: {self._origin} gave no answer in {connections.header_timeout:g} s")
-                )
+            self._look_for_head(now, self._asked_at)
             return
         if not self._waiting:  # it is we who are slow
             self._marks = None
             return
+        floor = self._floor
+        ticks = max(1, round(floor.window / tick))
         if self._marks is None:
             self._marks = deque(maxlen=ticks + 1)
         marks = self._marks
         marks.append(self.received)
-        floor = connections.floor
         if len(marks) > ticks and marks[-1] - marks[0] < floor.rate * floor.window:
-            self._payload.set_exception(
-                Interrupted(
-                    f"{self._label}: {self._so_far()}: stalled, {marks[-1] - marks[0]} bytes in {floor.window:g} s"
-                )
-            )
+            came = f"{marks[-1] - marks[0]} bytes in {floor.window:g} s"
+            self._payload.set_exception(Interrupted(f"{self._label}: {self._so_far()}: stalled, {came}"))
 
-    def _take(self, message: Any, payload: StreamReader) -> None:
-        self.status = message.code
-        headers: dict[str, str] = {}
-        for name, value in message.headers.items():
-            text = value if value.isprintable() else self._readable(name, value)
-            lower = name.lower()
-            headers[lower] = f"{headers[lower]}, {text}" if lower in headers else text
+    def _look_for_head(self, now: float, asked_at: float) -> None:
+        """Break off if the answer is late; the time does not run while our own question is still going out."""
+        wire, limit = self._wire, self._connections.header_timeout
+        unsent = wire.transport.get_write_buffer_size() if wire.transport is not None else 0
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self._asked_at = now
+        elif now - asked_at > limit:
+            wire.set_exception(Unreachable(f"{self._label}: {self._origin} gave no answer in {limit:g} s"))
+
+    def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
+        given = message.headers
+        headers = dict(zip(map(str.lower, given), given.values(), strict=True))
+        if len(headers) != len(given) or not "".join(headers.values()).isprintable():
+            headers = self._readable(given)
         self.headers = headers
+        self.status = status = int(message.code)
         coding = headers.get("transfer-encoding")
-        if self.status < 200 or self.status == 101 or (coding is not None and coding.lower() != "chunked"):
+        if status < 200 or (coding is not None and coding.lower() != "chunked"):
             self.distrust()
-            raise Unsupported(f"{self._label}: {self._origin} answered {self.status} with transfer coding {coding}")
+            raise Unsupported(f"{self._label}: {self._origin} answered {status} with transfer coding {coding}")
         length = headers.get("content-length")
-        self.length = int(length) if length is not None else None
+        if length is not None:  # the parser took it for a number
+            self.length = int(length)
         self.is_delimited = length is not None or coding is not None
-        self._payload = payload
-        self._wire.body = payload
+        self._payload = self._wire.body = payload
 
-    def _readable(self, name: str, value: str) -> str:
-        """Return a value that is not plain ASCII, or refuse it."""
-        text = value.encode("utf-8", "surrogateescape").decode("latin-1") if not value.isascii() else value
-        if any((character < " " and character != "\t") or character == "\x7f" for character in text):
-            self.distrust()
-            raise Refused(f"{self._label}: {self._origin} answered with control characters in header {name!a}")
-        return text
+    def _readable(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Join repeated headers and decode what is not ASCII; raises Refused for control characters."""
+        headers: dict[str, str] = {}
+        for name, value in given.items():
+            text = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("latin-1")
+            if _CONTROL.search(text) is not None:
+                self.distrust()
+                raise Refused(f"{self._label}: {self._origin} answered with control characters in header {name!a}")
+            key = name.lower()
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        return headers
 
     def _so_far(self) -> str:
         whole = f" of {self.length}" if self.length is not None else ""

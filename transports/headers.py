@@ -8,16 +8,16 @@ import calendar
 import email.utils
 import re
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, date
 
 MOST_RETRY_AFTER = 3600.0  # seconds
 MODIFIED = "modified:"
 
 _RANGE = re.compile(r"bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE)
 _STRONG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]+"')
-_DATE = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 _MONTHS = {"Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6}
 _MONTHS |= {"Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12}
+_EPOCH = date(1970, 1, 1).toordinal()
 _DIGEST = re.compile(r"\s*(sha-256|sha-512)\s*=\s*:?([A-Za-z0-9+/]+={0,2}):?\s*", re.IGNORECASE)
 _BYTES = {"sha-256": 32, "sha-512": 64}
 
@@ -59,24 +59,21 @@ def content_range(headers: Mapping[str, str]) -> tuple[int, int, int | None] | N
 def length(headers: Mapping[str, str]) -> int | None:
     """Return the announced length of the body."""
     text = headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    return int(text) if text.isdigit() and text.isascii() and len(text) < 20 else None
 
 
 def instant(text: str | None) -> float | None:
     """Return an HTTP date as seconds since the epoch, or None."""
     if text is None:
         return None
-    match = _DATE.fullmatch(text)
-    if match is not None and match[2] in _MONTHS:  # the form that everybody sends, ten times as fast as the rest
-        fields = (int(match[3]), _MONTHS[match[2]], int(match[1]), int(match[4]), int(match[5]), int(match[6]))
-    else:
-        parsed = email.utils.parsedate(text)
-        if parsed is None:
-            return None
-        fields = parsed[:6]
     try:
-        return float(calendar.timegm(fields))
-    except (ValueError, OverflowError):
+        if len(text) == 29 and text[3:5] == ", " and text[25:] == " GMT":  # what everybody sends, read ten times faster
+            day = date(int(text[12:16]), _MONTHS[text[8:11]], int(text[5:7]))
+            seconds = int(text[17:19]) * 3600 + int(text[20:22]) * 60 + int(text[23:25])
+            return float((day.toordinal() - _EPOCH) * 86400 + seconds)
+        parsed = email.utils.parsedate(text)
+        return float(calendar.timegm(parsed)) if parsed is not None else None
+    except (ValueError, KeyError, OverflowError):
         return None
 
 

@@ -125,7 +125,7 @@ class HttpTransport:
     async def follow(
         self, method: str, path: str, bound: str, fields: Mapping[str, str], sent: bytes
     ) -> tuple[Exchange, str]:
-        """Return the exchange at the end of all redirects, and its url; the caller closes it."""
+        """Return the answer at the end of all redirects, and its url; the caller closes it."""
         if urls.is_absolute(path):
             origin, target = urls.split(path)
         else:
@@ -136,17 +136,17 @@ class HttpTransport:
         visited: list[str] = []
         while True:
             rest = _lines(fields, sent, method, carried_only=origin != first) if fields or sent else ""
-            request = f"{method} {target} HTTP/1.1\r\n{self._head(origin)}{bound}{rest}\r\n".encode("latin-1") + sent
-            exchange = await self._connections.ask(origin, request, label=label, bodiless=method == "HEAD")
+            request = f"{method} {target} HTTP/1.1\r\n{self._head(origin)}{bound}{rest}\r\n".encode("latin-1")
+            answer = await self._connections.ask(origin, request, bodiless=method == "HEAD", body=sent, label=label)
             url = origin + target
-            if exchange.status not in STATUSES:
-                return exchange, url
-            await exchange.drain()
-            exchange.close()
+            if answer.status not in STATUSES:
+                return answer, url
+            await answer.drain()
+            answer.close()
             visited.append(url)
             before = origin
-            origin, target = next_hop(label, visited, exchange.status, exchange.headers.get("location"))
-            if exchange.status == 303 and method != "HEAD":
+            origin, target = next_hop(label, visited, answer.status, answer.headers.get("location"))
+            if answer.status == 303 and method != "HEAD":
                 method, sent = "GET", b""
             elif sent and origin != before:
                 raise Unsafe(f"{label}: {before} redirects a question that has a body to {origin}")
@@ -195,7 +195,7 @@ class _Reading:
     """One read: asked when entered, a Body from then on, over when left."""
 
     __slots__ = (
-        "_exchange", "_fields", "_label", "_left", "_method", "_path", "_sent", "_start", "_stop", "_transport",
+        "_answer", "_fields", "_label", "_left", "_method", "_path", "_sent", "_start", "_stop", "_transport",
         "_version", "headers", "start", "stat", "stop", "url",
     )  # fmt: skip
 
@@ -220,21 +220,21 @@ class _Reading:
         self._version = heads.binding(version)
         self._fields = fields
         self._sent = sent
-        self._exchange: Exchange | None = None
+        self._answer: Exchange | None = None
         self._left: int | None = None
 
     async def __aenter__(self) -> Body:
         transport = self._transport
-        exchange, self.url = await transport.follow(
+        answer, self.url = await transport.follow(
             self._method, self._path, self._bound(), self._fields or {}, self._sent
         )
-        self._exchange = exchange
-        self.headers = exchange.headers
+        self._answer = answer
+        self.headers = answer.headers
         try:
-            self._accept(exchange)
+            self._accept(answer)
         except SyncdError:
-            await exchange.drain()
-            exchange.close()
+            await answer.drain()
+            answer.close()
             raise
         self._left = None if self.stop is None else self.stop - self.start
         return self
@@ -242,33 +242,33 @@ class _Reading:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._exchange is not None:
-            self._exchange.close()
+        if self._answer is not None:
+            self._answer.close()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        exchange = self._exchange
-        assert exchange is not None
-        if self._left == 0 and exchange.is_at_end():
-            exchange.finish()
+        answer = self._answer
+        assert answer is not None
+        if self._left == 0 and answer.is_at_end():
+            answer.finish()
             raise StopAsyncIteration
-        chunk = await exchange.read()
+        chunk = await answer.read()
         if self._left is None:
             if chunk:
                 return chunk
-            exchange.finish()
+            answer.finish()
             raise StopAsyncIteration
         self._left -= len(chunk)
         if chunk and self._left >= 0:
             return chunk
         if chunk:
-            exchange.distrust()
+            answer.distrust()
             raise Interrupted(f"{self._label}: more bytes came than the {self._span()} announced")
         if self._left:
             raise Interrupted(f"{self._label}: ended {self._left} bytes before its announced end")
-        exchange.finish()
+        answer.finish()
         raise StopAsyncIteration
 
     def _span(self) -> int:
@@ -287,19 +287,19 @@ class _Reading:
         condition = version if version.startswith('"') else version.removeprefix(heads.MODIFIED).rpartition("|")[0]
         return f"{bound}If-Range: {condition}\r\n"
 
-    def _accept(self, exchange: Exchange) -> None:
+    def _accept(self, answer: Exchange) -> None:
         """Take the answer for what was asked, or raise."""
-        status, fields = exchange.status, self.headers
+        status, fields = answer.status, self.headers
         if status not in (200, 206) and not (self._fields is not None and 200 <= status < 300):
             self._refuse(status)
             return
         coding = fields.get("content-encoding", "identity").strip().lower()
         if coding not in ("identity", ""):
-            exchange.distrust()
+            answer.distrust()
             raise Unsupported(f"{self._label}: upstream answered compressed ({coding}) although asked not to")
-        size = heads.length(fields)
+        size = answer.length
         if status == 206:
-            size = self._accept_part(exchange)
+            size = self._accept_part(answer)
         else:
             self._compare(size)
             if self._start > 0:
@@ -307,7 +307,7 @@ class _Reading:
             self.start, self.stop = 0, size
         self.stat = self._claim(size)
 
-    def _accept_part(self, exchange: Exchange) -> int | None:
+    def _accept_part(self, answer: Exchange) -> int | None:
         """Take a 206 if it is exactly the part that was asked for; return the size of the whole."""
         label, fields = self._label, self.headers
         part = heads.content_range(fields)
@@ -319,9 +319,9 @@ class _Reading:
         if start != self._start or (wanted is not None and stop != wanted):
             last = "" if wanted is None else wanted - 1
             raise Unsupported(f"{label}: bytes {self._start}-{last} asked for, {start}-{stop - 1} came")
-        announced = heads.length(fields)
+        announced = answer.length
         if announced is not None and announced != stop - start:
-            exchange.distrust()
+            answer.distrust()
             raise Interrupted(f"{label}: a part of {stop - start} bytes announced as {announced}")
         self.start, self.stop = start, stop
         return size
