@@ -5,10 +5,13 @@ turns in one run, with default settings, and the medians are compared; a run tha
 """
 
 import argparse
+import fcntl
 import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from tests.bench.measure import Measured, middle
 def main() -> int:
     """Run the cases that are asked for; 1 if a contender of ours failed."""
     asked = _words().parse_args()
-    home = _home()
+    home = asked.home or _home()
     if "clean" in asked.names:
         shutil.rmtree(home, ignore_errors=True)
         return 0
@@ -30,18 +33,20 @@ def main() -> int:
         for case in CASES.values():
             print(f"{case.name:13} {case.wanted:22} {', '.join(case.peers)}")
         return 0
-    outcomes = []
-    for name in names:
-        case = quick(CASES[name]) if asked.quick else CASES[name]
-        contenders = _contenders(case, asked)
-        say = _silent if asked.json else _aside
-        outcome = contest(case, contenders, asked.rounds, asked.reader or case.reader, home, say)
-        outcomes.append(outcome)
-        if not asked.json:
-            print(table(outcome), flush=True)
+    with _alone():
+        outcomes = [_outcome(name, asked, home) for name in names]
     if asked.json:
         print(json.dumps([_plain(outcome) for outcome in outcomes], indent=1))
     return int(any(not one.is_good for outcome in outcomes for one in outcome.runs.get(US, [])))
+
+
+def _outcome(name: str, asked: argparse.Namespace, home: Path) -> Outcome:
+    case = quick(CASES[name]) if asked.quick else CASES[name]
+    say = _silent if asked.json else _aside
+    outcome = contest(case, _contenders(case, asked), asked.rounds, asked.reader or case.reader, home, say)
+    if not asked.json:
+        print(table(outcome), flush=True)
+    return outcome
 
 
 def table(outcome: Outcome) -> str:
@@ -110,6 +115,18 @@ def _home() -> Path:
     return (memory if memory.is_dir() else Path(tempfile.gettempdir())) / "syncd-bench"
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let only one benchmark run on a machine at a time."""
+    with (Path(tempfile.gettempdir()) / "syncd-bench.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _aside("another benchmark is running; waiting for its end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _aside(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -127,6 +144,7 @@ def _words() -> argparse.ArgumentParser:
     words.add_argument("--reader", choices=["autoindex", "checksums"], help="another reader than the case's own")
     words.add_argument("--quick", action="store_true", help="a quarter of the work or less")
     words.add_argument("--json", action="store_true")
+    words.add_argument("--home", type=Path, help="where archives and copies lie (default: on tmpfs)")
     return words
 
 

@@ -1,7 +1,9 @@
 """Runs the contenders of a case in turns (A B A B), each on a fresh folder, and looks afterwards at what they made."""
 
 import json
+import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -65,9 +67,9 @@ def contest(case: Case, contenders: list[str], rounds: int, reader: str, home: P
 
 @contextmanager
 def _ground(case: Case, reader: str, home: Path) -> Iterator[Ground]:
-    scratch = home / "run"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=home))
+    scratch.chmod(0o755)
     cache = ROOT / ".cache" / "bench"
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
@@ -93,7 +95,8 @@ def _turn(ground: Ground, contender: str) -> tuple[Measured, dict[str, float]]:
         measured = replace(measured, lost=len(lost(ground.archive, copy)))
     shutil.rmtree(folder)
     _rest(ground)
-    seen = {name: after[name] - before[name] for name in after if name not in {"open", "peak"}}
+    seen = {name: after[name] - before[name] for name in after if name not in {"open", "peak", "load"}}
+    seen["load"] = before["load"]  # of the machine when the run began: with more than 1 it was not ours alone
     return measured, seen | {name: after[name] for name in after if name == "peak"}
 
 
@@ -164,8 +167,8 @@ def _must(measured: Measured) -> None:
 
 
 def _look(ground: Ground) -> dict[str, float]:
-    """Return what link and server have counted and used so far."""
-    seen: dict[str, float] = {}
+    """Return what link and server have counted and used so far, and how busy the machine is."""
+    seen: dict[str, float] = {"load": os.getloadavg()[0]}
     if ground.link is not None:
         seen |= ground.link.ask()
         seen["link_cpu"] = cpu_seconds(ground.link.process)
