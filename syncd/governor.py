@@ -26,10 +26,11 @@ from syncd.ports import Body, Page, Transport
 
 T = TypeVar("T")
 
-START = 8  # slots at first: what a polite browser and a half would open
+START = 16  # slots at first: what two or three browsers would open
 CEILING = 64  # slots at most, unless the manifest says less
 WINDOW = 0.2  # seconds: the shortest time over which goodput is judged
 GROWS = 1.05  # goodput must grow by this factor for more slots to be worth having
+PATIENCE = 3  # windows without growth that end the doubling: bytes come later than the slots that bring them
 PROBE_EVERY = 12  # windows between two tries for a little more, or a little less
 REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
 UNIT = 64 << 10  # bytes that count as much as one answer
@@ -69,6 +70,7 @@ class Governor:
         self._full = False
         self._window_limit = self._best_limit = self.limit
         self._steady = 0.0
+        self._flat = 0
         self._probed: int | None = None
         self._upward = True
         self._windows = 0
@@ -107,7 +109,7 @@ class Governor:
         self._latency = seconds if self._latency == 0.0 else self._latency + (seconds - self._latency) * 0.1
         self._answers += 1
         self._work += 1
-        if self._doubling and self._full and self.limit < min(self._reach(), 2 * self._window_limit):
+        if self._doubling and self._full and self.limit < self._reach():
             self.limit += 1
             self._wake()
         self._judge()
@@ -161,10 +163,12 @@ class Governor:
 
     def _judge_doubling(self, goodput: float, at: int) -> None:
         if goodput > self._steady * GROWS:
-            self._steady, self._best_limit = goodput, at
+            self._steady, self._best_limit, self._flat = goodput, at, 0
             return
-        self._doubling = False
-        self._settle(self._best_limit, "goodput no longer grows")
+        self._flat += 1
+        if self._flat >= PATIENCE:
+            self._doubling = False
+            self._settle(self._best_limit, "goodput no longer grows")
 
     def _judge_probe(self, goodput: float, at: int) -> None:
         before, self._probed = self._probed, None
