@@ -9,8 +9,8 @@ import binascii
 import calendar
 import email.utils
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, closing
 from typing import Any
 
 from manifests.stat import Stat
@@ -93,13 +93,14 @@ class S3Transport:
         self.bucket = bucket
         self.root = root
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+    async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every object below `prefix`, in the server's order."""
-        async for page in self.list_pages(prefix):
-            for stat in page:
-                yield stat
+        async with aclosing(self.list_pages(prefix)) as pages:
+            async for page in pages:
+                for stat in page:
+                    yield stat
 
-    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
         """Yield pages; the next one is on its way while the caller works on this one."""
         name = f"s3://{self.bucket.name}/{self.root}{prefix}"
         query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url", "prefix": self.root + prefix}

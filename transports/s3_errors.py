@@ -26,10 +26,8 @@ _BUSY = frozenset({
     "SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
     "BandwidthLimitExceeded", "OperationAborted", "ConditionalRequestConflict",
 })  # fmt: skip
-_BROKEN = frozenset({
-    "InternalError", "RequestTimeout", "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "IncompleteBody",
-    "XAmzContentChecksumMismatch",
-})  # fmt: skip
+_BROKEN = frozenset({"InternalError", "RequestTimeout", "IncompleteBody"})
+_GARBLED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded"})
 _GONE = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound"})
 _CLOCK = "the clock of this machine and the server's differ too much: set the clock"
@@ -41,6 +39,10 @@ class NoSuchUpload(NotFound):
 
 class NoSuchBucket(NotFound):
     """There is no such bucket."""
+
+
+class BadDigest(Interrupted):
+    """The bytes that arrived there are not those of the digest that came with them."""
 
 
 class Precondition(Changed):
@@ -55,6 +57,8 @@ def failure(status: int, body: bytes, path: str, retry_after: float | None = Non
         return Refused(said, retry_after=retry_after)
     if code in _FULL or status == 507:
         return NoSpace(f"{said}; free some space or raise the quota")
+    if code in _GARBLED:
+        return BadDigest(said)
     if code in _BROKEN:
         return Interrupted(said)
     if code in _GONE or status in {404, 410}:

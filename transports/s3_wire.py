@@ -183,7 +183,7 @@ async def _digests(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str
     """Return a body's Content-MD5, and what is signed of it."""
     if not body:
         return "", EMPTY if signed else UNSIGNED
-    if len(body) <= INLINE:
+    if len(body) <= INLINE or (md5 is not None and not signed):
         return _hash(body, md5, signed=signed)
     return await asyncio.to_thread(_hash, body, md5, signed=signed)
 

@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from stat import S_ISDIR, S_ISREG
@@ -73,13 +73,14 @@ class FilesystemStore:
         self._count = 0
         self._alive: set[str] = set()  # tokens of stagings this process has open
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+    async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every regular file below `prefix`, sorted by path."""
-        async for page in self.list_pages(prefix):
-            for stat in page:
-                yield stat
+        async with contextlib.aclosing(self.list_pages(prefix)) as pages:
+            async for page in pages:
+                for stat in page:
+                    yield stat
 
-    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
         """As `list`, many Stats at a time; one folder's names are in memory at once."""
         walk = self._walk(prefix, after)
 
