@@ -7,7 +7,7 @@ from blockbuster import blockbuster_ctx
 
 # What opens before anything moves may read its folder: nobody waits for the loop yet.
 OPENING = (
-    ("manifests/yaml.py", "read"),  # the parser looks for its plug-ins
+    ("ruamel/yaml/main.py", "official_plug_ins"),  # for each manifest, the parser looks for plug-ins of its own
     ("syncd/stores/filesystem.py", "__init__"),
     ("syncd/catalogue/database.py", "__init__"),
     ("syncd/workbench.py", "read_manifest"),
