@@ -20,8 +20,8 @@ from manifests.digest import Hasher
 from syncd.errors import Interrupted, SyncdError
 from syncd.ports import Body, Staged, Transport
 
-FLUSH = 1 << 20  # bytes gathered before they are written and hashed
-STEP_LEAST = 1 << 20  # bytes of the shortest range worth a request
+FLUSH = 2 << 20  # bytes gathered before they are written and hashed
+STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
 STEP_MOST = 8 << 20  # bytes of the longest: what is lost when a connection breaks is less than this
 PARTS = 64  # ranges into which a file of middling size is cut: one for each slot that a governor may give
 HEAD = 1024  # first bytes, kept to be looked at
