@@ -12,18 +12,11 @@ from collections.abc import Callable, Iterable
 
 from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
 
+from manifests.unfit import Unfit
+
 Matcher = Callable[[str], bool]
 
 _ALL = frozenset({"**", "/**", "**/*", "*"})  # in git's reading all of these choose every file
-
-
-class GlobError(ValueError):
-    """A glob that git would not read as one; `what` is wrong and `todo` says what to write."""
-
-    def __init__(self, what: str, todo: str) -> None:
-        super().__init__(f"{what}: {todo}")
-        self.what = what
-        self.todo = todo
 
 
 def everything(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
@@ -34,7 +27,7 @@ def everything(path: str) -> bool:  # noqa: ARG001  the choice that needs no loo
 def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Matcher:
     """Return the function that tells whether a path is wanted; it is `everything` where nothing is left out.
 
-    Raises GlobError for what is no glob.
+    Raises Unfit for what is no glob.
     """
     wanted = _chooser(tuple(include))
     unwanted = _chooser(tuple(exclude))
@@ -48,7 +41,7 @@ def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Ma
 
 
 def check_glob(glob: str) -> str:
-    """Return `glob` itself if it is one; raises GlobError."""
+    """Return `glob` itself if it is one; raises Unfit."""
     _compile(glob)
     return glob
 
@@ -79,17 +72,17 @@ def _chooser(globs: tuple[str, ...]) -> Matcher | None:
 def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
     """Return whether a glob chooses or takes back, and the expression it stands for."""
     if not glob.strip() or glob in {"!", "/"}:
-        raise GlobError("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
+        raise Unfit("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
     if glob.startswith("#"):
-        raise GlobError(f"{glob!r} would be a comment", f"write {chr(92) + glob!r} for a name that begins with #")
+        raise Unfit(f"{glob!r} would be a comment", f"write {chr(92) + glob!r} for a name that begins with #")
     if glob.startswith("./") or "//" in glob or any(part == ".." for part in glob.split("/")):
-        raise GlobError(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
+        raise Unfit(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
     if any(ord(character) < 32 for character in glob):
-        raise GlobError(f"{glob!r} holds a control character", "write one glob a line")
+        raise Unfit(f"{glob!r} holds a control character", "write one glob a line")
     try:
         pattern = GitIgnoreBasicPattern(glob)
     except (ValueError, re.error) as error:
-        raise GlobError(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
+        raise Unfit(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
     if pattern.include is None or not isinstance(pattern.regex, re.Pattern):
-        raise GlobError(f"{glob!r} is not a glob", "write it as in a .gitignore file")
+        raise Unfit(f"{glob!r} is not a glob", "write it as in a .gitignore file")
     return pattern.include, pattern.regex

@@ -10,6 +10,8 @@ Rules:
 import re
 from decimal import Decimal
 
+from manifests.unfit import Unfit
+
 _SI = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _BYTES: dict[str, int] = {unit: 1000**power for power, unit in enumerate(_SI)} | {
@@ -37,30 +39,21 @@ MAX_SIZE = 1 << 63  # bytes; what a Catalogue and a file system can count
 MAX_DURATION = 100 * 366 * _DAY
 
 
-class UnitError(ValueError):
-    """A quantity that cannot be read; `what` is wrong and `todo` says what to write."""
-
-    def __init__(self, what: str, todo: str) -> None:
-        super().__init__(f"{what}: {todo}")
-        self.what = what
-        self.todo = todo
-
-
 def parse_size(text: str) -> int:
-    """Return the bytes that `text` names ("50 MB", "8 GiB", "1.5 TB", "512"); raises UnitError."""
+    """Return the bytes that `text` names ("50 MB", "8 GiB", "1.5 TB", "512"); raises Unfit."""
     found = _QUANTITY.fullmatch(text.strip())
     if found is None:
-        raise UnitError(f"{text[:40]!r} is not a size", "write a number and a unit, as in 50 MB or 8 GiB")
+        raise Unfit(f"{text[:40]!r} is not a size", "write a number and a unit, as in 50 MB or 8 GiB")
     number, unit = found.groups()
     return _bounded(Decimal(number) * _byte_unit(text, unit or "B"), text)
 
 
 def parse_rate(text: str) -> int:
-    """Return the bytes per second that `text` names ("50 MB/s", "100 Mbit/s"); raises UnitError."""
+    """Return the bytes per second that `text` names ("50 MB/s", "100 Mbit/s"); raises Unfit."""
     amount, slash, per = (part.strip() for part in text.strip().partition("/"))
     found = _QUANTITY.fullmatch(amount)
     if found is None or slash != "/" or per != "s" or not found[2]:
-        raise UnitError(f"{text[:40]!r} is not a rate", "write it per second, as in 50 MB/s or 100 Mbit/s")
+        raise Unfit(f"{text[:40]!r} is not a rate", "write it per second, as in 50 MB/s or 100 Mbit/s")
     number, unit = found.groups()
     if unit in _BITS:
         return _bounded(Decimal(number) * _BITS[unit] / 8, text)
@@ -68,17 +61,17 @@ def parse_rate(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that `text` names ("90s", "1h30m", "30d", "6 hours"); raises UnitError."""
+    """Return the seconds that `text` names ("90s", "1h30m", "30d", "6 hours"); raises Unfit."""
     todo = "write numbers with their units, as in 90s, 1h30m, 6h or 30d"
     if _PARTS.fullmatch(text.strip()) is None:
-        raise UnitError(f"{text[:40]!r} is not a duration", todo)
+        raise Unfit(f"{text[:40]!r} is not a duration", todo)
     total = Decimal(0)
     for number, unit in _PART.findall(text):
         if unit not in _SECONDS:
-            raise UnitError(f"{unit[:20]!r} is no unit of time", "use s, m, h, d or w; months and years vary in length")
+            raise Unfit(f"{unit[:20]!r} is no unit of time", "use s, m, h, d or w; months and years vary in length")
         total += Decimal(number) * _SECONDS[unit]
     if total > MAX_DURATION:
-        raise UnitError(f"{text[:40]!r} is more than a century", "write a shorter time")
+        raise Unfit(f"{text[:40]!r} is more than a century", "write a shorter time")
     return float(total)
 
 
@@ -131,10 +124,10 @@ def _byte_unit(text: str, unit: str) -> int:
             todo = f"write {si} (thousands) or {prefix}iB (1,024s)"
     else:
         todo = "use B, kB, MB, GB, TB, PB or KiB, MiB, GiB, TiB, PiB"
-    raise UnitError(f"{text[:40]!r} has a unit that is unknown or could mean two things", todo)
+    raise Unfit(f"{text[:40]!r} has a unit that is unknown or could mean two things", todo)
 
 
 def _bounded(amount: Decimal, text: str) -> int:
     if amount >= MAX_SIZE:
-        raise UnitError(f"{text[:40]!r} is more than any store holds", "check the unit")
+        raise Unfit(f"{text[:40]!r} is more than any store holds", "check the unit")
     return int(amount)

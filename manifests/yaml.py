@@ -1,29 +1,59 @@
-"""Reads one YAML mapping and remembers where each key stands, so that every error can point at its line and column.
+"""One YAML file read into plain values, with the line and column of each, and every mistake told at its place.
 
-YAML 1.2. Refused: several documents, aliases and anchors (they can grow without bound), duplicate keys, tags, more than
-1 MiB.
+Rules:
+1. YAML 1.2's core schema and nothing of YAML beyond it: no tags, anchors, aliases or merge keys (so no bombs), one
+   document, a mapping at the top, text keys, no key twice, no key without a value.
+2. Everything is bounded: bytes, depth, values.
+3. All mistakes that can be told are told at once; where the syntax breaks, reading ends.
 """
 
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, TypeVar
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, NodeEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+from ruamel.yaml.reader import ReaderError
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 20
+MAX_VALUES = 20_000
 
-Model = TypeVar("Model", bound=BaseModel)
-Spot = tuple[int, int]
 Path = tuple[str | int, ...]
+Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
+
+_TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
+_QUOTED = re.compile(r"'[^']{2,}'")
+_HIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+_NULL = re.compile(r"~|null|Null|NULL|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,40}|[0-9]{1,40}(?:\.[0-9]{0,40})?)(?:[eE][-+]?[0-9]{1,3})?")
+
+
+class Place(NamedTuple):
+    """Where in a file; both count from 1."""
+
+    line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, where, and what to do about it; lines and columns count from 1."""
+    """One mistake: where it stands, what is wrong, what to do. `where` is the key's path, or `file`."""
 
     file: str
     line: int
@@ -36,134 +66,234 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.where}: {self.what}: {self.todo}"
 
 
-class YamlError(ValueError):
-    """A file that is not what it should be; `problems` are all of them."""
+class ManifestError(ValueError):
+    """A file with mistakes, all of them, in the order of the file; one line each."""
 
-    def __init__(self, problems: list[Problem]) -> None:
-        """`problems` are sorted by where they stand."""
-        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
-        super().__init__("\n".join(map(str, self.problems)))
-
-
-def load(model: type[Model], text: str, file: str) -> Model:
-    """Return the model that `text` declares. Raises YamlError with every problem of the file."""
-    if len(text) > MAX_BYTES:
-        raise YamlError([Problem(file, 1, 1, "file", f"longer than {MAX_BYTES} bytes", "split it into several files")])
-    tree = _Tree(file)
-    try:
-        values = tree.read(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        what = " ".join(filter(None, (error.context, error.problem))) or "not YAML"
-        raise YamlError([Problem(file, line, column, "file", what, "mend the YAML here")]) from error
-    except YAMLError as error:
-        raise YamlError([Problem(file, 1, 1, "file", f"not YAML: {error}", "save it as UTF-8 YAML")]) from error
-    problems = tree.problems
-    try:
-        found = model.model_validate(values)
-    except ValidationError as error:
-        problems += [tree.problem(model, detail) for detail in error.errors()]
-        raise YamlError(problems) from error
-    if problems:
-        raise YamlError(problems)
-    return found
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
 
 
-class _Tree:
-    """The values of one document, and the spots where its keys and values stand."""
+@dataclass(slots=True)
+class Tree:
+    """A file's values, and where each key and each value begins, by its path (`("source", "include", 0)`)."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.keys: dict[Path, Spot] = {}
-        self.values: dict[Path, Spot] = {}
-        self.problems: list[Problem] = []
+    file: str
+    root: dict[str, Value] = field(default_factory=dict)
+    keys: dict[Path, Place] = field(default_factory=dict)
+    values: dict[Path, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
-    def read(self, text: str) -> Any:
-        yaml = YAML(typ="safe", pure=True)
-        for event in yaml.parse(text):
-            if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor is not None):
-                spot = (event.start_mark.line + 1, event.start_mark.column + 1)
-                self._add(spot, "file", "anchors and aliases are not allowed here", "write the value out")
+    def wrong(self, place: Place, path: Path, what: str, todo: str) -> None:
+        """Note one mistake."""
+        self.problems.append(Problem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
+
+    def error(self) -> "ManifestError":
+        """Return all mistakes as one error, in the order of the file."""
+        return ManifestError(tuple(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))))
+
+    def refuse(self) -> None:
+        """Raise ManifestError if there is a mistake."""
         if self.problems:
-            raise YamlError(self.problems)
-        nodes = list(yaml.compose_all(text))
-        if len(nodes) > 1:
-            self._add(_spot(nodes[1]), "file", "a second document begins", "give each its own file")
-        if not nodes or not isinstance(nodes[0], MappingNode):
-            spot = _spot(nodes[0]) if nodes and nodes[0] is not None else (1, 1)
-            self._add(spot, "file", "no keys and values", "begin with a key such as `mirror: name`")
-            raise YamlError(self.problems)
-        self._yaml = yaml
-        return self._value(nodes[0], ())
-
-    def _value(self, node: Node, path: Path) -> Any:
-        self.values[path] = _spot(node)
-        if isinstance(node, MappingNode):
-            found: dict[str, Any] = {}
-            for key, value in node.value:
-                name = str(key.value) if isinstance(key, ScalarNode) else repr(key.value)
-                if name in found:
-                    self._add(_spot(key), _dotted((*path, name)), "this key is here twice", "keep one of them")
-                self.keys[(*path, name)] = _spot(key)
-                found[name] = self._value(value, (*path, name))
-            return found
-        if isinstance(node, SequenceNode):
-            return [self._value(child, (*path, at)) for at, child in enumerate(node.value)]
-        return self._yaml.constructor.construct_object(node, deep=True)
-
-    def problem(self, model: type[BaseModel], detail: Any) -> Problem:
-        """Return the Problem of one of pydantic's errors."""
-        path: Path = tuple(detail["loc"])
-        kind, where = detail["type"], _dotted(path)
-        if kind == "extra_forbidden":
-            names = _names(model, path[:-1])
-            near = get_close_matches(str(path[-1]), names, 1)
-            todo = f"did you mean {near[0]}?" if near else f"use one of {', '.join(sorted(names))}"
-            return Problem(self.file, *self._spot(path, key=True), where, "this key is not known", todo)
-        if kind == "missing":
-            return Problem(self.file, *self._spot(path[:-1], key=True), where, "is missing", f"add `{path[-1]}:`")
-        message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        what, separator, todo = message.partition(": ")
-        if not separator:
-            what, todo = f"{what} (found {detail.get('input')!r})", "see docs/writing-a-manifest.md"
-        return Problem(self.file, *self._spot(path, key=False), where or "file", what, todo)
-
-    def _spot(self, path: Path, *, key: bool) -> Spot:
-        spots = self.keys if key else self.values
-        while path and path not in spots:
-            path = path[:-1]
-        return spots.get(path) or self.values.get(path, (1, 1))
-
-    def _add(self, spot: Spot, where: str, what: str, todo: str) -> None:
-        self.problems.append(Problem(self.file, *spot, where, what, todo))
+            raise self.error()
 
 
-def _names(model: type[BaseModel], path: Path) -> list[str]:
-    """Return the keys allowed at `path` of a model."""
-    for part in path:
-        if not isinstance(part, str):
-            continue
-        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        inner = (
-            next((a for a in _types(field.annotation) if isinstance(a, type) and issubclass(a, BaseModel)), None)
-            if field
-            else None
+def dotted(path: Path) -> str:
+    """Write a path as people do: `source.include[0]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def read(text: str | bytes, file: str) -> Tree:
+    """Read one file. Mistakes are in the tree's `problems`; if YAML itself breaks, raises ManifestError."""
+    tree = Tree(file)
+    events = _Events(_decoded(text, tree), tree)
+    try:
+        _document(events, tree)
+    except _Stop:
+        tree.refuse()
+        raise
+    return tree
+
+
+class _Stop(Exception):
+    """Nothing after this place can be read; the reason is among the problems."""
+
+
+def _decoded(text: str | bytes, tree: Tree) -> str:
+    """Return the file as text; raises ManifestError where it is too long or no UTF-8."""
+    if len(text) > MAX_BYTES:
+        tree.wrong(Place(1, 1), (), f"the file is longer than {MAX_BYTES:,} bytes", "split it into several files")
+        tree.refuse()
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = text[: error.start]
+        place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
+        tree.wrong(place, (), f"the byte 0x{text[error.start]:02x} is not UTF-8", "save the file as UTF-8")
+        raise ManifestError(tuple(tree.problems)) from error
+
+
+class _Events:
+    """The parser's events, each counted, its failures turned into problems."""
+
+    def __init__(self, text: str, tree: Tree) -> None:
+        self.tree = tree
+        self.count = 0
+        self._text = text
+        self._events: Iterator[Event] = iter(YAML(typ="rt", pure=True).parse(text))
+
+    def next(self) -> Event:
+        """Return the next event; raises _Stop where the syntax breaks."""
+        self.count += 1
+        if self.count > MAX_VALUES:
+            self.tree.wrong(Place(1, 1), (), f"the file holds more than {MAX_VALUES:,} values", "split it")
+            raise _Stop
+        try:
+            event = next(self._events)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
+            what, todo = _syntax(str(error.problem or "this is not YAML"), str(error.context or ""))
+            self.tree.wrong(place, (), what, todo)
+            raise _Stop from error
+        except ReaderError as error:
+            before = self._text[: error.position]
+            place = Place(before.count("\n") + 1, error.position - before.rfind("\n"))
+            self.tree.wrong(place, (), "an invisible control character", "delete it; a file holds text only")
+            raise _Stop from error
+        except (YAMLError, ValueError, RecursionError) as error:
+            self.tree.wrong(Place(1, 1), (), "this is not YAML", "compare it with an example")
+            raise _Stop from error
+        return event
+
+
+def _syntax(problem: str, context: str) -> tuple[str, str]:
+    """Turn the parser's words into what is wrong and what to do; the file's own text is never quoted."""
+    if "'\\t'" in problem:
+        return "a tab", "indent with spaces"
+    if "cannot start any token" in problem:
+        return problem, "put the value in quotes"
+    if "mapping values are not allowed" in problem:
+        return (
+            "a second `: ` in one line, or a line indented too far",
+            "put the value in quotes, or indent as its sisters",
         )
-        if inner is None:
-            return []
-        model = inner
-    return [field.alias or name for name, field in model.model_fields.items()]
+    if "quoted scalar" in context:
+        return "a quote that is opened and never closed", "close it"
+    if "flow" in context:
+        return (
+            "a [ or { that is opened and never closed, or a comma that is missing",
+            "close it, and put commas between",
+        )
+    if "expected <block end>" in problem:
+        return "a line that is indented otherwise than its sisters", "indent the keys of one block alike"
+    if "could not find expected ':'" in problem:
+        return "a line that is neither `key: value` nor `- value`", "write a colon and a space after the key"
+    if "tag" in f"{context} {problem}":
+        return "a value that begins with !", "put it in quotes"
+    if "alias" in context or "anchor" in context:
+        return "a value that begins with * or &", 'put it in quotes, as in "*.nc"'
+    return _QUOTED.sub("that", problem), "compare it with an example; quotes around the value often help"
 
 
-def _types(annotation: Any) -> list[Any]:
-    inner = getattr(annotation, "__args__", None)
-    return [annotation] if inner is None else [found for one in inner for found in _types(one)]
+def _place(event: Event) -> Place:
+    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _spot(node: Node) -> Spot:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def _document(events: _Events, tree: Tree) -> None:
+    events.next()  # the stream's start
+    first = events.next()
+    if not isinstance(first, DocumentStartEvent):
+        tree.wrong(Place(1, 1), (), "the file is empty", "begin with its first key")
+        raise _Stop
+    top = events.next()
+    value = _value(events, tree, top, (), 0)
+    if isinstance(value, dict):
+        tree.root = value
+    elif isinstance(top, ScalarEvent) and top.value == "":
+        tree.wrong(_place(top), (), "the file is empty", "begin with its first key")
+        raise _Stop
+    else:
+        tree.wrong(_place(top), (), "the file is not a mapping", "write `key: value` lines at the top")
+        raise _Stop
+    events.next()  # the document's end
+    after = events.next()
+    if isinstance(after, DocumentStartEvent):
+        tree.wrong(_place(after), (), "a second document begins here", "write one file each; delete the ---")
+        raise _Stop
 
 
-def _dotted(path: Path) -> str:
-    return ".".join(str(part) for part in path)
+def _value(events: _Events, tree: Tree, event: Event, path: Path, depth: int) -> Value:
+    """Build one value from its first event on."""
+    place = _place(event)
+    tree.values[path] = place
+    if isinstance(event, AliasEvent):
+        tree.wrong(
+            place, path, "an alias (a value that begins with *)", 'write it out, or put it in quotes, as in "*.nc"'
+        )
+        return None
+    _refuse_decoration(tree, event, place, path)
+    if isinstance(event, ScalarEvent):
+        return _scalar(tree, event, place, path)
+    if depth >= MAX_DEPTH:
+        tree.wrong(place, (), f"more than {MAX_DEPTH} levels deep", "nothing we read is; close the brackets")
+        raise _Stop
+    if isinstance(event, MappingStartEvent):
+        return _mapping(events, tree, path, depth)
+    listed: list[Value] = []
+    while not isinstance(following := events.next(), SequenceEndEvent):
+        listed.append(_value(events, tree, following, (*path, len(listed)), depth + 1))
+    return listed
+
+
+def _mapping(events: _Events, tree: Tree, path: Path, depth: int) -> dict[str, Value]:
+    mapping: dict[str, Value] = {}
+    while not isinstance(event := events.next(), MappingEndEvent):
+        place = _place(event)
+        if not isinstance(event, ScalarEvent):
+            tree.wrong(place, path, "a key that is not text", 'write `key: value`, and quote a glob, as in "*.nc"')
+            raise _Stop
+        _refuse_decoration(tree, event, place, path)
+        key = str(event.value)
+        inner = (*path, key)
+        if inner in tree.keys:
+            first = tree.keys[inner].line
+            tree.wrong(place, inner, f"stands twice, first in line {first}", "delete one of the two")
+            _value(events, Tree(tree.file), events.next(), inner, depth + 1)  # read past it
+            continue
+        tree.keys[inner] = place
+        mapping[key] = _value(events, tree, events.next(), inner, depth + 1)
+    return mapping
+
+
+def _refuse_decoration(tree: Tree, event: Event, place: Place, path: Path) -> None:
+    """Refuse anchors, and tags other than "this is text"."""
+    if isinstance(event, NodeEvent) and event.anchor is not None:
+        tree.wrong(place, path, "an anchor (a value that begins with &)", "write the value without it, or quote it")
+    tag = event.tag if isinstance(event, ScalarEvent | CollectionStartEvent) else None
+    if tag is not None and str(tag) not in _TEXT_TAGS:
+        tree.wrong(place, path, "a tag (a value that begins with !)", 'put it in quotes, as in "!name"')
+
+
+def _scalar(tree: Tree, event: ScalarEvent, place: Place, path: Path) -> Value:
+    text = str(event.value)
+    if _HIDDEN.search(text):
+        tree.wrong(place, path, "an invisible control character", "delete it")
+        return ""
+    if event.style in {"'", '"', "|", ">"} or not event.implicit[0]:
+        return text
+    if _NULL.fullmatch(text):
+        if path:
+            tree.wrong(tree.keys.get(path, place), path, "has no value", "write one, or delete the key")
+        return None
+    if _TRUE.fullmatch(text):
+        return True
+    if _FALSE.fullmatch(text):
+        return False
+    if _INT.fullmatch(text):
+        return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text

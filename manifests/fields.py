@@ -1,0 +1,82 @@
+"""The kinds of value a manifest holds, each read from what people write, and written back so that it reads the same."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from manifests.globs import check_glob
+from manifests.times import Window, check_cron, parse_window, parse_zone
+from manifests.unfit import Unfit
+from manifests.units import format_duration, parse_duration, parse_rate
+
+Value = TypeVar("Value")
+
+MAX_CONNECTIONS = 256
+
+
+def _text(parse: Callable[[str], Value]) -> Callable[[Any], Any]:
+    """Return a validator that reads text and leaves the rest to the type's own check."""
+    return lambda given: parse(given) if isinstance(given, str) else given
+
+
+def _rate(given: Any) -> Any:
+    if isinstance(given, str):
+        given = parse_rate(given)
+    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+        return given
+    raise Unfit("is no rate that moves anything", "write it per second, as in 50 MB/s or 100 Mbit/s")
+
+
+def _duration(given: Any) -> Any:
+    if isinstance(given, timedelta):
+        given = f"{given.total_seconds():.6f}s"
+    if not isinstance(given, str):
+        raise Unfit("is a number without a unit", "write the unit too, as in 90s, 6h or 30d")
+    seconds = parse_duration(given)
+    if seconds < 1:
+        raise Unfit("is shorter than a second", "write a longer time, as in 90s, 6h or 30d")
+    return seconds
+
+
+def _window(given: Any) -> Window:
+    if isinstance(given, Window):
+        return given
+    if not isinstance(given, str):
+        raise Unfit("is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
+    return parse_window(given)
+
+
+def _zone(name: str) -> str:
+    parse_zone(name)
+    return name
+
+
+def _schema(description: str, *examples: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": description, "examples": list(examples), **more})
+
+
+Count = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(max_length=10_000)]
+Rate = Annotated[
+    int,
+    BeforeValidator(_rate),
+    _schema("bytes or bits a second", "50 MB/s", "100 Mbit/s", type=["string", "integer"]),
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration),
+    _schema("numbers with their units: s, m, h, d, w", "90s", "6h", "1h30m", "30d"),
+]
+Hours = Annotated[
+    Window,
+    PlainValidator(_window),
+    PlainSerializer(str),
+    _schema("hours of the day and their time zone", "20:00-06:00 Asia/Shanghai"),
+]
+Zone = Annotated[str, BeforeValidator(_text(_zone)), _schema("an IANA time zone", "Asia/Shanghai", "UTC")]
+Cron = Annotated[str, BeforeValidator(_text(check_cron)), _schema("five fields of cron", "0 3 * * *")]
+Glob = Annotated[str, BeforeValidator(_text(check_glob)), _schema("a glob as in .gitignore", "**/*.nc")]

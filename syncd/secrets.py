@@ -1,0 +1,112 @@
+"""Secrets, read at the moment they are needed from where syncd.yaml says they are, and never shown.
+
+Rules:
+1. A file that others can read, or that anyone but its owner can change, is refused.
+2. What is wrong with a secret is said without a character of it.
+"""
+
+import netrc
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from syncd.credentials import CredentialSettings, Secret
+from syncd.errors import ConfigError
+from syncd.ports import Credential
+
+MAX_SECRET = 64 << 10  # bytes
+
+
+def read_credential(settings: CredentialSettings, name: str, environ: Mapping[str, str]) -> Credential:
+    """Return a credential with its secret, read now (it blocks). Raises ConfigError, which never shows the secret."""
+    where = f"credentials.{name}"
+    if settings.netrc is not None:
+        return _from_netrc(name, settings, where, environ)
+    if settings.basic is not None:
+        password = _secret(settings.basic.password, f"{where}.basic.password", environ)
+        return Credential(name, settings.origin, "basic", password, username=settings.basic.username)
+    if settings.bearer is not None:
+        token = _secret(settings.bearer, f"{where}.bearer", environ)
+        return Credential(name, settings.origin, "bearer", token)
+    if settings.header is not None:
+        value = _secret(settings.header.value, f"{where}.header.value", environ)
+        return Credential(name, settings.origin, "header", value, header=settings.header.name)
+    assert settings.s3 is not None  # a CredentialSettings has one kind
+    keys = settings.s3
+    secret = _secret(keys.secret_access_key, f"{where}.s3.secret_access_key", environ)
+    session = ""
+    if keys.session_token is not None:
+        session = _secret(keys.session_token, f"{where}.s3.session_token", environ)
+    return Credential(name, settings.origin, "s3", secret, username=keys.access_key_id, token=session)
+
+
+def _secret(secret: Secret, where: str, environ: Mapping[str, str]) -> str:
+    if secret.env is not None:
+        if secret.env not in environ:
+            raise ConfigError(f"{where}: the environment variable {secret.env} is not set: set it, or use a file")
+        return _one_line(environ[secret.env], where)
+    if secret.systemd is not None:
+        folder = environ.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            todo = f"add LoadCredential={secret.systemd}:/path to the unit"
+            raise ConfigError(f"{where}: systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set): {todo}")
+        return _one_line(_private(Path(folder) / secret.systemd, where), where)
+    assert secret.file is not None  # a Secret has one place
+    return _one_line(_private(_at_home(secret.file, environ), where), where)
+
+
+def _at_home(path: Path, environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME")
+    return Path(home, *path.parts[1:]) if path.parts[:1] == ("~",) and home else path
+
+
+def _private(path: Path, where: str) -> str:
+    """Return the text of a file that only its owner can change, and only its owner and group can read."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode  # of what we read, whatever the name means by then
+            if not stat.S_ISREG(mode):
+                raise ConfigError(f"{where}: {path}: not a file: name the file that holds the secret")
+            if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
+                shown = f"{stat.S_IMODE(mode):04o}"
+                raise ConfigError(f"{where}: {path}: others can read or change it (mode {shown}): chmod 600 {path}")
+            held = file.read(MAX_SECRET + 1)
+    except OSError as error:
+        raise ConfigError(f"{where}: {path}: cannot be read: {error.strerror}: check the path and its owner") from error
+    if len(held) > MAX_SECRET:
+        raise ConfigError(f"{where}: {path}: longer than {MAX_SECRET} bytes: name the file that holds the secret alone")
+    try:
+        return held.decode("utf-8")
+    except UnicodeDecodeError:
+        # `from None`: the original names the bytes it stumbled over
+        raise ConfigError(f"{where}: {path}: not UTF-8 text: store the bare secret") from None
+
+
+def _one_line(value: str, where: str) -> str:
+    """Return a secret without the newline at its end."""
+    value = value.removesuffix("\n").removesuffix("\r")
+    if not value:
+        raise ConfigError(f"{where}: the secret is empty: store the bare value")
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ConfigError(f"{where}: the secret has several lines or control characters: store the bare value")
+    return value
+
+
+def _from_netrc(name: str, settings: CredentialSettings, where: str, environ: Mapping[str, str]) -> Credential:
+    assert settings.netrc is not None
+    path = _at_home(settings.netrc, environ)
+    _private(path, where)
+    host = urlsplit(settings.origin).hostname or ""
+    try:
+        machines = netrc.netrc(os.fspath(path)).hosts
+    except netrc.NetrcParseError as error:
+        # `from None`: the original quotes the token it stumbled over, which may be the password
+        raise ConfigError(f"{where}: {path}: line {error.lineno}: not a netrc file: mend that line") from None
+    except OSError as error:
+        raise ConfigError(f"{where}: {path}: cannot be read: {error.strerror}: check the path and its owner") from error
+    if host not in machines:
+        raise ConfigError(f"{where}: {path}: names no machine {host}: add `machine {host} login NAME password SECRET`")
+    login, _, password = machines[host]
+    return Credential(name, settings.origin, "basic", _one_line(password or "", where), username=login)
