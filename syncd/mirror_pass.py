@@ -345,7 +345,7 @@ class Pass:
                         break
                     group.create_task(self._one(transfers, step, budget, cost))
         finally:
-            self._record()
+            self._write_down()
 
     async def _one(self, transfers: Transfers, step: Step, budget: Budget, cost: int) -> None:
         work = self.work
@@ -364,7 +364,7 @@ class Pass:
             self.batch.append(proved)
             self.batch_bytes += entry.size
             if len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES:
-                self._record()
+                self._write_down()
             work.listener(
                 TransferFinished(
                     work.mirror.name,
@@ -378,7 +378,7 @@ class Pass:
         finally:
             budget.give(cost)
 
-    def _record(self) -> None:
+    def _write_down(self) -> None:
         """Write down what is durable: never before it is."""
         batch, self.batch, self.batch_bytes = self.batch, [], 0
         if not batch:
@@ -387,7 +387,7 @@ class Pass:
         fetched = [(proved.entry, proved.origin) for proved in batch if not proved.replaces]
         replaced = [proved for proved in batch if proved.replaces]
         if fetched:
-            catalogue.holdings.record(row.id, fetched)
+            catalogue.holdings.enter(row.id, fetched)
             self.fetched += len(fetched)
         for proved in replaced:
             self._replace(proved)

@@ -107,7 +107,7 @@ class Publisher:
         if mirror.snapshot:
             version = Version(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
             self.catalogue.holdings.put_aside(mirror.id, version, self.now())
-        self.catalogue.holdings.record(mirror.id, [(swap.entry, swap.origin)])
+        self.catalogue.holdings.enter(mirror.id, [(swap.entry, swap.origin)])
         self.catalogue.history.end_swap(mirror.id, swap.path)
 
     async def _put_aside(self, natural: str, aside: str) -> None:

@@ -66,7 +66,7 @@ class Restoration:
             assert version is not None
             await self.store.copy(self.place.version(version.snapshot, entry.path), self.place.natural(entry.path))
         origins = await self._origins(snapshot)
-        holdings.record(mirror.id, [(entry, origins[entry.path]) for entry in (*back, *(e for e, _ in returning))])
+        holdings.enter(mirror.id, [(entry, origins[entry.path]) for entry in (*back, *(e for e, _ in returning))])
         for entry, version, held_entry in swaps:
             staged = self.place.staged(entry.path)
             await self.store.copy(self.place.version(version.snapshot, entry.path), staged)
@@ -87,7 +87,7 @@ class Restoration:
                 raise NotFound(f"{path}: was not removed from {mirror.name}, or its time is over")
             await self.store.stat(self.place.natural(path))
             found.append(removed)
-        holdings.record(mirror.id, found)
+        holdings.enter(mirror.id, found)
         self.catalogue.history.pin(mirror.id, [entry.path for entry, _ in found])
         return await self.publisher.publish()
 
@@ -164,7 +164,7 @@ async def _fill(store: Store, catalogue: Catalogue, row: Row, snapshot: Snapshot
     for shard, name in zip(snapshot.content.shards, snapshot.origins, strict=True):
         entries = entries_of(await unpacked(store, shard_path(row.name, shard.sha256), shard.sha256))
         origins = origins_of(await unpacked(store, origins_path(row.name, name), name))
-        catalogue.holdings.record(row.id, zip(entries, origins, strict=True), changed=False)
+        catalogue.holdings.enter(row.id, zip(entries, origins, strict=True), changed=False)
 
 
 async def _fill_removed(store: Store, catalogue: Catalogue, row: Row, place: Place, kept: list[Snapshot]) -> None:

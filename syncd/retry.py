@@ -58,6 +58,10 @@ async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, 
         if isinstance(error, TransientError):
             heard(path, error, state.attempt_number, state.upcoming_sleep)
 
+    async def once() -> T:
+        # a coroutine function, and no lambda: the library would take what a lambda returns for the outcome
+        return await call()
+
     attempts = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(TransientError),
         stop=tenacity.stop_after_attempt(policy.attempts),
@@ -65,7 +69,7 @@ async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, 
         before_sleep=before_sleep,
         reraise=True,
     )
-    return await attempts(call)
+    return await attempts(once)
 
 
 class Retrying:

@@ -74,8 +74,8 @@ class Holdings:
                 Origin(path, url, verdict, proved, listed, modified, version, _digests(digests) if digests else {}, by),
             )
 
-    def record(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
-        """Record Entries whose bytes are durable under their own paths; `changed` marks them for the next snapshot."""
+    def enter(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
+        """Enter Entries whose bytes are durable under their own paths; `changed` marks them for the next snapshot."""
         proved = list(proved)
 
         def work() -> None:

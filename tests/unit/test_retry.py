@@ -1,0 +1,91 @@
+"""What is worth another try is tried again, and nothing else; what was reached is not asked for twice."""
+
+import asyncio
+
+import pytest
+
+from manifests.stat import Stat
+from syncd.errors import Changed, Interrupted, NotFound, Refused
+from syncd.retry import Policy, Retrying, retrying
+from syncd.retry_store import RetryingStore
+from tests.fakes import Archive, break_after
+
+QUICK = Policy(attempts=4, first=0.001, most=0.002)
+
+
+class Failing:
+    """Fails as often as told, then does what a store does: returns what it was given."""
+
+    piece = 1
+
+    def __init__(self, *errors):
+        self.errors, self.calls = list(errors), 0
+
+    async def put(self, path, body, *, if_absent=False):
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return Stat(path, len(body))
+
+
+async def test_a_call_is_really_made_and_its_outcome_is_what_the_store_said():
+    store = Failing()
+    assert await RetryingStore(store, QUICK).put("a", b"123") == Stat("a", 3)
+    assert store.calls == 1
+
+
+async def test_a_transient_failure_is_tried_again_and_heard_of():
+    store, heard = Failing(Interrupted("a: cut"), Refused("a: 503")), []
+    await retrying(lambda: store.put("a", b""), "a", QUICK, lambda *what: heard.append(what[:3:2]))
+    assert store.calls == 3
+    assert heard == [("a", 1), ("a", 2)]
+
+
+async def test_the_last_failure_is_raised_when_the_tries_are_used_up():
+    store = Failing(*[Interrupted(f"a: {n}") for n in range(9)])
+    with pytest.raises(Interrupted, match="a: 3"):
+        await retrying(lambda: store.put("a", b""), "a", QUICK)
+    assert store.calls == 4
+
+
+@pytest.mark.parametrize("error", [NotFound("a: 404"), asyncio.CancelledError(), KeyError("a bug")])
+async def test_what_is_permanent_cancelled_or_a_bug_is_not_tried_again(error):
+    store = Failing(error)
+    with pytest.raises(type(error)):
+        await retrying(lambda: store.put("a", b""), "a", QUICK)
+    assert store.calls == 1
+
+
+async def test_upstreams_own_wait_goes_before_ours():
+    assert 5.0 <= Policy().wait(Refused("a", retry_after=5.0), 1) < 5.2
+    assert all(0 <= Policy().wait(Interrupted("a"), n) <= 60 for n in range(1, 40))
+
+
+async def test_a_body_goes_on_at_the_byte_it_reached_and_progress_renews_its_tries():
+    archive = Archive({"f": bytes(range(256)) * 4096}, chunk=1000)
+    archive.faults = {"f": [break_after(n % 3 + 1) for n in range(20)]}
+    async with Retrying(archive, QUICK).open("f") as body:
+        assert b"".join([chunk async for chunk in body]) == archive.files["f"]
+    archive.assert_spent()
+    assert archive.sent == len(archive.files["f"])
+
+
+async def test_a_body_without_a_version_is_not_gone_on_with():
+    archive = Archive({"f": bytes(5000)}, chunk=1000, versions=False)
+    archive.faults = {"f": [break_after(2)]}
+    with pytest.raises(Changed, match="broke off at byte 2000"):
+        async with Retrying(archive, QUICK).open("f") as body:
+            async for _ in body:
+                pass
+
+
+async def test_a_listing_goes_on_behind_the_last_path_it_gave():
+    archive = Archive({f"{n:02}": b"" for n in range(20)})
+    archive.listing_fails_after = 9
+    seen = []
+    with pytest.raises(Interrupted):
+        async for page in Retrying(archive, QUICK).list_pages():
+            seen += [stat.path for stat in page]
+            if len(seen) == 4:
+                archive.listing_fails_after = 14
+    assert seen == sorted(set(seen))
