@@ -89,9 +89,11 @@ class S3Body:
 class S3Transport:
     """`syncd.ports.Transport` on the keys of a bucket that begin with `root`."""
 
-    def __init__(self, bucket: Bucket, root: str) -> None:
+    def __init__(self, bucket: Bucket, root: str, *, page: int = 1000) -> None:
+        """`page` is how many keys to ask for at a time; no server gives more than 1,000."""
         self.bucket = bucket
         self.root = root
+        self._page = page
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every object below `prefix`, in the server's order."""
@@ -103,7 +105,7 @@ class S3Transport:
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
         """Yield pages; the next one is on its way while the caller works on this one."""
         name = f"s3://{self.bucket.name}/{self.root}{prefix}"
-        query = {"list-type": "2", "max-keys": "1000", "encoding-type": "url", "prefix": self.root + prefix}
+        query = {"list-type": "2", "max-keys": str(self._page), "encoding-type": "url", "prefix": self.root + prefix}
         if after:
             query["start-after"] = self.root + after
         current = _Fetch(self.bucket, name, query)

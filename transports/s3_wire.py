@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
 from urllib.parse import quote
 
-from syncd.errors import Offline, TooLarge, Unreachable
+from syncd.errors import NotFound, Offline, TooLarge, Unreachable
 from transports.connection import Connections, Exchange
-from transports.s3_errors import MAX_ERROR, failure, hidden_failure
+from transports.s3_errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
 from transports.s3_signing import EMPTY, UNSIGNED, Account, Signing
 
 HEADER_TIMEOUT = 120.0  # seconds; a server may copy or join gigabytes before it answers
@@ -89,7 +89,10 @@ class Bucket:
                 if not last and b"ExpiredToken" in document:
                     self._signing.expired()
                     continue
-                raise failure(answer.status, document, path, _retry_after(answer))
+                failed = failure(answer.status, document, path, _retry_after(answer))
+                if "uploadId" in query and isinstance(failed, NotFound):  # Ceph says NoSuchKey of an upload
+                    raise NoSuchUpload(f"{path}: there is no such upload any more")
+                raise failed
         raise AssertionError("the second try returns or raises")
 
     async def read(

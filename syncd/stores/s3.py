@@ -51,6 +51,7 @@ class S3Store:
         piece: int = PIECE,
         copy_limit: int = COPY_LIMIT,
         copy_part: int = COPY_PART,
+        page: int = 1000,
         ssl_context: ssl.SSLContext | None = None,
         user_agent: str = "syncd",
         header_timeout: float = HEADER_TIMEOUT,
@@ -72,7 +73,7 @@ class S3Store:
             ssl_context=ssl_context,
             header_timeout=header_timeout,
         )
-        self._reading = S3Transport(self._bucket, root)
+        self._reading = S3Transport(self._bucket, root, page=page)
         self._objects = Objects(self._reading, copy_limit=copy_limit, copy_part=copy_part)
         self._abilities = Abilities(self._objects, verifies)
         self._alive: set[str] = set()  # staging keys that this process has open

@@ -1,0 +1,64 @@
+"""The contract of stores, held by a folder and by real S3 servers: Swift and Ceph, over http and TLS."""
+
+import pytest
+
+from syncd.stores.filesystem import FilesystemStore
+from tests.contracts.store_contract import StoreContract
+
+
+class OnS3(StoreContract):
+    @pytest.fixture
+    async def reopen(self, server):
+        url, opened = server.url(), []
+
+        async def open_again():
+            opened.append(server.store(url))
+            return opened[-1]
+
+        yield open_again
+        for store in opened:
+            await store.aclose()
+
+    @pytest.fixture
+    async def store(self, reopen):
+        return await reopen()
+
+
+class TestFolder(StoreContract):
+    @pytest.fixture
+    async def reopen(self, tmp_path):
+        opened = []
+
+        async def open_again():
+            opened.append(FilesystemStore(tmp_path / "store"))
+            opened[-1].piece = 1 << 16
+            return opened[-1]
+
+        yield open_again
+        for store in opened:
+            await store.aclose()
+
+    @pytest.fixture
+    async def store(self, reopen):
+        return await reopen()
+
+
+@pytest.mark.swift
+class TestSwift(OnS3):
+    @pytest.fixture
+    def server(self, swift):
+        return swift
+
+
+@pytest.mark.rgw
+class TestCeph(OnS3):
+    @pytest.fixture
+    def server(self, rgw):
+        return rgw
+
+
+@pytest.mark.rgw
+class TestCephOverTls(OnS3):
+    @pytest.fixture
+    def server(self, rgw_tls):
+        return rgw_tls

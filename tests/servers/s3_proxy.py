@@ -1,0 +1,155 @@
+"""Stands between us and a real S3 server, forwards what it gets, and does wrong what a test asks it to, once each.
+
+A fault is a function of method, target and body that says whether the request is meant; what happens then is its `act`:
+an answer of our own, the server's answer never delivered (`lost`), or the server's answer replaced after it acted.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+Meant = Callable[[str, str], bool]
+
+SLOW_DOWN = (
+    b"HTTP/1.1 503 Slow Down\r\nRetry-After: 7\r\nContent-Type: application/xml\r\nContent-Length: 78\r\n\r\n"
+    b"<Error><Code>SlowDown</Code><Message>Please reduce your rate</Message></Error>"
+)
+
+
+def answer(status, body, *headers):
+    head = [f"HTTP/1.1 {status} X", "Content-Type: application/xml", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def error(status, code, message="so it is"):
+    return answer(
+        status, f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    )
+
+
+@dataclass
+class Fault:
+    meant: Meant
+    reply: bytes | None  # None: the connection is cut
+    after: bool = False  # the server gets the request first, and acts on it
+    times: int = 1
+    rewrite: Callable[[bytes], bytes] | None = None  # of the request's head
+
+
+@dataclass
+class Proxy:
+    endpoint: str
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    port: int = 0
+    tls: bool = False
+
+    @property
+    def url(self):
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def fail(self, meant, reply=None, **more):
+        self.faults.append(Fault(meant, reply, **more))
+
+    def assert_spent(self):
+        left = [fault for fault in self.faults if fault.times > 0]
+        assert not left, f"{len(left)} faults were never reached; seen: {self.seen[-20:]}"
+
+    def count(self, method, part=""):
+        return sum(one == method and part in target for one, target in self.seen)
+
+    async def __aenter__(self):
+        self._tasks = set()
+        context = self.tls if isinstance(self.tls, ssl.SSLContext) else None
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context, limit=1 << 20)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader, writer):
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        parts = urlsplit(self.endpoint)
+        behind, onward = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 20)
+        try:
+            while await self._one(reader, writer, behind, onward):
+                pass
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            for end in (writer, onward):
+                end.close()
+
+    async def _one(self, reader, writer, behind, onward):
+        head = await reader.readuntil(b"\r\n\r\n")
+        method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+        self.seen.append((method, target))
+        body = await reader.readexactly(length_of(head))
+        fault = next((one for one in self.faults if one.times > 0 and one.meant(method, target)), None)
+        if fault is not None:
+            fault.times -= 1
+            if fault.rewrite is not None:
+                head = fault.rewrite(head)
+            elif not fault.after:
+                return await self._reply(writer, fault.reply)
+        onward.write(head + body)
+        await onward.drain()
+        forward = None if fault is None or fault.rewrite is not None else fault
+        if not await self._answer(behind, None if forward is not None else writer, method):
+            return False
+        return True if forward is None else await self._reply(writer, forward.reply)
+
+    async def _reply(self, writer, reply):
+        if reply is None:
+            writer.transport.abort()
+            return False
+        writer.write(reply)
+        await writer.drain()
+        return True
+
+    async def _answer(self, behind, writer, method):
+        """Pass the server's answer on, or swallow it; False if the connection ends with it."""
+        head = await behind.readuntil(b"\r\n\r\n")
+        while head.startswith(b"HTTP/1.1 100"):
+            head = await behind.readuntil(b"\r\n\r\n")
+        if writer is not None:
+            writer.write(head)
+        status = int(head[9:12])
+        if method != "HEAD" and status not in (204, 304):
+            if b"chunked" in head.lower():
+                while True:
+                    line = await behind.readline()
+                    chunk = await behind.readexactly(int(line, 16) + 2)
+                    if writer is not None:
+                        writer.write(line + chunk)
+                    if line.strip() == b"0":
+                        break
+            else:
+                left = length_of(head)
+                while left:
+                    chunk = await behind.read(min(left, 1 << 16))
+                    if not chunk:
+                        return False
+                    left -= len(chunk)
+                    if writer is not None:
+                        writer.write(chunk)
+                        await writer.drain()
+        if writer is not None:
+            await writer.drain()
+        return b"connection: close" not in head.lower()
+
+
+def length_of(head):
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.split(b":")[1])
+    return 0
