@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
+pytest_plugins = ["tests.servers.fixtures"]  # S3 servers
+
 # What opens before anything moves may read its folder: nobody waits for the loop yet.
 OPENING = (
     ("ruamel/yaml/main.py", "official_plug_ins"),  # for each manifest, the parser looks for plug-ins of its own
