@@ -9,6 +9,7 @@ Rules:
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import groupby
 
 from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
 
@@ -57,16 +58,25 @@ def _chooser(globs: tuple[str, ...]) -> Matcher | None:
         del rules[0]  # nothing to take back yet
     if not rules:
         return None
-    if all(chosen for chosen, _ in rules):
-        if not _ALL.isdisjoint(globs):
-            return everything
-        if len(rules) == 1:
-            search = rules[0][1].search
-            return lambda path: search(path) is not None
-        searches = tuple(rule.search for _, rule in rules)
-        return lambda path: any(search(path) is not None for search in searches)
-    latest_first = tuple((chosen, rule.search) for chosen, rule in reversed(rules))
-    return lambda path: next((chosen for chosen, search in latest_first if search(path) is not None), False)
+    if all(chosen for chosen, _ in rules) and not _ALL.isdisjoint(globs):
+        return everything
+    runs: list[
+        tuple[bool, Callable[[str], object]]
+    ] = [  # neighbours that agree are one expression: one search where there would be many
+        (choice, re.compile("|".join(f"(?:{rule.pattern})" for _, rule in run)).search)
+        for choice, run in groupby(reversed(rules), key=lambda rule: rule[0])
+    ]
+    if len(runs) == 1:
+        search = runs[0][1]
+        return lambda path: search(path) is not None
+
+    def chosen(path: str) -> bool:
+        for choice, search in runs:
+            if search(path) is not None:
+                return choice
+        return False
+
+    return chosen
 
 
 def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:

@@ -209,11 +209,15 @@ def _without_null(part: Any) -> Any:
         return [_without_null(one) for one in part]
     if not isinstance(part, dict):
         return part
-    left = {key: _without_null(one) for key, one in part.items() if not (key == "default" and one in (None, ""))}
+    left = {key: _without_null(one) for key, one in part.items() if not (key == "default" and _says_nothing(one))}
     choices = [one for one in left.pop("anyOf", []) if one != {"type": "null"}]
     if len(choices) == 1:
         return {**choices[0], **left}
     return {**left, "anyOf": choices} if choices else left
+
+
+def _says_nothing(default: Any) -> bool:
+    return default in (None, "") or isinstance(default, dict)  # a part's default is that of its keys
 
 
 if __name__ == "__main__":
