@@ -452,6 +452,8 @@ def _why_unconnected(error: Exception, dial: _Dial, origin: str, label: str) -> 
     """Say in our words why there is no connection."""
     if dial.refused and not dial.made:
         return Unsafe(f"{label}: {refusal(origin, dial.refused)}")
+    if isinstance(error, aiohttp.InvalidURL):
+        return Unsafe(f"{label}: {origin} is no valid address: {_one_line(error)}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return Denied(f"{label}: {origin} {_why_untrusted(error.certificate_error)}")
     if isinstance(error, aiohttp.ClientConnectorSSLError):

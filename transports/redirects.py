@@ -29,8 +29,8 @@ def next_hop(path: str, visited: Sequence[str], status: int, location: str | Non
     except Unsupported as error:
         where = urls.shown(location[:200])
         raise Unsafe(f"{path}: {urls.shown(here)} redirects to {where}, neither http nor https") from error
-    except ValueError as error:
-        raise Unsafe(f"{path}: {urls.shown(here)} redirects to what is no url: {error}") from error
+    except (Unsafe, ValueError) as error:
+        raise Unsafe(f"{path}: {urls.shown(here)} redirects to what is no url for us: {error}") from error
     url = origin + target
     if here.startswith("https:") and origin.startswith("http:"):
         raise Unsafe(f"{path}: {urls.shown(here)} redirects from https down to {urls.shown(url)}")

@@ -88,6 +88,10 @@ class HostileServer:
         await asyncio.gather(*self._open, return_exceptions=True)
         await self._server.wait_closed()
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
     def url(self, path: str = "") -> str:
         """Return the address of a path."""
         return f"{self.origin}/{quote(path)}"
