@@ -112,9 +112,12 @@ def _run(ground: Ground, contender: str, folder: Path) -> Measured:
         return run([_syncd(), *words], {}, log)
     program = peers.find(tool, ground.cache)
     if case.kind == "plan":
-        environ = peers.s3_environ(ground.url)
-        command = peers.rclone_size(program) if tool == "rclone" else peers.s5cmd_list(program, ground.url)
-        return run(command, environ, log)
+        commands = {
+            "rclone": peers.rclone_plan(program, folder / "copy"),
+            "rclone-size": peers.rclone_size(program),
+            "s5cmd": peers.s5cmd_list(program, ground.url),
+        }
+        return run(commands[contender], peers.s3_environ(ground.url), log)
     assert ground.archive is not None
     if case.kind == "verify":
         return run(

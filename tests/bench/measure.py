@@ -15,7 +15,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run. `rss` is the most memory seen in bytes: of the whole tree in samples, or of its largest process."""
+    """One run. `rss` is the most memory seen, in bytes: of the whole tree in a sample, or of its first process ever."""
 
     code: int
     wall: float
@@ -43,9 +43,8 @@ def run(command: list[str], environ: dict[str, str], log: Path, *, limit: float 
         process.returncode = os.waitstatus_to_exitcode(status)
         over.set()
         watch.join()
-    rss = max(most[0], usage.ru_maxrss * 1024)
     tail = log.read_bytes()[-2000:].decode(errors="replace")
-    return Measured(process.returncode, wall, usage.ru_utime + usage.ru_stime, rss, tail)
+    return Measured(process.returncode, wall, usage.ru_utime + usage.ru_stime, most[0], tail)
 
 
 def middle(runs: list[Measured], figure: Callable[[Measured], float]) -> float:
@@ -54,9 +53,19 @@ def middle(runs: list[Measured], figure: Callable[[Measured], float]) -> float:
 
 def _watch(process: "subprocess.Popen[bytes]", deadline: float, most: list[int], over: threading.Event) -> None:
     while not over.wait(SAMPLE):
-        most[0] = max(most[0], _tree_rss(process.pid))
+        most[0] = max(most[0], _tree_rss(process.pid), _peak_rss(process.pid))
         if time.perf_counter() > deadline:
             process.kill()
+
+
+def _peak_rss(pid: int) -> int:
+    """Return the most that one process has held; what wait4 says of it begins with our own memory (vfork)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    peaks = [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")]
+    return max(peaks, default=0)
 
 
 def _tree_rss(pid: int) -> int:

@@ -41,8 +41,13 @@ def aria2_fetch(aria2: str, url: str, archive: Archive, copy: Path, scratch: Pat
     return [aria2, "-i", str(wanted), "-d", str(copy), *words]
 
 
+def rclone_plan(rclone: str, copy: Path) -> list[str]:
+    """List a bucket whole and compare it with an empty folder; see `s3_environ`."""
+    return [rclone, "sync", "bench:archive", str(copy), "--dry-run", "--fast-list", "--quiet", "--config", ""]
+
+
 def rclone_size(rclone: str) -> list[str]:
-    """List a bucket whole; see `s3_environ`."""
+    """List a bucket whole and only count it."""
     return [rclone, "size", "bench:archive", "--fast-list", "--config", ""]
 
 
