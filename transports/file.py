@@ -1,17 +1,24 @@
 """Reads files below a folder of this machine: a disk that arrived by post, a mounted archive.
 
-Symbolic links are not followed, and nothing outside the folder is ever opened. A version is made of the time, size and
-number of a file, so a file that is written to between two reads is another version.
+Rules:
+1. No symbolic link below the folder is followed, in a listing or in a read; what is no regular file is left out.
+2. A version is made of the time, size and number of a file, looked at before the first byte and after the last: a file
+   that is written to while it is read is noticed.
+3. Nothing here blocks the loop: calls into the file system are made in threads, and what they opened is closed even if
+   nobody waits for it any more.
 """
 
 import asyncio
+import errno
 import os
 import stat as modes
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from itertools import islice
+from types import TracebackType
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from manifests.stat import Stat, UnsafePath, check_path
 from syncd.errors import Changed, Denied, Interrupted, NotFound, SyncdError, Unreachable, Unsafe, Unsupported
@@ -43,134 +50,222 @@ class FileTransport:
     def __init__(self, root: str) -> None:
         """`root` is looked at when it is read from, not before."""
         self.root = root.rstrip("/") or "/"
+        self.url = f"file://{quote(root.rstrip('/'))}/"
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """Yield every regular file, sorted by its whole path; what has no text for a name comes escaped."""
+        """Yield every regular file, sorted by its whole path; a name that is no text comes with its bytes escaped."""
         async for page in self.list_pages(prefix):
             for stat in page:
                 yield stat
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        walk = (stat for stat in _walk(self.root, "") if stat.path.startswith(prefix) and stat.path > after)
-        while page := await self._try(prefix or "/", lambda: list(islice(walk, PAGE))):
+        walk = _walk(self.root, "", prefix, after)
+        while page := await self._call(prefix or self.root, lambda: list(islice(walk, PAGE))):
             yield page
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
+        below = self._below(path)
 
         def look() -> Stat:
-            descriptor = self._open(path)
+            descriptor = _open(self.root, below)
             try:
-                return _stat(path, os.fstat(descriptor))
+                return _describe(path, os.fstat(descriptor))
             finally:
                 os.close(descriptor)
 
-        return await self._try(path, look)
+        return await self._call(path, look)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)`."""
-        return self._opened(path, start, stop, version)
+        return _Reading(self, path, start, stop, version)
 
     async def aclose(self) -> None:
         """Nothing stays open."""
 
-    @asynccontextmanager
-    async def _opened(self, path: str, start: int, stop: int | None, version: str | None) -> AsyncIterator[Body]:
-        descriptor = await self._try(path, lambda: self._open(path))
+    async def acquire(self, path: str) -> tuple[int, os.stat_result]:
+        """Open a file; the caller closes it. If the caller is cancelled meanwhile, it is closed here."""
+        below = self._below(path)
+
+        def look() -> tuple[int, os.stat_result]:
+            descriptor = _open(self.root, below)
+            return descriptor, os.fstat(descriptor)
+
+        opening = asyncio.ensure_future(self._call(path, look))
+        is_taken = False
         try:
-            found = _stat(path, os.fstat(descriptor))
-            if version is not None and version.startswith('"') and version != found.version:
-                raise Changed(f"{path}: version {version} became {found.version}")
-            assert found.size is not None
-            if start > found.size or (start == found.size and start > 0):
-                raise Unsupported(f"{path}: has {found.size} bytes, none from {start} on")
-            end = found.size if stop is None else min(stop, found.size)
-            yield _FileBody(self, descriptor, found, start, end)
+            found = await asyncio.shield(opening)
+            is_taken = True
+            return found
         finally:
-            os.close(descriptor)
+            if not is_taken:
+                opening.add_done_callback(_drop)
 
     async def read(self, path: str, descriptor: int, at: int, count: int) -> bytes:
         """Return up to `count` bytes at an offset."""
-        return await self._try(path, lambda: os.pread(descriptor, count, at))
+        return await self._call(path, partial(os.pread, descriptor, count, at))
 
-    def _open(self, path: str) -> int:
-        """Open below the root, following no link on the way."""
+    async def look(self, path: str, descriptor: int) -> Stat:
+        """Describe an open file as it is now."""
+        return await self._call(path, lambda: _describe(path, os.fstat(descriptor)))
+
+    def _below(self, path: str) -> tuple[str, ...]:
+        """Return the parts of a path below the root, or of a file url that names one; raises Unsafe, Unsupported."""
+        relative = path
+        if "://" in path:
+            if not path.startswith("file://"):
+                raise Unsupported(f"{path}: not a file of this machine")
+            whole = unquote(urlsplit(path).path)
+            relative = whole.removeprefix(f"{self.root.rstrip('/')}/")
+            if relative == whole:
+                raise Unsafe(f"{path}: not below {self.root}")
         try:
-            *folders, name = check_path(path).split("/")
+            return tuple(check_path(relative).split("/"))
         except UnsafePath as error:
             raise Unsafe(str(error)) from error
-        here = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for folder in folders:
-            try:
-                below = os.open(folder, _READ | os.O_DIRECTORY, dir_fd=here)
-            finally:
-                os.close(here)
-            here = below
-        try:
-            found = os.open(name, _READ | os.O_NONBLOCK, dir_fd=here)
-        finally:
-            os.close(here)
-        if not modes.S_ISREG(os.fstat(found).st_mode):
-            os.close(found)
-            raise NotFound(f"{path}: is no regular file")
-        return found
 
-    async def _try(self, path: str, call: Callable[[], T]) -> T:
+    async def _call(self, path: str, call: Callable[[], T]) -> T:
         """Run a blocking call in a thread, its errors in our words."""
         try:
             return await asyncio.to_thread(call)
-        except SyncdError:
-            raise
         except (FileNotFoundError, NotADirectoryError) as error:
-            if path in ("", "/") or not os.path.isdir(self.root):  # noqa: ASYNC240, PTH112  one look, after a failure
+            if not await asyncio.to_thread(os.path.isdir, self.root):
                 raise Unreachable(f"{self.root}: the folder is not there") from error
             raise NotFound(f"{path}: no such file in {self.root}") from error
         except PermissionError as error:
             raise Denied(f"{path}: {error.strerror}") from error
         except OSError as error:
-            raise Interrupted(f"{path}: {error.strerror}") from error
+            raise _why(path, error) from error
 
 
-class _FileBody:
-    def __init__(self, transport: FileTransport, descriptor: int, stat: Stat, start: int, stop: int) -> None:
+class _Reading:
+    """One read: the file is open from entering to leaving; a Body meanwhile."""
+
+    def __init__(self, transport: FileTransport, path: str, start: int, stop: int | None, version: str | None) -> None:
         self._transport = transport
-        self._descriptor = descriptor
-        self.stat = stat
+        self._path = path
+        self._version = version
+        self._descriptor: int | None = None
+        self._busy: asyncio.Future[bytes] | None = None
         self.start = start
-        self.stop: int | None = stop
-        self._end = stop
+        self.stop = stop
         self.headers: dict[str, str] = {}
-        self.url = f"file://{transport.root}/{stat.path}"
+        self.url = path if "://" in path else transport.url + quote(path, errors="surrogateescape")
+
+    async def __aenter__(self) -> Body:
+        self._descriptor, found = await self._transport.acquire(self._path)
+        self.stat = stat = _describe(self._path, found)
+        try:
+            self._check(stat)
+        except SyncdError:
+            os.close(self._descriptor)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        assert descriptor is not None
+        if self._busy is not None and not self._busy.done():  # a thread still reads for somebody who was cancelled
+            self._busy.add_done_callback(partial(_close, descriptor))
+        else:
+            os.close(descriptor)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        at, path = self.start, self.stat.path
-        while at < self._end:
-            chunk = await self._transport.read(path, self._descriptor, at, min(CHUNK, self._end - at))
+        at, path, transport = self.start, self._path, self._transport
+        assert self.stop is not None
+        while at < self.stop:
+            assert self._descriptor is not None
+            count = min(CHUNK, self.stop - at)
+            self._busy = asyncio.ensure_future(transport.read(path, self._descriptor, at, count))
+            chunk = await asyncio.shield(self._busy)
             if not chunk:
-                raise Interrupted(f"{path}: ended at byte {at} of {self._end}")
+                raise Interrupted(f"{path}: ended at byte {at} of {self.stop}")
             at += len(chunk)
             yield chunk
+        if self._descriptor is not None:
+            now = await transport.look(path, self._descriptor)
+            if now.version != self.stat.version:
+                raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
+
+    def _check(self, stat: Stat) -> None:
+        """Bound the range by the file's size; raises Changed, Unsupported."""
+        path, version, size = self._path, self._version, stat.size
+        assert size is not None
+        if version is not None and version.startswith('"') and version != stat.version:
+            raise Changed(f"{path}: version {version} became {stat.version}")
+        if self.start > 0 and self.start >= size:
+            raise Unsupported(f"{path}: has {size} bytes, none from {self.start} on")
+        self.stop = size if self.stop is None else min(self.stop, size)
 
 
-def _walk(folder: str, above: str) -> Iterator[Stat]:
+def _open(root: str, parts: tuple[str, ...]) -> int:
+    """Open a regular file below the root, following no link on the way."""
+    *folders, name = parts
+    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            below = os.open(folder, _READ | os.O_DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = below
+        found = os.open(name, _READ | os.O_NONBLOCK, dir_fd=here)
+    finally:
+        os.close(here)
+    if not modes.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise FileNotFoundError(errno.ENOENT, "is no regular file")
+    return found
+
+
+def _walk(folder: str, above: str, prefix: str, after: str) -> Iterator[Stat]:
+    """Yield the files below a folder in the order of their whole paths; what vanishes meanwhile is left out."""
     names: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                names.append(entry.name + "/")
+                names.append(f"{entry.name}/")
             elif entry.is_file(follow_symlinks=False):
                 names.append(entry.name)
     # with its slash, a folder sorts where its files belong in the order of whole paths
     for name in sorted(names):
-        if name.endswith("/"):
-            yield from _walk(f"{folder}/{name[:-1]}", above + name)
-        else:
-            yield _stat(above + name, os.lstat(f"{folder}/{name}"))
+        path = above + name
+        try:
+            if not name.endswith("/"):
+                if path > after and path.startswith(prefix):
+                    yield _describe(path, os.lstat(f"{folder}/{name}"))
+            elif path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
+                yield from _walk(f"{folder}/{name[:-1]}", path, prefix, after)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
 
 
-def _stat(path: str, found: os.stat_result) -> Stat:
+def _describe(path: str, found: os.stat_result) -> Stat:
     version = f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
     return Stat(path, found.st_size, found.st_mtime, version)
+
+
+def _why(path: str, error: OSError) -> SyncdError:
+    """Say in our words what the file system said."""
+    if error.errno == errno.ELOOP:
+        return Unsafe(f"{path}: a symbolic link, which is not followed")
+    if error.errno == errno.ENAMETOOLONG:
+        return NotFound(f"{path}: {error.strerror}")
+    if error.errno in (errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT):
+        return Unreachable(f"{path}: {error.strerror}")
+    return Interrupted(f"{path}: {error.strerror}")
+
+
+def _drop(opening: asyncio.Future[tuple[int, os.stat_result]]) -> None:
+    """Close what was opened for somebody who is gone."""
+    if not opening.cancelled() and opening.exception() is None:
+        os.close(opening.result()[0])
+
+
+def _close(descriptor: int, read: asyncio.Future[bytes]) -> None:
+    if not read.cancelled():
+        read.exception()  # seen; nobody waits for it
+    os.close(descriptor)

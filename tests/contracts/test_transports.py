@@ -1,0 +1,103 @@
+"""The contract of transports, held by http, files and S3, and by the stores where they read."""
+
+import pytest
+
+from syncd.stores.filesystem import FilesystemStore
+from tests.contracts.transport_contract import TransportContract, read
+from tests.hostile.server import HostileServer
+from tests.servers.nginx import nginx
+from transports.file import FileTransport
+from transports.http import HttpTransport
+from transports.s3 import open_transport as open_s3
+
+
+def write(tree, folder):
+    for path, content in tree.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+class OverHttp(TransportContract):
+    lists = False
+
+    @pytest.fixture
+    async def transport(self, origin):
+        found = HttpTransport(f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}))
+        yield found
+        await found.aclose()
+
+    async def test_a_version_of_a_listing_binds_nothing(self, transport, tree):
+        assert await read(transport, "a/c", start=3, version="listed:24-Nov-2026 00:00|11") == tree["a/c"][3:]
+
+
+class TestNginx(OverHttp):
+    @pytest.fixture
+    def origin(self, tree, tmp_path):
+        write(tree, tmp_path / "root")
+        with nginx(tmp_path / "root", tmp_path / "work") as server:
+            yield server.origin
+
+
+class TestPoliteServer(OverHttp):
+    @pytest.fixture
+    async def origin(self, tree):
+        async with HostileServer(tree) as server:
+            yield server.origin
+
+
+class TestFiles(TransportContract):
+    @pytest.fixture
+    async def transport(self, tree, tmp_path):
+        write(tree, tmp_path)
+        return FileTransport(str(tmp_path))
+
+
+class TestFolderAsASource(TransportContract):
+    @pytest.fixture
+    async def transport(self, tree, tmp_path):
+        store = FilesystemStore(tmp_path / "store")
+        for path, content in tree.items():
+            await store.put(path, content)
+        yield store
+        await store.aclose()
+
+
+class FromS3(TransportContract):
+    @pytest.fixture
+    async def filled(self, server, tree):
+        url = server.url()
+        store = server.store(url)
+        for path, content in tree.items():
+            await store.put(path, content)
+        yield url, store
+        await store.aclose()
+
+
+@pytest.mark.swift
+class TestSwiftAsAStore(FromS3):
+    @pytest.fixture
+    def server(self, swift):
+        return swift
+
+    @pytest.fixture
+    async def transport(self, filled):
+        return filled[1]
+
+
+@pytest.mark.swift
+class TestSwiftAsASource(FromS3):
+    @pytest.fixture
+    def server(self, swift):
+        return swift
+
+    @pytest.fixture
+    async def transport(self, filled, server):
+        found = open_s3(
+            filled[0],
+            options={"endpoint": server.endpoint, "region": "us-east-1"},
+            credential=server.credential,
+            allow_private=frozenset({server.endpoint}),
+            user_agent="syncd/test",
+        )
+        yield found
+        await found.aclose()
