@@ -137,11 +137,12 @@ class Connections:
             exchange.close()
         for idle in self._idle.values():
             for _, connection in idle:
-                connection.close()
+                _drop(connection)
         self._idle.clear()
         connector, self._connector = self._connector, None
         if connector is not None:
-            await connector.close()
+            await connector.close(abort_ssl=True)
+            await asyncio.sleep(0)  # what was dropped is closed by the loop's next turn
 
     async def _connect(self, origin: str, label: str) -> Connection:
         """Return a new connection."""
@@ -191,7 +192,7 @@ class Connections:
         if wire is None:
             return
         if wire.should_close or not wire.is_connected() or self._watch is None:
-            connection.close()
+            _drop(connection)
             return
         idle = self._idle.get(origin)
         if idle is None:
@@ -435,6 +436,14 @@ class Exchange:
     def _so_far(self) -> str:
         whole = f" of {self.length}" if self.length is not None else ""
         return f"broke off after {self.received}{whole} bytes"
+
+
+def _drop(connection: Connection) -> None:
+    """Close a connection at once; TLS would wait for a goodbye that nobody needs."""
+    transport = connection.transport
+    connection.close()
+    if transport is not None:
+        transport.abort()
 
 
 def _make_socket(address: AddrInfoType) -> socket.socket:
