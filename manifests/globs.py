@@ -60,9 +60,8 @@ def _chooser(globs: tuple[str, ...]) -> Matcher | None:
         return None
     if all(chosen for chosen, _ in rules) and not _ALL.isdisjoint(globs):
         return everything
-    runs: list[
-        tuple[bool, Callable[[str], object]]
-    ] = [  # neighbours that agree are one expression: one search where there would be many
+    # neighbours that agree become one expression: one search where there would be many
+    runs: list[tuple[bool, Callable[[str], object]]] = [
         (choice, re.compile("|".join(f"(?:{rule.pattern})" for _, rule in run)).search)
         for choice, run in groupby(reversed(rules), key=lambda rule: rule[0])
     ]

@@ -69,7 +69,7 @@ class Source(BaseModel):
     """How upstream says what it has: checksums, autoindex or objects; by default what fits the url."""
     checksums: tuple[str, ...] = ()
     """Checksum lists: paths below the url (reader checksums), or globs of lists found on the way (reader autoindex)."""
-    include: Annotated[tuple[Glob, ...], Field(min_length=1)] = ("**",)
+    include: tuple[Glob, ...] = Field(default=("**",), json_schema_extra={"minItems": 1})
     """Globs, as in .gitignore, of the paths wanted."""
     exclude: tuple[Glob, ...] = ()
     """Globs of the paths not wanted; they win over include."""
@@ -121,6 +121,14 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str) -> Iterator[Clash]:
                 yield Clash(key, f"does not go with a {scheme} url", "delete it; it is for s3:// urls")
     if scheme == "file" and "credentials" in given:
         yield Clash("credentials", "does not go with a file url", "delete it; the daemon's user must be able to read")
+    for key in ("include", "exclude"):
+        globs = raw.get(key)
+        if key == "include" and globs in ([], ()):
+            yield Clash(key, "is empty, so nothing would be mirrored", "name what is wanted, or delete the key")
+        if isinstance(globs, list | tuple) and globs and str(globs[0]).startswith("!"):
+            yield Clash(
+                key, "begins with a glob that takes back, and nothing is chosen yet", "write what to choose first"
+            )
     if "anonymous" in given:
         for key in sorted(given & {"credentials", "profile", "requester_pays"}):
             yield Clash(key, "does not go with anonymous", f"delete {key}, or delete anonymous to sign requests")

@@ -116,9 +116,9 @@ def _byte_unit(text: str, unit: str) -> int:
     if unit in _BYTES:
         return _BYTES[unit]
     prefix = unit[:1].upper()
-    if prefix in "KMGTPE":
+    if prefix in "KMGTPE" and unit[1:].lower() in {"", "b", "i", "ib", "bit", "bits", "bps"}:
         si = "kB" if prefix == "K" else f"{prefix}B"
-        if unit[1:] in {"b", "bit", "bits", "bps"}:
+        if unit[1:].lower() in {"b", "bit", "bits", "bps"}:
             todo = f"write {si} for bytes; bits are for rates only, as in 100 Mbit/s"
         else:
             todo = f"write {si} (thousands) or {prefix}iB (1,024s)"

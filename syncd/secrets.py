@@ -65,7 +65,7 @@ def _at_home(path: Path, environ: Mapping[str, str]) -> Path:
 def _private(path: Path, where: str) -> str:
     """Return the text of a file that only its owner can change, and only its owner and group can read."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode  # of what we read, whatever the name means by then
             if not stat.S_ISREG(mode):
                 raise ConfigError(f"{where}: {path}: not a file: name the file that holds the secret")
@@ -82,6 +82,11 @@ def _private(path: Path, where: str) -> str:
     except UnicodeDecodeError:
         # `from None`: the original names the bytes it stumbled over
         raise ConfigError(f"{where}: {path}: not UTF-8 text: store the bare secret") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open even a pipe that nobody writes to, so that it can be refused instead of waited for."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _one_line(value: str, where: str) -> str:
