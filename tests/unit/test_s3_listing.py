@@ -1,0 +1,153 @@
+"""A page of an S3 listing, however a server writes it, read the fast way and by expat alike."""
+
+from urllib.parse import quote_plus
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.stat import Stat
+from syncd.errors import PermanentError, Refused, Unsafe
+from transports import s3_listing
+from transports.s3_listing import early_token, read_page
+
+HEAD = '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+KEYS = st.text(
+    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), min_size=1, max_size=30
+)
+
+
+def page(contents, *, token=None, encoded=False, more=""):
+    truncated = "true" if token is not None else "false"
+    following = f"<NextContinuationToken>{escape(token)}</NextContinuationToken>" if token is not None else ""
+    encoding = "<EncodingType>url</EncodingType>" if encoded else ""
+    top = f"<Name>b</Name>{following}{encoding}<IsTruncated>{truncated}</IsTruncated>{more}"
+    return f"{HEAD}{top}{''.join(contents)}</ListBucketResult>".encode()
+
+
+def entry(key, *, etag="&quot;abc&quot;", size=5, modified="2024-05-01T10:11:12.000Z", tail="", space=""):
+    fields = [
+        f"<Key>{key}</Key>", f"<LastModified>{modified}</LastModified>", f"<ETag>{etag}</ETag>", f"<Size>{size}</Size>",
+    ]  # fmt: skip
+    return f"<Contents>{space}{space.join(fields)}{tail}{space}</Contents>"
+
+
+def only(body, root=""):
+    (stat,) = read_page(body, root, "s3://b/").page
+    return stat
+
+
+WANTED = Stat("k", 5, 1714558272.0, '"abc"')
+
+
+@pytest.mark.parametrize("etag", ["&quot;abc&quot;", "abc", '"abc"', "&#34;abc&#34;"])
+def test_an_etag_becomes_a_version_with_quotes_however_it_is_written(etag):
+    assert only(page([entry("k", etag=etag)])) == WANTED
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        entry("k", tail="<StorageClass>STANDARD</StorageClass>"),
+        entry("k", tail="<Owner><ID>i</ID><DisplayName>n</DisplayName></Owner><StorageClass>X</StorageClass>"),
+        entry("k", space="\n    "),
+        entry("k", modified="2024-05-01T10:11:12Z"),
+        entry("k", modified="2024-05-01T12:11:12+02:00"),
+        entry("k", modified="2024-05-01T10:11:12.000000"),
+        entry("k").replace("<Size>", "<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><Size>"),
+        "<Contents><Size>5</Size><ETag>abc</ETag><LastModified>2024-05-01T10:11:12Z</LastModified><Key>k</Key></Contents>",
+        entry("<![CDATA[k]]>"),
+        "<!-- a remark -->" + entry("k"),
+        entry("k").replace("<Key>", "<Key a='b'>"),
+        entry("&#107;"),
+    ],
+)
+def test_every_correct_way_to_write_an_object_gives_the_same(contents):
+    assert only(page([contents])) == WANTED
+
+
+def test_an_object_without_an_etag_has_no_version():
+    assert only(page([entry("k", etag="")])).version is None
+
+
+def test_folder_markers_and_the_root_itself_are_no_files():
+    body = page([entry("r/"), entry("r/a/"), entry("r/a/b")])
+    assert [stat.path for stat in read_page(body, "r/", "b").page] == ["a/b"]
+
+
+def test_the_order_is_passed_on_as_it_came():
+    body = page([entry(key) for key in ("b", "a", "c")])
+    assert [stat.path for stat in read_page(body, "", "b").page] == ["b", "a", "c"]
+
+
+def test_a_key_outside_of_what_was_asked_for_is_refused():
+    with pytest.raises(PermanentError, match="cannot list"):
+        read_page(page([entry("other/k")]), "root/", "b")
+
+
+def test_plus_and_percent_mean_themselves_unless_the_page_says_that_keys_are_encoded():
+    assert only(page([entry("a+b%20c")])).path == "a+b%20c"
+    assert only(page([entry("a+b%2Bc%20d")], encoded=True)).path == "a b+c d"
+
+
+def test_the_token_of_the_next_page_is_seen_before_the_page_is_whole():
+    body = page([entry("k")], token="a&b=")
+    assert early_token(body[: body.index(b"<Contents>")]) == "a&b="
+    assert read_page(body, "", "b").token == "a&b="
+
+
+def test_the_last_page_has_no_token():
+    assert read_page(page([entry("k")]), "", "b").token is None
+    stray = page([entry("k")], more="<NextContinuationToken>t</NextContinuationToken>")
+    assert early_token(stray) is None
+    assert read_page(stray, "", "b").token is None
+
+
+def test_a_page_that_goes_on_and_does_not_say_where_is_refused():
+    body = page([entry("k")], token="t").replace(b"NextContinuationToken", b"Nothing")
+    with pytest.raises(PermanentError, match="does not say where"):
+        read_page(body, "", "b")
+
+
+def test_a_document_type_is_refused():
+    bomb = page([entry("&a;")]).replace(b"<ListBucketResult", b'<!DOCTYPE x [<!ENTITY a "aaaa">]><ListBucketResult', 1)
+    with pytest.raises(Unsafe, match="document type"):
+        read_page(bomb, "", "b")
+
+
+def test_an_error_in_a_page_of_status_200_is_an_error():
+    with pytest.raises(Refused, match="SlowDown"):
+        read_page(b"<Error><Code>SlowDown</Code><Message>less, please</Message></Error>", "", "b")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>login</html>", b"{}", b"<ListBucketResult>", HEAD.encode()])
+def test_what_is_no_listing_is_refused(body):
+    with pytest.raises(PermanentError):
+        read_page(body, "", "b")
+
+
+@pytest.mark.parametrize("broken", [entry("k", size="big"), entry("k", modified="yesterday"), "<Contents></Contents>"])
+def test_an_object_that_cannot_be_read_refuses_the_page(broken):
+    with pytest.raises(PermanentError, match="cannot be read"):
+        read_page(page([broken]), "", "b")
+
+
+@given(st.lists(st.tuples(KEYS, st.integers(0, 2**60))), st.booleans(), st.sampled_from(["", "\n  "]))
+def test_the_fast_way_and_expat_agree(files, encoded, space):
+    body = page(
+        [entry(quote_plus(key, safe="/") if encoded else escape(key), size=size, space=space) for key, size in files],
+        encoded=encoded,
+    )
+    fast = read_page(body, "", "b")
+    assert fast == s3_listing._read_slowly(body, "", "b")
+    assert [(stat.path, stat.size) for stat in fast.page] == [(k, size) for k, size in files if not k.endswith("/")]
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_anything_but_our_errors(noise):
+    for body in (noise, page([]).replace(b"</ListBucketResult>", noise)):
+        try:
+            read_page(body, "", "b")
+        except (PermanentError, Refused):
+            continue
