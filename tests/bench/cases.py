@@ -18,6 +18,7 @@ class Case:
     reader: str = "autoindex"
     shape: Shape | None = None
     keys: int = 0
+    is_known: bool = False  # the Catalogue holds every key already: nothing changed
 
 
 LINK = Shape()
@@ -34,6 +35,8 @@ CASES = {
         Case("local-mid", "copy", "<= 1.0 x rclone", LOCAL, "local-mid"),
         Case("local-big", "copy", "<= 1.0 x rclone", LOCAL, "local-big"),
         Case("plan-1m", "plan", "<= 8 s, <= 256 MB", ("rclone", "rclone-size", "s5cmd"), keys=1_000_000),
+        Case("same-1m", "plan", "<= 8 s, <= 256 MB", ("rclone", "s5cmd"), keys=1_000_000, is_known=True),
+        Case("same-10m", "plan", "linear, same memory", ("rclone",), keys=10_000_000, is_known=True),
         Case("plan-10m", "plan", "linear, same memory", ("rclone", "rclone-size", "s5cmd"), keys=10_000_000),
         Case("verify-small", "verify", "<= 1.11 x sha256sum", ("sha256sum",), "local-small"),
         Case("verify-mid", "verify", "<= 1.11 x sha256sum", ("sha256sum",), "local-mid"),

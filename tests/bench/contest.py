@@ -14,6 +14,7 @@ from tests.bench import peers
 from tests.bench.archive import Archive, lost, make
 from tests.bench.cases import Case, limit, manifest
 from tests.bench.measure import Measured, run
+from tests.bench.seed import seed
 from tests.bench.servers import ROOT, Serving, cpu_seconds, link, listing, nginx
 
 US = "syncd"
@@ -56,6 +57,8 @@ def contest(case: Case, contenders: list[str], rounds: int, reader: str, home: P
         outcome = Outcome(case, files, size, limit(case, archive))
         if case.kind == "verify" and US in contenders:
             _must(_sync(ground, ground.scratch / "kept"))
+        if case.is_known and US in contenders:
+            _must(_know(ground, ground.scratch / "kept"))
         for number in range(rounds):
             for contender in contenders:
                 measured, seen = _turn(ground, contender)
@@ -136,14 +139,23 @@ def _sync(ground: Ground, folder: Path) -> Measured:
     )
 
 
+def _know(ground: Ground, folder: Path) -> Measured:
+    """Let a Catalogue know all keys; the first rebuild makes the store, the second one reads it."""
+    folder.mkdir()
+    _must(run([_syncd(), "rebuild", *_places(folder)], {}, folder / "log"))
+    seed(ground.case.keys, folder / "store")
+    return run([_syncd(), "rebuild", *_places(folder)], {}, folder / "log")
+
+
 def _plan(ground: Ground, folder: Path) -> Measured:
-    words = ["plan", str(_declare(ground, folder)), "--json", *_places(folder), *_private(ground)]
+    places = _places(ground.scratch / "kept" if ground.case.is_known else folder)
+    words = ["plan", str(_declare(ground, folder)), "--json", *places, *_private(ground)]
     measured = run([_syncd(), *words], peers.s3_environ(ground.url), folder / "log")
     try:
-        fetch = json.loads(measured.tail.strip().splitlines()[-1])["fetch"]
+        planned = json.loads(measured.tail.strip().splitlines()[-1])["keep" if ground.case.is_known else "fetch"]
     except (ValueError, LookupError):
-        fetch = 0
-    return replace(measured, lost=ground.case.keys - fetch)
+        planned = 0
+    return replace(measured, lost=ground.case.keys - planned)
 
 
 def _declare(ground: Ground, folder: Path) -> Path:
@@ -166,7 +178,7 @@ def _private(ground: Ground) -> list[str]:
 
 def _must(measured: Measured) -> None:
     if measured.code != 0:
-        raise SystemExit(f"syncd sync ended with {measured.code}:\n{measured.tail}")
+        raise SystemExit(f"syncd ended with {measured.code}:\n{measured.tail}")
 
 
 def _look(ground: Ground) -> dict[str, float]:
