@@ -1,0 +1,133 @@
+"""The reader for directory listings: walks the pages of a web server's folders, and reads checksum lists it meets.
+
+Every page is one Follow. A folder stays below the source, a page that was sent on elsewhere is refused, and so is a
+folder that lists the same as three of the folders above it: a link that leads back up, and a walk without an end.
+Files that match a pattern of `checksums` are files of the mirror, and what they list is promised.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+import pathspec
+import xxhash
+
+from manifests.document import Document, DocumentError, Follow
+from manifests.readers.autoindex_formats import read_links
+from manifests.readers.autoindex_links import Folder, folder_of, quoted
+from manifests.readers.checksums import Options, read_list
+from manifests.stat import Promise, Stat, UnsafePath, check_path
+
+MAX_DEPTH = 32  # folders below the source
+MAX_LINKS = 2_000_000  # on one page
+MAX_PAGE = 512 << 20  # bytes
+SAME_ABOVE = 3  # folders on the way that list the same as this one
+
+# caddy answers with its JSON, which has exact sizes, to whoever mentions it; others see a browser
+_HEADERS = {"accept": "text/html, application/json;q=0.9, */*;q=0.1"}
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the path in the mirror, and fingerprints of the listings above it."""
+
+    path: str = ""
+    above: tuple[str, ...] = ()
+    is_list: bool = False
+
+
+def open_reader(source: Options) -> "AutoindexReader":
+    """Return the reader for `source`; raises ValueError if its url is no web server's, or a pattern is none."""
+    root = folder_of(source.url if source.url.endswith("/") else f"{source.url}/")
+    if root is None:
+        raise ValueError(f"url: {source.url!r} has no directory listings to read: they need http:// or https://")
+    return AutoindexReader(root, source.checksums)
+
+
+class AutoindexReader:
+    """A Reader: one Follow for each folder and each list met, one Stat for each file, Promises for what lists say."""
+
+    native = False
+
+    def __init__(self, root: Folder, checksums: Iterable[str]) -> None:
+        self._root = root
+        self._lists = pathspec.GitIgnoreSpec.from_lines(checksums)
+
+    def start(self) -> Iterable[Follow]:
+        """Name the page of the source itself."""
+        return [_page(self._root.url, _Note())]
+
+    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+        """Yield what one folder's page, or one list, says."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.is_list:
+            for path, digests in read_list(document, note.path):
+                if digests:
+                    yield Promise(path, digests, by=note.path)
+        else:
+            yield from self._listed(document, note)
+
+    def _listed(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
+        here, is_usual = self._place(document, note)
+        prefix = f"{note.path}/" if note.path else ""
+        mark = xxhash.xxh3_64()
+        seen: set[tuple[str, bool]] = set()
+        folders = []
+        for count, link in enumerate(read_links(document.stream, here, document.url), 1):
+            if count > MAX_LINKS:
+                raise DocumentError(f"{document.url}: more than {MAX_LINKS} links on one page")
+            if (link.name, link.is_folder) in seen:  # once by its icon, once by its name
+                continue
+            seen.add((link.name, link.is_folder))
+            mark.update(f"{link.name}\n{link.is_folder}\n{link.stamp}\n".encode("utf-8", "surrogatepass"))
+            path = prefix + link.name
+            if link.is_folder and _is_safe(path):
+                folders.append(link.name)
+                continue
+            urls = () if is_usual else (here.url + quoted(link.name),)
+            # the name of a folder that no store may hold comes out as a file's, to be refused in the open
+            yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
+            if not link.is_folder and self._lists.match_file(path) and _is_safe(path):
+                yield Follow(url=here.url + quoted(link.name), state=_state(_Note(path, is_list=True)))
+        if folders:
+            above = (*note.above, mark.hexdigest())
+            _refuse_loop(document, note, above)
+            for name in folders:
+                yield _page(f"{here.url}{quoted(name)}/", _Note(prefix + name, above))
+
+    def _place(self, document: Document, note: _Note) -> tuple[Folder, bool]:
+        """Return the folder that the page lists, and whether its files are found at the source's url plus path."""
+        here = folder_of(document.url)
+        found = here.below(self._root) if here is not None else None
+        if here is None or found is None:
+            raise DocumentError(
+                f"{document.asked.url}: was sent on to {document.url}, outside the source (a login? a new address?)"
+            )
+        wanted = tuple(note.path.split("/")) if note.path else ()
+        if found != wanted and wanted[: len(found)] == found:
+            raise DocumentError(f"{document.asked.url}: was sent back up to {document.url}: there is no such listing")
+        return here, found == wanted
+
+
+def _refuse_loop(document: Document, note: _Note, above: tuple[str, ...]) -> None:
+    if above[:-1].count(above[-1]) >= SAME_ABOVE:
+        raise DocumentError(
+            f"{document.url}: {note.path}/ lists the same as {SAME_ABOVE} of the folders above it: "
+            "a loop, made by a link that leads back up"
+        )
+    if len(above) > MAX_DEPTH:
+        raise DocumentError(f"{document.url}: {note.path}/ has folders more than {MAX_DEPTH} deep: a loop?")
+
+
+def _is_safe(path: str) -> bool:
+    try:
+        check_path(path)
+    except UnsafePath:
+        return False
+    return True
+
+
+def _page(url: str, note: _Note) -> Follow:
+    return Follow(url=url, headers=_HEADERS, state=_state(note), max_bytes=MAX_PAGE)
+
+
+def _state(note: _Note) -> str:
+    return msgspec.json.encode(note).decode()

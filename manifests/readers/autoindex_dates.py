@@ -1,0 +1,58 @@
+"""Dates as directory listings write them, taken as UTC where no zone stands; an ambiguous one is none.
+
+`5/7/2020` is May or July, by the server's country: without AM or PM beside it, it stays words.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+_MONTH = rf"(?:{_MONTHS.replace(' ', '|')})[a-z]*"
+_CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?"
+
+DATE = re.compile(
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T]+{_CLOCK}(?:\.[0-9]+)?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})?)?"  # Apache 2.4
+    rf"|[0-9]{{1,2}}-{_MONTH}-[0-9]{{4}} +{_CLOCK}"  # nginx, Apache 2.2
+    rf"|[0-9]{{4}}-{_MONTH}-[0-9]{{1,2}} +{_CLOCK}"  # lighttpd
+    rf"|[A-Z][a-z]{{2}}, [0-9]{{1,2}} {_MONTH} [0-9]{{4}} {_CLOCK} GMT"  # nginx's JSON
+    rf"|[A-Z][a-z]+, {_MONTH} [0-9]{{1,2}}, [0-9]{{4}} +{_CLOCK}(?: [AP]M)?"  # IIS, in words
+    rf"|[0-9]{{1,2}}([./])[0-9]{{1,2}}\1[0-9]{{4}}(?: +{_CLOCK}(?: [AP]M)?)?",  # IIS, in figures
+)
+_PARTS = re.compile(
+    rf"(?P<figures>[0-9]+)(?P<mark>[./-])(?P<middle>[0-9]+|{_MONTH})(?P=mark)(?P<last>[0-9]+)"
+    rf"|[A-Za-z]+, (?:(?P<day>[0-9]+) )?(?P<month>{_MONTH}) (?:(?P<us_day>[0-9]+), )?(?P<year>[0-9]{{4}})"
+)
+_TIME = re.compile(
+    r"[ T]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\.[0-9]+)?(?: ([AP])M)?(?:([+-])([0-9]{2}):?([0-9]{2}))?"
+)
+_NUMBERS = {name: number for number, name in enumerate(_MONTHS.split(), 1)}
+
+
+def seconds(text: str) -> float | None:
+    """Return the seconds since the epoch of a date that DATE matched; None if it is ambiguous or no day of any year."""
+    time = _TIME.search(text)
+    day = _day(text, american=time is not None and time[4] is not None)
+    if day is None:
+        return None
+    hour, minute, second, half, sign, hours, minutes = time.groups(default="0") if time is not None else ("0",) * 7
+    clock = int(hour) if half == "0" else int(hour) % 12 + 12 * (half == "P")
+    try:
+        moment = datetime(*day, clock, int(minute), int(second), tzinfo=UTC)
+        shift = timedelta(hours=int(hours), minutes=int(minutes))
+        return (moment + shift if sign == "-" else moment - shift).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _day(text: str, *, american: bool) -> tuple[int, int, int] | None:
+    """Return year, month and day."""
+    parts = _PARTS.match(text)
+    if parts is None:
+        return None
+    if parts["mark"] is None:
+        return int(parts["year"]), _NUMBERS[parts["month"][:3]], int(parts["day"] or parts["us_day"] or 0)
+    first, last = int(parts["figures"]), int(parts["last"])
+    middle = _NUMBERS.get(parts["middle"][:3]) or int(parts["middle"])
+    if parts["mark"] == "/":
+        return (last, first, middle) if american else None
+    return (first, middle, last) if len(parts["figures"]) == 4 else (last, middle, first)

@@ -1,0 +1,335 @@
+"""What directory listings look like: nginx, Apache, lighttpd, IIS, Python and caddy, in HTML, JSON and XML.
+
+A Link carries a size only where the server writes exact bytes: `2.3K` is no size. Dates have no zone in most listings;
+they are taken as UTC, and what the listing said stays in `stamp`, word for word, so that a change shows.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+from xml.parsers import expat
+
+import msgspec
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from manifests.document import DocumentError
+from manifests.readers.autoindex_dates import DATE, seconds
+from manifests.readers.autoindex_links import Folder, child_name
+
+PIECE = 1 << 20  # bytes of HTML parsed at once: a page of two million links needs no more memory than a small one
+MAX_ROW = 8 << 20  # bytes without the end of a row
+MAX_NODES = 3_000_000  # what a parser might make of one piece, at worst
+MAX_JSON = 128 << 20  # bytes; it is parsed whole
+_BOM = b"\xef\xbb\xbf"
+
+
+_Rows = dict[int, tuple[str, str, str | None]]
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One child of the listed folder."""
+
+    name: str
+    is_folder: bool
+    size: int | None = None
+    modified: float | None = None
+    stamp: str | None = None
+
+
+def read_links(stream: BinaryIO, folder: Folder, url: str) -> Iterator[Link]:
+    """Yield the children that a page lists; raises DocumentError, with `url` in front, if it is no listing."""
+    head = stream.read(PIECE).removeprefix(_BOM)
+    start = head[:1024].lstrip()
+    if start[:1] in {b"[", b"{"}:
+        return _json(head + stream.read(MAX_JSON), url)
+    if re.match(rb"(?:<\?xml[^>]*\?>\s*)?<(?:list[\s>/]|!DOCTYPE\s+list\b)", start) is not None:
+        return _xml(stream, head, url)
+    return _html(stream, head, folder, url)
+
+
+# HTML
+
+_TITLE = re.compile(r"\bindex of\b|\b(?:directory|folder) listing\b|\blisting (?:for|of)\b|\S - /", re.IGNORECASE)
+_PARENT = re.compile(r"\.\./?|\W*(?:to )?(?:the )?parent (?:directory|folder)\W*", re.IGNORECASE)
+_LOGIN = re.compile(r"\blog[ -]?[io]n\b|\bsign[ -]?in\b|authenticat|unauthori[sz]ed", re.IGNORECASE)
+_ROUNDED = re.compile(r"-|\d+(?:[.,]\d+)? ?[KMGTPE]?(?:i?B|bytes)?", re.IGNORECASE)
+_ASCII_DIGITS = re.compile(r"[0-9]{1,18}")
+
+
+def _html(stream: BinaryIO, head: bytes, folder: Folder, url: str) -> Iterator[Link]:
+    first = True
+    apache = False
+    for piece in _pieces(stream, head, url):
+        _insist_on_shallow(piece, url)
+        rows: _Rows = {}
+        page = LexborHTMLParser(_text(piece))
+        anchors = page.css("a[href]")
+        hrefs = [anchor.attributes.get("href") or "" for anchor in anchors]
+        children = [
+            (anchor, child) for anchor, href in zip(anchors, hrefs, strict=True) if (child := folder.child(href))
+        ]
+        if first:
+            _insist_on_listing(page, anchors, children, url)
+            # Apache writes digits alone for what is below 973 bytes, and rounds the rest
+            apache = b"<address>Apache" in piece or any(re.match(r"\?[CNMSD]=", href) for href in hrefs)
+            first = False
+        for anchor, (name, is_folder) in children:
+            date, size, exact = _beside(anchor, rows)
+            yield Link(
+                name,
+                is_folder,
+                None if exact is None or is_folder or apache else int(exact),
+                seconds(date) if date else None,
+                f"listed:{date}|{size}" if date else None,
+            )
+
+
+def _pieces(stream: BinaryIO, buffer: bytes, url: str) -> Iterator[bytes]:
+    """Yield the page cut between its rows, each piece again a page."""
+    opening = b""
+    while block := stream.read(PIECE):
+        cut = _between_rows(buffer)
+        if cut is None:
+            buffer += block
+            if len(buffer) > MAX_ROW:
+                raise DocumentError(f"{url}: no end of a row within {MAX_ROW} bytes: no directory listing")
+            continue
+        yield opening + buffer[:cut]
+        low = buffer[:cut].lower()
+        begun, ended = low.rfind(b"<table"), low.rfind(b"</table")
+        if begun != ended:  # rows mean nothing to a parser that has not seen their table
+            opening = b"<table>" if begun > ended else b""
+        buffer = buffer[cut:] + block
+    yield opening + buffer
+
+
+def _between_rows(buffer: bytes) -> int | None:
+    """Return where the last whole row ends: somewhere between two anchors, for no tag must be cut."""
+    low = buffer.lower()
+    last = len(low)
+    for _ in range(64):
+        last = low.rfind(b"<a ", 0, last)
+        end = low.rfind(b"</a>", 0, max(last, 0))
+        if end < 0:
+            return None
+        between = low[end + 4 : last]
+        for mark in (b"</tr>", b"</li>", b"<br>", b"<br />", b"<br/>", b"\n"):
+            at = between.find(mark)
+            if at >= 0:
+                return end + 4 + at + len(mark)
+    return None
+
+
+# The grammar of tags, possessive throughout: one look at every byte, whatever it is.
+_SPACE = r"[ \t\n\f\r]"
+_ATTRIBUTE = (
+    rf"(?:{_SPACE}|/)*+(?:=?+[^ \t\n\f\r/>=]++|=)"
+    rf"""(?:{_SPACE}*+={_SPACE}*+(?:"[^"]*+"|'[^']*+'|[^ \t\n\f\r>"'][^ \t\n\f\r>]*+)?+)?+"""
+)
+_ENDS_BY_ITSELF = r"(?:a|p|li|d[dt]|t[drh]|tbody|thead|tfoot|[bh]r|img|input|meta|link|col|option|wbr)(?=[ \t\n\f\r/>])"
+_NESTING = re.compile(  # skips the tags that cannot nest, and stops at the others and at those with too many attributes
+    rf"(?:[^<]++|<(?!/?[a-z])|</?{_ENDS_BY_ITSELF}(?:{_ATTRIBUTE}){{0,100}}+(?!{_ATTRIBUTE}))*+"
+    rf"(?:<(/?)([a-z])[^ \t\n\f\r/>]*+(?:{_ATTRIBUTE}){{0,100}}+({_ATTRIBUTE})?+)?+".encode(),
+    re.IGNORECASE,
+)
+
+
+def _insist_on_shallow(piece: bytes, url: str) -> None:
+    """Raise DocumentError for a page that costs a parser far more than its length.
+
+    The rules of HTML copy every open element of style into every row, look through all open elements for each, and
+    compare every attribute of a tag with all others.
+    """
+    depth = deepest = 0
+    for tag in _NESTING.finditer(piece):
+        if tag[3] is not None:
+            raise DocumentError(f"{url}: a tag with more than 100 attributes: no directory listing")
+        if tag[2] is not None:
+            depth = max(0, depth - 1) if tag[1] else depth + 1
+        deepest = max(deepest, depth)
+    if deepest * piece.count(b"<") > MAX_NODES:
+        raise DocumentError(f"{url}: tags nested {deepest} deep: no directory listing")
+
+
+def _text(piece: bytes) -> str:
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return piece.decode("latin-1")  # every byte means something there; names are percent-encoded in any case
+
+
+def _insist_on_listing(
+    page: LexborHTMLParser, anchors: list[LexborNode], children: list[tuple[LexborNode, tuple[str, bool]]], url: str
+) -> None:
+    """Raise DocumentError in a steward's words unless the page is a listing, be it an empty one."""
+    titles = [node.text(deep=True).strip() for node in page.css("title, h1")]
+    password = page.css_first('input[type="password" i]') is not None
+    signed = any(_TITLE.search(title) for title in titles) or any(
+        _PARENT.fullmatch(anchor.text(deep=True).strip()) for anchor in anchors[:5]
+    )
+    if signed and (children or not password):
+        return
+    rows: _Rows = {}
+    alike = sum(_looks_listed(anchor, child[0], rows) for anchor, child in children[:1000])
+    if not password and 2 * alike >= max(1, min(len(children), 1000)):
+        return
+    title = f" (its title: {titles[0][:80]!r})" if titles else ""
+    if password or any(_LOGIN.search(title) for title in titles):
+        raise DocumentError(f"{url}: looks like a login page, not a directory listing{title}: are credentials missing?")
+    raise DocumentError(f"{url}: looks like a web page, not a directory listing{title}")
+
+
+def _looks_listed(anchor: LexborNode, name: str, rows: _Rows) -> bool:
+    """Tell whether a link stands as in a listing: its text is its name, or how that begins, or a date is beside it."""
+    text = anchor.text(deep=True).strip().removesuffix("/")
+    clipped = re.sub(r"(?:\.\.>?|…)$", "", text)
+    return (
+        text == name
+        or (clipped != text and name.startswith(clipped) and bool(clipped))
+        or bool(_beside(anchor, rows)[0])
+    )
+
+
+def _beside(anchor: LexborNode, rows: _Rows) -> tuple[str, str, str | None]:
+    """Return what stands beside a link: its date, its size as written ("" where there is none), and its exact bytes.
+
+    `rows` remembers the last table row: a whole listing may stand in one, and is not to be read for each of its links.
+    """
+    row = _row(anchor)
+    if row is not None:
+        if row.mem_id not in rows:
+            rows.clear()
+            rows[row.mem_id] = _in_cells(row)
+        if rows[row.mem_id][0]:
+            return rows[row.mem_id]
+    text = _line(anchor.next, 0)  # nginx; Apache without a table
+    date = DATE.match(text)
+    if date is None:
+        text = _line(anchor.prev, -1)  # IIS
+        date = DATE.match(text)
+    if date is not None:
+        size = (text[date.end() :].split() or [""])[0]
+        written = size if _ROUNDED.fullmatch(size) is not None else ""
+        return date[0], written, written if _ASCII_DIGITS.fullmatch(written) is not None else None
+    return "", "", None
+
+
+def _row(anchor: LexborNode) -> LexborNode | None:
+    node = anchor.parent
+    for _ in range(4):
+        if node is None or node.tag == "tr":
+            return node
+        node = node.parent
+    return None
+
+
+def _in_cells(row: LexborNode) -> tuple[str, str, str | None]:
+    date, size, exact = "", "", None
+    for cell in row.iter():
+        text = cell.text(deep=True).strip()
+        found = DATE.match(text)
+        if found is not None:
+            date = date or found[0]
+        elif _ROUNDED.fullmatch(text) is not None and not size and cell.css_first("a") is None:  # a file may be named 7
+            size = text
+        value = cell.attributes.get("data-value") if cell.attributes.get("class") == "s" else None  # lighttpd
+        if value is not None and _ASCII_DIGITS.fullmatch(value) is not None:
+            size = exact = value
+    return date, size, exact
+
+
+def _line(node: LexborNode | None, which: int) -> str:
+    """Return the first (0) or the last (-1) line of the text next to a link, "" if something else is there."""
+    if node is None or not node.is_text_node:
+        return ""
+    return (node.text_content or "").split("\n")[which].strip()
+
+
+# JSON
+
+
+class _Row(msgspec.Struct):
+    """A row of nginx's, lighttpd's (`type`, `mtime`) or caddy's (`is_dir`, `mod_time`) JSON."""
+
+    name: str
+    type: str | None = None
+    is_dir: bool | None = None
+    size: int | None = None
+    mtime: str | int | None = None
+    mod_time: str | None = None
+
+
+def _json(body: bytes, url: str) -> Iterator[Link]:
+    if len(body) > MAX_JSON:
+        raise DocumentError(f"{url}: longer than the {MAX_JSON} bytes allowed for a listing in JSON")
+    try:
+        rows = _rows(body)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise DocumentError(f"{url}: JSON, but not a directory listing: {error}") from error
+    for row in rows:
+        if row.type is None and row.is_dir is None:
+            raise DocumentError(
+                f"{url}: JSON, but not a directory listing: {row.name[:80]!r} is neither file nor folder"
+            )
+        is_folder = bool(row.is_dir) or row.type in {"directory", "dir"}
+        name = child_name(row.name.removesuffix("/") if is_folder else row.name)
+        if name is None or row.type == "other":  # a device, a link that leads nowhere
+            continue
+        date = row.mod_time if row.mtime is None else row.mtime
+        size = None if is_folder or row.size is None or row.size < 0 else row.size
+        modified = float(date) if isinstance(date, int) else seconds(date) if date is not None else None
+        yield Link(name, is_folder, size, modified, f"listed:{date}|{size}" if date is not None else None)
+
+
+def _rows(body: bytes) -> list[_Row]:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        # nginx writes a name's bytes as they are: such a name is refused for its surrogates, the others are fine
+        return msgspec.convert(json.loads(body.decode("utf-8", "surrogateescape")), type=list[_Row])
+    return msgspec.json.decode(body, type=list[_Row])
+
+
+# XML
+
+
+def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[Link]:
+    """Read nginx's XML; a DOCTYPE, and with it every entity, is refused."""
+    found: list[Link] = []
+    attributes: dict[str, str] = {}
+    text: list[str] = []
+
+    def start(tag: str, given: dict[str, str]) -> None:
+        attributes.clear()
+        attributes.update(given, tag=tag)
+        text.clear()
+
+    def end(tag: str) -> None:
+        name = child_name("".join(text))
+        text.clear()
+        if name is None or tag not in {"file", "directory"} or attributes.get("tag") != tag:
+            return
+        written, date = attributes.get("size", ""), attributes.get("mtime")
+        size = int(written) if tag == "file" and _ASCII_DIGITS.fullmatch(written) is not None else None
+        stamp = f"listed:{date}|{size}" if date is not None else None
+        found.append(Link(name, tag == "directory", size, seconds(date) if date is not None else None, stamp))
+
+    def refuse(*_: object) -> None:
+        raise DocumentError(f"{url}: a listing in XML with a DOCTYPE, which no server writes")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text.append
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        while head:
+            parser.Parse(head, False)
+            yield from found
+            found.clear()
+            head = stream.read(PIECE)
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise DocumentError(f"{url}: XML, but not a directory listing: {error}") from error
+    yield from found

@@ -1,0 +1,594 @@
+"""Directory listings of every server we know, and what hostile ones try."""
+
+import html
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.document import Document, DocumentError, Follow
+from manifests.readers import autoindex, autoindex_formats
+from manifests.readers.autoindex import open_reader
+from manifests.readers.autoindex_dates import DATE, seconds
+from manifests.readers.objects import open_reader as open_objects
+from manifests.stat import Promise, Stat, UnsafePath, check_path
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "autoindex"
+ROOT = "https://archive.example/data/"
+
+
+@dataclass(frozen=True)
+class Source:
+    url: str = ROOT
+    checksums: tuple[str, ...] = ()
+
+
+def read(
+    body: bytes, *, source: Source | None = None, asked: Follow | None = None, url: str | None = None
+) -> list[Stat | Promise | Follow]:
+    reader = open_reader(source or Source())
+    if asked is None:
+        (asked,) = reader.start()
+    return list(reader.read(Document(asked, url or asked.url, {}, io.BytesIO(body))))
+
+
+def page(name: str) -> bytes:
+    return (FIXTURES / name).read_bytes()
+
+
+def stats(found: Iterable[object]) -> dict[str, Stat]:
+    return {each.path: each for each in found if isinstance(each, Stat)}
+
+
+def follows(found: Iterable[object]) -> list[str]:
+    return [each.url for each in found if isinstance(each, Follow)]
+
+
+def listing(*names: str) -> bytes:
+    rows = "".join(f'<a href="{quote(name)}">{html.escape(name)}</a>\n' for name in names)
+    return f"<html><head><title>Index of /</title></head><body><pre><a href='../'>../</a>\n{rows}</pre></body></html>".encode()
+
+
+# The servers
+
+
+def test_nginx_gives_whole_names_exact_sizes_and_dates():
+    found = read(page("nginx.html"))
+    assert list(stats(found).values()) == [
+        Stat("granule+100%_&co.nc", 5231, 1691144640.0, "listed:04-Aug-2023 10:24|5231"),
+        Stat(
+            "a-name-so-long-that-the-server-cuts-it-where-fifty-characters-end.tif",
+            12345678901,
+            1709251140.0,
+            "listed:29-Feb-2024 23:59|12345678901",
+        ),
+        Stat("empty.txt", 0, 0.0, "listed:01-Jan-1970 00:00|0"),
+        Stat("数据.csv", 17, 1709622480.0, "listed:05-Mar-2024 07:08|17"),
+    ]
+    assert follows(found) == [ROOT + "level%201/"]
+
+
+def test_a_rounded_size_is_no_size():
+    assert {path: stat.size for path, stat in stats(read(page("nginx_rounded.html"))).items()} == {
+        "big.tif": None,
+        "mid.tif": None,
+        "small.tif": 9999,
+    }
+
+
+@pytest.mark.parametrize("name", ["nginx.json", "nginx.xml", "caddy.json"])
+def test_json_and_xml_give_names_as_they_are_and_exact_sizes(name):
+    found = read(page(name))
+    granule = stats(found)["granule+100%_&co.nc"]
+    assert granule.size == 5231
+    assert granule.modified is not None
+    assert int(granule.modified) == 1691144696
+    assert granule.version is not None
+    assert granule.version.startswith("listed:")
+    assert follows(found) == [ROOT + "level%201/"]
+    assert "dangling" not in stats(found)
+
+
+def test_percent_signs_in_json_are_literal():
+    assert stats(read(page("nginx.json")))["100%25.txt"].size == 0
+
+
+def test_lighttpd_s_json_is_read():
+    found = read(page("lighttpd.json"))
+    assert stats(found) == {"granule.nc": Stat("granule.nc", 1258291, 1691144696.0, "listed:1691144696|1258291")}
+    assert follows(found) == [ROOT + "level%201/"]
+
+
+def test_apache_s_table_gives_dates_but_never_a_size():
+    found = read(page("apache_table.html"))
+    assert list(stats(found).values()) == [
+        Stat("granule_with_a_long_n_ame.nc", None, 1691144640.0, "listed:2023-08-04 10:24|2.3K"),
+        Stat("tiny.txt", None, 1691144700.0, "listed:2023-08-04 10:25|512"),
+        Stat("7", None, 1691144760.0, "listed:2023-08-04 10:26|11M"),
+    ]
+    assert follows(found) == [ROOT + "level%201/"]
+
+
+def test_old_apache_in_capitals_gives_dates_but_never_a_size():
+    found = read(page("apache_pre.html"))
+    assert list(stats(found).values()) == [
+        Stat("granule.nc", None, 1691144640.0, "listed:04-Aug-2023 10:24|2.3K"),
+        Stat("tiny.txt", None, 1691144700.0, "listed:04-Aug-2023 10:25|512"),
+    ]
+    assert follows(found) == [ROOT + "level%201/"]
+
+
+def test_lighttpd_s_size_is_exact_in_data_value_alone():
+    found = read(page("lighttpd.html"))
+    assert list(stats(found).values()) == [
+        Stat("granule.nc", 1258291, 1691144696.0, "listed:2023-Aug-04 10:24:56|1258291"),
+        Stat("older.nc", None, 1691144697.0, "listed:2023-Aug-04 10:24:57|1.2M"),
+    ]
+    assert follows(found) == [ROOT + "level%201/"]
+
+
+def test_iis_has_absolute_links_exact_sizes_and_dates_that_may_be_ambiguous():
+    found = read(page("iis.html"))
+    assert list(stats(found).values()) == [
+        Stat("granule 1.nc", 3221225472, None, "listed:5/7/2020|3221225472"),
+        Stat("tiny.txt", 512, 1589727420.0, "listed:5/17/2020  2:57 PM|512"),
+        Stat("klein.zip", 7580646, 1432944000.0, "listed:30.05.2015|7580646"),
+    ]
+    assert follows(found) == [ROOT + "level%201/"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "folders"),
+    [
+        ("apache_plain.html", ["granule.nc"], ["level%201/"]),
+        ("python.html", ["2024-01-01T00:00.nc", "café.txt"], ["level%201/"]),
+        ("bare.html", ["LATEST"], ["7.0/", "7.1/"]),
+    ],
+)
+def test_bare_links_give_names_and_nothing_else(name, files, folders):
+    found = read(page(name))
+    assert list(stats(found).values()) == [Stat(path) for path in files]
+    assert follows(found) == [ROOT + folder for folder in folders]
+
+
+@pytest.mark.parametrize("name", ["nginx_empty.html", "iis_empty.html", "python_empty.html"])
+def test_an_empty_folder_is_a_listing_without_files(name):
+    assert read(page(name)) == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b"<list></list>", b"<?xml version='1.0'?>\n<list/>"])
+def test_an_empty_folder_in_json_or_xml_has_no_files(body):
+    assert read(body) == []
+
+
+# Pages that are no listings
+
+
+def test_a_login_page_says_so_in_a_steward_s_words():
+    with pytest.raises(
+        DocumentError, match=rf"^{ROOT}: looks like a login page, not a directory listing .*Earth Archive - Login"
+    ):
+        read(page("login.html"))
+
+
+def test_a_web_page_with_links_is_no_listing():
+    with pytest.raises(
+        DocumentError, match=rf"^{ROOT}: looks like a web page, not a directory listing .*Welcome to the archive"
+    ):
+        read(page("web_page.html"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"hello",
+        b"\x00\x01\x02",
+        b"<html><body>It works!</body></html>",
+        b"{}",
+        b'{"error": "no"}',
+        b'["a"]',
+        b'[{"name": "a"}]',
+        b'[{"name": "a", "type": "file", "size": NaN}]',
+        b'[{"name": "a", "type": "file", "size": "12"}]',
+        b'[{"name": "a", "type": "file"}',
+        b"[" * 200_000,
+        b'[{"name": "a", "type": "file", "x": ' + b"[" * 200_000,
+        b"<list><file>a</file>",
+        b"<list><file>&boom;</file></list>",
+    ],
+)
+def test_what_is_no_listing_is_a_document_error_that_names_its_url(body):
+    with pytest.raises(DocumentError, match=f"^{ROOT}: "):
+        read(body)
+
+
+def test_a_doctype_in_xml_is_refused():
+    body = b'<?xml version="1.0"?><!DOCTYPE list [<!ENTITY a "aaaa">]><list><file mtime="x">&a;</file></list>'
+    with pytest.raises(DocumentError, match="a listing in XML with a DOCTYPE"):
+        read(body)
+
+
+# Names
+
+
+def test_names_come_only_from_href_and_only_children_count():
+    found = read(page("hostile.html"))
+    assert [path for path in stats(found) if is_safe(path)] == [
+        "good.tif",
+        "dotted.tif",
+        "spaced.tif",
+        "whole.tif",
+        "port.tif",
+        "schemeless.tif",
+        "2024-01-01T12:00.tif",
+        "twice%41.tif",
+    ]
+    assert follows(found) == [ROOT + "sub/"]
+
+
+def test_a_strange_name_comes_out_to_be_refused_and_is_never_followed():
+    found = read(page("hostile.html"))
+    assert [path for path in stats(found) if not is_safe(path)] == [
+        "back\\slash.tif",
+        "nul\x00.tif",
+        "caf\udce9.tif",
+        "up\\..\\",
+        ".syncd",
+    ]
+
+
+def is_safe(path: str) -> bool:
+    try:
+        check_path(path)
+    except UnsafePath:
+        return False
+    return True
+
+
+def test_a_name_of_raw_bytes_in_json_is_refused_alone():
+    body = b'[{"name":"caf\xe9","type":"file","size":1},{"name":"b","type":"file","size":2}]'
+    assert [(path, is_safe(path)) for path in stats(read(body))] == [("caf\udce9", False), ("b", True)]
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "..", ".", "", "/etc/passwd"])
+def test_a_path_in_json_or_xml_is_no_child(name):
+    assert read(json.dumps([{"name": name, "type": "file", "size": 1}]).encode()) == []
+    assert read(f'<list><file mtime="x" size="1">{name}</file></list>'.encode()) == []
+
+
+hostile_names = st.one_of(
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30),
+    st.lists(
+        st.sampled_from(["..", "%", "%41", "&amp;", '"', "'", " ", "?", "#", ":", "\\", "é", "<a>", "http:", "a", "+"]),
+        min_size=1,
+        max_size=5,
+    ).map("".join),
+).filter(lambda name: "/" not in name and name not in {".", ".."})
+entries = st.lists(
+    st.tuples(hostile_names, st.booleans(), st.integers(0, 10**15)), max_size=8, unique_by=lambda entry: entry[0]
+)
+
+
+def nginx(files: list[tuple[str, bool, int]]) -> bytes:
+    rows = []
+    for name, is_folder, size in files:
+        href, text = quote(name, safe="") + "/" * is_folder, html.escape(name[:47] + "..>" if len(name) > 50 else name)
+        rows.append(f'<a href="{href}">{text}</a>    04-Aug-2023 10:24   {"-" if is_folder else size}\r\n')
+    return f'<html><head><title>Index of /</title></head><body><h1>Index of /</h1><hr><pre><a href="../">../</a>\r\n{"".join(rows)}</pre></body></html>'.encode()
+
+
+def apache(files: list[tuple[str, bool, int]]) -> bytes:
+    rows = []
+    for name, is_folder, size in files:
+        href = html.escape(quote(name, safe="&'+") + "/" * is_folder)
+        rows.append(
+            f'<tr><td><a href="{href}"><img src="/icons/x.gif"></a></td><td><a href="{href}">{html.escape(name)}</a></td>'
+            f'<td align="right">2023-08-04 10:24  </td><td align="right">{"  - " if is_folder else size}</td><td>&nbsp;</td></tr>\n'
+        )
+    return f'<html><head><title>Index of /</title></head><body><table><tr><th><a href="?C=N;O=D">Name</a></th></tr>{"".join(rows)}</table></body></html>'.encode()
+
+
+@given(entries)
+def test_what_nginx_lists_is_read_back(files):
+    found = read(nginx(files))
+    assert {path: stat.size for path, stat in stats(found).items() if is_safe(path)} == {
+        name: size for name, is_folder, size in files if is_safe(name) and not is_folder
+    }
+    assert follows(found) == [
+        f"{ROOT}{quote(name, safe=autoindex_safe)}/" for name, is_folder, _ in files if is_folder and is_safe(name)
+    ]
+    assert set(stats(found)) == {name for name, is_folder, _ in files if not (is_folder and is_safe(name))}
+
+
+@given(entries)
+def test_what_apache_lists_is_read_back_once(files):
+    found = read(apache(files))
+    assert [each.path for each in found if isinstance(each, Stat)] == [
+        name for name, is_folder, _ in files if not (is_folder and is_safe(name))
+    ]
+    assert all(stat.size is None for stat in stats(found).values())
+    assert len(follows(found)) == sum(is_folder and is_safe(name) for name, is_folder, _ in files)
+
+
+autoindex_safe = "!$&'()*+,;=:@~"
+
+
+@given(st.lists(st.text(max_size=30), max_size=10))
+def test_whatever_the_links_nothing_outside_the_folder_comes_out(hrefs):
+    rows = "".join(f'<a href="{html.escape(href)}">x</a>\n' for href in hrefs)
+    found = read(f"<title>Index of /</title><pre>{rows}</pre>".encode("utf-8", "surrogatepass"))
+    assert all("/" not in each.path and each.path not in {"", ".", ".."} for each in found if isinstance(each, Stat))
+    assert all(url.startswith(ROOT) and url.endswith("/") and "/" not in url[len(ROOT) : -1] for url in follows(found))
+
+
+# The walk
+
+
+def walk(pages: dict[str, bytes], reader: object | None = None) -> tuple[list[Stat], list[str]]:
+    """Read every page that is asked for; return the files and the errors."""
+    reader = open_reader(Source())
+    waiting, files, errors = list(reader.start()), [], []
+    while waiting:
+        asked = waiting.pop()
+        try:
+            for each in reader.read(Document(asked, asked.url, {}, io.BytesIO(pages[asked.url]))):
+                (waiting if isinstance(each, Follow) else files).append(each)
+        except DocumentError as error:
+            errors.append(str(error))
+    return files, errors
+
+
+def test_folders_are_walked_and_their_paths_joined():
+    files, errors = walk(
+        {ROOT: listing("a b/", "top"), ROOT + "a%20b/": listing("c/", "x%y"), ROOT + "a%20b/c/": listing("z")},
+    )
+    assert sorted(stat.path for stat in files) == ["a b/c/z", "a b/x%y", "top"]
+    assert all(stat.urls == () for stat in files)
+    assert not errors
+
+
+class Endless(dict[str, bytes]):
+    """A server on which every folder has the same page."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.asked: list[str] = []
+
+    def __getitem__(self, url: str) -> bytes:
+        self.asked.append(url)
+        return self.body
+
+
+def test_a_link_back_up_is_found_out_and_named():
+    server = Endless(listing("file", "loop/"))
+    _, errors = walk(server)
+    assert errors == [
+        f"{ROOT}loop/loop/loop/: loop/loop/loop/ lists the same as 3 of the folders above it: a loop, made by a link that leads back up"
+    ]
+    assert len(server.asked) == 4
+
+
+def test_several_loops_on_one_page_end_too():
+    server = Endless(listing("a/", "b/", "c/"))
+    _, errors = walk(server)
+    assert len(errors) == 27
+    assert len(server.asked) == 1 + 3 + 9 + 27
+
+
+def test_a_loop_over_two_folders_is_found_out():
+    class Server(Endless):
+        def __getitem__(self, url: str) -> bytes:
+            self.asked.append(url)
+            return listing("b/", "x") if url.count("/") % 2 else listing("back/", "y")
+
+    server = Server(b"")
+    _, errors = walk(server)
+    assert len(errors) == 1
+    assert "a loop" in errors[0]
+    assert len(server.asked) == 7
+
+
+def test_the_first_hour_of_the_first_day_of_the_first_month_is_no_loop():
+    pages = {
+        ROOT: listing("01/", "02/"),
+        ROOT + "01/": listing("01/", "31/"),
+        ROOT + "01/01/": listing("01/", "23/"),
+        ROOT + "01/01/01/": listing("x"),
+    }
+    reader = open_reader(Source())
+    (asked,) = reader.start()
+    for depth in range(4):
+        found = list(reader.read(Document(asked, asked.url, {}, io.BytesIO(pages[asked.url]))))
+        if depth < 3:
+            asked = next(each for each in found if isinstance(each, Follow))
+    assert list(stats(found)) == ["01/01/01/x"]
+
+
+def test_folders_are_followed_to_a_depth_and_no_deeper():
+    class Server(Endless):
+        def __getitem__(self, url: str) -> bytes:
+            self.asked.append(url)
+            return listing(f"d{url.count('/')}/")
+
+    server = Server(b"")
+    _, errors = walk(server)
+    assert len(server.asked) == 1 + autoindex.MAX_DEPTH
+    assert len(errors) == 1
+    assert "more than 32 deep" in errors[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://archive.example/login?next=/data/",
+        "https://archive.example/data",
+        "https://archive.example/database/",
+        "https://archive.example/data/../secret/",
+        "https://archive.example/data/%2e%2e/secret/",
+        "https://archive.example/data/..%2fsecret/",
+        "https://elsewhere.example/data/",
+        "http://archive.example/data/",
+        "https://archive.example:8443/data/",
+        "file:///data/",
+    ],
+)
+def test_a_page_that_was_sent_on_out_of_the_source_is_refused(url):
+    with pytest.raises(DocumentError, match=f"^{ROOT}: was sent on to "):
+        read(listing("a"), url=url)
+
+
+def test_a_folder_that_is_sent_back_up_is_no_listing_of_its_own():
+    (folder,) = (each for each in read(listing("gone/")) if isinstance(each, Follow))
+    with pytest.raises(
+        DocumentError, match=r"^https://archive.example/data/gone/: was sent back up to https://archive.example/data/"
+    ):
+        read(listing("gone/", "a"), asked=folder, url=ROOT)
+
+
+def test_a_folder_that_was_sent_on_to_its_sibling_names_where_its_files_are():
+    (folder,) = (each for each in read(listing("latest/")) if isinstance(each, Follow))
+    found = read(listing("a b", "c/"), asked=folder, url=ROOT + "v2/")
+    assert stats(found) == {"latest/a b": Stat("latest/a b", urls=(ROOT + "v2/a%20b",))}
+    assert follows(found) == [ROOT + "v2/c/"]
+
+
+def test_a_source_on_http_may_be_sent_on_to_its_https():
+    found = read(listing("a", "b/"), source=Source("http://archive.example/data"), url=ROOT)
+    assert stats(found) == {"a": Stat("a")}
+    assert follows(found) == [ROOT + "b/"]
+
+
+def test_the_page_s_own_query_is_no_part_of_its_folder():
+    assert list(stats(read(listing("a"), url=ROOT + "?F=0"))) == ["a"]
+
+
+def test_links_on_one_page_are_counted(monkeypatch):
+    monkeypatch.setattr(autoindex, "MAX_LINKS", 3)
+    assert len(read(listing("a", "b", "c"))) == 3
+    with pytest.raises(DocumentError, match="more than 3 links on one page"):
+        read(listing("a", "b", "c", "d"))
+
+
+@pytest.mark.parametrize(
+    "name", ["nginx.html", "apache_table.html", "apache_pre.html", "lighttpd.html", "iis.html", "python.html"]
+)
+def test_a_page_is_read_the_same_in_pieces(name, monkeypatch):
+    whole = read(page(name))
+    monkeypatch.setattr(autoindex_formats, "PIECE", 1400 if name in {"apache_table.html", "lighttpd.html"} else 500)
+    assert set(map(repr, read(page(name)))) == set(map(repr, whole))
+
+
+def test_a_page_without_rows_is_not_gathered_for_ever(monkeypatch):
+    monkeypatch.setattr(autoindex_formats, "PIECE", 100)
+    monkeypatch.setattr(autoindex_formats, "MAX_ROW", 1000)
+    with pytest.raises(DocumentError, match="no end of a row"):
+        read(b"x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"<div>" * 100_000,
+        b"".join(b"<b a=%d>" % i for i in range(500)) + b"<li>x" * 50_000,
+        b"<a " + b"".join(b"a%d " % i for i in range(100_000)) + b"href=x>x</a>",
+        b"<a " + b"".join(b'a%d"=">" ' % i for i in range(50_000)) + b"href=x>x</a>",
+        b"".join(b"<body a%d>" % i for i in range(20_000)),
+        b"<table><tr><td>" * 50_000,
+    ],
+)
+def test_a_page_that_costs_far_more_than_its_length_is_not_parsed(bomb):
+    with pytest.raises(DocumentError, match="no directory listing"):
+        read(listing("a") + bomb)
+
+
+def test_a_whole_listing_in_one_table_row_is_not_read_for_each_of_its_links():
+    rows = b"".join(b'<a href="f%d">f%d</a>  04-Aug-2023 10:24  %d\n' % (i, i, i) for i in range(5000))
+    found = read(b"<title>Index of /</title><table><tr><td><pre>" + rows + b"</pre></td></tr></table>")
+    assert [stat.size for stat in stats(found).values()] == list(range(5000))
+
+
+# Checksum lists on the way
+
+
+def test_a_list_met_on_the_way_is_a_file_and_its_digests_are_promised():
+    source = Source(checksums=("**/SHA256SUMS", "**/*.md5"))
+    digest, md5 = "ab" * 32, "cd" * 16
+    (folder,) = (each for each in read(listing("sub/"), source=source) if isinstance(each, Follow))
+    found = read(listing("SHA256SUMS", "a", "b c.md5"), source=source, asked=folder)
+    assert list(stats(found)) == ["sub/SHA256SUMS", "sub/a", "sub/b c.md5"]
+    sums, sidecar = (each for each in found if isinstance(each, Follow))
+    assert (sums.url, sidecar.url) == (ROOT + "sub/SHA256SUMS", ROOT + "sub/b%20c.md5")
+    assert read(f"{digest}  a\n{digest}  SHA256SUMS\nSM3 (x) = {digest}\n".encode(), source=source, asked=sums) == [
+        Promise("sub/a", {"sha256": digest}, "sub/SHA256SUMS")
+    ]
+    assert read(f"{md5}\n".encode(), source=source, asked=sidecar) == [Promise("sub/b c", {"md5": md5}, "sub/b c.md5")]
+    with pytest.raises(DocumentError, match=r"^sub/SHA256SUMS: looks like a web page"):
+        read(page("login.html"), source=source, asked=sums)
+
+
+# Opening
+
+
+def test_other_schemes_have_no_directory_listings():
+    for url in ("s3://bucket/prefix/", "file:///data/", "data", "https://"):
+        with pytest.raises(ValueError, match="has no directory listings to read"):
+            open_reader(Source(url))
+
+
+def test_the_first_page_is_the_source_as_a_folder():
+    reader = open_reader(Source("https://Archive.example:443/my data%2F/x"))
+    assert [follow.url for follow in reader.start()] == ["https://archive.example/my%20data%2F/x/"]
+    assert not reader.native
+
+
+def test_objects_leaves_the_listing_to_the_transport():
+    reader = open_objects(Source("s3://bucket/"))
+    assert reader.native
+    assert list(reader.start()) == []
+    assert list(reader.read(Document(Follow(""), "", {}, io.BytesIO()))) == []
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("04-Aug-2023 10:24", 1691144640),
+        ("2023-08-04 10:24", 1691144640),
+        ("2023-08-04 10:24:56", 1691144696),
+        ("2023-Aug-04 10:24:56", 1691144696),
+        ("2023-08-04T10:24:56Z", 1691144696),
+        ("2023-08-04T12:24:56.5+02:00", 1691144696),
+        ("Fri, 04 Aug 2023 10:24:56 GMT", 1691144696),
+        ("Friday, August 4, 2023 10:24 AM", 1691144640),
+        ("8/4/2023 12:24 AM", 1691108640),
+        ("04.08.2023 10:24", 1691144640),
+        ("2023-08-04", 1691107200),
+        ("8/4/2023", None),
+        ("8/4/2023 10:24", None),
+        ("31-Feb-2023 10:24", None),
+        ("2023-00-04 10:24", None),
+        ("04-Aug-2023 24:24", None),
+        ("0000-01-01 00:00", None),
+    ],
+)
+def test_a_date_is_read_as_utc_and_an_ambiguous_one_is_none(text, moment):
+    match = DATE.match(text)
+    assert match is not None
+    assert match[0] == text
+    assert seconds(text) == moment
+
+
+@given(st.text(max_size=40) | st.from_regex(DATE, fullmatch=True))
+def test_no_date_is_too_strange_to_be_read(text):
+    match = DATE.match(text)
+    if match is not None:
+        seconds(match[0])
