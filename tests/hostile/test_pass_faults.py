@@ -1,0 +1,229 @@
+"""A hostile upstream meets a whole pass: one bad file costs itself, the others arrive, and nothing unproved is seen."""
+
+import hashlib
+import random
+
+import pytest
+
+from manifests.mirror import load_mirror
+from manifests.readers import autoindex, checksums
+from syncd.governor import Governed, Governors
+from syncd.mirror_pass import Work
+from syncd.progress import line_of, printable
+from syncd.retry import Policy, Retrying
+from tests.acceptance.test_pass import Mirroring
+from tests.fakes import Archive
+from tests.hostile import faults as f
+from tests.hostile.server import HostileServer
+from transports.http import HttpTransport
+
+LOGIN = b"<!DOCTYPE html>\n<html><head><title>Earthdata Login</title></head><body>Please log in</body></html>"
+BAD = "d/bad.dat"
+READERS = {"checksums": checksums.open_reader, "autoindex": autoindex.open_reader}
+
+
+def tree():
+    chance = random.Random(21)
+    return {"d/a.dat": chance.randbytes(3000), BAD: chance.randbytes(40_000), "e/large.tif": chance.randbytes(11 << 20)}
+
+
+def sums(files):
+    return "".join(f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in files.items()).encode()
+
+
+class HttpMirroring(Mirroring):
+    """A mirror of a hostile server."""
+
+    def __init__(self, folder, server, *, reader):
+        super().__init__(folder, Archive())
+        self.server = server
+        lists = ", checksums: [SHA256SUMS]" if reader == "checksums" else ""
+        self.mirror = load_mirror(
+            f"mirror: scenes\nsource: {{url: '{server.url()}', reader: {reader}{lists}}}\nguard: {{max_removed: 90%}}\n",
+            "scenes.yaml",
+        )
+
+    def work(self, store, catalogue, stopping=None):
+        http = HttpTransport(
+            self.server.url(),
+            user_agent="syncd-tests",
+            allow_private=frozenset({self.server.origin}),
+            connect_timeout=2.0,
+            header_timeout=1.0,
+            floor=(1000.0, 0.5),
+        )
+        self.transports = [*getattr(self, "transports", ()), http]
+        governed = Governed(http, Governors(), self.server.url())
+        polite = super().work(store, catalogue, stopping)
+        return Work(
+            mirror=self.mirror,
+            reader=READERS[self.mirror.source.reader](self.mirror.source),
+            source=Retrying(governed, Policy(attempts=4, first=0.001, most=0.002)),
+            store=polite.store,
+            catalogue=catalogue,
+            hashing=self.hashing,
+            spool=polite.spool,
+            listener=self.events.append,
+            now=polite.now,
+            stopping=polite.stopping,
+        )
+
+    async def close(self):
+        for transport in self.transports:
+            await transport.aclose()
+        self.transports = ()
+
+    async def reasons(self):
+        async with self.open() as (_, catalogue):
+            return {failure.path: failure for failure in catalogue.history.failures(1)}
+
+
+PASSING = {
+    "a body cut short": f.Truncate(after=1000),
+    "a chunked body cut short": f.Chunked(cut=3),
+    "an invalid chunk": f.Chunked(cut=3, bad=b"ZZ\r\n"),
+    "bytes behind the body": f.Extra(b"HTTP/1.1 200 OK\r\n\r\nmore"),
+    "a reset before the answer": f.Reset(),
+    "a reset in the body": f.Reset(after=5000),
+    "silence before the answer": f.Hang(),
+    "silence in the body": f.Hang(after=5000),
+    "a close without an answer": f.CloseUnanswered(),
+    "patience asked for": f.Status(503, {"Retry-After": "0"}),
+    "too many requests": f.Status(429),
+    "a server's failure": f.Status(500),
+    "a close-delimited body cut short": f.NoLength(after=1000),
+    "two lengths": f.Header("Content-Length", "7"),
+    "header lines without end": f.Header("X-Bomb", "x" * 8000, times=200),
+    "not HTTP at all": f.Raw(b"220 ftp.example.org ready\r\n"),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
+@pytest.mark.parametrize("path", [BAD, "e/large.tif"])
+async def test_what_passes_costs_time_and_nothing_else(tmp_path, fault, path):
+    files = tree()
+    async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        server.fault(path, fault)
+        result = await mirroring.run()
+        server.assert_spent()
+        if not result.complete:  # what upstream's broken HTTP made unbelievable is had at the next pass
+            assert set(await mirroring.reasons()) == {path}
+            assert (await mirroring.run()).complete
+        await mirroring.close()
+    assert {p: c for p, c in mirroring.natural().items() if p != "SHA256SUMS"} == files
+
+
+LASTING = {
+    "gone": (f.Status(404), "no such file"),
+    "forbidden": (f.Status(403), "403"),
+    "compressed although asked not to": (f.Gzip(), "compressed"),
+    "a login page instead of data": (
+        f.Rewrite({"Content-Type": "text/html", "Content-Range": None}, status=200, body=LOGIN),
+        "Earthdata Login",
+    ),
+    "another file's bytes": (f.Rewrite(body=b"x" * 40_000), "sha256"),
+    "a redirect to another scheme": (f.Rewrite({"Location": "file:///etc/passwd"}, status=302), "redirect"),
+    "a redirect to itself": (f.Rewrite({"Location": "/d/bad.dat"}, status=302), "redirect"),
+    "a body without end": (f.Endless(), "bad.dat"),
+}
+
+
+@pytest.mark.parametrize(("fault", "word"), LASTING.values(), ids=LASTING.keys())
+async def test_one_bad_file_is_told_in_a_stewards_words_and_stops_no_other(tmp_path, fault, word):
+    files = tree()
+    async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        server.fault(BAD, fault, times=None)
+        result = await mirroring.run()
+        server.assert_spent()
+        reasons = await mirroring.reasons()
+        await mirroring.close()
+    assert (result.failed, result.fetched, result.complete) == (1, 3, False)
+    assert set(reasons) == {BAD}
+    assert word.lower() in reasons[BAD].reason.lower()
+    assert BAD not in mirroring.natural()
+
+
+async def test_a_login_page_where_no_digest_is_published_is_quarantined_with_its_title(tmp_path):
+    async with HostileServer(tree()) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        page = LOGIN + b" " * (40_000 - len(LOGIN))  # even of the very length that was promised
+        server.fault(BAD, f.Rewrite({"Content-Type": "text/html; charset=utf-8"}, body=page), times=None)
+        await mirroring.run()
+        failure = (await mirroring.reasons())[BAD]
+        await mirroring.close()
+    assert "'Earthdata Login'" in failure.reason
+    assert "is a login or a licence agreement needed?" in failure.reason
+    assert (mirroring.store_folder / failure.quarantined).read_bytes() == page
+    assert BAD not in mirroring.natural()
+
+
+async def test_an_index_that_fails_or_lists_half_removes_nothing(tmp_path):
+    async with HostileServer(tree()) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        assert (await mirroring.run()).fetched == 3
+        server.fault("e/", f.Status(500), times=None)
+        broken = await mirroring.run()
+        await mirroring.close()
+    assert (broken.removed, broken.complete) == (0, False)
+    assert set(mirroring.natural()) == set(tree())
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_file_that_is_swapped_between_two_ranges_is_never_spliced(tmp_path, seed):
+    old, new = random.Random(seed).randbytes(12 << 20), random.Random(-seed - 1).randbytes((12 << 20) + 1)
+    async with HostileServer({"large": old}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        ranges = 0
+
+        def third(request):
+            nonlocal ranges
+            ranges += 1
+            if ranges == 2 + seed:
+                server.put("large", new)
+            return False
+
+        server.fault("large", f.Reset(), times=None, when=third)
+        await mirroring.run()
+        assert ranges >= 2 + seed, "the swap was never reached"
+        assert mirroring.natural().get("large", new) in (old, new)
+        await mirroring.run()
+        await mirroring.close()
+    assert mirroring.natural() == {"large": new}
+
+
+async def test_a_server_that_ignores_ranges_is_read_in_one_stream(tmp_path):
+    files = tree()
+    async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        server.fault(None, f.IgnoreRange(), times=None)
+        result = await mirroring.run()
+        await mirroring.close()
+    assert (result.failed, result.fetched) == (0, 4)
+
+
+async def test_names_that_would_command_a_terminal_reach_no_display(tmp_path):
+    files = {"ok": b"1"}
+    listing = sums({"ok": b"1"}) + b"0" * 64 + b"  evil\x1b[2Jname\n"
+    async with HostileServer({**files, "SHA256SUMS": listing}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        result = await mirroring.run()
+        await mirroring.close()
+    assert (result.fetched, result.failed) == (2, 1)
+    said = [printable(line) for event in mirroring.events if (line := line_of(event))]
+    assert any("evil" in line for line in said)
+    assert not any("\x1b" in line for line in said)
+
+
+@pytest.mark.parametrize("cap", [4, 20])
+async def test_a_server_that_resets_connections_above_its_cap_loses_no_file(tmp_path, cap):
+    files = {f"d/{n:03}": b"%d" % n * 50 for n in range(150)}
+    async with HostileServer({**files, "SHA256SUMS": sums(files)}, cap=cap) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        for _ in range(4):
+            result = await mirroring.run()
+            await mirroring.close()  # idle connections count against the cap
+            if result.complete:
+                break
+    assert {p: c for p, c in mirroring.natural().items() if p != "SHA256SUMS"} == files
