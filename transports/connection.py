@@ -28,6 +28,7 @@ from yarl import URL
 
 from syncd.errors import Denied, Interrupted, Refused, SyncdError, TransientError, Unreachable, Unsafe, Unsupported
 from transports.addresses import is_public, refusal
+from transports.flood import LONG, Flood
 
 BUFFER = 1 << 18  # bytes; a connection that nobody reads holds at most about three times as many
 MAX_LINE = 16 << 10  # bytes of one header
@@ -67,7 +68,7 @@ _dial: ContextVar[_Dial] = ContextVar("dial")  # the socket factory's only way t
 class _Wire(ResponseHandler):
     """aiohttp's protocol, with one gap closed: what breaks the parser in mid-body also breaks the body."""
 
-    body: StreamReader | None = None
+    body: StreamReader | Flood | None = None
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         super().set_exception(exc, *cause)
@@ -224,13 +225,11 @@ class Exchange:
         "_asked_at",
         "_connection",
         "_connections",
-        "_floor",
         "_is_over",
         "_label",
         "_marks",
         "_origin",
         "_payload",
-        "_unsent",
         "_waiting",
         "_wire",
         "headers",
@@ -248,13 +247,11 @@ class Exchange:
         self._wire = wire
         self._origin = origin
         self._label = label
-        self._payload: StreamReader = EMPTY_PAYLOAD
+        self._payload: StreamReader | Flood = EMPTY_PAYLOAD
         self._marks: deque[int] | None = None
         self._waiting = False
         self._is_over = False
         self._asked_at: float | None = None
-        self._unsent = 0
-        self._floor = connections.floor
         self.status = 0
         self.headers: dict[str, str] = {}
         self.length: int | None = None
@@ -281,7 +278,7 @@ class Exchange:
             self._asked_at = self._connections.clock()
             wire.transport.write(request)
             if body:
-                wire.transport.write(body)
+                await self._send(body)
             message, payload = await wire.read()
             early = 0
             while 100 <= message.code < 200 and message.code != 101 and early < MAX_EARLY:
@@ -308,19 +305,22 @@ class Exchange:
 
     async def _send(self, body: bytes) -> None:
         """Write the body no faster than it goes out; the time for an answer begins anew with each stretch of it."""
-        whole = memoryview(body)
+        wire, whole = self._wire, memoryview(body)
+        limit = self._connections.header_timeout
         for start in range(0, len(whole), BUFFER):
-            transport = self._wire.transport
-            if transport is None or transport.is_closing():
-                return  # the answer, if there is one, says why
+            transport = wire.transport
+            if transport is None or transport.is_closing() or len(wire):
+                self.distrust()  # the answer, if there is one, says why
+                return
             transport.write(whole[start : start + BUFFER])
             try:
-                async with asyncio.timeout(self._connections.header_timeout):
-                    await self._wire._drain_helper()  # noqa: SLF001  what aiohttp's own writer awaits
+                async with asyncio.timeout(limit):
+                    await wire._drain_helper()  # noqa: SLF001  what aiohttp's own writer awaits
             except TimeoutError as error:
-                wait = self._connections.header_timeout
-                raise Unreachable(f"{self._label}: {self._origin} took no bytes for {wait:g} s") from error
-            self._asked_at = asyncio.get_running_loop().time()
+                raise Unreachable(f"{self._label}: {self._origin} took no bytes for {limit:g} s") from error
+            except ConnectionError:
+                return  # as above
+            self._asked_at = self._connections.clock()
 
     async def read(self) -> bytes:
         """Return the next bytes of the body, as many as are here, or nothing at its end."""
@@ -350,7 +350,8 @@ class Exchange:
         if not wire.should_close:
             return
         error = wire.exception()
-        if isinstance(error, HttpProcessingError) or len(wire) or not self._payload.is_eof():
+        payload = self._payload
+        if isinstance(error, HttpProcessingError) or len(wire) or payload.exception() or not payload.is_eof():
             self.distrust()
             raise Interrupted(f"{self._label}: more bytes came than the {self.received} announced")
         if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
@@ -378,13 +379,16 @@ class Exchange:
 
     def look(self, now: float, tick: float) -> None:
         """Break off if the head is late, or too little arrived in one window; called once in `tick` seconds."""
+        connections = self._connections
         if self._asked_at is not None:
-            self._look_for_head(now, self._asked_at)
+            if now - self._asked_at > connections.header_timeout:
+                late = f"gave no answer in {connections.header_timeout:g} s"
+                self._wire.set_exception(Unreachable(f"{self._label}: {self._origin} {late}"))
             return
         if not self._waiting:  # it is we who are slow
             self._marks = None
             return
-        floor = self._floor
+        floor = connections.floor
         ticks = max(1, round(floor.window / tick))
         if self._marks is None:
             self._marks = deque(maxlen=ticks + 1)
@@ -393,16 +397,6 @@ class Exchange:
         if len(marks) > ticks and marks[-1] - marks[0] < floor.rate * floor.window:
             came = f"{marks[-1] - marks[0]} bytes in {floor.window:g} s"
             self._payload.set_exception(Interrupted(f"{self._label}: {self._so_far()}: stalled, {came}"))
-
-    def _look_for_head(self, now: float, asked_at: float) -> None:
-        """Break off if the answer is late; the time does not run while our own question is still going out."""
-        wire, limit = self._wire, self._connections.header_timeout
-        unsent = wire.transport.get_write_buffer_size() if wire.transport is not None else 0
-        if unsent != self._unsent:
-            self._unsent = unsent
-            self._asked_at = now
-        elif now - asked_at > limit:
-            wire.set_exception(Unreachable(f"{self._label}: {self._origin} gave no answer in {limit:g} s"))
 
     def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
         given = message.headers
@@ -415,11 +409,15 @@ class Exchange:
         if status < 200 or (coding is not None and coding.lower() != "chunked"):
             self.distrust()
             raise Unsupported(f"{self._label}: {self._origin} answered {status} with transfer coding {coding}")
-        length = headers.get("content-length")
-        if length is not None:  # the parser took it for a number
-            self.length = int(length)
-        self.is_delimited = length is not None or coding is not None
+        if "content-length" in headers:  # the parser took it for a number
+            self.length = int(headers["content-length"])
+        self.is_delimited = self.length is not None or coding is not None
         self._payload = self._wire.body = payload
+        if self.length is None or payload is EMPTY_PAYLOAD or self.length - payload.total_bytes < LONG:
+            return
+        transport = self._wire.transport
+        if transport is not None and not transport.is_closing() and transport.is_reading():  # nothing is held back
+            self._payload = self._wire.body = Flood(self._wire, payload, self.length)
 
     def _readable(self, given: Mapping[str, str]) -> dict[str, str]:
         """Join repeated headers and decode what is not ASCII; raises Refused for control characters."""

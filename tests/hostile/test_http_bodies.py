@@ -21,7 +21,8 @@ from tests.hostile.faults import (
     Rewrite,
     Truncate,
 )
-from tests.hostile.http_case import CONTENT, hostile, read
+from tests.hostile.http_case import CONTENT, at, hostile, read
+from tests.hostile.server import HostileServer
 
 
 async def test_a_body_shorter_than_announced_is_interrupted_after_what_came():
@@ -207,12 +208,12 @@ async def test_a_slow_body_above_the_floor_is_left_alone():
 
 async def test_a_slow_reader_is_not_blamed_on_upstream():
     async with hostile({"x": bytes(8 << 20)}, floor=(100_000_000, 0.1)) as (_, transport):
-        read = 0
+        count = 0
         async with transport.open("x") as body:
             async for chunk in body:
-                read += len(chunk)
+                count += len(chunk)
                 await asyncio.sleep(0.04)
-        assert read == 8 << 20
+        assert count == 8 << 20
 
 
 async def test_silence_in_mid_body_is_cut_off_as_stalled():
@@ -302,3 +303,82 @@ async def test_a_length_of_a_part_that_is_not_its_range_is_interrupted():
         server.fault("x", Rewrite(body=CONTENT[10:15]))
         with pytest.raises(Interrupted, match="10 bytes announced as 5"):
             await read(transport, "x", start=10, stop=20)
+
+
+LONG = bytes(range(256)) * (12 << 10)  # 3 MiB: read past the parser
+
+
+async def test_long_bodies_follow_one_another_on_one_connection():
+    async with hostile({"x": LONG, "y": b"short"}) as (server, transport):
+        for _ in range(3):
+            assert await read(transport, "x") == LONG
+            assert await read(transport, "x", start=1, stop=2 << 20) == LONG[1 : 2 << 20]
+            assert await read(transport, "y") == b"short"
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (Truncate(after=2 << 20), "broke off after 2097152 of 3145728 bytes"),
+        (Reset(after=2 << 20), "broke off after 2097152 of 3145728 bytes"),
+        (Hang(after=2 << 20), "broke off after 2097152 of 3145728 bytes: stalled"),
+        (Truncate(after=1000), "broke off after 1000 of 3145728 bytes"),
+    ],
+)
+async def test_a_long_body_that_breaks_is_interrupted_after_all_that_came(fault, why):
+    async with hostile({"x": LONG}, floor=(1, 0.2)) as (server, transport):
+        server.fault("x", fault)
+        with pytest.raises(Interrupted, match=rf"^x: {why}"):
+            await read(transport, "x")
+        assert await read(transport, "x") == LONG
+        server.assert_spent()
+
+
+@pytest.mark.parametrize("extra", [b"garbage", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
+@pytest.mark.parametrize("later", [False, True])
+async def test_bytes_behind_a_long_answer_never_reach_the_next_read(extra, later):
+    async with hostile({"x": LONG, "y": b"other"}) as (server, transport):
+        server.fault("x", Extra(extra, later=later))
+        if later:
+            assert await read(transport, "x") == LONG
+            await asyncio.sleep(0.04)  # until the extra bytes are here
+        else:
+            with pytest.raises(Interrupted, match=r"^x: more bytes"):
+                await read(transport, "x")
+        assert await read(transport, "y") == b"other"
+        assert server.connections == 2
+
+
+async def test_a_long_body_that_is_left_takes_its_connection_along():
+    async with hostile({"x": LONG, "y": b"other"}) as (server, transport):
+        async with transport.open("x") as body:
+            assert await anext(aiter(body))
+        assert await read(transport, "y") == b"other"
+        assert server.connections == 2
+
+
+async def test_a_kept_connection_that_dies_after_a_long_body_is_replaced():
+    async with hostile({"x": LONG}) as (server, transport):
+        server.fault("x", CloseAfter())
+        for _ in range(2):
+            assert await read(transport, "x") == LONG
+        server.fault("x", CloseUnanswered())
+        assert await read(transport, "x") == LONG
+        assert server.connections == 3
+
+
+async def test_many_long_bodies_at_once_stay_apart(authority):
+    files = {str(number): bytes([number]) * ((2 << 20) + number) for number in range(8)}
+    async with (
+        HostileServer(files, ssl_context=authority.server) as server,
+        at(server, ssl_context=authority.client) as transport,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(2):
+            for path, content in files.items():
+                group.create_task(_compare(transport, path, content))
+
+
+async def _compare(transport, path, content):
+    assert await read(transport, path) == content
