@@ -74,7 +74,12 @@ def _html(stream: BinaryIO, head: bytes, folder: Folder, url: str) -> Iterator[L
             # Apache writes digits alone for what is below 973 bytes, and rounds the rest
             apache = b"<address>Apache" in piece or any(re.match(r"\?[CNMSD]=", href) for href in hrefs)
             first = False
-        for anchor, (name, is_folder) in children:
+        for at, (anchor, (name, is_folder)) in enumerate(children, 1):
+            if at < len(children) and children[at][1] == (
+                name,
+                is_folder,
+            ):  # its icon; what we look for follows its name
+                continue
             date, size, exact = _beside(anchor, rows)
             yield Link(
                 name,

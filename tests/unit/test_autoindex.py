@@ -124,6 +124,12 @@ def test_old_apache_in_capitals_gives_dates_but_never_a_size():
     assert follows(found) == [ROOT + "level%201/"]
 
 
+def test_a_linked_icon_does_not_hide_the_date_beside_the_name():
+    row = b'<a href="f"><img src="/icons/unknown.gif" alt="[   ]"></a> <a href="f">f</a>   2023-08-04 10:24  2.3K  \n'
+    found = read(b"<title>Index of /data</title><pre><a href='?C=N;O=D'>Name</a><hr>" + row + b"</pre>")
+    assert found == [Stat("f", None, 1691144640.0, "listed:2023-08-04 10:24|2.3K")]
+
+
 def test_lighttpd_s_size_is_exact_in_data_value_alone():
     found = read(page("lighttpd.html"))
     assert list(stats(found).values()) == [
