@@ -35,7 +35,7 @@ class Bucket:
     kind = "bucket"
 
     def __init__(self, server, url):
-        self.url, self.bucket = url, url.split("/")[2]
+        self.server, self.url, self.bucket = server, url, url.split("/")[2]
         self.base = "/".join(url.split("/")[3:]).rstrip("/") + "/"
         self.words = ("--store", url, "--endpoint", server.endpoint)
         self.environ = {
