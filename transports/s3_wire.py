@@ -197,7 +197,7 @@ def _hash(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str, str]:
 
 
 def _retry_after(answer: Exchange) -> float | None:
-    text = answer.headers.get("Retry-After", "").strip()
+    text = answer.headers.get("retry-after", "").strip()
     if text.isdigit():
         return min(float(text[:12]), MOST_RETRY_AFTER)
     try:

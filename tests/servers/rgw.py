@@ -17,7 +17,7 @@ ACCESS_KEY, SECRET_KEY = "AKSYNCD", "SKSYNCDSECRET"
 CONFIGURATION = """
 [global]
 fsid = {fsid}
-mon host = 127.0.0.1:{mon}
+mon host = [v1:127.0.0.1:{mon}]
 public addr = 127.0.0.1
 cluster addr = 127.0.0.1
 auth cluster required = none

@@ -12,21 +12,18 @@ from urllib.parse import urlsplit
 
 Meant = Callable[[str, str], bool]
 
-SLOW_DOWN = (
-    b"HTTP/1.1 503 Slow Down\r\nRetry-After: 7\r\nContent-Type: application/xml\r\nContent-Length: 78\r\n\r\n"
-    b"<Error><Code>SlowDown</Code><Message>Please reduce your rate</Message></Error>"
-)
-
 
 def answer(status, body, *headers):
     head = [f"HTTP/1.1 {status} X", "Content-Type: application/xml", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def error(status, code, message="so it is"):
-    return answer(
-        status, f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
-    )
+def error(status, code, *headers):
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>so it is</Message></Error>"
+    return answer(status, body.encode(), *headers)
+
+
+SLOW_DOWN = error(503, "SlowDown", "Retry-After: 7")
 
 
 @dataclass
@@ -114,7 +111,7 @@ class Proxy:
             return False
         writer.write(reply)
         await writer.drain()
-        return True
+        return b"connection: close" not in reply.lower()
 
     async def _answer(self, behind, writer, method):
         """Pass the server's answer on, or swallow it; False if the connection ends with it."""
