@@ -97,6 +97,7 @@ async def survey(context: Context, file: Path) -> int:
                 mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
             )
             inventory, found = await take_stock(work, row)
+            progress.stop()
             count = 0
             for stat in found:
                 count += 1

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from manifests.mirror import Mirror, Source
-
 from manifests.document import Reader
+from manifests.mirror import Mirror, Source
 from syncd.errors import ConfigError, TransientError
 from syncd.governor import Governed, Governors
 from syncd.ports import Credential, Store, Transport

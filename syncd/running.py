@@ -59,6 +59,8 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return our failure out of a group, unless there is a bug in it too."""
+    if (closed := group.subgroup(BrokenPipeError)) is not None:
+        return BrokenPipeError(str(closed))  # whoever read what we print has gone
     ours, rest = group.split(SyncdError)
     if rest is not None or ours is None:
         return group

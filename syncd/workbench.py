@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from manifests.mirror import ManifestError, Mirror, load_mirror
-
 from syncd.catalogue import Catalogue, Row
 from syncd.config import Config, resolve_credential
 from syncd.errors import ConfigError, Denied, NotFound, TransientError

@@ -40,7 +40,8 @@ class Nginx:
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
-            assert self.process.poll() is None and time.monotonic() < deadline, (work / "error.log").read_text()
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError((work / "error.log").read_text())
             time.sleep(0.02)
 
     @property
