@@ -14,6 +14,7 @@ class RetryingStore:
 
     def __init__(self, inner: Store, policy: Policy | None = None) -> None:
         """`policy` is the one of `syncd.retry`."""
+        self.inner = inner  # for `probe`, which asks what the server verifies
         self._inner = inner
         self._policy = policy if policy is not None else Policy()
         self._reading = Retrying(inner, self._policy)

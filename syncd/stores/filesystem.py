@@ -125,7 +125,7 @@ class FilesystemStore:
             return file
 
         def place(touched: Touched) -> Stat:
-            put_in_place(folders, folders.find(TMP).fd, name, path, touched, if_absent=if_absent)
+            put_in_place(folders, folders.find(TMP), name, path, touched, if_absent=if_absent)
             return stat_of(path, found[0])
 
         stat: Stat = await self._group.make(Change(safe(path), place, write, lambda: self._unlink_temporary(name)))
@@ -266,7 +266,7 @@ class FilesystemStore:
             if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
                 self._delete(path, touched)  # two names of one file: a rename between them does nothing
                 return
-        put_in_place(self._folders, source.fd, name, to, touched)
+        put_in_place(self._folders, source, name, to, touched)
         touched.add(source)
         self._folders.prune(path)
 
@@ -277,7 +277,7 @@ class FilesystemStore:
         temporary = f"{secrets.token_hex(8)}.put"
         try:
             self._link(source, name, tmp, temporary)
-            put_in_place(self._folders, tmp.fd, temporary, to, touched)
+            put_in_place(self._folders, tmp, temporary, to, touched)
         finally:
             self._unlink_temporary(temporary)  # still there if `to` was this very file, or if we failed
 
@@ -306,7 +306,8 @@ class FilesystemStore:
 
     def _unlink_temporary(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self._folders.find(TMP).fd)
+            tmp = self._folders.find(TMP)
+            os.unlink(name, dir_fd=tmp.fd)
 
     def _free(self) -> int:
         room = os.fstatvfs(self._folders.top().fd)

@@ -1,7 +1,8 @@
 """The folders of a store on disk: opened part by part below the root, never through a symbolic link.
 
 A folder is held open by its descriptor, so that a name swapped for a link afterwards leads nowhere. Descriptors are
-closed when the last user lets go (reference counts), because threads may still work in a folder that was forgotten.
+closed when the last user lets go (reference counts), because threads may still work in a folder that was forgotten:
+so hold the Folder while you use its `fd`, and never hand on the number alone.
 A folder is durable once its parent was synced after we first saw it; `unsynced` names what a writer must still sync.
 """
 

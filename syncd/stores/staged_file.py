@@ -20,7 +20,7 @@ import xxhash
 from manifests.stat import Stat
 from syncd.errors import Damaged, SyncdError
 from syncd.stores import ranges
-from syncd.stores.folders import Folders, Opened, safe, translate, unsynced
+from syncd.stores.folders import Folder, Folders, Opened, safe, translate, unsynced
 from syncd.stores.group import Change, Group, Touched
 
 TMP = ".syncd/tmp"
@@ -148,7 +148,7 @@ class StagedFile:
         part = self._alive(self._part)
         tmp = self._folders.find(TMP)
         source = f"{self.token}.part"
-        put_in_place(self._folders, tmp.fd, source, path, touched, if_absent=if_absent)
+        put_in_place(self._folders, tmp, source, path, touched, if_absent=if_absent)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.token}.log", dir_fd=tmp.fd)
         return stat_of(path, os.fstat(part.fd))
@@ -180,17 +180,17 @@ def write_all(fd: int, chunk: bytes, offset: int) -> None:
 
 
 def put_in_place(
-    folders: Folders, source_fd: int, source: str, path: str, touched: Touched, *, if_absent: bool = False
+    folders: Folders, source: Folder, name: str, path: str, touched: Touched, *, if_absent: bool = False
 ) -> None:
     """Rename a finished file to its path; with `if_absent` never over another. Raises OSError, Unsafe."""
-    above, _, name = path.rpartition("/")
+    above, _, last = path.rpartition("/")
     for attempt in range(8):
         folder = folders.find(above, make=True)
         try:
             if if_absent:
-                _link_or_rename(source_fd, source, folder.fd, name)
+                _link_or_rename(source, name, folder, last)
             else:
-                os.rename(source, name, src_dir_fd=source_fd, dst_dir_fd=folder.fd)
+                os.rename(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
         except FileNotFoundError:  # the folder was pruned between our look and our rename
             folders.forget(above)
             if attempt == 7:
@@ -242,19 +242,19 @@ def _is_intact(fd: int, start: int, stop: int, digest: bytes) -> bool:
     return seen.hexdigest().encode() == digest
 
 
-def _link_or_rename(source_fd: int, source: str, folder_fd: int, name: str) -> None:
+def _link_or_rename(source: Folder, name: str, folder: Folder, last: str) -> None:
     """Name the file without replacing another; where there are no hard links, look first and then rename."""
     try:
-        os.link(source, name, src_dir_fd=source_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+        os.link(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
             raise
         with contextlib.suppress(FileNotFoundError):
-            os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
-        os.rename(source, name, src_dir_fd=source_fd, dst_dir_fd=folder_fd)
+            os.stat(last, dir_fd=folder.fd, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), last) from error
+        os.rename(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
     else:
-        os.unlink(source, dir_fd=source_fd)
+        os.unlink(name, dir_fd=source.fd)
 
 
 def _reserve(fd: int, size: int) -> None:

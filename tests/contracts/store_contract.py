@@ -9,6 +9,7 @@ import pytest
 
 from syncd.errors import Busy, Changed, Damaged, Exists, NotFound, Offline, PermanentError, Unsafe, Unsupported
 from syncd.stores.lease import Lease, Place
+from syncd.stores.probe import probe
 from tests.servers.fixtures import sha256
 
 NAMES = [
@@ -378,3 +379,10 @@ class StoreContract:
     def unlock(self, lease):
         """Let go of the system's lock, as a death would."""
         lease._lock = None
+
+    async def test_a_probe_finds_the_store_good_and_leaves_nothing(self, store):
+        found = await probe(store)
+        assert found.good_enough, found.words()
+        assert {check.name for check in found.checks} >= {"writes and reads", "takes files in parts"}
+        assert all(seen for _, _, seen in found.words())
+        assert await paths(store) == []

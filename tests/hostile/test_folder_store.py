@@ -1,0 +1,288 @@
+"""A folder that is tampered with, full, cut off or torn in mid-write, and what the store on it answers."""
+
+import asyncio
+import errno
+import os
+import random
+from pathlib import Path
+
+import pytest
+import xxhash
+
+from syncd.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
+from syncd.stores import group, staged_file
+from syncd.stores.filesystem import FilesystemStore
+from tests.contracts.store_contract import paths, read, upload
+from tests.servers.fixtures import sha256
+
+
+@pytest.fixture
+async def store(tmp_path):
+    opened = FilesystemStore(tmp_path / "store")
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "store"
+
+
+def temporary(root):
+    return sorted(path.name for path in (root / ".syncd/tmp").iterdir())
+
+
+async def test_a_symbolic_link_planted_in_the_store_leads_nowhere(store, root, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    await store.put("d/kept", b"x")
+    (root / "link").symlink_to(outside)
+    (root / "d/file").symlink_to(outside / "secret")
+    for act in (
+        store.put("link/new", b"x"),
+        store.stat("link/secret"),
+        read(store, "link/secret"),
+        read(store, "d/file"),
+        store.copy("d/kept", "link/copy"),
+        store.move("d/kept", "link/moved"),
+        upload(store, "link/up", b"x"),
+    ):
+        with pytest.raises(Unsafe, match=r"link|follow"):
+            await act
+    assert await paths(store) == ["d/kept"]
+    assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+    await store.put("d/file", b"ours")  # a name is replaced, not followed
+    assert (outside / "secret").read_bytes() == b"secret"
+    assert await read(store, "d/file") == b"ours"
+
+
+async def test_a_folder_swapped_for_a_link_while_it_is_open_leads_nowhere(store, root, tmp_path):
+    await store.put("a/b", b"x")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / "a").rename(root / "was-a")
+    (root / "a").symlink_to(outside)
+    await store.put("a/c", b"y")
+    assert list(outside.iterdir()) == []
+
+
+async def test_a_file_where_a_folder_is_needed_is_refused_and_the_other_way_round(store):
+    await store.put("a", b"x")
+    await store.put("d/e", b"x")
+    with pytest.raises(Unsafe, match=r"^a"):
+        await store.put("a/b", b"x")
+    with pytest.raises(Unsafe, match=r"^d: "):
+        await store.put("d", b"x")
+    with pytest.raises(Unsafe):
+        await upload(store, "d", b"x")
+    assert await paths(store) == ["a", "d/e"]
+
+
+async def test_folders_that_became_empty_go_but_not_the_first_below_ours(store, root):
+    await store.put("a/b/c", b"x")
+    await store.put(".syncd/staged/m/1/a", b"x")
+    await store.move(".syncd/staged/m/1/a", "a/b/d")
+    await store.delete("a/b/c")
+    await store.delete("a/b/d")
+    assert sorted(path.name for path in root.iterdir()) == [".syncd"]
+    assert sorted(path.name for path in (root / ".syncd").iterdir()) == ["staged", "tmp"]
+    await store.put("a/b/c", b"again")
+    assert await read(store, "a/b/c") == b"again"
+
+
+async def test_putting_and_pruning_at_once_loses_nothing(store):
+    async def churn(number):
+        for turn in range(30):
+            await store.put(f"deep/er/{turn % 3}/{number}", b"x")
+            await store.delete(f"deep/er/{turn % 3}/{number}")
+        await store.put(f"deep/er/0/{number}", b"last")
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(8):
+            tasks.create_task(churn(number))
+    assert await paths(store) == [f"deep/er/0/{number}" for number in range(8)]
+
+
+@pytest.mark.parametrize(("code", "kind"), [(errno.EIO, Damaged), (errno.ENOSPC, NoSpace), (errno.EROFS, Offline)])
+async def test_a_sync_that_fails_fails_the_file_and_is_never_tried_again(store, root, monkeypatch, code, kind):
+    await store.put("before", b"x")
+    calls = []
+
+    def failing(fd):
+        calls.append(fd)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(kind, match=f"^a: .*{root}"):
+        await store.put("a", b"x")
+    assert len(calls) == 1
+    async with store.stage("b", size=3) as staged:
+        await staged.write(0, b"abc")
+        with pytest.raises(kind, match=r"^b: "):
+            await staged.commit(size=3, sha256=sha256(b"abc"))
+        assert len(calls) == 2
+        with pytest.raises(Damaged, match="is over"):
+            await staged.commit(size=3, sha256=sha256(b"abc"))
+    monkeypatch.undo()
+    assert temporary(root) == []
+    assert await paths(store) == ["before"]
+
+
+async def test_one_bad_put_does_not_fail_the_others_of_its_batch(store, monkeypatch):
+    await store.put("blocked", b"a file")
+    outcomes = await asyncio.gather(
+        *(store.put(path, b"x") for path in ("a/1", "blocked/x", "a/2", "b/3")), return_exceptions=True
+    )
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Stat", "Unsafe", "Stat", "Stat"]
+    assert await paths(store) == ["a/1", "a/2", "b/3", "blocked"]
+
+
+async def test_slow_syncs_are_made_side_by_side_and_all_count(store, monkeypatch):
+    monkeypatch.setattr(group, "SLOW_SYNC", -1.0)
+    for _ in range(3):
+        await asyncio.gather(*(store.put(f"{number % 4}/{number}", b"%d" % number) for number in range(20)))
+    assert len(await paths(store)) == 20
+
+
+async def test_a_write_that_takes_only_part_is_continued(store, monkeypatch):
+    body = random.Random(1).randbytes(100_000)
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, chunk, offset: real(fd, chunk[:33_333], offset))
+    await store.put("short", body)
+    await upload(store, "staged", body)
+    monkeypatch.undo()
+    assert await read(store, "short") == body
+    assert await read(store, "staged") == body
+
+
+async def test_a_full_disk_is_named_before_the_first_byte_where_the_size_is_known(store, monkeypatch, root):
+    def no_room(fd, size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(staged_file, "_reserve", no_room)
+    with pytest.raises(NoSpace, match=f"^big: no room in {root}"):
+        async with store.stage("big", size=1 << 40):
+            pass
+    assert temporary(root) == []
+
+
+async def test_bytes_that_did_not_reach_the_disk_are_not_believed_after_a_power_cut(store, root):
+    body = random.Random(2).randbytes(300)
+    async with store.stage("f", size=300) as staged:
+        token = staged.token
+        for start in (0, 100, 200):
+            await staged.write(start, body[start : start + 100])
+    part, log = root / f".syncd/tmp/{token}.part", root / f".syncd/tmp/{token}.log"
+    torn = bytearray(part.read_bytes())
+    torn[100:200] = bytes(100)  # the journal reached the disk, these bytes did not
+    part.write_bytes(torn)
+    log.write_bytes(log.read_bytes()[:-20])  # and its last line was torn
+    async with store.stage("f", size=300, resume=token) as staged:
+        assert staged.held == ((0, 100),)
+        await staged.write(100, body[100:])
+    async with store.stage("f", size=300, resume=token) as staged:
+        assert staged.held == ((0, 300),)
+        await staged.commit(size=300, sha256=sha256(body))
+    assert await read(store, "f") == body
+    assert temporary(root) == []
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        b"\n\n",
+        b"0 10 zzzz\n",
+        b"10 0 " + b"0" * 16 + b"\n",
+        b"-5 5 " + b"0" * 16 + b"\n",
+        b"\xff\xfe\n",
+        b"0 99999999 ",
+    ],
+)
+async def test_a_journal_that_makes_no_sense_holds_nothing(store, root, journal):
+    async with store.stage("f", size=10) as staged:
+        token = staged.token
+    (root / f".syncd/tmp/{token}.log").write_bytes(journal)
+    async with store.stage("f", size=10, resume=token) as staged:
+        assert staged.held == ()
+
+
+async def test_a_journal_of_bytes_beyond_the_end_holds_nothing(store, root):
+    async with store.stage("f", size=None) as staged:
+        token = staged.token
+        await staged.write(0, b"abc")
+    digest = xxhash.xxh3_64_hexdigest(b"abc\0")
+    (root / f".syncd/tmp/{token}.log").write_text(f"0 4 {digest}\n")
+    async with store.stage("f", size=None, resume=token) as staged:
+        assert staged.held == ()
+
+
+async def test_a_folder_that_holds_other_files_does_not_become_a_store(store, root):
+    root.mkdir()
+    (root / "thesis.tex").write_text("do not touch")
+    with pytest.raises(ConfigError, match="holds files"):
+        await store.identify(None)
+
+
+async def test_an_unmounted_store_is_offline_and_not_empty(store, root):
+    known = await store.identify(None)
+    (root / ".syncd/store.json").rename(root / ".syncd/gone")
+    with pytest.raises(Offline, match="unmounted"):
+        await store.identify(known)
+    other = FilesystemStore(root.parent / "nothing")
+    with pytest.raises(Offline, match="no such folder"):
+        await other.identify(known)
+    assert not (root.parent / "nothing").exists()
+    await other.aclose()
+
+
+async def test_two_processes_on_one_folder_exclude_each_other_exactly(store, root):
+    held = await store.lock()
+    other = FilesystemStore(root)
+    with pytest.raises(Busy):
+        await other.lock()
+    del held
+    await other.lock()
+    await other.aclose()
+
+
+async def test_a_named_pipe_in_the_store_does_not_hold_anybody_up(store, root):
+    await store.put("d/x", b"x")
+    os.mkfifo(root / "d/pipe")
+    with pytest.raises(Unsafe, match="device"):
+        await asyncio.wait_for(read(store, "d/pipe"), 5)
+    assert await paths(store) == ["d/x"]
+
+
+async def test_a_file_that_shrinks_while_it_is_read_is_noticed(store, root):
+    await store.put("s", bytes(staged_file.CHUNK * 3))
+    with pytest.raises(Damaged, match="shrank"):  # noqa: PT012  the file shrinks between two chunks
+        async with store.open("s") as body:
+            async for _ in body:
+                os.truncate(root / "s", staged_file.CHUNK)
+
+
+async def test_a_put_whose_caller_gave_up_harms_nobody(store):
+    tasks = [asyncio.create_task(store.put(f"{number}", b"x")) for number in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome).__name__ for outcome in done[1::2]] == ["Stat"] * 10
+    assert set(await paths(store)) >= {f"{number}" for number in range(1, 20, 2)}
+    with pytest.raises(NotFound):
+        await store.stat("never")
+
+
+def count_open():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_nothing_stays_open_when_all_is_over(store):
+    before = count_open()
+    for number in range(300):
+        await store.put(f"many/{number}/x", b"x")
+    await upload(store, "f", bytes(10))
+    assert count_open() - before < 150
+    await store.aclose()
+    assert count_open() <= before + 3
