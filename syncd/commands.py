@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from manifests.mirror import ManifestError, load_mirror
+from manifests.mirror import ManifestError, Mirror, load_mirror, overlaps
 from manifests.snapshot import Entry, Snapshot
 from syncd import show
 from syncd.catalogue import Row
@@ -22,6 +23,7 @@ from syncd.keep import shard_entries
 from syncd.mirror_pass import Pass, Result, make_plan, take_stock
 from syncd.progress import Progress, for_terminal, printable
 from syncd.publish import Publisher
+from syncd.registry import READERS, TRANSPORTS, names
 from syncd.restore import Restoration
 from syncd.restore import rebuild as rebuild_catalogue
 from syncd.running import DONE, GUARDED, INTERRUPTED, SOME_FAILED, USAGE, Interruptible, code_of
@@ -54,34 +56,35 @@ class Context:
 
 
 def check(paths: list[Path], *, json: bool) -> int:
-    """Lint every manifest; all problems of all files."""
+    """Lint every manifest; all problems of all files, and of the files together."""
     problems: list[dict[str, Any]] = []
-    files = [file for path in paths for file in (sorted(path.rglob("*.y*ml")) if path.is_dir() else [path])]
-    names: dict[str, Path] = {}
+    files = [file for path in paths for file in (_manifests_in(path) if path.is_dir() else [path])]
+    mirrors: list[Mirror] = []
     for file in files:
         try:
-            mirror = load_mirror(file.read_text("utf-8"), str(file))
+            mirrors.append(load_mirror(file.read_bytes(), str(file), readers=names(READERS), schemes=names(TRANSPORTS)))
         except ManifestError as error:
             problems += [msgspec.to_builtins(problem) for problem in error.problems]
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            problems.append(_problem(file, f"cannot be read: {reason}", "give the path of a manifest"))
-            continue
-        if mirror.name in names:
-            problems.append(_problem(file, f"{mirror.name} is declared in {names[mirror.name]} too", "rename one"))
-        names.setdefault(mirror.name, file)
+        except OSError as error:
+            problems.append(_problem(file, f"cannot be read: {error.strerror}", "give the path of a manifest"))
+    problems += [
+        _problem(paths[0], clash, "rename one, or give it another store.prefix") for clash in overlaps(mirrors)
+    ]
     if json:
         show.print_json({"files": len(files), "problems": problems})
     else:
         for problem in problems:
             show.say("{file}:{line}:{column}: {where}: {what}: {todo}".format(**problem))
-        if not problems:
+        if not files:
+            show.say("no manifest found: give files, or folders that hold *.yaml")
+        elif not problems:
             show.say(f"{show.files(len(files))}: no problems")
-    if not files:
-        show.say("no manifest found: give files, or folders that hold *.yaml")
-        return USAGE
-    return USAGE if problems else DONE
+    return USAGE if problems or not files else DONE
+
+
+def _manifests_in(folder: Path) -> list[Path]:
+    """Return the manifests below a folder; a `syncd.yaml` is the daemon's configuration and none."""
+    return sorted(file for file in folder.rglob("*.y*ml") if file.name not in ("syncd.yaml", "syncd.yml"))
 
 
 def _problem(file: Path, what: str, todo: str) -> dict[str, Any]:
@@ -183,6 +186,7 @@ async def sync(context: Context, files: list[Path]) -> int:
                 if context.stopping.is_set():
                     return INTERRUPTED
                 bench.remember(mirror.name, text)
+                _mind_window(mirror)
                 try:
                     async with bench.work(mirror) as work:
                         result = await Pass(work).run()
@@ -194,6 +198,13 @@ async def sync(context: Context, files: list[Path]) -> int:
                 progress.stop()
                 worst = max(worst, _outcome(context, bench, result))
             return INTERRUPTED if context.stopping.is_set() else worst
+
+
+def _mind_window(mirror: Mirror) -> None:
+    """Say that a pass runs outside its hours; whoever asks for one by hand gets it."""
+    window = mirror.source.limits.window
+    if window is not None and not window.is_open(datetime.now(UTC)):
+        sys.stderr.write(f"syncd: {mirror.name}: outside its window (source.limits.window), but asked for by hand\n")
 
 
 def _outcome(context: Context, bench: Workbench, result: Result) -> int:

@@ -73,9 +73,14 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
     return FilesystemStore(Path(url.removeprefix("file://")))
 
 
+def names(group: str) -> tuple[str, ...]:
+    """Return what can be found in a group: url schemes of TRANSPORTS, names of READERS."""
+    return tuple(sorted(point.name for point in entry_points(group=group)))
+
+
 def _plug_in(group: str, name: str, where: str) -> Callable[..., Any]:
     found = entry_points(group=group, name=name)
     if not found:
-        known = ", ".join(sorted(point.name for point in entry_points(group=group)))
+        known = ", ".join(names(group))
         raise ConfigError(f"{where}: {name!r} is not known here: use one of {known}")
     return cast("Callable[..., Any]", next(iter(found)).load())

@@ -135,8 +135,9 @@ class _Reading:
     def _failed(self, follow: Follow, error: SyncdError) -> None:
         if self.first_error is None:
             self.first_error = error
-        self.inventory.failed.append((follow.url, str(error)))
-        self.survey.listener(DocumentFailed(self.survey.mirror, follow.url, str(error)))
+        reason = str(error).removeprefix(f"{follow.url}: ")
+        self.inventory.failed.append((follow.url, reason))
+        self.survey.listener(DocumentFailed(self.survey.mirror, follow.url, reason))
 
     async def _read(self, document: Document) -> None:
         survey, claims = self.survey, self.survey.claims

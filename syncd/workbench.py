@@ -17,7 +17,7 @@ from syncd.events import Listener, TransferRetried
 from syncd.governor import Governors
 from syncd.mirror_pass import Work
 from syncd.ports import Store, Transport
-from syncd.registry import open_reader, open_source, open_store
+from syncd.registry import READERS, TRANSPORTS, names, open_reader, open_source, open_store
 from syncd.restore import missing, rebuild
 from syncd.retry_store import RetryingStore
 from syncd.stores.lease import Lease
@@ -99,7 +99,7 @@ class Workbench:
 def parse(text: str, file: str) -> Mirror:
     """Return the mirror of a manifest's text. Raises ConfigError with every problem of the file."""
     try:
-        return load_mirror(text, file)
+        return load_mirror(text, file, readers=names(READERS), schemes=names(TRANSPORTS))
     except ManifestError as error:
         raise ConfigError(str(error)) from error
 
