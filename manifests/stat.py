@@ -3,7 +3,6 @@
 A Stat is a claim, never a proof: its size, version and digests are what the transfer must find.
 """
 
-import re
 import unicodedata
 
 import msgspec
@@ -12,7 +11,7 @@ MAX_PATH_BYTES = 1024  # the longest key S3 takes
 MAX_NAME_BYTES = 255  # the longest name the usual file systems take
 RESERVED = ".syncd"  # our own corner of the store
 
-_SUSPECT = re.compile(r"[\x00-\x1f\x7f\\]|//|(?:^|/)\.{1,2}(?:/|$)|^/|/$|[^\x00-\x7f]")
+_EDGES = ("/", ".", "")
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi, zero width), surrogates
 
 
@@ -53,7 +52,16 @@ def check_path(path: str) -> str:
     backslash, a part of more than 255 bytes, more than 1,024 bytes in all, or lies under `.syncd/`.
     """
     length = len(path)
-    if _SUSPECT.search(path) is not None:
+    # ten million times: what is plainly harmless is told by the fastest questions a str can answer
+    if (
+        not path.isascii()
+        or not path.isprintable()
+        or "\\" in path
+        or "//" in path
+        or "/." in path
+        or path[:1] in _EDGES
+        or path[-1:] == "/"
+    ):
         _explain(path)
         length = len(path.encode())
     if not 0 < length <= MAX_PATH_BYTES:

@@ -163,8 +163,7 @@ async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
                 inventory.files += len(page)
                 inventory.documents += 1
                 _write(work, row, planner.feed(page))
-                for stat in page:
-                    seen.add(stat.path)
+                seen.add(stat.path for stat in page)
     except SyncdError as error:
         if inventory.documents == 0:
             raise
@@ -198,8 +197,7 @@ async def _plan_claims(work: Work, row: Row, survey: Survey, inventory: Inventor
     planner, seen = _planner(work, row), Collisions()
     for page in _pages(survey.claims.all(row.id)):
         _write(work, row, planner.feed(page))
-        for stat in page:
-            seen.add(stat.path)
+        seen.add(stat.path for stat in page)
         await asyncio.sleep(0)
     return await _planned(work, row, planner, inventory, seen)
 

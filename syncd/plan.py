@@ -5,7 +5,6 @@ file is replaced is decided by the strongest thing that both sides know of it: a
 the size, then the time. What upstream cannot prove different is kept.
 """
 
-from array import array
 from collections.abc import Container, Iterable, Iterator
 from typing import Literal
 
@@ -16,7 +15,7 @@ from manifests.stat import Stat, UnsafePath, check_path, fold
 
 Action = Literal["fetch", "replace", "keep", "remove", "refuse"]
 
-_FILTER_BITS = 1 << 28  # 32 MiB: one in ten million paths is suspected wrongly at one million files
+_FILTER_BITS = 1 << 28  # 32 MiB: less than one path in a million is suspected wrongly at one million files
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -211,25 +210,25 @@ class Collisions:
 
     def __init__(self, bits: int = _FILTER_BITS) -> None:
         """`bits` is a power of two."""
-        self._bits = array("B", bytes(bits >> 3))
+        self._bits = bytearray(bits >> 3)
         self._mask = bits - 1
         self.suspects: set[str] = set()
 
-    def add(self, path: str) -> None:
-        """Look at one path, each only once."""
-        folded = path.lower() if path.isascii() else fold(path)
-        digest = xxhash.xxh3_128_intdigest(folded.encode())
-        bits, mask = self._bits, self._mask
-        seen = True
-        for _ in range(4):
-            at = digest & mask
-            digest >>= 32
-            bit = 1 << (at & 7)
-            if not bits[at >> 3] & bit:
-                seen = False
-                bits[at >> 3] |= bit
-        if seen:
-            self.suspects.add(folded)
+    def add(self, paths: Iterable[str]) -> None:
+        """Look at paths, each only once."""
+        bits, mask, digest_of = self._bits, self._mask, xxhash.xxh3_128_intdigest
+        for path in paths:
+            folded = path.lower() if path.isascii() else fold(path)
+            digest = digest_of(folded.encode())
+            seen = 3
+            for at in (digest & mask, digest >> 32 & mask, digest >> 64 & mask):
+                place, bit = at >> 3, 1 << (at & 7)
+                if bits[place] & bit:
+                    seen -= 1
+                else:
+                    bits[place] |= bit
+            if not seen:
+                self.suspects.add(folded)
 
 
 def collisions(paths: Iterable[tuple[str, bool]], suspects: set[str]) -> Iterator[tuple[str, str]]:

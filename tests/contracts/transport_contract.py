@@ -115,14 +115,14 @@ class TransportContract:
             pass
         assert await read(transport, "a/c") == tree["a/c"]
 
-    async def test_a_cancelled_read_is_cancelled_and_the_next_one_works(self, transport, tree):
+    async def test_a_read_may_be_cancelled_at_any_moment_and_the_next_one_works(self, transport, tree):
         for turns in range(12):
             task = asyncio.create_task(read(transport, "a/d/e.nc"))
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
+            assert task.cancelled() or task.result() == tree["a/d/e.nc"]
         assert await read(transport, "a/c") == tree["a/c"]
 
     async def test_a_caller_s_own_error_passes_through(self, transport):

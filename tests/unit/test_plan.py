@@ -118,8 +118,7 @@ def test_a_clash_is_found_exactly_where_a_file_is_also_a_folder(tree):
 @given(st.lists(st.tuples(NAMES, st.booleans()), unique_by=lambda pair: pair[0], max_size=30))
 def test_of_paths_that_fold_into_one_the_one_we_hold_stays(paths):
     seen = Collisions(1 << 16)
-    for path, _ in paths:
-        seen.add(path)
+    seen.add(path for path, _ in paths)
     refused = dict(collisions(paths, seen.suspects))
     import unicodedata
 
