@@ -4,6 +4,7 @@ Checked when the socket is made, so that names, literals, redirects and names th
 """
 
 import ipaddress
+import re
 from functools import lru_cache
 
 from yarl import URL
@@ -13,8 +14,13 @@ _WRAPPED = (  # IPv6 networks whose addresses carry an IPv4 address, and how man
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),
     (ipaddress.IPv6Network("2002::/16"), 80),
 )
-_NEVER = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("2001::/32"))  # a site's own NAT64, Teredo
+_NEVER = (  # a site's own NAT64, Teredo, the site-local addresses of old
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+    ipaddress.IPv6Network("2001::/32"),
+    ipaddress.IPv6Network("fec0::/10"),
+)
 _CARRIER = ipaddress.IPv4Network("100.64.0.0/10")
+_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f.:]+")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -42,7 +48,7 @@ def is_public(host: str) -> bool:
 def _origin(scheme: str, host: str) -> str:
     found = URL(f"{scheme}://{host}/")
     name, port = found.raw_host, found.explicit_port
-    if not name:
+    if not name or _HOST.fullmatch(name) is None:
         raise ValueError("it names no host")
     name = f"[{name}]" if ":" in name else name.rstrip(".")
     return f"{scheme}://{name}" if port in (None, _PORTS.get(scheme)) else f"{scheme}://{name}:{port}"

@@ -145,7 +145,20 @@ def test_an_origin_is_scheme_host_and_port_in_one_spelling(url, origin):
     assert origin_of(url) == origin
 
 
-@pytest.mark.parametrize("url", ["http://", "http:///x", "http://exa mple/", "http://a:99999/", "http://a:b/", "x", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "http:///x",
+        "http://exa mple/",
+        "http://a%0ab/",
+        "http://a\\b/",
+        "http://a:99999/",
+        "http://a:b/",
+        "x",
+        "",
+    ],
+)
 def test_what_has_no_origin_says_so(url):
     with pytest.raises(ValueError):
         origin_of(url)
@@ -190,11 +203,11 @@ def test_what_is_shown_is_printable_and_has_no_secret(text):
 
 @given(some.text(max_size=60))
 def test_a_redirect_leads_to_http_or_nowhere(location):
+    found, reason = None, "x: "
     try:
-        origin, target = redirects.next_hop("x", ["https://example.org/x"], 302, location)
+        found = redirects.next_hop("x", ["https://example.org/x"], 302, location)
     except Unsafe as error:
-        assert str(error).startswith("x: ")
-        assert str(error).isprintable()
-    else:
-        assert origin.startswith("https://")
-        assert target.startswith("/")
+        reason = str(error)
+    assert reason.startswith("x: ")
+    assert reason.isprintable()
+    assert found is None or (found[0].startswith("https://") and found[1].startswith("/"))
