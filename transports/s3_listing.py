@@ -57,7 +57,8 @@ def read_page(body: bytes | bytearray, root: str, name: str) -> Listed:
         truncated = "<IsTruncated>true</IsTruncated>" in text
         token = _TOKEN.search(body)
         if token is not None or not truncated:
-            page = _page(found, root, name, is_encoded="<EncodingType>url</EncodingType>" in text)
+            is_encoded = ("%" in text or "+" in text) and "<EncodingType>url</EncodingType>" in text
+            page = _page(found, root, name, is_encoded=is_encoded)
             return Listed(page, _plain(token[1].decode()) if truncated and token is not None else None)
     hidden = hidden_failure(bytes(body), name)
     if hidden is not None:
@@ -75,7 +76,7 @@ def _find(text: str) -> list[tuple[str, str, str, str]] | None:
     """Return key, date, ETag and size of each file, or None if the page is of an unusual shape."""
     if ("!" in text and "<!" in text) or "<ListBucketResult" not in text or "<IsTruncated>" not in text:
         return None
-    if text.count("&#") != text.count("&#34;"):
+    if "#" in text and text.count("&#") != text.count("&#34;"):
         return None
     count = text.count("<Contents")
     for shape in (_CONTENTS, _SPACED):
@@ -99,11 +100,10 @@ def _page(found: Iterable[tuple[str, str, str, str]], root: str, name: str, *, i
             if not key.startswith(root):
                 raise PermanentError(f"{name}: a listing of {root!r} holds {key[:200]!r}: this server cannot list")
             if key[-1:] != "/" and len(key) > cut:
-                moment = parse(modified)
-                when = moment.timestamp() if moment.tzinfo is not None else instant(modified)
                 version = etag.replace("&quot;", '"')
                 if version[:1] != '"':
                     version = f'"{_plain(version).strip(chr(34))}"'
+                when = parse(modified).timestamp() if modified[-1:] == "Z" else instant(modified)
                 add(make(key[cut:], int(size), when, version if len(version) > 2 else None))
     except ValueError as error:
         raise PermanentError(f"{name}: a listing that cannot be read: {error}") from error
