@@ -2,32 +2,30 @@
 
 aiohttp resolves, connects, does TLS, keeps connections and parses answers; its session, which costs three times as much
 as all of that, stays out. Rules:
-1. An address is checked when its socket is made (`transports.addresses`).
+1. An address is checked when its socket is made (`transports.dial`).
 2. A connection goes back to the pool only after a whole answer, nothing more and nothing less; else it is closed.
 3. There is no time limit on a body, only a floor: bytes that must arrive while we are waiting for them.
 """
 
 import asyncio
 import re
-import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
-from syncd.errors import Denied, Interrupted, Refused, SyncdError, TransientError, Unreachable, Unsafe, Unsupported
-from transports.addresses import is_public, refusal
+from syncd.errors import Interrupted, Refused, SyncdError, TransientError, Unreachable, Unsupported
+from transports.dial import Dial, current, make_socket, one_line, why_unconnected
 from transports.flood import LONG, Flood
 
 BUFFER = 1 << 18  # bytes; a connection that nobody reads holds at most about three times as many
@@ -49,20 +47,6 @@ class Floor:
 
     rate: float = 1024.0
     window: float = 60.0
-
-
-class _Dial:
-    """One attempt to connect: what its sockets may reach and what became of them."""
-
-    __slots__ = ("allowed", "made", "refused")
-
-    def __init__(self, allowed: bool) -> None:
-        self.allowed = allowed
-        self.made = 0
-        self.refused = ""
-
-
-_dial: ContextVar[_Dial] = ContextVar("dial")  # the socket factory's only way to know for whom it works
 
 
 class _Wire(ResponseHandler):
@@ -151,16 +135,16 @@ class Connections:
         connector = self._connector
         if key is None or connector is None:
             connector, key = self._prepare(origin)
-        dial = _Dial(origin in self._allow_private)
-        token = _dial.set(dial)
+        dial = Dial(origin in self._allow_private)
+        token = current.set(dial)
         try:
             return await connector.connect(key, [], self._timeout)
         except TimeoutError as error:
             raise Unreachable(f"{label}: no connection to {origin} within {self._timeout.connect:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise _why_unconnected(error, dial, origin, label) from error
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last for names that are none
+            raise why_unconnected(error, dial, origin, label) from error
         finally:
-            _dial.reset(token)
+            current.reset(token)
 
     def _prepare(self, origin: str) -> tuple[aiohttp.TCPConnector, ClientRequest]:
         loop = asyncio.get_running_loop()
@@ -170,7 +154,7 @@ class Connections:
                 limit=0,
                 ttl_dns_cache=DNS_TTL,
                 ssl=self._ssl_context if self._ssl_context is not None else True,
-                socket_factory=_make_socket,
+                socket_factory=make_socket,
             )
             connector._factory = partial(_Wire, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  the connector has no public way to choose its protocol
             self._connector = connector
@@ -274,9 +258,9 @@ class Exchange:
                 max_field_size=MAX_LINE,
                 max_headers=MAX_HEADERS,
             )
-            assert wire.transport is not None
             self._asked_at = self._connections.clock()
-            wire.transport.write(request)
+            if wire.transport is not None:  # else it was closed as soon as it was open, and `read` says so
+                wire.transport.write(request)
             if body:
                 await self._send(body)
             message, payload = await wire.read()
@@ -290,12 +274,12 @@ class Exchange:
             self._take(message, payload)
             is_begun = True
         except HttpProcessingError as error:
-            raise Refused(f"{self._label}: {self._origin} answered with broken HTTP: {_one_line(error)}") from error
+            raise Refused(f"{self._label}: {self._origin} answered with broken HTTP: {one_line(error)}") from error
         except (aiohttp.ClientError, OSError) as error:
             if may_be_stale:
                 return False
             raise Refused(
-                f"{self._label}: {self._origin} closed the connection without an answer: {_one_line(error)}"
+                f"{self._label}: {self._origin} closed the connection without an answer: {one_line(error)}"
             ) from error
         finally:
             if not is_begun:
@@ -330,7 +314,7 @@ class Exchange:
         except SyncdError:
             raise
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise Interrupted(f"{self._label}: {self._so_far()}: {_one_line(error)}") from error
+            raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
         except RuntimeError as error:  # how the library says that the connection was closed under it
             if self._wire.connected:
                 raise
@@ -442,51 +426,3 @@ def _drop(connection: Connection) -> None:
     connection.close()
     if transport is not None:
         transport.abort()
-
-
-def _make_socket(address: AddrInfoType) -> socket.socket:
-    """Make the socket for one address, if it may be reached."""
-    family, kind, protocol, _, where = address
-    dial = _dial.get()
-    if not dial.allowed and not is_public(str(where[0])):
-        dial.refused = str(where[0])
-        raise PermissionError(f"{dial.refused} is no public address")
-    dial.made += 1
-    return socket.socket(family, kind, protocol)
-
-
-def _why_unconnected(error: Exception, dial: _Dial, origin: str, label: str) -> SyncdError:
-    """Say in our words why there is no connection."""
-    if dial.refused and not dial.made:
-        return Unsafe(f"{label}: {refusal(origin, dial.refused)}")
-    if isinstance(error, aiohttp.InvalidURL):
-        return Unsafe(f"{label}: {origin} is no valid address: {_one_line(error)}")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return Denied(f"{label}: {origin} {_why_untrusted(error.certificate_error)}")
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return Denied(f"{label}: no TLS with {origin}: {_one_line(error.os_error)}")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Unreachable(f"{label}: no address found for {origin}: {_one_line(error.os_error)}")
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
-        return Refused(f"{label}: {origin} reset the connection at once")
-    return Unreachable(f"{label}: no connection to {origin}: {_one_line(cause)}")
-
-
-def _why_untrusted(error: Exception) -> str:
-    """Say what is wrong with a certificate, in words an operator can act on."""
-    reason = getattr(error, "verify_message", "") or str(error)
-    if "expired" in reason:
-        return "shows a certificate that has expired"
-    if "not yet valid" in reason:
-        return "shows a certificate that is not yet valid; is this machine's clock right?"
-    if "doesn't match" in reason or "mismatch" in reason:
-        return f"shows a certificate for another host: {reason}"
-    if "self-signed" in reason or "self signed" in reason or "unable to get local issuer" in reason:
-        return f"shows a certificate of an unknown authority: {reason}"
-    return f"shows a certificate that proves nothing: {reason}"
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
-    return " ".join(text.split())[:300]

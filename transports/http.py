@@ -32,6 +32,7 @@ from syncd.errors import (
 from syncd.ports import Body, Credential, Page
 from transports import headers as heads
 from transports import urls
+from transports.addresses import origin_of
 from transports.connection import Connections, Exchange, Floor
 from transports.redirects import STATUSES, next_hop
 
@@ -74,8 +75,9 @@ class HttpTransport:
         self.root = root_url
         self.now = now
         self._credential = credential
+        self._credential_origin = "" if credential is None else _one_form(credential.origin)
         self._connections = Connections(
-            allow_private=allow_private,
+            allow_private=frozenset(_one_form(allowed) for allowed in allow_private),
             ssl_context=ssl_context,
             connect_timeout=connect_timeout,
             header_timeout=header_timeout,
@@ -167,7 +169,7 @@ class HttpTransport:
 
     def _secret(self, origin: str) -> str:
         credential = self._credential
-        if credential is None or credential.origin != origin:
+        if credential is None or self._credential_origin != origin:
             return ""
         if credential.scheme == "basic":
             pair = base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
@@ -184,7 +186,7 @@ class HttpTransport:
         origin = urls.split(url)[0]
         if credential is None:
             return Denied(f"{label}: {origin} answers {status} and no credential is set: name one under credentials")
-        if credential.origin != origin:
+        if self._credential_origin != origin:
             return Denied(
                 f"{label}: {origin} answers {status}; credential {credential.name} is for {credential.origin}"
             )
@@ -372,6 +374,14 @@ class _Reading:
         if status >= 500 or status in (408, 425):
             raise Unreachable(f"{label}: upstream failed ({status})", retry_after=wait)
         raise PermanentError(f"{label}: upstream answers {status}")
+
+
+def _one_form(origin: str) -> str:
+    """Return an origin from the configuration as we write them; what is none stays, and matches nothing."""
+    try:
+        return origin_of(origin)
+    except ValueError:
+        return origin
 
 
 def _lines(fields: Mapping[str, str], sent: bytes, method: str, *, carried_only: bool) -> str:

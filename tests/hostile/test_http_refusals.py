@@ -150,6 +150,21 @@ async def test_a_private_address_is_refused_unless_its_origin_is_allowed():
         await transport.aclose()
 
 
+async def test_an_origin_may_be_configured_in_any_spelling():
+    async with hostile() as (server, _):
+        spelled = f"HTTP://LocalHost:{server.port}/"
+        credential = Credential("mine", spelled, "bearer", "s3cret")
+        transport = HttpTransport(
+            f"http://localhost:{server.port}/",
+            user_agent="t",
+            credential=credential,
+            allow_private=frozenset({spelled}),
+        )
+        assert await read(transport, "x") == CONTENT
+        assert server.requests[-1].headers["authorization"] == "Bearer s3cret"
+        await transport.aclose()
+
+
 async def test_a_certificate_of_an_unknown_authority_is_denied(authority):
     async with HostileServer({"x": CONTENT}, ssl_context=authority.server) as server, at(server) as transport:
         with pytest.raises(Denied, match=rf"^x: {server.origin} shows a certificate of an unknown authority"):
@@ -298,3 +313,24 @@ async def test_the_root_itself_is_read_by_an_empty_path():
         assert b'<a href="a">' in page
         assert b'<a href="b/">' in page
         assert b'<a href="c">c</a> ' in await read(transport, "b/")
+
+
+async def test_a_connection_that_is_reset_as_soon_as_it_is_open_is_refused_every_time():
+    async with hostile() as (server, transport):
+        server.cap = 0
+        for _ in range(20):
+            with pytest.raises(Refused, match=r"^x: "):
+                await read(transport, "x")
+        async with asyncio.TaskGroup() as group:
+            tries = [group.create_task(_refused(transport)) for _ in range(30)]
+        assert all(task.result() for task in tries)
+        server.cap = None
+        assert await read(transport, "x") == CONTENT
+
+
+async def _refused(transport):
+    try:
+        await read(transport, "x")
+    except Refused:
+        return True
+    return False
