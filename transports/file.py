@@ -94,7 +94,7 @@ class FileTransport:
             descriptor = _open(self.root, below)
             return descriptor, os.fstat(descriptor)
 
-        opening = asyncio.ensure_future(self._call(path, look))
+        opening = asyncio.ensure_future(self._call(path, look))  # owned by this call, or else by _drop
         is_taken = False
         try:
             found = await asyncio.shield(opening)
@@ -181,7 +181,8 @@ class _Reading:
         while at < self.stop:
             assert self._descriptor is not None
             count = min(CHUNK, self.stop - at)
-            self._busy = asyncio.ensure_future(transport.read(path, self._descriptor, at, count))
+            reading = transport.read(path, self._descriptor, at, count)
+            self._busy = asyncio.ensure_future(reading)  # owned by this read, or else by _close
             chunk = await asyncio.shield(self._busy)
             if not chunk:
                 raise Interrupted(f"{path}: ended at byte {at} of {self.stop}")
