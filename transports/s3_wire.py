@@ -177,7 +177,7 @@ def split_url(url: str) -> tuple[str, str]:
     """Return bucket and key prefix (ending in `/`, or empty) of `s3://bucket/prefix/`. Raises ValueError."""
     rest = url.removeprefix("s3://")
     bucket, _, root = rest.partition("/")
-    if rest == url or not bucket or "//" in root or any(mark in rest for mark in "?#@"):
+    if rest == url or not bucket or "//" in f"/{root}" or any(mark in rest for mark in "?#@"):
         raise ValueError(f"{url}: not an S3 address: give s3://bucket/prefix/")
     return bucket, root if not root or root.endswith("/") else f"{root}/"
 

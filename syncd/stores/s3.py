@@ -6,7 +6,6 @@ Rule 3: conditional writes are advice: servers exist that ignore them, or let tw
 Rule 4: what is under way (`.syncd/uploads/`) is listed nowhere.
 """
 
-import hashlib
 import secrets
 import ssl
 import time
@@ -20,7 +19,7 @@ from syncd.errors import ConfigError, Damaged, Exists, NotFound, Offline, Unsafe
 from syncd.ports import Body, Credential, Page, Staged
 from syncd.stores.folders import safe
 from syncd.stores.s3_abilities import Abilities, Verifies
-from syncd.stores.s3_objects import COPY_LIMIT, COPY_PART, Objects, Upload
+from syncd.stores.s3_objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
 from syncd.stores.s3_staged import UPLOADS, StagedObject, elements, list_parts
 from transports.s3 import S3Transport
 from transports.s3_errors import NoSuchBucket, NoSuchUpload
@@ -106,8 +105,7 @@ class S3Store:
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write one object, proved. Of `if_absent`, an object of the same bytes may count as ours: a lost answer."""
-        sha256 = hashlib.sha256(body).hexdigest()
-        return await self._abilities.put(self._fit(path), body, sha256, if_absent=if_absent)
+        return await self._abilities.put(self._fit(path), body, await sha256_of(body), if_absent=if_absent)
 
     @asynccontextmanager
     async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:

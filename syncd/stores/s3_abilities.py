@@ -15,6 +15,7 @@ from manifests.stat import Stat
 from syncd.errors import Damaged, Unsupported
 from syncd.stores.s3_objects import Objects, checksum_header, is_md5, sha256_headers
 from transports.s3_errors import BadDigest, Precondition
+from transports.s3_wire import INLINE
 
 PROBES = ".syncd/uploads/probe-"
 
@@ -61,7 +62,7 @@ class Abilities:
         async with self._objects.reading.open(path) as body:
             async for chunk in body:
                 length += len(chunk)
-                if len(chunk) > 1 << 18:
+                if len(chunk) > INLINE:
                     await asyncio.to_thread(seen.update, chunk)
                 else:
                     seen.update(chunk)

@@ -20,7 +20,7 @@ from manifests.stat import Stat
 from syncd.errors import Damaged, Exists, NotFound, PermanentError, TransientError
 from transports.s3 import S3Transport, stat_of
 from transports.s3_errors import NoSuchUpload, Precondition, read_texts
-from transports.s3_wire import Bucket
+from transports.s3_wire import INLINE, Bucket
 
 COPY_LIMIT = 5 << 30  # bytes that S3 copies in one request
 COPY_PART = 512 << 20
@@ -229,9 +229,16 @@ def is_md5(found: Stat, expected: str) -> bool:
 
 async def digest(body: bytes) -> bytes:
     """Return a body's MD5, in a thread if it is long."""
-    if len(body) <= 1 << 18:
-        return hashlib.md5(body, usedforsecurity=False).digest()
-    return await asyncio.to_thread(lambda: hashlib.md5(body, usedforsecurity=False).digest())
+    if len(body) <= INLINE:
+        return _md5(body)
+    return await asyncio.to_thread(_md5, body)
+
+
+async def sha256_of(body: bytes) -> str:
+    """Return a body's sha256 in hex, in a thread if it is long."""
+    if len(body) <= INLINE:
+        return hashlib.sha256(body).hexdigest()
+    return (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
 
 
 def sha256_headers(sha256: str) -> dict[str, str]:
@@ -242,6 +249,10 @@ def sha256_headers(sha256: str) -> dict[str, str]:
 def checksum_header(sha256: str) -> dict[str, str]:
     """Return the header by which a server that knows it verifies the digest and keeps it."""
     return {"x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode()}
+
+
+def _md5(body: bytes) -> bytes:
+    return hashlib.md5(body, usedforsecurity=False).digest()
 
 
 def _bound(source: Stat) -> dict[str, str]:

@@ -8,7 +8,6 @@ Rule 2: nothing is joined before every byte was written, and nothing is at its p
 """
 
 import asyncio
-import hashlib
 import math
 import re
 import secrets
@@ -20,7 +19,7 @@ from manifests.stat import Stat
 from syncd.errors import Damaged, NotFound, PermanentError, SyncdError, TooLarge, Unsafe
 from syncd.stores import ranges
 from syncd.stores.s3_abilities import Abilities
-from syncd.stores.s3_objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers
+from syncd.stores.s3_objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers, sha256_of
 from transports.s3_errors import Doctype, NoSuchUpload, refuse_doctype
 from transports.s3_listing import instant
 
@@ -139,7 +138,7 @@ class StagedObject:
         self._check_whole(size)
         if self._upload is None:
             body = self._small(size)
-            if hashlib.sha256(body).hexdigest() != sha256:
+            if await sha256_of(body) != sha256:
                 raise Damaged(f"{path}: the bytes gathered are not those of sha256 {sha256}")
             return await self._abilities.put(path, body, sha256, if_absent=if_absent)
         if self._placed is None:
