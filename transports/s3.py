@@ -211,7 +211,7 @@ class _Fetch:
         self._name = name
         self._query = query
         self._token: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._run())  # owned by list_pages, which takes or closes it
 
     async def token(self) -> str | None:
         """Return the next page's token as soon as it can be seen; None if it cannot be, or there is none."""

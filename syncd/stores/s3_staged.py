@@ -198,7 +198,7 @@ class StagedObject:
             while len(self._flying) >= IN_FLIGHT:
                 await asyncio.wait(self._flying.values(), return_when=asyncio.FIRST_COMPLETED)
             if waiting in self._ready and waiting not in self._flying and waiting not in self._failed:
-                self._flying[waiting] = asyncio.create_task(self._send(waiting))
+                self._flying[waiting] = asyncio.create_task(self._send(waiting))  # owned by the block: stop() ends it
 
     async def _send(self, number: int) -> None:
         assert self._upload is not None
