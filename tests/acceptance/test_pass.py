@@ -15,6 +15,7 @@ from manifests.mirror import load_mirror
 from manifests.snapshot import Pointer, Snapshot
 from syncd.catalogue import Catalogue
 from syncd.errors import Damaged, NotFound
+from syncd.governor import Governed, Governors
 from syncd.keep import whole
 from syncd.mirror_pass import Pass, Work
 from syncd.publish import Publisher
@@ -273,6 +274,43 @@ async def test_rule_5_hostile_names_are_refused_one_by_one(tmp_path):
     assert "'dir' is a file upstream" in reasons["dir/below"]
     assert "differs from 'Case' only in case" in reasons["case"]
     assert not (tmp_path / "up").exists()
+
+
+async def test_rule_7_mirrors_of_one_origin_share_one_governor():
+    governors = Governors()
+    one, other = (Governed(Archive({"f": b"x"}), governors, f"http://h/{name}/", connections=1) for name in "ab")
+    async with one.open("f"):
+        waiting = asyncio.create_task(other.stat("f"))
+        await asyncio.sleep(0.01)
+        assert not waiting.done(), "the one connection to this origin is taken"
+    assert (await waiting).size == 1
+
+
+async def test_rule_9_a_cancelled_pass_leaves_no_task_and_no_open_body(mirroring):
+    begun = asyncio.Event()
+
+    def begin(number, chunk):
+        begun.set()
+        return chunk
+
+    mirroring.archive.faults = {path: [begin] for path in mirroring.archive.files}
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(mirroring.run())
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert asyncio.all_tasks() == before
+    assert mirroring.archive.open_now == 0
+    assert (await mirroring.run()).complete
+
+
+async def test_rule_10_the_engine_tells_frozen_facts_and_a_listener_cannot_answer_back(mirroring):
+    await mirroring.run()
+    kinds = {type(event).__name__ for event in mirroring.events}
+    assert {"SurveyStarted", "Planned", "TransferStarted", "TransferFinished", "Published", "PassFinished"} <= kinds
+    with pytest.raises(AttributeError):
+        mirroring.events[0].mirror = "another"
 
 
 async def test_rule_8_a_pass_over_many_files_holds_few_of_them(tmp_path):

@@ -227,3 +227,18 @@ async def test_a_server_that_resets_connections_above_its_cap_loses_no_file(tmp_
             if result.complete:
                 break
     assert {p: c for p, c in mirroring.natural().items() if p != "SHA256SUMS"} == files
+
+
+async def test_rule_6_slow_is_fine_and_stalled_is_cut_whatever_time_it_takes(tmp_path):
+    files = tree()
+    async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        server.fault("d/a.dat", f.Drip(step=100, every=0.04), times=None)  # 1.2 s, twice the window of the floor
+        server.fault(BAD, f.Drip(step=1, every=0.04), times=None)  # 25 bytes a second
+        result = await mirroring.run()
+        server.assert_spent()
+        reasons = await mirroring.reasons()
+        await mirroring.close()
+    assert (result.fetched, set(reasons)) == (3, {BAD})
+    assert "stalled" in reasons[BAD].reason
+    assert mirroring.natural()["d/a.dat"] == files["d/a.dat"]
