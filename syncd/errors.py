@@ -8,7 +8,8 @@ Rule 3: a message begins with the path, names the two values that differ, and en
     ├── TransientError      worth another try, later
     │   ├── Refused         upstream said "not now": 429, 503, a reset; the governor slows down
     │   ├── Unreachable     no connection, no name, no header in time
-    │   ├── Interrupted     the body ended early, stalled, or broke
+    │   ├── Interrupted     the body ended early, or broke
+    │   │   └── Stalled         it came too slowly to be called progress
     │   └── Offline         the store does not answer, or is not mounted
     ├── PermanentError      the same question will get the same answer
     │   ├── NotFound        404, 410, no such key or file
@@ -49,6 +50,10 @@ class Unreachable(TransientError):
 
 class Interrupted(TransientError):
     """A body that began did not come to its end."""
+
+
+class Stalled(Interrupted):
+    """A body that came more slowly than the floor; what little came renews no budget of tries."""
 
 
 class Offline(TransientError):

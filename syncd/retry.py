@@ -3,7 +3,7 @@
 Rules:
 1. Only TransientError is tried again, matched positively; CancelledError never is.
 2. Waits grow as 0.5 s x 2^n with full jitter, to 60 s at most; what upstream asks for (Retry-After) goes before that.
-3. Progress renews the budget: a body that came a byte further has all its tries again.
+3. Progress renews the budget: a body that came a byte further has all its tries again, unless it stalled.
 4. A body goes on at the byte it reached, bound to the version it began with; without a version it cannot be bound, and
    the caller is told Changed so that it starts the file again.
 """
@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 import tenacity
 
 from manifests.stat import Stat
-from syncd.errors import Changed, Interrupted, TransientError
+from syncd.errors import Changed, Interrupted, Stalled, TransientError
 from syncd.ports import Body, Page, Transport
 
 T = TypeVar("T")
@@ -134,6 +134,7 @@ class _Reopened:
         "_body",
         "_open",
         "_path",
+        "_stalls",
         "_start",
         "_stop",
         "_to",
@@ -152,7 +153,7 @@ class _Reopened:
         self._stop = stop
         self._version = version
         self._open: AbstractAsyncContextManager[Body] | None = None
-        self._attempt = 0
+        self._attempt = self._stalls = 0
 
     async def __aenter__(self) -> Self:
         body = await self._enter(self._start)
@@ -215,6 +216,9 @@ class _Reopened:
         """Wait, or raise `error` when its tries are used up."""
         self._attempt += 1
         policy = self._to._policy  # noqa: SLF001  as above
+        if isinstance(error, Stalled):
+            self._stalls += 1
+            self._attempt = max(self._attempt, self._stalls)
         if self._attempt >= policy.attempts:
             raise error
         wait = policy.wait(error, self._attempt)

@@ -24,7 +24,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
-from syncd.errors import Interrupted, Refused, SyncdError, TransientError, Unreachable, Unsupported
+from syncd.errors import Interrupted, Refused, Stalled, SyncdError, TransientError, Unreachable, Unsupported
 from transports.dial import Dial, current, make_socket, one_line, why_unconnected
 from transports.flood import LONG, Flood
 
@@ -380,7 +380,7 @@ class Exchange:
         marks.append(self.received)
         if len(marks) > ticks and marks[-1] - marks[0] < floor.rate * floor.window:
             came = f"{marks[-1] - marks[0]} bytes in {floor.window:g} s"
-            self._payload.set_exception(Interrupted(f"{self._label}: {self._so_far()}: stalled, {came}"))
+            self._payload.set_exception(Stalled(f"{self._label}: {self._so_far()}: stalled, {came}"))
 
     def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
         given = message.headers

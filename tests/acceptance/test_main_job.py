@@ -53,7 +53,12 @@ def store(request, tmp_path):
     return Bucket(server, server.url())
 
 
-@pytest.mark.parametrize("reader", [CHECKSUMS, AUTOINDEX, JOINED], ids=["checksums", "autoindex", "joined"])
+@pytest.mark.parametrize(
+    ("store", "reader"),
+    [("folder", CHECKSUMS), ("folder", AUTOINDEX), ("folder", JOINED), ("bucket", JOINED)],
+    indirect=["store"],
+    ids=["checksums-folder", "autoindex-folder", "joined-folder", "joined-bucket"],
+)
 def test_a_dataset_is_mirrored_kept_current_and_verified(archive, store, tmp_path, reader):
     state, manifest = tmp_path / "state", tmp_path / "scenes.yaml"
     with nginx(archive, tmp_path / "nginx") as upstream:
