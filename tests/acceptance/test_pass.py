@@ -484,3 +484,16 @@ async def test_upstream_without_ranges_or_versions_is_mirrored_in_one_stream(tmp
         mirroring = Mirroring(tmp_path / str(n), archive)
         result = await mirroring.run()
         assert (result.failed, mirroring.natural()) == (0, archive.files)
+
+
+async def test_a_clock_that_steps_back_400_days_loses_nothing(mirroring):
+    first = await mirroring.run()
+    gone = mirroring.archive.files.pop("LC08/1/b01.tif")
+    await mirroring.run()
+    mirroring.now -= 400 * 86400
+    mirroring.archive.files["new"] = b"new"
+    third = await mirroring.run()
+    assert (third.fetched, third.kept, third.failed) == (1, 11, 0)
+    assert mirroring.natural()["LC08/1/b01.tif"] == gone
+    assert third.snapshot != first.snapshot
+    assert mirroring.check_sums(third.snapshot) == (True, "")

@@ -242,3 +242,25 @@ async def test_rule_6_slow_is_fine_and_stalled_is_cut_whatever_time_it_takes(tmp
     assert (result.fetched, set(reasons)) == (3, {BAD})
     assert "stalled" in reasons[BAD].reason
     assert mirroring.natural()["d/a.dat"] == files["d/a.dat"]
+
+
+async def test_a_login_that_ends_in_the_middle_of_a_pass_is_told_and_upstream_is_not_hammered(tmp_path):
+    files = {f"d/{n:02}": b"%d" % n * 100 for n in range(40)}
+    async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        answered = 0
+
+        def expired(request):
+            nonlocal answered
+            answered += 1
+            return answered > 20
+
+        server.fault(None, f.Status(401, {"WWW-Authenticate": "Basic"}), times=None, when=expired)
+        result = await mirroring.run()
+        reasons = await mirroring.reasons()
+        asked = len(server.requests)
+        await mirroring.close()
+    assert result.failed == len(reasons) > 0
+    assert result.fetched + result.failed == 41
+    assert all("401" in failure.reason for failure in reasons.values())
+    assert asked <= 1 + 41, "a denied file was asked for again"
