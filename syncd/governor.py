@@ -98,6 +98,14 @@ class Governor:
             self.leave()
             await self.enter()
 
+    def tighten(self, ceiling: int | None, rate: float | None) -> None:
+        """Hold to these limits too, where they are stricter than what holds already."""
+        if ceiling is not None and ceiling < self.ceiling:
+            self.ceiling = ceiling
+            self._settle(min(self.limit, ceiling), "a manifest allows no more")
+        if rate is not None:
+            self._rate = rate if self._rate is None else min(rate, self._rate)
+
     def leave(self) -> None:
         """Give the slot back."""
         self.busy -= 1
@@ -223,6 +231,8 @@ class Governors:
                 origin, ceiling=connections or CEILING, rate=rate, listener=self._listener, clock=self._clock
             )
             self._by_origin[origin] = governor
+        else:
+            governor.tighten(connections, rate)
         return governor
 
 
@@ -242,7 +252,6 @@ class Governed:
         """`root` is the source's url: relative paths belong to its origin."""
         self._inner = inner
         self._governors = governors
-        self._limits = {"connections": connections, "rate": rate}
         self._clock = clock
         self.governor = governors.of(origin_of(root), connections=connections, rate=rate)
 

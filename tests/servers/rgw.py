@@ -11,6 +11,8 @@ import time
 import uuid
 from pathlib import Path
 
+from tests.servers.swift import free_ports
+
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph-mgr", "radosgw", "radosgw-admin", "ceph", "monmaptool")
 ACCESS_KEY, SECRET_KEY = "AKSYNCD", "SKSYNCDSECRET"
 
@@ -55,14 +57,6 @@ rgw thread pool size = 32
 
 def is_installed():
     return all(shutil.which(program) for program in PROGRAMS)
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 class Rgw:

@@ -75,6 +75,17 @@ def test_a_manifest_caps_it():
     assert Governors().of("http://x", connections=3).limit == 3
 
 
+def test_of_the_limits_that_several_mirrors_name_for_an_origin_the_strictest_hold():
+    governors = Governors()
+    governor = governors.of("http://x", connections=9, rate=1000.0)
+    assert governors.of("http://x", connections=30, rate=5000.0) is governor
+    assert (governor.ceiling, governor.limit) == (9, 9)
+    governors.of("http://x", connections=2, rate=500.0)
+    governors.of("http://x")
+    assert (governor.ceiling, governor.limit) == (2, 2)
+    assert governor.moved(500) > 0.8
+
+
 async def test_retry_after_closes_the_origin_for_everybody():
     clock = Clock()
     governor = Governor("http://x", clock=clock)
