@@ -52,7 +52,7 @@ lock:
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install --upgrade pip
-	.cache/lock/bin/python -m pip --quiet install --group dev .
+	.cache/lock/bin/python -m pip --quiet install --group dev '.[all]'
 	{ echo '# Written by `make lock`; everything `make` installs, syncd itself apart.'; \
 	  .cache/lock/bin/python -m pip freeze --exclude syncd; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
