@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,36 +33,58 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[Path | None, typer.Option("--config", help="The daemon's configuration, syncd.yaml.")]
-StoreUrl = Annotated[str | None, typer.Option("--store", help="A folder, or s3://bucket/prefix. [SYNCD_STORE]")]
-Endpoint = Annotated[str | None, typer.Option("--endpoint", help="The S3 server of the store. [SYNCD_ENDPOINT]")]
-State = Annotated[Path | None, typer.Option("--state", help="The folder of the Catalogue. [SYNCD_STATE]")]
-Private = Annotated[
-    list[str] | None,
-    typer.Option("--allow-private", metavar="ORIGIN", help="Let a source be on this private or loopback origin."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A mirror manifest.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mirror manifests.")]
 Mirror = Annotated[str, typer.Argument(metavar="MIRROR", help="The name of a mirror.")]
 
 
-def _context(
-    config: Path | None,
-    store: str | None,
-    endpoint: str | None,
-    state: Path | None,
-    private: list[str] | None,
+Work = Coroutine[Any, Any, int]
+
+
+def _shared(
     *,
-    json: bool,
+    config: Annotated[Path | None, typer.Option(help="The daemon's configuration, syncd.yaml.")] = None,
+    store: Annotated[str | None, typer.Option(help="A folder, or s3://bucket/prefix. [SYNCD_STORE]")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="The S3 server of the store. [SYNCD_ENDPOINT]")] = None,
+    state: Annotated[Path | None, typer.Option(help="The folder of the Catalogue. [SYNCD_STATE]")] = None,
+    allow_private: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Let a source be on this private or loopback origin."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
 ) -> Context:
+    """Make what a command works with from the options that every command shares."""
     loaded = load_config(
-        config, store=store, endpoint=endpoint, state=state, allow_private=private or (), environ=os.environ
+        config, store=store, endpoint=endpoint, state=state, allow_private=allow_private or (), environ=os.environ
     )
     return Context(loaded, os.environ, json=json)
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, int]], *, json: bool) -> None:
+def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[..., Work]], Callable[..., None]]:
+    """Register a command whose first parameter is a Context; the options that make one are added to its own."""
+    shared = {
+        name: option
+        for name, option in signature(_shared).parameters.items()
+        if asks_upstream or name != "allow_private"
+    }
+
+    def register(function: Callable[..., Work]) -> Callable[..., None]:
+        _, *own = signature(function).parameters.values()
+
+        @wraps(function)
+        def called(**given: Any) -> None:
+            options = {name: given.pop(name) for name in shared}
+            _run(lambda: function(_shared(**options), **given), json=options["json"])
+
+        called.__signature__ = Signature(  # type: ignore[attr-defined]  # what typer reads
+            [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
+        )
+        return app.command(epilog=f"Example: {example}")(called)
+
+    return register
+
+
+def _run(work: Callable[[], Work], *, json: bool) -> None:
     """Run a command to its exit code; every failure we expect is one clear sentence."""
     try:
         code = run(work)
@@ -75,195 +99,106 @@ def _run(work: Callable[[], Coroutine[Any, Any, int]], *, json: bool) -> None:
 @app.command(epilog="Example: syncd check manifests.d/ physionet.yaml")
 def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Manifests, or folders of them.")],
-    json: Json = False,
+    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
 ) -> None:
     """Lint mirror manifests; every error with its file, line and column."""
     raise typer.Exit(commands.check(paths, json=json))
 
 
-@app.command(epilog="Example: syncd survey physionet.yaml --json | head")
-def survey(
-    file: File,
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    allow_private: Private = None,
-    json: Json = False,
-) -> None:
+@command("syncd survey physionet.yaml --json | head", asks_upstream=True)
+def survey(context: Context, file: File) -> Work:
     """Ask upstream what it has, and print the inventory."""
-    _run(lambda: commands.survey(_context(config, store, endpoint, state, allow_private, json=json), file), json=json)
+    return commands.survey(context, file)
 
 
-@app.command(epilog="Example: syncd plan physionet.yaml --all")
+@command("syncd plan physionet.yaml --all", asks_upstream=True)
 def plan(
+    context: Context,
     file: File,
     everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first of each kind.")] = False,
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    allow_private: Private = None,
-    json: Json = False,
-) -> None:
+) -> Work:
     """Show what a pass would fetch, replace, keep and remove, and why. Changes nothing."""
-    _run(
-        lambda: commands.plan(
-            _context(config, store, endpoint, state, allow_private, json=json), file, everything=everything
-        ),
-        json=json,
-    )
+    return commands.plan(context, file, everything=everything)
 
 
-@app.command(epilog="Example: syncd sync physionet.yaml --store /data/mirror")
-def sync(
-    files: Files,
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    allow_private: Private = None,
-    json: Json = False,
-) -> None:
+@command("syncd sync physionet.yaml --store /data/mirror", asks_upstream=True)
+def sync(context: Context, files: Files) -> Work:
     """Run one pass over each mirror: survey, plan, transfer, publish."""
-    _run(lambda: commands.sync(_context(config, store, endpoint, state, allow_private, json=json), files), json=json)
+    return commands.sync(context, files)
 
 
-@app.command(epilog="Example: syncd verify physionet-mitdb --read-data --repair")
+@command("syncd verify physionet-mitdb --read-data --repair", asks_upstream=True)
 def verify(
+    context: Context,
     mirror: Mirror,
     read_data: Annotated[bool, typer.Option("--read-data", help="Read every stored byte.")] = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Mend from kept versions or from upstream; never by deleting.")
     ] = False,
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    allow_private: Private = None,
-    json: Json = False,
-) -> None:
+) -> Work:
     """Compare the store with what was proved."""
-    _run(
-        lambda: commands.verify(
-            _context(config, store, endpoint, state, allow_private, json=json),
-            mirror,
-            read_data=read_data,
-            repair=repair,
-        ),
-        json=json,
-    )
+    return commands.verify(context, mirror, read_data=read_data, repair=repair)
 
 
-@app.command(epilog="Example: syncd status --json")
-def status(
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+@command("syncd status --json")
+def status(context: Context) -> Work:
     """Show every mirror: how fresh, how large, what failed, what is parked."""
-    _run(lambda: commands.status(_context(config, store, endpoint, state, None, json=json)), json=json)
+    return commands.status(context)
 
 
-@app.command(epilog="Example: syncd snapshots physionet-mitdb")
-def snapshots(
-    mirror: Mirror,
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+@command("syncd snapshots physionet-mitdb")
+def snapshots(context: Context, mirror: Mirror) -> Work:
     """List the kept snapshots, the current one first."""
-    _run(lambda: commands.snapshots(_context(config, store, endpoint, state, None, json=json), mirror), json=json)
+    return commands.snapshots(context, mirror)
 
 
-@app.command(epilog="Example: syncd diff physionet-mitdb 3f2a91 c0ffee")
+@command("syncd diff physionet-mitdb 3f2a91 c0ffee")
 def diff(
+    context: Context,
     mirror: Mirror,
     before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, or its beginning.")],
     after: Annotated[str, typer.Argument(metavar="B", help="Another.")],
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+) -> Work:
     """Show which files differ between two kept snapshots."""
-    _run(
-        lambda: commands.diff(_context(config, store, endpoint, state, None, json=json), mirror, before, after),
-        json=json,
-    )
+    return commands.diff(context, mirror, before, after)
 
 
-@app.command(epilog="Example: syncd rollback physionet-mitdb 3f2a91")
+@command("syncd rollback physionet-mitdb 3f2a91")
 def rollback(
+    context: Context,
     mirror: Mirror,
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or its beginning.")],
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+) -> Work:
     """Make an earlier snapshot the current one; the next pass goes forward again."""
-    _run(
-        lambda: commands.rollback(_context(config, store, endpoint, state, None, json=json), mirror, snapshot),
-        json=json,
-    )
+    return commands.rollback(context, mirror, snapshot)
 
 
-@app.command(epilog="Example: syncd approve physionet-mitdb")
-def approve(
-    mirror: Mirror,
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+@command("syncd approve physionet-mitdb")
+def approve(context: Context, mirror: Mirror) -> Work:
     """Let the parked removals through: exactly those, at the next pass."""
-    _run(lambda: commands.approve(_context(config, store, endpoint, state, None, json=json), mirror), json=json)
+    return commands.approve(context, mirror)
 
 
-@app.command(epilog="Example: syncd undelete physionet-mitdb 100.dat 100.hea")
+@command("syncd undelete physionet-mitdb 100.dat 100.hea")
 def undelete(
+    context: Context,
     mirror: Mirror,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were removed.")],
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+) -> Work:
     """Bring removed files back, and keep them although upstream dropped them."""
-    _run(lambda: commands.undelete(_context(config, store, endpoint, state, None, json=json), mirror, paths), json=json)
+    return commands.undelete(context, mirror, paths)
 
 
-@app.command(epilog="Example: syncd rebuild --store /data/mirror --state ./state")
-def rebuild(
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+@command("syncd rebuild --store /data/mirror --state ./state")
+def rebuild(context: Context) -> Work:
     """Fill the Catalogue again from what the store itself says; nothing is downloaded."""
-    _run(lambda: commands.rebuild(_context(config, store, endpoint, state, None, json=json)), json=json)
+    return commands.rebuild(context)
 
 
-@app.command(epilog="Example: syncd probe --store s3://mirror/ --endpoint https://s3.example.org")
-def probe(
-    config: Config = None,
-    store: StoreUrl = None,
-    endpoint: Endpoint = None,
-    state: State = None,
-    json: Json = False,
-) -> None:
+@command("syncd probe --store s3://mirror/ --endpoint https://s3.example.org")
+def probe(context: Context) -> Work:
     """Try what the store can do, and say whether it is good enough."""
-    _run(lambda: commands.probe(_context(config, store, endpoint, state, None, json=json)), json=json)
+    return commands.probe(context)
 
 
 def main() -> None:

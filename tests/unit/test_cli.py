@@ -1,0 +1,46 @@
+"""The command line says of itself what is so."""
+
+import inspect
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from syncd import cli
+
+COMMANDS = typer.main.get_command(cli.app).commands
+SHARED = set(inspect.signature(cli._shared).parameters)
+
+
+def options(name):
+    return {parameter.name for parameter in COMMANDS[name].params}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself_with_an_example(name):
+    command = COMMANDS[name]
+    assert command.help
+    assert command.epilog.startswith(f"Example: syncd {name}")
+    shown = CliRunner().invoke(cli.app, [name, "--help"])
+    assert shown.exit_code == 0
+    assert command.help.split(".")[0] in " ".join(shown.output.split())
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"check"}))
+def test_every_command_that_needs_them_takes_the_shared_options(name):
+    assert SHARED - {"allow_private"} <= options(name)
+
+
+def test_a_command_that_asks_upstream_can_be_allowed_a_private_origin():
+    assert {name for name in COMMANDS if "allow_private" in options(name)} >= {"survey", "plan", "sync", "verify"}
+
+
+def test_options_reach_the_configuration_and_what_is_wrong_with_them_is_one_sentence(tmp_path):
+    wrong = CliRunner().invoke(cli.app, ["status", "--config", str(tmp_path / "none.yaml")])
+    assert wrong.exit_code == 2
+    assert wrong.stderr.count("\n") == 1
+    assert "give the path of a syncd.yaml" in wrong.stderr
+    told = CliRunner().invoke(
+        cli.app, ["status", "--store", str(tmp_path / "store"), "--state", str(tmp_path / "state"), "--json"]
+    )
+    assert (told.exit_code, told.stdout) == (0, "[]\n")
