@@ -2,7 +2,10 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
+
+import idna
 
 from manifests.unfit import Unfit
 
@@ -10,7 +13,8 @@ SCHEMES = frozenset({"http", "https", "s3", "file"})
 ORIGINS = frozenset({"http", "https", "s3", "ftp", "sftp"})
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22}
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
-_HOST = re.compile(r"[^\s/?#@\\\[\]<>\"'^`{|}%]{1,253}")
+_HOST = re.compile(r"[0-9a-z._-]{1,253}")
+_PORT = re.compile(r"[0-9]{1,5}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
 MAX_URL = 2_000
 
@@ -35,16 +39,67 @@ def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
 
 
 def origin(url: str, schemes: frozenset[str] = SCHEMES) -> str:
-    """Return `scheme://host[:port]` without the default port, or `s3://bucket`; raises Unfit."""
+    """Return the origin of a url that stands in a manifest or configuration, written as it should be; raises Unfit."""
     parts = _split(url, schemes)
-    if parts.scheme == "s3":
-        if _BUCKET.fullmatch(parts.netloc) is None:
-            raise Unfit("the bucket's name is not one", "write s3://bucket/ or s3://bucket/prefix/")
-        return f"s3://{parts.netloc}"
-    if parts.scheme == "file":
+    if parts.scheme not in {"s3", "file"} and not parts.netloc.isascii():
+        raise Unfit("the url's host is not ASCII", "write it in its ASCII form, which begins with xn--")
+    try:
+        return origin_of(url)
+    except ValueError as error:
+        todo = "s3://bucket/ or s3://bucket/prefix/" if parts.scheme == "s3" else "https://host/folder/"
+        raise Unfit(f"the url {error}", f"write it as in {todo}") from error
+
+
+def origin_of(url: str) -> str:
+    """Return `scheme://host[:port]` of any url, whoever wrote it, in its one form: limits and secrets are bound to it.
+
+    Lower case, ASCII, no user, no default port; `s3://bucket` and `file://` for these. Raises ValueError for what has
+    no origin; its words go on from "the url".
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("has no scheme")
+    for end in "/?#":
+        rest = rest.partition(end)[0]
+    return _one_form(scheme.lower(), rest.rpartition("@")[2])
+
+
+@lru_cache(1024)
+def _one_form(scheme: str, host: str) -> str:
+    if scheme == "file":
         return "file://"
-    host, port = _host(parts)
-    return f"{parts.scheme}://{host}" + (f":{port}" if port not in {None, _DEFAULT_PORTS.get(parts.scheme)} else "")
+    if scheme == "s3":
+        if _BUCKET.fullmatch(host) is None:
+            raise ValueError("names no bucket")
+        return f"s3://{host}"
+    name, port = _host(host)
+    return f"{scheme}://{name}" + (f":{port}" if port not in {None, _DEFAULT_PORTS.get(scheme)} else "")
+
+
+def _host(written: str) -> tuple[str, int | None]:
+    if written.startswith("["):
+        inside, closed, rest = written[1:].partition("]")
+        try:
+            name, port = f"[{ipaddress.IPv6Address(inside)}]", rest[1:]
+        except ValueError as error:
+            raise ValueError("has an address that cannot be") from error
+        if not closed or "%" in inside or (rest and not rest.startswith(":")):
+            raise ValueError("has an address that cannot be")
+    else:
+        name, _, port = written.partition(":")
+        name = (name if name.isascii() else _ascii(name)).lower().removesuffix(".")
+        if _HOST.fullmatch(name) is None:
+            raise ValueError("has no host, or one that cannot be")
+    if port and not (_PORT.fullmatch(port) and 0 < int(port) < 65_536):
+        raise ValueError("has a port that cannot be")
+    return name, int(port) if port else None
+
+
+def _ascii(name: str) -> str:
+    try:
+        return idna.encode(name, uts46=True).decode()
+    except UnicodeError as error:
+        raise ValueError("has a host that cannot be") from error
 
 
 def normalise_origin(url: str) -> str:
@@ -74,21 +129,3 @@ def _split(url: str, schemes: frozenset[str]) -> SplitResult:
     if parts.scheme not in schemes or not url[len(parts.scheme) :].startswith("://"):
         raise Unfit("the url's scheme is not one we know", f"use {', '.join(sorted(schemes))}")
     return parts
-
-
-def _host(parts: SplitResult) -> tuple[str, int | None]:
-    try:
-        host, port = (parts.hostname or "").removesuffix("."), parts.port
-        if ":" in host:
-            host = f"[{ipaddress.IPv6Address(host)}]"
-        elif _HOST.fullmatch(host) is None:
-            raise Unfit("the url has no host, or one that cannot be", "write it as in https://host/folder/")
-    except Unfit:
-        raise
-    except ValueError as error:
-        raise Unfit("the url's port or address cannot be", "write it as in https://host:8443/") from error
-    if not host.isascii():
-        raise Unfit("the url's host is not ASCII", "write it in its ASCII form, which begins with xn--")
-    if port == 0:
-        raise Unfit("the url's port is 0", "write the port the server listens on")
-    return host, port

@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import urlsplit
 
+from manifests.addresses import origin_of
 from manifests.stat import Stat
 from syncd.errors import Refused, TransientError
 from syncd.events import LimitChanged, Listener, nobody
@@ -289,7 +289,12 @@ class Governed:
         await self._inner.aclose()
 
     def _governor(self, path: str) -> Governor:
-        return self.governor if "://" not in path else self._governors.of(origin_of(path))
+        if "://" not in path:
+            return self.governor
+        try:
+            return self._governors.of(origin_of(path))
+        except ValueError:
+            return self.governor  # a stranger wrote what is no url: the transport will refuse it in its own words
 
     async def _held(self, listing: AsyncIterator[T]) -> AsyncIterator[T]:
         await self.governor.enter()
@@ -369,13 +374,3 @@ class _Metered:
 def _tell(governor: Governor, error: TransientError) -> None:
     if isinstance(error, Refused) or error.retry_after is not None:
         governor.refused(error.retry_after)
-
-
-def origin_of(url: str) -> str:
-    """Return `scheme://host[:port]` of a url, without a default port: whose governor, whose credentials."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    port = parts.port
-    if port is None or port == {"http": 80, "https": 443}.get(parts.scheme):
-        return f"{parts.scheme}://{host}"
-    return f"{parts.scheme}://{host}:{port}"

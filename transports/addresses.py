@@ -4,10 +4,6 @@ Checked when the socket is made, so that names, literals, redirects and names th
 """
 
 import ipaddress
-import re
-from functools import lru_cache
-
-from yarl import URL
 
 _WRAPPED = (  # IPv6 networks whose addresses carry an IPv4 address, and how many bits stand behind it
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
@@ -20,8 +16,6 @@ _NEVER = (  # a site's own NAT64, Teredo, the site-local addresses of old
     ipaddress.IPv6Network("fec0::/10"),
 )
 _CARRIER = ipaddress.IPv4Network("100.64.0.0/10")
-_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f.:]+")
-_PORTS = {"http": 80, "https": 443}
 
 
 def is_public(host: str) -> bool:
@@ -42,26 +36,6 @@ def is_public(host: str) -> bool:
     elif address in _CARRIER:
         return False
     return address.is_global and not (address.is_multicast or address.is_unspecified or address.is_reserved)
-
-
-@lru_cache(1024)
-def _origin(scheme: str, host: str) -> str:
-    found = URL(f"{scheme}://{host}/")
-    name, port = found.raw_host, found.explicit_port
-    if not name or _HOST.fullmatch(name) is None:
-        raise ValueError("it names no host")
-    name = f"[{name}]" if ":" in name else name.rstrip(".")
-    return f"{scheme}://{name}" if port in (None, _PORTS.get(scheme)) else f"{scheme}://{name}:{port}"
-
-
-def origin_of(url: str) -> str:
-    """Return `scheme://host[:port]` in lower case, without a default port; raises ValueError for what is no url."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise ValueError("it has no scheme")
-    for end in "/?#":
-        rest = rest.partition(end)[0]
-    return _origin(scheme.lower(), rest.rpartition("@")[2])
 
 
 def refusal(origin: str, host: str) -> str:

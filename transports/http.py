@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
+from manifests.addresses import origin_of
 from manifests.stat import Stat
 from syncd.errors import (
     Changed,
@@ -32,7 +33,6 @@ from syncd.errors import (
 from syncd.ports import Body, Credential, Page
 from transports import headers as heads
 from transports import urls
-from transports.addresses import origin_of
 from transports.connection import Connections, Exchange, Floor
 from transports.redirects import STATUSES, next_hop
 

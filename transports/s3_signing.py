@@ -18,9 +18,9 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+from manifests.addresses import origin_of
 from syncd.errors import ConfigError, Denied
 from syncd.ports import Credential
-from transports.addresses import origin_of
 
 REFRESH = 60.0  # seconds after which credentials that may expire are asked for again
 EMPTY = sha256(b"").hexdigest()

@@ -3,8 +3,8 @@
 import re
 from urllib.parse import quote
 
+from manifests.addresses import origin_of
 from syncd.errors import Unsafe, Unsupported
-from transports.addresses import origin_of
 
 MAX_URL = 8192  # characters; most servers refuse longer ones
 
@@ -36,7 +36,7 @@ def split(url: str) -> tuple[str, str]:
     try:
         origin = origin_of(url)
     except ValueError as error:
-        raise Unsafe(f"{shown(url)}: no valid host: {error}") from error
+        raise Unsafe(f"{shown(url)}: this url {error}") from error
     return origin, quote(target if target.startswith("/") else f"/{target}", safe=_IN_TARGET)
 
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from syncd.budget import Budget
-from syncd.errors import Refused
-from syncd.governor import START, Governed, Governor, Governors, origin_of
+from syncd.errors import Refused, Unsafe
+from syncd.governor import START, Governed, Governor, Governors
 
 
 class Clock:
@@ -157,17 +157,13 @@ async def test_a_refusal_gives_the_slot_back_and_slows_the_origin():
     assert governed.governor.limit < before
 
 
-@pytest.mark.parametrize(
-    ("url", "origin"),
-    [
-        ("https://Example.org/a?b", "https://example.org"),
-        ("http://h:80/x", "http://h"),
-        ("http://h:8080/x", "http://h:8080"),
-        ("s3://bucket/p", "s3://bucket"),
-    ],
-)
-def test_an_origin_is_scheme_host_and_port(url, origin):
-    assert origin_of(url) == origin
+async def test_what_is_no_url_is_left_to_the_transport_to_refuse():
+    class Refusing:
+        def open(self, path, **_):
+            raise Unsafe(f"{path}: this url has a port that cannot be")
+
+    with pytest.raises(Unsafe):
+        Governed(Refusing(), Governors(), "http://x/").open("http://x:99999/y")
 
 
 async def test_a_budget_bounds_bytes_and_files_and_always_admits_one():

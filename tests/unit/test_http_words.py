@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from manifests.addresses import origin_of
 from syncd.errors import Unsafe
 from transports import headers, redirects, urls
-from transports.addresses import is_public, origin_of
+from transports.addresses import is_public
 
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
 
@@ -139,6 +140,10 @@ def test_only_addresses_that_anybody_can_reach_are_public(host, public):
         ("http://example.org./", "http://example.org"),
         ("http://bücher.example/", "http://xn--bcher-kva.example"),
         ("http://me:pw@example.org/", "http://example.org"),
+        ("s3://Bucket/prefix", "s3://Bucket"),
+        ("ftp://H:21/x", "ftp://h"),
+        ("sftp://h:2222/x", "sftp://h:2222"),
+        ("file:///srv/x", "file://"),
     ],
 )
 def test_an_origin_is_scheme_host_and_port_in_one_spelling(url, origin):
@@ -155,6 +160,13 @@ def test_an_origin_is_scheme_host_and_port_in_one_spelling(url, origin):
         "http://a\\b/",
         "http://a:99999/",
         "http://a:b/",
+        "http://a:0/",
+        "http://[::1/",
+        "http://[::1]x/",
+        "http://[fe80::1%25eth0]/",
+        "http://" + "a" * 254,
+        "http://\u2488\u0000/",
+        "s3:///key",
         "x",
         "",
     ],
