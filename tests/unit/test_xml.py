@@ -1,0 +1,80 @@
+"""XML from strangers: parts as they close, nothing between them kept, no document types."""
+
+import contextlib
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests import xml
+from manifests.document import Document, DocumentError, Follow
+from manifests.xml import Part, parts
+
+GOOD = b"""<?xml version="1.0"?>
+<a:list xmlns:a="urn:one" xmlns="urn:two"><head>x</head>
+ <file name="&lt;1&gt;" a:kind="k"><size> 5 </size><more><deep>d&#233;</deep></more></file>
+ <file name="2"/></a:list>"""
+
+
+def document(body):
+    return Document(Follow("list.xml"), "https://archive.example/list.xml", {}, io.BytesIO(body))
+
+
+def read(body, *wanted, root=""):
+    return list(parts(document(body), wanted, root=root))
+
+
+def test_a_wanted_element_comes_with_all_that_is_in_it():
+    one, two = read(GOOD, "file", root="list")
+    assert (one.name, one.space, one.attributes) == ("file", "urn:two", {"name": "<1>", "kind": "k"})
+    assert (one.says("size"), one.says("more", "deep"), one.says("nothing", "there")) == ("5", "dé", "")
+    assert two == Part("file", "urn:two", {"name": "2"})
+
+
+def test_what_is_inside_a_wanted_element_is_not_yielded_once_more():
+    (outer,) = read(b"<r><x n='1'><x n='2'/></x></r>", "x")
+    assert [part.attributes["n"] for part in outer.all("x")] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'<!DOCTYPE list [<!ENTITY a "b">]><list><file>&a;</file></list>', "document type"),
+        (b"<!DOCTYPE html><html><body>log in</body></html>", "document type"),
+        (b"<html><body>log in</body></html>", "begins with <html>"),
+        (b"<list><file>", "cannot be read as XML"),
+        (b"<list>&undefined;</list>", "cannot be read as XML"),
+        (b"", "cannot be read as XML"),
+        (b'<?xml version="1.0" encoding="klingon"?><list/>', "cannot be read as XML"),
+        (b"<list>" + b"<a>" * 100, "inside one another"),
+    ],
+)
+def test_what_is_refused_is_named(body, said):
+    with pytest.raises(DocumentError, match=said) as raised:
+        read(body, "file", root="list")
+    assert str(raised.value).startswith("https://archive.example/list.xml: ")
+
+
+def test_what_came_whole_before_a_break_is_yielded():
+    walk = parts(document(b"<list><file name='1'/><file name='2'"), {"file"})
+    assert next(walk).attributes == {"name": "1"}
+    with pytest.raises(DocumentError):
+        next(walk)
+
+
+def test_one_element_cannot_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(xml, "MAX_PART", 1000)
+    assert len(read(b"<list>" + b"<file>12345</file>" * 500 + b"</list>", "file")) == 500
+    with pytest.raises(DocumentError, match="of more than 1000"):
+        read(b"<list><file>" + b"<a/>" * 500 + b"</file></list>", "file")
+
+
+@given(st.integers(0, len(GOOD)), st.binary(max_size=4), st.integers(1, 70))
+def test_whatever_is_broken_only_a_document_error_comes_of_it(at, junk, piece):
+    body = GOOD[:at] + junk + GOOD[at + len(junk) :]
+    stream = document(body)
+    whole = stream.stream.read
+    stream.stream.read = lambda size: whole(min(size, piece))  # pieces may end anywhere
+    with contextlib.suppress(DocumentError):
+        list(parts(stream, {"file"}))
