@@ -8,6 +8,7 @@ the history, and a change of k files touches at most 2k of them.
 import bisect
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -17,7 +18,9 @@ import xxhash
 CUT_EVERY = 16_384
 FORMAT = "syncd-snapshot/1"
 MAX_SUMS = 1_000_000  # Entries up to which a Snapshot carries its SHA256SUMS
-MAX_SHARD = 1 << 30  # bytes of one unpacked shard that we are ready to read
+MAX_SHARD = 1 << 30  # bytes of one unpacked shard that we write, and that we are ready to read
+MAX_SNAPSHOT = 256 << 20  # bytes of a snapshot.json, which names a shard in some 200
+MAX_POINTER = 1 << 20
 
 Verdict = Literal["verified", "attested"]
 
@@ -112,16 +115,24 @@ def lines(rows: Iterable[Entry] | Iterable[Origin]) -> bytes:
 
 
 def pack(content: bytes) -> bytes:
-    """Compress lines for the store; the same lines give the same bytes with the same zlib."""
+    """Compress lines for the store; the same lines give the same bytes with the same zlib. Raises SnapshotError."""
+    if len(content) > MAX_SHARD:
+        raise SnapshotError(f"a shard of {len(content)} bytes, {MAX_SHARD} can be read again: make two mirrors of it")
     return gzip.compress(content, compresslevel=6, mtime=0)
 
 
-def unpack(packed: bytes, sha256: str) -> bytes:
-    """Return the lines whose digest is `sha256`; raises SnapshotError for anything else."""
+def unpack(packed: bytes, sha256: str, *, max_bytes: int = MAX_SHARD) -> bytes:
+    """Return the lines whose digest is `sha256`; raises SnapshotError for anything else, and for more than allowed."""
+    gunzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        content = gzip.decompress(packed)
-    except (OSError, EOFError, ValueError) as error:
+        content = gunzip.decompress(packed, max_bytes + 1)
+    except zlib.error as error:
         raise SnapshotError(f"{sha256}: not a readable shard: {error}") from error
+    if len(content) > max_bytes:
+        raise SnapshotError(f"{sha256}: a shard of more than the {max_bytes} bytes that one may have")
+    if not gunzip.eof or gunzip.unused_data:
+        what = "it ends too early" if not gunzip.eof else "something follows its end"
+        raise SnapshotError(f"{sha256}: not a readable shard: {what}")
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise SnapshotError(f"{sha256}: the shard's lines have sha256 {found}")
     return content

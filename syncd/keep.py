@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from manifests.snapshot import Entry, Snapshot, SnapshotError, entries_of, unpack
+from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
 from syncd.catalogue import Catalogue, Row, Version
 from syncd.errors import Damaged, NotFound
 from syncd.ports import Store
@@ -60,15 +60,22 @@ async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:
 async def unpacked(store: Store, path: str, sha256: str) -> bytes:
     """Return the lines packed at `path`, proved by their digest. Raises Damaged."""
     try:
-        return unpack(await whole(store, path), sha256)
+        return unpack(await whole(store, path, MAX_SHARD), sha256)
     except (SnapshotError, NotFound) as error:
         raise Damaged(f"{path}: {error}") from error
 
 
-async def whole(store: Store, path: str) -> bytes:
-    """Return a small object of ours."""
+async def whole(store: Store, path: str, max_bytes: int) -> bytes:
+    """Return an object of ours. Raises Damaged if it is longer than one of its kind may be."""
+    chunks: list[bytes] = []
+    left = max_bytes
     async with store.open(path) as body:
-        return b"".join([chunk async for chunk in body])
+        async for chunk in body:
+            left -= len(chunk)
+            if left < 0:
+                raise Damaged(f"{path}: longer than the {max_bytes} bytes that it may have")
+            chunks.append(chunk)
+    return b"".join(chunks)
 
 
 @dataclass(frozen=True, slots=True)

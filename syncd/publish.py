@@ -23,6 +23,7 @@ from manifests.snapshot import (
     Pointer,
     Shard,
     Snapshot,
+    SnapshotError,
     affected,
     identity,
     is_cut,
@@ -32,7 +33,7 @@ from manifests.snapshot import (
     sums_line,
 )
 from syncd.catalogue import Catalogue, Row, Swap, Version
-from syncd.errors import Exists, NotFound
+from syncd.errors import Exists, NotFound, TooLarge
 from syncd.events import Listener, Published
 from syncd.ports import Store
 from syncd.transfer import Place
@@ -144,11 +145,17 @@ class Publisher:
     async def _write(self, run: list[tuple[Entry, Origin]], known: set[str]) -> tuple[Shard, str]:
         shard, content = shard_of([entry for entry, _ in run])
         if shard.sha256 not in known:
-            await self.store.put(shard_path(self.mirror.name, shard.sha256), pack(content))
+            await self.store.put(shard_path(self.mirror.name, shard.sha256), self._packed(content))
         beside = lines([origin for _, origin in run])
         name = hashlib.sha256(beside).hexdigest()
-        await self.store.put(origins_path(self.mirror.name, name), pack(beside))
+        await self.store.put(origins_path(self.mirror.name, name), self._packed(beside))
         return shard, name
+
+    def _packed(self, content: bytes) -> bytes:
+        try:
+            return pack(content)
+        except SnapshotError as error:
+            raise TooLarge(f"{self.mirror.name}: {error}") from error
 
     async def _sums(self, path: str) -> None:
         """Write the list that `sha256sum -c` reads; in pieces, for it may name a million files."""

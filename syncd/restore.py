@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import msgspec
 
-from manifests.snapshot import Entry, Origin, Pointer, Snapshot, entries_of, origins_of
+from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer, Snapshot, entries_of, origins_of
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue, Row, Swap, Version
 from syncd.errors import Damaged, NotFound, PermanentError
@@ -145,7 +145,7 @@ async def rebuild(store: Store, catalogue: Catalogue, now: Callable[[], float] =
 
 async def _pointer(store: Store, stat: Stat) -> Pointer:
     try:
-        return msgspec.json.decode(await whole(store, stat.path), type=Pointer)
+        return msgspec.json.decode(await whole(store, stat.path, MAX_POINTER), type=Pointer)
     except msgspec.MsgspecError as error:
         raise Damaged(f"{stat.path}: not a pointer: {error}") from error
 
@@ -153,7 +153,7 @@ async def _pointer(store: Store, stat: Stat) -> Pointer:
 async def _snapshot(store: Store, mirror: str, name: str) -> Snapshot | None:
     path = f"{snapshot_folder(mirror, name)}snapshot.json"
     try:
-        return msgspec.json.decode(await whole(store, path), type=Snapshot)
+        return msgspec.json.decode(await whole(store, path, MAX_SNAPSHOT), type=Snapshot)
     except NotFound:
         return None
     except msgspec.MsgspecError as error:

@@ -85,7 +85,7 @@ class Mirroring:
         return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
     async def pointer(self, store):
-        return msgspec.json.decode(await whole(store, ".syncd/mirrors/scenes.json"), type=Pointer)
+        return msgspec.json.decode(await whole(store, ".syncd/mirrors/scenes.json", 1 << 20), type=Pointer)
 
     def restoration(self, store, catalogue):
         row = catalogue.history.mirror("scenes")
@@ -464,6 +464,15 @@ async def test_a_damaged_shard_is_never_believed(mirroring):
         shard.write_bytes(shard.read_bytes()[:-10])
     async with mirroring.open() as (store, catalogue):
         with pytest.raises(Damaged):
+            await rebuild(store, catalogue)
+
+
+async def test_a_pointer_longer_than_one_can_be_is_not_read_into_memory(mirroring):
+    await mirroring.run()
+    pointer = mirroring.store_folder / ".syncd/mirrors/scenes.json"
+    pointer.write_bytes(pointer.read_bytes() + b" " * (2 << 20))
+    async with mirroring.open() as (store, catalogue):
+        with pytest.raises(Damaged, match="longer than the 1048576 bytes"):
             await rebuild(store, catalogue)
 
 

@@ -1,6 +1,8 @@
 """What a Snapshot is: the same content has the same id whatever its history, and a small change costs little."""
 
+import gzip
 import hashlib
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -71,6 +73,38 @@ def test_a_shard_reads_back_as_it_was_written_and_only_under_its_own_name(tree):
         assert list(entries_of(unpack(pack(content), shard.sha256))) == run
         with pytest.raises(snap.SnapshotError, match="sha256"):
             unpack(pack(content + b" "), shard.sha256)
+
+
+def test_a_shard_that_unpacks_to_more_than_allowed_is_refused_before_it_is_in_memory():
+    tracemalloc.start()
+    bomb = gzip.compress(bytes(64 << 20))
+    tracemalloc.reset_peak()
+    with pytest.raises(snap.SnapshotError, match="more than the 1000 bytes"):
+        unpack(bomb, "0" * 64, max_bytes=1000)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (lambda packed: packed[:-1], "ends too early"),
+        (lambda packed: packed + packed, "follows its end"),
+        (lambda packed: b"x" + packed, "incorrect header"),
+        (lambda packed: packed[:-5] + b"00000", "incorrect"),
+        (lambda _: b"", "ends too early"),
+    ],
+)
+def test_what_is_no_whole_shard_is_refused(spoil, what):
+    shard, content = shard_of([entry("a", 1)])
+    with pytest.raises(snap.SnapshotError, match=what):
+        unpack(spoil(pack(content)), shard.sha256)
+
+
+def test_no_shard_is_written_that_could_not_be_read_again(monkeypatch):
+    monkeypatch.setattr(snap, "MAX_SHARD", 10)
+    with pytest.raises(snap.SnapshotError, match="make two mirrors"):
+        pack(b"x" * 11)
 
 
 def test_an_identity_is_the_digest_of_the_canonical_shard_list():
