@@ -482,7 +482,7 @@ async def test_a_snapshot_says_where_it_came_from(mirroring):
     second = await mirroring.run()
     async with mirroring.open() as (store, _):
         path = f".syncd/snapshots/scenes/{second.snapshot}/snapshot.json"
-        snapshot = msgspec.json.decode(await whole(store, path), type=Snapshot)
+        snapshot = msgspec.json.decode(await whole(store, path, 1 << 20), type=Snapshot)
     assert (snapshot.previous, snapshot.source, snapshot.files) == (first.snapshot, "file:///archive/", 13)
     assert hashlib.sha256(msgspec.json.encode(snapshot.content)).hexdigest() == snapshot.id
 
