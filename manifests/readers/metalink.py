@@ -1,0 +1,131 @@
+"""The reader for Metalinks, of version 4 (RFC 5854) and of version 3, which UniProt and ASF still write.
+
+A file is what the list says: its size, its digests, and where it can be had, the best place first. Rules:
+
+1. `priority` counts up from the best (4), `preference` down from it (3); equal ones stay in the order they stand in,
+   those in a country that the manifest prefers come first.
+2. Places that cannot be asked by the manifest's protocols are left out. A file without any other place, or every file
+   if the manifest says `beside`, is found beside the list.
+3. A digest that cannot be one, or has no type, is absent; those of pieces are not read. Names that lead out of the
+   folder come out as they are, to be refused by `check_path`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field
+
+from manifests.answers import Unread, below, digests, size
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow
+from manifests.fields import Flag
+from manifests.stat import Promise, Stat, check_path
+from manifests.xml import Part, parts
+
+V3 = "http://www.metalinker.org/"
+V4 = "urn:ietf:params:xml:ns:metalink"
+_WORST = 999_999  # what version 4 gives a place that names no priority
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    lists: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Paths of the Metalinks, relative to the url, as in RELEASE.metalink."""
+    protocols: Annotated[tuple[str, ...], Field(min_length=1)] = ("https", "http")
+    """The schemes of places that may be asked."""
+    prefer: tuple[str, ...] = ()
+    """Countries (two letters, as in the list) whose places are asked first."""
+    beside: Flag = False
+    """Take every file from beside its list, wherever else it could be had."""
+
+
+class _Source(Protocol):
+    @property
+    def options(self) -> Options: ...
+
+
+def open_reader(source: _Source) -> "MetalinkReader":
+    """Return the reader for `source`; raises ValueError for a list that no source could hold."""
+    for path in source.options.lists:
+        check_path(path)
+    return MetalinkReader(source.options)
+
+
+class MetalinkReader:
+    """A Reader: one Follow for each Metalink; one Stat for each file in it, and one for the Metalink itself."""
+
+    native = False
+
+    def __init__(self, options: Options) -> None:
+        self._lists = tuple(dict.fromkeys(options.lists))
+        self._protocols = frozenset(protocol.lower() for protocol in options.protocols)
+        self._prefer = tuple(country.lower() for country in options.prefer)
+        self._beside = options.beside
+
+    def start(self) -> Iterable[Follow]:
+        """Name the lists."""
+        return [Follow(url=path, state=path) for path in self._lists]
+
+    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+        """Yield what the list names, then the list itself."""
+        path = document.asked.state
+        folder = path.rpartition("/")[0]
+        whole, length = hashlib.sha256(), 0
+        while block := document.stream.read(1 << 20):
+            whole.update(block)
+            length += len(block)
+        document.stream.seek(0)
+        unread = Unread(document)
+        seen = False
+        for part in parts(document, {"file"}, root="metalink"):
+            if part.space not in (V3, V4):
+                raise DocumentError(f"{document.url}: a <file> of namespace {part.space!r}, neither Metalink 3 nor 4")
+            seen = True
+            name = part.attributes.get("name", "")
+            if not name:
+                unread.add("a file without a name")
+            elif (named := name if name.startswith("/") else below(folder, name)) != path:
+                yield self._file(part, named)
+        if not seen:
+            raise DocumentError(f"{document.url}: a Metalink without a single file")
+        unread.tell()
+        yield Stat(path, size=length, version=f"sha256:{whole.hexdigest()}")
+
+    def _file(self, part: Part, path: str) -> Stat:
+        hashes = part.all("verification", "hash") if part.space == V3 else part.all("hash")
+        promised = digests(*((each.attributes["type"], each.text) for each in hashes if each.attributes.get("type")))
+        urls = () if self._beside else self._places(part)
+        return Stat(path, size(part.says("size")), digests=promised, urls=urls)
+
+    def _places(self, part: Part) -> tuple[str, ...]:
+        found: list[tuple[int, int, str]] = []
+        for place in part.all("resources", "url") if part.space == V3 else part.all("url"):
+            url = place.text.strip()
+            if _scheme(url) in self._protocols:
+                country = place.attributes.get("location", "").lower()
+                near = self._prefer.index(country) if country in self._prefer else len(self._prefer)
+                found.append((near, _rank(place, part.space), url))
+        found.sort(key=lambda one: one[:2])
+        return tuple(dict.fromkeys(url for _, _, url in found))
+
+
+def _rank(place: Part, space: str) -> int:
+    """Return a number that is the lower the better the place is."""
+    if space == V3:
+        preference = size(place.attributes.get("preference", ""))
+        return 100 - preference if preference is not None and preference <= 100 else 100
+    priority = size(place.attributes.get("priority", ""))
+    return priority if priority is not None and 0 < priority <= _WORST else _WORST
+
+
+def _scheme(url: str) -> str:
+    try:
+        there = urlsplit(url)
+    except ValueError:
+        return ""
+    return there.scheme if there.netloc and url.isprintable() and " " not in url else ""

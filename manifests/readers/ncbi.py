@@ -1,0 +1,176 @@
+"""The reader for NCBI's genomes: a summary names the assemblies, each assembly's md5checksums.txt its files.
+
+The copy lies as the archive does (`genomes/all/GCF/000/…`), and files are asked of the source, whatever host a summary
+names. Rules:
+
+1. Of a summary come the rows that fit every column named by `where`; rows whose folder is `na` have no files.
+2. Of an assembly come the files that fit `files`, with their MD5. Two kinds of file are changed after their list was
+   written (`annotation_hashes.txt`, `assembly_status.txt`): their digest there is no promise.
+3. `singles` are files with an `.md5` beside them (taxdump.tar.gz), in whatever form that is written.
+4. A row that is cut off is told once all others were read: the inventory is then incomplete.
+"""
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Protocol
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from pydantic import BaseModel, Field, model_validator
+
+from manifests.answers import Unread
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow
+from manifests.fields import Glob
+from manifests.globs import matcher
+from manifests.readers.checksums import read_list
+from manifests.stat import Promise, Stat, check_path
+from manifests.unfit import Unfit
+
+MAX_LINE = 1 << 20  # bytes of a row
+_MUTABLE = frozenset({"annotation_hashes.txt", "assembly_status.txt"})
+_LIST = "md5checksums.txt"
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    summaries: tuple[str, ...] = ()
+    """Paths of assembly summaries, as in genomes/refseq/viral/assembly_summary.txt."""
+    where: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    """For each column of the summary that matters the values wanted; * and ? stand for anything."""
+    files: Annotated[tuple[Glob, ...], Field(min_length=1)] = ("*",)
+    """Globs of the files wanted of each assembly."""
+    singles: tuple[str, ...] = ()
+    """Paths of files that have an .md5 beside them, as in pub/taxonomy/taxdump.tar.gz."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        if not self.summaries and not self.singles:
+            raise Unfit("names nothing to mirror", "name summaries, or singles")
+        return self
+
+
+class _Source(Protocol):
+    @property
+    def url(self) -> str: ...
+    @property
+    def options(self) -> Options: ...
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: what kind of document it names, and its path in the mirror."""
+
+    kind: str
+    path: str
+
+
+def open_reader(source: _Source) -> "NcbiReader":
+    """Return the reader for `source`; raises ValueError for a path that no source could hold."""
+    for path in (*source.options.summaries, *source.options.singles):
+        check_path(path)
+    return NcbiReader(source.url, source.options)
+
+
+class NcbiReader:
+    """A Reader: one Follow for each summary, and for each assembly in it; Stats for the lists and all they list."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._root = unquote(urlsplit(url).path).strip("/")
+        self._summaries = tuple(dict.fromkeys(options.summaries))
+        self._singles = tuple(dict.fromkeys(options.singles))
+        self._where = {column: _fits(values) for column, values in options.where.items()}
+        self._wants = matcher(options.files)
+
+    def start(self) -> Iterable[Follow]:
+        """Name the summaries and the sidecars."""
+        for path in self._summaries:
+            yield _follow("summary", path)
+        for path in self._singles:
+            yield _follow("single", f"{path}.md5")
+
+    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+        """Yield what one document says, and the document itself as a file of the mirror."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        whole, length = hashlib.sha256(), 0
+        while block := document.stream.read(1 << 20):
+            whole.update(block)
+            length += len(block)
+        document.stream.seek(0)
+        if note.kind == "summary":
+            yield from self._assemblies(document)
+        elif note.kind == "single":
+            for path, promised in read_list(document, note.path):
+                if f"{path}.md5" != note.path:
+                    raise DocumentError(f"{document.url}: speaks of {path!r}, not of the file it lies beside")
+                yield Stat(path, digests=promised)
+        else:
+            yield from self._files(document, note.path)
+        yield Stat(note.path, size=length, version=f"sha256:{whole.hexdigest()}")
+
+    def _files(self, document: Document, path: str) -> Iterator[Stat]:
+        folder = path[: -len(_LIST)]
+        for listed, promised in read_list(document, path):
+            name = listed.removeprefix(folder)
+            if self._wants(name):
+                yield Stat(listed, digests={} if name in _MUTABLE else promised)
+
+    def _assemblies(self, document: Document) -> Iterator[Follow]:
+        columns: list[str] = []
+        width = place = 0
+        tests: list[tuple[int, Callable[[str], bool]]] = []
+        unread = Unread(document)
+        for number, line in enumerate(document.lines(MAX_LINE), 1):
+            if line.startswith(b"#"):
+                named = line.lstrip(b"# ").rstrip(b"\r").decode("utf-8", "replace").split("\t")
+                if "assembly_accession" in named:
+                    columns, width = named, len(named)
+                    place = self._column(document, columns, "ftp_path")
+                    tests = [(self._column(document, columns, name), fits) for name, fits in self._where.items()]
+                continue
+            if not line.strip():
+                continue
+            if not columns:
+                raise DocumentError(f"{document.url}: line {number} comes before any header: no assembly summary")
+            row = line.rstrip(b"\r").decode("utf-8", "replace").split("\t")
+            if len(row) != width:
+                unread.add(f"line {number} has {len(row)} columns, the header {width}")
+            elif all(fits(row[at]) for at, fits in tests) and row[place] not in ("na", ""):
+                folder = self._folder(row[place])
+                if folder is None:
+                    unread.add(f"line {number} names no folder of the archive: {row[place][:100]!r}")
+                else:
+                    yield _follow("assembly", f"{folder}/{_LIST}")
+        if not columns:
+            raise DocumentError(f"{document.url}: has no header with assembly_accession: no assembly summary")
+        unread.tell()
+
+    def _column(self, document: Document, columns: list[str], name: str) -> int:
+        if name not in columns:
+            raise DocumentError(f"{document.url}: has no column {name!r}; it has {', '.join(columns)}"[:2000])
+        return columns.index(name)
+
+    def _folder(self, url: str) -> str | None:
+        """Return the folder below the source that an `ftp_path` names, None if it is none."""
+        found = re.fullmatch(r"(?:https?|ftp)://[^/]+/+([\x21-\x7e]*[^/])/*", url)
+        if found is None or any(part in {"", ".", ".."} for part in found[1].split("/")):
+            return None
+        path = found[1]
+        return path.removeprefix(f"{self._root}/") if self._root else path
+
+
+def _fits(values: tuple[str, ...]) -> Callable[[str], bool]:
+    if not any(mark in value for value in values for mark in "*?["):
+        return frozenset(values).__contains__
+    match = re.compile("|".join(fnmatch.translate(value) for value in values)).match
+    return lambda value: match(value) is not None
+
+
+def _follow(kind: str, path: str) -> Follow:
+    return Follow(url=path, state=msgspec.json.encode(_Note(kind, path)).decode())
