@@ -142,6 +142,165 @@ class LimitChanged(Event):
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PassStarted(Event):
+    """The daemon began a pass; `why` is schedule, start, manifest, after or asked (by `who`)."""
+
+    pass_id: int
+    why: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassFailed(Event):
+    """A pass could not be had: source or store away, no space. The next one is due in `wait` seconds, if ever."""
+
+    error: str
+    reason: str
+    wait: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Event):
+    """A mirror is in another state of `syncd.views.State` now, and why."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestAccepted(Event):
+    """A new or changed manifest is in force."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRejected(Event):
+    """A manifest is wrong (`mirror` is "" where it does not say which); `problems` are lines of file:line:column."""
+
+    file: str
+    problems: tuple[str, ...]
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestWithdrawn(Event):
+    """A manifest was removed; the copy stays, and no pass runs any more."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubAdvanced(Event):
+    """`files` of `bytes` were read again and are good."""
+
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DamageFound(Event):
+    """A stored file is not what was proved; `finding` is missing, size, digest or unreadable."""
+
+    path: str
+    finding: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DamageMended(Event):
+    """A damaged file was replaced by proved bytes; the damaged ones are in the quarantine."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DamageStays(Event):
+    """A damaged file could not be mended yet; it will be tried again."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged(Event):
+    """The store is online, offline or full now (`mirror` is "")."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audited(Event):
+    """Somebody changed something, or tried to."""
+
+    who: str
+    what: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Event):
+    """The configuration was read again; `needs_restart` are changed keys that have no effect yet (`mirror` is "")."""
+
+    changed: tuple[str, ...]
+    needs_restart: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadFailed(Event):
+    """The configuration is wrong; the last good one stays in force (`mirror` is "")."""
+
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupWritten(Event):
+    """The Catalogue was backed up into the store (`mirror` is "")."""
+
+    place: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFailed(Event):
+    """The Catalogue could not be backed up; it will be tried again (`mirror` is "")."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStepped(Event):
+    """The wall clock moved by `seconds` against the monotonic one (`mirror` is "")."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted(Event):
+    """The daemon works (`mirror` is "")."""
+
+    version: str
+    mirrors: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStopping(Event):
+    """The daemon was asked to stop, and lets `running` passes end (`mirror` is "")."""
+
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost(Event):
+    """A listener was too slow for `count` events (`mirror` is ""); ask for the state anew."""
+
+    count: int
+
+
 Listener = Callable[[Event], None]
 
 

@@ -1,0 +1,450 @@
+"""A daemon in memory that keeps the contract of `syncd.control.Control`, with a mirror in every state.
+
+Not a mock: what is asked of it happens, as far as it can be seen from outside.
+"""
+
+import os
+import time
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from manifests.mirror import ManifestError, load_mirror
+from syncd.control import (
+    STATES,
+    AboutView,
+    AuditView,
+    ChangeView,
+    CheckView,
+    DaemonView,
+    DiffView,
+    EntryView,
+    FailureView,
+    ManifestView,
+    MirrorView,
+    OriginView,
+    ParkedView,
+    PassEvent,
+    PassView,
+    PlanView,
+    ProblemView,
+    ProgressView,
+    QuarantineView,
+    Sample,
+    ScrubView,
+    SnapshotView,
+    StepView,
+    StoreView,
+    TransferView,
+)
+from syncd.errors import Busy, ConfigError, NotFound
+from syncd.events import Audited, PassStarted, Published
+from syncd.feed import Feed
+
+DAY = 86_400.0
+REASONS = {
+    "waiting": "waits for its window, 20:00-06:00 UTC",
+    "paused": "paused by ops",
+    "failing": "https://failing.example.org/: nobody answered",
+    "offline": "the store is not the one we know",
+    "rejected": "rejected.yaml:3:5: source.url: is missing",
+    "retired": "its manifest was removed",
+}
+
+
+def digest(number):
+    return f"{number:064x}"
+
+
+def _mirror(state, now):
+    good = state in {"idle", "running", "waiting"}
+    return MirrorView(
+        name=state,
+        title=f"The {state} archive <b>&\u202e",
+        source=f"https://{state}.example.org/",
+        prefix=f"{state}/",
+        about=AboutView(licence="CC-BY-4.0", contact="ops@example.org", access="open"),
+        manifest=f"manifests.d/{state}.yaml" if state != "retired" else "",
+        state=state,
+        health="good" if good else "unknown" if state == "rejected" else "stale",
+        reason=REASONS.get(state, ""),
+        snapshot="" if state == "rejected" else digest(2),
+        files=0 if state == "rejected" else 12,
+        bytes=0 if state == "rejected" else 12_000_000,
+        succeeded=None if state == "rejected" else now - (3600 if good else 9 * DAY),
+        attempted=None if state == "rejected" else now - 3600,
+        next_run=now + 3600 if state in {"idle", "failing"} else None,
+        fresh_within=None if state in {"rejected", "retired"} else DAY,
+        backlog_files=5 if state == "running" else 0,
+        backlog_bytes=5_000_000 if state == "running" else 0,
+        parked=3 if state == "idle" else 0,
+        parked_bytes=3_000 if state == "idle" else 0,
+        failed=2 if state == "failing" else 0,
+        quarantined=1 if state == "failing" else 0,
+        faults=1 if state == "paused" else 0,
+        progress=_progress(now) if state == "running" else None,
+    )
+
+
+def _progress(now):
+    return ProgressView(
+        pass_id=7,
+        began=now - 60,
+        phase="transfer",
+        documents=3,
+        documents_known=3,
+        found=17,
+        files=8,
+        files_done=3,
+        bytes=8_000_000,
+        bytes_done=3_000_000,
+        rate=1_500_000.0,
+        moving=2,
+        transfers=(
+            TransferView(path="a/big.nc", size=4_000_000, received=1_000_000),
+            TransferView(path="b", size=None, received=5),
+        ),
+    )
+
+
+class FakeControl:
+    """One mirror in each state, named after it; `now` may be set."""
+
+    def __init__(self, now=None):
+        self.now = time.time() if now is None else now
+        self.by_name = {state: _mirror(state, self.now) for state in sorted(STATES)}
+        self.feed = Feed()
+        self.ready = True
+        self.audited = []
+        self.files = {name: self._files(view) for name, view in self.by_name.items()}
+        self.passes_of = {name: self._passes(view) for name, view in self.by_name.items()}
+
+    def _files(self, view):
+        return [
+            EntryView(
+                path=f"{'abc'[n % 3]}/file{n:02}.nc",
+                size=1_000_000,
+                sha256=digest(n),
+                xxh3=f"{n:032x}",
+                verdict="verified" if n % 2 else "attested",
+                by="SHA256SUMS" if n % 2 else "",
+                url=f"{view.source}file{n:02}.nc",
+                proved=self.now - 9 * DAY,
+                checked=None if n % 4 else self.now - DAY,
+            )
+            for n in sorted(range(view.files), key=lambda n: ("abc"[n % 3], n))
+        ]
+
+    def _passes(self, view):
+        if view.state == "rejected":
+            return []
+        running = view.state == "running"
+        failing = view.state == "failing"
+        first = PassView(
+            id=6,
+            mirror=view.name,
+            why="schedule",
+            began=self.now - DAY,
+            ended=self.now - DAY + 60,
+            outcome="complete",
+            snapshot=digest(1),
+            fetched=12,
+            bytes=12_000_000,
+            seconds=60.0,
+        )
+        last = PassView(
+            id=7,
+            mirror=view.name,
+            why="asked" if running else "schedule",
+            who="ops" if running else "",
+            began=self.now - 3600,
+            ended=None if running else self.now - 3500,
+            outcome="running" if running else "failed" if failing else "complete",
+            snapshot="" if running or failing else digest(2),
+            kept=12,
+            seconds=0.0 if running else 100.0,
+            error="Unreachable" if failing else "",
+            reason=view.reason if failing else "",
+        )
+        return [last, first]
+
+    # -- at once
+
+    def daemon(self):
+        return DaemonView(
+            version="0.1.0",
+            pid=os.getpid(),
+            started=self.now - DAY,
+            state="running" if self.ready else "starting",
+            ready=self.ready,
+            running=1,
+            waiting=1,
+        )
+
+    def mirrors(self):
+        return list(self.by_name.values())
+
+    def mirror(self, name):
+        if name not in self.by_name:
+            raise NotFound(f"{name}: no such mirror here")
+        return self.by_name[name]
+
+    def manifests(self):
+        found = []
+        for view in self.by_name.values():
+            if view.manifest:
+                problems = (
+                    (
+                        ProblemView(
+                            file=view.manifest,
+                            line=3,
+                            column=5,
+                            where="source.url",
+                            what="is missing",
+                            todo="add url to source",
+                        ),
+                    )
+                    if view.state == "rejected"
+                    else ()
+                )
+                found.append(
+                    ManifestView(
+                        file=view.manifest,
+                        mirror=None if problems else view.name,
+                        problems=problems,
+                        since=None if problems else self.now - DAY,
+                    )
+                )
+        return found
+
+    def check(self, text):
+        try:
+            mirror = load_mirror(text, "manifest")
+        except ManifestError as error:
+            return CheckView(
+                problems=tuple(
+                    ProblemView(file=p.file, line=p.line, column=p.column, where=p.where, what=p.what, todo=p.todo)
+                    for p in error.problems
+                )
+            )
+        return CheckView(mirror=mirror.name)
+
+    def origins(self):
+        return [
+            OriginView(origin="https://failing.example.org", limit=2, active=0, throttled_until=self.now + 30),
+            OriginView(origin="https://running.example.org", limit=24, active=2, rate=1_500_000.0),
+        ]
+
+    def scrubs(self):
+        return [
+            ScrubView(
+                mirror=view.name,
+                within=30 * DAY,
+                files=view.files,
+                bytes=view.bytes,
+                oldest=self.now - 9 * DAY,
+                covered=0.75,
+                rate=4e6,
+                running=view.state == "idle",
+                faults=view.faults,
+            )
+            for view in self.by_name.values()
+            if view.files
+        ]
+
+    def store(self):
+        return StoreView(url="/data/mirror", state="online", free=1 << 40, since=self.now - DAY, backup=self.now - 3600)
+
+    def series(self, name=None):
+        if name is not None:
+            self.mirror(name)
+        return [
+            Sample(at=self.now - 300 * n, rate=1e6 * (n % 5), backlog_files=n, backlog_bytes=n * 1000)
+            for n in range(60, 0, -1)
+        ]
+
+    # -- awaited
+
+    async def plan(self, name, *, limit=100):
+        view = self.mirror(name)
+        if view.state == "running":
+            raise Busy(f"{name}: a pass is under way")
+        return self._plan(name, limit)
+
+    async def plan_text(self, text, *, limit=100):
+        found = self.check(text)
+        if found.problems:
+            raise ConfigError(
+                "\n".join(f"{p.file}:{p.line}:{p.column}: {p.where}: {p.what}: {p.todo}" for p in found.problems)
+            )
+        return self._plan(found.mirror, limit)
+
+    def _plan(self, name, limit):
+        steps = [StepView(action="fetch", path=f"new/{n}", reason="new upstream", bytes=1000) for n in range(250)]
+        return PlanView(
+            mirror=name,
+            complete=True,
+            fetch=250,
+            keep=12,
+            bytes=250_000,
+            free=1 << 40,
+            steps=tuple(steps[:limit]),
+            cut=limit < 250,
+        )
+
+    async def passes(self, name=None, *, before=None, limit=50):
+        if name is not None:
+            self.mirror(name)
+        found = [one for mirror, passes in self.passes_of.items() if name in (None, mirror) for one in passes]
+        found.sort(key=lambda one: -one.id)
+        return [one for one in found if before is None or one.id < before][:limit]
+
+    async def pass_events(self, name, pass_id, *, after=0, limit=200):
+        if pass_id not in [one.id for one in await self.passes(name)]:
+            raise NotFound(f"{name}: no pass {pass_id}")
+        found = [
+            PassEvent(id=1, at=self.now - 3600, level="info", event="survey_started"),
+            PassEvent(id=2, at=self.now - 3590, level="info", event="planned", text="12 kept"),
+            PassEvent(
+                id=3,
+                at=self.now - 3580,
+                level="warning",
+                event="transfer_failed",
+                path="a/<b>.nc",
+                text="a/<b>.nc: 404",
+            ),
+        ]
+        return [one for one in found if one.id > after][:limit]
+
+    async def entries(self, name, *, prefix="", after="", limit=200):
+        self.mirror(name)
+        return [one for one in self.files[name] if one.path.startswith(prefix) and one.path > after][:limit]
+
+    async def entry(self, name, path):
+        self.mirror(name)
+        for one in self.files[name]:
+            if one.path == path:
+                return one
+        raise NotFound(f"{path}: not in {name}")
+
+    async def snapshots(self, name):
+        view = self.mirror(name)
+        if not view.snapshot:
+            return []
+        return [
+            SnapshotView(
+                id=digest(2),
+                created=self.now - 3600,
+                files=12,
+                bytes=12_000_000,
+                previous=digest(1),
+                source=view.source,
+                current=True,
+            ),
+            SnapshotView(
+                id=digest(1),
+                created=self.now - DAY,
+                files=11,
+                bytes=11_000_000,
+                previous="",
+                source=view.source,
+                current=False,
+            ),
+        ]
+
+    async def diff(self, name, before, after, *, limit=1000):
+        ids = [one.id for one in await self.snapshots(name)]
+        for wanted in (before, after):
+            if sum(one.startswith(wanted) for one in ids) != 1:
+                raise NotFound(f"{wanted}: not one kept snapshot of {name}")
+        changes = (
+            (ChangeView(path="a/file00.nc", change="added", size_after=1_000_000, sha256_after=digest(0)),)
+            if before != after
+            else ()
+        )
+        return DiffView(mirror=name, before=before, after=after, count=len(changes), changes=changes[:limit])
+
+    async def quarantine(self, name, *, limit=1000):
+        view = self.mirror(name)
+        one = QuarantineView(
+            mirror=name,
+            path="bad.nc",
+            place=f".syncd/quarantine/{name}/77/bad.nc",
+            error="Mismatch",
+            reason="bad.nc: sha256 00 promised, 11 arrived",
+            at=self.now - 3600,
+        )
+        return [one][: min(view.quarantined, limit)]
+
+    async def parked(self, name, *, after="", limit=1000):
+        found = [ParkedView(path=f"old/{n}", bytes=1000) for n in range(self.mirror(name).parked)]
+        return [one for one in found if one.path > after][:limit]
+
+    async def failures(self, name, *, after="", limit=1000):
+        paths = ["bad.nc", "gone.nc"][: self.mirror(name).failed]
+        return [
+            FailureView(path=path, error="NotFound", reason=f"{path}: 404", at=self.now - 3600)
+            for path in paths
+            if path > after
+        ][:limit]
+
+    async def audit(self, *, before=None, limit=100):
+        return [one for one in reversed(self.audited) if before is None or one.id < before][:limit]
+
+    # -- what changes something
+
+    async def sync(self, name, who):
+        view = self.mirror(name)
+        if view.state in {"paused", "offline", "rejected", "retired"}:
+            raise self._refused(who, "sync", name, f"{name}: is {view.state}: {view.reason}")
+        if view.state == "running":
+            return self._written(who, "sync", name, "a pass is under way already")
+        self._change(name, state="running", progress=_progress(self.now))
+        self.feed(PassStarted(name, 8, "asked", who))
+        return self._written(who, "sync", name, "begins")
+
+    async def pause(self, name, who):
+        if self.mirror(name).state == "paused":
+            return self._written(who, "pause", name, "was paused already")
+        self._change(name, state="paused", reason=f"paused by {who}", progress=None)
+        return self._written(who, "pause", name, "paused")
+
+    async def resume(self, name, who):
+        if self.mirror(name).state != "paused":
+            return self._written(who, "resume", name, "was not paused")
+        self._change(name, state="idle", reason="")
+        return self._written(who, "resume", name, "resumed")
+
+    async def approve(self, name, who):
+        count = self.mirror(name).parked
+        if not count:
+            raise self._refused(who, "approve", name, f"{name}: nothing is parked")
+        self._change(name, parked=0, parked_bytes=0)
+        return self._written(who, "approve", name, f"{count} removals approved")
+
+    async def cancel(self, name, who):
+        if self.mirror(name).state != "running":
+            raise self._refused(who, "cancel", name, f"{name}: no pass is under way")
+        self._change(name, state="idle", progress=None)
+        self.feed(Published(name, digest(2), 12, 12_000_000, changed=False))
+        return self._written(who, "cancel", name, "stops")
+
+    def _change(self, name, **fields):
+        self.by_name[name] = msgspec.structs.replace(self.by_name[name], **fields)
+
+    def _written(self, who, what, name, outcome):
+        entry = AuditView(id=len(self.audited) + 1, at=self.now, who=who, what=what, mirror=name, outcome=outcome)
+        self.audited.append(entry)
+        self.feed(Audited(name, who, what, outcome))
+        return entry
+
+    def _refused(self, who, what, name, reason):
+        self._written(who, what, name, f"refused: {reason}")
+        return Busy(reason)
+
+    # -- what happens
+
+    @asynccontextmanager
+    async def subscribe(self):
+        with self.feed.subscribed() as subscription:
+            yield aiter(subscription)
