@@ -54,10 +54,11 @@ class Planned(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransferStarted(Event):
-    """One file begins to move; `size` is None where upstream does not say."""
+    """One file begins to move; `size` and `modified` are None where upstream does not say."""
 
     path: str
     size: int | None
+    modified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +71,34 @@ class TransferAdvanced(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransferFinished(Event):
-    """One file is proved and stored."""
+    """One file is proved and stored; `modified` is when upstream says that it was published."""
 
     path: str
     size: int
     verdict: Verdict
     replaced: bool
     seconds: float
+    modified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TransferRetried(Event):
-    """A try failed and another will follow after `wait` seconds."""
+    """A try failed and another will follow after `wait` seconds; `error` is its kind."""
 
     path: str
     reason: str
     attempt: int
     wait: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRestarted(Event):
+    """What came of a file is thrown away, and it starts again from its first byte: it changed, or did not match."""
+
+    path: str
+    reason: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

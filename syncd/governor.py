@@ -12,15 +12,17 @@ ones are judged by the same rule.
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
 
 from manifests.addresses import origin_of
 from manifests.stat import Stat
-from syncd.errors import Refused, TransientError
+from syncd.errors import PermanentError, Refused, TransientError
 from syncd.events import LimitChanged, Listener, nobody
 from syncd.ports import Body, Page, Transport
 
@@ -34,6 +36,38 @@ PATIENCE = 3  # windows without growth that end the doubling: bytes come later t
 PROBE_EVERY = 12  # windows between two tries for a little more, or a little less
 REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
 UNIT = 64 << 10  # bytes that count as much as one answer
+FIRST_BYTE = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)  # seconds: bounds of `Count.first_byte`
+
+
+@dataclass(slots=True)
+class Count:
+    """What went over one origin since we began; whoever watches reads it, nobody here does."""
+
+    answered: int = 0
+    refused: int = 0
+    failed: int = 0
+    bytes: int = 0
+    asked_to_wait: float = 0.0
+    """Seconds for which requests waited because upstream said so."""
+    held_to_rate: float = 0.0
+    """Seconds for which reading waited because of our own rate limit."""
+    first_byte: list[int] = field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
+    """Answers by how long they took to begin: up to each of FIRST_BYTE, the last of them longer."""
+    seconds: float = 0.0
+    """All those times together."""
 
 
 class Governor:
@@ -53,7 +87,7 @@ class Governor:
         self.ceiling = ceiling
         self.limit = min(START, ceiling)
         self.busy = 0
-        self.throttled = 0.0
+        self.count = Count()
         self._rate = rate
         self._listener = listener
         self._clock = clock
@@ -78,7 +112,7 @@ class Governor:
     async def enter(self) -> None:
         """Wait for a slot. Whoever enters must `leave`."""
         while (wait := self._closed_until - self._clock()) > 0:
-            self.throttled += wait
+            self.count.asked_to_wait += wait
             await asyncio.sleep(wait)
         if self.busy < self.limit and not self._waiting:
             self.busy += 1
@@ -97,6 +131,16 @@ class Governor:
         if self._closed_until > self._clock():
             self.leave()
             await self.enter()
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether upstream asked us to come back later."""
+        return self._closed_until > self._clock()
 
     def tighten(self, ceiling: int | None, rate: float | None) -> None:
         """Hold to these limits too, where they are stricter than what holds already."""
@@ -117,6 +161,10 @@ class Governor:
         self._latency = seconds if self._latency == 0.0 else self._latency + (seconds - self._latency) * 0.1
         self._answers += 1
         self._work += 1
+        count = self.count
+        count.answered += 1
+        count.first_byte[bisect_left(FIRST_BYTE, seconds)] += 1
+        count.seconds += seconds
         if self._doubling and self._full and self.limit < self._reach():
             self.limit += 1
             self._wake()
@@ -125,15 +173,19 @@ class Governor:
     def moved(self, count: int) -> float:
         """Count `count` bytes that arrived; returns how many seconds the caller owes before it reads on."""
         self._work += count / UNIT
+        self.count.bytes += count
         if self._rate is None:
             return 0.0
         now = self._clock()
         self._paid_until = max(self._paid_until, now - 0.1) + count / self._rate
-        return max(0.0, self._paid_until - now)
+        owed = max(0.0, self._paid_until - now)
+        self.count.held_to_rate += owed
+        return owed
 
     def refused(self, retry_after: float | None = None) -> None:
         """Upstream said "not now"."""
         now = self._clock()
+        self.count.refused += 1
         if retry_after is not None:
             self._closed_until = max(self._closed_until, now + retry_after)
         if now - self._refused_when < max(WINDOW, self._latency):
@@ -235,6 +287,10 @@ class Governors:
             governor.tighten(connections, rate)
         return governor
 
+    def __iter__(self) -> Iterator[Governor]:
+        """Yield every governor there is."""
+        return iter(tuple(self._by_origin.values()))
+
 
 class Governed:
     """A Transport whose every request waits for its origin's governor and is measured by it."""
@@ -273,6 +329,9 @@ class Governed:
             governor.answered(self._clock() - began)
         except TransientError as error:
             _tell(governor, error)
+            raise
+        except PermanentError:
+            governor.count.failed += 1
             raise
         finally:
             governor.leave()
@@ -330,8 +389,9 @@ class _Held:
             governor.leave()
             _tell(governor, error)
             raise
-        except BaseException:
+        except BaseException as error:
             governor.leave()
+            governor.count.failed += isinstance(error, PermanentError)
             raise
         governor.answered(self._clock() - began)
         return _Metered(body, governor)
@@ -374,3 +434,5 @@ class _Metered:
 def _tell(governor: Governor, error: TransientError) -> None:
     if isinstance(error, Refused) or error.retry_after is not None:
         governor.refused(error.retry_after)
+    else:
+        governor.count.failed += 1

@@ -28,6 +28,7 @@ from syncd.events import (
     SurveyStarted,
     TransferFailed,
     TransferFinished,
+    TransferRestarted,
     TransferRetried,
 )
 from syncd.printable import printable
@@ -179,6 +180,7 @@ def logged(log: FilteringBoundLogger) -> Listener:
         Planned: log.info,
         TransferFinished: log.debug,
         TransferRetried: log.info,
+        TransferRestarted: log.info,
         TransferFailed: log.warning,
         RemovalsParked: log.warning,
         Published: log.info,

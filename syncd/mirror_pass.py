@@ -349,7 +349,7 @@ class Pass:
         work = self.work
         assert step.stat is not None
         began = work.clock()
-        work.listener(TransferStarted(work.mirror.name, step.path, step.stat.size))
+        work.listener(TransferStarted(work.mirror.name, step.path, step.stat.size, step.stat.modified))
         try:
             proved = await transfers.transfer(step)
         except (NoSpace, Offline) as error:
@@ -371,6 +371,7 @@ class Pass:
                     proved.origin.verdict,
                     proved.replaces,
                     work.clock() - began,
+                    proved.origin.modified,
                 )
             )
         finally:

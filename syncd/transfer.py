@@ -22,7 +22,7 @@ from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue, Inflight, Version
 from syncd.errors import Changed, Exists, Mismatch, NotFound, PermanentError, SyncdError
-from syncd.events import Listener, TransferAdvanced
+from syncd.events import Listener, TransferAdvanced, TransferRestarted
 from syncd.judge import Arrived, algorithms, judge, promises
 from syncd.large import First, Order, receive
 from syncd.plan import Step
@@ -110,9 +110,10 @@ class Transfers:
         while True:
             try:
                 return await self._once(step, stat, last=attempt >= FRESH_TRIES)
-            except (Changed, Mismatch):
+            except (Changed, Mismatch) as error:
                 if attempt >= FRESH_TRIES:
                     raise
+                self.listener(TransferRestarted(self.place.mirror, step.path, str(error), error_name(error)))
             attempt += 1
 
     async def _once(self, step: Step, stat: Stat, *, last: bool) -> Proved:

@@ -21,6 +21,7 @@ from syncd.registry import READERS, TRANSPORTS, names, open_reader, open_source,
 from syncd.restore import missing, rebuild
 from syncd.retry_store import RetryingStore
 from syncd.stores.lease import Lease
+from syncd.transfer import error_name
 
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
 
@@ -46,7 +47,7 @@ class Workbench:
         credential = resolve_credential(self.config, name, self.environ) if name is not None else None
 
         def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
-            self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait))
+            self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
         transport = open_source(
             mirror,
