@@ -1,9 +1,9 @@
 """How a Reader asks for documents and what it is handed: the sans-I/O contract between formats and the survey.
 
 A Reader is pure. It names documents (Follow), is handed each one whole and complete (Document), and yields what it
-finds: Stats (files that exist), Promises (digests of files that may exist), and further Follows. The survey fetches
-Follows through the Transport, many at once, in no promised order; an inventory is complete only if every Follow was
-read to its end without an error.
+finds: Stats (files that exist), Made (files whose bytes it computed from the document), Promises (digests of files that
+may exist), and further Follows. The survey fetches Follows through the Transport, many at once, in no promised order;
+an inventory is complete only if every Follow was read to its end without an error.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ import msgspec
 from manifests.stat import Promise, Stat
 
 MAX_DOCUMENT = 1 << 30  # bytes; a list of ten million files is about this long
+MAX_MADE = 64 << 20  # bytes of one file that a Reader makes
 
 
 class DocumentError(ValueError):
@@ -33,6 +34,16 @@ class Follow(msgspec.Struct, frozen=True, omit_defaults=True):
     state: str = ""
     optional: bool = False
     max_bytes: int = MAX_DOCUMENT
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A file that upstream has only as part of a document: the Reader computed its bytes, the same for the same answer.
+
+    For catalogues whose answers are the dataset. Nobody publishes digests of these files: their verdict is `attested`.
+    """
+
+    path: str
+    body: bytes
 
 
 class Document:
@@ -65,6 +76,10 @@ class Document:
             yield line.removesuffix(b"\n")
 
 
+Found = Stat | Made | Promise | Follow
+"""What a Reader may find in a document."""
+
+
 class Reader(Protocol):
     """One upstream format for saying what is there. Pure: no I/O, no clock.
 
@@ -76,6 +91,6 @@ class Reader(Protocol):
         """Name the first documents."""
         ...
 
-    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+    def read(self, document: Document) -> Iterator[Found]:
         """Yield what one document says; raises DocumentError."""
         ...

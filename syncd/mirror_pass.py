@@ -38,6 +38,7 @@ from syncd.events import (
     nobody,
 )
 from syncd.keep import Housekeeping
+from syncd.made import Spool, WithMade
 from syncd.plan import Collisions, Counts, OutOfOrder, Planner, Step, collisions
 from syncd.ports import Store, Transport
 from syncd.publish import Publisher
@@ -283,7 +284,7 @@ class Pass:
             await self._drop_staged()
         planning = await make_plan(work, row)
         self._refuse(row)
-        await self._fetch(await self._strays() if recovering else frozenset())
+        await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory.made)
         stopped = work.stopping.is_set()
         if planning.inventory.complete and not stopped and self.no_space is None:
             self._remove(row, planning)
@@ -311,10 +312,10 @@ class Pass:
 
     # -- transfers ------------------------------------------------------------------------------------------------
 
-    async def _fetch(self, strays: frozenset[str]) -> None:
+    async def _fetch(self, strays: frozenset[str], made: Spool | None) -> None:
         work, row = self.work, self.row
         transfers = Transfers(
-            source=work.source,
+            source=WithMade(work.source, made.path) if made is not None else work.source,
             store=work.store,
             place=self.place,
             catalogue=work.catalogue,
@@ -344,6 +345,8 @@ class Pass:
                     group.create_task(self._one(transfers, step, budget, cost))
         finally:
             self._write_down()
+        if made is not None:
+            await made.drop()
 
     async def _one(self, transfers: Transfers, step: Step, budget: Budget, cost: int) -> None:
         work = self.work

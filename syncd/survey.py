@@ -8,18 +8,20 @@ there, and that error is raised.
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import xxhash
 
-from manifests.document import Document, DocumentError, Follow, Reader
+from manifests.document import Document, DocumentError, Follow, Found, Made, Reader
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Claims
 from syncd.errors import Interrupted, NotFound, PermanentError, SyncdError, TooLarge, TransientError, Unsupported
 from syncd.events import DocumentFailed, Listener, SurveyAdvanced
+from syncd.made import WAITING, Spool
 from syncd.ports import Transport
 
 WIDTH = 32  # documents under way at once; the governor decides how many of them talk
@@ -31,11 +33,15 @@ Wants = Callable[[str], bool]
 
 @dataclass(slots=True)
 class Inventory:
-    """How a survey went: `files` claimed, `documents` read, and what could not be read with the reason."""
+    """How a survey went: `files` claimed, `documents` read, and what could not be read with the reason.
+
+    `made` holds the files that the Reader made from documents, None if there are none.
+    """
 
     files: int = 0
     documents: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    made: Spool | None = None
 
     @property
     def complete(self) -> bool:
@@ -86,6 +92,7 @@ class _Reading:
         self.slots = asyncio.Semaphore(WIDTH)
         self.turn = asyncio.Event()
         self.under_way = 0
+        self.made = Spool(survey.spool / f"{survey.mirror}.made")
 
     async def run(self) -> Inventory:
         self._add(self.reader.start())
@@ -144,19 +151,23 @@ class _Reading:
         stats: list[Stat] = []
         promises: list[Promise] = []
         follows: list[Follow] = []
-        for found in self.reader.read(document):
-            if isinstance(found, Stat):
-                if survey.wants(found.path):
-                    stats.append(found)
-            elif isinstance(found, Promise):
-                promises.append(found)
-            else:
-                follows.append(found)
-            if len(stats) + len(promises) >= SLICE:
-                self._keep(claims, stats, promises)
-                stats, promises = [], []
-                await asyncio.sleep(0)
-        self._keep(claims, stats, promises)
+        async for batch in _batches(self.reader.read(document), document):
+            for found in batch:
+                if isinstance(found, Stat):
+                    if survey.wants(found.path):
+                        stats.append(found)
+                elif isinstance(found, Made):
+                    if survey.wants(found.path):
+                        stats.append(self.made.keep(found, document.url))
+                        self.inventory.made = self.made
+                elif isinstance(found, Promise):
+                    promises.append(found)
+                else:
+                    follows.append(found)
+            if self.inventory.made is not None:
+                await self.made.flush()
+            self._keep(claims, stats, promises)
+            stats, promises = [], []
         self._add(follows)
 
     def _keep(self, claims: Claims, stats: list[Stat], promises: list[Promise]) -> None:
@@ -165,6 +176,28 @@ class _Reading:
             self.inventory.files += len(stats)
         if promises:
             claims.promise(self.survey.mirror_id, promises)
+
+
+async def _batches(found: Iterator[Found], document: Document) -> AsyncIterator[list[Found]]:
+    """Yield what a Reader finds, some at a time; a document that is on disk is read in a thread."""
+    is_large = document.stream.seek(0, os.SEEK_END) > IN_MEMORY
+    document.stream.seek(0)
+    while batch := await asyncio.to_thread(_batch, found) if is_large else _batch(found):
+        yield batch
+        await asyncio.sleep(0)
+
+
+def _batch(found: Iterator[Found]) -> list[Found]:
+    """Return the next ones: at most SLICE, and not much more than WAITING bytes of made files."""
+    batch: list[Found] = []
+    size = 0
+    for one in islice(found, SLICE):
+        batch.append(one)
+        if isinstance(one, Made):
+            size += len(one.body)
+            if size > WAITING:
+                break
+    return batch
 
 
 async def _fetched(transport: Transport, follow: Follow, spool: BinaryIO) -> Document | None:
@@ -177,7 +210,10 @@ async def _fetched(transport: Transport, follow: Follow, spool: BinaryIO) -> Doc
             count += len(chunk)
             if count > follow.max_bytes:
                 raise TooLarge(f"{follow.url}: longer than the {follow.max_bytes} bytes allowed for such a document")
-            spool.write(chunk)
+            if count > IN_MEMORY:
+                await asyncio.to_thread(spool.write, chunk)
+            else:
+                spool.write(chunk)
         if body.stat.size is not None and count != body.stat.size:
             raise Interrupted(f"{follow.url}: {body.stat.size} bytes announced, {count} arrived")
         spool.seek(0)

@@ -20,6 +20,7 @@ from manifests.stat import Stat
 from syncd.catalogue import Catalogue, Row
 from syncd.errors import Damaged, Mismatch, NotFound, SyncdError
 from syncd.keep import shard_entries
+from syncd.made import SCHEME
 from syncd.plan import Step
 from syncd.ports import Store, Transport
 from syncd.restore import pointed
@@ -99,6 +100,9 @@ class Verification:
                 return
         if self.source is None:
             raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
+        if origin.url.startswith(SCHEME):
+            self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
+            raise Damaged(f"{entry.path}: is made from upstream's documents, and the next pass will make it anew")
         urls = (origin.url,) if "://" in origin.url else ()
         wanted = Stat(entry.path, entry.size, None, None, {"sha256": entry.sha256}, urls)
         transfers = Transfers(
