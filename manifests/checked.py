@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
-from pydantic_core import ErrorDetails, InitErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from manifests.unfit import Unfit
 from manifests.yaml import Path, Place, Tree, dotted, read
 
 Model = TypeVar("Model", bound=BaseModel)
+
+UNKNOWN_KEY = "unknown_key"
 
 STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 """How every model is set up that a person writes."""
@@ -29,25 +31,55 @@ class Clash(NamedTuple):
     todo: str
 
 
-def checked(raw: Any, handler: ModelWrapValidatorHandler[Model], clashes: Iterable[Clash]) -> Model:
-    """Validate one model together with its clashes: the body of a `wrap` validator."""
+def checked(
+    raw: Any,
+    handler: ModelWrapValidatorHandler[Model],
+    clashes: Iterable[Clash],
+    more: Iterable[InitErrorDetails] = (),
+) -> Model:
+    """Validate one model together with its clashes, and `more` of what is wrong: the body of a `wrap` validator."""
     found = [
         InitErrorDetails(type="value_error", loc=(key,) if key else (), input=None, ctx={"error": Unfit(what, todo)})
         for key, what, todo in clashes
     ]
+    found.extend(more)
     try:
         made = handler(raw)
     except ValidationError as error:
         if not found:
             raise
-        inner = [
-            InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
-            for one in error.errors(include_url=False)
-        ]
+        inner = [again(one) for one in error.errors(include_url=False)]
         raise ValidationError.from_exception_data(error.title, [*found, *inner], hide_input=True) from error
     if found:
         raise ValidationError.from_exception_data(type(made).__name__, found, hide_input=True)
     return made
+
+
+def again(one: ErrorDetails) -> InitErrorDetails:
+    """Return one of pydantic's errors so that it can be raised once more."""
+    kind: Any = one["type"]
+    context = one.get("ctx", {})
+    if kind == UNKNOWN_KEY:
+        kind, context = PydanticCustomError(UNKNOWN_KEY, "{what}: {todo}", context), {}
+    return InitErrorDetails(type=kind, loc=one["loc"], input=None, ctx=context)
+
+
+def unknown_key(loc: tuple[int | str, ...], what: str, todo: str) -> InitErrorDetails:
+    """Return the error of a key that should not stand there: what is wrong with it, and what to do."""
+    context = {"what": what, "todo": todo}
+    return InitErrorDetails(type=PydanticCustomError(UNKNOWN_KEY, "{what}: {todo}", context), loc=loc, input=None)
+
+
+def unknown(key: str, known: Iterable[str]) -> tuple[str, str]:
+    """Say of a key that it is none of the `known` ones."""
+    known = tuple(known)
+    meant = nearest(key, known)
+    return "is no key we know", f"did you mean {meant}?" if meant else f"delete it; known here: {', '.join(known)}"
+
+
+def keys(model: type[BaseModel], path: tuple[int | str, ...] = ()) -> tuple[str, ...]:
+    """Return the keys that a person may write in the model at `path`."""
+    return _keys(model, path)
 
 
 def load(text: str | bytes, file: str, model: type[Model], context: Mapping[str, Any] | None = None) -> Model:
@@ -86,10 +118,9 @@ def _tell(tree: Tree, model: type[BaseModel], detail: ErrorDetails, told: set[st
     if dotted(path) in told:
         return  # the value's own problem was told when it was read
     if kind == "extra_forbidden":
-        known = _keys(model, path[:-1])
-        meant = nearest(str(path[-1]), known) if path else None
-        todo = f"did you mean {meant}?" if meant else f"delete it; known here: {', '.join(known)}"
-        tree.wrong(at_key or place, path, "is no key we know", todo)
+        tree.wrong(at_key or place, path, *unknown(str(path[-1]) if path else "", _keys(model, path[:-1])))
+    elif kind == UNKNOWN_KEY:
+        tree.wrong(at_key or place, path, context["what"], context["todo"])
     elif kind == "value_error" and isinstance(context.get("error"), Unfit):
         tree.wrong(place, path, context["error"].what, context["error"].todo)
     else:

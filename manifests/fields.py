@@ -53,10 +53,18 @@ def _zone(name: str) -> str:
     return name
 
 
+def _some(given: Any) -> Any:
+    if given in ([], ()):
+        raise Unfit("is empty", "name at least one")
+    return given
+
+
 def _schema(description: str, *examples: str, **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "description": description, "examples": list(examples), **more})
 
 
+AtLeastOne = BeforeValidator(_some)
+"""Beside the type of a list that may not be empty; `Field(json_schema_extra={"minItems": 1})` says it to editors."""
 Count = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(max_length=10_000)]

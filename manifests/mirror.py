@@ -22,7 +22,8 @@ from manifests.checked import STRICT, Clash, checked, load
 from manifests.fields import Count, Cron, Duration, Text, Zone
 from manifests.globs import everything, matcher
 from manifests.guard import Guard
-from manifests.source import READERS, Limits, Source
+from manifests.reader import ReaderKind, built_in, installed
+from manifests.source import Limits, Source
 from manifests.stat import UnsafePath, check_path, fold
 from manifests.times import next_cron, parse_zone
 from manifests.unfit import Unfit
@@ -166,13 +167,19 @@ class Mirror(BaseModel):
 
 
 def load_mirror(
-    text: str | bytes, file: str, *, readers: Iterable[str] = READERS, schemes: Iterable[str] = SCHEMES
+    text: str | bytes,
+    file: str,
+    *,
+    readers: Mapping[str, ReaderKind] | None = None,
+    schemes: Iterable[str] = SCHEMES,
 ) -> Mirror:
     """Return the mirror that a manifest declares; raises ManifestError with every problem of the file.
 
-    `readers` and `schemes` are those that can be had, plug-ins included.
+    `readers` (by default all that are installed) and `schemes` are those that can be had, plug-ins included; of the
+    readers only the one that the manifest names is loaded.
     """
-    return load(text, file, Mirror, {"readers": frozenset(readers), "schemes": frozenset(schemes)})
+    readers = readers if readers is not None else installed()
+    return load(text, file, Mirror, {"readers": readers, "schemes": frozenset(schemes)})
 
 
 def overlaps(mirrors: Iterable[Mirror]) -> list[str]:
@@ -199,8 +206,36 @@ def overlaps(mirrors: Iterable[Mirror]) -> list[str]:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema by which editors complete a manifest."""
-    found: dict[str, Any] = _without_null(Mirror.model_json_schema(by_alias=True))
+    found: dict[str, Any] = Mirror.model_json_schema(by_alias=True)
+    readers = built_in()
+    source = found["$defs"]["Source"]["properties"]
+    source["reader"]["examples"] = [*readers]
+    source.update(_options_schema(readers, found["$defs"]))
+    found = _without_null(found)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "syncd mirror manifest"}
+
+
+def _options_schema(readers: Mapping[str, ReaderKind], parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of the keys that readers add to a source; each says whose it is."""
+    by_key: dict[str, dict[str, Any]] = {}
+    for name, kind in readers.items():
+        options = kind.options.model_json_schema(by_alias=True)
+        for part, definition in options.get("$defs", {}).items():
+            if parts.setdefault(part, definition) != definition:
+                raise ValueError(f"{name}: {part}: another reader has a part of that name: give it one of its own")
+        for key, one in options.get("properties", {}).items():
+            by_key.setdefault(key, {})[name] = one
+    return {key: _shared(key, by_reader) for key, by_reader in sorted(by_key.items())}
+
+
+def _shared(key: str, by_reader: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the schema of one key that one reader has, or several."""
+    told = "\n".join(f"Reader {name}: {one.get('description', '')}" for name, one in by_reader.items())
+    kinds = [{word: value for word, value in one.items() if word != "description"} for one in by_reader.values()]
+    bodies = [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]]
+    if len(bodies) == 1:
+        return {**bodies[0], "description": told}
+    return {"anyOf": bodies, "title": key.replace("_", " ").capitalize(), "description": told}
 
 
 def _without_null(part: Any) -> Any:

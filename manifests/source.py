@@ -1,22 +1,35 @@
 """A mirror's Source: where upstream is, how it says what it has, what of it is wanted, and how hard we may ask.
 
 Keys that fit neither the url's scheme nor the reader are refused: they would be dead words that look as if they worked.
+Each reader brings options of its own; their keys stand beside `reader:` and are checked with the rest.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    ModelWrapValidatorHandler,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import InitErrorDetails
 
 from manifests.addresses import SCHEMES, check_folder_url, origin
-from manifests.checked import STRICT, Clash, checked, nearest
+from manifests.checked import STRICT, Clash, again, checked, keys, nearest, unknown, unknown_key
 from manifests.fields import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
-from manifests.globs import matcher
-from manifests.stat import UnsafePath, check_path
+from manifests.reader import NoOptions, ReaderKind, installed
 from manifests.unfit import Unfit
 
-READERS = frozenset({"checksums", "autoindex", "objects"})
 _READER_OF = {"s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex"}
 _S3_KEYS = ("endpoint", "region", "profile", "anonymous", "requester_pays")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -65,10 +78,10 @@ class Source(BaseModel):
 
     url: Annotated[str, BeforeValidator(_folder)]
     """The folder to mirror: https://, http://, s3://bucket/prefix/ or file:///folder/."""
-    reader: str = Field(default="", json_schema_extra={"examples": [*sorted(READERS)]})
-    """How upstream says what it has: checksums, autoindex or objects; by default what fits the url."""
-    checksums: tuple[str, ...] = ()
-    """Checksum lists: paths below the url (reader checksums), or globs of lists found on the way (reader autoindex)."""
+    reader: str = ""
+    """How upstream says what it has, as in checksums, autoindex, objects; by default what fits the url."""
+    options: SkipJsonSchema[InstanceOf[BaseModel]] = Field(default=NoOptions(), exclude=True)
+    """What stands there for the reader; its keys are the reader's own, and stand beside `reader`."""
     include: tuple[Glob, ...] = Field(default=("**",), json_schema_extra={"minItems": 1})
     """Globs, as in .gitignore, of the paths wanted."""
     exclude: tuple[Glob, ...] = ()
@@ -103,14 +116,81 @@ class Source(BaseModel):
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         if not isinstance(raw, Mapping):
             return handler(raw)
+        readers: Mapping[str, ReaderKind] = (info.context or {}).get("readers") or installed()
         scheme = str(raw.get("url", "")).partition("://")[0].lower()
-        if not raw.get("reader") and scheme in _READER_OF:
-            raw = {**raw, "reader": _READER_OF[scheme]}
-        readers = frozenset((info.context or {}).get("readers", READERS))
-        if not raw.get("reader") and scheme in (info.context or {}).get("schemes", ()):
-            missing = Clash("", f"names no reader, and {scheme} has none of its own", "add reader: to it")
-            return checked(raw, handler, (missing, *_scheme_clashes(raw, scheme)))
-        return checked(raw, handler, (*_scheme_clashes(raw, scheme), *_reader_clashes(raw, scheme, readers)))
+        name = raw.get("reader") or _READER_OF.get(scheme)
+        clashes = [*_scheme_clashes(raw, scheme)]
+        kind: ReaderKind | None = None
+        if name is not None:
+            raw = {**raw, "reader": name}
+            try:
+                kind = readers.get(name) if isinstance(name, str) else None
+            except Unfit as error:
+                clashes.append(Clash("reader", error.what, error.todo))
+            else:
+                clashes += _reader_clashes(name, kind, scheme, readers)
+        elif scheme in (info.context or {}).get("schemes", ()):
+            clashes.append(Clash("", f"names no reader, and {scheme} has none of its own", "add reader: to it"))
+        known = tuple(key for key in keys(cls) if key != "options")
+        own = {key: value for key, value in raw.items() if key in known}
+        rest = {key: value for key, value in raw.items() if key not in known}
+        options, wrong = _options(rest, known, str(name), kind, readers)
+        return checked({**own, "options": options}, handler, clashes, wrong)
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Write the options as they stood: beside the reader."""
+        written: dict[str, Any] = handler(self)
+        options = self.options.model_dump(mode=info.mode, by_alias=True, exclude_none=info.exclude_none)
+        return {**written, **options}
+
+
+def _options(
+    raw: Mapping[str, Any],
+    own: tuple[str, ...],
+    name: str,
+    kind: ReaderKind | None,
+    readers: Mapping[str, ReaderKind],
+) -> tuple[BaseModel, list[InitErrorDetails]]:
+    """Return what stands there for the reader, and what is wrong with it; `own` are the keys that every source has."""
+    mine = kind.keys if kind is not None else ()
+    wrong = [
+        unknown_key((key,), *words)
+        for key in raw
+        if key not in mine and (words := _strange(key, (*own, *mine), name, kind, readers)) is not None
+    ]
+    if kind is None:
+        return NoOptions(), wrong
+    try:
+        return kind.options.model_validate({key: value for key, value in raw.items() if key in mine}), wrong
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            if one["type"] == "extra_forbidden":
+                words = unknown(str(one["loc"][-1]), keys(kind.options, one["loc"][:-1]))
+                wrong.append(unknown_key(one["loc"], *words))
+            else:
+                wrong.append(again(one))
+        return NoOptions(), wrong
+
+
+def _strange(
+    key: str, known: tuple[str, ...], name: str, kind: ReaderKind | None, readers: Mapping[str, ReaderKind]
+) -> tuple[str, str] | None:
+    """Say of a key that it is another reader's, or nobody's; None where no reader is known and it is somebody's."""
+    others = [each for each in readers if key in _keys_of(readers, each)]
+    if not others:
+        return unknown(key, known)
+    if kind is None:
+        return None
+    what = f"is an option of reader {', '.join(others)}, not of {name}"
+    return what, f"delete it, or write reader: {others[0]}"
+
+
+def _keys_of(readers: Mapping[str, ReaderKind], name: str) -> tuple[str, ...]:
+    try:
+        return readers[name].keys
+    except Unfit:
+        return ()  # a plug-in that cannot be loaded, and is not asked for
 
 
 def _scheme_clashes(raw: Mapping[str, Any], scheme: str) -> Iterator[Clash]:
@@ -136,43 +216,25 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str) -> Iterator[Clash]:
         yield Clash("profile", "does not go with credentials: both say who we are", "keep one of the two")
 
 
-def _reader_clashes(raw: Mapping[str, Any], scheme: str, readers: frozenset[str]) -> Iterator[Clash]:
-    reader, lists = raw.get("reader"), raw.get("checksums")
-    if isinstance(reader, str) and reader and reader not in readers:
-        meant = nearest(reader, readers)
-        todo = f"did you mean {meant}?" if meant else f"use {', '.join(sorted(readers))}"
-        yield Clash("reader", "is no reader we know", todo)
-    if reader == "autoindex" and scheme in {"s3", "file"}:
-        yield Clash("reader", f"a {scheme} source has no index pages", "use objects, or checksums")
-    if reader == "objects":
-        if scheme in {"http", "https"}:
-            yield Clash("reader", "a web server has no listing of its own", "use autoindex, or checksums")
-        if lists:
-            yield Clash("checksums", "the reader objects reads no lists", "use reader: checksums, or delete the key")
-    if reader == "checksums" and not lists:
-        yield Clash("reader", "has no list to read", "add checksums: [SHA256SUMS], the lists' paths below the url")
-    if reader in {"checksums", "autoindex"} and isinstance(lists, list | tuple):
-        check = _unlike_path if reader == "checksums" else _unlike_glob
-        for one in lists:
-            if isinstance(one, str) and (wrong := check(one)) is not None:
-                yield Clash("checksums", *wrong)
+def _reader_clashes(
+    name: Any, kind: ReaderKind | None, scheme: str, readers: Mapping[str, ReaderKind]
+) -> Iterator[Clash]:
+    if not isinstance(name, str):
+        return
+    if kind is None:
+        meant = nearest(name, readers)
+        yield Clash(
+            "reader", "is no reader we know", f"did you mean {meant}?" if meant else f"use {', '.join(readers)}"
+        )
+    elif scheme and not kind.reads(scheme):
+        usual = _READER_OF.get(scheme)
+        fit = sorted((each for each in readers if _reads(readers, each, scheme)), key=lambda each: each != usual)
+        todo = f"use {', '.join(fit[:6])}" if fit else "use another url"
+        yield Clash("reader", f"{name} reads no {scheme} source", todo)
 
 
-def _unlike_path(path: str) -> tuple[str, str] | None:
-    if any(mark in path for mark in "*?["):
-        return f"{path[:80]!r} is a glob", "name each list by its path below the url; globs are for reader: autoindex"
-    if "://" in path:
-        return "a list elsewhere", "name it by its path below the url"
+def _reads(readers: Mapping[str, ReaderKind], name: str, scheme: str) -> bool:
     try:
-        check_path(path)
-    except UnsafePath as error:
-        return str(error), "name the list by its path below the url"
-    return None
-
-
-def _unlike_glob(glob: str) -> tuple[str, str] | None:
-    try:
-        matcher((glob,))
-    except Unfit as error:
-        return error.what, error.todo
-    return None
+        return readers[name].reads(scheme)
+    except Unfit:
+        return False

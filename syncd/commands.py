@@ -23,7 +23,7 @@ from syncd.keep import shard_entries
 from syncd.mirror_pass import Pass, Result, make_plan, take_stock
 from syncd.progress import Progress, for_terminal, printable
 from syncd.publish import Publisher
-from syncd.registry import READERS, TRANSPORTS, names
+from syncd.registry import TRANSPORTS, names
 from syncd.restore import Restoration
 from syncd.restore import rebuild as rebuild_catalogue
 from syncd.running import DONE, GUARDED, INTERRUPTED, SOME_FAILED, USAGE, Interruptible, code_of
@@ -62,7 +62,7 @@ def check(paths: list[Path], *, json: bool) -> int:
     mirrors: list[Mirror] = []
     for file in files:
         try:
-            mirrors.append(load_mirror(file.read_bytes(), str(file), readers=names(READERS), schemes=names(TRANSPORTS)))
+            mirrors.append(load_mirror(file.read_bytes(), str(file), schemes=names(TRANSPORTS)))
         except ManifestError as error:
             problems += [msgspec.to_builtins(problem) for problem in error.problems]
         except OSError as error:

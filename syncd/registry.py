@@ -4,6 +4,7 @@ Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syn
 """
 
 from collections.abc import Callable
+from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
@@ -11,13 +12,15 @@ from urllib.parse import urlsplit
 
 from manifests.document import Reader
 from manifests.mirror import Mirror, Source
+from manifests.reader import GROUP, installed
+from manifests.unfit import Unfit
 from syncd.errors import ConfigError, TransientError
 from syncd.governor import Governed, Governors
 from syncd.ports import Credential, Store, Transport
 from syncd.retry import Policy, Retrying
 
 TRANSPORTS = "syncd.transports.v1"
-READERS = "syncd.readers.v1"
+READERS = GROUP
 
 
 def open_source(
@@ -53,11 +56,15 @@ def open_source(
     return Retrying(governed, policy, heard)
 
 
-def open_reader(source: Source) -> Reader:
-    """Return the reader that a source names."""
-    name = source.reader
-    assert name is not None
-    return cast("Reader", _plug_in(READERS, name, "source.reader")(source))
+def open_reader(source: Source, today: date) -> Reader:
+    """Return the reader that a source names, as it reads on that day (UTC). Raises ConfigError."""
+    try:
+        return installed()[source.reader].opened(source, today)
+    except KeyError as error:
+        known = ", ".join(installed())
+        raise ConfigError(f"source.reader: {source.reader!r} is not known here: use one of {known}") from error
+    except Unfit as error:
+        raise ConfigError(f"source: reader {source.reader}: {error}") from error
 
 
 def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None) -> Store:

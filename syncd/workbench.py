@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from syncd.events import Listener, TransferRetried
 from syncd.governor import Governors
 from syncd.mirror_pass import Work
 from syncd.ports import Store, Transport
-from syncd.registry import READERS, TRANSPORTS, names, open_reader, open_source, open_store
+from syncd.registry import TRANSPORTS, names, open_reader, open_source, open_store
 from syncd.restore import missing, rebuild
 from syncd.retry_store import RetryingStore
 from syncd.stores.lease import Lease
@@ -68,7 +69,7 @@ class Workbench:
         async with self.source(mirror) as source:
             yield Work(
                 mirror=mirror,
-                reader=open_reader(mirror.source),
+                reader=open_reader(mirror.source, datetime.now(UTC).date()),
                 source=source,
                 store=self.store,
                 catalogue=self.catalogue,
@@ -100,7 +101,7 @@ class Workbench:
 def parse(text: str, file: str) -> Mirror:
     """Return the mirror of a manifest's text. Raises ConfigError with every problem of the file."""
     try:
-        return load_mirror(text, file, readers=names(READERS), schemes=names(TRANSPORTS))
+        return load_mirror(text, file, schemes=names(TRANSPORTS))
     except ManifestError as error:
         raise ConfigError(str(error)) from error
 

@@ -10,12 +10,17 @@ from collections.abc import Iterable, Iterator
 import msgspec
 import pathspec
 import xxhash
+from pydantic import BaseModel
 
+from manifests.checked import STRICT
 from manifests.document import Document, DocumentError, Follow
+from manifests.fields import Glob
+from manifests.reader import Opened, ReaderKind, chosen
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import Folder, folder_of, quoted
-from manifests.readers.checksums import Options, read_list
+from manifests.readers.checksums import read_list
 from manifests.stat import Promise, Stat, UnsafePath, check_path
+from manifests.unfit import Unfit
 
 MAX_DEPTH = 32  # folders below the source
 MAX_LINKS = 2_000_000  # on one page
@@ -34,12 +39,21 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     is_list: bool = False
 
 
-def open_reader(source: Options) -> "AutoindexReader":
-    """Return the reader for `source`; raises ValueError if its url is no web server's, or a pattern is none."""
+class Options(BaseModel):
+    """What a Source says to this reader."""
+
+    model_config = STRICT
+
+    checksums: tuple[Glob, ...] = ()
+    """Globs of checksum lists found on the way; their digests are demanded of the files they name."""
+
+
+def open_reader(source: Opened) -> "AutoindexReader":
+    """Return the reader for `source`; raises Unfit if its url is no web server's."""
     root = folder_of(source.url if source.url.endswith("/") else f"{source.url}/")
     if root is None:
-        raise ValueError(f"url: {source.url!r} has no directory listings to read: they need http:// or https://")
-    return AutoindexReader(root, source.checksums)
+        raise Unfit(f"{source.url!r} has no directory listings to read", "name a url of http:// or https://")
+    return AutoindexReader(root, chosen(source, Options).checksums)
 
 
 class AutoindexReader:
@@ -131,3 +145,6 @@ def _page(url: str, note: _Note) -> Follow:
 
 def _state(note: _Note) -> str:
     return msgspec.json.encode(note).decode()
+
+
+READER = ReaderKind(open_reader, Options)

@@ -18,41 +18,48 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Annotated, Any
 
 import msgspec
+from pydantic import BaseModel, BeforeValidator, Field
 
+from manifests.checked import STRICT
 from manifests.digest import BY_LENGTH, KNOWN, canonical, parse_digest
 from manifests.document import Document, DocumentError, Follow
-from manifests.stat import Promise, Stat, check_path
+from manifests.fields import AtLeastOne
+from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.stat import Promise, Stat, UnsafePath, check_path
+from manifests.unfit import Unfit
 
 
-class Options(Protocol):
+def _list_path(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if re.search(r"[*?\[\]]", given) is not None:
+        what = f"{given[:80]!r} is a glob"
+        raise Unfit(what, "name each list by its path below the url; globs are for reader: autoindex")
+    if "://" in given:
+        raise Unfit("a list elsewhere", "name it by its path below the url")
+    try:
+        return check_path(given)
+    except UnsafePath as error:
+        raise Unfit(str(error), "name the list by its path below the url") from error
+
+
+class Options(BaseModel):
     """What a Source says to this reader."""
 
-    @property
-    def url(self) -> str:
-        """Where the source begins."""
-        ...
+    model_config = STRICT
 
-    @property
-    def checksums(self) -> tuple[str, ...]:
-        """Paths of the lists, relative to `url`."""
-        ...
+    checksums: Annotated[tuple[Annotated[str, BeforeValidator(_list_path)], ...], AtLeastOne] = Field(
+        json_schema_extra={"minItems": 1}
+    )
+    """The checksum lists, by their paths below the url, as in SHA256SUMS."""
 
 
-def open_reader(source: Options) -> "ChecksumsReader":
-    """Return the reader for `source`; raises ValueError where its `checksums` name no list that we could ask for."""
-    if not source.checksums:
-        raise ValueError("checksums: names no list: write the path of at least one, such as SHA256SUMS")
-    for path in source.checksums:
-        if re.search(r"[*?\[\]]", path) is not None:
-            raise ValueError(
-                f"checksums: {path!r} is a pattern, and this reader has nothing to match it with: "
-                "write the path of each list, or take `reader: autoindex`, which finds lists on its way"
-            )
-        check_path(path)
-    return ChecksumsReader(source.checksums)
+def open_reader(source: Opened) -> "ChecksumsReader":
+    """Return the reader for `source`."""
+    return ChecksumsReader(chosen(source, Options).checksums)
 
 
 class ChecksumsReader:
@@ -278,3 +285,6 @@ def _subject(name: str) -> str | None:
     """Return the file that a sidecar speaks of (`scene.tif` for `a/scene.tif.md5`), None if the list is no sidecar."""
     stem, _, ending = name.rpartition("/")[2].removesuffix(".txt").rpartition(".")
     return stem if stem and _hint(ending.lower()) is not None else None
+
+
+READER = ReaderKind(open_reader, Options, schemes=ANY)

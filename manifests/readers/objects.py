@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Iterator
 
 from manifests.document import Document, Follow
+from manifests.reader import ANY, WEB, ReaderKind
 from manifests.stat import Promise, Stat
 
 
@@ -26,3 +27,6 @@ class ObjectsReader:
 def open_reader(source: object) -> ObjectsReader:  # noqa: ARG001  every reader is opened with its source
     """Return the reader; no option of the source concerns it."""
     return ObjectsReader()
+
+
+READER = ReaderKind(open_reader, schemes=ANY, without=WEB)

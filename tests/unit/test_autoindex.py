@@ -28,6 +28,10 @@ class Source:
     url: str = ROOT
     checksums: tuple[str, ...] = ()
 
+    @property
+    def options(self):
+        return autoindex.Options(checksums=self.checksums)
+
 
 def read(
     body: bytes, *, source: Source | None = None, asked: Follow | None = None, url: str | None = None

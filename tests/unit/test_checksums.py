@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from manifests.digest import KNOWN
 from manifests.document import Document, DocumentError
-from manifests.readers.checksums import Line, open_reader, parse_checksums
+from manifests.readers.checksums import Line, Options, open_reader, parse_checksums
 from manifests.stat import Stat, UnsafePath, check_path
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -23,6 +23,10 @@ SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 class Source:
     checksums: tuple[str, ...]
     url: str = "https://archive.example/files/"
+
+    @property
+    def options(self):
+        return Options(checksums=self.checksums)
 
 
 def parse(text: str | bytes, name: str = "CHECKSUMS") -> list[tuple[str, str, str]]:

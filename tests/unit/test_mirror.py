@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import manifests.mirror
+from manifests.checked import STRICT
 from manifests.guard import Guard
 from manifests.mirror import ManifestError, Mirror, load_mirror, overlaps, schema
+from manifests.reader import Kinds, NoOptions, ReaderKind, built_in, installed
+from manifests.source import Source
 
 ROOT = Path(__file__).parents[2]
 WHOLE = """\
@@ -207,12 +210,12 @@ def test_a_url_ends_in_a_slash_and_has_one_form(url, form):
         ("url: 's3://b/', profile: p, credentials: c", "source.profile"),
         ("url: 's3://b/', reader: autoindex", "source.reader"),
         ("url: 'https://h/', reader: objects", "source.reader"),
-        ("url: 'https://h/', reader: checksums", "source.reader"),
-        ("url: 'https://h/', reader: checksums, checksums: []", "source.reader"),
-        ("url: 'https://h/', reader: checksums, checksums: ['**/SUMS']", "source.checksums"),
-        ("url: 'https://h/', reader: checksums, checksums: ['../SUMS']", "source.checksums"),
-        ("url: 'https://h/', reader: checksums, checksums: ['https://h/SUMS']", "source.checksums"),
-        ("url: 'https://h/', checksums: ['']", "source.checksums"),
+        ("url: 'https://h/', reader: checksums", "source.checksums"),
+        ("url: 'https://h/', reader: checksums, checksums: []", "source.checksums"),
+        ("url: 'https://h/', reader: checksums, checksums: ['**/SUMS']", "source.checksums[0]"),
+        ("url: 'https://h/', reader: checksums, checksums: ['../SUMS']", "source.checksums[0]"),
+        ("url: 'https://h/', reader: checksums, checksums: ['https://h/SUMS']", "source.checksums[0]"),
+        ("url: 'https://h/', checksums: ['']", "source.checksums[0]"),
         ("url: 's3://b/', checksums: [SUMS]", "source.checksums"),
         ("url: 'https://h/', include: []", "source.include"),
         ("url: 'https://h/', include: ['!*.tmp']", "source.include"),
@@ -233,7 +236,8 @@ def test_a_clash_does_not_hide_what_else_is_wrong():
 
 def test_plug_ins_are_known_where_they_are_named():
     text = source("url: 'ftp://h/', reader: stac")
-    assert load_mirror(text, "m", readers=("stac",), schemes=("ftp",)).source.origin == "ftp://h"
+    readers = {"stac": ReaderKind(lambda source: None, schemes=frozenset({"ftp"}))}
+    assert load_mirror(text, "m", readers=readers, schemes=("ftp",)).source.origin == "ftp://h"
     assert [place[2] for place in told(source("url: 'ftp://h/'"), schemes=("ftp",))[0]] == ["source"]
 
 
@@ -342,3 +346,89 @@ def test_every_manifest_in_the_documents_passes():
         assert blocks, page
         for block in blocks:
             load_mirror(block, page.name)
+
+
+def test_a_key_of_another_reader_is_told_as_such_and_a_misspelt_one_is_corrected():
+    _, text = told(source("url: 's3://b/', checksums: [SUMS]"))
+    assert text == (
+        "m.yaml:2:26: source.checksums: is an option of reader autoindex, checksums, not of objects: "
+        "delete it, or write reader: autoindex"
+    )
+    _, text = told(source("url: 'https://h/', reader: checksums, checksum: [SUMS]"))
+    assert "m.yaml:2:48: source.checksum: is no key we know: did you mean checksums?" in text
+    assert "m.yaml:2:1: source.checksums: is missing: add checksums to source" in text
+    _, text = told(source("url: 'https://h/', options: {}"))
+    assert "source.options: is no key we know" in text
+
+
+class Corner(BaseModel):
+    model_config = STRICT
+    west: float = 0
+
+
+class Wishes(BaseModel):
+    model_config = STRICT
+    corner: Corner = Corner()
+    kind: str
+
+
+def plug_ins(loaded=None, **more):
+    def load(name, options):
+        def loaded_now():
+            if loaded is not None:
+                loaded.append(name)
+            return ReaderKind(lambda source: source.options, options)
+
+        return loaded_now
+
+    return Kinds({"maps": load("maps", Wishes), "plain": load("plain", NoOptions), **more})
+
+
+def test_a_plug_in_brings_its_own_keys_and_every_mistake_in_them_is_told_at_its_place():
+    keys = "url: 'https://h/', reader: maps, kind: x, corner: {west: 3}"
+    read = load_mirror(source(keys), "m", readers=plug_ins())
+    assert read.source.options == Wishes(kind="x", corner=Corner(west=3))
+    assert load_mirror(read.model_dump_json(by_alias=True, exclude_none=True), "m", readers=plug_ins()) == read
+    assert hash(read) == hash(read.model_copy())
+    places, text = told(source("url: 'https://h/', reader: maps, corner: {wset: 3, west: x}"), readers=plug_ins())
+    assert places == [(2, 1, "source.kind"), (2, 52, "source.corner.wset"), (2, 67, "source.corner.west")]
+    assert "did you mean west?" in text
+    _, text = told(source("url: 's3://b/', reader: maps, kind: x"), readers=plug_ins())
+    assert "source.reader: maps reads no s3 source: use another url" in text
+
+
+def test_only_the_reader_that_a_manifest_names_is_loaded():
+    loaded = []
+    load_mirror(source("url: 'https://h/', reader: plain"), "m", readers=plug_ins(loaded))
+    assert loaded == ["plain"]
+
+
+def test_a_plug_in_that_cannot_be_loaded_is_told_where_it_is_named():
+    def broken():
+        raise ImportError("no module named pyarrow")
+
+    readers = plug_ins(broken=broken, other=lambda: "no reader")
+    _, text = told(source("url: 'https://h/', reader: broken"), readers=readers)
+    assert "source.reader: cannot be loaded here (no module named pyarrow): install what it needs" in text
+    _, text = told(source("url: 'https://h/', reader: other"), readers=readers)
+    assert "source.reader: is a plug-in of another kind" in text
+    _, text = told(source("url: 'https://h/', reader: plain, kind: x"), readers=readers)
+    assert "is an option of reader maps, not of plain" in text
+
+
+@pytest.mark.parametrize("name", built_in())
+def test_every_reader_has_a_chapter_that_names_its_options_and_no_other(name):
+    page = (ROOT / "docs" / "writing-a-manifest.md").read_text("utf-8")
+    chapter = re.search(rf"^### reader: {re.escape(name)}\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert chapter is not None
+    listed = re.findall(r"^\* `source\.([\w-]+)`: (.*)$", chapter[1], re.MULTILINE)
+    kind = built_in()[name]
+    assert [key for key, _ in listed] == list(kind.keys)
+    fields = {field.alias or key: field for key, field in kind.options.model_fields.items()}
+    assert all(("required" in text) == fields[key].is_required() for key, text in listed)
+
+
+def test_no_reader_takes_a_key_that_every_source_has():
+    own = set(Source.model_fields)
+    assert {name: own & set(kind.keys) for name, kind in built_in().items() if own & set(kind.keys)} == {}
+    assert set(built_in()) == {name for name in installed() if name in built_in()}
