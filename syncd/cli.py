@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,10 +17,12 @@ import typer
 
 from syncd import commands
 from syncd.commands import Context
-from syncd.config import load_config
+from syncd.config import Config, load_config
 from syncd.errors import ConfigError, SyncdError
+from syncd.log import open_log
+from syncd.redaction import Secrets, of_environment
 from syncd.running import INTERRUPTED, code_of, run
-from syncd.show import complain
+from syncd.show import complain, tell_bug
 
 app = typer.Typer(
     name="syncd",
@@ -51,13 +53,12 @@ def _shared(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Let a source be on this private or loopback origin."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
-) -> Context:
-    """Make what a command works with from the options that every command shares."""
-    loaded = load_config(
+    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,  # noqa: ARG001  of all of them
+) -> Config:
+    """Return the configuration that the options which every command shares say."""
+    return load_config(
         config, store=store, endpoint=endpoint, state=state, allow_private=allow_private or (), environ=os.environ
     )
-    return Context(loaded, os.environ, json=json)
 
 
 def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[..., Work]], Callable[..., None]]:
@@ -74,7 +75,14 @@ def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[
         @wraps(function)
         def called(**given: Any) -> None:
             options = {name: given.pop(name) for name in shared}
-            _run(lambda: function(_shared(**options), **given), json=options["json"])
+            json, secrets = options["json"], of_environment(os.environ)
+            sys.excepthook = partial(tell_bug, secrets)
+            open_log(sys.stderr, json=json, level="warning", secrets=secrets)  # what libraries have to say
+
+            def work() -> Work:
+                return function(Context(_shared(**options), os.environ, json=json, secrets=secrets), **given)
+
+            _run(work, json=json, secrets=secrets)
 
         called.__signature__ = Signature(  # type: ignore[attr-defined]  # what typer reads
             [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
@@ -84,12 +92,12 @@ def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[
     return register
 
 
-def _run(work: Callable[[], Work], *, json: bool) -> None:
+def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
     """Run a command to its exit code; every failure we expect is one clear sentence."""
     try:
         code = run(work)
     except SyncdError as error:
-        complain(error, json=json)
+        complain(error, json=json, secrets=secrets)
         code = code_of(error)
     except KeyboardInterrupt:
         code = INTERRUPTED

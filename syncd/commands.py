@@ -23,6 +23,7 @@ from syncd.keep import shard_entries
 from syncd.mirror_pass import Pass, Result, make_plan, take_stock
 from syncd.progress import Progress, for_terminal, printable
 from syncd.publish import Publisher
+from syncd.redaction import Secrets
 from syncd.registry import TRANSPORTS, names
 from syncd.restore import Restoration
 from syncd.restore import rebuild as rebuild_catalogue
@@ -42,12 +43,15 @@ class Context:
     environ: Mapping[str, str]
     json: bool
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    secrets: Secrets = field(default_factory=Secrets)
 
     @asynccontextmanager
     async def bench(self, listener: Listener, *, writing: bool = True) -> AsyncIterator[Workbench]:
         """Open everything, and mind the signals while it is open."""
         with Interruptible(self.stopping):
-            async with opened(self.config, self.environ, listener, writing=writing, stopping=self.stopping) as bench:
+            async with opened(
+                self.config, self.environ, listener, writing=writing, stopping=self.stopping, secrets=self.secrets
+            ) as bench:
                 yield bench
 
     def progress(self) -> Progress:
@@ -192,7 +196,7 @@ async def sync(context: Context, files: list[Path]) -> int:
                         result = await Pass(work).run()
                 except SyncdError as error:
                     progress.stop()
-                    show.complain(error, json=context.json)
+                    show.complain(error, json=context.json, secrets=context.secrets)
                     worst = max(worst, code_of(error))
                     continue
                 progress.stop()

@@ -3,6 +3,7 @@
 Rule 1: there are three kinds and no fourth; whatever else is raised is a bug and may stop us.
 Rule 2: an adapter turns its library's exceptions into these where they are raised.
 Rule 3: a message begins with the path, names the two values that differ, and ends without a full stop.
+Rule 4: a message holds no secret, whoever put it into a url or a header: it goes through `redact` here.
 
     SyncdError
     ├── TransientError      worth another try, later
@@ -27,9 +28,14 @@ Rule 3: a message begins with the path, names the two values that differ, and en
     └── ConfigError         a manifest, a setting or a command line is wrong; says where and what to do
 """
 
+from syncd.redaction import redact
+
 
 class SyncdError(Exception):
     """A failure that syncd knows how to report."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 class TransientError(SyncdError):

@@ -5,9 +5,11 @@ or slow it by more than a call.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from manifests.snapshot import Verdict
+from syncd.redaction import Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +316,35 @@ class EventsLost(Event):
 
 
 Listener = Callable[[Event], None]
+
+KINDS: tuple[type[Event], ...] = tuple(
+    kind for kind in vars().values() if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+)
+
+
+def discreet(listener: Listener, secrets: Secrets) -> Listener:
+    """Return a listener that passes every event on, without the secrets that a stranger's words may hold."""
+
+    def listen(event: Event) -> None:
+        free = _FREE.get(type(event))
+        if free is not None:
+            cleaned: dict[str, Any] = {name: _clean(event, name, secrets) for name in free}
+            event = replace(event, **cleaned)
+        listener(event)
+
+    return listen
+
+
+def _clean(event: Event, name: str, secrets: Secrets) -> object:
+    said = getattr(event, name)
+    return secrets.redact(said) if isinstance(said, str) else tuple(secrets.redact(part) for part in said)
+
+
+_FREE = {
+    kind: free
+    for kind in KINDS
+    if (free := [name for name in ("url", "reason", "problems") if name in kind.__match_args__])
+}
 
 
 def nobody(event: Event) -> None:

@@ -8,8 +8,9 @@ Rules:
 """
 
 import logging
+import os
 import re
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
 
@@ -17,46 +18,38 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
 
 from syncd.events import (
+    KINDS,
+    BackupFailed,
+    ClockStepped,
+    DamageFound,
+    DamageStays,
     DocumentFailed,
     Event,
+    EventsLost,
     LimitChanged,
     Listener,
-    PassFinished,
-    Planned,
-    Published,
+    ManifestRejected,
+    ManifestWithdrawn,
+    PassFailed,
+    ReloadFailed,
     RemovalsParked,
-    SurveyStarted,
+    ScrubAdvanced,
+    StateChanged,
+    StoreChanged,
+    SurveyAdvanced,
+    TransferAdvanced,
     TransferFailed,
     TransferFinished,
-    TransferRestarted,
-    TransferRetried,
+    TransferStarted,
 )
 from syncd.printable import printable
+from syncd.redaction import HIDDEN, Secrets, is_telling
 
-HIDDEN = "***"
-
-_SECRET_NAME = re.compile(r"(?i)authoriz|cookie|passw|secret|token|signature|credential|api[-_]?key|access[-_]?key")
-_SECRET_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
-    # user and password in a url
-    (re.compile(r"(?<=://)[^/\s@]+@"), f"{HIDDEN}@"),
-    # signed urls, and keys given as parameters
-    (
-        re.compile(
-            r"(?i)([?&;](?:x-amz-(?:signature|credential|security-token)|signature|sig|[a-z_-]*token|[a-z_-]*key|"
-            r"awsaccesskeyid|password|secret)=)[^&;\s\"']+"
-        ),
-        rf"\1{HIDDEN}",
-    ),
-    # headers
-    (re.compile(r"(?i)\b(basic|bearer|negotiate|digest)\s+[a-z0-9+/=._~-]{8,}"), rf"\1 {HIDDEN}"),
-    (
-        re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)\b(['\"]?\s*[:=]\s*['\"]?)[^'\"\s][^'\"\n]*"),
-        rf"\1\2{HIDDEN}",
-    ),
-)
 _LINES = frozenset({"exception", "stack"})  # several lines by their nature
 
 Level = Literal["debug", "info", "warning", "error"]
+Style = Literal["console", "json", "journal"]
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # of syslog
 
 
 class Outlet:
@@ -78,38 +71,34 @@ class Outlet:
             self._stream.flush()
 
 
-class Secrets:
-    """The secrets that this process has read, so that the log can leave them out; it never shows them itself."""
-
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        """Start with those `known` already."""
-        self._known: set[str] = set()
-        for secret in known:
-            self.learn(secret)
-
-    def learn(self, secret: str) -> None:
-        """Leave `secret` out from now on; one of fewer than four characters would blacken ordinary words."""
-        if len(secret) >= 4:
-            self._known.add(secret)
-
-    def redact(self, text: str) -> str:
-        """Return `text` without any secret, known or recognised by where it stands."""
-        for secret in self._known:
-            text = text.replace(secret, HIDDEN)
-        for pattern, instead in _SECRET_TEXT:
-            text = pattern.sub(instead, text)
-        return text
+def style_of(stream: TextIO, environ: Mapping[str, str]) -> Style:
+    """Return what fits where a stream goes: words for a terminal, JSON elsewhere, with priorities for the journal."""
+    if stream.isatty():
+        return "console"
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file behind it
+        return "json"
+    return "journal" if environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}" else "json"
 
 
 def open_log(
-    stream: TextIO, *, json: bool, level: Level = "info", secrets: Secrets | None = None
+    stream: TextIO,
+    *,
+    json: bool,
+    level: Level = "info",
+    secrets: Secrets | None = None,
+    journal: bool = False,
 ) -> FilteringBoundLogger:
-    """Return a log that writes to `stream`; what libraries say to the root logger goes there too, from warning on."""
+    """Return a log that writes to `stream`; what libraries say to the root logger goes there too, from warning on.
+
+    With `journal` each line of JSON begins with the priority that journald takes off it.
+    """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
         cleaned(secrets or Secrets()),
     ]
@@ -118,6 +107,8 @@ def open_log(
         if json
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
+    if journal:
+        last = _with_priority(structlog.processors.JSONRenderer(ensure_ascii=True))
     outlet = cast("TextIO", Outlet(stream))
     _route_libraries(outlet, before, last, max(threshold, logging.WARNING))
     log: FilteringBoundLogger = structlog.wrap_logger(
@@ -142,6 +133,13 @@ def _route_libraries(outlet: TextIO, before: list[Processor], last: Processor, t
     root.setLevel(threshold)
 
 
+def _with_priority(render: Callable[..., Any]) -> Processor:
+    def rendered(log: WrappedLogger, method: str, line: MutableMapping[str, Any]) -> str:
+        return f"<{_PRIORITIES.get(line.get('level', ''), 6)}>{render(log, method, line)}"
+
+    return rendered
+
+
 def cleaned(secrets: Secrets) -> Processor:
     """Return the step that every line goes through: secrets out, control characters written out, in all depths."""
 
@@ -155,7 +153,7 @@ def cleaned(secrets: Secrets) -> Processor:
 
 
 def _cleaned(name: str, value: Any, secrets: Secrets) -> Any:
-    if _SECRET_NAME.search(name) is not None and value not in (None, "", False, True):
+    if is_telling(name) and value not in (None, "", False, True):
         return HIDDEN
     if isinstance(value, str):
         return printable(secrets.redact(value))
@@ -172,30 +170,46 @@ def _lines(value: Any, secrets: Secrets) -> str:
     return "\n".join(printable(line) for line in secrets.redact(str(value)).splitlines())
 
 
+LEVELS: dict[type[Event], Level | None] = {
+    SurveyAdvanced: None,
+    TransferStarted: None,
+    TransferAdvanced: None,
+    ScrubAdvanced: None,
+    TransferFinished: "debug",
+    LimitChanged: "debug",
+    StateChanged: "debug",
+    EventsLost: "debug",
+    DocumentFailed: "warning",
+    TransferFailed: "warning",
+    RemovalsParked: "warning",
+    PassFailed: "warning",
+    ManifestWithdrawn: "warning",
+    StoreChanged: "warning",
+    ClockStepped: "warning",
+    ManifestRejected: "error",
+    ReloadFailed: "error",
+    BackupFailed: "error",
+    DamageFound: "error",
+    DamageStays: "error",
+}
+"""How much an event matters, where that is not "info"; None: too many, only displays and metrics count them."""
+
+
+def name_of(kind: type[Event]) -> str:
+    """Return the name of an event's log line: `transfer_failed` of TransferFailed."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
 def logged(log: FilteringBoundLogger) -> Listener:
     """Return a listener that writes what happens to a mirror; single files that went well are for `debug`."""
-    levels: dict[type[Event], Callable[..., Any]] = {
-        SurveyStarted: log.info,
-        DocumentFailed: log.warning,
-        Planned: log.info,
-        TransferFinished: log.debug,
-        TransferRetried: log.info,
-        TransferRestarted: log.info,
-        TransferFailed: log.warning,
-        RemovalsParked: log.warning,
-        Published: log.info,
-        PassFinished: log.info,
-        LimitChanged: log.debug,
+    writers = {
+        kind: (getattr(log, level), name_of(kind)) for kind in KINDS if (level := LEVELS.get(kind, "info")) is not None
     }
 
     def listen(event: Event) -> None:
-        write = levels.get(type(event))
-        if write is not None:
-            write(_words(type(event).__name__), **{name: getattr(event, name) for name in type(event).__match_args__})
+        found = writers.get(type(event))
+        if found is not None:
+            write, name = found
+            write(name, **{field: getattr(event, field) for field in event.__match_args__})
 
     return listen
-
-
-def _words(name: str) -> str:
-    """Return `TransferFailed` as `transfer failed`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()

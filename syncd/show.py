@@ -1,8 +1,10 @@
 """What the commands print: for people on a terminal, in plain lines for a log, as JSON for programs."""
 
 import sys
+import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ from manifests.stat import Stat
 from manifests.units import format_size
 from syncd.errors import SyncdError
 from syncd.progress import printable
+from syncd.redaction import Secrets
 
 
 def print_json(value: Any) -> None:
@@ -26,13 +29,20 @@ def say(line: str = "") -> None:
     sys.stdout.write(printable(line) + "\n")
 
 
-def complain(error: SyncdError, *, json: bool) -> None:
-    """Say on stderr what went wrong; with `json` as an object."""
+def complain(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
+    """Say on stderr what went wrong, without secrets; with `json` as an object."""
+    reason = secrets.redact(str(error))
     if json:
-        sys.stderr.write(msgspec.json.encode({"error": type(error).__name__, "reason": str(error)}).decode() + "\n")
+        sys.stderr.write(msgspec.json.encode({"error": type(error).__name__, "reason": reason}).decode() + "\n")
     else:
-        for line in str(error).splitlines():
+        for line in reason.splitlines():
             sys.stderr.write(f"syncd: {printable(line)}\n")
+
+
+def tell_bug(secrets: Secrets, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write the traceback of a bug on stderr as Python does, without secrets and without strangers' control codes."""
+    text = secrets.redact("".join(traceback.format_exception(kind, error, trace)))
+    sys.stderr.write("".join(f"{printable(line)}\n" for line in text.splitlines()))
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

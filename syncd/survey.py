@@ -23,6 +23,7 @@ from syncd.errors import Interrupted, NotFound, PermanentError, SyncdError, TooL
 from syncd.events import DocumentFailed, Listener, SurveyAdvanced
 from syncd.made import WAITING, Spool
 from syncd.ports import Transport
+from syncd.redaction import redact
 
 WIDTH = 32  # documents under way at once; the governor decides how many of them talk
 IN_MEMORY = 4 << 20  # bytes of a document kept in memory; the rest goes to a file
@@ -142,9 +143,10 @@ class _Reading:
     def _failed(self, follow: Follow, error: SyncdError) -> None:
         if self.first_error is None:
             self.first_error = error
-        reason = str(error).removeprefix(f"{follow.url}: ")
-        self.inventory.failed.append((follow.url, reason))
-        self.survey.listener(DocumentFailed(self.survey.mirror, follow.url, reason))
+        url = redact(follow.url)  # a link that a catalogue signed
+        reason = str(error).removeprefix(f"{url}: ")
+        self.inventory.failed.append((url, reason))
+        self.survey.listener(DocumentFailed(self.survey.mirror, url, reason))
 
     async def _read(self, document: Document) -> None:
         survey, claims = self.survey, self.survey.claims

@@ -27,11 +27,17 @@ from syncd.judge import Arrived, algorithms, judge, promises
 from syncd.large import First, Order, receive
 from syncd.plan import Step
 from syncd.ports import Body, Staged, Store, Transport
+from syncd.redaction import redact
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread
 FRESH_TRIES = 2  # downloads of a file that does not match, or changes on the way
 RECKONED = 512 << 10  # bytes that a file of unknown size is reckoned with in the budget
+# headers that are kept beside quarantined bytes; others may hold a session, and a stranger chooses what he echoes
+RECORDED = frozenset(
+    {"accept-ranges", "age", "content-disposition", "content-encoding", "content-length", "content-range",
+     "content-type", "date", "digest", "etag", "last-modified", "repr-digest", "retry-after", "server", "via"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +253,7 @@ class Transfers:
         entry = Entry(step.path, arrived.size, digests["sha256"], digests["xxh3-128"])
         by = self.by if verdict == "verified" else ""
         origin = Origin(
-            step.path, arrived.url, verdict, self.now(), stat.size, stat.modified, stat.version, stat.digests, by
+            step.path, _kept(arrived.url), verdict, self.now(), stat.size, stat.modified, stat.version, stat.digests, by
         )
         replaces = step.action == "replace"
         return Proved(entry, origin, (self.place.staged if replaces else self.place.natural)(step.path), replaces)
@@ -263,8 +269,10 @@ class Transfers:
                     "reason": str(error),
                     "at": self.now(),
                     "arrived": digests,
-                    "url": body.url if body is not None else "",
-                    "headers": body.headers if body is not None else {},
+                    "url": _told(body.url) if body is not None else "",
+                    "headers": {name: redact(value) for name, value in body.headers.items() if name in RECORDED}
+                    if body is not None
+                    else {},
                 }
             ),
         )
@@ -328,6 +336,16 @@ async def read_back(
 def _target(stat: Stat) -> str:
     """Return what to ask for; not where redirects lead, for such an address may hold a passing secret."""
     return stat.urls[0] if stat.urls else stat.path
+
+
+def _kept(url: str) -> str:
+    """Return what was asked for without a signature that a catalogue put into its link."""
+    return redact(url) if "?" in url else url
+
+
+def _told(url: str) -> str:
+    """Return where bytes came from without the query: at the end of redirects it may be a signature."""
+    return redact(url.partition("?")[0])
 
 
 def _kind(body: Body) -> str:

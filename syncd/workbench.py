@@ -14,10 +14,11 @@ from manifests.mirror import ManifestError, Mirror, load_mirror
 from syncd.catalogue import Catalogue, Row
 from syncd.config import Config, resolve_credential
 from syncd.errors import ConfigError, Denied, NotFound, TransientError
-from syncd.events import Listener, TransferRetried
+from syncd.events import Listener, TransferRetried, discreet
 from syncd.governor import Governors
 from syncd.mirror_pass import Work
 from syncd.ports import Store, Transport
+from syncd.redaction import Secrets
 from syncd.registry import TRANSPORTS, names, open_reader, open_source, open_store
 from syncd.restore import missing, rebuild
 from syncd.retry_store import RetryingStore
@@ -40,12 +41,15 @@ class Workbench:
     spool: Path
     listener: Listener
     stopping: asyncio.Event
+    secrets: Secrets
 
     @asynccontextmanager
     async def source(self, mirror: Mirror) -> AsyncIterator[Transport]:
         """Open a mirror's source with its credential."""
         name = mirror.source.credentials
         credential = resolve_credential(self.config, name, self.environ) if name is not None else None
+        if credential is not None:
+            self.secrets.learn_credential(credential.username, credential.secret, credential.token)
 
         def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
@@ -118,12 +122,22 @@ def read_manifest(file: Path) -> tuple[Mirror, str]:
 
 @asynccontextmanager
 async def opened(
-    config: Config, environ: Mapping[str, str], listener: Listener, *, writing: bool, stopping: asyncio.Event
+    config: Config,
+    environ: Mapping[str, str],
+    listener: Listener,
+    *,
+    writing: bool,
+    stopping: asyncio.Event,
+    secrets: Secrets | None = None,
 ) -> AsyncIterator[Workbench]:
     """Open state, store and, for `writing`, the lease; close all in the other order.
 
+    What `secrets` learns on the way is left out of what `listener` hears.
+
     Raises Busy (another daemon), Offline (not the store we know), Denied, Damaged, NoSpace.
     """
+    secrets = secrets if secrets is not None else Secrets()
+    listener = discreet(listener, secrets)
     with Catalogue(config.state) as catalogue, tempfile.TemporaryDirectory(dir=config.state, prefix="spool-") as spool:
         settings = config.store
         adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
@@ -142,6 +156,7 @@ async def opened(
                 spool=Path(spool),
                 listener=listener,
                 stopping=stopping,
+                secrets=secrets,
             )
             if not writing:
                 yield bench

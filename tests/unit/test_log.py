@@ -3,11 +3,16 @@
 import io
 import json
 import logging
+import os
+import pty
+from datetime import datetime, timedelta
 
 import pytest
 
+from syncd import events
 from syncd.events import PassFinished, TransferAdvanced, TransferFailed, TransferFinished
-from syncd.log import HIDDEN, Secrets, logged, open_log
+from syncd.log import LEVELS, logged, name_of, open_log, style_of
+from syncd.redaction import HIDDEN, Secrets
 
 
 @pytest.fixture(autouse=True)
@@ -104,5 +109,62 @@ def test_events_are_logged_by_how_much_they_matter():
     listen(TransferFailed("m", "b", "b: gone", "NotFound", quarantined=False))
     listen(PassFinished("m", True, 1, 0, 0, 0, 0, 1, 1, 0.5))
     failed, finished = map(json.loads, stream.getvalue().splitlines())
-    assert (failed["event"], failed["level"], failed["path"]) == ("transfer failed", "warning", "b")
-    assert (finished["event"], finished["level"], finished["failed"]) == ("pass finished", "info", 1)
+    assert (failed["event"], failed["level"], failed["path"]) == ("transfer_failed", "warning", "b")
+    assert (finished["event"], finished["level"], finished["failed"]) == ("pass_finished", "info", 1)
+
+
+def test_every_event_has_a_line_of_its_own_or_is_too_frequent_for_one():
+    stream = io.StringIO()
+    listen = logged(open_log(stream, json=True, level="debug"))
+    kinds = events.KINDS
+    assert len(kinds) > 30
+    for kind in kinds:
+        listen(kind(*range(len(kind.__match_args__))))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [name_of(kind) for kind in kinds if LEVELS.get(kind, "") is not None]
+    by_name = {line["event"]: line for line in lines}
+    assert len(by_name) == len(lines)
+    assert by_name["transfer_failed"]["level"] == "warning"
+    assert by_name["pass_started"]["why"] == 2
+    assert not {"survey_advanced", "transfer_advanced"} & by_name.keys()
+
+
+def test_no_listener_hears_a_secret_that_stands_in_a_strangers_words():
+    heard = []
+    listen = events.discreet(heard.append, Secrets(["correct-horse"]))
+    for event in (
+        events.DocumentFailed("m", "https://me:SWORDFISH@h/x?sig=SWORDFISH", "said correct-horse"),
+        events.TransferFailed("m", "a", "a: Bearer SWORDFISH1", "Denied", quarantined=False),
+        events.TransferRetried("m", "a", "correct-horse", 1, 0.5),
+        events.ManifestRejected("m", "f", ("1:1: https://me:SWORDFISH@h/",), in_force=True),
+    ):
+        listen(event)
+    assert "SWORDFISH" not in repr(heard)
+    assert "correct-horse" not in repr(heard)
+    advanced = events.TransferAdvanced("m", "a", 1)
+    listen(advanced)
+    assert heard[-1] is advanced
+
+
+def test_every_level_that_is_written_can_be_read_by_the_journal():
+    stream = io.StringIO()
+    log = open_log(stream, json=True, journal=True, level="debug")
+    for level in ("debug", "info", "warning", "error"):
+        getattr(log, level)("said", mirror="m")
+    logging.getLogger("some.library").error("odd")
+    lines = stream.getvalue().splitlines()
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<3>"]
+    assert json.loads(lines[0][3:])["mirror"] == "m"
+    assert datetime.fromisoformat(json.loads(lines[0][3:])["ts"]).utcoffset() == timedelta(0)
+
+
+def test_the_style_fits_where_the_lines_go(tmp_path):
+    with (tmp_path / "log").open("w") as file:
+        there = os.fstat(file.fileno())
+        assert style_of(file, {}) == "json"
+        assert style_of(file, {"JOURNAL_STREAM": "1:1"}) == "json"
+        assert style_of(file, {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}) == "journal"
+    _, terminal = pty.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        assert style_of(stream, {}) == "console"
+    assert style_of(io.StringIO(), {}) == "json"

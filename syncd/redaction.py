@@ -1,0 +1,81 @@
+"""Leaves secrets out of everything that is said or kept: by where they stand in a text, and because we have read them.
+
+Rules:
+1. What every failure says goes through `redact`, so no log, no Catalogue and no store keeps more.
+2. What we have read ourselves (`Secrets`) is left out too, wherever it stands, of all that is shown.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+HIDDEN = "***"
+SHORTEST = 4  # characters: leaving a shorter secret out would blacken ordinary words
+
+_PLACES = ("_FILE", "_DIR", "_DIRECTORY", "_PATH", "_URI", "_URL")  # variables that say where a secret is
+_TELLING = re.compile(r"(?i)authoriz|cookie|passw|secret|token|signature|credential|api[-_]?key|access[-_]?key")
+_PARAMETERS = (
+    r"x-[a-z]+-(?:signature|credential|security-token)|signature|sig|policy|key-pair-id|[a-z_-]*accesskeyid|"
+    r"[a-z_-]*token|[a-z_-]*key|[a-z_-]*secret|auth|hdnea|hdnts|jwt|session(?:id)?|passw(?:or)?d|pwd"
+)
+_STANDING: tuple[tuple[re.Pattern[str], str], ...] = (
+    # user and password in a url
+    (re.compile(r"(?<=://)[^/\s@]+@"), f"{HIDDEN}@"),
+    # signed urls, and keys given as parameters
+    (re.compile(rf"(?i)([?&;](?:{_PARAMETERS})=)[^&;\s\"']+"), rf"\1{HIDDEN}"),
+    # headers; a word of small letters alone is ordinary speech ("basic authentication")
+    (
+        re.compile(r"\b((?i:basic|bearer|negotiate))\s+(?=\S*[^a-z\s])[A-Za-z0-9+/=._~-]{8,}"),
+        rf"\1 {HIDDEN}",
+    ),
+    (
+        re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)\b(['\"]?\s*[:=]\s*['\"]?)[^'\"\s][^'\"\n]*"),
+        rf"\1\2{HIDDEN}",
+    ),
+)
+
+
+def is_telling(name: str) -> bool:
+    """Tell whether what stands under this name (a header, a variable, a field) is a secret."""
+    return _TELLING.search(name) is not None
+
+
+def redact(text: str) -> str:
+    """Return `text` without what is a secret by where it stands."""
+    for pattern, instead in _STANDING:
+        text = pattern.sub(instead, text)
+    return text
+
+
+class Secrets:
+    """The secrets that this process has read, so that what it says can leave them out; it never shows them itself."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        """Start with those `known` already."""
+        self._known: set[str] = set()
+        for secret in known:
+            self.learn(secret)
+
+    def learn(self, secret: str) -> None:
+        """Leave `secret` out from now on."""
+        if len(secret) >= SHORTEST:
+            self._known.add(secret)
+
+    def learn_credential(self, username: str, secret: str, token: str = "") -> None:
+        """Leave a credential out in every form in which it travels."""
+        for form in (secret, token, quote(secret, safe=""), b64encode(f"{username}:{secret}".encode()).decode()):
+            self.learn(form)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without any secret, known or recognised by where it stands."""
+        for secret in sorted(self._known, key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        return redact(text)
+
+
+def of_environment(environ: Mapping[str, str]) -> Secrets:
+    """Return the secrets that the environment holds under telling names, as AWS_SECRET_ACCESS_KEY."""
+    return Secrets(
+        value for name, value in environ.items() if is_telling(name) and not name.endswith(_PLACES) and len(value) >= 8
+    )
