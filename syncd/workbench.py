@@ -13,7 +13,7 @@ from pathlib import Path
 from manifests.mirror import ManifestError, Mirror, load_mirror
 from syncd.catalogue import Catalogue, Row
 from syncd.config import Config, resolve_credential
-from syncd.errors import ConfigError, Denied, NotFound, TransientError
+from syncd.errors import ConfigError, Damaged, Denied, NotFound, Offline, TransientError
 from syncd.events import Listener, TransferRetried, discreet
 from syncd.governor import Governors
 from syncd.mirror_pass import Work
@@ -138,13 +138,18 @@ async def opened(
     """
     secrets = secrets if secrets is not None else Secrets()
     listener = discreet(listener, secrets)
-    with Catalogue(config.state) as catalogue, tempfile.TemporaryDirectory(dir=config.state, prefix="spool-") as spool:
+    with (
+        _catalogue(config, writing=writing) as catalogue,
+        tempfile.TemporaryDirectory(dir=config.state, prefix="spool-") as spool,
+    ):
         settings = config.store
         adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         try:
             known = catalogue.history.setting("store")
-            catalogue.history.remember("store", await adapter.identify(known))
+            found = await adapter.identify(known)
+            if known is None and not catalogue.read_only:
+                catalogue.history.remember("store", found)
             store = RetryingStore(adapter) if settings.url.startswith("s3://") else adapter
             bench = Workbench(
                 config=config,
@@ -168,6 +173,14 @@ async def opened(
         finally:
             hashing.shutdown(wait=True, cancel_futures=True)
             await adapter.aclose()
+
+
+def _catalogue(config: Config, *, writing: bool) -> Catalogue:
+    """Open the Catalogue; who only looks does so beside a daemon that works with it."""
+    if not writing:
+        with suppress(Offline, Damaged):  # none yet, or one of an older syncd: open it as one who may make it
+            return Catalogue(config.state, read_only=True)
+    return Catalogue(config.state)
 
 
 @asynccontextmanager

@@ -4,23 +4,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from syncd.catalogue.chronicle import Aside, Audit, Chronicle, Damage, Happening, Passed
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database
 from syncd.catalogue.history import Failure, History, Inflight, Row, Swap
 from syncd.catalogue.holdings import Holdings, Removed, Version
 
-__all__ = ["Catalogue", "Claims", "Failure", "History", "Holdings", "Inflight", "Removed", "Row", "Swap", "Version"]
+__all__ = [
+    "Aside", "Audit", "Catalogue", "Chronicle", "Claims", "Damage", "Failure", "Happening", "History", "Holdings",
+    "Inflight", "Passed", "Removed", "Row", "Swap", "Version",
+]  # fmt: skip
 
 
 class Catalogue:
-    """The open Catalogue of one state folder: `claims` of this pass, `holdings` we proved, `history` of it all."""
+    """The open Catalogue of one state folder: `claims` of this pass, `holdings` we proved, `history`, `chronicle`."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open, or make, the database in `folder`; raises Busy, Damaged, NoSpace."""
+        """Open, or make, the database in `folder`; raises Busy, Damaged, NoSpace; Offline if there is none to read."""
+        self.read_only = read_only
         self.database = Database(folder, read_only=read_only)
         self.claims = Claims(self.database)
         self.holdings = Holdings(self.database)
         self.history = History(self.database)
+        self.chronicle = Chronicle(self.database)
 
     def close(self) -> None:
         """Close; may be called twice."""

@@ -11,6 +11,7 @@ Rules:
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -18,8 +19,13 @@ from typing import Any, Self, cast
 import apsw
 import msgspec
 
-from syncd.catalogue.schema import SCHEMA, SCHEMA_VERSION
+from syncd.catalogue.schema import SCHEMA_VERSION, STEPS
 from syncd.errors import Busy, Damaged, NoSpace, Offline
+
+FILE = "catalogue.sqlite"
+LOCK = "lock"
+BUSY = 10_000  # milliseconds to wait for another process
+TIDY = 1_000  # pages given back at a time
 
 _json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
@@ -29,18 +35,23 @@ class Database:
     """The open database of one state folder."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open, or make, `catalogue.sqlite` in `folder`.
+        """Open, or make, `catalogue.sqlite` in `folder`; `read_only` beside the process that writes to it.
 
-        Raises Busy if another process writes to it, Damaged if it is not readable or from a newer syncd.
+        Raises Busy if another process writes to it, Damaged if it is not readable or from another syncd.
         """
         self.folder = folder
         self._lock = -1
+        file = os.fspath(folder / FILE)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not read_only:
-                self._lock = _locked(folder / "lock")
-            self._db = apsw.Connection(os.fspath(folder / "catalogue.sqlite"))
-            self._prepare()
+            if read_only:
+                self._db = apsw.Connection(file, flags=apsw.SQLITE_OPEN_READONLY)
+                self._version(SCHEMA_VERSION)
+                self._begin()
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._lock = _locked(folder / LOCK)
+                self._db = apsw.Connection(file)
+                self._prepare()
         except apsw.Error as error:
             self.close()
             raise translated(error, folder) from error
@@ -49,21 +60,40 @@ class Database:
 
     def _prepare(self) -> None:
         db = self._db
-        db.set_busy_timeout(10_000)
+        db.set_busy_timeout(BUSY)
+        if db.pragma("user_version") == 0:
+            db.pragma("auto_vacuum", 2)  # incremental: room is given back a little at a time (`tidy`)
         db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768")
         db.execute("PRAGMA temp_store=FILE; PRAGMA wal_autocheckpoint=4000")
-        found = db.pragma("user_version")
+        found = self._version(0)
+        for version, step in enumerate(STEPS[found:], found + 1):
+            with db:
+                db.execute(step)
+                db.pragma("user_version", version)
+        if 0 < found < SCHEMA_VERSION and db.pragma("auto_vacuum") != 2:
+            db.pragma("auto_vacuum", 2)
+            db.execute("VACUUM")
+        self._begin()
+
+    def _version(self, least: int) -> int:
+        """Return the version found. Raises Damaged if this syncd cannot work with it."""
+        found = int(self._db.pragma("user_version"))
         if found > SCHEMA_VERSION:
             raise Damaged(
                 f"{self.folder}: the Catalogue is of version {found}, this syncd knows {SCHEMA_VERSION}: "
                 "use the newer syncd, or move the state folder away and run `syncd rebuild`"
             )
-        if found == 0:
-            with db:
-                db.execute(SCHEMA)
-                db.pragma("user_version", SCHEMA_VERSION)
-        db.create_scalar_function("join_digests", cast("Any", _join_digests), 2, deterministic=True)
-        db.create_scalar_function("join_version", cast("Any", _join_version), 4, deterministic=True)
+        if found < least:
+            raise Damaged(
+                f"{self.folder}: the Catalogue is of version {found}, and another process, of an older syncd, works "
+                "with it: restart that one"
+            )
+        return found
+
+    def _begin(self) -> None:
+        self._db.set_busy_timeout(BUSY)
+        self._db.create_scalar_function("join_digests", cast("Any", _join_digests), 2, deterministic=True)
+        self._db.create_scalar_function("join_version", cast("Any", _join_version), 4, deterministic=True)
 
     def close(self) -> None:
         """Close; may be called twice."""
@@ -80,6 +110,35 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def say(self, holder: str) -> None:
+        """Tell whoever is refused because of us more than our number: `holder` is a line."""
+        if self._lock >= 0:
+            line = f"{os.getpid()} {holder}\n".encode()
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, line, 0)
+
+    def tidy(self) -> bool:
+        """Give some room back to the disk; returns whether there is more. A few milliseconds."""
+        try:
+            if self._db.pragma("freelist_count") < TIDY:
+                return False
+            self._db.execute(f"PRAGMA incremental_vacuum({TIDY})").fetchall()
+        except apsw.Error as error:
+            raise translated(error, self.folder) from error
+        return True
+
+    def copy(self, to: Path) -> None:
+        """Write a whole and compact copy to a file that is not there, without the work under way; may take minutes.
+
+        For a thread and a connection of its own.
+        """
+        try:
+            self._db.execute("VACUUM INTO ?", (os.fspath(to),))
+            with closing(apsw.Connection(os.fspath(to))) as twin:
+                twin.execute("DELETE FROM claim; DELETE FROM promise; DELETE FROM todo; VACUUM")
+        except apsw.Error as error:
+            raise translated(error, self.folder) from error
 
     def together(self, work: Callable[[], None]) -> None:
         """Do `work` in one transaction: all of it is recorded, or nothing."""
@@ -140,10 +199,12 @@ def _locked(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
+        number, _, holder = os.pread(descriptor, 500, 0).decode(errors="replace").strip().partition(" ")
         os.close(descriptor)
+        who = f"process {number or 'unknown'}" + (f", {holder}" if holder else "")
         raise Busy(
-            f"{path.parent}: the state folder is in use by process {holder}: stop it or use another --state"
+            f"{path.parent}: the state folder is in use by {who}"
+            + ("" if holder else ": stop it or use another --state")
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -1,8 +1,6 @@
-"""The tables of the Catalogue. A change here is a new SCHEMA_VERSION and a step in `database.py` that leads to it."""
+"""The tables of the Catalogue. A change here is a new SCHEMA_VERSION, and one more of STEPS that lead to it."""
 
-SCHEMA_VERSION = 1
-
-SCHEMA = """
+VERSION_1 = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE mirror (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, prefix TEXT NOT NULL, snapshot TEXT NOT NULL DEFAULT '',
@@ -44,3 +42,36 @@ CREATE TABLE failure (
   mirror INTEGER NOT NULL, path TEXT NOT NULL, error TEXT NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL,
   quarantined TEXT NOT NULL, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
 """
+
+VERSION_2 = """
+CREATE INDEX todo_mirror ON todo (mirror);
+CREATE TABLE pass (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, mirror INTEGER NOT NULL, why TEXT NOT NULL, who TEXT NOT NULL DEFAULT '',
+  began REAL NOT NULL, ended REAL, outcome TEXT NOT NULL DEFAULT 'running', snapshot TEXT NOT NULL DEFAULT '',
+  fetched INTEGER NOT NULL DEFAULT 0, replaced INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0,
+  removed INTEGER NOT NULL DEFAULT 0, parked INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+  bytes INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '',
+  reason TEXT NOT NULL DEFAULT '');
+CREATE INDEX pass_mirror ON pass (mirror, id);
+CREATE TABLE pass_event (
+  pass INTEGER NOT NULL, id INTEGER NOT NULL, at REAL NOT NULL, level TEXT NOT NULL, event TEXT NOT NULL,
+  path TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (pass, id)) WITHOUT ROWID;
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, mirror TEXT NOT NULL,
+  outcome TEXT NOT NULL);
+CREATE TABLE pause (mirror INTEGER PRIMARY KEY, who TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE quarantine (
+  mirror INTEGER NOT NULL, place TEXT NOT NULL, path TEXT NOT NULL, error TEXT NOT NULL, reason TEXT NOT NULL,
+  at REAL NOT NULL, PRIMARY KEY (mirror, place)) WITHOUT ROWID;
+CREATE TABLE fault (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, finding TEXT NOT NULL, reason TEXT NOT NULL, sha256 BLOB NOT NULL,
+  found REAL NOT NULL, tried REAL, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+CREATE TRIGGER failure_kept AFTER INSERT ON failure WHEN new.quarantined <> '' BEGIN
+  INSERT OR REPLACE INTO quarantine VALUES (new.mirror, new.quarantined, new.path, new.error, new.reason, new.at);
+END;
+INSERT OR REPLACE INTO quarantine
+  SELECT mirror, quarantined, path, error, reason, at FROM failure WHERE quarantined <> '';
+"""
+
+STEPS = (VERSION_1, VERSION_2)
+SCHEMA_VERSION = len(STEPS)

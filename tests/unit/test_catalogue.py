@@ -1,11 +1,13 @@
 """The Catalogue: one writer, no half-read damage, and claims of several documents joined into one."""
 
+import apsw
 import pytest
 
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Promise, Stat
-from syncd.catalogue import Catalogue, Version
-from syncd.errors import Busy, Damaged
+from syncd.catalogue import Catalogue, Damage, Failure, Happening, Version
+from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
+from syncd.errors import Busy, Damaged, Offline
 
 
 def proved(path, content=b"x"):
@@ -41,7 +43,7 @@ def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
 def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         catalogue.database._db.pragma("user_version", 99)
-    with pytest.raises(Damaged, match="of version 99, this syncd knows 1"):
+    with pytest.raises(Damaged, match="of version 99, this syncd knows 2"):
         Catalogue(tmp_path)
 
 
@@ -87,3 +89,142 @@ def test_a_removed_file_is_remembered_until_it_is_back(tmp_path):
         assert holdings.removed(1, 5.0) == []
         holdings.enter(1, [proved("f")])
         assert holdings.was_removed(1, "f") is None
+
+
+def version_1(folder, entries=3_000):
+    """A Catalogue as the first release wrote it, with something in every table that a steward would miss."""
+    folder.mkdir()
+    db = apsw.Connection(str(folder / "catalogue.sqlite"))
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute(VERSION_1)
+    db.pragma("user_version", 1)
+    db.execute("INSERT INTO mirror (name, prefix, snapshot, succeeded) VALUES ('old', 'old/', 'abc', 5.0)")
+    rows = [(1, f"{n:05}", 1, b"\xab" * 32, b"\xcd" * 16, f"{n:05}", "attested", "x", 1.0) for n in range(entries)]
+    db.execute("BEGIN")
+    db.executemany(
+        "INSERT INTO entry (mirror, path, bytes, sha256, xxh3, url, verdict, by, proved) VALUES (?,?,?,?,?,?,?,?,?)",
+        rows,
+    )
+    db.execute(
+        "INSERT INTO failure VALUES (1, 'bad', 'Mismatch', 'bad: 1 promised', 7.0, '.syncd/quarantine/old/x/bad')"
+    )
+    db.execute("INSERT INTO approved VALUES (1, '00001'); INSERT INTO pin VALUES (1, '00002'); COMMIT")
+    db.close()
+
+
+def test_a_catalogue_of_version_1_is_brought_up_to_date_and_nothing_is_lost(tmp_path):
+    version_1(tmp_path / "state")
+    for _ in range(2):
+        with Catalogue(tmp_path / "state") as catalogue:
+            row = catalogue.history.mirror("old")
+            assert (row.snapshot, row.succeeded) == ("abc", 5.0)
+            assert catalogue.holdings.totals(row.id) == (3_000, 3_000)
+            assert catalogue.history.approved(row.id) == {"00001"}
+            assert [one.place for one in catalogue.chronicle.aside(row.id, 10)] == [".syncd/quarantine/old/x/bad"]
+            assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION == 2
+            assert catalogue.database._db.pragma("auto_vacuum") == 2
+            assert catalogue.database._db.pragma("integrity_check") == "ok"
+
+
+def test_who_only_looks_does_so_beside_the_writer_and_cannot_write(tmp_path):
+    with pytest.raises(Offline):
+        Catalogue(tmp_path, read_only=True)
+    with Catalogue(tmp_path) as writer, Catalogue(tmp_path, read_only=True) as reader:
+        writer.history.enrol("m", prefix="m/")
+        assert [row.name for row in reader.history.mirrors()] == ["m"]
+        with pytest.raises(Offline, match="readonly"):
+            reader.history.enrol("other", prefix="o/")
+
+
+def test_an_older_catalogue_that_another_syncd_holds_is_not_misread(tmp_path):
+    version_1(tmp_path / "state")
+    with pytest.raises(Damaged, match="of version 1, and another process"):
+        Catalogue(tmp_path / "state", read_only=True)
+
+
+def test_room_is_given_back_a_little_at_a_time(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        mirror = catalogue.history.enrol("m", prefix="m/").id
+        catalogue.holdings.enter(mirror, [proved(f"{n:06}" + "x" * 200) for n in range(30_000)])
+        before = catalogue.database._db.pragma("page_count")
+        catalogue.history.drop(mirror)
+        bites = 0
+        while catalogue.database.tidy():
+            bites += 1
+        assert bites > 1
+        assert catalogue.database._db.pragma("page_count") < before / 2
+
+
+def test_a_copy_is_whole_compact_and_without_the_work_under_way(tmp_path):
+    with Catalogue(tmp_path / "state") as catalogue:
+        mirror = catalogue.history.enrol("m", prefix="m/").id
+        catalogue.holdings.enter(mirror, [proved("a"), proved("b")])
+        catalogue.claims.add(mirror, [Stat("a", 1)])
+        with Catalogue(tmp_path / "state", read_only=True) as beside:
+            (tmp_path / "copy").mkdir()
+            beside.database.copy(tmp_path / "copy/catalogue.sqlite")
+    with Catalogue(tmp_path / "copy") as copy:
+        assert copy.holdings.totals(mirror) == (2, 2)
+        assert list(copy.claims.all(mirror)) == []
+        assert copy.database._db.pragma("auto_vacuum") == 2
+
+
+def test_passes_are_written_down_told_and_forgotten(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        one, other = (catalogue.history.enrol(name, prefix=f"{name}/").id for name in "ab")
+        chronicle = catalogue.chronicle
+        ids = [chronicle.begin(one, why="schedule", who="", at=float(n)) for n in range(5)]
+        ids.append(chronicle.begin(other, why="asked", who="ada", at=9.0))
+        assert ids == sorted(set(ids))
+        for number in ids[:4]:
+            chronicle.end(number, outcome="complete", at=number + 0.5, fetched=3, bytes=7)
+        chronicle.tell([(ids[4], Happening(1, 4.25, "info", "planned", "", "3 to fetch"))])
+        assert [p.id for p in chronicle.passes(one, None, 10)] == ids[4::-1]
+        assert [p.id for p in chronicle.passes(None, ids[5], 2)] == [ids[4], ids[3]]
+        assert chronicle.end_killed() == 2
+        killed = chronicle.passed(ids[4])
+        assert (killed.outcome, killed.ended) == ("killed", 4.25)
+        assert chronicle.passed(ids[0]).fetched == 3
+        assert chronicle.forget_passes(before=100.0, keep=2) == 3
+        assert [p.id for p in chronicle.passes(None, None, 10)] == [ids[5], ids[4], ids[3]]
+        assert chronicle.happenings(ids[4], 0, 10)[0].event == "planned"
+        assert chronicle.forget_happenings(before=100.0) == 1
+        assert chronicle.happenings(ids[4], 0, 10) == []
+
+
+def test_the_longest_unread_comes_first_and_coverage_says_how_much_was_read(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        mirror = catalogue.history.enrol("m", prefix="m/").id
+        catalogue.holdings.enter(
+            mirror,
+            [(Entry(f"{n}", 10, "ab" * 32, "cd" * 16), Origin(f"{n}", "", "attested", 100.0 - n)) for n in range(6)],
+        )
+        catalogue.holdings.check(mirror, ["5"], 200.0)
+        oldest = list(catalogue.chronicle.oldest(mirror, 150.0, 10, 10**9))
+        assert [path for path, _ in oldest] == ["4", "3", "2", "1", "0"]
+        assert [path for path, _ in catalogue.chronicle.oldest(mirror, 150.0, 10, 15)] == ["4", "3"]
+        assert [path for path, _ in catalogue.chronicle.oldest(mirror, 98.0, 10, 10**9)] == ["4", "3"]
+        assert catalogue.chronicle.coverage(mirror, 99.0) == (6, 60, 3, 96.0)
+
+
+def test_damage_is_true_until_the_file_is_another(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        mirror = catalogue.history.enrol("m", prefix="m/").id
+        catalogue.holdings.enter(mirror, [proved("a"), proved("b")])
+        for path in "ab":
+            catalogue.chronicle.find(mirror, Damage(path, "digest", "is another", "ab" * 32, 5.0))
+        catalogue.holdings.enter(mirror, [(Entry("a", 1, "00" * 32, "cd" * 16), Origin("a", "", "attested", 6.0))])
+        assert [fault.path for fault in catalogue.chronicle.faults(mirror)] == ["b"]
+        catalogue.chronicle.mended(mirror, "b")
+        assert catalogue.chronicle.faults(mirror) == []
+
+
+def test_what_fails_into_the_quarantine_is_remembered_after_it_was_mended(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        mirror = catalogue.history.enrol("m", prefix="m/").id
+        catalogue.history.fail(mirror, Failure("a", "Mismatch", "a: 1 promised", 3.0, "q/a"))
+        catalogue.history.fail(mirror, Failure("b", "NotFound", "b: 404", 4.0, ""))
+        assert catalogue.chronicle.counts(mirror) == (0, 0, 2, 1)
+        catalogue.history.forget_failures(mirror, 10.0)
+        assert [one.place for one in catalogue.chronicle.aside(mirror, 10)] == ["q/a"]
+        assert catalogue.chronicle.aside_before(10.0) == [(mirror, "q/a")]

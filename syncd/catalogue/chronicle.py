@@ -1,0 +1,291 @@
+"""What a daemon writes down for people: passes and what happened in them, who changed what, what is kept aside."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from syncd.catalogue.database import Database
+
+_COLUMNS = (
+    "id, mirror, why, who, began, ended, outcome, snapshot, fetched, replaced, kept, removed, parked, failed, bytes, "
+    "seconds, error, reason"
+)
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """One pass, under way (`ended` is None) or over."""
+
+    id: int
+    mirror: int
+    why: str
+    who: str
+    began: float
+    ended: float | None
+    outcome: str
+    snapshot: str
+    fetched: int
+    replaced: int
+    kept: int
+    removed: int
+    parked: int
+    failed: int
+    bytes: int
+    seconds: float
+    error: str
+    reason: str
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """Something that happened in a pass."""
+
+    id: int
+    at: float
+    level: str
+    event: str
+    path: str
+    text: str
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """Somebody changed something, or tried to."""
+
+    id: int
+    at: float
+    who: str
+    what: str
+    mirror: str
+    outcome: str
+
+
+class Aside(msgspec.Struct, frozen=True):
+    """Bytes in the quarantine."""
+
+    place: str
+    path: str
+    error: str
+    reason: str
+    at: float
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """A stored file that is not what was proved (`sha256` in hex), and when we last tried to mend it."""
+
+    path: str
+    finding: str
+    reason: str
+    sha256: str
+    found: float
+    tried: float | None = None
+
+
+class Chronicle:
+    """Passes, their events, the audit log, pauses, the quarantine and the faults found by scrubs."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on an open database."""
+        self._db = database
+
+    # -- passes ---------------------------------------------------------------------------------------------------
+
+    def begin(self, mirror: int, *, why: str, who: str, at: float) -> int:
+        """A pass begins; returns its id, which is larger than any before."""
+        row = self._db.one(
+            "INSERT INTO pass (mirror, why, who, began) VALUES (?,?,?,?) RETURNING id", (mirror, why, who, at)
+        )
+        return int(row[0])
+
+    def end(self, pass_id: int, *, outcome: str, at: float, **values: Any) -> None:
+        """A pass is over; `values` are the counts of its result, or `error` and `reason`."""
+        columns = {"outcome": outcome, "ended": at, **values}
+        names = ", ".join(f"{name}=?" for name in columns)
+        self._db.do(f"UPDATE pass SET {names} WHERE id=?", (*columns.values(), pass_id))  # noqa: S608  our own names
+
+    def end_killed(self) -> int:
+        """Passes that were under way when a daemon was killed are over; returns how many."""
+        self._db.do(
+            "UPDATE pass SET outcome='killed', ended=coalesce((SELECT max(at) FROM pass_event e "
+            "WHERE e.pass=pass.id), began), reason='the daemon ended before it' WHERE outcome='running'"
+        )
+        return int(self._db.one("SELECT changes()")[0])
+
+    def passes(self, mirror: int | None, before: int | None, limit: int) -> list[Passed]:
+        """Return passes, the newest first, with ids below `before`."""
+        return [
+            Passed(*row)
+            for row in self._db.rows(
+                f"SELECT {_COLUMNS} FROM pass WHERE (?1 IS NULL OR mirror=?1) AND (?2 IS NULL OR id<?2) "  # noqa: S608  constant
+                "ORDER BY id DESC LIMIT ?3",
+                (mirror, before, limit),
+            )
+        ]
+
+    def passed(self, pass_id: int) -> Passed | None:
+        """Return one pass."""
+        row = self._db.one(f"SELECT {_COLUMNS} FROM pass WHERE id=?", (pass_id,))  # noqa: S608  constant
+        return None if row is None else Passed(*row)
+
+    def tell(self, happenings: Iterable[tuple[int, Happening]]) -> None:
+        """Write down what happened, `(pass, what)` each."""
+        self._db.many(
+            "INSERT OR REPLACE INTO pass_event VALUES (?,?,?,?,?,?,?)",
+            ((number, h.id, h.at, h.level, h.event, h.path, h.text) for number, h in happenings),
+        )
+
+    def happenings(self, pass_id: int, after: int, limit: int) -> list[Happening]:
+        """Return what happened in a pass, the oldest first, with ids above `after`."""
+        return [
+            Happening(*row)
+            for row in self._db.rows(
+                "SELECT id, at, level, event, path, text FROM pass_event WHERE pass=? AND id>? ORDER BY id LIMIT ?",
+                (pass_id, after, limit),
+            )
+        ]
+
+    def forget_passes(self, before: float, keep: int) -> int:
+        """Let go of passes that ended before, but for the last `keep` of each mirror; returns how many."""
+        old = (
+            "SELECT id FROM (SELECT id, ended, row_number() OVER (PARTITION BY mirror ORDER BY id DESC) AS place "
+            "FROM pass) WHERE ended<? AND place>?"
+        )
+        self._db.do(f"DELETE FROM pass_event WHERE pass IN ({old})", (before, keep))  # noqa: S608  constant
+        self._db.do(f"DELETE FROM pass WHERE id IN ({old})", (before, keep))  # noqa: S608  as above
+        return int(self._db.one("SELECT changes()")[0])
+
+    def forget_happenings(self, before: float) -> int:
+        """Let go of what happened in passes that ended before; the passes themselves stay."""
+        self._db.do("DELETE FROM pass_event WHERE pass IN (SELECT id FROM pass WHERE ended<?)", (before,))
+        return int(self._db.one("SELECT changes()")[0])
+
+    # -- who changed what -----------------------------------------------------------------------------------------
+
+    def write(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> Audit:
+        """Write one line of the audit log."""
+        row = self._db.one(
+            "INSERT INTO audit (at, who, what, mirror, outcome) VALUES (?,?,?,?,?) RETURNING id",
+            (at, who, what, mirror, outcome),
+        )
+        return Audit(int(row[0]), at, who, what, mirror, outcome)
+
+    def audit(self, before: int | None, limit: int) -> list[Audit]:
+        """Return lines of the audit log, the newest first, with ids below `before`."""
+        return [
+            Audit(*row)
+            for row in self._db.rows(
+                "SELECT id, at, who, what, mirror, outcome FROM audit WHERE (?1 IS NULL OR id<?1) ORDER BY id DESC "
+                "LIMIT ?2",
+                (before, limit),
+            )
+        ]
+
+    def forget_audit(self, before: float) -> int:
+        """Let go of older lines; returns how many."""
+        self._db.do("DELETE FROM audit WHERE at<?", (before,))
+        return int(self._db.one("SELECT changes()")[0])
+
+    # -- pauses ---------------------------------------------------------------------------------------------------
+
+    def pause(self, mirror: int, who: str, at: float) -> None:
+        """Nobody begins a pass of this mirror until it is resumed."""
+        self._db.do("INSERT OR REPLACE INTO pause VALUES (?,?,?)", (mirror, who, at))
+
+    def resume(self, mirror: int) -> None:
+        """The pause is over."""
+        self._db.do("DELETE FROM pause WHERE mirror=?", (mirror,))
+
+    def paused(self) -> dict[int, tuple[str, float]]:
+        """Return who paused which mirror, and when."""
+        return {mirror: (who, at) for mirror, who, at in self._db.rows("SELECT mirror, who, at FROM pause")}
+
+    # -- the quarantine -------------------------------------------------------------------------------------------
+
+    def put_aside(self, mirror: int, aside: Aside) -> None:
+        """Bytes lie in the quarantine now; what a failed transfer left there is written down by itself."""
+        self._db.do(
+            "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?)",
+            (mirror, aside.place, aside.path, aside.error, aside.reason, aside.at),
+        )
+
+    def aside(self, mirror: int, limit: int) -> list[Aside]:
+        """Return what lies in the quarantine, the newest first."""
+        return [
+            Aside(*row)
+            for row in self._db.rows(
+                "SELECT place, path, error, reason, at FROM quarantine WHERE mirror=? ORDER BY at DESC, place LIMIT ?",
+                (mirror, limit),
+            )
+        ]
+
+    def aside_before(self, before: float) -> list[tuple[int, str]]:
+        """Return what lies in the quarantine for longer: mirror and place, 1,000 at most."""
+        return list(self._db.rows("SELECT mirror, place FROM quarantine WHERE at<? ORDER BY at LIMIT 1000", (before,)))
+
+    def forget_aside(self, mirror: int, place: str) -> None:
+        """The bytes are gone."""
+        self._db.do("DELETE FROM quarantine WHERE mirror=? AND place=?", (mirror, place))
+
+    # -- damage ---------------------------------------------------------------------------------------------------
+
+    def find(self, mirror: int, damage: Damage) -> None:
+        """A stored file is damaged or missing."""
+        self._db.do(
+            "INSERT OR REPLACE INTO fault VALUES (?,?,?,?,?,?,?)",
+            (
+                mirror,
+                damage.path,
+                damage.finding,
+                damage.reason,
+                bytes.fromhex(damage.sha256),
+                damage.found,
+                damage.tried,
+            ),
+        )
+
+    def faults(self, mirror: int) -> list[Damage]:
+        """Return the damage that is still true: what was replaced or removed since is none any more."""
+        return [
+            Damage(path, finding, reason, sha256.hex(), found, tried)
+            for path, finding, reason, sha256, found, tried in self._db.rows(
+                "SELECT f.path, finding, reason, f.sha256, found, tried FROM fault f JOIN entry e "
+                "ON e.mirror=f.mirror AND e.path=f.path AND e.sha256=f.sha256 WHERE f.mirror=? ORDER BY f.path",
+                (mirror,),
+            )
+        ]
+
+    def mended(self, mirror: int, path: str) -> None:
+        """A file is whole again."""
+        self._db.do("DELETE FROM fault WHERE mirror=? AND path=?", (mirror, path))
+
+    # -- how many -------------------------------------------------------------------------------------------------
+
+    def counts(self, mirror: int) -> tuple[int, int, int, int]:
+        """Return how many removals are parked, their bytes, how many files failed, how many are in the quarantine."""
+        row = self._db.one(
+            "SELECT (SELECT count(*) FROM parked WHERE mirror=?1), (SELECT coalesce(sum(bytes), 0) FROM parked "
+            "WHERE mirror=?1), (SELECT count(*) FROM failure WHERE mirror=?1), "
+            "(SELECT count(*) FROM quarantine WHERE mirror=?1)",
+            (mirror,),
+        )
+        return int(row[0]), int(row[1]), int(row[2]), int(row[3])
+
+    def oldest(self, mirror: int, before: float, files: int, most_bytes: int) -> Iterator[tuple[str, float]]:
+        """Yield paths not read since `before`, the longest unread first: `files` of them, or `most_bytes` and one."""
+        left = most_bytes
+        for path, size, at in self._db.rows(
+            "SELECT path, bytes, coalesce(checked, proved) AS at FROM entry WHERE mirror=?1 AND "
+            "coalesce(checked, proved)<?2 ORDER BY at LIMIT ?3",
+            (mirror, before, files),
+        ):
+            yield path, at
+            left -= size
+            if left <= 0:
+                return
+
+    def coverage(self, mirror: int, since: float) -> tuple[int, int, int, float | None]:
+        """Return files, bytes, files that were read or proved `since`, and the oldest such time; walks all Entries."""
+        row = self._db.one(
+            "SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(coalesce(checked, proved)>=?2), 0), "
+            "min(coalesce(checked, proved)) FROM entry WHERE mirror=?1",
+            (mirror, since),
+        )
+        return int(row[0]), int(row[1]), int(row[2]), row[3]
