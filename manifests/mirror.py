@@ -63,7 +63,7 @@ class Placement(BaseModel):
 
 
 class Schedule(BaseModel):
-    """When passes run: `every` so often, or as `cron` says. Without a schedule, on demand."""
+    """When passes run: `every` so often, as `cron` says, or `after` others. Without a schedule, on demand."""
 
     model_config = STRICT
 
@@ -73,6 +73,10 @@ class Schedule(BaseModel):
     """Minute, hour, day of month, month, day of week."""
     timezone: Zone = "UTC"
     """The time zone that cron means."""
+    after: tuple[Annotated[str, BeforeValidator(_name)], ...] = ()
+    """Mirrors of this daemon: a pass runs once each of them has completed one since ours began."""
+    fresh_within: Duration | None = None
+    """How old the copy may get before it is called stale; by default the longest interval and half of it."""
 
     def next_after(self, moment: datetime) -> datetime:
         """Return when the next pass is due after `moment` (aware of its zone)."""
@@ -88,13 +92,16 @@ class Schedule(BaseModel):
 
 
 def _schedule_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
-    every, cron = raw.get("every") is not None, raw.get("cron") is not None
+    every, cron, after = (raw.get(key) is not None and raw.get(key) != [] for key in ("every", "cron", "after"))
     if every and cron:
         yield Clash("cron", "does not go with every", "keep one of the two")
-    if not every and not cron:
-        yield Clash("", "says neither every nor cron", 'write {every: 6h} or {cron: "0 3 * * *"}, or delete schedule')
-    if every and not cron and raw.get("timezone") not in {None, "UTC"}:
-        yield Clash("timezone", "does not go with every", "delete it; it is for cron")
+    if after and (every or cron):
+        yield Clash("after", f"does not go with {'every' if every else 'cron'}", "keep one of the two")
+    if not every and not cron and not after:
+        todo = 'write {every: 6h}, {cron: "0 3 * * *"} or {after: [another-mirror]}, or delete schedule'
+        yield Clash("", "says neither every nor cron nor after", todo)
+    if not cron and raw.get("timezone") not in {None, "UTC"}:
+        yield Clash("timezone", "does not go without cron", "delete it; it is for cron")
 
 
 class Keep(BaseModel):
