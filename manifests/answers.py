@@ -17,6 +17,7 @@ import msgspec
 
 from manifests.digest import parse_digest
 from manifests.document import Document, DocumentError
+from manifests.unfit import Unfit
 
 Shape = TypeVar("Shape")
 
@@ -48,6 +49,11 @@ def text(value: object) -> str:
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def verbatim(value: object) -> str:
+    """Return text exactly as it is written, as a name is; "" for anything else."""
+    return value if isinstance(value, str) else ""
 
 
 def size(value: object) -> int | None:
@@ -108,6 +114,13 @@ def next_link(document: Document) -> str | None:
     return None
 
 
+def dig(value: object, *keys: str) -> object:
+    """Return what lies under a path of keys, None where there is nothing, or something without keys."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 class Unread:
     """Counts what could not be used of a document, and says so once all else was yielded."""
 
@@ -136,12 +149,12 @@ def below(folder: str, name: str) -> str:
 def folders(keys: Iterable[str]) -> dict[str, str]:
     """Return the folder for each of several datasets: its own key, made one name; "" for one that is alone.
 
-    Raises ValueError where two would share one.
+    Raises Unfit where two would share one.
     """
     distinct = list(dict.fromkeys(keys))
     if len(distinct) == 1:
         return {distinct[0]: ""}
     found = {key: re.sub(r"[^\w.-]+", "_", key).strip(".") or "_" for key in distinct}
     if len(set(found.values())) < len(found):
-        raise ValueError(f"{', '.join(distinct)}: two of these would share one folder: give each a mirror of its own")
+        raise Unfit(f"two of {', '.join(distinct)} would share one folder", "give each a mirror of its own")
     return found

@@ -1,5 +1,6 @@
 """The kinds of value a manifest holds, each read from what people write, and written back so that it reads the same."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from manifests.globs import check_glob
+from manifests.stat import UnsafePath, check_path
 from manifests.times import Window, check_cron, parse_window, parse_zone
 from manifests.unfit import Unfit
 from manifests.units import format_duration, parse_duration, parse_rate
@@ -88,3 +90,32 @@ Hours = Annotated[
 Zone = Annotated[str, BeforeValidator(_text(_zone)), _schema("an IANA time zone", "Asia/Shanghai", "UTC")]
 Cron = Annotated[str, BeforeValidator(_text(check_cron)), _schema("five fields of cron", "0 3 * * *")]
 Glob = Annotated[str, BeforeValidator(_text(check_glob)), _schema("a glob as in .gitignore", "**/*.nc")]
+
+
+def _path_below(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if "://" in given:
+        raise Unfit("is a url", "write the path below the source's url")
+    try:
+        return check_path(given)
+    except UnsafePath as error:
+        raise Unfit(str(error), "write the path below the source's url") from error
+
+
+def like(pattern: str, what: str, todo: str) -> BeforeValidator:
+    """Return what checks text against a pattern; the words are those of the error, and of what to do."""
+    fits = re.compile(pattern).fullmatch
+
+    def check(given: Any) -> Any:
+        if isinstance(given, int) and not isinstance(given, bool):
+            given = str(given)  # a number that YAML took for one
+        if isinstance(given, str) and fits(given) is None:
+            raise Unfit(what, todo)
+        return given
+
+    return BeforeValidator(check)
+
+
+PathBelow = Annotated[str, BeforeValidator(_path_below)]
+"""The path of a document below the source's url."""

@@ -12,16 +12,17 @@ A file is what the list says: its size, its digests, and where it can be had, th
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Protocol
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field
 
 from manifests.answers import Unread, below, digests, size
 from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow
-from manifests.fields import Flag
-from manifests.stat import Promise, Stat, check_path
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import AtLeastOne, Flag, PathBelow, like
+from manifests.reader import ANY, WEB, Opened, ReaderKind, chosen
+from manifests.stat import Stat
 from manifests.xml import Part, parts
 
 V3 = "http://www.metalinker.org/"
@@ -34,26 +35,19 @@ class Options(BaseModel):
 
     model_config = STRICT
 
-    lists: Annotated[tuple[str, ...], Field(min_length=1)]
+    lists: Annotated[tuple[PathBelow, ...], AtLeastOne] = Field(json_schema_extra={"minItems": 1})
     """Paths of the Metalinks, relative to the url, as in RELEASE.metalink."""
-    protocols: Annotated[tuple[str, ...], Field(min_length=1)] = ("https", "http")
-    """The schemes of places that may be asked."""
-    prefer: tuple[str, ...] = ()
+    protocols: tuple[Annotated[str, like("[a-z][a-z0-9+.-]*", "is no protocol", "write it as in https")], ...] = ()
+    """The protocols of places that may be asked; by default those that go with the url: https and http, or its own."""
+    prefer: tuple[Annotated[str, like("[A-Za-z]{2}", "is no country", "write two letters, as in ch")], ...] = ()
     """Countries (two letters, as in the list) whose places are asked first."""
     beside: Flag = False
     """Take every file from beside its list, wherever else it could be had."""
 
 
-class _Source(Protocol):
-    @property
-    def options(self) -> Options: ...
-
-
-def open_reader(source: _Source) -> "MetalinkReader":
-    """Return the reader for `source`; raises ValueError for a list that no source could hold."""
-    for path in source.options.lists:
-        check_path(path)
-    return MetalinkReader(source.options)
+def open_reader(source: Opened) -> "MetalinkReader":
+    """Return the reader for `source`."""
+    return MetalinkReader(source.url, chosen(source, Options))
 
 
 class MetalinkReader:
@@ -61,9 +55,10 @@ class MetalinkReader:
 
     native = False
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, url: str, options: Options) -> None:
+        own = url.partition("://")[0]
         self._lists = tuple(dict.fromkeys(options.lists))
-        self._protocols = frozenset(protocol.lower() for protocol in options.protocols)
+        self._protocols = frozenset(options.protocols) or (WEB if own in WEB else frozenset({own}))
         self._prefer = tuple(country.lower() for country in options.prefer)
         self._beside = options.beside
 
@@ -71,7 +66,7 @@ class MetalinkReader:
         """Name the lists."""
         return [Follow(url=path, state=path) for path in self._lists]
 
-    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+    def read(self, document: Document) -> Iterator[Found]:
         """Yield what the list names, then the list itself."""
         path = document.asked.state
         folder = path.rpartition("/")[0]
@@ -129,3 +124,6 @@ def _scheme(url: str) -> str:
     except ValueError:
         return ""
     return there.scheme if there.netloc and url.isprintable() and " " not in url else ""
+
+
+READER = ReaderKind(open_reader, Options, ANY)

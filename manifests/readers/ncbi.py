@@ -14,19 +14,20 @@ import fnmatch
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Protocol
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, model_validator
 
 from manifests.answers import Unread
 from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow
-from manifests.fields import Glob
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import AtLeastOne, Glob, PathBelow
 from manifests.globs import matcher
+from manifests.reader import ANY, Opened, ReaderKind, chosen
 from manifests.readers.checksums import read_list
-from manifests.stat import Promise, Stat, check_path
+from manifests.stat import Stat
 from manifests.unfit import Unfit
 
 MAX_LINE = 1 << 20  # bytes of a row
@@ -39,13 +40,13 @@ class Options(BaseModel):
 
     model_config = STRICT
 
-    summaries: tuple[str, ...] = ()
+    summaries: tuple[PathBelow, ...] = ()
     """Paths of assembly summaries, as in genomes/refseq/viral/assembly_summary.txt."""
-    where: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    where: dict[str, Annotated[tuple[str, ...], AtLeastOne]] = {}
     """For each column of the summary that matters the values wanted; * and ? stand for anything."""
-    files: Annotated[tuple[Glob, ...], Field(min_length=1)] = ("*",)
+    files: Annotated[tuple[Glob, ...], AtLeastOne] = ("*",)
     """Globs of the files wanted of each assembly."""
-    singles: tuple[str, ...] = ()
+    singles: tuple[PathBelow, ...] = ()
     """Paths of files that have an .md5 beside them, as in pub/taxonomy/taxdump.tar.gz."""
 
     @model_validator(mode="after")
@@ -55,13 +56,6 @@ class Options(BaseModel):
         return self
 
 
-class _Source(Protocol):
-    @property
-    def url(self) -> str: ...
-    @property
-    def options(self) -> Options: ...
-
-
 class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: what kind of document it names, and its path in the mirror."""
 
@@ -69,11 +63,9 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str
 
 
-def open_reader(source: _Source) -> "NcbiReader":
-    """Return the reader for `source`; raises ValueError for a path that no source could hold."""
-    for path in (*source.options.summaries, *source.options.singles):
-        check_path(path)
-    return NcbiReader(source.url, source.options)
+def open_reader(source: Opened) -> "NcbiReader":
+    """Return the reader for `source`."""
+    return NcbiReader(source.url, chosen(source, Options))
 
 
 class NcbiReader:
@@ -95,7 +87,7 @@ class NcbiReader:
         for path in self._singles:
             yield _follow("single", f"{path}.md5")
 
-    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+    def read(self, document: Document) -> Iterator[Found]:
         """Yield what one document says, and the document itself as a file of the mirror."""
         note = msgspec.json.decode(document.asked.state, type=_Note)
         whole, length = hashlib.sha256(), 0
@@ -174,3 +166,6 @@ def _fits(values: tuple[str, ...]) -> Callable[[str], bool]:
 
 def _follow(kind: str, path: str) -> Follow:
     return Follow(url=path, state=msgspec.json.encode(_Note(kind, path)).decode())
+
+
+READER = ReaderKind(open_reader, Options, ANY)

@@ -16,7 +16,6 @@ class Source:
 
     url: str
     options: object
-    checksums: tuple[str, ...] = ()
 
 
 def answer(follow, body, *, url=None, base="https://archive.example/", **headers):

@@ -1,0 +1,223 @@
+"""The reader for ChecklistBank: releases of the Catalogue of Life (Species 2000), and any other dataset kept there.
+
+Rules:
+1. A release never changes. Its export is made once, on request; the newest finished one is the file, and the md5 of its
+   job is its promise. `latest` is the newest release, in files that keep their name from month to month.
+2. `annual` releases are those whose alias has a year and no month (COL2023, COL24); they are kept for ever.
+3. Other datasets are taken as their source gave them (`take: archive`), with the md5 of their last import.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal, cast
+from urllib.parse import quote, urlencode
+
+import msgspec
+from pydantic import BaseModel, Field, model_validator
+
+from manifests.answers import Unread, absolute, answer, below, digests, moment, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import Count, Flag, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+LIMIT = 1000  # rows to ask for at once: the most that ChecklistBank gives
+REACH = 100_000  # rows of a list that it gives
+_ANNUAL = re.compile(r"[A-Za-z]+(?:\d{4}|\d{2})")
+
+
+Key = Annotated[
+    str, like(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", "is no dataset", "write its key or its alias, as in 2144 or COL23.9")
+]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    releases: Literal["latest", "annual", "all"] | None = None
+    """Which releases of the project are wanted."""
+    project: Annotated[Count, Field(ge=1)] = 3
+    """The project whose releases they are; 3 is the Catalogue of Life."""
+    extended: Flag = False
+    """Take the extended releases (XR) instead of the base ones."""
+    datasets: tuple[Key, ...] = ()
+    """Datasets, by key or alias, as in 2144 or COL23.9."""
+    format: Literal["COLDP", "DWCA", "ACEF", "TEXT_TREE", "NEWICK", "DOT"] = "COLDP"
+    """The format of the exports."""
+    take: Literal["export", "archive"] = "export"
+    """Take ChecklistBank's export of each dataset, or the archive that it was imported from."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        if self.releases is None and not self.datasets:
+            raise Unfit("names nothing to mirror", "name releases: latest, or datasets")
+        return self
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the kind of document, a dataset's key, and the path of its file."""
+
+    kind: str
+    key: str = ""
+    path: str = ""
+    begin: int = 0
+
+
+class _Dataset(msgspec.Struct, rename="camel"):
+    key: object = None
+    alias: object = None
+    origin: object = None
+    source_key: object = None
+    attempt: object = None
+    issued: object = None
+    private: object = None
+
+
+class _Page(msgspec.Struct):
+    total: object = None
+    last: object = None
+    result: list[_Dataset] | None = None
+
+
+class _Request(msgspec.Struct):
+    format: object = None
+    extended: object = None
+    root: object = None
+
+
+class _Job(msgspec.Struct, rename="camel"):
+    key: object = None
+    dataset_key: object = None
+    status: object = None
+    finished: object = None
+    deleted: object = None
+    request: _Request | None = None
+    size: object = None
+    md5: object = None
+
+
+class _Jobs(msgspec.Struct):
+    result: list[_Job] | None = None
+
+
+class _Import(msgspec.Struct):
+    md5: object = None
+    attempt: object = None
+    finished: object = None
+
+
+def open_reader(source: Opened) -> "ChecklistbankReader":
+    """Return the reader for `source`."""
+    return ChecklistbankReader(source.url, chosen(source, Options))
+
+
+class ChecklistbankReader:
+    """A Reader: one Follow for each dataset, page of releases, list of exports; one Stat for each file."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._url = url
+        self._options = options
+
+    def start(self) -> Iterable[Follow]:
+        """Name the datasets, the latest release, or the first page of releases."""
+        options = self._options
+        if options.releases == "latest":
+            yield _follow(f"{self._url}dataset/{options.project}{'LXR' if options.extended else 'LR'}", _Note("latest"))
+        elif options.releases is not None:
+            yield self._page(0)
+        for key in dict.fromkeys(options.datasets):
+            yield _follow(f"{self._url}dataset/{key}", _Note("dataset", key))
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one document says of files, and where to ask for more."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.kind == "releases":
+            yield from self._releases(document, note)
+        elif note.kind == "exports":
+            yield from self._exports(document, note)
+        elif note.kind == "import":
+            yield from self._import(document, note)
+        else:
+            dataset = answer(document, _Dataset)
+            if not text(dataset.key).isdigit():
+                raise DocumentError(f"{document.url}: a dataset without a key")
+            yield from self._dataset(dataset, "latest" if note.kind == "latest" else note.key)
+
+    def _releases(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
+        page = answer(document, _Page)
+        total = size(page.total)
+        if page.result is None:
+            raise DocumentError(f"{document.url}: no list of releases")
+        unread = Unread(document)
+        for dataset in page.result:
+            key, alias, project = text(dataset.key), text(dataset.alias), size(dataset.source_key)
+            if not key.isdigit():
+                unread.add("a release without a key")
+            elif dataset.private is True or project not in (None, self._options.project):
+                continue
+            elif self._options.releases == "all" or _ANNUAL.fullmatch(alias) is not None:
+                yield from self._dataset(dataset, alias or key)
+        end = note.begin + len(page.result)
+        if page.last is not True and (total is None or end < total) and page.result:
+            if end + LIMIT > REACH:
+                raise DocumentError(f"{document.url}: goes on past the {REACH} rows that ChecklistBank gives")
+            yield self._page(end)
+        elif page.last is not True and total is not None and end < total:
+            unread.add(f"{total} releases were announced, and the pages end after {end}")
+        unread.tell()
+
+    def _dataset(self, dataset: _Dataset, folder: str) -> Iterator[Stat | Follow]:
+        key, options = text(dataset.key), self._options
+        if options.take == "archive":
+            note = _Note("import", key, below(folder, "archive.zip"))
+            yield _follow(f"{self._url}dataset/{key}/import", note)
+            return
+        path = below(folder, f"{options.format.lower()}.zip")
+        words = {"format": options.format, "extended": "true"}
+        # of a release, which never changes, its key is version enough
+        version = f"release:{key}" if text(dataset.origin).lower().endswith("release") else None
+        yield Stat(path, version=version, urls=(f"{self._url}dataset/{key}/export.zip?{urlencode(words)}",))
+        listed = urlencode({"datasetKey": key, "format": options.format, "status": "finished", "limit": 100})
+        yield _follow(f"{self._url}export?{listed}", _Note("exports", key, path), optional=True)
+
+    def _exports(self, document: Document, note: _Note) -> Iterator[Stat]:
+        jobs = [job for job in answer(document, _Jobs).result or () if self._fits(job, note.key)]
+        newest = max(jobs, key=lambda job: moment(job.finished) or 0.0, default=None)
+        if newest is not None:
+            yield Stat(note.path, size(newest.size), digests=digests(("md5", newest.md5)))
+
+    def _fits(self, job: _Job, key: str) -> bool:
+        asked = job.request or _Request()
+        return (
+            text(job.status).lower() == "finished"
+            and job.deleted is None
+            and text(job.dataset_key) == key
+            and text(asked.format).upper() == self._options.format
+            and asked.extended is True
+            and asked.root is None
+        )
+
+    def _import(self, document: Document, note: _Note) -> Iterator[Stat]:
+        found = answer(document, cast("type[list[_Import] | _Import]", list[_Import] | _Import))
+        last = found if isinstance(found, _Import) else found[0] if found else _Import()
+        url = absolute(document, f"{self._url}dataset/{quote(note.key)}/archive")
+        version = f"attempt:{text(last.attempt)}" if text(last.attempt) else None
+        yield Stat(note.path, version=version, digests=digests(("md5", last.md5)), urls=(url,) if url else ())
+
+    def _page(self, begin: int) -> Follow:
+        origin = "xrelease" if self._options.extended else "release"
+        words = {"origin": origin, "releasedFrom": self._options.project, "limit": LIMIT, "offset": begin}
+        return _follow(f"{self._url}dataset?{urlencode(words)}", _Note("releases", begin=begin))
+
+
+def _follow(url: str, note: _Note, *, optional: bool = False) -> Follow:
+    return Follow(url=url, state=msgspec.json.encode(note).decode(), optional=optional)
+
+
+READER = ReaderKind(open_reader, Options)

@@ -1,0 +1,198 @@
+"""The reader for CKAN, which most open data portals run: packages, and the files that they link to.
+
+Rules:
+1. What stewards typed is no promise: a size counts only for files that lie in the portal itself, a `hash` unless the
+   manifest says otherwise. Where nothing else tells of a change, the file's own server is asked.
+2. A file has the name that its link ends in, in a folder of its package's name; files of one package that would share
+   a name have a folder of their id each.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlencode, urlsplit
+
+import msgspec
+from pydantic import BaseModel, Field, model_validator
+
+from manifests.answers import Unread, absolute, answer, below, dig, digests, folders, moment, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import Flag, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+ROWS = 1000  # packages in one answer to a search: the most that CKAN gives
+
+
+Package = Annotated[str, like(r"[\w-]{1,200}", "is no package", "write what follows /dataset/ in its address")]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    packages: tuple[Package, ...] = ()
+    """The packages (datasets) wanted, by name or id."""
+    query: Annotated[str, Field(max_length=2_000)] = ""
+    """A filter in the portal's search language, as in organization:usgs; all packages that fit it are wanted."""
+    formats: tuple[str, ...] = ()
+    """The formats wanted, as the portal names them (CSV, NetCDF); empty means all."""
+    names: Literal["links", "ids"] = "links"
+    """`links` names files by the end of their links, `ids` puts each into a folder of its id."""
+    trust_hash: Flag = True
+    """Take the portal's `hash` for a promise."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        if bool(self.packages) == bool(self.query):
+            raise Unfit("names both packages and a query, or neither", "name packages, or a query")
+        return self
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the folder of a package, or where a page of a search begins."""
+
+    folder: str = ""
+    begin: int | None = None
+
+
+class _Link(msgspec.Struct):
+    id: object = None
+    url: object = None
+    url_type: object = None
+    name: object = None
+    format: object = None
+    size: object = None
+    hash: object = None
+    last_modified: object = None
+
+
+class _Package(msgspec.Struct):
+    name: object = None
+    id: object = None
+    resources: list[_Link] | None = None
+
+
+class _Shown(msgspec.Struct):
+    success: object = None
+    error: object = None
+    result: _Package | None = None
+
+
+class _Hits(msgspec.Struct):
+    count: object = None
+    results: list[_Package] | None = None
+
+
+class _Found(msgspec.Struct):
+    success: object = None
+    error: object = None
+    result: _Hits | None = None
+
+
+def open_reader(source: Opened) -> "CkanReader":
+    """Return the reader for `source`; raises Unfit for packages that would share a folder."""
+    return CkanReader(source.url, chosen(source, Options))
+
+
+class CkanReader:
+    """A Reader: one Follow for each package, or page of a search; one Stat for each file linked."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._api = f"{url}api/3/action/"
+        self._options = options
+        self._folders = folders(options.packages) if options.packages else {}
+        self._formats = frozenset(each.strip().lower() for each in options.formats)
+
+    def start(self) -> Iterable[Follow]:
+        """Name the packages, or the first page of the search."""
+        if self._options.query:
+            return [self._page(0)]
+        return [
+            _follow(f"{self._api}package_show?{urlencode({'id': key})}", _Note(folder))
+            for key, folder in self._folders.items()
+        ]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files of one package, or of each that a search found."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.begin is None:
+            shown = answer(document, _Shown)
+            if shown.result is None:
+                raise _refused(document, shown.error)
+            unread = Unread(document)
+            yield from self._package(document, shown.result, note.folder, unread)
+            unread.tell()
+        else:
+            found = answer(document, _Found)
+            if found.result is None or found.result.results is None:
+                raise _refused(document, found.error)
+            yield from self._found(document, found.result.results, size(found.result.count), note.begin)
+
+    def _found(
+        self, document: Document, packages: list[_Package], total: int | None, begin: int
+    ) -> Iterator[Stat | Follow]:
+        unread = Unread(document)
+        for package in packages:
+            key = text(package.name) or text(package.id)
+            if key:
+                yield from self._package(document, package, key, unread)
+            else:
+                unread.add("a package without a name")
+        end = begin + len(packages)
+        if packages and (total is None or end < total):
+            yield self._page(end)
+        elif total is not None and end < total:
+            unread.add(f"{total} packages were announced, and the pages end after {end}")
+        unread.tell()
+
+    def _package(self, document: Document, package: _Package, folder: str, unread: Unread) -> Iterator[Stat]:
+        wanted = [
+            link for link in package.resources or () if not self._formats or text(link.format).lower() in self._formats
+        ]
+        named = [_name(text(link.url)) for link in wanted]
+        shared = Counter(name.lower() for name in named)
+        for link, name in zip(wanted, named, strict=True):
+            url, key = absolute(document, link.url), text(link.id)
+            if url is None or not (name or key):
+                unread.add(f"package {text(package.name)[:100]!r} has a file without a url")
+                continue
+            if key and (self._options.names == "ids" or not name or shared[name.lower()] > 1):
+                name = below(key, name or "file")  # noqa: PLW2901  the name, from here on
+            yield Stat(
+                below(folder, name),
+                size(link.size) if text(link.url_type) == "upload" else None,
+                moment(link.last_modified),
+                digests=digests((None, link.hash)) if self._options.trust_hash else {},
+                urls=(url,),
+            )
+
+    def _page(self, begin: int) -> Follow:
+        words = {"fq": self._options.query, "rows": ROWS, "start": begin, "sort": "name asc"}
+        return _follow(f"{self._api}package_search?{urlencode(words)}", _Note(begin=begin))
+
+
+def _name(url: str) -> str:
+    """Return the name that a link ends in; "" where it ends in none."""
+    try:
+        name = unquote(urlsplit(url).path.rpartition("/")[2])
+    except ValueError:
+        return ""
+    return "" if name in {".", ".."} or "/" in name or not name.isprintable() else name
+
+
+def _refused(document: Document, error: object) -> DocumentError:
+    said = text(dig(error, "message")) or text(error) or "the portal says no more than that it failed"
+    return DocumentError(f"{document.url}: {said[:300]}")
+
+
+def _follow(url: str, note: _Note) -> Follow:
+    return Follow(url=url, state=msgspec.json.encode(note).decode())
+
+
+READER = ReaderKind(open_reader, Options)

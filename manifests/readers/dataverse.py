@@ -1,0 +1,242 @@
+"""The reader for Dataverse: datasets by their persistent identifier, and the files of one version of each.
+
+Rules:
+1. A table that Dataverse took in was given to it in another form, and the digest it publishes is of that original. So
+   the original is what is copied, under its own name; `original: false` takes the `.tab` that Dataverse made of it,
+   which nothing promises.
+2. Files lie as the dataset orders them (`directoryLabel/label`); several datasets have a folder each.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+from urllib.parse import quote, urlencode
+
+import msgspec
+from pydantic import BaseModel, model_validator
+
+from manifests.answers import Unread, answer, below, digests, folders, size, text, verbatim
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import Flag, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+PAGE = 1000  # datasets in one answer to a search
+_ENDINGS = {  # of originals whose name is not told
+    "text/csv": ".csv",
+    "text/comma-separated-values": ".csv",
+    "text/tsv": ".tsv",
+    "text/tab-separated-values": ".tsv",
+    "application/x-stata": ".dta",
+    "application/x-stata-13": ".dta",
+    "application/x-stata-14": ".dta",
+    "application/x-stata-15": ".dta",
+    "application/x-spss-sav": ".sav",
+    "application/x-spss-por": ".por",
+    "application/x-rlang-transport": ".RData",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+}
+
+
+Identifier = Annotated[
+    str, like(r"(doi|hdl|perma):\S{1,200}", "is no persistent identifier", "write it as in doi:10.7910/DVN/TJCLKP")
+]
+Alias = Annotated[
+    str, like(r"[\w.-]{1,200}", "is no alias of a collection", "write what follows /dataverse/ in its address")
+]
+Version = Annotated[
+    str, like(r":latest-published|\d{1,6}(\.\d{1,6})?", "is no version", 'write it as in "2.1", or delete the key')
+]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    datasets: tuple[Identifier, ...] = ()
+    """The datasets wanted, by their persistent identifiers, as in doi:10.7910/DVN/TJCLKP."""
+    collections: tuple[Alias, ...] = ()
+    """Collections (sub-dataverses), by their alias, of which all published datasets are wanted."""
+    version: Version = ":latest-published"
+    """The version of each dataset, as in 2.1; by default the latest that is published."""
+    original: Flag = True
+    """Take tables in the form in which they were given to Dataverse, the only one with a digest."""
+    restricted: Literal["include", "skip"] = "include"
+    """Whether to ask for files that need a permission."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        if not self.datasets and not self.collections:
+            raise Unfit("names nothing to mirror", "name datasets, or collections")
+        return self
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: a collection and where its page begins, or a dataset's folder."""
+
+    folder: str = ""
+    collection: str = ""
+    begin: int = 0
+
+
+class _Sum(msgspec.Struct):
+    type: object = None
+    value: object = None
+
+
+class _DataFile(msgspec.Struct, rename="camel"):
+    id: object = None
+    filename: object = None
+    filesize: object = None
+    md5: object = None
+    checksum: _Sum | None = None
+    tabular_data: object = None
+    original_file_format: object = None
+    original_file_name: object = None
+    original_file_size: object = None
+
+
+class _File(msgspec.Struct, rename="camel"):
+    label: object = None
+    directory_label: object = None
+    restricted: object = None
+    data_file: _DataFile | None = None
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    files: list[_File] | None = None
+    latest_version: "_Version | None" = None
+
+
+class _Dataset(msgspec.Struct):
+    status: object = None
+    message: object = None
+    data: _Version | None = None
+
+
+class _Hit(msgspec.Struct):
+    global_id: object = None
+
+
+class _Hits(msgspec.Struct):
+    total_count: object = None
+    items: list[_Hit] | None = None
+
+
+class _Found(msgspec.Struct):
+    data: _Hits | None = None
+
+
+def open_reader(source: Opened) -> "DataverseReader":
+    """Return the reader for `source`; raises Unfit for datasets that would share a folder."""
+    return DataverseReader(source.url, chosen(source, Options))
+
+
+class DataverseReader:
+    """A Reader: one Follow for each dataset, and each page of a collection; one Stat for each file."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._api = f"{url}api"
+        self._options = options
+        self._folders = folders(options.datasets) if options.datasets else {}
+        if options.collections:
+            self._folders = {key: _folder(key) for key in self._folders}
+
+    def start(self) -> Iterable[Follow]:
+        """Name the datasets, and the first page of each collection."""
+        for key, folder in self._folders.items():
+            yield self._dataset(key, folder)
+        for collection in dict.fromkeys(self._options.collections):
+            yield self._search(collection, 0)
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files of a dataset, or the datasets of a collection."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.collection:
+            yield from self._found(document, note)
+            return
+        found = answer(document, _Dataset)
+        version = found.data.latest_version or found.data if found.data is not None else None
+        if version is None or version.files is None:
+            said = text(found.message) or "an answer without files"
+            raise DocumentError(f"{document.url}: {said[:300]}")
+        unread = Unread(document)
+        for file in version.files:
+            if file.restricted is True and self._options.restricted == "skip":
+                continue
+            stat = self._file(file, note.folder)
+            if stat is None:
+                unread.add("a file without a label, or without an id")
+            else:
+                yield stat
+        unread.tell()
+
+    def _file(self, file: _File, folder: str) -> Stat | None:
+        held = file.data_file
+        if held is None or not text(held.id):
+            return None
+        name = verbatim(file.label) or verbatim(held.filename)
+        if not name:
+            return None
+        url = f"{self._api}/access/datafile/{quote(text(held.id), safe='')}"
+        is_table = held.tabular_data is True or bool(text(held.original_file_format))
+        published = digests(
+            *(((held.checksum.type, held.checksum.value),) if held.checksum is not None else ()), ("md5", held.md5)
+        )
+        listed = size(held.filesize)
+        if is_table and self._options.original:
+            url, listed, name = f"{url}?format=original", size(held.original_file_size), _original(held, name)
+        elif is_table:
+            published = {}
+        place = below(folder, below(verbatim(file.directory_label), name))
+        return Stat(place, listed, version=f"file:{text(held.id)}", digests=published, urls=(url,))
+
+    def _found(self, document: Document, note: _Note) -> Iterator[Follow]:
+        hits = answer(document, _Found).data
+        total = size(hits.total_count) if hits is not None else None
+        if hits is None or hits.items is None or total is None:
+            raise DocumentError(f"{document.url}: no answer to a search")
+        unread = Unread(document)
+        for hit in hits.items:
+            key = text(hit.global_id)
+            if key:
+                yield self._dataset(key, _folder(key))
+            else:
+                unread.add("a dataset without a global_id")
+        end = note.begin + len(hits.items)
+        if end < total and hits.items:
+            yield self._search(note.collection, end)
+        elif end < total:
+            unread.add(f"{total} datasets were announced, and the pages end after {end}")
+        unread.tell()
+
+    def _dataset(self, key: str, folder: str) -> Follow:
+        version = self._options.version
+        chosen = "" if version == ":latest-published" else f"versions/{version}"
+        url = f"{self._api}/datasets/:persistentId/{chosen}?{urlencode({'persistentId': key}, safe=':/')}"
+        return Follow(url=url, state=msgspec.json.encode(_Note(folder)).decode())
+
+    def _search(self, collection: str, begin: int) -> Follow:
+        words = {"q": "*", "type": "dataset", "subtree": collection, "sort": "date", "order": "asc"}
+        url = f"{self._api}/search?{urlencode({**words, 'per_page': PAGE, 'start': begin}, safe='*')}"
+        return Follow(url=url, state=msgspec.json.encode(_Note(collection=collection, begin=begin)).decode())
+
+
+def _folder(key: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", key)
+
+
+def _original(held: _DataFile, label: str) -> str:
+    """Return the name that a table had when it was given to Dataverse."""
+    if told := verbatim(held.original_file_name):
+        return told
+    ending = _ENDINGS.get(text(held.original_file_format).partition(";")[0].strip().lower())
+    return label[: -len(".tab")] + ending if ending is not None and label.endswith(".tab") else label
+
+
+READER = ReaderKind(open_reader, Options)

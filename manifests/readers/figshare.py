@@ -1,0 +1,182 @@
+"""The reader for Figshare: articles, collections, and all that a group or an institution published.
+
+Figshare cuts lists short: ten rows to a page unless asked for more, and nothing past the thousandth. So pages are read
+until an empty one comes, and what a group published is read in windows, each beginning at the day on which the one
+before it was cut off. A page that is the one before it once more ends the list too: there paging is ignored.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+import xxhash
+from pydantic import BaseModel, Field, model_validator
+
+from manifests.answers import Unread, absolute, answer, below, digests, folders, size, text, verbatim
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import Count, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+REACH = 1000  # rows that a list of articles gives, however many there are
+MAX_PAGES = 10_000  # of one list
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+Number = Annotated[str, like(r"\d{1,12}", "is no number of Figshare's", "write it as its address does, as in 5616409")]
+Article = Annotated[
+    str, like(r"\d{1,12}(\.v\d{1,6})?", "is no article", "write its number, or one version of it, as in 5616409.v3")
+]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    articles: tuple[Article, ...] = ()
+    """Articles, by number: the latest version of each, or one version, as in 5616409.v3."""
+    collections: tuple[Number, ...] = ()
+    """Collections, by number, of which all articles are wanted."""
+    group: Number | None = None
+    """A group, by number, of which all published articles are wanted."""
+    institution: Number | None = None
+    """An institution, by number, of which all published articles are wanted."""
+    page_size: Annotated[Count, Field(ge=1, le=1000)] = 100
+    """Rows to ask for at once."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        if not self.articles and not self.collections and self.group is None and self.institution is None:
+            raise Unfit("names nothing to mirror", "name articles, collections, a group or an institution")
+        return self
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: list and page, where files go or the window begins, a mark of the page before."""
+
+    list: str
+    page: int = 1
+    folder: str = ""
+    since: str = ""
+    before: str = ""
+
+
+class _File(msgspec.Struct):
+    id: object = None
+    name: object = None
+    size: object = None
+    is_link_only: object = None
+    download_url: object = None
+    supplied_md5: object = None
+    computed_md5: object = None
+
+
+class _Article(msgspec.Struct):
+    id: object = None
+    published_date: object = None
+
+
+def open_reader(source: Opened) -> "FigshareReader":
+    """Return the reader for `source`."""
+    return FigshareReader(source.url, chosen(source, Options))
+
+
+class FigshareReader:
+    """A Reader: one Follow for each page of files or articles; one Stat for each file that Figshare itself holds."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._url = url
+        self._options = options
+        self._folders = folders(options.articles) if options.articles else {}
+        if options.collections or options.group or options.institution:
+            self._folders = {key: key for key in self._folders}
+
+    def start(self) -> Iterable[Follow]:
+        """Name the first page of every list."""
+        options = self._options
+        for key, folder in self._folders.items():
+            number, _, version = key.partition(".v")
+            chosen = f"articles/{number}/versions/{version}" if version else f"articles/{number}"
+            yield self._page(_Note(f"{chosen}/files", folder=folder))
+        for number in dict.fromkeys(options.collections):
+            yield self._page(_Note(f"collections/{number}/articles"))
+        if options.group is not None or options.institution is not None:
+            yield self._page(_Note("articles"))
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one page holds, and name the page after it."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.list.endswith("/files"):
+            yield from self._files(document, note)
+        else:
+            yield from self._articles(document, note)
+
+    def _files(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
+        files = answer(document, list[_File])
+        unread = Unread(document)
+        for file in files:
+            if file.is_link_only is True:  # a link to somebody else's page: there is no file to copy
+                continue
+            name = verbatim(file.name)
+            url = absolute(document, file.download_url)
+            if not name or url is None:
+                unread.add("a file without a name, or without a download_url")
+                continue
+            # what the depositor supplied may be of something else; what Figshare computed is of what it serves
+            promised = digests(("md5", file.computed_md5))
+            version = f"file:{text(file.id)}" if text(file.id) else None
+            yield Stat(below(note.folder, name), size(file.size), version=version, digests=promised, urls=(url,))
+        if files:
+            yield from self._more(document, note, [file.id for file in files])
+        unread.tell()
+
+    def _articles(self, document: Document, note: _Note) -> Iterator[Follow]:
+        articles = answer(document, list[_Article])
+        unread = Unread(document)
+        for article in articles:
+            number = text(article.id)
+            if number.isdigit():
+                yield self._page(_Note(f"articles/{number}/files", folder=number))
+            else:
+                unread.add("an article without an id")
+        if articles and (note.page + 1) * self._options.page_size <= REACH:
+            yield from self._more(document, note, [article.id for article in articles])
+        elif articles:
+            yield from self._beyond(document, note, articles)
+        unread.tell()
+
+    def _more(self, document: Document, note: _Note, ids: list[object]) -> Iterator[Follow]:
+        mark = xxhash.xxh3_64_hexdigest("\n".join(text(each) for each in ids).encode("utf-8", "surrogatepass"))
+        if note.page >= MAX_PAGES:
+            raise DocumentError(f"{document.url}: has no end after {MAX_PAGES} pages")
+        if mark != note.before:
+            yield self._page(msgspec.structs.replace(note, page=note.page + 1, before=mark))
+
+    def _beyond(self, document: Document, note: _Note, articles: list[_Article]) -> Iterator[Follow]:
+        """Go on past the last row that Figshare gives: from the day of that row on."""
+        last = _DAY.match(text(articles[-1].published_date))
+        if note.list != "articles" or last is None or last[0] <= note.since:
+            raise DocumentError(
+                f"{document.url}: goes on past the {REACH} rows that Figshare gives, and nothing says how: "
+                "name its articles one by one, or in several mirrors"
+            )
+        yield self._page(_Note("articles", since=last[0]))
+
+    def _page(self, note: _Note) -> Follow:
+        options = self._options
+        words: dict[str, object] = {"page": note.page, "page_size": options.page_size}
+        if note.list == "articles":
+            words |= {"order": "published_date", "order_direction": "asc"}
+            words |= {"group": options.group} if options.group is not None else {}
+            words |= {"institution": options.institution} if options.institution is not None else {}
+            words |= {"published_since": note.since} if note.since else {}
+        return Follow(url=f"{self._url}{note.list}?{urlencode(words)}", state=msgspec.json.encode(note).decode())
+
+
+READER = ReaderKind(open_reader, Options)

@@ -1,0 +1,268 @@
+"""The reader for GBIF and for the IPTs behind it: the archives of datasets, and downloads that were prepared before.
+
+Rules:
+1. The registry tells where an archive lies, not what is in it, so the server that holds it is asked whether it changed.
+2. An IPT tells its archives' versions in its inventory; its feed (`rss.do`) shows the newest few only.
+3. The registry gives the first 100,000 rows of a list and no more; a longer list is refused with what to do.
+4. A download has a size and no digest, and is there or is not: one that is being prepared leaves the survey incomplete.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import msgspec
+from pydantic import BaseModel, model_validator
+
+from manifests.answers import Unread, absolute, answer, below, digests, folders, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import AtLeastOne, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+from manifests.xml import Part, parts
+
+LIMIT = 1000  # rows to ask for at once: the most that the registry gives
+REACH = 100_000  # rows of a list that the registry gives
+
+Key = Annotated[
+    str,
+    like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is no UUID", "write the one in its address"),
+]
+Filter = Annotated[str, like("[A-Za-z]{1,40}", "is no filter of the registry's", "write it as in type or country")]
+Download = Annotated[str, like(r"\d{7}-\d{15,20}", "is no key of a download", "write it as in 0040513-240906103802322")]
+Kind = Literal["DWC_ARCHIVE", "COLDP", "CAMTRAP_DP", "EML"]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    datasets: tuple[Key, ...] = ()
+    """Datasets of the registry, by key."""
+    publishers: tuple[Key, ...] = ()
+    """Organisations, by key, of which all datasets are wanted."""
+    search: dict[Filter, str] = {}
+    """Filters of the registry's list of datasets, as in {type: CHECKLIST}; all that fit are wanted."""
+    endpoints: Annotated[tuple[Kind, ...], AtLeastOne] = ("DWC_ARCHIVE",)
+    """What is taken of each dataset: DWC_ARCHIVE, COLDP, CAMTRAP_DP, EML."""
+    downloads: tuple[Download, ...] = ()
+    """Occurrence downloads, by key, as in 0040513-240906103802322."""
+    ipt: Literal["inventory", "feed"] | None = None
+    """The url is an IPT: read its inventory of all datasets, or its feed of the newest."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        asks = bool(self.datasets or self.publishers or self.search or self.downloads)
+        if not asks and self.ipt is None:
+            raise Unfit("names nothing to mirror", "name datasets, publishers, a search, downloads, or ipt")
+        if asks and self.ipt is not None:
+            raise Unfit("asks an IPT for what only the registry has", "delete ipt, or all the other keys")
+        return self
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the kind of document, a list and where its page begins, or a key and its folder."""
+
+    kind: str
+    key: str = ""
+    folder: str = ""
+    begin: int = 0
+
+
+class _Endpoint(msgspec.Struct):
+    type: object = None
+    url: object = None
+
+
+class _Dataset(msgspec.Struct):
+    key: object = None
+    deleted: object = None
+    endpoints: list[_Endpoint] | None = None
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    end_of_records: object = None
+    count: object = None
+    results: list[_Dataset] | None = None
+
+
+class _Download(msgspec.Struct, rename="camel"):
+    status: object = None
+    download_link: object = None
+    size: object = None
+
+
+class _Published(msgspec.Struct, rename="camel"):
+    gbif_key: object = None
+    eml: object = None
+    dwca: object = None
+    version: object = None
+    last_published: object = None
+
+
+class _Inventory(msgspec.Struct, rename="camel"):
+    registered_resources: list[_Published] | None = None
+
+
+def open_reader(source: Opened) -> "GbifReader":
+    """Return the reader for `source`."""
+    return GbifReader(source.url, chosen(source, Options))
+
+
+class GbifReader:
+    """A Reader: one Follow for each dataset, download or page of a list; one Stat for each archive."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._url = url
+        self._options = options
+        alone = not options.publishers and not options.search and not options.downloads
+        self._folders = (
+            folders(options.datasets) if options.datasets and alone else {key: key for key in options.datasets}
+        )
+
+    def start(self) -> Iterable[Follow]:
+        """Name the datasets, the first page of each list, the downloads; or the IPT's own list."""
+        options = self._options
+        if options.ipt == "inventory":
+            yield _follow(f"{self._url}inventory/dataset", _Note("inventory"))
+        elif options.ipt == "feed":
+            yield _follow(f"{self._url}rss.do", _Note("feed"))
+        for key, folder in self._folders.items():
+            yield _follow(f"{self._url}dataset/{key}", _Note("dataset", key, folder))
+        for key in dict.fromkeys(options.publishers):
+            yield self._page(f"organization/{key}/publishedDataset?", 0)
+        if options.search:
+            yield self._page(f"dataset?{urlencode(options.search)}&", 0)
+        for key in dict.fromkeys(options.downloads):
+            yield _follow(f"{self._url}occurrence/download/{key}", _Note("download", key))
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the archives that one document names."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.kind == "feed":
+            yield from self._feed(document)
+        elif note.kind == "inventory":
+            yield from self._inventory(document)
+        elif note.kind == "download":
+            yield self._download(document, note.key)
+        elif note.kind == "dataset":
+            unread = Unread(document)
+            yield from self._dataset(document, answer(document, _Dataset), note.folder, unread)
+            unread.tell()
+        else:
+            yield from self._datasets(document, note)
+
+    def _datasets(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
+        page = answer(document, _Page)
+        if page.results is None:
+            raise DocumentError(f"{document.url}: no list of datasets")
+        count = size(page.count)
+        if count is not None and count > REACH:
+            raise DocumentError(
+                f"{document.url}: has {count} datasets, of which the registry shows {REACH}: narrow the search, "
+                "or make several mirrors of it"
+            )
+        unread = Unread(document)
+        for dataset in page.results:
+            key = text(dataset.key)
+            if key:
+                yield from self._dataset(document, dataset, key, unread)
+            else:
+                unread.add("a dataset without a key")
+        end = note.begin + len(page.results)
+        if page.end_of_records is not True:
+            if not page.results:
+                unread.add("a page without datasets that is not the last")
+            elif end + LIMIT > REACH:
+                unread.add(f"goes on past the {REACH} rows that the registry gives: narrow the search")
+            else:
+                yield self._page(note.key, end)
+        unread.tell()
+
+    def _dataset(self, document: Document, dataset: _Dataset, folder: str, unread: Unread) -> Iterator[Stat]:
+        if dataset.deleted is not None:  # gone from the registry, and so from the inventory
+            return
+        found = {text(each.type): each.url for each in reversed(dataset.endpoints or [])}
+        for kind in dict.fromkeys(self._options.endpoints):
+            if kind not in found:
+                continue
+            url = absolute(document, found[kind])
+            if url is None:
+                unread.add(f"dataset {text(dataset.key)[:60]} has an endpoint {kind} without a url")
+            else:
+                yield Stat(below(folder, _file(kind)), urls=(url,))
+
+    def _download(self, document: Document, key: str) -> Stat:
+        found = answer(document, _Download)
+        status = text(found.status)
+        if status in ("PREPARING", "RUNNING", "SUSPENDED"):
+            raise DocumentError(
+                f"{document.url}: download {key} is still being prepared ({status}): it will come later"
+            )
+        if status != "SUCCEEDED":
+            raise DocumentError(
+                f"{document.url}: download {key} cannot be had ({status or 'no status'}): take it out of the manifest, "
+                "or ask GBIF for a new one"
+            )
+        url = absolute(document, found.download_link) or f"{self._url}occurrence/download/request/{key}.zip"
+        return Stat(f"{key}.zip", size(found.size), version=f"download:{key}", digests=digests(), urls=(url,))
+
+    def _inventory(self, document: Document) -> Iterator[Stat]:
+        published = answer(document, _Inventory).registered_resources
+        if published is None:
+            raise DocumentError(f"{document.url}: no inventory of an IPT")
+        unread = Unread(document)
+        for each in published:
+            version = f"{text(each.version)}/{text(each.last_published)}".strip("/")
+            yield from self._of_ipt(document, each.dwca, each.eml, text(each.gbif_key), version, unread)
+        unread.tell()
+
+    def _feed(self, document: Document) -> Iterator[Stat]:
+        unread = Unread(document)
+        for part in parts(document, {"item"}, root="rss"):
+            guid = part.says("guid")
+            archive, metadata = _link(part, "dwca", "archive"), _link(part, "eml", "metadata")
+            yield from self._of_ipt(document, archive, metadata, guid.partition("/")[0], guid, unread)
+        unread.tell()
+
+    def _of_ipt(
+        self, document: Document, archive: object, metadata: object, key: str, version: str, unread: Unread
+    ) -> Iterator[Stat]:
+        for link, name in ((archive, "dwca.zip"), (metadata, "eml.xml")):
+            if (name == "eml.xml" and "EML" not in self._options.endpoints) or not text(link):
+                continue  # what has metadata only has no archive
+            url = absolute(document, link)
+            folder = _short_name(url) or key
+            if url is None or not folder:
+                unread.add(f"a dataset whose {name} cannot be found: {text(link)[:200]!r}")
+            else:
+                yield Stat(below(folder, name), version=f"ipt:{version}" if version else None, urls=(url,))
+
+    def _page(self, listed: str, begin: int) -> Follow:
+        return _follow(f"{self._url}{listed}limit={LIMIT}&offset={begin}", _Note("list", listed, begin=begin))
+
+
+def _file(kind: Kind) -> str:
+    return "eml.xml" if kind == "EML" else "dwca.zip" if kind == "DWC_ARCHIVE" else f"{kind.lower()}.zip"
+
+
+def _link(part: Part, *names: str) -> str:
+    return next((said for name in names if (said := part.says(name))), "")
+
+
+def _short_name(url: str | None) -> str:
+    """Return the name by which an IPT knows a dataset: the `r` of `archive.do?r=name`."""
+    named = parse_qs(urlsplit(url or "").query).get("r", [""])[0]
+    return quote(named, safe="") if "/" in named else named
+
+
+def _follow(url: str, note: _Note) -> Follow:
+    return Follow(url=url, state=msgspec.json.encode(note).decode())
+
+
+READER = ReaderKind(open_reader, Options)

@@ -1,0 +1,132 @@
+"""The reader for Hugging Face: the files of a repository at one commit.
+
+Rules:
+1. The revision is asked for its commit first, and everything after that names the commit: a push in the middle of a
+   survey, or of a pass, splices nothing.
+2. A file kept in LFS has a sha256, which is checked. Of the others the hub tells git's own sum, which is no digest of
+   the bytes alone; it says when the file changed.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from manifests.answers import Unread, answer, below, dig, digests, folders, next_link, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import AtLeastOne, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+
+Repository = Annotated[
+    str,
+    like(
+        r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})?", "is no repository", "write owner and name, as in openslr/librispeech_asr"
+    ),
+]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    repositories: Annotated[tuple[Repository, ...], AtLeastOne] = Field(json_schema_extra={"minItems": 1})
+    """The repositories wanted, as in openslr/librispeech_asr."""
+    kind: Literal["datasets", "models", "spaces"] = "datasets"
+    """What kind of repository they are."""
+    revision: Annotated[str, like(r"\w[\w./-]{0,200}", "is no revision", "name a branch, a tag or a commit")] = "main"
+    """A branch, a tag or a commit."""
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the repository, the folder of its files, and the commit once it is known."""
+
+    repository: str
+    folder: str = ""
+    commit: str = ""
+
+
+class _Revision(msgspec.Struct):
+    sha: object = None
+    error: object = None
+
+
+class _Blob(msgspec.Struct):
+    type: object = None
+    path: object = None
+    oid: object = None
+    size: object = None
+    lfs: object = None
+
+
+def open_reader(source: Opened) -> "HuggingfaceReader":
+    """Return the reader for `source`; raises Unfit for repositories that would share a folder."""
+    return HuggingfaceReader(source.url, chosen(source, Options))
+
+
+class HuggingfaceReader:
+    """A Reader: one Follow for the commit, one for each page of its tree; one Stat for each file."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._url = url
+        self._options = options
+        self._folders = folders(options.repositories)
+
+    def start(self) -> Iterable[Follow]:
+        """Ask for the commit of each repository."""
+        revision = quote(self._options.revision, safe="")
+        return [
+            _follow(f"{self._url}api/{self._options.kind}/{repository}/revision/{revision}", _Note(repository, folder))
+            for repository, folder in self._folders.items()
+        ]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the tree to read at the commit, or the files of one page of it."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.commit:
+            yield from self._blobs(document, note)
+            return
+        revision = answer(document, _Revision)
+        commit = text(revision.sha)
+        if not commit.isalnum() or not commit.isascii():
+            raise DocumentError(f"{document.url}: {text(revision.error)[:300] or 'names no commit'}")
+        tree = f"{self._url}api/{self._options.kind}/{note.repository}/tree/{commit}?recursive=true&expand=false"
+        yield _follow(tree, msgspec.structs.replace(note, commit=commit))
+
+    def _blobs(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
+        unread = Unread(document)
+        kind = "" if self._options.kind == "models" else f"{self._options.kind}/"
+        root = f"{self._url}{kind}{note.repository}/resolve/{note.commit}/"
+        for blob in answer(document, list[_Blob]):
+            if text(blob.type) != "file":
+                continue
+            path = blob.path if isinstance(blob.path, str) else ""
+            if not path:
+                unread.add("a file without a path")
+                continue
+            oid = text(blob.oid)
+            exact = size(dig(blob.lfs, "size"))
+            yield Stat(
+                below(note.folder, path),
+                exact if exact is not None else size(blob.size),
+                version=f"git:{oid}" if oid else None,
+                digests=digests(("sha256", dig(blob.lfs, "oid"))),
+                urls=(root + quote(path, safe="/", errors="replace"),),
+            )
+        more = next_link(document)
+        if more is not None:
+            yield _follow(more, note)
+        unread.tell()
+
+
+def _follow(url: str, note: _Note) -> Follow:
+    return Follow(url=url, state=msgspec.json.encode(note).decode())
+
+
+READER = ReaderKind(open_reader, Options)

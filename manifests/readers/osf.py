@@ -1,0 +1,152 @@
+"""The reader for the Open Science Framework: the files of projects and registrations, folder by folder.
+
+Files of one project lie at the top of the copy, under the paths that OSF shows; several projects, or several storage
+providers, have a folder each, and so has every component. OSF's own storage promises sha256 and md5; others (a Dropbox,
+a GitHub repository that is linked in) promise nothing, and are known by their dates.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import msgspec
+from pydantic import BaseModel, model_validator
+
+from manifests.answers import Unread, absolute, answer, below, dig, digests, folders, moment, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import AtLeastOne, Flag, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+MAX_DEPTH = 64  # folders, or components, inside one another
+
+Guid = Annotated[str, like(r"[a-z0-9]{3,20}", "is no id of OSF's", "write the end of its address, as in fdkmx")]
+Provider = Annotated[str, like(r"[a-z0-9]{1,40}", "is no storage provider", "write it as in osfstorage")]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    nodes: tuple[Guid, ...] = ()
+    """Projects and components, by the end of their address, as in fdkmx."""
+    registrations: tuple[Guid, ...] = ()
+    """Registrations, the frozen form of projects, likewise."""
+    providers: Annotated[tuple[Provider, ...], AtLeastOne] = ("osfstorage",)
+    """The storage providers whose files are wanted."""
+    components: Flag = False
+    """Take the components of each project too."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        if not self.nodes and not self.registrations:
+            raise Unfit("names nothing to mirror", "name nodes, or registrations")
+        return self
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: what is listed, the folder of the copy it goes to, and how deep we are."""
+
+    kind: str
+    folder: str = ""
+    depth: int = 0
+
+
+class _Row(msgspec.Struct):
+    id: object = None
+    attributes: object = None
+    links: object = None
+    relationships: object = None
+
+
+class _Listing(msgspec.Struct):
+    data: list[_Row] | None = None
+    links: object = None
+    errors: object = None
+
+
+def open_reader(source: Opened) -> "OsfReader":
+    """Return the reader for `source`."""
+    return OsfReader(source.url, chosen(source, Options))
+
+
+class OsfReader:
+    """A Reader: one Follow for each page of a folder's files; one Stat for each file."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._url = url
+        self._options = options
+        found = folders((*options.nodes, *options.registrations))
+        self._folders = {key: key for key in found} if options.components else found
+
+    def start(self) -> Iterable[Follow]:
+        """Name the storage of each project."""
+        for kind, keys in (("nodes", self._options.nodes), ("registrations", self._options.registrations)):
+            for key in dict.fromkeys(keys):
+                yield from self._node(kind, key, self._folders[key], 0)
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one page of a folder, or of a project's components, names."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        listing = answer(document, _Listing)
+        if listing.data is None:
+            raise DocumentError(f"{document.url}: {_error(listing.errors) or 'no listing of files'}")
+        if note.depth > MAX_DEPTH:
+            raise DocumentError(f"{document.url}: is more than {MAX_DEPTH} deep: a loop?")
+        unread = Unread(document)
+        for row in listing.data:
+            if note.kind == "files":
+                yield from self._row(document, note, row, unread)
+            elif text(row.id).isalnum() and text(row.id).isascii():
+                yield from self._node(note.kind, text(row.id), below(note.folder, text(row.id)), note.depth + 1)
+            else:
+                unread.add("a component without an id")
+        more = absolute(document, dig(listing.links, "next"))
+        if more is not None:
+            yield _follow(more, note)
+        unread.tell()
+
+    def _node(self, kind: str, key: str, folder: str, depth: int) -> Iterator[Follow]:
+        for provider in dict.fromkeys(self._options.providers):
+            place = below(folder, provider) if len(self._options.providers) > 1 else folder
+            yield _follow(f"{self._url}{kind}/{key}/files/{provider}/?page[size]=100", _Note("files", place))
+        if self._options.components:
+            yield _follow(f"{self._url}{kind}/{key}/children/?page[size]=100", _Note(kind, folder, depth))
+
+    def _row(self, document: Document, note: _Note, row: _Row, unread: Unread) -> Iterator[Stat | Follow]:
+        path = dig(row.attributes, "materialized_path")
+        if dig(row.attributes, "kind") == "folder":
+            inside = absolute(document, dig(row.relationships, "files", "links", "related", "href"))
+            if inside is None:
+                unread.add(f"folder {text(path)[:100]!r} does not say where its files are listed")
+            else:
+                yield _follow(inside, msgspec.structs.replace(note, depth=note.depth + 1))
+            return
+        url = absolute(document, dig(row.links, "download"))
+        if not isinstance(path, str) or not path.strip("/") or url is None:
+            unread.add("a file without a materialized_path, or without a download link")
+            return
+        hashes = dig(row.attributes, "extra", "hashes")
+        yield Stat(
+            below(note.folder, path.removeprefix("/")),
+            size(dig(row.attributes, "size")),
+            moment(dig(row.attributes, "date_modified")),
+            digests=digests(("sha256", dig(hashes, "sha256")), ("md5", dig(hashes, "md5"))),
+            urls=(url,),
+        )
+
+
+def _error(errors: object) -> str:
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return text(dig(first, "detail"))[:300]
+
+
+def _follow(url: str, note: _Note) -> Follow:
+    return Follow(url=url, state=msgspec.json.encode(note).decode())
+
+
+READER = ReaderKind(open_reader, Options)

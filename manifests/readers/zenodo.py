@@ -1,0 +1,208 @@
+"""The reader for Zenodo, and for every other site that runs InvenioRDM: records, and the files in them.
+
+Files of one record lie at the top of the copy; where several are wanted, each record has a folder. `versions: latest`
+follows a record to its newest version, whose files then take the place of the older ones.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+from urllib.parse import quote, urlencode
+
+import msgspec
+from pydantic import BaseModel, Field, model_validator
+
+from manifests.answers import Unread, absolute, answer, below, digests, folders, size, text, verbatim
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import Flag, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+PAGE = 25  # records in one answer to a search; guests of Zenodo get no more
+MOST_FOUND = 10_000  # records that a search gives, however many there are
+_HEADERS = {"accept": "application/json"}
+
+
+Key = Annotated[
+    str, like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "is no record", "write the last part of its address, as in 4288857")
+]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    records: tuple[Key, ...] = ()
+    """The records wanted, by the last part of their address."""
+    versions: Literal["pinned", "latest"] = "pinned"
+    """`pinned` takes the records as named; `latest` the newest version of each."""
+    query: Annotated[str, Field(max_length=2_000)] = ""
+    """A search for records, in the words of the site's own search field, as in communities:wgms."""
+    folders: Flag = False
+    """Give a single record a folder of its own too."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Options":
+        if bool(self.records) == bool(self.query):
+            raise Unfit("names both records and a query, or neither", "name records, or a query")
+        return self
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the kind of document, its files' folder, whether it is the newest version."""
+
+    kind: str
+    folder: str = ""
+    key: str = ""
+    is_latest: bool = False
+    page: int = 1
+    seen: int = 0
+
+
+class _File(msgspec.Struct):
+    key: object = None
+    filename: object = None
+    checksum: object = None
+    size: object = None
+    filesize: object = None
+    links: dict[str, object] | None = None
+
+
+class _Files(msgspec.Struct):
+    enabled: object = None
+    entries: list[_File] | dict[str, _File] | None = None
+    links: dict[str, object] | None = None
+
+
+class _Deposit(msgspec.Struct):
+    id: object = None
+    conceptrecid: object = None
+    files: list[_File] | _Files | None = None
+    links: dict[str, object] | None = None
+
+
+class _Hits(msgspec.Struct):
+    hits: list[_Deposit] | None = None
+    total: object = None
+
+
+class _Found(msgspec.Struct):
+    hits: _Hits | None = None
+
+
+def open_reader(source: Opened) -> "ZenodoReader":
+    """Return the reader for `source`; raises Unfit for records that would share a folder."""
+    return ZenodoReader(source.url, chosen(source, Options))
+
+
+class ZenodoReader:
+    """A Reader: one Follow for each record, or page of a search; one Stat for each file."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options) -> None:
+        self._api = f"{url}api/records"
+        self._query = options.query
+        self._latest = options.versions == "latest"
+        self._folders = {key: key if options.folders else place for key, place in folders(options.records).items()}
+
+    def start(self) -> Iterable[Follow]:
+        """Name the records, or the first page of the search."""
+        if self._query:
+            return [self._page(1, 0)]
+        return [
+            _follow(f"{self._api}/{key}", _Note("record", folder, key, is_latest=not self._latest))
+            for key, folder in self._folders.items()
+        ]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files of a record, or of each record that a search found."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.kind == "search":
+            yield from self._found(document, note)
+        elif note.kind == "files":
+            listed = answer(document, _Files)
+            rows = list(listed.entries.values()) if isinstance(listed.entries, dict) else listed.entries
+            if rows is None:
+                raise DocumentError(f"{document.url}: names no files, nor that there are none")
+            unread = Unread(document)
+            yield from self._files(document, note, rows, unread)
+            if (more := absolute(document, (listed.links or {}).get("next"))) is not None:
+                yield _follow(more, note)
+            unread.tell()
+        else:
+            deposit = answer(document, _Deposit)
+            latest = absolute(document, (deposit.links or {}).get("latest"))
+            if not note.is_latest and latest is not None:
+                yield _follow(latest, msgspec.structs.replace(note, is_latest=True))
+            else:
+                unread = Unread(document)
+                yield from self._deposit(document, note, deposit, unread)
+                unread.tell()
+
+    def _found(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
+        hits = answer(document, _Found).hits
+        if hits is None or hits.hits is None:
+            raise DocumentError(f"{document.url}: no answer to a search")
+        total = size(hits.total)
+        if total is not None and total > MOST_FOUND:
+            raise DocumentError(
+                f"{document.url}: finds {total} records, of which the site shows {MOST_FOUND}: narrow the query"
+            )
+        unread = Unread(document)
+        for deposit in hits.hits:
+            key = text(deposit.id)
+            if not key:
+                unread.add("a record without an id")
+                continue
+            yield from self._deposit(document, _Note("record", text(deposit.conceptrecid) or key, key), deposit, unread)
+        seen = note.seen + len(hits.hits)
+        if hits.hits and (total is None or seen < total):
+            yield self._page(note.page + 1, seen)
+        elif total is not None and seen < total:
+            unread.add(f"{total} records were announced, and the pages end after {seen}")
+        unread.tell()
+
+    def _deposit(self, document: Document, note: _Note, deposit: _Deposit, unread: Unread) -> Iterator[Stat | Follow]:
+        listing = absolute(document, (deposit.links or {}).get("files"))
+        files = deposit.files
+        if isinstance(files, list):
+            yield from self._files(document, note, files, unread)
+        elif files is not None and files.entries:
+            rows = list(files.entries.values()) if isinstance(files.entries, dict) else files.entries
+            yield from self._files(document, note, rows, unread)
+        elif listing is not None and (files is None or files.enabled is not False):
+            yield _follow(listing, msgspec.structs.replace(note, kind="files"))
+        elif files is None:
+            unread.add(
+                f"record {note.key} shows no files: is it restricted or under embargo? "
+                "name a credential that may see them"
+            )
+
+    def _files(self, document: Document, note: _Note, rows: list[_File], unread: Unread) -> Iterator[Stat]:
+        if any(row.key is not None for row in rows) and any(row.key is None for row in rows):
+            unread.add(f"record {note.key} names some files by key and some otherwise: which is which is a guess")
+            return
+        for row in rows:
+            name = verbatim(row.key) or verbatim(row.filename)
+            if not name:
+                unread.add("a file without a name")
+                continue
+            links = row.links or {}
+            listed = size(row.size) if row.size is not None else size(row.filesize)
+            url = absolute(document, links.get("content")) or absolute(document, links.get("self"))
+            url = url or f"{self._api}/{quote(note.key, safe='')}/files/{quote(name, safe='')}/content"
+            yield Stat(below(note.folder, name), listed, digests=digests((None, row.checksum)), urls=(url,))
+
+    def _page(self, number: int, seen: int) -> Follow:
+        words = urlencode({"q": self._query, "sort": "oldest", "size": PAGE, "page": number})
+        return _follow(f"{self._api}?{words}", _Note("search", page=number, seen=seen))
+
+
+def _follow(url: str, note: _Note) -> Follow:
+    return Follow(url=url, headers=_HEADERS, state=msgspec.json.encode(note).decode())
+
+
+READER = ReaderKind(open_reader, Options)
