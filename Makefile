@@ -6,7 +6,7 @@ MADE := .venv/.made-from-lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types layers wheel-test lock clean
+.PHONY: help demo test lint types layers docs wheel-test lock clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, twice, then after a change upstream'
@@ -14,6 +14,7 @@ help:
 	@echo 'make lint        ruff: rules and format'
 	@echo 'make types       mypy, strict'
 	@echo 'make layers      who may import whom'
+	@echo 'make docs        write what is written from code: docs/metrics.md, the dashboards'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
 	@echo 'make lock        write requirements.lock anew from what the package index offers today'
 	@echo 'make clean       remove .venv, the caches, dist and demo'
@@ -43,6 +44,9 @@ types: $(MADE)
 
 layers: $(MADE)
 	$(BIN)/lint-imports
+
+docs: $(MADE)
+	$(BIN)/python -m syncd.metrics > docs/metrics.md
 
 wheel-test: $(MADE)
 	$(BIN)/python -m pytest tests/wheel/check_wheel.py

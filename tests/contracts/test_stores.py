@@ -2,6 +2,7 @@
 
 import pytest
 
+from syncd.metrics.metered import Meter, Metered
 from syncd.stores.filesystem import FilesystemStore
 from tests.contracts.store_contract import StoreContract
 
@@ -33,6 +34,27 @@ class TestFolder(StoreContract):
             opened.append(FilesystemStore(tmp_path / "store"))
             opened[-1].piece = 1 << 16
             return opened[-1]
+
+        yield open_again
+        for store in opened:
+            await store.aclose()
+
+    @pytest.fixture
+    async def store(self, reopen):
+        return await reopen()
+
+
+class TestMetered(StoreContract):
+    """A store whose operations are timed is still a store."""
+
+    @pytest.fixture
+    async def reopen(self, tmp_path):
+        opened = []
+
+        async def open_again():
+            opened.append(FilesystemStore(tmp_path / "store"))
+            opened[-1].piece = 1 << 16
+            return Metered(opened[-1], Meter())
 
         yield open_again
         for store in opened:

@@ -1,0 +1,267 @@
+"""Gathers every family at the moment of a scrape: what was counted, and what Control, the governors and the store say.
+
+Rules:
+1. Series of a mirror exist while its manifest is in force (or rejected), begin at 0, and vanish when it is withdrawn.
+2. A label value past its bound is folded into `other`, and counted as such.
+"""
+
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from syncd.control import Control
+from syncd.governor import FIRST_BYTE, Governor
+from syncd.metrics import families as f
+from syncd.metrics.counting import Counting, Histogram, MirrorCount
+from syncd.metrics.families import Family
+from syncd.metrics.metered import Meter
+from syncd.views import MirrorView
+
+Labels = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is read at every scrape, as far as there is any of it."""
+
+    counting: Counting
+    meter: Meter
+    lag: Histogram
+    version: str
+    control: Control | None = None
+    governors: Iterable[Governor] = ()
+    certificates: Mapping[str, float] = field(default_factory=dict)
+    """By origin: when its certificate is no longer valid."""
+    credentials: Mapping[str, float] = field(default_factory=dict)
+    """By name: when a credential is no longer valid."""
+
+
+class Bound:
+    """The values that one label may have; whoever came first stays."""
+
+    def __init__(self, most: int) -> None:
+        """Admit `most` values."""
+        self._most = most
+        self._admitted: set[str] = set()
+        self._folded: set[str] = set()
+
+    def only(self, values: Iterable[str]) -> None:
+        """Forget what is not among `values` any more, so that others have room, and admit them in their order."""
+        values = tuple(values)
+        self._admitted &= set(values)
+        self._folded.clear()
+        for value in values:
+            if value in self._admitted or len(self._admitted) < self._most:
+                self._admitted.add(value)
+            else:
+                self._folded.add(value)
+
+    def fit(self, value: str) -> str:
+        """Return the value, or `other`."""
+        return value if value in self._admitted else f.OTHER
+
+    @property
+    def folded(self) -> int:
+        """Return how many values are under `other` now."""
+        return len(self._folded)
+
+
+class Table:
+    """The samples of one scrape, by family and labels; what falls on the same labels is folded."""
+
+    def __init__(self, bounds: Mapping[str, Bound]) -> None:
+        """Fit labels into `bounds`."""
+        self._bounds = bounds
+        self._rows: dict[str, dict[Labels, float]] = {family.name: {} for family in f.ALL}
+        self._histograms: dict[str, dict[Labels, Histogram]] = {family.name: {} for family in f.ALL}
+
+    def put(self, family: Family, value: float | None, *labels: str) -> None:
+        """Enter one sample; None is none."""
+        if value is None:
+            return
+        rows, fitted = self._rows[family.name], self._fitted(family, labels)
+        before = rows.get(fitted)
+        if before is not None:
+            value = before + value if family.fold == "sum" else (min if family.fold == "min" else max)(before, value)
+        rows[fitted] = value
+
+    def put_all(self, family: Family, values: Mapping[str, int], *labels: str) -> None:
+        """Enter a sample for each value of the last label."""
+        for last, value in values.items():
+            self.put(family, value, *labels, last)
+
+    def put_histogram(self, family: Family, histogram: Histogram, *labels: str) -> None:
+        """Enter one histogram."""
+        rows, fitted = self._histograms[family.name], self._fitted(family, labels)
+        joined = rows.get(fitted)
+        if joined is None:
+            rows[fitted] = histogram
+            return
+        both = Histogram(histogram.bounds)
+        both.add(joined)
+        both.add(histogram)
+        rows[fitted] = both
+
+    def _fitted(self, family: Family, labels: Labels) -> Labels:
+        first = family.labels[0] if family.labels else ""
+        bound = self._bounds.get(first)
+        return labels if bound is None else (bound.fit(labels[0]), *labels[1:])
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield the families, those without samples too, so that what may come is known."""
+        for family in f.ALL:
+            if family.kind == "histogram":
+                histogram = HistogramMetricFamily(family.name, family.says, labels=family.labels)
+                for labels, one in self._histograms[family.name].items():
+                    histogram.add_metric(labels, one.buckets(), one.total)
+                yield histogram
+                continue
+            kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+            plain: CounterMetricFamily | GaugeMetricFamily = kind(family.name, family.says, labels=family.labels)
+            for labels, value in self._rows[family.name].items():
+                plain.add_metric(labels, value)
+            yield plain
+
+
+class SyncdCollector(Collector):
+    """What the registry asks."""
+
+    def __init__(self, watched: Watched) -> None:
+        """Read from `watched`."""
+        self._watched = watched
+        self._bounds = {label: Bound(most) for label, most in f.MOST.items()}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        watched = self._watched
+        table = Table(self._bounds)
+        table.put(f.BUILD, 1, watched.version, platform.python_version())
+        if watched.control is None:
+            self._bounds["mirror"].only(watched.counting.mirrors)
+        else:
+            self._control(table, watched.control)
+        for name, count in watched.counting.mirrors.items():
+            _count(table, name, count)
+        _counting(table, watched.counting)
+        _meter(table, watched.meter)
+        table.put_histogram(f.LOOP_LAG, watched.lag)
+        self._origins(table)
+        for label, bound in self._bounds.items():
+            table.put(f.OVERFLOW, bound.folded, label)
+        return table.metrics()
+
+    def _control(self, table: Table, control: Control) -> None:
+        daemon = control.daemon()
+        table.put(f.READY, daemon.ready)
+        table.put(f.PASSES_RUNNING, daemon.running)
+        table.put(f.PASSES_WAITING, daemon.waiting)
+        table.put(f.INFLIGHT_BYTES, daemon.bytes_in_flight)
+        rejected = sum(bool(manifest.problems) for manifest in control.manifests())
+        table.put(f.MANIFEST_FILES, rejected, "rejected")
+        table.put(f.MANIFEST_FILES, sum(one.since is not None for one in control.manifests()), "in_force")
+        views = [view for view in control.mirrors() if view.state != "retired"]
+        self._watched.counting.keep_only(view.name for view in views)
+        self._bounds["mirror"].only(view.name for view in views)
+        for view in views:
+            _mirror(table, view)
+        shown = {view.name for view in views}
+        for scrub in control.scrubs():
+            if scrub.mirror in shown:
+                table.put(f.OLDEST_PROOF, scrub.oldest, scrub.mirror)
+                table.put(f.SCRUB_WITHIN, scrub.within, scrub.mirror)
+                table.put(f.SCRUB_COVERED, scrub.covered, scrub.mirror)
+        store = control.store()
+        table.put(f.STORE_ONLINE, store.state != "offline", store.url)
+        table.put(f.STORE_FULL, store.state == "full", store.url)
+        table.put(f.STORE_FREE, store.free, store.url)
+        table.put(f.BACKUP_AT, store.backup)
+
+    def _origins(self, table: Table) -> None:
+        watched = self._watched
+        governors = tuple(watched.governors)
+        self._bounds["origin"].only(dict.fromkeys((*(one.origin for one in governors), *watched.certificates)))
+        self._bounds["credential"].only(watched.credentials)
+        for governor in governors:
+            _governor(table, governor)
+        for origin, expiry in watched.certificates.items():
+            table.put(f.CERTIFICATE, expiry, origin)
+        for name, expiry in watched.credentials.items():
+            table.put(f.CREDENTIAL, expiry, name)
+
+
+def _mirror(table: Table, view: MirrorView) -> None:
+    name = view.name
+    for state in f.STATE.choices:
+        table.put(f.STATE, view.state == state, name, state)
+    table.put(f.SUCCEEDED, view.succeeded, name)
+    table.put(f.ATTEMPTED, view.attempted, name)
+    table.put(f.NEXT_RUN, view.next_run, name)
+    table.put(f.OBJECTIVE, view.fresh_within, name)
+    table.put(f.MIRROR_FILES, view.files, name)
+    table.put(f.MIRROR_BYTES, view.bytes, name)
+    table.put(f.PENDING_FILES, view.backlog_files, name)
+    table.put(f.PENDING_BYTES, view.backlog_bytes, name)
+    table.put(f.PARKED_FILES, view.parked, name)
+    table.put(f.PARKED_BYTES, view.parked_bytes, name)
+    table.put(f.FAILED_FILES, view.failed, name)
+    table.put(f.QUARANTINED, view.quarantined, name)
+    table.put(f.FAULTS, view.faults, name)
+
+
+def _count(table: Table, name: str, count: MirrorCount) -> None:
+    table.put_all(f.PASSES, count.passes, name)
+    table.put_all(f.PASS_FAILURES, count.pass_failures, name)
+    table.put_all(f.TRANSFERS, count.transfers, name)
+    table.put_all(f.FAILURES, count.failures, name)
+    table.put_all(f.WASTED, count.wasted, name)
+    table.put_all(f.DAMAGED, count.damaged, name)
+    table.put(f.RECEIVED, count.received, name)
+    table.put(f.STORED, count.stored, name)
+    table.put(f.PUBLISHED, count.published, name)
+    table.put(f.DOCUMENTS_FAILED, count.documents_failed, name)
+    table.put(f.SCRUBBED_FILES, count.scrubbed_files, name)
+    table.put(f.SCRUBBED_BYTES, count.scrubbed_bytes, name)
+    table.put(f.MENDED, count.mended, name)
+    table.put(f.INFLIGHT_FILES, len(count.moving), name)
+    table.put(f.UPSTREAM_NEWEST, count.upstream_newest, name)
+    table.put(f.LOCAL_NEWEST, count.local_newest, name)
+    table.put(f.PENDING_SINCE, count.pending_since, name)
+    table.put_histogram(f.PUBLICATION_LAG, count.lag, name)
+
+
+def _counting(table: Table, counting: Counting) -> None:
+    table.put_all(f.RETRIES, counting.retries)
+    table.put_histogram(f.DURATIONS, counting.durations)
+    table.put_histogram(f.SIZES, counting.sizes)
+    table.put(f.MANIFESTS_REJECTED, counting.manifests_rejected)
+    table.put(f.CLOCK_STEPS, counting.clock_steps)
+    table.put(f.BACKUPS_FAILED, counting.backups_failed)
+    table.put(f.RELOADED, counting.reload_good)
+    table.put(f.RELOADED_AT, counting.reloaded_at)
+
+
+def _governor(table: Table, governor: Governor) -> None:
+    origin, count = governor.origin, governor.count
+    table.put(f.ORIGIN_REQUESTS, count.answered, origin, "answered")
+    table.put(f.ORIGIN_REQUESTS, count.refused, origin, "refused")
+    table.put(f.ORIGIN_REQUESTS, count.failed, origin, "failed")
+    table.put(f.ORIGIN_BYTES, count.bytes, origin)
+    table.put(f.ORIGIN_THROTTLED, count.asked_to_wait, origin, "asked")
+    table.put(f.ORIGIN_THROTTLED, count.held_to_rate, origin, "rate")
+    first_byte = Histogram(FIRST_BYTE)
+    first_byte.counts, first_byte.total = list(count.first_byte), count.seconds
+    table.put_histogram(f.ORIGIN_FIRST_BYTE, first_byte, origin)
+    table.put(f.ORIGIN_LIMIT, governor.limit, origin)
+    table.put(f.ORIGIN_ACTIVE, governor.busy, origin)
+    table.put(f.ORIGIN_WAITING, governor.waiting, origin)
+    table.put(f.ORIGIN_CLOSED, governor.is_closed, origin)
+
+
+def _meter(table: Table, meter: Meter) -> None:
+    for operation in f.OPERATIONS:
+        table.put(f.STORE_OPERATIONS, sum(meter.times[operation].counts) - meter.failed[operation], operation, "done")
+        table.put(f.STORE_OPERATIONS, meter.failed[operation], operation, "failed")
+        table.put_histogram(f.STORE_SECONDS, meter.times[operation], operation)

@@ -1,0 +1,311 @@
+"""Counts what the engine tells: plain numbers for each mirror, a microsecond an event, read when somebody scrapes.
+
+Nothing here locks or allocates for each event: events and scrapes come on the event loop's one thread.
+"""
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from syncd.events import (
+    BackupFailed,
+    ClockStepped,
+    DamageFound,
+    DamageMended,
+    DocumentFailed,
+    Event,
+    ManifestRejected,
+    PassFailed,
+    PassFinished,
+    PassStarted,
+    Planned,
+    Published,
+    Reloaded,
+    ReloadFailed,
+    ScrubAdvanced,
+    TransferAdvanced,
+    TransferFailed,
+    TransferFinished,
+    TransferRestarted,
+    TransferRetried,
+    TransferStarted,
+)
+from syncd.metrics import families as f
+
+MINUTE = 60
+OLD = f.LAG[-1] + 86_400.0  # seconds after which a file's lag is counted at once: it is longer than any bound
+
+
+class Histogram:
+    """Observations by bounds: `counts` has one more, for what is over the last bound."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        """Count what is up to each of `bounds`."""
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return the cumulated counts as Prometheus wants them."""
+        return cumulated(self.bounds, self.counts)
+
+    def add(self, other: "Histogram") -> None:
+        """Count all that another has counted."""
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
+def cumulated(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
+    """Return counts, one for each bound and one beyond, as cumulated buckets."""
+    found: list[tuple[str, float]] = []
+    so_far = 0
+    for bound, count in zip((*map(_bound, bounds), "+Inf"), counts, strict=True):
+        so_far += count
+        found.append((bound, so_far))
+    return found
+
+
+def _bound(bound: float) -> str:
+    return f"{float(bound)!r}"
+
+
+def _zeros(choices: Iterable[str]) -> dict[str, int]:
+    return dict.fromkeys(choices, 0)
+
+
+def _add(counts: dict[str, int], key: str, value: int = 1) -> None:
+    """Count under `key`, or under `other` where the list does not have it."""
+    counts[key if key in counts else f.OTHER] += value
+
+
+@dataclass(slots=True)
+class MirrorCount:
+    """What one mirror has done since we began."""
+
+    passes: dict[str, int] = field(default_factory=lambda: _zeros(f.PASS_OUTCOMES))
+    pass_failures: dict[str, int] = field(default_factory=lambda: _zeros(f.PASS_ERRORS))
+    transfers: dict[str, int] = field(default_factory=lambda: _zeros(f.TRANSFER_OUTCOMES))
+    failures: dict[str, int] = field(default_factory=lambda: _zeros(f.TRANSFER_ERRORS))
+    wasted: dict[str, int] = field(default_factory=lambda: _zeros(f.WASTE))
+    damaged: dict[str, int] = field(default_factory=lambda: _zeros(f.FINDINGS))
+    received: int = 0
+    stored: int = 0
+    published: int = 0
+    documents_failed: int = 0
+    scrubbed_files: int = 0
+    scrubbed_bytes: int = 0
+    mended: int = 0
+    lag: Histogram = field(default_factory=lambda: Histogram(f.LAG))
+    upstream_newest: float | None = None
+    local_newest: float | None = None
+    pending_since: float | None = None
+    moving: dict[str, int] = field(default_factory=dict)
+    """Bytes that arrived of each file on its way."""
+    proved: dict[int, int] = field(default_factory=dict)
+    """Files that wait for the publish, by the minute in which upstream published them."""
+    newest_proved: float | None = None
+    told: bool = False
+    """The pass under way has said how it ended."""
+
+
+class Counting:
+    """A listener that counts; `mirrors` by name, and what belongs to none of them."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        """`now` is the wall clock."""
+        self.now = now
+        self.mirrors: dict[str, MirrorCount] = {}
+        self.retries = _zeros(f.RETRY_ERRORS)
+        self.durations = Histogram(f.DURATION)
+        self.sizes = Histogram(f.SIZE)
+        self.manifests_rejected = 0
+        self.clock_steps = 0
+        self.backups_failed = 0
+        self.reload_good = True
+        self.reloaded_at = now()
+
+    def listener(self, event: Event) -> None:
+        """Take an event."""
+        take = _TAKES.get(type(event))
+        if take is not None:
+            take(self, event)
+
+    def of(self, mirror: str) -> MirrorCount:
+        """Return the counts of a mirror, all 0 at first."""
+        count = self.mirrors.get(mirror)
+        if count is None:
+            count = self.mirrors[mirror] = MirrorCount()
+        return count
+
+    def keep_only(self, mirrors: Iterable[str]) -> None:
+        """Begin to count for these mirrors, and forget all others that have nothing under way."""
+        wanted = set(mirrors)
+        for name in wanted:
+            self.of(name)
+        for name in [name for name, count in self.mirrors.items() if name not in wanted and not count.moving]:
+            del self.mirrors[name]
+
+
+def _pass_started(counting: Counting, event: PassStarted) -> None:
+    count = counting.of(event.mirror)
+    count.told = False
+    count.moving.clear()
+    count.proved.clear()
+    count.newest_proved = None
+
+
+def _pass_finished(counting: Counting, event: PassFinished) -> None:
+    count = counting.of(event.mirror)
+    count.told = True
+    count.passes["complete" if event.complete else "incomplete"] += 1
+    count.moving.clear()
+    if event.complete:
+        count.pending_since = None
+
+
+def _pass_failed(counting: Counting, event: PassFailed) -> None:
+    count = counting.of(event.mirror)
+    _add(count.pass_failures, event.error)
+    count.moving.clear()
+    if not count.told:  # else it published what could be had, and was counted
+        count.passes["failed"] += 1
+
+
+def _planned(counting: Counting, event: Planned) -> None:
+    count = counting.of(event.mirror)
+    if count.pending_since is None and event.fetch + event.replace:
+        count.pending_since = counting.now()
+
+
+def _started(counting: Counting, event: TransferStarted) -> None:
+    count = counting.of(event.mirror)
+    count.moving[event.path] = 0
+    if event.modified is not None and (count.upstream_newest is None or event.modified > count.upstream_newest):
+        count.upstream_newest = event.modified
+
+
+def _advanced(counting: Counting, event: TransferAdvanced) -> None:
+    count = counting.of(event.mirror)
+    count.received += event.received
+    count.moving[event.path] = count.moving.get(event.path, 0) + event.received
+
+
+def _finished(counting: Counting, event: TransferFinished) -> None:
+    count = counting.of(event.mirror)
+    if not count.moving.pop(event.path, 0):
+        count.received += event.size  # it came in one go, without a word on its way
+    count.transfers["replaced" if event.replaced else "fetched"] += 1
+    count.stored += event.size
+    counting.durations.observe(event.seconds)
+    counting.sizes.observe(event.size)
+    modified = event.modified
+    if modified is not None:
+        if count.newest_proved is None or modified > count.newest_proved:
+            count.newest_proved = modified
+        age = counting.now() - modified
+        if age > OLD:
+            count.lag.observe(age)
+        else:
+            minute = int(modified) // MINUTE
+            count.proved[minute] = count.proved.get(minute, 0) + 1
+
+
+def _failed(counting: Counting, event: TransferFailed) -> None:
+    count = counting.of(event.mirror)
+    count.wasted["failed"] += count.moving.pop(event.path, 0)
+    count.transfers["quarantined" if event.quarantined else "failed"] += 1
+    _add(count.failures, event.error)
+
+
+def _retried(counting: Counting, event: TransferRetried) -> None:
+    _add(counting.retries, event.error)
+
+
+def _restarted(counting: Counting, event: TransferRestarted) -> None:
+    count = counting.of(event.mirror)
+    count.wasted["changed" if event.error == "Changed" else "mismatch"] += count.moving.get(event.path, 0)
+    count.moving[event.path] = 0
+
+
+def _published(counting: Counting, event: Published) -> None:
+    count = counting.of(event.mirror)
+    count.published += event.changed
+    now = counting.now()
+    for minute, times in count.proved.items():
+        count.lag.observe(max(0.0, now - (minute + 0.5) * MINUTE), times)
+    count.proved.clear()
+    newest = count.newest_proved
+    if newest is not None and (count.local_newest is None or newest > count.local_newest):
+        count.local_newest = newest
+    count.newest_proved = None
+
+
+def _document_failed(counting: Counting, event: DocumentFailed) -> None:
+    counting.of(event.mirror).documents_failed += 1
+
+
+def _scrubbed(counting: Counting, event: ScrubAdvanced) -> None:
+    count = counting.of(event.mirror)
+    count.scrubbed_files += event.files
+    count.scrubbed_bytes += event.bytes
+
+
+def _damaged(counting: Counting, event: DamageFound) -> None:
+    _add(counting.of(event.mirror).damaged, event.finding)
+
+
+def _mended(counting: Counting, event: DamageMended) -> None:
+    counting.of(event.mirror).mended += 1
+
+
+def _manifest_rejected(counting: Counting, _: ManifestRejected) -> None:
+    counting.manifests_rejected += 1
+
+
+def _reloaded(counting: Counting, _: Reloaded) -> None:
+    counting.reload_good, counting.reloaded_at = True, counting.now()
+
+
+def _reload_failed(counting: Counting, _: ReloadFailed) -> None:
+    counting.reload_good = False
+
+
+def _clock_stepped(counting: Counting, _: ClockStepped) -> None:
+    counting.clock_steps += 1
+
+
+def _backup_failed(counting: Counting, _: BackupFailed) -> None:
+    counting.backups_failed += 1
+
+
+_TAKES: dict[type[Event], Callable[[Counting, Any], None]] = {
+    PassStarted: _pass_started,
+    PassFinished: _pass_finished,
+    PassFailed: _pass_failed,
+    Planned: _planned,
+    TransferStarted: _started,
+    TransferAdvanced: _advanced,
+    TransferFinished: _finished,
+    TransferFailed: _failed,
+    TransferRetried: _retried,
+    TransferRestarted: _restarted,
+    Published: _published,
+    DocumentFailed: _document_failed,
+    ScrubAdvanced: _scrubbed,
+    DamageFound: _damaged,
+    DamageMended: _mended,
+    ManifestRejected: _manifest_rejected,
+    Reloaded: _reloaded,
+    ReloadFailed: _reload_failed,
+    ClockStepped: _clock_stepped,
+    BackupFailed: _backup_failed,
+}

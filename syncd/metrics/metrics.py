@@ -1,0 +1,71 @@
+"""All metrics of one daemon: a listener, a store's meter, the event loop's lag, and what a scrape gets.
+
+The registry is this object's own; nothing is registered for the whole process.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from syncd.control import Control
+from syncd.events import Event
+from syncd.governor import Governors
+from syncd.metrics import families as f
+from syncd.metrics.collector import SyncdCollector, Watched
+from syncd.metrics.counting import Counting, Histogram
+from syncd.metrics.metered import Meter, Metered
+from syncd.ports import Store
+
+LAG_EVERY = 0.5  # seconds between two looks at how late the event loop is
+
+
+class Metrics:
+    """Belongs to one event loop: events, store operations and scrapes come on its thread."""
+
+    def __init__(self, version: str, *, now: Callable[[], float] = time.time) -> None:
+        """`version` is syncd's, `now` the wall clock."""
+        self.counting = Counting(now)
+        self.meter = Meter()
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._watched = Watched(self.counting, self.meter, Histogram(f.LOOP), version)
+        self.registry.register(SyncdCollector(self._watched))
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def listener(self, event: Event) -> None:
+        """Take an event."""
+        self.counting.listener(event)
+
+    def metered(self, store: Store) -> Store:
+        """Return `store`, its operations counted and timed."""
+        return Metered(store, self.meter)
+
+    def watch(
+        self,
+        control: Control | None = None,
+        governors: Governors | None = None,
+        certificates: Mapping[str, float] | None = None,
+        credentials: Mapping[str, float] | None = None,
+    ) -> None:
+        """Read from these too, at every scrape from now on."""
+        watched = self._watched
+        watched.control = control if control is not None else watched.control
+        watched.governors = governors if governors is not None else watched.governors
+        watched.certificates = certificates if certificates is not None else watched.certificates
+        watched.credentials = credentials if credentials is not None else watched.credentials
+
+    async def watch_loop(self, every: float = LAG_EVERY) -> None:
+        """Measure how late the event loop runs what is due, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + every
+            await asyncio.sleep(every)
+            self._watched.lag.observe(max(0.0, loop.time() - due))
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return what `/metrics` answers to an `Accept` header: the body, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
