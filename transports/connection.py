@@ -384,7 +384,7 @@ class Exchange:
 
     def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
         given = message.headers
-        headers = dict(zip(map(str.lower, given), given.values(), strict=True))
+        headers = {name.lower(): value for name, value in given.items()}
         if len(headers) != len(given) or not "".join(headers.values()).isprintable():
             headers = self._readable(given)
         self.headers = headers

@@ -149,6 +149,16 @@ async def test_headers_in_the_old_character_set_are_no_fault():
             assert body.headers["content-disposition"] == 'attachment; filename="été"'
 
 
+async def test_headers_that_come_twice_are_joined():
+    async with hostile() as (server, transport):
+        twice = b'HTTP/1.1 200 OK\r\nVia: a\r\nContent-Length: 2\r\nvia: b\r\nVIA: c\r\nETag: "e"\r\n\r\nxy'
+        server.fault("x", Raw(twice))
+        async with transport.open("x") as body:
+            assert (body.headers["via"], body.stat.version) == ("a, b, c", '"e"')
+            assert b"".join([chunk async for chunk in body]) == b"xy"
+        server.assert_spent()
+
+
 async def test_early_hints_are_not_the_answer():
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     async with hostile() as (server, transport):
