@@ -2,6 +2,19 @@
 
 import asyncio
 from collections import deque
+from typing import Protocol
+
+
+class Room(Protocol):
+    """What bounds the files under way of one pass; a Budget, or a share of one (`syncd.fair`)."""
+
+    async def take(self, count: int) -> None:
+        """Wait until `count` bytes and one more file fit."""
+        ...
+
+    def give(self, count: int) -> None:
+        """Return what was taken."""
+        ...
 
 
 class Budget:

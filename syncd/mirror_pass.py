@@ -9,7 +9,7 @@ Rules:
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ import msgspec
 from manifests.document import Reader
 from manifests.mirror import Mirror, matcher
 from manifests.stat import Stat
-from syncd.budget import Budget
+from syncd.budget import Budget, Room
 from syncd.catalogue import Catalogue, Failure, Row, Swap
 from syncd.errors import NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
 from syncd.events import (
@@ -71,6 +71,9 @@ class Work:
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ceiling: int = 64
+    budget: Room = field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
+    free: Callable[[], Awaitable[int | None]] | None = None
+    """Bytes that this pass may fill; absent: all that the store has left."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -329,7 +332,7 @@ class Pass:
             snapshot=row.snapshot,
             by=work.mirror.source.url,
         )
-        budget = Budget(IN_FLIGHT, FILES)
+        budget = work.budget
         await self._room()
         count = work.catalogue.claims.count(row.id, "fetch", "replace")
         steps = work.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
@@ -348,7 +351,7 @@ class Pass:
         if made is not None:
             await made.drop()
 
-    async def _one(self, transfers: Transfers, step: Step, budget: Budget, cost: int) -> None:
+    async def _one(self, transfers: Transfers, step: Step, budget: Room, cost: int) -> None:
         work = self.work
         assert step.stat is not None
         began = work.clock()
@@ -418,7 +421,7 @@ class Pass:
     async def _room(self) -> None:
         """Raise NoSpace before the first byte if the plan cannot fit."""
         work = self.work
-        free = await work.store.free()
+        free = await (work.free or work.store.free)()
         wanted = work.catalogue.claims.bytes_to_move(self.row.id)
         if free is not None and wanted * (1 + RESERVE) > free:
             raise NoSpace(

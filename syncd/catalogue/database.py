@@ -25,6 +25,7 @@ from syncd.errors import Busy, Damaged, NoSpace, Offline
 FILE = "catalogue.sqlite"
 LOCK = "lock"
 BUSY = 10_000  # milliseconds to wait for another process
+UNDER_WAY = ("claim", "promise", "todo")  # tables that mean nothing to another process
 TIDY = 1_000  # pages given back at a time
 
 _json = msgspec.json.Encoder().encode
@@ -136,7 +137,10 @@ class Database:
         try:
             self._db.execute("VACUUM INTO ?", (os.fspath(to),))
             with closing(apsw.Connection(os.fspath(to))) as twin:
-                twin.execute("DELETE FROM claim; DELETE FROM promise; DELETE FROM todo; VACUUM")
+                for (table,) in twin.execute("SELECT name FROM sqlite_schema WHERE type='table'").fetchall():
+                    if table in UNDER_WAY:
+                        twin.execute(f"DELETE FROM {table}")  # noqa: S608  constants
+                twin.execute("VACUUM")
         except apsw.Error as error:
             raise translated(error, self.folder) from error
 
