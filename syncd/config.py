@@ -17,12 +17,14 @@ from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandle
 
 from manifests.addresses import check_folder_url, normalise_origin
 from manifests.checked import STRICT, Clash, checked, load
+from manifests.fields import Duration
 from manifests.unfit import Unfit
 from manifests.yaml import ManifestError
 from syncd.credentials import CredentialSettings, read_origin
 from syncd.errors import ConfigError
 from syncd.ports import Credential
 from syncd.secrets import read_credential
+from syncd.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
 
 __all__ = ["Config", "StoreSettings", "load_config", "normalise_origin", "resolve_credential"]
 
@@ -97,6 +99,18 @@ class Config(BaseModel):
     """Origins on private or loopback addresses that a source may be on."""
     credentials: dict[Annotated[str, Field(pattern=f"^{_NAME.pattern}$")], CredentialSettings] = {}
     """Secrets by the name that manifests use, each bound to one origin."""
+    budget: BudgetSettings = BudgetSettings()
+    """What all passes share."""
+    scrub: ScrubSettings = ScrubSettings()
+    """The re-reading of stored bytes."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long the daemon remembers."""
+    backup: BackupSettings = BackupSettings()
+    """Copies of the Catalogue in the store."""
+    log: LogSettings = LogSettings()
+    """What the daemon writes to its standard error."""
+    grace: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
+    """How long transfers may go on when the daemon is asked to stop."""
 
 
 def load_config(
