@@ -27,9 +27,12 @@ class Glass:
         self.threads.add(threading.current_thread().name)
 
 
-async def poured(transport, path, sink, **span):
+async def poured(transport, path, sink, counts=None, **span):
+    counts = [] if counts is None else counts
     async with transport.open(path, **span) as body:
-        return [count async for count in pour(body, sink)]
+        async for count in pour(body, sink):
+            counts.append(count)
+    return counts
 
 
 async def test_every_byte_is_poured_once_in_order_by_a_thread_of_the_connection():
@@ -67,9 +70,7 @@ async def test_a_body_that_breaks_while_it_is_poured_is_interrupted_and_the_coun
         server.fault("x", fault)
         glass, counts = Glass(), []
         with pytest.raises(Interrupted, match=r"^x: "):
-            async with transport.open("x") as body:
-                async for count in pour(body, glass):
-                    counts.append(count)
+            await poured(transport, "x", glass, counts)
         assert sum(counts) == len(glass.content)
         assert bytes(glass.content) == LONG[: len(glass.content)]
         server.assert_spent()
@@ -88,7 +89,7 @@ async def test_what_the_sink_raises_comes_out_as_it_is():
     def full(chunk):
         raise NoSpace("x: no room")
 
-    async with hostile({"x": LONG, "y": b"other"}) as (server, transport):
+    async with hostile({"x": LONG, "y": b"other"}) as (_, transport):
         with pytest.raises(NoSpace, match="no room"):
             await poured(transport, "x", full)
         assert await read(transport, "y") == b"other"
