@@ -26,7 +26,7 @@ from syncd.ports import Credential
 from syncd.secrets import read_credential
 from syncd.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
 
-__all__ = ["Config", "StoreSettings", "load_config", "normalise_origin", "resolve_credential"]
+__all__ = ["Config", "StoreSettings", "ignored_proxies", "load_config", "normalise_origin", "resolve_credential"]
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -136,6 +136,12 @@ def load_config(
             "allow_private": config.allow_private | origins,
         }
     )
+
+
+def ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the variables that ask for a proxy; syncd knows none and connects directly."""
+    wanted = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy"}
+    return tuple(sorted(name for name, value in environ.items() if value and name.lower() in wanted))
 
 
 def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) -> Credential:
