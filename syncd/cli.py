@@ -17,11 +17,12 @@ import typer
 
 from syncd import commands
 from syncd.commands import Context
-from syncd.config import Config, ignored_proxies, load_config
+from syncd.config import Config, load_config
 from syncd.errors import ConfigError, SyncdError
+from syncd.log import open_log
 from syncd.redaction import Secrets, of_environment
 from syncd.running import INTERRUPTED, code_of, run
-from syncd.show import complain, overhear, tell_bug, warn
+from syncd.show import complain, tell_bug
 
 app = typer.Typer(
     name="syncd",
@@ -76,13 +77,7 @@ def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[
             options = {name: given.pop(name) for name in shared}
             json, secrets = options["json"], of_environment(os.environ)
             sys.excepthook = partial(tell_bug, secrets)
-            overhear(secrets)
-
-            if asks_upstream and (proxies := ignored_proxies(os.environ)):
-                warn(
-                    f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)",
-                    json=json,
-                )
+            open_log(sys.stderr, json=json, level="warning", secrets=secrets)  # what libraries have to say
 
             def work() -> Work:
                 return function(Context(_shared(**options), os.environ, json=json, secrets=secrets), **given)
@@ -212,6 +207,23 @@ def rebuild(context: Context) -> Work:
 def probe(context: Context) -> Work:
     """Try what the store can do, and say whether it is good enough."""
     return commands.probe(context)
+
+
+@app.command(epilog="Example: syncd token anna --role operator")
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for; it stands in the audit log.")],
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help="reader: may look. operator: may also sync, pause, cancel and approve.")
+    ] = "reader",
+    chosen: Annotated[
+        bool, typer.Option("--chosen", help="Hash the token on standard input instead of making one.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
+) -> None:
+    """Make a token for the API and the status page, and print the line for syncd.yaml; it is shown this once."""
+    from syncd import new_token  # noqa: PLC0415  nothing else needs the API's libraries
+
+    raise typer.Exit(new_token.token(name, role, chosen=chosen, json=json))
 
 
 def main() -> None:

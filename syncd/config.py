@@ -13,20 +13,19 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.addresses import check_folder_url, normalise_origin
 from manifests.checked import STRICT, Clash, checked, load
-from manifests.fields import Duration
 from manifests.unfit import Unfit
 from manifests.yaml import ManifestError
+from syncd.access import ApiSettings, Token, once_each
 from syncd.credentials import CredentialSettings, read_origin
 from syncd.errors import ConfigError
 from syncd.ports import Credential
 from syncd.secrets import read_credential
-from syncd.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
 
-__all__ = ["Config", "StoreSettings", "ignored_proxies", "load_config", "normalise_origin", "resolve_credential"]
+__all__ = ["Config", "StoreSettings", "load_config", "normalise_origin", "resolve_credential"]
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -95,22 +94,14 @@ class Config(BaseModel):
     """Mirror manifests, or folders of them."""
     listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8750"
     """Where the daemon's HTTP side listens."""
+    api: ApiSettings = ApiSettings()
+    """Who is answered there."""
+    tokens: Annotated[tuple[Token, ...], AfterValidator(once_each)] = ()
+    """Who may read, and who may change something."""
     allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()
     """Origins on private or loopback addresses that a source may be on."""
     credentials: dict[Annotated[str, Field(pattern=f"^{_NAME.pattern}$")], CredentialSettings] = {}
     """Secrets by the name that manifests use, each bound to one origin."""
-    budget: BudgetSettings = BudgetSettings()
-    """What all passes share."""
-    scrub: ScrubSettings = ScrubSettings()
-    """The re-reading of stored bytes."""
-    retention: RetentionSettings = RetentionSettings()
-    """How long the daemon remembers."""
-    backup: BackupSettings = BackupSettings()
-    """Copies of the Catalogue in the store."""
-    log: LogSettings = LogSettings()
-    """What the daemon writes to its standard error."""
-    grace: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
-    """How long transfers may go on when the daemon is asked to stop."""
 
 
 def load_config(
@@ -136,12 +127,6 @@ def load_config(
             "allow_private": config.allow_private | origins,
         }
     )
-
-
-def ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the variables that ask for a proxy; syncd knows none and connects directly."""
-    wanted = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy"}
-    return tuple(sorted(name for name, value in environ.items() if value and name.lower() in wanted))
 
 
 def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) -> Credential:

@@ -3,6 +3,7 @@
 Not a mock: what is asked of it happens, as far as it can be seen from outside.
 """
 
+import asyncio
 import os
 import time
 from contextlib import asynccontextmanager
@@ -272,7 +273,7 @@ class FakeControl:
         return self._plan(name, limit)
 
     async def plan_text(self, text, *, limit=100):
-        found = self.check(text)
+        found = await asyncio.to_thread(self.check, text)
         if found.problems:
             raise ConfigError(
                 "\n".join(f"{p.file}:{p.line}:{p.column}: {p.where}: {p.what}: {p.todo}" for p in found.problems)

@@ -157,16 +157,16 @@ class Chunked(Fault):
 
 @dataclass(frozen=True)
 class Extra(Fault):
-    """A whole answer, and `extra` bytes behind it; with `later` they are sent apart, once it is set."""
+    """A whole answer, and `extra` bytes behind it; `later` sends them apart, when the answer may have been taken."""
 
     extra: bytes
-    later: asyncio.Event | None = None
+    later: bool = False
 
     async def play(self, exchange: Exchange) -> None:
         answer = exchange.answer.head() + exchange.answer.body
-        if self.later is not None:
+        if self.later:
             await exchange.send(answer)
-            await self.later.wait()
+            await asyncio.sleep(0.02)
             await exchange.send(self.extra)
         else:
             await exchange.send(answer + self.extra)

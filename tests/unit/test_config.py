@@ -297,6 +297,43 @@ def test_the_configuration_holds_no_secret(written, tmp_path):
     assert isinstance(config, Config)
 
 
+HASH = "0123456789abcdef" * 4
+
+
+def test_who_is_answered_and_who_may_change_something(written):
+    config = load_config(
+        written(
+            f'api: {{read: token, hosts: [Mirror.example.org], proxies: [127.0.0.1, "10.1.0.0/16"]}}\n'
+            f'tokens:\n  - {{name: anna, role: operator, sha256: "{HASH}"}}\n'
+            f'  - {{name: bob, scrypt: "{HASH[:32]}.{HASH}"}}\n'
+        ),
+        environ={},
+    )
+    assert (config.api.read, config.api.hosts) == ("token", {"mirror.example.org"})
+    assert config.api.proxies == ("127.0.0.1/32", "10.1.0.0/16")
+    assert [(one.name, one.role) for one in config.tokens] == [("anna", "operator"), ("bob", "reader")]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("tokens: [{name: a, sha256: hunter2}]", "1:28: tokens[0].sha256: is not a sha256"),
+        ("tokens: [{name: a, scrypt: hunter2}]", "1:28: tokens[0].scrypt: is not a salt and a hash"),
+        ("tokens: [{name: a}]", "says neither sha256 nor scrypt"),
+        (f'tokens: [{{name: a, sha256: "{HASH}", scrypt: "{HASH[:32]}.{HASH}"}}]', "scrypt: does not go with sha256"),
+        (f'tokens: [{{name: a, role: root, sha256: "{HASH}"}}]', "tokens[0].role: is none of the words"),
+        (f'tokens: [{{name: a, sha256: "{HASH}"}}, {{name: a, sha256: "{HASH}"}}]', "tokens: names a twice"),
+        ("api: {hosts: ['http://x.org']}", "api.hosts[0]: is not a host's name"),
+        ("api: {proxies: [localhost]}", "api.proxies[0]: is no address"),
+        ("api: {read: yes}", "api.read"),
+    ],
+)
+def test_a_wrong_token_or_host_is_told_at_its_place_and_never_shown(written, text, where):
+    said = told(written(text + "\n"))
+    assert where in said
+    assert "hunter2" not in said
+
+
 def test_the_example_passes():
     config = load_config(ROOT / "deploy" / "syncd.yaml", environ={})
     assert config.store.url == "/srv/mirrors"
@@ -310,28 +347,3 @@ def test_the_example_passes_with_what_is_commented_out(written):
     shown = [line.replace("# ", "", 1) for line in lines[cut:]]
     config = load_config(written("\n".join(lines[:cut] + shown) + "\n"), environ={})
     assert sorted(config.credentials) == ["earthdata", "keyed", "landsat", "physionet", "portal"]
-
-
-def test_how_the_daemon_works_is_said_with_units_and_bounds(written):
-    config = load_config(
-        written(
-            "budget: {memory: 1 GiB, passes: 4}\nscrub: {rate: 10 MB/s, mend: false}\nbackup: {keep: 0}\ngrace: 2m\n"
-        ),
-        environ={},
-    )
-    assert (config.budget.memory, config.budget.passes, config.budget.connections) == (1 << 30, 4, 256)
-    assert (config.scrub.rate, config.scrub.mend, config.scrub.enabled) == (10_000_000, False, True)
-    assert (config.backup.keep, config.grace, config.retention.audit) == (0, 120.0, 730 * 86_400)
-    wrong = told(
-        written("budget: {memory: 5, passes: 0}\nlog: {format: xml}\nretention: {audit: 5}\nscrub: {rates: 1 MB/s}\n")
-    )
-    for where in (
-        "1:18: budget.memory",
-        "1:29: budget.passes",
-        "2:15: log.format",
-        "3:20: retention.audit",
-        "4:9: scrub.rates",
-    ):
-        assert where in wrong, wrong
-    assert "512 MiB" in wrong
-    assert "did you mean rate" in wrong

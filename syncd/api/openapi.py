@@ -1,0 +1,115 @@
+"""The OpenAPI 3.1 document, made from the route table and its types."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from syncd.api.declined import Failure
+from syncd.api.routes import PLACES, Route
+
+_REASONS = {
+    400: "A parameter or the body does not fit.",
+    401: "A token is needed, or the one sent is not known.",
+    403: "The token may not do this.",
+    404: "There is no such thing.",
+    409: "It cannot be done now.",
+    413: "The body is too large.",
+    415: "The body is of another type.",
+    421: "The daemon is not known under the host's name that was asked for.",
+    422: "What was sent is understood and wrong.",
+    429: "Too many wrong tokens came from this address, or too many streams are open.",
+    503: "Store or daemon are not ready.",
+}
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the whole document."""
+    routes = tuple(routes)
+    kinds: list[Any] = [Failure]
+    for route in routes:
+        kinds += [kind for kind in (route.takes, route.answers) if kind is not None]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    named = dict(zip((id(kind) for kind in kinds), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, named)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "syncd",
+            "version": version("syncd"),
+            "summary": "What a syncd daemon mirrors, how fresh and healthy it is, and what may be done about it.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "what `syncd token` printed"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "syncd_session"},
+            },
+        },
+    }
+
+
+def statuses(route: Route) -> tuple[int, ...]:
+    """Return every status with which a route may decline."""
+    found = {421, *route.fails}
+    if route.needs is not None:
+        found |= {401, 429, 503}
+    if route.needs == "operator":
+        found |= {403, 409}
+    if route.asks is not None or route.takes is not None or route.places:
+        found |= {400}
+    if route.places:
+        found |= {404}
+    if route.takes is not None:
+        found |= {413, 415}
+    return tuple(sorted(found | {400}))
+
+
+def _operation(route: Route, named: dict[int, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = (
+        {"schema": named[id(route.answers)]} if route.answers is not None else {"schema": {"type": "string"}}
+    )
+    found: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.says,
+        "responses": {str(route.status): {"description": "Done.", "content": {route.media: content}}},
+    }
+    if route.method == "GET" and route.media == "application/json":
+        found["responses"]["304"] = {"description": "It is still as the ETag in If-None-Match says."}
+    for status in statuses(route):
+        schema = {"$ref": "#/components/schemas/Failure"}
+        found["responses"][str(status)] = {
+            "description": _REASONS[status],
+            "content": {"application/json": {"schema": schema}},
+        }
+    if parameters := [*_places(route), *_queries(route)]:
+        found["parameters"] = parameters
+    if route.takes is not None:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": named[id(route.takes)]}}}
+    if route.needs is not None:
+        found["security"] = [{"token": []}, {"session": []}, *([{}] if route.needs == "reader" else [])]
+        found["x-role"] = route.needs
+    return found
+
+
+def _places(route: Route) -> Iterable[dict[str, Any]]:
+    for name in route.places:
+        schema = msgspec.json.schema(PLACES[name])
+        told = schema.pop("description")
+        yield {"name": name, "in": "path", "required": True, "description": told, "schema": schema}
+
+
+def _queries(route: Route) -> Iterable[dict[str, Any]]:
+    if route.asks is None:
+        return
+    schema = msgspec.json.schema(route.asks)
+    properties = schema["$defs"][route.asks.__name__]["properties"]
+    for name, one in properties.items():
+        told = one.pop("description", "")
+        yield {"name": name, "in": "query", "required": False, "description": told, "schema": one}

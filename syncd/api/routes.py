@@ -1,0 +1,123 @@
+"""What a route is: the one table from which the router, the OpenAPI document and docs/api.md are made.
+
+Rule: what a route takes and answers is said by types, and only what the types allow reaches it.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from syncd.access import Role
+from syncd.api.declined import Declined
+from syncd.api.door import Visitor
+
+if TYPE_CHECKING:
+    from syncd.api.desk import Desk
+
+PLACES: dict[str, Any] = {
+    "mirror": Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="a mirror's name")],
+    "language": Annotated[Literal["en", "zh"], msgspec.Meta(description="a language")],
+    "pass_id": Annotated[int, msgspec.Meta(ge=1, le=2**53, description="a pass's number")],
+}
+"""What may stand in a path, by the name of its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, checked: what stands in its path, its query and its body, and who asks."""
+
+    request: web.Request
+    visitor: Visitor
+    places: dict[str, Any]
+    query: Any
+    body: Any
+
+    @property
+    def who(self) -> str:
+        """Return the name of who asks, for the audit log."""
+        return self.visitor.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of one path."""
+
+    method: str
+    path: str
+    name: str
+    """The operation's name, unique; what generated clients call it."""
+    says: str
+    """What it does, in one line."""
+    does: "Callable[[Desk, Call], Awaitable[Any]]"
+    """Returns what is to be encoded, or a whole response."""
+    needs: Role | None = "reader"
+    """Who may; None: everybody, always."""
+    asks: type[msgspec.Struct] | None = None
+    """What may stand in the query."""
+    takes: type[msgspec.Struct] | None = None
+    """The JSON body."""
+    answers: Any = None
+    """What is returned, as JSON."""
+    status: int = 200
+    media: str = "application/json"
+    fails: tuple[int, ...] = ()
+    """Further statuses, beside those that every such route may have."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Return the names of the places in the path."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+
+async def read(route: Route, request: web.Request, visitor: Visitor) -> Call:
+    """Return what was asked, checked against the route's types. Raises Declined."""
+    places = {name: _place(name, request.match_info[name]) for name in route.places}
+    query = _query(route, request)
+    body = await _body(route, request) if route.takes is not None else None
+    return Call(request, visitor, places, query, body)
+
+
+def _place(name: str, given: str) -> Any:
+    try:
+        return msgspec.convert(given, PLACES[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise Declined(
+            404, "NotFound", f"{given[:80]!r} is no {name.removesuffix('_id')}", "look at the list"
+        ) from error
+
+
+def _query(route: Route, request: web.Request) -> Any:
+    given = request.query
+    if route.asks is None:
+        for name in given:
+            raise Declined(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", "send none")
+        return None
+    known = route.asks.__struct_fields__
+    for name in given:
+        if name not in known:
+            todo = f"known are {', '.join(known)}"
+            raise Declined(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", todo)
+        if len(given.getall(name)) > 1:
+            raise Declined(400, "Unsupported", f"{name} is given twice", "give it once")
+    try:
+        return msgspec.convert(dict(given), route.asks, strict=False)
+    except msgspec.ValidationError as error:
+        raise Declined(400, "Unsupported", f"the query does not fit: {error}", _see(route)) from error
+
+
+async def _body(route: Route, request: web.Request) -> Any:
+    if request.content_type != "application/json":
+        raise Declined(415, "Unsupported", f"the body is {request.content_type}", "send application/json")
+    raw = await request.read()
+    try:
+        return msgspec.json.decode(raw, type=route.takes)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Declined(400, "Unsupported", f"the body does not fit: {error}", _see(route)) from error
+
+
+def _see(route: Route) -> str:
+    return f"see {route.name} in /api/v1/openapi.json"

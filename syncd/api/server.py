@@ -1,0 +1,184 @@
+"""The HTTP side of the daemon: the API, the page and the health checks, served over the block that composes them."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import xxhash
+from aiohttp import web
+
+from syncd.access import ApiSettings, Token
+from syncd.api.declined import Declined, declined
+from syncd.api.desk import IS_PAGE, VISITOR, Desk, Metrics
+from syncd.api.door import HEADERS, SAFE, Door
+from syncd.api.page import ROUTES as PAGES
+from syncd.api.page import Page
+from syncd.api.rest import ROUTES, V1
+from syncd.api.routes import Route, read
+from syncd.api.sessions import Sessions
+from syncd.api.static import Static
+from syncd.api.stream import Stream
+from syncd.api.tokens import SLOWNESS, Tokens
+from syncd.control import Control
+from syncd.errors import ConfigError, SyncdError
+
+LARGEST_BODY = 1 << 20
+LINES = 8_190  # bytes of a request's line and of each header
+GRACE = 2.0  # seconds that answers under way have when the daemon stops
+BACKLOG = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The running HTTP side."""
+
+    url: str
+    tokens: Tokens
+    stream: Stream
+
+
+@asynccontextmanager
+async def serving(
+    control: Control,
+    *,
+    listen: str = "127.0.0.1:8750",
+    settings: ApiSettings | None = None,
+    tokens: Iterable[Token] = (),
+    metrics: Metrics | None = None,
+    clock: Callable[[], float] = time.time,
+    slowness: float = SLOWNESS,
+    tick: float = 1.0,
+) -> AsyncIterator[Served]:
+    """Serve over the block; `listen` may name port 0. Raises ConfigError if the address cannot be had.
+
+    Whoever composes this calls `tokens.replace` on what it yields when the configuration changes.
+    """
+    known = Tokens(tokens, clock=time.monotonic, slowness=slowness)
+    door = Door(settings or ApiSettings(), listen, known, Sessions(known, clock))
+    stream = Stream(control, epoch=secrets.token_hex(4), tick=tick)
+    static = await asyncio.to_thread(Static.load)
+    page = await asyncio.to_thread(Page.load, static)
+    desk = Desk(control, door, stream, metrics, clock, page)
+    runner = web.AppRunner(
+        _app(desk, static), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
+        max_line_size=LINES, max_field_size=LINES, keepalive_timeout=75.0,
+    )  # fmt: skip
+    await runner.setup()
+    try:
+        host, _, port = listen.rpartition(":")
+        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError(
+                f"listen: {listen}: cannot listen there: {error.strerror or error}: "
+                "stop what listens there, or write another address"
+            ) from error
+        async with stream.running():
+            bound = runner.addresses[0]
+            shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+            yield Served(f"http://{shown}:{bound[1]}", known, stream)
+    finally:
+        await runner.cleanup()
+
+
+def _app(desk: Desk, static: Static) -> web.Application:
+    app = web.Application(middlewares=[_at_the_door(desk)], client_max_size=LARGEST_BODY)
+    for route in (*ROUTES, *PAGES):
+        app.router.add_route(route.method, route.path, _answering(desk, route))
+        if route.method == "GET" and route.media != "text/event-stream":
+            app.router.add_route("HEAD", route.path, _answering(desk, route))
+    static.add_to(app.router)
+
+    async def prepared(_request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store" if response.status >= 400 else "no-cache")
+
+    app.on_response_prepare.append(prepared)
+    return app
+
+
+Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def _at_the_door(desk: Desk) -> Any:
+    """Return the middleware that turns away whom we do not answer, and says in one shape why."""
+
+    @web.middleware
+    async def door(request: web.Request, handler: Answering) -> web.StreamResponse:
+        try:
+            if request.path not in {
+                "/livez",
+                "/readyz",
+            }:  # asked by whoever watches us, under any name; they tell nothing
+                desk.door.check_host(request)
+            return await handler(request)
+        except SyncdError as error:
+            return await _decline(desk, request, declined(error))
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return await _decline(desk, request, _unroutable(request, error))
+
+    return door
+
+
+def _unroutable(request: web.Request, error: web.HTTPException) -> Declined:
+    """Say in our words what the router or the server found."""
+    if error.status == 405:
+        known = error.headers.get("Allow", "")
+        return Declined(
+            405, "Unsupported", f"{request.method} is no method of {request.path[:200]}", f"use {known}", Allow=known
+        )
+    if error.status == 413:
+        return Declined(413, "TooLarge", f"the body is larger than {LARGEST_BODY} bytes", "send less")
+    if error.status == 404:
+        return Declined(404, "NotFound", f"{request.path[:200]}: there is no such page", f"see / or {V1}/openapi.json")
+    return Declined(error.status, "Unsupported", error.reason, f"see {V1}/openapi.json")
+
+
+async def _decline(desk: Desk, request: web.Request, error: Declined) -> web.Response:
+    if request.get(IS_PAGE) or (
+        not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
+    ):
+        return await desk.page.declined(desk, request, error)
+    body = msgspec.json.encode(error.failure)
+    return web.Response(body=body, status=error.status, headers=error.headers, content_type="application/json")
+
+
+def _answering(desk: Desk, route: Route) -> Answering:
+    """Return what the router calls for one route."""
+    is_page = route.media == "text/html"
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        request[IS_PAGE] = is_page
+        visitor = await desk.door.visitor(request) if route.needs is not None or is_page else desk.door.nobody
+        request[VISITOR] = visitor
+        desk.door.admit(visitor, route.needs)
+        said = await route.does(desk, await read(route, request, visitor))
+        if isinstance(said, web.StreamResponse):
+            return said
+        body = bytes(said) if isinstance(said, msgspec.Raw) else msgspec.json.encode(said)
+        return _tagged(request, body, route.status)
+
+    return answer
+
+
+def _tagged(request: web.Request, body: bytes, status: int) -> web.Response:
+    """Return JSON, or that it is still what the other side has."""
+    if request.method not in SAFE:
+        return web.Response(body=body, status=status, content_type="application/json")
+    tag = xxhash.xxh3_128_hexdigest(body)
+    known = request.if_none_match
+    if known is not None and any(one.value in {tag, "*"} for one in known):
+        response = web.Response(status=304)
+    else:
+        response = web.Response(body=body, status=status, content_type="application/json")
+    response.etag = tag
+    return response
