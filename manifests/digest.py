@@ -21,18 +21,18 @@ _BLAKE2B_BITS = (128, 160, 192, 224, 256, 320, 384, 512)
 
 
 class _Hash(Protocol):
-    def update(self, chunk: bytes, /) -> None: ...
+    def update(self, chunk: bytes | memoryview, /) -> None: ...
     def hexdigest(self) -> str: ...
 
 
 class _Sum32:
     """A 32-bit checksum of zlib's, in the shape of a hash."""
 
-    def __init__(self, step: Callable[[bytes, int], int], value: int) -> None:
+    def __init__(self, step: Callable[[bytes | memoryview, int], int], value: int) -> None:
         self._step = step
         self._value = value
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | memoryview) -> None:
         self._value = self._step(chunk, self._value)
 
     def hexdigest(self) -> str:
@@ -81,7 +81,7 @@ class Hasher:
         self._hashes = {name: _new(name) for name in algorithms}
         self._updates = tuple(each.update for each in self._hashes.values())
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes."""
         for update in self._updates:
             update(chunk)

@@ -21,10 +21,16 @@ class DocumentError(ValueError):
     """A document that is not what its Reader can read; the message begins with the document's url or path."""
 
 
+class Gap(DocumentError):
+    """Upstream no longer tells all that changed since a mark: everything must be read once more."""
+
+
 class Follow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The next document: `url` is absolute or relative to the source; `state` is the Reader's own note to itself.
 
-    `optional` says that a 404 is an answer (a sidecar that may not exist) and not an incomplete inventory.
+    `optional` says that a 404 is an answer (a sidecar that may not exist) and not an incomplete inventory; with `told`
+    the Reader is handed that answer too, as an empty Document that is `missing`. The method LIST asks for the
+    transport's own listing of all whose url begins with `url`: a line of JSON (a Stat) for each file.
     """
 
     url: str
@@ -33,6 +39,7 @@ class Follow(msgspec.Struct, frozen=True, omit_defaults=True):
     body: bytes = b""
     state: str = ""
     optional: bool = False
+    told: bool = False
     max_bytes: int = MAX_DOCUMENT
 
 
@@ -46,20 +53,35 @@ class Made(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """A path that upstream says it has no longer; it counts only where a Reader was asked for changes."""
+
+    path: str
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far upstream has been read, by its own clock: the greatest one of a survey is where the next may go on."""
+
+    value: str
+
+
 class Document:
     """One fetched document: complete, of bounded length, on disk if it is large; read once, from its beginning.
 
     `url` is where it was finally found (after redirects), `asked` the Follow that named it, `headers` have lower-case
-    names. `stream` is a seekable binary file.
+    names. `stream` is a seekable binary file. `missing` says that it is not there, and the Follow wanted to be told.
     """
 
-    __slots__ = ("asked", "headers", "stream", "url")
+    __slots__ = ("asked", "headers", "missing", "stream", "url")
 
-    def __init__(self, asked: Follow, url: str, headers: dict[str, str], stream: BinaryIO) -> None:
+    def __init__(
+        self, asked: Follow, url: str, headers: dict[str, str], stream: BinaryIO, *, missing: bool = False
+    ) -> None:
         self.asked = asked
         self.url = url
         self.headers = headers
         self.stream = stream
+        self.missing = missing
 
     def read(self, limit: int) -> bytes:
         """Return all bytes; raises DocumentError if there are more than `limit`."""
@@ -76,7 +98,7 @@ class Document:
             yield line.removesuffix(b"\n")
 
 
-Found = Stat | Made | Promise | Follow
+Found = Stat | Made | Promise | Follow | Gone | Mark
 """What a Reader may find in a document."""
 
 
@@ -93,4 +115,16 @@ class Reader(Protocol):
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one document says; raises DocumentError."""
+        ...
+
+
+class Resumable(Reader, Protocol):
+    """A Reader that can ask for what changed since an earlier survey, instead of for everything.
+
+    It yields Marks. `resume` begins at one; of what is then read the last word on a path counts, so a Reader asks for
+    documents one behind the other where their order matters. Raises Gap where upstream does not tell all changes.
+    """
+
+    def resume(self, mark: str) -> Iterable[Follow]:
+        """Name the first documents that tell what changed since `mark`."""
         ...

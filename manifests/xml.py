@@ -1,15 +1,18 @@
 """Reads XML from strangers as a stream: no document types, no entities, bounded depth and bounded parts.
 
 `parts` yields each element of a wanted name when it closes, with all that is in it; what lies between them is never
-kept, so a document of a million files needs the memory of one. Names are local: the namespace stands beside them.
+kept, so a document of a million files needs the memory of one. `events` yields every element twice, as it opens and as
+it closes, for formats in which the outer ones speak for the inner. Names are local: the namespace stands beside them.
 """
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Protocol, Self, TypeVar
 from xml.parsers import expat
 
 from manifests.document import Document, DocumentError
+
+Yielded = TypeVar("Yielded")
 
 MAX_DEPTH = 64  # elements inside one another
 MAX_PART = 4 << 20  # characters of text and attributes in one wanted element
@@ -103,7 +106,61 @@ def parts(document: Document, wanted: Container[str], *, root: str = "") -> Iter
     `root` is what the outermost element must be called. Raises DocumentError for what is no such XML, has a DOCTYPE, or
     is too deep; what came whole before that was yielded.
     """
-    building = _Building(wanted, root)
+    return _fed(document, _Building(wanted, root))
+
+
+def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, Part]]:
+    """Yield `(True, part)` as an element opens and `(False, part)` as it closes, its own text then in it; never parts.
+
+    `root` and errors are as for `parts`.
+    """
+    return _fed(document, _Walking(root))
+
+
+class _Walking:
+    """What expat's handlers note of a walk: only the open elements."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.open: list[Part] = []
+        self.done: list[tuple[bool, Part]] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        space, _, name = tag.rpartition(" ")
+        if not self.open and self.root and name != self.root:
+            raise _Unfit(f"begins with <{name[:40]}>, not with <{self.root}>")
+        if len(self.open) >= MAX_DEPTH:
+            raise _Unfit(f"has more than {MAX_DEPTH} elements inside one another")
+        part = Part(name, space, {key.rpartition(" ")[2]: value for key, value in attributes.items()})
+        self.open.append(part)
+        self.done.append((True, part))
+
+    def text(self, characters: str) -> None:
+        if self.open:
+            part = self.open[-1]
+            if len(part.text) + len(characters) > MAX_PART:
+                raise _Unfit(f"has an element <{part.name}> of more than {MAX_PART} bytes")
+            part.text += characters
+
+    def end(self, _: str) -> None:
+        self.done.append((False, self.open.pop()))
+
+    def doctype(self, *_: object) -> None:
+        raise _Unfit("has a document type declaration, which is refused")
+
+
+class _Handlers(Protocol[Yielded]):
+    """What is called for each piece of XML; `done` is what there is to yield."""
+
+    done: list[Yielded]
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None: ...
+    def end(self, _: str) -> None: ...
+    def text(self, characters: str) -> None: ...
+    def doctype(self, *_: object) -> None: ...
+
+
+def _fed(document: Document, building: _Handlers[Yielded]) -> Iterator[Yielded]:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = building.start

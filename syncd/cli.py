@@ -17,12 +17,11 @@ import typer
 
 from syncd import commands
 from syncd.commands import Context
-from syncd.config import Config, load_config
+from syncd.config import Config, ignored_proxies, load_config
 from syncd.errors import ConfigError, SyncdError
-from syncd.log import open_log
 from syncd.redaction import Secrets, of_environment
 from syncd.running import INTERRUPTED, code_of, run
-from syncd.show import complain, tell_bug
+from syncd.show import complain, overhear, tell_bug, warn
 
 app = typer.Typer(
     name="syncd",
@@ -77,7 +76,13 @@ def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[
             options = {name: given.pop(name) for name in shared}
             json, secrets = options["json"], of_environment(os.environ)
             sys.excepthook = partial(tell_bug, secrets)
-            open_log(sys.stderr, json=json, level="warning", secrets=secrets)  # what libraries have to say
+            overhear(secrets)
+
+            if asks_upstream and (proxies := ignored_proxies(os.environ)):
+                warn(
+                    f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)",
+                    json=json,
+                )
 
             def work() -> Work:
                 return function(Context(_shared(**options), os.environ, json=json, secrets=secrets), **given)

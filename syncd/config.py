@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWra
 
 from manifests.addresses import check_folder_url, normalise_origin
 from manifests.checked import STRICT, Clash, checked, load
+from manifests.fields import Duration
 from manifests.unfit import Unfit
 from manifests.yaml import ManifestError
 from syncd.access import ApiSettings, Token, once_each
@@ -24,8 +25,9 @@ from syncd.credentials import CredentialSettings, read_origin
 from syncd.errors import ConfigError
 from syncd.ports import Credential
 from syncd.secrets import read_credential
+from syncd.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
 
-__all__ = ["Config", "StoreSettings", "load_config", "normalise_origin", "resolve_credential"]
+__all__ = ["Config", "StoreSettings", "ignored_proxies", "load_config", "normalise_origin", "resolve_credential"]
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -102,6 +104,18 @@ class Config(BaseModel):
     """Origins on private or loopback addresses that a source may be on."""
     credentials: dict[Annotated[str, Field(pattern=f"^{_NAME.pattern}$")], CredentialSettings] = {}
     """Secrets by the name that manifests use, each bound to one origin."""
+    budget: BudgetSettings = BudgetSettings()
+    """What all passes share."""
+    scrub: ScrubSettings = ScrubSettings()
+    """The re-reading of stored bytes."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long the daemon remembers."""
+    backup: BackupSettings = BackupSettings()
+    """Copies of the Catalogue in the store."""
+    log: LogSettings = LogSettings()
+    """What the daemon writes to its standard error."""
+    grace: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
+    """How long transfers may go on when the daemon is asked to stop."""
 
 
 def load_config(
@@ -127,6 +141,12 @@ def load_config(
             "allow_private": config.allow_private | origins,
         }
     )
+
+
+def ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the variables that ask for a proxy; syncd knows none and connects directly."""
+    wanted = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy"}
+    return tuple(sorted(name for name, value in environ.items() if value and name.lower() in wanted))
 
 
 def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) -> Credential:

@@ -24,7 +24,8 @@ from manifests.addresses import origin_of
 from manifests.stat import Stat
 from syncd.errors import PermanentError, Refused, TransientError
 from syncd.events import LimitChanged, Listener, nobody
-from syncd.ports import Body, Page, Transport
+from syncd.ports import Body, Page, Sink, Transport
+from syncd.pouring import pour, pour_slowly
 
 T = TypeVar("T")
 
@@ -141,6 +142,11 @@ class Governor:
     def is_closed(self) -> bool:
         """Tell whether upstream asked us to come back later."""
         return self._closed_until > self._clock()
+
+    @property
+    def is_rated(self) -> bool:
+        """Tell whether there is a rate to keep."""
+        return self._rate is not None
 
     def tighten(self, ceiling: int | None, rate: float | None) -> None:
         """Hold to these limits too, where they are stricter than what holds already."""
@@ -426,6 +432,19 @@ class _Metered:
                 if owed := moved(len(chunk)):
                     await asyncio.sleep(owed)
                 yield chunk
+        except TransientError as error:
+            _tell(self._governor, error)
+            raise
+
+    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+        """As iterating, with the bytes going to `sink`; where there is a rate to keep, no thread may run ahead."""
+        moved = self._governor.moved
+        flow = pour_slowly if self._governor.is_rated else pour
+        try:
+            async for count in flow(self._body, sink):
+                if owed := moved(count):
+                    await asyncio.sleep(owed)
+                yield count
         except TransientError as error:
             _tell(self._governor, error)
             raise

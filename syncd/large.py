@@ -2,7 +2,8 @@
 
 Rules:
 1. All ranges are bound to one version; a file that changes between two of them raises Changed, and nothing is spliced.
-2. What is in memory is what lies between the hash's front and the window's end, never the file.
+2. What is in memory is what lies between the hash's front and the window's end, never the file; where the store takes
+   bytes from threads (`Staged.sink`) not even that: they are poured from the connection into the file, and read back.
 3. Where upstream answers a range with the whole file, or gives nothing to bind ranges to, the file comes in one stream.
 4. A resumed file is hashed by reading it back, for nobody can go on with half a sha256.
 """
@@ -11,19 +12,21 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from manifests.digest import Hasher
 from syncd.errors import Interrupted, SyncdError
-from syncd.ports import Body, Staged, Transport
+from syncd.ports import Body, Sink, Staged, Transport
+from syncd.pouring import pour
 
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
 STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
 STEP_MOST = 8 << 20  # bytes of the longest: what is lost when a connection breaks is less than this
 PARTS = 64  # ranges into which a file of middling size is cut: one for each slot that a governor may give
+FOLDED = 8 << 20  # bytes hashed between two looks at the event loop
 HEAD = 1024  # first bytes, kept to be looked at
 
 
@@ -105,7 +108,7 @@ class _Flow:
         self.front = 0
         self.end = order.total if order.total is not None else 0
         self.done = False
-        self.pieces: dict[int, bytes] = {}
+        self.landed: dict[int, bytes | int] = {}
         self.arrived = asyncio.Event()
         self.advanced = asyncio.Event()
 
@@ -153,6 +156,9 @@ class _Flow:
         """Write and hash `[start, stop)` from an open body."""
         if body.start != start:
             raise Interrupted(f"{self.order.target}: asked for byte {start}, answered from {body.start}")
+        if stop is not None and (sink := self.file.sink(start)) is not None:
+            await self._pour(body, start, stop, sink)
+            return
         at, chunks, count = start, list[bytes](), 0
         async for chunk in body:
             chunks.append(chunk)
@@ -166,6 +172,26 @@ class _Flow:
             raise Interrupted(f"{self.order.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
         self.end = max(self.end, at)
 
+    async def _pour(self, body: Body, start: int, stop: int, sink: Sink) -> None:
+        """Have `[start, stop)` written without passing through here; the hash reads it back."""
+        at = start
+        async with aclosing(pour(body, sink)) as counts:
+            async for count in counts:
+                if at + count > stop:
+                    raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
+                self._land(at, at + count)
+                at += count
+                self.heard(count)
+        if at != stop:
+            raise Interrupted(f"{self.order.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
+        self.end = max(self.end, at)
+
+    def _land(self, at: int, what: bytes | int) -> None:
+        """Tell the hash what lies at `at`: bytes, or the end of what the file itself holds."""
+        if self.following:
+            self.landed[at] = what
+            self.arrived.set()
+
     async def _accept(self, at: int, chunks: list[bytes], stop: int | None) -> int:
         piece = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if stop is not None and at + len(piece) > stop:
@@ -173,9 +199,7 @@ class _Flow:
         await self._room(at)
         if at == 0:
             self.head = piece[:HEAD]
-        if self.following:
-            self.pieces[at] = piece
-            self.arrived.set()
+        self._land(at, piece)
         await self.file.write(at, piece)
         self.heard(len(piece))
         return at + len(piece)
@@ -190,14 +214,30 @@ class _Flow:
         """Follow the contiguous front."""
         loop = asyncio.get_running_loop()
         while not (self.done and self.front >= self.end):
-            piece = self.pieces.pop(self.front, None)
-            if piece is None:
+            what = self.landed.pop(self.front, None)
+            if what is None:
                 self.arrived.clear()
                 await self.arrived.wait()
-                continue
-            await loop.run_in_executor(self.hashing, self.hasher.update, piece)
-            self.front += len(piece)
-            self.advanced.set()
+            elif isinstance(what, bytes):
+                await loop.run_in_executor(self.hashing, self.hasher.update, what)
+                self.front += len(what)
+                self.advanced.set()
+            else:
+                while isinstance(more := self.landed.get(what), int) and more - self.front <= FOLDED:
+                    del self.landed[what]
+                    what = more
+                await loop.run_in_executor(self.hashing, self._fold, what)
+                self.front = what
+                self.advanced.set()
+
+    def _fold(self, stop: int) -> None:
+        """Hash what the file holds from the front to `stop`; runs in a thread."""
+        if self.front == 0:
+            self.file.fold(0, min(HEAD, stop), self._look)
+        self.file.fold(self.front, stop, self.hasher.update)
+
+    def _look(self, head: memoryview) -> None:
+        self.head = bytes(head)
 
 
 async def _read_through(order: Order, file: Staged, hashing: Executor) -> tuple[int, dict[str, str], bytes]:

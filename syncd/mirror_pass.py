@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,11 +16,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
-from manifests.document import Reader
+from manifests.document import Reader, Resumable
 from manifests.mirror import Mirror, matcher
 from manifests.stat import Stat
 from syncd.budget import Budget, Room
@@ -52,6 +53,7 @@ FILES = 192  # files under way at once: three for each slot, so that storing one
 BATCH_FILES = 256  # proved files recorded in one transaction ...
 BATCH_BYTES = 32 << 20  # ... or this many bytes of them: what a kill may cost again
 SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the last ones are short
+WHOLE_EVERY = 30 * 86_400.0  # seconds after which a source that tells its changes is read whole all the same
 RESERVE = 0.02  # of the bytes to move, left free on a store: the room for the snapshot's own files
 
 
@@ -111,7 +113,9 @@ async def make_plan(work: Work, row: Row) -> Planning:
             work.catalogue.claims.forget(row.id)
             planning = await _plan_claims(work, row, survey, await _collect(work, survey))
     else:
-        inventory = await _read(work, row, survey)
+        inventory = await _read_changes(work, row, survey)
+        if inventory is None:
+            inventory = await _read(work, row, survey)
         planning = await _plan_claims(work, row, survey, inventory)
     counts = planning.counts
     planning.parked = _judge_removals(work, row, counts) if planning.inventory.complete else ""
@@ -149,13 +153,67 @@ def _begin(work: Work, row: Row) -> Survey:
         wants=matcher(work.mirror.source.include, work.mirror.source.exclude),
         listener=work.listener,
         spool=work.spool,
+        made=Spool(work.spool / f"{work.mirror.name}.made"),
     )
 
 
 async def _read(work: Work, row: Row, survey: Survey) -> Inventory:
     inventory = await survey.read(work.reader)
+    if inventory.mark and inventory.complete and hasattr(work.reader, "resume"):
+        # all of it may be older than the last changes, and reading it took its time
+        changes = await survey.read_changes(cast("Resumable", work.reader), inventory.mark, held=False)
+        if changes.gap:
+            inventory.mark = ""
+        else:
+            inventory.add(changes)
     await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
     return inventory
+
+
+async def _read_changes(work: Work, row: Row, survey: Survey) -> Inventory | None:
+    """Ask only for what changed since the last pass; None where everything must be read."""
+    mark = _mark(work, row)
+    if mark is None:
+        return None
+    inventory = await survey.read_changes(cast("Resumable", work.reader), mark.value, held=True)
+    if inventory.gap:
+        work.catalogue.claims.forget(row.id)
+        return None
+    inventory.is_part = True
+    await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
+    return inventory
+
+
+class _Marked(msgspec.Struct, frozen=True):
+    """What is remembered of a mark: which source and which snapshot it belongs to, and when all was last read."""
+
+    value: str
+    source: str
+    snapshot: str
+    whole: float
+
+
+def _mark(work: Work, row: Row) -> _Marked | None:
+    """Return the mark from which this pass may go on, None if there is none that can be trusted."""
+    written = work.catalogue.history.setting(f"mark:{row.name}")
+    if not written or not hasattr(work.reader, "resume"):
+        return None
+    mark = msgspec.json.decode(written, type=_Marked)
+    is_ours = (mark.source, mark.snapshot) == (_fingerprint(work), row.snapshot)
+    return mark if is_ours and work.now() - mark.whole < WHOLE_EVERY else None
+
+
+def _fingerprint(work: Work) -> str:
+    return hashlib.sha256(work.mirror.source.model_dump_json().encode()).hexdigest()
+
+
+def _set_mark(work: Work, row: Row, inventory: Inventory, snapshot: str) -> None:
+    """Remember how far upstream was read, once all of it is published."""
+    before = _mark(work, row) if inventory.is_part else None
+    value = inventory.mark if before is None else max(inventory.mark, before.value)
+    whole = work.now() if before is None else before.whole
+    mark = _Marked(value, _fingerprint(work), snapshot, whole)
+    work.catalogue.history.remember(f"mark:{row.name}", msgspec.json.encode(mark).decode() if value else "")
 
 
 async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
@@ -296,6 +354,8 @@ class Pass:
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
         if planning.inventory.complete and not stopped:
             work.catalogue.history.forget_failures(row.id, started)
+        if complete and not self.parked and hasattr(work.reader, "resume"):
+            _set_mark(work, row, planning.inventory, snapshot.id)
         work.catalogue.history.finish(
             row.id, succeeded=work.now() if complete else None, last={"state": "done", **msgspec.to_builtins(result)}
         )

@@ -9,7 +9,7 @@ Rules for every implementation:
    where a Stat names one.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,6 +17,8 @@ from typing import Protocol
 from manifests.stat import Stat
 
 Page = list[Stat]
+Sink = Callable[[memoryview], None]
+"""Takes the next bytes, in order, in whatever thread has them; they are lent to it for the call."""
 
 
 class Body(Protocol):
@@ -36,6 +38,17 @@ class Body(Protocol):
     url: str
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class Pouring(Body, Protocol):
+    """A Body that can leave the event loop out, as is worth it for long ones; `syncd.pouring` does for all others."""
+
+    def pour(self, sink: Sink) -> AsyncIterator[int]:
+        """Instead of iterating: give every byte to `sink` in a thread, and yield how many more it has taken.
+
+        Raises as iterating does, and whatever `sink` raises; the counts yielded before that are exact.
+        """
+        ...
 
 
 class Transport(Protocol):
@@ -82,6 +95,14 @@ class Staged(Protocol):
 
     async def write(self, offset: int, chunk: bytes) -> None:
         """Put `chunk` at `offset`. Raises NoSpace, Offline, Damaged."""
+        ...
+
+    def sink(self, offset: int) -> Sink | None:
+        """Return what writes from `offset` on, as `write` does, from a thread; None where bytes must be awaited."""
+        ...
+
+    def fold(self, start: int, stop: int, update: Sink) -> None:
+        """Give `[start, stop)`, all of it written through sinks, to `update`. Blocks: call it in a thread."""
         ...
 
     def read(self) -> AsyncIterator[bytes]:

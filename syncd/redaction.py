@@ -20,8 +20,8 @@ _PARAMETERS = (
     r"[a-z_-]*token|[a-z_-]*key|[a-z_-]*secret|auth|hdnea|hdnts|jwt|session(?:id)?|passw(?:or)?d|pwd"
 )
 _STANDING: tuple[tuple[re.Pattern[str], str], ...] = (
-    # user and password in a url
-    (re.compile(r"(?<=://)[^/\s@]+@"), f"{HIDDEN}@"),
+    # user and password in a url; even a password with a slash, after which the rest is no url any more
+    (re.compile(r"(?<=://)(?:[^/\s@]+|[^/\s@:]+:(?!\d{1,5}[/?#])[^\s@]+)@"), f"{HIDDEN}@"),
     # signed urls, and keys given as parameters
     (re.compile(rf"(?i)([?&;](?:{_PARAMETERS})=)[^&;\s\"']+"), rf"\1{HIDDEN}"),
     # headers; a word of small letters alone is ordinary speech ("basic authentication")

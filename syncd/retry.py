@@ -20,7 +20,8 @@ import tenacity
 
 from manifests.stat import Stat
 from syncd.errors import Changed, Interrupted, Stalled, TransientError
-from syncd.ports import Body, Page, Transport
+from syncd.ports import Body, Page, Sink, Transport
+from syncd.pouring import pour
 
 T = TypeVar("T")
 Heard = Callable[[str, TransientError, int, float], None]
@@ -182,6 +183,21 @@ class _Reopened:
                     reached += len(chunk)
                     self._attempt = 0
                     yield chunk
+            except TransientError as error:
+                body = await self._go_on(reached, error)
+            else:
+                return
+
+    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+        """As iterating, with the bytes going to `sink`."""
+        reached = self.start
+        body = self._body
+        while True:
+            try:
+                async for count in pour(body, sink):
+                    reached += count
+                    self._attempt = 0
+                    yield count
             except TransientError as error:
                 body = await self._go_on(reached, error)
             else:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from manifests.stat import Stat
-from syncd.ports import Body, Page, Staged, Store
+from syncd.ports import Body, Page, Sink, Staged, Store
 from syncd.retry import Policy, Retrying, retrying
 
 
@@ -102,6 +102,12 @@ class _RetryingStaged:
 
     async def write(self, offset: int, chunk: bytes) -> None:
         await retrying(lambda: self._inner.write(offset, chunk), self._path, self._policy)
+
+    def sink(self, offset: int) -> Sink | None:
+        return self._inner.sink(offset)
+
+    def fold(self, start: int, stop: int, update: Sink) -> None:
+        self._inner.fold(start, stop, update)
 
     def read(self) -> AsyncIterator[bytes]:
         return self._inner.read()

@@ -6,17 +6,19 @@ there, and that error is raised.
 """
 
 import asyncio
+import io
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import msgspec
 import xxhash
 
-from manifests.document import Document, DocumentError, Follow, Found, Made, Reader
+from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark, Reader, Resumable
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Claims
 from syncd.errors import Interrupted, NotFound, PermanentError, SyncdError, TooLarge, TransientError, Unsupported
@@ -28,6 +30,7 @@ from syncd.redaction import redact
 WIDTH = 32  # documents under way at once; the governor decides how many of them talk
 IN_MEMORY = 4 << 20  # bytes of a document kept in memory; the rest goes to a file
 SLICE = 2000  # Stats read between two looks at the event loop
+MAX_CHANGES = 200_000  # paths in memory that changed since a mark; more of them are better read with all the others
 
 Wants = Callable[[str], bool]
 
@@ -36,13 +39,26 @@ Wants = Callable[[str], bool]
 class Inventory:
     """How a survey went: `files` claimed, `documents` read, and what could not be read with the reason.
 
-    `made` holds the files that the Reader made from documents, None if there are none.
+    `made` holds the files that the Reader made from documents, None if there are none. `mark` is how far upstream was
+    read, "" where it has no such thing. `is_part` says that only what changed since a mark was asked for, and `gap`
+    that upstream did not tell all of it.
     """
 
     files: int = 0
     documents: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     made: Spool | None = None
+    mark: str = ""
+    gap: bool = False
+    is_part: bool = False
+
+    def add(self, other: "Inventory") -> None:
+        """Take what another survey of the same source found into this one."""
+        self.files += other.files
+        self.documents += other.documents
+        self.failed += other.failed
+        self.made = self.made or other.made
+        self.mark = max(self.mark, other.mark)
 
     @property
     def complete(self) -> bool:
@@ -61,13 +77,28 @@ class Survey:
     wants: Wants
     listener: Listener
     spool: Path
+    made: Spool
 
     async def read(self, reader: Reader) -> Inventory:
         """Collect into the Catalogue's claims what the documents of `reader` say.
 
         Raises the first error if none of the first documents can be had.
         """
-        return await _Reading(self, reader).run()
+        return await _Reading(self, reader).run(reader.start())
+
+    async def read_changes(self, reader: Resumable, mark: str, *, held: bool) -> Inventory:
+        """Collect what changed upstream since `mark`, over what is claimed already, or over what we hold.
+
+        Where the inventory has a `gap`, nothing was collected. Raises as `read`.
+        """
+        reading = _Reading(self, reader)
+        reading.changes = {}
+        inventory = await reading.run(reader.resume(mark))
+        if not inventory.gap:
+            if held:
+                self.claims.hold(self.mirror_id)
+            self.claims.change(self.mirror_id, reading.changes)
+        return inventory
 
     async def listed(self) -> AsyncGenerator[list[Stat], None]:
         """Yield the transport's own listing a page at a time, without what the mirror does not want."""
@@ -93,10 +124,10 @@ class _Reading:
         self.slots = asyncio.Semaphore(WIDTH)
         self.turn = asyncio.Event()
         self.under_way = 0
-        self.made = Spool(survey.spool / f"{survey.mirror}.made")
+        self.changes: dict[str, Stat | None] | None = None
 
-    async def run(self) -> Inventory:
-        self._add(self.reader.start())
+    async def run(self, follows: Iterable[Follow]) -> Inventory:
+        self._add(follows)
         first = self.known
         async with asyncio.TaskGroup() as group:
             while self.waiting or self.under_way:
@@ -107,12 +138,13 @@ class _Reading:
                 await self.slots.acquire()
                 self.under_way += 1
                 group.create_task(self._one(self.waiting.pop()))
-        if self.first_error is not None and self.inventory.documents == 0 and len(self.inventory.failed) >= first:
+        none_read = self.inventory.documents == 0 and len(self.inventory.failed) >= first
+        if self.first_error is not None and none_read and not self.inventory.gap:
             raise self.first_error
         return self.inventory
 
-    def _add(self, follows: Iterator[Follow] | list[Follow] | object) -> None:
-        for follow in cast("Iterator[Follow]", follows):
+    def _add(self, follows: Iterable[Follow]) -> None:
+        for follow in follows:
             mark = xxhash.xxh3_64_intdigest(f"{follow.method} {follow.url} {follow.state}".encode() + follow.body)
             if mark not in self.seen:
                 self.seen.add(mark)
@@ -130,15 +162,24 @@ class _Reading:
         except NotFound as error:
             if not follow.optional:
                 self._failed(follow, error)
+            elif follow.told:
+                await self._missing(follow)
         except (TransientError, PermanentError) as error:
             self._failed(follow, error)
         except DocumentError as error:
+            self.inventory.gap = self.inventory.gap or isinstance(error, Gap)
             self._failed(follow, Unsupported(str(error)))
         finally:
             self.slots.release()
             self.under_way -= 1
             self.turn.set()
         survey.listener(SurveyAdvanced(survey.mirror, self.inventory.documents, self.known, self.inventory.files))
+
+    async def _missing(self, follow: Follow) -> None:
+        try:
+            await self._read(Document(follow, follow.url, {}, io.BytesIO(), missing=True))
+        except DocumentError as error:
+            self._failed(follow, Unsupported(str(error)))
 
     def _failed(self, follow: Follow, error: SyncdError) -> None:
         if self.first_error is None:
@@ -160,22 +201,33 @@ class _Reading:
                         stats.append(found)
                 elif isinstance(found, Made):
                     if survey.wants(found.path):
-                        stats.append(self.made.keep(found, document.url))
-                        self.inventory.made = self.made
+                        stats.append(survey.made.keep(found, document.url))
+                        self.inventory.made = survey.made
                 elif isinstance(found, Promise):
                     promises.append(found)
+                elif isinstance(found, Gone):
+                    self._keep(claims, stats, promises)  # in order: the last word counts
+                    stats, promises = [], []
+                    if self.changes is not None:
+                        self.changes[found.path] = None
+                elif isinstance(found, Mark):
+                    self.inventory.mark = max(self.inventory.mark, found.value)
                 else:
                     follows.append(found)
             if self.inventory.made is not None:
-                await self.made.flush()
+                await survey.made.flush()
             self._keep(claims, stats, promises)
             stats, promises = [], []
         self._add(follows)
 
     def _keep(self, claims: Claims, stats: list[Stat], promises: list[Promise]) -> None:
-        if stats:
+        self.inventory.files += len(stats)
+        if self.changes is not None:
+            self.changes.update((stat.path, stat) for stat in stats)
+            if len(self.changes) > MAX_CHANGES:
+                raise Gap(f"more than {MAX_CHANGES} files changed")
+        elif stats:
             claims.add(self.survey.mirror_id, stats)
-            self.inventory.files += len(stats)
         if promises:
             claims.promise(self.survey.mirror_id, promises)
 
@@ -204,6 +256,11 @@ def _batch(found: Iterator[Found]) -> list[Found]:
 
 async def _fetched(transport: Transport, follow: Follow, spool: BinaryIO) -> Document | None:
     """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
+    if follow.method == "LIST":
+        async for page in transport.list_pages(follow.url):
+            await asyncio.to_thread(spool.write, b"".join(msgspec.json.encode(stat) + b"\n" for stat in page))
+        spool.seek(0)
+        return Document(follow, follow.url, {}, spool)
     if follow.method != "GET":
         raise Unsupported(f"{follow.url}: {follow.method} is not a way to ask for a document here")
     async with transport.open(follow.url) as body:

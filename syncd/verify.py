@@ -101,6 +101,7 @@ class Verification:
         if self.source is None:
             raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
         if origin.url.startswith(SCHEME):
+            self.catalogue.history.remember(f"mark:{self.mirror.name}", "")  # the next pass reads everything
             self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
             raise Damaged(f"{entry.path}: is made from upstream's documents, and the next pass will make it anew")
         urls = (origin.url,) if "://" in origin.url else ()

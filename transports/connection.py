@@ -12,7 +12,9 @@ import re
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +27,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
 from syncd.errors import Interrupted, Refused, Stalled, SyncdError, TransientError, Unreachable, Unsupported
+from syncd.ports import Sink
 from transports.dial import Dial, current, make_socket, one_line, why_unconnected
 from transports.flood import LONG, Flood
 
@@ -36,6 +39,7 @@ MAX_EARLY = 8  # 1xx answers before the real one
 MAX_ORIGINS = 1024
 KEEP_IDLE = 30.0  # seconds
 DNS_TTL = 60  # seconds
+POURERS = 128  # threads that read sockets, at most; made as they are needed
 TICKS = 8  # looks at each exchange within one window of the floor
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -50,9 +54,29 @@ class Floor:
 
 
 class _Wire(ResponseHandler):
-    """aiohttp's protocol, with one gap closed: what breaks the parser in mid-body also breaks the body."""
+    """aiohttp's protocol, with two gaps closed.
+
+    What breaks the parser in mid-body also breaks the body; and a body that did not come whole with its head waits for
+    whoever asked (`held`), who then decides how it is read.
+    """
 
     body: StreamReader | Flood | None = None
+    held = False
+
+    def data_received(self, data: bytes) -> None:
+        expected = self._payload
+        super().data_received(data)
+        begun = self._payload
+        if begun is not expected and begun is not None and not begun.is_eof() and self.transport is not None:
+            self.held = True
+            self.transport.pause_reading()
+
+    def let_go(self) -> None:
+        """Have the body that waits read as any other."""
+        if self.held:
+            self.held = False
+            if self.transport is not None and not self._reading_paused:
+                self.transport.resume_reading()
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         super().set_exception(exc, *cause)
@@ -87,6 +111,13 @@ class Connections:
         self._open: set[Exchange] = set()
         self._tick = min(self.floor.window / TICKS, header_timeout / 4)
         self._watch: asyncio.TimerHandle | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    def threads(self) -> Executor:
+        """Return the threads that read sockets."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(POURERS, thread_name_prefix="pour")
+        return self._threads
 
     async def ask(
         self, origin: str, request: bytes, *, label: str, bodiless: bool = False, body: bytes = b""
@@ -124,6 +155,9 @@ class Connections:
             for _, connection in idle:
                 _drop(connection)
         self._idle.clear()
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
         connector, self._connector = self._connector, None
         if connector is not None:
             await connector.close(abort_ssl=True)
@@ -324,6 +358,28 @@ class Exchange:
         self.received += len(chunk)
         return chunk
 
+    async def pour(self, sink: Sink) -> AsyncGenerator[int, None]:
+        """Give the body's bytes to `sink` in a thread, and yield how many more it took."""
+        payload, threads = self._payload, self._connections.threads()
+        if not isinstance(payload, Flood) or not payload.can_pour():
+            loop = asyncio.get_running_loop()
+            while chunk := await self.read():
+                await loop.run_in_executor(threads, sink, memoryview(chunk))
+                yield len(chunk)
+            return
+        self._waiting = True
+        try:
+            async with aclosing(payload.pour(sink, threads, self._hear)) as counts:
+                async for count in counts:
+                    yield count
+        except ConnectionError as error:
+            raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
+        finally:
+            self._waiting = False
+
+    def _hear(self, count: int) -> None:
+        self.received += count
+
     def is_at_end(self) -> bool:
         """Tell whether every byte of the body was read."""
         return self._payload.at_eof()
@@ -397,11 +453,20 @@ class Exchange:
             self.length = int(headers["content-length"])
         self.is_delimited = self.length is not None or coding is not None
         self._payload = self._wire.body = payload
-        if self.length is None or payload is EMPTY_PAYLOAD or self.length - payload.total_bytes < LONG:
-            return
-        transport = self._wire.transport
-        if transport is not None and not transport.is_closing() and transport.is_reading():  # nothing is held back
-            self._payload = self._wire.body = Flood(self._wire, payload, self.length)
+        wire = self._wire
+        if (
+            self.length is not None
+            and payload is not EMPTY_PAYLOAD
+            and self.length - payload.total_bytes >= LONG
+            and wire.held
+            and wire.transport is not None
+            and not wire.transport.is_closing()
+            and not wire._reading_paused  # noqa: SLF001  the parser holds nothing back
+        ):
+            wire.held = False
+            self._payload = wire.body = Flood(wire, payload, self.length)
+        else:
+            wire.let_go()
 
     def _readable(self, given: Mapping[str, str]) -> dict[str, str]:
         """Join repeated headers and decode what is not ASCII; raises Refused for control characters."""

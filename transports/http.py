@@ -11,8 +11,8 @@ import base64
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 
 from manifests.addresses import origin_of
@@ -30,7 +30,7 @@ from syncd.errors import (
     Unsafe,
     Unsupported,
 )
-from syncd.ports import Body, Credential, Page
+from syncd.ports import Body, Credential, Page, Sink
 from transports import headers as heads
 from transports import urls
 from transports.connection import Connections, Exchange, Floor
@@ -272,6 +272,21 @@ class _Reading:
             raise Interrupted(f"{self._label}: ended {self._left} bytes before its announced end")
         answer.finish()
         raise StopAsyncIteration
+
+    async def pour(self, sink: Sink) -> AsyncGenerator[int, None]:
+        """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
+        answer, label = self._answer, self._label
+        assert answer is not None
+        came = 0
+        async with aclosing(answer.pour(sink)) as counts:
+            async for count in counts:
+                came += count
+                yield count
+        if self._left is not None:
+            self._left -= came
+            if self._left:
+                raise Interrupted(f"{label}: ended {self._left} bytes before its announced end")
+        answer.finish()
 
     def _span(self) -> int:
         return self.stop - self.start if self.stop is not None else 0

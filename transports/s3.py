@@ -15,7 +15,7 @@ from typing import Any
 
 from manifests.stat import Stat
 from syncd.errors import Changed, ConfigError, Interrupted, PermanentError, TooLarge, Unsupported
-from syncd.ports import Body, Credential, Page
+from syncd.ports import Body, Credential, Page, Sink
 from transports.connection import Exchange
 from transports.s3_errors import Precondition
 from transports.s3_listing import HEAD, MAX_PAGE, early_token, read_page
@@ -84,6 +84,19 @@ class S3Body:
             yield chunk
         if left:
             raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
+
+    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+        """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
+        if self._answer is None:
+            return
+        left = self._left
+        async with aclosing(self._answer.pour(sink)) as counts:
+            async for count in counts:
+                left -= count
+                yield count
+        if left:
+            raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
+        self._answer.finish()
 
 
 class S3Transport:

@@ -1,6 +1,6 @@
 """What upstream claims in this pass, and the steps that follow from it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -47,6 +47,20 @@ class Claims:
                 for stat in stats
             ),
         )
+
+    def hold(self, mirror: int) -> None:
+        """Claim all that we hold, as upstream described it when it was fetched."""
+        self._db.do(
+            "INSERT OR REPLACE INTO claim (mirror, path, size, modified, version, digests) "
+            "SELECT mirror, path, coalesce(size, bytes), modified, coalesce(version, 'held'), digests FROM entry "
+            "WHERE mirror=?",
+            (mirror,),
+        )
+
+    def change(self, mirror: int, changes: Mapping[str, Stat | None]) -> None:
+        """Put Stats in the place of what is claimed, and take away the claims of paths that have none."""
+        self._db.many("DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, storable(path)) for path in changes))
+        self.add(mirror, [stat for stat in changes.values() if stat is not None])
 
     def promise(self, mirror: int, promises: Iterable[Promise]) -> None:
         """Add digests published for paths that may or may not exist."""

@@ -17,6 +17,7 @@ from xml.parsers import expat
 
 from manifests.stat import Stat
 from syncd.errors import Damaged, NotFound, PermanentError, SyncdError, TooLarge, Unsafe
+from syncd.ports import Sink
 from syncd.stores import ranges
 from syncd.stores.s3_abilities import Abilities
 from syncd.stores.s3_objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers, sha256_of
@@ -99,6 +100,14 @@ class StagedObject:
                 self._md5s[number] = bytes.fromhex(part.etag)
         self.held = tuple(self._ranges)
         return True
+
+    def sink(self, offset: int) -> Sink | None:  # noqa: ARG002  the port names it
+        """Return None: parts travel through the event loop."""
+        return None
+
+    def fold(self, start: int, stop: int, update: Sink) -> None:  # noqa: ARG002  the port names them
+        """Fail: nothing was written through a sink."""
+        raise AssertionError("an upload has no sinks")
 
     async def write(self, offset: int, chunk: bytes) -> None:
         """Take bytes; waits while enough parts are on their way."""

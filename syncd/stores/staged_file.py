@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 
@@ -19,12 +20,14 @@ import xxhash
 
 from manifests.stat import Stat
 from syncd.errors import Damaged, SyncdError
+from syncd.ports import Sink
 from syncd.stores import ranges
 from syncd.stores.folders import Folder, Folders, Opened, safe, translate, unsynced
 from syncd.stores.group import Change, Group, Touched
 
 TMP = ".syncd/tmp"
 CHUNK = 1 << 21  # bytes read at a time
+FOLD = 1 << 19  # bytes read back at a time, so few that they stay in the processor's own memory until they are hashed
 
 _LINE = re.compile(rb"(\d{1,19}) (\d{1,19}) ([0-9a-f]{16})\Z")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,6 +45,7 @@ class StagedFile:
         self._threads = threads
         self._path = path
         self._ranges: list[tuple[int, int]] = []
+        self._lock = threading.Lock()  # over the ranges: sinks run in threads
         self._part: Opened | None = None
         self._log: Opened | None = None
 
@@ -83,7 +87,35 @@ class StagedFile:
         """Put `chunk` at `offset` and note it in the journal."""
         if chunk:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._write, offset, chunk)
-            ranges.add(self._ranges, offset, offset + len(chunk))
+            with self._lock:
+                ranges.add(self._ranges, offset, offset + len(chunk))
+
+    def sink(self, offset: int) -> Sink:
+        """Return what writes from `offset` on and notes it in the journal, in the caller's thread."""
+        at = offset
+
+        def take(chunk: memoryview) -> None:
+            nonlocal at
+            self._write(at, chunk)
+            with self._lock:
+                ranges.add(self._ranges, at, at + len(chunk))
+            at += len(chunk)
+
+        return take
+
+    def fold(self, start: int, stop: int, update: Sink) -> None:
+        """Read `[start, stop)` back, while the system still has it at hand; blocks."""
+        part = self._alive(self._part)
+        block = memoryview(bytearray(min(FOLD, stop - start)))
+        while start < stop:
+            try:
+                count = os.preadv(part.fd, [block[: stop - start]], start)
+            except OSError as error:
+                raise translate(error, self._path, self._folders.root) from error
+            if count == 0:
+                raise Damaged(f"{self._path}: what was written at byte {start} cannot be read back")
+            update(block[:count])
+            start += count
 
     async def read(self) -> AsyncGenerator[bytes, None]:
         """Read the file back from its beginning."""
@@ -126,7 +158,7 @@ class StagedFile:
         """Let go of the files; a thread still at work keeps them open until it ends."""
         self._part = self._log = None
 
-    def _write(self, offset: int, chunk: bytes) -> None:
+    def _write(self, offset: int, chunk: bytes | memoryview) -> None:
         part, log = self._alive(self._part), self._alive(self._log)
         line = b"%d %d %s\n" % (offset, offset + len(chunk), xxhash.xxh3_64_hexdigest(chunk).encode())
         try:
@@ -170,7 +202,7 @@ def stat_of(path: str, found: os.stat_result) -> Stat:
     return Stat(path, found.st_size, modified / 1e9, f'"{modified:x}-{found.st_size:x}-{inode:x}"')
 
 
-def write_all(fd: int, chunk: bytes, offset: int) -> None:
+def write_all(fd: int, chunk: bytes | memoryview, offset: int) -> None:
     """Write every byte: the system may take fewer than it was given."""
     written = os.pwrite(fd, chunk, offset)
     if written != len(chunk):

@@ -157,16 +157,16 @@ class Chunked(Fault):
 
 @dataclass(frozen=True)
 class Extra(Fault):
-    """A whole answer, and `extra` bytes behind it; `later` sends them apart, when the answer may have been taken."""
+    """A whole answer, and `extra` bytes behind it; with `later` they are sent apart, once it is set."""
 
     extra: bytes
-    later: bool = False
+    later: asyncio.Event | None = None
 
     async def play(self, exchange: Exchange) -> None:
         answer = exchange.answer.head() + exchange.answer.body
-        if self.later:
+        if self.later is not None:
             await exchange.send(answer)
-            await asyncio.sleep(0.02)
+            await self.later.wait()
             await exchange.send(self.extra)
         else:
             await exchange.send(answer + self.extra)

@@ -96,9 +96,11 @@ async def test_a_part_longer_than_its_range_is_cut_off_with_an_error():
 @pytest.mark.parametrize("later", [False, True])
 async def test_bytes_behind_an_answer_never_reach_the_next_read(extra, later):
     async with hostile({"x": CONTENT, "y": b"other"}) as (server, transport):
-        server.fault("x", Extra(extra, later=later))
+        taken = asyncio.Event()
+        server.fault("x", Extra(extra, taken if later else None))
         if later:
             assert await read(transport, "x") == CONTENT
+            taken.set()
             await asyncio.sleep(0.04)  # until the extra bytes are here
         else:
             with pytest.raises((Interrupted, Refused), match=r"^x: "):
@@ -349,9 +351,11 @@ async def test_a_long_body_that_breaks_is_interrupted_after_all_that_came(fault,
 @pytest.mark.parametrize("later", [False, True])
 async def test_bytes_behind_a_long_answer_never_reach_the_next_read(extra, later):
     async with hostile({"x": LONG, "y": b"other"}) as (server, transport):
-        server.fault("x", Extra(extra, later=later))
+        taken = asyncio.Event()
+        server.fault("x", Extra(extra, taken if later else None))
         if later:
             assert await read(transport, "x") == LONG
+            taken.set()
             await asyncio.sleep(0.04)  # until the extra bytes are here
         else:
             with pytest.raises(Interrupted, match=r"^x: more bytes"):

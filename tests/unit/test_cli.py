@@ -1,6 +1,7 @@
 """The command line says of itself what is so."""
 
 import inspect
+import json
 
 import pytest
 import typer
@@ -44,3 +45,16 @@ def test_options_reach_the_configuration_and_what_is_wrong_with_them_is_one_sent
         cli.app, ["status", "--store", str(tmp_path / "store"), "--state", str(tmp_path / "state"), "--json"]
     )
     assert (told.exit_code, told.stdout) == (0, "[]\n")
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_that_is_set_is_not_ignored_in_silence(name, monkeypatch, tmp_path):
+    for proxy in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+    words = ["sync", str(tmp_path / "none.yaml")]
+    assert "no proxy" not in CliRunner().invoke(cli.app, words).stderr
+    monkeypatch.setenv(name, "http://me:SWORDFISH@proxy:3128/")
+    plain, lines = CliRunner().invoke(cli.app, words), CliRunner().invoke(cli.app, [*words, "--json"])
+    assert f"{name}: set and ignored" in plain.stderr
+    assert f"{name}: set and ignored" in json.loads(lines.stderr.splitlines()[0])["warning"]
+    assert "SWORDFISH" not in plain.stderr + lines.stderr

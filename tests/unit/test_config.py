@@ -347,3 +347,28 @@ def test_the_example_passes_with_what_is_commented_out(written):
     shown = [line.replace("# ", "", 1) for line in lines[cut:]]
     config = load_config(written("\n".join(lines[:cut] + shown) + "\n"), environ={})
     assert sorted(config.credentials) == ["earthdata", "keyed", "landsat", "physionet", "portal"]
+
+
+def test_how_the_daemon_works_is_said_with_units_and_bounds(written):
+    config = load_config(
+        written(
+            "budget: {memory: 1 GiB, passes: 4}\nscrub: {rate: 10 MB/s, mend: false}\nbackup: {keep: 0}\ngrace: 2m\n"
+        ),
+        environ={},
+    )
+    assert (config.budget.memory, config.budget.passes, config.budget.connections) == (1 << 30, 4, 256)
+    assert (config.scrub.rate, config.scrub.mend, config.scrub.enabled) == (10_000_000, False, True)
+    assert (config.backup.keep, config.grace, config.retention.audit) == (0, 120.0, 730 * 86_400)
+    wrong = told(
+        written("budget: {memory: 5, passes: 0}\nlog: {format: xml}\nretention: {audit: 5}\nscrub: {rates: 1 MB/s}\n")
+    )
+    for where in (
+        "1:18: budget.memory",
+        "1:29: budget.passes",
+        "2:15: log.format",
+        "3:20: retention.audit",
+        "4:9: scrub.rates",
+    ):
+        assert where in wrong, wrong
+    assert "512 MiB" in wrong
+    assert "did you mean rate" in wrong

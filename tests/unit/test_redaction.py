@@ -18,6 +18,7 @@ SIGNED = [
     "https://cdn.example/k?hdnea=SWORDFISH",
     "https://api.example/k?client_secret=SWORDFISH;api_key=SWORDFISH",
     "https://me:SWORDFISH@h/x",
+    "https://me:SWORDFISH/1+2@h/x",
     "'Authorization': 'Basic SWORDFISH=='",
     "WWW-Authenticate said Bearer SWORDFISH.abc",
 ]
@@ -37,6 +38,7 @@ def test_what_every_failure_says_holds_no_secret(text):
         "basic authentication is wanted, bearer credentials are set",
         "https://h/x?page=2&size=100",
         "https://h/~user/a@b.txt",
+        "https://h:8080/~user/a@b.txt",
         "data/Token.nc: sha256 published, the md5 differs",
         "a: no cookie is kept",
     ],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from manifests import xml
 from manifests.document import Document, DocumentError, Follow
-from manifests.xml import Part, parts
+from manifests.xml import Part, events, parts
 
 GOOD = b"""<?xml version="1.0"?>
 <a:list xmlns:a="urn:one" xmlns="urn:two"><head>x</head>
@@ -78,3 +78,25 @@ def test_whatever_is_broken_only_a_document_error_comes_of_it(at, junk, piece):
     stream.stream.read = lambda size: whole(min(size, piece))  # pieces may end anywhere
     with contextlib.suppress(DocumentError):
         list(parts(stream, {"file"}))
+
+
+def test_every_element_is_told_as_it_opens_and_as_it_closes():
+    walk = events(document(GOOD), root="list")
+    told = [(opens, part.name, "" if opens else part.text.strip()) for opens, part in walk]
+    assert told[:4] == [(True, "list", ""), (True, "head", ""), (False, "head", "x"), (True, "file", "")]
+    assert told[-1] == (False, "list", "")
+    assert sum(opens for opens, _, _ in told) * 2 == len(told)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<!DOCTYPE a><list/>", b"<html/>", b"<list><a></list>", b"", b"<list>" + b"<a>" * 100]
+)
+def test_a_walk_refuses_what_parts_refuse(body):
+    with pytest.raises(DocumentError):
+        list(events(document(body), root="list"))
+
+
+def test_no_text_of_a_walk_can_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(xml, "MAX_PART", 1000)
+    with pytest.raises(DocumentError, match="of more than 1000"):
+        list(events(document(b"<list>" + b"12345 <b/>" * 500 + b"</list>")))

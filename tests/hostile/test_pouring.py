@@ -1,0 +1,113 @@
+"""A body that a thread pours into a file: the same truths as for one that is iterated, and nothing left behind."""
+
+import asyncio
+import hashlib
+import threading
+
+import pytest
+
+from syncd.errors import Interrupted, NoSpace
+from syncd.pouring import pour
+from tests.hostile.faults import Extra, Hang, Reset, Truncate
+from tests.hostile.http_case import at, hostile, read
+from tests.hostile.server import HostileServer
+
+LONG = hashlib.shake_256(b"poured").digest((3 << 20) + 17)
+
+
+class Glass:
+    """A sink that remembers what it was given, and by which threads."""
+
+    def __init__(self):
+        self.content = bytearray()
+        self.threads = set()
+
+    def __call__(self, chunk):
+        self.content += chunk
+        self.threads.add(threading.current_thread().name)
+
+
+async def poured(transport, path, sink, counts=None, **span):
+    counts = [] if counts is None else counts
+    async with transport.open(path, **span) as body:
+        async for count in pour(body, sink):
+            counts.append(count)
+    return counts
+
+
+async def test_every_byte_is_poured_once_in_order_by_a_thread_of_the_connection():
+    async with hostile({"x": LONG}) as (server, transport):
+        glass = Glass()
+        counts = await poured(transport, "x", glass)
+        assert bytes(glass.content) == LONG
+        assert sum(counts) == len(LONG)
+        assert all(name.startswith("pour") for name in glass.threads)
+        assert await read(transport, "x") == LONG
+        assert server.connections == 1  # the connection is good for another body
+
+
+async def test_a_range_is_poured_as_it_is_read():
+    async with hostile({"x": LONG}) as (_, transport):
+        glass = Glass()
+        await poured(transport, "x", glass, start=1000, stop=2_000_000)
+        assert bytes(glass.content) == LONG[1000:2_000_000]
+
+
+async def test_a_short_body_and_one_through_tls_are_poured_too(authority):
+    async with (
+        HostileServer({"x": LONG, "s": b"short"}, ssl_context=authority.server) as server,
+        at(server, ssl_context=authority.client) as transport,
+    ):
+        for path, content in (("x", LONG), ("s", b"short")):
+            glass = Glass()
+            await poured(transport, path, glass)
+            assert bytes(glass.content) == content
+
+
+@pytest.mark.parametrize("fault", [Reset(after=2_500_000), Truncate(after=2_500_000), Hang(after=2_500_000)])
+async def test_a_body_that_breaks_while_it_is_poured_is_interrupted_and_the_counts_are_exact(fault):
+    async with hostile({"x": LONG}, floor=(1, 0.2)) as (server, transport):
+        server.fault("x", fault)
+        glass, counts = Glass(), []
+        with pytest.raises(Interrupted, match=r"^x: "):
+            await poured(transport, "x", glass, counts)
+        assert sum(counts) == len(glass.content)
+        assert bytes(glass.content) == LONG[: len(glass.content)]
+        server.assert_spent()
+
+
+async def test_bytes_behind_a_poured_body_are_told_and_never_reach_the_next_read():
+    async with hostile({"x": LONG, "y": b"other"}) as (server, transport):
+        server.fault("x", Extra(b"garbage"))
+        with pytest.raises(Interrupted, match=r"^x: more bytes"):
+            await poured(transport, "x", Glass())
+        assert await read(transport, "y") == b"other"
+        assert server.connections == 2
+
+
+async def test_what_the_sink_raises_comes_out_as_it_is():
+    def full(chunk):
+        raise NoSpace("x: no room")
+
+    async with hostile({"x": LONG, "y": b"other"}) as (_, transport):
+        with pytest.raises(NoSpace, match="no room"):
+            await poured(transport, "x", full)
+        assert await read(transport, "y") == b"other"
+
+
+async def test_a_pour_that_is_cancelled_ends_its_thread():
+    async with hostile({"x": LONG}) as (_, transport):
+        began, going_on = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def slow(chunk):
+            loop.call_soon_threadsafe(began.set)
+            going_on.wait(5)
+
+        task = asyncio.create_task(poured(transport, "x", slow))
+        await began.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        going_on.set()
+        assert await read(transport, "x") == LONG
