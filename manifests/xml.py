@@ -149,7 +149,7 @@ class _Walking:
         raise _Unfit("has a document type declaration, which is refused")
 
 
-class _Handlers(Protocol[Yielded]):
+class _Noting(Protocol[Yielded]):
     """What is called for each piece of XML; `done` is what there is to yield."""
 
     done: list[Yielded]
@@ -160,7 +160,7 @@ class _Handlers(Protocol[Yielded]):
     def doctype(self, *_: object) -> None: ...
 
 
-def _fed(document: Document, building: _Handlers[Yielded]) -> Iterator[Yielded]:
+def _fed(document: Document, building: _Noting[Yielded]) -> Iterator[Yielded]:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = building.start

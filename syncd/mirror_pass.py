@@ -7,7 +7,6 @@ Rules:
 """
 
 import asyncio
-import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,11 +15,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
-from manifests.document import Reader, Resumable
+from manifests.document import Reader
 from manifests.mirror import Mirror, matcher
 from manifests.stat import Stat
 from syncd.budget import Budget, Room
@@ -40,6 +39,7 @@ from syncd.events import (
 )
 from syncd.keep import Housekeeping
 from syncd.made import Spool, WithMade
+from syncd.marks import Marks
 from syncd.plan import Collisions, Counts, OutOfOrder, Planner, Step, collisions
 from syncd.ports import Store, Transport
 from syncd.publish import Publisher
@@ -53,7 +53,6 @@ FILES = 192  # files under way at once: three for each slot, so that storing one
 BATCH_FILES = 256  # proved files recorded in one transaction ...
 BATCH_BYTES = 32 << 20  # ... or this many bytes of them: what a kill may cost again
 SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the last ones are short
-WHOLE_EVERY = 30 * 86_400.0  # seconds after which a source that tells its changes is read whole all the same
 RESERVE = 0.02  # of the bytes to move, left free on a store: the room for the snapshot's own files
 
 
@@ -113,9 +112,8 @@ async def make_plan(work: Work, row: Row) -> Planning:
             work.catalogue.claims.forget(row.id)
             planning = await _plan_claims(work, row, survey, await _collect(work, survey))
     else:
-        inventory = await _read_changes(work, row, survey)
-        if inventory is None:
-            inventory = await _read(work, row, survey)
+        mark = _marks(work, row).trusted()
+        inventory = await _read(work, row, survey, mark.value if mark is not None else "")
         planning = await _plan_claims(work, row, survey, inventory)
     counts = planning.counts
     planning.parked = _judge_removals(work, row, counts) if planning.inventory.complete else ""
@@ -157,63 +155,14 @@ def _begin(work: Work, row: Row) -> Survey:
     )
 
 
-async def _read(work: Work, row: Row, survey: Survey) -> Inventory:
-    inventory = await survey.read(work.reader)
-    if inventory.mark and inventory.complete and hasattr(work.reader, "resume"):
-        # all of it may be older than the last changes, and reading it took its time
-        changes = await survey.read_changes(cast("Resumable", work.reader), inventory.mark, held=False)
-        if changes.gap:
-            inventory.mark = ""
-        else:
-            inventory.add(changes)
+async def _read(work: Work, row: Row, survey: Survey, mark: str = "") -> Inventory:
+    inventory = await survey.take(work.reader, mark)
     await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
     return inventory
 
 
-async def _read_changes(work: Work, row: Row, survey: Survey) -> Inventory | None:
-    """Ask only for what changed since the last pass; None where everything must be read."""
-    mark = _mark(work, row)
-    if mark is None:
-        return None
-    inventory = await survey.read_changes(cast("Resumable", work.reader), mark.value, held=True)
-    if inventory.gap:
-        work.catalogue.claims.forget(row.id)
-        return None
-    inventory.is_part = True
-    await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
-    return inventory
-
-
-class _Marked(msgspec.Struct, frozen=True):
-    """What is remembered of a mark: which source and which snapshot it belongs to, and when all was last read."""
-
-    value: str
-    source: str
-    snapshot: str
-    whole: float
-
-
-def _mark(work: Work, row: Row) -> _Marked | None:
-    """Return the mark from which this pass may go on, None if there is none that can be trusted."""
-    written = work.catalogue.history.setting(f"mark:{row.name}")
-    if not written or not hasattr(work.reader, "resume"):
-        return None
-    mark = msgspec.json.decode(written, type=_Marked)
-    is_ours = (mark.source, mark.snapshot) == (_fingerprint(work), row.snapshot)
-    return mark if is_ours and work.now() - mark.whole < WHOLE_EVERY else None
-
-
-def _fingerprint(work: Work) -> str:
-    return hashlib.sha256(work.mirror.source.model_dump_json().encode()).hexdigest()
-
-
-def _set_mark(work: Work, row: Row, inventory: Inventory, snapshot: str) -> None:
-    """Remember how far upstream was read, once all of it is published."""
-    before = _mark(work, row) if inventory.is_part else None
-    value = inventory.mark if before is None else max(inventory.mark, before.value)
-    whole = work.now() if before is None else before.whole
-    mark = _Marked(value, _fingerprint(work), snapshot, whole)
-    work.catalogue.history.remember(f"mark:{row.name}", msgspec.json.encode(mark).decode() if value else "")
+def _marks(work: Work, row: Row) -> Marks:
+    return Marks(work.catalogue.history, row, work.mirror.source.model_dump_json(), work.now)
 
 
 async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
@@ -354,8 +303,8 @@ class Pass:
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
         if planning.inventory.complete and not stopped:
             work.catalogue.history.forget_failures(row.id, started)
-        if complete and not self.parked and hasattr(work.reader, "resume"):
-            _set_mark(work, row, planning.inventory, snapshot.id)
+        if complete and not self.parked:
+            _marks(work, row).set(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         work.catalogue.history.finish(
             row.id, succeeded=work.now() if complete else None, last={"state": "done", **msgspec.to_builtins(result)}
         )

@@ -86,11 +86,32 @@ class Survey:
         """
         return await _Reading(self, reader).run(reader.start())
 
-    async def read_changes(self, reader: Resumable, mark: str, *, held: bool) -> Inventory:
-        """Collect what changed upstream since `mark`, over what is claimed already, or over what we hold.
+    async def take(self, reader: Reader, mark: str) -> Inventory:
+        """Collect what changed since `mark`, or everything where there is none or upstream left a gap.
 
-        Where the inventory has a `gap`, nothing was collected. Raises as `read`.
+        Raises as `read`.
         """
+        if not hasattr(reader, "resume"):
+            return await self.read(reader)
+        resumable = cast("Resumable", reader)
+        if mark:
+            inventory = await self._changes(resumable, mark, held=True)
+            if not inventory.gap:
+                inventory.is_part = True
+                return inventory
+            self.claims.forget(self.mirror_id)
+        inventory = await self.read(reader)
+        if inventory.mark and inventory.complete:
+            # all of it may be older than the last changes, and reading it took its time
+            changes = await self._changes(resumable, inventory.mark, held=False)
+            if changes.gap:
+                inventory.mark = ""
+            else:
+                inventory.add(changes)
+        return inventory
+
+    async def _changes(self, reader: Resumable, mark: str, *, held: bool) -> Inventory:
+        """Collect what changed since `mark`, over what we hold or what is claimed already; nothing if it has a gap."""
         reading = _Reading(self, reader)
         reading.changes = {}
         inventory = await reading.run(reader.resume(mark))

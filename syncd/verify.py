@@ -21,6 +21,7 @@ from syncd.catalogue import Catalogue, Row
 from syncd.errors import Damaged, Mismatch, NotFound, SyncdError
 from syncd.keep import shard_entries
 from syncd.made import SCHEME
+from syncd.marks import forget
 from syncd.plan import Step
 from syncd.ports import Store, Transport
 from syncd.restore import pointed
@@ -101,7 +102,7 @@ class Verification:
         if self.source is None:
             raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
         if origin.url.startswith(SCHEME):
-            self.catalogue.history.remember(f"mark:{self.mirror.name}", "")  # the next pass reads everything
+            forget(self.catalogue.history, self.mirror.name)
             self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
             raise Damaged(f"{entry.path}: is made from upstream's documents, and the next pass will make it anew")
         urls = (origin.url,) if "://" in origin.url else ()
