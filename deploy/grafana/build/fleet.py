@@ -1,0 +1,259 @@
+"""The dashboard *Fleet*: all mirrors at a glance, the worst first."""
+
+from panels import (
+    BLUE,
+    GREEN,
+    HERE,
+    RATE,
+    RED,
+    YELLOW,
+    Column,
+    Query,
+    bands,
+    builders,
+    curves,
+    dashboard,
+    number,
+    rows,
+    state_number,
+)
+
+AGE = f"(time() - syncd_mirror_last_success_timestamp_seconds{{{HERE}}})"
+OBJECTIVE = f"syncd_mirror_freshness_objective_seconds{{{HERE}}}"
+BAD = ((None, GREEN), (1, RED))
+ODD = ((None, GREEN), (1, YELLOW))
+
+
+def fleet() -> builders.Dashboard:
+    board = dashboard("syncd-fleet", "syncd / Fleet", "All mirrors: freshness, health, throughput, backlog, room.")
+    for panel in (
+        number(
+            "Stale mirrors",
+            "Mirrors whose last complete pass is older than their objective.",
+            "none",
+            Query(f"sum({AGE} > bool {OBJECTIVE})"),
+            bounds=BAD,
+            span=3,
+        ),
+        number(
+            "In trouble",
+            "Mirrors that are failing, offline or rejected.",
+            "none",
+            Query(f'sum(syncd_mirror_state{{{HERE}, state=~"failing|offline|rejected"}})'),
+            bounds=BAD,
+            span=3,
+        ),
+        number(
+            "Damaged files",
+            "Stored files that were found damaged or missing and are not mended yet.",
+            "none",
+            Query(f"sum(syncd_faulty_files{{{HERE}}})"),
+            bounds=BAD,
+            span=3,
+        ),
+        number(
+            "Parked removals",
+            "Removals that the guard holds back until somebody approves them.",
+            "none",
+            Query(f"sum(syncd_parked_files{{{HERE}}})"),
+            bounds=ODD,
+            span=3,
+        ),
+        number(
+            "Rejected manifests",
+            "Manifest files that are wrong; what was in force before stays in force.",
+            "none",
+            Query(f'sum(syncd_manifests{{{HERE}, state="rejected"}})'),
+            bounds=ODD,
+            span=3,
+        ),
+        number(
+            "Throughput",
+            "Bytes a second that arrive from all upstreams.",
+            "Bps",
+            Query(f"sum(rate(syncd_received_bytes_total{{{HERE}}}{RATE}))"),
+            bounds=((None, BLUE),),
+            span=3,
+        ),
+        number(
+            "Backlog",
+            "Bytes planned and not yet fetched, as far as upstream gives sizes.",
+            "bytes",
+            Query(f"sum(syncd_pending_bytes{{{HERE}}})"),
+            bounds=((None, BLUE),),
+            span=3,
+        ),
+        number(
+            "Store full in",
+            "Free bytes divided by how fast they went during the last six hours; years if they grow.",
+            "s",
+            Query(f"min({time_to_full(HERE)})"),
+            bounds=((None, RED), (86400, YELLOW), (604800, GREEN)),
+            span=3,
+        ),
+    ):
+        board.with_panel(panel)
+    board.with_row(builders.Row("Mirrors"))
+    board.with_panel(
+        rows(
+            "Mirrors",
+            "One row for each mirror. Age / objective over 1 is stale. Click a name for its dashboard.",
+            "mirror",
+            Column("State", state_number(HERE), "none", states=True, width=100),
+            Column("Age", AGE, "s"),
+            Column(
+                "Age / objective",
+                f"{AGE} / {OBJECTIVE}",
+                "percentunit",
+                ((None, "transparent"), (0.8, YELLOW), (1, RED)),
+            ),
+            Column("Files", f"syncd_mirror_files{{{HERE}}}"),
+            Column("Size", f"syncd_mirror_bytes{{{HERE}}}", "bytes"),
+            Column("Rate", f"rate(syncd_received_bytes_total{{{HERE}}}{RATE})", "Bps"),
+            Column("Backlog files", f"syncd_pending_files{{{HERE}}}"),
+            Column("Backlog", f"syncd_pending_bytes{{{HERE}}}", "bytes"),
+            Column("Failed", f"syncd_failed_files{{{HERE}}}", "short", ((None, "transparent"), (1, YELLOW))),
+            Column("Parked", f"syncd_parked_files{{{HERE}}}", "short", ((None, "transparent"), (1, YELLOW))),
+            Column("Damaged", f"syncd_faulty_files{{{HERE}}}", "short", ((None, "transparent"), (1, RED))),
+            Column("Quarantined", f"syncd_quarantined_files{{{HERE}}}", "short", ((None, "transparent"), (1, YELLOW))),
+            link="/d/syncd-mirror?var-mirror=${__value.raw}&${datasource:queryparam}&${instance:queryparam}&${__url_time_range}",
+            worst="Age / objective",
+            height=12,
+        )
+    )
+    board.with_panel(bands("States", "What each mirror was doing.", Query(state_number(HERE), "{{mirror}}")))
+    board.with_row(builders.Row("Freshness and work"))
+    for panel in (
+        curves(
+            "Age / objective",
+            "How old each copy is, measured by its own objective. Over the line it is stale.",
+            "percentunit",
+            Query(f"{AGE} / {OBJECTIVE}", "{{mirror}}"),
+            bounds=((None, GREEN), (1, RED)),
+        ),
+        curves(
+            "Publication lag",
+            "From upstream's publication of a file to ours, of all files published in the range.",
+            "s",
+            *quantiles("syncd_mirror_publication_lag_seconds", HERE),
+        ),
+        curves(
+            "Throughput by mirror",
+            "Bytes a second that arrive.",
+            "Bps",
+            Query(f"sum by (mirror) (rate(syncd_received_bytes_total{{{HERE}}}{RATE}))", "{{mirror}}"),
+            stacked=True,
+        ),
+        curves(
+            "Backlog by mirror",
+            "Files planned and not yet fetched.",
+            "short",
+            Query(f"syncd_pending_files{{{HERE}}}", "{{mirror}}"),
+            stacked=True,
+        ),
+        curves(
+            "Passes",
+            "Passes that ended, by how.",
+            "short",
+            Query(f"sum by (outcome) (increase(syncd_passes_total{{{HERE}}}{RATE}))", "{{outcome}}"),
+            stacked=True,
+        ),
+        curves(
+            "Files that failed, by kind",
+            "Failures by their names in docs/metrics.md; Mismatch means other bytes than promised.",
+            "short",
+            Query(f"sum by (error) (increase(syncd_transfer_errors_total{{{HERE}}}{RATE})) > 0", "{{error}}"),
+            stacked=True,
+        ),
+    ):
+        board.with_panel(panel)
+    board.with_row(builders.Row("The daemon"))
+    for panel in (
+        number(
+            "Version",
+            "What runs.",
+            "none",
+            Query(f"syncd_build_info{{{HERE}}}", "{{version}}"),
+            curve=False,
+            words=True,
+        ),
+        number(
+            "Ready",
+            "1 while the daemon works.",
+            "none",
+            Query(f"min(syncd_ready{{{HERE}}})"),
+            bounds=((None, RED), (1, GREEN)),
+        ),
+        number(
+            "Uptime",
+            "Since the process began.",
+            "s",
+            Query(f"min(time() - process_start_time_seconds{{{HERE}}})"),
+            curve=False,
+        ),
+        number(
+            "Configuration",
+            "1 if syncd.yaml was good when it was last read.",
+            "none",
+            Query(f"min(syncd_config_last_reload_successful{{{HERE}}})"),
+            bounds=((None, RED), (1, GREEN)),
+        ),
+        number(
+            "Last backup",
+            "Since the Catalogue was last backed up into the store.",
+            "s",
+            Query(f"max(time() - syncd_catalogue_backup_timestamp_seconds{{{HERE}}})"),
+            bounds=((None, GREEN), (129600, YELLOW), (259200, RED)),
+            curve=False,
+        ),
+        number(
+            "Folded labels",
+            "Values of labels that have no series of their own any more; see docs/metrics.md.",
+            "none",
+            Query(f"sum(syncd_metric_label_overflow{{{HERE}}})"),
+            bounds=ODD,
+        ),
+        curves(
+            "Event loop",
+            "How late the event loop ran what was due. Over 100 ms everything is slow.",
+            "s",
+            *quantiles("syncd_event_loop_lag_seconds", HERE),
+            span=8,
+        ),
+        curves(
+            "Memory",
+            "Resident memory, and what transfers under way take of it.",
+            "bytes",
+            Query(f"process_resident_memory_bytes{{{HERE}}}", "resident {{instance}}"),
+            Query(f"syncd_inflight_bytes{{{HERE}}}", "in flight {{instance}}"),
+            span=8,
+        ),
+        curves(
+            "Processor and descriptors",
+            "Cores in use, and open files.",
+            "short",
+            Query(f"rate(process_cpu_seconds_total{{{HERE}}}{RATE})", "cores {{instance}}"),
+            Query(f"process_open_fds{{{HERE}}} / process_max_fds{{{HERE}}}", "share of descriptors {{instance}}"),
+            span=8,
+        ),
+    ):
+        board.with_panel(panel)
+    return board
+
+
+def time_to_full(match: str) -> str:
+    """Return a query for the seconds until the store is full, at the pace of the last six hours."""
+    free = f"syncd_store_free_bytes{{{match}}}"
+    return f"{free} / clamp_min(-deriv({free}[6h]), 1)"
+
+
+def quantiles(name: str, match: str, by: str = "") -> tuple[Query, ...]:
+    """Return the queries of a histogram's median and of what only 1 in 20, and 1 in 100, exceed."""
+    more, label = (f", {by}", f" {{{{{by}}}}}") if by else ("", "")
+    return tuple(
+        Query(
+            f"histogram_quantile({share}, sum by (le{more}) (rate({name}_bucket{{{match}}}{RATE})))",
+            f"p{percent}{label}",
+        )
+        for share, percent in ((0.5, 50), (0.95, 95), (0.99, 99))
+    )
