@@ -65,6 +65,15 @@ class Mark(msgspec.Struct, frozen=True):
     value: str
 
 
+class Note(msgspec.Struct, frozen=True):
+    """Something a Reader passed over in a document that it read all the same, such as a digest that cannot be one.
+
+    The survey tells each text once, with how often it came: say what and where in general, not the file.
+    """
+
+    text: str
+
+
 class Document:
     """One fetched document: complete, of bounded length, on disk if it is large; read once, from its beginning.
 
@@ -98,7 +107,7 @@ class Document:
             yield line.removesuffix(b"\n")
 
 
-Found = Stat | Made | Promise | Follow | Gone | Mark
+Found = Stat | Made | Promise | Follow | Gone | Mark | Note
 """What a Reader may find in a document."""
 
 

@@ -42,6 +42,14 @@ class DocumentFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SurveyNoted(Event):
+    """Something was passed over in documents that were read, `times` times."""
+
+    text: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class Planned(Event):
     """What will be done: counts of files, and the bytes to move as far as upstream gives sizes."""
 

@@ -14,7 +14,7 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from manifests.addresses import origin_of
 from manifests.stat import Stat
+from syncd.documents import put
 from syncd.errors import PermanentError, Refused, TransientError
 from syncd.events import LimitChanged, Listener, nobody
 from syncd.ports import Body, Page, Sink, Transport
@@ -348,6 +349,12 @@ class Governed:
     ) -> AbstractAsyncContextManager[Body]:
         """Open under a slot, held until the block is left."""
         return _Held(self._inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock)
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> AbstractAsyncContextManager[Body]:
+        """Put a question under a slot, held until the block is left."""
+        return _Held(put(self._inner, method, url, headers or {}, body), self._governor(url), self._clock)
 
     async def aclose(self) -> None:
         """Close the transport within."""

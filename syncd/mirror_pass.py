@@ -142,22 +142,29 @@ async def take_stock(work: Work, row: Row) -> tuple[Inventory, Iterator[Stat]]:
 
 def _begin(work: Work, row: Row) -> Survey:
     work.listener(SurveyStarted(work.mirror.name))
-    work.catalogue.claims.forget(row.id)
+    if getattr(work.reader, "native", False):
+        work.catalogue.claims.forget(row.id)
+    else:
+        work.catalogue.claims.drop_steps(row.id)  # the survey may go on with the claims of one that was killed
     return Survey(
         mirror=work.mirror.name,
         mirror_id=row.id,
         transport=work.source,
         claims=work.catalogue.claims,
+        questions=work.catalogue.questions,
         wants=matcher(work.mirror.source.include, work.mirror.source.exclude),
         listener=work.listener,
         spool=work.spool,
         made=Spool(work.spool / f"{work.mirror.name}.made"),
+        key=work.mirror.source.model_dump_json(by_alias=True),
+        now=work.now,
     )
 
 
 async def _read(work: Work, row: Row, survey: Survey, mark: str = "") -> Inventory:
     inventory = await survey.take(work.reader, mark)
     await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
+    survey.end()
     return inventory
 
 

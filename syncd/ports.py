@@ -9,11 +9,12 @@ Rules for every implementation:
    where a Stat names one.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
+from manifests.document import Document, Follow
 from manifests.stat import Stat
 
 Page = list[Stat]
@@ -79,6 +80,27 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close what is open. May be called twice."""
+        ...
+
+
+class Asking(Protocol):
+    """What a Transport may do beside reading: put a question that is more than a path (`syncd.documents.put`)."""
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> AbstractAsyncContextManager[Body]:
+        """Ask with a method, headers and a body of its own; any 2xx is an answer.
+
+        No header that means something, and no body, goes along to another origin.
+        """
+        ...
+
+
+class Answering(Protocol):
+    """What a Transport that tries again may do beside: have a question answered whole, from the beginning each time."""
+
+    async def answer(self, follow: Follow, spool: BinaryIO) -> Document:
+        """Return the whole answer, written into `spool`."""
         ...
 
 

@@ -31,6 +31,7 @@ from syncd.events import (
     Published,
     RemovalsParked,
     SurveyAdvanced,
+    SurveyNoted,
     SurveyStarted,
     TransferAdvanced,
     TransferFailed,
@@ -341,6 +342,8 @@ def line_of(event: Event) -> str | None:
             return f"{name}: asking upstream what it has"
         case DocumentFailed(url=url, reason=reason):
             return f"{name}: not read: {url}: {reason}"
+        case SurveyNoted(text=text, times=times):
+            return f"{name}: {text}{f' ({times:,} times)' if times > 1 else ''}"
         case Planned():
             whole = "" if event.complete else "; the inventory is INCOMPLETE, nothing will be removed"
             return (

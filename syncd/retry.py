@@ -14,11 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 import tenacity
 
+from manifests.document import Document, Follow
 from manifests.stat import Stat
+from syncd.documents import gather, put
 from syncd.errors import Changed, Interrupted, Stalled, TransientError
 from syncd.ports import Body, Page, Sink, Transport
 from syncd.pouring import pour
@@ -121,6 +123,15 @@ class Retrying:
     ) -> AbstractAsyncContextManager[Body]:
         """Open a body that survives interruptions."""
         return _Reopened(self, path, start, stop, version)
+
+    async def answer(self, follow: Follow, spool: BinaryIO) -> Document:
+        """Have a question answered whole; an answer that broke off is asked for again from its beginning."""
+
+        async def once() -> Document:
+            question = put(self._inner, follow.method, follow.url, follow.headers, follow.body)
+            return await gather(question, follow, spool)
+
+        return await retrying(once, follow.url, self._policy, self._heard)
 
     async def aclose(self) -> None:
         """Close the transport within."""

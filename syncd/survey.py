@@ -9,7 +9,8 @@ import asyncio
 import io
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,18 +19,20 @@ from typing import BinaryIO, cast
 import msgspec
 import xxhash
 
-from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark, Reader, Resumable
+from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark, Note, Reader, Resumable
 from manifests.stat import Promise, Stat
-from syncd.catalogue import Claims
-from syncd.errors import Interrupted, NotFound, PermanentError, SyncdError, TooLarge, TransientError, Unsupported
-from syncd.events import DocumentFailed, Listener, SurveyAdvanced
+from syncd.catalogue import Claims, Questions
+from syncd.documents import IN_MEMORY, fetch, guarded
+from syncd.errors import NotFound, PermanentError, SyncdError, TransientError, Unsafe, Unsupported
+from syncd.events import DocumentFailed, Listener, SurveyAdvanced, SurveyNoted
 from syncd.made import WAITING, Spool
 from syncd.ports import Transport
 from syncd.redaction import redact
 
 WIDTH = 32  # documents under way at once; the governor decides how many of them talk
-IN_MEMORY = 4 << 20  # bytes of a document kept in memory; the rest goes to a file
+LARGE = 256 << 10  # bytes of a document that is read in a thread, to let all else go on
 SLICE = 2000  # Stats read between two looks at the event loop
+NOTES = 100  # different things that are passed over, and told
 MAX_CHANGES = 200_000  # paths in memory that changed since a mark; more of them are better read with all the others
 
 Wants = Callable[[str], bool]
@@ -41,7 +44,7 @@ class Inventory:
 
     `made` holds the files that the Reader made from documents, None if there are none. `mark` is how far upstream was
     read, "" where it has no such thing. `is_part` says that only what changed since a mark was asked for, and `gap`
-    that upstream did not tell all of it.
+    that upstream did not tell all of it. `notes` are what was passed over in documents that were read, and how often.
     """
 
     files: int = 0
@@ -51,6 +54,7 @@ class Inventory:
     mark: str = ""
     gap: bool = False
     is_part: bool = False
+    notes: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: "Inventory") -> None:
         """Take what another survey of the same source found into this one."""
@@ -68,23 +72,34 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a survey needs: whom to ask, how to read the answer, where to put it, what to leave out, whom to tell."""
+    """What a survey needs: whom to ask, how to read the answer, where to put it, what to leave out, whom to tell.
+
+    `key` stands for the source as declared: a killed survey is gone on with under the same key, unless that is "".
+    """
 
     mirror: str
     mirror_id: int
     transport: Transport
     claims: Claims
+    questions: Questions
     wants: Wants
     listener: Listener
     spool: Path
     made: Spool
+    key: str = ""
+    now: Callable[[], float] = time.time
 
     async def read(self, reader: Reader) -> Inventory:
         """Collect into the Catalogue's claims what the documents of `reader` say.
 
-        Raises the first error if none of the first documents can be had.
+        Goes on with a survey of the same source that was killed within the hour. Raises the first error if none of the
+        first documents can be had.
         """
-        return await _Reading(self, reader).run(reader.start())
+        reading = _Reading(self, reader)
+        first = list(reader.start())
+        if not reading.resume(_key(self.key, first) if self.key else ""):
+            self.claims.forget(self.mirror_id)
+        return await reading.run(first)
 
     async def take(self, reader: Reader, mark: str) -> Inventory:
         """Collect what changed since `mark`, or everything where there is none or upstream left a gap.
@@ -95,6 +110,7 @@ class Survey:
             return await self.read(reader)
         resumable = cast("Resumable", reader)
         if mark:
+            self.claims.forget(self.mirror_id)
             inventory = await self._changes(resumable, mark, held=True)
             if not inventory.gap:
                 inventory.is_part = True
@@ -114,12 +130,17 @@ class Survey:
         """Collect what changed since `mark`, over what we hold or what is claimed already; nothing if it has a gap."""
         reading = _Reading(self, reader)
         reading.changes = {}
-        inventory = await reading.run(reader.resume(mark))
+        reading.resume("")
+        inventory = await reading.run(list(reader.resume(mark)))
         if not inventory.gap:
             if held:
                 self.claims.hold(self.mirror_id)
             self.claims.change(self.mirror_id, reading.changes)
         return inventory
+
+    def end(self) -> None:
+        """Forget which documents were read: the next survey asks for all of them again."""
+        self.questions.end(self.mirror_id)
 
     async def listed(self) -> AsyncGenerator[list[Stat], None]:
         """Yield the transport's own listing a page at a time, without what the mirror does not want."""
@@ -131,6 +152,19 @@ class Survey:
         return [stat for stat in page if wants(stat.path)]
 
 
+@dataclass(slots=True)
+class _Kept:
+    """What was found and is not yet written down."""
+
+    stats: list[Stat] = field(default_factory=list)
+    promises: list[Promise] = field(default_factory=list)
+    follows: list[Follow] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+
+    def size(self) -> int:
+        return len(self.stats) + len(self.promises) + len(self.follows)
+
+
 class _Reading:
     """One run over the documents of one Reader."""
 
@@ -138,53 +172,60 @@ class _Reading:
         self.survey = survey
         self.reader = reader
         self.inventory = Inventory()
-        self.waiting: list[Follow] = []
-        self.seen: set[int] = set()
         self.known = 0
         self.first_error: SyncdError | None = None
         self.slots = asyncio.Semaphore(WIDTH)
         self.turn = asyncio.Event()
         self.under_way = 0
+        self.kept = _Kept()
         self.changes: dict[str, Stat | None] | None = None
 
-    async def run(self, follows: Iterable[Follow]) -> Inventory:
-        self._add(follows)
-        first = self.known
+    def resume(self, key: str) -> bool:
+        """Begin, or go on with what was asked under the same key; returns whether it goes on."""
+        survey, questions = self.survey, self.survey.questions
+        if not questions.begin(survey.mirror_id, key, survey.now()):
+            return False
+        self.known, self.inventory.documents = questions.known(survey.mirror_id)
+        self.inventory.files = survey.claims.claimed(survey.mirror_id)
+        self.inventory.mark = questions.mark(survey.mirror_id)
+        return True
+
+    async def run(self, first: list[Follow]) -> Inventory:
+        survey, questions, mirror, number = self.survey, self.survey.questions, self.survey.mirror_id, 0
+        fresh = questions.add(mirror, first)
+        self.known += fresh
         async with asyncio.TaskGroup() as group:
-            while self.waiting or self.under_way:
-                if not self.waiting:
-                    self.turn.clear()
+            while True:
+                self.turn.clear()
+                self._write_down()
+                waiting = questions.next(mirror, number, WIDTH)
+                for number, follow in waiting:
+                    await self.slots.acquire()
+                    self.under_way += 1
+                    group.create_task(self._one(number, follow))
+                if not waiting:
+                    if not self.under_way:
+                        break
                     await self.turn.wait()
-                    continue
-                await self.slots.acquire()
-                self.under_way += 1
-                group.create_task(self._one(self.waiting.pop()))
-        none_read = self.inventory.documents == 0 and len(self.inventory.failed) >= first
+        none_read = self.inventory.documents == 0 and len(self.inventory.failed) >= fresh
         if self.first_error is not None and none_read and not self.inventory.gap:
             raise self.first_error
+        for text, count in self.inventory.notes.items():
+            survey.listener(SurveyNoted(survey.mirror, text, count))
         return self.inventory
 
-    def _add(self, follows: Iterable[Follow]) -> None:
-        for follow in follows:
-            mark = xxhash.xxh3_64_intdigest(f"{follow.method} {follow.url} {follow.state}".encode() + follow.body)
-            if mark not in self.seen:
-                self.seen.add(mark)
-                self.waiting.append(follow)
-                self.known += 1
-
-    async def _one(self, follow: Follow) -> None:
+    async def _one(self, number: int, follow: Follow) -> None:
         survey = self.survey
         try:
             with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(survey.spool)) as spool:
-                document = await _fetched(survey.transport, follow, cast("BinaryIO", spool))
-                if document is not None:
-                    await self._read(document)
-            self.inventory.documents += 1
+                document = await fetch(survey.transport, follow, cast("BinaryIO", spool))
+                await self._read(document)
+            self._done(number)
         except NotFound as error:
             if not follow.optional:
                 self._failed(follow, error)
-            elif follow.told:
-                await self._missing(follow)
+            elif not follow.told or await self._missing(follow):
+                self._done(number, read=0)
         except (TransientError, PermanentError) as error:
             self._failed(follow, error)
         except DocumentError as error:
@@ -196,11 +237,14 @@ class _Reading:
             self.turn.set()
         survey.listener(SurveyAdvanced(survey.mirror, self.inventory.documents, self.known, self.inventory.files))
 
-    async def _missing(self, follow: Follow) -> None:
+    async def _missing(self, follow: Follow) -> bool:
+        """Tell the Reader that a document is not there; returns whether it could make something of that."""
         try:
             await self._read(Document(follow, follow.url, {}, io.BytesIO(), missing=True))
         except DocumentError as error:
             self._failed(follow, Unsupported(str(error)))
+            return False
+        return True
 
     def _failed(self, follow: Follow, error: SyncdError) -> None:
         if self.first_error is None:
@@ -211,93 +255,102 @@ class _Reading:
         self.survey.listener(DocumentFailed(self.survey.mirror, url, reason))
 
     async def _read(self, document: Document) -> None:
-        survey, claims = self.survey, self.survey.claims
-        stats: list[Stat] = []
-        promises: list[Promise] = []
-        follows: list[Follow] = []
-        async for batch in _batches(self.reader.read(document), document):
-            for found in batch:
-                if isinstance(found, Stat):
-                    if survey.wants(found.path):
-                        stats.append(found)
-                elif isinstance(found, Made):
-                    if survey.wants(found.path):
-                        stats.append(survey.made.keep(found, document.url))
-                        self.inventory.made = survey.made
-                elif isinstance(found, Promise):
-                    promises.append(found)
-                elif isinstance(found, Gone):
-                    self._keep(claims, stats, promises)  # in order: the last word counts
-                    stats, promises = [], []
-                    if self.changes is not None:
-                        self.changes[found.path] = None
-                elif isinstance(found, Mark):
-                    self.inventory.mark = max(self.inventory.mark, found.value)
-                else:
-                    follows.append(found)
+        """Keep what the document says; raises DocumentError after all that came before the mistake was kept."""
+        found = self.reader.read(document)
+        is_large = document.stream.seek(0, os.SEEK_END) > LARGE
+        document.stream.seek(0)
+        while True:
+            batch, error = await asyncio.to_thread(_batch, found) if is_large else _batch(found)
+            for one in batch:
+                self._keep(one, document)
             if self.inventory.made is not None:
-                await survey.made.flush()
-            self._keep(claims, stats, promises)
-            stats, promises = [], []
-        self._add(follows)
+                await self.survey.made.flush()
+            if self.kept.size() >= SLICE:
+                self._write_down()
+            if error is not None:
+                raise error
+            if not batch:
+                return
+            await asyncio.sleep(0)
 
-    def _keep(self, claims: Claims, stats: list[Stat], promises: list[Promise]) -> None:
-        self.inventory.files += len(stats)
-        if self.changes is not None:
-            self.changes.update((stat.path, stat) for stat in stats)
-            if len(self.changes) > MAX_CHANGES:
-                raise Gap(f"more than {MAX_CHANGES} files changed")
-        elif stats:
-            claims.add(self.survey.mirror_id, stats)
-        if promises:
-            claims.promise(self.survey.mirror_id, promises)
+    def _keep(self, found: Found, document: Document) -> None:
+        if isinstance(found, Stat):
+            self._claim(found)
+        elif isinstance(found, Made):
+            if self.survey.wants(found.path):
+                self._bind()
+                self._claim(self.survey.made.keep(found, document.url))
+        elif isinstance(found, Promise):
+            self.kept.promises.append(found)
+        elif isinstance(found, Gone):
+            if self.changes is not None:
+                self.changes[found.path] = None
+        elif isinstance(found, Mark):
+            self.inventory.mark = max(self.inventory.mark, found.value)
+        elif isinstance(found, Note):
+            notes = self.inventory.notes
+            text = found.text if found.text in notes or len(notes) < NOTES else "more was passed over"
+            notes[text] = notes.get(text, 0) + 1
+        else:
+            try:
+                self.kept.follows.append(guarded(found, document))
+            except Unsafe as error:
+                self._failed(found, error)
+
+    def _claim(self, stat: Stat) -> None:
+        if not self.survey.wants(stat.path):
+            return
+        self.inventory.files += 1
+        if self.changes is None:
+            self.kept.stats.append(stat)
+            return
+        self.changes[stat.path] = stat
+        if len(self.changes) > MAX_CHANGES:
+            raise Gap(f"more than {MAX_CHANGES} files changed")
+
+    def _bind(self) -> None:
+        """Made files lie in the spool, which ends with this process: nobody else can go on with the survey."""
+        if self.inventory.made is None:
+            self.inventory.made = self.survey.made
+            self.survey.questions.bind(self.survey.mirror_id)
+
+    def _done(self, number: int, read: int = 1) -> None:
+        self.inventory.documents += read
+        self.kept.done.append(number)
+
+    def _write_down(self) -> None:
+        """Write down what was found in many documents at once, and only then that they were read."""
+        survey, mirror = self.survey, self.survey.mirror_id
+        kept, self.kept = self.kept, _Kept()
+        if kept.stats:
+            survey.claims.add(mirror, kept.stats)
+        if kept.promises:
+            survey.claims.promise(mirror, kept.promises)
+        if kept.follows:
+            self.known += survey.questions.add(mirror, kept.follows)
+        if kept.done:
+            survey.questions.done(mirror, kept.done, survey.now(), self.inventory.mark)
 
 
-async def _batches(found: Iterator[Found], document: Document) -> AsyncIterator[list[Found]]:
-    """Yield what a Reader finds, some at a time; a document that is on disk is read in a thread."""
-    is_large = document.stream.seek(0, os.SEEK_END) > IN_MEMORY
-    document.stream.seek(0)
-    while batch := await asyncio.to_thread(_batch, found) if is_large else _batch(found):
-        yield batch
-        await asyncio.sleep(0)
+def _key(key: str, first: list[Follow]) -> str:
+    """Return what a survey must share with another to go on with it: the source, and the first questions."""
+    return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first)))
 
 
-def _batch(found: Iterator[Found]) -> list[Found]:
-    """Return the next ones: at most SLICE, and not much more than WAITING bytes of made files."""
+def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:
+    """Return the next ones: at most SLICE, and not much more than WAITING bytes of made files; and why they ended."""
     batch: list[Found] = []
     size = 0
-    for one in islice(found, SLICE):
-        batch.append(one)
-        if isinstance(one, Made):
-            size += len(one.body)
-            if size > WAITING:
-                break
-    return batch
-
-
-async def _fetched(transport: Transport, follow: Follow, spool: BinaryIO) -> Document | None:
-    """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
-    if follow.method == "LIST":
-        async for page in transport.list_pages(follow.url):
-            await asyncio.to_thread(spool.write, b"".join(msgspec.json.encode(stat) + b"\n" for stat in page))
-        spool.seek(0)
-        return Document(follow, follow.url, {}, spool)
-    if follow.method != "GET":
-        raise Unsupported(f"{follow.url}: {follow.method} is not a way to ask for a document here")
-    async with transport.open(follow.url) as body:
-        count = 0
-        async for chunk in body:
-            count += len(chunk)
-            if count > follow.max_bytes:
-                raise TooLarge(f"{follow.url}: longer than the {follow.max_bytes} bytes allowed for such a document")
-            if count > IN_MEMORY:
-                await asyncio.to_thread(spool.write, chunk)
-            else:
-                spool.write(chunk)
-        if body.stat.size is not None and count != body.stat.size:
-            raise Interrupted(f"{follow.url}: {body.stat.size} bytes announced, {count} arrived")
-        spool.seek(0)
-        return Document(follow, body.url, body.headers, spool)
+    try:
+        for one in islice(found, SLICE):
+            batch.append(one)
+            if isinstance(one, Made):
+                size += len(one.body)
+                if size > WAITING:
+                    break
+    except DocumentError as error:
+        return batch, error
+    return batch, None
 
 
 async def see(survey: Survey, inventory: Inventory, blind: Callable[[str, int], list[Stat]]) -> None:

@@ -39,6 +39,7 @@ from transports.redirects import STATUSES, next_hop
 FLOOR = 1024.0  # bytes/s below which a body is stalled ...
 OVER = 60.0  # ... when it goes on for so many seconds
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
+_ACCEPT = re.compile(r"^accept:", re.IGNORECASE | re.MULTILINE)
 _CARRIED = frozenset({"accept", "content-type"})  # what a caller's headers may take along to another origin
 
 
@@ -138,7 +139,10 @@ class HttpTransport:
         visited: list[str] = []
         while True:
             rest = _lines(fields, sent, method, carried_only=origin != first) if fields or sent else ""
-            request = f"{method} {target} HTTP/1.1\r\n{self._head(origin)}{bound}{rest}\r\n".encode("latin-1")
+            head = self._head(origin)
+            if rest and _ACCEPT.search(rest) is not None:
+                head = head.replace("Accept: */*\r\n", "")
+            request = f"{method} {target} HTTP/1.1\r\n{head}{bound}{rest}\r\n".encode("latin-1")
             answer = await self._connections.ask(origin, request, bodiless=method == "HEAD", body=sent, label=label)
             url = origin + target
             if answer.status not in STATUSES:
@@ -307,7 +311,7 @@ class _Reading:
     def _accept(self, answer: Exchange) -> None:
         """Take the answer for what was asked, or raise."""
         status, fields = answer.status, self.headers
-        if status not in (200, 206) and not (self._fields is not None and 200 <= status < 300):
+        if status not in (200, 206) and not (self._method not in ("GET", "HEAD") and 200 <= status < 300):
             self._refuse(status)
             return
         coding = fields.get("content-encoding", "identity").strip().lower()

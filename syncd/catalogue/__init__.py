@@ -9,10 +9,11 @@ from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database
 from syncd.catalogue.history import Failure, History, Inflight, Row, Swap
 from syncd.catalogue.holdings import Holdings, Removed, Version
+from syncd.catalogue.questions import Questions
 
 __all__ = [
     "Aside", "Audit", "Catalogue", "Chronicle", "Claims", "Damage", "Failure", "Happening", "History", "Holdings",
-    "Inflight", "Passed", "Removed", "Row", "Swap", "Version",
+    "Inflight", "Passed", "Questions", "Removed", "Row", "Swap", "Version",
 ]  # fmt: skip
 
 
@@ -24,6 +25,7 @@ class Catalogue:
         self.read_only = read_only
         self.database = Database(folder, read_only=read_only)
         self.claims = Claims(self.database)
+        self.questions = Questions(self.database)
         self.holdings = Holdings(self.database)
         self.history = History(self.database)
         self.chronicle = Chronicle(self.database)

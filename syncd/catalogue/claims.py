@@ -27,6 +27,14 @@ class Claims:
         for table in ("claim", "promise", "todo"):
             self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  three constants
 
+    def claimed(self, mirror: int) -> int:
+        """Return how many files are claimed."""
+        return int(self._db.one("SELECT count(*) FROM claim WHERE mirror=?", (mirror,))[0])
+
+    def drop_steps(self, mirror: int) -> None:
+        """Forget what was to be done."""
+        self._db.do("DELETE FROM todo WHERE mirror=?", (mirror,))
+
     def add(self, mirror: int, stats: Iterable[Stat]) -> None:
         """Add Stats in any order; what two documents say of one path is joined, and a contradiction remembered."""
         self._db.many(

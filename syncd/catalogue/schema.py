@@ -73,5 +73,12 @@ INSERT OR REPLACE INTO quarantine
   SELECT mirror, quarantined, path, error, reason, at FROM failure WHERE quarantined <> '';
 """
 
-STEPS = (VERSION_1, VERSION_2)
+VERSION_3 = """
+CREATE TABLE question (
+  id INTEGER PRIMARY KEY, mirror INTEGER NOT NULL, mark INTEGER NOT NULL, asked BLOB, UNIQUE (mirror, mark));
+CREATE TABLE asking (
+  mirror INTEGER PRIMARY KEY, key TEXT NOT NULL, began REAL NOT NULL, seen REAL NOT NULL);
+"""
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3)
 SCHEMA_VERSION = len(STEPS)

@@ -121,7 +121,7 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date_and_nothing_is_lost(tmp_
             assert catalogue.holdings.totals(row.id) == (3_000, 3_000)
             assert catalogue.history.approved(row.id) == {"00001"}
             assert [one.place for one in catalogue.chronicle.aside(row.id, 10)] == [".syncd/quarantine/old/x/bad"]
-            assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION == 2
+            assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION == 3
             assert catalogue.database._db.pragma("auto_vacuum") == 2
             assert catalogue.database._db.pragma("integrity_check") == "ok"
 
