@@ -25,7 +25,7 @@ from syncd.errors import Busy, Damaged, NoSpace, Offline
 FILE = "catalogue.sqlite"
 LOCK = "lock"
 BUSY = 10_000  # milliseconds to wait for another process
-UNDER_WAY = ("claim", "promise", "todo")  # tables that mean nothing to another process
+UNDER_WAY = ("claim", "promise", "todo", "question", "asking")  # tables that mean nothing to another process
 TIDY = 1_000  # pages given back at a time
 
 _json = msgspec.json.Encoder().encode

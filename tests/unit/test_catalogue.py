@@ -43,7 +43,7 @@ def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
 def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         catalogue.database._db.pragma("user_version", 99)
-    with pytest.raises(Damaged, match="of version 99, this syncd knows 2"):
+    with pytest.raises(Damaged, match="of version 99, this syncd knows 3"):
         Catalogue(tmp_path)
 
 
