@@ -16,6 +16,7 @@ from syncd.catalogue import Catalogue
 from syncd.errors import Unsupported
 from syncd.events import SurveyNoted
 from syncd.governor import Governed, Governors
+from syncd.made import Spool
 from syncd.retry import Policy, Retrying
 from syncd.survey import Survey
 from tests.acceptance.cli import Folder, run, start
@@ -53,6 +54,7 @@ async def surveying(tmp_path, transport, listener=lambda event: None, key="", no
             wants=lambda path: True,
             listener=listener,
             spool=tmp_path / "spool",
+            made=Spool(tmp_path / "spool" / "m.made"),
             key=key,
             now=now,
         )
