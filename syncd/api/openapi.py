@@ -109,7 +109,8 @@ def _queries(route: Route) -> Iterable[dict[str, Any]]:
     if route.asks is None:
         return
     schema = msgspec.json.schema(route.asks)
-    properties = schema["$defs"][route.asks.__name__]["properties"]
-    for name, one in properties.items():
+    found = schema["$defs"][route.asks.__name__]
+    for name, one in found["properties"].items():
         told = one.pop("description", "")
-        yield {"name": name, "in": "query", "required": False, "description": told, "schema": one}
+        needed = name in found.get("required", ())
+        yield {"name": name, "in": "query", "required": needed, "description": told, "schema": one}

@@ -60,7 +60,7 @@ class Page:
     """Templates that are compiled by now."""
 
     @classmethod
-    def load(cls, static: Static) -> "Page":
+    def load(cls) -> "Page":
         """Read everything (it blocks)."""
         sources = {one.name: one.read_text("utf-8") for one in files("syncd.api").joinpath("templates").iterdir()}
         templates = Environment(
@@ -68,7 +68,7 @@ class Page:
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         templates.filters["safetext"] = _text
-        return cls(templates, load_words(), static, set())
+        return cls(templates, load_words(), Static.load(), set())
 
     async def render(
         self,

@@ -22,7 +22,7 @@ from syncd.api.rest import ROUTES, V1
 from syncd.api.routes import Route, read
 from syncd.api.sessions import Sessions
 from syncd.api.static import Static
-from syncd.api.stream import Stream
+from syncd.api.stream import TICK, Stream
 from syncd.api.tokens import SLOWNESS, Tokens
 from syncd.control import Control
 from syncd.errors import ConfigError, SyncdError
@@ -52,20 +52,21 @@ async def serving(
     metrics: Metrics | None = None,
     clock: Callable[[], float] = time.time,
     slowness: float = SLOWNESS,
-    tick: float = 1.0,
+    tick: float = TICK,
+    page: Page | None = None,
 ) -> AsyncIterator[Served]:
     """Serve over the block; `listen` may name port 0. Raises ConfigError if the address cannot be had.
 
-    Whoever composes this calls `tokens.replace` on what it yields when the configuration changes.
+    Whoever composes this calls `tokens.replace` on what it yields when the configuration changes. `page` may be shared.
     """
     known = Tokens(tokens, clock=time.monotonic, slowness=slowness)
     door = Door(settings or ApiSettings(), listen, known, Sessions(known, clock))
     stream = Stream(control, epoch=secrets.token_hex(4), tick=tick)
-    static = await asyncio.to_thread(Static.load)
-    page = await asyncio.to_thread(Page.load, static)
+    if page is None:
+        page = await asyncio.to_thread(Page.load)
     desk = Desk(control, door, stream, metrics, clock, page)
     runner = web.AppRunner(
-        _app(desk, static), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
+        _app(desk, page.static), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
         max_line_size=LINES, max_field_size=LINES, keepalive_timeout=75.0,
     )  # fmt: skip
     await runner.setup()
@@ -81,8 +82,8 @@ async def serving(
             ) from error
         async with stream.running():
             bound = runner.addresses[0]
-            shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-            yield Served(f"http://{shown}:{bound[1]}", known, stream)
+            bound_host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+            yield Served(f"http://{bound_host}:{bound[1]}", known, stream)
     finally:
         await runner.cleanup()
 

@@ -8,6 +8,7 @@ import pytest
 
 from syncd.access import Token
 from syncd.api import serving
+from syncd.api.page import Page
 from tests.fakes_control import FakeControl
 
 NOW = 1_700_000_000.0
@@ -28,10 +29,14 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
+PAGE = Page.load()  # its templates are compiled once for all tests
+
+
 @asynccontextmanager
 async def served_by(control, **more):
     """A session whose urls begin at the served API, and what serves it."""
     given = {"listen": "127.0.0.1:0", "tokens": TOKENS, "clock": lambda: control.now, "slowness": 0.0, "tick": 0.02}
+    given["page"] = PAGE
     async with (
         serving(control, **{**given, **more}) as served,
         aiohttp.ClientSession(served.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,

@@ -1,0 +1,31 @@
+"""The table of routes in docs/api.md; `python -m syncd.api.table` writes it anew."""
+
+from pathlib import Path
+
+from syncd.api.rest import ROUTES
+
+BEGIN, END = "<!-- the table of routes, made by python -m syncd.api.table -->", "<!-- end of the table -->"
+_NEEDS = {None: "nobody's", "reader": "reader", "operator": "**operator**"}
+
+
+def table() -> str:
+    """Return the table, in the order of the routes."""
+    lines = ["| request | token | what | parameters |", "|---|---|---|---|"]
+    for route in ROUTES:
+        fields = (*(route.asks.__struct_fields__ if route.asks else ()),)
+        body = f"body: {', '.join(f'`{one}`' for one in route.takes.__struct_fields__)}" if route.takes else ""
+        asked = ", ".join(f"`{one}`" for one in fields)
+        lines.append(f"| `{route.method} {route.path}` | {_NEEDS[route.needs]} | {route.says} | {asked or body} |")
+    return "\n".join(lines)
+
+
+def renewed(text: str) -> str:
+    """Return the page with its table as it is now."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    page = Path("docs/api.md")
+    page.write_text(renewed(page.read_text("utf-8")), "utf-8")

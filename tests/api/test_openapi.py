@@ -1,0 +1,103 @@
+"""The OpenAPI document: it says what is so. Checked by schemathesis, which asks what it allows, and what it does not."""
+
+import asyncio
+import json
+import threading
+
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import given as holds
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from syncd.api.openapi import document, statuses
+from syncd.api.rest import DOCUMENT, ROUTES
+from tests.api.conftest import NOW, OPERATOR, bearer, served_by
+from tests.fakes_control import FakeControl
+
+EXAMPLES = 4  # of each operation
+BY_NAME = {"planManifest": [positive_data_acceptance]}  # not every text is a manifest, and no schema can say which
+FUZZED = [route for route in ROUTES if route.media != "text/event-stream"]
+DOC = json.loads(DOCUMENT)
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """The url of a served API in a thread of its own, since schemathesis waits where it asks."""
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    found = {}
+
+    async def serve():
+        found["stop"] = asyncio.Event()
+
+        def exposition(accept):
+            return b"# nothing\n", "text/plain; version=0.0.4; charset=utf-8"
+
+        async with served_by(FakeControl(NOW), metrics=exposition) as api:
+            found["url"] = api.served.url
+            ready.set()
+            await found["stop"].wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(10)
+    yield found["url"]
+    loop.call_soon_threadsafe(found["stop"].set)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.mark.parametrize("route", FUZZED, ids=lambda route: route.name)
+def test_every_operation_keeps_to_the_document(elsewhere, route):
+    schema = schemathesis.openapi.from_dict(DOC)
+    schema.config.update(base_url=elsewhere)
+    operation = schema[route.path][route.method]
+
+    @holds(case=operation.as_strategy())
+    @settings(
+        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+        phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def keeps(case):
+        case.call_and_validate(headers=bearer(OPERATOR), excluded_checks=BY_NAME.get(route.name, []))
+
+    keeps()
+
+
+def test_a_document_that_lies_is_found_out(elsewhere):
+    lying = json.loads(DOCUMENT)
+    lying["components"]["schemas"]["StoreView"]["properties"]["url"] = {"type": "integer"}
+    schema = schemathesis.openapi.from_dict(lying)
+    schema.config.update(base_url=elsewhere)
+    with pytest.raises(FailureGroup, match="Response violates schema"):
+        schema["/api/v1/store"]["GET"].Case().call_and_validate(headers=bearer(OPERATOR))
+
+
+def test_the_document_is_what_openapi_3_1_asks_for():
+    assert DOC["openapi"] == "3.1.0"
+    assert {f"{method.upper()} {path}" for path, methods in DOC["paths"].items() for method in methods} == {
+        f"{route.method} {route.path}" for route in ROUTES
+    }
+    known = set(DOC["components"]["schemas"])
+    named = set(json.dumps(DOC).split('"#/components/schemas/')[1:])
+    assert {one.split('"')[0] for one in named} == known
+
+
+def test_every_operation_says_what_it_needs_and_how_it_fails():
+    for route in ROUTES:
+        operation = DOC["paths"][route.path][route.method.lower()]
+        assert operation["summary"].endswith(".")
+        assert set(operation["responses"]) - {"304", str(route.status)} == {str(one) for one in statuses(route)}
+        assert operation.get("x-role") == route.needs
+        assert ("security" in operation) == (route.needs is not None)
+
+
+async def test_the_document_is_served_as_it_is(api):
+    async with api.get("/api/v1/openapi.json") as response:
+        assert await response.json() == DOC
+
+
+def test_the_document_is_made_from_the_table():
+    assert json.loads(msgspec.json.encode(document(ROUTES))) == DOC
