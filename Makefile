@@ -48,6 +48,7 @@ layers: $(MADE)
 docs: $(MADE)
 	$(BIN)/python -m syncd.metrics > docs/metrics.md
 	$(BIN)/python deploy/grafana/build
+	$(BIN)/python deploy/generate.py
 
 wheel-test: $(MADE)
 	$(BIN)/python -m pytest tests/wheel/check_wheel.py
