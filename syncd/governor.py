@@ -38,6 +38,7 @@ PATIENCE = 3  # windows without growth that end the doubling: bytes come later t
 PROBE_EVERY = 12  # windows between two tries for a little more, or a little less
 REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
 UNIT = 64 << 10  # bytes that count as much as one answer
+KNOWN = 1000  # origins whose certificates are remembered
 FIRST_BYTE = (
     0.01,
     0.025,
@@ -281,6 +282,8 @@ class Governors:
         self._listener = listener
         self._clock = clock
         self._by_origin: dict[str, Governor] = {}
+        self._certificates: dict[str, float] = {}
+        self._shown: list[Mapping[str, float]] = []
 
     def of(self, origin: str, *, connections: int | None = None, rate: float | None = None) -> Governor:
         """Return the governor of `origin`; the strictest limits that any mirror names hold."""
@@ -293,6 +296,23 @@ class Governors:
         else:
             governor.tighten(connections, rate)
         return governor
+
+    def show(self, certificates: Mapping[str, float]) -> None:
+        """Look from now on at what an open transport knows: by origin, when its certificate is no longer valid."""
+        self._shown.append(certificates)
+
+    def hide(self, certificates: Mapping[str, float]) -> None:
+        """Keep what it knew, and look no more: the transport is closed."""
+        self._shown = [one for one in self._shown if one is not certificates]
+        self._certificates.update(certificates)
+
+    def certificates(self) -> dict[str, float]:
+        """Return, by origin that was asked, when its certificate is no longer valid."""
+        for certificates in self._shown:
+            self._certificates.update(certificates)
+        while len(self._certificates) > KNOWN:
+            del self._certificates[next(iter(self._certificates))]
+        return dict(self._certificates)
 
     def __iter__(self) -> Iterator[Governor]:
         """Yield every governor there is."""
@@ -317,6 +337,8 @@ class Governed:
         self._governors = governors
         self._clock = clock
         self.governor = governors.of(origin_of(root), connections=connections, rate=rate)
+        self._certificates: Mapping[str, float] = getattr(inner, "certificates", {})  # of transports that have any
+        governors.show(self._certificates)
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """List through one slot, held while the listing lasts."""
@@ -358,6 +380,7 @@ class Governed:
 
     async def aclose(self) -> None:
         """Close the transport within."""
+        self._governors.hide(self._certificates)
         await self._inner.aclose()
 
     def _governor(self, path: str) -> Governor:

@@ -5,12 +5,15 @@ Rules:
 2. What is wrong with a secret is said without a character of it.
 """
 
+import base64
 import netrc
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from syncd.credentials import CredentialSettings, Secret
 from syncd.errors import ConfigError
@@ -40,6 +43,25 @@ def read_credential(settings: CredentialSettings, name: str, environ: Mapping[st
     if keys.session_token is not None:
         session = _secret(keys.session_token, f"{where}.s3.session_token", environ)
     return Credential(name, settings.origin, "s3", secret, username=keys.access_key_id, token=session)
+
+
+class _Claims(msgspec.Struct):
+    exp: float | None = None
+
+
+def expiry_of(credential: Credential) -> float | None:
+    """Return when a credential is no longer valid, in seconds since the epoch; None where it does not say.
+
+    A bearer token may be a JSON Web Token, which says. It is not checked here: only who issued it can do that.
+    """
+    parts = credential.secret.split(".")
+    if credential.scheme != "bearer" or len(parts) != 3:
+        return None
+    try:
+        claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        return msgspec.json.decode(claims, type=_Claims).exp
+    except (ValueError, msgspec.DecodeError):
+        return None  # a token of another kind that happens to have two dots
 
 
 def _secret(secret: Secret, where: str, environ: Mapping[str, str]) -> str:

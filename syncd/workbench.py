@@ -2,10 +2,10 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from syncd.redaction import Secrets
 from syncd.registry import TRANSPORTS, names, open_reader, open_source, open_store
 from syncd.restore import missing, rebuild
 from syncd.retry_store import RetryingStore
+from syncd.secrets import expiry_of
 from syncd.stores.lease import Lease
 from syncd.transfer import error_name
 
@@ -42,6 +43,8 @@ class Workbench:
     listener: Listener
     stopping: asyncio.Event
     secrets: Secrets
+    expiries: dict[str, float] = field(default_factory=dict)
+    """By name: when a credential that was used is no longer valid, for those that say."""
 
     @asynccontextmanager
     async def source(self, mirror: Mirror) -> AsyncIterator[Transport]:
@@ -50,6 +53,8 @@ class Workbench:
         credential = resolve_credential(self.config, name, self.environ) if name is not None else None
         if credential is not None:
             self.secrets.learn_credential(credential.username, credential.secret, credential.token)
+            if (expiry := expiry_of(credential)) is not None:
+                self.expiries[credential.name] = expiry
 
         def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
@@ -129,10 +134,12 @@ async def opened(
     writing: bool,
     stopping: asyncio.Event,
     secrets: Secrets | None = None,
+    metered: Callable[[Store], Store] | None = None,
 ) -> AsyncIterator[Workbench]:
     """Open state, store and, for `writing`, the lease; close all in the other order.
 
-    What `secrets` learns on the way is left out of what `listener` hears.
+    `metered` wraps the store, that its operations are counted. What `secrets` learns on the way is left out of what
+    `listener` hears.
 
     Raises Busy (another daemon), Offline (not the store we know), Denied, Damaged, NoSpace.
     """
@@ -150,13 +157,16 @@ async def opened(
             found = await adapter.identify(known)
             if known is None and not catalogue.read_only:
                 catalogue.history.remember("store", found)
-            store = RetryingStore(adapter) if settings.url.startswith("s3://") else adapter
+            counted = metered(adapter) if metered is not None else adapter
+            store = RetryingStore(counted) if settings.url.startswith("s3://") else counted
+            governors = Governors(listener=listener)
+            governors.show(getattr(adapter, "certificates", {}))
             bench = Workbench(
                 config=config,
                 environ=environ,
                 catalogue=catalogue,
                 store=store,
-                governors=Governors(listener=listener),
+                governors=governors,
                 hashing=hashing,
                 spool=Path(spool),
                 listener=listener,

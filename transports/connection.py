@@ -28,7 +28,7 @@ from yarl import URL
 
 from syncd.errors import Interrupted, Refused, Stalled, SyncdError, TransientError, Unreachable, Unsupported
 from syncd.ports import Sink
-from transports.dial import Dial, current, make_socket, one_line, why_unconnected
+from transports.dial import Dial, current, make_socket, one_line, valid_until, why_unconnected
 from transports.flood import LONG, Flood
 
 BUFFER = 1 << 18  # bytes; a connection that nobody reads holds at most about three times as many
@@ -112,6 +112,7 @@ class Connections:
         self._tick = min(self.floor.window / TICKS, header_timeout / 4)
         self._watch: asyncio.TimerHandle | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self.certificates: dict[str, float] = {}  # by origin: until when the one it showed last is valid
 
     def threads(self) -> Executor:
         """Return the threads that read sockets."""
@@ -172,13 +173,16 @@ class Connections:
         dial = Dial(origin in self._allow_private)
         token = current.set(dial)
         try:
-            return await connector.connect(key, [], self._timeout)
+            connection = await connector.connect(key, [], self._timeout)
         except TimeoutError as error:
             raise Unreachable(f"{label}: no connection to {origin} within {self._timeout.connect:g} s") from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last for names that are none
             raise why_unconnected(error, dial, origin, label) from error
         finally:
             current.reset(token)
+        if (expiry := valid_until(connection.transport)) is not None:
+            self.certificates[origin] = expiry
+        return connection
 
     def _prepare(self, origin: str) -> tuple[aiohttp.TCPConnector, ClientRequest]:
         loop = asyncio.get_running_loop()
@@ -194,6 +198,7 @@ class Connections:
             self._connector = connector
         if len(self._keys) >= MAX_ORIGINS:
             self._keys.clear()
+            self.certificates.clear()
         key = ClientRequest("GET", URL(origin), loop=loop, ssl=True)
         self._keys[origin] = key
         return connector, key

@@ -1,6 +1,8 @@
 """How a connection is made: which addresses its sockets may reach, and what to say where there is none."""
 
+import asyncio
 import socket
+import ssl
 from contextvars import ContextVar
 
 import aiohttp
@@ -33,6 +35,13 @@ def make_socket(address: AddrInfoType) -> socket.socket:
         raise PermissionError(f"{dial.refused} is no public address")
     dial.made += 1
     return socket.socket(family, kind, protocol)
+
+
+def valid_until(transport: asyncio.Transport | None) -> float | None:
+    """Return until when the other side's certificate is valid, since the epoch; None where it showed none."""
+    shown = transport.get_extra_info("peercert") if transport is not None else None
+    until = shown.get("notAfter") if shown else None
+    return None if until is None else float(ssl.cert_time_to_seconds(until))
 
 
 def why_unconnected(error: Exception, dial: Dial, origin: str, label: str) -> SyncdError:

@@ -92,6 +92,11 @@ class HttpTransport:
         self._common = f"User-Agent: {user_agent}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
         self._heads: dict[str, str] = {}
 
+    @property
+    def certificates(self) -> dict[str, float]:
+        """Return, by origin, when the certificate that it showed last is no longer valid."""
+        return self._connections.certificates
+
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """Refuse: http has no listing of its own."""
         raise Unsupported(f"{self.root}{prefix}: http lists nothing by itself; use the reader autoindex or checksums")

@@ -108,6 +108,11 @@ class S3Transport:
         self.root = root
         self._page = page
 
+    @property
+    def certificates(self) -> dict[str, float]:
+        """Return, by origin, when the certificate that it showed last is no longer valid."""
+        return self.bucket.certificates
+
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every object below `prefix`, in the server's order."""
         async with aclosing(self.list_pages(prefix)) as pages:

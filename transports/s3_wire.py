@@ -53,6 +53,8 @@ class Bucket:
         if requester_pays:
             self._common["x-amz-request-payer"] = "requester"
         self._connections: Connections | None = None
+        self.certificates: dict[str, float] = {}
+        """By origin: when the certificate that it showed last is no longer valid."""
 
     async def url(self, key: str) -> str:
         """Return where a key is, for people."""
@@ -162,6 +164,7 @@ class Bucket:
                 ssl_context=self._ssl,
                 header_timeout=self._header_timeout,
             )
+            self._connections.certificates = self.certificates
         return self._connections
 
     async def _document(self, answer: Exchange, path: str, limit: int) -> bytes:

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from syncd.control import Control
-from syncd.governor import FIRST_BYTE, Governor
+from syncd.governor import FIRST_BYTE, Governor, Governors
 from syncd.metrics import families as f
 from syncd.metrics.counting import Counting, Histogram, MirrorCount
 from syncd.metrics.families import Family
@@ -32,9 +32,7 @@ class Watched:
     lag: Histogram
     version: str
     control: Control | None = None
-    governors: Iterable[Governor] = ()
-    certificates: Mapping[str, float] = field(default_factory=dict)
-    """By origin: when its certificate is no longer valid."""
+    governors: Governors | None = None
     credentials: Mapping[str, float] = field(default_factory=dict)
     """By name: when a credential is no longer valid."""
 
@@ -181,12 +179,13 @@ class SyncdCollector(Collector):
 
     def _origins(self, table: Table) -> None:
         watched = self._watched
-        governors = tuple(watched.governors)
-        self._bounds["origin"].only(dict.fromkeys((*(one.origin for one in governors), *watched.certificates)))
+        governors = tuple(watched.governors) if watched.governors is not None else ()
+        certificates = watched.governors.certificates() if watched.governors is not None else {}
+        self._bounds["origin"].only(dict.fromkeys((*(one.origin for one in governors), *certificates)))
         self._bounds["credential"].only(watched.credentials)
         for governor in governors:
             _governor(table, governor)
-        for origin, expiry in watched.certificates.items():
+        for origin, expiry in certificates.items():
             table.put(f.CERTIFICATE, expiry, origin)
         for name, expiry in watched.credentials.items():
             table.put(f.CREDENTIAL, expiry, name)

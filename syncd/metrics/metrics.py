@@ -47,14 +47,12 @@ class Metrics:
         self,
         control: Control | None = None,
         governors: Governors | None = None,
-        certificates: Mapping[str, float] | None = None,
         credentials: Mapping[str, float] | None = None,
     ) -> None:
         """Read from these too, at every scrape from now on."""
         watched = self._watched
         watched.control = control if control is not None else watched.control
         watched.governors = governors if governors is not None else watched.governors
-        watched.certificates = certificates if certificates is not None else watched.certificates
         watched.credentials = credentials if credentials is not None else watched.credentials
 
     async def watch_loop(self, every: float = LAG_EVERY) -> None:

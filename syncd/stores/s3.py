@@ -77,6 +77,11 @@ class S3Store:
         self._abilities = Abilities(self._objects, verifies)
         self._alive: set[str] = set()  # staging keys that this process has open
 
+    @property
+    def certificates(self) -> dict[str, float]:
+        """Return, by origin, when the certificate that it showed last is no longer valid."""
+        return self._bucket.certificates
+
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every object below `prefix`, sorted by path."""
         async with aclosing(self.list_pages(prefix)) as pages:

@@ -48,7 +48,8 @@ def filled():
         e.Published("running", "0" * 64, 1, 10, changed=True),
     ):
         metrics.listener(event)
-    metrics.watch(control, governors, {"https://running.example.org": NOW + 1}, {"earthdata": NOW + 2})
+    governors.show({"https://running.example.org": NOW + 1})
+    metrics.watch(control, governors, {"earthdata": NOW + 2})
     return metrics, control
 
 
