@@ -15,7 +15,11 @@ from typing import Protocol
 
 import xxhash
 
+from manifests.zip_end import ZipEnd
+
 OURS = ("sha256", "xxh3-128")  # proof and exchange; fast scrubs
+ZIP_END = "zip-end"  # no digest: whether a zip can be whole, computed in the same pass
+MAX_GIT_BLOB = 16 << 20  # bytes of a file up to which `gitblob` is a promise worth checking
 
 _BLAKE2B_BITS = (128, 160, 192, 224, 256, 320, 384, 512)
 
@@ -39,6 +43,27 @@ class _Sum32:
         return f"{self._value:08x}"
 
 
+class _GitBlob:
+    """What git calls a file's bytes: a sha1 that begins with their number, so they are kept until all are there."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def update(self, chunk: bytes | memoryview) -> None:
+        self._size += len(chunk)
+        if self._size <= MAX_GIT_BLOB:
+            self._chunks.append(bytes(chunk))
+        else:
+            self._chunks.clear()
+
+    def hexdigest(self) -> str:
+        whole = hashlib.sha1(b"blob %d\0" % self._size, usedforsecurity=False)
+        for chunk in self._chunks:
+            whole.update(chunk)
+        return whole.hexdigest()
+
+
 _NEW: dict[str, Callable[[], _Hash]] = {
     # Upstreams publish MD5 and SHA-1; whoever could forge them could as well forge the list they stand in.
     "md5": partial(hashlib.md5, usedforsecurity=False),
@@ -58,6 +83,7 @@ _NEW: dict[str, Callable[[], _Hash]] = {
     "xxh3-128": xxhash.xxh3_128,
     "crc32": lambda: _Sum32(zlib.crc32, 0),
     "adler32": lambda: _Sum32(zlib.adler32, 1),
+    "gitblob": _GitBlob,
 }
 
 KNOWN: Mapping[str, int] = MappingProxyType({name: len(new().hexdigest()) // 2 for name, new in _NEW.items()})
@@ -92,7 +118,7 @@ class Hasher:
 
 
 def _new(name: str) -> _Hash:
-    new = _NEW.get(name)
+    new = ZipEnd if name == ZIP_END else _NEW.get(name)
     if new is None:
         raise ValueError(f"{name!r}: no algorithm of ours; known are {', '.join(_NEW)}")
     return new()

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from manifests.digest import KNOWN, OURS
+from manifests.digest import KNOWN, OURS, ZIP_END
 from manifests.snapshot import Verdict
 from manifests.stat import Stat
+from manifests.zip_end import WHOLE
 from syncd.errors import Mismatch
 
 HEAD = 1024  # bytes of a file that are looked at for a web page
@@ -31,9 +32,11 @@ class Arrived:
     url: str
 
 
-def algorithms(*promises: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the digests to compute: ours, and every promised one that we can."""
-    return tuple(dict.fromkeys([*OURS, *(name for promised in promises for name in promised if name in KNOWN)]))
+def algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
+    """Return what to compute: our digests, every promised one that we can, and of a zip without any whether it ends."""
+    promised = [name for each in promises for name in each if name in KNOWN]
+    end = (ZIP_END,) if not promised and path.lower().endswith(".zip") else ()
+    return tuple(dict.fromkeys([*OURS, *promised, *end]))
 
 
 def promises(stat: Stat) -> bool:
@@ -61,6 +64,8 @@ def judge(stat: Stat, arrived: Arrived) -> Verdict:
         return "verified"
     if page:
         raise Mismatch(f"{stat.path}: data expected{page}")
+    if (end := digests.get(ZIP_END, WHOLE)) != WHOLE:
+        raise Mismatch(f"{stat.path}: no digest is promised, and this is no whole zip: {end}")
     return "attested"
 
 

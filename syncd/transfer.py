@@ -156,7 +156,7 @@ class Transfers:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _small(self, step: Step, stat: Stat, body: Body, content: bytes, *, last: bool) -> Proved:
-        hasher = Hasher(algorithms(stat.digests, body.stat.digests))
+        hasher = Hasher(algorithms(stat.digests, body.stat.digests, path=stat.path))
         if len(content) <= INLINE:
             hasher.update(content)
         else:
@@ -195,7 +195,7 @@ class Transfers:
             target=target,
             total=total,
             version=version,
-            names=algorithms(stat.digests, answered.digests),
+            names=algorithms(stat.digests, answered.digests, path=stat.path),
             window=self.window,
             width=self.ceiling,
             parallel=version is not None or promises(stat),

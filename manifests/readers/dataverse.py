@@ -87,7 +87,7 @@ class _Sum(msgspec.Struct):
     value: object = None
 
 
-class _DataFile(msgspec.Struct, rename="camel"):
+class _Held(msgspec.Struct, rename="camel"):
     id: object = None
     filename: object = None
     filesize: object = None
@@ -103,7 +103,7 @@ class _File(msgspec.Struct, rename="camel"):
     label: object = None
     directory_label: object = None
     restricted: object = None
-    data_file: _DataFile | None = None
+    data_file: _Held | None = None
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -231,7 +231,7 @@ def _folder(key: str) -> str:
     return re.sub(r"[^\w.-]+", "_", key)
 
 
-def _original(held: _DataFile, label: str) -> str:
+def _original(held: _Held, label: str) -> str:
     """Return the name that a table had when it was given to Dataverse."""
     if told := verbatim(held.original_file_name):
         return told

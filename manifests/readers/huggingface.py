@@ -3,8 +3,8 @@
 Rules:
 1. The revision is asked for its commit first, and everything after that names the commit: a push in the middle of a
    survey, or of a pass, splices nothing.
-2. A file kept in LFS has a sha256, which is checked. Of the others the hub tells git's own sum, which is no digest of
-   the bytes alone; it says when the file changed.
+2. A file kept in LFS has a sha256, the others have git's own sum of a blob; both are checked, the latter in files that
+   are small enough to be kept until their length is known.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from manifests.answers import Unread, answer, below, dig, digests, folders, next_link, size, text
 from manifests.checked import STRICT
+from manifests.digest import MAX_GIT_BLOB
 from manifests.document import Document, DocumentError, Follow, Found
 from manifests.fields import AtLeastOne, like
 from manifests.reader import Opened, ReaderKind, chosen
@@ -111,12 +112,16 @@ class HuggingfaceReader:
                 unread.add("a file without a path")
                 continue
             oid = text(blob.oid)
-            exact = size(dig(blob.lfs, "size"))
+            exact = size(blob.size if blob.lfs is None else dig(blob.lfs, "size"))
+            if blob.lfs is not None:
+                promised = digests(("sha256", dig(blob.lfs, "oid")))  # the other oid is of what stands for it in git
+            else:
+                promised = digests(("gitblob", oid)) if exact is not None and exact <= MAX_GIT_BLOB else {}
             yield Stat(
                 below(note.folder, path),
-                exact if exact is not None else size(blob.size),
+                exact,
                 version=f"git:{oid}" if oid else None,
-                digests=digests(("sha256", dig(blob.lfs, "oid"))),
+                digests=promised,
                 urls=(root + quote(path, safe="/", errors="replace"),),
             )
         more = next_link(document)

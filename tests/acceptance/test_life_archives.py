@@ -12,12 +12,12 @@ import pytest
 
 from syncd.errors import Denied
 from syncd.ports import Credential
-from tests.acceptance.cli import Folder, start
+from tests.acceptance.cli import Folder, run, start
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
 from tests.miniatures.dataverse import Dataverse
 from tests.miniatures.figshare import Figshare
-from tests.miniatures.gbif import Gbif, Ipt
+from tests.miniatures.gbif import DATASET, DOWNLOAD, Gbif, Ipt
 from tests.miniatures.huggingface import HuggingFace
 from tests.miniatures.metalink import Metalink
 from tests.miniatures.miniature import served
@@ -124,7 +124,6 @@ NO_PROMISE = {
     "ckan": ("",),
     "gbif": ("",),
     "ipt": ("",),
-    "huggingface": (".gitattributes", ".md", ".json"),
     "ncbi": ("hashes.txt",),
 }
 
@@ -170,3 +169,13 @@ async def test_whoever_may_not_have_a_credentialed_database_is_told_so(agent, us
             async with transport.open("SHA256SUMS.txt"):
                 pass
         await transport.aclose()
+
+
+def test_a_download_of_gbif_that_was_stored_cut_off_is_put_aside_and_said_so(tmp_path):
+    store, manifest, upstream = Folder(tmp_path / "store"), tmp_path / "gbif.yaml", Gbif(broken=True)
+    with served(upstream.app()) as origin:
+        manifest.write_text(upstream.manifest(origin))
+        said = run(store, tmp_path / "state", "sync", manifest, "--allow-private", origin, wanted=1)
+    assert f"failed: {DOWNLOAD}.zip: no digest is promised, and this is no whole zip" in said
+    assert store.paths("gbif/") == {f"{DATASET}/dwca.zip"}
+    assert any(path.endswith(f"{DOWNLOAD}.zip") for path in store.paths(".syncd/quarantine/"))

@@ -43,7 +43,7 @@ DOCUMENTS = {
 def test_a_repository_is_read_at_one_commit_page_by_page():
     root = f"{ROOT}datasets/{REPO}/resolve/{COMMIT}/"
     assert read_all(reader(), DOCUMENTS) == [
-        Stat(".gitattributes", 2307, version=f"git:{GIT}", urls=(root + ".gitattributes",)),
+        Stat(".gitattributes", 2307, version=f"git:{GIT}", digests={"gitblob": GIT}, urls=(root + ".gitattributes",)),
         Stat(
             "data/é #1?.parquet",
             12345678901,
@@ -51,7 +51,7 @@ def test_a_repository_is_read_at_one_commit_page_by_page():
             digests={"sha256": SHA256},
             urls=(root + "data/%C3%A9%20%231%3F.parquet",),
         ),
-        Stat("README.md", 5, version=f"git:{GIT}", urls=(root + "README.md",)),
+        Stat("README.md", 5, version=f"git:{GIT}", digests={"gitblob": GIT}, urls=(root + "README.md",)),
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_broken_tree_is_a_document_error(body):
     chosen = reader()
     (follow,) = chosen.read(_commit(chosen))
     for stat in survives(chosen, follow, body):
-        assert set(stat.digests) <= {"sha256"}
+        assert set(stat.digests) <= {"sha256", "gitblob"}
 
 
 def _commit(chosen):

@@ -1,0 +1,67 @@
+"""Tells from the end of a zip whether it can be whole: for archives of which nobody publishes a digest.
+
+A zip ends in its directory, and that in a record which says how long the directory is and where it begins. A file that
+was cut off has no such record; one that lost bytes in the middle has a directory that would begin too late. Nothing is
+read twice: the last bytes are kept as they go by. It is a test, not a proof: what is inside may still be wrong.
+"""
+
+import struct
+
+WHOLE = "whole"
+_RECORD = struct.Struct("<4sHHHHIIH")  # signature, disks and counts, size and offset of the directory, comment's length
+_LOCATOR = struct.Struct("<4sIQI")
+_RECORD64 = struct.Struct("<4sQHHIIQQQQ")
+_KEPT = (1 << 16) + _RECORD.size + _LOCATOR.size + _RECORD64.size  # the longest comment, and what stands before it
+_SIGNATURE, _SIGNATURE64, _LOCATED = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF  # "see the 64-bit record"
+
+
+class ZipEnd:
+    """In the shape of a hash; `hexdigest` says `whole`, or what is wrong."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._tail = b""
+
+    def update(self, chunk: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        self._size += len(chunk)
+        last = bytes(chunk[-_KEPT:])
+        self._tail = last if len(last) == _KEPT else (self._tail + last)[-_KEPT:]
+
+    def hexdigest(self) -> str:
+        """Return `whole`, or why this can be no whole zip."""
+        told = "it does not end in a zip's directory"
+        at = len(self._tail)
+        while (at := self._tail.rfind(_SIGNATURE, 0, at)) >= 0:  # a comment may hold the signature too
+            if at + _RECORD.size <= len(self._tail):
+                told = self._judged(at)
+                if told == WHOLE:
+                    break
+            at += len(_SIGNATURE) - 1
+        return told
+
+    def _judged(self, at: int) -> str:
+        """Say what holds if the record at `at` of the tail is the one."""
+        tail, first = self._tail, self._size - len(self._tail)
+        _, disk, _, _, _, length, offset, comment = _RECORD.unpack_from(tail, at)
+        if at + _RECORD.size + comment > len(tail):
+            return "its end is cut off"
+        if disk not in (
+            0,
+            _FULL16,
+        ):  # the last part of several: its directory is counted from the first one's beginning
+            return WHOLE
+        end = first + at
+        if _FULL32 in (length, offset) or disk == _FULL16:
+            back = at - _LOCATOR.size
+            if back < 0 or tail[back : back + 4] != _LOCATED:
+                return "its directory is said to be elsewhere, and no record says where"
+            back -= _RECORD64.size
+            if back < 0 or tail[back : back + 4] != _SIGNATURE64:
+                return WHOLE  # a record of unusual length, which is legal, and cannot be found without reading back
+            length, offset = _RECORD64.unpack_from(tail, back)[-2:]
+            end = first + back
+        if offset + length > end:
+            return f"its directory should end at byte {offset + length}, and ends at {end}: bytes are missing"
+        return WHOLE

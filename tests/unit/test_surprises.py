@@ -1,0 +1,105 @@
+"""What upstreams were seen to do that nobody expects, each by its number in our list of them."""
+
+import json
+
+import pytest
+
+from manifests.digest import Hasher
+from manifests.document import DocumentError
+from manifests.readers import checksums, dataverse, figshare, gbif, metalink, ncbi, zenodo
+from manifests.stat import UnsafePath, check_path
+from syncd.errors import Mismatch
+from syncd.judge import Arrived, algorithms, judge
+from tests.miniatures.checklistbank import coldp
+from tests.unit.reading import Source, answer, follows, read_all, stats
+
+MD5 = "246e75874963b153bfd517320f4e891e"
+
+
+def opened(module, url="https://archive.example/", **options):
+    return module.open_reader(Source(url, module.Options(**options)))
+
+
+def test_5_physionet_writes_one_space_between_digest_and_name():
+    sums = (
+        "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 admissions.csv\n"
+        "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  starts with a space.csv\n"
+    )
+    found = stats(read_all(opened(checksums, checksums=("SHA256SUMS.txt",)), {"SHA256SUMS.txt": sums}))
+    assert list(found) == ["admissions.csv", " starts with a space.csv", "SHA256SUMS.txt"]
+    assert found["admissions.csv"].digests["sha256"].startswith("5891b5b5")
+
+
+def test_6_a_sidecar_of_pubmed_is_written_by_openssl():
+    name = "pubmed/baseline/pubmed22n0002.xml.gz"
+    sidecar = f"MD5(pubmed22n0002.xml.gz)= {MD5}\n"
+    assert len(sidecar) == 60
+    for module, options in ((ncbi, {"singles": (name,)}), (checksums, {"checksums": (f"{name}.md5",)})):
+        found = stats(read_all(opened(module, **options), {f"{name}.md5": sidecar}))
+        assert found[name].digests == {"md5": MD5}
+
+
+def test_7_uniprot_and_asf_still_write_metalink_3():
+    body = (
+        '<metalink version="3.0" xmlns="http://www.metalinker.org/"><files><file name="S1A.zip"><resources>'
+        '<url type="http">https://datapool.example/S1A.zip</url></resources></file></files></metalink>'
+    )
+    found = stats(read_all(opened(metalink, lists=("Fairbanks_SLC.metalink",)), {"Fairbanks_SLC.metalink": body}))
+    assert found["S1A.zip"].urls == ("https://datapool.example/S1A.zip",)
+
+
+def test_10_the_digest_of_a_table_in_dataverse_is_of_the_original():
+    held = {"id": 8, "filesize": 900, "md5": MD5, "originalFileFormat": "text/csv", "originalFileSize": 700}
+    body = {"data": {"latestVersion": {"files": [{"label": "survey.tab", "dataFile": held}]}}}
+    chosen = opened(dataverse, datasets=("doi:10.5/x",))
+    (stat,) = chosen.read(answer(next(iter(chosen.start())), json.dumps(body)))
+    assert stat.urls == ("https://archive.example/api/access/datafile/8?format=original",)
+    assert (stat.path, stat.size, stat.digests) == ("survey.csv", 700, {"md5": MD5})
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/../../escape", "/etc/passwd", "..\\escape", "C:\\x", "./../x"])
+@pytest.mark.parametrize("is_three", [False, True])
+def test_18_a_metalink_that_leads_out_of_the_source_is_refused_where_all_paths_are(name, is_three):
+    file = f'<file name="{name}"/>'
+    space = "http://www.metalinker.org/" if is_three else "urn:ietf:params:xml:ns:metalink"
+    body = f'<metalink xmlns="{space}">{f"<files>{file}</files>" if is_three else file}</metalink>'
+    for place in ("list.metalink", "deep/er/list.metalink"):
+        stat, _ = read_all(opened(metalink, lists=(place,)), {place: body})
+        with pytest.raises(UnsafePath):
+            check_path(stat.path)
+
+
+def test_20_a_zip_of_gbif_without_a_digest_must_end_in_its_directory():
+    key = "0040513-240906103802322"
+    for body, is_whole in ((coldp("occurrences"), True), (coldp("occurrences")[:-40], False)):
+        job = {"key": key, "status": "SUCCEEDED", "size": len(body)}
+        chosen = opened(gbif, "https://api.gbif.example/v1/", downloads=(key,))
+        (stat,) = chosen.read(answer(next(iter(chosen.start())), json.dumps(job)))
+        hasher = Hasher(algorithms(path=stat.path))
+        hasher.update(body)
+        arrived = Arrived(stat, len(body), hasher.hexdigests(), body[:1024], "application/zip", stat.urls[0])
+        if is_whole:
+            assert judge(stat, arrived) == "attested"
+        else:
+            with pytest.raises(Mismatch, match="this is no whole zip"):
+                judge(stat, arrived)
+
+
+def test_22_gbif_stops_at_a_hundred_thousand_rows_and_zenodo_at_ten_thousand():
+    chosen = opened(gbif, search={"type": "OCCURRENCE"})
+    page = {"endOfRecords": False, "count": 100_001, "results": []}
+    with pytest.raises(DocumentError, match="narrow the search"):
+        list(chosen.read(answer(next(iter(chosen.start())), json.dumps(page))))
+    chosen = opened(zenodo, query="climate")
+    with pytest.raises(DocumentError, match="narrow the query"):
+        list(chosen.read(answer(next(iter(chosen.start())), '{"hits": {"total": 10001, "hits": []}}')))
+
+
+def test_22_figshare_is_read_past_its_thousandth_row_from_the_day_on_where_it_stopped():
+    chosen = opened(figshare, group="7", page_size=500)
+    (follow,) = chosen.start()
+    for page in (1, 2):
+        rows = [{"id": page * 500 + n, "published_date": f"2024-0{page}-01T00:00:00Z"} for n in range(500)]
+        follow = follows(chosen.read(answer(follow, json.dumps(rows))))[-1]
+    assert "page=1&" in follow.url
+    assert follow.url.endswith("published_since=2024-02-01")
