@@ -1,5 +1,8 @@
 """Reads S3 buckets: native listings, ranges bound to a version by If-Match; at AWS and wherever its protocol is spoken.
 
+A path may be the url of another bucket, `s3://other/key`: it is asked at the same endpoint, by the same profile or
+anonymously, but never with a credential that is bound to this one.
+
 A version is the ETag with its quotes. A range that the server ignores or answers with another range is never accepted.
 """
 
@@ -7,9 +10,10 @@ import asyncio
 import base64
 import binascii
 import calendar
+import dataclasses
 import email.utils
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import Any
 
@@ -22,6 +26,7 @@ from transports.s3_listing import HEAD, MAX_PAGE, early_token, read_page
 from transports.s3_signing import Account
 from transports.s3_wire import Bucket, split_url
 
+_SCHEME = "s3://"
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -50,14 +55,21 @@ def open_transport(
         anonymous=bool(options.get("anonymous")),
         credential=credential,
     )
-    bucket = Bucket(
-        name,
-        account,
-        user_agent=user_agent,
-        allow_private=allow_private,
-        requester_pays=bool(options.get("requester_pays")),
-    )
-    return S3Transport(bucket, root)
+
+    def bucket(name: str, account: Account) -> Bucket:
+        return Bucket(
+            name,
+            account,
+            user_agent=user_agent,
+            allow_private=allow_private,
+            requester_pays=bool(options.get("requester_pays")),
+        )
+
+    def other(name: str) -> Bucket:
+        is_bound = credential is not None and credential.origin != f"s3://{name}"
+        return bucket(name, dataclasses.replace(account, credential=None) if is_bound else account)
+
+    return S3Transport(bucket(name, account), root, other=other)
 
 
 class S3Body:
@@ -102,11 +114,15 @@ class S3Body:
 class S3Transport:
     """`syncd.ports.Transport` on the keys of a bucket that begin with `root`."""
 
-    def __init__(self, bucket: Bucket, root: str, *, page: int = 1000) -> None:
-        """`page` is how many keys to ask for at a time; no server gives more than 1,000."""
+    def __init__(
+        self, bucket: Bucket, root: str, *, page: int = 1000, other: Callable[[str], Bucket] | None = None
+    ) -> None:
+        """`page` is how many keys to ask for at a time; none gives more than 1,000. `other` opens another bucket."""
         self.bucket = bucket
         self.root = root
         self._page = page
+        self._other = other
+        self._others: dict[str, S3Transport] = {}
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -122,6 +138,12 @@ class S3Transport:
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
         """Yield pages; the next one is on its way while the caller works on this one."""
+        if prefix.startswith(_SCHEME):
+            there, key = self._elsewhere(prefix)
+            async with aclosing(there.list_pages(key, after)) as pages:
+                async for page in pages:
+                    yield page
+            return
         name = f"s3://{self.bucket.name}/{self.root}{prefix}"
         query = {"list-type": "2", "max-keys": str(self._page), "encoding-type": "url", "prefix": self.root + prefix}
         if after:
@@ -153,6 +175,9 @@ class S3Transport:
 
     async def stat(self, path: str) -> Stat:
         """Ask by HEAD."""
+        if path.startswith(_SCHEME):
+            there, key = self._elsewhere(path)
+            return await there.stat(key)
         headers = {"x-amz-checksum-mode": "ENABLED"}
         with closing(await self.bucket.send("HEAD", self.root + path, path, headers=headers)) as answer:
             found = answer.headers
@@ -163,6 +188,11 @@ class S3Transport:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AsyncIterator[Body]:
         """Read `[start, stop)`, of `version` only."""
+        if path.startswith(_SCHEME):
+            there, key = self._elsewhere(path)
+            async with there.open(key, start=start, stop=stop, version=version) as body:
+                yield body
+            return
         if stop is not None and stop <= start:
             yield await self._nothing(path, start, version)
             return
@@ -188,6 +218,18 @@ class S3Transport:
     async def aclose(self) -> None:
         """Close all connections."""
         await self.bucket.aclose()
+        for there in self._others.values():
+            await there.aclose()
+
+    def _elsewhere(self, url: str) -> tuple["S3Transport", str]:
+        """Return the transport of another bucket's url, and the key there."""
+        name, _, key = url.removeprefix(_SCHEME).partition("/")
+        there = self._others.get(name)
+        if there is None:
+            if self._other is None or not name:
+                raise Unsupported(f"{url}: another bucket, which cannot be asked from here")
+            there = self._others[name] = S3Transport(self._other(name), "", page=self._page)
+        return there, key
 
     async def _nothing(self, path: str, start: int, version: str | None) -> S3Body:
         """Return a body without bytes, which no range can ask for."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from manifests.document import Document, DocumentError, Follow
+from manifests.document import Document, DocumentError, Follow, Gone, Made, Mark
 from manifests.stat import Promise, Stat
 
 
@@ -43,6 +43,11 @@ def read_all(reader, documents, *, base="https://archive.example/"):
         seen.add((follow.url, follow.state))
         body = documents.get(follow.url)
         if body is None:
+            if follow.told:
+                gone = Document(follow, base + follow.url, {}, io.BytesIO(), missing=True)
+                for one in reader.read(gone):
+                    (waiting if isinstance(one, Follow) else found).append(one)
+                continue
             if follow.optional:
                 continue
             raise AssertionError(f"nobody knows {follow.url}; known are {sorted(documents)}")
@@ -57,7 +62,7 @@ def survives(reader, follow, body, **headers):
     found = []
     with contextlib.suppress(DocumentError):
         for one in reader.read(answer(follow, body, **headers)):
-            assert isinstance(one, Stat | Promise | Follow)
+            assert isinstance(one, Stat | Promise | Follow | Made | Gone | Mark)
             if isinstance(one, Follow):
                 one.url.encode()
                 one.state.encode()

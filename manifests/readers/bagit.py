@@ -1,0 +1,249 @@
+"""The reader for BagIt bags (RFC 8493, and 0.93 to 0.97): the manifests of a bag say which files it holds.
+
+Rules:
+1. `bagit.txt` is read first: its version and its encoding decide how the other lists are read. Then every manifest that
+   the bag has, one behind the other, so that they can be compared; a bag without any payload manifest is an error.
+2. From 1.0 on a file that a manifest lists twice, and manifests that do not list the same files, make the bag invalid.
+   Before that the same line twice is harmless. Two different digests for one file are refused for that file, always.
+3. `%0A` and `%0D` in a name are its line ends, and from 1.0 on `%25` its percent sign; other percent signs stand for
+   themselves. A `*` before a name and a leading `./` are the marks of md5sum and of find, and no part of it.
+4. A file that `fetch.txt` names is taken from the url there; it is proved by the manifests like all others.
+5. Names that lead out of the bag come out as they are, to be refused by `check_path`.
+"""
+
+import codecs
+import io
+import re
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import msgspec
+import xxhash
+from pydantic import BaseModel, BeforeValidator, Field
+
+from manifests.answers import Unread, below, digests, size
+from manifests.checked import STRICT
+from manifests.digest import canonical
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.fields import AtLeastOne
+from manifests.lists import ListPath, own
+from manifests.places import is_remote
+from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+MAX_LINE = 1 << 16  # characters
+MAX_TWICE = 4_000_000  # files up to which a manifest is searched for names that stand in it twice
+
+_ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
+_VERSION = {
+    True: re.compile(r"BagIt-Version: (\d+)\.(\d+)"),
+    False: re.compile(r"BagIt-Version\s*:\s*(\d+)\.(\d+)\s*"),
+}
+_ENCODING = re.compile(r"Tag-File-Character-Encoding\s*:\s*(\S+)\s*", re.IGNORECASE)
+_LINE = re.compile(r"\s*([0-9A-Fa-f]+)[ \t]+\*?(?:\./)*(.+)", re.DOTALL)
+_FETCH = re.compile(r"\s*(\S+)[ \t]+(\S+)[ \t]+(?:\./)*(.+)", re.DOTALL)
+_OXUM = re.compile(r"Payload-Oxum\s*:\s*\d+\.(\d+)\s*", re.IGNORECASE)
+_ESCAPE = {True: re.compile("%(0A|0D|25)", re.IGNORECASE), False: re.compile("%(0A|0D)", re.IGNORECASE)}
+
+
+def _algorithm(given: str) -> str:
+    if canonical(given) is None:
+        raise Unfit("is no algorithm we can check", f"use {', '.join(_ALGORITHMS)}")
+    return given.lower()
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    bag: ListPath | None = None
+    """The folder of the bag, below the url; by default the url itself is the bag."""
+    algorithms: Annotated[tuple[Annotated[str, BeforeValidator(_algorithm)], ...], AtLeastOne] = Field(
+        default=_ALGORITHMS, json_schema_extra={"minItems": 1}
+    )
+    """Which manifests to ask for, as in manifest-sha512.txt; those that the bag does not have are passed over."""
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: what to read, what the declaration said, and what the first manifest listed."""
+
+    kind: str = "bagit.txt"
+    version: tuple[int, int] = (0, 0)
+    encoding: str = "utf-8"
+    algorithm: str = ""
+    expected: int = -1  # files, by Payload-Oxum
+    listed: int = -1  # files, by the first payload manifest ...
+    mark: int = 0  # ... and a sum over their names
+    rest: tuple[str, ...] = ()  # algorithms still to be asked for
+
+
+def open_reader(source: Opened) -> "BagReader":
+    """Return the reader for `source`."""
+    return BagReader(chosen(source, Options))
+
+
+class BagReader:
+    """A Reader: Follows from the declaration to the last manifest; a Stat for each file, the lists included."""
+
+    native = False
+
+    def __init__(self, options: Options) -> None:
+        self._bag = options.bag or ""
+        self._algorithms = options.algorithms
+
+    def start(self) -> Iterable[Follow]:
+        """Name the declaration."""
+        return [self._follow(_Note())]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one of the bag's own files says."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        path = below(self._bag, _name(note))
+        if not document.missing:
+            listed = own(document, path)
+            yield listed
+        if note.kind == "bagit.txt":
+            yield from self._declaration(document)
+        elif note.kind == "bag-info.txt":
+            yield from self._described(document, note)
+        elif note.kind == "fetch.txt":
+            yield from self._fetch(document, note)
+        elif note.kind == "manifest":
+            yield from self._payload(document, note)
+        else:
+            for name, digest in _listed(document, note):
+                yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
+
+    def _declaration(self, document: Document) -> Iterator[Found]:
+        lines = _lines(document, "utf-8")
+        first = next(lines, "")
+        version = _VERSION[False].fullmatch(first)
+        if version is None:
+            raise DocumentError(f"{document.url}: no bag: the first line is not BagIt-Version: M.N but {first[:60]!r}")
+        found = int(version[1]), int(version[2])
+        if found >= (1, 0) and _VERSION[True].fullmatch(first) is None:
+            raise DocumentError(f"{document.url}: spaces in {first[:60]!r} that version {found[0]}.{found[1]} forbids")
+        if not (0, 90) <= found < (2, 0):
+            raise DocumentError(f"{document.url}: BagIt {found[0]}.{found[1]} is no version we know, 0.93 to 1.0")
+        encoding = _ENCODING.fullmatch(next(lines, ""))
+        if encoding is None:
+            raise DocumentError(f"{document.url}: the second line does not name a Tag-File-Character-Encoding")
+        note = _Note("bag-info.txt", found, _codec(document, encoding[1]), rest=self._algorithms)
+        yield self._follow(note)
+        yield self._follow(msgspec.structs.replace(note, kind="fetch.txt"))
+        for algorithm in self._algorithms:
+            yield self._follow(msgspec.structs.replace(note, kind="tagmanifest", algorithm=algorithm, rest=()))
+
+    def _described(self, document: Document, note: _Note) -> Iterator[Found]:
+        expected = next((int(m[1]) for line in _lines(document, note.encoding) if (m := _OXUM.fullmatch(line))), -1)
+        yield self._next(msgspec.structs.replace(note, kind="manifest", expected=expected))
+
+    def _payload(self, document: Document, note: _Note) -> Iterator[Found]:
+        if not document.missing:
+            count = mark = 0
+            unread = Unread(document)
+            for name, digest in _listed(document, note):
+                if not name.startswith("data/"):
+                    unread.add(f"lists {name!r}, which is not in data/")
+                    continue
+                count += 1
+                mark = (mark + xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))) % (1 << 64)
+                yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
+            unread.tell()
+            if note.listed < 0:
+                note = msgspec.structs.replace(note, listed=count, mark=mark)
+            elif note.version >= (1, 0) and (note.listed, note.mark) != (count, mark):
+                raise DocumentError(
+                    f"{document.url}: lists other files than the manifest before it ({count}, {note.listed}), "
+                    "which BagIt 1.0 forbids"
+                )
+            if note.expected not in (-1, count):
+                raise DocumentError(f"{document.url}: lists {count} files, bag-info.txt counts {note.expected}")
+        if note.rest:
+            yield self._next(note)
+        elif note.listed < 0:
+            asked = ", ".join(f"manifest-{algorithm}.txt" for algorithm in self._algorithms)
+            raise DocumentError(f"{document.url}: the bag has no payload manifest ({asked}): name its algorithms")
+
+    def _fetch(self, document: Document, note: _Note) -> Iterator[Found]:
+        unread = Unread(document)
+        for number, line in enumerate(_lines(document, note.encoding), 1):
+            match = _FETCH.fullmatch(line)
+            if match is None or not (is_remote(match[1]) or "://" in match[1]):
+                if line.strip():
+                    unread.add(f"line {number} is not a url, a length and a path")
+                continue
+            yield Stat(below(self._bag, _unescaped(match[3], note)), size(match[2]), urls=(match[1],))
+        unread.tell()
+
+    def _next(self, note: _Note) -> Follow:
+        """Return the Follow of the next payload manifest that may be there."""
+        return self._follow(msgspec.structs.replace(note, algorithm=note.rest[0], rest=note.rest[1:]))
+
+    def _follow(self, note: _Note) -> Follow:
+        is_told = note.kind in ("manifest", "bag-info.txt")
+        return Follow(
+            url=below(self._bag, _name(note)),
+            state=msgspec.json.encode(note).decode(),
+            optional=note.kind != "bagit.txt",
+            told=is_told,
+        )
+
+
+def _name(note: _Note) -> str:
+    return f"{note.kind}-{note.algorithm}.txt" if note.algorithm else note.kind
+
+
+def _codec(document: Document, name: str) -> str:
+    """Return the name of a text encoding; raises DocumentError."""
+    try:
+        found = codecs.lookup(name)
+        if isinstance(found.decode(b"")[0], str):
+            return found.name
+    except (LookupError, ValueError, TypeError):
+        pass
+    raise DocumentError(f"{document.url}: {name[:40]!r} is no encoding of text that we know")
+
+
+def _lines(document: Document, encoding: str) -> Iterator[str]:
+    """Yield the lines in whatever way they end: LF, CRLF, or CR alone."""
+    text = io.TextIOWrapper(document.stream, encoding)
+    try:
+        while line := text.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise DocumentError(f"{document.url}: a line is longer than {MAX_LINE} characters")
+            yield line.removesuffix("\n")
+    except UnicodeError as error:
+        raise DocumentError(f"{document.url}: is not written in {encoding}, as bagit.txt says") from error
+    finally:
+        text.detach()
+
+
+def _listed(document: Document, note: _Note) -> Iterator[tuple[str, str]]:
+    """Yield name and digest of each line of a manifest."""
+    is_strict = note.version >= (1, 0)
+    seen: set[int] = set()
+    unread = Unread(document)
+    for number, line in enumerate(_lines(document, note.encoding), 1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            if line.strip():
+                unread.add(f"line {number} is not a digest and a path")
+            continue
+        name = _unescaped(match[2], note)
+        if is_strict and number <= MAX_TWICE:
+            mark = xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))
+            if mark in seen:
+                unread.add(f"lists {name!r} twice, which BagIt 1.0 forbids")
+            seen.add(mark)
+        yield name, match[1]
+    unread.tell()
+
+
+def _unescaped(name: str, note: _Note) -> str:
+    return _ESCAPE[note.version >= (1, 0)].sub(lambda found: chr(int(found[1], 16)), name)
+
+
+READER = ReaderKind(open_reader, Options, schemes=ANY)

@@ -1,0 +1,134 @@
+"""The reader for Croissant, the description of machine-learning datasets: each FileObject is a file with its hash.
+
+Rules:
+1. A FileObject with a `contentUrl` is a file. One that is `containedIn` another lies inside an archive, and a FileSet
+   is a choice of such files: the archive is mirrored, not what is in it.
+2. `sha256` often holds something else. What is as long as an MD5 is taken for one; what cannot be a digest is absent. A
+   dataset that says `isLiveDataset` promises no digest at all.
+3. `contentSize` is text for people: only `117743 B`, exact bytes, is a size.
+4. A git repository as a FileObject names no files: that is an error that says so, and the inventory is incomplete.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from pydantic import BaseModel
+
+from manifests.answers import Unread, answer, below, digests, size, text
+from manifests.checked import STRICT
+from manifests.digest import parse_digest
+from manifests.document import Document, Follow, Found
+from manifests.lists import ListPath, own
+from manifests.places import folder_of, is_remote, placed
+from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.stat import Stat
+
+_BYTES = re.compile(r"([0-9]{1,19}) ?(?:B|bytes?)?", re.IGNORECASE)
+_ALGORITHMS = ("sha256", "md5", "sha1", "sha512")
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    document: ListPath = "croissant.json"
+    """The path of the description, below the url."""
+
+
+class _Object(msgspec.Struct):
+    type: object = msgspec.field(name="@type", default=None)
+    id: object = msgspec.field(name="@id", default=None)
+    name: object = None
+    url: object = msgspec.field(name="contentUrl", default=None)
+    size: object = msgspec.field(name="contentSize", default=None)
+    format: object = msgspec.field(name="encodingFormat", default=None)
+    inside: object = msgspec.field(name="containedIn", default=None)
+    sha256: object = None
+    md5: object = None
+    sha1: object = None
+    sha512: object = None
+
+
+class _Dataset(msgspec.Struct):
+    distribution: object = None
+    live: object = msgspec.field(name="isLiveDataset", default=None)
+
+
+def open_reader(source: Opened) -> "CroissantReader":
+    """Return the reader for `source`."""
+    return CroissantReader(source.url, chosen(source, Options))
+
+
+class CroissantReader:
+    """A Reader: one Follow, for the description; one Stat for each file it names, and one for itself."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._root = root
+        self._document = options.document
+
+    def start(self) -> Iterable[Follow]:
+        """Name the description."""
+        return [Follow(url=self._document)]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files of the distribution, then the description itself."""
+        described = own(document, self._document)
+        dataset = answer(document, _Dataset)
+        unread = Unread(document)
+        listed = dataset.distribution if isinstance(dataset.distribution, list) else [dataset.distribution]
+        if dataset.distribution is None:
+            unread.add("has no distribution: is it a Croissant description?")
+            listed = []
+        for number, one in enumerate(listed, 1):
+            try:
+                found = msgspec.convert(one, _Object)
+            except msgspec.ValidationError:
+                unread.add(f"distribution {number} is no object")
+                continue
+            if "FileObject" in _types(found.type) and found.inside in (None, [], {}):
+                yield from self._file(found, is_live=dataset.live in (True, "true", "True"), unread=unread)
+        unread.tell()
+        yield described
+
+    def _file(self, found: _Object, *, is_live: bool, unread: Unread) -> Iterator[Stat]:
+        url, named = text(found.url), text(found.id) or text(found.name) or "a FileObject without a name"
+        if text(found.format) == "git+https" or url.endswith(".git"):
+            unread.add(f"{named}: is a git repository ({url}), which names no files: use reader: huggingface for it")
+        elif not url:
+            unread.add(f"{named}: has no contentUrl, and is in no other file")
+        else:
+            promised = {} if is_live else _promised(found)
+            if is_remote(url):
+                path, urls = placed(url, self._root)
+            else:
+                relative = url.removeprefix("./")
+                urls = ()
+                path = relative if relative.startswith("/") else below(folder_of(self._document), relative)
+            yield Stat(path, _size(found.size), digests=promised, urls=urls)
+
+
+def _types(given: object) -> set[str]:
+    """Return local names of the types: `cr:FileObject`, `sc:FileObject` and the bare word are one."""
+    listed = given if isinstance(given, list) else [given]
+    return {text(one).rpartition(":")[2].rpartition("/")[2] for one in listed}
+
+
+def _promised(found: _Object) -> dict[str, str]:
+    promised = digests(*((name, getattr(found, name)) for name in _ALGORITHMS))
+    if "sha256" not in promised and "md5" not in promised:
+        mislabelled = parse_digest(text(found.sha256), "md5")
+        if mislabelled is not None:
+            promised["md5"] = mislabelled[1]
+    return promised
+
+
+def _size(given: object) -> int | None:
+    match = _BYTES.fullmatch(text(given)) if isinstance(given, str) else None
+    return size(given) if match is None else size(match[1])
+
+
+READER = ReaderKind(open_reader, Options, schemes=ANY)

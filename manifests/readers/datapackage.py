@@ -1,0 +1,98 @@
+"""The reader for Frictionless Data Packages: `datapackage.json` says which files belong together, and their hashes.
+
+Rules:
+1. A resource's `path` is relative to the package, or an http(s) url. `data` that stands in the package is no file.
+2. A bare `hash` is what its length says (MD5 by the specification), else it carries its algorithm: `sha256:5262…`.
+3. A resource of several paths has one `hash` and `bytes` for all of them, which mean nothing: they are left out.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import cast
+
+import msgspec
+from pydantic import BaseModel
+
+from manifests.answers import Unread, answer, below, digests, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, Follow, Found
+from manifests.lists import ListPath, own
+from manifests.places import folder_of, is_remote, placed
+from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.stat import Stat
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    package: ListPath = "datapackage.json"
+    """The path of the package's description, below the url."""
+
+
+class _Described(msgspec.Struct):
+    name: object = None
+    path: object = None
+    data: object = None
+    url: object = None
+    bytes: object = None
+    hash: object = None
+
+
+class _Package(msgspec.Struct):
+    resources: list[msgspec.Raw]
+
+
+def open_reader(source: Opened) -> "DatapackageReader":
+    """Return the reader for `source`."""
+    return DatapackageReader(source.url, chosen(source, Options))
+
+
+class DatapackageReader:
+    """A Reader: one Follow, for the package; one Stat for each file of a resource, and one for the package itself."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._root = root
+        self._package = options.package
+
+    def start(self) -> Iterable[Follow]:
+        """Name the package."""
+        return [Follow(url=self._package)]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files of the resources, then the package itself."""
+        described = own(document, self._package)
+        unread = Unread(document)
+        for number, raw in enumerate(answer(document, _Package).resources, 1):
+            try:
+                resource = msgspec.json.decode(raw, type=_Described)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                unread.add(f"resource {number} is no object")
+                continue
+            named = f"resource {text(resource.name) or number}"
+            paths = resource.path if resource.path is not None else resource.url  # url: packages before 1.0
+            listed = cast("list[object]", paths) if isinstance(paths, list) else [paths]
+            if paths is None and resource.data is not None:
+                continue
+            for path in listed:
+                if not isinstance(path, str) or not path:
+                    unread.add(f"{named} has no path that is text")
+                elif len(listed) > 1:
+                    yield self._file(path)
+                else:
+                    yield self._file(path, size(resource.bytes), digests(("", resource.hash)))
+        unread.tell()
+        yield described
+
+    def _file(self, path: str, length: int | None = None, promised: dict[str, str] | None = None) -> Stat:
+        if is_remote(path):
+            path, urls = placed(path, self._root)
+            return Stat(path, length, digests=promised or {}, urls=urls)
+        name = path.removeprefix("./")
+        path = name if name.startswith("/") else below(folder_of(self._package), name)
+        return Stat(path, length, digests=promised or {})
+
+
+READER = ReaderKind(open_reader, Options, schemes=ANY)

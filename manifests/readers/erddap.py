@@ -1,0 +1,143 @@
+"""The reader for ERDDAP's files: the folders of source files that a dataset shows below `/erddap/files/`, read as CSV.
+
+Rules:
+1. Without `datasets` all those that are public and show files are mirrored, each in a folder of its name; one dataset
+   that is named alone lies at the top.
+2. Times are milliseconds since the epoch, in older versions text; sizes are exact bytes; a name that ends in `/` is a
+   folder.
+3. ERDDAP asks its visitors for one request at a time: set `limits: {connections: 1}`.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+from urllib.parse import quote
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator
+
+from manifests.answers import Unread, below, folders, moment, size
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+MAX_DEPTH = 32  # folders below a dataset
+
+_QUERY = "datasetID%2Caccessible%2Cfiles"
+
+
+def _identifier(given: object) -> object:
+    if isinstance(given, str) and not given.replace("_", "").replace("-", "").replace(".", "").isalnum():
+        raise Unfit("is no datasetID", "write it as ERDDAP's page of datasets shows it, as in erdMBsstd1day")
+    return given
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    datasets: tuple[Annotated[str, BeforeValidator(_identifier)], ...] = ()
+    """The datasets to mirror, by their datasetID; by default all that are public and show their files."""
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the dataset, where it lies in the mirror, and the folder below it."""
+
+    dataset: str = ""
+    place: str = ""
+    folder: str = ""
+
+
+def open_reader(source: Opened) -> "ErddapReader":
+    """Return the reader for `source`."""
+    return ErddapReader(source.url, chosen(source, Options))
+
+
+class ErddapReader:
+    """A Reader: one Follow for each folder of each dataset, one Stat for each file."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._root = root
+        self._places = folders(options.datasets) if options.datasets else {}
+
+    def start(self) -> Iterable[Follow]:
+        """Name the datasets' folders, or the table of all datasets."""
+        if not self._places:
+            return [_follow(f"{self._root}tabledap/allDatasets.csv?{_QUERY}", _Note())]
+        return [self._folder(_Note(dataset, place)) for dataset, place in self._places.items()]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one folder, or the table of datasets, lists."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        rows = _rows(document)
+        columns = {name: number for number, name in enumerate(next(rows, []))}
+        if not note.dataset:
+            yield from self._datasets(document, rows, columns)
+            return
+        if not {"Name", "Last modified", "Size"} <= columns.keys():
+            raise DocumentError(f"{document.url}: is no list of ERDDAP's files: it has not Name,Last modified,Size")
+        if note.folder.count("/") >= MAX_DEPTH:
+            raise DocumentError(f"{document.url}: {note.folder} has folders more than {MAX_DEPTH} deep: a loop?")
+        unread = Unread(document)
+        for number, row in enumerate(rows, 2):
+            if len(row) < len(columns) or not row[columns["Name"]]:
+                unread.add(f"line {number} has not the columns that the first line names")
+                continue
+            name = row[columns["Name"]]
+            if name.endswith("/"):
+                yield self._folder(msgspec.structs.replace(note, folder=note.folder + name))
+                continue
+            path = note.folder + name
+            url = f"{self._base(note)}{quote(path)}"
+            modified = _moment(row[columns["Last modified"]])
+            yield Stat(below(note.place, path), size(row[columns["Size"]]), modified, urls=(url,))
+        unread.tell()
+
+    def _datasets(self, document: Document, rows: Iterator[list[str]], columns: dict[str, int]) -> Iterator[Follow]:
+        if not {"datasetID", "accessible", "files"} <= columns.keys():
+            raise DocumentError(
+                f"{document.url}: is no table of ERDDAP's datasets: name them in the manifest (datasets)"
+            )
+        next(rows, None)  # the units
+        for row in rows:
+            if len(row) < len(columns):
+                continue
+            dataset = row[columns["datasetID"]]
+            if dataset and row[columns["files"]] and row[columns["accessible"]] in ("public", "yes", "graphsOnly"):
+                yield self._folder(_Note(dataset, dataset))
+
+    def _folder(self, note: _Note) -> Follow:
+        return _follow(f"{self._base(note)}{quote(note.folder)}.csv", note)
+
+    def _base(self, note: _Note) -> str:
+        return f"{self._root}files/{note.dataset}/"
+
+
+def _follow(url: str, note: _Note) -> Follow:
+    return Follow(url=url, state=msgspec.json.encode(note).decode())
+
+
+def _rows(document: Document) -> Iterator[list[str]]:
+    """Yield the rows of a CSV document; raises DocumentError."""
+    text = io.TextIOWrapper(document.stream, "utf-8", newline="")
+    try:
+        yield from csv.reader(text, strict=True)
+    except (csv.Error, UnicodeError) as error:
+        raise DocumentError(f"{document.url}: cannot be read as CSV: {error}") from error
+    finally:
+        text.detach()
+
+
+def _moment(text: str) -> float | None:
+    """Return seconds since the epoch of milliseconds, or of a date in words."""
+    milliseconds = size(text)
+    return moment(text) if milliseconds is None else milliseconds / 1000
+
+
+READER = ReaderKind(open_reader, Options)

@@ -1,0 +1,94 @@
+"""The reader for hashdeep's lists: size and several digests of each file, one line each, as auditors write them.
+
+    %%%% HASHDEEP-1.0
+    %%%% size,md5,sha256,filename
+    ## comments
+    622,6f4a…,2f1c…,/data/archive/a.nc
+
+Rules:
+1. The second line names the columns: size first, file name last. Commas in names are theirs, nothing is quoted.
+2. Digests that we cannot check (tiger, whirlpool) are passed over; one that cannot be a digest is absent.
+3. Names are usually absolute, on the machine that made the list: `root` is the folder they are relative to. A name that
+   is not below it comes out as it is, to be refused by `check_path`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from manifests.answers import Unread, below, digests, size
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.lists import ListPath, own
+from manifests.places import folder_of
+from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.stat import Stat
+
+_MAGIC = b"%%%% HASHDEEP-"
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    lists: Annotated[tuple[ListPath, ...], Field(min_length=1)]
+    """Paths of the lists, below the url."""
+    root: str = ""
+    """The folder, as the lists write it, that names are relative to: /data/archive."""
+
+
+def open_reader(source: Opened) -> "HashdeepReader":
+    """Return the reader for `source`."""
+    return HashdeepReader(chosen(source, Options))
+
+
+class HashdeepReader:
+    """A Reader: one Follow for each list; one Stat for each file listed, and one for the list itself."""
+
+    native = False
+
+    def __init__(self, options: Options) -> None:
+        self._lists = tuple(dict.fromkeys(options.lists))
+        self._root = f"{options.root.rstrip('/')}/" if options.root else ""
+
+    def start(self) -> Iterable[Follow]:
+        """Name the lists."""
+        return [Follow(url=path, state=path) for path in self._lists]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what the list names, then the list itself."""
+        path = document.asked.state
+        listed = own(document, path)
+        lines = document.lines()
+        columns = _columns(document, lines)
+        unread = Unread(document)
+        for number, line in enumerate(lines, 3):
+            if not line.strip() or line.startswith((b"#", b"%")):
+                continue
+            values = line.removesuffix(b"\r").decode("utf-8", "surrogateescape").split(",", len(columns) + 1)
+            if len(values) < len(columns) + 2 or (length := size(values[0])) is None:
+                unread.add(f"line {number} has not the columns that the second line names")
+                continue
+            yield Stat(self._place(path, values[-1]), length, digests=digests(*zip(columns, values[1:-1], strict=True)))
+        unread.tell()
+        yield listed
+
+    def _place(self, path: str, name: str) -> str:
+        if self._root:
+            name = name.removeprefix(self._root)
+        return name if name.startswith("/") else below(folder_of(path), name.removeprefix("./"))
+
+
+def _columns(document: Document, lines: Iterator[bytes]) -> list[str]:
+    """Return the names of the columns between size and file name."""
+    if not next(lines, b"").startswith(_MAGIC):
+        raise DocumentError(f"{document.url}: does not begin as a hashdeep list does, with %%%% HASHDEEP-1.0")
+    names = next(lines, b"").removeprefix(b"%%%%").decode("latin-1").strip().split(",")
+    if len(names) < 2 or names[0].strip() != "size" or names[-1].strip() != "filename":
+        raise DocumentError(f"{document.url}: its second line does not name the columns size,…,filename")
+    return [name.strip() for name in names[1:-1]]
+
+
+READER = ReaderKind(open_reader, Options, schemes=ANY)

@@ -1,0 +1,129 @@
+"""The reader for the BIPM's key comparison database (KCDB): its search answers are the dataset, a file for each record.
+
+Rules:
+1. A record is `<search>/<id>.json`: its own JSON with sorted keys, so that an unchanged record is an unchanged file,
+   whatever page it came on.
+2. A search is read whole. The first page says how many there are; every other page must say the same, and hold as many
+   records as it should, else somebody changed the database on the way, and the inventory is incomplete.
+3. A record whose `status` is not among the wanted ones is no file; by default what was deleted is not wanted.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from manifests.answers import answer, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found, Made
+from manifests.fields import AtLeastOne, Count
+from manifests.reader import Opened, ReaderKind, chosen
+
+MAX_PAGES = 100_000
+
+Search = Literal["physics", "chemistryAndBiology", "radiation"]
+
+_HEADERS = {"content-type": "application/json", "accept": "application/json"}
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    searches: Annotated[tuple[Search, ...], AtLeastOne] = Field(
+        default=("physics", "chemistryAndBiology", "radiation"), json_schema_extra={"minItems": 1}
+    )
+    """The parts of the database."""
+    query: dict[str, str | tuple[str, ...]] = {}
+    """What the searches ask for besides, as the database names it: {metrologyAreaLabel: EM, countries: [CN]}."""
+    without: tuple[str, ...] = ("Deleted",)
+    """Values of a record's status that are not mirrored."""
+    page_size: Annotated[Count, Field(ge=1, le=10_000)] = 1000
+    """Records asked for at once."""
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the search, the page, and how many records the first page counted."""
+
+    search: str
+    page: int = 0
+    total: int = -1
+    version: str = ""
+
+
+class _Page(msgspec.Struct):
+    data: list[msgspec.Raw]
+    version: object = msgspec.field(name="version", default=None)
+    total: object = msgspec.field(name="totalElements", default=None)
+    pages: object = msgspec.field(name="totalPages", default=None)
+
+
+def open_reader(source: Opened) -> "KcdbReader":
+    """Return the reader for `source`."""
+    return KcdbReader(source.url, chosen(source, Options))
+
+
+class KcdbReader:
+    """A Reader: one Follow for each page of each search, one Made for each record."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._root = root
+        self._options = options
+
+    def start(self) -> Iterable[Follow]:
+        """Name the first page of each search."""
+        return [self._asked(_Note(search)) for search in self._options.searches]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the records of one page, and, from the first one, all other pages."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        page = answer(document, _Page)
+        total, pages, version = size(page.total), size(page.pages), text(page.version)
+        if total is None or pages is None:
+            raise DocumentError(f"{document.url}: page {note.page} does not say how many records there are")
+        if note.total < 0:
+            if pages > MAX_PAGES:
+                raise DocumentError(f"{document.url}: {pages} pages, more than {MAX_PAGES}: ask for larger ones")
+            for number in range(1, pages):
+                yield self._asked(_Note(note.search, number, total, version))
+        elif (total, version) != (note.total, note.version):
+            raise DocumentError(
+                f"{document.url}: {note.total} records of version {note.version!r} became {total} of {version!r} "
+                "while they were read"
+            )
+        each = self._options.page_size
+        wanted = min(each, max(0, total - note.page * each))
+        if len(page.data) != wanted:
+            raise DocumentError(f"{document.url}: page {note.page} has {len(page.data)} records, not {wanted}")
+        for raw in page.data:
+            yield from self._card(document, note.search, raw)
+
+    def _card(self, document: Document, search: str, raw: msgspec.Raw) -> Iterator[Made]:
+        try:
+            record = json.loads(bytes(raw))
+        except (ValueError, RecursionError) as error:
+            raise DocumentError(f"{document.url}: a record that cannot be read: {error}") from error
+        identity = text(record.get("id")) if isinstance(record, dict) else ""
+        if not identity:
+            raise DocumentError(f"{document.url}: a record without an id")
+        if text(record.get("status")) not in self._options.without:
+            body = json.dumps(record, ensure_ascii=False, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
+            yield Made(f"{search}/{identity}.json", body + b"\n")
+
+    def _asked(self, note: _Note) -> Follow:
+        query = {**self._options.query, "page": note.page, "pageSize": self._options.page_size, "showTable": False}
+        return Follow(
+            url=f"{self._root}cmc/searchData/{note.search}",
+            method="POST",
+            headers=_HEADERS,
+            body=json.dumps(query, sort_keys=True).encode(),
+            state=msgspec.json.encode(note).decode(),
+        )
+
+
+READER = ReaderKind(open_reader, Options)

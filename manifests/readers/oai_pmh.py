@@ -1,0 +1,285 @@
+"""The reader for OAI-PMH 2.0 repositories: the records are the dataset, a file of canonical XML for each.
+
+Rules:
+1. A record is `<identifier>.xml`, the identifier with `/` and the like percent-encoded; its bytes are the `<record>`
+   element in canonical form (C14N 2.0), so that a record that did not change is a file that did not change.
+2. Pages are read one behind the other, by their resumptionToken. A token that no longer holds (badResumptionToken)
+   starts the list once more; `noRecordsMatch` is an empty list. Any other error makes the inventory incomplete.
+3. A record whose header says `deleted` is no file.
+4. The next pass asks only for what changed since this one began, by the repository's own clock, and takes the deletions
+   that it is told of. A repository that keeps no deletions is read whole each time, and so is every one now and then.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import quote, urlencode
+from xml.etree.ElementTree import C14NWriterTarget
+from xml.parsers import expat
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator
+
+from manifests.answers import text as words
+from manifests.checked import STRICT
+from manifests.document import MAX_MADE, Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.unfit import Unfit
+
+MAX_PAGES = 1_000_000
+PIECE = 64 << 10  # bytes read at once
+
+_SPACE = "http://www.openarchives.org/OAI/2.0/"
+_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\dZ)?")
+_SAFE = " !$&'()+,;=@:~"  # stays as it is in a file's name
+
+
+def _date(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    if _DATE.fullmatch(given) is None:
+        raise Unfit("is no date of OAI-PMH", 'write it as in "2024-01-31" or "2024-01-31T00:00:00Z"')
+    return given
+
+
+Date = Annotated[str, BeforeValidator(_date)]
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    endpoint: str = "oai"
+    """Where the repository answers, below the url, as in oai2d or oai/request."""
+    metadata_prefix: str = "oai_dc"
+    """The format of the records."""
+    sets: tuple[str, ...] = ()
+    """The sets to mirror; by default everything."""
+    since: Date | None = None
+    """The first datestamp wanted."""
+    until: Date | None = None
+    """The last datestamp wanted."""
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the first request, the page, the token that was sent, the mark if any."""
+
+    query: dict[str, str] = {}
+    page: int = 0
+    token: str = ""
+    begun_again: bool = False
+    mark: str = ""
+
+
+def open_reader(source: Opened) -> "OaiReader":
+    """Return the reader for `source`."""
+    return OaiReader(source.url, chosen(source, Options))
+
+
+class OaiReader:
+    """A Reader: one Follow for each page, one Made for each record."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._url = f"{root}{options.endpoint.strip('/')}"
+        self._options = options
+
+    def start(self) -> Iterable[Follow]:
+        """Name the first page of each set."""
+        return [self._asked(_Note(query)) for query in self._queries(self._options.since)]
+
+    def resume(self, mark: str) -> Iterable[Follow]:
+        """Name what the repository says of itself: whether it tells deletions, and how exact its dates are."""
+        return [self._asked(_Note({"verb": "Identify"}, mark=mark))]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the records of one page, and the next page."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        page = _Page()
+        yield from self._cards(document, page, note)
+        if note.query["verb"] == "Identify" and not page.error:
+            yield from self._changed(document, page, note.mark)
+            return
+        if page.error == "badResumptionToken" and note.token and not note.begun_again:
+            yield self._asked(msgspec.structs.replace(note, page=0, token="", begun_again=True))
+            return
+        if page.error not in ("", "noRecordsMatch"):
+            raise DocumentError(f"{document.url}: the repository answers {page.error}: {page.said[:200]}")
+        if not page.is_list and not page.error:
+            raise DocumentError(f"{document.url}: is no list of OAI-PMH records")
+        if note.page == 0 and not note.begun_again and page.answered:
+            yield Mark(page.answered)
+        if page.token:
+            if note.page >= MAX_PAGES or page.token == note.token:
+                raise DocumentError(f"{document.url}: page {note.page} leads to itself: {page.token[:80]!r}")
+            yield self._asked(msgspec.structs.replace(note, page=note.page + 1, token=page.token))
+
+    def _cards(self, document: Document, page: "_Page", note: _Note) -> Iterator[Found]:
+        for record in page.cards(document):
+            if not record.identifier:
+                raise DocumentError(f"{document.url}: a record without an identifier")
+            path = f"{quote(record.identifier, safe=_SAFE)}.xml"
+            if not record.is_deleted:
+                yield Made(path, record.body)
+            elif note.mark:
+                yield Gone(path)
+
+    def _changed(self, document: Document, page: "_Page", mark: str) -> Iterator[Follow]:
+        """Name the first page of what changed since `mark`."""
+        if page.facts.get("deletedRecord") not in ("persistent", "transient"):
+            raise Gap(f"{document.url}: the repository does not tell what it deleted")
+        exact = "T" in page.facts.get("granularity", "")
+        since = max(mark if exact else mark[:10], self._options.since or "")
+        for query in self._queries(since):
+            yield self._asked(_Note(query, mark=mark))
+
+    def _queries(self, since: str | None) -> Iterator[dict[str, str]]:
+        for one in self._options.sets or ("",):
+            asked = {
+                "verb": "ListRecords",
+                "metadataPrefix": self._options.metadata_prefix,
+                "from": since or "",
+                "until": self._options.until or "",
+                "set": one,
+            }
+            yield {key: value for key, value in asked.items() if value}
+
+    def _asked(self, note: _Note) -> Follow:
+        query = {"verb": "ListRecords", "resumptionToken": note.token} if note.token else note.query
+        state = msgspec.json.encode(note).decode()
+        return Follow(url=f"{self._url}?{urlencode(query, safe=':')}", state=state)
+
+
+class _Card(msgspec.Struct):
+    """One record: who it is, whether it is gone, and its canonical bytes."""
+
+    identifier: str = ""
+    is_deleted: bool = False
+    body: bytes = b""
+
+
+class _Page:
+    """One answer of the repository, read as a stream: only the record that is open is in memory."""
+
+    def __init__(self) -> None:
+        self.error = self.said = self.token = self.answered = ""
+        self.facts: dict[str, str] = {}  # what Identify says
+        self.is_list = False
+        self._spaces: list[tuple[str, str]] = []  # the namespaces that are declared around
+        self._open: list[str] = []
+        self._text: list[str] = []
+        self._record: _Card | None = None
+        self._written: list[str] = []
+        self._size = 0
+        self._writer: C14NWriterTarget | None = None
+        self._done: list[_Card] = []
+
+    def cards(self, document: Document) -> Iterator[_Card]:
+        """Yield the records; raises DocumentError for what is no XML, or has a document type."""
+        parser = expat.ParserCreate(namespace_separator="}")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._characters
+        parser.StartNamespaceDeclHandler = self._declare
+        parser.EndNamespaceDeclHandler = self._undeclare
+        parser.StartDoctypeDeclHandler = _refuse
+        while True:
+            piece = document.stream.read(PIECE)
+            try:
+                parser.Parse(piece, not piece)
+            except (expat.ExpatError, ValueError) as error:
+                raise DocumentError(f"{document.url}: cannot be read as OAI-PMH: {error}") from error
+            yield from self._done
+            self._done.clear()
+            if not piece:
+                return
+
+    def _declare(self, prefix: str | None, uri: str | None) -> None:
+        self._spaces.append((prefix or "", uri or ""))
+        if self._writer is not None:
+            self._writer.start_ns(prefix or "", uri or "")
+
+    def _undeclare(self, _: str | None) -> None:
+        self._spaces.pop()
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        name = tag.rpartition("}")[2]
+        if not self._open and name != "OAI-PMH":
+            raise ValueError(f"begins with <{name[:40]}>, not with <OAI-PMH>")
+        if len(self._open) >= 64:
+            raise ValueError("has more than 64 elements inside one another")
+        self._open.append(name)
+        self._text.clear()
+        if self._record is None and tag == f"{_SPACE}}}record":
+            self._record = _Card()
+            self._written, self._size = [], 0
+            self._writer = C14NWriterTarget(self._write, qname_aware_attrs=[_TYPE])
+            for prefix, uri in self._spaces:
+                self._writer.start_ns(prefix, uri)
+        elif name == "ListRecords":
+            self.is_list = True
+        elif name == "error" and len(self._open) == 2:
+            self.error = attributes.get("code", "unknown")
+        if self._record is not None and name == "header" and len(self._open) == 4:
+            self._record.is_deleted = attributes.get("status") == "deleted"
+        if self._writer is not None:
+            self._writer.start(_braced(tag), {_braced(key): value for key, value in attributes.items()})
+
+    def _write(self, written: str) -> None:
+        self._size += len(written)
+        if self._size > MAX_MADE:
+            raise ValueError(f"has a record of more than {MAX_MADE} characters")
+        self._written.append(written)
+
+    def _characters(self, characters: str) -> None:
+        if self._writer is not None:
+            self._writer.data(characters)
+        if self._record is None or len(self._open) == 5:
+            self._text.append(characters)
+
+    def _end(self, tag: str) -> None:
+        name, text = self._open.pop(), words("".join(self._text))
+        self._text.clear()
+        depth = len(self._open)
+        if self._writer is not None:
+            self._writer.end(_braced(tag))
+        if self._record is None:
+            if depth == 1:
+                self.said = text if name == "error" else self.said
+                self.answered = _instant(text) if name == "responseDate" else self.answered
+            elif depth == 2:
+                self.facts.setdefault(name, text)
+                self.token = text if name == "resumptionToken" else self.token
+        elif depth == 4 and self._open[-1] == "header":
+            if name == "identifier":
+                self._record.identifier = text
+        elif depth == 2:
+            self._record.body = "".join(self._written).encode("utf-8") + b"\n"
+            self._done.append(self._record)
+            self._record = self._writer = None
+
+
+def _braced(tag: str) -> str:
+    return f"{{{tag}" if "}" in tag else tag
+
+
+def _instant(text: str) -> str:
+    """Return a date of the repository's clock in the one form in which marks can be compared; "" for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return ""
+    aware = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError("has a document type declaration, which is refused")
+
+
+READER = ReaderKind(open_reader, Options)

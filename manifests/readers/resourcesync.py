@@ -1,0 +1,230 @@
+"""The reader for ResourceSync (ANSI/NISO Z39.99): resource lists for all there is, change lists for what changed.
+
+Rules:
+1. From the source's description or capability list to its resource list, whose parts an index may name. A sitemap that
+   names no capability is taken for a resource list.
+2. The next pass reads change lists only, one behind the other, from the time up to which the last one read. Lists that
+   begin later leave a gap: then the resource list is read once more. So it is where upstream has no change list.
+3. Of several changes of one resource the last counts; `deleted` takes it away.
+4. `hash` may hold several digests, with line ends between them. `length` is exact.
+5. `duplicate` links of a resource are further urls of it, in the order of their `pri`.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+from pydantic import BaseModel
+
+from manifests.answers import Unread, absolute, digests, moment, size
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Mark
+from manifests.lists import ListPath
+from manifests.places import placed
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.xml import Part, events, parts
+
+MAX_LISTS = 5_000  # change lists read one behind the other
+
+_RS = "http://www.openarchives.org/rs/terms/"
+_ROOTS = ("urlset", "sitemapindex")
+_UP = ("description", "capabilitylist")  # what leads on to lists
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    start: ListPath = ".well-known/resourcesync"
+    """The source's description, its capability list or its resource list, below the url."""
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: since when changes are wanted, whether it is a part, and the lists still to read."""
+
+    mark: str = ""
+    is_part: bool = False
+    depth: int = 0
+    rest: tuple[str, ...] = ()
+
+
+def open_reader(source: Opened) -> "ResyncReader":
+    """Return the reader for `source`."""
+    return ResyncReader(source.url, chosen(source, Options))
+
+
+class ResyncReader:
+    """A Reader: Follows down from the description; one Stat for each resource, or one Gone."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._root = root
+        self._start = options.start
+
+    def start(self) -> Iterable[Follow]:
+        """Name the description, to read all there is."""
+        return [_follow(self._start, _Note())]
+
+    def resume(self, mark: str) -> Iterable[Follow]:
+        """Name the description, to read what changed since `mark`."""
+        return [_follow(self._start, _Note(mark))]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one list says."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.depth > 8:
+            raise DocumentError(f"{document.url}: more than 8 lists lead to one another: a loop?")
+        root, described = _head(document)
+        capability = described.get("capability", "resourcelist")
+        if capability in _UP:
+            yield from self._capabilities(document, note)
+        elif root == "sitemapindex":
+            yield from self._index(document, note, capability, described)
+        elif capability == "changelist" and note.mark:
+            yield from self._changes(document, note, described)
+        elif capability == "resourcelist" and not note.mark:
+            yield from self._whole(document)
+            if not note.is_part and (at := _instant(described.get("at"))):
+                yield Mark(at)
+        elif capability == "resourcelist":
+            raise Gap(f"{document.url}: is a resource list, and no change list is known")
+        else:
+            raise DocumentError(f"{document.url}: is a {capability[:40]}, which lists no resources")
+
+    def _capabilities(self, document: Document, note: _Note) -> Iterator[Follow]:
+        """Yield the Follows to what is wanted: the description's capability lists, or the list itself."""
+        wanted = "changelist" if note.mark else "resourcelist"
+        found = False
+        for part in parts(document, ("url", "sitemap")):
+            url, capability = absolute(document, part.says("loc")), _described(part).get("capability", "")
+            if url is not None and capability in (*_UP, wanted):
+                found = True
+                yield _follow(url, msgspec.structs.replace(note, depth=note.depth + 1))
+        if not found:
+            raise (Gap if note.mark else DocumentError)(f"{document.url}: names no {wanted}")
+
+    def _index(self, document: Document, note: _Note, capability: str, described: dict[str, str]) -> Iterator[Found]:
+        listed = []
+        for part in parts(document, ("sitemap",)):
+            url = absolute(document, part.says("loc"))
+            if url is not None:
+                listed.append((url, _described(part)))
+        if capability == "changelist":
+            if not note.mark:
+                raise DocumentError(f"{document.url}: is a changelist, which does not list all resources")
+            yield from self._chained(document, note, listed)
+            return
+        if note.mark:
+            raise Gap(f"{document.url}: is an index of {capability[:40]}s, and no change list is known")
+        for url, _ in listed:
+            yield _follow(url, msgspec.structs.replace(note, is_part=True, depth=note.depth + 1))
+        if at := _instant(described.get("at")):
+            yield Mark(at)
+
+    def _chained(self, document: Document, note: _Note, listed: list[tuple[str, dict[str, str]]]) -> Iterator[Found]:
+        """Yield the first of the change lists that matter, with the others in its state; they are read in order."""
+        begins = [_instant(described.get("from")) for _, described in listed]
+        known = [begin for begin in begins if begin]
+        if known and len(known) == len(listed) and min(known) > note.mark:
+            raise Gap(f"{document.url}: tells changes only since {min(known)}, not since {note.mark}")
+        order = sorted(range(len(listed)), key=lambda at: (begins[at], at))
+        wanted = [listed[at][0] for at in order if (_instant(listed[at][1].get("until")) or "~") >= note.mark]
+        if len(wanted) > MAX_LISTS:
+            raise Gap(f"{document.url}: {len(wanted)} change lists to read, more than {MAX_LISTS}")
+        if wanted:
+            yield _follow(wanted[0], _Note(note.mark, is_part=True, depth=note.depth + 1, rest=tuple(wanted[1:])))
+
+    def _whole(self, document: Document) -> Iterator[Stat]:
+        unread = Unread(document)
+        for part in parts(document, ("url",)):
+            stat = self._stat(document, part)
+            if stat is None:
+                unread.add("a resource without a loc that is a url")
+            else:
+                yield stat
+        unread.tell()
+
+    def _changes(self, document: Document, note: _Note, described: dict[str, str]) -> Iterator[Found]:
+        begin = _instant(described.get("from"))
+        if begin and begin > note.mark and not note.is_part:
+            raise Gap(f"{document.url}: tells changes only since {begin}, not since {note.mark}")
+        latest = _instant(described.get("until"))
+        unread = Unread(document)
+        for part in parts(document, ("url",)):
+            stat, change = self._stat(document, part), _described(part)
+            when = _instant(change.get("datetime")) or _instant(part.says("lastmod"))
+            if stat is None:
+                unread.add("a change without a loc that is a url")
+                continue
+            latest = max(latest, when)
+            if when and when < note.mark:
+                continue
+            yield Gone(stat.path) if change.get("change") == "deleted" else stat
+        unread.tell()
+        if latest:
+            yield Mark(latest)
+        if note.rest:
+            yield _follow(note.rest[0], msgspec.structs.replace(note, rest=note.rest[1:]))
+
+    def _stat(self, document: Document, part: Part) -> Stat | None:
+        url = absolute(document, part.says("loc"))
+        if url is None:
+            return None
+        described = _described(part)
+        path, urls = placed(url, self._root)
+        further = tuple(_duplicates(document, part))
+        if further:
+            urls = (url, *further)
+        promised = digests(*(("", word) for word in described.get("hash", "").split()))
+        return Stat(path, size(described.get("length")), moment(part.says("lastmod")), digests=promised, urls=urls)
+
+
+def _follow(url: str, note: _Note) -> Follow:
+    return Follow(url=url, state=msgspec.json.encode(note).decode())
+
+
+def _head(document: Document) -> tuple[str, dict[str, str]]:
+    """Return the name of the outermost element and what the list says of itself, and rewind the document."""
+    root, described = "", dict[str, str]()
+    for opens, part in events(document):
+        if not root:
+            root = part.name
+            if root not in _ROOTS:
+                raise DocumentError(f"{document.url}: begins with <{root[:40]}>: no list of ResourceSync, no sitemap")
+        elif opens and part.name == "md" and part.space == _RS:
+            described = part.attributes
+            break
+        elif part.name in ("url", "sitemap"):
+            break
+    document.stream.seek(0)
+    return root, described
+
+
+def _described(part: Part) -> dict[str, str]:
+    """Return what `rs:md` says of one entry."""
+    return next((one.attributes for one in part.all("md") if one.space == _RS), {})
+
+
+def _duplicates(document: Document, part: Part) -> Iterator[str]:
+    links = [one.attributes for one in part.all("ln") if one.attributes.get("rel") == "duplicate"]
+    for link in sorted(links, key=lambda one: size(one.get("pri")) or 999_999):
+        url = absolute(document, link.get("href"))
+        if url is not None:
+            yield url
+
+
+def _instant(written: str | None) -> str:
+    """Return a date in the one form in which marks can be compared; "" for what is none."""
+    seconds = moment(written)
+    if seconds is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+READER = ReaderKind(open_reader, Options)

@@ -1,0 +1,109 @@
+"""The reader for RO-Crates: `ro-crate-metadata.json` describes each file of a research object, here or on the web.
+
+Rules:
+1. Every entity of type File whose `@id` is a relative path or an http(s) url is a file; `#…` names something else.
+2. An `@id` is a url reference: percent signs are resolved once. What lies elsewhere lies under its host in the mirror.
+3. No digest is required by the format; those that stand there (`sha256`, `md5` …) are promised. A `contentSize` that is
+   no whole number of bytes is no size.
+4. A folder's files are those that the crate describes, or the `distribution` that holds them: there is no more.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from pydantic import BaseModel
+
+from manifests.answers import Unread, answer, below, digests, moment, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.lists import ListPath, own
+from manifests.places import decoded, folder_of, is_remote, placed
+from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.stat import Stat
+
+_ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    crate: ListPath = "ro-crate-metadata.json"
+    """The path of the crate's description, below the url."""
+
+
+class _Entity(msgspec.Struct):
+    id: object = msgspec.field(name="@id", default=None)
+    type: object = msgspec.field(name="@type", default=None)
+    url: object = msgspec.field(name="contentUrl", default=None)
+    size: object = msgspec.field(name="contentSize", default=None)
+    modified: object = msgspec.field(name="dateModified", default=None)
+    sha512: object = None
+    sha256: object = None
+    sha1: object = None
+    md5: object = None
+
+
+class _Crate(msgspec.Struct):
+    graph: list[msgspec.Raw] = msgspec.field(name="@graph")
+
+
+def open_reader(source: Opened) -> "CrateReader":
+    """Return the reader for `source`."""
+    return CrateReader(source.url, chosen(source, Options))
+
+
+class CrateReader:
+    """A Reader: one Follow, for the crate's description; one Stat for each file it describes, and one for itself."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._root = root
+        self._crate = options.crate
+
+    def start(self) -> Iterable[Follow]:
+        """Name the description."""
+        return [Follow(url=self._crate)]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files that the crate describes, then the description itself."""
+        described = own(document, self._crate)
+        unread = Unread(document)
+        is_crate = False
+        for number, raw in enumerate(answer(document, _Crate).graph, 1):
+            try:
+                entity = msgspec.json.decode(raw, type=_Entity)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                unread.add(f"entity {number} of @graph is no object")
+                continue
+            types = entity.type if isinstance(entity.type, list) else [entity.type]
+            is_crate = is_crate or text(entity.id).rpartition("/")[2].startswith("ro-crate-metadata.json")
+            if "File" in types or "MediaObject" in types:
+                yield from self._file(entity, text(entity.id), unread)
+            elif "DataDownload" in types:
+                yield from self._file(entity, text(entity.url) or text(entity.id), unread)
+        if not is_crate:
+            raise DocumentError(f"{document.url}: no RO-Crate: its @graph does not describe ro-crate-metadata.json")
+        unread.tell()
+        yield described
+
+    def _file(self, entity: _Entity, name: str, unread: Unread) -> Iterator[Stat]:
+        if not name:
+            unread.add("a file has no @id")
+            return
+        if name.startswith(("#", "_:")):
+            return  # a name inside the description, no place
+        promised = digests(*((algorithm, getattr(entity, algorithm)) for algorithm in _ALGORITHMS))
+        if is_remote(name):
+            path, urls = placed(name, self._root)
+        else:
+            relative = decoded(name.removeprefix("./"))
+            urls = ()
+            path = relative if relative.startswith("/") else below(folder_of(self._crate), relative)
+        if path != self._crate:
+            yield Stat(path, size(entity.size), moment(entity.modified), digests=promised, urls=urls)
+
+
+READER = ReaderKind(open_reader, Options, schemes=ANY)

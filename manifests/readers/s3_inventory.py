@@ -1,0 +1,287 @@
+"""The reader for S3 Inventory: the daily list of a bucket that is too large to list, written by S3 into another bucket.
+
+Rules:
+1. The newest inventory that is whole is taken: one whose `manifest.checksum`, which S3 writes last, is there and is the
+   MD5 of its `manifest.json`. Each list must be as long as that says, and have the MD5 that it says.
+2. Keys are url-encoded in CSV and plain in Parquet and ORC, which need pyarrow (`pip install 'syncd[inventory]'`).
+3. Only the latest version of a key is a file; a delete marker is none, nor is a key that ends in `/`.
+4. An ETag is an opaque version, of the bucket's own objects; it is no digest, whatever it looks like.
+5. Keys outside the source's prefix are left out; paths are what follows it.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import unquote_plus, urlsplit
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator
+
+from manifests.addresses import check_folder_url
+from manifests.answers import answer, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.lists import listing
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+
+MAX_LIST = 1 << 40  # bytes of one list
+ROWS = 65_536  # rows taken from Parquet at once
+
+_COLUMNS = ("bucket", "key", "islatest", "isdeletemarker", "size", "lastmodifieddate", "etag")
+
+
+def _folder(given: object) -> object:
+    return check_folder_url(given, frozenset({"s3"})) if isinstance(given, str) else given
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    inventory: Annotated[str, BeforeValidator(_folder)]
+    """Where the inventories of the bucket lie: s3://destination/prefix/bucket/configuration/."""
+    manifest: str | None = None
+    """One inventory by its name, as in 2024-05-01T00-00Z; by default the newest."""
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: what to read, and what it must be."""
+
+    kind: str = "dates"
+    name: str = ""
+    md5: str = ""
+    size: int = -1
+    columns: tuple[str, ...] = ()
+    bucket: str = ""
+
+
+class _File(msgspec.Struct):
+    key: str
+    size: int
+    md5: str = msgspec.field(name="MD5checksum")
+
+
+class _Manifest(msgspec.Struct):
+    files: list[_File]
+    bucket: str = msgspec.field(name="sourceBucket")
+    destination: object = msgspec.field(name="destinationBucket", default=None)
+    format: object = msgspec.field(name="fileFormat", default=None)
+    schema: object = msgspec.field(name="fileSchema", default=None)
+
+
+def open_reader(source: Opened) -> "InventoryReader":
+    """Return the reader for `source`."""
+    return InventoryReader(source.url, chosen(source, Options))
+
+
+class InventoryReader:
+    """A Reader: Follows to the newest manifest and its lists; one Stat for each object."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._inventory = options.inventory
+        self._named = options.manifest
+        place = urlsplit(root)
+        self._bucket, self._prefix = place.netloc, root.partition("://")[2].partition("/")[2]
+
+    def start(self) -> Iterable[Follow]:
+        """Name the list of inventories, or the one that the manifest names."""
+        if self._named is not None:
+            return [self._checksum(self._named)]
+        # an inventory's name begins with its year; lists and symlinks lie in data/ and hive/
+        return [_follow(f"{self._inventory}2", _Note(), method="LIST")]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one of the inventory's documents says."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        if note.kind == "dates":
+            yield self._newest(document)
+        elif note.kind == "checksum":
+            said = document.read(4096).split(maxsplit=1)
+            md5 = said[0].decode("latin-1").lower() if said else ""
+            yield _follow(f"{self._inventory}{note.name}/manifest.json", _Note("manifest", note.name, md5))
+        elif note.kind == "manifest":
+            yield from self._lists(document, note)
+        else:
+            _check(document, note.md5, note.size)
+            yield from self._objects(document, note)
+
+    def _newest(self, document: Document) -> Follow:
+        names: dict[str, set[str]] = {}
+        for stat in listing(document):
+            parts = stat.path.rsplit("/", 2)
+            if len(parts) > 1:
+                names.setdefault(parts[-2], set()).add(parts[-1])
+        whole = [name for name, files in names.items() if {"manifest.json", "manifest.checksum"} <= files]
+        if not whole:
+            raise DocumentError(f"{self._inventory}: holds no inventory yet: none has its manifest.checksum")
+        return self._checksum(max(whole))
+
+    def _checksum(self, name: str) -> Follow:
+        return _follow(f"{self._inventory}{name}/manifest.checksum", _Note("checksum", name))
+
+    def _lists(self, document: Document, note: _Note) -> Iterator[Follow]:
+        _check(document, note.md5)
+        manifest = answer(document, _Manifest)
+        if manifest.bucket != self._bucket:
+            raise DocumentError(
+                f"{document.url}: is an inventory of {manifest.bucket}, and the source is {self._bucket}"
+            )
+        form = text(manifest.format).lower()
+        if form not in ("csv", "parquet", "orc"):
+            raise DocumentError(f"{document.url}: lists in the format {form[:40]!r}; we read CSV, Parquet and ORC")
+        columns = tuple(_bare(name) for name in text(manifest.schema).split(",")) if form == "csv" else ()
+        if form == "csv" and "key" not in columns:
+            raise DocumentError(f"{document.url}: its fileSchema names no Key")
+        for file in manifest.files:
+            state = _Note(form, note.name, file.md5.lower(), file.size, columns, manifest.bucket)
+            yield _follow(
+                f"s3://{urlsplit(self._inventory).netloc}/{file.key}", state, max_bytes=min(file.size, MAX_LIST)
+            )
+
+    def _objects(self, document: Document, note: _Note) -> Iterator[Stat]:
+        if note.kind == "csv":
+            rows = _csv(document, note.columns)
+        elif note.kind == "parquet":
+            rows = _parquet(document)
+        else:
+            rows = _orc(document)
+        prefix, skip, is_encoded = self._prefix, len(self._prefix), note.kind == "csv"
+        for key, latest, marker, length, modified, etag in rows:
+            if latest in ("false", False) or marker in ("true", True):
+                continue
+            name = unquote_plus(key) if is_encoded and ("%" in key or "+" in key) else key
+            if not name.startswith(prefix) or name.endswith("/"):
+                continue
+            yield Stat(name[skip:], size(length), _seconds(modified), f'"{etag}"' if etag else None)
+
+
+def _follow(url: str, note: _Note, *, method: str = "GET", max_bytes: int = 1 << 30) -> Follow:
+    return Follow(url=url, method=method, state=msgspec.json.encode(note).decode(), max_bytes=max_bytes)
+
+
+def _check(document: Document, md5: str, length: int = -1) -> None:
+    """Read the document through, raise DocumentError if it is not the one that was promised, and rewind it."""
+    whole, count = hashlib.md5(usedforsecurity=False), 0  # S3 publishes nothing else
+    while block := document.stream.read(1 << 20):
+        whole.update(block)
+        count += len(block)
+    document.stream.seek(0)
+    if length not in (-1, count):
+        raise DocumentError(f"{document.url}: {length} bytes promised by the manifest, {count} arrived")
+    if whole.hexdigest() != md5:
+        raise DocumentError(f"{document.url}: MD5 {md5} promised, {whole.hexdigest()} arrived: still being written?")
+
+
+_Row = tuple[str, Any, Any, Any, Any, str]
+
+
+def _csv(document: Document, columns: tuple[str, ...]) -> Iterator[_Row]:
+    key, latest, marker, length, modified, etag = (
+        columns.index(name) if name in columns else -1 for name in _COLUMNS[1:]
+    )
+    number = 0
+    try:
+        with gzip.GzipFile(fileobj=document.stream) as whole:
+            for number, row in enumerate(csv.reader(io.TextIOWrapper(whole, "utf-8", newline="")), 1):
+                if len(row) != len(columns):
+                    raise DocumentError(
+                        f"{document.url}: line {number} has {len(row)} columns, fileSchema names {len(columns)}"
+                    )
+                yield (
+                    row[key],
+                    row[latest] if latest >= 0 else None,
+                    row[marker] if marker >= 0 else None,
+                    row[length] if length >= 0 else None,
+                    row[modified] if modified >= 0 else None,
+                    row[etag] if etag >= 0 else "",
+                )
+    except (OSError, EOFError, zlib.error, csv.Error, UnicodeError) as error:
+        raise DocumentError(f"{document.url}: cannot be read as gzipped CSV, after line {number}: {error}") from error
+
+
+_NAMES = ("key", "is_latest", "is_delete_marker", "size", "last_modified_date", "e_tag")
+
+
+def _parquet(document: Document) -> Iterator[_Row]:
+    pyarrow, parquet = _arrow(document, "pyarrow.parquet")
+    try:
+        file = parquet.ParquetFile(document.stream)
+        columns = [name for name in _NAMES if name in file.schema_arrow.names]
+        for batch in file.iter_batches(batch_size=ROWS, columns=columns, use_threads=False):
+            yield from _rows(document, batch)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DocumentError(f"{document.url}: cannot be read as Parquet: {error}") from error
+
+
+def _orc(document: Document) -> Iterator[_Row]:
+    pyarrow, orc = _arrow(document, "pyarrow.orc")
+    try:
+        file = orc.ORCFile(document.stream)
+        columns = [name for name in _NAMES if name in file.schema.names]
+        for stripe in range(file.nstripes):
+            yield from _rows(document, file.read_stripe(stripe, columns=columns))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DocumentError(f"{document.url}: cannot be read as ORC: {error}") from error
+
+
+def _rows(document: Document, batch: Any) -> Iterator[_Row]:
+    names = batch.schema.names
+    if "key" not in names:
+        raise DocumentError(f"{document.url}: has no column key: {', '.join(names)[:200]}")
+    columns = [
+        _values(batch.column(names.index(name))) if name in names else [None] * batch.num_rows for name in _NAMES
+    ]
+    for key, latest, marker, length, modified, etag in zip(*columns, strict=True):
+        yield _utf8(document, key), latest, marker, length, modified, _utf8(document, etag) if etag is not None else ""
+
+
+def _values(column: Any) -> list[Any]:
+    found = column.to_pylist()
+    return found if isinstance(found, list) else list(found)
+
+
+def _utf8(document: Document, value: object) -> str:
+    """Return a column's text, which some writers declare as bytes."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, str):
+        return value
+    raise DocumentError(f"{document.url}: a key that is no text: {value!r:.40}")
+
+
+def _arrow(document: Document, module: str) -> tuple[Any, Any]:
+    try:
+        import importlib  # noqa: PLC0415  as below
+
+        return importlib.import_module("pyarrow"), importlib.import_module(module)
+    except ImportError as error:
+        todo = "pip install 'syncd[inventory]', or have the inventory written as CSV"
+        raise DocumentError(f"{document.url}: this list needs pyarrow: {todo}") from error
+
+
+def _bare(name: str) -> str:
+    return name.strip().replace("_", "").lower()
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, datetime):
+        return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
+    if not value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        return None
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+
+
+READER = ReaderKind(open_reader, Options, schemes=frozenset({"s3"}))

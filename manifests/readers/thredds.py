@@ -1,0 +1,197 @@
+"""The reader for THREDDS catalogs (TDS, Hyrax, RAMADDA): nested datasets, and the file server on which each one lies.
+
+Rules:
+1. A dataset with a `urlPath` is a file if a service of type HTTPServer serves it: the service that the dataset, its
+   `access` elements or the metadata above it name, looked for inside compound ones; else the catalog's first one.
+2. A `catalogRef` is followed on the catalog's own host. The same catalog is read once, whoever refers to it.
+3. `dataSize` is rounded for people. Only whole bytes, and the `size` property of ESGF, are a size.
+4. A file's path is its `urlPath` without what the manifest's `below` names; what does not lie below that is left out.
+5. ESGF's `checksum` and `checksum_type` properties are promised digests.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import quote, urljoin, urlsplit
+
+from pydantic import BaseModel
+
+from manifests.answers import digests, moment, size
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.places import decoded
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.stat import Stat
+from manifests.xml import Part, events
+
+_FILE_SERVERS = frozenset({"httpserver", "http", "file", "httpdownload"})
+_SAFE = "/:@!$&'()*+,;=~%"
+
+
+class Options(BaseModel):
+    """What a manifest says to this reader."""
+
+    model_config = STRICT
+
+    catalog: str = "catalog.xml"
+    """The first catalog, below the url."""
+    below: str = ""
+    """The beginning of each urlPath that paths leave out, as in noaaport/text/; other files are not mirrored."""
+
+
+def open_reader(source: Opened) -> "ThreddsReader":
+    """Return the reader for `source`."""
+    return ThreddsReader(source.url, chosen(source, Options))
+
+
+class ThreddsReader:
+    """A Reader: one Follow for each catalog, one Stat for each dataset that is a file."""
+
+    native = False
+
+    def __init__(self, root: str, options: Options) -> None:
+        self._first = urljoin(root, options.catalog)
+        self._below = f"{options.below.strip('/')}/" if options.below else ""
+
+    def start(self) -> Iterable[Follow]:
+        """Name the first catalog."""
+        return [Follow(url=self._first)]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files and the further catalogs of one catalog."""
+        catalog = _Catalog(document.url)
+        for opens, part in events(document, root="catalog"):
+            if not opens:
+                for path, dataset, url in catalog.close(part):
+                    found = decoded(path).lstrip("/")
+                    if found.startswith(self._below):
+                        yield dataset.stat(found.removeprefix(self._below), url)
+                continue
+            catalog.open(part)
+            if part.name == "catalogRef" and (there := catalog.further(part)) is not None:
+                yield Follow(url=there)
+
+
+@dataclass(slots=True)
+class _Service:
+    """One service; a compound one has others inside."""
+
+    kind: str
+    base: str
+    inside: list["_Service"] = field(default_factory=list)
+
+    def file_server(self) -> "_Service | None":
+        """Return itself or the first one inside that serves files."""
+        if self.kind.lower() in _FILE_SERVERS:
+            return self
+        return next((found for one in self.inside if (found := one.file_server()) is not None), None)
+
+
+@dataclass(slots=True)
+class _Dataset:
+    """One dataset while it is open: what it says itself, and what is inherited."""
+
+    path: str = ""
+    service: str = ""
+    inherited: str = ""
+    size: int | None = None
+    modified: float | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+    access: list[tuple[str, str]] = field(default_factory=list)
+
+    def stat(self, path: str, url: str) -> Stat:
+        """Return what is claimed of the file at `url`."""
+        said = self.properties
+        promised = digests((said.get("checksum_type", ""), said.get("checksum", "")))
+        length = self.size if self.size is not None else size(said.get("size"))
+        return Stat(path, length, self.modified, digests=promised, urls=(url,))
+
+
+class _Catalog:
+    """What one catalog said so far: its services, and the datasets that are open."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._services: dict[str, _Service] = {}
+        self._first: _Service | None = None
+        self._compound: list[_Service] = []
+        self._datasets: list[_Dataset] = []
+        self._metadata: list[bool] = []  # whether each open metadata element is inherited
+
+    def open(self, part: Part) -> None:
+        """Take note of an element that opens."""
+        if part.name == "service":
+            service = _Service(part.attributes.get("serviceType", ""), part.attributes.get("base", ""))
+            self._services.setdefault(part.attributes.get("name", ""), service)
+            self._first = self._first or (service if not self._compound else None)
+            if self._compound:
+                self._compound[-1].inside.append(service)
+            self._compound.append(service)
+        elif part.name in ("dataset", "catalogRef"):
+            inherited = self._datasets[-1].inherited if self._datasets else ""
+            own = part.attributes.get("serviceName", "")
+            self._datasets.append(_Dataset(part.attributes.get("urlPath", ""), own, inherited))
+        elif part.name == "metadata":
+            self._metadata.append(part.attributes.get("inherited", "").lower() == "true")
+        elif self._datasets:
+            self._said(self._datasets[-1], part)
+
+    def _said(self, dataset: _Dataset, part: Part) -> None:
+        if part.name == "property":
+            dataset.properties.setdefault(part.attributes.get("name", ""), part.attributes.get("value", ""))
+        elif part.name == "access":
+            dataset.access.append((part.attributes.get("serviceName", ""), part.attributes.get("urlPath", "")))
+
+    def close(self, part: Part) -> Iterator[tuple[str, _Dataset, str]]:
+        """Take note of an element that closes; yield urlPath, dataset and url of what is a file."""
+        if part.name == "service":
+            self._compound.pop()
+        elif part.name == "metadata":
+            self._metadata.pop()
+        elif part.name in ("dataset", "catalogRef"):
+            yield from self._files(self._datasets.pop())
+        elif self._datasets:
+            self._told(self._datasets[-1], part)
+
+    def _told(self, dataset: _Dataset, part: Part) -> None:
+        text = part.text.strip()
+        if part.name == "serviceName":
+            if self._metadata and self._metadata[-1]:
+                dataset.inherited = text
+            else:
+                dataset.service = text
+        elif part.name == "dataSize" and part.attributes.get("units", "").lower() in ("bytes", "byte", "b"):
+            dataset.size = size(text)
+        elif part.name == "date" and part.attributes.get("type") == "modified":
+            dataset.modified = moment(text.replace(" UTC", "Z"))
+
+    def _files(self, dataset: _Dataset) -> Iterator[tuple[str, _Dataset, str]]:
+        named = dataset.service or dataset.inherited
+        for service, path in [*dataset.access, (named, dataset.path)]:
+            found = self._services.get(service or named)
+            server = found.file_server() if found is not None else None
+            if found is None and not (service or named) and self._first is not None:
+                server = self._first.file_server()
+            if path and server is not None:
+                yield path, dataset, self._url_of(server.base + path)
+                return
+
+    def _url_of(self, path: str, safe: str = _SAFE) -> str:
+        try:
+            return urljoin(self._url, quote(path, safe=safe))
+        except ValueError as error:
+            raise DocumentError(f"{self._url}: {path[:100]!r} is no address") from error
+
+    def further(self, part: Part) -> str | None:
+        """Return the catalog that a reference names; None if it is on another host."""
+        href = part.attributes.get("href", "").strip()
+        if not href:
+            return None
+        url = self._url_of(href, f"{_SAFE}?").partition("#")[0]
+        here, there = urlsplit(self._url), urlsplit(url)
+        if (here.scheme, here.netloc) != (there.scheme, there.netloc):
+            return None
+        stem, dot, ending = url.rpartition(".")
+        return f"{stem}.xml" if dot and ending == "html" else url
+
+
+READER = ReaderKind(open_reader, Options)

@@ -1,0 +1,149 @@
+"""The reader for WebDAV folders (Nextcloud, ownCloud, dCache, Apache, IIS): one PROPFIND of depth 1 for each folder.
+
+Rules:
+1. Names come from `href` alone, percent-decoded once, as children of the folder that was asked; the folder itself, and
+   what lies elsewhere, is passed over.
+2. Of several `propstat` of one response only those of status 200 count.
+3. An `ETag` is the file's version, with quotes whether the server wrote them or not; weak ones too, for a change shows.
+4. `oc:checksums` (ownCloud, Nextcloud) and Fastmail's `sha1hex` are promised digests.
+5. A folder stays below the source; folders more than 32 deep are a loop.
+"""
+
+import email.utils
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from manifests.answers import digests, moment, size
+from manifests.document import Document, DocumentError, Follow, Found
+from manifests.reader import Opened, ReaderKind
+from manifests.readers.autoindex_links import Folder, folder_of, quoted
+from manifests.stat import Stat, UnsafePath, check_path
+from manifests.unfit import Unfit
+from manifests.xml import Part, parts
+
+MAX_DEPTH = 32  # folders below the source
+
+_BODY = (
+    b'<?xml version="1.0" encoding="utf-8"?><d:propfind xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns"><d:prop>'
+    b"<d:resourcetype/><d:getcontentlength/><d:getlastmodified/><d:getetag/><oc:checksums/>"
+    b"</d:prop></d:propfind>"
+)
+_HEADERS = {"depth": "1", "content-type": "application/xml; charset=utf-8", "accept": "application/xml, text/xml"}
+
+
+class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the folder's path in the mirror."""
+
+    path: str = ""
+
+
+def open_reader(source: Opened) -> "WebdavReader":
+    """Return the reader for `source`; raises Unfit if its url is no web server's."""
+    root = folder_of(source.url)
+    if root is None:
+        raise Unfit("has no WebDAV folders: they need http:// or https://", "use another url, or another reader")
+    return WebdavReader(root)
+
+
+class WebdavReader:
+    """A Reader: one Follow for each folder, one Stat for each file."""
+
+    native = False
+
+    def __init__(self, root: Folder) -> None:
+        self._root = root
+
+    def start(self) -> Iterable[Follow]:
+        """Name the source's own folder."""
+        return [_asked(self._root.url, "")]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one folder holds."""
+        note = msgspec.json.decode(document.asked.state, type=_Note)
+        here = folder_of(document.url)
+        found = here.below(self._root) if here is not None else None
+        wanted = tuple(note.path.split("/")) if note.path else ()
+        if here is None or found is None:
+            raise DocumentError(f"{document.asked.url}: was sent on to {document.url}, outside the source (a login?)")
+        if found != wanted and wanted[: len(found)] == found:
+            raise DocumentError(f"{document.asked.url}: was sent back up to {document.url}: there is no such folder")
+        if note.path.count("/") >= MAX_DEPTH:
+            raise DocumentError(f"{document.url}: {note.path}/ has folders more than {MAX_DEPTH} deep: a loop?")
+        for response in parts(document, {"response"}, root="multistatus"):
+            child = here.child(response.says("href"))
+            if child is None:
+                continue
+            name, ends_in_slash = child
+            path = f"{note.path}/{name}" if note.path else name
+            properties = _properties(response)
+            if ends_in_slash or any(one.first("resourcetype", "collection") is not None for one in properties):
+                if _is_safe(path):
+                    yield _asked(f"{here.url}{quoted(name)}/", path)
+                else:
+                    yield Stat(path)  # to be refused in the open
+                continue
+            yield _stat(path, properties, () if found == wanted else (here.url + quoted(name),))
+
+
+def _asked(url: str, path: str) -> Follow:
+    state = msgspec.json.encode(_Note(path)).decode()
+    return Follow(url=url, method="PROPFIND", headers=_HEADERS, body=_BODY, state=state)
+
+
+def _properties(response: Part) -> list[Part]:
+    """Return the properties that the server has."""
+    return [
+        found
+        for one in response.all("propstat")
+        if " 200" in f" {one.says('status')} " and (found := one.first("prop")) is not None
+    ]
+
+
+def _stat(path: str, properties: list[Part], urls: tuple[str, ...]) -> Stat:
+    def says(name: str) -> str:
+        return next((said for one in properties if (said := one.says(name))), "")
+
+    listed = [
+        word.partition(":")
+        for one in properties
+        for part in one.all("checksums", "checksum")
+        for word in part.text.split()
+    ]
+    promised = digests(*((name, value) for name, _, value in listed), ("sha1", says("sha1hex")))
+    return Stat(
+        path,
+        size(says("getcontentlength")),
+        _modified(says("getlastmodified")),
+        _version(says("getetag")),
+        promised,
+        urls,
+    )
+
+
+def _version(etag: str) -> str | None:
+    if not etag:
+        return None
+    return etag if etag.startswith(('"', "W/")) else f'"{etag}"'
+
+
+def _modified(text: str) -> float | None:
+    """Return the seconds since the epoch of a date as the standard has it, or as others write it."""
+    found = moment(text)
+    if found is not None or not text:
+        return found
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+
+
+def _is_safe(path: str) -> bool:
+    try:
+        check_path(path)
+    except UnsafePath:
+        return False
+    return True
+
+
+READER = ReaderKind(open_reader)

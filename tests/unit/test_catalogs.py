@@ -1,0 +1,338 @@
+"""Trees that servers of weather and ocean data show: THREDDS catalogs, ERDDAP's files, WebDAV folders."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from manifests.document import DocumentError, Follow
+from manifests.readers import erddap, thredds, webdav
+from manifests.stat import Stat, UnsafePath, check_path
+from manifests.unfit import Unfit
+from tests.unit.reading import Source, answer, broken, follows, read_all, stats, survives
+
+# THREDDS
+
+TDS = "https://thredds.example/thredds/catalog/"
+CATALOG = """<?xml version="1.0" encoding="UTF-8"?>
+<catalog name="x" version="1.0.1" xmlns="http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"
+    xmlns:xlink="http://www.w3.org/1999/xlink">
+  <service name="latest" serviceType="Resolver" base="" />
+  <service name="all" serviceType="Compound" base="">
+    <service name="odap" serviceType="OPENDAP" base="/thredds/dodsC/" />
+    <service name="HTTPServer" serviceType="HTTPServer" base="/thredds/fileServer/" />
+  </service>
+  <dataset name="hdob" ID="t">
+    <metadata inherited="true"><serviceName>all</serviceName><dataType>GRID</dataType></metadata>
+    <dataset name="High_density_obs_20170824.txt" ID="a" urlPath="noaaport/text/hdob/High density#20170824.txt">
+      <dataSize units="Kbytes">11.75</dataSize>
+      <property name="NotAThreddsDataset" value="true" /><date type="modified">2017-08-25T00:00:27Z</date>
+    </dataset>
+    <dataset name="exact" urlPath="noaaport/text/hdob/b.txt"><dataSize units="bytes">452</dataSize></dataset>
+    <dataset name="only by opendap" urlPath="noaaport/x"><serviceName>odap</serviceName></dataset>
+    <dataset name="latest" urlPath="latest.xml"><serviceName>latest</serviceName></dataset>
+    <dataset name="esgf" urlPath="noaaport/text/c.nc">
+      <property name="checksum" value="E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"/>
+      <property name="checksum_type" value="SHA256"/><property name="size" value="1234567"/>
+    </dataset>
+    <dataset name="inside"><dataset name="deep" urlPath="elsewhere/d.nc" serviceName="HTTPServer"/></dataset>
+    <catalogRef xlink:href="sub/catalog.xml" xlink:title="sub" name=""/>
+    <catalogRef xlink:href="/thredds/catalog/other/catalog.html" xlink:title="other"/>
+    <catalogRef xlink:href="https://far.example/thredds/catalog.xml" xlink:title="far"/>
+  </dataset>
+</catalog>"""
+
+
+def tds(**options):
+    return thredds.open_reader(Source(TDS, thredds.Options(**options)))
+
+
+def read_catalog(body, url=f"{TDS}catalog.xml", **options):
+    return list(tds(**options).read(answer(Follow(url), body)))
+
+
+def test_a_catalog_names_files_on_its_file_server_and_further_catalogs():
+    found = read_catalog(CATALOG)
+    server = "https://thredds.example/thredds/fileServer/"
+    assert list(stats(found).values()) == [
+        Stat(
+            "noaaport/text/hdob/High density#20170824.txt",
+            None,
+            1503619227.0,
+            urls=(f"{server}noaaport/text/hdob/High%20density%2320170824.txt",),
+        ),
+        Stat("noaaport/text/hdob/b.txt", 452, urls=(f"{server}noaaport/text/hdob/b.txt",)),
+        Stat(
+            "noaaport/text/c.nc",
+            1234567,
+            digests={"sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+            urls=(f"{server}noaaport/text/c.nc",),
+        ),
+        Stat("elsewhere/d.nc", urls=(f"{server}elsewhere/d.nc",)),
+    ]
+    assert [one.url for one in follows(found)] == [
+        f"{TDS}sub/catalog.xml",
+        "https://thredds.example/thredds/catalog/other/catalog.xml",
+    ]
+
+
+def test_paths_leave_out_what_the_manifest_names_and_with_it_what_is_elsewhere():
+    assert list(stats(read_catalog(CATALOG, below="noaaport/text"))) == [
+        "hdob/High density#20170824.txt",
+        "hdob/b.txt",
+        "c.nc",
+    ]
+
+
+def test_a_catalog_of_hyrax_has_its_own_prefix_and_access_elements():
+    body = """<thredds:catalog xmlns:thredds="http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0">
+    <thredds:service name="dap" serviceType="OPeNDAP" base="/opendap/hyrax"/>
+    <thredds:service name="file" serviceType="HTTPServer" base="/opendap/hyrax"/>
+    <thredds:dataset name="/data" ID="/data"><thredds:dataset name="x.nc" ID="/data/x.nc">
+      <thredds:dataSize units="bytes">512</thredds:dataSize><thredds:date type="modified">2017-01-02T03:04:05</thredds:date>
+      <thredds:access serviceName="dap" urlPath="/data/x.nc"/><thredds:access serviceName="file" urlPath="/data/x.nc"/>
+    </thredds:dataset></thredds:dataset></thredds:catalog>"""
+    (stat,) = read_catalog(body)
+    assert stat == Stat("data/x.nc", 512, 1483326245.0, urls=("https://thredds.example/opendap/hyrax/data/x.nc",))
+
+
+def test_a_catalog_of_ramadda_is_in_latin_1_and_its_links_begin_at_the_root():
+    body = """<?xml version="1.0" encoding="ISO-8859-1"?><catalog xmlns:xlink="http://www.w3.org/1999/xlink">
+    <service name="h" serviceType="HTTPServer" base="/repository/entry/get/"/>
+    <dataset name="é" urlPath="été.nc" serviceName="h"><date type="modified">2014-09-26 02:56:17 UTC</date></dataset>
+    <catalogRef xlink:href="/repository/e?output=thredds.catalog"/></catalog>""".encode("latin-1")
+    found = read_catalog(body)
+    assert found[0] == Stat(
+        "été.nc", None, 1411700177.0, urls=("https://thredds.example/repository/entry/get/%C3%A9t%C3%A9.nc",)
+    )
+    assert found[1].url == "https://thredds.example/repository/e?output=thredds.catalog"
+
+
+def test_catalogs_that_lead_in_a_circle_are_each_read_once():
+    body = CATALOG.replace("/thredds/catalog/other/catalog.html", "/thredds/catalog/catalog.xml")
+    documents = {f"{TDS}catalog.xml": body, f"{TDS}sub/catalog.xml": body.replace("sub/catalog", "../catalog")}
+    assert len(read_all(tds(), documents)) == 8
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("<html><body>Catalog</body></html>", "begins with <html>"),
+        ("<!DOCTYPE html><html/>", "document type"),
+        (CATALOG[:900], "cannot be read as XML"),
+    ],
+)
+def test_what_is_no_catalog_is_said(body, said):
+    with pytest.raises(DocumentError, match=said):
+        read_catalog(body)
+
+
+# ERDDAP
+
+ERDDAP = "https://erddap.example/erddap/"
+FOLDER = """Name,Last modified,Size,Description
+sub/,NaN,NaN,
+MB2008032_2008060_sstd.nc,1204467796000,140954640,
+"odd, name.nc",2008-03-02T14:23:16Z,17,"a word"
+"""
+DATASETS = """datasetID,accessible,files
+,,
+erdMB,public,https://erddap.example/erddap/files/erdMB/
+noFiles,public,
+secret,no,https://erddap.example/erddap/files/secret/
+"""
+
+
+def erd(*datasets):
+    return erddap.open_reader(Source(ERDDAP, erddap.Options(datasets=datasets)))
+
+
+def test_the_folders_of_a_dataset_are_read_with_exact_sizes_and_times():
+    documents = {
+        f"{ERDDAP}files/erdMB/.csv": FOLDER,
+        f"{ERDDAP}files/erdMB/sub/.csv": "Name,Last modified,Size,Description\nx.nc,NaN,5,\n",
+    }
+    assert read_all(erd("erdMB"), documents) == [
+        Stat(
+            "MB2008032_2008060_sstd.nc",
+            140954640,
+            1204467796.0,
+            urls=(f"{ERDDAP}files/erdMB/MB2008032_2008060_sstd.nc",),
+        ),
+        Stat("odd, name.nc", 17, 1204467796.0, urls=(f"{ERDDAP}files/erdMB/odd%2C%20name.nc",)),
+        Stat("sub/x.nc", 5, urls=(f"{ERDDAP}files/erdMB/sub/x.nc",)),
+    ]
+
+
+def test_without_names_all_public_datasets_with_files_are_mirrored_each_in_its_folder():
+    documents = {
+        f"{ERDDAP}tabledap/allDatasets.csv?datasetID%2Caccessible%2Cfiles": DATASETS,
+        f"{ERDDAP}files/erdMB/.csv": "Name,Last modified,Size,Description\nx.nc,1000,5,\n",
+    }
+    assert [one.path for one in read_all(erd(), documents)] == ["erdMB/x.nc"]
+    assert [one.url for one in erd("a", "b").start()] == [f"{ERDDAP}files/a/.csv", f"{ERDDAP}files/b/.csv"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("<html>", "is no list of ERDDAP's files"),
+        ("", "is no list of ERDDAP's files"),
+        (FOLDER + "short\n", "line 5 has not the columns"),
+        (FOLDER + '"open\n', "cannot be read as CSV"),
+        (FOLDER.encode() + b"\xff,,,\n", "cannot be read as CSV"),
+    ],
+)
+def test_a_folder_that_is_none_says_why(body, said):
+    (follow,) = erd("erdMB").start()
+    with pytest.raises(DocumentError, match=said):
+        list(erd("erdMB").read(answer(follow, body)))
+
+
+def test_folders_without_end_are_a_loop():
+    reader = erd("erdMB")
+    (follow,) = reader.start()
+    for _ in range(erddap.MAX_DEPTH):
+        (follow,) = follows(reader.read(answer(follow, "Name,Last modified,Size,Description\nd/,NaN,NaN,\n")))
+    with pytest.raises(DocumentError, match="a loop"):
+        list(reader.read(answer(follow, FOLDER)))
+
+
+def test_an_identifier_is_one():
+    with pytest.raises(ValidationError):
+        erddap.Options(datasets=["../x"])
+
+
+# WebDAV
+
+DAV = "https://cloud.example/remote.php/dav/files/u/"
+
+
+def response(href, *properties, status="HTTP/1.1 200 OK", folder=False):
+    kind = "<d:resourcetype><d:collection/></d:resourcetype>" if folder else "<d:resourcetype/>"
+    return (
+        f"<d:response><d:href>{href}</d:href><d:propstat><d:prop>{kind}{''.join(properties)}</d:prop>"
+        f"<d:status>{status}</d:status></d:propstat><d:propstat><d:prop><d:getcontentlength>99</d:getcontentlength></d:prop>"
+        "<d:status>HTTP/1.1 404 Not Found</d:status></d:propstat></d:response>"
+    )
+
+
+def multistatus(*responses):
+    return f'<?xml version="1.0"?><d:multistatus xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns">{"".join(responses)}</d:multistatus>'
+
+
+def dav():
+    return webdav.open_reader(Source(DAV, webdav.READER.options()))
+
+
+def prop(name, value):
+    return f"<d:{name}>{value}</d:{name}>"
+
+
+LISTED = multistatus(
+    response("/remote.php/dav/files/u/", folder=True),
+    response("/remote.php/dav/files/u/data", folder=True),
+    response(
+        "/remote.php/dav/files/u/a%20b%231.nc",
+        prop("getcontentlength", "12"),
+        prop("getetag", "&quot;abc&quot;"),
+        prop("getlastmodified", "Mon, 2 Jan 2006 15:04:05 GMT"),
+        "<oc:checksums><oc:checksum>SHA1:0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33 MD5:rubbish ADLER32:03da0195</oc:checksum></oc:checksums>",
+    ),
+    response(
+        f"{DAV}plain",
+        prop("getcontentlength", "0"),
+        prop("getetag", "def"),
+        prop("getlastmodified", "2006-01-02T15:04:05Z"),
+        prop("sha1hex", "0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"),
+    ),
+    response("/elsewhere/x", prop("getcontentlength", "1")),
+)
+
+
+def read_dav(body, follow=None, url=None):
+    reader = dav()
+    follow = follow or next(iter(reader.start()))
+    return list(reader.read(answer(follow, body, url=url)))
+
+
+def test_a_folder_is_asked_by_propfind_and_names_its_files_and_folders():
+    (first,) = dav().start()
+    assert (first.url, first.method, first.headers["depth"]) == (DAV, "PROPFIND", "1")
+    assert b"getetag" in first.body
+    folder, *found = read_dav(LISTED)
+    assert (folder.url, folder.method) == (f"{DAV}data/", "PROPFIND")
+    sha1 = "0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"
+    assert found == [
+        Stat("a b#1.nc", 12, 1136214245.0, '"abc"', {"sha1": sha1, "adler32": "03da0195"}),
+        Stat("plain", 0, 1136214245.0, '"def"', {"sha1": sha1}),
+    ]
+
+
+def test_files_in_a_folder_lie_below_it():
+    (folder, *_) = read_dav(LISTED)
+    body = multistatus(response("/remote.php/dav/files/u/data/x", prop("getcontentlength", "5")))
+    assert read_dav(body, folder) == [Stat("data/x", 5)]
+    elsewhere = read_dav(body.replace("/u/data/", "/u/Data2/"), folder, url=f"{DAV}Data2/")
+    assert elsewhere == [Stat("data/x", 5, urls=(f"{DAV}Data2/x",))]
+
+
+@pytest.mark.parametrize(
+    ("body", "url", "said"),
+    [
+        ("<html><title>log in</title></html>", None, "begins with <html>"),
+        (multistatus(), "https://login.example/", "outside the source"),
+        (LISTED[:-30], None, "cannot be read as XML"),
+    ],
+)
+def test_an_answer_that_is_no_folder_says_why(body, url, said):
+    with pytest.raises(DocumentError, match=said):
+        read_dav(body, url=url)
+
+
+def test_a_folder_that_is_sent_back_up_is_none():
+    (folder, *_) = read_dav(LISTED)
+    with pytest.raises(DocumentError, match="sent back up"):
+        read_dav(LISTED, folder, url=DAV)
+
+
+def test_folders_without_end_are_a_loop_too():
+    reader = dav()
+    (follow,) = reader.start()
+
+    def deeper(follow):
+        path = follow.url.removeprefix("https://cloud.example")
+        (below,) = reader.read(answer(follow, multistatus(response(f"{path}d/", folder=True))))
+        return below
+
+    for _ in range(webdav.MAX_DEPTH + 1):
+        follow = deeper(follow)
+    with pytest.raises(DocumentError, match="a loop"):
+        deeper(follow)
+
+
+def test_a_name_no_store_may_hold_comes_out_to_be_refused():
+    (stat,) = read_dav(multistatus(response("/remote.php/dav/files/u/.syncd/", folder=True)))
+    with pytest.raises(UnsafePath):
+        check_path(stat.path)
+
+
+def test_only_web_servers_have_such_folders():
+    with pytest.raises(Unfit):
+        webdav.open_reader(Source("s3://bucket/", webdav.READER.options()))
+
+
+BROKEN = {
+    "thredds": (tds(), CATALOG),
+    "erddap": (erd("a"), FOLDER),
+    "allDatasets": (erd(), DATASETS),
+    "webdav": (dav(), LISTED),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@given(drawn=st.data())
+def test_whatever_is_broken_only_a_document_error_comes_of_it(name, drawn):
+    reader, body = BROKEN[name]
+    (follow,) = reader.start()
+    survives(reader, follow, drawn.draw(broken(body)))
