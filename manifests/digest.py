@@ -1,7 +1,8 @@
 """Digests by name: which ones we can check, how published ones are written, and all of them in one pass over the bytes.
 
-Names are canonical and lower case: `md5`, `sha256`, `sha3-256`, `blake2b-512`, `xxh3-128`, `crc32`. A digest is
-lower-case hex. A published value that cannot be a digest is absent, never an error: metadata is full of such fields.
+Names are canonical and lower case: `md5`, `sha256`, `sha3-256`, `blake2b-512`, `blake3`, `xxh3-128`, `crc64nvme`. A
+digest is lower-case hex. A published value that cannot be a digest is absent, never an error: metadata is full of such
+fields. Where a label and a length contradict each other the length is believed, as far as it names an algorithm.
 """
 
 import binascii
@@ -11,8 +12,9 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, cast
 
+import blake3
 import xxhash
 
 from manifests.zip_end import ZipEnd
@@ -29,18 +31,31 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class _Sum32:
-    """A 32-bit checksum of zlib's, in the shape of a hash."""
+class _Sum:
+    """A checksum that goes on from a number, in the shape of a hash."""
 
-    def __init__(self, step: Callable[[bytes | memoryview, int], int], value: int) -> None:
+    def __init__(self, step: Callable[[bytes | memoryview, int], int], value: int = 0, size: int = 4) -> None:
         self._step = step
         self._value = value
+        self._digits = 2 * size
 
     def update(self, chunk: bytes | memoryview) -> None:
         self._value = self._step(chunk, self._value)
 
     def hexdigest(self) -> str:
-        return f"{self._value:08x}"
+        return f"{self._value:0{self._digits}x}"
+
+
+def _crc32c() -> _Hash:
+    from awscrt import checksums  # noqa: PLC0415  a library of S3's, for the few whose upstream publishes these
+
+    return _Sum(checksums.crc32c)
+
+
+def _crc64nvme() -> _Hash:
+    from awscrt import checksums  # noqa: PLC0415  as above
+
+    return _Sum(checksums.crc64nvme, size=8)
 
 
 class _GitBlob:
@@ -72,21 +87,28 @@ _NEW: dict[str, Callable[[], _Hash]] = {
     "sha256": hashlib.sha256,
     "sha384": hashlib.sha384,
     "sha512": hashlib.sha512,
+    "sha512-224": partial(hashlib.new, "sha512_224"),
+    "sha512-256": partial(hashlib.new, "sha512_256"),
     "sha3-224": hashlib.sha3_224,
     "sha3-256": hashlib.sha3_256,
     "sha3-384": hashlib.sha3_384,
     "sha3-512": hashlib.sha3_512,
     **{f"blake2b-{bits}": partial(hashlib.blake2b, digest_size=bits // 8) for bits in _BLAKE2B_BITS},
     "blake2s-256": hashlib.blake2s,
+    "blake3": lambda: cast("_Hash", blake3.blake3()),
     "xxh64": xxhash.xxh64,
     "xxh3-64": xxhash.xxh3_64,
     "xxh3-128": xxhash.xxh3_128,
-    "crc32": lambda: _Sum32(zlib.crc32, 0),
-    "adler32": lambda: _Sum32(zlib.adler32, 1),
+    "crc32": lambda: _Sum(zlib.crc32),
+    "adler32": lambda: _Sum(zlib.adler32, 1),
     "gitblob": _GitBlob,
 }
+_LATE: dict[str, tuple[Callable[[], _Hash], int]] = {"crc32c": (_crc32c, 4), "crc64nvme": (_crc64nvme, 8)}
 
-KNOWN: Mapping[str, int] = MappingProxyType({name: len(new().hexdigest()) // 2 for name, new in _NEW.items()})
+KNOWN: Mapping[str, int] = MappingProxyType(
+    {name: len(new().hexdigest()) // 2 for name, new in _NEW.items()}
+    | {name: size for name, (_, size) in _LATE.items()}
+)
 """Every algorithm we can check, with the bytes of its digest."""
 
 BY_LENGTH: Mapping[int, str] = MappingProxyType(
@@ -118,9 +140,9 @@ class Hasher:
 
 
 def _new(name: str) -> _Hash:
-    new = ZipEnd if name == ZIP_END else _NEW.get(name)
+    new = ZipEnd if name == ZIP_END else _NEW.get(name) or _LATE.get(name, (None,))[0]
     if new is None:
-        raise ValueError(f"{name!r}: no algorithm of ours; known are {', '.join(_NEW)}")
+        raise ValueError(f"{name!r}: no algorithm of ours; known are {', '.join(KNOWN)}")
     return new()
 
 
@@ -129,6 +151,8 @@ _ALIASES = {
     "adler": "adler32",  # RFC 9530
     "crc32b": "crc32",  # PHP
     "b2": "blake2b-512",
+    "b3": "blake3",
+    "castagnoli": "crc32c",
     "blake2b": "blake2b-512",
     "blake2s": "blake2s-256",
     "xxh3": "xxh3-64",
@@ -138,6 +162,12 @@ _ALIASES = {
     "xxhash128": "xxh3-128",
     **{f"sha2{bits}": f"sha{bits}" for bits in (224, 256, 384, 512)},
     **{name.replace("-", ""): name for name in KNOWN},
+    **{f"sha2512{bits}": f"sha512-{bits}" for bits in (224, 256)},
+}
+_FAMILIES = {  # labels that name no length: it is the digest's
+    "sha2": {KNOWN[name]: name for name in ("sha224", "sha256", "sha384", "sha512")},
+    "sha3": {KNOWN[name]: name for name in KNOWN if name.startswith("sha3-")},
+    "blake2b": {KNOWN[name]: name for name in KNOWN if name.startswith("blake2b-")},
 }
 _PUNCTUATION = re.compile(r"[\s_./-]+")
 
@@ -145,12 +175,16 @@ _PUNCTUATION = re.compile(r"[\s_./-]+")
 def canonical(name: str) -> str | None:
     """Return our name for an algorithm however it is written (`SHA2-256`, `SHA-256`, `sha256sum`), None if unknown.
 
-    `SHA-512/256` is not `sha512`, and unknown.
+    `SHA-512/256` is not `sha512`.
     """
+    return _ALIASES.get(_bare(name))
+
+
+def _bare(name: str) -> str:
     bare = _PUNCTUATION.sub("", name).lower()
     for ending in ("checksums", "checksum", "sums", "sum"):
         bare = bare.removesuffix(ending)
-    return _ALIASES.get(bare)
+    return bare
 
 
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
@@ -161,32 +195,104 @@ def parse_digest(value: str, algorithm: str | None = None) -> tuple[str, str] | 
     """Read a published digest, hex or base64, and return its algorithm and lower-case hex; None if it is not one.
 
     `algorithm` is the label as published. Where there is none the length decides, and base64 must show its padding:
-    without either, any word of the right length would be a digest.
+    without either, any word of the right length would be a digest. The same goes for a label that the length belies:
+    a `sha256` of 32 digits is an MD5.
     """
-    label = None if algorithm is None else canonical(algorithm)
-    if algorithm is not None and label is None:
+    sizes = _sizes(algorithm)
+    if sizes is None:
         return None
     value = value.strip()
-    if _HEX.fullmatch(value) is not None:
-        name = _fits(label, len(value) // 2)
+    digits = value[2:] if value[:2] in ("0x", "0X") else value
+    if _HEX.fullmatch(digits) is not None:
+        name = sizes.get(len(digits) // 2) or (BY_LENGTH.get(len(digits) // 2) if _may_lie(sizes) else None)
         if name is not None:
-            return name, value.lower()
+            return name, digits.lower()
     match = _BASE64.fullmatch(value)
-    if match is None or (label is None and not match[2]):
+    if match is None or (algorithm is None and not match[2]):
         return None
     digits = match[1].translate(_STANDARD)
     if len(digits) % 4 == 1:  # no number of bytes is written so
         return None
     raw = binascii.a2b_base64(digits + "=" * (-len(digits) % 4))  # the padding is ours: some publishers write too much
-    name = _fits(label, len(raw))
+    name = sizes.get(len(raw)) or (BY_LENGTH.get(len(raw)) if match[2] and _may_lie(sizes) else None)
     return None if name is None else (name, raw.hex())
 
 
 _STANDARD = str.maketrans("-_", "+/")
 
 
-def _fits(label: str | None, length: int) -> str | None:
-    """Return the algorithm of a digest of `length` bytes; None if there is none, or `label` is another."""
-    if label is None:
-        return BY_LENGTH.get(length)
-    return label if KNOWN[label] == length else None
+def _sizes(algorithm: str | None) -> Mapping[int, str] | None:
+    """Return the algorithm for each size of a digest under this label, as published; None if it is none of ours."""
+    if algorithm is None:
+        return BY_LENGTH
+    bare = _bare(algorithm)
+    name = _ALIASES.get(bare)
+    if bare in _FAMILIES:
+        return _FAMILIES[bare]
+    return None if name is None else {KNOWN[name]: name}
+
+
+def _may_lie(sizes: Mapping[int, str]) -> bool:
+    """Tell whether a label is one of those that people put on each other's digests."""
+    return any(name in BY_LENGTH.values() for name in sizes.values())
+
+
+_CODES = {  # of the multicodec table
+    0x11: "sha1",
+    0x12: "sha256",
+    0x13: "sha512",
+    0x14: "sha3-512",
+    0x15: "sha3-384",
+    0x16: "sha3-256",
+    0x17: "sha3-224",
+    0x1E: "blake3",
+    0x20: "sha384",
+    0xD5: "md5",
+    0x132: "crc32",
+    0x1013: "sha224",
+    0x1014: "sha512-224",
+    0x1015: "sha512-256",
+    0xB260: "blake2s-256",
+    0xB3E2: "xxh64",
+    0xB3E3: "xxh3-64",
+    0xB3E4: "xxh3-128",
+    **{0xB200 + bits // 8: f"blake2b-{bits}" for bits in _BLAKE2B_BITS},
+}
+
+
+def parse_multihash(value: str) -> tuple[str, str] | None:
+    """Read a multihash in hex and return its algorithm and lower-case hex; None if it is not one that we can check.
+
+    One that is cut short is none: every ten-thousandth bare MD5 looks like it (`could_be_cut`).
+    """
+    found = _multihash(value)
+    if found is None:
+        return None
+    name, raw = found
+    return (name, raw.hex()) if len(raw) == KNOWN[name] else None
+
+
+def could_be_cut(value: str) -> bool:
+    """Tell whether `value` could as well be a multihash whose digest was cut short, which is legal and seldom meant."""
+    found = _multihash(value)
+    return found is not None and len(found[1]) < KNOWN[found[0]]
+
+
+def _multihash(value: str) -> tuple[str, bytes] | None:
+    if _HEX.fullmatch(value) is None or len(value) > 256:
+        return None
+    raw = bytes.fromhex(value)
+    code, at = _varint(raw, 0)
+    length, at = _varint(raw, at)
+    name = _CODES.get(code)
+    return None if name is None or length == 0 or length != len(raw) - at else (name, raw[at:])
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at `at`, and where it ends; -1 if there is none, or not in its shortest form."""
+    number = 0
+    for place, byte in enumerate(raw[at : at + 9]):
+        number |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return (number if byte or place == 0 else -1), at + place + 1
+    return -1, len(raw)

@@ -3,12 +3,13 @@
 `headers` have lower-case names.
 """
 
-import binascii
 import calendar
 import email.utils
 import re
 from collections.abc import Mapping
 from datetime import UTC, date
+
+from manifests.digest import canonical, parse_digest
 
 MOST_RETRY_AFTER = 3600.0  # seconds
 MODIFIED = "modified:"
@@ -18,8 +19,17 @@ _STRONG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]+"')
 _MONTHS = {"Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6}
 _MONTHS |= {"Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12}
 _EPOCH = date(1970, 1, 1).toordinal()
-_DIGEST = re.compile(r"\s*(sha-256|sha-512)\s*=\s*:?([A-Za-z0-9+/]+={0,2}):?\s*", re.IGNORECASE)
-_BYTES = {"sha-256": 32, "sha-512": 64}
+_PART = re.compile(r"\s*([A-Za-z][A-Za-z0-9_/-]*)\s*=\s*(:?)([A-Za-z0-9+/_-]+={0,2})(:?)\s*")
+_AMAZON = "x-amz-checksum-"
+_PLAIN = ("repr-digest", "digest")  # of the whole file, even where a part of it comes
+PROMISING = frozenset(
+    {
+        *_PLAIN, "content-md5", "x-goog-hash",
+        *(_AMAZON + name for name in ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "sha512", "md5")),
+        *(_AMAZON + name for name in ("xxhash64", "xxhash3", "xxhash128")),
+    }
+)  # fmt: skip
+"""The headers in which `digests` looks."""
 
 
 def version(headers: Mapping[str, str], size: int | None) -> str | None:
@@ -90,19 +100,40 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return min(wait, MOST_RETRY_AFTER) if wait > 0 else None
 
 
-def digests(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the digests of the whole file that `Repr-Digest`, or its forerunner `Digest`, promises, in hex."""
-    text = headers.get("repr-digest") or headers.get("digest")
+def digests(headers: Mapping[str, str], *, part: bool = False) -> dict[str, str]:
+    """Return what the headers promise of the whole file, in hex by algorithm.
+
+    `Repr-Digest` and its forerunner `Digest`; where the answer is no `part`, also `Content-MD5`, `x-goog-hash` and
+    `x-amz-checksum-*`. What is computed from the digests of parts (COMPOSITE, `...-4`) is no digest of the file, and
+    what Google keeps compressed is another file than the one it sends.
+    """
     found: dict[str, str] = {}
-    for part in text.split(",") if text else ():
-        match = _DIGEST.fullmatch(part)
-        if match is None:
-            continue
-        name = match[1].lower()
-        try:
-            value = binascii.a2b_base64(match[2], strict_mode=True)
-        except binascii.Error:
-            continue
-        if len(value) == _BYTES[name]:
-            found[name.replace("-", "")] = value.hex()
+    for name in _PLAIN:
+        for written in headers.get(name, "").split(","):
+            _take(found, written)
+    if part:
+        return found
+    if "content-md5" in headers:
+        _promise(found, "md5", headers["content-md5"])
+    if headers.get("x-goog-stored-content-encoding", "identity") == "identity":
+        for written in headers.get("x-goog-hash", "").split(","):
+            _take(found, written)
+    if headers.get("x-amz-checksum-type", "FULL_OBJECT").upper() != "COMPOSITE":
+        for name, value in headers.items():
+            if name in PROMISING and name.startswith(_AMAZON):
+                _promise(found, name.removeprefix(_AMAZON), value)
     return found
+
+
+def _take(found: dict[str, str], written: str) -> None:
+    """Read `sha-256=:...:` and `md5=...`."""
+    match = _PART.fullmatch(written)
+    if match is not None and match[2] == match[4]:
+        _promise(found, match[1], match[3])
+
+
+def _promise(found: dict[str, str], label: str, value: str) -> None:
+    """Take a digest that is one; of two under one name the first."""
+    read = parse_digest(value, label)
+    if read is not None and canonical(label) == read[0]:
+        found.setdefault(*read)

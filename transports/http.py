@@ -354,7 +354,9 @@ class _Reading:
 
     def _claim(self, size: int | None) -> Stat:
         fields = self.headers
-        digests = heads.digests(fields) if "repr-digest" in fields or "digest" in fields else {}
+        digests: dict[str, str] = {}
+        if not heads.PROMISING.isdisjoint(fields):
+            digests = heads.digests(fields, part=self._answer is not None and self._answer.status == 206)
         return Stat(self._path, size, heads.instant(fields.get("last-modified")), heads.version(fields, size), digests)
 
     def _compare(self, size: int | None) -> None:

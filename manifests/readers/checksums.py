@@ -225,7 +225,7 @@ def _tagged(line: bytes, subject: str | None) -> Line | None:
         and canonical(algorithm) is None
         and re.fullmatch(r"(?:[0-9A-Fa-f]{2}){4,64}", value) is not None
     ):
-        promised = ("", "")  # SM3, BLAKE3: the file is there all the same
+        promised = ("", "")  # SM3, Whirlpool: the file is there all the same
     return None if promised is None else _named(line[match.end() : end], match[1], subject, promised)
 
 
@@ -253,7 +253,7 @@ def _refuse_web_page(head: bytes, name: str) -> None:
 
 
 _BY_DIGITS = {2 * length: name for length, name in BY_LENGTH.items()}
-_FOREIGN = frozenset({"b3", "blake3", "sm3", "rmd160", "ripemd160", "tiger", "whirlpool", "sha512256", "sha512224"})
+_FOREIGN = frozenset({"sm3", "rmd160", "ripemd160", "tiger", "whirlpool"})
 _AMBIGUOUS = frozenset({"b2", "b3", "sha"})  # inside a longer name rather a band, or the beginning of SHA-256
 
 

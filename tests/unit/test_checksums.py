@@ -196,8 +196,9 @@ def test_the_openssl_sidecar_of_pubmed_is_read():
         ("MD5SUMS", 64, "sha256"),
         ("x.sha", 64, "sha256"),
         ("band_b2.txt", 64, "sha256"),
-        ("x.b3", 64, ""),
-        ("BLAKE3SUMS", 64, ""),
+        ("x.b3", 64, "blake3"),
+        ("BLAKE3SUMS", 64, "blake3"),
+        ("SM3SUMS", 64, ""),
     ],
 )
 def test_the_list_s_name_decides_and_then_the_length(name, digits, algorithm):
@@ -211,11 +212,14 @@ def test_a_tag_beats_the_name_of_the_list():
 
 
 def test_a_file_with_a_digest_we_cannot_check_is_still_there():
-    assert read(f"SM3 (f) = {SHA256}\nSHA512/256 (g) = {SHA256}")[:2] == [Stat("f"), Stat("g")]
+    assert read(f"SM3 (f) = {SHA256}\nSHA512/256 (g) = {SHA256}")[:2] == [
+        Stat("f"),
+        Stat("g", digests={"sha512-256": SHA256}),
+    ]
 
 
-def test_a_tag_whose_digest_has_another_length_promises_nothing():
-    assert parse(f"SHA256 (f) = {MD5}\nMD5 (g) = {MD5}") == [("g", "md5", MD5)]
+def test_a_tag_that_the_digest_s_length_belies_is_not_believed():
+    assert parse(f"SHA256 (f) = {MD5}\nMD5 (g) = {MD5}\nCRC32 (h) = {MD5}") == [("f", "md5", MD5), ("g", "md5", MD5)]
 
 
 # Sidecars

@@ -9,7 +9,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.digest import BY_LENGTH, KNOWN, OURS, Hasher, canonical, parse_digest
+from manifests.digest import BY_LENGTH, KNOWN, OURS, Hasher, canonical, could_be_cut, parse_digest, parse_multihash
 
 
 def of(body: bytes, *algorithms: str) -> dict[str, str]:
@@ -24,7 +24,11 @@ def test_published_vectors_come_out():
         "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "adler32": "00000001",
     }
-    assert of(b"123456789", "crc32") == {"crc32": "cbf43926"}
+    assert of(b"123456789", "crc32", "crc32c", "crc64nvme") == {
+        "crc32": "cbf43926", "crc32c": "e3069283", "crc64nvme": "ae8b14860a799888"
+    }  # fmt: skip
+    assert of(b"", "blake3")["blake3"] == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+    assert of(b"", "sha512-256")["sha512-256"] == "c672b8d1ef56ed28ab87c3622c5114069bdd3ad7b8f9737498d0c01ecef0967a"
     assert of(b'{"hello": "world"}', "adler32")["adler32"] == base64.b64decode("OZkGFw==").hex()
 
 
@@ -86,10 +90,14 @@ def test_ours_are_known_and_an_unknown_algorithm_says_what_is():
         ("b2sum", "blake2b-512"),
         ("XXH128", "xxh3-128"),
         ("xxh3_64", "xxh3-64"),
-        ("SHA512/256", None),
-        ("SHA2-512/256", None),
-        ("BLAKE3", None),
-        ("CRC32C", None),
+        ("SHA512/256", "sha512-256"),
+        ("SHA2-512/256", "sha512-256"),
+        ("BLAKE3", "blake3"),
+        ("b3sum", "blake3"),
+        ("CRC-32C", "crc32c"),
+        ("crc64-nvme", "crc64nvme"),
+        ("Adler-32", "adler32"),
+        ("CRC-64", None),
         ("SM3", None),
         ("", None),
         ("sum", None),
@@ -109,6 +117,7 @@ def test_hex_and_base64_of_a_labelled_digest_say_the_same(algorithm, data):
     assert parse_digest(text, algorithm) == wanted
     assert parse_digest(text.rstrip("="), algorithm) == wanted
     assert parse_digest(text + "==", algorithm) == wanted
+    assert parse_digest(f"0x{raw.hex()}", algorithm) == wanted
     assert parse_digest(base64.urlsafe_b64encode(raw).decode(), algorithm) == wanted
 
 
@@ -120,6 +129,46 @@ def test_length_decides_where_no_label_stands(length, data):
         assert parse_digest(base64.b64encode(raw).decode()) == (BY_LENGTH[length], raw.hex())
 
 
+@pytest.mark.parametrize("label", ["md5", "MD5", "sha1", "SHA-256", "sha512", "sha2"])
+@given(st.sampled_from(sorted(BY_LENGTH)), st.data())
+def test_length_decides_where_a_label_lies(label, length, data):
+    raw = data.draw(st.binary(min_size=length, max_size=length))
+    assert parse_digest(raw.hex(), label) == (BY_LENGTH[length], raw.hex())
+
+
+@pytest.mark.parametrize(
+    ("family", "bits", "name"), [("SHA-2", 384, "sha384"), ("SHA3", 256, "sha3-256"), ("blake2b", 160, "blake2b-160")]
+)
+def test_a_label_that_names_a_family_leaves_the_rest_to_the_length(family, bits, name):
+    assert parse_digest("ab" * (bits // 8), family) == (name, "ab" * (bits // 8))
+
+
+MULTICODEC = {
+    "sha1": "11", "sha256": "12", "sha512": "13", "sha3-256": "16", "md5": "d501", "blake3": "1e", "sha384": "20",
+    "blake2b-256": "a0e402", "crc32": "b202", "sha512-256": "9520", "xxh3-128": "e4e702",
+}  # fmt: skip
+
+
+@given(st.sampled_from(sorted(MULTICODEC)), st.data())
+def test_a_multihash_says_its_algorithm_and_its_length(name, data):
+    raw = data.draw(st.binary(min_size=KNOWN[name], max_size=KNOWN[name]))
+    value = f"{MULTICODEC[name]}{KNOWN[name]:02x}{raw.hex()}"
+    assert parse_multihash(value) == parse_multihash(value.upper()) == (name, raw.hex())
+    assert parse_multihash(value[:-2]) is None
+    assert parse_multihash(value + "00") is None
+    assert not could_be_cut(value)
+    cut = f"{MULTICODEC[name]}{KNOWN[name] - 1:02x}{raw.hex()[:-2]}"
+    assert parse_multihash(cut) is None
+    assert could_be_cut(cut)
+
+
+@given(st.text("0123456789abcdefABCDEFx ", max_size=140))
+def test_what_is_no_multihash_is_absent(value):
+    parsed = parse_multihash(value)
+    assert parsed is None or len(parsed[1]) == 2 * KNOWN[parsed[0]]
+    could_be_cut(value)
+
+
 @pytest.mark.parametrize(
     ("value", "algorithm"),
     [
@@ -128,8 +177,10 @@ def test_length_decides_where_no_label_stands(length, data):
         ("null", "sha256"),
         ("Not provided", None),
         ("d41d8cd98f00b204e9800998ecf8427", "md5"),
-        ("d41d8cd98f00b204e9800998ecf8427e", "sha256"),
+        ("d41d8cd98f00b204e9800998ecf8427e", "sha3"),
+        ("d41d8cd98f00b204e9800998ecf8427e", "crc32"),
         ("d41d8cd98f00b204e9800998ecf8427e", "tiger"),
+        ("1B2M2Y8AsgTpgAmY7PhCfg", "sha256"),
         ("d41d8cd98f00b204e9800998ecf8427e-14", None),
         ("AVeryLongWordWithoutAn", None),
         ("1B2M2Y8AsgTpgAmY7PhCfg", None),

@@ -41,7 +41,7 @@ def test_a_date_is_read_in_its_three_forms_or_not_at_all(text, second):
 @given(some.text(max_size=40))
 def test_no_text_breaks_what_reads_headers(text):
     fields = dict.fromkeys(
-        ("etag", "last-modified", "content-range", "content-length", "retry-after", "repr-digest", "digest"), text
+        ("etag", "last-modified", "content-range", "content-length", "retry-after", *headers.PROMISING), text
     )
     headers.instant(text)
     headers.content_range(fields)
@@ -102,6 +102,34 @@ def test_digests_of_the_whole_file_are_read_in_both_their_spellings():
     assert headers.digests({"digest": f"MD5=xxxx, SHA-256={sha256}"}) == found
     for wrong in (f"sha-256=:{sha256[4:]}:", "sha-256=::", "sha-256=:!!!!:", "sha-512=:47DE:", "unixsum=:MA==:"):
         assert headers.digests({"repr-digest": wrong}) == {}
+
+
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}, {"md5": MD5}),
+        ({"content-md5": MD5.upper()}, {"md5": MD5}),
+        ({"content-md5": "nonsense"}, {}),
+        ({"x-goog-hash": "crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmY7PhCfg=="}, {"crc32c": "00000000", "md5": MD5}),
+        ({"x-goog-hash": "md5=1B2M2Y8AsgTpgAmY7PhCfg==", "x-goog-stored-content-encoding": "gzip"}, {}),
+        (
+            {"x-amz-checksum-crc64nvme": "rosUhgp5mIg=", "x-amz-checksum-type": "FULL_OBJECT"},
+            {"crc64nvme": "ae8b14860a799888"},
+        ),
+        ({"x-amz-checksum-crc64nvme": "rosUhgp5mIg=-3"}, {}),
+        ({"x-amz-checksum-sha1": "2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "x-amz-checksum-type": "composite"}, {}),
+        ({"x-amz-checksum-mode": "ENABLED"}, {}),
+        ({"digest": "adler32=03da0195,crc32c=AAAAAA==,contentMD5"}, {"adler32": "03da0195", "crc32c": "00000000"}),
+        ({"digest": "id-sha-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}, {}),
+        ({"digest": f"SHA-256={MD5}"}, {}),
+    ],
+)
+def test_what_a_response_promises_of_the_whole_file_is_read_and_nothing_else(fields, found):
+    assert headers.digests(fields) == found
+    assert headers.digests(fields, part=True) == (found if "digest" in fields else {})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from manifests.digest import Hasher
+from manifests.digest import Hasher, could_be_cut, parse_digest, parse_multihash
 from manifests.document import DocumentError
 from manifests.readers import checksums, dataverse, figshare, gbif, metalink, ncbi, zenodo
 from manifests.stat import UnsafePath, check_path
@@ -12,12 +12,49 @@ from syncd.errors import Mismatch
 from syncd.judge import Arrived, algorithms, judge
 from tests.miniatures.checklistbank import coldp
 from tests.unit.reading import Source, answer, follows, read_all, stats
+from transports.headers import digests
 
+EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
+LANDSAT = "40733ca28b19f80390c47ef0b7e456accc998f445947f5b95e03509363b22860c29b36563f5c5530fb6e61e2a10a0ffd2d616c4822288cae398ce8a47ea5494c1b"
 MD5 = "246e75874963b153bfd517320f4e891e"
 
 
 def opened(module, url="https://archive.example/", **options):
     return module.open_reader(Source(url, module.Options(**options)))
+
+
+def test_1_a_multihash_field_holds_a_bare_md5():
+    assert parse_multihash("13" + LANDSAT) == ("sha512", LANDSAT[2:])
+    for bare in ("dd3cc7ed9a831bfe915c87e45638c48c", "43cffe252dc0eacac1f462a27e833b87"):
+        assert parse_multihash(bare) is None
+        assert parse_digest(bare) == ("md5", bare)
+
+
+def test_2_a_bare_md5_reads_as_a_multihash_cut_short():
+    for value in ("120e" + EMPTY[:28], "110e" + EMPTY[:28], "130e" + EMPTY[:28], "160e" + EMPTY[:28]):
+        assert parse_multihash(value) is None, "only whole digests are taken for one"
+        assert could_be_cut(value)
+    assert not could_be_cut(EMPTY)
+
+
+def test_3_content_md5_is_hex_where_base64_is_the_rule():
+    whole = {"content-length": "0"}
+    assert digests({**whole, "content-md5": EMPTY}) == {"md5": EMPTY}
+    assert digests({**whole, "content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}) == {"md5": EMPTY}
+
+
+def test_8_a_field_named_sha256_holds_an_md5():
+    assert parse_digest(EMPTY, "sha256") == ("md5", EMPTY)
+    assert parse_digest("1B2M2Y8AsgTpgAmY7PhCfg==", "sha256") == ("md5", EMPTY)
+
+
+def test_15_what_is_made_of_parts_is_no_digest_of_the_object():
+    assert digests({"x-amz-checksum-sha256": "MvOzZfmoSS0LSvTdk1PfrPnrdyNkiCHnsMt8sa2pmDs=-4"}) == {}
+    composite = {"x-amz-checksum-crc32c": "yZRlqg==", "x-amz-checksum-type": "COMPOSITE"}
+    assert digests(composite) == {}
+    assert digests({**composite, "x-amz-checksum-type": "FULL_OBJECT"}) == {"crc32c": "c99465aa"}
+    assert digests({"etag": f'"{EMPTY}-14"'}) == {}
+    assert parse_digest(f"{EMPTY}-14") is None
 
 
 def test_5_physionet_writes_one_space_between_digest_and_name():
