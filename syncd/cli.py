@@ -60,7 +60,9 @@ def _shared(
     )
 
 
-def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[..., Work]], Callable[..., None]]:
+def command(
+    example: str, *, name: str | None = None, asks_upstream: bool = False
+) -> Callable[[Callable[..., Work]], Callable[..., None]]:
     """Register a command whose first parameter is a Context; the options that make one are added to its own."""
     shared = {
         name: option
@@ -85,14 +87,22 @@ def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[
                 )
 
             def work() -> Work:
-                return function(Context(_shared(**options), os.environ, json=json, secrets=secrets), **given)
+                context = Context(
+                    _shared(**options),
+                    os.environ,
+                    json=json,
+                    secrets=secrets,
+                    load=lambda: _shared(**options),
+                    file=options["config"],
+                )
+                return function(context, **given)
 
             _run(work, json=json, secrets=secrets)
 
         called.__signature__ = Signature(  # type: ignore[attr-defined]  # what typer reads
             [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
         )
-        return app.command(epilog=f"Example: {example}")(called)
+        return app.command(name, epilog=f"Example: {example}")(called)
 
     return register
 
@@ -138,6 +148,12 @@ def plan(
 def sync(context: Context, files: Files) -> Work:
     """Run one pass over each mirror: survey, plan, transfer, publish."""
     return commands.sync(context, files)
+
+
+@command("syncd run --config /etc/syncd/syncd.yaml", name="run", asks_upstream=True)
+def run_daemon(context: Context) -> Work:
+    """Keep all mirrors current: the daemon, its page and its API. SIGHUP reads everything again, SIGTERM ends it."""
+    return commands.run(context)
 
 
 @command("syncd verify physionet-mitdb --read-data --repair", asks_upstream=True)

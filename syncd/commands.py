@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from manifests.mirror import ManifestError, Mirror, load_mirror, overlaps
-from manifests.snapshot import Entry, Snapshot
-from syncd import show
+from manifests.snapshot import Snapshot
+from syncd import looking, show
 from syncd.catalogue import Row
 from syncd.config import Config
+from syncd.declared import manifest_files
 from syncd.errors import NotFound, SyncdError
 from syncd.events import Listener
-from syncd.keep import shard_entries
 from syncd.mirror_pass import Pass, Result, make_plan, take_stock
 from syncd.progress import Progress, for_terminal, printable
 from syncd.publish import Publisher
@@ -44,6 +44,9 @@ class Context:
     json: bool
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     secrets: Secrets = field(default_factory=Secrets)
+    load: Callable[[], Config] | None = None
+    """Reads the configuration again, from `file`."""
+    file: Path | None = None
 
     @asynccontextmanager
     async def bench(self, listener: Listener, *, writing: bool = True) -> AsyncIterator[Workbench]:
@@ -62,7 +65,7 @@ class Context:
 def check(paths: list[Path], *, json: bool) -> int:
     """Lint every manifest; all problems of all files, and of the files together."""
     problems: list[dict[str, Any]] = []
-    files = [file for path in paths for file in (_manifests_in(path) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (manifest_files(path) if path.is_dir() else [path])]
     mirrors: list[Mirror] = []
     for file in files:
         try:
@@ -84,11 +87,6 @@ def check(paths: list[Path], *, json: bool) -> int:
         elif not problems:
             show.say(f"{show.files(len(files))}: no problems")
     return USAGE if problems or not files else DONE
-
-
-def _manifests_in(folder: Path) -> list[Path]:
-    """Return the manifests below a folder; a `syncd.yaml` is the daemon's configuration and none."""
-    return sorted(file for file in folder.rglob("*.y*ml") if file.name not in ("syncd.yaml", "syncd.yml"))
 
 
 def _problem(file: Path, what: str, todo: str) -> dict[str, Any]:
@@ -248,6 +246,22 @@ def sums_command(config: Config, row: Row) -> str:
     return f"(cd {config.store.url.rstrip('/')}/{row.prefix} && sha256sum --quiet -c {up}{sums})"
 
 
+async def run(context: Context) -> int:
+    """Run the daemon."""
+    from syncd import service  # noqa: PLC0415  the HTTP side is slow to import, and no other command needs it
+
+    assert context.load is not None
+    return await service.run(
+        context.config,
+        context.load,
+        context.file,
+        context.environ,
+        json=context.json,
+        secrets=context.secrets,
+        stopping=context.stopping,
+    )
+
+
 async def verify(context: Context, name: str, *, read_data: bool, repair: bool) -> int:
     """Verify one mirror, and mend it if asked to."""
     with context.progress() as progress:
@@ -378,36 +392,16 @@ async def snapshots(context: Context, name: str) -> int:
 async def diff(context: Context, name: str, before: str, after: str) -> int:
     """Compare two kept snapshots; only shards that differ are read."""
     async with context.bench(lambda _: None, writing=False) as bench:
-        restoration = _restoration(bench, bench.mirror(name), 2)
-        one, other = restoration.kept(before), restoration.kept(after)
-        old, new = await _differing(bench, name, one, other), await _differing(bench, name, other, one)
-        changes = [
-            {"path": path, "change": _change(old.get(path), new.get(path))}
-            for path in sorted(old.keys() | new.keys())
-            if old.get(path) != new.get(path)
-        ]
+        kept = bench.catalogue.history.snapshots(bench.mirror(name).id)
+        found = await looking.diff(bench.store, name, kept, before, after, limit=sys.maxsize)
         if context.json:
-            show.print_json({"mirror": name, "before": one.id, "after": other.id, "changes": changes})
+            changes = [{"path": change.path, "change": change.change} for change in found.changes]
+            show.print_json({"mirror": name, "before": found.before, "after": found.after, "changes": changes})
         else:
-            for change in changes:
-                show.say(f"{change['change']:8} {change['path']}")
-            show.say(f"{show.files(len(changes))} differ between {one.id[:12]} and {other.id[:12]}")
+            for change in found.changes:
+                show.say(f"{change.change:8} {change.path}")
+            show.say(f"{show.files(found.count)} differ between {found.before[:12]} and {found.after[:12]}")
         return DONE
-
-
-async def _differing(bench: Workbench, name: str, snapshot: Snapshot, other: Snapshot) -> dict[str, Entry]:
-    shared = {shard.sha256 for shard in other.content.shards}
-    found: dict[str, Entry] = {}
-    for shard in snapshot.content.shards:
-        if shard.sha256 not in shared:
-            found |= {entry.path: entry for entry in await shard_entries(bench.store, name, shard.sha256)}
-    return found
-
-
-def _change(old: Entry | None, new: Entry | None) -> str:
-    if old is None:
-        return "added"
-    return "removed" if new is None else "changed"
 
 
 def _restoration(bench: Workbench, row: Row, keep_versions: int) -> Restoration:

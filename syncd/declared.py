@@ -99,6 +99,15 @@ class Manifests:
         self._locked = 0
         self.vanished = False
 
+    def parse(self, text: str, name: str) -> Mirror:
+        """Read a manifest that is not in force, as if it were to be. Raises ManifestError."""
+        mirror = self._load(text, name)
+        others = {key: one for key, one in self.in_force.items() if key != mirror.name}
+        problems = tuple(self._clashes(File(name, text=text, mirror=mirror), others))
+        if problems:
+            raise ManifestError(problems)
+        return mirror
+
     def look(self) -> Seen | None:
         """Look at the disk; None while a checkout is under way. Blocks: call it in a thread."""
         if self._locked < LOCKED and any((path / ".git/index.lock").exists() for path in self.paths):

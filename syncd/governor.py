@@ -146,6 +146,11 @@ class Governor:
         return self._closed_until > self._clock()
 
     @property
+    def closed_for(self) -> float:
+        """Return the seconds for which upstream asked us to stay away; 0.0 while it does not."""
+        return max(0.0, self._closed_until - self._clock())
+
+    @property
     def is_rated(self) -> bool:
         """Tell whether there is a rate to keep."""
         return self._rate is not None
@@ -313,6 +318,12 @@ class Governors:
         while len(self._certificates) > KNOWN:
             del self._certificates[next(iter(self._certificates))]
         return dict(self._certificates)
+
+    def forget(self, origin: str) -> None:
+        """Let the next mirror that asks set the limits of `origin` anew, if nobody asks it now."""
+        governor = self._by_origin.get(origin)
+        if governor is not None and not governor.busy and not governor.waiting and not governor.is_closed:
+            del self._by_origin[origin]
 
     def __iter__(self) -> Iterator[Governor]:
         """Yield every governor there is."""

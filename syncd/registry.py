@@ -32,8 +32,9 @@ def open_source(
     user_agent: str,
     policy: Policy | None = None,
     heard: Callable[[str, TransientError, int, float], None] | None = None,
+    inside: Callable[[Transport], Transport] = lambda transport: transport,
 ) -> Transport:
-    """Return the transport of a mirror's source, retried outermost, governed inside."""
+    """Return the transport of a mirror's source, retried outermost, governed inside, and in there `inside`."""
     source = mirror.source
     make = _plug_in(TRANSPORTS, urlsplit(source.url).scheme, f"{mirror.name}: source.url")
     options = {
@@ -45,7 +46,7 @@ def open_source(
         source.url, options=options, credential=credential, allow_private=allow_private, user_agent=user_agent
     )
     governed = Governed(
-        cast("Transport", adapter),
+        inside(cast("Transport", adapter)),
         governors,
         source.url,
         connections=source.limits.connections,

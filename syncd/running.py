@@ -52,12 +52,12 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(work())
     except BaseExceptionGroup as group:
-        raise _first(group) from group
+        raise first_of(group) from group
     except asyncio.CancelledError:
         return INTERRUPTED
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return our failure out of a group, unless there is a bug in it too."""
     if (closed := group.subgroup(BrokenPipeError)) is not None:
         return BrokenPipeError(str(closed))  # whoever read what we print has gone

@@ -47,8 +47,10 @@ class Workbench:
     """By name: when a credential that was used is no longer valid, for those that say."""
 
     @asynccontextmanager
-    async def source(self, mirror: Mirror) -> AsyncIterator[Transport]:
-        """Open a mirror's source with its credential."""
+    async def source(
+        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
+    ) -> AsyncIterator[Transport]:
+        """Open a mirror's source with its credential; `inside` decorates it below the governor."""
         name = mirror.source.credentials
         credential = resolve_credential(self.config, name, self.environ) if name is not None else None
         if credential is not None:
@@ -66,6 +68,7 @@ class Workbench:
             governors=self.governors,
             user_agent=f"syncd/{version('syncd')}",
             heard=heard,
+            inside=inside,
         )
         try:
             yield transport
@@ -73,9 +76,11 @@ class Workbench:
             await transport.aclose()
 
     @asynccontextmanager
-    async def work(self, mirror: Mirror) -> AsyncIterator[Work]:
+    async def work(
+        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
+    ) -> AsyncIterator[Work]:
         """Compose what a pass over `mirror` works with."""
-        async with self.source(mirror) as source:
+        async with self.source(mirror, inside) as source:
             yield Work(
                 mirror=mirror,
                 reader=open_reader(mirror.source, datetime.now(UTC).date()),
@@ -176,7 +181,7 @@ async def opened(
             if not writing:
                 yield bench
                 return
-            async with _leased(Lease(adapter, f"syncd {version('syncd')}")):
+            async with leased(Lease(adapter, f"syncd {version('syncd')}")):
                 if known is None and not catalogue.history.mirrors():
                     await rebuild(store, catalogue)
                 yield bench
@@ -194,7 +199,7 @@ def _catalogue(config: Config, *, writing: bool) -> Catalogue:
 
 
 @asynccontextmanager
-async def _leased(lease: Lease) -> AsyncIterator[None]:
+async def leased(lease: Lease) -> AsyncIterator[None]:
     """Hold the lease over the block; if it is lost, the block is cancelled and Busy raised."""
     await lease.acquire()
     try:

@@ -269,11 +269,15 @@ class Chronicle:
         return int(row[0]), int(row[1]), int(row[2]), int(row[3])
 
     def oldest(self, mirror: int, before: float, files: int, most_bytes: int) -> Iterator[tuple[str, float]]:
-        """Yield paths not read since `before`, the longest unread first: `files` of them, or `most_bytes` and one."""
+        """Yield paths not read since `before`, the longest unread first: `files` of them, or `most_bytes` and one.
+
+        What is known to be damaged is left out.
+        """
         left = most_bytes
         for path, size, at in self._db.rows(
             "SELECT path, bytes, coalesce(checked, proved) AS at FROM entry WHERE mirror=?1 AND "
-            "coalesce(checked, proved)<?2 ORDER BY at LIMIT ?3",
+            "coalesce(checked, proved)<?2 AND NOT EXISTS (SELECT 1 FROM fault f WHERE f.mirror=entry.mirror AND "
+            "f.path=entry.path AND f.sha256=entry.sha256) ORDER BY at LIMIT ?3",
             (mirror, before, files),
         ):
             yield path, at

@@ -143,6 +143,11 @@ class History:
             for (body,) in self._db.rows("SELECT body FROM snapshot WHERE mirror=? ORDER BY place DESC", (mirror,))
         ]
 
+    def current(self, mirror: int) -> Snapshot | None:
+        """Return the snapshot that the pointer names."""
+        row = self._db.one("SELECT body FROM snapshot WHERE mirror=? ORDER BY place DESC LIMIT 1", (mirror,))
+        return None if row is None else _snapshot(row[0])
+
     def forget_snapshot(self, mirror: int, snapshot: str) -> None:
         """A snapshot is no longer kept."""
         self._db.do("DELETE FROM snapshot WHERE mirror=? AND id=?", (mirror, snapshot))
@@ -204,11 +209,10 @@ class History:
 
         self._db.together(work)
 
-    def parked(self, mirror: int) -> list[tuple[str, int]]:
-        """Return the parked removals, sorted."""
-        return [
-            (p, b) for p, b in self._db.rows("SELECT path, bytes FROM parked WHERE mirror=? ORDER BY path", (mirror,))
-        ]
+    def parked(self, mirror: int, after: str = "", limit: int = -1) -> list[tuple[str, int]]:
+        """Return the parked removals, sorted; those behind `after`, and `limit` of them."""
+        sql = "SELECT path, bytes FROM parked WHERE mirror=? AND path>? ORDER BY path LIMIT ?"
+        return [(path, size) for path, size in self._db.rows(sql, (mirror, after, limit))]
 
     def approve(self, mirror: int) -> int:
         """Let exactly the parked removals through at the next pass; returns how many."""
@@ -244,12 +248,14 @@ class History:
             (mirror, failure.path, failure.error, failure.reason, failure.at, failure.quarantined),
         )
 
-    def failures(self, mirror: int) -> list[Failure]:
-        """Return what could not be had, sorted."""
+    def failures(self, mirror: int, after: str = "", limit: int = -1) -> list[Failure]:
+        """Return what could not be had, sorted; those behind `after`, and `limit` of them."""
         return [
             Failure(*row)
             for row in self._db.rows(
-                "SELECT path, error, reason, at, quarantined FROM failure WHERE mirror=? ORDER BY path", (mirror,)
+                "SELECT path, error, reason, at, quarantined FROM failure WHERE mirror=? AND path>? ORDER BY path "
+                "LIMIT ?",
+                (mirror, after, limit),
             )
         ]
 

@@ -74,6 +74,25 @@ class Holdings:
                 Origin(path, url, verdict, proved, listed, modified, version, _digests(digests) if digests else {}, by),
             )
 
+    def shown(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield what people want to know of the Entries of paths in `[first, last)`, sorted."""
+        for path, size, sha256, xxh3, verdict, by, url, proved, checked in self._db.rows(
+            "SELECT path, bytes, sha256, xxh3, verdict, by, url, proved, checked FROM entry "
+            "WHERE mirror=?1 AND path>=?2 AND (?3 IS NULL OR path<?3) ORDER BY path",
+            (mirror, first, last),
+        ):
+            yield {
+                "path": path,
+                "size": size,
+                "sha256": sha256.hex(),
+                "xxh3": xxh3.hex(),
+                "verdict": verdict,
+                "by": by,
+                "url": url,
+                "proved": proved,
+                "checked": checked,
+            }
+
     def enter(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
         """Enter Entries whose bytes are durable under their own paths; `changed` marks them for the next snapshot."""
         proved = list(proved)

@@ -168,6 +168,7 @@ class FilesystemStore:
         `expected` is the id we know: another, or none, means that something else is mounted there, and raises Offline.
         A folder that holds files but no id raises ConfigError.
         """
+        await self._in_thread(SENTINEL, self._folders.renew)
         if expected is not None and not await asyncio.to_thread(os.path.isdir, self.root):
             raise Offline(f"{self.root}: there is no such folder; it was store {expected}: unmounted?")
         try:

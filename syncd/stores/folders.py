@@ -62,6 +62,20 @@ class Folders:
                     self._top = Folder(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "", None)
         return self._top
 
+    def renew(self) -> None:
+        """Let go of every folder if another lies at the root's path now: something was mounted, or unmounted."""
+        with self._lock:
+            if self._top is None:
+                return
+            mine = os.fstat(self._top.fd)
+            try:
+                there = os.stat(self.root)  # noqa: PTH116  hot paths here know no Path
+            except OSError:
+                there = None
+            if there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+                self._open.clear()
+                self._top = None
+
     def find(self, path: str, *, make: bool = False) -> Folder:
         """Open the folder at `path` ("" is the root). Raises OSError; Unsafe for a link on the way."""
         known = self._open.get(path)

@@ -1,0 +1,41 @@
+"""Long questions to the Catalogue, asked in a thread over a connection of their own: nobody waits for them."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from syncd.catalogue import Catalogue
+
+T = TypeVar("T")
+
+
+class Beside:
+    """A reader of the Catalogue beside the one that writes; one question at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the state's."""
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        self._catalogue: Catalogue | None = None
+
+    async def ask(self, question: Callable[[Catalogue], T]) -> T:
+        """Return the answer to `question`, which must not hold on to what it reads from."""
+
+        def answer() -> T:
+            if self._catalogue is None:
+                self._catalogue = Catalogue(self._folder, read_only=True)
+            return question(self._catalogue)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, answer)
+
+    def close(self) -> None:
+        """Let the question under way end, and close."""
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._catalogue is not None:
+            self._catalogue.close()
+            self._catalogue = None
