@@ -1,6 +1,6 @@
 """What every route works with: the daemon's control, the door, the stream of events, the metrics, the clock."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from syncd.control import Control
 if TYPE_CHECKING:
     from syncd.api.page import Page
 
-Metrics = Callable[[str], tuple[bytes, str]]
+Metrics = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Given the Accept header, returns the exposition and its content type."""
 
 

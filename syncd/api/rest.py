@@ -183,7 +183,7 @@ async def _readyz(desk: Desk, call: Call) -> web.Response:
 async def _metrics(desk: Desk, call: Call) -> web.Response:
     if desk.metrics is None:
         raise Declined(404, "NotFound", "this daemon shows no metrics", "see docs/metrics.md")
-    body, content_type = desk.metrics(call.request.headers.get("Accept", ""))
+    body, content_type = await desk.metrics(call.request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 

@@ -5,10 +5,12 @@ The registry is this object's own; nothing is registered for the whole process.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from syncd.control import Control
 from syncd.events import Event
@@ -63,7 +65,27 @@ class Metrics:
             await asyncio.sleep(every)
             self._watched.lag.observe(max(0.0, loop.time() - due))
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Return what `/metrics` answers to an `Accept` header: the body, and its content type."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return what `/metrics` answers to an `Accept` header: the body, and its content type.
+
+        What is counted is read here, at once; writing it down takes longer and is left to a thread.
+        """
+        encode, content_type = _encoder(accept)
+        return await asyncio.to_thread(encode, _Gathered(tuple(self.registry.collect()))), content_type
+
+
+class _Gathered(Collector):
+    """Families as they were at one moment."""
+
+    def __init__(self, families: tuple[Metric, ...]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    try:
+        return choose_encoder(accept)
+    except (ValueError, TypeError):  # a version that is no number
+        return choose_encoder("")

@@ -32,7 +32,7 @@ def elsewhere():
     async def serve():
         found["stop"] = asyncio.Event()
 
-        def exposition(accept):
+        async def exposition(accept):
             return b"# nothing\n", "text/plain; version=0.0.4; charset=utf-8"
 
         async with served_by(FakeControl(NOW), metrics=exposition) as api:

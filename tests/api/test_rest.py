@@ -205,7 +205,7 @@ async def test_readiness_follows_the_daemon_and_liveness_does_not(api, control):
 
 
 async def test_metrics_are_what_we_were_given(control):
-    def exposition(accept):
+    async def exposition(accept):
         return f"# for {accept}\n".encode(), "text/plain; version=0.0.4; charset=utf-8"
 
     async with (
