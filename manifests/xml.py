@@ -72,8 +72,11 @@ class _Building:
             raise _Unfit(f"has more than {MAX_DEPTH} elements inside one another")
         if not self.open and name not in self.wanted:
             return
-        part = Part(name, space, {key.rpartition(" ")[2]: value for key, value in attributes.items()})
-        self._take(len(name) + sum(len(key) + len(value) for key, value in attributes.items()))
+        part = Part(name, space)
+        self._take(len(name))
+        for key, value in attributes.items():
+            part.attributes[key.rpartition(" ")[2]] = value
+            self._take(len(key) + len(value))
         if self.open:
             self.open[-1].parts.append(part)
         self.open.append(part)

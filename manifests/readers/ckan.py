@@ -130,13 +130,12 @@ class CkanReader:
             unread.tell()
         else:
             found = answer(document, _Found)
-            if found.result is None or found.result.results is None:
+            total = size(found.result.count) if found.result is not None else None
+            if found.result is None or found.result.results is None or total is None:
                 raise _refused(document, found.error)
-            yield from self._found(document, found.result.results, size(found.result.count), note.begin)
+            yield from self._found(document, found.result.results, total, note.begin)
 
-    def _found(
-        self, document: Document, packages: list[_Package], total: int | None, begin: int
-    ) -> Iterator[Stat | Follow]:
+    def _found(self, document: Document, packages: list[_Package], total: int, begin: int) -> Iterator[Stat | Follow]:
         unread = Unread(document)
         for package in packages:
             key = text(package.name) or text(package.id)
@@ -145,9 +144,9 @@ class CkanReader:
             else:
                 unread.add("a package without a name")
         end = begin + len(packages)
-        if packages and (total is None or end < total):
+        if packages and end < total:
             yield self._page(end)
-        elif total is not None and end < total:
+        elif end < total:
             unread.add(f"{total} packages were announced, and the pages end after {end}")
         unread.tell()
 

@@ -151,8 +151,9 @@ class GbifReader:
         elif note.kind == "download":
             yield self._download(document, note.key)
         elif note.kind == "dataset":
-            unread = Unread(document)
-            yield from self._dataset(document, answer(document, _Dataset), note.folder, unread)
+            unread, dataset = Unread(document), answer(document, _Dataset)
+            yield from self._dataset(document, dataset, note.folder, unread)
+            self._has_any(dataset, unread)
             unread.tell()
         else:
             yield from self._datasets(document, note)
@@ -196,6 +197,13 @@ class GbifReader:
                 unread.add(f"dataset {text(dataset.key)[:60]} has an endpoint {kind} without a url")
             else:
                 yield Stat(below(folder, _file(kind)), urls=(url,))
+
+    def _has_any(self, dataset: _Dataset, unread: Unread) -> None:
+        """Note a dataset that was named and has nothing of what is wanted: nobody asks for nothing."""
+        kinds = {text(each.type) for each in dataset.endpoints or ()}
+        if dataset.deleted is None and kinds.isdisjoint(self._options.endpoints):
+            wanted, there = ", ".join(self._options.endpoints), ", ".join(sorted(kinds)) or "none"
+            unread.add(f"has no endpoint of {wanted}; it has {there}: set endpoints to what is wanted of it"[:1000])
 
     def _download(self, document: Document, key: str) -> Stat:
         found = answer(document, _Download)

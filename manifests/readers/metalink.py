@@ -11,9 +11,9 @@ A file is what the list says: its size, its digests, and where it can be had, th
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field
 
@@ -27,6 +27,7 @@ from manifests.xml import Part, parts
 
 V3 = "http://www.metalinker.org/"
 V4 = "urn:ietf:params:xml:ns:metalink"
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#]\S*")
 _WORST = 999_999  # what version 4 gives a place that names no priority
 
 
@@ -119,11 +120,8 @@ def _rank(place: Part, space: str) -> int:
 
 
 def _scheme(url: str) -> str:
-    try:
-        there = urlsplit(url)
-    except ValueError:
-        return ""
-    return there.scheme if there.netloc and url.isprintable() and " " not in url else ""
+    found = _URL.fullmatch(url)
+    return found[1].lower() if found is not None and url.isprintable() else ""
 
 
 READER = ReaderKind(open_reader, Options, ANY)

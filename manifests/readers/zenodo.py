@@ -159,7 +159,9 @@ class ZenodoReader:
                 continue
             yield from self._deposit(document, _Note("record", text(deposit.conceptrecid) or key, key), deposit, unread)
         seen = note.seen + len(hits.hits)
-        if hits.hits and (total is None or seen < total):
+        if hits.hits and seen >= MOST_FOUND and seen != total:
+            unread.add(f"goes on past the {MOST_FOUND} records that the site shows: narrow the query")
+        elif hits.hits and (total is None or seen < total):
             yield self._page(note.page + 1, seen)
         elif total is not None and seen < total:
             unread.add(f"{total} records were announced, and the pages end after {seen}")

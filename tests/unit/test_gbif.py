@@ -44,6 +44,11 @@ def test_the_archive_of_a_dataset_is_where_its_endpoint_says_and_its_server_tell
     assert sorted(both) == ["dwca.zip", "eml.xml"]
 
 
+def test_a_dataset_that_was_named_and_has_nothing_wanted_is_told():
+    with pytest.raises(DocumentError, match=r"has no endpoint of COLDP; it has DWC_ARCHIVE, EML"):
+        read_all(reader(datasets=(ONE,), endpoints=("COLDP",)), {f"{ROOT}dataset/{ONE}": json.dumps(dataset())})
+
+
 def test_a_dataset_that_was_deleted_is_no_longer_there():
     documents = {f"{ROOT}dataset/{ONE}": json.dumps(dataset(deleted="2024-01-02T00:00:00"))}
     assert read_all(reader(datasets=(ONE,)), documents) == []

@@ -7,6 +7,7 @@ from hypothesis import given
 from pydantic import ValidationError
 
 from manifests.document import DocumentError
+from manifests.readers import zenodo
 from manifests.readers.zenodo import Options, open_reader
 from manifests.stat import Stat
 from tests.unit.reading import Source, answer, broken, read_all, stats, survives
@@ -116,6 +117,13 @@ def test_a_search_that_ends_early_or_finds_too_much_is_told():
         )
     with pytest.raises(DocumentError, match="finds 10001 records, of which the site shows 10000: narrow the query"):
         read_all(reader(query="communities:wgms"), {search(1): page(legacy(), total=10001)})
+
+
+def test_a_search_without_an_end_is_told(monkeypatch):
+    monkeypatch.setattr(zenodo, "MOST_FOUND", 3)
+    endless = {search(n): json.dumps({"hits": {"hits": [legacy(n)]}}) for n in range(1, 9)}
+    with pytest.raises(DocumentError, match="goes on past the 3 records"):
+        read_all(reader(query="communities:wgms"), endless)
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", ".syncd/x"])
