@@ -1,8 +1,6 @@
 """The OpenAPI document: it says what is so. Checked by schemathesis, which asks what it allows, and what it does not."""
 
-import asyncio
 import json
-import threading
 
 import msgspec
 import pytest
@@ -14,7 +12,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from syncd.api.openapi import document, statuses
 from syncd.api.rest import DOCUMENT, ROUTES
-from tests.api.conftest import NOW, OPERATOR, bearer, served_by
+from tests.api.conftest import NOW, OPERATOR, bearer
+from tests.api.elsewhere import served_elsewhere
 from tests.fakes_control import FakeControl
 
 EXAMPLES = 4  # of each operation
@@ -25,28 +24,11 @@ DOC = json.loads(DOCUMENT)
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    """The url of a served API in a thread of its own, since schemathesis waits where it asks."""
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    found = {}
+    async def exposition(accept):
+        return b"# nothing\n", "text/plain; version=0.0.4; charset=utf-8"
 
-    async def serve():
-        found["stop"] = asyncio.Event()
-
-        async def exposition(accept):
-            return b"# nothing\n", "text/plain; version=0.0.4; charset=utf-8"
-
-        async with served_by(FakeControl(NOW), metrics=exposition) as api:
-            found["url"] = api.served.url
-            ready.set()
-            await found["stop"].wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert ready.wait(10)
-    yield found["url"]
-    loop.call_soon_threadsafe(found["stop"].set)
-    thread.join(10)
-    loop.close()
+    with served_elsewhere(FakeControl(NOW), metrics=exposition) as found:
+        yield found.url
 
 
 @pytest.mark.parametrize("route", FUZZED, ids=lambda route: route.name)

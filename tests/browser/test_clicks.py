@@ -1,0 +1,240 @@
+"""The status page in a real browser, with real clicks and keys."""
+
+import pytest
+
+from syncd.events import Published, StateChanged
+from tests.api.conftest import OPERATOR
+from tests.browser.chromium import look
+from tests.browser.eyes import KEYS
+
+BROKEN = "mirror: x\nsource:\n  url: https://example.org/\n  reader: nonsense\n"
+GOOD = "mirror: new\nsource: {url: https://example.org/, reader: autoindex}\n"
+
+
+def paste(eyes, text):
+    """Put a text into the field as a paste does."""
+    eyes.run("const field = document.getElementById('text'); field.focus(); field.select()")
+    eyes.driver.execute_cdp_cmd("Input.insertText", {"text": text})
+
+
+def test_parked_removals_are_approved_after_a_second_thought(operator, daemon):
+    operator.go("/mirrors/idle")
+    operator.click("#approve")
+    operator.wait(lambda: operator.run("return document.getElementById('approving').matches(':modal')"), "no dialog")
+    assert "Let 3 files go?" in operator.text("#approving")
+    assert "old/0" in operator.text("#approving")
+    operator.click("#approving [data-closes]")
+    assert daemon.control.mirror("idle").parked == 3
+    operator.click("#approve")
+    operator.press(KEYS.ESCAPE)
+    assert not operator.run("return document.getElementById('approving').open")
+    assert daemon.control.audited == []
+    operator.click("#approve")
+    operator.click("#approve-yes")
+    operator.wait_for("#done", "Approved: exactly these files")
+    assert daemon.control.mirror("idle").parked == 0
+    operator.wait_until_gone("#parked")
+    assert [one.who for one in daemon.control.audited] == ["ops"]
+    assert not operator.all("dialog[open]")
+    assert operator.complaints() == []
+
+
+def test_removals_that_came_since_are_not_approved_unseen(operator, daemon):
+    import msgspec
+
+    operator.go("/mirrors/idle")
+    view = daemon.control.by_name["idle"]
+    operator.click("#approve")
+    daemon.control.by_name["idle"] = msgspec.structs.replace(view, parked=40)
+    operator.click("#approve-yes")
+    operator.wait_for("#main", "3 removals were approved, and 40 are parked now")
+    assert daemon.control.mirror("idle").parked == 40
+
+
+def test_sync_now_pause_resume_and_stop(operator, daemon):
+    operator.go("/mirrors/idle")
+    operator.click("#act-sync")
+    operator.wait_for("#done", "A pass begins")
+    operator.wait_for("#live", "2 files on their way")
+    assert daemon.control.mirror("idle").state == "running"
+    operator.click("#act-cancel")
+    operator.wait_for("#done", "The pass stops")
+    operator.wait_until_gone("#live")
+    operator.click("#act-pause")
+    operator.wait_for("#spoken", "Paused")
+    operator.click("#act-resume")
+    operator.wait_for("#done", "Resumed")
+    assert [one.what for one in daemon.control.audited] == ["sync", "cancel", "pause", "resume"]
+    operator.go("/audit")
+    assert "ops Resume idle resumed" in operator.text("main")
+
+
+def test_a_broken_manifest_shows_its_mistakes_by_line(eyes):
+    eyes.go("/check")
+    paste(eyes, BROKEN)
+    eyes.click("#check")
+    eyes.wait_for("#result", "1 mistake")
+    assert "Line 4" in eyes.text(".mistakes")
+    assert "reader: nonsense" in eyes.text("#line-4.wrong")
+    paste(eyes, GOOD)
+    eyes.click("#check")
+    eyes.wait_for("#result", "new: no mistakes")
+    assert eyes.complaints() == []
+
+
+def test_an_operator_sees_the_plan_before_it_runs(operator):
+    operator.go("/check")
+    paste(operator, GOOD)
+    operator.click("#plan")
+    operator.wait_for("#plan-shown", "What a pass over new would do now")
+    assert "fetch new/0 new upstream 1 kB" in operator.text("#plan-shown")
+
+
+def test_the_language_is_switched_with_one_click_and_stays(eyes):
+    eyes.go("/mirrors/idle")
+    eyes.click("#language-zh")
+    eyes.wait_for("#past", "同步记录")
+    assert eyes.run("return document.documentElement.lang") == "zh-Hans"
+    eyes.click(".brand")
+    eyes.wait_for("h1", "镜像")
+    eyes.click("#language-en")
+    eyes.wait_for("h1", "Mirrors")
+
+
+def test_a_browser_that_prefers_chinese_is_spoken_to_in_chinese(eyes):
+    look(eyes.driver, language="zh-CN,zh;q=0.9,en;q=0.5")
+    eyes.go("/")
+    assert eyes.text("h1") == "镜像"
+
+
+def test_dark_is_dark_and_light_is_light(eyes):
+    script = (
+        "const c = getComputedStyle(document.body); return [c.backgroundColor, c.color].map(s => +s.match(/\\d+/)[0])"
+    )
+    eyes.go("/")
+    paper, ink = eyes.run(script)
+    assert paper > 200
+    assert ink < 100
+    look(eyes.driver, dark=True)
+    paper, ink = eyes.run(script)
+    assert paper < 60
+    assert ink > 200
+
+
+def test_what_happens_is_seen_without_a_reload(eyes, daemon):
+    import msgspec
+
+    eyes.go("/")
+    eyes.run("window.same = true")
+    eyes.wait(lambda: eyes.run("return performance.getEntriesByType('resource').length > 2"), "nothing was loaded")
+    view = daemon.control.by_name["idle"]
+    daemon.control.by_name["idle"] = msgspec.structs.replace(view, state="failing", reason="https://x: nobody answered")
+    eyes.wait(
+        lambda: daemon.feed(StateChanged("idle", "failing", "")) or "nobody answered" in eyes.text("#mirror-idle"), ""
+    )
+    assert eyes.run("return window.same")
+
+
+def test_bars_move_while_files_arrive(eyes, daemon):
+    import msgspec
+
+    eyes.go("/mirrors/running")
+    eyes.wait_for("#live", "1 MB / 4 MB")
+    view = daemon.control.by_name["running"]
+    first, second = view.progress.transfers
+    transfers = (msgspec.structs.replace(first, received=3_000_000), second)
+    progress = msgspec.structs.replace(view.progress, transfers=transfers, bytes_done=5_000_000)
+    daemon.control.by_name["running"] = msgspec.structs.replace(view, progress=progress)
+    eyes.wait_for("#live", "3 MB / 4 MB")
+    bars = [bar.get_attribute("value") for bar in eyes.all("#live progress")]
+    assert bars[:2] == ["5000000", "3000000"]
+
+
+def test_a_dialog_stays_open_while_the_page_renews_itself(operator, daemon):
+    operator.go("/mirrors/idle")
+    operator.click("#approve")
+    for n in range(3):
+        daemon.feed(Published("idle", f"{n}", 1, 1, changed=True))
+        operator.wait(
+            lambda: operator.run("return document.getElementById('approving').matches(':modal')"), "it closed"
+        )
+
+
+def test_curves_are_drawn_and_follow_the_colours(eyes):
+    eyes.go("/mirrors/running")
+    eyes.wait(lambda: len(eyes.all("figure[data-drawn='60'] canvas")) == 2, "no curve")
+    dots = "const c = arguments[0], d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return d.some(v => v > 0)"
+    assert all(eyes.run(dots, canvas) for canvas in eyes.all("figure canvas"))
+    look(eyes.driver, dark=True)
+    eyes.wait(lambda: len(eyes.all("figure canvas")) == 2, "a curve was lost")
+
+
+def test_the_page_works_without_scripts(eyes, daemon):
+    eyes.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        eyes.go("/login?back=/mirrors/idle")
+        eyes.type("#token", OPERATOR, KEYS.ENTER)
+        eyes.wait_for("h1", "The idle archive")
+        eyes.click("#act-pause")
+        eyes.wait_for("#done", "Paused")
+        assert daemon.control.mirror("idle").state == "paused"
+    finally:
+        eyes.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_everything_can_be_done_with_the_keyboard(operator, daemon):
+    operator.go("/mirrors/idle")
+    operator.press(KEYS.TAB)
+    assert operator.run("return document.activeElement.className") == "skip"
+    operator.press(KEYS.ENTER)
+    assert operator.run("return document.activeElement.id") == "main"
+    for _ in range(40):
+        operator.press(KEYS.TAB)
+        if operator.run("return document.activeElement.id") == "approve":
+            break
+    outline = operator.run("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    operator.press(KEYS.ENTER)
+    seen = set()
+    for _ in range(6):
+        operator.press(KEYS.TAB)
+        seen.add(operator.run("return document.activeElement.closest('dialog')?.id ?? document.activeElement.tagName"))
+    assert seen <= {"approving", "BODY"}
+    while operator.run("return document.activeElement.id") != "approve-yes":
+        operator.press(KEYS.TAB)
+    operator.press(KEYS.ENTER)
+    operator.wait_for("#done", "Approved")
+    assert daemon.control.mirror("idle").parked == 0
+
+
+def test_a_login_by_hand_leads_back_and_a_logout_ends_it(eyes):
+    eyes.go("/mirrors/idle")
+    eyes.click("#acts a")
+    eyes.type("#token", OPERATOR)
+    eyes.click("#login")
+    eyes.wait_for("#who", "ops")
+    assert eyes.text("h1").startswith("The idle archive")
+    assert eyes.all("#act-sync")
+    eyes.click(".who button")
+    eyes.wait_until_gone("#who")
+
+
+def test_a_wrong_token_says_so_on_the_page(eyes):
+    eyes.go("/login")
+    eyes.type("#token", "syncd_wrong", KEYS.ENTER)
+    eyes.wait_for("#login-wrong", "the token is not one we know")
+    assert eyes.find("#token").get_attribute("value") == ""
+
+
+@pytest.mark.parametrize("path", ["/", "/mirrors/running"])
+def test_nothing_jumps_while_the_page_renews_itself(eyes, daemon, path):
+    eyes.go(path)
+    eyes.run(
+        "window.moved = 0; new PerformanceObserver(list => { for (const one of list.getEntries()) window.moved += one.value })"
+        ".observe({type: 'layout-shift', buffered: true})"
+    )
+    eyes.wait(lambda: path == "/" or len(eyes.all("figure canvas")) == 2, "no curve")
+    renewed = "return performance.getEntriesByType('resource').filter(one => one.initiatorType === 'fetch').length"
+    before = eyes.run(renewed)
+    eyes.wait(lambda: eyes.run(renewed) > before, "the page never renewed itself")
+    assert eyes.run("return window.moved") < 0.01
