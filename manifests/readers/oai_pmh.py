@@ -52,7 +52,7 @@ class Options(BaseModel):
 
     model_config = STRICT
 
-    endpoint: str = "oai"
+    repository: str = "oai"
     """Where the repository answers, below the url, as in oai2d or oai/request."""
     metadata_prefix: str = "oai_dc"
     """The format of the records."""
@@ -85,7 +85,7 @@ class OaiReader:
     native = False
 
     def __init__(self, root: str, options: Options) -> None:
-        self._url = f"{root}{options.endpoint.strip('/')}"
+        self._url = f"{root}{options.repository.strip('/')}"
         self._options = options
 
     def start(self) -> Iterable[Follow]:

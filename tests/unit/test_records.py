@@ -124,7 +124,7 @@ OAI = "https://repo.example/"
 
 
 def oai(**options):
-    return oai_pmh.open_reader(Source(OAI, oai_pmh.Options(**{"endpoint": "oai2d", **options})))
+    return oai_pmh.open_reader(Source(OAI, oai_pmh.Options(**{"repository": "oai2d", **options})))
 
 
 def answered(inside, when="2024-05-01T12:00:00Z"):

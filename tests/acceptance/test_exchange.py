@@ -1,0 +1,128 @@
+"""Formats of exchange, each as a miniature on loopback, mirrored by the real command line, changed, and mirrored again."""
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from tests.acceptance.cli import Folder, run
+from tests.miniatures.miniature import served
+from tests.miniatures.packages import Bag, Crate, Croissant, DataPackage, Hashdeep
+from tests.miniatures.records import Kcdb, Oai, ResourceSync
+from tests.miniatures.trees import Erddap, Thredds, Webdav
+
+KINDS = {
+    "bag": Bag,
+    "crate": Crate,
+    "croissant": Croissant,
+    "datapackage": DataPackage,
+    "erddap": Erddap,
+    "hashdeep": Hashdeep,
+    "kcdb": Kcdb,
+    "oai": Oai,
+    "resourcesync": ResourceSync,
+    "thredds": Thredds,
+    "webdav": Webdav,
+}
+# what moves when it changes: (fetched, replaced, removed)
+MOVES = {
+    "bag": (1, 6, 1),
+    "crate": (1, 2, 1),
+    "croissant": (1, 2, 0),
+    "datapackage": (1, 2, 1),
+    "hashdeep": (1, 2, 1),
+}
+
+
+@dataclass
+class Seen:
+    """What came of a pass over one upstream: what it had, what the copy held, what `sync --json` said, what was asked."""
+
+    upstream: dict
+    copy: dict
+    said: dict
+    asked: list
+
+
+def passed(store, state, manifests, allowed, upstreams):
+    for each in upstreams.values():
+        each.asked.clear()
+    lines = run(store, state, "sync", *manifests, "--json", *allowed).splitlines()
+    said = {line["mirror"]: line for line in map(json.loads, lines)}
+    return {
+        name: Seen(each.copy(), store.read(f"{name}/"), said[name], [(r.method, r.path_qs) for r in each.asked])
+        for name, each in upstreams.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def passes(tmp_path_factory):
+    """Three passes over all of them: the first, one after nothing changed, one after everything did."""
+    folder = tmp_path_factory.mktemp("exchange")
+    store, state = Folder(folder / "store"), folder / "state"
+    upstreams = {name: make() for name, make in KINDS.items()}
+    with ExitStack() as stack:
+        manifests, allowed = [], []
+        for name, each in upstreams.items():
+            origin = stack.enter_context(served(each.app()))
+            allowed += ["--allow-private", origin]
+            manifests.append(folder / f"{name}.yaml")
+            manifests[-1].write_text(each.manifest(origin, name) + "keep: {removed: 1s}\n")
+        found = [passed(store, state, manifests, allowed, upstreams) for _ in range(2)]
+        for each in upstreams.values():
+            each.change()
+        yield [*found, passed(store, state, manifests, allowed, upstreams)]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_upstream_is_mirrored_whole_and_kept_current(passes, name):
+    first, again, changed = (seen[name] for seen in passes)
+    for seen in (first, again, changed):
+        current = {path: content for path, content in seen.copy.items() if path in seen.upstream}
+        assert sorted(current) == sorted(seen.upstream)
+        if name == "oai":  # the bytes are canonical XML: what was said stands in them
+            assert all(f">{title.split()[0]}".encode() in current[path] for path, title in seen.upstream.items())
+        else:
+            assert current == seen.upstream
+        assert (seen.said["complete"], seen.said["failed"]) == (True, 0)
+    assert first.said["fetched"] == len(first.copy)
+    assert (again.said["fetched"], again.said["replaced"], again.said["removed"]) == (0, 0, 0)
+    assert again.said["snapshot"] == first.said["snapshot"] != changed.said["snapshot"]
+    moved = tuple(changed.said[key] for key in ("fetched", "replaced", "removed"))
+    assert moved == MOVES.get(name, (1, 1, 1))
+
+
+def test_what_changed_is_asked_for_and_nothing_else(passes):
+    _, again, changed = passes
+    assert {path for _, path in again["resourcesync"].asked} == {
+        "/.well-known/resourcesync",
+        "/caps.xml",
+        "/changes.xml",
+    }
+    assert "/list.xml" not in {path for _, path in changed["resourcesync"].asked}
+    asked = [path for _, path in changed["oai"].asked]
+    assert asked[0] == "/oai2d?verb=Identify"
+    assert "from=2023-11-14T22:13:20Z" in asked[1]
+    assert len(asked) == 3  # two pages of three changes
+
+
+def test_a_file_that_a_bag_does_not_hold_comes_from_where_it_says(passes):
+    first = passes[0]["bag"]
+    assert ("GET", "/elsewhere/data/far/large.bin") in first.asked
+    assert first.copy["data/far/large.bin"] == b"far" * 3000
+
+
+def test_a_bag_is_valid_where_it_lies_now(passes):
+    import hashlib
+
+    copy = passes[2]["bag"].copy
+    for line in copy["manifest-sha256.txt"].decode().splitlines():
+        digest, _, path = line.partition("  ")
+        assert hashlib.sha256(copy[path.replace("%25", "%")]).hexdigest() == digest
+
+
+def test_a_catalog_that_refers_to_itself_is_read_once(passes):
+    asked = [path for _, path in passes[1]["thredds"].asked]
+    assert sorted(asked) == sorted(set(asked))
+    assert len(asked) == 3
