@@ -86,7 +86,7 @@ def test_digests_carry_their_label_before_a_colon_or_beside_them_or_in_their_len
     assert digests((None, f"md5:{MD5}")) == {"md5": MD5}
     assert digests(("MD5", MD5.upper())) == {"md5": MD5}
     assert digests((None, MD5)) == {"md5": MD5}
-    assert digests(("md5", ""), ("sha256", None), ("UNF", "UNF:6:abc"), ("md5", "xyz"), (None, "sha1:" + MD5)) == {}
+    assert digests(("md5", ""), ("sha256", None), ("UNF", "UNF:6:abc"), ("md5", "xyz"), (None, "sha1:12")) == {}
     assert digests(("md5", MD5), ("md5", "0" * 32)) == {"md5": MD5}
 
 
@@ -128,7 +128,7 @@ def test_several_datasets_have_a_folder_each_and_one_has_none():
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
         lambda inner: st.lists(inner, max_size=3),
         max_leaves=4,
     )

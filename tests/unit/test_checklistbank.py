@@ -4,7 +4,7 @@ import json
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from manifests.document import DocumentError
@@ -130,12 +130,14 @@ def test_a_dataset_that_is_none_is_told():
             Options(**wrong)
 
 
+@settings(max_examples=40)
 @given(broken(page(RELEASE, {**RELEASE, "alias": "COL24"}, total=2)))
 def test_a_broken_list_is_a_document_error(body):
     chosen = reader(releases="all")
     survives(chosen, next(iter(chosen.start())), body)
 
 
+@settings(max_examples=40)
 @given(broken(json.dumps({"result": [job(), job()]})))
 def test_a_broken_list_of_exports_invents_no_digest(body):
     chosen = reader(releases="latest")

@@ -4,7 +4,7 @@ import json
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from manifests.document import DocumentError
 from manifests.readers.ckan import Options, open_reader
@@ -110,6 +110,7 @@ def test_a_search_is_read_to_its_end():
         read_all(chosen, documents | {search(1): page()})
 
 
+@settings(max_examples=40)
 @given(broken(shown(link(1, "https://h.example/x.csv", size=3, url_type="upload"), link(2, "ftp://h/y"))))
 def test_a_broken_package_is_a_document_error(body):
     chosen = reader()

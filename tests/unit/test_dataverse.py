@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from manifests.document import DocumentError
@@ -131,6 +131,7 @@ def test_what_is_no_identifier_is_told():
             Options(**wrong)
 
 
+@settings(max_examples=40)
 @given(broken(dataset(PLAIN, TABLE)))
 def test_a_broken_dataset_is_a_document_error(body):
     chosen = reader(DOI)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from manifests.document import DocumentError
 from manifests.readers import figshare
@@ -130,6 +130,7 @@ def test_a_list_without_an_end_is_told(monkeypatch):
         read_all(reader(articles=("1",)), documents)
 
 
+@settings(max_examples=40)
 @given(broken(json.dumps([file(1), file(2)])))
 def test_a_broken_page_is_a_document_error(body):
     chosen = reader(articles=("1",))

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from manifests.document import DocumentError
@@ -166,6 +166,7 @@ def test_a_manifest_that_asks_for_nothing_or_for_what_nobody_has_is_told(wrong):
         Options(**wrong)
 
 
+@settings(max_examples=40)
 @given(broken(page(dataset(), dataset(TWO), end=False)))
 def test_a_broken_list_is_a_document_error(body):
     chosen = reader(search={"type": "CHECKLIST"})
@@ -173,6 +174,7 @@ def test_a_broken_list_is_a_document_error(body):
         assert not isinstance(one, Stat) or (one.digests, one.size) == ({}, None)
 
 
+@settings(max_examples=40)
 @given(broken(FEED) | broken(INVENTORY))
 def test_a_broken_feed_or_inventory_is_a_document_error(body):
     for kind in ("feed", "inventory"):

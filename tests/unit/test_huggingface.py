@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from manifests.document import DocumentError
 from manifests.readers.huggingface import Options, open_reader
@@ -79,6 +79,7 @@ def test_a_file_without_a_path_is_told_after_the_others_and_the_next_page_is_rea
         list(chosen.read(answer(tree, rows)))
 
 
+@settings(max_examples=40)
 @given(broken(json.dumps(FIRST)))
 def test_a_broken_tree_is_a_document_error(body):
     chosen = reader()

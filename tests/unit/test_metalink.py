@@ -4,7 +4,7 @@ import hashlib
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.document import DocumentError
@@ -136,6 +136,7 @@ def test_what_is_written_is_read_back(files, is_three):
     ]
 
 
+@settings(max_examples=40)
 @given(broken(FOUR) | broken(THREE))
 def test_a_broken_metalink_is_a_document_error_and_invents_nothing(body):
     chosen = reader()

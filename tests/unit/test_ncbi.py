@@ -1,7 +1,7 @@
 """NCBI's summaries and lists: rows chosen by their columns, files with their MD5, single files with their sidecar."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from manifests.document import DocumentError
@@ -150,6 +150,7 @@ def test_a_manifest_that_names_nothing_is_told_what_to_name():
         Options()
 
 
+@settings(max_examples=40)
 @given(broken(TABLE.encode()))
 def test_a_broken_summary_is_a_document_error(body):
     chosen = reader(where={"version_status": ("latest",)})
@@ -157,6 +158,7 @@ def test_a_broken_summary_is_a_document_error(body):
         assert one.__class__ is Stat or one.url.endswith("/md5checksums.txt")
 
 
+@settings(max_examples=40)
 @given(broken(LIST))
 def test_a_broken_list_is_a_document_error(body):
     chosen = reader()

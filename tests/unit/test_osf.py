@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from manifests.document import DocumentError
 from manifests.readers.osf import Options, open_reader
@@ -100,6 +100,7 @@ def test_paths_leave_as_they_are(path):
     assert list(stats(read_all(reader("abc"), {files("abc"): page(file(path))}))) == [path[1:]]
 
 
+@settings(max_examples=40)
 @given(broken(page(file("/a"), folder("/b/", f"{ROOT}x"))))
 def test_a_broken_page_is_a_document_error(body):
     chosen = reader("abc")

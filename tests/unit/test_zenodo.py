@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from manifests.document import DocumentError
@@ -137,6 +137,7 @@ def test_what_names_nothing_or_two_things_is_told():
             Options(**wrong)
 
 
+@settings(max_examples=40)
 @given(broken(json.dumps(legacy())) | broken(json.dumps(RECENT)))
 def test_a_broken_record_is_a_document_error(body):
     chosen = reader("100")
@@ -144,6 +145,7 @@ def test_a_broken_record_is_a_document_error(body):
         assert not isinstance(one, Stat) or set(one.digests) <= {"md5"}
 
 
+@settings(max_examples=40)
 @given(broken(page(legacy())))
 def test_a_broken_search_is_a_document_error(body):
     chosen = reader(query="x")
