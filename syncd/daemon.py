@@ -92,6 +92,8 @@ class Surroundings:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     governors: Callable[[Governors], None] = lambda _: None
+    expiries: dict[str, float] = field(default_factory=dict)
+    """By name: when a credential that was used is no longer valid, for those that say."""
     started: Callable[[Control], None] = lambda _: None
     tick: float = TICK
 
@@ -125,7 +127,9 @@ async def run(around: Surroundings) -> None:
                 listener=listener,
                 stopping=around.stopping,
                 secrets=around.secrets,
+                expiries=around.expiries,
             )
+            bench.governors.show(getattr(adapter, "certificates", {}))
             around.governors(bench.governors)
             await Daemon(around, fleet, bench, adapter, beside).run()
         finally:

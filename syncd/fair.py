@@ -10,7 +10,7 @@ Rules:
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
 
@@ -133,6 +133,7 @@ class Capped:
         """`share` counts one for each request."""
         self._inner = inner
         self._share = share
+        self.certificates: Mapping[str, float] = getattr(inner, "certificates", {})
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """List; a listing holds one connection at a time, and is not counted."""

@@ -61,6 +61,7 @@ async def run(
         stopping=stopping,
         reload=reload,
     )
+    metrics.watch(credentials=around.expiries)
     with Interruptible(stopping, config.grace), _hanging_up(reload):
         async with asyncio.TaskGroup() as group:
             lag = group.create_task(metrics.watch_loop())
