@@ -1,16 +1,18 @@
 """What upstreams were seen to do that nobody expects, each by its number in our list of them."""
 
 import json
+from datetime import date
 
 import pytest
 
 from manifests.digest import Hasher, could_be_cut, parse_digest, parse_multihash
-from manifests.document import DocumentError
-from manifests.readers import checksums, dataverse, figshare, gbif, metalink, ncbi, zenodo
+from manifests.document import DocumentError, Note
+from manifests.readers import checksums, dataverse, figshare, gbif, metalink, ncbi, stac, stac_options, zenodo
 from manifests.stat import UnsafePath, check_path
 from syncd.errors import Mismatch
 from syncd.judge import Arrived, algorithms, judge
 from tests.miniatures.checklistbank import coldp
+from tests.miniatures.stac import Stac
 from tests.unit.reading import Source, answer, follows, read_all, stats
 from transports.headers import digests
 
@@ -35,6 +37,58 @@ def test_2_a_bare_md5_reads_as_a_multihash_cut_short():
         assert parse_multihash(value) is None, "only whole digests are taken for one"
         assert could_be_cut(value)
     assert not could_be_cut(EMPTY)
+
+
+def landsat(*assets):
+    items = [
+        {
+            "type": "Feature",
+            "id": f"i{n}",
+            "collection": "c",
+            "properties": {"updated": "2024-05-01T00:00:00Z"},
+            "assets": {"B2": asset},
+        }
+        for n, asset in enumerate(assets)
+    ]
+    reader = stac.open_reader(Source("https://h/", stac_options.Options(collections=("c",))), date(2024, 5, 1))
+    return reader.read(answer(next(iter(reader.start())), json.dumps({"features": items, "links": []})))
+
+
+def test_1_a_publisher_of_stac_who_writes_bare_md5s_is_believed_and_that_is_said():
+    bare = {"href": "https://h/B2.TIF", "file:checksum": "dd3cc7ed9a831bfe915c87e45638c48c"}
+    found = list(landsat(bare))
+    assert next(iter(stats(found).values())).digests == {"md5": "dd3cc7ed9a831bfe915c87e45638c48c"}
+    assert any(isinstance(one, Note) and "bare digests" in one.text for one in found)
+
+
+def test_2_what_a_checksum_is_its_publisher_decides_and_no_single_value():
+    cut = {"href": "https://h/cut.TIF", "file:checksum": "120e" + EMPTY[:28]}
+    whole = {"href": "https://h/whole.TIF", "file:checksum": "13" + LANDSAT}
+    bare = {"href": "https://h/bare.TIF", "file:checksum": EMPTY}
+    assert stats(landsat(cut, bare))["i0/cut.TIF"].digests == {"md5": "120e" + EMPTY[:28]}
+    found = list(landsat(cut, whole))
+    assert stats(found)["i0/cut.TIF"].digests == {}
+    assert any(isinstance(one, Note) and "cut short" in one.text for one in found)
+
+
+def test_12_items_of_landsat_without_a_checksum_or_a_size_are_files_all_the_same():
+    (stat,) = stats(landsat({"href": "https://h/B2.TIF"})).values()
+    assert (stat.size, stat.digests, stat.version) == (None, {}, "updated:2024-05-01T00:00:00Z")
+
+
+def test_21_an_item_that_came_without_its_bands_is_read_again_when_they_are_there():
+    upstream = Stac("merge")
+    complete = dict(upstream.files)
+    upstream.files = {path: body for path, body in complete.items() if path.endswith("MTL.json")}
+    reader = stac.open_reader(Source("https://h/stac/", stac_options.Options(collections=("c",))), date(2024, 5, 1))
+
+    def listed():
+        follow, page = next(iter(reader.start())), {"features": upstream.items("https://h"), "links": []}
+        return set(stats(reader.read(answer(follow, json.dumps(page)))))
+
+    assert {path.removeprefix("landsat-c2l2-sr/") for path in listed()} == set(upstream.files)
+    upstream.files = complete
+    assert {path.removeprefix("landsat-c2l2-sr/") for path in listed()} == set(complete)
 
 
 def test_3_content_md5_is_hex_where_base64_is_the_rule():

@@ -1,0 +1,199 @@
+"""The reader for SpatioTemporal Asset Catalogs: what a search answers, or a catalogue of files that link on and on.
+
+Rules:
+1. Every item that is found is read anew in each pass: items are published before their assets are complete.
+2. An asset has one path whatever its links are; where two assets of an item would share one, their keys part them.
+3. A link leads to documents of the source's own origin; assets may lie anywhere that our transports reach.
+4. A checksum is a multihash; a bare digest is known by its length, if its publisher writes them so.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from manifests.addresses import origin_of
+from manifests.answers import Unread, absolute, answer, size, text
+from manifests.document import Document, DocumentError, Follow, Found, Made, Note
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.readers.stac_assets import Assets
+from manifests.readers.stac_options import Options
+from manifests.readers.stac_search import Search, follow_next
+from manifests.stat import Stat
+
+MAX_DEPTH = 32  # catalogues within catalogues
+MAX_PAGE = 256 << 20  # bytes
+ACCEPT = {"accept": "application/geo+json, application/json;q=0.9, */*;q=0.1"}
+
+
+class Page(msgspec.Struct):
+    """What a document may hold, all of it optional: a page of items, an item, a collection, a catalogue."""
+
+    type: object = None
+    id: object = None
+    features: object = None
+    links: object = None
+    assets: object = None
+    stac_version: object = None
+    context: object = None
+    numberMatched: object = None  # noqa: N815  STAC's own name
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: how deep we are, the items seen so far, and the pages without any."""
+
+    depth: int = 0
+    seen: int = 0
+    empty: int = 0
+    is_search: bool = False
+
+
+def open_reader(source: Opened, today: date) -> "StacReader":
+    """Return the reader for `source`; `today` is where a relative datetime ends."""
+    return StacReader(source, chosen(source, Options), today)
+
+
+class StacReader:
+    """A Reader: one Follow for each page of items, catalogue or item; one Stat for each asset that is wanted."""
+
+    native = False
+
+    def __init__(self, source: Opened, options: Options, today: date) -> None:
+        self._url = source.url
+        self._options = options
+        self._span = options.span(today)
+        self._assets = Assets(options, pays=bool(getattr(source, "requester_pays", False)))
+        self._origin = origin_of(source.url)
+
+    def start(self) -> Iterable[Follow]:
+        """Name the search, or the catalogue."""
+        options = self._options
+        if not options.catalog:
+            return [Search(self._url, options, self._span).first(_state(State(is_search=True)))]
+        return [Follow(options.catalog, headers=ACCEPT, state=_state(State()), max_bytes=MAX_PAGE)]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the assets of one page's items, and the documents that it links to."""
+        state = msgspec.json.decode(document.asked.state, type=State)
+        body = document.read(MAX_PAGE)
+        page = answer(_again(document, body), Page)
+        unread = Unread(document)
+        if isinstance(page.features, list):
+            yield from self._features(document, state, page, unread)
+        elif page.type == "Feature":
+            yield from self._item(document, _object(body), unread, at=document.url, size=len(body))
+        elif isinstance(page.links, list) and not state.is_search and (page.stac_version or page.type):
+            yield from self._catalog(document, state, page, body, unread)
+        else:
+            raise DocumentError(f"{document.url}: neither items nor a catalogue, but JSON of another kind")
+        unread.tell()
+
+    def _features(self, document: Document, state: State, page: Page, unread: Unread) -> Iterator[Found]:
+        features = page.features
+        assert isinstance(features, list)
+        self._assets.learn(features)
+        for feature in features:
+            if isinstance(feature, dict):
+                yield from self._item(document, feature, unread)
+            else:
+                unread.add("an item that is none")
+        after = State(
+            depth=state.depth,
+            seen=state.seen + len(features),
+            empty=0 if features else state.empty + 1,
+            is_search=state.is_search,
+        )
+        following = follow_next(document, page.links, page.context, _state(after), after.empty)
+        if following is not None:
+            yield following
+            return
+        matched = size(page.numberMatched)
+        if matched is None and isinstance(page.context, dict):
+            matched = size(page.context.get("matched"))
+        if matched is not None and after.seen < matched and len(features) >= self._options.page:
+            unread.add(f"{matched} items were announced, and after {after.seen} no next page is named")
+
+    def _item(
+        self, document: Document, item: dict[str, Any], unread: Unread, *, at: str = "", size: int | None = None
+    ) -> Iterator[Found]:
+        name = text(item.get("id"))
+        if not name:
+            unread.add("an item without an id")
+            return
+        if not self._options.is_search and not self._fits(item):
+            return
+        if at:
+            self._assets.learn([item])
+        yield from self._assets.of(document, item, unread)
+        if self._options.items:
+            path = self._assets.path(item, f"{name.rpartition('/')[2]}.json", "")
+            if at:
+                yield Stat(path, size, urls=(at,))
+            else:
+                yield Made(path, msgspec.json.encode(item, order="sorted"))
+
+    def _fits(self, item: dict[str, Any]) -> bool:
+        """Tell whether a catalogue's item is wanted; of a search, the other side said so."""
+        options = self._options
+        if options.ids and text(item.get("id")) not in options.ids:
+            return False
+        collection = text(item.get("collection"))
+        if options.collections and collection and collection not in options.collections:
+            return False
+        return options.meets(item.get("bbox")) and self._span.meets(item.get("properties"))
+
+    def _catalog(self, document: Document, state: State, page: Page, body: bytes, unread: Unread) -> Iterator[Found]:
+        options = self._options
+        if page.type == "Collection":
+            if options.collections and text(page.id) not in options.collections:
+                return
+            if options.collection_assets:
+                whole = _object(body)
+                self._assets.learn([whole])
+                yield from self._assets.of(document, whole, unread)
+        if state.depth >= MAX_DEPTH:
+            raise DocumentError(f"{document.url}: catalogues more than {MAX_DEPTH} deep: a loop?")
+        assert isinstance(page.links, list)
+        inner = _state(State(depth=state.depth + 1))
+        kinds = {text(link.get("rel")) for link in page.links if isinstance(link, dict)}
+        for link in page.links:
+            if not isinstance(link, dict):
+                continue
+            kind = text(link.get("rel"))
+            # an API's collection names its items by one link, or one by one; its siblings page by `next`
+            if kind not in {"child", "item", "items", "next"} or (kind == "items" and "item" in kinds):
+                continue
+            url = absolute(document, link.get("href"))
+            if url is None:
+                unread.add(f"a link ({kind}) that is no url")
+            elif not self._is_ours(url):
+                yield Note("a catalogue links to documents on another server, which are not followed")
+            else:
+                is_next = kind == "next"
+                yield Follow(url, headers=ACCEPT, state=_state(state) if is_next else inner, max_bytes=MAX_PAGE)
+
+    def _is_ours(self, url: str) -> bool:
+        try:
+            return origin_of(url) == self._origin
+        except ValueError:
+            return False
+
+
+def _again(document: Document, body: bytes) -> Document:
+    """Return a document of what was read already."""
+    return Document(document.asked, document.url, document.headers, io.BytesIO(body))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    found = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    assert isinstance(found, dict)
+    return found
+
+
+def _state(state: State) -> str:
+    return msgspec.json.encode(state).decode()
+
+
+READER = ReaderKind(open_reader, Options, dated=True)

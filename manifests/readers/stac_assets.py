@@ -1,0 +1,191 @@
+"""Which assets of a STAC item are wanted, by which url each is fetched, what is promised of it, and where it lies."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from manifests.answers import Unread, absolute, moment, size, text
+from manifests.digest import could_be_cut, parse_digest, parse_multihash
+from manifests.document import Document, Found, Note
+from manifests.readers.stac_options import Options
+from manifests.stat import Stat
+
+MAX_ASSETS = 100_000  # of one item
+_SUMS = ("file:checksum", "checksum:multihash")
+
+
+class Assets:
+    """The assets of one mirror's items."""
+
+    def __init__(self, options: Options, *, pays: bool) -> None:
+        """`pays` says that we agreed to pay where readers do."""
+        self._options = options
+        self._pays = pays
+        self._style = _Style()
+
+    def learn(self, items: Iterable[object]) -> None:
+        """Look at the checksums of a page: how they are written is for its publisher to decide, not for each value."""
+        self._style = _Style.of(items)
+
+    def of(self, document: Document, item: Mapping[str, Any], unread: Unread) -> Iterator[Found]:
+        """Yield a Stat for each asset of `item` that is wanted."""
+        assets = item.get("assets")
+        if not isinstance(assets, dict):
+            return
+        wanted = [(key, asset) for key, asset in assets.items() if isinstance(asset, dict) and self._wants(key, asset)]
+        name = text(item.get("id"))
+        if len(wanted) > MAX_ASSETS:
+            unread.add(f"item {name} has more than {MAX_ASSETS} assets")
+            return
+        found: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = []
+        for key, asset in wanted:
+            urls, notes = self._urls(document, item, asset)
+            yield from notes
+            if urls:
+                found.append((key, _file(key, asset, urls[0]), asset, urls))
+            elif asset.get("href") is not None:
+                schemes = ", ".join(self._options.prefer)
+                unread.add(f"item {name}: asset {key} cannot be had by {schemes}: name its kind of url in prefer")
+        files = [file.casefold() for _, file, _, _ in found]
+        seen: set[str] = set()
+        for key, file, asset, urls in found:
+            shared = files.count(file.casefold()) > 1
+            if shared and urls[0] in seen:
+                continue  # one file under two keys
+            seen.add(urls[0])
+            same = {each[3][0] for each in found if each[1].casefold() == file.casefold()}
+            path = self.path(item, f"{key}/{file}" if shared and len(same) > 1 else file, key)
+            digests, notes = self._style.digests(asset)
+            yield from notes
+            yield Stat(path, size(asset.get("file:size")), None, self._version(item, asset, digests), digests, urls)
+
+    def path(self, item: Mapping[str, Any], file: str, key: str) -> str:
+        """Return where a file of an item lies; what is unsafe in it stays, to be refused."""
+        properties = item.get("properties")
+        taken = None
+        if isinstance(properties, dict):
+            taken = text(properties.get("datetime")) or text(properties.get("start_datetime"))
+        year, month, day = _date(taken or "")
+        places = {
+            "collection": text(item.get("collection")) or text(item.get("id")),
+            "id": text(item.get("id")),
+            "key": key or "item",
+            "file": file,
+            "year": year,
+            "month": month,
+            "day": day,
+        }
+        template = self._options.template
+        if "{file}" not in template and not key:
+            template = f"{template.rpartition('/')[0]}/{{file}}"
+        return template.format_map(places).lstrip("/")
+
+    def _wants(self, key: str, asset: Mapping[str, Any]) -> bool:
+        options = self._options
+        kind = text(asset.get("type")).lower()
+        if options.assets and not any(fnmatchcase(key, wanted) for wanted in options.assets):
+            return False
+        if options.roles:
+            roles = asset.get("roles")
+            if not isinstance(roles, list) or not {text(role) for role in roles} & set(options.roles):
+                return False
+        if options.types and not any(fnmatchcase(kind, wanted.lower()) for wanted in options.types):
+            return False
+        return bool(options.assets or options.types) or not kind.startswith("text/html")
+
+    def _urls(
+        self, document: Document, item: Mapping[str, Any], asset: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...], list[Note]]:
+        """Return the urls of an asset and its alternates, the preferred kind first, and what is to be said of them."""
+        found: dict[str, list[str]] = {}
+        paid: set[str] = set()
+        alternates = asset.get("alternate")
+        for one in (asset, *(alternates.values() if isinstance(alternates, dict) else ())):
+            url = absolute(document, one.get("href")) if isinstance(one, dict) else None
+            if url is None:
+                continue
+            scheme = url.partition("://")[0].lower()
+            if scheme in self._options.prefer and url not in found.setdefault(scheme, []):
+                found[scheme].append(url)
+                if _is_paid(item, one):
+                    paid.add(url)
+        urls = tuple(url for scheme in self._options.prefer for url in found.get(scheme, ()))
+        if urls and urls[0] in paid and urls[0].startswith("s3://") and not self._pays:
+            said = "assets lie in buckets whose readers pay: say requester_pays: true, or prefer: [https]"
+            return urls, [Note(said)]
+        return urls, []
+
+    def _version(self, item: Mapping[str, Any], asset: Mapping[str, Any], digests: Mapping[str, str]) -> str | None:
+        """Return by what a change is seen: digests if there are any, else when the item was last touched."""
+        if digests:
+            return None
+        properties = item.get("properties")
+        told = text(asset.get("updated")) or (text(properties.get("updated")) if isinstance(properties, dict) else "")
+        return f"updated:{told}" if moment(told) is not None else None
+
+
+class _Style:
+    """How a publisher writes checksums: as multihashes, or bare."""
+
+    def __init__(self, *, whole: bool = False, bare: bool = False) -> None:
+        self._whole = whole
+        self._bare = bare
+
+    @classmethod
+    def of(cls, items: Iterable[object]) -> "_Style":
+        whole = bare = False
+        for item in items:
+            assets = item.get("assets") if isinstance(item, dict) else None
+            for asset in assets.values() if isinstance(assets, dict) else ():
+                value = _sum(asset) if isinstance(asset, dict) else ""
+                if value:
+                    is_whole = parse_multihash(value) is not None
+                    whole = whole or is_whole
+                    bare = bare or (not is_whole and not could_be_cut(value) and parse_digest(value) is not None)
+        return cls(whole=whole, bare=bare)
+
+    def digests(self, asset: Mapping[str, Any]) -> tuple[dict[str, str], list[Note]]:
+        value = _sum(asset)
+        if not value:
+            return {}, []
+        found = parse_multihash(value)
+        if found is not None:
+            return {found[0]: found[1]}, []
+        if could_be_cut(value) and self._whole and not self._bare:
+            return {}, [Note("checksums that were cut short cannot be checked")]
+        found = parse_digest(value)
+        if found is None:
+            return {}, [Note("checksums that cannot be one were passed over")]
+        return {found[0]: found[1]}, [Note("checksums are bare digests and no multihashes: their length says which")]
+
+
+def _sum(asset: Mapping[str, Any]) -> str:
+    return next((value for name in _SUMS if (value := text(asset.get(name)))), "")
+
+
+def _is_paid(item: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Tell whether the storage extension, in either version, says that the reader pays."""
+    if one.get("storage:requester_pays") is True:
+        return True
+    properties = item.get("properties")
+    schemes = properties.get("storage:schemes") if isinstance(properties, dict) else None
+    refs = one.get("storage:refs")
+    if not isinstance(schemes, dict) or not isinstance(refs, list):
+        return False
+    named = (schemes.get(ref) for ref in refs if isinstance(ref, str))
+    return any(isinstance(scheme, dict) and scheme.get("requester_pays") is True for scheme in named)
+
+
+def _file(key: str, asset: Mapping[str, Any], url: str) -> str:
+    """Return an asset's own name: as published, else the last part of its url, else its key."""
+    local = text(asset.get("file:local_path")).removeprefix("./")
+    if local:
+        return local
+    last = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+    return last if last and not last.startswith("$") else key
+
+
+def _date(taken: str) -> tuple[str, str, str]:
+    parts = taken[:10].split("-")
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 and moment(taken) is not None else ("0000", "00", "00")

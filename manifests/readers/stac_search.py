@@ -1,0 +1,125 @@
+"""How a STAC API is asked, and how it names its next page: by a link, maybe with a body, by a token or a number."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from manifests.answers import absolute, size, text
+from manifests.document import Document, DocumentError, Follow
+from manifests.readers.stac_options import Options, Span
+
+MAX_PAGE = 256 << 20  # bytes
+MAX_EMPTY = 5  # pages without an item, one behind the other, after which there is no more
+_HEADERS = {"accept": "application/geo+json, application/json;q=0.9, */*;q=0.1"}
+_POSTED = {**_HEADERS, "content-type": "application/json"}
+_SAFE = frozenset({"accept", "content-type", "content-length", "host", "authorization", "cookie", "connection"})
+
+
+class Search:
+    """One search, as a manifest describes it."""
+
+    def __init__(self, url: str, options: Options, span: Span) -> None:
+        self._url = f"{url}search"
+        self._options = options
+        self._span = span
+
+    def first(self, state: str) -> Follow:
+        """Return the question for its first page."""
+        if self._options.method == "GET":
+            words = urlencode({name: _written(value) for name, value in self._words().items()}, safe=",:/")
+            return Follow(f"{self._url}?{words}", headers=_HEADERS, state=state, max_bytes=MAX_PAGE)
+        body = msgspec.json.encode(self._words())
+        return Follow(self._url, "POST", headers=_POSTED, body=body, state=state, max_bytes=MAX_PAGE)
+
+    def _words(self) -> dict[str, Any]:
+        options = self._options
+        words: dict[str, Any] = {
+            "collections": list(options.collections),
+            "ids": list(options.ids),
+            "bbox": list(options.bbox),
+            "datetime": self._span.written,
+            "filter": _loaded(options.filter),
+            "query": _loaded(options.query),
+        }
+        words = {name: value for name, value in words.items() if value}
+        if "filter" in words:
+            words["filter-lang"] = "cql2-json" if isinstance(words["filter"], dict) else "cql2-text"
+        return {"limit": options.page, **words}
+
+
+def follow_next(document: Document, links: object, context: object, state: str, empty: int) -> Follow | None:
+    """Return the question for the next page, None if this one names none; raises DocumentError where it is itself."""
+    link = _next(links)
+    asked = document.asked
+    following = _linked(document, link, state) if link is not None else _counted(asked, context, state)
+    if following is None or empty >= MAX_EMPTY:
+        return None
+    if (following.method, following.url, following.body) == (asked.method, asked.url, asked.body):
+        raise DocumentError(f"{document.url}: names itself as its next page")
+    return following
+
+
+def _next(links: object) -> dict[str, Any] | None:
+    if not isinstance(links, list):
+        return None
+    for link in links:
+        if isinstance(link, dict) and text(link.get("rel")) == "next":
+            return link
+    return None
+
+
+def _linked(document: Document, link: dict[str, Any], state: str) -> Follow:
+    url = absolute(document, link.get("href"))
+    if url is None:
+        raise DocumentError(f"{document.url}: its next page has no url that could be asked")
+    headers = {
+        text(name).lower(): text(value)
+        for name, value in (link["headers"].items() if isinstance(link.get("headers"), dict) else ())
+        if text(name).isascii() and text(name).replace("-", "").isalnum() and text(value).isprintable()
+    }
+    headers = {name: value for name, value in headers.items() if name not in _SAFE}
+    method = text(link.get("method")).upper() or "GET"
+    if method == "GET":
+        return Follow(url, headers={**headers, **_HEADERS}, state=state, max_bytes=MAX_PAGE)
+    if method != "POST":
+        raise DocumentError(f"{document.url}: its next page is asked by {method[:20]!r}")
+    before = _body(document.asked)
+    given = link.get("body")
+    body = before  # what is not said stays as it was
+    if isinstance(given, dict):
+        body = {**before, **given} if link.get("merge") is True else given
+    return Follow(
+        url, "POST", headers={**headers, **_POSTED}, body=msgspec.json.encode(body), state=state, max_bytes=MAX_PAGE
+    )
+
+
+def _counted(asked: Follow, context: object, state: str) -> Follow | None:
+    """Return the next page of servers of before 1.0, which count pages or give a token, and link to nothing."""
+    if not isinstance(context, dict) or asked.method != "POST":
+        return None
+    body = _body(asked)
+    token = text(context.get("next"))
+    if token:
+        body["next"] = token
+    else:
+        page, limit, matched = (size(context.get(name)) for name in ("page", "limit", "matched"))
+        if page is None or not limit or matched is None or page * limit >= matched:
+            return None
+        body["page"] = page + 1
+    return msgspec.structs.replace(asked, body=msgspec.json.encode(body), state=state)
+
+
+def _body(asked: Follow) -> dict[str, Any]:
+    found = msgspec.json.decode(asked.body) if asked.body else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _loaded(written: str) -> Any:
+    return msgspec.json.decode(written) if written.startswith("{") else written
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(str(one) for one in value)
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else str(value)

@@ -1,0 +1,69 @@
+"""Archives of earth observation, each as a miniature on loopback, mirrored as a steward does it, changed, mirrored again."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.acceptance.cli import Folder
+from tests.acceptance.test_life_archives import mirrored
+from tests.miniatures.miniature import served
+from tests.miniatures.stac import COLLECTION, STYLES, PlanetaryStac, Stac
+
+KINDS = {
+    **{f"stac-{style}": lambda style=style: Stac(style) for style in STYLES},
+    "stac-static": lambda: Stac("static"),
+    "stac-bare-md5": PlanetaryStac,
+}
+
+
+@pytest.fixture(scope="module")
+def passes(tmp_path_factory):
+    """Two passes over all of them: the first, and one after everything changed."""
+    folder = tmp_path_factory.mktemp("earth")
+    store, state, config = Folder(folder / "store"), folder / "state", folder / "syncd.yaml"
+    upstreams = {name: make() for name, make in KINDS.items()}
+    with ExitStack() as stack:
+        origins = {name: stack.enter_context(served(each.app())) for name, each in upstreams.items()}
+        manifests = []
+        for name, each in upstreams.items():
+            manifests.append(folder / f"{name}.yaml")
+            manifests[-1].write_text(each.manifest(origins[name], name))
+        config.write_text("allow_private: [{}]\n".format(", ".join(f'"{origin}"' for origin in origins.values())))
+        first = mirrored(store, state, config, manifests, upstreams)
+        for each in upstreams.values():
+            each.change()
+        yield (first, mirrored(store, state, config, manifests, upstreams)), upstreams
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_archive_is_mirrored_whole_and_kept_current(passes, name):
+    (first, changed), _ = passes
+    for seen in (first[name], changed[name]):
+        assert seen.copy == seen.upstream
+        assert (seen.said["complete"], seen.said["failed"]) == (True, 0)
+    before, after = first[name].copy, changed[name].copy
+    assert first[name].said["fetched"] == len(before)
+    assert changed[name].said["fetched"] == len(after.keys() - before.keys())
+    assert changed[name].said["removed"] == len(before.keys() - after.keys())
+    same = sum(before.get(path) == content for path, content in after.items())
+    assert changed[name].said["kept"] == same != len(after)
+
+
+UNPROMISED = {}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_promise_of_an_archive_is_checked(passes, name):
+    for seen in passes[0]:
+        attested = {path for path, verdict in seen[name].verdicts.items() if verdict == "attested"}
+        assert attested == {path for path in seen[name].verdicts if path.endswith(UNPROMISED.get(name, ("\0",)))}
+
+
+def test_a_search_is_asked_page_by_page_for_what_the_manifest_wants(passes):
+    searched = passes[1]["stac-merge"].searched
+    assert searched[:3] == [
+        ("POST", {"limit": 2, "collections": [COLLECTION]}),
+        ("POST", {"limit": 2, "collections": [COLLECTION], "next": "2"}),
+        ("POST", {"limit": 2, "collections": [COLLECTION], "next": "4"}),
+    ]
+    assert all(method == "GET" for method, _ in passes[1]["stac-get"].searched)
