@@ -1,14 +1,35 @@
 """Writes what follows from something else: `make docs` runs it, and a test holds every file equal to what it writes.
 
 * deploy/kubernetes: the alert rules of deploy/prometheus, as a PrometheusRule and for the chart.
+* docs/operating.md: the keys of syncd.yaml, the lines of the log, and how much memory, each between `<!-- name -->` and
+  `<!-- end -->`.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from syncd.config import Config
+from syncd.documents import IN_MEMORY
+from syncd.events import KINDS
+from syncd.log import LEVELS, name_of
+from syncd.settings import BudgetSettings
+from syncd.survey import WIDTH
+from transports.connection import BUFFER
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "deploy" / "prometheus" / "syncd.rules.yml"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
+
+OPERATING = ROOT / "docs" / "operating.md"
+MB = 1 << 20
+CONSTANT = 200 * MB  # interpreter and libraries, the Catalogue's caches, threads that hash, the page and its answers
+HELD = 3 * BUFFER  # what a connection holds that nobody reads at the moment (transports/connection.py)
 
 RULE = """\
 # Written by `make docs` from deploy/prometheus/syncd.rules.yml.
@@ -28,6 +49,85 @@ def written() -> Iterator[tuple[Path, str]]:
     indented = "".join(f"  {line}" if line.strip() else line for line in groups.splitlines(keepends=True))
     yield KUBERNETES / "monitoring" / "prometheusrule.yaml", RULE + indented
     yield KUBERNETES / "chart" / "files" / "syncd.rules.yml", groups
+    text = OPERATING.read_text("utf-8")
+    for name, lines in (("keys", _keys()), ("log", _log()), ("memory", _memory(BudgetSettings()))):
+        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->\n)", re.DOTALL)
+        assert len(between.findall(text)) == 1, name
+        inside = "".join(f"{line}\n" for line in lines)
+        text = between.sub(lambda found, inside=inside: found[1] + inside + found[2], text)
+    yield OPERATING, text
+
+
+def bound(budget: BudgetSettings) -> int:
+    """Return how many bytes of memory a daemon with this budget needs at most."""
+    return CONSTANT + budget.memory + budget.connections * HELD + budget.passes * WIDTH * IN_MEMORY
+
+
+def _memory(budget: BudgetSettings) -> Iterator[str]:
+    yield "| what | how much | with the defaults |"
+    yield "|---|---|---|"
+    rows = (
+        ("interpreter, libraries, caches", f"{CONSTANT // MB} MiB", CONSTANT),
+        ("bytes in flight", "`budget.memory`", budget.memory),
+        ("connections", f"`budget.connections` × {HELD // 1024} KiB", budget.connections * HELD),
+        ("surveys", f"`budget.passes` × {WIDTH} × {IN_MEMORY // 1024} KiB", budget.passes * WIDTH * IN_MEMORY),
+    )
+    for what, formula, size in rows:
+        yield f"| {what} | {formula} | {size // MB} MiB |"
+    yield f"| **at most** | the sum | **{bound(budget) // MB} MiB** |"
+
+
+def _keys() -> Iterator[str]:
+    yield "| key | default | what it says |"
+    yield "|---|---|---|"
+    yield from _of(Config, "")
+
+
+def _of(model: type[BaseModel], before: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner, shape = _inside(field.annotation)
+        key = f"{before}{name}{shape}"
+        assert field.description, key
+        yield f"| `{key}` | {'' if inner is not None else _default(field)} | {field.description} |"
+        if inner is not None and inner.__name__ != "Secret":
+            yield from _of(inner, f"{key}.")
+
+
+def _inside(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """Return the model that a field holds, and how it holds it: once, as a list, by name."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, ""
+    parts = get_args(annotation)
+    if get_origin(annotation) is dict:
+        return _inside(parts[1])[0], ".NAME"
+    if get_origin(annotation) is tuple and parts:
+        inner = _inside(parts[0])[0]
+        return inner, "[]" if inner is not None else ""
+    if isinstance(annotation, UnionType):
+        return next((found for part in parts if (found := _inside(part)[0]) is not None), None), ""
+    return None, ""
+
+
+def _default(field: FieldInfo) -> str:
+    said = field.json_schema_extra
+    if isinstance(said, dict) and "default" in said:
+        return f"`{said['default']}`"
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is None or value in ((), frozenset(), {}):
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _log() -> Iterator[str]:
+    yield "| event | level | fields | when |"
+    yield "|---|---|---|---|"
+    for kind in KINDS:
+        level = LEVELS.get(kind, "info")
+        fields = ", ".join(f"`{name}`" for name in kind.__match_args__)
+        when = " ".join((kind.__doc__ or "").split())
+        yield f"| `{name_of(kind)}` | {level or 'not written'} | {fields} | {when} |"
 
 
 if __name__ == "__main__":

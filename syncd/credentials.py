@@ -66,7 +66,9 @@ class Basic(BaseModel):
     model_config = STRICT
 
     username: Annotated[str, Field(min_length=1, max_length=1_000)]
+    """The name; no secret."""
     password: Secret
+    """Where the password is."""
 
 
 class Header(BaseModel):
@@ -75,7 +77,9 @@ class Header(BaseModel):
     model_config = STRICT
 
     name: Annotated[str, BeforeValidator(_header)]
+    """The header's name, as in X-Api-Key."""
     value: Secret
+    """Where its value is."""
 
 
 class S3Keys(BaseModel):
@@ -84,8 +88,11 @@ class S3Keys(BaseModel):
     model_config = STRICT
 
     access_key_id: Annotated[str, Field(min_length=1, max_length=1_000)]
+    """The key's id; no secret."""
     secret_access_key: Secret
+    """Where the secret key is."""
     session_token: Secret | None = None
+    """Where the token of temporary keys is."""
 
 
 class CredentialSettings(BaseModel):
@@ -96,10 +103,15 @@ class CredentialSettings(BaseModel):
     origin: Annotated[str, BeforeValidator(read_origin)]
     """`https://host[:port]`, or `s3://bucket`."""
     basic: Basic | None = None
+    """A name and a password."""
     bearer: Secret | None = None
+    """A token, sent as `Authorization: Bearer`."""
     header: Header | None = None
+    """A header of the publisher's own."""
     netrc: Path | None = None
+    """A netrc file that names the origin's host."""
     s3: S3Keys | None = None
+    """An access key, for an origin s3://bucket."""
 
     @model_validator(mode="wrap")
     @classmethod

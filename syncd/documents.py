@@ -16,7 +16,7 @@ from manifests.document import Document, Follow
 from syncd.errors import Interrupted, TooLarge, Unsafe, Unsupported
 from syncd.ports import Body, Transport
 
-IN_MEMORY = 4 << 20  # bytes of a document kept in memory; the rest goes to a file
+IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes to a file (docs/operating.md counts them)
 
 _HARMLESS = frozenset({"accept", "accept-language", "content-type"})
 

@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from syncd import daemon
 from syncd.api import serving
-from syncd.config import Config
+from syncd.config import Config, ignored_proxies
 from syncd.control import Control
 from syncd.daemon import Surroundings
 from syncd.log import logged, open_log, style_of
@@ -36,6 +36,8 @@ async def run(
 ) -> int:
     """Run the daemon until SIGTERM or SIGINT; returns the exit code."""
     log = _log(config, environ, secrets, json=json)
+    if proxies := ignored_proxies(environ):
+        log.warning("proxies_ignored", variables=proxies)
     _raise_limit()
     metrics, reload = Metrics(version("syncd")), asyncio.Event()
 
