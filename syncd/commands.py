@@ -24,11 +24,12 @@ from syncd.mirror_pass import Pass, Result, make_plan, take_stock
 from syncd.progress import Progress, for_terminal, printable
 from syncd.publish import Publisher
 from syncd.redaction import Secrets
-from syncd.registry import TRANSPORTS, names
+from syncd.registry import names
 from syncd.restore import Restoration
 from syncd.restore import rebuild as rebuild_catalogue
 from syncd.running import DONE, GUARDED, INTERRUPTED, SOME_FAILED, USAGE, Interruptible, code_of
 from syncd.transfer import Place
+from syncd.upstream import TRANSPORTS
 from syncd.verify import Report, Verification
 from syncd.workbench import Workbench, opened, read_manifest
 

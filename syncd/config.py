@@ -94,6 +94,8 @@ class Config(BaseModel):
     """Where the copies lie."""
     manifests: tuple[Path, ...] = ()
     """Mirror manifests, or folders of them."""
+    workers: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
+    """Processes that move small files where there are thousands; by default one for each processor, 0 for none."""
     listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8750"
     """Where the daemon's HTTP side listens."""
     api: ApiSettings = ApiSettings()

@@ -47,7 +47,7 @@ from syncd.governor import Governors
 from syncd.notify import Notifier
 from syncd.ports import Store
 from syncd.redaction import Secrets
-from syncd.registry import TRANSPORTS, names, open_store
+from syncd.registry import names, open_store
 from syncd.restore import rebuild
 from syncd.retry_store import RetryingStore
 from syncd.rota import Rota
@@ -56,6 +56,7 @@ from syncd.scrub import Scrub
 from syncd.steering import Life, Steering
 from syncd.stores.lease import Lease
 from syncd.upkeep import Upkeep
+from syncd.upstream import TRANSPORTS
 from syncd.workbench import HASHERS, Workbench, leased
 
 TICK = 1.0  # seconds between two looks at everything

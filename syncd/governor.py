@@ -72,6 +72,14 @@ class Count:
     seconds: float = 0.0
     """All those times together."""
 
+    def add(self, answered: int, failed: int, count: int, seconds: float, first_byte: list[int]) -> None:
+        """Add what went over the origin from another process."""
+        self.answered += answered
+        self.failed += failed
+        self.bytes += count
+        self.seconds += seconds
+        self.first_byte = [one + other for one, other in zip(self.first_byte, first_byte, strict=True)]
+
 
 class Governor:
     """The slots, the rate and the pauses of one origin."""
@@ -84,8 +92,9 @@ class Governor:
         rate: float | None = None,
         listener: Listener = nobody,
         clock: Callable[[], float] = time.monotonic,
+        refused: Callable[[str, float | None], None] | None = None,
     ) -> None:
-        """`rate` is in bytes per second; None is no limit of ours."""
+        """`rate` is in bytes per second; None is no limit of ours. `refused` hears of every refusal."""
         self.origin = origin
         self.ceiling = ceiling
         self.limit = min(START, ceiling)
@@ -93,6 +102,7 @@ class Governor:
         self.count = Count()
         self._rate = rate
         self._listener = listener
+        self._refused = refused
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed_until = 0.0
@@ -195,10 +205,13 @@ class Governor:
         self.count.held_to_rate += owed
         return owed
 
-    def refused(self, retry_after: float | None = None) -> None:
-        """Upstream said "not now"."""
+    def refused(self, retry_after: float | None = None, *, by_hearsay: bool = False) -> None:
+        """Upstream said "not now", to us or (`by_hearsay`) to another process that works with us."""
         now = self._clock()
-        self.count.refused += 1
+        if not by_hearsay:
+            self.count.refused += 1
+            if self._refused is not None:
+                self._refused(self.origin, retry_after)
         if retry_after is not None:
             self._closed_until = max(self._closed_until, now + retry_after)
         if now - self._refused_when < max(WINDOW, self._latency):
@@ -282,10 +295,17 @@ class Governor:
 class Governors:
     """The governors of all origins, made when first asked for."""
 
-    def __init__(self, *, listener: Listener = nobody, clock: Callable[[], float] = time.monotonic) -> None:
-        """All governors share `listener` and `clock`."""
+    def __init__(
+        self,
+        *,
+        listener: Listener = nobody,
+        clock: Callable[[], float] = time.monotonic,
+        refused: Callable[[str, float | None], None] | None = None,
+    ) -> None:
+        """All governors share `listener`, `clock` and `refused`, which hears of an origin's every refusal."""
         self._listener = listener
         self._clock = clock
+        self._refused = refused
         self._by_origin: dict[str, Governor] = {}
         self._certificates: dict[str, float] = {}
         self._shown: list[Mapping[str, float]] = []
@@ -295,7 +315,12 @@ class Governors:
         governor = self._by_origin.get(origin)
         if governor is None:
             governor = Governor(
-                origin, ceiling=connections or CEILING, rate=rate, listener=self._listener, clock=self._clock
+                origin,
+                ceiling=connections or CEILING,
+                rate=rate,
+                listener=self._listener,
+                clock=self._clock,
+                refused=self._refused,
             )
             self._by_origin[origin] = governor
         else:

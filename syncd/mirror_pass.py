@@ -9,9 +9,9 @@ Rules:
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from manifests.mirror import Mirror, matcher
 from manifests.stat import Stat
 from syncd.budget import Budget, Room
 from syncd.catalogue import Catalogue, Failure, Row, Swap
-from syncd.errors import NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
+from syncd.errors import Exists, NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
 from syncd.events import (
     DocumentFailed,
     Listener,
@@ -45,6 +45,7 @@ from syncd.ports import Store, Transport
 from syncd.publish import Publisher
 from syncd.survey import Inventory, Survey, see
 from syncd.transfer import Place, Proved, Quarantined, Transfers, error_name
+from syncd.workers import SMALL, WORTH, Lost, Pool, Workers
 
 T = TypeVar("T")
 
@@ -72,6 +73,8 @@ class Work:
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ceiling: int = 64
+    pool: Pool | None = None
+    """Worker processes for small files, where there are very many."""
     budget: Room = field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
     free: Callable[[], Awaitable[int | None]] | None = None
     """Bytes that this pass may fill; absent: all that the store has left."""
@@ -337,7 +340,8 @@ class Pass:
             source=WithMade(work.source, made.path) if made is not None else work.source,
             store=work.store,
             place=self.place,
-            catalogue=work.catalogue,
+            holdings=work.catalogue.holdings,
+            journal=work.catalogue.history,
             mirror_id=row.id,
             listener=work.listener,
             hashing=work.hashing,
@@ -353,7 +357,7 @@ class Pass:
         count = work.catalogue.claims.count(row.id, "fetch", "replace")
         steps = work.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self._workers(made) as workers, asyncio.TaskGroup() as group:
                 for step in steps:
                     assert step.stat is not None
                     cost = transfers.cost(step.stat)
@@ -361,19 +365,41 @@ class Pass:
                     if work.stopping.is_set() or self.no_space is not None:
                         budget.give(cost)
                         break
-                    group.create_task(self._one(transfers, step, budget, cost))
+                    group.create_task(self._one(transfers, workers, step, budget, cost))
         finally:
             self._write_down()
         if made is not None:
             await made.drop()
 
-    async def _one(self, transfers: Transfers, step: Step, budget: Room, cost: int) -> None:
+    @asynccontextmanager
+    async def _workers(self, made: Spool | None) -> AsyncIterator[Workers | None]:
+        """Start workers if there are small files enough for them; made files lie where only we can read."""
+        pool = self.work.pool
+        if (
+            pool is None
+            or made is not None
+            or pool.count < 2
+            or self.work.catalogue.claims.count_small(self.row.id, SMALL) < WORTH
+        ):
+            yield None
+            return
+        async with pool.at_work(self.place, self.work.mirror.source.url) as workers:
+            yield workers
+
+    async def _moved(self, transfers: Transfers, workers: Workers | None, step: Step) -> Proved:
+        """Have a file moved by whoever it is for."""
+        if workers is not None and workers.takes(step) and not transfers.knows(step.path):
+            with suppress(Lost, Exists):  # it ended, or cannot tell what lies there: we can
+                return await workers.transfer(step)
+        return await transfers.transfer(step)
+
+    async def _one(self, transfers: Transfers, workers: Workers | None, step: Step, budget: Room, cost: int) -> None:
         work = self.work
         assert step.stat is not None
         began = work.clock()
         work.listener(TransferStarted(work.mirror.name, step.path, step.stat.size, step.stat.modified))
         try:
-            proved = await transfers.transfer(step)
+            proved = await self._moved(transfers, workers, step)
         except (NoSpace, Offline) as error:
             self.no_space = error
         except (TransientError, PermanentError) as error:

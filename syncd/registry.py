@@ -3,58 +3,40 @@
 Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syncd.readers.v1` by a manifest's `reader`.
 """
 
-from collections.abc import Callable
 from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlsplit
 
 from manifests.document import Reader
 from manifests.mirror import Mirror, Source
 from manifests.reader import GROUP, installed
 from manifests.unfit import Unfit
-from syncd.errors import ConfigError, TransientError
-from syncd.governor import Governed, Governors
-from syncd.ports import Credential, Store, Transport
-from syncd.retry import Policy, Retrying
+from syncd.errors import ConfigError
+from syncd.ports import Credential, Store
+from syncd.upstream import Upstream
 
-TRANSPORTS = "syncd.transports.v1"
 READERS = GROUP
 
 
-def open_source(
-    mirror: Mirror,
-    *,
-    credential: Credential | None,
-    allow_private: frozenset[str],
-    governors: Governors,
-    user_agent: str,
-    policy: Policy | None = None,
-    heard: Callable[[str, TransientError, int, float], None] | None = None,
-    inside: Callable[[Transport], Transport] = lambda transport: transport,
-) -> Transport:
-    """Return the transport of a mirror's source, retried outermost, governed inside, and in there `inside`."""
+def upstream_of(
+    mirror: Mirror, *, credential: Credential | None, allow_private: frozenset[str], user_agent: str
+) -> Upstream:
+    """Return how a mirror's source is opened, in this process or in another."""
     source = mirror.source
-    make = _plug_in(TRANSPORTS, urlsplit(source.url).scheme, f"{mirror.name}: source.url")
-    options = {
-        name: value
-        for name in ("endpoint", "region", "anonymous", "profile", "requester_pays")
-        if (value := getattr(source, name)) not in (None, False)
-    }
-    adapter = make(
-        source.url, options=options, credential=credential, allow_private=allow_private, user_agent=user_agent
-    )
-    governed = Governed(
-        inside(cast("Transport", adapter)),
-        governors,
-        source.url,
+    return Upstream(
+        url=source.url,
+        where=f"{mirror.name}: source.url",
+        options={
+            name: value
+            for name in ("endpoint", "region", "anonymous", "profile", "requester_pays")
+            if (value := getattr(source, name)) not in (None, False)
+        },
+        credential=credential,
+        allow_private=allow_private,
+        user_agent=user_agent,
         connections=source.limits.connections,
         rate=source.limits.rate,
     )
-    if heard is None:
-        return Retrying(governed, policy)
-    return Retrying(governed, policy, heard)
 
 
 def open_reader(source: Source, today: date) -> Reader:
@@ -84,11 +66,3 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
 def names(group: str) -> tuple[str, ...]:
     """Return what can be found in a group: url schemes of TRANSPORTS, names of READERS."""
     return tuple(sorted(point.name for point in entry_points(group=group)))
-
-
-def _plug_in(group: str, name: str, where: str) -> Callable[..., Any]:
-    found = entry_points(group=group, name=name)
-    if not found:
-        known = ", ".join(names(group))
-        raise ConfigError(f"{where}: {name!r} is not known here: use one of {known}")
-    return cast("Callable[..., Any]", next(iter(found)).load())

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
 from manifests.digest import OURS, Hasher
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
-from syncd.catalogue import Catalogue, Inflight, Version
+from syncd.catalogue import Inflight, Version
 from syncd.errors import Changed, Exists, Mismatch, NotFound, PermanentError, SyncdError
 from syncd.events import Listener, TransferAdvanced, TransferRestarted
 from syncd.judge import Arrived, algorithms, judge, promises
@@ -83,6 +84,34 @@ class Quarantined(Mismatch):
         self.place = place
 
 
+class Records(Protocol):
+    """What earlier passes left behind; `syncd.catalogue.Holdings`."""
+
+    def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
+        """Return what a removed file was, while its bytes are still there."""
+        ...
+
+    def put_aside(self, mirror: int, version: Version, at: float) -> None:
+        """Record replaced bytes."""
+        ...
+
+    def forget_removed(self, mirror: int, path: str) -> None:
+        """The bytes of a removed file are no longer in its place."""
+        ...
+
+
+class Journal(Protocol):
+    """Where it is noted that a large file is under way; `syncd.catalogue.History`."""
+
+    def begin(self, mirror: int, inflight: Inflight) -> None:
+        """A large file begins to be staged."""
+        ...
+
+    def end(self, mirror: int, path: str) -> None:
+        """The staging is committed or dropped."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Transfers:
     """What every transfer of one pass needs: from where, to where, what is known, whom to tell."""
@@ -90,7 +119,8 @@ class Transfers:
     source: Transport
     store: Store
     place: Place
-    catalogue: Catalogue
+    holdings: Records
+    journal: Journal
     mirror_id: int
     listener: Listener
     hashing: Executor
@@ -101,6 +131,10 @@ class Transfers:
     ceiling: int = 64
     snapshot: str = ""
     by: str = "upstream"
+
+    def knows(self, path: str) -> bool:
+        """Tell whether an earlier pass left something of this file: staged parts, or bytes it did not record."""
+        return path in self.strays or path in self.begun
 
     def cost(self, stat: Stat) -> int:
         """Return the bytes of memory that this file may take."""
@@ -131,7 +165,7 @@ class Transfers:
         if (begun := self.begun.pop(step.path, None)) is not None:
             if stat.size in (None, begun.size):
                 return await self._large(step, stat, target, None, begun, last=last)
-            self.catalogue.history.end(self.mirror_id, step.path)
+            self.journal.end(self.mirror_id, step.path)
         async with First(self.source.open(target, stop=SMALL)) as first:
             total = first.body.stat.size
             if total is None or total > SMALL:
@@ -185,7 +219,7 @@ class Transfers:
     async def _large(
         self, step: Step, stat: Stat, target: str, first: First | None, begun: Inflight | None, *, last: bool
     ) -> Proved:
-        path, history = step.path, self.catalogue.history
+        path, history = step.path, self.journal
         answered = first.body.stat if first is not None else Stat(path, size=begun.size if begun is not None else None)
         total = answered.size if answered.size is not None else stat.size
         version = begun.version if begun is not None else answered.version
@@ -293,7 +327,7 @@ class Transfers:
 
     async def _make_way(self, entry: Entry) -> bool:
         """Deal with what lies where `entry` belongs; True if it is the same content and can stay."""
-        place, holdings = self.place.natural(entry.path), self.catalogue.holdings
+        place, holdings = self.place.natural(entry.path), self.holdings
         try:
             size, digests = await self._read(place, OURS)
         except NotFound:

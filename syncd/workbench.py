@@ -1,6 +1,7 @@
 """What a command or the daemon works with: configuration, Catalogue, store and lease, opened together and in order."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -17,14 +18,17 @@ from syncd.errors import ConfigError, Damaged, Denied, NotFound, Offline, Transi
 from syncd.events import Listener, TransferRetried, discreet
 from syncd.governor import Governors
 from syncd.mirror_pass import Work
+from syncd.pool import ProcessPool, processors
 from syncd.ports import Store, Transport
 from syncd.redaction import Secrets
-from syncd.registry import TRANSPORTS, names, open_reader, open_source, open_store
+from syncd.registry import names, open_reader, open_store, upstream_of
 from syncd.restore import missing, rebuild
 from syncd.retry_store import RetryingStore
 from syncd.secrets import expiry_of
 from syncd.stores.lease import Lease
 from syncd.transfer import error_name
+from syncd.upstream import TRANSPORTS, Upstream, open_upstream
+from syncd.workers import Pool
 
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
 
@@ -46,30 +50,40 @@ class Workbench:
     expiries: dict[str, float] = field(default_factory=dict)
     """By name: when a credential that was used is no longer valid, for those that say."""
 
-    @asynccontextmanager
-    async def source(
-        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
-    ) -> AsyncIterator[Transport]:
-        """Open a mirror's source with its credential; `inside` decorates it below the governor."""
+    def upstream(self, mirror: Mirror) -> Upstream:
+        """Return how a mirror's source is opened, with its credential. Raises ConfigError."""
         name = mirror.source.credentials
         credential = resolve_credential(self.config, name, self.environ) if name is not None else None
         if credential is not None:
             self.secrets.learn_credential(credential.username, credential.secret, credential.token)
             if (expiry := expiry_of(credential)) is not None:
                 self.expiries[credential.name] = expiry
+        return upstream_of(
+            mirror,
+            credential=credential,
+            allow_private=self.config.allow_private,
+            user_agent=f"syncd/{version('syncd')}",
+        )
+
+    def pool(self, mirror: Mirror) -> Pool | None:
+        """Return the workers that small files may be given to; none where the store is far, and not the processor."""
+        where = self.config.store.url
+        count = processors() if self.config.workers is None else self.config.workers
+        if where.startswith("s3://") or count < 2:
+            return None
+        folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
+        return ProcessPool(count, self.upstream(mirror), folder, self.governors, self.listener)
+
+    @asynccontextmanager
+    async def source(
+        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
+    ) -> AsyncIterator[Transport]:
+        """Open a mirror's source with its credential; `inside` decorates it below the governor."""
 
         def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
-        transport = open_source(
-            mirror,
-            credential=credential,
-            allow_private=self.config.allow_private,
-            governors=self.governors,
-            user_agent=f"syncd/{version('syncd')}",
-            heard=heard,
-            inside=inside,
-        )
+        transport = open_upstream(self.upstream(mirror), self.governors, heard=heard, inside=inside)
         try:
             yield transport
         finally:
@@ -91,6 +105,7 @@ class Workbench:
                 spool=self.spool,
                 listener=self.listener,
                 stopping=self.stopping,
+                pool=self.pool(mirror),
             )
 
     def mirror(self, name: str) -> Row:

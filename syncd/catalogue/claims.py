@@ -137,6 +137,13 @@ class Claims:
         row = self._db.one(f"SELECT count(*) FROM todo WHERE mirror=? AND action IN ({marks})", (mirror, *actions))  # noqa: S608  constants
         return int(row[0])
 
+    def count_small(self, mirror: int, most: int) -> int:
+        """Return how many files to move are said to have at most `most` bytes."""
+        row = self._db.one(
+            "SELECT count(*) FROM todo WHERE mirror=? AND action IN ('fetch', 'replace') AND size <= ?", (mirror, most)
+        )
+        return int(row[0])
+
     def bytes_to_move(self, mirror: int) -> int:
         """Return the bytes of the files to move, as far as upstream gives sizes."""
         row = self._db.one(

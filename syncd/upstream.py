@@ -1,0 +1,61 @@
+"""Opens a source from plain values, in this process or in a worker: the one place where its decorators are stacked.
+
+The adapter is found by the url's scheme (entry point `syncd.transports.v1`), retried outermost, governed inside.
+"""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from syncd.errors import ConfigError, TransientError
+from syncd.governor import Governed, Governors
+from syncd.ports import Credential, Transport
+from syncd.retry import Policy, Retrying
+
+TRANSPORTS = "syncd.transports.v1"
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """All that says how a source is opened; `where` begins the messages. It may hold a secret, and is never printed."""
+
+    url: str
+    where: str = "source.url"
+    options: dict[str, str | bool] = {}
+    credential: Credential | None = None
+    allow_private: frozenset[str] = frozenset()
+    user_agent: str = "syncd"
+    connections: int | None = None
+    rate: float | None = None
+
+
+def open_upstream(
+    upstream: Upstream,
+    governors: Governors,
+    policy: Policy | None = None,
+    heard: Callable[[str, TransientError, int, float], None] | None = None,
+    inside: Callable[[Transport], Transport] = lambda transport: transport,
+) -> Transport:
+    """Return the transport of a source, `inside` around the adapter. Raises ConfigError for an unknown scheme."""
+    scheme = urlsplit(upstream.url).scheme
+    found = entry_points(group=TRANSPORTS, name=scheme)
+    if not found:
+        known = ", ".join(sorted(point.name for point in entry_points(group=TRANSPORTS)))
+        raise ConfigError(f"{upstream.where}: {scheme!r} is not known here: use one of {known}")
+    adapter = next(iter(found)).load()(
+        upstream.url,
+        options=upstream.options,
+        credential=upstream.credential,
+        allow_private=upstream.allow_private,
+        user_agent=upstream.user_agent,
+    )
+    governed = Governed(
+        inside(cast("Transport", adapter)),
+        governors,
+        upstream.url,
+        connections=upstream.connections,
+        rate=upstream.rate,
+    )
+    return Retrying(governed, policy) if heard is None else Retrying(governed, policy, heard)

@@ -1,0 +1,179 @@
+"""A worker process: fetches, proves and stores the small files it is told of, beside the pass that started it.
+
+It holds no state: what it did not report is done again by the pass, which finds it in the store. It ends when its
+socket (descriptor 0) does, whatever became of the pass.
+"""
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+import uvloop
+
+from manifests.snapshot import Entry, Origin
+from syncd.catalogue import Inflight, Version
+from syncd.errors import Exists, PermanentError, TransientError
+from syncd.events import Event, TransferRestarted
+from syncd.frames import Again, Errand, Failed, Outcome, Refusal, Setup, Traffic, decode_order, receive, send
+from syncd.governor import Count, Governors
+from syncd.plan import Step
+from syncd.stores.filesystem import FilesystemStore
+from syncd.transfer import Proved, Quarantined, Transfers, error_name
+from syncd.upstream import open_upstream
+
+LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
+HASHERS = 2
+
+
+class _NoRecords:
+    """What a worker remembers of earlier passes: nothing. Who would have to ask leaves the file to the pass."""
+
+    def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
+        del mirror
+        raise Exists(f"{path}: something lies in its place")
+
+    def put_aside(self, mirror: int, version: Version, at: float) -> NoReturn:
+        raise AssertionError((mirror, version, at))
+
+    def forget_removed(self, mirror: int, path: str) -> NoReturn:
+        raise AssertionError((mirror, path))
+
+    def begin(self, mirror: int, inflight: Inflight) -> NoReturn:
+        raise AssertionError((mirror, inflight))
+
+    def end(self, mirror: int, path: str) -> NoReturn:
+        raise AssertionError((mirror, path))
+
+
+class Worker:
+    """One worker at work."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._steps: asyncio.Queue[tuple[int, Step]] = asyncio.Queue()
+        self._proved: list[tuple[int, Proved]] = []
+        self._failed: list[Failed] = []
+        self._again: list[Again] = []
+        self._told: dict[str, Count] = {}
+        self._flushing: asyncio.TimerHandle | None = None
+        self._governors = Governors(refused=self._refused)
+
+    async def run(self) -> None:
+        """Work until the other side closes the socket."""
+        first = await receive(self._reader)
+        if first is None:
+            return
+        setup = decode_order(first)
+        assert isinstance(setup, Setup)
+        store = FilesystemStore(Path(setup.store))
+        source = open_upstream(setup.upstream, self._governors, heard=self._heard)
+        hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
+        records = _NoRecords()
+        transfers = Transfers(
+            source=source,
+            store=store,
+            place=setup.place,
+            holdings=records,
+            journal=records,
+            mirror_id=0,
+            listener=self._listen,
+            hashing=hashing,
+            by=setup.by,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                lanes = [group.create_task(self._lane(transfers)) for _ in range(setup.ceiling)]
+                await self._listen_to_orders()
+                for lane in lanes:
+                    lane.cancel()
+        finally:
+            await source.aclose()
+            await store.aclose()
+            hashing.shutdown(wait=False, cancel_futures=True)
+
+    async def _listen_to_orders(self) -> None:
+        while (body := await receive(self._reader)) is not None:
+            order = decode_order(body)
+            if isinstance(order, Errand):
+                for numbered in order.steps:
+                    self._steps.put_nowait(numbered)
+            elif isinstance(order, Refusal):
+                self._governors.of(order.origin).refused(order.retry_after, by_hearsay=True)
+
+    async def _lane(self, transfers: Transfers) -> None:
+        while True:
+            number, step = await self._steps.get()
+            try:
+                proved = await transfers.transfer(
+                    step
+                )  # before the list is looked at: a flush puts another in its place
+            except (TransientError, PermanentError) as error:
+                place = error.place if isinstance(error, Quarantined) else ""
+                self._failed.append(Failed(number, error_name(error), str(error), place))
+            else:  # not in one line with the wait: a flush meanwhile puts another list in place of this one
+                self._proved.append((number, proved))
+            if self._flushing is None:
+                self._flushing = asyncio.get_running_loop().call_later(LATENCY, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        proved, self._proved = self._proved, []
+        failed, self._failed = self._failed, []
+        again, self._again = self._again, []
+        send(self._writer, Outcome(proved, failed, again, self._traffic()))
+
+    def _traffic(self) -> dict[str, Traffic]:
+        """Return what went over each origin since we last told."""
+        found: dict[str, Traffic] = {}
+        for governor in self._governors:
+            now, told = governor.count, self._told.setdefault(governor.origin, Count())
+            if now.answered == told.answered and now.bytes == told.bytes and now.failed == told.failed:
+                continue
+            found[governor.origin] = Traffic(
+                now.answered - told.answered,
+                now.failed - told.failed,
+                now.bytes - told.bytes,
+                now.seconds - told.seconds,
+                [new - old for new, old in zip(now.first_byte, told.first_byte, strict=True)],
+            )
+            told.answered, told.failed, told.bytes, told.seconds = now.answered, now.failed, now.bytes, now.seconds
+            told.first_byte = list(now.first_byte)
+        return found
+
+    def _refused(self, origin: str, retry_after: float | None) -> None:
+        send(self._writer, Refusal(origin, retry_after))
+
+    def _heard(self, path: str, error: TransientError, attempt: int, wait: float) -> None:
+        self._again.append(Again(path, str(error), error_name(error), attempt, wait))
+
+    def _listen(self, event: Event) -> None:
+        if isinstance(event, TransferRestarted):
+            self._again.append(Again(event.path, event.reason, event.error, 0, None))
+
+
+async def _serve() -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=0))
+    try:
+        await Worker(reader, writer).run()
+    finally:
+        writer.close()
+
+
+def main() -> None:
+    """Work on descriptor 0 until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells the whole group; the pass decides what stops
+    sys.setswitchinterval(0.0005)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve())
+
+
+if __name__ == "__main__":
+    main()
