@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help demo test lint types layers docs wheel-test lock clean
 
 help:
-	@echo 'make demo        mirror a small archive on this machine, twice, then after a change upstream'
+	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
 	@echo 'make test        the whole test suite'
 	@echo 'make lint        ruff: rules and format'
 	@echo 'make types       mypy, strict'
@@ -30,7 +30,7 @@ $(MADE): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(MADE)
-	@$(BIN)/python deploy/demo
+	@ONCE='$(ONCE)' $(BIN)/python deploy/demo
 
 test: $(MADE)
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
-"""Shows syncd at work on this machine: a first copy, a second look, and a change upstream, each checked by sha256sum.
+"""Shows syncd at work on this machine: a first copy, a second look, a change upstream, then the daemon with its page.
 
-It runs the real command line against a real HTTP server on loopback, and leaves everything under `./demo` to look at.
+It runs the real command line against real HTTP servers on loopback, and leaves everything under `./demo` to look at.
+With ONCE=1 in the environment it ends by itself, else with Ctrl-C.
 """
 
 import asyncio
@@ -9,16 +10,20 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
 
 import archive
+import live
 import serve
 
 RATE = 40e6  # bytes a second: a good link to a far archive
 HOME = Path("demo")
-UPSTREAM, STORE, STATE, MANIFEST = HOME / "upstream", HOME / "store", HOME / "state", HOME / "scenes.yaml"
+UPSTREAM, STORE, STATE = HOME / "upstream", HOME / "store", HOME / "state"
+MANIFESTS = HOME / "manifests.d"
+MANIFEST = HOME / "scenes.yaml"
 
 MANIFEST_TEXT = """\
 # What to copy, and from where. This file is all that syncd needs; every key: docs/writing-a-manifest.md
@@ -100,7 +105,7 @@ def verdicts(identity: str) -> str:
 
 def start_afresh() -> Path:
     """Drop what an earlier demo left, and build the archive; returns its folder."""
-    for part in (UPSTREAM, STORE, STATE):
+    for part in (UPSTREAM, STORE, STATE, MANIFESTS):
         shutil.rmtree(part, ignore_errors=True)
     archive.build(UPSTREAM / "scenes")
     return UPSTREAM / "scenes"
@@ -108,6 +113,8 @@ def start_afresh() -> Path:
 
 async def tell() -> None:
     """Tell the whole story."""
+    story = asyncio.current_task()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)  # leave no daemon behind
     chapter("A foreign archive opens on this machine.")
     origin_folder = start_afresh()
     async with serve.serving(UPSTREAM, RATE) as origin:
@@ -131,7 +138,31 @@ async def tell() -> None:
         chapter("What syncd knows now.")
         await run("syncd", "status", "--store", STORE, "--state", STATE)
         await run("syncd", "snapshots", "scenes", "--store", STORE, "--state", STATE)
-    say(f"\nThe archive is closed again. The copy is {STORE / 'scenes'}, plain files under their own names.")
+        say(f"The copy is {STORE / 'scenes'}, plain files under their own names.")
+
+        chapter("4. From now on a daemon keeps it current, and four more archives with it.")
+        await keep_current(origin)
+
+
+async def keep_current(origin: str) -> None:
+    """Run the daemon with its page until Ctrl-C, or until every mirror had a pass."""
+    MANIFESTS.mkdir()
+    scheduled = MANIFEST.read_text().replace("\nguard:", "\nschedule: {every: 30s}\n\nguard:")
+    (MANIFESTS / MANIFEST.name).write_text(scheduled)
+    address, once = live.listen(), live.hurried()
+    async with live.publishing(UPSTREAM, MANIFESTS, hurry=once) as origins:
+        say(f"$ {live.shown(HOME)}")
+        async with live.daemon(HOME, address, [origin, *origins]) as token:
+            if not once:
+                say(f"The status page: {BOLD}http://{address}/{PLAIN}")
+                say(f"To sync, pause or approve there, log in with the token {token}")
+                say(f"The archives change every few seconds; {HOME / 'daemon.log'} tells the rest. Ctrl-C ends it.")
+                await live.change(UPSTREAM)
+            mirrors = await live.first_passes(address)
+            say(f"$ curl http://{address}/api/v1/mirrors")
+            for one in mirrors:
+                say(f"  {one['name']}: {one['health']}, {one['files']} files, {one['failed']} could not be had")
+    say("\nThe daemon has stopped and the archives are closed again.")
 
 
 if __name__ == "__main__":
@@ -139,5 +170,5 @@ if __name__ == "__main__":
     HOME.mkdir(exist_ok=True)
     try:
         asyncio.run(tell())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)

@@ -29,7 +29,7 @@ from syncd.api.shown import age_of, badges, listing, spark
 from syncd.api.speech import COOKIE as LANGUAGE
 from syncd.api.speech import LANGUAGES, TAGS, Speech, choose, crumbs, load_words
 from syncd.api.static import Static
-from syncd.control import CheckView, PlanView
+from syncd.control import CheckView, MirrorView, PlanView
 from syncd.errors import Busy, ConfigError, PermanentError, SyncdError, TransientError
 from syncd.printable import printable
 
@@ -142,12 +142,18 @@ async def _fleet(desk: Desk, call: Call) -> web.Response:
     return await desk.page.render(
         desk, call.request, "fleet.html", here="fleet", stream="/api/v1/events", lines=lines,
         current=sum(one.health in {"good", "degraded"} for one in kept),
-        needy=sum(one.health in {"degraded", "stale"} or one.state in NEEDY for one in kept),
+        needy=sum(map(_is_needy, kept)),
         files=sum(one.files for one in mirrors), bytes=sum(one.bytes for one in mirrors),
         rate=sum(one.progress.rate for one in mirrors if one.progress is not None),
         running=sum(one.progress is not None for one in mirrors),
         **_banners(desk),
     )  # fmt: skip
+
+
+def _is_needy(mirror: MirrorView) -> bool:
+    """Tell whether a person should look at a mirror."""
+    wrong = mirror.failed or mirror.parked or mirror.faults
+    return bool(wrong) or mirror.health in {"degraded", "stale"} or mirror.state in NEEDY
 
 
 class DoneAsked(a.Asked, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@
   function listen(url) {
     const stream = new EventSource(url);
     const line = document.getElementById("connection");
-    stream.addEventListener("progress", () => tell("syncd:progress"));
+    stream.addEventListener("progress", (event) => { grow(JSON.parse(event.data)); tell("syncd:progress"); });
     const changes = [
       "reset", "pass_started", "pass_finished", "pass_failed", "planned", "published", "transfer_failed",
       "removals_parked", "state_changed", "manifest_accepted", "manifest_rejected", "manifest_withdrawn",
@@ -51,29 +51,45 @@
   }
   const utc = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);
 
-  function draw(figure, samples) {
+  function draw(figure, points) {
     const box = figure.querySelector(".plot");
-    const shows = figure.dataset.shows;
-    const isRate = shows === "rate";
-    const times = samples.map((one) => one.at);
-    const values = samples.map((one) => one[shows]);
+    const isRate = figure.dataset.shows === "rate";
     box.replaceChildren();
     const axis = { stroke: color("--soft"), font: "11px system-ui, sans-serif", grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
-    const now = Date.now() / 1000;
+    const since = () => {
+      const now = Date.now() / 1000;
+      return [Math.max(now - DAY, Math.min(points[0][0] ?? now, now - 600)), Math.max(now, points[0].at(-1) ?? 0)];
+    };
     return new uPlot({
       width: box.clientWidth, height: box.clientHeight, legend: { show: false },
       cursor: { y: false, points: { size: 7 } },
       padding: [8, 8, 0, 0],
       scales: {
-        x: { time: true, range: () => [Math.min(times[0] ?? now, now - 86400), now] },
-        y: { range: (_, __, high) => [0, Math.max(high * 1.08, isRate ? 1000 : 5)] },
+        x: { time: true, range: since },
+        y: { range: (_, __, high) => [0, Math.max((high ?? 0) * 1.08, isRate ? 1000 : 5)] },
       },
       axes: [
         { ...axis, space: 70, size: 28, values: (_, splits) => splits.map(utc) },
         { ...axis, size: 72, values: (_, splits) => splits.map((one) => isRate ? (one ? `${size(one)}/s` : "0") : one.toLocaleString("en")) },
       ],
       series: [{}, { label: figure.dataset.label, stroke: color("--accent"), fill: color("--accent-wash"), width: 1.6, points: { show: false } }],
-    }, [times, values], box);
+    }, points, box);
+  }
+
+  const DAY = 86400;
+  const MOST = 5000; // points of a curve
+  const drawn = []; // each curve: its figure, its points, its plot
+
+  // the newest point comes with the stream, long before the next sample does
+  function grow({ mirror, progress }) {
+    for (const curve of drawn) {
+      if (curve.figure.dataset.mirror !== mirror) continue;
+      const value = progress === null ? 0 : curve.figure.dataset.shows === "rate" ? progress.rate : progress.files - progress.files_done;
+      curve.points[0].push(Date.now() / 1000);
+      curve.points[1].push(value);
+      if (curve.points[0].length > MOST) for (const one of curve.points) one.shift();
+      curve.plot.setData(curve.points);
+    }
   }
 
   async function curves() {
@@ -83,11 +99,16 @@
       const url = figure.dataset.curve;
       if (!asked.has(url)) asked.set(url, fetch(url).then((answer) => (answer.ok ? answer.json() : { samples: [] })));
       const { samples } = await asked.get(url);
-      let plot = draw(figure, samples);
+      const points = [samples.map((one) => one.at), samples.map((one) => one[figure.dataset.shows])];
+      const curve = { figure, points, plot: draw(figure, points) };
+      drawn.push(curve);
       figure.dataset.drawn = samples.length;
       const box = figure.querySelector(".plot");
-      new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: box.clientHeight })).observe(box);
-      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { plot.destroy(); plot = draw(figure, samples); });
+      new ResizeObserver(() => curve.plot.setSize({ width: box.clientWidth, height: box.clientHeight })).observe(box);
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+        curve.plot.destroy();
+        curve.plot = draw(figure, points);
+      });
     }
   }
 
