@@ -9,7 +9,7 @@ Rules for every implementation:
    where a Stat names one.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 from manifests.document import Document, Follow
 from manifests.stat import Stat
 
-Page = list[Stat]
+Page = Sequence[Stat]  # of millions of files a `manifests.stats.Stats`, else a list
 Sink = Callable[[memoryview], None]
 """Takes the next bytes, in order, in whatever thread has them; they are lent to it for the call."""
 

@@ -20,13 +20,15 @@ import msgspec
 import xxhash
 
 from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark, Note, Reader, Resumable
+from manifests.globs import everything
 from manifests.stat import Promise, Stat
+from manifests.stats import Stats
 from syncd.catalogue import Claims, Questions
 from syncd.documents import IN_MEMORY, fetch, guarded
 from syncd.errors import NotFound, PermanentError, SyncdError, TransientError, Unsafe, Unsupported
 from syncd.events import DocumentFailed, Listener, SurveyAdvanced, SurveyNoted
 from syncd.made import WAITING, Spool
-from syncd.ports import Transport
+from syncd.ports import Page, Transport
 from syncd.redaction import redact
 
 WIDTH = 32  # documents under way at once; the governor decides how many of them talk
@@ -142,14 +144,16 @@ class Survey:
         """Forget which documents were read: the next survey asks for all of them again."""
         self.questions.end(self.mirror_id)
 
-    async def listed(self) -> AsyncGenerator[list[Stat], None]:
+    async def listed(self) -> AsyncGenerator[Page, None]:
         """Yield the transport's own listing a page at a time, without what the mirror does not want."""
         async for page in self.transport.list_pages():
             yield self._wanted(page)
 
-    def _wanted(self, page: list[Stat]) -> list[Stat]:
+    def _wanted(self, page: Page) -> Page:
         wants = self.wants
-        return [stat for stat in page if wants(stat.path)]
+        if wants is everything:
+            return page
+        return page.where(wants) if isinstance(page, Stats) else [stat for stat in page if wants(stat.path)]
 
 
 @dataclass(slots=True)

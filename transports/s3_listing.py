@@ -1,43 +1,64 @@
-r"""Reads a page of an S3 listing: a thousand keys in two milliseconds when it looks as all servers write it.
+"""Reads a page of an S3 listing: a thousand keys in a millisecond when it looks as all servers write it.
 
-Rule 1: the fast way takes a page only if every `<Contents>` in it matched; anything unusual (comments, CDATA, other
-elements before the size) goes to expat. Document types are refused.
+Rule 1: the fast way takes the plain `<Contents>` out of a page and leaves the rest to expat, which must find it to be
+a well-formed listing with a gap where they stood. Anything unusual in one of them (an attribute, an entity beyond the
+quotes of an ETag, a comment, another order) sends the whole page to expat: the two can differ in time alone.
 Rule 2: keys are passed on as they come, in the order they come; keys that end in `/` are folder markers, not files.
 Rule 3: an ETag becomes a version with its quotes, whether the server wrote them or not.
+Rule 4: what is no UTF-8 is replaced, so that one strange key costs one file; document types are refused.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from urllib.parse import unquote_plus
 from xml.parsers import expat
 
-from manifests.stat import Stat
+from manifests.stats import Stats
 from syncd.errors import PermanentError, Unsafe
-from syncd.ports import Page
 from transports.s3_errors import Doctype, hidden_failure, refuse_doctype
 
 MAX_PAGE = 16 << 20  # bytes
 HEAD = 1 << 14  # bytes of a page among which a token may be seen early
 
-# What lies behind <Size> is nothing to us; as many matches as there are <Contents> means that each matched.
 _SHAPE = (
-    "<Contents>{0}<Key>([^<]*)</Key>{0}<LastModified>([^<]*)</LastModified>{0}<ETag>([^<]*)</ETag>{0}"
-    r"(?:<Checksum\w+>[^<]*</Checksum\w+>{0})*<Size>([^<]*)</Size>"
+    "<Contents>{0}<Key>([^<]*)</Key>{0}<LastModified>([^<T]*T[^<]*)Z</LastModified>{0}"
+    '<ETag>(?:&quot;|&#34;|")([^<]*)(?:&quot;|&#34;|")</ETag>{0}'
+    "(?:<(?:ChecksumAlgorithm>[A-Z0-9_]*</ChecksumAlgorithm|ChecksumType>[A-Z0-9_]*</ChecksumType)>{0})*"
+    "<Size>([0-9]{{1,18}})</Size>"
 )
 _CONTENTS = re.compile(_SHAPE.format(""))
-_SPACED = re.compile(_SHAPE.format(r"\s*"))
+_SPACED = re.compile(_SHAPE.format(r"[ \n]*"))
+# What may follow a size: elements without attributes, an owner's one level deeper, and nothing that we read ourselves.
+_OTHER = "<(?!Key>|LastModified>|ETag>|Size>)([A-Za-z]+)>"
+_TAIL = re.compile(
+    rf"[ \n]*(?:{_OTHER}(?:[^<&]*|[ \n]*(?:<([A-Za-z]+)>[^<&]*</\2>[ \n]*)+)</\1>[ \n]*)*</Contents>[ \n]*"
+)
+_END = "</Contents>"
+_GAP = "<Gap/>"
 _TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
 _FIELDS = frozenset({"Key", "LastModified", "ETag", "Size"})
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the fast way reads times of which it knows that they are UTC
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One page: its files, and the token of the next one, or None at the end."""
 
-    page: Page
+    page: Stats
     token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The objects of a page as the server names them."""
+
+    keys: Sequence[str]
+    sizes: Sequence[int]
+    modified: Sequence[float]
+    versions: Sequence[str | None]
 
 
 def early_token(body: bytes | bytearray) -> str | None:
@@ -46,24 +67,23 @@ def early_token(body: bytes | bytearray) -> str | None:
     found = _TOKEN.search(head)
     if found is None or b"<IsTruncated>true" not in head or b"<!" in head:
         return None
-    return _plain(found[1].decode())
+    return _plain(found[1].decode(errors="replace"))
 
 
 def read_page(body: bytes | bytearray, root: str, name: str) -> Listed:
     """Read a whole page; paths are what follows `root`. Raises Unsafe, PermanentError, and the error the body holds."""
-    text = body.decode("utf-8", "replace")
-    found = _find(text)
-    if found is not None:
-        truncated = "<IsTruncated>true</IsTruncated>" in text
-        token = _TOKEN.search(body)
-        if token is not None or not truncated:
-            is_encoded = ("%" in text or "+" in text) and "<EncodingType>url</EncodingType>" in text
-            page = _page(found, root, name, is_encoded=is_encoded)
-            return Listed(page, _plain(token[1].decode()) if truncated and token is not None else None)
-    hidden = hidden_failure(bytes(body), name)
-    if hidden is not None:
-        raise hidden
-    return _read_slowly(bytes(body), root, name)
+    text = body.decode("utf-8", "replace").strip()
+    taken = _take(text)
+    if taken is not None:
+        columns, rest = taken
+        frame = _Frame()
+        try:
+            frame.read(rest)
+        except (Doctype, expat.ExpatError, ValueError):
+            frame.is_whole = False  # told better by whoever reads all of it
+        if frame.is_whole:
+            return _listed(frame, columns, root, name)
+    return _read_slowly(text, root, name)
 
 
 def instant(text: str) -> float:
@@ -72,87 +92,151 @@ def instant(text: str) -> float:
     return moment.timestamp() if moment.tzinfo is not None else moment.replace(tzinfo=UTC).timestamp()
 
 
-def _find(text: str) -> list[tuple[str, str, str, str]] | None:
-    """Return key, date, ETag and size of each file, or None if the page is of an unusual shape."""
-    if ("!" in text and "<!" in text) or "<ListBucketResult" not in text or "<IsTruncated>" not in text:
+def _take(text: str) -> tuple[_Columns, str] | None:
+    """Return the objects of a page, and the page with a gap in their stead; None if one is of an unusual shape."""
+    parts = _CONTENTS.split(text)
+    if len(parts) == 1:
+        parts = _SPACED.split(text)
+        if len(parts) == 1:
+            return None
+    last, end, below = parts[-1].partition(_END)
+    head = parts[0]
+    rest = head + _GAP + below
+    if "<Contents" in rest or rest.count(_GAP) > 1 or not all(map(_is_tail, {*parts[5:-1:5], last + end})):
         return None
-    if "#" in text and text.count("&#") != text.count("&#34;"):
+    keys, etags = parts[1::5], parts[3::5]
+    words = "".join(keys) + "".join(etags)
+    if "&" in words or "]]>" in words or not words.isprintable():
         return None
-    count = text.count("<Contents")
-    for shape in (_CONTENTS, _SPACED):
-        found: list[tuple[str, str, str, str]] = shape.findall(text)
-        if len(found) == count:
-            return found
-    return None
-
-
-def _page(found: Iterable[tuple[str, str, str, str]], root: str, name: str, *, is_encoded: bool) -> Page:
-    cut = len(root)
-    parse, make = datetime.fromisoformat, Stat
-    page: Page = []
-    add = page.append
     try:
-        for key, modified, etag, size in found:
-            if "&" in key:
-                key = _plain(key)  # noqa: PLW2901  the key itself, from here on
-            if is_encoded and ("%" in key or "+" in key):
-                key = unquote_plus(key)  # noqa: PLW2901  as above
-            if not key.startswith(root):
-                raise PermanentError(f"{name}: a listing of {root!r} holds {key[:200]!r}: this server cannot list")
-            if key[-1:] != "/" and len(key) > cut:
-                version = etag.replace("&quot;", '"')
-                if version[:1] != '"':
-                    version = f'"{_plain(version).strip(chr(34))}"'
-                when = parse(modified).timestamp() if modified[-1:] == "Z" else instant(modified)
-                add(make(key[cut:], int(size), when, version if len(version) > 2 else None))
-    except ValueError as error:
-        raise PermanentError(f"{name}: a listing that cannot be read: {error}") from error
-    return page
+        modified = [(moment - _EPOCH).total_seconds() for moment in map(datetime.fromisoformat, parts[2::5])]
+    except (ValueError, TypeError):  # the second for times with another zone before their Z
+        return None
+    quoted = ('"' + '"\n"'.join(etags) + '"').split("\n")
+    versions: Sequence[str | None] = quoted if all(etags) else [each if len(each) > 2 else None for each in quoted]
+    return _Columns(keys, list(map(int, parts[4::5])), modified, versions), rest
 
 
-def _read_slowly(body: bytes, root: str, name: str) -> Listed:
+def _is_tail(text: str) -> bool:
+    return _TAIL.fullmatch(text) is not None and text.replace("\n", "").isprintable() and "]]>" not in text
+
+
+def _read_slowly(text: str, root: str, name: str) -> Listed:
     """Read any correct XML."""
-    found: list[tuple[str, str, str, str]] = []
-    stack: list[str] = []
-    top: dict[str, str] = {}
-    fields: dict[str, str] = {}
-
-    def begin(tag: str, _: dict[str, str]) -> None:
-        stack.append(tag.rpartition(":")[2])
-        if stack[1:] == ["Contents"]:
-            fields.clear()
-
-    def text(characters: str) -> None:
-        if len(stack) == 2:
-            top[stack[1]] = top.get(stack[1], "") + characters
-        elif len(stack) == 3 and stack[1] == "Contents" and stack[2] in _FIELDS:
-            fields[stack[2]] = fields.get(stack[2], "") + characters
-
-    def end(_: str) -> None:
-        if stack[1:] == ["Contents"]:
-            if not fields.keys() >= {"Key", "LastModified", "Size"}:
-                raise ValueError(f"Contents with nothing but {sorted(fields)}")
-            key, etag = fields["Key"].replace("&", "&amp;"), fields.get("ETag", "").strip().replace("&", "&amp;")
-            found.append((key, fields["LastModified"].strip(), etag, fields["Size"]))
-        stack.pop()
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = begin, end, text
-    parser.StartDoctypeDeclHandler = refuse_doctype
+    hidden = hidden_failure(text.encode(), name)
+    if hidden is not None:
+        raise hidden
+    frame = _Frame()
     try:
-        parser.Parse(body.strip(), True)
+        frame.read(text)
+        columns = frame.columns()
     except Doctype as error:
         raise Unsafe(f"{name}: a listing with {error}") from error
     except (expat.ExpatError, ValueError) as error:
         raise PermanentError(f"{name}: a listing that cannot be read: {error}") from error
+    return _listed(frame, columns, root, name)
+
+
+def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> Listed:
+    top, token = frame.top, None
     if "IsTruncated" not in top:
-        raise PermanentError(f"{name}: an answer that is no listing: {body[:80]!r}")
-    token = None
+        raise PermanentError(f"{name}: an answer that is no listing: {frame.begins!r}")
     if top["IsTruncated"].strip() == "true":
         token = top.get("NextContinuationToken")
         if not token:
             raise PermanentError(f"{name}: a listing that goes on, but does not say where")
-    return Listed(_page(found, root, name, is_encoded=top.get("EncodingType") == "url"), token)
+    keys = columns.keys
+    if top.get("EncodingType") == "url":
+        keys = _unquoted(keys)
+    return Listed(_page(keys, columns, root, name), token)
+
+
+def _unquoted(keys: Sequence[str]) -> Sequence[str]:
+    """Decode keys, all at once where none holds a line's end."""
+    text = "\n".join(keys)
+    if "%" not in text and "+" not in text:
+        return keys
+    plain = unquote_plus(text).split("\n")
+    return plain if len(plain) == len(keys) else list(map(unquote_plus, keys))
+
+
+def _page(keys: Sequence[str], columns: _Columns, root: str, name: str) -> Stats:
+    cut = len(root)
+    if root:
+        if not all(map(str.startswith, keys, repeat(root))):
+            stray = next(key for key in keys if not key.startswith(root))
+            raise PermanentError(f"{name}: a listing of {root!r} holds {stray[:200]!r}: this server cannot list")
+        keys = [key[cut:] for key in keys]
+    page = Stats(list(keys), list(columns.sizes), list(columns.modified), list(columns.versions))
+    return page.where(_is_file) if any(map(str.endswith, keys, repeat("/"))) or not all(keys) else page
+
+
+def _is_file(path: str) -> bool:
+    return path[-1:] not in {"/", ""}
+
+
+class _Frame:
+    """A page as expat sees it: what stands at its top, the objects in it, and whether there was one gap at its top."""
+
+    def __init__(self) -> None:
+        self.top: dict[str, str] = {}
+        self.begins = ""
+        self.is_whole = False
+        self._rows: list[dict[str, str]] = []
+        self._stack: list[str] = []
+
+    def read(self, text: str) -> None:
+        """Read all of it. Raises Doctype, ExpatError."""
+        self.begins = text[:80]
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = self._begin, self._end
+        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, refuse_doctype
+        parser.Parse(text, True)
+
+    def columns(self) -> _Columns:
+        """Return the objects. Raises ValueError."""
+        for row in self._rows:
+            if not row.keys() >= {"Key", "LastModified", "Size"}:
+                raise ValueError(f"Contents with nothing but {sorted(row)}")
+        return _Columns(
+            [row["Key"] for row in self._rows],
+            [_size(row["Size"]) for row in self._rows],
+            [instant(row["LastModified"].strip()) for row in self._rows],
+            [_version(row.get("ETag", "").strip()) for row in self._rows],
+        )
+
+    def _begin(self, tag: str, _: dict[str, str]) -> None:
+        self._stack.append(tag.rpartition(":")[2])
+        match self._stack[1:]:
+            case ["Contents"]:
+                self._rows.append({})
+            case ["Contents", field] if field in _FIELDS:
+                self._rows[-1].setdefault(field, "")
+            case ["Gap"]:
+                self.is_whole = self._stack[0] == "ListBucketResult"
+
+    def _text(self, characters: str) -> None:
+        match self._stack:
+            case [_, field]:
+                self.top[field] = self.top.get(field, "") + characters
+            case [_, "Contents", field] if field in _FIELDS:
+                self._rows[-1][field] += characters
+
+    def _end(self, _: str) -> None:
+        self._stack.pop()
+
+
+def _size(text: str) -> int:
+    size = int(text)
+    if not 0 <= size < 1 << 63:
+        raise ValueError(f"a size of {text} bytes")
+    return size
+
+
+def _version(etag: str) -> str | None:
+    quoted = etag if etag[:1] == '"' else f'"{etag.strip(chr(34))}"'
+    return quoted if len(quoted) > 2 else None
 
 
 def _plain(text: str) -> str:

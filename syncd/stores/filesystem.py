@@ -85,7 +85,7 @@ class FilesystemStore:
         walk = self._walk(prefix, after)
 
         def take() -> Page:
-            page: Page = []
+            page: list[Stat] = []
             for stat in walk:
                 page.append(stat)
                 if len(page) == PAGE:

@@ -4,7 +4,7 @@ from urllib.parse import quote_plus
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.stat import Stat
@@ -127,10 +127,35 @@ def test_what_is_no_listing_is_refused(body):
         read_page(body, "", "b")
 
 
-@pytest.mark.parametrize("broken", [entry("k", size="big"), entry("k", modified="yesterday"), "<Contents></Contents>"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        entry("k", size="big"),
+        entry("k", size="-1"),
+        entry("k", size="9" * 19),
+        entry("k", modified="yesterday"),
+        "<Contents></Contents>",
+        entry("k").replace("<Key>k</Key>", ""),
+    ],
+)
 def test_an_object_that_cannot_be_read_refuses_the_page(broken):
     with pytest.raises(PermanentError, match="cannot be read"):
         read_page(page([broken]), "", "b")
+
+
+def outcome(read, *given):
+    """What reading gives, or how it fails; the error's words may differ."""
+    try:
+        return read(*given)
+    except (PermanentError, Refused) as error:
+        return type(error)
+
+
+def agree(body):
+    text = body.decode(errors="replace").strip()
+    both = outcome(read_page, body, "", "b"), outcome(s3_listing._read_slowly, text, "", "b")
+    assert both[0] == both[1]
+    return both[0]
 
 
 @given(st.lists(st.tuples(KEYS, st.integers(0, 2**60))), st.booleans(), st.sampled_from(["", "\n  "]))
@@ -139,9 +164,60 @@ def test_the_fast_way_and_expat_agree(files, encoded, space):
         [entry(quote_plus(key, safe="/") if encoded else escape(key), size=size, space=space) for key, size in files],
         encoded=encoded,
     )
-    fast = read_page(body, "", "b")
-    assert fast == s3_listing._read_slowly(body, "", "b")
-    assert [(stat.path, stat.size) for stat in fast.page] == [(k, size) for k, size in files if not k.endswith("/")]
+    found = agree(body)
+    assert [(stat.path, stat.size) for stat in found.page] == [(k, size) for k, size in files if not k.endswith("/")]
+
+
+@pytest.mark.parametrize("space", ["", "\n  "])
+@pytest.mark.parametrize("quote", ["&quot;", '"', "&#34;"])
+@pytest.mark.parametrize(
+    "tail",
+    ["", "<StorageClass>S</StorageClass>", "<Owner><ID>i</ID><DisplayName/></Owner>".replace("/>", "></DisplayName>")],
+)
+def test_what_all_servers_write_is_read_the_fast_way(space, quote, tail):
+    body = page([entry(f"k{n}", etag=f"{quote}e{quote}", tail=tail, space=space) for n in range(3)], token="t")
+    columns, rest = s3_listing._take(body.decode())
+    assert list(columns.keys) == ["k0", "k1", "k2"]
+    assert rest == page(["<Gap/>"], token="t").decode()
+    assert agree(body).token == "t"
+
+
+# pieces of which pages are put together at random: some right, most of them wrong in the wrong place
+SHARDS = st.sampled_from([
+    entry("k"), entry("k/"), entry("a%2Bb+c"), entry("%"), entry("a&amp;b"), entry("a&lt;"), entry("&#107;"), entry("&a;"), entry("&"), entry(""),
+    entry("]]>"), entry("\x01"), entry("a\rb"), entry("a\nb"), entry("\ufffe"), entry("\u200b"), entry("<![CDATA[k]]>"), entry("k").replace("<Key>", "<Key a='b'>"),
+    entry("k", etag=""), entry("k", etag='"'), entry("k", etag='""'), entry("k", etag='"a"b"'), entry("k", etag="&quot;a&quot;&quot;"),
+    entry("k", etag="'a'"), entry("k", etag='W/"a"'), entry("k", etag=' "a" '), entry("k", etag="&quot;a&amp;b&quot;"), entry("k", etag='"a\nb"'),
+    entry("k", size=""), entry("k", size=" 7 "), entry("k", size="-7"), entry("k", size="007"), entry("k", size="\u0667"), entry("k", size="1e3"),
+    entry("k", modified="2024-05-01T10:11:12Z"), entry("k", modified="2024-05-01T10:11:12"), entry("k", modified="2024-05-01T10:11:12+02:00Z"),
+    entry("k", modified="2024-05-01T12:11:12+02:00"), entry("k", modified="2024-02-30T10:11:12Z"), entry("k", modified="T2024-05-01Z"), entry("k", modified=""),
+    entry("k", tail="<StorageClass>S</StorageClass>"), entry("k", tail="<StorageClass>S</StorageClas>"), entry("k", tail="<Size>6</Size>"), entry("k", tail="<Key>l</Key>"),
+    entry("k", tail="<Owner><ID>i</ID></Owner>"), entry("k", tail="<Owner><Key>i</Key></Owner>"), entry("k", tail="<Contents>c</Contents>"), entry("k", tail="<A>&x;</A>"),
+    entry("k", tail="<A>]]></A>"), entry("k", tail="<A>\x02</A>"), entry("k", tail="text"), entry("k", tail="<A><B>b</C></A>"), entry("k", tail="</A>"), entry("k", tail="<Gap/>"),
+    entry("k").replace("<Size>", "<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType><Size>"),
+    entry("k").replace("<Size>", "<ChecksumAlgorithm>CRC32</ChecksumType><Size>"), entry("k", space="\t"), entry("k", space="\n"), entry("k").replace("Contents", "s3:Contents"),
+    "<Contents></Contents>", "<Contents/>", "<Contents>", "</Contents>", "<!--", "-->", "<![CDATA[", "]]>", "<?x y?>", "text", "&quot;", "<Gap/>", "<Gap>", "</Gap>", "<A>", "</A>",
+    "<IsTruncated>true</IsTruncated>", "<NextContinuationToken>u</NextContinuationToken>", "<EncodingType>url</EncodingType>", "<CommonPrefixes><Prefix>p</Prefix></CommonPrefixes>",
+    "<!DOCTYPE x>", "</ListBucketResult>", "<ListBucketResult>", "<Error><Code>SlowDown</Code></Error>", "<EncodingType>u</EncodingType>", "\n", "\u00e9", "\ufeff",
+])  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(st.lists(SHARDS, max_size=5), st.booleans(), st.sampled_from([None, "t", "a&b"]), st.booleans(), st.data())
+def test_whatever_a_page_is_made_of_both_ways_agree(shards, encoded, token, spoilt, data):
+    good = [entry("j"), *shards, entry("l")]
+    body = page(good, token=token, encoded=encoded)
+    if spoilt:
+        at = data.draw(st.integers(0, len(body)))
+        body = body[:at] + data.draw(st.sampled_from([b"", b"<", b"&", b"\xff", b">", b'"'])) + body[at + 1 :]
+    agree(body)
+
+
+@given(st.lists(SHARDS, max_size=3), st.integers(0, 2000))
+def test_a_page_that_was_cut_is_refused(shards, at):
+    body = page(["".join(shards), entry("k")])
+    cut = body[: min(at, len(body) - 1)]
+    assert isinstance(agree(cut), type)
 
 
 @given(st.binary(max_size=300))
