@@ -4,6 +4,7 @@ A Stat is a claim, never a proof: its size, version and digests are what the tra
 """
 
 import unicodedata
+from collections.abc import Sequence
 
 import msgspec
 
@@ -71,6 +72,21 @@ def check_path(path: str) -> str:
     if path.startswith(RESERVED) and (path == RESERVED or path[len(RESERVED)] == "/"):
         raise UnsafePath(f"{path!r}: {RESERVED}/ is syncd's own folder")
     return path
+
+
+def are_harmless(paths: Sequence[str]) -> bool:
+    """Tell whether `check_path` surely takes every one of `paths`; False says only that each must be looked at."""
+    text = "/".join(paths)  # so an absolute path or an empty one makes `//`, and a leading dot `/.`
+    return (
+        text.isascii()
+        and text.isprintable()
+        and "\\" not in text
+        and "//" not in text
+        and "/." not in text
+        and text[:1] not in _EDGES
+        and text[-1:] != "/"
+        and max(map(len, paths)) <= MAX_NAME_BYTES
+    )
 
 
 def _explain(path: str) -> None:

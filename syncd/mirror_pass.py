@@ -22,6 +22,7 @@ import msgspec
 from manifests.document import Reader
 from manifests.mirror import Mirror, matcher
 from manifests.stat import Stat
+from manifests.stats import Stats, paths_of
 from syncd.budget import Budget, Room
 from syncd.catalogue import Catalogue, Failure, Row, Swap
 from syncd.errors import Exists, NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
@@ -37,11 +38,12 @@ from syncd.events import (
     TransferStarted,
     nobody,
 )
+from syncd.folds import Folds, collisions
 from syncd.keep import Housekeeping
 from syncd.made import Spool, WithMade
 from syncd.marks import Marks
-from syncd.plan import Collisions, Counts, OutOfOrder, Planner, Step, collisions
-from syncd.ports import Store, Transport
+from syncd.plan import Counts, OutOfOrder, Planner, Step
+from syncd.ports import Page, Store, Transport
 from syncd.publish import Publisher
 from syncd.survey import Inventory, Survey, see
 from syncd.transfer import Place, Proved, Quarantined, Transfers, error_name
@@ -177,19 +179,19 @@ def _marks(work: Work, row: Row) -> Marks:
 
 async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
     """Merge a listing that arrives sorted against what we hold, and write down only what differs."""
-    inventory, planner, seen = Inventory(), _planner(work, row), Collisions()
+    inventory, planner, folds = Inventory(), _planner(work, row), Folds(work.catalogue.claims.folds(row.id))
     try:
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
                 inventory.files += len(page)
                 inventory.documents += 1
-                _write(work, row, planner.feed(page))
-                seen.add(stat.path for stat in page)
+                _merge(work, row, planner, page)
+                folds.add(paths_of(page))
     except SyncdError as error:
         if inventory.documents == 0:
             raise
         _broke_off(work, inventory, error)
-    return await _planned(work, row, planner, inventory, seen)
+    return await _planned(work, row, planner, inventory, folds)
 
 
 async def _collect(work: Work, survey: Survey) -> Inventory:
@@ -215,12 +217,12 @@ def _broke_off(work: Work, inventory: Inventory, error: SyncdError) -> None:
 
 async def _plan_claims(work: Work, row: Row, survey: Survey, inventory: Inventory) -> Planning:
     """Merge the collected claims against what we hold."""
-    planner, seen = _planner(work, row), Collisions()
+    planner, folds = _planner(work, row), Folds(work.catalogue.claims.folds(row.id))
     for page in _pages(survey.claims.all(row.id)):
-        _write(work, row, planner.feed(page))
-        seen.add(stat.path for stat in page)
+        _merge(work, row, planner, page)
+        folds.add(paths_of(page))
         await asyncio.sleep(0)
-    return await _planned(work, row, planner, inventory, seen)
+    return await _planned(work, row, planner, inventory, folds)
 
 
 def _planner(work: Work, row: Row) -> Planner:
@@ -231,18 +233,26 @@ def _planner(work: Work, row: Row) -> Planner:
     )
 
 
-async def _planned(work: Work, row: Row, planner: Planner, inventory: Inventory, seen: Collisions) -> Planning:
+async def _planned(work: Work, row: Row, planner: Planner, inventory: Inventory, folds: Folds) -> Planning:
     if inventory.complete:
         for page in _pages(planner.finish()):
             _write(work, row, page)
     counts = planner.counts
-    if seen.suspects:
-        found = list(collisions(work.catalogue.claims.held_paths(row.id), seen.suspects))
+    if suspects := folds.suspects():
+        found = list(collisions(work.catalogue.claims.held_paths(row.id), suspects))
         refused = [(path, f"differs from {other!r} only in case or Unicode form") for path, other in found]
         work.catalogue.claims.refuse(row.id, refused)
         counts.fetch -= len(refused)
         counts.refuse += len(refused)
     return Planning(counts, inventory)
+
+
+def _merge(work: Work, row: Row, planner: Planner, page: Page) -> None:
+    """Let the planner decide on a page, and write down what differs."""
+    if isinstance(page, Stats) and planner.takes_as_new(page):
+        work.catalogue.claims.add_new(row.id, page)
+    else:
+        _write(work, row, planner.feed(page))
 
 
 def _write(work: Work, row: Row, steps: list[Step]) -> None:

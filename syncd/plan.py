@@ -3,31 +3,41 @@
 Both sides arrive sorted by path and are merged in one walk, so ten million files need no more memory than ten. Why a
 file is replaced is decided by the strongest thing that both sides know of it: a digest, then upstream's version, then
 the size, then the time. What upstream cannot prove different is kept.
+
+Most pages of a listing are all new or all unchanged. They are told by comparing whole columns; what is neither, or has
+one path that needs a closer look, is walked file by file. Both ways come to the same Plan.
 """
 
-from collections.abc import Container, Iterable, Iterator
-from typing import Literal
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import compress, islice
+from operator import itemgetter, lt
+from typing import Literal, NamedTuple
 
 import msgspec
-import xxhash
 
-from manifests.stat import Stat, UnsafePath, check_path, fold
+from manifests.stat import Stat, UnsafePath, are_harmless, check_path
+from manifests.stats import Stats
 
 Action = Literal["fetch", "replace", "keep", "remove", "refuse"]
 
-_FILTER_BITS = 1 << 28  # 32 MiB: less than one path in a million is suspected wrongly at one million files
+NEW = "new upstream"
+
+_digests = msgspec.json.Decoder(dict[str, str]).decode
+_path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
 
 
-class Known(msgspec.Struct, frozen=True):
-    """What the Catalogue has of one Entry, and what upstream claimed of it when it was fetched."""
+class Known(NamedTuple):
+    """What the Catalogue has of one Entry, and what upstream claimed of it when it was fetched; a row as it comes."""
 
     path: str
-    bytes: int
-    sha256: str
-    size: int | None
-    modified: float | None
+    length: int
     version: str | None
-    digests: dict[str, str]
+    modified: float | None
+    sha256: bytes
+    digests: str | None
+    """As JSON: of millions of Entries hardly one is asked for it."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -78,24 +88,62 @@ class OutOfOrder(ValueError):
 
 
 class Planner:
-    """The merge of what we hold with what upstream claims, fed a batch at a time; both sides sorted by path."""
+    """The merge of what we hold with what upstream claims, fed a page at a time; both sides sorted by path."""
 
     def __init__(
-        self, known: Iterator[Known], *, published: bool = False, pinned: Container[str] = frozenset()
+        self, known: Iterable[Known], *, published: bool = False, pinned: Container[str] = frozenset()
     ) -> None:
         """`published` refuses files for which upstream publishes no digest; `pinned` paths are never removed."""
         self.counts = Counts()
-        self._known = known
-        self._have = next(known, None)
+        self._known = _Ahead(known)
         self._last = ""
         self._clash = Clash()
         self._published = published
         self._pinned = pinned
 
-    def feed(self, claimed: Iterable[Stat]) -> list[Step]:
+    def takes_as_new(self, page: Stats) -> bool:
+        """Tell, and count, if the whole page is to be fetched, as NEW; if not, `feed` it."""
+        have = self._known.first()
+        if not page or (have is not None and have[0] <= page.paths[-1]) or not self._is_sound(page.paths):
+            return False
+        self._last = page.paths[-1]
+        self.counts.fetch += len(page)
+        self.counts.fetch_bytes += sum(page.sizes)
+        return True
+
+    def feed(self, claimed: Sequence[Stat]) -> list[Step]:
         """Return every Step but `keep`, which is only counted. Raises OutOfOrder if `claimed` is not sorted."""
+        is_sound = isinstance(claimed, Stats) and self._is_sound(claimed.paths)
+        if is_sound and isinstance(claimed, Stats) and self._takes_as_kept(claimed):
+            return []
+        steps = self._merge(claimed, is_sound=is_sound)
+        for step in steps:
+            self.counts.add(step)
+        return steps
+
+    def _takes_as_kept(self, page: Stats) -> bool:
+        """Tell, and count, if what we hold next is exactly this page."""
+        have = self._known.first()
+        if not page or have is None or have[0] != page.paths[0]:
+            return False
+        rows = self._known.look(len(page))
+        if (
+            list(map(_path, rows)) != page.paths
+            or list(map(_length, rows)) != page.sizes
+            or list(map(_version, rows)) != page.versions
+            or None in page.versions
+        ):
+            return False
+        self._known.skip(len(page))
+        self._last = page.paths[-1]
+        self.counts.keep += len(page)
+        self.counts.keep_bytes += sum(page.sizes)
+        return True
+
+    def _merge(self, claimed: Iterable[Stat], *, is_sound: bool) -> list[Step]:
         steps: list[Step] = []
-        counts, have, last = self.counts, self._have, self._last
+        counts, known = self.counts, self._known
+        have, last = known.first(), self._last
         try:
             for stat in claimed:
                 path = stat.path
@@ -104,40 +152,52 @@ class Planner:
                         continue
                     raise OutOfOrder(f"{path!r} came after {last!r}")
                 last = path
-                while have is not None and have.path < path:
+                while have is not None and have[0] < path:
                     steps += self._removal(have)
-                    have = next(self._known, None)
-                mine = have if have is not None and have.path == path else None
+                    have = known.next()
+                mine = have if have is not None and have[0] == path else None
                 if mine is not None:
-                    have = next(self._known, None)
-                if (refusal := self._refusal(stat)) is not None:
+                    have = known.next()
+                if not is_sound and (refusal := self._refusal(stat)) is not None:
                     # what we hold under a name that upstream still uses is not removed
                     steps.append(Step("refuse", path, refusal, stat))
                 elif mine is None:
-                    steps.append(Step("fetch", path, "new upstream", stat))
+                    steps.append(Step("fetch", path, NEW, stat))
                 elif (reason := changed(mine, stat)) is not None:
-                    steps.append(Step("replace", path, reason, stat, mine.bytes))
+                    steps.append(Step("replace", path, reason, stat, mine[1]))
                 else:
                     counts.keep += 1
-                    counts.keep_bytes += mine.bytes
+                    counts.keep_bytes += mine[1]
         finally:
-            self._have, self._last = have, last
-        for step in steps:
-            counts.add(step)
+            self._last = last
         return steps
+
+    def _is_sound(self, paths: list[str]) -> bool:
+        """Tell whether nothing on a page can be refused or is out of order; False is no verdict, it asks for a look.
+
+        A page that is sound counts as looked at.
+        """
+        return (
+            not self._published
+            and len(paths) > 0
+            and paths[0] > self._last
+            and all(map(lt, paths, islice(paths, 1, None)))
+            and are_harmless(paths)
+            and self._clash.passes(paths)
+        )
 
     def finish(self) -> Iterator[Step]:
         """Yield the removal of what we hold past the last claim; only for a complete inventory."""
-        while self._have is not None:
-            for step in self._removal(self._have):
+        have = self._known.first()
+        while have is not None:
+            for step in self._removal(have):
                 self.counts.add(step)
                 yield step
-            self._have = next(self._known, None)
+            have = self._known.next()
 
     def _removal(self, known: Known) -> tuple[Step, ...]:
-        if known.path in self._pinned:
-            return ()
-        return (Step("remove", known.path, "no longer listed upstream", None, known.bytes),)
+        path, size, *_ = known
+        return () if path in self._pinned else (Step("remove", path, "no longer listed upstream", None, size),)
 
     def _refusal(self, stat: Stat) -> str | None:
         try:
@@ -156,27 +216,28 @@ class Planner:
 
 def plan(known: Iterable[Known], claimed: Iterable[Stat], *, published: bool = False) -> tuple[list[Step], Counts]:
     """Return the whole Plan at once, removals included, for what fits in memory."""
-    planner = Planner(iter(known), published=published)
-    steps = [*planner.feed(claimed), *planner.finish()]
+    planner = Planner(known, published=published)
+    steps = [*planner.feed(list(claimed)), *planner.finish()]
     return steps, planner.counts
 
 
 def changed(known: Known, stat: Stat) -> str | None:
     """Return why upstream's file is not the one we have, or None if nothing says so."""
+    _, size, version, modified, sha256, digests = known
     if stat.digests:
-        held = {**known.digests, "sha256": known.sha256}
+        held = {**(_digests(digests) if digests else {}), "sha256": sha256.hex()}
         common = [algorithm for algorithm in stat.digests if algorithm in held]
         for algorithm in common:
             if stat.digests[algorithm] != held[algorithm]:
                 return f"{algorithm} {held[algorithm][:12]}… became {stat.digests[algorithm][:12]}…"
         if common:
             return None
-    if stat.size is not None and stat.size != known.bytes:
-        return f"{known.bytes} bytes became {stat.size}"
-    if stat.version is not None and known.version is not None:
-        return None if stat.version == known.version else f"version {known.version} became {stat.version}"
-    if stat.modified is not None and known.modified is not None and stat.modified != known.modified:
-        return f"modified {known.modified:.0f} became {stat.modified:.0f}"
+    if stat.size is not None and stat.size != size:
+        return f"{size} bytes became {stat.size}"
+    if stat.version is not None and version is not None:
+        return None if stat.version == version else f"version {version} became {stat.version}"
+    if stat.modified is not None and modified is not None and stat.modified != modified:
+        return f"modified {modified:.0f} became {stat.modified:.0f}"
     return None
 
 
@@ -199,49 +260,46 @@ class Clash:
         above.append(path)
         return None
 
-
-class Collisions:
-    """Suspects paths that are one and the same where case or Unicode form is folded; in a fixed 32 MiB.
-
-    A Bloom filter: what it does not suspect is unique; what it suspects is settled exactly by whoever has all paths.
-    """
-
-    __slots__ = ("_bits", "_mask", "suspects")
-
-    def __init__(self, bits: int = _FILTER_BITS) -> None:
-        """`bits` is a power of two."""
-        self._bits = bytearray(bits >> 3)
-        self._mask = bits - 1
-        self.suspects: set[str] = set()
-
-    def add(self, paths: Iterable[str]) -> None:
-        """Look at paths, each only once."""
-        bits, mask, digest_of = self._bits, self._mask, xxhash.xxh3_128_intdigest
-        for path in paths:
-            folded = path.lower() if path.isascii() else fold(path)
-            digest = digest_of(folded.encode())
-            seen = 3
-            for at in (digest & mask, digest >> 32 & mask, digest >> 64 & mask):
-                place, bit = at >> 3, 1 << (at & 7)
-                if bits[place] & bit:
-                    seen -= 1
-                else:
-                    bits[place] |= bit
-            if not seen:
-                self.suspects.add(folded)
+    def passes(self, paths: list[str]) -> bool:
+        """Tell if none of the next paths, sorted, lies below another file; only then they count as looked at."""
+        # sorted, a path with which others begin has one of them right behind it
+        above = self._open + list(compress(paths, map(str.startswith, islice(paths, 1, None), paths)))
+        for file in above:
+            folder = f"{file}/"
+            at = bisect_left(paths, folder)
+            if at < len(paths) and paths[at].startswith(folder):
+                return False
+        last = paths[-1]
+        self._open = [*filter(last.startswith, above), last]
+        return True
 
 
-def collisions(paths: Iterable[tuple[str, bool]], suspects: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield (path, the path it collides with) for each that must be refused among `(path, held)`.
+class _Ahead:
+    """Rows with a look at those that come next."""
 
-    Of two that collide the one we hold already stays, else the first in order; deterministic.
-    """
-    found: dict[str, list[tuple[bool, str]]] = {}
-    for path, held in paths:
-        folded = fold(path)
-        if folded in suspects:
-            found.setdefault(folded, []).append((not held, path))
-    for group in found.values():
-        group.sort()
-        for _, path in group[1:]:
-            yield path, group[0][1]
+    __slots__ = ("_rows", "_seen")
+
+    def __init__(self, rows: Iterable[Known]) -> None:
+        self._rows = iter(rows)
+        self._seen: deque[Known] = deque()
+
+    def first(self) -> Known | None:
+        """Return the row that comes next, and leave it."""
+        if not self._seen:
+            self._seen.extend(islice(self._rows, 1))
+        return self._seen[0] if self._seen else None
+
+    def next(self) -> Known | None:
+        """Drop the row that came next, and return the one behind it."""
+        self._seen.popleft()
+        return self.first()
+
+    def look(self, count: int) -> list[Known]:
+        """Return the next rows, as many as there are up to `count`, and leave them."""
+        self._seen.extend(islice(self._rows, max(0, count - len(self._seen))))
+        return list(islice(self._seen, count))
+
+    def skip(self, count: int) -> None:
+        """Drop rows that were looked at."""
+        for _ in range(count):
+            self._seen.popleft()

@@ -7,11 +7,13 @@ from blockbuster import blockbuster_ctx
 
 pytest_plugins = ["tests.servers.fixtures"]  # S3 servers
 
-# What opens before anything moves may read its folder: nobody waits for the loop yet.
+# What opens before anything moves may read its folder, and what closes when nothing moves any more may tidy it up:
+# nobody waits for the loop.
 OPENING = (
     ("ruamel/yaml/main.py", "official_plug_ins"),  # for each manifest, the parser looks for plug-ins of its own
     ("syncd/stores/filesystem.py", "__init__"),
     ("syncd/catalogue/database.py", "__init__"),
+    ("syncd/catalogue/database.py", "close"),
     ("syncd/workbench.py", "read_manifest"),
     ("syncd/workbench.py", "opened"),
     ("manifests/reader.py", "installed"),  # once, and kept

@@ -1,18 +1,25 @@
-"""What upstream claims in this pass, and the steps that follow from it."""
+"""What upstream claims in this pass, and the steps that follow from it.
 
-from collections.abc import Iterable, Iterator, Mapping
+Files that are new a whole page at a time are written down as pages, which costs a tenth of a row for each of them;
+they become rows only where somebody must sort them or refuse one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from manifests.stat import Promise, Stat
+from manifests.stats import Stats
 from syncd.catalogue.database import Database
-from syncd.plan import Step
+from syncd.catalogue.schema import SCRATCH_TABLES
+from syncd.plan import NEW, Step
 
 _json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _stat = msgspec.msgpack.Decoder(Stat).decode
 _pack = msgspec.msgpack.Encoder().encode
+_columns = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[float], list[str | None]]).decode
 
 
 class Claims:
@@ -24,8 +31,9 @@ class Claims:
 
     def forget(self, mirror: int) -> None:
         """Begin a survey."""
-        for table in ("claim", "promise", "todo"):
-            self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  three constants
+        for table in ("claim", "promise"):
+            self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  two constants
+        self.drop_steps(mirror)
 
     def claimed(self, mirror: int) -> int:
         """Return how many files are claimed."""
@@ -33,7 +41,8 @@ class Claims:
 
     def drop_steps(self, mirror: int) -> None:
         """Forget what was to be done."""
-        self._db.do("DELETE FROM todo WHERE mirror=?", (mirror,))
+        for table in SCRATCH_TABLES:
+            self._db.do(f"DELETE FROM scratch.{table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
 
     def add(self, mirror: int, stats: Iterable[Stat]) -> None:
         """Add Stats in any order; what two documents say of one path is joined, and a contradiction remembered."""
@@ -106,7 +115,7 @@ class Claims:
     def add_steps(self, mirror: int, steps: Iterable[Step]) -> None:
         """Write down what is to be done."""
         self._db.many(
-            "INSERT INTO todo VALUES (?,?,?,?,?,?,?)",
+            "INSERT INTO scratch.todo VALUES (?,?,?,?,?,?,?)",
             (
                 (
                     mirror,
@@ -121,21 +130,37 @@ class Claims:
             ),
         )
 
+    def add_new(self, mirror: int, page: Stats) -> None:
+        """Write down that every file of a page is to be fetched."""
+        self._db.do(
+            "INSERT INTO scratch.fresh VALUES (?,?,?,?)",
+            (
+                mirror,
+                len(page),
+                float(sum(page.sizes)),
+                _pack((page.paths, page.sizes, page.modified, page.versions)),
+            ),
+        )
+
     def steps(self, mirror: int, *actions: str, largest_first: bool = False) -> Iterator[Step]:
         """Yield the steps of the given actions."""
+        if largest_first:
+            self._unfold(mirror, lambda _: True)
+        if "fetch" in actions:
+            for _, page in self._pages(mirror):
+                for stat in page:
+                    yield Step("fetch", stat.path, NEW, stat)
         order = "ORDER BY size DESC, rowid" if largest_first else "ORDER BY rowid"
         marks = ",".join("?" * len(actions))
-        for action, path, reason, stat, size in self._db.rows(
-            f"SELECT action, path, reason, stat, bytes FROM todo WHERE mirror=? AND action IN ({marks}) {order}",  # noqa: S608  constants
-            (mirror, *actions),
-        ):
+        sql = f"SELECT action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
+        for action, path, reason, stat, size in self._db.rows(f"{sql} {order}", (mirror, *actions)):
             yield Step(action, path, reason, _stat(stat) if stat is not None else None, size)
 
     def count(self, mirror: int, *actions: str) -> int:
         """Return how many steps of the given actions there are."""
         marks = ",".join("?" * len(actions))
-        row = self._db.one(f"SELECT count(*) FROM todo WHERE mirror=? AND action IN ({marks})", (mirror, *actions))  # noqa: S608  constants
-        return int(row[0])
+        sql = f"SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
+        return int(self._db.one(sql, (mirror, *actions))[0]) + (self._new(mirror)[0] if "fetch" in actions else 0)
 
     def count_small(self, mirror: int, most: int) -> int:
         """Return how many files to move are said to have at most `most` bytes."""
@@ -147,24 +172,79 @@ class Claims:
     def bytes_to_move(self, mirror: int) -> int:
         """Return the bytes of the files to move, as far as upstream gives sizes."""
         row = self._db.one(
-            "SELECT coalesce(sum(size), 0) FROM todo WHERE mirror=? AND action IN ('fetch', 'replace')", (mirror,)
+            "SELECT total(size) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace')", (mirror,)
         )
-        return int(row[0])
+        return int(row[0]) + self._new(mirror)[1]
 
     def refuse(self, mirror: int, refusals: Iterable[tuple[str, str]]) -> None:
         """Turn steps into refusals, `(path, reason)` each."""
+        reasons = dict(refusals)
+        self._unfold(mirror, lambda page: not reasons.keys().isdisjoint(page.paths))
         self._db.many(
-            "UPDATE todo SET action='refuse', reason=? WHERE mirror=? AND path=?",
-            ((reason, mirror, path) for path, reason in refusals),
+            "INSERT OR REPLACE INTO scratch.refusal VALUES (?,?,?)",
+            ((mirror, path, reason) for path, reason in reasons.items()),
+        )
+        self._db.do(
+            "UPDATE scratch.todo SET action='refuse', reason=r.reason FROM scratch.refusal r "
+            "WHERE todo.mirror=? AND r.mirror=todo.mirror AND r.path=todo.path",
+            (mirror,),
         )
 
     def held_paths(self, mirror: int) -> Iterator[tuple[str, bool]]:
         """Yield every path that is claimed and not refused, and whether we hold it, for the search for collisions."""
         yield from self._db.rows(
-            "SELECT path, 1 FROM entry WHERE mirror=?1 AND path NOT IN (SELECT path FROM todo WHERE mirror=?1 AND "
-            "action IN ('remove','refuse')) UNION ALL SELECT path, 0 FROM todo WHERE mirror=?1 AND action='fetch'",
+            "SELECT path, 1 FROM entry WHERE mirror=?1 AND path NOT IN (SELECT path FROM scratch.todo WHERE mirror=?1 "
+            "AND action IN ('remove','refuse')) UNION ALL SELECT path, 0 FROM scratch.todo WHERE mirror=?1 AND "
+            "action='fetch'",
             (mirror,),
         )
+        for _, page in self._pages(mirror):
+            for path in page.paths:
+                yield path, False
+
+    def folds(self, mirror: int) -> "KeptFolds":
+        """Return the place for the digests of folded paths."""
+        return KeptFolds(self._db, mirror)
+
+    def _new(self, mirror: int) -> tuple[int, int]:
+        """Return how many files are new a page at a time, and their bytes."""
+        row = self._db.one("SELECT total(files), total(bytes) FROM scratch.fresh WHERE mirror=?", (mirror,))
+        return int(row[0]), int(row[1])
+
+    def _pages(self, mirror: int) -> Iterator[tuple[int, Stats]]:
+        """Yield the pages of new files, in order, with their numbers."""
+        for number, stats in self._db.rows(
+            "SELECT rowid, stats FROM scratch.fresh WHERE mirror=? ORDER BY rowid", (mirror,)
+        ):
+            yield number, Stats(*_columns(stats))
+
+    def _unfold(self, mirror: int, wanted: Callable[[Stats], bool]) -> None:
+        """Make rows of the pages that are wanted."""
+        numbers = [number for number, page in self._pages(mirror) if wanted(page)]
+        for number in numbers:
+            page = Stats(*_columns(self._db.one("SELECT stats FROM scratch.fresh WHERE rowid=?", (number,))[0]))
+            self.add_steps(mirror, (Step("fetch", stat.path, NEW, stat) for stat in page))
+            self._db.do("DELETE FROM scratch.fresh WHERE rowid=?", (number,))
+
+
+class KeptFolds:
+    """The digests of one mirror's folded paths; satisfies `syncd.folds.Kept`."""
+
+    def __init__(self, database: Database, mirror: int) -> None:
+        """Work on an open database."""
+        self._db = database
+        self._mirror = mirror
+
+    def keep(self, parts: Iterable[tuple[int, bytes]]) -> None:
+        """Add digests to parts."""
+        self._db.many(
+            "INSERT INTO scratch.fold VALUES (?,?,?)", ((self._mirror, part, digests) for part, digests in parts)
+        )
+
+    def kept(self, part: int) -> Iterator[bytes]:
+        """Yield what was added to a part."""
+        rows = self._db.rows("SELECT digests FROM scratch.fold WHERE mirror=? AND part=?", (self._mirror, part))
+        return (digests for (digests,) in rows)
 
 
 def storable(path: str) -> str:

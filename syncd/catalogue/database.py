@@ -6,6 +6,8 @@ Rules:
 3. One connection, one writing process (a file lock says so), WAL; batches in one transaction.
 4. Everything that can have ten million rows streams, sorted by path (SQLite's BINARY order is UTF-8's, which is
    Python's order of strings).
+5. What a plan decided is of no use to another process: it lies in a scratch file beside (`scratch.*`), which nobody
+   waits for and which begins empty.
 """
 
 import fcntl
@@ -19,13 +21,15 @@ from typing import Any, Self, cast
 import apsw
 import msgspec
 
-from syncd.catalogue.schema import SCHEMA_VERSION, STEPS
+from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
 from syncd.errors import Busy, Damaged, NoSpace, Offline
 
 FILE = "catalogue.sqlite"
+STEPS_FILE = "steps.sqlite"
 LOCK = "lock"
 BUSY = 10_000  # milliseconds to wait for another process
-UNDER_WAY = ("claim", "promise", "todo", "question", "asking")  # tables that mean nothing to another process
+UNDER_WAY = ("claim", "promise", "question", "asking")  # tables that mean nothing to another process
+CACHE = 16 << 10  # KiB of pages of each of the two files that are kept in memory
 TIDY = 1_000  # pages given back at a time
 
 _json = msgspec.json.Encoder().encode
@@ -64,8 +68,11 @@ class Database:
         db.set_busy_timeout(BUSY)
         if db.pragma("user_version") == 0:
             db.pragma("auto_vacuum", 2)  # incremental: room is given back a little at a time (`tidy`)
-        db.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32768")
-        db.execute("PRAGMA temp_store=FILE; PRAGMA wal_autocheckpoint=4000")
+        db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "full")  # a swap that was begun in the store must be known here after a power cut too
+        db.pragma("cache_size", -CACHE)
+        db.pragma("temp_store", "file")
+        db.pragma("wal_autocheckpoint", 4000)
         found = self._version(0)
         for version, step in enumerate(STEPS[found:], found + 1):
             with db:
@@ -75,6 +82,7 @@ class Database:
             db.pragma("auto_vacuum", 2)
             db.execute("VACUUM")
         self._begin()
+        self._begin_scratch()
 
     def _version(self, least: int) -> int:
         """Return the version found. Raises Damaged if this syncd cannot work with it."""
@@ -96,11 +104,23 @@ class Database:
         self._db.create_scalar_function("join_digests", cast("Any", _join_digests), 2, deterministic=True)
         self._db.create_scalar_function("join_version", cast("Any", _join_version), 4, deterministic=True)
 
+    def _begin_scratch(self) -> None:
+        """Attach the scratch file, empty."""
+        db, file = self._db, self.folder / STEPS_FILE
+        file.unlink(missing_ok=True)
+        db.execute("ATTACH ? AS scratch", (os.fspath(file),))
+        db.pragma("journal_mode", "memory", schema="scratch")
+        db.pragma("synchronous", "off", schema="scratch")
+        db.pragma("cache_size", -CACHE, schema="scratch")
+        with db:
+            db.execute(SCRATCH)
+
     def close(self) -> None:
         """Close; may be called twice."""
         if hasattr(self, "_db"):
             self._db.close()
         if self._lock >= 0:
+            (self.folder / STEPS_FILE).unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = -1
 

@@ -105,7 +105,6 @@ class History:
             "snapshot",
             "claim",
             "promise",
-            "todo",
             "swap",
             "inflight",
         ):

@@ -40,12 +40,10 @@ class Holdings:
         self._db = database
 
     def known(self, mirror: int) -> Iterator[Known]:
-        """Yield what we hold, sorted by path, in the form that a plan compares."""
-        for path, size, sha256, listed, modified, version, digests in self._db.rows(
-            "SELECT path, bytes, sha256, size, modified, version, digests FROM entry WHERE mirror=? ORDER BY path",
-            (mirror,),
-        ):
-            yield Known(path, size, sha256.hex(), listed, modified, version, _digests(digests) if digests else {})
+        """Yield what we hold, sorted by path, in the form that a plan compares: each row is a Known."""
+        return self._db.rows(
+            "SELECT path, bytes, version, modified, sha256, digests FROM entry WHERE mirror=? ORDER BY path", (mirror,)
+        )
 
     def entries(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[Entry]:
         """Yield Entries of paths in `[first, last)`, sorted; None is no end."""

@@ -80,5 +80,21 @@ CREATE TABLE asking (
   mirror INTEGER PRIMARY KEY, key TEXT NOT NULL, began REAL NOT NULL, seen REAL NOT NULL, mark TEXT NOT NULL);
 """
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3)
+VERSION_4 = "DROP TABLE todo"
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 SCHEMA_VERSION = len(STEPS)
+
+# What a plan decided: the scratch file beside the Catalogue, begun anew by whoever opens it.
+SCRATCH = """
+CREATE TABLE scratch.todo (
+  mirror INTEGER NOT NULL, action TEXT NOT NULL, path TEXT NOT NULL, size INTEGER, reason TEXT NOT NULL, stat BLOB,
+  bytes INTEGER NOT NULL);
+CREATE INDEX scratch.todo_mirror ON todo (mirror);
+CREATE TABLE scratch.fresh (mirror INTEGER NOT NULL, files INTEGER NOT NULL, bytes REAL NOT NULL, stats BLOB NOT NULL);
+CREATE TABLE scratch.refusal (mirror INTEGER NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+CREATE TABLE scratch.fold (mirror INTEGER NOT NULL, part INTEGER NOT NULL, digests BLOB NOT NULL);
+CREATE INDEX scratch.fold_part ON fold (mirror, part);
+"""
+SCRATCH_TABLES = ("todo", "fresh", "refusal", "fold")

@@ -1,13 +1,17 @@
 """The Catalogue: one writer, no half-read damage, and claims of several documents joined into one."""
 
+import os
+
 import apsw
 import pytest
 
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Promise, Stat
+from manifests.stats import Stats
 from syncd.catalogue import Catalogue, Damage, Failure, Happening, Version
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
 from syncd.errors import Busy, Damaged, Offline
+from syncd.plan import Step
 
 
 def proved(path, content=b"x"):
@@ -43,7 +47,7 @@ def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
 def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         catalogue.database._db.pragma("user_version", 99)
-    with pytest.raises(Damaged, match="of version 99, this syncd knows 3"):
+    with pytest.raises(Damaged, match="of version 99, this syncd knows 4"):
         Catalogue(tmp_path)
 
 
@@ -121,7 +125,7 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date_and_nothing_is_lost(tmp_
             assert catalogue.holdings.totals(row.id) == (3_000, 3_000)
             assert catalogue.history.approved(row.id) == {"00001"}
             assert [one.place for one in catalogue.chronicle.aside(row.id, 10)] == [".syncd/quarantine/old/x/bad"]
-            assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION == 3
+            assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION == 4
             assert catalogue.database._db.pragma("auto_vacuum") == 2
             assert catalogue.database._db.pragma("integrity_check") == "ok"
 
@@ -228,3 +232,46 @@ def test_what_fails_into_the_quarantine_is_remembered_after_it_was_mended(tmp_pa
         catalogue.history.forget_failures(mirror, 10.0)
         assert [one.place for one in catalogue.chronicle.aside(mirror, 10)] == ["q/a"]
         assert catalogue.chronicle.aside_before(10.0) == [(mirror, "q/a")]
+
+
+def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        claims = catalogue.claims
+        page = Stats(["a", "b", "c"], [1, 3, 2], [0.5, 1.0, 2.0], ['"x"', None, '"z"'])
+        claims.add_new(1, page)
+        claims.add_new(2, page)
+        claims.add_steps(1, [Step("fetch", "d", "new upstream", Stat("d", 4)), Step("remove", "e", "gone", None, 9)])
+        assert claims.count(1, "fetch", "replace") == 4
+        assert claims.bytes_to_move(1) == 10
+        assert [step.stat for step in claims.steps(1, "fetch")] == [*page, Stat("d", 4)]
+        assert sorted(claims.held_paths(1)) == [(path, 0) for path in "abcd"]
+        claims.refuse(1, [("b", "differs from 'a'"), ("d", "no")])
+        assert [(step.path, step.reason) for step in claims.steps(1, "refuse")] == [
+            ("d", "no"),
+            ("b", "differs from 'a'"),
+        ]
+        assert [step.path for step in claims.steps(1, "fetch", largest_first=True)] == ["c", "a"]
+        assert claims.count(1, "fetch") == 2
+        assert claims.bytes_to_move(1) == 3
+        claims.forget(1)
+        assert (claims.count(1, "fetch", "remove", "refuse"), claims.count(2, "fetch")) == (0, 3)
+
+
+def test_what_a_killed_process_planned_is_gone_and_what_it_recorded_is_not(tmp_path):
+    catalogue = Catalogue(tmp_path)
+    mirror = catalogue.history.enrol("m", prefix="m/").id
+    catalogue.claims.add_steps(mirror, [Step("fetch", "a", "new upstream", Stat("a", 5))])
+    catalogue.database._db.close()  # as a kill does: the scratch file stays
+    catalogue.database._lock = os.close(catalogue.database._lock) or -1
+    assert (tmp_path / "steps.sqlite").exists()
+    with Catalogue(tmp_path) as again:
+        assert again.claims.count(mirror, "fetch") == 0
+        assert again.history.mirror("m") is not None
+    assert not (tmp_path / "steps.sqlite").exists()
+
+
+def test_a_commit_is_on_the_disk_before_anybody_acts_on_it(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        database = catalogue.database._db
+        assert (database.pragma("journal_mode"), database.pragma("synchronous")) == ("wal", 2)
+        assert database.pragma("synchronous", schema="scratch") == 0

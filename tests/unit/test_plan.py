@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.stat import Stat
-from syncd.plan import Clash, Collisions, Known, OutOfOrder, Planner, collisions, plan
+from manifests.stat import Stat, are_harmless, check_path
+from manifests.stats import Stats
+from syncd.plan import Clash, Known, OutOfOrder, Planner, Step, plan
 
 NAMES = st.text(alphabet="abAB-.1é", min_size=1, max_size=4)
 TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.integers(0, 3), max_size=30)
@@ -16,7 +17,7 @@ def sha(content):
 
 
 def known(tree):
-    return [Known(p, tree[p], sha(tree[p]), tree[p], None, f"v{tree[p]}", {}) for p in sorted(tree)]
+    return [Known(p, tree[p], f"v{tree[p]}", None, bytes.fromhex(sha(tree[p])), None) for p in sorted(tree)]
 
 
 def claimed(tree):
@@ -56,6 +57,53 @@ def test_the_same_input_gives_the_same_plan_in_batches_of_any_size(have, upstrea
     assert steps == plan(known(have), stats)[0]
 
 
+def columns(tree):
+    return Stats(
+        sorted(tree), [tree[p] for p in sorted(tree)], [0.0] * len(tree), [f"v{tree[p]}" for p in sorted(tree)]
+    )
+
+
+ODD = st.sampled_from(["a\\b", "../x", ".syncd/x", "/a", "a//b", "a/", "b" * 256, "a\nb", "a\u202e", "zz"])
+PAGES = st.dictionaries(
+    st.one_of(st.lists(NAMES, min_size=1, max_size=3).map("/".join), ODD), st.integers(0, 3), max_size=30
+)
+
+
+@given(PAGES, st.data(), st.booleans(), st.integers(1, 7))
+def test_a_page_by_column_is_planned_as_its_files_one_by_one(upstream, data, published, size):
+    paths = st.sampled_from(sorted(upstream) or ["x"])
+    have = {
+        path: upstream.get(path, 9)
+        for path in data.draw(st.one_of(st.just(upstream), st.lists(paths), st.just(["b", "n"])))
+    }
+    page, planner = columns(upstream), Planner(known(have), published=published)
+    steps = []
+    for at in range(0, len(page), size):
+        part = page[at : at + size]
+        if planner.takes_as_new(part):
+            steps += [Step("fetch", stat.path, "new upstream", stat) for stat in part]
+        else:
+            steps += planner.feed(part)
+    steps += planner.finish()
+    assert (steps, planner.counts) == plan(known(have), list(page), published=published)
+
+
+def test_pages_that_are_all_new_or_all_unchanged_are_taken_whole(monkeypatch):
+    monkeypatch.setattr(Planner, "_merge", None)  # nobody walks them file by file
+    tree = {f"a/{n}": n % 4 for n in range(1000)}
+    planner = Planner(known(tree))
+    assert planner.feed(columns(tree)) == []
+    more = columns({f"b/{n}": 1 for n in range(1000)})
+    assert planner.takes_as_new(more)
+    assert (planner.counts.keep, planner.counts.fetch, planner.counts.fetch_bytes) == (1000, 1000, 1000)
+
+
+@given(st.lists(st.one_of(ODD, NAMES, st.text(max_size=3)), min_size=1, max_size=4))
+def test_paths_are_called_harmless_only_if_each_of_them_passes(paths):
+    if are_harmless(paths):
+        assert [check_path(path) for path in paths] == paths
+
+
 def test_a_listing_that_is_not_sorted_is_told_so():
     with pytest.raises(OutOfOrder, match="'a' came after 'b'"):
         plan([], [Stat("b"), Stat("a")])
@@ -76,7 +124,7 @@ def test_a_listing_that_is_not_sorted_is_told_so():
     ],
 )
 def test_the_strongest_thing_both_sides_know_decides(stat, reason):
-    have = Known("f", 5, sha(5), 5, 1.0, '"e"', {"md5": "0" * 32})
+    have = Known("f", 5, '"e"', 1.0, bytes.fromhex(sha(5)), f'{{"md5": "{"0" * 32}"}}')
     steps, _ = plan([have], [stat])
     assert [step.action for step in steps] == ([] if reason is None else ["replace"])
     assert reason is None or reason in steps[0].reason
@@ -104,6 +152,17 @@ def test_a_path_below_a_file_is_refused_even_with_others_between():
     }
 
 
+@given(TREES, st.integers(1, 7))
+def test_a_clash_is_seen_by_the_page_as_by_the_path(tree, size):
+    paged, single, paths = Clash(), Clash(), sorted(tree)
+    for at in range(0, len(paths), size):
+        page = paths[at : at + size]
+        found = [single.parent(path) for path in page]
+        assert paged.passes(page) == (not any(found))
+        if any(found):
+            assert [paged.parent(path) for path in page] == found
+
+
 @given(TREES)
 def test_a_clash_is_found_exactly_where_a_file_is_also_a_folder(tree):
     clash, files, refused = Clash(), set(), set()
@@ -113,22 +172,6 @@ def test_a_clash_is_found_exactly_where_a_file_is_also_a_folder(tree):
         else:
             refused.add(path)
     assert refused == {p for p in tree if any("/".join(p.split("/")[:n]) in files for n in range(1, p.count("/") + 1))}
-
-
-@given(st.lists(st.tuples(NAMES, st.booleans()), unique_by=lambda pair: pair[0], max_size=30))
-def test_of_paths_that_fold_into_one_the_one_we_hold_stays(paths):
-    seen = Collisions(1 << 16)
-    seen.add(path for path, _ in paths)
-    refused = dict(collisions(paths, seen.suspects))
-    import unicodedata
-
-    groups = {}
-    for path, held in paths:
-        groups.setdefault(unicodedata.normalize("NFC", path).casefold(), []).append((not held, path))
-    for group in groups.values():
-        stays = min(group)[1]
-        assert stays not in refused
-        assert {path for _, path in group if path != stays} == {p for p in refused if p in {q for _, q in group}}
 
 
 def test_a_mirror_that_requires_published_digests_refuses_files_without_and_removes_nothing_for_it():
