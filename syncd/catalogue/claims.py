@@ -165,9 +165,10 @@ class Claims:
     def count_small(self, mirror: int, most: int) -> int:
         """Return how many files to move are said to have at most `most` bytes."""
         row = self._db.one(
-            "SELECT count(*) FROM todo WHERE mirror=? AND action IN ('fetch', 'replace') AND size <= ?", (mirror, most)
+            "SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace') AND size <= ?",
+            (mirror, most),
         )
-        return int(row[0])
+        return int(row[0]) + sum(sum(size <= most for size in page.sizes) for _, page in self._pages(mirror))
 
     def bytes_to_move(self, mirror: int) -> int:
         """Return the bytes of the files to move, as far as upstream gives sizes."""
