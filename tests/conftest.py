@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+settings.register_profile("here", deadline=None)  # a busy machine is no fault of a property
+settings.load_profile("here")
 
 pytest_plugins = ["tests.servers.fixtures"]  # S3 servers
 

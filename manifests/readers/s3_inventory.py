@@ -190,7 +190,7 @@ def _csv(document: Document, columns: tuple[str, ...]) -> Iterator[_Row]:
     )
     number = 0
     try:
-        with gzip.GzipFile(fileobj=document.stream) as whole:
+        with gzip.GzipFile(fileobj=document.stream, mode="rb") as whole:
             for number, row in enumerate(csv.reader(io.TextIOWrapper(whole, "utf-8", newline="")), 1):
                 if len(row) != len(columns):
                     raise DocumentError(

@@ -1,12 +1,15 @@
 """Formats of exchange, each as a miniature on loopback, mirrored by the real command line, changed, and mirrored again."""
 
+import gzip
+import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 import pytest
 
-from tests.acceptance.cli import Folder, run
+from tests.acceptance.cli import Bucket, Folder, run, sync
 from tests.miniatures.miniature import served
 from tests.miniatures.packages import Bag, Crate, Croissant, DataPackage, Hashdeep
 from tests.miniatures.records import Kcdb, Oai, ResourceSync
@@ -114,8 +117,6 @@ def test_a_file_that_a_bag_does_not_hold_comes_from_where_it_says(passes):
 
 
 def test_a_bag_is_valid_where_it_lies_now(passes):
-    import hashlib
-
     copy = passes[2]["bag"].copy
     for line in copy["manifest-sha256.txt"].decode().splitlines():
         digest, _, path = line.partition("  ")
@@ -126,3 +127,66 @@ def test_a_catalog_that_refers_to_itself_is_read_once(passes):
     asked = [path for _, path in passes[1]["thredds"].asked]
     assert sorted(asked) == sorted(set(asked))
     assert len(asked) == 3
+
+
+# An inventory instead of a listing
+
+INVENTORY = """
+mirror: listed
+source:
+  url: s3://{bucket}/{prefix}/
+  endpoint: {endpoint}
+  region: us-east-1
+  reader: s3-inventory
+  inventory: s3://lists-of-tests/inv/{bucket}/{prefix}/
+guard: {{max_removed: 90%}}
+"""
+
+
+def publish_inventory(client, bucket, prefix, name, keys):
+    """Write an inventory as S3 does: a list, the manifest, and last its checksum."""
+    rows = []
+    for key in keys:
+        found = client.head_object(Bucket=bucket, Key=key)
+        when = found["LastModified"].strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        rows.append(
+            f'"{bucket}","{quote_plus(key)}","{found["ContentLength"]}","{when}","{found["ETag"].strip(chr(34))}"\n'
+        )
+    body = gzip.compress("".join(rows).encode())
+    root = f"inv/{bucket}/{prefix}"
+    manifest = json.dumps(
+        {
+            "sourceBucket": bucket, "destinationBucket": "arn:aws:s3:::lists-of-tests", "version": "2016-11-30",
+            "fileFormat": "CSV", "fileSchema": "Bucket, Key, Size, LastModifiedDate, ETag",
+            "files": [{"key": f"{root}/data/{name}.csv.gz", "size": len(body), "MD5checksum": hashlib.md5(body).hexdigest()}],
+        }
+    ).encode()  # fmt: skip
+    client.put_object(Bucket="lists-of-tests", Key=f"{root}/data/{name}.csv.gz", Body=body)
+    client.put_object(Bucket="lists-of-tests", Key=f"{root}/{name}/manifest.json", Body=manifest)
+    checksum = f"{hashlib.md5(manifest).hexdigest()}\n".encode()
+    client.put_object(Bucket="lists-of-tests", Key=f"{root}/{name}/manifest.checksum", Body=checksum)
+
+
+def test_a_bucket_is_mirrored_by_its_inventory_in_another_bucket(swift, tmp_path):
+    upstream = Bucket(swift, swift.url())
+    client, bucket, prefix = upstream.client, upstream.bucket, upstream.base.rstrip("/")
+    client.create_bucket(Bucket="lists-of-tests")
+    files = {"a b+c.nc": b"a" * 1000, "d/é%20.nc": b"", "old.txt": b"old"}
+    for path, content in files.items():
+        upstream.put(path, content)
+    upstream.put("not in the inventory yet", b"new")
+    publish_inventory(client, bucket, prefix, "2024-05-01T00-00Z", [upstream.base + path for path in files])
+    store, state, manifest = Folder(tmp_path / "store"), tmp_path / "state", tmp_path / "listed.yaml"
+    store.environ = upstream.environ
+    manifest.write_text(INVENTORY.format(bucket=bucket, prefix=prefix, endpoint=swift.endpoint))
+    allowed = ("--allow-private", swift.endpoint)
+    first = sync(store, state, manifest, *allowed)
+    assert (first["fetched"], first["complete"]) == (3, True)
+    assert store.read("listed/") == files
+    upstream.put("old.txt", b"replaced")
+    later = ["a b+c.nc", "old.txt", "not in the inventory yet"]
+    publish_inventory(client, bucket, prefix, "2024-05-02T00-00Z", [upstream.base + path for path in later])
+    client.put_object(Bucket="lists-of-tests", Key=f"inv/{bucket}/{prefix}/2024-05-03T00-00Z/manifest.json", Body=b"{}")
+    second = sync(store, state, manifest, *allowed)
+    assert [second[key] for key in ("fetched", "replaced", "removed", "kept", "complete")] == [1, 1, 1, 1, True]
+    assert store.read("listed/")["old.txt"] == b"replaced"

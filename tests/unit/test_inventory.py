@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import sys
+import tempfile
 import tracemalloc
 from datetime import UTC, datetime
 
@@ -117,6 +118,15 @@ def test_keys_of_csv_are_url_encoded_and_only_latest_versions_count():
 def test_only_what_lies_below_the_source_is_listed():
     found = objects(packed(row("a/x"), row("ab/y"), row("b/z")), url="s3://nix-cache/a/")
     assert [stat.path for stat in found] == ["x"]
+
+
+def test_a_large_list_comes_as_a_temporary_file():
+    body = packed(row("a"))
+    one, (follow,) = lists(manifest(body))
+    with tempfile.SpooledTemporaryFile(max_size=10) as stream:
+        stream.write(body)
+        stream.seek(0)
+        assert [stat.path for stat in one.read(Document(follow, follow.url, {}, stream))] == ["a"]
 
 
 def test_a_bucket_without_versions_has_fewer_columns():
