@@ -212,6 +212,8 @@ def logged(log: FilteringBoundLogger) -> Listener:
         found = writers.get(type(event))
         if found is not None:
             write, name = found
+            if isinstance(event, StoreChanged) and event.state == "online":
+                write = log.info
             write(name, **{field: getattr(event, field) for field in event.__match_args__})
 
     return listen

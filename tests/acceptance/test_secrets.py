@@ -11,14 +11,18 @@ import pty
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.acceptance.cli import SYNCD
+from tests.servers.nginx import free_port
 
 MARK = "SWORDFISH"  # in every planted secret
 CARRIERS = ("basic", "bearer", "header", "netrc")
@@ -149,11 +153,11 @@ def planted(tmp_path):
         for name in CARRIERS:
             manifests.append(tmp_path / f"{name}.yaml")
             manifests[-1].write_text(
-                f"mirror: {name}\nsource: {{url: '{upstream.origin}/{name}/', reader: checksums, checksums: [SHA256SUMS], credentials: {name}}}\n"
+                f"mirror: {name}\nsource: {{url: '{upstream.origin}/{name}/', reader: checksums, checksums: [SHA256SUMS], credentials: {name}}}\nschedule: {{every: 1h}}\n"
             )
         bucket = tmp_path / "bucket.yaml"
         bucket.write_text(
-            f"mirror: bucket\nsource: {{url: 's3://bucket/p/', endpoint: '{upstream.origin}', region: eu, credentials: s3}}\n"
+            f"mirror: bucket\nsource: {{url: 's3://bucket/p/', endpoint: '{upstream.origin}', region: eu, credentials: s3}}\nschedule: {{every: 1h}}\n"
         )
         environ = {
             **os.environ,
@@ -231,6 +235,64 @@ def read_some(fd):
         return os.read(fd, 65536)
     except OSError:  # the other end was closed
         return b""
+
+
+def test_a_secret_is_in_nothing_that_the_daemon_says_or_keeps(planted, tmp_path):
+    _, other, config, manifests, environ = planted
+    token, wrong = secret("api-token"), secret("wrong-token")
+    hashed, port = hashlib.sha256(token.encode()).hexdigest(), free_port()
+    text = config.read_text().replace("state: out/state", "state: out/daemon").replace("out/store", "out/mirrors")
+    config.write_text(
+        f"manifests: {json.dumps([str(file) for file in manifests])}\nlisten: 127.0.0.1:{port}\n"
+        f"log: {{level: debug, format: json}}\napi: {{read: token}}\n"
+        f"tokens: [{{name: anna, role: operator, sha256: {hashed}}}]\n{text}"
+    )
+    said = b""
+
+    def ask(path, *, bearer=token, method="GET"):
+        request = Request(
+            f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {bearer}"}, method=method
+        )
+        try:
+            with urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read() + str(answer.headers).encode()
+        except HTTPError as error:
+            return error.code, error.read() + str(error.headers).encode()
+        except URLError:
+            return 0, b""
+
+    with (tmp_path / "log").open("wb") as log:
+        daemon = subprocess.Popen([SYNCD, "run", "--config", config], env=environ, stdout=log, stderr=log)
+    try:
+        ended = {}
+        deadline = time.monotonic() + 60
+        while len(ended) < len(manifests):
+            assert daemon.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            lines = (tmp_path / "log").read_text().splitlines()
+            for line in map(json.loads, lines):
+                if line["event"] in ("pass_finished", "pass_failed"):
+                    ended[line["mirror"]] = line["event"]
+            time.sleep(0.05)
+        assert ask("/api/v1/mirrors", bearer=wrong)[0] == 401
+        for path in ("/metrics", "/", "/api/v1/mirrors", "/api/v1/mirrors/basic", "/api/v1/mirrors/basic/passes"):
+            status, answer = ask(path)
+            assert status == 200, (path, status)
+            said += answer
+        assert ask("/api/v1/mirrors/basic/sync", method="POST")[0] in (200, 202)
+        said += Path(f"/proc/{daemon.pid}/cmdline").read_bytes()
+    finally:
+        daemon.terminate()
+        assert daemon.wait(60) == 0
+    assert ended == {**dict.fromkeys(CARRIERS, "pass_finished"), "bucket": "pass_failed"}
+    said += (tmp_path / "log").read_bytes()
+    for word in (b"wrong.txt", b"denied.txt", b"userinfo.txt", b"proxies_ignored", b"syncd_mirror_state"):
+        assert word in said
+    assert not shown(said), said[said.index(MARK.encode()) - 300 :][:400].decode()
+    kept = {file: file.read_bytes() for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert any(file.name.startswith("catalogue") for file in kept)
+    assert {file.name: shown(content) for file, content in kept.items() if shown(content)} == {}
+    assert other.heard == {""}
 
 
 def test_a_secret_is_in_no_command_line(planted):

@@ -129,6 +129,14 @@ def test_every_event_has_a_line_of_its_own_or_is_too_frequent_for_one():
     assert not {"survey_advanced", "transfer_advanced"} & by_name.keys()
 
 
+def test_a_store_that_is_there_again_is_no_warning():
+    stream = io.StringIO()
+    listen = logged(open_log(stream, json=True))
+    for state in ("online", "offline"):
+        listen(events.StoreChanged("", state, ""))
+    assert [json.loads(line)["level"] for line in stream.getvalue().splitlines()] == ["info", "warning"]
+
+
 def test_no_listener_hears_a_secret_that_stands_in_a_strangers_words():
     heard = []
     listen = events.discreet(heard.append, Secrets(["correct-horse"]))
