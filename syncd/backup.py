@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from syncd.beside import Beside
 from syncd.catalogue import Catalogue
@@ -54,21 +54,29 @@ async def back_up(
     store: Store, beside: Beside, spool: Path, now: Callable[[], float] = time.time
 ) -> tuple[Backup, int]:
     """Copy the Catalogue into the store; returns the backup and its size."""
-    with TemporaryDirectory(dir=spool) as folder:
-        twin, packed = Path(folder) / "catalogue.sqlite", Path(folder) / "packed"
+    folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
+    twin, packed = folder / "catalogue.sqlite", folder / "packed"
+    try:
         await beside.ask(lambda catalogue: catalogue.database.copy(twin))
         sha256, size = await asyncio.to_thread(_pack, twin, packed)
         at = now()
         name = f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.{sha256}.sqlite.gz"
         backup = Backup(FOLDER + name, at, sha256)
         async with store.stage(backup.place, size=size) as staged:
-            with await asyncio.to_thread(packed.open, "rb") as file:
-                offset = 0
-                while piece := await asyncio.to_thread(file.read, max(PIECE, store.piece)):
-                    await staged.write(offset, piece)
-                    offset += len(piece)
+            offset = 0
+            while piece := await asyncio.to_thread(_piece, packed, offset, max(PIECE, store.piece)):
+                await staged.write(offset, piece)
+                offset += len(piece)
             await staged.commit(size=size, sha256=sha256)
-        return backup, size
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    return backup, size
+
+
+def _piece(file: Path, offset: int, size: int) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        return opened.read(size)
 
 
 async def prune(store: Store, keep: int) -> int:

@@ -78,7 +78,10 @@ class Control(Protocol):
         ...
 
     def check(self, text: str) -> CheckView:
-        """Lint the text of a manifest, against what is installed and against the mirrors in force."""
+        """Lint the text of a manifest, against what is installed and against the mirrors in force.
+
+        A long text takes its time: call this one in a thread.
+        """
         ...
 
     def origins(self) -> Sequence[OriginView]:

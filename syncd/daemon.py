@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,7 +56,7 @@ from syncd.steering import Life, Steering
 from syncd.stores.lease import Lease
 from syncd.upkeep import Upkeep
 from syncd.upstream import TRANSPORTS
-from syncd.workbench import HASHERS, Workbench, leased
+from syncd.workbench import HASHERS, VERSION, Workbench, leased
 
 TICK = 1.0  # seconds between two looks at everything
 LOOK = 2.0  # seconds between two looks at the manifests and at syncd.yaml
@@ -178,7 +177,9 @@ class Daemon:
         """Live."""
         killed = self.fleet.catalogue.chronicle.end_killed()
         self._mark = await asyncio.to_thread(_mark, self.around.watched)
+        self.fleet.declare((), {})  # what we hold, before anybody says what he wants
         await self._look(at_once=True)
+        self._declare()
         try:
             async with self._door():
                 await self._in_the_store(killed)
@@ -204,7 +205,7 @@ class Daemon:
                 await self._idle()
                 continue
             try:
-                async with leased(Lease(self.adapter, f"syncd {version('syncd')}")):
+                async with leased(Lease(self.adapter, f"syncd {VERSION}")):
                     busy_since = None
                     await self._first_time()
                     await self._tenure(killed)
@@ -260,7 +261,7 @@ class Daemon:
 
     def _started(self, killed: int) -> None:
         seconds = round(self.around.clock() - self._began, 3)
-        self.fleet.hear(DaemonStarted("", version("syncd"), len(self.manifests.in_force), seconds))
+        self.fleet.hear(DaemonStarted("", VERSION, len(self.manifests.in_force), seconds))
         more = f", {killed} passes were cut short by its end before" if killed else ""
         self.notifier.ready(f"{len(self.manifests.in_force)} mirrors{more}")
         self.around.started(self.control)
@@ -402,11 +403,12 @@ class Daemon:
         self.fleet.declare(self.manifests.in_force.values(), rejected)
 
     def _check(self, mirror: Mirror) -> Iterable[Problem]:
-        """Yield what is wrong with a mirror in this daemon."""
+        """Yield what is wrong with a mirror in this daemon; may be asked by any thread."""
         name = mirror.source.credentials
         if name is not None and name not in self.bench.config.credentials:
             yield _problem("source.credentials", f"{name} is not in syncd.yaml", "add it there, under credentials")
-        row = self.fleet.catalogue.history.mirror(mirror.name)
+        standing = self.fleet.standings.get(mirror.name)
+        row = standing.row if standing is not None else None
         if row is not None and row.snapshot and row.prefix != mirror.prefix:
             what = f"is {mirror.prefix} now, but its copy lies in {row.prefix}"
             yield _problem(

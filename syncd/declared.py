@@ -66,10 +66,19 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look at the disk found: the files that are there, and the text or the error of those that changed."""
+    """What a look at the disk found: the files that are there, and what those say that changed."""
 
     there: dict[str, Mark | None]
-    read: dict[str, str | Problem]
+    read: dict[str, "Said"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one file says: its text if it could be read, and the mirror or the problems."""
+
+    text: str | None
+    mirror: Mirror | None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(slots=True)
@@ -115,7 +124,7 @@ class Manifests:
             return None
         self._locked = 0
         there: dict[str, Mark | None] = {}
-        read: dict[str, str | Problem] = {}
+        read: dict[str, Said] = {}
         for file in _files(self.paths):
             name = str(file)
             try:
@@ -124,7 +133,7 @@ class Manifests:
                 there[name] = mark
                 known = self.files.get(name)
                 if known is None or known.mark != mark:
-                    read[name] = _text(file)
+                    read[name] = self._read(_text(file), name)
             except FileNotFoundError:
                 if file in self.paths:
                     there[name] = None
@@ -137,7 +146,7 @@ class Manifests:
 
     def take(self, seen: Seen, now: float, *, at_once: bool = False) -> Changes:
         """Put in force what is right of what was seen; `at_once` believes even that all are gone."""
-        touched = self._read(seen)
+        touched = self._note(seen)
         left = [file for file in self.files.values() if file.name in seen.there]
         before = [file for file in self.files.values() if file.mirror is not None]
         self.vanished = not at_once and len(before) > 1 and not any(file in left for file in before)
@@ -148,18 +157,18 @@ class Manifests:
                 touched = True
         return self._settle(now) if touched else Changes()
 
-    def _read(self, seen: Seen) -> bool:
-        for name, found in seen.read.items():
+    def _read(self, text: str, name: str) -> Said:
+        try:
+            return Said(text, self._load(text, name))
+        except ManifestError as error:
+            return Said(text, None, error.problems)
+
+    def _note(self, seen: Seen) -> bool:
+        for name, said in seen.read.items():
             file = self.files.setdefault(name, File(name))
-            file.mark = seen.there[name]
-            if isinstance(found, Problem):
-                file.problems = (found,)
-                continue
-            file.text = found
-            try:
-                file.mirror, file.problems = self._load(found, name), ()
-            except ManifestError as error:
-                file.mirror, file.problems = None, error.problems
+            file.mark, file.problems = seen.there[name], said.problems
+            if said.text is not None:  # else the last good one stays
+                file.text, file.mirror = said.text, said.mirror
         return bool(seen.read)
 
     def _settle(self, now: float) -> Changes:
@@ -168,8 +177,9 @@ class Manifests:
         by_file = {declared.file: declared for declared in self.in_force.values()}
         for file in sorted(self.files.values(), key=lambda file: (file.name not in by_file, file.name)):
             last = by_file.get(file.name)
-            file.clashes = () if file.mirror is None else tuple(self._clashes(file, forced))
-            if file.mirror is not None and not file.clashes:
+            right = file.mirror is not None and not file.problems
+            file.clashes = tuple(self._clashes(file, forced)) if right else ()
+            if file.mirror is not None and not file.wrong:
                 same = last is not None and last.mirror == file.mirror
                 declared = last if same and last is not None else Declared(file.mirror, file.text, file.name, now)
                 forced[declared.mirror.name] = declared
@@ -256,5 +266,5 @@ def _text(file: Path) -> str:
         return opened.read(MAX_BYTES + 1).decode()
 
 
-def _unread(name: str, what: str) -> Problem:
-    return Problem(name, 1, 1, "file", what, "give the path of a manifest, or of a folder of them")
+def _unread(name: str, what: str) -> Said:
+    return Said(None, None, (Problem(name, 1, 1, "file", what, "give the path of a manifest, or of a folder of them"),))

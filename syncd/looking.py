@@ -1,8 +1,13 @@
 """What the Catalogue and the store answer to those who look: pages of files, passes, snapshots, as they are shown."""
 
-from collections.abc import Sequence
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Literal
 
 from manifests.snapshot import Entry, Snapshot
@@ -27,6 +32,17 @@ from syncd.views import (
 )
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
+
+
+@asynccontextmanager
+async def trial(spool: Path) -> AsyncIterator[Catalogue]:
+    """Open a Catalogue of which nothing is kept."""
+    folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
+    try:
+        with await asyncio.to_thread(Catalogue, folder) as catalogue:
+            yield catalogue
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def silent(work: Work, catalogue: Catalogue) -> Work:

@@ -4,6 +4,7 @@ Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syn
 """
 
 from datetime import date
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
     return FilesystemStore(Path(url.removeprefix("file://")))
 
 
+@cache
 def names(group: str) -> tuple[str, ...]:
     """Return what can be found in a group: url schemes of TRANSPORTS, names of READERS."""
     return tuple(sorted(point.name for point in entry_points(group=group)))

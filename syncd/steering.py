@@ -1,12 +1,11 @@
 """The running daemon as `syncd.control.Control`: shows what the fleet knows, and does what an operator asks for."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from tempfile import TemporaryDirectory
 from typing import Literal, cast
 
 from manifests.mirror import ManifestError, Mirror, Problem
@@ -43,7 +42,7 @@ from syncd.views import (
     StepView,
     StoreView,
 )
-from syncd.workbench import Workbench
+from syncd.workbench import VERSION, Workbench
 
 ORIGINS = 1_000  # shown
 ACTIONS: tuple[Literal["fetch", "replace", "remove", "refuse"], ...] = ("fetch", "replace", "remove", "refuse")
@@ -89,7 +88,7 @@ class Steering:
         """Return how the daemon itself is."""
         states = [self._fleet.state(standing)[0] for standing in self._fleet.standings.values()]
         return DaemonView(
-            version=version("syncd"),
+            version=VERSION,
             pid=os.getpid(),
             started=self._life.started,
             state=self._life.state,
@@ -204,11 +203,11 @@ class Steering:
     async def plan_text(self, text: str, *, limit: int = 100) -> PlanView:
         """As `plan`, for the text of a manifest; nothing of it is kept."""
         try:
-            mirror = self._manifests.parse(text, "manifest")
+            mirror = await asyncio.to_thread(self._manifests.parse, text, "manifest")
         except ManifestError as error:
             raise ConfigError(str(error)) from error
         bench = self._bench()
-        with TemporaryDirectory(dir=bench.spool) as folder, Catalogue(bench.spool / folder) as trial:
+        async with looking.trial(bench.spool) as trial:
             known = bench.catalogue.history.mirror(mirror.name)
             row = trial.history.enrol(mirror.name, prefix=mirror.prefix)
             if known is not None:

@@ -4,8 +4,9 @@ The adapter is found by the url's scheme (entry point `syncd.transports.v1`), re
 """
 
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import entry_points
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -40,11 +41,11 @@ def open_upstream(
 ) -> Transport:
     """Return the transport of a source, `inside` around the adapter. Raises ConfigError for an unknown scheme."""
     scheme = urlsplit(upstream.url).scheme
-    found = entry_points(group=TRANSPORTS, name=scheme)
-    if not found:
+    make = _installed(scheme)
+    if make is None:
         known = ", ".join(sorted(point.name for point in entry_points(group=TRANSPORTS)))
         raise ConfigError(f"{upstream.where}: {scheme!r} is not known here: use one of {known}")
-    adapter = next(iter(found)).load()(
+    adapter = make(
         upstream.url,
         options=upstream.options,
         credential=upstream.credential,
@@ -59,3 +60,10 @@ def open_upstream(
         rate=upstream.rate,
     )
     return Retrying(governed, policy) if heard is None else Retrying(governed, policy, heard)
+
+
+@cache
+def _installed(scheme: str) -> Callable[..., Any] | None:
+    """Return what opens urls of a scheme; looked for once."""
+    point = next(iter(entry_points(group=TRANSPORTS, name=scheme)), None)
+    return None if point is None else cast("Callable[..., Any]", point.load())

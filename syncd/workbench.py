@@ -30,6 +30,7 @@ from syncd.transfer import error_name
 from syncd.upstream import TRANSPORTS, Upstream, open_upstream
 from syncd.workers import Pool
 
+VERSION = version("syncd")
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
 
 
@@ -51,7 +52,7 @@ class Workbench:
     """By name: when a credential that was used is no longer valid, for those that say."""
 
     def upstream(self, mirror: Mirror) -> Upstream:
-        """Return how a mirror's source is opened, with its credential. Raises ConfigError."""
+        """Return how a mirror's source is opened, with its credential: it may read a file. Raises ConfigError."""
         name = mirror.source.credentials
         credential = resolve_credential(self.config, name, self.environ) if name is not None else None
         if credential is not None:
@@ -62,7 +63,7 @@ class Workbench:
             mirror,
             credential=credential,
             allow_private=self.config.allow_private,
-            user_agent=f"syncd/{version('syncd')}",
+            user_agent=f"syncd/{VERSION}",
         )
 
     def pool(self, mirror: Mirror) -> Pool | None:
@@ -83,7 +84,8 @@ class Workbench:
         def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
-        transport = open_upstream(self.upstream(mirror), self.governors, heard=heard, inside=inside)
+        upstream = await asyncio.to_thread(self.upstream, mirror)
+        transport = open_upstream(upstream, self.governors, heard=heard, inside=inside)
         try:
             yield transport
         finally:
@@ -105,7 +107,7 @@ class Workbench:
                 spool=self.spool,
                 listener=self.listener,
                 stopping=self.stopping,
-                pool=self.pool(mirror),
+                pool=await asyncio.to_thread(self.pool, mirror),
             )
 
     def mirror(self, name: str) -> Row:
@@ -196,7 +198,7 @@ async def opened(
             if not writing:
                 yield bench
                 return
-            async with leased(Lease(adapter, f"syncd {version('syncd')}")):
+            async with leased(Lease(adapter, f"syncd {VERSION}")):
                 if known is None and not catalogue.history.mirrors():
                     await rebuild(store, catalogue)
                 yield bench

@@ -20,7 +20,10 @@ OPENING = (
     ("syncd/catalogue/database.py", "close"),
     ("syncd/workbench.py", "read_manifest"),
     ("syncd/workbench.py", "opened"),
+    ("syncd/daemon.py", "run"),
     ("manifests/reader.py", "installed"),  # once, and kept
+    ("syncd/upstream.py", "_installed"),
+    ("syncd/registry.py", "names"),
 )
 # What looks like files and is none: the kernel answers from memory.
 KERNEL = (("prometheus_client/process_collector.py", "collect"), ("prometheus_client/process_collector.py", "__init__"))

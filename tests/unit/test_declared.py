@@ -168,3 +168,18 @@ def test_a_file_that_now_declares_another_mirror_withdraws_the_first(desk):
     desk.write("a.yaml", text("other"))
     changes = desk.look()
     assert (names(changes.accepted), names(changes.withdrawn)) == (["other"], ["a"])
+
+
+def test_a_file_that_cannot_be_read_for_a_while_stays_in_force(desk, monkeypatch):
+    desk.write("a.yaml", text("a"))
+    desk.look()
+    desk.write("a.yaml", text("a", "title: New\n"))
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "syncd.declared._text", lambda file: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        )
+        changes = desk.look()
+    assert names([*changes.accepted, *changes.withdrawn]) == []
+    assert "cannot be read: Permission denied" in desk.problems("a.yaml")[0]
+    assert names(desk.look().accepted) == ["a"], "it is read as soon as it can be"
+    assert desk.manifests.in_force["a"].mirror.title == "New"

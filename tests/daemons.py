@@ -1,0 +1,154 @@
+"""A real daemon in this process: its manifests, its upstream on disk, its store, its clocks, and looks at all of them."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+from syncd.config import load_config
+from syncd.daemon import Surroundings, run
+
+DAEMON = """
+state: ./state
+store: {{url: ./store}}
+manifests: [./manifests.d]
+{more}
+"""
+MORE = "backup: {keep: 0}\nbudget: {keep_free: 0 B}\n"
+
+
+class Clock:
+    """A wall clock and a monotonic one that may be moved; both go on by themselves."""
+
+    def __init__(self):
+        self.ahead = self.mono = 0.0
+
+    def now(self):
+        return time.time() + self.ahead
+
+    def clock(self):
+        return time.monotonic() + self.mono
+
+    def forward(self, seconds):
+        """Let time pass."""
+        self.ahead += seconds
+        self.mono += seconds
+
+    def step(self, seconds):
+        """Let somebody set the wall clock."""
+        self.ahead += seconds
+
+
+class House:
+    """The folders of one daemon."""
+
+    def __init__(self, root, more=MORE):
+        self.root = root
+        self.store, self.state, self.manifests = root / "store", root / "state", root / "manifests.d"
+        self.manifests.mkdir(parents=True)
+        self.config = root / "syncd.yaml"
+        self.configure(more)
+        self.time = Clock()
+        self.events = []
+        self.bugs = []
+        self.around = None
+        self.control = None
+
+    def configure(self, more=MORE):
+        self.config.write_text(DAEMON.format(more=more))
+
+    def load(self):
+        return load_config(self.config, environ={})
+
+    def archive(self, name, files):
+        """Make, or change, what an upstream has; None removes."""
+        folder = self.root / "www" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            file = folder / path
+            if content is None:
+                file.unlink()
+                continue
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+    def declare(self, name, more="schedule: {every: 1h}\n", url=None):
+        url = url or f"file://{self.root}/www/{name}/"
+        (self.manifests / f"{name}.yaml").write_text(f"mirror: {name}\nsource: {{url: '{url}'}}\n{more}")
+
+    def copy(self, name):
+        root = self.store / name
+        return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    def upstream(self, name):
+        root = self.root / "www" / name
+        return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+    def heard(self, kind, mirror=None):
+        return [event for event in self.events if isinstance(event, kind) and mirror in (None, event.mirror)]
+
+    @asynccontextmanager
+    async def living(self, *, tick=0.02, wait=True, **more):
+        """Run the daemon over the block; at its end it is asked to stop, and must."""
+        started = asyncio.Event()
+
+        def begun(control):
+            self.control = control
+            started.set()
+
+        self.around = Surroundings(
+            environ={},
+            load=self.load,
+            watched=self.config,
+            listeners=(self.events.append,),
+            crashed=lambda name, error: self.bugs.append(error),
+            now=self.time.now,
+            clock=self.time.clock,
+            started=begun,
+            tick=tick,
+            **more,
+        )
+        task = asyncio.create_task(run(self.around))
+        try:
+            if wait:
+                waits = asyncio.create_task(started.wait())
+                await asyncio.wait({task, waits}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+                waits.cancel()
+                if task.done():
+                    await task
+                assert started.is_set(), "the daemon did not start"
+            yield self.control
+            if task.done():
+                await task
+                raise AssertionError("the daemon ended by itself")
+        finally:
+            self.around.stopping.set()
+            done, _ = await asyncio.wait({task}, timeout=20)
+            if not done:
+                task.cancel()
+                await asyncio.wait({task}, timeout=10)
+        assert task.done()
+        await task
+        assert self.bugs == []
+
+    async def until(self, true, seconds=20.0):
+        """Wait until something is true of the daemon."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            if self.bugs:
+                raise self.bugs.pop()
+            assert time.monotonic() < deadline, f"still not true; last events: {self.events[-12:]}"
+            await asyncio.sleep(0.01)
+
+    def state_of(self, name):
+        return self.control.mirror(name).state
+
+    async def idle(self, *names):
+        """Wait until mirrors have a complete pass and nothing to do."""
+        await self.until(
+            lambda: all(
+                name in [v.name for v in self.control.mirrors()]
+                and self.state_of(name) == "idle"
+                and self.control.mirror(name).succeeded is not None
+                for name in names
+            )
+        )
