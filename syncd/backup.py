@@ -19,9 +19,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from syncd.beside import Beside
-from syncd.catalogue import Catalogue
+from syncd.catalogue import Catalogue, replace_catalogue
+from syncd.config import Config
 from syncd.errors import Damaged, NotFound
 from syncd.ports import Store
+from syncd.registry import open_store
 
 FOLDER = ".syncd/backup/"
 PIECE = 1 << 20
@@ -87,7 +89,7 @@ async def prune(store: Store, keep: int) -> int:
     return len(gone)
 
 
-async def bring_back(store: Store, wanted: str, folder: Path) -> Backup:
+async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
     """Write the backup `wanted` ("latest", or the beginning of its name) to a Catalogue in the empty `folder`.
 
     Raises NotFound, Damaged.
@@ -112,9 +114,34 @@ async def bring_back(store: Store, wanted: str, folder: Path) -> Backup:
             f"{backup.place}: sha256 {backup.sha256} promised, {digest.hexdigest()} found: take another backup"
         )
     await asyncio.to_thread(_unpack, packed, folder / "catalogue.sqlite", backup.place)
-    with Catalogue(folder):
-        pass  # it opens, and is brought up to date
+    await asyncio.to_thread(_open, folder)
     return backup
+
+
+async def bring_back(config: Config, wanted: str) -> tuple[str, Path | None]:
+    """Put a backup in the place of the Catalogue; returns its place, and where the Catalogue before lies now.
+
+    Raises NotFound, Damaged, Busy (a daemon works here), Offline.
+    """
+    settings = config.store
+    store = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+    await asyncio.to_thread(config.state.mkdir, parents=True, exist_ok=True)
+    folder = Path(await asyncio.to_thread(mkdtemp, dir=config.state, prefix="spool-"))
+    try:
+        await store.identify(None)
+        backup = await fetch(store, wanted, folder)
+        suffix = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        kept = await asyncio.to_thread(replace_catalogue, config.state, folder / "catalogue.sqlite", suffix)
+        return backup.place, kept
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await store.aclose()
+
+
+def _open(folder: Path) -> None:
+    """Bring it up to date, and leave it whole in one file."""
+    with Catalogue(folder):
+        pass
 
 
 def _pack(twin: Path, packed: Path) -> tuple[str, int]:

@@ -219,9 +219,17 @@ def undelete(
 
 
 @command("syncd rebuild --store /data/mirror --state ./state")
-def rebuild(context: Context) -> Work:
+def rebuild(
+    context: Context,
+    from_backup: Annotated[
+        str | None,
+        typer.Option(
+            "--from-backup", metavar="BACKUP", help="Bring a backup back first: latest, or its name's beginning."
+        ),
+    ] = None,
+) -> Work:
     """Fill the Catalogue again from what the store itself says; nothing is downloaded."""
-    return commands.rebuild(context)
+    return commands.rebuild(context, from_backup)
 
 
 @command("syncd probe --store s3://mirror/ --endpoint https://s3.example.org")

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from manifests.mirror import ManifestError, Mirror, load_mirror, overlaps
-from manifests.snapshot import Snapshot
+from manifests.snapshot import Pointer, Snapshot
 from syncd import looking, show
+from syncd.backup import bring_back
 from syncd.catalogue import Row
 from syncd.config import Config
 from syncd.declared import manifest_files
@@ -455,10 +456,14 @@ async def approve(context: Context, name: str) -> int:
         return DONE
 
 
-async def rebuild(context: Context) -> int:
-    """Fill the Catalogue from the store."""
+async def rebuild(context: Context, from_backup: str | None) -> int:
+    """Fill the Catalogue from the store, or bring a backup back and fill in what was published since."""
+    if from_backup is not None:
+        place, kept = await bring_back(context.config, from_backup)
+        if not context.json:
+            show.say(f"brought back {place}" + (f"; what was there before is {kept}" if kept is not None else ""))
     async with context.bench(lambda _: None) as bench:
-        rows = await rebuild_catalogue(bench.store, bench.catalogue)
+        rows = await rebuild_catalogue(bench.store, bench.catalogue, only=_differs if from_backup is not None else _any)
         found = [(row.name, *bench.catalogue.holdings.totals(row.id)) for row in rows]
         if context.json:
             show.print_json([{"mirror": name, "files": count, "bytes": size} for name, count, size in found])
@@ -467,6 +472,15 @@ async def rebuild(context: Context) -> int:
         if not found and not context.json:
             show.say("the store holds no mirror")
         return DONE
+
+
+def _differs(pointer: Pointer, row: Row | None) -> bool:
+    """Tell whether a mirror was published since the backup was made."""
+    return row is None or row.snapshot != pointer.snapshot or row.prefix != pointer.prefix
+
+
+def _any(_pointer: Pointer, _row: Row | None) -> bool:
+    return True
 
 
 async def probe(context: Context) -> int:

@@ -96,6 +96,8 @@ class Surroundings:
     """By name: when a credential that was used is no longer valid, for those that say."""
     started: Callable[[Control], None] = lambda _: None
     tick: float = TICK
+    store_every: float = STORE
+    """Seconds between two looks at the store."""
 
 
 async def run(around: Surroundings) -> None:
@@ -232,7 +234,7 @@ class Daemon:
 
     async def _idle(self) -> None:
         """Go on showing and looking while the store is away."""
-        until = self.around.clock() + STORE
+        until = self.around.clock() + self.around.store_every
         while self.around.clock() < until and not self.around.stopping.is_set():
             await self._once()
             await self._nap()
@@ -282,7 +284,7 @@ class Daemon:
     async def _watch_store(self) -> None:
         while True:
             await self.look_at_store()
-            await asyncio.sleep(STORE if self.fleet.store.state == "online" else min(STORE, 5 * self.around.tick))
+            await asyncio.sleep(self.around.store_every)
 
     async def look_at_store(self) -> None:
         """Ask the store who it is and what is left of it; a store that does not answer is offline."""

@@ -105,7 +105,7 @@ class StoreStanding:
     """How the store is."""
 
     state: str = "offline"
-    reason: str = "not looked at yet"
+    reason: str = ""
     free: int | None = None
     since: float | None = None
     backup: float | None = None

@@ -115,8 +115,16 @@ class Restoration:
         return found
 
 
-async def rebuild(store: Store, catalogue: Catalogue, now: Callable[[], float] = time.time) -> list[Row]:
+async def rebuild(
+    store: Store,
+    catalogue: Catalogue,
+    now: Callable[[], float] = time.time,
+    *,
+    only: Callable[[Pointer, Row | None], bool] = lambda _pointer, _row: True,
+) -> list[Row]:
     """Fill an empty or doubtful Catalogue from what the store itself says; returns the mirrors found.
+
+    `only` may leave out those of which what the Catalogue says is believed.
 
     Every pointer is followed to its snapshots and shards, each proved by its digest. Removed files whose bytes still
     lie at their place, and versions kept aside, are found again. Raises Damaged if a snapshot cannot be read.
@@ -124,6 +132,8 @@ async def rebuild(store: Store, catalogue: Catalogue, now: Callable[[], float] =
     rows: list[Row] = []
     async for stat in store.list(".syncd/mirrors/"):
         pointer = await _pointer(store, stat)
+        if not only(pointer, catalogue.history.mirror(pointer.mirror)):
+            continue
         row = catalogue.history.enrol(pointer.mirror, prefix=pointer.prefix)
         catalogue.history.drop(row.id)
         kept = [await _snapshot(store, pointer.mirror, name) for name in pointer.kept or (pointer.snapshot,)]

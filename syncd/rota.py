@@ -1,7 +1,8 @@
 """Begins passes when they are due, a bounded number side by side, and writes down how each of them went.
 
 Rules:
-1. Whoever was asked for goes first, then the mirror whose origin is least asked now, then who is due the longest.
+1. Whoever was asked for goes first, then who waits for a turn already, then the mirror whose origin is least asked now,
+   then who is due the longest.
 2. Nobody waits for ever: whoever waits for a turn longer than TURN makes the pass that runs the longest yield. It
    publishes what it has, and comes again at the end of the row.
 3. A bug in one pass ends that pass, not the daemon: it is told with all its lines, and its mirror backs off.
@@ -137,7 +138,16 @@ class Rota:
                 standing.waits = f"waits for its window, {mirror.source.limits.window}"
             elif not standing.busy:
                 ready.append((standing, self._why(standing)))
-        ready.sort(key=lambda one: (not one[0].asked, at_work.get(_origin(one[0]), 0), one[0].due or now, one[0].name))
+        late = float("inf")
+        ready.sort(
+            key=lambda one: (
+                not one[0].asked,
+                one[0].waiting_since if one[0].waiting_since is not None else late,
+                at_work.get(_origin(one[0]), 0),
+                one[0].due or now,
+                one[0].name,
+            )
+        )
         return ready
 
     def _why(self, standing: Standing) -> str:

@@ -49,7 +49,7 @@ class House:
         self.configure(more)
         self.time = Clock()
         self.events = []
-        self.bugs = []
+        self.bugs, self.bugs_expected = [], False
         self.around = None
         self.control = None
 
@@ -96,7 +96,7 @@ class House:
             started.set()
 
         self.around = Surroundings(
-            environ={},
+            environ=more.pop("environ", {}),
             load=self.load,
             watched=self.config,
             listeners=(self.events.append,),
@@ -105,6 +105,7 @@ class House:
             clock=self.time.clock,
             started=begun,
             tick=tick,
+            store_every=10 * tick,
             **more,
         )
         task = asyncio.create_task(run(self.around))
@@ -128,13 +129,13 @@ class House:
                 await asyncio.wait({task}, timeout=10)
         assert task.done()
         await task
-        assert self.bugs == []
+        assert self.bugs_expected or self.bugs == []
 
     async def until(self, true, seconds=20.0):
         """Wait until something is true of the daemon."""
         deadline = time.monotonic() + seconds
         while not true():
-            if self.bugs:
+            if self.bugs and not self.bugs_expected:
                 raise self.bugs.pop()
             assert time.monotonic() < deadline, f"still not true; last events: {self.events[-12:]}"
             await asyncio.sleep(0.01)

@@ -235,6 +235,29 @@ def _locked(path: Path) -> int:
     return descriptor
 
 
+def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
+    """Put `file` in the place of the Catalogue in `folder`; returns where the one before lies now, if there was one.
+
+    Raises Busy if a process works with it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _locked(folder / LOCK)
+    try:
+        kept = None
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+            if (folder / name).exists():
+                aside = folder / f"{name}.{suffix}"
+                (folder / name).replace(aside)
+                kept = aside if name == FILE else kept
+        file.replace(folder / FILE)
+    except OSError as error:
+        raise NoSpace(f"{folder}: cannot put the Catalogue there: {error.strerror}") from error
+    else:
+        return kept
+    finally:
+        os.close(lock)
+
+
 def translated(error: apsw.Error, folder: Path) -> NoSpace | Damaged | Offline | Busy:
     """Return our error for one of SQLite's."""
     if isinstance(error, apsw.FullError):

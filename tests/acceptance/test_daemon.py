@@ -1,0 +1,533 @@
+"""A daemon over hours and days: schedules, changes of its files, stores that come and go, clocks that step, bugs."""
+
+import asyncio
+import os
+import socket
+
+import pytest
+
+from syncd.catalogue import Catalogue
+from syncd.errors import Busy
+from syncd.events import (
+    BackupWritten,
+    ClockStepped,
+    ManifestAccepted,
+    ManifestRejected,
+    ManifestWithdrawn,
+    PassFailed,
+    PassFinished,
+    PassStarted,
+    Reloaded,
+    ReloadFailed,
+    StoreChanged,
+    SurveyStarted,
+)
+from syncd.rota import Rota
+from syncd.upkeep import Upkeep
+from tests.daemons import House
+
+HOUR, DAY = 3_600.0, 86_400.0
+
+
+@pytest.fixture
+def house(tmp_path):
+    return House(tmp_path)
+
+
+def small(count=3, seed=0):
+    return {f"f{n}.dat": bytes([n + seed]) * (50 + n) for n in range(count)}
+
+
+# -- schedules ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_mirror_runs_at_once_and_then_as_often_as_its_schedule_says(house):
+    house.archive("m", small())
+    house.declare("m", "schedule: {every: 1h}\n")
+    async with house.living() as control:
+        await house.idle("m")
+        view = control.mirror("m")
+        assert 0.94 * HOUR < view.next_run - house.time.now() <= HOUR
+        assert view.fresh_within == 1.5 * HOUR
+        assert (view.health, view.files) == ("good", 3)
+        house.time.forward(0.9 * HOUR)
+        await asyncio.sleep(0.05)
+        assert len(house.heard(PassStarted)) == 1
+        house.time.forward(0.2 * HOUR)
+        await house.until(lambda: len(house.heard(PassFinished)) == 2)
+        assert house.heard(PassStarted)[1].why == "schedule"
+
+
+async def test_after_days_of_downtime_a_mirror_is_caught_up_once(house):
+    house.archive("m", small())
+    house.declare("m")
+    async with house.living():
+        await house.idle("m")
+    house.time.forward(5 * DAY)
+    house.events.clear()
+    async with house.living() as control:
+        await house.until(lambda: house.heard(PassFinished))
+        await house.idle("m")
+        await asyncio.sleep(0.1)
+        assert len(house.heard(PassStarted)) == 1
+        assert control.mirror("m").next_run > house.time.now()
+
+
+async def test_without_a_schedule_nothing_runs_until_it_is_asked_for(house):
+    house.archive("m", small())
+    house.declare("m", "")
+    async with house.living() as control:
+        await asyncio.sleep(0.1)
+        assert house.heard(PassStarted) == []
+        assert (house.state_of("m"), control.mirror("m").health) == ("idle", "unknown")
+        await control.sync("m", "ada")
+        await house.until(lambda: house.heard(PassFinished))
+        assert house.heard(PassStarted)[0].who == "ada"
+
+
+async def test_one_mirror_follows_another(house):
+    for name in ("first", "second"):
+        house.archive(name, small())
+    house.declare("second", "schedule: {after: [first]}\n")
+    async with house.living() as control:
+        await asyncio.sleep(0.05)
+        view = control.mirror("second")
+        assert (view.state, view.reason) == ("waiting", "waits for a complete pass of first")
+        house.declare("first")
+        await house.until(lambda: house.heard(PassFinished, "second"))
+        assert [e.mirror for e in house.heard(PassStarted)] == ["first", "second"]
+        house.time.forward(1.1 * HOUR)
+        await house.until(lambda: len(house.heard(PassFinished)) == 4)
+        assert [e.mirror for e in house.heard(PassStarted)][2:] == ["first", "second"]
+
+
+async def test_what_cannot_be_had_backs_off_by_itself_for_days_and_recovers_alone(house):
+    source = f"source: {{url: 'file://{house.root}/www/gone/', reader: checksums, checksums: [SHA256SUMS]}}\n"
+    (house.manifests / "gone.yaml").write_text(f"mirror: gone\n{source}schedule: {{every: 6h}}\n")
+    house.archive("gone", {"f": b"f"})
+    house.archive("fine", small())
+    house.declare("fine", "schedule: {every: 6h}\n")
+    async with house.living() as control:
+        await house.until(lambda: house.state_of("gone") == "failing" and house.state_of("fine") == "idle")
+        assert "SHA256SUMS" in control.mirror("gone").reason
+        while sum(event.wait for event in house.heard(PassFailed, "gone")) < 2 * DAY:
+            count = len(house.heard(PassFailed, "gone"))
+            house.time.forward(house.heard(PassFailed, "gone")[-1].wait + 1)
+            await house.until(lambda count=count: len(house.heard(PassFailed, "gone")) == count + 1)
+        waits = [round(event.wait) for event in house.heard(PassFailed, "gone")]
+        assert waits[:8] == [300, 600, 1200, 2400, 4800, 9600, 19200, 21600]
+        assert set(waits[8:]) == {21600}
+        assert control.mirror("gone").health == "unknown"
+        assert len(house.heard(PassFinished, "fine")) >= 8, "the other one never missed a pass"
+        house.archive("gone", {"SHA256SUMS": b"252f10c83610ebca1a059c0bae8255eba2f95be4d1d7bcfa89d7248a82d9f111  f\n"})
+        house.time.forward(6.1 * HOUR)
+        await house.until(lambda: house.heard(PassFinished, "gone"))
+        await house.idle("gone")
+        assert control.mirror("gone").health == "good"
+
+
+async def test_a_window_is_kept_but_not_for_who_asks_by_hand(house):
+    house.archive("m", small())
+    now = house.time.now()
+    opens = (int(now // HOUR) + 2) % 24
+    house.declare("m", "schedule: {every: 1h}\n")
+    file = house.manifests / "m.yaml"
+    file.write_text(
+        file.read_text().replace("'}", f"', limits: {{window: '{opens:02}:00-{(opens + 1) % 24:02}:00 UTC'}}}}", 1)
+    )
+    async with house.living() as control:
+        await asyncio.sleep(0.1)
+        assert house.state_of("m") == "waiting"
+        assert control.mirror("m").reason.startswith("waits for its window, ")
+        await control.sync("m", "ada")
+        await house.until(lambda: house.heard(PassFinished))
+        await house.until(lambda: house.state_of("m") != "running")
+        house.time.forward((opens * HOUR - house.time.now() % DAY) % DAY + 60)
+        await house.until(lambda: len(house.heard(PassFinished)) == 2)
+
+
+# -- side by side -------------------------------------------------------------------------------------------------------
+
+
+class Gate:
+    """Holds the passes of some mirrors in their survey."""
+
+    def __init__(self, house, *names):
+        self.house, self.names, self.open = house, set(names), asyncio.Event()
+
+    def install(self, monkeypatch):
+        whole = Rota._pass
+
+        async def held(rota, standing, run):
+            if standing.name in self.names:
+                waits = asyncio.create_task(self.open.wait())
+                stops = asyncio.create_task(run.stopping.wait())
+                try:
+                    await asyncio.wait({waits, stops}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waits.cancel()
+                    stops.cancel()
+            return await whole(rota, standing, run)
+
+        monkeypatch.setattr(Rota, "_pass", held)
+
+
+async def test_who_waits_too_long_for_a_turn_makes_the_longest_pass_yield(house, monkeypatch):
+    house.configure("backup: {keep: 0}\nbudget: {keep_free: 0 B, passes: 2}\n")
+    for name in ("huge1", "huge2", "small"):
+        house.archive(name, small())
+    house.declare("huge1")
+    house.declare("huge2")
+    gate = Gate(house, "huge1", "huge2")
+    gate.install(monkeypatch)
+    async with house.living() as control:
+        await house.until(lambda: len(house.heard(PassStarted)) == 2)
+        house.declare("small")
+        await house.until(lambda: "waits for its turn: 2 passes run" in [v.reason for v in control.mirrors()])
+        assert house.state_of("small") == "waiting"
+        house.time.forward(901)
+        gate.names.clear()
+        await house.until(lambda: house.heard(PassFinished, "small"))
+        stopped = [p for name in ("huge1", "huge2") for p in await control.passes(name) if p.outcome == "stopped"]
+        assert [p.reason for p in stopped] == ["makes room for others that wait"]
+        gate.open.set()
+        await house.idle("huge1", "huge2", "small")  # and comes again by itself
+
+
+async def test_a_bug_in_one_pass_is_told_and_stays_with_its_mirror(house, monkeypatch):
+    for name in ("bad", "good"):
+        house.archive(name, small())
+        house.declare(name)
+    whole = Rota._pass
+
+    async def broken(rota, standing, run):
+        if standing.name == "bad":
+            raise KeyError("never thought of")
+        return await whole(rota, standing, run)
+
+    monkeypatch.setattr(Rota, "_pass", broken)
+    house.bugs_expected = True
+    async with house.living() as control:
+        await house.idle("good")
+        await house.until(lambda: house.state_of("bad") == "failing")
+        assert "a bug in syncd (KeyError" in control.mirror("bad").reason
+        assert [type(bug) for bug in house.bugs] == [KeyError]
+
+
+async def test_a_paused_mirror_stays_paused_over_a_restart(house):
+    house.archive("m", small())
+    house.declare("m")
+    async with house.living() as control:
+        await house.idle("m")
+        await control.pause("m", "ada")
+    house.time.forward(2 * HOUR)
+    house.events.clear()
+    async with house.living() as control:
+        await asyncio.sleep(0.1)
+        assert (house.state_of("m"), control.mirror("m").reason) == ("paused", "paused by ada")
+        assert house.heard(PassStarted) == []
+        with pytest.raises(Busy, match="paused"):
+            await control.sync("m", "bob")
+        await control.resume("m", "bob")
+        await house.until(lambda: house.heard(PassFinished))
+        assert [(one.who, one.what) for one in await control.audit()] == [
+            ("bob", "resume"),
+            ("bob", "sync"),
+            ("ada", "pause"),
+        ]
+
+
+# -- its own files ------------------------------------------------------------------------------------------------------
+
+
+async def test_manifests_come_change_break_and_go_without_a_restart(house):
+    house.archive("a", small())
+    async with house.living() as control:
+        assert control.mirrors() == []
+        house.declare("a")
+        await house.idle("a")
+        house.declare("a", "schedule: {every: 1h}\nguard: {max_removed: soon}\n")
+        await house.until(lambda: house.heard(ManifestRejected))
+        rejected = house.heard(ManifestRejected)[0]
+        assert rejected.in_force
+        assert ":4:22: guard.max_removed: " in rejected.problems[0]
+        view = control.manifests()[0]
+        assert (view.mirror, view.problems[0].line, view.since is not None) == ("a", 4, True)
+        assert house.state_of("a") == "idle", "the last good one stays in force"
+        house.declare("a", "title: New\nschedule: {every: 2h}\n")
+        await house.until(lambda: len(house.heard(ManifestAccepted)) == 2)
+        assert control.mirror("a").title == "New"
+        assert control.mirror("a").next_run > house.time.now() + 1.5 * HOUR
+        (house.manifests / "a.yaml").unlink()
+        await house.until(lambda: house.heard(ManifestWithdrawn))
+        assert house.state_of("a") == "retired"
+        assert house.copy("a") == house.upstream("a"), "the copy stays"
+
+
+async def test_a_copy_cannot_be_moved_and_a_credential_must_be_known(house):
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living() as control:
+        await house.idle("a")
+        house.declare("a", "store: {prefix: elsewhere/}\n")
+        await house.until(lambda: house.heard(ManifestRejected))
+        assert "but its copy lies in a/: write store: {prefix: a/}" in house.heard(ManifestRejected)[0].problems[0]
+        text = "mirror: b\nsource:\n  url: 'https://h/'\n  credentials: portal\n"
+        found = (await asyncio.to_thread(control.check, text)).problems
+        assert [(p.line, p.where) for p in found] == [(4, "source.credentials")]
+
+
+async def test_the_configuration_is_read_again_when_it_changes_and_on_demand(house):
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living() as control:
+        await house.idle("a")
+        house.configure("budget: {passes: many}\n")
+        await house.until(lambda: house.heard(ReloadFailed))
+        assert "budget.passes" in house.heard(ReloadFailed)[0].problems[0]
+        house.configure(
+            "backup: {keep: 0}\nbudget: {keep_free: 0 B, passes: 3, memory: 64 MiB}\nlisten: 127.0.0.1:9999\n"
+        )
+        await house.until(lambda: house.heard(Reloaded))
+        assert house.heard(Reloaded)[0].changed == ("listen", "budget")
+        assert house.heard(Reloaded)[0].needs_restart == ("listen",)
+        house.around.reload.set()
+        await house.until(lambda: len(house.heard(Reloaded)) == 2)
+        assert house.heard(Reloaded)[1].changed == ("listen",)
+        assert control.daemon().ready
+
+
+async def test_a_manifest_folder_that_is_suddenly_empty_withdraws_nothing_until_it_is_meant(house):
+    for name in "abc":
+        house.archive(name, small())
+        house.declare(name)
+    async with house.living():
+        await house.idle(*"abc")
+        for file in house.manifests.iterdir():
+            file.unlink()
+        await house.until(lambda: house.heard(ManifestRejected))
+        assert "is it mounted?" in house.heard(ManifestRejected)[0].problems[0]
+        assert [house.state_of(name) for name in "abc"] == ["idle"] * 3
+        house.around.reload.set()
+        await house.until(lambda: len(house.heard(ManifestWithdrawn)) == 3)
+
+
+# -- store, disk, clocks ------------------------------------------------------------------------------------------------
+
+
+async def test_a_store_that_is_unmounted_is_waited_for_and_never_taken_for_an_empty_one(house):
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living() as control:
+        await house.idle("a")
+        house.store.rename(house.root / "unmounted")
+        house.store.mkdir()
+        await house.until(lambda: control.store().state == "offline")
+        house.time.forward(2 * HOUR)
+        assert house.state_of("a") == "offline"
+        assert "unmounted?" in control.store().reason
+        with pytest.raises(Busy, match="offline"):
+            await control.sync("a", "ada")
+        house.archive("a", {"more": b"more"})
+        await asyncio.sleep(0.1)
+        assert list(house.store.iterdir()) == [], "nothing is written to what is not the store"
+        house.store.rmdir()
+        (house.root / "unmounted").rename(house.store)
+        await house.until(lambda: house.copy("a") == house.upstream("a"), 30)
+        await house.idle("a")
+        assert (await control.passes("a"))[0].outcome == "complete"
+
+
+async def test_a_daemon_starts_without_its_store_and_works_once_it_is_there(house):
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living():
+        await house.idle("a")
+    house.store.rename(house.root / "unmounted")
+    house.archive("a", {"more": b"more"})
+    house.events.clear()
+    async with house.living(wait=False):
+        await house.until(lambda: house.heard(StoreChanged))
+        await asyncio.sleep(0.05)
+        assert not house.store.exists()
+        (house.root / "unmounted").rename(house.store)
+        house.time.forward(2 * HOUR)
+        await house.until(lambda: house.store.exists() and house.copy("a") == house.upstream("a"), 30)
+
+
+async def test_a_full_disk_pauses_what_comes_in_and_goes_on_alone(house):
+    house.archive("a", small())
+    house.declare("a")
+    house.configure("backup: {keep: 0}\nbudget: {keep_free: 900 PB}\n")
+    async with house.living() as control:
+        await house.until(lambda: control.store().state == "full")
+        await asyncio.sleep(0.1)
+        assert (house.state_of("a"), house.heard(PassStarted)) == ("offline", [])
+        assert "make room" in control.mirror("a").reason
+        house.configure()  # as if room were made
+        await house.until(lambda: house.heard(PassFinished), 30)
+        assert control.store().state == "online"
+
+
+async def test_clocks_that_step_are_told_and_hold_nobody_up(house):
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living() as control:
+        await house.idle("a")
+        house.time.step(-400 * DAY)
+        await house.until(lambda: house.heard(ClockStepped))
+        assert round(house.heard(ClockStepped)[0].seconds / DAY) == -400
+        assert control.mirror("a").next_run <= house.time.now() + HOUR
+        house.time.forward(1.1 * HOUR)
+        await house.until(lambda: len(house.heard(PassFinished)) == 2)
+        await house.until(lambda: house.state_of("a") == "idle")
+        house.time.step(3650 * DAY)
+        await house.until(lambda: len(house.heard(PassFinished)) == 3)
+        await house.until(lambda: house.state_of("a") == "idle")
+        house.time.step(-3650 * DAY)
+        await house.until(lambda: len(house.heard(ClockStepped)) == 3)
+        house.time.forward(1.1 * HOUR)
+        await house.until(lambda: len(house.heard(PassFinished)) == 4)
+
+
+async def test_a_lost_catalogue_is_rebuilt_at_the_start_and_nothing_is_fetched_again(house):
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living():
+        await house.idle("a")
+    for file in house.state.iterdir():
+        file.unlink()
+    house.events.clear()
+    async with house.living() as control:
+        await house.until(lambda: house.heard(PassFinished))
+        finished = house.heard(PassFinished)[0]
+        assert (finished.fetched, finished.kept) == (0, 3)
+        assert control.mirror("a").files == 3
+
+
+# -- house-keeping ------------------------------------------------------------------------------------------------------
+
+
+def upkeep(house):
+    """The part of the daemon that keeps house, with its clock run out."""
+    return next(one for one in asyncio.all_tasks() if one.get_name() == "upkeep").get_coro().cr_frame.f_locals["self"]
+
+
+async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
+    house.archive("a", small())
+    house.declare("a")
+    house.configure("backup: {every: 1d, keep: 2}\nbudget: {keep_free: 0 B}\n")
+    async with house.living() as control:
+        await house.idle("a")
+        await control.pause("a", "ada")
+        await control.resume("a", "ada")
+        keeper = upkeep(house)
+        assert isinstance(keeper, Upkeep)
+        for n in range(3):
+            await keeper.once()
+            await keeper.once()  # not due again
+            assert len(house.heard(BackupWritten)) == n + 1
+            house.time.forward(DAY + 1)
+        assert control.store().backup is not None
+        places = sorted(p.name for p in (house.store / ".syncd/backup").iterdir())
+        assert len(places) == 2
+    house.archive("a", {"later": b"after the backup"})
+    async with house.living():
+        await house.until(lambda: house.copy("a") == house.upstream("a"))
+        await house.idle("a")
+    for file in house.state.iterdir():
+        file.unlink()
+    from tests.acceptance.cli import Folder, run
+
+    told = await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest")
+    assert "brought back .syncd/backup/" in told
+    assert "a: 4 files" in told, "what was published since is rebuilt from the store"
+    with Catalogue(house.state) as catalogue:
+        assert [one.what for one in catalogue.chronicle.audit(None, 10)] == ["resume", "pause"]
+        assert len(catalogue.chronicle.passes(None, None, 10)) >= 1
+    damaged = house.store / ".syncd/backup" / places[-1]
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest", wanted=1)
+
+
+async def test_what_is_old_is_forgotten_but_the_last_passes_stay(house):
+    house.archive("a", small())
+    house.declare("a", "")
+    async with house.living() as control:
+        for n in range(12):
+            await control.sync("a", "ada")
+            await house.until(lambda n=n: len(house.heard(PassFinished)) == n + 1)
+            await house.until(lambda: house.state_of("a") == "idle")
+        house.time.forward(401 * DAY)
+        await upkeep(house).once()
+        assert len(await control.passes("a")) == 10
+        assert await control.pass_events("a", (await control.passes("a"))[0].id) == []
+        assert len(await control.audit(limit=1000)) == 12
+        house.time.forward(400 * DAY)
+        await upkeep(house).once()
+        assert await control.audit() == []
+
+
+# -- systemd ------------------------------------------------------------------------------------------------------------
+
+
+async def test_systemd_hears_of_the_start_of_reloads_of_progress_and_of_the_end(house, tmp_path):
+    house.archive("a", small())
+    house.declare("a")
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(path))
+        listening.setblocking(False)
+        heard = []
+
+        def read():
+            while True:
+                try:
+                    heard.append(listening.recv(4096).decode())
+                except BlockingIOError:
+                    return heard
+
+        environ = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
+        async with house.living(environ=environ):
+            await house.idle("a")
+            house.around.reload.set()
+            await house.until(lambda: house.heard(Reloaded))
+            await house.until(lambda: any("STATUS=1 mirrors: 1 idle" in line for line in read()))
+        read()
+    assert any(line.startswith("READY=1\nSTATUS=1 mirrors") for line in heard)
+    assert any(line.startswith("RELOADING=1\nMONOTONIC_USEC=") for line in heard)
+    assert heard.count("WATCHDOG=1") > 3
+    assert any(line.startswith("STOPPING=1\nSTATUS=lets 0 passes end") for line in heard)
+
+
+async def test_the_watchdog_is_not_fed_while_a_pass_makes_no_progress_for_hours(house, tmp_path, monkeypatch):
+    house.archive("a", small())
+    house.declare("a")
+    gate = Gate(house, "a")
+    gate.install(monkeypatch)
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(path))
+        listening.setblocking(False)
+
+        def fed():
+            count = 0
+            while True:
+                try:
+                    count += listening.recv(4096) == b"WATCHDOG=1"
+                except BlockingIOError:
+                    return count
+
+        async with house.living(environ={"NOTIFY_SOCKET": str(path)}):
+            await house.until(lambda: house.heard(PassStarted))
+            await asyncio.sleep(0.05)
+            assert fed()
+            house.time.forward(3 * HOUR)
+            await asyncio.sleep(0.05)
+            fed()
+            await asyncio.sleep(0.1)
+            assert not fed()
+            gate.open.set()
+            await house.until(lambda: house.heard(SurveyStarted))
+            await house.idle("a")
+            assert fed()
