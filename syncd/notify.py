@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+PATIENCE = 0.5  # seconds
+
 
 class Notifier:
     """The socket that systemd listens on (`$NOTIFY_SOCKET`), if there is one."""
@@ -23,15 +25,15 @@ class Notifier:
     def ready(self, status: str) -> None:
         """The service works (again)."""
         self._status = status
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send_surely(f"READY=1\nSTATUS={status}")
 
     def reloading(self) -> None:
         """The configuration is being read again; `ready` follows."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._send_surely(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str, grace: float) -> None:
         """The service ends; it may take `grace` seconds."""
-        self._send(f"STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={int((grace + 30) * 1e6)}")
+        self._send_surely(f"STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={int((grace + 30) * 1e6)}")
 
     def status(self, status: str) -> None:
         """Say in a line what goes on; only what is new is sent."""
@@ -43,9 +45,13 @@ class Notifier:
         """Feed the watchdog."""
         self._send("WATCHDOG=1")
 
-    def _send(self, lines: str) -> None:
+    def _send_surely(self, lines: str) -> None:
+        """Send what must arrive, and wait a little while systemd is busy."""
+        self._send(lines, PATIENCE)
+
+    def _send(self, lines: str, patience: float = 0.0) -> None:
         if not self._path:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-            line.setblocking(False)
+            line.settimeout(patience)
             line.sendto(lines.encode(), self._path)

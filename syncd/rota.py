@@ -10,8 +10,8 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -22,11 +22,13 @@ from syncd.events import PassFailed, PassStarted
 from syncd.fair import Capped, Fair
 from syncd.fleet import CANCELLED, Fleet, Run, Standing
 from syncd.mirror_pass import FILES, IN_FLIGHT, Pass, Result
+from syncd.plan import Step
 from syncd.running import first_of
 from syncd.schedule import opens_in, waits_for
 from syncd.tally import Tally
-from syncd.transfer import error_name
+from syncd.transfer import Place, Proved, error_name
 from syncd.workbench import Workbench
+from syncd.workers import Lost, Pool, Workers
 
 T = TypeVar("T")
 
@@ -65,6 +67,7 @@ class Rota:
         self.lines = Fair(1 << 40, budget.connections)
         self.draining = False
         self.turn = TURN
+        self.workers_taken = False
 
     def adjust(self) -> None:
         """Take the budgets of the configuration that is in force now."""
@@ -235,6 +238,7 @@ class Rota:
                     stopping=run.stopping,
                     budget=share,
                     free=lambda: self._free(run),
+                    pool=_InTurn(composed.pool, self) if composed.pool is not None else None,
                     now=self.fleet.now,
                     clock=self.fleet.clock,
                 )
@@ -291,6 +295,40 @@ class Rota:
         run.chronicler.waiting.clear()
         values.setdefault("seconds", round(self.fleet.clock() - run.since, 3))
         chronicle.end(run.pass_id, outcome=outcome, at=self.fleet.now(), **values)
+
+
+class _InTurn:
+    """The worker processes, for one pass at a time: there are as many as processors, whoever works with them."""
+
+    def __init__(self, pool: Pool, rota: Rota) -> None:
+        self._pool = pool
+        self._rota = rota
+
+    @property
+    def count(self) -> int:
+        return self._pool.count
+
+    @asynccontextmanager
+    async def at_work(self, place: Place, by: str) -> AsyncIterator[Workers]:
+        if self._rota.workers_taken:
+            yield _NoWorkers()
+            return
+        self._rota.workers_taken = True
+        try:
+            async with self._pool.at_work(place, by) as workers:
+                yield workers
+        finally:
+            self._rota.workers_taken = False
+
+
+class _NoWorkers:
+    """What a pass works with while another has the workers."""
+
+    def takes(self, step: Step) -> bool:  # noqa: ARG002  a port's
+        return False
+
+    async def transfer(self, step: Step) -> Proved:
+        raise Lost(f"{step.path}: there is no worker")
 
 
 async def contained(work: Coroutine[Any, Any, T]) -> T | Failed:
