@@ -6,7 +6,7 @@ MADE := .venv/.made-from-lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types layers docs wheel-test lock clean
+.PHONY: help demo test lint types layers docs wheel-test lock images clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make docs        write what is written from code: docs/metrics.md, the dashboards'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
 	@echo 'make lock        write requirements.lock anew from what the package index offers today'
+	@echo 'make images      take the pictures of docs/images again (needs chromium and a font with Chinese)'
 	@echo 'make clean       remove .venv, the caches, dist and demo'
 
 # The environment is made again whenever the lock or the project file is younger than it.
@@ -52,6 +53,9 @@ docs: $(MADE)
 
 wheel-test: $(MADE)
 	$(BIN)/python -m pytest tests/wheel/check_wheel.py
+
+images: $(MADE)
+	$(BIN)/python -m tests.browser.images
 
 # What a fresh resolution gives, pinned; syncd itself and pip are no part of it.
 lock:

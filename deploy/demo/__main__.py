@@ -158,7 +158,7 @@ async def keep_current(origin: str) -> None:
                 say(f"To sync, pause or approve there, log in with the token {token}")
                 say(f"The archives change every few seconds; {HOME / 'daemon.log'} tells the rest. Ctrl-C ends it.")
                 await live.change(UPSTREAM)
-            mirrors = await live.first_passes(address)
+            mirrors = await live.first_passes(address, 1 + len(live.PUBLISHERS))
             say(f"$ curl http://{address}/api/v1/mirrors")
             for one in mirrors:
                 say(f"  {one['name']}: {one['health']}, {one['files']} files, {one['failed']} could not be had")

@@ -202,12 +202,12 @@ async def ask(address: str, path: str) -> dict:
     return await asyncio.to_thread(get)
 
 
-async def first_passes(address: str) -> list[dict]:
-    """Wait until every mirror has had a pass; returns the mirrors."""
+async def first_passes(address: str, count: int) -> list[dict]:
+    """Wait until each of `count` mirrors has had a pass; returns the mirrors."""
     async with asyncio.timeout(PATIENCE):
         while True:
             mirrors = (await ask(address, "/api/v1/mirrors")).get("mirrors", [])
-            if len(mirrors) > len(PUBLISHERS) and all(one["last"] and one["last"]["ended"] for one in mirrors):
+            if len(mirrors) >= count and all(one["last"] and one["last"]["ended"] for one in mirrors):
                 return mirrors
             await asyncio.sleep(0.2)
 

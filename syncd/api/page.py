@@ -295,7 +295,7 @@ async def _checked(
     problems = found.problems if found is not None else ()
     return await desk.page.render(
         desk, call.request, "check.html", here="check", text=text, found=found, plan=plan,
-        lines=text.split("\n") if problems else [], wrong_lines={one.line for one in problems},
+        lines=text.rstrip("\n").split("\n") if problems else [], wrong_lines={one.line for one in problems},
         failure=declined(failure).failure if failure is not None else None,
     )  # fmt: skip
 

@@ -117,10 +117,8 @@ class Speech:
             return self.say("time.never")
         return self.say("time.ago", t=self.about(self.now - moment))
 
-    def due(self, moment: float | None) -> str:
+    def due(self, moment: float) -> str:
         """Return in how long something will be."""
-        if moment is None:
-            return self.say("time.none")
         if moment - self.now < 1:
             return self.say("time.soon")
         return self.say("time.in", t=self.about(moment - self.now))

@@ -9,7 +9,16 @@ from syncd.api.stream import HEARTBEAT, LISTENERS
 from syncd.api.table import renewed, table
 from syncd.api.tokens import ALLOWANCE, REGAIN, SLOWNESS
 
-TEXT = (Path(__file__).parents[2] / "docs/api.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/api.md").read_text("utf-8")
+
+
+def test_every_picture_that_is_shown_is_there_and_small():
+    shown = set(re.findall(r"\((docs/images/[\w-]+\.png)\)", (ROOT / "README.md").read_text("utf-8")))
+    assert shown
+    for picture in shown:
+        assert (ROOT / picture).read_bytes()[:4] == b"\x89PNG"
+        assert (ROOT / picture).stat().st_size < 250_000
 
 
 def test_the_table_is_the_routes():

@@ -116,6 +116,7 @@ async def test_the_fleet_shows_every_mirror_with_its_state_in_words(api, control
     assert "1.5 MB/s" in rows["running"]
     assert "in 60 min" in rows["idle"] or "in 1 h" in rows["idle"]
     assert len(tree.css("svg.spark")) == 8
+    assert [rows[name].split()[-1] for name in ("running", "paused", "rejected")] == ["way", "–", "–"]
 
 
 async def test_a_broken_manifest_is_told_with_its_line(api):

@@ -1,0 +1,76 @@
+"""The daemon of the demo: `syncd run` as people run it, seen and steered over its API and its page."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+DEMO = Path(__file__).parents[2] / "deploy/demo"
+
+
+@pytest.fixture
+def live(monkeypatch):
+    monkeypatch.syspath_prepend(str(DEMO))
+    for name in ("live", "serve"):
+        sys.modules.pop(name, None)
+    import live
+
+    monkeypatch.setattr(live, "PORT", 0)
+
+    return live
+
+
+async def until(session, path, seen, why):
+    async with asyncio.timeout(60):
+        while True:
+            async with session.get(path) as response:
+                found = await response.json()
+            if seen(found):
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_daemon_at_work_is_seen_and_steered(live, tmp_path):
+    manifests = tmp_path / "manifests.d"
+    manifests.mkdir()
+    upstream, address = tmp_path / "upstream", live.listen()
+    async with (
+        live.publishing(upstream, manifests, hurry=True) as origins,
+        live.daemon(tmp_path, address, origins) as token,
+        aiohttp.ClientSession(f"http://{address}") as session,
+    ):
+        mirrors = {one["name"]: one for one in await live.first_passes(address, len(live.PUBLISHERS))}
+        assert set(mirrors) == {"atlas", "buoys", "forecasts", "stations"}
+        assert {mirrors[name]["health"] for name in ("atlas", "buoys", "forecasts")} == {"good"}
+
+        async with session.get("/mirrors/stations", headers={"Accept": "text/html"}) as response:
+            page = await response.text()
+        assert "2 files could not be had" in page
+        assert "Upstream lists the file and does not have it." in page
+        assert "What arrived is not what upstream promised" in page
+
+        async with session.get("/api/v1/mirrors/buoys/entries?limit=1") as response:
+            (entry,) = (await response.json())["entries"]
+        stored = tmp_path / "store/buoys" / entry["path"]
+        assert stored.stat().st_size == entry["size"]
+
+        live._less_atlas(upstream / "atlas", 1)
+        bearer = {"Authorization": f"Bearer {token}"}
+        async with session.post("/api/v1/mirrors/atlas/sync", headers=bearer) as response:
+            assert (await response.json())["who"] == "demo"
+        await until(session, "/api/v1/mirrors/atlas", lambda one: one["parked"] == 40, "nothing was parked")
+        async with session.post("/api/v1/mirrors/atlas/approve?files=40", headers=bearer) as response:
+            assert response.status == 200
+        await until(
+            session, "/api/v1/mirrors/atlas", lambda one: (one["parked"], one["files"]) == (0, 21), "they stayed"
+        )
+
+        async with session.get("/metrics") as response:
+            assert "syncd_" in await response.text()
+        async with session.get("/tunasync.json") as response:
+            assert {one["name"] for one in await response.json()} == set(mirrors)
+        async with session.get("/api/v1/audit", headers=bearer) as response:
+            assert [one["what"] for one in (await response.json())["audit"]] == ["approve", "sync"]
+    assert b'"stopped"' in (tmp_path / "daemon.log").read_bytes()
