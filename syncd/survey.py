@@ -133,7 +133,11 @@ class Survey:
         reading = _Reading(self, reader)
         reading.changes = {}
         reading.resume("")
-        inventory = await reading.run(list(reader.resume(mark)))
+        try:
+            first = list(reader.resume(mark))
+        except Gap:
+            return Inventory(gap=True)
+        inventory = await reading.run(first)
         if not inventory.gap:
             if held:
                 self.claims.hold(self.mirror_id)

@@ -21,6 +21,7 @@ from manifests.reader import Opened, ReaderKind, chosen
 from manifests.readers.stac_assets import Assets
 from manifests.readers.stac_options import Options
 from manifests.readers.stac_search import Search, follow_next
+from manifests.readers.wishes import meets, span
 from manifests.stat import Stat
 
 MAX_DEPTH = 32  # catalogues within catalogues
@@ -63,7 +64,7 @@ class StacReader:
     def __init__(self, source: Opened, options: Options, today: date) -> None:
         self._url = source.url
         self._options = options
-        self._span = options.span(today)
+        self._span = span(options.datetime, today)
         self._assets = Assets(options, pays=bool(getattr(source, "requester_pays", False)))
         self._origin = origin_of(source.url)
 
@@ -142,7 +143,7 @@ class StacReader:
         collection = text(item.get("collection"))
         if options.collections and collection and collection not in options.collections:
             return False
-        return options.meets(item.get("bbox")) and self._span.meets(item.get("properties"))
+        return meets(options.bbox, item.get("bbox")) and self._span.meets(item.get("properties"))
 
     def _catalog(self, document: Document, state: State, page: Page, body: bytes, unread: Unread) -> Iterator[Found]:
         options = self._options

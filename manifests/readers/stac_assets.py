@@ -9,6 +9,7 @@ from manifests.answers import Unread, absolute, moment, size, text
 from manifests.digest import could_be_cut, parse_digest, parse_multihash
 from manifests.document import Document, Found, Note
 from manifests.readers.stac_options import Options
+from manifests.readers.wishes import days
 from manifests.stat import Stat
 
 MAX_ASSETS = 100_000  # of one item
@@ -66,15 +67,12 @@ class Assets:
         taken = None
         if isinstance(properties, dict):
             taken = text(properties.get("datetime")) or text(properties.get("start_datetime"))
-        year, month, day = _date(taken or "")
         places = {
             "collection": text(item.get("collection")) or text(item.get("id")),
             "id": text(item.get("id")),
             "key": key or "item",
             "file": file,
-            "year": year,
-            "month": month,
-            "day": day,
+            **days(taken),
         }
         template = self._options.template
         if "{file}" not in template and not key:
@@ -184,8 +182,3 @@ def _file(key: str, asset: Mapping[str, Any], url: str) -> str:
         return local
     last = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
     return last if last and not last.startswith("$") else key
-
-
-def _date(taken: str) -> tuple[str, str, str]:
-    parts = taken[:10].split("-")
-    return (parts[0], parts[1], parts[2]) if len(parts) == 3 and moment(taken) is not None else ("0000", "00", "00")

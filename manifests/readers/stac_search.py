@@ -7,7 +7,8 @@ import msgspec
 
 from manifests.answers import absolute, size, text
 from manifests.document import Document, DocumentError, Follow
-from manifests.readers.stac_options import Options, Span
+from manifests.readers.stac_options import Options
+from manifests.readers.wishes import Span
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_EMPTY = 5  # pages without an item, one behind the other, after which there is no more

@@ -7,8 +7,20 @@ import pytest
 
 from manifests.digest import Hasher, could_be_cut, parse_digest, parse_multihash
 from manifests.document import DocumentError, Note
-from manifests.readers import checksums, dataverse, figshare, gbif, metalink, ncbi, stac, stac_options, zenodo
-from manifests.stat import UnsafePath, check_path
+from manifests.readers import (
+    checksums,
+    cmr,
+    dataverse,
+    figshare,
+    gbif,
+    metalink,
+    ncbi,
+    odata,
+    stac,
+    stac_options,
+    zenodo,
+)
+from manifests.stat import Stat, UnsafePath, check_path
 from syncd.errors import Mismatch
 from syncd.judge import Arrived, algorithms, judge
 from tests.miniatures.checklistbank import coldp
@@ -74,6 +86,61 @@ def test_2_what_a_checksum_is_its_publisher_decides_and_no_single_value():
 def test_12_items_of_landsat_without_a_checksum_or_a_size_are_files_all_the_same():
     (stat,) = stats(landsat({"href": "https://h/B2.TIF"})).values()
     assert (stat.size, stat.digests, stat.version) == (None, {}, "updated:2024-05-01T00:00:00Z")
+
+
+def test_11_products_of_copernicus_without_a_checksum_and_of_length_0_are_files_all_the_same():
+    row = {
+        "Id": "1",
+        "Name": "S2A.SAFE",
+        "Checksum": [],
+        "ContentLength": 0,
+        "EvictionDate": "",
+        "ContentDate": {"Start": "2015-07-04T10:10:06.027Z"},
+    }
+    reader = odata.open_reader(Source("https://h/", odata.Options(collections=("SENTINEL-2",))), date(2024, 5, 1))
+    (stat,) = reader.read(answer(next(iter(reader.start())), json.dumps({"value": [row]})))
+    assert (stat.path, stat.size, stat.digests) == ("2015/07/04/S2A.SAFE.zip", None, {})
+
+
+@pytest.mark.parametrize(
+    ("entry", "size", "digests"),
+    [
+        ({"Name": "Not provided", "Size": 2.015649, "SizeInBytes": 2015649, "Checksum": {"Value": "44" * 32, "Algorithm": "SHA-256"}, "SizeUnit": "MB"}, 2015649, {"sha256": "44" * 32}),
+        ({"Name": "Not provided", "Size": 65.8373498916626, "SizeInBytes": 69035465, "SizeUnit": "MB"}, 69035465, {}),
+        ({"Name": "Not provided", "Size": 6.69670295715332, "SizeUnit": "MB"}, None, {}),
+        ({"Name": "Not provided", "Size": 589.2875518799, "SizeUnit": "NA"}, None, {}),
+    ],
+)  # fmt: skip
+def test_13_granules_without_a_name_a_unit_or_a_checksum_are_files_all_the_same(entry, size, digests):
+    def granule(*urls):
+        links = [{"URL": url, "Type": "GET DATA"} for url in urls]
+        return {
+            "umm": {
+                "GranuleUR": "g",
+                "RelatedUrls": links,
+                "DataGranule": {"ArchiveAndDistributionInformation": [entry]},
+            }
+        }
+
+    reader = cmr.open_reader(Source("https://h/", cmr.Options(collections=("C1-X",))), date(2024, 5, 1))
+
+    def read(*urls):
+        page = json.dumps({"hits": 1, "items": [granule(*urls)]})
+        return list(stats(reader.read(answer(next(iter(reader.start())), page))).values())
+
+    (stat,) = read("https://h/x.nc")
+    assert (stat.size, stat.digests) == (size, digests)
+    assert [(stat.size, stat.digests) for stat in read("https://h/x.nc", "https://h/y.nc")] == [(None, {})] * 2
+
+
+def test_14_a_login_page_that_comes_with_200_is_not_taken_for_a_file():
+    page = b"<!DOCTYPE html>\n<html><head><title>Earthdata Login</title></head><body></body></html>"
+    for promised in (Stat("x.hdf"), Stat("x.hdf", size=69035465), Stat("x.hdf", digests={"md5": EMPTY})):
+        hasher = Hasher(algorithms(promised.digests))
+        hasher.update(page)
+        answered = Stat("x.hdf", len(page))
+        with pytest.raises(Mismatch):
+            judge(promised, Arrived(answered, len(page), hasher.hexdigests(), page, "text/html", "https://h/x.hdf"))
 
 
 def test_21_an_item_that_came_without_its_bands_is_read_again_when_they_are_there():

@@ -1,0 +1,323 @@
+"""The reader for NASA's Common Metadata Repository: the granules of collections, and the files of each granule.
+
+Rules:
+1. A search goes on with the header `CMR-Search-After` until the answer has none; a partial answer is an error.
+2. A file is known by the last part of its url; its size and digest are those of the entry of the same name, or of the
+   only entry of a granule with one file. A rounded size is no size.
+3. After a whole survey only what was revised is asked for. What was deleted is told by names that are no paths, so then
+   everything is read once more.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlencode, urlsplit
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+
+from manifests.answers import Unread, absolute, answer, digests, moment, size, text
+from manifests.checked import STRICT
+from manifests.digest import canonical
+from manifests.document import Document, DocumentError, Follow, Found, Gap, Note
+from manifests.fields import Count, Flag, like
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.readers.wishes import Box, Span, When, days, read_until, span, template
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+MAX_PAGE = 256 << 20  # bytes
+MAX_GRANULES = 2_000  # in one answer
+OLDEST = 360  # days back to which the repository tells what was deleted
+PLACES = frozenset({"collection", "granule", "file", "year", "month", "day"})
+_HEADERS = {"accept": "application/vnd.nasa.cmr.umm_results+json"}
+_DATA = frozenset({"GET DATA", "GET DATA VIA DIRECT ACCESS"})
+_METADATA = frozenset({"EXTENDED METADATA"})
+_OURS = frozenset({"page_size", "page_num", "offset", "scroll", "revision_date", "sort_key", "collection_concept_id"})
+
+ConceptId = Annotated[
+    str, like(r"C[0-9]{1,20}-[A-Z0-9_]{1,40}", "is no collection", "write its concept id, as in C1996881146-POCLOUD")
+]
+
+
+def _pairs(given: Any) -> Any:
+    """Read {name: value} and {name: [value, value]}."""
+    if not isinstance(given, Mapping):
+        raise Unfit("is not a mapping", "write parameters and their values, as in {day_night_flag: day}")
+    pairs = []
+    for name, values in given.items():
+        for value in values if isinstance(values, list | tuple) else (values,):
+            if not isinstance(value, str | int | float) or isinstance(value, bool):
+                raise Unfit(f"{str(name)[:40]} is neither text nor a number", "put its value in quotes")
+            pairs.append((str(name), str(value)))
+    return tuple(pairs)
+
+
+def _mapping(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+Parameters = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_pairs),
+    PlainSerializer(_mapping),
+    WithJsonSchema({"type": "object"}),
+]
+
+
+class Options(BaseModel):
+    """What a Source says to this reader."""
+
+    model_config = STRICT
+
+    collections: tuple[ConceptId, ...] = ()
+    """The collections wanted, by their concept ids."""
+    short_name: str = ""
+    """The short name of the collection wanted, instead of collections."""
+    version: str = ""
+    """The version of the collection that short_name names."""
+    provider: str = ""
+    """The provider of the collection that short_name names."""
+    datetime: When = ""
+    """When granules were taken: 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days."""
+    bbox: Box = ()
+    """The box that granules must touch: [west, south, east, north] in degrees."""
+    search: Parameters = ()
+    """Further parameters of the search, as in {day_night_flag: day}."""
+    page: Annotated[Count, Field(ge=1, le=MAX_GRANULES)] = MAX_GRANULES
+    """Granules asked for at once."""
+    prefer: tuple[Literal["https", "http", "s3"], ...] = ("https", "http", "s3")
+    """The kinds of url by which a file is fetched, the best first; others are not taken."""
+    metadata: Flag = False
+    """Take the files of metadata that a granule names too."""
+    path: Annotated[str, template(PLACES, "file")] = ""
+    """Where a file lies in the copy: {collection}, {granule}, {file}, {year}, {month}, {day}."""
+
+    @property
+    def template(self) -> str:
+        """Return where a file lies; the collection is part of it where there are several."""
+        return self.path or ("{collection}/" if len(self.collections) > 1 else "") + "{year}/{month}/{day}/{file}"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.collections) == bool(self.short_name):
+            raise Unfit("names both collections and a short name, or neither", "write collections, or short_name")
+        if (self.version or self.provider) and not self.short_name:
+            raise Unfit("names a version or a provider of nothing", "write short_name too, or delete them")
+        taken = {name.removesuffix("[]") for name, _ in self.search} & _OURS
+        if taken:
+            raise Unfit(f"searches by {', '.join(sorted(taken))}, which is ours to ask", "delete it from search")
+        return self
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: whether it is the first page, which question it belongs to, granules seen so far."""
+
+    kind: Literal["granules", "deleted"] = "granules"
+    is_first: bool = False
+    seen: int = 0
+
+
+class _Granule(msgspec.Struct):
+    umm: object = None
+    meta: object = None
+
+
+class _Page(msgspec.Struct):
+    items: list[object]
+    hits: object = None
+
+
+def open_reader(source: Opened, today: date) -> "CmrReader":
+    """Return the reader for `source`; `today` is where a relative datetime ends."""
+    return CmrReader(source.url, chosen(source, Options), today)
+
+
+class CmrReader:
+    """A Reader: one Follow for each page of granules, one Stat for each file of each granule."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options, today: date) -> None:
+        self._url = url
+        self._options = options
+        self._span = span(options.datetime, today)
+        self._oldest = (today - timedelta(days=OLDEST)).isoformat()
+
+    def start(self) -> Iterable[Follow]:
+        """Name the first page of all granules."""
+        return [self._granules()]
+
+    def resume(self, mark: str) -> Iterable[Follow]:
+        """Name what was revised and what was deleted since; raises Gap where the mark is too old to be told."""
+        if moment(mark) is None or mark < self._oldest:
+            raise Gap(f"{self._url}: what was deleted before {self._oldest} is not told")
+        follows = [self._granules(since=mark)]
+        for collection in self._options.collections or ("",):
+            words = {"revision_date": mark, "page_size": MAX_GRANULES}
+            if collection:
+                words["parent_collection_id"] = collection
+            elif self._options.provider:
+                words["provider"] = self._options.provider
+            url = f"{self._url}deleted-granules.json?{urlencode(words)}"
+            follows.append(Follow(url, state=_state(State("deleted")), max_bytes=MAX_PAGE))
+        return follows
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files of one page's granules, and the page after it."""
+        state = msgspec.json.decode(document.asked.state, type=State)
+        if state.kind == "deleted":
+            if answer(document, list[object], limit=MAX_PAGE):
+                raise Gap(f"{document.url}: granules were deleted: everything is read once more")
+            return
+        if document.headers.get("cmr-timed-out", "").lower() == "true":
+            raise DocumentError(f"{document.url}: the repository gave up half way: only a part of the answer came")
+        page = answer(document, _Page, limit=MAX_PAGE)
+        if state.is_first and (mark := read_until(document)) is not None:
+            yield mark
+        unread = Unread(document)
+        for row in page.items:
+            yield from self._granule(document, row, unread)
+        seen, hits = state.seen + len(page.items), size(page.hits)
+        after = document.headers.get("cmr-search-after", "")
+        if after and page.items:
+            headers = {**document.asked.headers, "cmr-search-after": after}
+            following = msgspec.structs.replace(document.asked, headers=headers, state=_state(State(seen=seen)))
+            if following.headers == document.asked.headers:
+                raise DocumentError(f"{document.url}: names itself as its next page")
+            yield following
+        elif hits is not None and seen < hits and len(page.items) >= self._options.page:
+            unread.add(f"{hits} granules were announced, and after {seen} no next page is named")
+        unread.tell()
+
+    def _granules(self, since: str = "") -> Follow:
+        options = self._options
+        words: list[tuple[str, str]] = [("page_size", str(options.page))]
+        words += [("collection_concept_id[]", one) for one in options.collections]
+        words += [(name, value) for name in ("short_name", "version", "provider") if (value := getattr(options, name))]
+        if self._span.written:
+            words.append(("temporal[]", _temporal(self._span)))
+        if options.bbox:
+            half = len(options.bbox) // 2
+            box = (*options.bbox[:2], *options.bbox[half : half + 2])
+            words.append(("bounding_box[]", ",".join(f"{one:g}" for one in box)))
+        words += options.search
+        if since:
+            words.append(("revision_date[]", f"{since},"))
+        url = f"{self._url}granules.umm_json?{urlencode(words, safe=',:')}"
+        return Follow(url, headers=_HEADERS, state=_state(State(is_first=True)), max_bytes=MAX_PAGE)
+
+    def _granule(self, document: Document, row: object, unread: Unread) -> Iterator[Found]:
+        umm = row.get("umm") if isinstance(row, dict) else None
+        meta = row.get("meta") if isinstance(row, dict) else None
+        if not isinstance(umm, dict):
+            unread.add("a granule that is none")
+            return
+        name = text(umm.get("GranuleUR")) or (text(meta.get("native-id")) if isinstance(meta, dict) else "")
+        files, foreign = self._files(document, umm)
+        if not files:
+            if foreign:
+                wanted = ", ".join(self._options.prefer)
+                unread.add(f"granule {name}: cannot be had by {wanted}: name its kind of url in prefer")
+            else:
+                yield Note("granules that name no file were passed over")
+            return
+        entries = list(_entries(umm.get("DataGranule")))
+        data = [file for file, (is_data, _) in files.items() if is_data]
+        places = self._places(umm, meta, name)
+        revised = text(meta.get("revision-date")) if isinstance(meta, dict) else ""
+        for file, (_, urls) in files.items():
+            entry = _entry(entries, file, data)
+            sums = entry.get("Checksum")
+            promised = digests((sums.get("Algorithm"), sums.get("Value"))) if isinstance(sums, dict) else {}
+            if isinstance(sums, dict) and not promised and text(sums.get("Value")):
+                told = text(sums.get("Algorithm"))[:20]
+                known = canonical(told) is not None
+                yield Note(
+                    f"checksums named {told} that cannot be one" if known else f"checksums by {told} cannot be checked"
+                )
+            version = None if promised or moment(revised) is None else f"revised:{revised}"
+            path = self._options.template.format_map({**places, "file": file}).lstrip("/")
+            yield Stat(path, size(entry.get("SizeInBytes")), None, version, promised, urls)
+
+    def _files(
+        self, document: Document, umm: Mapping[str, Any]
+    ) -> tuple[dict[str, tuple[bool, tuple[str, ...]]], bool]:
+        """Return each file's urls by its name, the preferred first, data or not; and whether others are left out."""
+        found: dict[str, dict[str, list[str]]] = {}
+        data: set[str] = set()
+        foreign = False
+        listed = umm.get("RelatedUrls")
+        for one in listed if isinstance(listed, list) else ():
+            kind = text(one.get("Type")).upper() if isinstance(one, dict) else ""
+            if kind not in _DATA and not (self._options.metadata and kind in _METADATA):
+                continue
+            url = absolute(document, one.get("URL"))
+            scheme = "" if url is None else url.partition("://")[0].lower()
+            file = "" if url is None else unquote(urlsplit(url).path).rpartition("/")[2]
+            if url is None or scheme not in self._options.prefer or not file:
+                foreign = foreign or kind in _DATA
+                continue
+            urls = found.setdefault(file, {}).setdefault(scheme, [])
+            if url not in urls:
+                urls.append(url)
+            if kind in _DATA:
+                data.add(file)
+        return {
+            file: (file in data, tuple(url for scheme in self._options.prefer for url in by_scheme.get(scheme, ())))
+            for file, by_scheme in found.items()
+        }, foreign
+
+    def _places(self, umm: Mapping[str, Any], meta: object, name: str) -> dict[str, str]:
+        reference = umm.get("CollectionReference")
+        collection = ""
+        if isinstance(reference, dict):
+            parts = (text(reference.get("ShortName")), text(reference.get("Version")))
+            collection = ".".join(part for part in parts if part)
+        if not collection and isinstance(meta, dict):
+            collection = text(meta.get("collection-concept-id"))
+        return {"collection": collection or "unknown", "granule": name, **days(_taken(umm.get("TemporalExtent")))}
+
+
+def _temporal(wanted: Span) -> str:
+    begins, slash, ends = wanted.written.partition("/")
+    return f"{begins},{ends if slash else begins}".replace("..", "")
+
+
+def _taken(extent: object) -> str:
+    """Return when a granule was taken."""
+    if not isinstance(extent, dict):
+        return ""
+    between = extent.get("RangeDateTime")
+    if isinstance(between, dict):
+        return text(between.get("BeginningDateTime"))
+    return text(extent.get("SingleDateTime"))
+
+
+def _entries(granule: object) -> Iterator[Mapping[str, Any]]:
+    """Yield what is said of each file, those within packages too."""
+    listed = granule.get("ArchiveAndDistributionInformation") if isinstance(granule, dict) else None
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, dict):
+            yield entry
+            inner = entry.get("Files")
+            yield from (one for one in inner if isinstance(one, dict)) if isinstance(inner, list) else ()
+
+
+def _entry(entries: list[Mapping[str, Any]], file: str, data: list[str]) -> Mapping[str, Any]:
+    """Return what is said of a file: by its name, or because there is one of each."""
+    named = [entry for entry in entries if text(entry.get("Name")) == file]
+    if len(named) == 1:
+        return named[0]
+    nameless = [entry for entry in entries if text(entry.get("Name")) in {"", "Not provided"}]
+    return nameless[0] if len(entries) == len(nameless) == len(data) == 1 and data == [file] else {}
+
+
+def _state(state: State) -> str:
+    return msgspec.json.encode(state).decode()
+
+
+READER = ReaderKind(open_reader, Options, dated=True)

@@ -1,0 +1,165 @@
+"""The reader for LAADS and LANCE, NASA's archives of MODIS and VIIRS: folders that list themselves as JSON or as CSV.
+
+A folder `archive/allData/61/MOD09GA/` is listed at `archive/allData/61/MOD09GA.json`; what has no size is a folder.
+Days are folders of their own, `<year>/<day of the year>/`, so a span of time leaves whole folders unread.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from pydantic import BaseModel
+
+from manifests.answers import Unread, absolute, answer, below, digests, moment, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found, Note
+from manifests.reader import Opened, ReaderKind, chosen
+from manifests.readers.wishes import When, span
+from manifests.stat import Stat, UnsafePath, check_path
+
+MAX_PAGE = 256 << 20  # bytes
+MAX_DEPTH = 8  # folders below the source
+MAX_LINE = 1 << 16  # bytes
+
+
+class Options(BaseModel):
+    """What a Source says to this reader."""
+
+    model_config = STRICT
+
+    listing: Literal["json", "csv"] = "json"
+    """The form in which folders are asked to list themselves."""
+    datetime: When = ""
+    """The days wanted: 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days."""
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the folder's path in the copy, its url, and how deep it lies."""
+
+    url: str
+    path: str = ""
+    depth: int = 0
+
+
+def open_reader(source: Opened, today: date) -> "LaadsReader":
+    """Return the reader for `source`; `today` is where a relative datetime ends."""
+    return LaadsReader(source.url, chosen(source, Options), today)
+
+
+class LaadsReader:
+    """A Reader: one Follow for each folder, one Stat for each file."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options, today: date) -> None:
+        self._url = url
+        self._form = options.listing
+        wanted = span(options.datetime, today)
+        self._begins = _day(wanted.begins, date.min)
+        self._ends = _day(wanted.ends, date.max)
+
+    def start(self) -> Iterable[Follow]:
+        """Name the listing of the source's own folder."""
+        return [self._listing(State(self._url))]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield the files of one folder, and the folders in it."""
+        state = msgspec.json.decode(document.asked.state, type=State)
+        unread = Unread(document)
+        if state.depth > MAX_DEPTH:
+            raise DocumentError(f"{document.url}: folders more than {MAX_DEPTH} deep: a loop?")
+        for row in _rows(document, self._form):
+            name = text(row.get("name"))
+            if not name or "/" in name or name in {".", ".."}:
+                unread.add("a row without a name that could be one")
+                continue
+            length = size(row.get("size"))
+            sums = text(row.get("md5sum"))
+            if length == 0 and not sums:
+                yield from self._folder(state, name)
+                continue
+            promised = digests(("md5", sums)) if sums else {}
+            if sums and not promised:
+                yield Note("checksums that cannot be one were passed over")
+            url = absolute(document, row.get("downloadsLink")) or f"{state.url}{quote(name)}"
+            modified = _modified(row)
+            yield Stat(below(state.path, name), length, modified, None, promised, (url,))
+        unread.tell()
+
+    def _folder(self, state: State, name: str) -> Iterator[Found]:
+        path = below(state.path, name)
+        try:
+            check_path(path)
+        except UnsafePath:
+            yield Stat(path)  # to be refused in the open
+            return
+        if self._wants(state.path, name):
+            yield self._listing(State(f"{state.url}{quote(name)}/", path, state.depth + 1))
+
+    def _listing(self, state: State) -> Follow:
+        url = f"{state.url.rstrip('/')}.{self._form}"
+        return Follow(url, state=msgspec.json.encode(state).decode(), max_bytes=MAX_PAGE)
+
+    def _wants(self, above: str, name: str) -> bool:
+        """Tell whether a folder may hold wanted days; one that is neither a year nor a day of one may."""
+        if len(name) == 4 and name.isdigit() and name.isascii() and name > "0000":
+            return self._begins.year <= int(name) <= self._ends.year
+        year = (above or self._url.rstrip("/")).rpartition("/")[2]
+        if len(name) == 3 and name.isdigit() and len(year) == 4 and year.isdigit() and "0001" <= year <= "9990":
+            day = date(int(year), 1, 1) + timedelta(days=int(name) - 1)
+            return self._begins <= day <= self._ends
+        return True
+
+
+def _rows(document: Document, form: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a listing; raises DocumentError where it is none."""
+    if form == "csv":
+        yield from _table(document)
+        return
+    listed = answer(document, object, limit=MAX_PAGE)
+    rows = listed.get("content") if isinstance(listed, dict) else listed
+    if not isinstance(rows, list):
+        raise DocumentError(f"{document.url}: no listing, but JSON of another kind")
+    for row in rows:
+        yield row if isinstance(row, dict) else {}
+
+
+def _table(document: Document) -> Iterator[Mapping[str, Any]]:
+    names: list[str] = []
+    for line in document.lines(MAX_LINE):
+        written = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff").rstrip("\r")
+        if not written.strip():
+            continue
+        try:
+            row = [field.strip() for field in next(csv.reader([written], skipinitialspace=True))]
+        except (csv.Error, StopIteration) as error:
+            raise DocumentError(f"{document.url}: a line that is no CSV: {error}") from error
+        if names:
+            yield dict(zip(names, row, strict=False))
+        elif "name" in row:
+            names = row
+        else:
+            raise DocumentError(f"{document.url}: no listing: its first line names no columns")
+    if not names:
+        raise DocumentError(f"{document.url}: an empty answer is no listing")
+
+
+def _modified(row: Mapping[str, Any]) -> float | None:
+    for name in ("mtime", "last-modified"):
+        told = row.get(name)
+        if isinstance(told, int | float) and not isinstance(told, bool) and 0 < told < 1 << 34:
+            return float(told)
+        found = moment(text(told))
+        if found is not None:
+            return found
+    return None
+
+
+def _day(when: float | None, otherwise: date) -> date:
+    return otherwise if when is None else date(1970, 1, 1) + timedelta(days=int(when // 86_400))
+
+
+READER = ReaderKind(open_reader, Options, dated=True)

@@ -1,0 +1,277 @@
+"""The reader for the OData catalogue of the Copernicus Data Space: products as archives, or file by file.
+
+Rules:
+1. `$skip` ends at 10,000, so a survey walks along the publication dates: each page begins where the one before ended.
+2. A product's checksums are those of the archive that is downloaded; that there is none is no error. A length of 0 says
+   that it is not known.
+3. After a whole survey of archives only what was modified or deleted is asked for.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlencode
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from manifests.addresses import check_folder_url
+from manifests.answers import Unread, answer, below, digests, moment, size, text
+from manifests.checked import STRICT
+from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Note
+from manifests.fields import Count, Flag
+from manifests.reader import WEB, Opened, ReaderKind, chosen
+from manifests.readers.wishes import Box, When, days, read_until, span, template
+from manifests.stat import Stat
+from manifests.unfit import Unfit
+
+MAX_PAGE = 256 << 20  # bytes
+MAX_PRODUCTS = 1_000  # in one answer
+MAX_SKIP = 10_000
+MAX_DEPTH = 32  # folders in a product
+PLACES = frozenset({"collection", "name", "year", "month", "day"})
+_HEADERS = {"accept": "application/json"}
+
+
+def _download(given: Any) -> Any:
+    return check_folder_url(given, WEB) if isinstance(given, str) else given
+
+
+class Options(BaseModel):
+    """What a Source says to this reader."""
+
+    model_config = STRICT
+
+    collections: tuple[str, ...] = ()
+    """The collections wanted, as in SENTINEL-2."""
+    datetime: When = ""
+    """When products were taken: 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days."""
+    bbox: Box = ()
+    """The box that products must touch: [west, south, east, north] in degrees."""
+    filter: Annotated[str, Field(max_length=4_000)] = ""
+    """Further conditions in OData's own words, as in contains(Name,'MSIL2A')."""
+    offline: Flag = False
+    """Take products that must be ordered from the tapes first, too."""
+    files: Literal["archive", "nodes"] = "archive"
+    """`archive` takes each product as one zip, `nodes` the files in it."""
+    download: Annotated[str, BeforeValidator(_download)] = "https://download.dataspace.copernicus.eu/odata/v1/"
+    """Where products are downloaded from."""
+    page: Annotated[Count, Field(ge=1, le=MAX_PRODUCTS)] = MAX_PRODUCTS
+    """Products asked for at once."""
+    path: Annotated[str, template(PLACES, "name")] = ""
+    """Where a product lies in the copy: {collection}, {name}, {year}, {month}, {day}."""
+
+    @property
+    def template(self) -> str:
+        """Return where a product lies; the collection is part of it where there may be several."""
+        return self.path or ("{collection}/" if len(self.collections) != 1 else "") + "{year}/{month}/{day}/{name}"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.collections and not self.filter:
+            raise Unfit("names neither collections nor a filter", "name the collections wanted, as in [SENTINEL-2]")
+        return self
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a Follow's state holds: the kind of document, where the walk is, and a product's folder."""
+
+    kind: Literal["products", "deleted", "nodes"] = "products"
+    by: Literal["PublicationDate", "ModificationDate", "DeletionDate"] = "PublicationDate"
+    since: str = ""
+    skip: int = 0
+    is_first: bool = False
+    changes: str = ""
+    folder: str = ""
+    depth: int = 0
+
+
+class _Products(msgspec.Struct):
+    value: list[object]
+    more: object = msgspec.field(default=None, name="@odata.nextLink")
+
+
+class _Nodes(msgspec.Struct):
+    result: list[object]
+
+
+def open_reader(source: Opened, today: date) -> "OdataReader":
+    """Return the reader for `source`; `today` is where a relative datetime ends."""
+    return OdataReader(source.url, chosen(source, Options), today)
+
+
+class OdataReader:
+    """A Reader: one Follow for each page of products, and for each folder in them; one Stat for each file."""
+
+    native = False
+
+    def __init__(self, url: str, options: Options, today: date) -> None:
+        self._url = url
+        self._options = options
+        self._span = span(options.datetime, today)
+
+    def start(self) -> Iterable[Follow]:
+        """Name the first page of all products."""
+        return [self._page(State(is_first=True))]
+
+    def resume(self, mark: str) -> Iterable[Follow]:
+        """Name what was modified since; what was deleted follows. Raises Gap for a mark that is no time."""
+        if moment(mark) is None or self._options.files != "archive":
+            raise Gap(f"{self._url}: nothing to go on from: {mark[:40]!r}")
+        return [self._page(State(by="ModificationDate", since=mark, is_first=True, changes=mark))]
+
+    def read(self, document: Document) -> Iterator[Found]:
+        """Yield what one page of products says, or one folder of a product."""
+        state = msgspec.json.decode(document.asked.state, type=State)
+        unread = Unread(document)
+        if state.kind == "nodes":
+            yield from self._nodes(document, state, unread)
+            unread.tell()
+            return
+        page = answer(document, _Products, limit=MAX_PAGE)
+        # of a product that was modified it is not told which of its files are gone
+        if state.is_first and self._options.files == "archive" and (mark := read_until(document)) is not None:
+            yield mark
+        for row in page.value:
+            if not isinstance(row, dict) or not text(row.get("Name")) or not text(row.get("Id")):
+                unread.add("a product without a name or an id")
+            elif state.kind == "deleted":
+                yield from self._deleted(document, row)
+            else:
+                yield from self._product(row)
+        if (following := self._following(document, state, page)) is not None:
+            yield following
+        elif state.changes and state.kind == "products":  # one behind the other: the last word counts
+            yield self._page(State("deleted", "DeletionDate", state.changes, changes=state.changes))
+        unread.tell()
+
+    def _page(self, state: State) -> Follow:
+        options = self._options
+        wanted = [options.filter and f"({options.filter})"]
+        if options.collections:
+            names = " or ".join(f"Collection/Name eq {_text(name)}" for name in options.collections)
+            wanted.append(f"({names})")
+        if state.kind == "products":
+            wanted += [] if options.offline else ["Online eq true"]
+            begins, slash, ends = self._span.written.partition("/")
+            if begins not in {"", ".."}:
+                wanted.append(f"ContentDate/Start ge {begins}")
+            if (ends if slash else begins) not in {"", ".."}:
+                wanted.append(f"ContentDate/Start le {ends if slash else begins}")
+            if options.bbox:
+                wanted.append(f"OData.CSC.Intersects(area=geography'SRID=4326;{_polygon(options.bbox)}')")
+        elif options.filter:
+            wanted[0] = ""  # what is deleted has no attributes left; of too many, those count that we hold
+        if state.since:
+            wanted.append(f"{state.by} ge {state.since}")
+        words: dict[str, str | int] = {
+            "$filter": " and ".join(one for one in wanted if one),
+            "$orderby": f"{state.by} asc",
+            "$top": options.page,
+        }
+        if state.skip:
+            words["$skip"] = state.skip
+        table = "DeletedProducts" if state.kind == "deleted" else "Products"
+        url = f"{self._url}{table}?{urlencode(words, quote_via=quote, safe='$(),;/:')}"
+        return Follow(url, headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
+
+    def _following(self, document: Document, state: State, page: _Products) -> Follow | None:
+        """Return the page that begins where this one ends, None behind the last one; raises DocumentError."""
+        count = len(page.value)
+        if count == 0 or (count < self._options.page and not text(page.more)):
+            return None
+        dates = [text(row.get(state.by)) if isinstance(row, dict) else "" for row in page.value]
+        last = dates[-1]
+        if moment(last) is None:
+            raise DocumentError(f"{document.url}: the last product has no {state.by} to go on from")
+        same = sum(one == last for one in dates)
+        skip = state.skip + count if last == state.since else same
+        if skip > MAX_SKIP:
+            raise DocumentError(f"{document.url}: more than {MAX_SKIP} products have one {state.by}, {last}")
+        if moment(state.since) is not None and (moment(last) or 0) < (moment(state.since) or 0):
+            raise DocumentError(f"{document.url}: the products do not come in the order of their {state.by}")
+        return self._page(msgspec.structs.replace(state, since=last, skip=skip, is_first=False))
+
+    def _place(self, row: Mapping[str, Any]) -> str:
+        taken = row.get("ContentDate")
+        start = taken.get("Start") if isinstance(taken, dict) else None
+        collection = row.get("Collection")
+        named = text(collection.get("Name")) if isinstance(collection, dict) else ""
+        named = named or (self._options.collections[0] if len(self._options.collections) == 1 else "")
+        if not named:
+            named = _collection(text(row.get("S3Path")))
+        places = {"collection": named or "unknown", "name": text(row.get("Name")), **days(start)}
+        return self._options.template.format_map(places).lstrip("/")
+
+    def _product(self, row: Mapping[str, Any]) -> Iterator[Found]:
+        place, key = self._place(row), quote(text(row.get("Id")), safe="-")
+        product = f"{self._options.download}Products({key})"
+        if self._options.files == "nodes":
+            state = State("nodes", folder=place)
+            yield Follow(f"{product}/Nodes", headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
+            return
+        sums = row.get("Checksum")
+        promised: dict[str, str] = {}
+        for one in sums if isinstance(sums, list) else [sums]:
+            if isinstance(one, dict):
+                found = digests((one.get("Algorithm"), one.get("Value")))
+                if not found and text(one.get("Value")):
+                    yield Note(f"checksums by {text(one.get('Algorithm'))[:20]} cannot be checked")
+                promised = {**found, **promised}
+        modified = text(row.get("ModificationDate"))
+        version = None if promised or moment(modified) is None else f"modified:{modified}"
+        length = size(row.get("ContentLength")) or None
+        path = place if place.lower().endswith(".zip") else f"{place}.zip"
+        yield Stat(path, length, None, version, promised, (f"{product}/$value",))
+
+    def _deleted(self, document: Document, row: Mapping[str, Any]) -> Iterator[Gone]:
+        dated = any(place in self._options.template for place in ("{year}", "{month}", "{day}"))
+        if dated and not isinstance(row.get("ContentDate"), dict):
+            raise Gap(f"{document.url}: products were deleted, and not when they were taken is told")
+        place = self._place(row)
+        yield Gone(place if place.lower().endswith(".zip") else f"{place}.zip")
+
+    def _nodes(self, document: Document, state: State, unread: Unread) -> Iterator[Found]:
+        if state.depth > MAX_DEPTH:
+            raise DocumentError(f"{document.url}: folders more than {MAX_DEPTH} deep: a loop?")
+        here = document.asked.url
+        for row in answer(document, _Nodes, limit=MAX_PAGE).result:
+            name = text(row.get("Name")) if isinstance(row, dict) else ""
+            if not name or "/" in name or not isinstance(row, dict):
+                unread.add("a node without a name that could be one")
+                continue
+            node = f"{here}({quote(name, safe='')})"
+            # the product's own folder is the product: its name is there already
+            path = state.folder if state.depth == 0 and state.folder.endswith(name) else below(state.folder, name)
+            if size(row.get("ChildrenNumber")):
+                inner = State("nodes", folder=path, depth=state.depth + 1)
+                yield Follow(f"{node}/Nodes", headers=_HEADERS, state=_state(inner), max_bytes=MAX_PAGE)
+            else:
+                yield Stat(path, size(row.get("ContentLength")), urls=(f"{node}/$value",))
+
+
+def _text(written: str) -> str:
+    doubled = written.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def _polygon(box: tuple[float, ...]) -> str:
+    """Return a box as WKT; one that crosses the antimeridian is two."""
+    half = len(box) // 2
+    west, south, east, north = box[0], box[1], box[half], box[half + 1]
+    parts = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+    rings = [f"(({w:g} {south:g},{e:g} {south:g},{e:g} {north:g},{w:g} {north:g},{w:g} {south:g}))" for w, e in parts]
+    return f"POLYGON{rings[0]}" if len(rings) == 1 else f"MULTIPOLYGON({','.join(rings)})"
+
+
+def _collection(place: str) -> str:
+    """Return the collection in which a product lies, as in /eodata/Sentinel-2/...; "" if it is not told."""
+    parts = [part for part in place.split("/") if part]
+    return parts[1].upper() if len(parts) > 2 and parts[0] == "eodata" else ""
+
+
+def _state(state: State) -> str:
+    return msgspec.json.encode(state).decode()
+
+
+READER = ReaderKind(open_reader, Options, dated=True)
