@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from syncd.control import Control
 from syncd.governor import FIRST_BYTE, Governor, Governors
 from syncd.metrics import families as f
-from syncd.metrics.counting import Counting, Histogram, MirrorCount
+from syncd.metrics.counting import NEVER, Counting, Histogram, MirrorCount
 from syncd.metrics.families import Family
 from syncd.metrics.metered import Meter
 from syncd.views import MirrorView
@@ -225,8 +225,8 @@ def _count(table: Table, name: str, count: MirrorCount) -> None:
     table.put(f.SCRUBBED_BYTES, count.scrubbed_bytes, name)
     table.put(f.MENDED, count.mended, name)
     table.put(f.INFLIGHT_FILES, len(count.moving), name)
-    table.put(f.UPSTREAM_NEWEST, count.upstream_newest, name)
-    table.put(f.LOCAL_NEWEST, count.local_newest, name)
+    for family, newest in ((f.UPSTREAM_NEWEST, count.upstream_newest), (f.LOCAL_NEWEST, count.local_newest)):
+        table.put(family, newest if newest > NEVER else None, name)
     table.put(f.PENDING_SINCE, count.pending_since, name)
     table.put_histogram(f.PUBLICATION_LAG, count.lag, name)
 

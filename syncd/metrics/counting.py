@@ -35,6 +35,7 @@ from syncd.events import (
 from syncd.metrics import families as f
 
 MINUTE = 60
+NEVER = float("-inf")
 OLD = f.LAG[-1] + 86_400.0  # seconds after which a file's lag is counted at once: it is longer than any bound
 
 
@@ -105,14 +106,14 @@ class MirrorCount:
     scrubbed_bytes: int = 0
     mended: int = 0
     lag: Histogram = field(default_factory=lambda: Histogram(f.LAG))
-    upstream_newest: float | None = None
-    local_newest: float | None = None
+    upstream_newest: float = NEVER
+    local_newest: float = NEVER
     pending_since: float | None = None
     moving: dict[str, int] = field(default_factory=dict)
     """Bytes that arrived of each file on its way."""
     proved: dict[int, int] = field(default_factory=dict)
     """Files that wait for the publish, by the minute in which upstream published them."""
-    newest_proved: float | None = None
+    newest_proved: float = NEVER
     told: bool = False
     """The pass under way has said how it ended."""
 
@@ -141,10 +142,11 @@ class Counting:
 
     def of(self, mirror: str) -> MirrorCount:
         """Return the counts of a mirror, all 0 at first."""
-        count = self.mirrors.get(mirror)
-        if count is None:
+        try:
+            return self.mirrors[mirror]
+        except KeyError:
             count = self.mirrors[mirror] = MirrorCount()
-        return count
+            return count
 
     def keep_only(self, mirrors: Iterable[str]) -> None:
         """Begin to count for these mirrors, and forget all others that have nothing under way."""
@@ -160,7 +162,7 @@ def _pass_started(counting: Counting, event: PassStarted) -> None:
     count.told = False
     count.moving.clear()
     count.proved.clear()
-    count.newest_proved = None
+    count.newest_proved = NEVER
 
 
 def _pass_finished(counting: Counting, event: PassFinished) -> None:
@@ -189,8 +191,9 @@ def _planned(counting: Counting, event: Planned) -> None:
 def _started(counting: Counting, event: TransferStarted) -> None:
     count = counting.of(event.mirror)
     count.moving[event.path] = 0
-    if event.modified is not None and (count.upstream_newest is None or event.modified > count.upstream_newest):
-        count.upstream_newest = event.modified
+    modified = event.modified
+    if modified is not None and modified > count.upstream_newest:
+        count.upstream_newest = modified
 
 
 def _advanced(counting: Counting, event: TransferAdvanced) -> None:
@@ -209,8 +212,7 @@ def _finished(counting: Counting, event: TransferFinished) -> None:
     counting.sizes.observe(event.size)
     modified = event.modified
     if modified is not None:
-        if count.newest_proved is None or modified > count.newest_proved:
-            count.newest_proved = modified
+        count.newest_proved = max(count.newest_proved, modified)
         age = counting.now() - modified
         if age > OLD:
             count.lag.observe(age)
@@ -243,10 +245,8 @@ def _published(counting: Counting, event: Published) -> None:
     for minute, times in count.proved.items():
         count.lag.observe(max(0.0, now - (minute + 0.5) * MINUTE), times)
     count.proved.clear()
-    newest = count.newest_proved
-    if newest is not None and (count.local_newest is None or newest > count.local_newest):
-        count.local_newest = newest
-    count.newest_proved = None
+    count.local_newest = max(count.local_newest, count.newest_proved)
+    count.newest_proved = NEVER
 
 
 def _document_failed(counting: Counting, event: DocumentFailed) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from syncd.control import Control
-from syncd.events import Event
+from syncd.events import Listener
 from syncd.governor import Governors
 from syncd.metrics import families as f
 from syncd.metrics.collector import SyncdCollector, Watched
@@ -30,16 +30,13 @@ class Metrics:
     def __init__(self, version: str, *, now: Callable[[], float] = time.time) -> None:
         """`version` is syncd's, `now` the wall clock."""
         self.counting = Counting(now)
+        self.listener: Listener = self.counting.listener
         self.meter = Meter()
         self.registry = CollectorRegistry(auto_describe=False)
         self._watched = Watched(self.counting, self.meter, Histogram(f.LOOP), version)
         self.registry.register(SyncdCollector(self._watched))
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-
-    def listener(self, event: Event) -> None:
-        """Take an event."""
-        self.counting.listener(event)
 
     def metered(self, store: Store) -> Store:
         """Return `store`, its operations counted and timed."""

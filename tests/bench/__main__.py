@@ -24,17 +24,17 @@ from tests.bench.measure import Measured, middle
 def main() -> int:
     """Run the cases that are asked for; 1 if a contender of ours failed."""
     asked = _words().parse_args()
-    home = asked.home or _home()
+    cache = asked.home or home()
     if "clean" in asked.names:
-        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(cache, ignore_errors=True)
         return 0
     names = list(CASES) if "all" in asked.names else asked.names
     if "list" in names or not names:
         for case in CASES.values():
             print(f"{case.name:13} {case.wanted:22} {', '.join(case.peers)}")
         return 0
-    with _alone():
-        outcomes = [_outcome(name, asked, home) for name in names]
+    with alone():
+        outcomes = [_outcome(name, asked, cache) for name in names]
     if asked.json:
         print(json.dumps([_plain(outcome) for outcome in outcomes], indent=1))
     return int(any(not one.is_good for outcome in outcomes for one in outcome.runs.get(US, [])))
@@ -110,13 +110,13 @@ def _contenders(case: Case, asked: argparse.Namespace) -> list[str]:
     return peers if asked.peers_only else [US, *(peer for peer in peers if peer != "none")]
 
 
-def _home() -> Path:
+def home() -> Path:
     memory = Path("/dev/shm")
     return (memory if memory.is_dir() else Path(tempfile.gettempdir())) / "syncd-bench"
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Let only one benchmark run on a machine at a time."""
     with (Path(tempfile.gettempdir()) / "syncd-bench.lock").open("w") as lock:
         try:
