@@ -29,6 +29,7 @@ KUBERNETES = ROOT / "deploy" / "kubernetes"
 OPERATING = ROOT / "docs" / "operating.md"
 MB = 1 << 20
 CONSTANT = 200 * MB  # interpreter and libraries, the Catalogue's caches, threads that hash, the page and its answers
+WORKER = 80 * MB  # a worker process beside the bytes in flight, which count as those of the pass
 HELD = 3 * BUFFER  # what a connection holds that nobody reads at the moment (transports/connection.py)
 
 RULE = """\
@@ -58,23 +59,25 @@ def written() -> Iterator[tuple[Path, str]]:
     yield OPERATING, text
 
 
-def bound(budget: BudgetSettings) -> int:
-    """Return how many bytes of memory a daemon with this budget needs at most."""
-    return CONSTANT + budget.memory + budget.connections * HELD + budget.passes * WIDTH * IN_MEMORY
+def bound(budget: BudgetSettings, workers: int) -> int:
+    """Return how many bytes of memory a daemon with this budget and its workers need at most."""
+    surveys = budget.passes * WIDTH * IN_MEMORY
+    return CONSTANT + budget.memory + budget.connections * HELD + surveys + workers * WORKER
 
 
 def _memory(budget: BudgetSettings) -> Iterator[str]:
-    yield "| what | how much | with the defaults |"
+    yield "| what | how much | with the defaults, on two processors |"
     yield "|---|---|---|"
     rows = (
         ("interpreter, libraries, caches", f"{CONSTANT // MB} MiB", CONSTANT),
         ("bytes in flight", "`budget.memory`", budget.memory),
         ("connections", f"`budget.connections` × {HELD // 1024} KiB", budget.connections * HELD),
         ("surveys", f"`budget.passes` × {WIDTH} × {IN_MEMORY // 1024} KiB", budget.passes * WIDTH * IN_MEMORY),
+        ("worker processes", f"`workers` × {WORKER // MB} MiB", 2 * WORKER),
     )
     for what, formula, size in rows:
         yield f"| {what} | {formula} | {size // MB} MiB |"
-    yield f"| **at most** | the sum | **{bound(budget) // MB} MiB** |"
+    yield f"| **at most** | the sum | **{bound(budget, 2) // MB} MiB** |"
 
 
 def _keys() -> Iterator[str]:

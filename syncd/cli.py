@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial, wraps
+from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,12 +16,13 @@ from typing import Annotated, Any
 import typer
 
 from syncd import commands
+from syncd.bugs import overhear
 from syncd.commands import Context
 from syncd.config import Config, ignored_proxies, load_config
 from syncd.errors import ConfigError, SyncdError
 from syncd.redaction import Secrets, of_environment
 from syncd.running import INTERRUPTED, code_of, run
-from syncd.show import complain, overhear, tell_bug, warn
+from syncd.show import complain, warn
 
 app = typer.Typer(
     name="syncd",
@@ -77,7 +78,6 @@ def command(
         def called(**given: Any) -> None:
             options = {name: given.pop(name) for name in shared}
             json, secrets = options["json"], of_environment(os.environ)
-            sys.excepthook = partial(tell_bug, secrets)
             overhear(secrets)
 
             if asks_upstream and name != "run" and (proxies := ignored_proxies(os.environ)):  # its log says so

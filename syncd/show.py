@@ -1,11 +1,8 @@
 """What the commands print: for people on a terminal, in plain lines for a log, as JSON for programs."""
 
-import logging
 import sys
-import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -43,29 +40,6 @@ def complain(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
 def warn(text: str, *, json: bool) -> None:
     """Say on stderr what does not stop us; with `json` as an object."""
     sys.stderr.write(msgspec.json.encode({"warning": text}).decode() + "\n" if json else f"syncd: {text}\n")
-
-
-def tell_bug(secrets: Secrets, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Write the traceback of a bug on stderr as Python does, without secrets and without strangers' control codes."""
-    text = secrets.redact("".join(traceback.format_exception(kind, error, trace)))
-    sys.stderr.write("".join(f"{printable(line)}\n" for line in text.splitlines()))
-
-
-def overhear(secrets: Secrets) -> None:
-    """Write on stderr what libraries warn of, in the same words as failures of ours, without secrets."""
-    heard = logging.StreamHandler()
-    heard.setFormatter(_Discreet(secrets))
-    logging.getLogger().handlers[:] = [heard]
-
-
-class _Discreet(logging.Formatter):
-    def __init__(self, secrets: Secrets) -> None:
-        super().__init__("syncd: %(name)s: %(message)s")
-        self._secrets = secrets
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return one warning, on lines that nobody else has written."""
-        return "\n".join(printable(line) for line in self._secrets.redact(super().format(record)).splitlines())
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

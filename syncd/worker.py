@@ -16,12 +16,14 @@ from typing import NoReturn
 import uvloop
 
 from manifests.snapshot import Entry, Origin
+from syncd.bugs import overhear
 from syncd.catalogue import Inflight, Version
 from syncd.errors import Exists, PermanentError, TransientError
 from syncd.events import Event, TransferRestarted
 from syncd.frames import Again, Errand, Failed, Outcome, Refusal, Setup, Traffic, decode_order, receive, send
 from syncd.governor import Count, Governors
 from syncd.plan import Step
+from syncd.redaction import Secrets
 from syncd.stores.filesystem import FilesystemStore
 from syncd.transfer import Proved, Quarantined, Transfers, error_name
 from syncd.upstream import open_upstream
@@ -63,6 +65,8 @@ class Worker:
         self._told: dict[str, Count] = {}
         self._flushing: asyncio.TimerHandle | None = None
         self._governors = Governors(refused=self._refused)
+        self._secrets = Secrets()
+        overhear(self._secrets)
 
     async def run(self) -> None:
         """Work until the other side closes the socket."""
@@ -71,6 +75,8 @@ class Worker:
             return
         setup = decode_order(first)
         assert isinstance(setup, Setup)
+        if (credential := setup.upstream.credential) is not None:
+            self._secrets.learn_credential(credential.username, credential.secret, credential.token)
         store = FilesystemStore(Path(setup.store))
         source = open_upstream(setup.upstream, self._governors, heard=self._heard)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")

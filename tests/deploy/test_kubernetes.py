@@ -157,7 +157,7 @@ def test_the_configuration_is_right_and_fits_the_volumes(kind, tmp_path):
     assert {"name": "CREDENTIALS_DIRECTORY", "value": mounted["credentials"]} in container["env"]
     assert pod["terminationGracePeriodSeconds"] > config.grace
     assert container["args"] == ["run", "--config", f"{mounted['configuration']}/syncd.yaml"]
-    assert GENERATE.bound(config.budget) <= quantity(container["resources"]["limits"]["memory"])
+    assert GENERATE.bound(config.budget, config.workers) <= quantity(container["resources"]["limits"]["memory"])
 
 
 def quantity(written):
