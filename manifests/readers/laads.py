@@ -84,7 +84,7 @@ class LaadsReader:
             promised = digests(("md5", sums)) if sums else {}
             if sums and not promised:
                 yield Note("checksums that cannot be one were passed over")
-            url = absolute(document, row.get("downloadsLink")) or f"{state.url}{quote(name)}"
+            url = absolute(document, row.get("downloadsLink")) or f"{state.url}{quote(name, errors='surrogateescape')}"
             modified = _modified(row)
             yield Stat(below(state.path, name), length, modified, None, promised, (url,))
         unread.tell()
