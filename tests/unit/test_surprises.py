@@ -1,5 +1,8 @@
 """What upstreams were seen to do that nobody expects, each by its number in our list of them."""
 
+import base64
+import gzip
+import hashlib
 import json
 from datetime import date
 
@@ -7,17 +10,23 @@ import pytest
 
 from manifests.digest import Hasher, could_be_cut, parse_digest, parse_multihash
 from manifests.document import DocumentError, Note
+from manifests.reader import built_in
 from manifests.readers import (
+    autoindex,
+    bagit,
     checksums,
     cmr,
+    croissant,
     dataverse,
     figshare,
     gbif,
     metalink,
     ncbi,
     odata,
+    s3_inventory,
     stac,
     stac_options,
+    thredds,
     zenodo,
 )
 from manifests.stat import Stat, UnsafePath, check_path
@@ -261,3 +270,101 @@ def test_22_figshare_is_read_past_its_thousandth_row_from_the_day_on_where_it_st
         follow = follows(chosen.read(answer(follow, json.dumps(rows))))[-1]
     assert "page=1&" in follow.url
     assert follow.url.endswith("published_since=2024-02-01")
+
+
+# Formats of exchange
+
+
+def test_4_the_integrity_of_a_wis2_notification_is_base64_or_hex_and_one_that_was_shortened_is_none():
+    method = "sha512"  # no reader of ours takes notifications yet: this is what one will read values with
+    good = "lT7r2ekzrb3np7Jqk7vACk5qclFUxZXkEqgt1hqU3Tz+4/IaZZnb2KQxFw502Bn0o4v+++ImukvaE7EelTSfoA=="
+    violating = (
+        "5a4cae86ee22d91f349ac51e24db08eba33f42950bdb295a78fdd00532bffc92"
+        "4bffa9e40b7d246e0b3629d4d7b2398e54710179e611d42aa9ef86ec0f2599e5"
+    )
+    assert parse_digest(good, method) == (method, base64.b64decode(good).hex())
+    assert parse_digest(violating, method) == (method, violating)
+    assert parse_digest("A2KNxvks...S8qfSCw==", method) is None
+
+
+def test_8_a_sha256_of_croissant_that_is_as_long_as_an_md5_is_one_and_a_placeholder_is_none():
+    placeholder = "https://github.com/mlcommons/croissant/issues/80"
+    for value, promised in ((MD5, {"md5": MD5}), (placeholder, {}), ("b" * 64, {"sha256": "b" * 64})):
+        described = {"distribution": [{"@type": "cr:FileObject", "contentUrl": "a.csv", "sha256": value}]}
+        found = stats(read_all(opened(croissant), {"croissant.json": json.dumps(described)}))
+        assert found["a.csv"].digests == promised
+
+
+@pytest.mark.parametrize(
+    ("units", "said", "size"),
+    [("Kbytes", "11.75", None), ("Mbytes", "2", None), ("bytes", "452", 452), ("bytes", "4.5", None)],
+)
+def test_9_the_size_in_a_thredds_catalog_is_rounded_and_no_size(units, said, size):
+    body = (
+        '<catalog xmlns="http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"><service name="h" '
+        'serviceType="HTTPServer" base="/f/"/><dataset name="x" urlPath="x.nc" serviceName="h">'
+        f'<dataSize units="{units}">{said}</dataSize></dataset></catalog>'
+    )
+    found = stats(read_all(opened(thredds), {"https://archive.example/catalog.xml": body}))
+    assert found["x.nc"].size == size
+
+
+def test_15_an_etag_of_many_parts_in_an_inventory_is_a_version_and_no_digest():
+    etag = "d41d8cd98f00b204e9800998ecf8427e-12"
+    body = gzip.compress(f'"bucket","k","5","{etag}"\n"bucket","l","5","{MD5}"\n'.encode())
+    md5 = hashlib.md5(body).hexdigest()
+    files = [{"key": "data/1.csv.gz", "size": len(body), "MD5checksum": md5}]
+    manifest = {"sourceBucket": "bucket", "fileFormat": "CSV", "fileSchema": "Bucket, Key, Size, ETag", "files": files}
+    text = json.dumps(manifest)
+    place = "s3://lists/inv"
+    chosen = opened(s3_inventory, "s3://bucket/", inventory=place, manifest="2024")
+    documents = {
+        f"{place}/2024/manifest.checksum": hashlib.md5(text.encode()).hexdigest(),
+        f"{place}/2024/manifest.json": text,
+        "s3://lists/data/1.csv.gz": body,
+    }
+    found = stats(read_all(chosen, documents))
+    assert (found["k"].version, found["k"].digests) == (f'"{etag}"', {})
+    assert (found["l"].version, found["l"].digests) == (f'"{MD5}"', {})
+
+
+@pytest.mark.parametrize(("version", "is_valid"), [("0.97", True), ("1.0", False)])
+def test_16_the_same_line_twice_makes_a_bag_invalid_only_from_1_0_on(version, is_valid):
+    documents = bag(version, "data/a", f"{MD5}  data/a\n")
+    if is_valid:
+        assert stats(read_all(opened(bagit), documents))["data/a"].digests == {"md5": MD5}
+    else:
+        with pytest.raises(DocumentError, match=r"lists 'data/a' twice, which BagIt 1\.0 forbids"):
+            read_all(opened(bagit), documents)
+
+
+def bag(version, path, more=""):
+    declared = f"BagIt-Version: {version}\nTag-File-Character-Encoding: UTF-8\n"
+    return {"bagit.txt": declared, "manifest-md5.txt": f"{MD5}  {path}\n{more}"}
+
+
+def test_17_nginx_cuts_the_names_that_it_shows_after_fifty_characters():
+    name = "ceph-base_17.2.6-pve1%2B3_with_a_very_long_name_indeed_amd64.changelog"
+    page = (
+        '<html><head><title>Index of /</title></head><body><h1>Index of /</h1><hr><pre><a href="../">../</a>\n'
+        f'<a href="{name}">{name[:47]}..&gt;</a> 04-Aug-2023 10:24                5231\n</pre></body></html>'
+    )
+    chosen = opened(autoindex)
+    (follow,) = chosen.start()
+    assert list(stats(chosen.read(answer(follow, page)))) == [name.replace("%2B", "+")]
+
+
+@pytest.mark.parametrize("path", ["data/../../escape", "data/..", "data/./x", "data//x", "data/a\\b"])
+def test_18_a_bag_that_leads_out_of_itself_is_refused_where_all_paths_are(path):
+    documents = bag("0.97", path)
+    documents["fetch.txt"] = f"https://archive.example/x - {path}\nhttps://archive.example/y - ../../{path}\n"
+    found = [one for one in stats(read_all(opened(bagit), documents)) if one not in documents]
+    assert len(found) == 2
+    for one in found:
+        with pytest.raises(UnsafePath):
+            check_path(one)
+
+
+def test_19_no_reader_of_ours_compares_the_sequencers_of_s3_events():
+    """Vendors disagree on how they are padded; a listing or an inventory says what is there, whatever came first."""
+    assert not [name for name in built_in() if "event" in name or "notification" in name]
