@@ -3,11 +3,15 @@
 import gzip
 import hashlib
 import json
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import quote_plus
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from wsgidav.fs_dav_provider import FilesystemProvider
+from wsgidav.wsgidav_app import WsgiDAVApp
 
 from tests.acceptance.cli import Bucket, Folder, run, sync
 from tests.miniatures.miniature import served
@@ -190,3 +194,53 @@ def test_a_bucket_is_mirrored_by_its_inventory_in_another_bucket(swift, tmp_path
     second = sync(store, state, manifest, *allowed)
     assert [second[key] for key in ("fetched", "replaced", "removed", "kept", "complete")] == [1, 1, 1, 1, True]
     assert store.read("listed/")["old.txt"] == b"replaced"
+
+
+# A real server of WebDAV
+
+
+@pytest.fixture
+def dav(tmp_path):
+    """Serve a folder by WsgiDAV, on a free port of loopback."""
+    root = tmp_path / "dav"
+    root.mkdir()
+    settings = {
+        "provider_mapping": {"/": FilesystemProvider(str(root), readonly=True)},
+        "simple_dc": {"user_mapping": {"*": True}},
+        "logging": {"enable": False},
+        "verbose": 0,
+    }
+    with make_server("127.0.0.1", 0, WsgiDAVApp(settings), handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield root, f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_a_folder_of_a_real_webdav_server_is_mirrored(dav, tmp_path):
+    root, origin = dav
+    files = {"a b#1%.nc": b"a" * 5000, "d/é/x.txt": b"x", "d/empty": b""}
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    store, state, manifest = Folder(tmp_path / "store"), tmp_path / "state", tmp_path / "dav.yaml"
+    manifest.write_text(f"mirror: dav\nsource: {{url: '{origin}/', reader: webdav}}\nguard: {{max_removed: 90%}}\n")
+    allowed = ("--allow-private", origin)
+    first = sync(store, state, manifest, *allowed)
+    assert (first["fetched"], first["complete"]) == (3, True)
+    assert store.read("dav/") == files
+    again = sync(store, state, manifest, *allowed)
+    assert (again["kept"], again["fetched"], again["replaced"]) == (3, 0, 0)
+    (root / "d/é/x.txt").write_bytes(b"longer")
+    (root / "d/empty").unlink()
+    (root / "new").write_bytes(b"new")
+    third = sync(store, state, manifest, *allowed)
+    assert [third[key] for key in ("fetched", "replaced", "removed", "kept")] == [1, 1, 1, 1]

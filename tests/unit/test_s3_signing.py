@@ -7,6 +7,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from syncd.errors import ConfigError, Denied
 from syncd.ports import Credential
+from transports.s3 import open_transport
 from transports.s3_signing import EMPTY, UNSIGNED, Account, Signing
 from transports.s3_wire import split_url
 
@@ -137,3 +138,20 @@ def test_an_s3_url_is_a_bucket_and_a_prefix_that_ends_in_a_slash():
     for bad in ("b/a", "s3://", "s3:///a", "s3://b//a", "s3://k:s@b/", "s3://b/?x", "http://b/"):
         with pytest.raises(ValueError, match="s3://bucket/prefix/"):
             split_url(bad)
+
+
+@pytest.mark.parametrize(("url", "is_sent"), [("s3://other/key", False), ("s3://my-bucket/elsewhere", True)])
+async def test_a_credential_that_is_bound_to_a_bucket_is_not_used_for_another(url, is_sent):
+    source = open_transport(
+        "s3://my-bucket/folder/",
+        options={"region": "eu-west-1", "endpoint": "https://s3.example.org"},
+        credential=KEY,
+        allow_private=frozenset(),
+        user_agent="tests",
+    )
+    there, key = source._elsewhere(url)
+    assert (there.bucket.name, key) == tuple(url.removeprefix("s3://").split("/"))
+    account = there.bucket._signing._account
+    assert (account.credential, account.endpoint) == (KEY if is_sent else None, "https://s3.example.org")
+    assert source._elsewhere(url)[0] is there
+    await source.aclose()
