@@ -49,7 +49,27 @@ buildah bud --quiet --file deploy/container/Containerfile --tag localhost/syncd 
 
 say 'what it says of itself, as the user it runs as'
 container=$(buildah from localhost/syncd)
-buildah run "$container" -- sh -c 'id; python3 --version; syncd --help | head -3; cat /opt/syncd/packages.txt | wc -l'
+buildah run "$container" -- sh -c 'id; python3 --version; syncd --help | head -1; wc -l < /opt/syncd/packages.txt'
+
+say 'a pass, and a daemon that answers'
+buildah run "$container" -- sh -eu -c '
+    mkdir /tmp/source; echo hello > /tmp/source/a
+    printf "mirror: m\nsource: {url: file:///tmp/source/}\nschedule: {every: 1h}\n" > /tmp/m.yaml
+    syncd sync /tmp/m.yaml --store /srv/mirrors --state /var/lib/syncd/state
+    printf "state: /var/lib/syncd/state\nstore: {url: /srv/mirrors}\nmanifests: [/tmp/m.yaml]\nlisten: 127.0.0.1:8750\n" > /tmp/syncd.yaml
+    syncd run --config /tmp/syncd.yaml & daemon=$!
+    python3 -c "
+import time, urllib.request
+for _ in range(300):
+    try:
+        print(urllib.request.urlopen(\"http://127.0.0.1:8750/readyz\", timeout=5).read().decode())
+        break
+    except OSError:
+        time.sleep(0.2)
+else:
+    raise SystemExit(\"it does not answer\")
+"
+    kill -TERM $daemon; wait $daemon'
 buildah rm "$container" >/dev/null
 
 mkdir -p "$(dirname "$archive")"
