@@ -21,7 +21,8 @@ from syncd.config import Config
 from syncd.declared import manifest_files
 from syncd.errors import NotFound, SyncdError
 from syncd.events import Listener
-from syncd.mirror_pass import Pass, Result, make_plan, take_stock
+from syncd.mirror_pass import Pass, Result
+from syncd.planning import make_plan, take_stock
 from syncd.progress import Progress, for_terminal, printable
 from syncd.publish import Publisher
 from syncd.redaction import Secrets

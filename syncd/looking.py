@@ -16,7 +16,6 @@ from syncd.errors import NotFound
 from syncd.events import nobody
 from syncd.fleet import pass_view
 from syncd.keep import shard_entries
-from syncd.mirror_pass import Work
 from syncd.ports import Store
 from syncd.views import (
     ChangeView,
@@ -30,6 +29,7 @@ from syncd.views import (
     SnapshotView,
     StepView,
 )
+from syncd.work import Work
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
 

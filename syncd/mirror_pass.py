@@ -8,78 +8,36 @@ Rules:
 
 import asyncio
 import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import msgspec
 
-from manifests.document import Reader
-from manifests.mirror import Mirror, matcher
-from manifests.stat import Stat
-from manifests.stats import Stats, paths_of
-from syncd.budget import Budget, Room
-from syncd.catalogue import Catalogue, Failure, Row, Swap
+from syncd.budget import Room
+from syncd.catalogue import Failure, Row, Swap
 from syncd.errors import Exists, NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
 from syncd.events import (
-    DocumentFailed,
-    Listener,
     PassFinished,
-    Planned,
-    RemovalsParked,
-    SurveyStarted,
     TransferFailed,
     TransferFinished,
     TransferStarted,
-    nobody,
 )
-from syncd.folds import Folds, collisions
 from syncd.keep import Housekeeping
 from syncd.made import Spool, WithMade
-from syncd.marks import Marks
-from syncd.plan import Counts, OutOfOrder, Planner, Step
-from syncd.ports import Page, Store, Transport
+from syncd.plan import Step
+from syncd.planning import Planning, make_plan, marks_of
 from syncd.publish import Publisher
-from syncd.survey import Inventory, Survey, see
 from syncd.transfer import Place, Proved, Quarantined, Transfers, error_name
-from syncd.workers import SMALL, WORTH, Lost, Pool, Workers
+from syncd.work import Work
+from syncd.workers import SMALL, WORTH, Lost, Workers
 
 T = TypeVar("T")
 
-IN_FLIGHT = 256 << 20  # bytes under way at once: the window of operations' memory formula
-FILES = 192  # files under way at once: three for each slot, so that storing one never starves fetching another
 BATCH_FILES = 256  # proved files recorded in one transaction ...
 BATCH_BYTES = 32 << 20  # ... or this many bytes of them: what a kill may cost again
 SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the last ones are short
 RESERVE = 0.02  # of the bytes to move, left free on a store: the room for the snapshot's own files
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """All that a pass works with; composed in `syncd.registry`."""
-
-    mirror: Mirror
-    reader: Reader
-    source: Transport
-    store: Store
-    catalogue: Catalogue
-    hashing: Executor
-    spool: Path
-    listener: Listener = nobody
-    now: Callable[[], float] = time.time
-    clock: Callable[[], float] = time.monotonic
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    ceiling: int = 64
-    pool: Pool | None = None
-    """Worker processes for small files, where there are very many."""
-    budget: Room = field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
-    free: Callable[[], Awaitable[int | None]] | None = None
-    """Bytes that this pass may fill; absent: all that the store has left."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -96,190 +54,6 @@ class Result(msgspec.Struct, frozen=True):
     failed: int
     bytes: int
     seconds: float
-
-
-@dataclass(slots=True)
-class Planning:
-    """A Plan whose steps stand in the Catalogue."""
-
-    counts: Counts
-    inventory: Inventory
-    parked: str = ""
-
-
-async def make_plan(work: Work, row: Row) -> Planning:
-    """Ask upstream, and write the steps down. Raises what makes the source unreachable."""
-    survey = _begin(work, row)
-    if getattr(work.reader, "native", False):
-        try:
-            planning = await _plan_listing(work, row, survey)
-        except OutOfOrder:  # this server sorts otherwise: collect first
-            work.catalogue.claims.forget(row.id)
-            planning = await _plan_claims(work, row, survey, await _collect(work, survey))
-    else:
-        mark = _marks(work, row).trusted()
-        inventory = await _read(work, row, survey, mark.value if mark is not None else "")
-        planning = await _plan_claims(work, row, survey, inventory)
-    counts = planning.counts
-    planning.parked = _judge_removals(work, row, counts) if planning.inventory.complete else ""
-    work.listener(
-        Planned(
-            work.mirror.name,
-            counts.fetch,
-            counts.replace,
-            counts.keep,
-            counts.remove,
-            counts.refuse,
-            counts.bytes,
-            planning.inventory.complete,
-        )
-    )
-    return planning
-
-
-async def take_stock(work: Work, row: Row) -> tuple[Inventory, Iterator[Stat]]:
-    """Ask upstream, and return what it has, sorted by path."""
-    survey = _begin(work, row)
-    native = getattr(work.reader, "native", False)
-    inventory = await _collect(work, survey) if native else await _read(work, row, survey)
-    return inventory, work.catalogue.claims.all(row.id)
-
-
-def _begin(work: Work, row: Row) -> Survey:
-    work.listener(SurveyStarted(work.mirror.name))
-    if getattr(work.reader, "native", False):
-        work.catalogue.claims.forget(row.id)
-    else:
-        work.catalogue.claims.drop_steps(row.id)  # the survey may go on with the claims of one that was killed
-    return Survey(
-        mirror=work.mirror.name,
-        mirror_id=row.id,
-        transport=work.source,
-        claims=work.catalogue.claims,
-        questions=work.catalogue.questions,
-        wants=matcher(work.mirror.source.include, work.mirror.source.exclude),
-        listener=work.listener,
-        spool=work.spool,
-        made=Spool(work.spool / f"{work.mirror.name}.made"),
-        key=work.mirror.source.model_dump_json(by_alias=True),
-        now=work.now,
-    )
-
-
-async def _read(work: Work, row: Row, survey: Survey, mark: str = "") -> Inventory:
-    inventory = await survey.take(work.reader, mark)
-    await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
-    survey.end()
-    return inventory
-
-
-def _marks(work: Work, row: Row) -> Marks:
-    return Marks(work.catalogue.history, row, work.mirror.source.model_dump_json(), work.now)
-
-
-async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
-    """Merge a listing that arrives sorted against what we hold, and write down only what differs."""
-    inventory, planner, folds = Inventory(), _planner(work, row), Folds(work.catalogue.claims.folds(row.id))
-    try:
-        async with aclosing(survey.listed()) as pages:
-            async for page in pages:
-                inventory.files += len(page)
-                inventory.documents += 1
-                _merge(work, row, planner, page)
-                folds.add(paths_of(page))
-    except SyncdError as error:
-        if inventory.documents == 0:
-            raise
-        _broke_off(work, inventory, error)
-    return await _planned(work, row, planner, inventory, folds)
-
-
-async def _collect(work: Work, survey: Survey) -> Inventory:
-    """Collect a listing that arrives in no promised order."""
-    inventory = Inventory()
-    try:
-        async with aclosing(survey.listed()) as pages:
-            async for page in pages:
-                survey.claims.add(survey.mirror_id, page)
-                inventory.files += len(page)
-                inventory.documents += 1
-    except SyncdError as error:
-        if inventory.documents == 0:
-            raise
-        _broke_off(work, inventory, error)
-    return inventory
-
-
-def _broke_off(work: Work, inventory: Inventory, error: SyncdError) -> None:
-    inventory.failed.append((work.mirror.source.url, str(error)))
-    work.listener(DocumentFailed(work.mirror.name, work.mirror.source.url, str(error)))
-
-
-async def _plan_claims(work: Work, row: Row, survey: Survey, inventory: Inventory) -> Planning:
-    """Merge the collected claims against what we hold."""
-    planner, folds = _planner(work, row), Folds(work.catalogue.claims.folds(row.id))
-    for page in _pages(survey.claims.all(row.id)):
-        _merge(work, row, planner, page)
-        folds.add(paths_of(page))
-        await asyncio.sleep(0)
-    return await _planned(work, row, planner, inventory, folds)
-
-
-def _planner(work: Work, row: Row) -> Planner:
-    return Planner(
-        work.catalogue.holdings.known(row.id),
-        published=work.mirror.verify.require == "published",
-        pinned=work.catalogue.history.pinned(row.id),
-    )
-
-
-async def _planned(work: Work, row: Row, planner: Planner, inventory: Inventory, folds: Folds) -> Planning:
-    if inventory.complete:
-        for page in _pages(planner.finish()):
-            _write(work, row, page)
-    counts = planner.counts
-    if suspects := folds.suspects():
-        found = list(collisions(work.catalogue.claims.held_paths(row.id), suspects))
-        refused = [(path, f"differs from {other!r} only in case or Unicode form") for path, other in found]
-        work.catalogue.claims.refuse(row.id, refused)
-        counts.fetch -= len(refused)
-        counts.refuse += len(refused)
-    return Planning(counts, inventory)
-
-
-def _merge(work: Work, row: Row, planner: Planner, page: Page) -> None:
-    """Let the planner decide on a page, and write down what differs."""
-    if isinstance(page, Stats) and planner.takes_as_new(page):
-        work.catalogue.claims.add_new(row.id, page)
-    else:
-        _write(work, row, planner.feed(page))
-
-
-def _write(work: Work, row: Row, steps: list[Step]) -> None:
-    if steps:
-        work.catalogue.claims.add_steps(row.id, steps)
-
-
-def _pages(rows: Iterator[T]) -> Iterator[list[T]]:
-    while page := list(islice(rows, 5000)):
-        yield page
-
-
-def _judge_removals(work: Work, row: Row, counts: Counts) -> str:
-    """Return why the removals must be parked, or "" if they may happen."""
-    if counts.remove == 0:
-        return ""
-    files, size = work.catalogue.holdings.totals(row.id)
-    approved = work.catalogue.history.approved(row.id)
-    removals = [(s.path, s.bytes) for s in work.catalogue.claims.steps(row.id, "remove") if s.path not in approved]
-    if not removals:
-        return ""
-    reason = work.mirror.guard.holds(len(removals), sum(count for _, count in removals), files, size)
-    if reason is None:
-        return ""
-    work.catalogue.history.park(row.id, removals)
-    work.listener(RemovalsParked(work.mirror.name, len(removals), sum(count for _, count in removals), reason))
-    return reason
 
 
 class Pass:
@@ -324,7 +98,7 @@ class Pass:
         if planning.inventory.complete and not stopped:
             work.catalogue.history.forget_failures(row.id, started)
         if complete and not self.parked:
-            _marks(work, row).set(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
+            marks_of(work, row).set(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         work.catalogue.history.finish(
             row.id, succeeded=work.now() if complete else None, last={"state": "done", **msgspec.to_builtins(result)}
         )

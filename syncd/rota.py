@@ -21,12 +21,13 @@ from syncd.errors import Busy, NoSpace, Offline, SyncdError
 from syncd.events import PassFailed, PassStarted
 from syncd.fair import Capped, Fair
 from syncd.fleet import CANCELLED, Fleet, Run, Standing
-from syncd.mirror_pass import FILES, IN_FLIGHT, Pass, Result
+from syncd.mirror_pass import Pass, Result
 from syncd.plan import Step
 from syncd.running import first_of
 from syncd.schedule import opens_in, waits_for
 from syncd.tally import Tally
 from syncd.transfer import Place, Proved, error_name
+from syncd.work import FILES, IN_FLIGHT
 from syncd.workbench import Workbench
 from syncd.workers import Lost, Pool, Workers
 

@@ -17,7 +17,7 @@ from syncd.errors import Busy, ConfigError, NotFound, SyncdError
 from syncd.events import Audited, Event
 from syncd.feed import Feed
 from syncd.fleet import Fleet, Standing
-from syncd.mirror_pass import Planning, make_plan
+from syncd.planning import Planning, make_plan
 from syncd.rota import Rota
 from syncd.scrub import Scrub
 from syncd.views import (

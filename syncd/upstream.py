@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from syncd.errors import ConfigError, TransientError
-from syncd.governor import Governed, Governors
+from syncd.governed import Governed
+from syncd.governor import Governors
 from syncd.ports import Credential, Transport
 from syncd.retry import Policy, Retrying
 

@@ -17,7 +17,6 @@ from syncd.config import Config, resolve_credential
 from syncd.errors import ConfigError, Damaged, Denied, NotFound, Offline, TransientError
 from syncd.events import Listener, TransferRetried, discreet
 from syncd.governor import Governors
-from syncd.mirror_pass import Work
 from syncd.pool import ProcessPool, processors
 from syncd.ports import Store, Transport
 from syncd.redaction import Secrets
@@ -28,6 +27,7 @@ from syncd.secrets import expiry_of
 from syncd.stores.lease import Lease
 from syncd.transfer import error_name
 from syncd.upstream import TRANSPORTS, Upstream, open_upstream
+from syncd.work import Work
 from syncd.workers import Pool
 
 VERSION = version("syncd")

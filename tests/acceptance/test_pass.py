@@ -15,15 +15,17 @@ from manifests.mirror import load_mirror
 from manifests.snapshot import Pointer, Snapshot
 from syncd.catalogue import Catalogue
 from syncd.errors import Damaged, NotFound
-from syncd.governor import Governed, Governors
+from syncd.governed import Governed
+from syncd.governor import Governors
 from syncd.keep import whole
-from syncd.mirror_pass import Pass, Work
+from syncd.mirror_pass import Pass
 from syncd.publish import Publisher
 from syncd.restore import Restoration, rebuild
 from syncd.retry import Policy, Retrying
 from syncd.stores.filesystem import FilesystemStore
 from syncd.transfer import Place
 from syncd.verify import Verification
+from syncd.work import Work
 from tests.fakes import Archive, Listing, break_after, flip, sha256
 
 MANIFEST = """

@@ -15,7 +15,8 @@ from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue
 from syncd.errors import Unsupported
 from syncd.events import SurveyNoted
-from syncd.governor import Governed, Governors
+from syncd.governed import Governed
+from syncd.governor import Governors
 from syncd.made import Spool
 from syncd.retry import Policy, Retrying
 from syncd.survey import Survey

@@ -6,7 +6,8 @@ import pytest
 
 from syncd import events
 from syncd.errors import Interrupted, NotFound
-from syncd.governor import FIRST_BYTE, Governed, Governors
+from syncd.governed import Governed
+from syncd.governor import FIRST_BYTE, Governors
 from tests.acceptance.test_pass import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip
 

@@ -19,7 +19,8 @@ from manifests.document import Document
 from manifests.readers import s3_inventory
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
-from syncd.mirror_pass import Work, take_stock
+from syncd.planning import take_stock
+from syncd.work import Work
 from tests.unit.reading import Source
 
 LIST = 1_000_000

@@ -6,7 +6,8 @@ import json
 import pytest
 from cryptography.x509 import load_pem_x509_certificates
 
-from syncd.governor import KNOWN, Governed, Governors
+from syncd.governed import Governed
+from syncd.governor import KNOWN, Governors
 from syncd.ports import Credential
 from syncd.secrets import expiry_of
 from tests.hostile.http_case import at, hostile

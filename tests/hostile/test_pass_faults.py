@@ -7,10 +7,11 @@ import pytest
 
 from manifests.mirror import load_mirror
 from manifests.readers import autoindex, checksums
-from syncd.governor import Governed, Governors
-from syncd.mirror_pass import Work
+from syncd.governed import Governed
+from syncd.governor import Governors
 from syncd.progress import line_of, printable
 from syncd.retry import Policy, Retrying
+from syncd.work import Work
 from tests.acceptance.test_pass import Mirroring
 from tests.fakes import Archive
 from tests.hostile import faults as f

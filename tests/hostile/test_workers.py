@@ -11,13 +11,14 @@ from manifests.stat import Stat
 from syncd.errors import Exists, Mismatch, NotFound
 from syncd.events import TransferRetried
 from syncd.governor import Governors
-from syncd.mirror_pass import Pass, Work
+from syncd.mirror_pass import Pass
 from syncd.plan import Step
 from syncd.pool import ProcessPool
 from syncd.ports import Credential
 from syncd.stores.filesystem import FilesystemStore
 from syncd.transfer import Place, Quarantined
 from syncd.upstream import Upstream
+from syncd.work import Work
 from syncd.workers import Lost
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer

@@ -6,7 +6,8 @@ import pytest
 
 from syncd.budget import Budget
 from syncd.errors import Refused, Unsafe
-from syncd.governor import START, Governed, Governor, Governors
+from syncd.governed import Governed
+from syncd.governor import START, Governor, Governors
 
 
 class Clock:

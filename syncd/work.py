@@ -1,0 +1,48 @@
+"""All that a pass works with, and how much of it may be under way at once."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from manifests.document import Reader
+from manifests.mirror import Mirror
+from syncd.budget import Budget, Room
+from syncd.catalogue import Catalogue
+from syncd.events import (
+    Listener,
+    nobody,
+)
+from syncd.ports import Store, Transport
+from syncd.workers import Pool
+
+T = TypeVar("T")
+
+IN_FLIGHT = 256 << 20  # bytes under way at once: the window of operations' memory formula
+FILES = 192  # files under way at once: three for each slot, so that storing one never starves fetching another
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that a pass works with; composed in `syncd.registry`."""
+
+    mirror: Mirror
+    reader: Reader
+    source: Transport
+    store: Store
+    catalogue: Catalogue
+    hashing: Executor
+    spool: Path
+    listener: Listener = nobody
+    now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    ceiling: int = 64
+    pool: Pool | None = None
+    """Worker processes for small files, where there are very many."""
+    budget: Room = field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
+    free: Callable[[], Awaitable[int | None]] | None = None
+    """Bytes that this pass may fill; absent: all that the store has left."""
