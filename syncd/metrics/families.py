@@ -138,11 +138,13 @@ OBJECTIVE = _of_mirror(
 )  # fmt: skip
 UPSTREAM_NEWEST = _of_mirror(
     "syncd_mirror_upstream_newest_timestamp_seconds", "gauge", "freshness",
-    "when upstream published the newest file that we began to fetch; absent until there was one", fold="max",
+    "when upstream published the newest file that we began to fetch since we started; absent until there was one",
+    fold="max",
 )  # fmt: skip
 LOCAL_NEWEST = _of_mirror(
     "syncd_mirror_local_newest_timestamp_seconds", "gauge", "freshness",
-    "when upstream published the newest file that we fetched and published; absent until there was one", fold="max",
+    "when upstream published the newest file that we published since we started; absent until there was one",
+    fold="max",
 )  # fmt: skip
 PUBLICATION_LAG = Family(
     "syncd_mirror_publication_lag_seconds", "histogram", "freshness",
@@ -163,7 +165,8 @@ PENDING_BYTES = _of_mirror(
 )
 PENDING_SINCE = _of_mirror(
     "syncd_pending_since_timestamp_seconds", "gauge", "work",
-    "since when files have been waiting without a complete pass; absent while none do", fold="min",
+    "since when files have been waiting without a complete pass (or since we started); absent while none do",
+    fold="min",
 )  # fmt: skip
 INFLIGHT_FILES = _of_mirror("syncd_inflight_files", "gauge", "work", "files on their way")
 PARKED_FILES = _of_mirror("syncd_parked_files", "gauge", "work", "removals that wait for an operator's approval")

@@ -36,7 +36,7 @@ alert fires is in [runbooks.md](runbooks.md).
   series.
 * Prometheus' own client adds `process_*` (memory, processor, descriptors, start) and `python_gc_*`.
 * Bytes of a file are counted when they are handed on, a small file's when it is whole: what broke off before that shows
-  in `syncd_origin_received_bytes_total` only.
+  in `syncd_origin_received_bytes_total` only. So does what a worker process received of a small file that failed.
 """
 
 

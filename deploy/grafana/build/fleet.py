@@ -152,6 +152,19 @@ def fleet() -> builders.Dashboard:
             stacked=True,
         ),
         curves(
+            "Oldest backlog",
+            "For how long files have been waiting without a complete pass; nothing where none wait.",
+            "s",
+            Query(f"time() - syncd_pending_since_timestamp_seconds{{{HERE}}}", "{{mirror}}"),
+        ),
+        curves(
+            "Side by side",
+            "Passes under way, and passes that are due and wait for their turn.",
+            "short",
+            Query(f"syncd_passes_running{{{HERE}}}", "under way {{instance}}"),
+            Query(f"syncd_passes_waiting{{{HERE}}}", "waiting {{instance}}"),
+        ),
+        curves(
             "Passes",
             "Passes that ended, by how.",
             "short",

@@ -36,6 +36,7 @@ def mirror() -> builders.Dashboard:
             Query(f"syncd_mirror_state{{{MIRROR}}} == 1", "{{state}}"),
             span=3,
             words=True,
+            curve=False,
             bounds=CALM,
         ),
         number("Age", "Since the last complete pass ended.", "s", Query(AGE), span=3, bounds=CALM),
