@@ -182,6 +182,10 @@ async def daemon(home: Path, address: str, origins: list[str]) -> AsyncIterator[
     with (home / "daemon.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(program, "run", "--config", configuration, stderr=log)
     try:
+        while not await ask(address, "/api/v1/daemon"):
+            if process.returncode is not None:
+                sys.exit(f"{shown(home)}: ended with exit code {process.returncode}: see {home / 'daemon.log'}")
+            await asyncio.sleep(0.1)
         yield token
     finally:
         with suppress(ProcessLookupError):

@@ -7,7 +7,7 @@ but Python.
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -66,14 +66,16 @@ async def _give(request: web.Request, root: Path, link: Link) -> web.StreamRespo
         answer.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{found.st_size}"
     await answer.prepare(request)
     if request.method == "GET":
-        with file.open("rb") as stream:
+        # who asked may leave at any time
+        with file.open("rb") as stream, suppress(ConnectionError):
             stream.seek(start)
             while start < stop:
                 chunk = await asyncio.to_thread(stream.read, min(CHUNK, stop - start))
                 await link.carry(len(chunk))
                 await answer.write(chunk)
                 start += len(chunk)
-    await answer.write_eof()
+    with suppress(ConnectionError):
+        await answer.write_eof()
     return answer
 
 

@@ -1,11 +1,14 @@
 """What every route works with: the daemon's control, the door, the stream of events, the metrics, the clock."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from syncd.api.declined import Declined
 from syncd.api.door import Door, Visitor
 from syncd.api.stream import Stream
 from syncd.control import Control
@@ -25,6 +28,28 @@ BACK = web.RequestKey("back", str)
 """Where to come back to after a login, if not here."""
 
 
+class Turns:
+    """Lets one go at a time, and only so many wait for it."""
+
+    def __init__(self, most: int, what: str) -> None:
+        """`what` is what those do who wait, in the plural."""
+        self._lock = asyncio.Lock()
+        self._most, self._what = most, what
+        self._here = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn and keep it over the block. Raises Declined if too many wait."""
+        if self._here > self._most:
+            raise Declined(503, "Refused", f"{self._most} {self._what} wait already", "ask again", retry_after=5)
+        self._here += 1
+        try:
+            async with self._lock:
+                yield
+        finally:
+            self._here -= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Everything a route may use."""
@@ -36,3 +61,5 @@ class Desk:
     clock: Callable[[], float]
     """The time of day, in seconds since the epoch."""
     page: "Page"
+    checks: Turns
+    """Manifests are checked one after the other: a large one takes a processor for seconds."""

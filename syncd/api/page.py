@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,11 +22,11 @@ from markupsafe import Markup, escape
 from syncd.api import answers as a
 from syncd.api.declined import Declined, declined
 from syncd.api.desk import BACK, VISITOR, Desk
-from syncd.api.rest import approve
+from syncd.api.rest import approve, check
 from syncd.api.routes import Call, Route
 from syncd.api.sessions import COOKIE as SESSION
 from syncd.api.sessions import LASTS
-from syncd.api.shown import age_of, badges, listing, spark
+from syncd.api.shown import Spark, age_of, badges, listing, spark
 from syncd.api.speech import COOKIE as LANGUAGE
 from syncd.api.speech import LANGUAGES, TAGS, Speech, choose, crumbs, load_words
 from syncd.api.static import Static
@@ -36,6 +37,8 @@ from syncd.printable import printable
 FEW = 10  # of anything that has a page of its own
 EVENTS = 200
 YEAR = 365 * 86_400
+SPARK_LASTS = 60.0  # seconds
+WORTH = 4_096  # bytes of a page above which it is compressed, for who takes that
 NEEDY = frozenset({"failing", "offline", "rejected"})  # states that want a person
 
 
@@ -56,8 +59,8 @@ class Page:
     templates: Environment
     words: Mapping[str, Mapping[str, str]]
     static: Static
-    made: set[str]
-    """Templates that are compiled by now."""
+    sparks: dict[str, tuple[float, Spark | None]]
+    """The sparkline of each mirror, and when it was made."""
 
     @classmethod
     def load(cls) -> "Page":
@@ -68,7 +71,7 @@ class Page:
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         templates.filters["safetext"] = _text
-        return cls(templates, load_words(), Static.load(), set())
+        return cls(templates, load_words(), Static.load(), {})
 
     async def render(
         self,
@@ -93,17 +96,18 @@ class Page:
         if callable(done := shown.get("done")):
             shown["done"] = done(speech)
         shown = {**known, **shown}
-        if template in self.made:
-            body = self.templates.get_template(template).render(shown)
-        else:  # it and what it extends are compiled when first wanted, where nobody else waits for it
-            body = await asyncio.to_thread(lambda: self.templates.get_template(template).render(shown))
-            self.made.add(template)
+        # in a thread: all that is shown is frozen by now, and no pass waits for a page
+        body = await asyncio.to_thread(lambda: self.templates.get_template(template).render(shown).encode())
         headers = {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Language": speech.tag,
+            "Cache-Control": "private, no-cache",
             "Vary": "Accept-Language, Cookie",
         }
-        return web.Response(body=body.encode(), status=status, headers=headers)
+        response = web.Response(body=body, status=status, headers=headers)
+        if len(body) > WORTH:
+            response.enable_compression()
+        return response
 
     async def declined(self, desk: Desk, request: web.Request, error: Declined) -> web.Response:
         """Return the page that says why there is none; who may not look is led to where a token is given."""
@@ -137,7 +141,9 @@ def _banners(desk: Desk) -> dict[str, Any]:
 async def _fleet(desk: Desk, call: Call) -> web.Response:
     control, now = desk.control, desk.clock()
     mirrors = control.mirrors()
-    lines = [Line(one, badges(one), age_of(one, now), spark(control.series(one.name), now)) for one in mirrors]
+    for gone in desk.page.sparks.keys() - {one.name for one in mirrors}:
+        del desk.page.sparks[gone]
+    lines = [Line(one, badges(one), age_of(one, now), _spark(desk, one.name, now)) for one in mirrors]
     kept = [one for one in mirrors if one.state != "retired"]
     return await desk.page.render(
         desk, call.request, "fleet.html", here="fleet", stream="/api/v1/events", lines=lines,
@@ -148,6 +154,16 @@ async def _fleet(desk: Desk, call: Call) -> web.Response:
         running=sum(one.progress is not None for one in mirrors),
         **_banners(desk),
     )  # fmt: skip
+
+
+def _spark(desk: Desk, name: str, now: float) -> Spark | None:
+    """Return the sparkline of a mirror; it is drawn anew once a minute at most, since it shows a day."""
+    sparks = desk.page.sparks
+    made, found = sparks.get(name, (-math.inf, None))
+    if not 0 <= now - made < SPARK_LASTS:
+        found = spark(desk.control.series(name), now)
+        sparks[name] = (now, found)
+    return found
 
 
 def _is_needy(mirror: MirrorView) -> bool:
@@ -277,7 +293,7 @@ async def _check_text(desk: Desk, call: Call) -> web.Response:
     form = await call.request.post()
     given = form.get("text", "")
     text = given.replace("\r\n", "\n") if isinstance(given, str) else ""
-    found = await asyncio.to_thread(desk.control.check, text)  # YAML takes its time
+    found = await check(desk, text)
     if form.get("act") != "plan" or found.problems:
         return await _checked(desk, call, text, found)
     desk.door.admit(call.visitor, "operator")  # upstream is asked, from here

@@ -41,7 +41,13 @@ async def _manifests(desk: Desk, call: Call) -> a.Manifests:
 
 
 async def _check(desk: Desk, call: Call) -> CheckView:
-    return await asyncio.to_thread(desk.control.check, call.body.text)  # YAML takes its time
+    return await check(desk, call.body.text)
+
+
+async def check(desk: Desk, text: str) -> CheckView:
+    """Lint a text, which takes its time, in a thread: one after the other, and not for too many at once."""
+    async with desk.checks.turn():
+        return await asyncio.to_thread(desk.control.check, text)
 
 
 async def _plan_text(desk: Desk, call: Call) -> PlanView:

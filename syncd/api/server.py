@@ -14,7 +14,7 @@ from aiohttp import web
 
 from syncd.access import ApiSettings, Token
 from syncd.api.declined import Declined, declined
-from syncd.api.desk import IS_PAGE, VISITOR, Desk, Metrics
+from syncd.api.desk import IS_PAGE, VISITOR, Desk, Metrics, Turns
 from syncd.api.door import HEADERS, SAFE, Door
 from syncd.api.page import ROUTES as PAGES
 from syncd.api.page import Page
@@ -31,6 +31,7 @@ LARGEST_BODY = 1 << 20
 LINES = 8_190  # bytes of a request's line and of each header
 GRACE = 2.0  # seconds that answers under way have when the daemon stops
 BACKLOG = 128
+CHECKS = 4  # manifests that may wait while one is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ async def serving(
     stream = Stream(control, epoch=secrets.token_hex(4), tick=tick)
     if page is None:
         page = await asyncio.to_thread(Page.load)
-    desk = Desk(control, door, stream, metrics, clock, page)
+    desk = Desk(control, door, stream, metrics, clock, page, Turns(CHECKS, "manifests"))
     runner = web.AppRunner(
         _app(desk, page.static), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
         max_line_size=LINES, max_field_size=LINES, keepalive_timeout=75.0,

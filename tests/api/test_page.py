@@ -294,6 +294,14 @@ async def test_a_page_that_is_not_there_says_so_in_words(api, path, status):
     assert words(tree.css_first(".notice.bad"))
 
 
+async def test_a_long_page_is_compressed_for_who_takes_that(api):
+    for accept, encoding in (("gzip", "gzip"), ("identity", None)):
+        async with api.get("/", headers={"Accept-Encoding": accept}) as response:
+            assert response.headers.get("Content-Encoding") == encoding
+            assert "<h1>Mirrors</h1>" in await response.text()
+            assert "private" in response.headers["Cache-Control"]
+
+
 async def test_a_reader_may_not_do_what_an_operator_may(api, control):
     await api.post("/login", data={"token": READER}, headers={"Origin": api.served.url})
     assert (await send(api, "/mirrors/idle/act", act="pause"))[0] == 403

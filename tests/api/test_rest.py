@@ -2,12 +2,16 @@
 
 import asyncio
 import io
+import threading
 
 import msgspec
 import pytest
 
 from syncd.api import answers
+from syncd.api.declined import Declined
+from syncd.api.desk import Turns
 from syncd.api.rest import ROUTES
+from syncd.api.server import CHECKS
 from syncd.control import AuditView, CheckView, EntryView, MirrorView, PlanView
 from tests.api.conftest import OPERATOR, READER, bearer, served_by
 from tests.fakes_control import FakeControl, digest
@@ -124,6 +128,46 @@ async def test_a_manifest_is_linted_at_its_lines(api):
     found = await post(api, "/api/v1/check", CheckView, token=READER, json={"text": text})
     assert [one.line for one in found.problems] == [4]
     assert found.problems[0].where == "source.reader"
+
+
+async def test_one_goes_at_a_time_and_only_so_many_wait():
+    turns, go, gone = Turns(2, "manifests"), asyncio.Event(), []
+
+    async def take(n):
+        async with turns.turn():
+            gone.append(n)
+            await go.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(3):
+            group.create_task(take(n))
+        await asyncio.sleep(0)
+        with pytest.raises(Declined) as declined:
+            await take(3)
+        assert (declined.value.status, str(declined.value)) == (503, "2 manifests wait already")
+        assert gone == [0]
+        go.set()
+    assert gone == [0, 1, 2]
+    await take(4)
+
+
+async def test_manifests_are_checked_one_after_the_other(api, control, monkeypatch):
+    go, seen = threading.Event(), []
+
+    def slow(text):
+        seen.append(text)
+        assert go.wait(10)
+        return CheckView()
+
+    monkeypatch.setattr(control, "check", slow)
+    asked = [asyncio.create_task(post(api, "/api/v1/check", json={"text": f"{n}"})) for n in range(CHECKS + 1)]
+    while not seen:
+        await asyncio.sleep(0.001)
+    await get(api, "/api/v1/store")  # is answered meanwhile
+    assert len(seen) == 1
+    go.set()
+    await asyncio.gather(*asked)
+    assert len(seen) == CHECKS + 1
 
 
 async def test_a_plan_before_a_manifest_is_in_force(api):

@@ -68,6 +68,13 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
 def test_the_wheel_holds_what_is_no_module_too(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"{package}/py.typed" for package in PACKAGES} | {"manifests/mirror.schema.json"} <= names
+    page = {
+        str(path.relative_to(ROOT))
+        for part in ("static", "templates", "words")
+        for path in (ROOT / "syncd/api" / part).iterdir()
+    }
+    assert len(page) > 20
+    assert page <= names
     library = {str(path.relative_to(ROOT)) for path in (ROOT / "manifests/library").rglob("*.yaml")}
     assert library <= names
 
