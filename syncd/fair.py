@@ -11,7 +11,7 @@ Rules:
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from types import TracebackType
 
 from manifests.stat import Stat
@@ -43,7 +43,8 @@ class Share:
             if turn.done() and not turn.cancelled():
                 self.give(count)
             else:
-                self.waiting.remove((count, turn))
+                with suppress(ValueError):  # another was let in meanwhile, and dropped us on the way
+                    self.waiting.remove((count, turn))
                 self._whole.admit()
             raise
 

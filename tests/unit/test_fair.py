@@ -157,3 +157,15 @@ async def test_who_is_cancelled_while_waiting_takes_nothing():
         assert (whole.bytes, whole.files, len(one.waiting)) == (8, 1, 0)
         other.give(8)
         assert whole.files == 0
+
+
+async def test_who_is_cancelled_just_as_another_is_let_in_ends_as_cancelled():
+    whole = Fair(10, 10)
+    with whole.share("a") as one, whole.share("b") as other:
+        await one.take(10)
+        waiting = asyncio.create_task(other.take(10))
+        await turns()
+        waiting.cancel()
+        one.give(10)  # looks through who waits before the task itself wakes up
+        await asyncio.wait({waiting})
+        assert (waiting.cancelled(), whole.bytes, whole.files) == (True, 0, 0)
