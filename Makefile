@@ -34,7 +34,7 @@ demo: $(MADE)
 	@ONCE='$(ONCE)' $(BIN)/python deploy/demo
 
 test: $(MADE)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 lint: $(MADE)
 	$(BIN)/ruff check .

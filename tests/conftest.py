@@ -29,6 +29,21 @@ OPENING = (
 KERNEL = (("prometheus_client/process_collector.py", "collect"), ("prometheus_client/process_collector.py", "__init__"))
 
 
+# What is started once a run and is slow to start: all tests that need it run in one process, others beside them.
+SHARED = {"swift": "swift", "rgw": "ceph", "ceph_cluster": "ceph", "driver": "browser", "bucket": "swift"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share a server together where several processes share the tests (`pytest -n`)."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        needs = {*getattr(item, "fixturenames", ()), *(mark.name for mark in item.iter_markers())}
+        needs |= {value for value in given.params.values() if isinstance(value, str)} if given is not None else set()
+        groups = sorted({SHARED[name] for name in needs & SHARED.keys()})
+        if groups:
+            item.add_marker(pytest.mark.xdist_group("+".join(groups)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_blocking() -> Iterator[None]:
     """Fail whatever sleeps, reads a file or waits for a socket on the thread of a running loop.
