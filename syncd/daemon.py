@@ -158,7 +158,7 @@ class Daemon:
             check=self._check,
         )
         self.rota = Rota(fleet, lambda: self.bench, crashed=around.crashed, trouble=self.look_at_store)
-        self.scrub = Scrub(fleet, self.rota, lambda: self.bench, beside)
+        self.scrub = Scrub(fleet, self.rota, lambda: self.bench, beside, idle=30 * around.tick)
         self.upkeep = Upkeep(fleet, lambda: self.bench, beside)
         self.life = Life(around.now())
         self.control = Steering(

@@ -224,6 +224,8 @@ class Fleet:
         now, files, size = self.now(), 0, 0
         for standing in self.standings.values():
             backlog = _backlog(standing)
+            if standing.run is not None:
+                standing.run.speed.at(self.clock(), standing.run.tally.arrived)
             standing.series.see(now, self.received(standing), *backlog)
             files, size = files + backlog[0], size + backlog[1]
         received = self._gone + sum(self.received(standing) for standing in self.standings.values())

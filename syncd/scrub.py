@@ -70,12 +70,15 @@ class Reading:
 class Scrub:
     """The reading of all mirrors, one after the other."""
 
-    def __init__(self, fleet: Fleet, rota: Rota, bench: Callable[[], Workbench], beside: Beside) -> None:
-        """`bench` is the workbench of the configuration in force."""
+    def __init__(
+        self, fleet: Fleet, rota: Rota, bench: Callable[[], Workbench], beside: Beside, idle: float = IDLE
+    ) -> None:
+        """`bench` is the workbench of the configuration in force, `idle` the longest rest, in seconds."""
         self.fleet = fleet
         self.rota = rota
         self.bench = bench
         self.beside = beside
+        self.idle = idle
         self.readings: dict[str, Reading] = {}
 
     async def run(self) -> None:
@@ -85,7 +88,7 @@ class Scrub:
                 rests = await self.go_on()
             except (Offline, NoSpace, Busy):  # the store or the state's disk: nothing of a single file
                 await self.rota.trouble()
-                rests = IDLE
+                rests = self.idle
             await asyncio.sleep(rests)
 
     async def go_on(self) -> float:
@@ -136,7 +139,7 @@ class Scrub:
     def _pause(self) -> float:
         now = self.fleet.clock()
         nexts = [reading.next - now for reading in self.readings.values() if reading.files]
-        return max(0.02, min([*nexts, IDLE])) if self.bench().config.scrub.enabled else IDLE
+        return max(0.01, min([*nexts, self.idle])) if self.bench().config.scrub.enabled else self.idle
 
     # -- reading --------------------------------------------------------------------------------------------------
 

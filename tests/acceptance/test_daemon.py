@@ -22,6 +22,7 @@ from syncd.events import (
     ReloadFailed,
     StoreChanged,
     SurveyStarted,
+    TransferFinished,
 )
 from syncd.rota import Rota
 from syncd.upkeep import Upkeep
@@ -523,3 +524,33 @@ async def test_the_watchdog_is_not_fed_while_a_pass_makes_no_progress_for_hours(
             await house.until(lambda: house.heard(SurveyStarted))
             await house.idle("a")
             assert "WATCHDOG=1" in heard
+
+
+# -- fair ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_mirror_of_very_many_files_does_not_starve_one_of_ten(house):
+    """They share one origin, sixteen files at once, and the large one came first."""
+    house.configure(
+        "backup: {keep: 0}\nworkers: 1\nbudget: {keep_free: 0 B, files: 16, connections: 16, memory: 16 MiB}\n"
+    )
+    house.archive("large", {f"{n % 20}/f{n:05}": bytes(100) for n in range(3_000)})
+    house.archive("ten", {f"f{n}": bytes(2_000_000 if n == 0 else 100) for n in range(10)})
+    house.declare("large")
+    async with house.living() as control:
+        await house.until(lambda: len(house.heard(TransferFinished, "large")) > 100)
+        house.declare("ten")
+        await house.until(lambda: house.heard(PassFinished, "ten"))
+        done = len(house.heard(TransferFinished, "large"))
+        assert done < 2_500, "the small one had to wait for nearly all of the large one"
+        assert house.state_of("large") == "running"
+        view = control.mirror("large")
+        assert view.backlog_files == 3_000 - view.progress.files_done > 0
+        assert view.progress.rate > 0
+        await control.cancel("large", "ada")
+        await house.until(lambda: house.state_of("large") != "running")
+        last = (await control.passes("large"))[0]
+        assert (last.outcome, last.reason) == ("stopped", "stopped by ada")
+        assert len(house.copy("large")) < 3_000
+        await asyncio.sleep(0.1)
+        assert house.state_of("large") == "idle", "what a person stopped does not begin again by itself"
