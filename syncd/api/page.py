@@ -111,7 +111,7 @@ class Page:
 
     async def declined(self, desk: Desk, request: web.Request, error: Declined) -> web.Response:
         """Return the page that says why there is none; who may not look is led to where a token is given."""
-        if error.status == 401 and request.method == "GET":
+        if error.status == 401 and request.method == "GET" and hdrs.AUTHORIZATION not in request.headers:
             return web.Response(status=303, headers={"Location": f"/login?back={quote(request.path_qs)}"})
         request[BACK] = "/"
         response = await self.render(

@@ -100,6 +100,7 @@ def _app(desk: Desk, static: Static) -> web.Application:
     async def prepared(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        response.headers["Server"] = "syncd"
         response.headers.setdefault("Cache-Control", "no-store" if response.status >= 400 else "no-cache")
 
     app.on_response_prepare.append(prepared)

@@ -14,6 +14,7 @@ class Elsewhere:
     def __init__(self, control, loop):
         self.control = control
         self.url = ""
+        self.tokens = None
         self._loop = loop
 
     def feed(self, event):
@@ -37,7 +38,7 @@ def served_elsewhere(control, **more):
 
     async def serve():
         async with serving(control, **{**given, **more}) as served:
-            found.url = served.url
+            found.url, found.tokens = served.url, served.tokens
             ready.set()
             await stop.wait()
 

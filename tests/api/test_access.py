@@ -81,6 +81,14 @@ async def test_reading_is_open_on_loopback_and_can_need_a_token(api, control):
             assert (response.status, response.headers["Location"]) == (303, "/login?back=/mirrors/idle%3Fdone%3Dsync")
 
 
+async def test_a_wrong_token_is_led_nowhere(control):
+    async with served_by(control, settings=ApiSettings(read="token")) as api:
+        for path in ("/", "/login"):
+            headers = {**bearer("syncd_wrong"), "Accept": "text/html"}
+            async with api.get(path, headers=headers, allow_redirects=False) as response:
+                assert (response.status, response.content_type) == (401, "text/html")
+
+
 async def test_reading_needs_a_token_where_strangers_could_ask(control):
     async with served_by(control, listen="0.0.0.0:0") as api, api.get("/api/v1/mirrors") as response:
         assert response.status == 401
@@ -286,6 +294,7 @@ async def test_every_answer_carries_its_policy(api):
             assert "default-src 'none'" in policy
             assert "frame-ancestors 'none'" in policy
             assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["Server"] == "syncd"
             assert "Access-Control-Allow-Origin" not in response.headers
 
 

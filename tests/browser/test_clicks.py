@@ -2,10 +2,13 @@
 
 import pytest
 
+from syncd.access import ApiSettings
 from syncd.events import Published, StateChanged
-from tests.api.conftest import OPERATOR
+from tests.api.conftest import NOW, OPERATOR
+from tests.api.elsewhere import served_elsewhere
 from tests.browser.chromium import look
-from tests.browser.eyes import KEYS
+from tests.browser.eyes import KEYS, Eyes
+from tests.fakes_control import FakeControl
 
 BROKEN = "mirror: x\nsource:\n  url: https://example.org/\n  reader: nonsense\n"
 GOOD = "mirror: new\nsource: {url: https://example.org/, reader: autoindex}\n"
@@ -167,6 +170,36 @@ def test_curves_are_drawn_and_follow_the_colours(eyes):
     assert all(eyes.run(dots, canvas) for canvas in eyes.all("figure canvas"))
     look(eyes.driver, dark=True)
     eyes.wait(lambda: len(eyes.all("figure canvas")) == 2, "a curve was lost")
+
+
+def test_among_many_mirrors_one_is_found_by_typing(eyes, daemon):
+    import msgspec
+
+    view = daemon.control.by_name["running"]
+    daemon.control.by_name = {f"m{n:02}": msgspec.structs.replace(view, name=f"m{n:02}") for n in range(20)}
+    eyes.go("/")
+    eyes.type("#filter", "m17")
+    shown = (
+        "return [...document.querySelectorAll('table.mirrors tbody tr')].filter(row => !row.hidden).map(row => row.id)"
+    )
+    assert eyes.run(shown) == ["mirror-m17"]
+    renewed = "return performance.getEntriesByType('resource').filter(one => one.initiatorType === 'fetch').length"
+    eyes.wait(lambda: eyes.run(renewed) > 0, "the page never renewed itself")
+    eyes.wait(lambda: eyes.run(shown) == ["mirror-m17"], "the filter was forgotten")
+    assert eyes.find("#filter").get_attribute("value") == "m17"
+
+
+def test_a_session_that_ends_leads_to_the_login_and_never_to_an_empty_page(driver):
+    with served_elsewhere(FakeControl(NOW), settings=ApiSettings(read="token")) as daemon:
+        look(driver)
+        eyes = Eyes(driver, daemon.url)
+        eyes.go("/")
+        eyes.type("#token", OPERATOR, KEYS.ENTER)
+        eyes.wait_for("#fleet", "idle")
+        daemon.tokens.replace(())
+        eyes.wait(lambda: daemon.feed(StateChanged("idle", "idle", "")) or eyes.all("#login"), "no login")
+        assert driver.current_url.startswith(f"{daemon.url}/login")
+        driver.get("about:blank")
 
 
 def test_the_page_works_without_scripts(eyes, daemon):

@@ -112,6 +112,29 @@
     }
   }
 
+  // -- parts that renew themselves: an answer that has no such part (a login, an error) never empties the one we show
+
+  document.addEventListener("htmx:before:swap", (event) => {
+    const { select, text, response } = event.detail.ctx;
+    if (!select || select === "#main" || text.includes(`id="${select.slice(1)}"`)) return;
+    event.preventDefault();
+    if (response.status < 500) location.reload();
+  });
+
+  // -- many mirrors: those whose name or title holds what is typed
+
+  const filter = document.getElementById("filter");
+  function sift() {
+    const wanted = filter.value.trim().toLowerCase();
+    for (const row of document.querySelectorAll("table.mirrors tbody tr"))
+      row.hidden = !row.querySelector("th").textContent.toLowerCase().includes(wanted);
+  }
+  if (filter) {
+    filter.hidden = false;
+    filter.addEventListener("input", sift);
+    document.addEventListener("htmx:after:swap", sift);
+  }
+
   if (body.dataset.stream) listen(body.dataset.stream);
   curves();
 
