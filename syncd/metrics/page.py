@@ -37,6 +37,8 @@ alert fires is in [runbooks.md](runbooks.md).
 * Prometheus' own client adds `process_*` (memory, processor, descriptors, start) and `python_gc_*`.
 * Bytes of a file are counted when they are handed on, a small file's when it is whole: what broke off before that shows
   in `syncd_origin_received_bytes_total` only. So does what a worker process received of a small file that failed.
+* Worker processes, which move small files where there are thousands of them, report transfers, bytes, requests and
+  first bytes; their operations on the store and their requests under way are not among those that are shown.
 """
 
 
