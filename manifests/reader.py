@@ -54,13 +54,15 @@ class ReaderKind:
     """One format for saying what is there.
 
     `open` takes the Source, and the day too (UTC) where `dated` says so, and returns a Reader; it may raise Unfit for
-    what no check of the options can see. `schemes` are those of the urls it reads; ANY but those in `without`.
+    what no check of the options can see. `schemes` are those of the urls it reads; ANY but those in `without`. `also`
+    are those at which its files may lie beside: their keys then stand in its manifests too.
     """
 
     open: Callable[..., Reader]
     options: type[BaseModel] = NoOptions
     schemes: frozenset[str] = WEB
     without: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
     dated: bool = False
 
     @property

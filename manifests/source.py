@@ -119,7 +119,7 @@ class Source(BaseModel):
         readers: Mapping[str, ReaderKind] = (info.context or {}).get("readers") or installed()
         scheme = str(raw.get("url", "")).partition("://")[0].lower()
         name = raw.get("reader") or _READER_OF.get(scheme)
-        clashes = [*_scheme_clashes(raw, scheme)]
+        clashes: list[Clash] = []
         kind: ReaderKind | None = None
         if name is not None:
             raw = {**raw, "reader": name}
@@ -131,6 +131,7 @@ class Source(BaseModel):
                 clashes += _reader_clashes(name, kind, scheme, readers)
         elif scheme in (info.context or {}).get("schemes", ()):
             clashes.append(Clash("", f"names no reader, and {scheme} has none of its own", "add reader: to it"))
+        clashes = [*_scheme_clashes(raw, scheme, kind.also if kind is not None else frozenset()), *clashes]
         known = tuple(key for key in keys(cls) if key != "options")
         own = {key: value for key, value in raw.items() if key in known}
         rest = {key: value for key, value in raw.items() if key not in known}
@@ -193,9 +194,9 @@ def _keys_of(readers: Mapping[str, ReaderKind], name: str) -> tuple[str, ...]:
         return ()  # a plug-in that cannot be loaded, and is not asked for
 
 
-def _scheme_clashes(raw: Mapping[str, Any], scheme: str) -> Iterator[Clash]:
+def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -> Iterator[Clash]:
     given = {key for key, value in raw.items() if value is not None and value is not False}
-    if scheme in _READER_OF and scheme != "s3":
+    if scheme in _READER_OF and scheme != "s3" and "s3" not in also:
         for key in _S3_KEYS:
             if key in given:
                 yield Clash(key, f"does not go with a {scheme} url", "delete it; it is for s3:// urls")

@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from types import TracebackType
 
 from manifests.stat import Stat
+from syncd.documents import put
 from syncd.ports import Body, Page, Transport
 
 LEFT = 3  # times what is left: the most that one share may hold
@@ -157,6 +158,12 @@ class Capped:
     ) -> AbstractAsyncContextManager[Body]:
         """Open when there is a connection, held until the block is left."""
         return _Counted(self._inner.open(path, start=start, stop=stop, version=version), self._share)
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> AbstractAsyncContextManager[Body]:
+        """Put a question when there is a connection, held until the block is left."""
+        return _Counted(put(self._inner, method, url, headers or {}, body), self._share)
 
     async def aclose(self) -> None:
         """Close the transport within."""

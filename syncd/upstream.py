@@ -16,6 +16,7 @@ from syncd.governed import Governed
 from syncd.governor import Governors
 from syncd.ports import Credential, Transport
 from syncd.retry import Policy, Retrying
+from syncd.routed import WEB, Routed
 
 TRANSPORTS = "syncd.transports.v1"
 
@@ -53,6 +54,8 @@ def open_upstream(
         allow_private=upstream.allow_private,
         user_agent=upstream.user_agent,
     )
+    if scheme in WEB:
+        adapter = Routed(cast("Transport", adapter), lambda bucket: _bucket(upstream, bucket))
     governed = Governed(
         inside(cast("Transport", adapter)),
         governors,
@@ -61,6 +64,23 @@ def open_upstream(
         rate=upstream.rate,
     )
     return Retrying(governed, policy) if heard is None else Retrying(governed, policy, heard)
+
+
+def _bucket(upstream: Upstream, bucket: str) -> Transport:
+    """Return the transport of a bucket in which a catalogue on the web keeps its files."""
+    make = _installed("s3")
+    if make is None:
+        raise ConfigError(f"{upstream.where}: s3 is not known here")
+    credential = upstream.credential
+    is_its = credential is not None and credential.scheme == "s3" and f"{credential.origin}/" == bucket
+    adapter = make(
+        bucket,
+        options=upstream.options,
+        credential=credential if is_its else None,
+        allow_private=upstream.allow_private,
+        user_agent=upstream.user_agent,
+    )
+    return cast("Transport", adapter)
 
 
 @cache

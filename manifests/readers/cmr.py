@@ -320,4 +320,4 @@ def _state(state: State) -> str:
     return msgspec.json.encode(state).decode()
 
 
-READER = ReaderKind(open_reader, Options, dated=True)
+READER = ReaderKind(open_reader, Options, also=frozenset({"s3"}), dated=True)

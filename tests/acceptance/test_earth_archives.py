@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.acceptance.cli import Folder
+from tests.acceptance.cli import Bucket, Folder, sync
 from tests.acceptance.test_life_archives import mirrored
 from tests.miniatures.cmr import Cmr
 from tests.miniatures.laads import Laads
@@ -75,3 +75,19 @@ def test_a_search_is_asked_page_by_page_for_what_the_manifest_wants(passes):
         ("POST", {"limit": 2, "collections": [COLLECTION], "next": "4"}),
     ]
     assert all(method == "GET" for method, _ in passes[1]["stac-get"].searched)
+
+
+@pytest.mark.swift
+def test_assets_that_lie_in_a_bucket_are_fetched_there_as_the_manifest_says(swift, tmp_path):
+    bucket, store, manifest = Bucket(swift, swift.url()), Folder(tmp_path / "store"), tmp_path / "stac.yaml"
+    upstream = Stac("merge", more=f", prefer: [s3], endpoint: '{swift.endpoint}', region: us-east-1")
+    for path, content in upstream.files.items():
+        bucket.put(path, content)
+    upstream.bucket = f"s3://{bucket.bucket}/{bucket.base.lstrip('/')}"
+    store.environ = bucket.environ
+    with served(upstream.app()) as origin:
+        manifest.write_text(upstream.manifest(origin))
+        said = sync(store, tmp_path / "state", manifest, "--allow-private", origin, "--allow-private", swift.endpoint)
+    assert (said["complete"], said["failed"], said["fetched"]) == (True, 0, len(upstream.files))
+    assert store.read("stac/") == upstream.copy()
+    assert not [request.path for request in upstream.asked if request.path.startswith("/data/")]

@@ -22,6 +22,7 @@ class Stac(Miniature):
 
     def __init__(self, style="merge", files=None, more=""):
         self.style = style
+        self.bucket = "s3://usgs-landsat/"
         self.updated = "2024-05-01T10:00:00Z"
         self.searched = []
         self.keys = (
@@ -70,7 +71,7 @@ class Stac(Miniature):
                     "s3": {
                         "storage:platform": "AWS",
                         "storage:requester_pays": True,
-                        "href": f"s3://usgs-landsat/{path}",
+                        "href": f"{self.bucket}{path}",
                     }
                 },
                 "file:checksum": multihash(content),

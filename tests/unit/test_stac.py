@@ -362,6 +362,14 @@ def test_a_manifest_with_filters_is_written_back_as_it_was():
     assert hash(again) == hash(read_once)
 
 
+def test_keys_of_s3_stand_in_a_manifest_whose_files_may_lie_in_buckets():
+    text = "mirror: x\nsource: {{url: 'https://h/', reader: {}, collections: [{}], requester_pays: true, region: us-west-2}}\n"
+    assert load_mirror(text.format("stac", "c"), "m").source.requester_pays
+    assert load_mirror(text.format("cmr", "C1-X"), "m").source.region == "us-west-2"
+    with pytest.raises(ManifestError, match="requester_pays: does not go with a https url"):
+        load_mirror(text.format("odata", "c"), "m")
+
+
 WHOLE = json.dumps(
     page(
         item(),
