@@ -194,6 +194,7 @@ def test_a_manifest_that_cannot_be_used_says_why(body, said):
         (b"plain", "cannot be read as gzipped CSV, after line 0"),
         (gzip.compress(b"\xff\n"), "cannot be read as gzipped CSV"),
     ],
+    ids=["columns", "cut", "plain", "not UTF-8"],  # a gzip holds the time
 )
 def test_a_list_that_cannot_be_read_says_why(body, said):
     with pytest.raises(DocumentError, match=said):
