@@ -383,7 +383,7 @@ async def test_the_page_of_fifty_mirrors_is_made_quickly(control):
     control.by_name = {f"m{n:02}": msgspec.structs.replace(one, name=f"m{n:02}") for n in range(50)}
     async with served_by(control) as api:
         await page(api, "/")
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(5):
             await page(api, "/")
-        assert (time.perf_counter() - began) / 5 < 0.5  # some 40 ms on an idle machine
+        assert (time.process_time() - began) / 5 < 0.3  # some 50 ms with the test's own parsing
