@@ -84,7 +84,7 @@ class Quarantined(Mismatch):
         self.place = place
 
 
-class Records(Protocol):
+class Leftovers(Protocol):
     """What earlier passes left behind; `syncd.catalogue.Holdings`."""
 
     def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
@@ -119,7 +119,7 @@ class Transfers:
     source: Transport
     store: Store
     place: Place
-    holdings: Records
+    holdings: Leftovers
     journal: Journal
     mirror_id: int
     listener: Listener

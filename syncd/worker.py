@@ -32,7 +32,7 @@ LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
 HASHERS = 2
 
 
-class _NoRecords:
+class _NoLeftovers:
     """What a worker remembers of earlier passes: nothing. Who would have to ask leaves the file to the pass."""
 
     def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
@@ -80,13 +80,13 @@ class Worker:
         store = FilesystemStore(Path(setup.store))
         source = open_upstream(setup.upstream, self._governors, heard=self._heard)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
-        records = _NoRecords()
+        nothing = _NoLeftovers()
         transfers = Transfers(
             source=source,
             store=store,
             place=setup.place,
-            holdings=records,
-            journal=records,
+            holdings=nothing,
+            journal=nothing,
             mirror_id=0,
             listener=self._listen,
             hashing=hashing,
