@@ -16,6 +16,7 @@ from syncd.events import (
     DocumentFailed,
     Planned,
     RemovalsParked,
+    SurveyAdvanced,
     SurveyStarted,
 )
 from syncd.folds import Folds, collisions
@@ -115,8 +116,7 @@ async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
     try:
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
-                inventory.files += len(page)
-                inventory.documents += 1
+                _count(work, inventory, page)
                 _merge(work, row, planner, page)
                 folds.add(paths_of(page))
     except SyncdError as error:
@@ -133,13 +133,19 @@ async def _collect(work: Work, survey: Survey) -> Inventory:
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
                 survey.claims.add(survey.mirror_id, page)
-                inventory.files += len(page)
-                inventory.documents += 1
+                _count(work, inventory, page)
     except SyncdError as error:
         if inventory.documents == 0:
             raise
         _broke_off(work, inventory, error)
     return inventory
+
+
+def _count(work: Work, inventory: Inventory, page: Page) -> None:
+    """Take note of a page of a listing, and tell how far it has come; how many there will be nobody knows."""
+    inventory.files += len(page)
+    inventory.documents += 1
+    work.listener(SurveyAdvanced(work.mirror.name, inventory.documents, inventory.documents, inventory.files))
 
 
 def _broke_off(work: Work, inventory: Inventory, error: SyncdError) -> None:

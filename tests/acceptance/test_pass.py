@@ -310,7 +310,15 @@ async def test_rule_9_a_cancelled_pass_leaves_no_task_and_no_open_body(mirroring
 async def test_rule_10_the_engine_tells_frozen_facts_and_a_listener_cannot_answer_back(mirroring):
     await mirroring.run()
     kinds = {type(event).__name__ for event in mirroring.events}
-    assert {"SurveyStarted", "Planned", "TransferStarted", "TransferFinished", "Published", "PassFinished"} <= kinds
+    assert {
+        "SurveyStarted",
+        "SurveyAdvanced",
+        "Planned",
+        "TransferStarted",
+        "TransferFinished",
+        "Published",
+        "PassFinished",
+    } <= kinds
     with pytest.raises(AttributeError):
         mirroring.events[0].mirror = "another"
 
