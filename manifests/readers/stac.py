@@ -84,7 +84,7 @@ class StacReader:
         if isinstance(page.features, list):
             yield from self._features(document, state, page, unread)
         elif page.type == "Feature":
-            yield from self._item(document, _object(body), unread, at=document.url, size=len(body))
+            yield from self._feature(document, _object(body), unread, at=document.url, size=len(body))
         elif isinstance(page.links, list) and not state.is_search and (page.stac_version or page.type):
             yield from self._catalog(document, state, page, body, unread)
         else:
@@ -97,7 +97,7 @@ class StacReader:
         self._assets.learn(features)
         for feature in features:
             if isinstance(feature, dict):
-                yield from self._item(document, feature, unread)
+                yield from self._feature(document, feature, unread)
             else:
                 unread.add("an item that is none")
         after = State(
@@ -116,7 +116,7 @@ class StacReader:
         if matched is not None and after.seen < matched and len(features) >= self._options.page:
             unread.add(f"{matched} items were announced, and after {after.seen} no next page is named")
 
-    def _item(
+    def _feature(
         self, document: Document, item: dict[str, Any], unread: Unread, *, at: str = "", size: int | None = None
     ) -> Iterator[Found]:
         name = text(item.get("id"))

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from manifests.document import DocumentError, Follow, Note
+from manifests.document import DocumentError, Follow, Gap, Mark, Note
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue
 from syncd.errors import Unsupported
@@ -260,6 +260,21 @@ async def test_a_survey_is_gone_on_with_only_by_the_same_question_and_within_the
     assert await read(first="2") == (["2", "3"], whole[1:])
     await read(fails={3}, key="")
     assert await read(key="") == (["1", "2", "3"], whole)
+
+
+class Behind(Scripted):
+    """A Reader whose mark is too old to go on from."""
+
+    def resume(self, mark):
+        raise Gap("m: what changed before yesterday is not told")
+
+
+async def test_a_mark_that_is_too_old_to_ask_from_makes_the_survey_a_whole_one(tmp_path):
+    archive = Archive({"1": b""})
+    async with surveying(tmp_path, archive) as survey:
+        inventory = await survey.take(Behind([Follow("1")], lambda document: [Stat("a"), Mark("5")]), "3")
+        assert (inventory.complete, inventory.is_part, inventory.files, inventory.mark) == (True, False, 1, "")
+        assert [stat.path for stat in survey.claims.all(survey.mirror_id)] == ["a"]
 
 
 def folders(go):
