@@ -99,8 +99,12 @@ class Survey:
         """
         reading = _Reading(self, reader)
         first = list(reader.start())
-        if not reading.resume(_key(self.key, first) if self.key else ""):
+        key = _key(self.key, first) if self.key else ""
+        if self.questions.goes_on(self.mirror_id, key, self.now()):
+            reading.resume()
+        else:
             self.claims.forget(self.mirror_id)
+            self.questions.begin(self.mirror_id, key, self.now())
         return await reading.run(first)
 
     async def take(self, reader: Reader, mark: str) -> Inventory:
@@ -132,7 +136,7 @@ class Survey:
         """Collect what changed since `mark`, over what we hold or what is claimed already; nothing if it has a gap."""
         reading = _Reading(self, reader)
         reading.changes = {}
-        reading.resume("")
+        self.questions.begin(self.mirror_id, "", self.now())
         try:
             first = list(reader.resume(mark))
         except Gap:
@@ -188,15 +192,12 @@ class _Reading:
         self.kept = _Kept()
         self.changes: dict[str, Stat | None] | None = None
 
-    def resume(self, key: str) -> bool:
-        """Begin, or go on with what was asked under the same key; returns whether it goes on."""
+    def resume(self) -> None:
+        """Go on with a survey that was killed: what it had read stands among the claims."""
         survey, questions = self.survey, self.survey.questions
-        if not questions.begin(survey.mirror_id, key, survey.now()):
-            return False
         self.known, self.inventory.documents = questions.known(survey.mirror_id)
         self.inventory.files = survey.claims.claimed(survey.mirror_id)
         self.inventory.mark = questions.mark(survey.mirror_id)
-        return True
 
     async def run(self, first: list[Follow]) -> Inventory:
         survey, questions, mirror, number = self.survey, self.survey.questions, self.survey.mirror_id, 0

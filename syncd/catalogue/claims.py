@@ -30,9 +30,9 @@ class Claims:
         self._db = database
 
     def forget(self, mirror: int) -> None:
-        """Begin a survey."""
-        for table in ("claim", "promise"):
-            self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  two constants
+        """Begin a survey. Which documents were read is forgotten too: what they said is no longer here."""
+        for table in ("claim", "promise", "question", "asking"):
+            self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
         self.drop_steps(mirror)
 
     def claimed(self, mirror: int) -> int:

@@ -28,14 +28,17 @@ class Questions:
         """Work on an open database."""
         self._db = database
 
-    def begin(self, mirror: int, key: str, now: float) -> bool:
-        """Begin a survey, or go on with one; returns whether it goes on. A `key` of "" is never gone on with."""
+    def goes_on(self, mirror: int, key: str, now: float) -> bool:
+        """Tell whether a survey under way may be gone on with under that key; never under ""."""
         found = self._db.one("SELECT key, began, seen FROM asking WHERE mirror=?", (mirror,))
-        if found is not None and key and found[0] == key and 0 <= now - found[2] < VALID and now - found[1] < MOST:
-            return True
+        if found is None or not key or found[0] != key:
+            return False
+        return bool(0 <= now - found[2] < VALID and now - found[1] < MOST)
+
+    def begin(self, mirror: int, key: str, now: float) -> None:
+        """Begin a survey; the one before is forgotten."""
         self.end(mirror)
         self._db.do("INSERT INTO asking VALUES (?,?,?,?,'')", (mirror, key, now, now))
-        return False
 
     def bind(self, mirror: int) -> None:
         """Let nobody go on with this survey: something of it stands elsewhere and will be lost."""
