@@ -43,7 +43,7 @@ tokens:
 MANIFEST = """\
 mirror: {name}
 title: {title}
-source: {{url: "{origin}/{name}/", reader: checksums, checksums: [SHA256SUMS]}}
+source: {{url: "{origin}/{name}/", {reader}}}
 schedule: {{every: {every}}}
 about: {{licence: CC0-1.0, access: open, contact: demo@example.org}}
 """
@@ -57,6 +57,7 @@ class Publisher:
     title: str
     every: str
     rate: float
+    reader: str
     begin: Callable[[Path], None]
     change: Callable[[Path, int], None]
 
@@ -129,11 +130,14 @@ def _nothing(_root: Path, _turn: int) -> None:
     pass
 
 
+LIST = "reader: checksums, checksums: [SHA256SUMS]"  # says no sizes
+INDEX = 'reader: autoindex, checksums: ["SHA256SUMS"]'  # says sizes
+
 PUBLISHERS = (
-    Publisher("atlas", "Geological atlas, scanned plates", "20s", 20 * MB, _atlas, _less_atlas),
-    Publisher("buoys", "Hourly buoy observations", "15s", 4 * MB, _buoys, _more_buoys),
-    Publisher("forecasts", "Ocean model forecasts", "20s", 5 * MB, _forecasts, _next_forecast),
-    Publisher("stations", "Tide gauge stations", "30s", 10 * MB, _stations, _nothing),
+    Publisher("atlas", "Geological atlas, scanned plates", "20s", 20 * MB, LIST, _atlas, _less_atlas),
+    Publisher("buoys", "Hourly buoy observations", "15s", 4 * MB, LIST, _buoys, _more_buoys),
+    Publisher("forecasts", "Ocean model forecasts", "20s", 5 * MB, INDEX, _forecasts, _next_forecast),
+    Publisher("stations", "Tide gauge stations", "30s", 10 * MB, LIST, _stations, _nothing),
 )
 
 
@@ -157,7 +161,7 @@ async def publishing(upstream: Path, manifests: Path, *, hurry: bool) -> AsyncIt
             origin = await stack.enter_async_context(serve.serving(upstream, 80 * MB if hurry else one.rate))
             origins.append(origin)
             (manifests / f"{one.name}.yaml").write_text(
-                MANIFEST.format(name=one.name, title=one.title, origin=origin, every=one.every)
+                MANIFEST.format(name=one.name, title=one.title, origin=origin, reader=one.reader, every=one.every)
             )
         yield origins
 

@@ -51,6 +51,8 @@ async def serving(root: Path, rate: float) -> AsyncIterator[str]:
 
 
 async def _give(request: web.Request, root: Path, link: Link) -> web.StreamResponse:
+    if request.match_info["path"].endswith("/"):
+        return _index(root / request.match_info["path"], request.path)
     file = _find(root, request.match_info["path"])
     found = file.stat()
     etag = f"{found.st_mtime_ns:x}-{found.st_size:x}"
@@ -77,6 +79,24 @@ async def _give(request: web.Request, root: Path, link: Link) -> web.StreamRespo
     with suppress(ConnectionError):
         await answer.write_eof()
     return answer
+
+
+def _index(folder: Path, path: str) -> web.Response:
+    """List a folder as nginx does, sizes in bytes."""
+    if ".." in path or not folder.is_dir():
+        raise web.HTTPNotFound
+    lines = []
+    for one in sorted(folder.iterdir()):
+        if one.suffix == ".new":
+            continue
+        name, found = one.name + ("/" if one.is_dir() else ""), one.stat()
+        when = time.strftime("%d-%b-%Y %H:%M", time.gmtime(found.st_mtime))
+        size = "-" if one.is_dir() else found.st_size
+        lines.append(f'<a href="{name}">{name}</a>{"":{max(1, 51 - len(name))}}{when}{size:>20}')
+    text = "\n".join(['<a href="../">../</a>', *lines])
+    title = f"Index of {path}"
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><hr><pre>{text}</pre><hr></body></html>"
+    return web.Response(text=page, content_type="text/html")
 
 
 def _find(root: Path, path: str) -> Path:
