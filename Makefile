@@ -16,6 +16,7 @@ help:
 	@echo 'make layers      who may import whom'
 	@echo 'make docs        write what is written from code: docs/metrics.md, the dashboards'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
+	@echo 'make soak        fifty mirrors, a hostile upstream and a daemon that is killed, for some minutes'
 	@echo 'make lock        write requirements.lock anew from what the package index offers today'
 	@echo 'make images      take the pictures of docs/images again (needs chromium and a font with Chinese)'
 	@echo 'make clean       remove .venv, the caches, dist and demo'
@@ -53,6 +54,9 @@ docs: $(MADE)
 
 wheel-test: $(MADE)
 	$(BIN)/python -m pytest tests/wheel/check_wheel.py
+
+soak: $(MADE)
+	$(BIN)/python -m pytest -s tests/soak/check_soak.py
 
 images: $(MADE)
 	$(BIN)/python -m tests.browser.images

@@ -1,6 +1,7 @@
 """A real daemon in this process: its manifests, its upstream on disk, its store, its clocks, and looks at all of them."""
 
 import asyncio
+import threading
 import time
 from contextlib import asynccontextmanager
 
@@ -88,8 +89,8 @@ class House:
 
     @asynccontextmanager
     async def living(self, *, tick=0.02, wait=True, **more):
-        """Run the daemon over the block; at its end it is asked to stop, and must."""
-        started = asyncio.Event()
+        """Run the daemon over the block; at its end it is asked to stop, and must, leaving no task and no thread."""
+        started, before, threads = asyncio.Event(), asyncio.all_tasks(), set(threading.enumerate())
 
         def begun(control):
             self.control = control
@@ -129,6 +130,10 @@ class House:
                 await asyncio.wait({task}, timeout=10)
         assert task.done()
         await task
+        assert asyncio.all_tasks() - before - {asyncio.current_task()} == set(), "tasks are left"
+        left = {one.name for one in set(threading.enumerate()) - threads if not one.name.startswith("asyncio")}
+        assert left == set(), "threads are left"
+        assert list(self.state.glob("spool-*")) == []
         assert self.bugs_expected or self.bugs == []
 
     async def until(self, true, seconds=20.0):

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tests.bench import daemon
 from tests.bench.cases import CASES, Case, quick
 from tests.bench.contest import US, Outcome, contest
 from tests.bench.measure import Measured, middle
@@ -28,10 +29,14 @@ def main() -> int:
     if "clean" in asked.names:
         shutil.rmtree(cache, ignore_errors=True)
         return 0
+    if "daemon" in asked.names:
+        with alone():
+            return daemon.main()
     names = list(CASES) if "all" in asked.names else asked.names
     if "list" in names or not names:
         for case in CASES.values():
             print(f"{case.name:13} {case.wanted:22} {', '.join(case.peers)}")
+        print("daemon        (alone: start, memory at rest, the API while passes run)")
         return 0
     with alone():
         outcomes = [_outcome(name, asked, cache) for name in names]

@@ -1,0 +1,289 @@
+"""Fifty mirrors on a hostile, changing upstream while the daemon is killed again and again; then the truth is counted.
+
+`make soak` runs it: some minutes. SOAK_SECONDS sets how long the trouble lasts (default 90), SOAK_SEED repeats one.
+Afterwards every copy is what upstream has, byte for byte, and nothing has leaked: no memory, descriptor, thread, child
+process, staged or temporary object.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from syncd.stores.filesystem import FilesystemStore
+from tests.acceptance.cli import SYNCD
+from tests.hostile.faults import CloseUnanswered, Reset, Status, Truncate
+from tests.hostile.server import HostileServer
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "90"))
+SEED = int(os.environ.get("SOAK_SEED", "7"))
+MIRRORS = 50
+SETTLING = 150.0  # seconds in which all must be right after the trouble
+QUIET = 12.0  # seconds over which an idle daemon is watched for what grows
+
+CONFIG = """
+state: ./state
+store: {{url: ./store}}
+manifests: [./m]
+listen: 127.0.0.1:0
+allow_private: ["{one}", "{other}"]
+budget: {{keep_free: 0 B, passes: 8}}
+backup: {{every: 20s, keep: 3}}
+log: {{level: info}}
+"""
+
+
+def name_of(number):
+    return f"m{number:02}"
+
+
+class Upstream:
+    """Two origins with fifty archives of mixed size that never rest."""
+
+    def __init__(self, chance, servers):
+        self.chance, self.servers = chance, servers
+        self.is_listed = {}
+
+    def server(self, number):
+        return self.servers[number % 2]
+
+    def fill(self):
+        for number in range(MIRRORS):
+            self.is_listed[number] = number % 3 == 0
+            count, most = (300, 4_000) if number % 12 == 1 else (6, 9 << 20) if number % 12 == 2 else (20, 30_000)
+            for n in range(count):
+                self.put(number, f"d{n % 4}/f{n:03}.dat", self.chance.randrange(most))
+            self.sums(number)
+
+    def put(self, number, path, size):
+        """Write a file; through a listing alone a change shows in its length."""
+        whole = f"{name_of(number)}/{path}"
+        before = self.server(number).files.get(whole)
+        if before is not None and len(before.content) == size:
+            size += 1
+        self.server(number).put(
+            whole, self.chance.randbytes(size), modified=1_700_000_000.0 + self.chance.randrange(10**7)
+        )
+
+    def sums(self, number):
+        if not self.is_listed[number]:
+            return
+        lines = [f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in self.truth(number).items()]
+        self.server(number).put(f"{name_of(number)}/SHA256SUMS", "".join(lines).encode(), modified=time.time())
+
+    def truth(self, number):
+        prefix = f"{name_of(number)}/"
+        return {
+            path.removeprefix(prefix): file.content
+            for path, file in sorted(self.server(number).files.items())
+            if path.startswith(prefix) and not path.endswith("SHA256SUMS")
+        }
+
+    def change(self):
+        number = self.chance.randrange(MIRRORS)
+        paths = list(self.truth(number))
+        what = self.chance.random()
+        if what < 0.5:
+            self.put(number, self.chance.choice(paths), self.chance.randrange(40_000))
+        elif what < 0.85 or len(paths) < 5:
+            self.put(number, f"new/n{self.chance.randrange(10**6)}.dat", self.chance.randrange(40_000))
+        else:
+            self.server(number).remove(f"{name_of(number)}/{self.chance.choice(paths)}")
+        self.sums(number)
+
+    def trouble(self):
+        fault = self.chance.choice(
+            [Status(503), Status(500), Status(404), Truncate(10), Reset(), Reset(5), CloseUnanswered()]
+        )
+        self.chance.choice(self.servers).fault(None, fault)
+
+    def calm(self):
+        for server in self.servers:
+            server._planned.clear()
+
+
+class Daemon:
+    """The daemon under test, and what can be seen of it from outside."""
+
+    def __init__(self, root):
+        self.root, self.lives, self.process = root, 0, None
+        self.log = (root / "log").open("ab")
+
+    def start(self):
+        self.lives += 1
+        self.log.flush()
+        self.began_at = (self.root / "log").stat().st_size
+        self.process = subprocess.Popen(
+            [SYNCD, "run", "--config", self.root / "syncd.yaml"], stdout=self.log, stderr=self.log, cwd=self.root
+        )
+
+    def kill(self):
+        assert self.process.poll() is None, f"it ended by itself: {self.tail()}"
+        self.process.kill()
+        self.process.wait()
+
+    def tail(self):
+        return (self.root / "log").read_text()[-4000:]
+
+    def url(self):
+        """The address of this life, or None before it listens."""
+        log = (self.root / "log").read_bytes()[self.began_at :].decode()
+        found = [line for line in log.splitlines() if '"event": "serving"' in line]
+        return json.loads(found[0])["url"] if found else None
+
+    def weight(self):
+        """Bytes in memory, descriptors, threads, children."""
+        proc = Path(f"/proc/{self.process.pid}")
+        status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines() if ":" in line)
+        children = (proc / f"task/{self.process.pid}/children").read_text().split()
+        return (
+            int(status["VmRSS"].split()[0]) << 10,
+            len(list((proc / "fd").iterdir())),
+            int(status["Threads"]),
+            len(children),
+        )
+
+
+async def mirrors(daemon, session):
+    url = daemon.url()
+    if url is None:
+        return []
+    try:
+        async with session.get(f"{url}/api/v1/mirrors") as answer:
+            found = await answer.json()
+    except aiohttp.ClientError:
+        return []
+    return found["mirrors"] if isinstance(found, dict) else found
+
+
+def declare(root, upstream):
+    for number in range(MIRRORS):
+        server, name = upstream.server(number), name_of(number)
+        how = ", reader: checksums, checksums: [SHA256SUMS]" if upstream.is_listed[number] else ""
+        (root / f"m/{name}.yaml").write_text(
+            f"mirror: {name}\nsource: {{url: '{server.url(name)}/'{how}}}\nschedule: {{every: {6 + number % 5}s}}\n"
+            "guard: {max_removed: 10000}\nkeep: {versions: 1, removed: 5s}\nverify: {scrub: 60s}\n"
+        )
+
+
+async def harry(daemon, upstream, chance):
+    """Change upstream, break its answers, and kill the daemon, for a while; returns how often it was killed."""
+    until, kills, next_kill = time.monotonic() + SECONDS, 0, time.monotonic() + chance.uniform(6, 14)
+    while (now := time.monotonic()) < until:
+        upstream.change()
+        if chance.random() < 0.6:
+            upstream.trouble()
+        if now >= next_kill:
+            await asyncio.to_thread(daemon.kill)
+            daemon.start()
+            kills, next_kill = kills + 1, now + chance.uniform(6, 14)
+        await asyncio.sleep(0.05)
+    return kills
+
+
+async def settled(daemon, session, since):
+    """Wait until every mirror has a complete pass that began after `since`."""
+    deadline, late = time.monotonic() + SETTLING, ["not asked yet"]
+    while late and time.monotonic() < deadline:
+        assert daemon.process.poll() is None, daemon.tail()
+        url = daemon.url()
+        views = await mirrors(daemon, session)
+        late = [] if len(views) == MIRRORS else [f"{len(views)} mirrors shown"]
+        for view in views:
+            last = view["last"]
+            if last is None or last["outcome"] != "complete" or last["began"] < since:
+                late.append(f"{view['name']}: {view['state']}, {view['reason']}, {last}")
+                if view["state"] in {"failing", "idle"}:
+                    await session.post(f"{url}/api/v1/mirrors/{view['name']}/sync", headers=OPERATOR)
+        await asyncio.sleep(0.5)
+    assert not late, "\n".join(late[:5])
+
+
+TOKEN = "soak-" + "x" * 40
+OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def held(root, name):
+    """What the current snapshot names, by path; and that the bytes at those paths are these."""
+    pointer = json.loads((root / f"store/.syncd/mirrors/{name}.json").read_text())
+    sums = root / f"store/.syncd/snapshots/{name}/{pointer['snapshot']}/SHA256SUMS"
+    found = {}
+    for line in sums.read_text().splitlines():
+        digest, _, path = line.partition("  ")
+        content = (root / "store" / name / path).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest, f"{name}: {path}"
+        found[path] = content
+    return found
+
+
+async def nothing_left_behind(root):
+    assert not list((root / "state").glob("spool-*")), "spools"
+    staged = list((root / "store/.syncd/staged").rglob("*")) if (root / "store/.syncd/staged").exists() else []
+    assert [path for path in staged if path.is_file()] == [], "replacements"
+    store = FilesystemStore(root / "store")
+    await store.sweep(0.0)  # end the grace period of what nobody resumed
+    await store.aclose()
+    left = [path for path in (root / "store/.syncd/tmp").rglob("*") if path.is_file()]
+    assert left == [], "temporary files"
+
+
+@pytest.mark.timeout(600)
+async def test_soak(tmp_path):
+    chance = random.Random(SEED)
+    (tmp_path / "m").mkdir()
+    async with HostileServer() as one, HostileServer() as other, aiohttp.ClientSession() as session:
+        upstream = Upstream(chance, [one, other])
+        upstream.fill()
+        digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+        tokens = f'tokens: [{{name: soak, role: operator, sha256: "{digest}"}}]\n'
+        (tmp_path / "syncd.yaml").write_text(CONFIG.format(one=one.origin, other=other.origin) + tokens)
+        declare(tmp_path, upstream)
+        daemon = Daemon(tmp_path)
+        daemon.start()
+        try:
+            kills = await harry(daemon, upstream, chance)
+            upstream.calm()
+            began = time.time()
+            await settled(daemon, session, began)
+            for number in range(MIRRORS):
+                copy = await asyncio.to_thread(held, tmp_path, name_of(number))
+                truth = upstream.truth(number)
+                copy.pop("SHA256SUMS", None)
+                assert copy.keys() == truth.keys(), name_of(number)
+                assert copy == truth, name_of(number)
+            first = daemon.weight()
+            await asyncio.sleep(QUIET)
+            last = daemon.weight()
+            views = await mirrors(daemon, session)
+            assert [view["name"] for view in views if view["faults"]] == [], "damage that is none"
+            daemon.process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(daemon.process.wait, 45) == 0, daemon.tail()
+        finally:
+            if daemon.process.poll() is None:
+                daemon.kill()
+            daemon.log.close()
+        log = (tmp_path / "log").read_text()
+        said = (
+            f"{kills} kills in {SECONDS:.0f} s; {len(one.requests) + len(other.requests):,} requests; "
+            f"{log.count('pass_finished'):,} passes; settled {time.time() - began:.0f} s after; "
+            f"memory {first[0] / 1e6:.0f} -> {last[0] / 1e6:.0f} MB, descriptors {first[1]} -> {last[1]}, "
+            f"threads {first[2]} -> {last[2]}, children {last[3]}"
+        )
+        sys.stderr.write(f"\n{said}\n")
+        assert kills >= SECONDS / 20
+        bugs = [line for line in log.splitlines() if "Traceback" in line or '"event": "bug"' in line]
+        assert bugs == []
+        assert last[0] < first[0] * 1.1 + (8 << 20), f"memory grows: {said}"
+        assert last[1] <= first[1] + 40, f"descriptors grow: {said}"
+        assert last[2] <= first[2] + 4, f"threads grow: {said}"
+        assert last[3] == 0, f"children stay: {said}"
+        await nothing_left_behind(tmp_path)
