@@ -198,7 +198,7 @@ async def _mirror(desk: Desk, call: Call) -> web.Response:
         quarantine=await control.quarantine(name, limit=FEW) if mirror.quarantined else [],
         passes=passes, older=passes[-1].id if len(passes) == FEW else None,
         snapshots=await control.snapshots(name) if mirror.snapshot else [],
-        peak=max((one.rate for one in control.series(name)), default=0.0),
+        peak=max([one.rate for one in control.series(name)] + ([progress.rate] if progress is not None else [0.0])),
         **_banners(desk),
     )  # fmt: skip
 

@@ -133,6 +133,20 @@ async def test_who_does_not_keep_up_is_let_go(api, control):
     assert api.served.stream.listeners == 0
 
 
+async def test_who_does_not_read_is_let_go(api, control):
+    stream, address = api.served.stream, api.served.url.removeprefix("http://")
+    stream._slow = 0.05
+    reader, writer = await asyncio.open_connection(*address.split(":"))
+    writer.write(f"GET /api/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+    await reader.readuntil(b"retry: 3000")
+    reader._transport.pause_reading()
+    async with asyncio.timeout(5):
+        while stream.listeners:
+            stream._take(Audited("idle", "ops", "sync", "x" * 200_000))
+            await asyncio.sleep(0.001)
+    writer.close()
+
+
 async def test_listeners_are_bounded(api, monkeypatch):
     monkeypatch.setattr(stream_module, "LISTENERS", 1)
     async with listening(api), api.get("/api/v1/events") as response:
