@@ -203,19 +203,24 @@ def parse_digest(value: str, algorithm: str | None = None) -> tuple[str, str] | 
         return None
     value = value.strip()
     digits = value[2:] if value[:2] in ("0x", "0X") else value
-    if _HEX.fullmatch(digits) is not None:
-        name = sizes.get(len(digits) // 2) or (BY_LENGTH.get(len(digits) // 2) if _may_lie(sizes) else None)
-        if name is not None:
-            return name, digits.lower()
+    written = digits.lower() if _HEX.fullmatch(digits) is not None else ""
     match = _BASE64.fullmatch(value)
-    if match is None or (algorithm is None and not match[2]):
-        return None
-    digits = match[1].translate(_STANDARD)
+    raw = b"" if match is None or (algorithm is None and not match[2]) else _from_base64(match[1])
+    padded = raw if match is not None and match[2] else b""
+    # what the label says is tried first: a digest in base64 may, by chance, be made of hex digits alone
+    for known, found in ((sizes, raw), (BY_LENGTH if _may_lie(sizes) else {}, padded)):
+        if (name := known.get(len(written) // 2)) is not None:
+            return name, written
+        if (name := known.get(len(found))) is not None:
+            return name, found.hex()
+    return None
+
+
+def _from_base64(digits: str) -> bytes:
     if len(digits) % 4 == 1:  # no number of bytes is written so
-        return None
-    raw = binascii.a2b_base64(digits + "=" * (-len(digits) % 4))  # the padding is ours: some publishers write too much
-    name = sizes.get(len(raw)) or (BY_LENGTH.get(len(raw)) if match[2] and _may_lie(sizes) else None)
-    return None if name is None else (name, raw.hex())
+        return b""
+    # the padding is ours: some publishers write too much
+    return binascii.a2b_base64(digits.translate(_STANDARD) + "=" * (-len(digits) % 4))
 
 
 _STANDARD = str.maketrans("-_", "+/")

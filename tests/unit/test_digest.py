@@ -129,6 +129,11 @@ def test_length_decides_where_no_label_stands(length, data):
         assert parse_digest(base64.b64encode(raw).decode()) == (BY_LENGTH[length], raw.hex())
 
 
+def test_what_the_label_says_is_tried_before_what_it_might_have_meant():
+    assert parse_digest("A" * 64, "sha384") == ("sha384", "00" * 48)
+    assert parse_digest("A" * 64, "sha256") == ("sha256", "a" * 64)
+
+
 @pytest.mark.parametrize("label", ["md5", "MD5", "sha1", "SHA-256", "sha512", "sha2"])
 @given(st.sampled_from(sorted(BY_LENGTH)), st.data())
 def test_length_decides_where_a_label_lies(label, length, data):
