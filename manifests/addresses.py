@@ -9,9 +9,9 @@ import idna
 
 from manifests.unfit import Unfit
 
-SCHEMES = frozenset({"http", "https", "s3", "file"})
-ORIGINS = frozenset({"http", "https", "s3", "ftp", "sftp"})
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21, "sftp": 22}
+SCHEMES = frozenset({"http", "https", "s3", "file", "ftp", "ftps", "sftp"})
+ORIGINS = SCHEMES - {"file"}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 21, "sftp": 22}
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _HOST = re.compile(r"[0-9a-z._-]{1,253}")
 _PORT = re.compile(r"[0-9]{1,5}")

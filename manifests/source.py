@@ -4,6 +4,7 @@ Keys that fit neither the url's scheme nor the reader are refused: they would be
 Each reader brings options of its own; their keys stand beside `reader:` and are checked with the rest.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
@@ -30,8 +31,15 @@ from manifests.fields import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
 from manifests.reader import NoOptions, ReaderKind, installed
 from manifests.unfit import Unfit
 
-_READER_OF = {"s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex"}
+_READER_OF = {
+    "s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex",
+    "ftp": "objects", "ftps": "objects", "sftp": "objects",
+}  # fmt: skip
 _S3_KEYS = ("endpoint", "region", "profile", "anonymous", "requester_pays")
+_KEYS_OF = {"encoding": ("ftp", "ftps", "sftp"), "host_keys": ("sftp",)}
+_HOST_KEY = re.compile(
+    r"SHA256:[A-Za-z0-9+/]{43}=?|(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}(?: .*)?", re.ASCII
+)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -44,6 +52,22 @@ def _named(given: Any) -> Any:
 def _region(given: Any) -> Any:
     if isinstance(given, str) and _WORD.fullmatch(given) is None:
         raise Unfit("is not a region", "write it as in us-east-1")
+    return given
+
+
+def _encoding(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return codecs.lookup(given).name
+    except (LookupError, ValueError) as error:
+        raise Unfit("is no encoding we know", "write it as in utf-8, latin-1 or gb18030") from error
+
+
+def _host_key(given: Any) -> Any:
+    if isinstance(given, str) and _HOST_KEY.fullmatch(given) is None:
+        todo = "write its fingerprint as in SHA256:…, or the key as in ssh-ed25519 AAAA…"
+        raise Unfit("is no public key of an SSH server", todo)
     return given
 
 
@@ -77,7 +101,7 @@ class Source(BaseModel):
     model_config = STRICT
 
     url: Annotated[str, BeforeValidator(_folder)]
-    """The folder to mirror: https://, http://, s3://bucket/prefix/ or file:///folder/."""
+    """The folder to mirror: https://, http://, s3://bucket/prefix/, ftp://, ftps://, sftp:// or file:///folder/."""
     reader: str = ""
     """How upstream says what it has, as in checksums, autoindex, objects; by default what fits the url."""
     options: SkipJsonSchema[InstanceOf[BaseModel]] = Field(default=NoOptions(), exclude=True)
@@ -100,6 +124,10 @@ class Source(BaseModel):
     """S3 only: a profile of the AWS configuration."""
     requester_pays: Flag = False
     """S3 only: agree to pay for requests and bytes."""
+    encoding: Annotated[str, BeforeValidator(_encoding)] | None = None
+    """FTP and SFTP only: how the server writes names; by default utf-8."""
+    host_keys: tuple[Annotated[str, BeforeValidator(_host_key)], ...] = ()
+    """SFTP only: the server's public keys or their fingerprints (SHA256:…); by default what known_hosts says."""
 
     @property
     def scheme(self) -> str:
@@ -195,11 +223,14 @@ def _keys_of(readers: Mapping[str, ReaderKind], name: str) -> tuple[str, ...]:
 
 
 def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -> Iterator[Clash]:
-    given = {key for key, value in raw.items() if value is not None and value is not False}
+    given = {key for key, value in raw.items() if value is not None and value is not False and value not in ([], ())}
     if scheme in _READER_OF and scheme != "s3" and "s3" not in also:
         for key in _S3_KEYS:
             if key in given:
                 yield Clash(key, f"does not go with a {scheme} url", "delete it; it is for s3:// urls")
+    for key, schemes in _KEYS_OF.items():
+        if key in given and scheme in _READER_OF and scheme not in schemes:
+            yield Clash(key, f"does not go with a {scheme} url", f"delete it; it is for {', '.join(schemes)} urls")
     if scheme == "file" and "credentials" in given:
         yield Clash("credentials", "does not go with a file url", "delete it; the daemon's user must be able to read")
     for key in ("include", "exclude"):

@@ -14,7 +14,8 @@ from manifests.unfit import Unfit
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}", re.ASCII)
 _TOLD_BY_TRANSPORT = frozenset({"host", "content-length", "transfer-encoding", "connection", "range", "if-range"})
-KINDS = ("basic", "bearer", "header", "netrc", "s3")
+KINDS = ("basic", "bearer", "header", "netrc", "s3", "key")
+WEB = ("http", "https")
 PLACES = ("file", "env", "systemd")
 
 
@@ -95,13 +96,25 @@ class S3Keys(BaseModel):
     """Where the token of temporary keys is."""
 
 
+class PrivateKey(BaseModel):
+    """A private key of SSH, for sftp."""
+
+    model_config = STRICT
+
+    username: Annotated[str, Field(min_length=1, max_length=1_000)]
+    private_key: Secret
+    """The key, as ssh-keygen writes it."""
+    passphrase: Secret | None = None
+    """What opens it, if it is locked."""
+
+
 class CredentialSettings(BaseModel):
     """A credential of one kind, bound to the one origin it is sent to."""
 
     model_config = STRICT
 
     origin: Annotated[str, BeforeValidator(read_origin)]
-    """`https://host[:port]`, or `s3://bucket`."""
+    """`https://host[:port]`, `ftps://host`, `sftp://host`, or `s3://bucket`."""
     basic: Basic | None = None
     """A name and a password."""
     bearer: Secret | None = None
@@ -111,6 +124,7 @@ class CredentialSettings(BaseModel):
     netrc: Path | None = None
     """A netrc file that names the origin's host."""
     s3: S3Keys | None = None
+    key: PrivateKey | None = None
     """An access key, for an origin s3://bucket."""
 
     @model_validator(mode="wrap")
@@ -126,6 +140,11 @@ def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
         if raw.get(kind) is not None and "origin" in raw and bucket != (kind == "s3"):
             todo = "use s3: {access_key_id: …}" if bucket else "write the origin as s3://bucket"
             yield Clash(kind, f"does not go with an origin that is {'a bucket' if bucket else 'no bucket'}", todo)
+    scheme = str(raw.get("origin", "")).lower().partition("://")[0]
+    for kind, schemes in (("bearer", WEB), ("header", WEB), ("key", ("sftp",))):
+        if raw.get(kind) is not None and scheme not in (*schemes, "s3", ""):
+            others = "basic or key" if scheme == "sftp" else "basic" if scheme in ("ftp", "ftps") else "basic or bearer"
+            yield Clash(kind, f"does not go with {scheme}", f"use {others}, or write another origin")
 
 
 def _one_of(raw: Mapping[str, Any], keys: tuple[str, ...], example: str) -> Iterator[Clash]:

@@ -200,7 +200,8 @@ class Store(Transport, Protocol):
 class Credential:
     """A secret bound to one origin (`https://host[:port]`, or `s3://bucket`); never sent to another, never printed.
 
-    `scheme` is basic, bearer, header or s3. basic: `username`, `secret`. bearer: `secret`. header: `header`, `secret`.
+    `scheme` is basic, bearer, header, key or s3. basic: `username`, `secret`. bearer: `secret`. header: `header`,
+    `secret`. key (of SSH): `username`, `secret` is the private key, `token` its passphrase or "".
     s3: `username` is the access key id, `secret` the secret key, `token` the session token or "".
     """
 

@@ -66,6 +66,8 @@ class Secrets:
         """Leave a credential out in every form in which it travels."""
         for form in (secret, token, quote(secret, safe=""), b64encode(f"{username}:{secret}".encode()).decode()):
             self.learn(form)
+        for line in secret.splitlines()[1:]:  # a private key
+            self.learn(line)
 
     def redact(self, text: str) -> str:
         """Return `text` without any secret, known or recognised by where it stands."""

@@ -29,8 +29,8 @@ def upstream_of(
         where=f"{mirror.name}: source.url",
         options={
             name: value
-            for name in ("endpoint", "region", "anonymous", "profile", "requester_pays")
-            if (value := getattr(source, name)) not in (None, False)
+            for name in ("endpoint", "region", "anonymous", "profile", "requester_pays", "encoding", "host_keys")
+            if (value := getattr(source, name)) not in (None, False, ())
         },
         credential=credential,
         allow_private=allow_private,

@@ -36,6 +36,11 @@ def read_credential(settings: CredentialSettings, name: str, environ: Mapping[st
     if settings.header is not None:
         value = _secret(settings.header.value, f"{where}.header.value", environ)
         return Credential(name, settings.origin, "header", value, header=settings.header.name)
+    if settings.key is not None:
+        key = _secret(settings.key.private_key, f"{where}.key.private_key", environ, lines=True)
+        opens = settings.key.passphrase
+        passphrase = _secret(opens, f"{where}.key.passphrase", environ) if opens is not None else ""
+        return Credential(name, settings.origin, "key", key, username=settings.key.username, token=passphrase)
     assert settings.s3 is not None  # a CredentialSettings has one kind
     keys = settings.s3
     secret = _secret(keys.secret_access_key, f"{where}.s3.secret_access_key", environ)
@@ -64,19 +69,21 @@ def expiry_of(credential: Credential) -> float | None:
         return None  # a token of another kind that happens to have two dots
 
 
-def _secret(secret: Secret, where: str, environ: Mapping[str, str]) -> str:
+def _secret(secret: Secret, where: str, environ: Mapping[str, str], *, lines: bool = False) -> str:
+    """Return a secret; only one that is made of `lines` may have several."""
+    take = _many_lines if lines else _one_line
     if secret.env is not None:
         if secret.env not in environ:
             raise ConfigError(f"{where}: the environment variable {secret.env} is not set: set it, or use a file")
-        return _one_line(environ[secret.env], where)
+        return take(environ[secret.env], where)
     if secret.systemd is not None:
         folder = environ.get("CREDENTIALS_DIRECTORY")
         if not folder:
             todo = f"add LoadCredential={secret.systemd}:/path to the unit"
             raise ConfigError(f"{where}: systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set): {todo}")
-        return _one_line(_private(Path(folder) / secret.systemd, where), where)
+        return take(_private(Path(folder) / secret.systemd, where), where)
     assert secret.file is not None  # a Secret has one place
-    return _one_line(_private(_at_home(secret.file, environ), where), where)
+    return take(_private(_at_home(secret.file, environ), where), where)
 
 
 def _at_home(path: Path, environ: Mapping[str, str]) -> Path:
@@ -118,6 +125,13 @@ def _one_line(value: str, where: str) -> str:
         raise ConfigError(f"{where}: the secret is empty: store the bare value")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise ConfigError(f"{where}: the secret has several lines or control characters: store the bare value")
+    return value
+
+
+def _many_lines(value: str, where: str) -> str:
+    """Return a secret that has lines of its own."""
+    if not value.strip():
+        raise ConfigError(f"{where}: the secret is empty: store the key itself")
     return value
 
 

@@ -19,6 +19,8 @@ from syncd.retry import Policy, Retrying
 from syncd.routed import WEB, Routed
 
 TRANSPORTS = "syncd.transports.v1"
+EXTRAS = {"ftp": "ftp", "ftps": "ftp", "sftp": "sftp"}
+"""By scheme: what must be installed beside syncd to read such urls."""
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +28,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     where: str = "source.url"
-    options: dict[str, str | bool] = {}
+    options: dict[str, str | bool | tuple[str, ...]] = {}
     credential: Credential | None = None
     allow_private: frozenset[str] = frozenset()
     user_agent: str = "syncd"
@@ -43,7 +45,12 @@ def open_upstream(
 ) -> Transport:
     """Return the transport of a source, `inside` around the adapter. Raises ConfigError for an unknown scheme."""
     scheme = urlsplit(upstream.url).scheme
-    make = _installed(scheme)
+    try:
+        make = _installed(scheme)
+    except ImportError as error:
+        extra = EXTRAS.get(scheme)
+        todo = f"pip install 'syncd[{extra}]'" if extra is not None else "install what the plug-in needs"
+        raise ConfigError(f"{upstream.where}: {scheme} urls cannot be read here ({error}): {todo}") from error
     if make is None:
         known = ", ".join(sorted(point.name for point in entry_points(group=TRANSPORTS)))
         raise ConfigError(f"{upstream.where}: {scheme!r} is not known here: use one of {known}")
@@ -60,7 +67,8 @@ def open_upstream(
         inside(cast("Transport", adapter)),
         governors,
         upstream.url,
-        connections=upstream.connections,
+        # some transports know that their servers bear less than the web's
+        connections=upstream.connections or getattr(adapter, "connections", None),
         rate=upstream.rate,
     )
     return Retrying(governed, policy) if heard is None else Retrying(governed, policy, heard)

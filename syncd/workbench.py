@@ -26,7 +26,7 @@ from syncd.retry_store import RetryingStore
 from syncd.secrets import expiry_of
 from syncd.stores.lease import Lease
 from syncd.transfer import error_name
-from syncd.upstream import TRANSPORTS, Upstream, open_upstream
+from syncd.upstream import EXTRAS, TRANSPORTS, Upstream, open_upstream
 from syncd.work import Work
 from syncd.workers import Pool
 
@@ -70,7 +70,7 @@ class Workbench:
         """Return the workers that small files may be given to; none where the store is far, and not the processor."""
         where = self.config.store.url
         count = processors() if self.config.workers is None else self.config.workers
-        if where.startswith("s3://") or count < 2:
+        if where.startswith("s3://") or count < 2 or mirror.source.scheme in EXTRAS:
             return None
         folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
         return ProcessPool(count, self.upstream(mirror), folder, self.governors, self.listener)

@@ -1,14 +1,19 @@
-"""The contract of transports, held by http, files and S3, and by the stores where they read."""
+"""The contract of transports, held by http, files, S3, FTP and SFTP, and by the stores where they read."""
 
 import pytest
 
+from syncd.ports import Credential
 from syncd.stores.filesystem import FilesystemStore
-from tests.contracts.transport_contract import TransportContract, read
+from tests.contracts.transport_contract import TREE, TransportContract, read
 from tests.hostile.server import HostileServer
+from tests.servers.ftp import TLS, vsftpd
 from tests.servers.nginx import nginx
+from tests.servers.sshd import sshd
 from transports.file import FileTransport
+from transports.ftp import FtpTransport
 from transports.http import HttpTransport
 from transports.s3 import open_transport as open_s3
+from transports.sftp import SftpTransport
 
 
 def write(tree, folder):
@@ -60,6 +65,79 @@ class TestFolderAsASource(TransportContract):
             await store.put(path, content)
         yield store
         await store.aclose()
+
+
+@pytest.fixture(scope="module")
+def ftp_work(tmp_path_factory):
+    work = tmp_path_factory.mktemp("ftp")
+    write(TREE, work / "root")
+    (work / "root").chmod(0o555)  # vsftpd lets nobody into a folder of his own that he may write
+    yield work
+    (work / "root").chmod(0o755)
+
+
+@pytest.fixture(scope="module")
+def ftp_server(ftp_work):
+    with vsftpd(ftp_work / "root", ftp_work / "plain") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ftps_server(ftp_work, authority):
+    with vsftpd(ftp_work / "root", ftp_work / "tls", TLS.format(certificate=authority.certificate)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sftp_server(tmp_path_factory):
+    work = tmp_path_factory.mktemp("sftp")
+    write(TREE, work / "root")
+    with sshd(work) as server:
+        yield server
+
+
+class OverFtp(TransportContract):
+    strong = "modified:"
+
+    async def test_a_version_of_another_kind_binds_nothing(self, transport, tree):
+        assert await read(transport, "a/c", start=3, version="listed:24-Nov-2026 00:00|11") == tree["a/c"][3:]
+
+
+class TestVsftpd(OverFtp):
+    @pytest.fixture
+    async def transport(self, ftp_server):
+        origin = ftp_server.origin
+        found = FtpTransport(f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}))
+        yield found
+        await found.aclose()
+
+
+class TestVsftpdWithTls(OverFtp):
+    @pytest.fixture
+    async def transport(self, ftps_server, authority):
+        origin = ftps_server.origin.replace("ftp:", "ftps:")
+        found = FtpTransport(
+            f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}), ssl_context=authority.client
+        )
+        yield found
+        await found.aclose()
+
+
+class TestSshd(TransportContract):
+    strong = "modified:"
+
+    @pytest.fixture
+    async def transport(self, sftp_server):
+        server = sftp_server
+        key = Credential("archive", server.origin, "key", server.private_key, username=server.username)
+        found = SftpTransport(
+            f"{server.origin}{server.work}/root/",
+            credential=key,
+            allow_private=frozenset({server.origin}),
+            known_hosts=(server.known_hosts(),),
+        )
+        yield found
+        await found.aclose()
 
 
 class FromS3(TransportContract):

@@ -175,7 +175,7 @@ def test_what_is_missing_or_of_another_kind_is_refused(text, where):
 @pytest.mark.parametrize(
     "url",
     [
-        "ftp://h/", "physionet.org/x", "https:/h/", "https:///x/", "https://h/?a=b", "https://h/#top", "https://u@h/",
+        "gopher://h/", "physionet.org/x", "https:/h/", "https:///x/", "https://h/?a=b", "https://h/#top", "https://u@h/",
         "https://u:p@h/", "https://h:99999/", "https://h:0/", "https://h h/", "https://h/a b/", "https://h\\x/",
         "file://host/x", "file:x", "s3:///x", "s3://-b/x", "s3://k:s@b/", "https://[::1/", "https://bücher.example/",
         "https://h/\\..\\x", "https://%/",
@@ -239,10 +239,10 @@ def test_a_clash_does_not_hide_what_else_is_wrong():
 
 
 def test_plug_ins_are_known_where_they_are_named():
-    text = source("url: 'ftp://h/', reader: stac")
-    readers = {"stac": ReaderKind(lambda source: None, schemes=frozenset({"ftp"}))}
-    assert load_mirror(text, "m", readers=readers, schemes=("ftp",)).source.origin == "ftp://h"
-    assert [place[2] for place in told(source("url: 'ftp://h/'"), schemes=("ftp",))[0]] == ["source"]
+    text = source("url: 'gopher://h/', reader: stac")
+    readers = {"stac": ReaderKind(lambda source: None, schemes=frozenset({"gopher"}))}
+    assert load_mirror(text, "m", readers=readers, schemes=("gopher",)).source.origin == "gopher://h"
+    assert [place[2] for place in told(source("url: 'gopher://h/'"), schemes=("gopher",))[0]] == ["source"]
 
 
 def test_a_mirror_made_in_code_is_checked_as_strictly():
@@ -436,3 +436,21 @@ def test_no_reader_takes_a_key_that_every_source_has():
     own = set(Source.model_fields)
     assert {name: own & set(kind.keys) for name, kind in built_in().items() if own & set(kind.keys)} == {}
     assert set(built_in()) == {name for name in installed() if name in built_in()}
+
+
+def test_keys_of_ftp_and_sftp_stand_with_their_urls_only():
+    ours = (
+        'url: "sftp://h:2222/~/x", host_keys: ["SHA256:n3Rf1B1S0JtXGqNsyD7Yc3IvUJ0jyvE0pDX1mZzcN5o"], encoding: latin1'
+    )
+    read = load_mirror(source(ours), "m.yaml").source
+    assert (read.reader, read.origin, read.encoding) == ("objects", "sftp://h:2222", "iso8859-1")
+    assert load_mirror(source("url: 'ftps://h:21/x'"), "m.yaml").source.origin == "ftps://h"
+    for keys, where in [
+        ("url: 'ftp://h/', host_keys: ['ssh-ed25519 AAAA']", "source.host_keys"),
+        ("url: 'sftp://h/', host_keys: ['AAAA']", "source.host_keys[0]"),
+        ("url: 'https://h/', encoding: utf-8", "source.encoding"),
+        ("url: 'ftp://h/', encoding: klingon", "source.encoding"),
+        ("url: 'ftp://h/', region: eu", "source.region"),
+        ("url: 'ftp://u:p@h/'", "source.url"),
+    ]:
+        assert [place[2] for place in told(source(keys))[0]] == [where]

@@ -1,0 +1,203 @@
+"""What FTP servers may do to us, and what becomes of it."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from syncd.errors import Changed, Denied, Interrupted, NotFound, Refused, Stalled, Unsafe, Unsupported
+from syncd.ports import Credential
+from syncd.retry import Policy, Retrying
+from tests.hostile.ftp_server import HostileFtp
+from tests.hostile.http_case import read
+from tests.servers.ftp import TLS, vsftpd
+from transports.ftp import FtpTransport
+
+CONTENT = bytes(range(256)) * 4000
+TREE = {"a/b/c": b"deep", "a-b": b"before a/", "a/x y": b"two words", "x": CONTENT}
+
+
+@asynccontextmanager
+async def hostile(files=TREE, **options):
+    async with HostileFtp(files) as server:
+        given = {"user_agent": "syncd/test (ops@example.org)", "allow_private": frozenset({server.origin}), **options}
+        transport = FtpTransport(f"{server.origin}/", **given)
+        try:
+            yield server, transport
+        finally:
+            await transport.aclose()
+
+
+async def test_a_listing_by_mlsd_is_sorted_by_whole_paths_and_needs_no_question_for_each_file():
+    async with hostile() as (server, transport):
+        found = [stat async for stat in transport.list()]
+        assert [(stat.path, stat.size) for stat in found] == [(path, len(TREE[path])) for path in sorted(TREE)]
+        assert found[0] == await transport.stat("a-b")
+        assert sum(said.startswith(("MLST", "SIZE", "MDTM")) for said in server.said) == 1
+        assert server.logins == 1
+        assert "PASS ops@example.org" in server.said
+
+
+async def test_a_body_that_breaks_off_is_gone_on_with_at_its_byte():
+    async with hostile() as (server, transport):
+        server.cut = 1000
+        with pytest.raises(Interrupted, match=r"^x: ended at byte 1000 of 1024000$"):
+            await read(transport, "x")
+        server.cut = 70_000
+        assert await read(Retrying(transport, Policy(first=0.0)), "x") == CONTENT
+        assert "REST 70000" in server.said
+
+
+async def test_a_file_that_is_replaced_while_it_is_read_is_changed_and_never_spliced():
+    async with hostile() as (server, transport):
+        server.after = lambda: server.files.update(x=(CONTENT[::-1], "20260102000000"))
+        with pytest.raises(
+            Changed, match=r"^x: version modified:20260101000000\|1024000 became modified:20260102000000"
+        ):
+            await read(transport, "x")
+        with pytest.raises(Changed):
+            await read(transport, "x", start=5, version="modified:20260101000000|1024000")
+
+
+async def test_bytes_behind_the_announced_end_are_not_taken():
+    async with hostile() as (server, transport):
+        server.more = b"!"
+        with pytest.raises(Interrupted, match=r"more bytes came than the 1024000 announced"):
+            await read(transport, "x")
+
+
+async def test_the_data_connection_goes_to_the_server_whatever_pasv_says():
+    async with hostile() as (server, transport):
+        server.epsv, server.pasv_host = False, "10,1,2,3"
+        assert await read(transport, "x") == CONTENT
+
+
+async def test_a_body_that_stops_coming_is_stalled():
+    async with hostile(floor=(1024.0, 0.1)) as (server, transport):
+        server.cut, server.hang = 10, True
+        with pytest.raises(Stalled, match=r"^x: stalled, 10 bytes in 0.1 s"):
+            await read(transport, "x")
+
+
+async def test_what_the_server_says_is_said_in_our_words():
+    for command, reply, kind in [
+        ("PASS", "530 Login incorrect.", Denied),
+        ("PASS", "530 Sorry, too many users", Refused),
+        ("RETR", "550 Permission denied.", Denied),
+        ("RETR", "550 gone", NotFound),
+        ("RETR", "451 local error", Interrupted),
+        ("RETR", "421 come back", Refused),
+        ("FEAT", "no reply at all", Refused),
+        ("EPSV", "229 (|||99999|)", Refused),
+        ("EPSV", "229 nothing", Refused),
+    ]:
+        async with hostile() as (server, transport):
+            server.replies[command] = reply
+            with pytest.raises(kind, match=r"^x: "):
+                await read(transport, "x")
+
+
+async def test_a_server_that_is_full_greets_with_a_refusal_and_one_without_an_end_is_refused():
+    async with hostile() as (server, transport):
+        for greeting in (
+            "421 too many connections",
+            "220-" + "\r\n220-".join(["chatter"] * 2000),
+            "220 " + "x" * 300_000,
+        ):
+            server.greeting = greeting
+            with pytest.raises(Refused):
+                await transport.stat("x")
+
+
+async def test_a_server_that_cannot_begin_in_the_middle_is_unsupported():
+    async with hostile() as (server, transport):
+        server.replies["REST"] = "502 no"
+        with pytest.raises(Unsupported, match=r"^x: .* cannot begin at byte 5"):
+            await read(transport, "x", start=5)
+        assert await read(transport, "x") == CONTENT
+
+
+async def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_folder():
+    for lines in (["type=file;size=1; a/../../etc"], ["nonsense;"], ["type=dir; x/y"]):
+        async with hostile() as (server, transport):
+            server.lines["a/"] = lines
+            with pytest.raises(Unsafe if "/" in lines[0] else Refused):
+                [stat async for stat in transport.list()]
+    async with hostile() as (server, transport):
+        server.replies["MLSD"] = "550 Permission denied"
+        with pytest.raises(Denied):
+            [stat async for stat in transport.list()]
+
+
+async def test_folders_without_end_are_not_followed_for_ever():
+    async with hostile() as (server, transport):
+        server.lines = type("Endless", (), {"get": lambda self, here, lines: ["type=dir; d"]})()
+        with pytest.raises(Exception, match="more than 64 folders"):
+            [stat async for stat in transport.list()]
+
+
+async def test_a_connection_that_was_closed_while_it_was_idle_is_no_failure():
+    async with hostile() as (server, transport):
+        await transport.stat("x")
+        server.close_idle()
+        assert (await transport.stat("x")).size == len(CONTENT)
+        assert server.logins == 2
+
+
+async def test_a_name_in_another_encoding_is_read_under_it():
+    async with hostile({}, encoding="latin-1") as (server, transport):
+        server.features = ["MLST type*;size*;modify*;"]
+        server.lines[""] = ["type=file;size=2;modify=20260101000000; \udce9.txt"]  # é in latin-1
+        assert [stat.path async for stat in transport.list()] == ["é.txt"]
+
+
+async def test_a_path_cannot_smuggle_a_command_and_a_url_of_another_server_is_not_asked():
+    async with hostile() as (server, transport):
+        for path, kind in [
+            ("x\r\nDELE x", Unsafe),
+            (f"{server.origin}/x%0d%0aDELE%20x", Unsafe),
+            ("ftp://other.example.org/x", Unsupported),
+            ("https://127.0.0.1/x", Unsupported),
+        ]:
+            with pytest.raises(kind):
+                await transport.stat(path)
+        assert not any("DELE" in said for said in server.said)
+        assert await read(transport, f"{server.origin}/a/x%20y") == b"two words"
+
+
+async def test_a_private_address_is_refused_unless_it_is_allowed():
+    async with hostile(allow_private=frozenset()) as (_, transport):
+        with pytest.raises(Unsafe, match="private address"):
+            await transport.stat("x")
+
+
+async def test_a_password_goes_to_its_own_origin_only():
+    async with hostile() as (server, _):
+        for origin, said in [(server.origin, "PASS s3cret"), ("ftp://elsewhere.example.org", "PASS anonymous@")]:
+            credential = Credential("archive", origin, "basic", "s3cret", username="me")
+            transport = FtpTransport(
+                f"{server.origin}/", user_agent="syncd", credential=credential, allow_private=frozenset({server.origin})
+            )
+            await transport.stat("x")
+            await transport.aclose()
+            assert server.said[1] == said
+            server.said.clear()
+
+
+async def test_a_certificate_of_an_unknown_authority_ends_it_before_the_password(tmp_path, authority):
+    (tmp_path / "root").mkdir(mode=0o555)
+    with vsftpd(tmp_path / "root", tmp_path / "work", TLS.format(certificate=authority.certificate)) as server:
+        origin = server.origin.replace("ftp:", "ftps:")
+        transport = FtpTransport(f"{origin}/", user_agent="syncd", allow_private=frozenset({origin}))
+        with pytest.raises(Denied, match="certificate"):
+            await transport.stat("x")
+        await transport.aclose()
+
+
+async def test_a_server_without_tls_is_not_talked_to_without():
+    async with hostile() as (server, _):
+        origin = server.origin.replace("ftp:", "ftps:")
+        transport = FtpTransport(f"{origin}/", user_agent="syncd", allow_private=frozenset({origin}))
+        with pytest.raises(Denied, match="no TLS"):
+            await transport.stat("x")
+        await transport.aclose()
+        assert server.said == ["AUTH TLS"]

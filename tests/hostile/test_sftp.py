@@ -1,0 +1,132 @@
+"""Which SSH servers are believed, who is let in, and what becomes of a file that changes."""
+
+import asyncio
+import os
+
+import asyncssh
+import pytest
+
+from syncd.errors import Changed, ConfigError, Denied, NotFound, Unsafe, Unsupported
+from syncd.ports import Credential
+from tests.hostile.http_case import read
+from tests.servers.sshd import sshd
+from transports.sftp import SftpTransport
+
+CONTENT = bytes(range(256)) * 20_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with sshd(tmp_path_factory.mktemp("sshd")) as server:
+        (server.work / "root" / "a").mkdir(parents=True)
+        (server.work / "root" / "a" / "x").write_bytes(CONTENT)
+        (server.work / "root" / "link").symlink_to("a/x")
+        yield server
+
+
+@pytest.fixture
+async def reach(server):
+    opened = []
+
+    def reach(**options):
+        given = {
+            "credential": Credential("archive", server.origin, "key", server.private_key, username=server.username),
+            "allow_private": frozenset({server.origin}),
+            "known_hosts": (server.known_hosts(),),
+        }
+        opened.append(SftpTransport(f"{server.origin}{server.work}/root/", **given | options))
+        return opened[-1]
+
+    yield reach
+    for transport in opened:
+        await transport.aclose()
+
+
+async def test_a_server_whose_key_is_not_known_is_not_talked_to_and_we_say_what_to_do(server, reach):
+    with pytest.raises(Denied) as refused:
+        await reach(known_hosts=()).stat("a/x")
+    assert server.fingerprint in str(refused.value)
+    assert f"host_keys: [{server.fingerprint}]" in str(refused.value)
+
+
+async def test_a_server_that_shows_another_key_than_the_known_one_is_not_talked_to(server, reach, tmp_path):
+    other_key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{server.port} {other_key}\n")
+    with pytest.raises(Denied, match="another key is known for it"):
+        await reach(known_hosts=(str(tmp_path / "known"),)).stat("a/x")
+    with pytest.raises(Denied, match="another key is known for it"):
+        await reach(host_keys=(other_key,)).stat("a/x")
+
+
+async def test_a_key_or_a_fingerprint_of_the_manifest_is_enough(server, reach):
+    for pinned in (server.fingerprint, server.host_key):
+        assert (await reach(known_hosts=(), host_keys=(pinned,)).stat("a/x")).size == len(CONTENT)
+
+
+async def test_a_private_key_with_a_passphrase_opens_with_it_alone(server, reach):
+    locked = server.locked_key("sesame")
+
+    def key(passphrase):
+        return Credential("archive", server.origin, "key", locked, username=server.username, token=passphrase)
+
+    assert (await reach(credential=key("sesame")).stat("a/x")).size == len(CONTENT)
+    for credential in (key("wrong"), key(""), Credential("archive", server.origin, "key", "no key", username="me")):
+        with pytest.raises(ConfigError, match=r"^credentials.archive: ") as refused:
+            await reach(credential=credential).stat("a/x")
+        assert locked[40:80] not in str(refused.value)
+
+
+async def test_who_is_not_let_in_is_told_with_whose_credential(server, reach):
+    password = Credential("archive", server.origin, "basic", "s3cret", username=server.username)
+    with pytest.raises(Denied, match="with credential archive: is archive still valid"):
+        await reach(credential=password).stat("a/x")
+    with pytest.raises(Denied, match="name one under credentials"):
+        await reach(credential=None).stat("a/x")
+    elsewhere = Credential("archive", "sftp://elsewhere", "key", server.private_key, username=server.username)
+    with pytest.raises(Denied, match="name one under credentials"):
+        await reach(credential=elsewhere).stat("a/x")
+
+
+async def test_a_file_that_changes_while_it_is_read_is_changed(server, reach):
+    path = server.work / "root" / "changing"
+    path.write_bytes(CONTENT)
+    transport = reach()
+    async with transport.open("changing") as body:
+        chunks = aiter(body)
+        await anext(chunks)
+        os.utime(path, (1, 1))
+        with pytest.raises(Changed, match=r"^changing: version modified:\d+\|\d+ became modified:1\|"):
+            [chunk async for chunk in chunks]
+    path.unlink()
+
+
+async def test_links_are_left_out_and_folders_are_no_files(server, reach):
+    transport = reach()
+    assert [stat.path async for stat in transport.list()] == ["a/x"]
+    with pytest.raises(NotFound, match="not a file"):
+        await transport.stat("a")
+    with pytest.raises(NotFound):
+        await read(transport, "a")
+    home = f"{server.origin}/~/nowhere"
+    with pytest.raises(NotFound):
+        await transport.stat(home)
+
+
+async def test_urls_of_other_servers_are_not_asked_and_private_addresses_need_leave(server, reach):
+    with pytest.raises(Unsupported):
+        await reach().stat("sftp://elsewhere.example.org/x")
+    with pytest.raises(Unsafe):
+        await reach().stat("../x")
+    with pytest.raises(Unsafe, match="private address"):
+        await reach(allow_private=frozenset()).stat("a/x")
+
+
+async def test_many_reads_share_a_few_connections(server, reach):
+    transport = reach()
+    async with asyncio.TaskGroup() as group:
+        parts = [
+            group.create_task(read(transport, "a/x", start=at, stop=at + 100_000))
+            for at in range(0, 4_000_000, 100_000)
+        ]
+    assert b"".join(part.result() for part in parts) == CONTENT[:4_000_000]
+    assert 1 < len(transport.links._open) <= 4

@@ -1,0 +1,101 @@
+"""What FTP servers write of a folder: `MLSD`, which is exact, and `LIST`, which is meant for people. Pure: bytes in.
+
+Rules:
+1. A name is what stands there, byte for byte, spaces at its ends included; what is no text of the server's encoding has
+   its bytes escaped, and is refused later as a path.
+2. Of LIST only kind, size and name are believed: its times have no zone, and lose their minutes after half a year.
+3. What cannot be read is an error of the whole folder: a line passed over would look like a file that is gone.
+"""
+
+import calendar
+import re
+import time
+from typing import NamedTuple
+
+FOLDER, FILE, OTHER = "folder", "file", "other"
+_STAMP = re.compile(r"(\d{14})(\.\d{1,9})?")
+_UNIX = re.compile(
+    r"(?P<kind>[-dlbcps])[-rwxsStTlL]{9}[+.@]?\s+\d+\s+(?:\S+\s+){1,2}?(?P<size>\d+)\s+"
+    r"(?P<day>[A-Za-z]{3}\s+\d{1,2}\s+(?:\d{1,2}:\d{2}|\d{4})|\d{4}-\d{2}-\d{2}(?:\s\d{2}:\d{2})?)\s(?P<name>.+)"
+)
+_DOS = re.compile(
+    r"(?P<day>\d{2}-\d{2}-\d{2,4})\s+\d{2}:\d{2}(?:[AP]M)?\s+(?:(?P<folder><DIR>)\s{10}|(?P<size>[\d,]+)\s)(?P<name>.+)"
+)
+MAX_SIZE = 1 << 62
+
+
+class Listed(NamedTuple):
+    """One name in a folder; `stamp` is when it was modified, in UTC, as the server writes it (`20250813175250`)."""
+
+    name: str
+    kind: str
+    size: int | None = None
+    stamp: str = ""
+
+
+def mlsd(line: bytes, encoding: str) -> Listed | None:
+    """Return what a line of MLSD or MLST says, None for the folder itself and the one above. Raises ValueError."""
+    text = _text(line, encoding)
+    facts, space, name = text.partition(" ")
+    if not space or not name or (facts and not facts.endswith(";")):
+        raise ValueError("no line of MLSD")
+    known: dict[str, str] = {}
+    for fact in facts[:-1].split(";") if facts else ():
+        key, equals, value = fact.partition("=")
+        if not equals:
+            raise ValueError("a fact without a value")
+        known[key.strip().lower()] = value
+    kind = known.get("type", "file").lower()
+    if kind in ("cdir", "pdir") or name in (".", ".."):
+        return None
+    size, stamp = known.get("size", ""), known.get("modify", "")
+    if stamp and _STAMP.fullmatch(stamp) is None:
+        raise ValueError("a time that is none")
+    return Listed(name, {"dir": FOLDER, "file": FILE}.get(kind, OTHER), _size(size) if size else None, stamp)
+
+
+def list_line(line: bytes, encoding: str) -> Listed | None:
+    """Return what a line of LIST says, None for what names nothing. Raises ValueError."""
+    text = _text(line, encoding)
+    if not text.strip() or re.fullmatch(r"total \d+", text.strip()):
+        return None
+    found = _UNIX.fullmatch(text)
+    if found is not None:
+        kind, name = {"-": FILE, "d": FOLDER}.get(found["kind"], OTHER), found["name"]
+        if name in (".", ".."):
+            return None
+        return Listed(name, kind, _size(found["size"]) if kind == FILE else None)
+    found = _DOS.fullmatch(text)
+    if found is not None:
+        if found["folder"]:
+            return None if found["name"] in (".", "..") else Listed(found["name"], FOLDER)
+        return Listed(found["name"], FILE, _size(found["size"].replace(",", "")))
+    raise ValueError("no line that we can read")
+
+
+def instant(stamp: str) -> float | None:
+    """Return the seconds since the epoch of a stamp of MDTM or MLSD; None for what is none."""
+    found = _STAMP.fullmatch(stamp.strip())
+    if found is None:
+        return None
+    try:
+        whole = calendar.timegm(time.strptime(found[1], "%Y%m%d%H%M%S"))
+    except ValueError:
+        return None
+    return whole + float(found[2] or 0)
+
+
+def version(stamp: str, size: int | None) -> str | None:
+    """Return what binds a later read to these bytes, as far as FTP can: no strong validator."""
+    return f"modified:{stamp}|{size}" if stamp and size is not None else None
+
+
+def _size(text: str) -> int | None:
+    """Return a size, None for one that cannot be (18446744073709551615 is how some servers write that)."""
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("a size that is none")
+    return size if (size := int(text)) < MAX_SIZE else None
+
+
+def _text(line: bytes, encoding: str) -> str:
+    return line.removesuffix(b"\n").removesuffix(b"\r").decode(encoding, "surrogateescape")
