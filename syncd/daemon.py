@@ -244,6 +244,9 @@ class Daemon:
         if not history.mirrors():
             await rebuild(self.bench.store, self.fleet.catalogue, self.fleet.now)
             self._declare()
+            for standing in self.fleet.standings.values():
+                self.fleet.look_up(standing)
+            self.fleet.reckon()
 
     async def _tenure(self, killed: int) -> None:
         async with asyncio.TaskGroup() as group:

@@ -168,7 +168,8 @@ class Fleet:
                 del self.standings[name]
                 continue
             standing.paused = paused.get(row.id) if row is not None else None
-            self.look_up(standing)
+            if row is not None and standing.row is None:
+                self.look_up(standing)
         self.standings = dict(sorted(self.standings.items()))
         self.reckon()
 

@@ -111,14 +111,12 @@ class Chronicle:
 
     def passes(self, mirror: int | None, before: int | None, limit: int) -> list[Passed]:
         """Return passes, the newest first, with ids below `before`."""
-        return [
-            Passed(*row)
-            for row in self._db.rows(
-                f"SELECT {_COLUMNS} FROM pass WHERE (?1 IS NULL OR mirror=?1) AND (?2 IS NULL OR id<?2) "  # noqa: S608  constant
-                "ORDER BY id DESC LIMIT ?3",
-                (mirror, before, limit),
-            )
-        ]
+        whose = "mirror=?1 AND" if mirror is not None else ""  # each has an index of its own
+        rows = self._db.rows(
+            f"SELECT {_COLUMNS} FROM pass WHERE {whose} id<?2 ORDER BY id DESC LIMIT ?3",  # noqa: S608  constants
+            (mirror, before if before is not None else 1 << 62, limit),
+        )
+        return [Passed(*row) for row in rows]
 
     def passed(self, pass_id: int) -> Passed | None:
         """Return one pass."""

@@ -554,3 +554,33 @@ async def test_a_mirror_of_very_many_files_does_not_starve_one_of_ten(house):
         assert len(house.copy("large")) < 3_000
         await asyncio.sleep(0.1)
         assert house.state_of("large") == "idle", "what a person stopped does not begin again by itself"
+
+
+# -- on S3 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.swift
+async def test_a_daemon_keeps_its_store_on_s3(house, swift, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", swift.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", swift.secret_key)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    url = swift.url()
+    house.config.write_text(
+        f"state: ./state\nstore: {{url: '{url}', endpoint: '{swift.endpoint}'}}\nmanifests: [./manifests.d]\n"
+        "backup: {every: 1d, keep: 2}\nbudget: {keep_free: 0 B}\n"
+    )
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living() as control:
+        await house.idle("a")
+        assert (control.store().state, control.store().url) == ("online", url)
+        await upkeep(house).once()
+        assert len(house.heard(BackupWritten)) == 1
+        snapshot = control.mirror("a").snapshot
+    for file in house.state.iterdir():
+        file.unlink()
+    house.events.clear()
+    async with house.living() as control:  # the lease was given back, and the Catalogue comes from the bucket
+        await house.until(lambda: house.heard(PassFinished))
+        assert house.heard(PassFinished)[0].kept == 3
+        assert control.mirror("a").snapshot == snapshot
