@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd import commands
+from syncd import commands, library
 from syncd.bugs import overhear
 from syncd.commands import Context
 from syncd.config import Config, ignored_proxies, load_config
@@ -253,6 +253,43 @@ def token(
     from syncd import new_token  # noqa: PLC0415  nothing else needs the API's libraries
 
     raise typer.Exit(new_token.token(name, role, chosen=chosen, json=json))
+
+
+shelf = typer.Typer(help="Ready manifests of well-known archives, to copy and to fill in.", no_args_is_help=True)
+app.add_typer(shelf, name="library", epilog="Example: syncd library add physionet-mitdb manifests.d/")
+Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
+Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready manifest.")]
+
+
+@shelf.command("list", epilog="Example: syncd library list")
+def list_library(json: Json = False) -> None:
+    """List all ready manifests: of which field, who may have the data, what it is."""
+    _run_now(lambda: library.list_all(json=json), json=json)
+
+
+@shelf.command("show", epilog="Example: syncd library show sentinel-1-grd")
+def show_ready(name: Ready, json: Json = False) -> None:
+    """Print a ready manifest with its comments: size, access, what is verified, traps."""
+    _run_now(lambda: library.show_one(name, json=json), json=json)
+
+
+@shelf.command("add", epilog="Example: syncd library add sentinel-1-grd manifests.d/")
+def add_ready(
+    name: Ready,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put it; by default here.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Copy a ready manifest into a folder, and say what is still to fill in. A file that is there stays as it is."""
+    _run_now(lambda: library.add(name, folder, json=json), json=json)
+
+
+def _run_now(work: Callable[[], int], *, json: bool) -> None:
+    try:
+        code = work()
+    except SyncdError as error:
+        complain(error, json=json, secrets=of_environment(os.environ))
+        code = code_of(error)
+    raise typer.Exit(code)
 
 
 def main() -> None:

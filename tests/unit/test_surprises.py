@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from datetime import date
 
 import pytest
@@ -368,3 +369,8 @@ def test_18_a_bag_that_leads_out_of_itself_is_refused_where_all_paths_are(path):
 def test_19_no_reader_of_ours_compares_the_sequencers_of_s3_events():
     """Vendors disagree on how they are padded; a listing or an inventory says what is there, whatever came first."""
     assert not [name for name in built_in() if "event" in name or "notification" in name]
+
+
+def test_each_of_the_22_surprises_has_a_test_that_names_it():
+    named = {int(found[1]) for name in globals() if (found := re.match(r"test_(\d+)_", name))}
+    assert named == set(range(1, 23))

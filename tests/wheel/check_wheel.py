@@ -62,7 +62,11 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == PACKAGES
-    assert not [name for name in names if "demo" in name or "/test" in name or name.endswith(".keep")]
+    assert not [
+        name
+        for name in names
+        if name.startswith("demo") or "/demo" in name or "/test" in name or name.endswith(".keep")
+    ]
 
 
 def test_the_wheel_holds_what_is_no_module_too(wheel):
