@@ -91,7 +91,7 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
-    governors: Callable[[Governors], None] = lambda _: None
+    opened: Callable[[Workbench], None] = lambda _: None
     expiries: dict[str, float] = field(default_factory=dict)
     """By name: when a credential that was used is no longer valid, for those that say."""
     started: Callable[[Control], None] = lambda _: None
@@ -132,7 +132,7 @@ async def run(around: Surroundings) -> None:
                 expiries=around.expiries,
             )
             bench.governors.show(getattr(adapter, "certificates", {}))
-            around.governors(bench.governors)
+            around.opened(bench)
             await Daemon(around, fleet, bench, adapter, beside).run()
         finally:
             hashing.shutdown(wait=True, cancel_futures=True)

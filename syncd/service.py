@@ -58,7 +58,7 @@ async def run(
         listeners=(logged(log), metrics.listener),
         crashed=lambda name, error: log.error("bug", mirror=name, exc_info=error),
         decorate=metrics.metered,
-        governors=lambda governors: metrics.watch(governors=governors),
+        opened=lambda bench: metrics.watch(governors=bench.governors, credentials=bench.expiries),
         secrets=secrets,
         stopping=stopping,
         reload=reload,
