@@ -3,7 +3,8 @@
 Rules:
 1. All ranges are bound to one version; a file that changes between two of them raises Changed, and nothing is spliced.
 2. What is in memory is what lies between the hash's front and the window's end, never the file; where the store takes
-   bytes from threads (`Staged.sink`) not even that: they are poured from the connection into the file, and read back.
+   bytes from threads (`Staged.sink`) not even that: they are poured from the connection into the file, hashed as they
+   pass the front, and read back where they are ahead of it.
 3. Where upstream answers a range with the whole file, or gives nothing to bind ranges to, the file comes in one stream.
 4. A resumed file is hashed by reading it back, for nobody can go on with half a sha256.
 """
@@ -12,8 +13,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +28,7 @@ FLUSH = 2 << 20  # bytes gathered before they are written and hashed
 STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
 STEP_MOST = 8 << 20  # bytes of the longest: what is lost when a connection breaks is less than this
 PARTS = 64  # ranges into which a file of middling size is cut: one for each slot that a governor may give
+QUICK = 0.05  # seconds: if the first stretch takes no longer, one connection is as fast as we are
 FOLDED = 8 << 20  # bytes hashed between two looks at the event loop
 HEAD = 1024  # first bytes, kept to be looked at
 
@@ -111,6 +114,7 @@ class _Flow:
         self.landed: dict[int, bytes | int] = {}
         self.arrived = asyncio.Event()
         self.advanced = asyncio.Event()
+        self.begun = asyncio.Event()
 
     async def run(self, first: First | None) -> None:
         total = self.order.total
@@ -126,18 +130,27 @@ class _Flow:
                     receiving.create_task(self._stream(None))
                 else:
                     begun = first.body.stop if first is not None and first.body.stop is not None else 0
-                    waiting = deque(ranges(gaps(self.file.held, begun, total), total))
-                    for _ in range(min(self.order.width, len(waiting))):
-                        receiving.create_task(self._work(waiting, None))
+                    wanted = list(gaps(self.file.held, begun, total))
                     if first is not None:
-                        receiving.create_task(self._work(waiting, first))
+                        receiving.create_task(self._begin(first))
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(QUICK):
+                                await self.begun.wait()
+                    waiting = deque(wanted if self.begun.is_set() else ranges(wanted, total))
+                    for _ in range(min(self.order.width, len(waiting))):
+                        receiving.create_task(self._work(waiting))
+            if self.following and not self.head and self.end:
+                head = partial(self.file.fold, 0, min(HEAD, self.end), self._look)
+                await asyncio.get_running_loop().run_in_executor(self.hashing, head)
             self.done = True
             self.arrived.set()
 
-    async def _work(self, waiting: deque[tuple[int, int]], first: First | None) -> None:
-        if first is not None:
-            await self._take(first.body, 0, first.body.stop)
-            await first.release()
+    async def _begin(self, first: First) -> None:
+        await self._take(first.body, 0, first.body.stop)
+        await first.release()
+        self.begun.set()
+
+    async def _work(self, waiting: deque[tuple[int, int]]) -> None:
         while waiting:
             start, stop = waiting.popleft()
             await self._room(start)
@@ -173,9 +186,21 @@ class _Flow:
         self.end = max(self.end, at)
 
     async def _pour(self, body: Body, start: int, stop: int, sink: Sink) -> None:
-        """Have `[start, stop)` written without passing through here; the hash reads it back."""
-        at = start
-        async with aclosing(pour(body, sink)) as counts:
+        """Have `[start, stop)` written without passing through here.
+
+        Who is at the front hashes what it has at hand; what lands ahead of the front the hash reads back.
+        """
+        at = reached = start
+
+        def drink(chunk: memoryview) -> None:
+            nonlocal reached
+            sink(chunk)
+            if self.following and reached == self.front:
+                self.hasher.update(chunk)
+                self.front += len(chunk)
+            reached += len(chunk)
+
+        async with aclosing(pour(body, drink)) as counts:
             async for count in counts:
                 if at + count > stop:
                     raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
@@ -189,7 +214,10 @@ class _Flow:
     def _land(self, at: int, what: bytes | int) -> None:
         """Tell the hash what lies at `at`: bytes, or the end of what the file itself holds."""
         if self.following:
-            self.landed[at] = what
+            if at < self.front:
+                self.advanced.set()  # it is hashed already
+            else:
+                self.landed[at] = what
             self.arrived.set()
 
     async def _accept(self, at: int, chunks: list[bytes], stop: int | None) -> int:
@@ -232,8 +260,6 @@ class _Flow:
 
     def _fold(self, stop: int) -> None:
         """Hash what the file holds from the front to `stop`; runs in a thread."""
-        if self.front == 0:
-            self.file.fold(0, min(HEAD, stop), self._look)
         self.file.fold(self.front, stop, self.hasher.update)
 
     def _look(self, head: memoryview) -> None:

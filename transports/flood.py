@@ -40,7 +40,7 @@ class Flood(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport = transport
         self._first = payload.read_nowait(-1)
         self._left = length - payload.total_bytes
-        self._block = memoryview(bytearray(min(BLOCK, self._left + 1)))
+        self._block = memoryview(b"")  # made with the first bytes for it: a body that is poured needs none
         self._filled = 0
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -139,6 +139,8 @@ class Flood(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where the next bytes go."""
         del sizehint
+        if not self._block:
+            self._block = memoryview(bytearray(min(BLOCK, self._left + 1)))
         return self._block[self._filled : min(self._filled + self._left + 1, len(self._block))]
 
     def buffer_updated(self, nbytes: int) -> None:
