@@ -106,6 +106,8 @@ class Config(BaseModel):
     """Origins on private or loopback addresses that a source may be on."""
     credentials: dict[Annotated[str, Field(pattern=f"^{_NAME.pattern}$")], CredentialSettings] = {}
     """Secrets by the name that manifests use, each bound to one origin."""
+    user_agent: Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")] = ""
+    """Who we are, appended to `syncd/VERSION` in what we say to upstreams: best an address to write to."""
     budget: BudgetSettings = BudgetSettings()
     """What all passes share."""
     scrub: ScrubSettings = ScrubSettings()

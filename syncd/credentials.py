@@ -7,14 +7,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
-from manifests.addresses import normalise_origin
+from manifests.addresses import normalise_origin, origin
 from manifests.checked import STRICT, Clash, checked
 from manifests.unfit import Unfit
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}", re.ASCII)
 _TOLD_BY_TRANSPORT = frozenset({"host", "content-length", "transfer-encoding", "connection", "range", "if-range"})
-KINDS = ("basic", "bearer", "header", "netrc", "s3", "key")
+KINDS = ("basic", "bearer", "header", "netrc", "s3", "key", "oauth", "login")
 WEB = ("http", "https")
 PLACES = ("file", "env", "systemd")
 
@@ -22,6 +22,15 @@ PLACES = ("file", "env", "systemd")
 def read_origin(given: Any) -> Any:
     """Validate a field that holds an origin."""
     return normalise_origin(given) if isinstance(given, str) else given
+
+
+def _token_url(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if "?" in given or "#" in given or not given.lower().startswith(("https://", "http://")):
+        raise Unfit("is not the url of a token", "write it as in https://identity.example.org/token")
+    origin(given, frozenset(WEB))
+    return given
 
 
 def _header(given: Any) -> Any:
@@ -102,10 +111,69 @@ class PrivateKey(BaseModel):
     model_config = STRICT
 
     username: Annotated[str, Field(min_length=1, max_length=1_000)]
+    """The name to log in with; no secret."""
     private_key: Secret
     """The key, as ssh-keygen writes it."""
     passphrase: Secret | None = None
     """What opens it, if it is locked."""
+
+
+class OAuth(BaseModel):
+    """A token that is asked for and renewed (OAuth 2.0): by a name and a password, or by the client's own secret."""
+
+    model_config = STRICT
+
+    token_url: Annotated[str, BeforeValidator(_token_url)]
+    """Where tokens are given; the password goes there and nowhere else."""
+    client_id: Annotated[str, Field(min_length=1, max_length=1_000)]
+    """The client's id; no secret."""
+    client_secret: Secret | None = None
+    """Where the client's secret is, if it has one."""
+    username: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    """The name to log in with; without it the client's secret is enough."""
+    password: Secret | None = None
+    """Where the password is."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return checked(raw, handler, tuple(_oauth_clashes(raw)) if isinstance(raw, Mapping) else ())
+
+
+def _oauth_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+    if (raw.get("username") is None) != (raw.get("password") is None):
+        yield Clash("", "has only one of username and password", "write both, or neither")
+    elif raw.get("username") is None and raw.get("client_secret") is None:
+        yield Clash("", "says neither username and password nor client_secret", "write what the publisher gave you")
+
+
+class Login(BaseModel):
+    """A name and a password for the place to which a publisher redirects whoever is to log in."""
+
+    model_config = STRICT
+
+    at: Annotated[str, BeforeValidator(read_origin)]
+    """The origin of the login, as in https://urs.earthdata.nasa.gov; the password goes there and nowhere else."""
+    username: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    """The name; no secret."""
+    password: Secret | None = None
+    """Where the password is."""
+    netrc: Path | None = None
+    """A netrc file that names the host of the login, instead of both."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return checked(raw, handler, tuple(_login_clashes(raw)) if isinstance(raw, Mapping) else ())
+
+
+def _login_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+    named = [key for key in ("username", "password") if raw.get(key) is not None]
+    if raw.get("netrc") is not None:
+        for key in named:
+            yield Clash(key, "does not go with netrc", "keep one of the two")
+    elif len(named) != 2:
+        yield Clash("", "has no username and password, and no netrc", "write {username: me, password: {file: /path}}")
 
 
 class CredentialSettings(BaseModel):
@@ -124,8 +192,15 @@ class CredentialSettings(BaseModel):
     netrc: Path | None = None
     """A netrc file that names the origin's host."""
     s3: S3Keys | None = None
-    key: PrivateKey | None = None
     """An access key, for an origin s3://bucket."""
+    key: PrivateKey | None = None
+    """A private key of SSH, for an origin sftp://host."""
+    oauth: OAuth | None = None
+    """A token that is asked for and renewed (OAuth 2.0), for the origins above."""
+    login: Login | None = None
+    """A name and a password for the place to which a publisher redirects whoever is to log in."""
+    also: tuple[Annotated[str, BeforeValidator(read_origin)], ...] = ()
+    """Further origins of the same publisher that the secret may go to."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -141,10 +216,19 @@ def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
             todo = "use s3: {access_key_id: …}" if bucket else "write the origin as s3://bucket"
             yield Clash(kind, f"does not go with an origin that is {'a bucket' if bucket else 'no bucket'}", todo)
     scheme = str(raw.get("origin", "")).lower().partition("://")[0]
-    for kind, schemes in (("bearer", WEB), ("header", WEB), ("key", ("sftp",))):
+    for kind, schemes in (("bearer", WEB), ("header", WEB), ("key", ("sftp",)), ("oauth", WEB), ("login", WEB)):
         if raw.get(kind) is not None and scheme not in (*schemes, "s3", ""):
             others = "basic or key" if scheme == "sftp" else "basic" if scheme in ("ftp", "ftps") else "basic or bearer"
             yield Clash(kind, f"does not go with {scheme}", f"use {others}, or write another origin")
+    also = raw.get("also")
+    for one in also if isinstance(also, list | tuple) else ():
+        if scheme not in WEB or str(one).lower().partition("://")[0] != scheme:
+            yield Clash("also", f"names what is not {scheme} as the origin is", "name origins of the same kind alone")
+    for kind, key in (("oauth", "token_url"), ("login", "at")):
+        part = raw.get(kind)
+        where = str(part.get(key, "")).lower() if isinstance(part, Mapping) else ""
+        if scheme == "https" and where.startswith("http://"):
+            yield Clash(kind, f"would send its secret to {key} in the clear", f"write {key} with https")
 
 
 def _one_of(raw: Mapping[str, Any], keys: tuple[str, ...], example: str) -> Iterator[Clash]:

@@ -200,8 +200,10 @@ class Store(Transport, Protocol):
 class Credential:
     """A secret bound to one origin (`https://host[:port]`, or `s3://bucket`); never sent to another, never printed.
 
-    `scheme` is basic, bearer, header, key or s3. basic: `username`, `secret`. bearer: `secret`. header: `header`,
-    `secret`. key (of SSH): `username`, `secret` is the private key, `token` its passphrase or "".
+    `scheme` is basic, bearer, header, key, s3, oauth or login. basic: `username`, `secret`. bearer: `secret`. header:
+    `header`, `secret`. key (of SSH): `username`, `secret` is the private key, `token` its passphrase or "". oauth: a
+    token that a Broker holds; `username`, `secret`, `client` and its secret `token` go to the url `at`. login: through
+    redirects; `username` and `secret` go to the origin `at`. `also` are further origins of the same publisher.
     s3: `username` is the access key id, `secret` the secret key, `token` the session token or "".
     """
 
@@ -212,3 +214,14 @@ class Credential:
     username: str = ""
     header: str = ""
     token: str = field(default="", repr=False)
+    also: tuple[str, ...] = ()
+    at: str = ""
+    client: str = ""
+
+
+class Broker(Protocol):
+    """Holds the token of a credential, one for all who need it."""
+
+    async def token(self, spent: str = "") -> str:
+        """Return a token that is good for a while, and is not `spent`. Raises Denied, Unreachable."""
+        ...

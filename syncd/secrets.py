@@ -10,12 +10,13 @@ import netrc
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from syncd.credentials import CredentialSettings, Secret
+from syncd.credentials import CredentialSettings, OAuth, Secret
 from syncd.errors import ConfigError
 from syncd.ports import Credential
 
@@ -24,9 +25,25 @@ MAX_SECRET = 64 << 10  # bytes
 
 def read_credential(settings: CredentialSettings, name: str, environ: Mapping[str, str]) -> Credential:
     """Return a credential with its secret, read now (it blocks). Raises ConfigError, which never shows the secret."""
+    return replace(_read(settings, name, environ), also=settings.also)
+
+
+def _read(settings: CredentialSettings, name: str, environ: Mapping[str, str]) -> Credential:
     where = f"credentials.{name}"
     if settings.netrc is not None:
-        return _from_netrc(name, settings, where, environ)
+        username, password = _from_netrc(settings.netrc, settings.origin, where, environ)
+        return Credential(name, settings.origin, "basic", password, username=username)
+    if settings.oauth is not None:
+        return _oauth(settings.oauth, settings.origin, name, environ)
+    if settings.login is not None:
+        login = settings.login
+        if login.netrc is not None:
+            username, password = _from_netrc(login.netrc, login.at, f"{where}.login", environ)
+        else:
+            assert login.username is not None
+            assert login.password is not None
+            username, password = login.username, _secret(login.password, f"{where}.login.password", environ)
+        return Credential(name, settings.origin, "login", password, username=username, at=login.at)
     if settings.basic is not None:
         password = _secret(settings.basic.password, f"{where}.basic.password", environ)
         return Credential(name, settings.origin, "basic", password, username=settings.basic.username)
@@ -48,6 +65,24 @@ def read_credential(settings: CredentialSettings, name: str, environ: Mapping[st
     if keys.session_token is not None:
         session = _secret(keys.session_token, f"{where}.s3.session_token", environ)
     return Credential(name, settings.origin, "s3", secret, username=keys.access_key_id, token=session)
+
+
+def _oauth(oauth: OAuth, origin: str, name: str, environ: Mapping[str, str]) -> Credential:
+    where = f"credentials.{name}.oauth"
+    password = _secret(oauth.password, f"{where}.password", environ) if oauth.password is not None else ""
+    client_secret = ""
+    if oauth.client_secret is not None:
+        client_secret = _secret(oauth.client_secret, f"{where}.client_secret", environ)
+    return Credential(
+        name,
+        origin,
+        "oauth",
+        password,
+        username=oauth.username or "",
+        token=client_secret,
+        at=oauth.token_url,
+        client=oauth.client_id,
+    )
 
 
 class _Claims(msgspec.Struct):
@@ -135,11 +170,11 @@ def _many_lines(value: str, where: str) -> str:
     return value
 
 
-def _from_netrc(name: str, settings: CredentialSettings, where: str, environ: Mapping[str, str]) -> Credential:
-    assert settings.netrc is not None
-    path = _at_home(settings.netrc, environ)
+def _from_netrc(file: Path, origin: str, where: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name and the password that a netrc file has for an origin's host."""
+    path = _at_home(file, environ)
     _private(path, where)
-    host = urlsplit(settings.origin).hostname or ""
+    host = urlsplit(origin).hostname or ""
     try:
         machines = netrc.netrc(os.fspath(path)).hosts
     except netrc.NetrcParseError as error:
@@ -150,4 +185,4 @@ def _from_netrc(name: str, settings: CredentialSettings, where: str, environ: Ma
     if host not in machines:
         raise ConfigError(f"{where}: {path}: names no machine {host}: add `machine {host} login NAME password SECRET`")
     login, _, password = machines[host]
-    return Credential(name, settings.origin, "basic", _one_line(password or "", where), username=login)
+    return login, _one_line(password or "", where)

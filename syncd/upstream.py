@@ -14,7 +14,7 @@ import msgspec
 from syncd.errors import ConfigError, TransientError
 from syncd.governed import Governed
 from syncd.governor import Governors
-from syncd.ports import Credential, Transport
+from syncd.ports import Broker, Credential, Transport
 from syncd.retry import Policy, Retrying
 from syncd.routed import WEB, Routed
 
@@ -41,6 +41,7 @@ def open_upstream(
     governors: Governors,
     policy: Policy | None = None,
     heard: Callable[[str, TransientError, int, float], None] | None = None,
+    broker: Broker | None = None,
     inside: Callable[[Transport], Transport] = lambda transport: transport,
 ) -> Transport:
     """Return the transport of a source, `inside` around the adapter. Raises ConfigError for an unknown scheme."""
@@ -60,6 +61,7 @@ def open_upstream(
         credential=upstream.credential,
         allow_private=upstream.allow_private,
         user_agent=upstream.user_agent,
+        **({"broker": broker} if broker is not None else {}),  # only the web's transports have tokens to ask for
     )
     if scheme in WEB:
         adapter = Routed(cast("Transport", adapter), lambda bucket: _bucket(upstream, bucket))

@@ -1,6 +1,7 @@
 """What a command or the daemon works with: configuration, Catalogue, store and lease, opened together and in order."""
 
 import asyncio
+import io
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -11,14 +12,18 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from manifests.addresses import origin_of
+from manifests.document import Follow
 from manifests.mirror import ManifestError, Mirror, load_mirror
+from syncd.broker import TokenBroker
 from syncd.catalogue import Catalogue, Row
 from syncd.config import Config, resolve_credential
+from syncd.documents import fetch
 from syncd.errors import ConfigError, Damaged, Denied, NotFound, Offline, TransientError
 from syncd.events import Listener, TransferRetried, discreet
 from syncd.governor import Governors
 from syncd.pool import ProcessPool, processors
-from syncd.ports import Store, Transport
+from syncd.ports import Credential, Store, Transport
 from syncd.redaction import Secrets
 from syncd.registry import names, open_reader, open_store, upstream_of
 from syncd.restore import missing, rebuild
@@ -31,6 +36,7 @@ from syncd.work import Work
 from syncd.workers import Pool
 
 VERSION = version("syncd")
+MAX_TOKEN = 64 << 10  # bytes of an answer that holds a token
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
 
 
@@ -50,6 +56,8 @@ class Workbench:
     secrets: Secrets
     expiries: dict[str, float] = field(default_factory=dict)
     """By name: when a credential that was used is no longer valid, for those that say."""
+    brokers: dict[str, TokenBroker] = field(default_factory=dict)
+    """By name of the credential: who holds its token, for all mirrors."""
 
     def upstream(self, mirror: Mirror) -> Upstream:
         """Return how a mirror's source is opened, with its credential: it may read a file. Raises ConfigError."""
@@ -63,8 +71,39 @@ class Workbench:
             mirror,
             credential=credential,
             allow_private=self.config.allow_private,
-            user_agent=f"syncd/{VERSION}",
+            user_agent=self.user_agent,
         )
+
+    @property
+    def user_agent(self) -> str:
+        """Return who we say we are."""
+        return f"syncd/{VERSION} {self.config.user_agent}".rstrip()
+
+    def broker(self, credential: Credential | None) -> TokenBroker | None:
+        """Return who holds the token of a credential, one for all its mirrors; None where it has none."""
+        if credential is None or credential.scheme != "oauth":
+            return None
+        held = self.brokers.get(credential.name)
+        if held is None or held.credential != credential:
+            held = TokenBroker(credential, self._post, self.secrets.learn)
+            self.brokers[credential.name] = held
+        return held
+
+    async def _post(self, url: str, body: bytes) -> bytes:
+        """Post a form, with no credential but what it holds, and return the answer."""
+        where = Upstream(
+            url=f"{origin_of(url)}/",
+            where="token_url",
+            allow_private=self.config.allow_private,
+            user_agent=self.user_agent,
+        )
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        transport = open_upstream(where, self.governors)
+        try:
+            follow = Follow(url, "POST", headers, body, max_bytes=MAX_TOKEN)
+            return (await fetch(transport, follow, io.BytesIO())).read(MAX_TOKEN)
+        finally:
+            await transport.aclose()
 
     def pool(self, mirror: Mirror) -> Pool | None:
         """Return the workers that small files may be given to; none where the store is far, and not the processor."""
@@ -72,6 +111,9 @@ class Workbench:
         count = processors() if self.config.workers is None else self.config.workers
         if where.startswith("s3://") or count < 2 or mirror.source.scheme in EXTRAS:
             return None
+        settings = self.config.credentials.get(mirror.source.credentials or "")
+        if settings is not None and (settings.oauth is not None or settings.login is not None):
+            return None  # one login is for all, and this process has it
         folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
         return ProcessPool(count, self.upstream(mirror), folder, self.governors, self.listener)
 
@@ -85,7 +127,9 @@ class Workbench:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
         upstream = await asyncio.to_thread(self.upstream, mirror)
-        transport = open_upstream(upstream, self.governors, heard=heard, inside=inside)
+        transport = open_upstream(
+            upstream, self.governors, heard=heard, broker=self.broker(upstream.credential), inside=inside
+        )
         try:
             yield transport
         finally:

@@ -4,15 +4,16 @@ Rules:
 1. What is asked for is what is accepted: another range, another version, a compressed answer are errors.
 2. A read is bound by a strong ETag, or `modified:<Last-Modified>|<size>` where upstream has none, sent as If-Range (a
    part) or If-Match (the whole) and compared with what the answer says. Other versions bind nothing here.
-3. A credential goes to its own origin and nowhere else, whatever redirects say; no cookie is kept, nothing unpacked.
+3. A credential goes to its own origin and nowhere else, whatever redirects say; nothing is unpacked, and cookies are
+   kept only for a credential that logs in through redirects (`transports.admission`).
 """
 
-import base64
 import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from manifests.addresses import origin_of
@@ -30,11 +31,12 @@ from syncd.errors import (
     Unsafe,
     Unsupported,
 )
-from syncd.ports import Body, Credential, Page, Sink
+from syncd.ports import Body, Broker, Credential, Page, Sink
 from transports import headers as heads
 from transports import urls
+from transports.admission import Admission
 from transports.connection import Connections, Exchange, Floor
-from transports.redirects import STATUSES, next_hop
+from transports.redirects import MAX_HOPS, STATUSES, next_hop
 
 FLOOR = 1024.0  # bytes/s below which a body is stalled ...
 OVER = 60.0  # ... when it goes on for so many seconds
@@ -50,10 +52,11 @@ def open_transport(
     credential: Credential | None,
     allow_private: frozenset[str],
     user_agent: str,
+    broker: Broker | None = None,
 ) -> "HttpTransport":
-    """Return the transport of an http(s) url; it has no options."""
+    """Return the transport of an http(s) url; it has no options. `broker` holds the token of the credential."""
     del options
-    return HttpTransport(url, user_agent=user_agent, credential=credential, allow_private=allow_private)
+    return HttpTransport(url, user_agent=user_agent, credential=credential, broker=broker, allow_private=allow_private)
 
 
 class HttpTransport:
@@ -65,6 +68,7 @@ class HttpTransport:
         *,
         user_agent: str,
         credential: Credential | None = None,
+        broker: Broker | None = None,
         allow_private: frozenset[str] = frozenset(),
         ssl_context: ssl.SSLContext | None = None,
         connect_timeout: float = 30.0,
@@ -75,8 +79,7 @@ class HttpTransport:
         """`floor` is bytes per second over a window of seconds; a body below it is stalled. `now` reads Retry-After."""
         self.root = root_url
         self.now = now
-        self._credential = credential
-        self._credential_origin = "" if credential is None else _one_form(credential.origin)
+        self._admission = Admission(credential, broker)
         self._connections = Connections(
             allow_private=frozenset(_one_form(allowed) for allowed in allow_private),
             ssl_context=ssl_context,
@@ -140,23 +143,78 @@ class HttpTransport:
             origin = self._origin
             target = f"{self._folder}{urls.escape(path)}{self._query}" if path else self._whole_root
         label = urls.shown(path) if path else urls.shown(self.root)
-        first = origin
-        visited: list[str] = []
+        if self._admission.moves:
+            return await self._let_in(method, origin, target, label, bound, fields, sent)
+        return await self._hop(method, origin, target, label, bound, fields, sent, _Way())
+
+    async def _let_in(
+        self, method: str, origin: str, target: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes
+    ) -> tuple[Exchange, str]:
+        """As `_hop`, and log in where a redirect leads to that; asked again if somebody else did meanwhile."""
+        admission = self._admission
+        while True:
+            way = _Way(logins=admission.logins)
+            is_in, refusal = False, ""
+            try:
+                answer, url = await self._hop(method, origin, target, label, bound, fields, sent, way)
+                is_in = answer.status not in (401, 403, 407)
+                if way.has_turn and not is_in:
+                    refusal = str(self.denied(label, answer.status, url))
+            except _AskAgain:
+                continue
+            finally:
+                if way.has_turn:
+                    admission.end_login(refusal, is_in=is_in)
+            return answer, url
+
+    async def _hop(
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        label: str,
+        bound: str,
+        fields: Mapping[str, str],
+        sent: bytes,
+        way: "_Way",
+    ) -> tuple[Exchange, str]:
+        """Follow redirects to the answer at their end."""
+        first, admission, visited = origin, self._admission, way.visited
+        token = ""
         while True:
             rest = _lines(fields, sent, method, carried_only=origin != first) if fields or sent else ""
             head = self._head(origin)
             if rest and _ACCEPT.search(rest) is not None:
                 head = head.replace("Accept: */*\r\n", "")
+            if admission.moves:
+                added, token = await admission.moving(origin)
+                head += added
             request = f"{method} {target} HTTP/1.1\r\n{head}{bound}{rest}\r\n".encode("latin-1")
             answer = await self._connections.ask(origin, request, bodiless=method == "HEAD", body=sent, label=label)
             url = origin + target
+            if answer.status == 401 and token and not way.is_renewed:
+                way.is_renewed = True
+                await answer.drain()
+                answer.close()
+                await admission.renew(token)
+                continue
+            has_changed = admission.moves and admission.keep(origin, answer.headers.get("set-cookie"))
             if answer.status not in STATUSES:
                 return answer, url
             await answer.drain()
             answer.close()
+            if has_changed:
+                visited.clear()  # the same url again, with a new cookie, is no circle
             visited.append(url)
+            way.hops += 1
             before = origin
             origin, target = next_hop(label, visited, answer.status, answer.headers.get("location"))
+            if way.hops > MAX_HOPS * 2:
+                raise Unsafe(f"{label}: redirected more than {MAX_HOPS * 2} times, at last to {urls.shown(url)}")
+            if admission.is_login(before, origin) and not way.has_turn:
+                if not await admission.begin_login(way.logins):
+                    raise _AskAgain
+                way.has_turn = True
             if answer.status == 303 and method != "HEAD":
                 method, sent = "GET", b""
             elif sent and origin != before:
@@ -167,39 +225,34 @@ class HttpTransport:
         head = self._heads.get(origin)
         if head is None:
             host = origin.partition("://")[2]
-            lines = f"Host: {host}\r\n{self._common}{self._secret(origin)}"
+            lines = f"Host: {host}\r\n{self._common}{self._admission.fixed(origin)}"
             if _UNFIT.search(lines.replace("\r\n", "")) is not None or not lines.isascii():
-                name = self._credential.name if self._credential is not None else "user_agent"
+                credential = self._admission.credential
+                name = credential.name if credential is not None else "user_agent"
                 raise ConfigError(f"{name}: holds a character that may not stand in a header (a line's end?)")
             if len(self._heads) >= 1024:
                 self._heads.clear()
             head = self._heads[origin] = lines
         return head
 
-    def _secret(self, origin: str) -> str:
-        credential = self._credential
-        if credential is None or self._credential_origin != origin:
-            return ""
-        if credential.scheme == "basic":
-            pair = base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
-            return f"Authorization: Basic {pair}\r\n"
-        if credential.scheme == "bearer":
-            return f"Authorization: Bearer {credential.secret}\r\n"
-        if credential.scheme == "header":
-            return f"{credential.header}: {credential.secret}\r\n"
-        raise ConfigError(f"{credential.name}: a credential for {credential.scheme} cannot be used over http")
-
     def denied(self, label: str, status: int, url: str) -> Denied:
         """Return what to raise for 401, 403 and 407."""
-        credential = self._credential
-        origin = urls.split(url)[0]
-        if credential is None:
-            return Denied(f"{label}: {origin} answers {status} and no credential is set: name one under credentials")
-        if self._credential_origin != origin:
-            return Denied(
-                f"{label}: {origin} answers {status}; credential {credential.name} is for {credential.origin}"
-            )
-        return Denied(f"{label}: {origin} answers {status} to credential {credential.name}: is it still valid?")
+        return self._admission.denied(label, status, urls.split(url)[0])
+
+
+class _AskAgain(Exception):
+    """Somebody else logged in while we waited for our turn to."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """How far one question has come: where it was, and what was done for it on the way."""
+
+    logins: int = 0
+    hops: int = 0
+    is_renewed: bool = False
+    has_turn: bool = False
+    visited: list[str] = field(default_factory=list)
 
 
 class _Reading:

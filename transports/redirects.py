@@ -3,7 +3,7 @@
 Rules:
 1. http and https only, never from https back to http, at most ten hops, never twice to the same url.
 2. Credentials are bound to an origin: each hop is given only what belongs to its own (`transports.http`).
-3. No cookie is kept, so a site that redirects in a circle until it sees one is refused for the circle.
+3. No cookie is kept but for logins, so a site that redirects in a circle until it sees one is refused for the circle.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """syncd.yaml: what outranks what, where secrets are, and that none is ever shown."""
 
+import json
 import os
 from pathlib import Path
 
@@ -346,7 +347,9 @@ def test_the_example_passes_with_what_is_commented_out(written):
     cut = lines.index("  # portal:")
     shown = [line.replace("# ", "", 1) for line in lines[cut:]]
     config = load_config(written("\n".join(lines[:cut] + shown) + "\n"), environ={})
-    assert sorted(config.credentials) == ["earthdata", "keyed", "landsat", "physionet", "portal"]
+    assert sorted(config.credentials) == [
+        "beamline", "copernicus", "earthdata", "keyed", "landsat", "physionet", "portal",
+    ]  # fmt: skip
 
 
 def test_how_the_daemon_works_is_said_with_units_and_bounds(written):
@@ -372,3 +375,66 @@ def test_how_the_daemon_works_is_said_with_units_and_bounds(written):
         assert where in wrong, wrong
     assert "512 MiB" in wrong
     assert "did you mean rate" in wrong
+
+
+@pytest.mark.parametrize(
+    ("credential", "where"),
+    [
+        ({"origin": "https://h", "oauth": {"token_url": "https://id/t", "client_id": "c"}}, "oauth"),
+        ({"origin": "https://h", "oauth": {"token_url": "https://id/t", "client_id": "c", "username": "me"}}, "oauth"),
+        (
+            {
+                "origin": "https://h",
+                "oauth": {"token_url": "http://id/t", "client_id": "c", "client_secret": {"env": "X"}},
+            },
+            "oauth",
+        ),
+        (
+            {"origin": "https://h", "oauth": {"token_url": "id/t", "client_id": "c", "client_secret": {"env": "X"}}},
+            "oauth.token_url",
+        ),
+        ({"origin": "https://h", "login": {"at": "https://urs"}}, "login"),
+        ({"origin": "https://h", "login": {"at": "https://urs", "netrc": "n", "username": "me"}}, "login.username"),
+        ({"origin": "https://h", "login": {"at": "http://urs", "netrc": "n"}}, "login"),
+        ({"origin": "https://h", "bearer": {"env": "X"}, "also": ["http://h2"]}, "also"),
+        ({"origin": "sftp://h", "bearer": {"env": "X"}}, "bearer"),
+        ({"origin": "https://h", "key": {"username": "me", "private_key": {"env": "X"}}}, "key"),
+        ({"origin": "sftp://h", "key": {"username": "me", "private_key": "-----BEGIN"}}, "key.private_key"),
+    ],
+)
+def test_credentials_of_archives_are_checked_at_their_place(tmp_path, credential, where):
+    (tmp_path / "syncd.yaml").write_text(json.dumps({"credentials": {"a": credential}}))
+    with pytest.raises(ConfigError) as refused:
+        load_config(tmp_path / "syncd.yaml", environ={})
+    assert f"credentials.a.{where}: " in str(refused.value)
+    assert "BEGIN" not in str(refused.value)
+
+
+def test_credentials_of_archives_are_read_with_all_that_they_need(tmp_path):
+    (tmp_path / "netrc").write_text("machine urs.example.org login me password s3cret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    given = {
+        "edl": {"origin": "https://data.example.org", "login": {"at": "https://urs.example.org", "netrc": "netrc"}},
+        "cdse": {
+            "origin": "https://catalogue.example.org",
+            "also": ["https://Download.example.org:443"],
+            "oauth": {
+                "token_url": "https://id.example.org/token", "client_id": "public", "username": "me",
+                "password": {"env": "CDSE"},
+            },
+        },
+        "beam": {
+            "origin": "sftp://transfer.example.org",
+            "key": {"username": "me", "private_key": {"env": "KEY"}, "passphrase": {"env": "OPENS"}},
+        },
+    }  # fmt: skip
+    (tmp_path / "syncd.yaml").write_text(json.dumps({"credentials": given, "user_agent": "(ops@example.org)"}))
+    config = load_config(tmp_path / "syncd.yaml", environ={})
+    environ = {"CDSE": "s3cret", "KEY": "-----BEGIN\nline\n", "OPENS": "sesame"}
+    edl, cdse, beam = (resolve_credential(config, name, environ) for name in ("edl", "cdse", "beam"))
+    assert (edl.scheme, edl.username, edl.secret, edl.at) == ("login", "me", "s3cret", "https://urs.example.org")
+    assert (cdse.scheme, cdse.at, cdse.client) == ("oauth", "https://id.example.org/token", "public")
+    assert cdse.also == ("https://download.example.org",)
+    assert (beam.scheme, beam.secret, beam.token) == ("key", "-----BEGIN\nline\n", "sesame")
+    assert not any(secret in repr((edl, cdse, beam, config)) for secret in ("s3cret", "BEGIN", "sesame"))
+    assert config.user_agent == "(ops@example.org)"
