@@ -5,6 +5,9 @@ BIN := .venv/bin
 MADE := .venv/.made-from-lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Modules are compiled once, whatever the shell says: the tests start the program hundreds of times.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types layers docs wheel-test lock images clean
 
