@@ -2,9 +2,7 @@
 
 import gc
 
-YOUNG = 10_000  # objects made between two looks at the youngest: a pass makes hundreds a file, and frees them itself
-    10_000  # objects made between two looks at the youngest: a pass makes hundreds for each file, and frees them itself
-)
+YOUNG = 10_000  # objects made between two looks at the youngest: a pass makes and frees hundreds for each file
 
 
 def main() -> None:
