@@ -189,6 +189,7 @@ class Daemon:
             self.feed.end()
             if self._identity is not None:
                 self._identity.cancel()
+                await asyncio.wait({self._identity}, timeout=1.0)
 
     def _door(self) -> AbstractAsyncContextManager[None]:
         return _opened_door(self)
@@ -295,7 +296,9 @@ class Daemon:
             history = self.fleet.catalogue.history
             known = history.setting("store")
             if self._identity is None:
-                self._identity = asyncio.create_task(self.adapter.identify(known))
+                self._identity = asyncio.create_task(
+                    self.adapter.identify(known)
+                )  # owned by us: the next look or our end
             await asyncio.wait({self._identity}, timeout=ANSWER)
             if not self._identity.done():
                 self.fleet.set_store("offline", f"{self.bench.config.store.url}: does not answer for {ANSWER:.0f} s")

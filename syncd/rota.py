@@ -334,7 +334,7 @@ class _NoWorkers:
 
 async def contained(work: Coroutine[Any, Any, T]) -> T | Failed:
     """Return what `work` returns, or how it failed, bugs included; whoever cancels us cancels it."""
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(work)  # owned by this very function, which awaits it
     try:
         await asyncio.wait({task})
     finally:
