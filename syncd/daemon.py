@@ -296,9 +296,8 @@ class Daemon:
             history = self.fleet.catalogue.history
             known = history.setting("store")
             if self._identity is None:
-                self._identity = asyncio.create_task(
-                    self.adapter.identify(known)
-                )  # owned by us: the next look or our end
+                asking = self.adapter.identify(known)
+                self._identity = asyncio.create_task(asking)  # owned by us: the next look, or our end
             await asyncio.wait({self._identity}, timeout=ANSWER)
             if not self._identity.done():
                 self.fleet.set_store("offline", f"{self.bench.config.store.url}: does not answer for {ANSWER:.0f} s")
