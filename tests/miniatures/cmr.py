@@ -42,14 +42,14 @@ class Cmr(Miniature):
         if request.path == "/search/granules.umm_json":
             return self.search(origin, request)
         if request.path == "/search/deleted-granules.json":
-            assert request.query["parent_collection_id"] == COLLECTION
+            assert self.is_of(request.query)
             return web.json_response(
                 [{"granule-ur": path.rpartition("/")[2], "parent-collection-id": COLLECTION} for path in self.deleted]
             )
         return _response(self.answer(request.path, request.query, origin))
 
     def search(self, origin, request):
-        assert request.query.getall("collection_concept_id[]") == [COLLECTION]
+        assert self.is_wanted(request.query)
         size, start = int(request.query["page_size"]), int(request.headers.get("CMR-Search-After", 0))
         since = request.query.get("revision_date[]")
         paths = sorted(self.files) if since is None else sorted(self.revisions)
@@ -60,6 +60,12 @@ class Cmr(Miniature):
         if page:
             headers["CMR-Search-After"] = str(start + size)
         return web.json_response(body, headers=headers)
+
+    def is_of(self, query):
+        return query["parent_collection_id"] == COLLECTION
+
+    def is_wanted(self, query):
+        return query.getall("collection_concept_id[]") == [COLLECTION]
 
     def granule(self, origin, path, number):
         name, body = path.rpartition("/")[2], self.files[path]

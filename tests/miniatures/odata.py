@@ -16,6 +16,7 @@ class Odata(Miniature):
 
     reader = "odata"
     at = "/odata/v1/"
+    collection = "SENTINEL-2"
 
     def __init__(self, files=None, *, nodes=False, top=2):
         self.nodes = nodes
@@ -75,7 +76,7 @@ class Odata(Miniature):
     def listed(self, path, query, origin):
         words, (by, _) = query["$filter"], query["$orderby"].split(" ")
         self.filters.append(words)
-        assert "Collection/Name eq 'SENTINEL-2'" in words
+        assert f"Collection/Name eq '{self.collection}'" in words
         deleted = path.endswith("DeletedProducts")
         rows = [
             self.row(product) for product in (self.deleted if deleted else {self.product(path) for path in self.files})

@@ -22,6 +22,7 @@ class Kcdb(Miniature):
     reader = "kcdb"
     at = "/api/kcdb/"
     keys = "page_size: 2, query: {metrologyAreaLabel: EM}"
+    area = "EM"
 
     def __init__(self, files=None):
         self.cards = {
@@ -52,7 +53,7 @@ class Kcdb(Miniature):
         self.asked.append(request)
         search = request.path.rpartition("/")[2]
         asked = await request.json()
-        if request.method != "POST" or asked.get("metrologyAreaLabel") != "EM" or search not in self.cards:
+        if request.method != "POST" or asked.get("metrologyAreaLabel") != self.area or search not in self.cards:
             raise web.HTTPBadRequest
         cards, size, number = self.cards[search], asked["pageSize"], asked["page"]
         page = cards[number * size : (number + 1) * size]

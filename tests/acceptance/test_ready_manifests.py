@@ -1,0 +1,183 @@
+"""Every ready manifest, mirrored from a miniature of its upstream: the very text, of which only origins are others."""
+
+import json
+import re
+import subprocess
+from contextlib import ExitStack
+
+import pytest
+from aiohttp import web
+
+from manifests.mirror import load_mirror
+from syncd import library
+from tests.acceptance.cli import Folder, start
+from tests.acceptance.test_life_archives import Seen
+from tests.miniatures.buckets import Buckets
+from tests.miniatures.miniature import served
+from tests.miniatures.physionet import PASSWORD, USER
+from tests.miniatures.ready import PAID, TOKEN, UPSTREAMS, InBucket
+
+READY = {ready.name: ready for ready in library.library()}
+ENVIRON = {
+    "PHYSIONET_PASSWORD": PASSWORD,
+    "A_TOKEN": TOKEN,
+    "AWS_ACCESS_KEY_ID": "AKIAREADER",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+}
+BEARERS = {"laads", "lance", "gesdisc", "podaac", "copernicus"}
+
+
+def rewritten(text, origin, endpoint):
+    """The manifest as it asks loopback: its web addresses, and the S3 server, are other origins. Nothing else changes."""
+    text = re.sub(r"^(  (?:url|download): )https://[^/\s]+", rf"\g<1>{origin}", text, flags=re.MULTILINE)
+    text = re.sub(r"^  endpoint: .*\n", "", text, flags=re.MULTILINE)
+    in_buckets = "  url: s3://" in text or "  requester_pays: true" in text
+    return (
+        re.sub(r"^(  url: .*\n)", rf"\g<1>  endpoint: {endpoint}\n", text, flags=re.MULTILINE) if in_buckets else text
+    )
+
+
+def credential(name, manifest_origin, lines):
+    """The credential as the manifest says to fill it in, but for the origin."""
+    if name == "physionet":
+        return f'{{origin: "{manifest_origin}", basic: {{username: {USER}, password: {{env: PHYSIONET_PASSWORD}}}}}}'
+    if name in BEARERS:
+        return f'{{origin: "{manifest_origin}", bearer: {{env: A_TOKEN}}}}'
+    assert name == "usgs-landsat"
+    assert "s3://usgs-landsat" in lines[0]
+    return '{origin: "s3://usgs-landsat", s3: {access_key_id: AKIAREADER, secret_access_key: {env: AWS_SECRET_ACCESS_KEY}}}'
+
+
+@web.middleware
+async def strict(request, handler):
+    """What a miniature did not expect is refused, not tried again and again."""
+    try:
+        return await handler(request)
+    except (AssertionError, KeyError, ValueError) as error:
+        return web.Response(status=400, text=repr(error))
+
+
+def strictly(app):
+    app.middlewares.append(strict)
+    return app
+
+
+@pytest.fixture(scope="module")
+def passes(tmp_path_factory):
+    """One pass over the whole library, by one command."""
+    folder = tmp_path_factory.mktemp("library")
+    store, buckets = Folder(folder / "store"), Buckets(PAID)
+    store.environ = ENVIRON
+    manifests, config, seen, origins = [], folder / "syncd.yaml", {}, []
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(served(buckets.app()))
+        credentials = {}
+        for name, ready in READY.items():
+            upstream = UPSTREAMS[name]
+            if hasattr(upstream, "fill"):
+                upstream.fill(buckets)
+            origin = stack.enter_context(served(strictly(upstream.app()))) if hasattr(upstream, "app") else endpoint
+            origins.append(origin)
+            text = rewritten(ready.text, origin, endpoint)
+            wanted = ready.mirror.source.credentials
+            if wanted is not None:  # two manifests may name one credential: here they are on two origins
+                text = text.replace(f"  credentials: {wanted}\n", f"  credentials: {name}\n")
+                credentials[name] = credential(wanted, origin, ready.to_fill_in)
+            manifests.append(folder / f"{name}.yaml")
+            manifests[-1].write_text(text)
+        lines = [f"  {name}: {entry}\n" for name, entry in credentials.items()]
+        config.write_text(f"allow_private: {json.dumps([*origins, endpoint])}\ncredentials:\n{''.join(lines)}")
+        words = ("sync", *manifests, "--json", "--config", config)
+        process = start(store, folder / "state", *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            out, err = process.communicate(timeout=100)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            pytest.fail(f"the passes did not end: {out[-600:]} {err[-2500:]}")
+        said = {line["mirror"]: line for line in map(json.loads, out.splitlines()) if "mirror" in line}
+        events = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+        for name, ready in READY.items():
+            one = said.get(name, {})
+            verdicts = {
+                e["path"]: e["verdict"] for e in events if e["event"] == "TransferFinished" and e["mirror"] == name
+            }
+            failed = [e for e in events if e.get("mirror") == name and ("Failed" in e["event"] or "error" in e)]
+            copy = {}
+            if one.get("snapshot"):
+                sums = (store.root / f".syncd/snapshots/{name}/{one['snapshot']}/SHA256SUMS").read_text()
+                copy = {
+                    line[66:]: (store.root / ready.mirror.prefix / line[66:]).read_bytes() for line in sums.splitlines()
+                }
+            seen[name] = Seen(UPSTREAMS[name].copy(), copy, one, verdicts), failed
+        yield seen, buckets, err
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_ready_manifest_mirrors_what_it_wants_and_nothing_else(passes, name):
+    seen, failed = passes[0][name]
+    assert sorted(seen.copy) == sorted(seen.upstream), failed or passes[2][-2000:]
+    assert seen.copy == seen.upstream
+    assert (seen.said["complete"], seen.said["failed"], seen.said["fetched"]) == (True, 0, len(seen.copy)), failed
+
+
+PROMISES = ("MD5", "the MD5", "the SHA-256", "sha256 of", "sha2-512 of", "digests of")
+LISTS = ("SHA256SUMS.txt", "RELEASE.metalink", "md5checksums.txt", "assembly_summary.txt", ".md5")
+
+
+@pytest.mark.parametrize("name", READY)
+def test_what_is_said_to_be_verified_is(passes, name):
+    seen, _ = passes[0][name]
+    said = READY[name].note("verified")
+    is_promised = said.startswith(PROMISES)
+    files = {path: verdict for path, verdict in seen.verdicts.items() if not path.endswith(LISTS)}
+    assert files
+    assert set(files.values()) == {"verified" if is_promised else "attested"}, said
+
+
+def test_buckets_are_asked_without_a_signature_or_by_who_pays(passes):
+    asked = passes[1].asked
+    assert {bucket for _, bucket, *_ in asked} == set(passes[1].buckets)
+    for _, bucket, _, headers, _ in asked:
+        is_paid = bucket in PAID
+        assert (headers.get("x-amz-request-payer") == "requester") == is_paid
+        assert ("Authorization" in headers) == is_paid
+        assert headers["User-Agent"].startswith("syncd/")
+
+
+def test_a_prefix_is_listed_and_no_more(passes):
+    prefixes = {
+        (bucket, query["prefix"]) for _, bucket, key, _, query in passes[1].asked if "prefix" in query and not key
+    }
+    for upstream in UPSTREAMS.values():
+        if isinstance(upstream, InBucket):
+            assert any(bucket == upstream.bucket and prefix == upstream.prefix for bucket, prefix in prefixes)
+    assert not any(key.startswith("elsewhere/") for _, _, key, *_ in passes[1].asked)
+
+
+def test_a_credential_opens_what_is_closed_and_nobody_else_gets_it(passes):
+    assert passes
+    for name, upstream in UPSTREAMS.items():
+        authorized = [r.path for r in getattr(upstream, "asked", ()) if "Authorization" in r.headers]
+        assert bool(authorized) == (READY[name].mirror.source.credentials is not None and hasattr(upstream, "asked"))
+
+
+@pytest.mark.parametrize("name", READY)
+def test_nothing_but_origins_is_rewritten(name):
+    text = READY[name].text
+    new = rewritten(text, "http://127.0.0.1:1", "http://127.0.0.1:2")
+    lines = [
+        line
+        for line in new.splitlines()
+        if not line.startswith(("  endpoint: http://127.0.0.1:2", "  url: ", "  download: "))
+    ]
+    assert lines == [
+        line for line in text.splitlines() if not line.startswith(("  endpoint: ", "  url: ", "  download: "))
+    ]
+    assert (
+        load_mirror(new, name).source.url.partition("://")[2].partition("/")[2]
+        == READY[name].mirror.source.url.partition("://")[2].partition("/")[2]
+    )
