@@ -103,9 +103,11 @@ def passes(tmp_path_factory):
         for name, ready in READY.items():
             one = said.get(name, {})
             verdicts = {
-                e["path"]: e["verdict"] for e in events if e["event"] == "TransferFinished" and e["mirror"] == name
+                e["path"]: e["verdict"]
+                for e in events
+                if e.get("event", "") == "TransferFinished" and e["mirror"] == name
             }
-            failed = [e for e in events if e.get("mirror") == name and ("Failed" in e["event"] or "error" in e)]
+            failed = [e for e in events if e.get("mirror") == name and ("Failed" in e.get("event", "") or "error" in e)]
             copy = {}
             if one.get("snapshot"):
                 sums = (store.root / f".syncd/snapshots/{name}/{one['snapshot']}/SHA256SUMS").read_text()

@@ -18,13 +18,14 @@ PACKAGES = {"syncd", "transports", "manifests"}
 LOOK = """
 import json, importlib.metadata as metadata
 from importlib import resources
+from syncd.upstream import EXTRAS  # what is not installed here, and cannot be loaded
 found = metadata.packages_distributions()
 print(json.dumps({
     "distributions": {name: found[name] for name in ("syncd", "transports", "manifests")},
     "plug_ins": [
         point.name
         for group in ("syncd.transports.v1", "syncd.readers.v1")
-        for point in metadata.entry_points(group=group) if point.load()
+        for point in metadata.entry_points(group=group) if point.name in EXTRAS or point.load()
     ],
     "schema": json.loads(resources.files("manifests").joinpath("mirror.schema.json").read_text())["title"],
 }))
@@ -92,6 +93,7 @@ def test_installed_elsewhere_its_packages_are_its_own_and_its_plug_ins_load(else
 
 def test_installed_elsewhere_it_runs(elsewhere):
     assert "Usage: syncd" in run(elsewhere / "venv/bin/syncd", "--help", cwd=elsewhere)
+    assert "physionet-mitdb" in run(elsewhere / "venv/bin/syncd", "library", "list", cwd=elsewhere)
     manifest = elsewhere / "m.yaml"
     manifest.write_text("mirror: m\nsource: {url: 'https://example.org/data/', reader: autoindex}\n")
     assert "no problems" in run(elsewhere / "venv/bin/syncd", "check", manifest, cwd=elsewhere)
