@@ -145,8 +145,10 @@ def _keys(model: type[BaseModel], path: Path) -> tuple[str, ...]:
     inner: Any = model
     for part in path:
         if get_origin(inner) in {dict, tuple, list}:
+            is_named = get_origin(inner) is dict or isinstance(part, int)
             inner = [one for one in get_args(inner) if one is not Ellipsis][-1]
-            continue
+            if is_named:
+                continue  # else what may be a list stands there as one
         fields = _fields(inner)
         if str(part) not in fields:
             return ()

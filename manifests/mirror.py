@@ -15,7 +15,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_validator,
+)
 
 from manifests.addresses import SCHEMES
 from manifests.checked import STRICT, Clash, checked, load
@@ -36,6 +44,7 @@ __all__ = [
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _DAY = 86_400.0
+MAX_SOURCES = 8
 
 
 def _name(given: Any) -> Any:
@@ -141,6 +150,26 @@ class About(BaseModel):
     """Who may read the dataset, as its publisher says; absent: not said."""
 
 
+def _several(given: Any) -> Any:
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _source_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+    """Yield what is wrong with a list of sources as a list."""
+    given = raw.get("source")
+    if not isinstance(given, list | tuple):
+        if raw.get("choose") is not None and raw.get("choose") != "first":
+            yield Clash("choose", "does not go with one source", "delete it, or write source as a list")
+        return
+    if not given:
+        yield Clash("source", "is empty", "name at least one source")
+    if len(given) > MAX_SOURCES:
+        yield Clash("source", f"has more than {MAX_SOURCES} sources", "keep the best of them")
+    urls = [str(one.get("url", "")).rstrip("/") if isinstance(one, Mapping) else "" for one in given]
+    if len(set(urls)) < len(urls):
+        yield Clash("source", "names the same url twice", "delete one of the two")
+
+
 class Mirror(BaseModel):
     """What to copy, from where, how often, and kept how long."""
 
@@ -152,8 +181,10 @@ class Mirror(BaseModel):
     """The mirror's name, unique in a daemon: a-z, 0-9 and -, at most 63."""
     title: Text = ""
     """What people call the dataset."""
-    source: Source
-    """The upstream."""
+    sources: Annotated[tuple[Source, ...], BeforeValidator(_several)] = Field(alias="source")
+    """The upstream, or a list of several that have the same dataset, the preferred first."""
+    choose: Literal["first", "fastest"] = "first"
+    """Of several sources, which is asked first for a file: the first in the list, or the fastest."""
     store: Placement = Placement()
     """Where in the store the copy lies."""
     schedule: Schedule | None = None
@@ -166,6 +197,22 @@ class Mirror(BaseModel):
     """How much proof is asked for."""
     about: About = About()
     """What people should know."""
+
+    @property
+    def source(self) -> Source:
+        """Return the source that says what there is: the first one."""
+        return self.sources[0]
+
+    @field_serializer("sources", mode="wrap")
+    def _one_or_several(self, sources: tuple[Source, ...], handler: SerializerFunctionWrapHandler) -> Any:
+        """Write one source as it stood, not as a list of one."""
+        written = handler(sources)
+        return written[0] if len(written) == 1 else written
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return checked(raw, handler, tuple(_source_clashes(raw)) if isinstance(raw, Mapping) else ())
 
     @property
     def prefix(self) -> str:
@@ -215,6 +262,10 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema by which editors complete a manifest."""
     found: dict[str, Any] = Mirror.model_json_schema(by_alias=True)
     readers = built_in()
+    several = found["properties"]["source"]
+    one = several.pop("items")
+    listed = {"type": several.pop("type"), "items": one, "minItems": 1, "maxItems": MAX_SOURCES}
+    several["anyOf"] = [one, listed]
     source = found["$defs"]["Source"]["properties"]
     source["reader"]["examples"] = [*readers]
     source.update(_options_schema(readers, found["$defs"]))

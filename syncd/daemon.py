@@ -411,9 +411,11 @@ class Daemon:
 
     def _check(self, mirror: Mirror) -> Iterable[Problem]:
         """Yield what is wrong with a mirror in this daemon; may be asked by any thread."""
-        name = mirror.source.credentials
-        if name is not None and name not in self.bench.config.credentials:
-            yield _problem("source.credentials", f"{name} is not in syncd.yaml", "add it there, under credentials")
+        for number, source in enumerate(mirror.sources):
+            name = source.credentials
+            if name is not None and name not in self.bench.config.credentials:
+                where = "source.credentials" if len(mirror.sources) == 1 else f"source[{number}].credentials"
+                yield _problem(where, f"{name} is not in syncd.yaml", "add it there, under credentials")
         standing = self.fleet.standings.get(mirror.name)
         row = standing.row if standing is not None else None
         if row is not None and row.snapshot and row.prefix != mirror.prefix:

@@ -28,7 +28,8 @@ from syncd.made import Spool, WithMade
 from syncd.plan import Step
 from syncd.planning import Planning, make_plan, marks_of
 from syncd.publish import Publisher
-from syncd.transfer import Place, Proved, Quarantined, Transfers, error_name
+from syncd.survey import Inventory
+from syncd.transfer import Place, Proved, Quarantined, Transfers, error_name, own_targets
 from syncd.work import Work
 from syncd.workers import SMALL, WORTH, Lost, Workers
 
@@ -88,7 +89,7 @@ class Pass:
             await self._drop_staged()
         planning = await make_plan(work, row)
         self._refuse(row)
-        await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory.made)
+        await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
         stopped = work.stopping.is_set()
         if planning.inventory.complete and not stopped and self.no_space is None:
             self._remove(row, planning)
@@ -97,7 +98,7 @@ class Pass:
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
         if planning.inventory.complete and not stopped:
             work.catalogue.history.forget_failures(row.id, started)
-        if complete and not self.parked:
+        if complete and not self.parked and not planning.inventory.elsewhere:
             marks_of(work, row).set(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         work.catalogue.history.finish(
             row.id, succeeded=work.now() if complete else None, last={"state": "done", **msgspec.to_builtins(result)}
@@ -118,8 +119,8 @@ class Pass:
 
     # -- transfers ------------------------------------------------------------------------------------------------
 
-    async def _fetch(self, strays: frozenset[str], made: Spool | None) -> None:
-        work, row = self.work, self.row
+    async def _fetch(self, strays: frozenset[str], inventory: Inventory) -> None:
+        work, row, made = self.work, self.row, inventory.made
         transfers = Transfers(
             source=WithMade(work.source, made.path) if made is not None else work.source,
             store=work.store,
@@ -134,7 +135,8 @@ class Pass:
             begun=work.catalogue.history.all_inflight(row.id),
             ceiling=work.ceiling,
             snapshot=row.snapshot,
-            by=work.mirror.source.url,
+            by=inventory.elsewhere or work.mirror.source.url,
+            targets=getattr(work.source, "targets", own_targets),
         )
         budget = work.budget
         await self._room()

@@ -91,9 +91,18 @@ class Planner:
     """The merge of what we hold with what upstream claims, fed a page at a time; both sides sorted by path."""
 
     def __init__(
-        self, known: Iterable[Known], *, published: bool = False, pinned: Container[str] = frozenset()
+        self,
+        known: Iterable[Known],
+        *,
+        published: bool = False,
+        pinned: Container[str] = frozenset(),
+        adding: bool = False,
     ) -> None:
-        """`published` refuses files for which upstream publishes no digest; `pinned` paths are never removed."""
+        """`published` refuses files for which upstream publishes no digest; `pinned` paths are never removed.
+
+        `adding` keeps all that we hold, whatever is claimed of it.
+        """
+        self._adding = adding
         self.counts = Counts()
         self._known = _Ahead(known)
         self._last = ""
@@ -163,7 +172,7 @@ class Planner:
                     steps.append(Step("refuse", path, refusal, stat))
                 elif mine is None:
                     steps.append(Step("fetch", path, NEW, stat))
-                elif (reason := changed(mine, stat)) is not None:
+                elif not self._adding and (reason := changed(mine, stat)) is not None:
                     steps.append(Step("replace", path, reason, stat, mine[1]))
                 else:
                     counts.keep += 1
@@ -197,7 +206,11 @@ class Planner:
 
     def _removal(self, known: Known) -> tuple[Step, ...]:
         path, size, *_ = known
-        return () if path in self._pinned else (Step("remove", path, "no longer listed upstream", None, size),)
+        return (
+            ()
+            if self._adding or path in self._pinned
+            else (Step("remove", path, "no longer listed upstream", None, size),)
+        )
 
     def _refusal(self, stat: Stat) -> str | None:
         try:

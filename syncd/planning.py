@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
 from manifests.mirror import matcher
 from manifests.stat import Stat
 from manifests.stats import Stats, paths_of
+from syncd.alternating import Alternating
 from syncd.catalogue import Row
-from syncd.errors import SyncdError
+from syncd.errors import Damaged, NoSpace, Offline, PermanentError, SyncdError, TransientError
 from syncd.events import (
     DocumentFailed,
     Planned,
@@ -40,19 +41,44 @@ class Planning:
 
 
 async def make_plan(work: Work, row: Row) -> Planning:
-    """Ask upstream, and write the steps down. Raises what makes the source unreachable."""
+    """Ask upstream, and write the steps down. Raises what makes the source unreachable.
+
+    Where the mirror has several sources and the first does not answer, the next one is asked. It may be behind, so what
+    it has is only added: nothing is replaced or removed by its word.
+    """
+    sources = work.source
+    if not isinstance(sources, Alternating):
+        return await _make_plan(work, row)
+    for number, reader in enumerate((work.reader, *work.others)):
+        sources.lead = number
+        mirror = work.mirror.model_copy(update={"sources": (work.mirror.sources[number],)})
+        try:
+            return await _make_plan(replace(work, mirror=mirror, reader=reader), row, elsewhere=number > 0)
+        except (TransientError, PermanentError) as error:
+            if number == len(work.others) or isinstance(error, NoSpace | Offline | Damaged):
+                raise
+            sources.failed(number)
+            after = f"{error}: asking {work.mirror.sources[number + 1].url} instead"
+            work.listener(DocumentFailed(work.mirror.name, work.mirror.sources[number].url, after))
+    raise AssertionError  # a mirror has a source
+
+
+async def _make_plan(work: Work, row: Row, *, elsewhere: bool = False) -> Planning:
     survey = _begin(work, row)
     if getattr(work.reader, "native", False):
         try:
-            planning = await _plan_listing(work, row, survey)
+            planning = await _plan_listing(work, row, survey, elsewhere=elsewhere)
         except OutOfOrder:  # this server sorts otherwise: collect first
             work.catalogue.claims.forget(row.id)
-            planning = await _plan_claims(work, row, survey, await _collect(work, survey))
+            planning = await _plan_claims(work, row, survey, await _collect(work, survey), elsewhere=elsewhere)
     else:
-        mark = marks_of(work, row).trusted()
+        mark = marks_of(work, row).trusted() if not elsewhere else None
         inventory = await _read(work, row, survey, mark.value if mark is not None else "")
-        planning = await _plan_claims(work, row, survey, inventory)
+        planning = await _plan_claims(work, row, survey, inventory, elsewhere=elsewhere)
     counts = planning.counts
+    if elsewhere:
+        planning.inventory.elsewhere = work.mirror.source.url
+        counts.remove = counts.remove_bytes = 0
     planning.parked = _judge_removals(work, row, counts) if planning.inventory.complete else ""
     work.listener(
         Planned(
@@ -110,9 +136,13 @@ def marks_of(work: Work, row: Row) -> Marks:
     return Marks(work.catalogue.history, row, work.mirror.source.model_dump_json(), work.now)
 
 
-async def _plan_listing(work: Work, row: Row, survey: Survey) -> Planning:
+async def _plan_listing(work: Work, row: Row, survey: Survey, *, elsewhere: bool = False) -> Planning:
     """Merge a listing that arrives sorted against what we hold, and write down only what differs."""
-    inventory, planner, folds = Inventory(), _planner(work, row), Folds(work.catalogue.claims.folds(row.id))
+    inventory, planner, folds = (
+        Inventory(),
+        _planner(work, row, adding=elsewhere),
+        Folds(work.catalogue.claims.folds(row.id)),
+    )
     try:
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
@@ -153,9 +183,11 @@ def _broke_off(work: Work, inventory: Inventory, error: SyncdError) -> None:
     work.listener(DocumentFailed(work.mirror.name, work.mirror.source.url, str(error)))
 
 
-async def _plan_claims(work: Work, row: Row, survey: Survey, inventory: Inventory) -> Planning:
+async def _plan_claims(
+    work: Work, row: Row, survey: Survey, inventory: Inventory, *, elsewhere: bool = False
+) -> Planning:
     """Merge the collected claims against what we hold."""
-    planner, folds = _planner(work, row), Folds(work.catalogue.claims.folds(row.id))
+    planner, folds = _planner(work, row, adding=elsewhere), Folds(work.catalogue.claims.folds(row.id))
     for page in _pages(survey.claims.all(row.id)):
         _merge(work, row, planner, page)
         folds.add(paths_of(page))
@@ -163,9 +195,10 @@ async def _plan_claims(work: Work, row: Row, survey: Survey, inventory: Inventor
     return await _planned(work, row, planner, inventory, folds)
 
 
-def _planner(work: Work, row: Row) -> Planner:
+def _planner(work: Work, row: Row, *, adding: bool) -> Planner:
     return Planner(
         work.catalogue.holdings.known(row.id),
+        adding=adding,
         published=work.mirror.verify.require == "published",
         pinned=work.catalogue.history.pinned(row.id),
     )

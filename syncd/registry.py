@@ -20,13 +20,13 @@ READERS = GROUP
 
 
 def upstream_of(
-    mirror: Mirror, *, credential: Credential | None, allow_private: frozenset[str], user_agent: str
+    mirror: Mirror, number: int, *, credential: Credential | None, allow_private: frozenset[str], user_agent: str
 ) -> Upstream:
-    """Return how a mirror's source is opened, in this process or in another."""
-    source = mirror.source
+    """Return how one of a mirror's sources is opened, in this process or in another."""
+    source = mirror.sources[number]
     return Upstream(
         url=source.url,
-        where=f"{mirror.name}: source.url",
+        where=f"{mirror.name}: source.url" if len(mirror.sources) == 1 else f"{mirror.name}: source[{number}].url",
         options={
             name: value
             for name in ("endpoint", "region", "anonymous", "profile", "requester_pays", "encoding", "host_keys")

@@ -57,6 +57,8 @@ class Inventory:
     gap: bool = False
     is_part: bool = False
     notes: dict[str, int] = field(default_factory=dict)
+    elsewhere: str = ""
+    """The url of another source than the first one, which did not answer: what that has is added, nothing else."""
 
     def add(self, other: "Inventory") -> None:
         """Take what another survey of the same source found into this one."""

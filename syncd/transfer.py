@@ -4,7 +4,8 @@ Rules:
 1. Nothing is visible under its final name before its size and every promised digest matched and its bytes are durable.
 2. A small file is whole in memory and put at once. A large one comes in ranges inside a window that slides along it
    (`syncd.large`), is staged, and can be resumed by another process.
-3. What does not match is fetched afresh once; if it still does not, its bytes go to the quarantine with the reason.
+3. What does not match is fetched afresh once, from another place if there is one; if it still does not, its bytes go to
+   the quarantine with the reason, and with what became of it at each place.
 4. What is found lying under a name where nothing is known to be is never overwritten: it is adopted if it is the same,
    else put into the quarantine.
 """
@@ -22,16 +23,30 @@ from manifests.digest import OURS, Hasher
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Inflight, Version
-from syncd.errors import Changed, Exists, Mismatch, NotFound, PermanentError, SyncdError
+from syncd.errors import (
+    Busy,
+    Changed,
+    Damaged,
+    Exists,
+    Mismatch,
+    NoSpace,
+    NotFound,
+    Offline,
+    PermanentError,
+    SyncdError,
+    TransientError,
+)
 from syncd.events import Listener, TransferAdvanced, TransferRestarted
 from syncd.judge import Arrived, algorithms, judge, promises
 from syncd.large import First, Order, receive
 from syncd.plan import Step
 from syncd.ports import Body, Staged, Store, Transport
 from syncd.redaction import redact
+from syncd.relay import Relay
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread
+PLACES = 8  # where one file is asked for, if upstream names so many
 FRESH_TRIES = 2  # downloads of a file that does not match, or changes on the way
 RECKONED = 512 << 10  # bytes that a file of unknown size is reckoned with in the budget
 # headers that are kept beside quarantined bytes; others may hold a session, and a stranger chooses what he echoes
@@ -76,6 +91,10 @@ class Proved:
     replaces: bool
 
 
+OURS_TO_BEAR = (NoSpace, Offline, Busy, Exists, Damaged)
+"""Failures that another source would not change."""
+
+
 class Quarantined(Mismatch):
     """A Mismatch whose bytes are kept at `place`."""
 
@@ -112,6 +131,11 @@ class Journal(Protocol):
         ...
 
 
+def own_targets(stat: Stat) -> tuple[str, ...]:
+    """Return where upstream says that a file can be had."""
+    return stat.urls[:PLACES] or (stat.path,)
+
+
 @dataclass(frozen=True, slots=True)
 class Transfers:
     """What every transfer of one pass needs: from where, to where, what is known, whom to tell."""
@@ -131,6 +155,10 @@ class Transfers:
     ceiling: int = 64
     snapshot: str = ""
     by: str = "upstream"
+    targets: Callable[[Stat], tuple[str, ...]] = own_targets
+    """Where a file can be had, in the order in which it is to be asked for."""
+    tried: dict[str, list[str]] = field(default_factory=dict)
+    """By path: what became of it where it was asked for before; only while it is under way."""
 
     def knows(self, path: str) -> bool:
         """Tell whether an earlier pass left something of this file: staged parts, or bytes it did not record."""
@@ -146,32 +174,58 @@ class Transfers:
         assert stat is not None
         if step.action == "fetch" and step.path in self.strays and (found := await self._adopt(stat)) is not None:
             return found
+        targets = self.targets(stat)
+        if len(targets) > 1:
+            return await self._somewhere(step, stat, targets)
         attempt = 1
         while True:
             try:
-                return await self._once(step, stat, last=attempt >= FRESH_TRIES)
+                return await self._once(step, stat, targets[0], last=attempt >= FRESH_TRIES)
             except (Changed, Mismatch) as error:
                 if attempt >= FRESH_TRIES:
                     raise
-                self.listener(TransferRestarted(self.place.mirror, step.path, str(error), error_name(error)))
+                self._restarted(step, error)
             attempt += 1
 
-    async def _once(self, step: Step, stat: Stat, *, last: bool) -> Proved:
-        target = _target(stat)
+    async def _somewhere(self, step: Step, stat: Stat, targets: tuple[str, ...]) -> Proved:
+        """Take a file from the first place that has it as it was promised; if none has, say what each of them did."""
+        tried = self.tried.setdefault(step.path, [])
+        wrong = ""  # where bytes came that are not what was promised
+        try:
+            for number, target in enumerate(targets, 1):
+                try:
+                    return await self._once(step, stat, target, targets[number:], last=number == len(targets))
+                except OURS_TO_BEAR:
+                    raise
+                except (TransientError, PermanentError) as error:
+                    if number == len(targets) and (isinstance(error, Mismatch) or not wrong):
+                        raise
+                    wrong = target if isinstance(error, Mismatch) else wrong
+                    tried.append(str(error))
+                    self._restarted(step, error)
+            return await self._once(step, stat, wrong, last=True)
+        finally:
+            del self.tried[step.path]
+
+    def _restarted(self, step: Step, error: SyncdError) -> None:
+        self.listener(TransferRestarted(self.place.mirror, step.path, str(error), error_name(error)))
+
+    async def _once(self, step: Step, stat: Stat, target: str, others: tuple[str, ...] = (), *, last: bool) -> Proved:
+        source = Relay(self.source, others) if others and promises(stat) else self.source
         if stat.size is not None and stat.size <= SMALL:
-            async with self.source.open(target) as body:
+            async with source.open(target) as body:
                 content = await self._gather(stat, body, stat.size)
-            return await self._small(step, stat, body, content, last=last)
+            return await self._small(step, stat, _served(source, target), body, content, last=last)
         if (begun := self.begun.pop(step.path, None)) is not None:
-            if stat.size in (None, begun.size):
-                return await self._large(step, stat, target, None, begun, last=last)
+            if stat.size in (None, begun.size) and (promises(stat) or step.path not in self.tried):
+                return await self._large(source, step, stat, target, None, begun, last=last)
             self.journal.end(self.mirror_id, step.path)
-        async with First(self.source.open(target, stop=SMALL)) as first:
+        async with First(source.open(target, stop=SMALL)) as first:
             total = first.body.stat.size
             if total is None or total > SMALL:
-                return await self._large(step, stat, target, first, None, last=last)
+                return await self._large(source, step, stat, target, first, None, last=last)
             content = await self._gather(stat, first.body, total)
-        return await self._small(step, stat, first.body, content, last=last)
+        return await self._small(step, stat, _served(source, target), first.body, content, last=last)
 
     # -- small files ----------------------------------------------------------------------------------------------
 
@@ -189,14 +243,14 @@ class Transfers:
         self.listener(TransferAdvanced(self.place.mirror, stat.path, count))
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _small(self, step: Step, stat: Stat, body: Body, content: bytes, *, last: bool) -> Proved:
+    async def _small(self, step: Step, stat: Stat, target: str, body: Body, content: bytes, *, last: bool) -> Proved:
         hasher = Hasher(algorithms(stat.digests, body.stat.digests, path=stat.path))
         if len(content) <= INLINE:
             hasher.update(content)
         else:
             await asyncio.get_running_loop().run_in_executor(self.hashing, hasher.update, content)
         digests = hasher.hexdigests()
-        arrived = Arrived(body.stat, len(content), digests, content[:1024], _kind(body), _target(stat))
+        arrived = Arrived(body.stat, len(content), digests, content[:1024], _kind(body), target)
         try:
             proved = self._entry(step, stat, arrived)
         except Mismatch as error:
@@ -217,7 +271,15 @@ class Transfers:
     # -- large files ----------------------------------------------------------------------------------------------
 
     async def _large(
-        self, step: Step, stat: Stat, target: str, first: First | None, begun: Inflight | None, *, last: bool
+        self,
+        source: Transport,
+        step: Step,
+        stat: Stat,
+        target: str,
+        first: First | None,
+        begun: Inflight | None,
+        *,
+        last: bool,
     ) -> Proved:
         path, history = step.path, self.journal
         answered = first.body.stat if first is not None else Stat(path, size=begun.size if begun is not None else None)
@@ -237,15 +299,18 @@ class Transfers:
         place = (self.place.staged if step.action == "replace" else self.place.natural)(path)
         resume = begun.token if begun is not None else None
         async with self.store.stage(place, size=total, resume=resume) as file:
-            if version is not None and total is not None and file.token:
+            # a version says nothing of another place: there, only a digest proves what is put together
+            is_bound = promises(stat) or step.path not in self.tried
+            if version is not None and total is not None and file.token and is_bound:
                 history.begin(self.mirror_id, Inflight(path, file.token, version, total))
             try:
                 size, digests, head = await receive(
-                    self.source, order, file, first, hashing=self.hashing, heard=self._hear(path)
+                    source, order, file, first, hashing=self.hashing, heard=self._hear(path)
                 )
                 kind = _kind(first.body) if first is not None else ""
                 self._whole(stat, answered, first)
-                proved = self._entry(step, stat, Arrived(answered, size, digests, head, kind, target))
+                served = _served(source, target)
+                proved = self._entry(step, stat, Arrived(answered, size, digests, head, kind, served))
             except (Changed, Mismatch) as error:
                 history.end(self.mirror_id, path)
                 if last and isinstance(error, Mismatch):
@@ -295,12 +360,15 @@ class Transfers:
     async def _quarantined(self, path: str, error: Mismatch, digests: dict[str, str], body: Body | None) -> Quarantined:
         """Write the reason beside the quarantined bytes and return what is to be raised."""
         place = self.place.quarantine(path)
+        before = self.tried.get(path, [])
+        told = "; before that, ".join((str(error), *before))
         await self.store.put(
             place + ".reason.json",
             msgspec.json.encode(
                 {
                     "path": path,
-                    "reason": str(error),
+                    "reason": told,
+                    "tried": before,
                     "at": self.now(),
                     "arrived": digests,
                     "url": _told(body.url) if body is not None else "",
@@ -310,7 +378,7 @@ class Transfers:
                 }
             ),
         )
-        return Quarantined(str(error), place)
+        return Quarantined(told, place)
 
     # -- what already lies there ----------------------------------------------------------------------------------
 
@@ -365,6 +433,11 @@ async def read_back(
             else:
                 await loop.run_in_executor(hashing, hasher.update, chunk)
     return size, hasher.hexdigests()
+
+
+def _served(source: Transport, asked: str) -> str:
+    """Return which place a file came from, the most of it where several took turns."""
+    return source.main(asked) if isinstance(source, Relay) else asked
 
 
 def _target(stat: Stat) -> str:

@@ -41,6 +41,8 @@ class Work:
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ceiling: int = 64
+    others: tuple[Reader, ...] = ()
+    """How the mirror's further sources say what they have, where there are several."""
     pool: Pool | None = None
     """Worker processes for small files, where there are very many."""
     budget: Room = field(default_factory=lambda: Budget(IN_FLIGHT, FILES))

@@ -15,6 +15,7 @@ from pathlib import Path
 from manifests.addresses import origin_of
 from manifests.document import Follow
 from manifests.mirror import ManifestError, Mirror, load_mirror
+from syncd.alternating import Alternating
 from syncd.broker import TokenBroker
 from syncd.catalogue import Catalogue, Row
 from syncd.config import Config, resolve_credential
@@ -27,6 +28,7 @@ from syncd.ports import Credential, Store, Transport
 from syncd.redaction import Secrets
 from syncd.registry import names, open_reader, open_store, upstream_of
 from syncd.restore import missing, rebuild
+from syncd.retry import Policy
 from syncd.retry_store import RetryingStore
 from syncd.secrets import expiry_of
 from syncd.stores.lease import Lease
@@ -37,6 +39,7 @@ from syncd.workers import Pool
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of an answer that holds a token
+SEVERAL = 3  # tries at one of several sources
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
 
 
@@ -59,9 +62,12 @@ class Workbench:
     brokers: dict[str, TokenBroker] = field(default_factory=dict)
     """By name of the credential: who holds its token, for all mirrors."""
 
-    def upstream(self, mirror: Mirror) -> Upstream:
-        """Return how a mirror's source is opened, with its credential: it may read a file. Raises ConfigError."""
-        name = mirror.source.credentials
+    def upstream(self, mirror: Mirror, number: int = 0) -> Upstream:
+        """Return how one of a mirror's sources is opened, with its credential: it may read a file.
+
+        Raises ConfigError.
+        """
+        name = mirror.sources[number].credentials
         credential = resolve_credential(self.config, name, self.environ) if name is not None else None
         if credential is not None:
             self.secrets.learn_credential(credential.username, credential.secret, credential.token)
@@ -69,6 +75,7 @@ class Workbench:
                 self.expiries[credential.name] = expiry
         return upstream_of(
             mirror,
+            number,
             credential=credential,
             allow_private=self.config.allow_private,
             user_agent=self.user_agent,
@@ -109,7 +116,7 @@ class Workbench:
         """Return the workers that small files may be given to; none where the store is far, and not the processor."""
         where = self.config.store.url
         count = processors() if self.config.workers is None else self.config.workers
-        if where.startswith("s3://") or count < 2 or mirror.source.scheme in EXTRAS:
+        if where.startswith("s3://") or count < 2 or mirror.source.scheme in EXTRAS or len(mirror.sources) > 1:
             return None
         settings = self.config.credentials.get(mirror.source.credentials or "")
         if settings is not None and (settings.oauth is not None or settings.login is not None):
@@ -126,24 +133,32 @@ class Workbench:
         def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
-        upstream = await asyncio.to_thread(self.upstream, mirror)
-        transport = open_upstream(
-            upstream, self.governors, heard=heard, broker=self.broker(upstream.credential), inside=inside
-        )
+        # with another source at hand, no time is lost on one that fails
+        policy = Policy(attempts=SEVERAL) if len(mirror.sources) > 1 else None
+        opened: list[tuple[str, Transport]] = []
         try:
-            yield transport
+            for number in range(len(mirror.sources)):
+                upstream = await asyncio.to_thread(self.upstream, mirror, number)
+                broker = self.broker(upstream.credential)
+                one = open_upstream(upstream, self.governors, policy, heard=heard, broker=broker, inside=inside)
+                opened.append((upstream.url, one))
+            several = Alternating(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None
+            yield several if several is not None else opened[0][1]
         finally:
-            await transport.aclose()
+            for _, transport in opened:
+                await transport.aclose()
 
     @asynccontextmanager
     async def work(
         self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
     ) -> AsyncIterator[Work]:
         """Compose what a pass over `mirror` works with."""
+        today = datetime.now(UTC).date()
         async with self.source(mirror, inside) as source:
             yield Work(
                 mirror=mirror,
-                reader=open_reader(mirror.source, datetime.now(UTC).date()),
+                reader=open_reader(mirror.source, today),
+                others=tuple(open_reader(one, today) for one in mirror.sources[1:]),
                 source=source,
                 store=self.store,
                 catalogue=self.catalogue,

@@ -146,7 +146,8 @@ async def test_now_and_then_all_is_read_anyway(told):
 
 async def test_another_choice_of_files_means_that_all_is_read(told):
     await told.passed()
-    told.mirror = told.mirror.model_copy(update={"source": told.mirror.source.model_copy(update={"exclude": ("f4",)})})
+    narrower = told.mirror.source.model_copy(update={"exclude": ("f4",)})
+    told.mirror = told.mirror.model_copy(update={"sources": (narrower,)})
     result, asked = await told.passed()
     assert "all.json" in asked
     assert result.removed == 1

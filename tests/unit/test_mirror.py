@@ -318,8 +318,9 @@ def test_the_schema_in_the_tree_is_that_of_the_model():
 def keys_of(part, defs, above=""):
     for key, inner in part.get("properties", {}).items():
         yield f"{above}{key}", inner
-        if "$ref" in inner:
-            yield from keys_of(defs[inner["$ref"].rpartition("/")[2]], defs, f"{above}{key}.")
+        for one in (inner, *inner.get("anyOf", ())):
+            if "$ref" in one:
+                yield from keys_of(defs[one["$ref"].rpartition("/")[2]], defs, f"{above}{key}.")
 
 
 def test_every_key_of_the_schema_tells_what_it_means():
@@ -454,3 +455,32 @@ def test_keys_of_ftp_and_sftp_stand_with_their_urls_only():
         ("url: 'ftp://u:p@h/'", "source.url"),
     ]:
         assert [place[2] for place in told(source(keys))[0]] == [where]
+
+
+SEVERAL = """mirror: x
+source:
+  - {url: "https://a/", limits: {conections: 3}}
+  - {url: "s3://b/", readr: objects}
+choose: slow
+"""
+
+
+def test_a_source_may_be_a_list_and_every_mistake_in_it_is_told_at_its_line():
+    assert list(told(SEVERAL)[0]) == [
+        (3, 34, "source[0].limits.conections"),
+        (4, 22, "source[1].readr"),
+        (5, 9, "choose"),
+    ]
+    text = "mirror: x\nchoose: fastest\nsource: [{url: 'https://a/'}, {url: 's3://b/'}]\n"
+    read = load_mirror(text, "m.yaml")
+    assert (read.source.url, [one.reader for one in read.sources]) == ("https://a/", ["autoindex", "objects"])
+    assert load_mirror(read.model_dump_json(by_alias=True, exclude_none=True), "m.yaml") == read
+    one = load_mirror(source("url: 'https://a/'"), "m.yaml")
+    assert isinstance(json.loads(one.model_dump_json(by_alias=True))["source"], dict)
+    for wrong, where in [
+        ("source: []", "source"),
+        ("source: [{url: 'https://a'}, {url: 'https://a/'}]", "source"),
+        ("choose: fastest\nsource: {url: 'https://a'}", "choose"),
+        ("source: [{url: 'https://a'}, 5]", "source[1]"),
+    ]:
+        assert [place[2] for place in told(f"mirror: x\n{wrong}\n")[0]] == [where]
