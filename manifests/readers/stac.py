@@ -84,7 +84,9 @@ class StacReader:
         if isinstance(page.features, list):
             yield from self._features(document, state, page, unread)
         elif page.type == "Feature":
-            yield from self._feature(document, _object(body), unread, at=document.url, size=len(body))
+            yield from self._feature(
+                document, answer(_again(document, body), dict[str, Any]), unread, at=document.url, size=len(body)
+            )
         elif isinstance(page.links, list) and not state.is_search and (page.stac_version or page.type):
             yield from self._catalog(document, state, page, body, unread)
         else:
@@ -151,7 +153,7 @@ class StacReader:
             if options.collections and text(page.id) not in options.collections:
                 return
             if options.collection_assets:
-                whole = _object(body)
+                whole = answer(_again(document, body), dict[str, Any])
                 self._assets.learn([whole])
                 yield from self._assets.of(document, whole, unread)
         if state.depth >= MAX_DEPTH:
@@ -185,12 +187,6 @@ class StacReader:
 def _again(document: Document, body: bytes) -> Document:
     """Return a document of what was read already."""
     return Document(document.asked, document.url, document.headers, io.BytesIO(body))
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    found = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    assert isinstance(found, dict)
-    return found
 
 
 def _state(state: State) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from syncd.ports import Credential
+from syncd.retry import Policy, retrying
 from syncd.stores.s3 import S3Store
 from tests.servers import rgw as ceph
 from tests.servers.s3_proxy import Proxy
@@ -50,8 +51,10 @@ class S3Server:
 
 
 async def make_bucket(server):
+    """Make the tests' bucket; a server that has only just started may say "not now" at first."""
     store = server.store(f"s3://{BUCKET}/")
-    await store._bucket.read("PUT", "", BUCKET)
+    patient = Policy(attempts=12, first=0.5, most=5.0)
+    await retrying(lambda: store._bucket.read("PUT", "", BUCKET), BUCKET, patient)
     await store.aclose()
 
 

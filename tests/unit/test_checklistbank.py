@@ -1,5 +1,6 @@
 """ChecklistBank: the latest and the annual releases of the Catalogue of Life, exports and archives with their md5."""
 
+import base64
 import json
 from urllib.parse import urlencode
 
@@ -143,7 +144,9 @@ def test_a_broken_list_of_exports_invents_no_digest(body):
     chosen = reader(releases="latest")
     (_, follow) = chosen.read(_latest(chosen))
     for stat in survives(chosen, follow, body):
-        assert stat.digests in ({}, {"md5": MD5})
+        for digest in stat.digests.values():  # as hex, or as base64, which hex that is cut short may be taken for
+            written = (digest.encode(), base64.b64encode(bytes.fromhex(digest)).rstrip(b"="))
+            assert any(form in body for form in written)
 
 
 def _latest(chosen):

@@ -396,6 +396,14 @@ def test_a_broken_document_raises_nothing_but_that_it_is_broken(body, is_static)
         pass
 
 
+def test_a_collection_that_is_no_text_where_nobody_looked_is_told():
+    reader = opened(catalog="c.json", items=True, collection_assets=True)
+    (follow,) = reader.start()
+    body = json.dumps(STATIC["c/collection.json"]).encode()
+    with pytest.raises(DocumentError):
+        list(reader.read(answer(follow, body[:1] + b'"unread": "\xff", ' + body[1:])))
+
+
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_no_name_of_an_item_leads_out_of_the_copy(name, key, file):
     try:
