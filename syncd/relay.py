@@ -9,13 +9,11 @@ Rules:
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import Self
 
 from manifests.stat import Stat
 from syncd.errors import Interrupted, Mismatch, TransientError
-from syncd.ports import Body, Page, Sink, Transport
-from syncd.pouring import pour
+from syncd.ports import Body, Page, Transport
+from syncd.resumed import Resumed
 
 
 class Relay:
@@ -53,62 +51,21 @@ class Relay:
         """Leave the transport within open: it is not ours."""
 
 
-class _Relayed:
+class _Relayed(Resumed):
     """One read, from as many places as it takes."""
+
+    __slots__ = ("_path", "_place", "_relay", "_stop", "_version", "_waiting")
 
     def __init__(
         self, relay: Relay, places: tuple[str, ...], start: int, stop: int | None, version: str | None
     ) -> None:
+        super().__init__(start)
         self._relay = relay
         self._place = places[0]
         self._waiting = list(places)
         self._path = places[0]
-        self._start = start
         self._stop = stop
         self._version = version
-        self._open: AbstractAsyncContextManager[Body] | None = None
-
-    async def __aenter__(self) -> Self:
-        body = await self._enter(self._start)
-        self.stat = body.stat
-        self.start = body.start
-        self.stop = body.stop
-        self.headers = body.headers
-        self.url = body.url
-        self._body = body
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._open.__aexit__(kind, error, trace) if self._open is not None else None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        reached, body = self.start, self._body
-        while True:
-            try:
-                async for chunk in body:
-                    reached += len(chunk)
-                    self._count(len(chunk))
-                    yield chunk
-            except TransientError as error:
-                body = await self._take_over(reached, error)
-            else:
-                return
-
-    async def pour(self, sink: Sink) -> AsyncIterator[int]:
-        """As iterating, with the bytes going to `sink`."""
-        reached, body = self.start, self._body
-        while True:
-            try:
-                async for count in pour(body, sink):
-                    reached += count
-                    self._count(count)
-                    yield count
-            except TransientError as error:
-                body = await self._take_over(reached, error)
-            else:
-                return
 
     async def _enter(self, at: int) -> Body:
         """Open at the first place that answers; only the first one is bound to the version."""
@@ -123,17 +80,15 @@ class _Relayed:
                     raise
                 continue
             self._open, self._place = opening, place
-            self._count(0)
+            self._came(0)
             return body
 
-    def _count(self, count: int) -> None:
+    def _came(self, count: int) -> None:
         served = self._relay.served
         served[self._place] = served.get(self._place, 0) + count
 
-    async def _take_over(self, reached: int, error: TransientError) -> Body:
-        if self._open is not None:
-            broken, self._open = self._open, None
-            await broken.__aexit__(type(error), error, error.__traceback__)
+    async def _go_on(self, reached: int, error: TransientError) -> Body:
+        """Have the next place take over."""
         if not self._waiting:
             raise error
         body = await self._enter(reached)

@@ -13,7 +13,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 import tenacity
@@ -22,8 +21,8 @@ from manifests.document import Document, Follow
 from manifests.stat import Stat
 from syncd.documents import gather, put
 from syncd.errors import Changed, Interrupted, Stalled, TransientError
-from syncd.ports import Body, Page, Sink, Transport
-from syncd.pouring import pour
+from syncd.ports import Body, Page, Transport
+from syncd.resumed import Resumed
 
 T = TypeVar("T")
 Heard = Callable[[str, TransientError, int, float], None]
@@ -138,87 +137,30 @@ class Retrying:
         await self._inner.aclose()
 
 
-class _Reopened:
+class _Reopened(Resumed):
     """One read of `[start, stop)`, over as many connections as it takes."""
 
-    __slots__ = (
-        "_attempt",
-        "_body",
-        "_open",
-        "_path",
-        "_stalls",
-        "_start",
-        "_stop",
-        "_to",
-        "_version",
-        "headers",
-        "start",
-        "stat",
-        "stop",
-        "url",
-    )
+    __slots__ = ("_attempt", "_path", "_stalls", "_stop", "_to", "_version")
 
     def __init__(self, to: Retrying, path: str, start: int, stop: int | None, version: str | None) -> None:
+        super().__init__(start)
         self._to = to
         self._path = path
-        self._start = start
         self._stop = stop
         self._version = version
-        self._open: AbstractAsyncContextManager[Body] | None = None
         self._attempt = self._stalls = 0
 
     async def __aenter__(self) -> Self:
-        body = await self._enter(self._start)
-        self.stat = body.stat
-        self.start = body.start
-        self.stop = body.stop
-        self.headers = body.headers
-        self.url = body.url
-        self._version = body.stat.version if body.stat.version is not None else self._version
-        self._body = body
+        await super().__aenter__()
+        self._version = self.stat.version if self.stat.version is not None else self._version
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        if self._open is not None:
-            return await self._open.__aexit__(kind, error, trace)
-        return None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        reached = self.start
-        body = self._body
-        while True:
-            try:
-                async for chunk in body:
-                    reached += len(chunk)
-                    self._attempt = 0
-                    yield chunk
-            except TransientError as error:
-                body = await self._go_on(reached, error)
-            else:
-                return
-
-    async def pour(self, sink: Sink) -> AsyncIterator[int]:
-        """As iterating, with the bytes going to `sink`."""
-        reached = self.start
-        body = self._body
-        while True:
-            try:
-                async for count in pour(body, sink):
-                    reached += count
-                    self._attempt = 0
-                    yield count
-            except TransientError as error:
-                body = await self._go_on(reached, error)
-            else:
-                return
+    def _came(self, count: int) -> None:
+        del count
+        self._attempt = 0
 
     async def _go_on(self, reached: int, error: TransientError) -> Body:
-        """Open again at the byte reached, after closing what broke."""
-        if self._open is not None:
-            broken, self._open = self._open, None
-            await broken.__aexit__(type(error), error, error.__traceback__)
+        """Open again at the byte reached."""
         if self._version is None and reached > self.start:
             raise Changed(
                 f"{self._path}: broke off at byte {reached}, and upstream gives no version to go on with"
@@ -226,17 +168,17 @@ class _Reopened:
         await self._pause(error)
         return await self._enter(reached)
 
-    async def _enter(self, start: int) -> Body:
+    async def _enter(self, at: int) -> Body:
         while True:
-            opening = self._to._inner.open(self._path, start=start, stop=self._stop, version=self._version)  # noqa: SLF001  the body belongs to the decorator
+            opening = self._to._inner.open(self._path, start=at, stop=self._stop, version=self._version)  # noqa: SLF001  the body belongs to the decorator
             try:
                 body = await opening.__aenter__()
             except TransientError as error:
                 await self._pause(error)
                 continue
             self._open = opening
-            if body.start != start:
-                raise Interrupted(f"{self._path}: asked for byte {start}, answered from {body.start}")
+            if body.start != at:
+                raise Interrupted(f"{self._path}: asked for byte {at}, answered from {body.start}")
             return body
 
     async def _pause(self, error: TransientError) -> None:
