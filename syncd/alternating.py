@@ -20,12 +20,13 @@ from manifests.document import Document, Follow
 from manifests.stat import Stat
 from syncd.documents import fetch
 from syncd.errors import TransientError
+from syncd.made import SCHEME
 from syncd.ports import Body, Page, Sink, Transport
 from syncd.pouring import pour
+from syncd.relay import PLACES
 
 DOWN_FOR = 60.0  # seconds for which a source that failed comes last
 AGAIN = 16  # files after which the source that was asked least is tried again
-MOST = 8  # places of one file that are tried
 PLAIN = "/:@!$&'()*+,;=~"  # stays as it is in a path that becomes part of a url
 
 
@@ -39,6 +40,10 @@ class Place:
     bytes: int = 0
     seconds: float = 0.0
     asked: int = 0
+
+    def failed(self, now: float) -> None:
+        """Put this source last for a while."""
+        self.down_until = now + DOWN_FOR
 
     def speed(self) -> float:
         """Return bytes a second, endless where nothing was measured."""
@@ -64,10 +69,10 @@ class Alternating:
 
     def targets(self, stat: Stat) -> tuple[str, ...]:
         """Return where a file can be had, absolute, in the order in which it is to be asked for."""
+        if stat.urls and stat.urls[0].startswith(SCHEME):
+            return stat.urls  # it lies in our spool
         now, lead = self._clock(), self.places[self.lead]
         inside = next((url[len(lead.url) :] for url in stat.urls if url.startswith(lead.url)), None)
-        if stat.urls and stat.urls[0].startswith("made:"):
-            return stat.urls
         found: list[str] = []
         order = sorted(self.places, key=lambda one: self._rank(one, now))
         self._files += 1
@@ -81,11 +86,11 @@ class Alternating:
                 found.append(place.url + inside)
             else:
                 found.append(place.url + (stat.path if place.url.startswith("s3:") else quote(stat.path, safe=PLAIN)))
-        return tuple(dict.fromkeys(found))[:MOST]
+        return tuple(dict.fromkeys(found))[:PLACES]
 
     def failed(self, number: int) -> None:
         """Put a source last for a while."""
-        self.places[number].down_until = self._clock() + DOWN_FOR
+        self.places[number].failed(self._clock())
 
     def _rank(self, place: Place, now: float) -> tuple[bool, float, int]:
         return now < place.down_until, *((-place.speed(), place.asked) if self._fastest else (0.0, 0))
@@ -151,7 +156,7 @@ class _Measured:
         try:
             body = self._body = await self._inner.__aenter__()
         except TransientError:
-            self._fail()
+            self._place.failed(self._clock())
             raise
         self.stat, self.start, self.stop = body.stat, body.start, body.stop
         self.headers, self.url = body.headers, body.url
@@ -169,7 +174,7 @@ class _Measured:
                 self._place.bytes += len(chunk)
                 yield chunk
         except TransientError:
-            self._fail()
+            self._place.failed(self._clock())
             raise
 
     async def pour(self, sink: Sink) -> AsyncIterator[int]:
@@ -179,8 +184,5 @@ class _Measured:
                 self._place.bytes += count
                 yield count
         except TransientError:
-            self._fail()
+            self._place.failed(self._clock())
             raise
-
-    def _fail(self) -> None:
-        self._place.down_until = self._clock() + DOWN_FOR

@@ -15,6 +15,8 @@ from syncd.errors import Interrupted, Mismatch, TransientError
 from syncd.ports import Body, Page, Transport
 from syncd.resumed import Resumed
 
+PLACES = 8  # where one file is asked for, if so many have it
+
 
 class Relay:
     """A Transport for one file: `others` take over from whoever is asked."""

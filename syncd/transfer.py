@@ -42,11 +42,10 @@ from syncd.large import First, Order, receive
 from syncd.plan import Step
 from syncd.ports import Body, Staged, Store, Transport
 from syncd.redaction import redact
-from syncd.relay import Relay
+from syncd.relay import PLACES, Relay
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread
-PLACES = 8  # where one file is asked for, if upstream names so many
 FRESH_TRIES = 2  # downloads of a file that does not match, or changes on the way
 RECKONED = 512 << 10  # bytes that a file of unknown size is reckoned with in the budget
 # headers that are kept beside quarantined bytes; others may hold a session, and a stranger chooses what he echoes
