@@ -112,8 +112,11 @@ class Workbench:
         finally:
             await transport.aclose()
 
-    def pool(self, mirror: Mirror) -> Pool | None:
-        """Return the workers that small files may be given to; none where the store is far, and not the processor."""
+    def pool(self, mirror: Mirror, upstream: Upstream) -> Pool | None:
+        """Return the workers that small files of `upstream` may be given to.
+
+        None where the store is far, and not the processor.
+        """
         where = self.config.store.url
         count = processors() if self.config.workers is None else self.config.workers
         if where.startswith("s3://") or count < 2 or mirror.source.scheme in EXTRAS or len(mirror.sources) > 1:
@@ -122,23 +125,32 @@ class Workbench:
         if settings is not None and (settings.oauth is not None or settings.login is not None):
             return None  # one login is for all, and this process has it
         folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
-        return ProcessPool(count, self.upstream(mirror), folder, self.governors, self.listener)
+        return ProcessPool(count, upstream, folder, self.governors, self.listener)
 
     @asynccontextmanager
     async def source(
         self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
     ) -> AsyncIterator[Transport]:
         """Open a mirror's source with its credential; `inside` decorates it below the governor."""
+        async with self._opened(mirror, await self._upstreams(mirror), inside) as source:
+            yield source
 
+    async def _upstreams(self, mirror: Mirror) -> list[Upstream]:
+        """Return how all sources of a mirror are opened; their credentials are read here, and once."""
+        return [await asyncio.to_thread(self.upstream, mirror, number) for number in range(len(mirror.sources))]
+
+    @asynccontextmanager
+    async def _opened(
+        self, mirror: Mirror, upstreams: list[Upstream], inside: Callable[[Transport], Transport]
+    ) -> AsyncIterator[Transport]:
         def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
         # with another source at hand, no time is lost on one that fails
-        policy = Policy(attempts=SEVERAL) if len(mirror.sources) > 1 else None
+        policy = Policy(attempts=SEVERAL) if len(upstreams) > 1 else None
         opened: list[tuple[str, Transport]] = []
         try:
-            for number in range(len(mirror.sources)):
-                upstream = await asyncio.to_thread(self.upstream, mirror, number)
+            for upstream in upstreams:
                 broker = self.broker(upstream.credential)
                 one = open_upstream(upstream, self.governors, policy, heard=heard, broker=broker, inside=inside)
                 opened.append((upstream.url, one))
@@ -154,7 +166,8 @@ class Workbench:
     ) -> AsyncIterator[Work]:
         """Compose what a pass over `mirror` works with."""
         today = datetime.now(UTC).date()
-        async with self.source(mirror, inside) as source:
+        upstreams = await self._upstreams(mirror)
+        async with self._opened(mirror, upstreams, inside) as source:
             yield Work(
                 mirror=mirror,
                 reader=open_reader(mirror.source, today),
@@ -166,7 +179,7 @@ class Workbench:
                 spool=self.spool,
                 listener=self.listener,
                 stopping=self.stopping,
-                pool=await asyncio.to_thread(self.pool, mirror),
+                pool=await asyncio.to_thread(self.pool, mirror, upstreams[0]),
             )
 
     def mirror(self, name: str) -> Row:
