@@ -158,3 +158,7 @@ class House:
                 for name in names
             )
         )
+
+
+def small(count=3, seed=0):
+    return {f"f{n}.dat": bytes([n + seed]) * (50 + n) for n in range(count)}

@@ -8,7 +8,7 @@ import pytest
 from manifests.document import Follow, Gap, Gone, Made, Mark
 from manifests.stat import Stat
 from syncd import survey
-from tests.acceptance.test_pass import Mirroring
+from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, sha256
 
 

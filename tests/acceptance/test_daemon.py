@@ -1,4 +1,4 @@
-"""A daemon over hours and days: schedules, changes of its files, stores that come and go, clocks that step, bugs."""
+"""A daemon over hours and days: schedules, changes of its files, bugs, what systemd hears."""
 
 import asyncio
 import os
@@ -7,11 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from syncd.catalogue import Catalogue
 from syncd.errors import Busy
 from syncd.events import (
-    BackupWritten,
-    ClockStepped,
     ManifestAccepted,
     ManifestRejected,
     ManifestWithdrawn,
@@ -20,13 +17,11 @@ from syncd.events import (
     PassStarted,
     Reloaded,
     ReloadFailed,
-    StoreChanged,
     SurveyStarted,
     TransferFinished,
 )
 from syncd.rota import Rota
-from syncd.upkeep import Upkeep
-from tests.daemons import House
+from tests.daemons import House, small
 
 HOUR, DAY = 3_600.0, 86_400.0
 
@@ -34,10 +29,6 @@ HOUR, DAY = 3_600.0, 86_400.0
 @pytest.fixture
 def house(tmp_path):
     return House(tmp_path)
-
-
-def small(count=3, seed=0):
-    return {f"f{n}.dat": bytes([n + seed]) * (50 + n) for n in range(count)}
 
 
 # -- schedules ----------------------------------------------------------------------------------------------------------
@@ -314,160 +305,7 @@ async def test_a_manifest_folder_that_is_suddenly_empty_withdraws_nothing_until_
         await house.until(lambda: len(house.heard(ManifestWithdrawn)) == 3)
 
 
-# -- store, disk, clocks ------------------------------------------------------------------------------------------------
-
-
-async def test_a_store_that_is_unmounted_is_waited_for_and_never_taken_for_an_empty_one(house):
-    house.archive("a", small())
-    house.declare("a")
-    async with house.living() as control:
-        await house.idle("a")
-        house.store.rename(house.root / "unmounted")
-        house.store.mkdir()
-        await house.until(lambda: control.store().state == "offline")
-        house.time.forward(2 * HOUR)
-        assert house.state_of("a") == "offline"
-        assert "unmounted?" in control.store().reason
-        with pytest.raises(Busy, match="offline"):
-            await control.sync("a", "ada")
-        house.archive("a", {"more": b"more"})
-        await asyncio.sleep(0.1)
-        assert list(house.store.iterdir()) == [], "nothing is written to what is not the store"
-        house.store.rmdir()
-        (house.root / "unmounted").rename(house.store)
-        await house.until(lambda: house.copy("a") == house.upstream("a"), 30)
-        await house.idle("a")
-        assert (await control.passes("a"))[0].outcome == "complete"
-
-
-async def test_a_daemon_starts_without_its_store_and_works_once_it_is_there(house):
-    house.archive("a", small())
-    house.declare("a")
-    async with house.living():
-        await house.idle("a")
-    house.store.rename(house.root / "unmounted")
-    house.archive("a", {"more": b"more"})
-    house.events.clear()
-    async with house.living(wait=False):
-        await house.until(lambda: house.heard(StoreChanged))
-        await asyncio.sleep(0.05)
-        assert not house.store.exists()
-        (house.root / "unmounted").rename(house.store)
-        house.time.forward(2 * HOUR)
-        await house.until(lambda: house.store.exists() and house.copy("a") == house.upstream("a"), 30)
-
-
-async def test_a_full_disk_pauses_what_comes_in_and_goes_on_alone(house):
-    house.archive("a", small())
-    house.declare("a")
-    house.configure("backup: {keep: 0}\nbudget: {keep_free: 900 PB}\n")
-    async with house.living() as control:
-        await house.until(lambda: control.store().state == "full")
-        await asyncio.sleep(0.1)
-        assert (house.state_of("a"), house.heard(PassStarted)) == ("offline", [])
-        assert "make room" in control.mirror("a").reason
-        house.configure()  # as if room were made
-        await house.until(lambda: house.heard(PassFinished), 30)
-        assert control.store().state == "online"
-
-
-async def test_clocks_that_step_are_told_and_hold_nobody_up(house):
-    house.archive("a", small())
-    house.declare("a")
-    async with house.living() as control:
-        await house.idle("a")
-        house.time.step(-400 * DAY)
-        await house.until(lambda: house.heard(ClockStepped))
-        assert round(house.heard(ClockStepped)[0].seconds / DAY) == -400
-        assert control.mirror("a").next_run <= house.time.now() + HOUR
-        house.time.forward(1.1 * HOUR)
-        await house.until(lambda: len(house.heard(PassFinished)) == 2)
-        await house.until(lambda: house.state_of("a") == "idle")
-        house.time.step(3650 * DAY)
-        await house.until(lambda: len(house.heard(PassFinished)) == 3)
-        await house.until(lambda: house.state_of("a") == "idle")
-        house.time.step(-3650 * DAY)
-        await house.until(lambda: len(house.heard(ClockStepped)) == 3)
-        house.time.forward(1.1 * HOUR)
-        await house.until(lambda: len(house.heard(PassFinished)) == 4)
-
-
-async def test_a_lost_catalogue_is_rebuilt_at_the_start_and_nothing_is_fetched_again(house):
-    house.archive("a", small())
-    house.declare("a")
-    async with house.living():
-        await house.idle("a")
-    for file in house.state.iterdir():
-        file.unlink()
-    house.events.clear()
-    async with house.living() as control:
-        await house.until(lambda: house.heard(PassFinished))
-        finished = house.heard(PassFinished)[0]
-        assert (finished.fetched, finished.kept) == (0, 3)
-        assert control.mirror("a").files == 3
-
-
-# -- house-keeping ------------------------------------------------------------------------------------------------------
-
-
-def upkeep(house):
-    """The part of the daemon that keeps house, with its clock run out."""
-    return next(one for one in asyncio.all_tasks() if one.get_name() == "upkeep").get_coro().cr_frame.f_locals["self"]
-
-
-async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
-    house.archive("a", small())
-    house.declare("a")
-    house.configure("backup: {every: 1d, keep: 2}\nbudget: {keep_free: 0 B}\n")
-    async with house.living() as control:
-        await house.idle("a")
-        await control.pause("a", "ada")
-        await control.resume("a", "ada")
-        keeper = upkeep(house)
-        assert isinstance(keeper, Upkeep)
-        for n in range(3):
-            await keeper.once()
-            await keeper.once()  # not due again
-            assert len(house.heard(BackupWritten)) == n + 1
-            house.time.forward(DAY + 1)
-        assert control.store().backup is not None
-        places = sorted(p.name for p in (house.store / ".syncd/backup").iterdir())
-        assert len(places) == 2
-    house.archive("a", {"later": b"after the backup"})
-    async with house.living():
-        await house.until(lambda: house.copy("a") == house.upstream("a"))
-        await house.idle("a")
-    for file in house.state.iterdir():
-        file.unlink()
-    from tests.acceptance.cli import Folder, run
-
-    told = await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest")
-    assert "brought back .syncd/backup/" in told
-    assert "a: 4 files" in told, "what was published since is rebuilt from the store"
-    with Catalogue(house.state) as catalogue:
-        assert [one.what for one in catalogue.chronicle.audit(None, 10)] == ["resume", "pause"]
-        assert len(catalogue.chronicle.passes(None, None, 10)) >= 1
-    damaged = house.store / ".syncd/backup" / places[-1]
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
-    await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest", wanted=1)
-
-
-async def test_what_is_old_is_forgotten_but_the_last_passes_stay(house):
-    house.archive("a", small())
-    house.declare("a", "")
-    async with house.living() as control:
-        for n in range(12):
-            await control.sync("a", "ada")
-            await house.until(lambda n=n: len(house.heard(PassFinished)) == n + 1)
-            await house.until(lambda: house.state_of("a") == "idle")
-        house.time.forward(401 * DAY)
-        await upkeep(house).once()
-        assert len(await control.passes("a")) == 10
-        assert await control.pass_events("a", (await control.passes("a"))[0].id) == []
-        assert len(await control.audit(limit=1000)) == 12
-        house.time.forward(400 * DAY)
-        await upkeep(house).once()
-        assert await control.audit() == []
+# -- systemd ------------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -482,9 +320,6 @@ def listening(path):
             yield heard
         finally:
             loop.remove_reader(line)
-
-
-# -- systemd ------------------------------------------------------------------------------------------------------------
 
 
 async def test_systemd_hears_of_the_start_of_reloads_of_progress_and_of_the_end(house, tmp_path):
@@ -554,33 +389,3 @@ async def test_a_mirror_of_very_many_files_does_not_starve_one_of_ten(house):
         assert len(house.copy("large")) < 3_000
         await asyncio.sleep(0.1)
         assert house.state_of("large") == "idle", "what a person stopped does not begin again by itself"
-
-
-# -- on S3 --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.swift
-async def test_a_daemon_keeps_its_store_on_s3(house, swift, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", swift.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", swift.secret_key)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    url = swift.url()
-    house.config.write_text(
-        f"state: ./state\nstore: {{url: '{url}', endpoint: '{swift.endpoint}'}}\nmanifests: [./manifests.d]\n"
-        "backup: {every: 1d, keep: 2}\nbudget: {keep_free: 0 B}\n"
-    )
-    house.archive("a", small())
-    house.declare("a")
-    async with house.living() as control:
-        await house.idle("a")
-        assert (control.store().state, control.store().url) == ("online", url)
-        await upkeep(house).once()
-        assert len(house.heard(BackupWritten)) == 1
-        snapshot = control.mirror("a").snapshot
-    for file in house.state.iterdir():
-        file.unlink()
-    house.events.clear()
-    async with house.living() as control:  # the lease was given back, and the Catalogue comes from the bucket
-        await house.until(lambda: house.heard(PassFinished))
-        assert house.heard(PassFinished)[0].kept == 3
-        assert control.mirror("a").snapshot == snapshot

@@ -10,7 +10,7 @@ from syncd.errors import Changed, Damaged, NotFound
 from syncd.made import Spool, WithMade
 from syncd.transfer import Place
 from syncd.verify import Verification
-from tests.acceptance.test_pass import Mirroring
+from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, sha256
 
 

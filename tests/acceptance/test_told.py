@@ -8,7 +8,7 @@ from syncd import events
 from syncd.errors import Interrupted, NotFound
 from syncd.governed import Governed
 from syncd.governor import FIRST_BYTE, Governors
-from tests.acceptance.test_pass import Mirroring, scenes
+from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip
 
 

@@ -12,7 +12,7 @@ from syncd.governor import Governors
 from syncd.progress import line_of, printable
 from syncd.retry import Policy, Retrying
 from syncd.work import Work
-from tests.acceptance.test_pass import Mirroring
+from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer

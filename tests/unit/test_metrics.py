@@ -18,7 +18,7 @@ from syncd.metrics import families as f
 from syncd.metrics.counting import OLD
 from syncd.metrics.page import page
 from syncd.stores.filesystem import FilesystemStore
-from tests.acceptance.test_pass import Mirroring, scenes
+from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, flip
 from tests.fakes_control import FakeControl
 

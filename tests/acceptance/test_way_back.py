@@ -1,0 +1,139 @@
+"""What comes after passes: earlier snapshots, removed files, a lost Catalogue, damage found and mended."""
+
+import pytest
+
+from syncd.errors import Damaged, NotFound
+from syncd.restore import rebuild
+from syncd.transfer import Place
+from syncd.verify import Verification
+from tests.acceptance.mirroring import Mirroring, scenes
+from tests.fakes import Archive
+
+
+@pytest.fixture
+def mirroring(tmp_path):
+    return Mirroring(tmp_path, Archive(scenes()))
+
+
+async def test_rollback_brings_an_earlier_snapshot_back_and_forward_again(mirroring):
+    first = await mirroring.run()
+    before = dict(mirroring.archive.files)
+    mirroring.archive.files["LC08/0/b00.tif"] = b"replaced"
+    mirroring.archive.files["new"] = b"added"
+    del mirroring.archive.files["LC08/1/b01.tif"]
+    second = await mirroring.run()
+    async with mirroring.open() as (store, catalogue):
+        back = await mirroring.restoration(store, catalogue).rollback(first.snapshot[:12])
+        assert back.id == first.snapshot
+        assert (await mirroring.pointer(store)).snapshot == first.snapshot
+    assert mirroring.check_sums(first.snapshot) == (True, "")
+    assert {p: c for p, c in mirroring.natural().items() if p in before} == before
+    async with mirroring.open() as (store, catalogue):
+        forward = await mirroring.restoration(store, catalogue).rollback(second.snapshot[:12])
+        assert forward.id == second.snapshot
+    assert mirroring.check_sums(second.snapshot) == (True, "")
+
+
+async def test_a_removed_file_can_be_had_back_and_stays(mirroring):
+    await mirroring.run()
+    content = mirroring.archive.files.pop("LC08/1/b01.tif")
+    gone = await mirroring.run()
+    assert gone.removed == 1
+    async with mirroring.open() as (store, catalogue):
+        await mirroring.restoration(store, catalogue).undelete(["LC08/1/b01.tif"])
+        with pytest.raises(NotFound, match="never: was not removed"):
+            await mirroring.restoration(store, catalogue).undelete(["never"])
+    result = await mirroring.run()
+    assert (result.removed, mirroring.natural()["LC08/1/b01.tif"]) == (0, content)
+
+
+async def test_what_a_kept_snapshot_names_outlives_every_housekeeping(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive({"a": b"0", "b": b"x", "c": b"c"}), versions=2, guard="90%")
+    seen = []
+    for n in range(1, 8):
+        mirroring.archive.files["a"] = b"%d" % n
+        if n == 4:
+            del mirroring.archive.files["b"]
+        mirroring.now += 31 * 86400
+        seen.append((await mirroring.run()).snapshot)
+        async with mirroring.open() as (store, catalogue):
+            kept = catalogue.history.snapshots(1)
+            assert [s.id for s in kept] == list(reversed(seen[-3:]))
+            for snapshot in reversed(kept):
+                assert (await mirroring.restoration(store, catalogue).rollback(snapshot.id)).id == snapshot.id
+                assert mirroring.check_sums(snapshot.id) == (True, "")
+    left = {p.name for p in (mirroring.store_folder / ".syncd/snapshots/scenes").iterdir()}
+    assert left == set(seen[-3:])
+    assert not (mirroring.store_folder / "scenes/b").exists()
+    assert {p.read_bytes() for p in (mirroring.store_folder / ".syncd/versions").rglob("a")} <= {b"5", b"6", b"7"}
+
+
+async def test_a_lost_catalogue_is_rebuilt_and_nothing_is_fetched_again(mirroring):
+    await mirroring.run()
+    mirroring.archive.files["LC08/0/b00.tif"] = b"replaced"
+    del mirroring.archive.files["LC08/1/b01.tif"]
+    second = await mirroring.run()
+    before = {}
+    async with mirroring.open() as (_, catalogue):
+        before = {e.path: (e, o) for e, o in catalogue.holdings.entries_and_origins(1)}
+    for file in (mirroring.folder / "state").glob("catalogue.sqlite*"):
+        file.unlink()
+    async with mirroring.open() as (store, catalogue):
+        (row,) = await rebuild(store, catalogue)
+        assert row.name == "scenes"
+        assert {e.path: (e, o) for e, o in catalogue.holdings.entries_and_origins(1)} == before
+        assert catalogue.holdings.was_removed(1, "LC08/1/b01.tif") is not None
+        assert [v.path for v in catalogue.holdings.versions(1)] == ["LC08/0/b00.tif"]
+    mirroring.archive.asked.clear()
+    again = await mirroring.run()
+    assert (mirroring.archive.asked, again.snapshot, again.kept) == ([], second.snapshot, 11)
+
+
+async def test_verify_finds_damage_and_repair_mends_it_without_deleting(mirroring):
+    await mirroring.run()
+    root = mirroring.store_folder / "scenes"
+    flipped, gone, cut = root / "LC08/2/b05.tif", root / "LC08/0/b03.tif", root / "LC08/2/b02.tif"
+    good = flipped.read_bytes()
+    flipped.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+    gone.unlink()
+    cut.write_bytes(b"short")
+    async with mirroring.open() as (store, catalogue):
+        work = mirroring.work(store, catalogue)
+        row = catalogue.history.mirror("scenes")
+        check = Verification(
+            store, catalogue, row, Place("scenes", "scenes/", "v"), mirroring.hashing, lambda *_: None, work.source
+        )
+        quick = await check.run(read_data=False)
+        assert sorted((f.path, f.finding) for f in quick.faults) == [
+            ("LC08/0/b03.tif", "missing"),
+            ("LC08/2/b02.tif", "size"),
+        ]
+        report = await check.run(read_data=True)
+        assert {f.path: f.finding for f in report.faults} == {
+            "LC08/0/b03.tif": "missing",
+            "LC08/2/b02.tif": "size",
+            "LC08/2/b05.tif": "digest",
+        }
+        await check.repair(report)
+        assert all(fault.repaired for fault in report.faults), report.faults
+        assert (await check.run(read_data=True)).faults == []
+    assert mirroring.natural() == mirroring.archive.files
+    assert any(p.read_bytes() == b"short" for p in (mirroring.store_folder / ".syncd/quarantine").rglob("b02.tif"))
+
+
+async def test_a_damaged_shard_is_never_believed(mirroring):
+    await mirroring.run()
+    for shard in (mirroring.store_folder / ".syncd/shards/scenes").iterdir():
+        shard.write_bytes(shard.read_bytes()[:-10])
+    async with mirroring.open() as (store, catalogue):
+        with pytest.raises(Damaged):
+            await rebuild(store, catalogue)
+
+
+async def test_a_pointer_longer_than_one_can_be_is_not_read_into_memory(mirroring):
+    await mirroring.run()
+    pointer = mirroring.store_folder / ".syncd/mirrors/scenes.json"
+    pointer.write_bytes(pointer.read_bytes() + b" " * (2 << 20))
+    async with mirroring.open() as (store, catalogue):
+        with pytest.raises(Damaged, match="longer than the 1048576 bytes"):
+            await rebuild(store, catalogue)

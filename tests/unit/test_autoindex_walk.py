@@ -1,0 +1,194 @@
+"""Folders are walked through their listings, inside the source and never in circles; what a page may cost is bounded."""
+
+import io
+
+import pytest
+
+from manifests.document import Document, DocumentError, Follow
+from manifests.readers import autoindex, autoindex_formats
+from manifests.readers.autoindex import open_reader
+from manifests.stat import Stat
+from tests.unit.test_autoindex import ROOT, Source, follows, listing, page, read, stats
+
+
+def walk(pages: dict[str, bytes], reader: object | None = None) -> tuple[list[Stat], list[str]]:
+    """Read every page that is asked for; return the files and the errors."""
+    reader = open_reader(Source())
+    waiting, files, errors = list(reader.start()), [], []
+    while waiting:
+        asked = waiting.pop()
+        try:
+            for each in reader.read(Document(asked, asked.url, {}, io.BytesIO(pages[asked.url]))):
+                (waiting if isinstance(each, Follow) else files).append(each)
+        except DocumentError as error:
+            errors.append(str(error))
+    return files, errors
+
+
+def test_folders_are_walked_and_their_paths_joined():
+    files, errors = walk(
+        {ROOT: listing("a b/", "top"), ROOT + "a%20b/": listing("c/", "x%y"), ROOT + "a%20b/c/": listing("z")},
+    )
+    assert sorted(stat.path for stat in files) == ["a b/c/z", "a b/x%y", "top"]
+    assert all(stat.urls == () for stat in files)
+    assert not errors
+
+
+class Endless(dict[str, bytes]):
+    """A server on which every folder has the same page."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.asked: list[str] = []
+
+    def __getitem__(self, url: str) -> bytes:
+        self.asked.append(url)
+        return self.body
+
+
+def test_a_link_back_up_is_found_out_and_named():
+    server = Endless(listing("file", "loop/"))
+    _, errors = walk(server)
+    assert errors == [
+        f"{ROOT}loop/loop/loop/: loop/loop/loop/ lists the same as 3 of the folders above it: a loop, made by a link that leads back up"
+    ]
+    assert len(server.asked) == 4
+
+
+def test_several_loops_on_one_page_end_too():
+    server = Endless(listing("a/", "b/", "c/"))
+    _, errors = walk(server)
+    assert len(errors) == 27
+    assert len(server.asked) == 1 + 3 + 9 + 27
+
+
+def test_a_loop_over_two_folders_is_found_out():
+    class Server(Endless):
+        def __getitem__(self, url: str) -> bytes:
+            self.asked.append(url)
+            return listing("b/", "x") if url.count("/") % 2 else listing("back/", "y")
+
+    server = Server(b"")
+    _, errors = walk(server)
+    assert len(errors) == 1
+    assert "a loop" in errors[0]
+    assert len(server.asked) == 7
+
+
+def test_the_first_hour_of_the_first_day_of_the_first_month_is_no_loop():
+    pages = {
+        ROOT: listing("01/", "02/"),
+        ROOT + "01/": listing("01/", "31/"),
+        ROOT + "01/01/": listing("01/", "23/"),
+        ROOT + "01/01/01/": listing("x"),
+    }
+    reader = open_reader(Source())
+    (asked,) = reader.start()
+    for depth in range(4):
+        found = list(reader.read(Document(asked, asked.url, {}, io.BytesIO(pages[asked.url]))))
+        if depth < 3:
+            asked = next(each for each in found if isinstance(each, Follow))
+    assert list(stats(found)) == ["01/01/01/x"]
+
+
+def test_folders_are_followed_to_a_depth_and_no_deeper():
+    class Server(Endless):
+        def __getitem__(self, url: str) -> bytes:
+            self.asked.append(url)
+            return listing(f"d{url.count('/')}/")
+
+    server = Server(b"")
+    _, errors = walk(server)
+    assert len(server.asked) == 1 + autoindex.MAX_DEPTH
+    assert len(errors) == 1
+    assert "more than 32 deep" in errors[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://archive.example/login?next=/data/",
+        "https://archive.example/data",
+        "https://archive.example/database/",
+        "https://archive.example/data/../secret/",
+        "https://archive.example/data/%2e%2e/secret/",
+        "https://archive.example/data/..%2fsecret/",
+        "https://elsewhere.example/data/",
+        "http://archive.example/data/",
+        "https://archive.example:8443/data/",
+        "file:///data/",
+    ],
+)
+def test_a_page_that_was_sent_on_out_of_the_source_is_refused(url):
+    with pytest.raises(DocumentError, match=f"^{ROOT}: was sent on to "):
+        read(listing("a"), url=url)
+
+
+def test_a_folder_that_is_sent_back_up_is_no_listing_of_its_own():
+    (folder,) = (each for each in read(listing("gone/")) if isinstance(each, Follow))
+    with pytest.raises(
+        DocumentError, match=r"^https://archive.example/data/gone/: was sent back up to https://archive.example/data/"
+    ):
+        read(listing("gone/", "a"), asked=folder, url=ROOT)
+
+
+def test_a_folder_that_was_sent_on_to_its_sibling_names_where_its_files_are():
+    (folder,) = (each for each in read(listing("latest/")) if isinstance(each, Follow))
+    found = read(listing("a b", "c/"), asked=folder, url=ROOT + "v2/")
+    assert stats(found) == {"latest/a b": Stat("latest/a b", urls=(ROOT + "v2/a%20b",))}
+    assert follows(found) == [ROOT + "v2/c/"]
+
+
+def test_a_source_on_http_may_be_sent_on_to_its_https():
+    found = read(listing("a", "b/"), source=Source("http://archive.example/data"), url=ROOT)
+    assert stats(found) == {"a": Stat("a")}
+    assert follows(found) == [ROOT + "b/"]
+
+
+def test_the_page_s_own_query_is_no_part_of_its_folder():
+    assert list(stats(read(listing("a"), url=ROOT + "?F=0"))) == ["a"]
+
+
+def test_links_on_one_page_are_counted(monkeypatch):
+    monkeypatch.setattr(autoindex, "MAX_LINKS", 3)
+    assert len(read(listing("a", "b", "c"))) == 3
+    with pytest.raises(DocumentError, match="more than 3 links on one page"):
+        read(listing("a", "b", "c", "d"))
+
+
+@pytest.mark.parametrize(
+    "name", ["nginx.html", "apache_table.html", "apache_pre.html", "lighttpd.html", "iis.html", "python.html"]
+)
+def test_a_page_is_read_the_same_in_pieces(name, monkeypatch):
+    whole = read(page(name))
+    monkeypatch.setattr(autoindex_formats, "PIECE", 1400 if name in {"apache_table.html", "lighttpd.html"} else 500)
+    assert set(map(repr, read(page(name)))) == set(map(repr, whole))
+
+
+def test_a_page_without_rows_is_not_gathered_for_ever(monkeypatch):
+    monkeypatch.setattr(autoindex_formats, "PIECE", 100)
+    monkeypatch.setattr(autoindex_formats, "MAX_ROW", 1000)
+    with pytest.raises(DocumentError, match="no end of a row"):
+        read(b"x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"<div>" * 100_000,
+        b"".join(b"<b a=%d>" % i for i in range(500)) + b"<li>x" * 50_000,
+        b"<a " + b"".join(b"a%d " % i for i in range(100_000)) + b"href=x>x</a>",
+        b"<a " + b"".join(b'a%d"=">" ' % i for i in range(50_000)) + b"href=x>x</a>",
+        b"".join(b"<body a%d>" % i for i in range(20_000)),
+        b"<table><tr><td>" * 50_000,
+    ],
+)
+def test_a_page_that_costs_far_more_than_its_length_is_not_parsed(bomb):
+    with pytest.raises(DocumentError, match="no directory listing"):
+        read(listing("a") + bomb)
+
+
+def test_a_whole_listing_in_one_table_row_is_not_read_for_each_of_its_links():
+    rows = b"".join(b'<a href="f%d">f%d</a>  04-Aug-2023 10:24  %d\n' % (i, i, i) for i in range(5000))
+    found = read(b"<title>Index of /</title><table><tr><td><pre>" + rows + b"</pre></td></tr></table>")
+    assert [stat.size for stat in stats(found).values()] == list(range(5000))
