@@ -52,6 +52,10 @@ class Nginx:
         """Bytes of bodies sent so far."""
         return sum(int(line.split()[1]) for line in (self.work / "access.log").read_text().splitlines())
 
+    def answers(self):
+        """How many requests were answered so far."""
+        return (self.work / "access.log").read_bytes().count(b"\n")
+
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(10)
