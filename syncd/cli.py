@@ -2,6 +2,9 @@
 
 Exit codes: 0 done · 1 some files failed, the rest is done and recorded · 2 usage or manifest · 3 refused by a guard
 (parked, lease held, no space) · 4 source or store unreachable · 130 interrupted.
+
+Rule: this module stands for all commands and imports next to nothing; a command imports what it works with when it is
+called, so that none waits at its start for what another one needs.
 """
 
 import os
@@ -11,18 +14,18 @@ from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syncd import commands, library
 from syncd.bugs import overhear
-from syncd.commands import Context
-from syncd.config import Config, ignored_proxies, load_config
 from syncd.errors import ConfigError, SyncdError
+from syncd.garbage import look_from_here_on
 from syncd.redaction import Secrets, of_environment
-from syncd.running import INTERRUPTED, code_of, run
-from syncd.show import complain, warn
+
+if TYPE_CHECKING:
+    from syncd.commands.context import Context
+    from syncd.config import Config
 
 app = typer.Typer(
     name="syncd",
@@ -54,8 +57,10 @@ def _shared(
         typer.Option(metavar="ORIGIN", help="Let a source be on this private or loopback origin."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,  # noqa: ARG001  of all of them
-) -> Config:
+) -> "Config":
     """Return the configuration that the options which every command shares say."""
+    from syncd.config import load_config
+
     return load_config(
         config, store=store, endpoint=endpoint, state=state, allow_private=allow_private or (), environ=os.environ
     )
@@ -80,13 +85,12 @@ def command(
             json, secrets = options["json"], of_environment(os.environ)
             overhear(secrets)
 
-            if asks_upstream and name != "run" and (proxies := ignored_proxies(os.environ)):  # its log says so
-                warn(
-                    f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)",
-                    json=json,
-                )
+            if asks_upstream and name != "run":  # its log says so
+                _warn_of_proxies(json=json)
 
             def work() -> Work:
+                from syncd.commands.context import Context
+
                 context = Context(
                     _shared(**options),
                     os.environ,
@@ -95,13 +99,16 @@ def command(
                     load=lambda: _shared(**options),
                     file=options["config"],
                 )
-                return function(context, **given)
+                begun = function(context, **given)  # what it works with is imported by now
+                look_from_here_on()
+                return begun
 
             _run(work, json=json, secrets=secrets)
 
-        called.__signature__ = Signature(  # type: ignore[attr-defined]  # what typer reads
-            [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
-        )
+        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
+        # what typer reads
+        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function has one where it is set
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return app.command(name, epilog=f"Example: {example}")(called)
 
     return register
@@ -109,14 +116,32 @@ def command(
 
 def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
     """Run a command to its exit code; every failure we expect is one clear sentence."""
+    from syncd.running import INTERRUPTED, run
+
     try:
         code = run(work)
     except SyncdError as error:
-        complain(error, json=json, secrets=secrets)
-        code = code_of(error)
+        code = _failed(error, json=json, secrets=secrets)
     except KeyboardInterrupt:
         code = INTERRUPTED
     raise typer.Exit(code)
+
+
+def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
+    """Say what went wrong, and return the exit code that it means."""
+    from syncd.running import code_of
+    from syncd.show import complain
+
+    complain(error, json=json, secrets=secrets)
+    return code_of(error)
+
+
+def _warn_of_proxies(*, json: bool) -> None:
+    from syncd.config import ignored_proxies
+    from syncd.show import warn
+
+    if proxies := ignored_proxies(os.environ):
+        warn(f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)", json=json)
 
 
 @app.command(epilog="Example: syncd check manifests.d/ physionet.yaml")
@@ -125,40 +150,50 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
 ) -> None:
     """Lint mirror manifests; every error with its file, line and column."""
-    raise typer.Exit(commands.check(paths, json=json))
+    from syncd.commands import check
+
+    _run_now(lambda: check.check(paths, json=json), json=json)
 
 
 @command("syncd survey physionet.yaml --json | head", asks_upstream=True)
-def survey(context: Context, file: File) -> Work:
+def survey(context: "Context", file: File) -> Work:
     """Ask upstream what it has, and print the inventory."""
-    return commands.survey(context, file)
+    from syncd.commands import passes
+
+    return passes.survey(context, file)
 
 
 @command("syncd plan physionet.yaml --all", asks_upstream=True)
 def plan(
-    context: Context,
+    context: "Context",
     file: File,
     everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first of each kind.")] = False,
 ) -> Work:
     """Show what a pass would fetch, replace, keep and remove, and why. Changes nothing."""
-    return commands.plan(context, file, everything=everything)
+    from syncd.commands import passes
+
+    return passes.plan(context, file, everything=everything)
 
 
 @command("syncd sync physionet.yaml --store /data/mirror", asks_upstream=True)
-def sync(context: Context, files: Files) -> Work:
+def sync(context: "Context", files: Files) -> Work:
     """Run one pass over each mirror: survey, plan, transfer, publish."""
-    return commands.sync(context, files)
+    from syncd.commands import passes
+
+    return passes.sync(context, files)
 
 
 @command("syncd run --config /etc/syncd/syncd.yaml", name="run", asks_upstream=True)
-def run_daemon(context: Context) -> Work:
+def run_daemon(context: "Context") -> Work:
     """Keep all mirrors current: the daemon, its page and its API. SIGHUP reads everything again, SIGTERM ends it."""
-    return commands.run(context)
+    from syncd.commands import serve
+
+    return serve.run(context)
 
 
 @command("syncd verify physionet-mitdb --read-data --repair", asks_upstream=True)
 def verify(
-    context: Context,
+    context: "Context",
     mirror: Mirror,
     read_data: Annotated[bool, typer.Option("--read-data", help="Read every stored byte.")] = False,
     repair: Annotated[
@@ -166,61 +201,75 @@ def verify(
     ] = False,
 ) -> Work:
     """Compare the store with what was proved."""
-    return commands.verify(context, mirror, read_data=read_data, repair=repair)
+    from syncd.commands import verify
+
+    return verify.verify(context, mirror, read_data=read_data, repair=repair)
 
 
 @command("syncd status --json")
-def status(context: Context) -> Work:
+def status(context: "Context") -> Work:
     """Show every mirror: how fresh, how large, what failed, what is parked."""
-    return commands.status(context)
+    from syncd.commands import looks
+
+    return looks.status(context)
 
 
 @command("syncd snapshots physionet-mitdb")
-def snapshots(context: Context, mirror: Mirror) -> Work:
+def snapshots(context: "Context", mirror: Mirror) -> Work:
     """List the kept snapshots, the current one first."""
-    return commands.snapshots(context, mirror)
+    from syncd.commands import looks
+
+    return looks.snapshots(context, mirror)
 
 
 @command("syncd diff physionet-mitdb 3f2a91 c0ffee")
 def diff(
-    context: Context,
+    context: "Context",
     mirror: Mirror,
     before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, or its beginning.")],
     after: Annotated[str, typer.Argument(metavar="B", help="Another.")],
 ) -> Work:
     """Show which files differ between two kept snapshots."""
-    return commands.diff(context, mirror, before, after)
+    from syncd.commands import looks
+
+    return looks.diff(context, mirror, before, after)
 
 
 @command("syncd rollback physionet-mitdb 3f2a91")
 def rollback(
-    context: Context,
+    context: "Context",
     mirror: Mirror,
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or its beginning.")],
 ) -> Work:
     """Make an earlier snapshot the current one; the next pass goes forward again."""
-    return commands.rollback(context, mirror, snapshot)
+    from syncd.commands import steps_back
+
+    return steps_back.rollback(context, mirror, snapshot)
 
 
 @command("syncd approve physionet-mitdb")
-def approve(context: Context, mirror: Mirror) -> Work:
+def approve(context: "Context", mirror: Mirror) -> Work:
     """Let the parked removals through: exactly those, at the next pass."""
-    return commands.approve(context, mirror)
+    from syncd.commands import steps_back
+
+    return steps_back.approve(context, mirror)
 
 
 @command("syncd undelete physionet-mitdb 100.dat 100.hea")
 def undelete(
-    context: Context,
+    context: "Context",
     mirror: Mirror,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were removed.")],
 ) -> Work:
     """Bring removed files back, and keep them although upstream dropped them."""
-    return commands.undelete(context, mirror, paths)
+    from syncd.commands import steps_back
+
+    return steps_back.undelete(context, mirror, paths)
 
 
 @command("syncd rebuild --store /data/mirror --state ./state")
 def rebuild(
-    context: Context,
+    context: "Context",
     from_backup: Annotated[
         str | None,
         typer.Option(
@@ -229,13 +278,17 @@ def rebuild(
     ] = None,
 ) -> Work:
     """Fill the Catalogue again from what the store itself says; nothing is downloaded."""
-    return commands.rebuild(context, from_backup)
+    from syncd.commands import whole_store
+
+    return whole_store.rebuild(context, from_backup)
 
 
 @command("syncd probe --store s3://mirror/ --endpoint https://s3.example.org")
-def probe(context: Context) -> Work:
+def probe(context: "Context") -> Work:
     """Try what the store can do, and say whether it is good enough."""
-    return commands.probe(context)
+    from syncd.commands import whole_store
+
+    return whole_store.probe(context)
 
 
 @app.command(epilog="Example: syncd token anna --role operator")
@@ -250,7 +303,7 @@ def token(
     json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
 ) -> None:
     """Make a token for the API and the status page, and print the line for syncd.yaml; it is shown this once."""
-    from syncd import new_token  # noqa: PLC0415  nothing else needs the API's libraries
+    from syncd import new_token
 
     raise typer.Exit(new_token.token(name, role, chosen=chosen, json=json))
 
@@ -264,12 +317,16 @@ Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready 
 @shelf.command("list", epilog="Example: syncd library list")
 def list_library(json: Json = False) -> None:
     """List all ready manifests: of which field, who may have the data, what it is."""
+    from syncd import library
+
     _run_now(lambda: library.list_all(json=json), json=json)
 
 
 @shelf.command("show", epilog="Example: syncd library show sentinel-1-grd")
 def show_ready(name: Ready, json: Json = False) -> None:
     """Print a ready manifest with its comments: size, access, what is verified, traps."""
+    from syncd import library
+
     _run_now(lambda: library.show_one(name, json=json), json=json)
 
 
@@ -280,15 +337,18 @@ def add_ready(
     json: Json = False,
 ) -> None:
     """Copy a ready manifest into a folder, and say what is still to fill in. A file that is there stays as it is."""
+    from syncd import library
+
     _run_now(lambda: library.add(name, folder, json=json), json=json)
 
 
 def _run_now(work: Callable[[], int], *, json: bool) -> None:
+    """Run a command that waits for nothing to its exit code."""
+    look_from_here_on()
     try:
         code = work()
     except SyncdError as error:
-        complain(error, json=json, secrets=of_environment(os.environ))
-        code = code_of(error)
+        code = _failed(error, json=json, secrets=of_environment(os.environ))
     raise typer.Exit(code)
 
 

@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from manifests.stat import Stat
 from manifests.units import format_size
 from syncd.errors import SyncdError
-from syncd.progress import printable
+from syncd.printable import printable
 from syncd.redaction import Secrets
 
 
@@ -44,6 +42,9 @@ def warn(text: str, *, json: bool) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print rows under headings; numbers right."""
+    from rich.console import Console  # noqa: PLC0415  slow to import, and most commands print no table
+    from rich.table import Table  # noqa: PLC0415  as above
+
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")

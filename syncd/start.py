@@ -1,16 +1,11 @@
-"""Starts the command line without looking for garbage in what is imported: it lives as long as the process does."""
+"""Starts the command line without looking for garbage in what is imported (`syncd.garbage`)."""
 
-import gc
-
-YOUNG = 10_000  # objects made between two looks at the youngest: a pass makes and frees hundreds for each file
+from syncd.garbage import look_later
 
 
 def main() -> None:
     """Run `syncd`."""
-    gc.disable()
+    look_later()
     from syncd.cli import main as run  # noqa: PLC0415  after the line above
 
-    gc.freeze()
-    gc.set_threshold(YOUNG, 20, 20)
-    gc.enable()
     run()

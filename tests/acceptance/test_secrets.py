@@ -338,12 +338,13 @@ def test_a_secret_in_a_manifest_is_refused_unseen(tmp_path):
 def test_a_traceback_of_a_bug_shows_the_bug_and_no_secret():
     program = (
         "import sys, logging\n"
-        "from syncd import commands, cli\n"
+        "from syncd import cli\n"
+        "from syncd.commands import looks\n"
         "async def status(context):\n"
         "    context.secrets.learn('battery-staple')\n"
         f"    logging.getLogger('library').warning('sent %s', 'Bearer {secret('log')}')\n"
         f"    raise RuntimeError('a bug: battery-staple, {secret('env')}, https://me:{secret('url')}@h/?sig={secret('sig')} \\x1b[2J')\n"
-        "commands.status = status\n"
+        "looks.status = status\n"
         "sys.argv[1:] = ['status']\n"
         "cli.main()\n"
     )

@@ -9,7 +9,8 @@ from manifests.mirror import load_mirror
 from manifests.readers import autoindex, checksums
 from syncd.governed import Governed
 from syncd.governor import Governors
-from syncd.progress import line_of, printable
+from syncd.printable import printable
+from syncd.progress import line_of
 from syncd.retry import Policy, Retrying
 from syncd.work import Work
 from tests.acceptance.mirroring import Mirroring

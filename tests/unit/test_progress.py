@@ -9,6 +9,8 @@ import tracemalloc
 
 import pytest
 
+from syncd.bars import RichProgress
+from syncd.display import for_terminal
 from syncd.events import (
     DocumentFailed,
     PassFinished,
@@ -22,7 +24,7 @@ from syncd.events import (
     TransferStarted,
 )
 from syncd.printable import printable
-from syncd.progress import REPEATED, JsonProgress, PlainProgress, RichProgress, for_terminal
+from syncd.progress import REPEATED, JsonProgress, PlainProgress
 from syncd.tally import Speed, Tally
 
 
@@ -239,8 +241,8 @@ def test_bars_show_the_whole_and_the_largest_and_vanish(terminal):
 def test_the_display_fits_where_it_is_shown(terminal, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     stream, _ = terminal
-    assert isinstance(for_terminal(stream, json=False), RichProgress)
-    assert isinstance(for_terminal(stream, json=True), JsonProgress)
-    assert isinstance(for_terminal(io.StringIO(), json=False), PlainProgress)
+    assert isinstance(for_terminal(stream, os.environ, json=False), RichProgress)
+    assert isinstance(for_terminal(stream, os.environ, json=True), JsonProgress)
+    assert isinstance(for_terminal(io.StringIO(), {}, json=False), PlainProgress)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(for_terminal(stream, json=False), PlainProgress)
+    assert isinstance(for_terminal(stream, os.environ, json=False), PlainProgress)

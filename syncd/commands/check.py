@@ -1,0 +1,44 @@
+"""Lints mirror manifests, each by itself and all together."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from manifests.mirror import ManifestError, Mirror, load_mirror, overlaps
+from syncd import show
+from syncd.declared import manifest_files
+from syncd.registry import names
+from syncd.running import DONE, USAGE
+from syncd.upstream import TRANSPORTS
+
+
+def check(paths: list[Path], *, json: bool) -> int:
+    """Lint every manifest; all problems of all files, and of the files together."""
+    problems: list[dict[str, Any]] = []
+    files = [file for path in paths for file in (manifest_files(path) if path.is_dir() else [path])]
+    mirrors: list[Mirror] = []
+    for file in files:
+        try:
+            mirrors.append(load_mirror(file.read_bytes(), str(file), schemes=names(TRANSPORTS)))
+        except ManifestError as error:
+            problems += [msgspec.to_builtins(problem) for problem in error.problems]
+        except OSError as error:
+            problems.append(_problem(file, f"cannot be read: {error.strerror}", "give the path of a manifest"))
+    problems += [
+        _problem(paths[0], clash, "rename one, or give it another store.prefix") for clash in overlaps(mirrors)
+    ]
+    if json:
+        show.print_json({"files": len(files), "problems": problems})
+    else:
+        for problem in problems:
+            show.say("{file}:{line}:{column}: {where}: {what}: {todo}".format(**problem))
+        if not files:
+            show.say("no manifest found: give files, or folders that hold *.yaml")
+        elif not problems:
+            show.say(f"{show.files(len(files))}: no problems")
+    return USAGE if problems or not files else DONE
+
+
+def _problem(file: Path, what: str, todo: str) -> dict[str, Any]:
+    return {"file": str(file), "line": 1, "column": 1, "where": "file", "what": what, "todo": todo}

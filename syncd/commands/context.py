@@ -1,0 +1,43 @@
+"""How a command was called, and what it works with: the part that all commands share."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from syncd.config import Config
+from syncd.display import for_terminal
+from syncd.events import Listener
+from syncd.progress import Progress
+from syncd.redaction import Secrets
+from syncd.running import Interruptible
+from syncd.workbench import Workbench, opened
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """How a command was called."""
+
+    config: Config
+    environ: Mapping[str, str]
+    json: bool
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    secrets: Secrets = field(default_factory=Secrets)
+    load: Callable[[], Config] | None = None
+    """Reads the configuration again, from `file`."""
+    file: Path | None = None
+
+    @asynccontextmanager
+    async def bench(self, listener: Listener, *, writing: bool = True) -> AsyncIterator[Workbench]:
+        """Open everything, and mind the signals while it is open."""
+        with Interruptible(self.stopping):
+            async with opened(
+                self.config, self.environ, listener, writing=writing, stopping=self.stopping, secrets=self.secrets
+            ) as bench:
+                yield bench
+
+    def progress(self) -> Progress:
+        """Return the display that fits where stderr goes."""
+        return for_terminal(sys.stderr, self.environ, json=self.json)

@@ -1,0 +1,72 @@
+"""A command waits at its start for what it works with, and for nothing that only another one needs."""
+
+import subprocess
+import sys
+
+import pytest
+
+SAYS_WHAT_IT_IMPORTED = """
+import atexit, sys
+atexit.register(lambda: sys.__stdout__.write("\\n" + "\\n".join(["IMPORTED", *sys.modules])))
+from syncd.start import main
+sys.argv[:] = ["syncd", *sys.argv[1:]]
+main()
+"""
+OF_OTHERS = {
+    "syncd.api", "syncd.backup", "syncd.bars", "syncd.daemon", "syncd.fleet", "syncd.log", "syncd.looking",
+    "syncd.metrics", "syncd.rota", "syncd.scrub", "syncd.service", "syncd.steering", "syncd.upkeep", "syncd.verify",
+    "aiohttp.web", "awscrt", "boto3", "botocore", "jinja2", "prometheus_client", "rich", "structlog",
+}  # fmt: skip
+# not pydantic: typer itself reads what is typed with it
+OF_WORK = {"aiohttp", "apsw", "asyncio", "msgspec", "pathspec", "ruamel", "tenacity", "uvloop"}
+
+
+def imported(folder, *words):
+    """The modules that a command has imported by its end."""
+    command = [sys.executable, "-c", SAYS_WHAT_IT_IMPORTED, *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.partition("IMPORTED\n")[2].split())
+
+
+def named(modules, forbidden):
+    """Those of `forbidden` that are among the modules, by themselves or by a module within."""
+    return {name for name in forbidden if any(module == name or module.startswith(f"{name}.") for module in modules)}
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    upstream = tmp_path / "upstream"
+    upstream.mkdir()
+    (upstream / "a.txt").write_text("a")
+    text = f"mirror: m\nsource: {{url: 'file://{upstream}/', reader: objects}}\n"
+    (tmp_path / "m.yaml").write_text(text)
+    return tmp_path / "m.yaml"
+
+
+def test_sync_imports_nothing_of_the_daemon_nor_of_a_terminal(manifest):
+    modules = imported(manifest.parent, "sync", manifest, "--store", "store", "--state", "state")
+    assert (manifest.parent / "store" / "m" / "a.txt").read_text() == "a"
+    assert "syncd.mirror_pass" in modules
+    assert named(modules, OF_OTHERS) == set()
+
+
+def test_plan_imports_nothing_of_the_daemon(manifest):
+    words = ("plan", manifest, "--store", "store", "--state", "state")
+    modules = imported(manifest.parent, *words, "--json")
+    assert "syncd.planning" in modules
+    assert named(modules, OF_OTHERS) == set()
+    assert named(imported(manifest.parent, *words), OF_OTHERS) <= {"rich"}  # its table
+
+
+@pytest.mark.parametrize("words", [["--help"], ["sync", "--help"], ["library", "--help"]], ids=" ".join)
+def test_help_imports_nothing_that_works(tmp_path, words):
+    modules = imported(tmp_path, *words)
+    assert "syncd.cli" in modules
+    assert named(modules, OF_OTHERS | OF_WORK) == set()
+
+
+def test_a_worker_imports_nothing_of_the_daemon_nor_of_a_manifest(tmp_path):
+    program = "import sys, syncd.worker; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert named(set(done.stdout.split()), OF_OTHERS | {"syncd.config", "pydantic", "ruamel"}) == set()
