@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from manifests.described import described
 from syncd.config import Config
 from syncd.documents import IN_MEMORY
 from syncd.events import KINDS
@@ -87,11 +88,11 @@ def _keys() -> Iterator[str]:
 
 
 def _of(model: type[BaseModel], before: str) -> Iterator[str]:
+    says = described(model)
     for name, field in model.model_fields.items():
         inner, shape = _inside(field.annotation)
         key = f"{before}{name}{shape}"
-        assert field.description, key
-        yield f"| `{key}` | {'' if inner is not None else _default(field)} | {field.description} |"
+        yield f"| `{key}` | {'' if inner is not None else _default(field)} | {says[name]} |"
         if inner is not None and inner.__name__ != "Secret":
             yield from _of(inner, f"{key}.")
 

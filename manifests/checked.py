@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from manifests.described import describe
 from manifests.unfit import Unfit
 from manifests.yaml import Path, Place, Tree, dotted, read
 
@@ -19,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 UNKNOWN_KEY = "unknown_key"
 
-STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=describe)
 """How every model is set up that a person writes."""
 
 
