@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from manifests.checked import STRICT, keys
 from manifests.document import Reader
+from manifests.plugged import plugged
 from manifests.unfit import Unfit
 
 GROUP = "syncd.readers.v1"
@@ -117,13 +117,13 @@ def _loaded(name: str, load: Callable[[], Any]) -> ReaderKind:
 @cache
 def installed() -> Kinds:
     """Return the readers of this installation, plug-ins included."""
-    return Kinds({point.name: point.load for point in entry_points(group=GROUP)})
+    return Kinds({point.name: point.load for point in plugged(GROUP)})
 
 
 @cache
 def built_in() -> Kinds:
     """Return the readers that are part of syncd."""
-    ours = (point for point in entry_points(group=GROUP) if point.value.startswith("manifests.readers."))
+    ours = (point for point in plugged(GROUP) if point.value.startswith("manifests.readers."))
     return Kinds({point.name: point.load for point in ours})
 
 

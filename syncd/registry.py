@@ -5,11 +5,11 @@ Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syn
 
 from datetime import date
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from manifests.document import Reader
 from manifests.mirror import Mirror, Source
+from manifests.plugged import plugged
 from manifests.reader import GROUP, installed
 from manifests.unfit import Unfit
 from syncd.errors import ConfigError
@@ -67,4 +67,4 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
 @cache
 def names(group: str) -> tuple[str, ...]:
     """Return what can be found in a group: url schemes of TRANSPORTS, names of READERS."""
-    return tuple(sorted(point.name for point in entry_points(group=group)))
+    return tuple(sorted(point.name for point in plugged(group)))

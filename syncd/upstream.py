@@ -5,12 +5,12 @@ The adapter is found by the url's scheme (entry point `syncd.transports.v1`), re
 
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
+from manifests.plugged import plugged
 from syncd.errors import ConfigError, TransientError
 from syncd.governed import Governed
 from syncd.governor import Governors
@@ -53,7 +53,7 @@ def open_upstream(
         todo = f"pip install 'syncd[{extra}]'" if extra is not None else "install what the plug-in needs"
         raise ConfigError(f"{upstream.where}: {scheme} urls cannot be read here ({error}): {todo}") from error
     if make is None:
-        known = ", ".join(sorted(point.name for point in entry_points(group=TRANSPORTS)))
+        known = ", ".join(sorted(point.name for point in plugged(TRANSPORTS)))
         raise ConfigError(f"{upstream.where}: {scheme!r} is not known here: use one of {known}")
     adapter = make(
         upstream.url,
@@ -96,5 +96,5 @@ def _bucket(upstream: Upstream, bucket: str) -> Transport:
 @cache
 def _installed(scheme: str) -> Callable[..., Any] | None:
     """Return what opens urls of a scheme; looked for once."""
-    point = next(iter(entry_points(group=TRANSPORTS, name=scheme)), None)
+    point = next(iter(plugged(TRANSPORTS).select(name=scheme)), None)
     return None if point is None else cast("Callable[..., Any]", point.load())

@@ -1,0 +1,34 @@
+"""The packages of an installation are looked through once for all that may be plugged in."""
+
+from importlib.metadata import entry_points
+
+import pytest
+
+from manifests import plugged as module
+from manifests.plugged import plugged
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Each look through the packages from here on."""
+    found = []
+
+    def look():
+        found.append(1)
+        return entry_points()
+
+    monkeypatch.setattr(module, "entry_points", look)
+    module._all.cache_clear()
+    yield found
+    module._all.cache_clear()
+
+
+def test_all_groups_are_found_by_one_look(looks):
+    for group in ("syncd.readers.v1", "syncd.transports.v1", "console_scripts"):
+        assert list(plugged(group)) == list(entry_points(group=group))
+        assert group in {point.group for point in plugged(group)}
+    assert len(looks) == 1
+
+
+def test_nothing_is_plugged_in_where_nobody_knows_the_group(looks):
+    assert list(plugged("syncd.nothing.v1")) == []
