@@ -2,30 +2,30 @@
 
 The log, the progress display and the metrics are listeners; none of them can fail a pass
 or slow it by more than a call.
+
+They are structs: a start makes three dozen of these classes, which as dataclasses are a tenth of a second of it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 from manifests.snapshot import Verdict
 from syncd.redaction import Secrets
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something that happened to a mirror."""
 
     mirror: str
 
 
-@dataclass(frozen=True, slots=True)
-class SurveyStarted(Event):
+class SurveyStarted(Event, frozen=True):
     """A pass has begun to ask upstream what it has."""
 
 
-@dataclass(frozen=True, slots=True)
-class SurveyAdvanced(Event):
+class SurveyAdvanced(Event, frozen=True):
     """`documents` of `known` documents were read; `files` found so far."""
 
     documents: int
@@ -33,24 +33,21 @@ class SurveyAdvanced(Event):
     files: int
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentFailed(Event):
+class DocumentFailed(Event, frozen=True):
     """A document could not be read; the inventory is incomplete."""
 
     url: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SurveyNoted(Event):
+class SurveyNoted(Event, frozen=True):
     """Something was passed over in documents that were read, `times` times."""
 
     text: str
     times: int
 
 
-@dataclass(frozen=True, slots=True)
-class Planned(Event):
+class Planned(Event, frozen=True):
     """What will be done: counts of files, and the bytes to move as far as upstream gives sizes."""
 
     fetch: int
@@ -62,8 +59,7 @@ class Planned(Event):
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TransferStarted(Event):
+class TransferStarted(Event, frozen=True):
     """One file begins to move; `size` and `modified` are None where upstream does not say."""
 
     path: str
@@ -71,16 +67,14 @@ class TransferStarted(Event):
     modified: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferAdvanced(Event):
+class TransferAdvanced(Event, frozen=True):
     """`received` more bytes arrived for a file."""
 
     path: str
     received: int
 
 
-@dataclass(frozen=True, slots=True)
-class TransferFinished(Event):
+class TransferFinished(Event, frozen=True):
     """One file is proved and stored; `modified` is when upstream says that it was published."""
 
     path: str
@@ -91,8 +85,7 @@ class TransferFinished(Event):
     modified: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRetried(Event):
+class TransferRetried(Event, frozen=True):
     """A try failed and another will follow after `wait` seconds; `error` is its kind."""
 
     path: str
@@ -102,8 +95,7 @@ class TransferRetried(Event):
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRestarted(Event):
+class TransferRestarted(Event, frozen=True):
     """What came of a file is thrown away, and it starts again from its first byte: it changed, or did not match."""
 
     path: str
@@ -111,8 +103,7 @@ class TransferRestarted(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class TransferFailed(Event):
+class TransferFailed(Event, frozen=True):
     """One file could not be had in this pass; `quarantined` says that bytes are kept aside."""
 
     path: str
@@ -121,8 +112,7 @@ class TransferFailed(Event):
     quarantined: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RemovalsParked(Event):
+class RemovalsParked(Event, frozen=True):
     """The guard holds `files` removals of `bytes` back."""
 
     files: int
@@ -130,8 +120,7 @@ class RemovalsParked(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Published(Event):
+class Published(Event, frozen=True):
     """The mirror's pointer names this snapshot; `changed` is False where it did before."""
 
     snapshot: str
@@ -140,8 +129,7 @@ class Published(Event):
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PassFinished(Event):
+class PassFinished(Event, frozen=True):
     """One pass is over."""
 
     complete: bool
@@ -155,8 +143,7 @@ class PassFinished(Event):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class LimitChanged(Event):
+class LimitChanged(Event, frozen=True):
     """The governor found another level for an origin (`mirror` is "")."""
 
     origin: str
@@ -164,8 +151,7 @@ class LimitChanged(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PassStarted(Event):
+class PassStarted(Event, frozen=True):
     """The daemon began a pass; `why` is schedule, start, manifest, after or asked (by `who`)."""
 
     pass_id: int
@@ -173,8 +159,7 @@ class PassStarted(Event):
     who: str
 
 
-@dataclass(frozen=True, slots=True)
-class PassFailed(Event):
+class PassFailed(Event, frozen=True):
     """A pass could not be had: source or store away, no space. The next one is due in `wait` seconds, if ever."""
 
     error: str
@@ -182,23 +167,20 @@ class PassFailed(Event):
     wait: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged(Event):
+class StateChanged(Event, frozen=True):
     """A mirror is in another state of `syncd.views.State` now, and why."""
 
     state: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestAccepted(Event):
+class ManifestAccepted(Event, frozen=True):
     """A new or changed manifest is in force."""
 
     file: str
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestRejected(Event):
+class ManifestRejected(Event, frozen=True):
     """A manifest is wrong (`mirror` is "" where it does not say which); `problems` are lines of file:line:column."""
 
     file: str
@@ -206,23 +188,20 @@ class ManifestRejected(Event):
     in_force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestWithdrawn(Event):
+class ManifestWithdrawn(Event, frozen=True):
     """A manifest was removed; the copy stays, and no pass runs any more."""
 
     file: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScrubAdvanced(Event):
+class ScrubAdvanced(Event, frozen=True):
     """`files` of `bytes` were read again and are good."""
 
     files: int
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class DamageFound(Event):
+class DamageFound(Event, frozen=True):
     """A stored file is not what was proved; `finding` is missing, size, digest or unreadable."""
 
     path: str
@@ -230,31 +209,27 @@ class DamageFound(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DamageMended(Event):
+class DamageMended(Event, frozen=True):
     """A damaged file was replaced by proved bytes; the damaged ones are in the quarantine."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class DamageStays(Event):
+class DamageStays(Event, frozen=True):
     """A damaged file could not be mended yet; it will be tried again."""
 
     path: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreChanged(Event):
+class StoreChanged(Event, frozen=True):
     """The store is online, offline or full now (`mirror` is "")."""
 
     state: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Audited(Event):
+class Audited(Event, frozen=True):
     """Somebody changed something, or tried to."""
 
     who: str
@@ -262,23 +237,20 @@ class Audited(Event):
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded(Event):
+class Reloaded(Event, frozen=True):
     """The configuration was read again; `needs_restart` are changed keys that have no effect yet (`mirror` is "")."""
 
     changed: tuple[str, ...]
     needs_restart: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadFailed(Event):
+class ReloadFailed(Event, frozen=True):
     """The configuration is wrong; the last good one stays in force (`mirror` is "")."""
 
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BackupWritten(Event):
+class BackupWritten(Event, frozen=True):
     """The Catalogue was backed up into the store (`mirror` is "")."""
 
     place: str
@@ -286,22 +258,19 @@ class BackupWritten(Event):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class BackupFailed(Event):
+class BackupFailed(Event, frozen=True):
     """The Catalogue could not be backed up; it will be tried again (`mirror` is "")."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClockStepped(Event):
+class ClockStepped(Event, frozen=True):
     """The wall clock moved by `seconds` against the monotonic one (`mirror` is "")."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonStarted(Event):
+class DaemonStarted(Event, frozen=True):
     """The daemon works (`mirror` is "")."""
 
     version: str
@@ -309,15 +278,13 @@ class DaemonStarted(Event):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonStopping(Event):
+class DaemonStopping(Event, frozen=True):
     """The daemon was asked to stop, and lets `running` passes end (`mirror` is "")."""
 
     running: int
 
 
-@dataclass(frozen=True, slots=True)
-class EventsLost(Event):
+class EventsLost(Event, frozen=True):
     """A listener was too slow for `count` events (`mirror` is ""); ask for the state anew."""
 
     count: int
@@ -337,7 +304,7 @@ def discreet(listener: Listener, secrets: Secrets) -> Listener:
         free = _FREE.get(type(event))
         if free is not None:
             cleaned: dict[str, Any] = {name: _clean(event, name, secrets) for name in free}
-            event = replace(event, **cleaned)
+            event = msgspec.structs.replace(event, **cleaned)
         listener(event)
 
     return listen

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
 
+import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
 
@@ -214,6 +215,6 @@ def logged(log: FilteringBoundLogger) -> Listener:
             write, name = found
             if isinstance(event, StoreChanged) and event.state == "online":
                 write = log.info
-            write(name, **{field: getattr(event, field) for field in event.__match_args__})
+            write(name, **msgspec.structs.asdict(event))
 
     return listen
