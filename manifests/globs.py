@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
-from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
-
 from manifests.unfit import Unfit
 
 Matcher = Callable[[str], bool]
@@ -53,6 +51,8 @@ def _nothing(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
 
 def _chooser(globs: tuple[str, ...]) -> Matcher | None:
     """Return what one list chooses, None where it can choose nothing."""
+    if globs and _ALL.issuperset(globs):
+        return everything
     rules = [_compile(glob) for glob in globs]
     while rules and not rules[0][0]:
         del rules[0]  # nothing to take back yet
@@ -88,6 +88,8 @@ def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
         raise Unfit(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
     if any(ord(character) < 32 for character in glob):
         raise Unfit(f"{glob!r} holds a control character", "write one glob a line")
+    from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern  # noqa: PLC0415  most manifests name no glob
+
     try:
         pattern = GitIgnoreBasicPattern(glob)
     except (ValueError, re.error) as error:

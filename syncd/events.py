@@ -3,7 +3,7 @@
 The log, the progress display and the metrics are listeners; none of them can fail a pass
 or slow it by more than a call.
 
-They are structs: a start makes three dozen of these classes, which as dataclasses are a tenth of a second of it.
+They are structs and no dataclasses, which each start would have to generate code for: 36 classes, 0.04 s of processor.
 """
 
 from collections.abc import Callable

@@ -8,13 +8,13 @@ Files that match a pattern of `checksums` are files of the mirror, and what they
 from collections.abc import Iterable, Iterator
 
 import msgspec
-import pathspec
 import xxhash
 from pydantic import BaseModel
 
 from manifests.checked import STRICT
 from manifests.document import Document, DocumentError, Follow
 from manifests.fields import Glob
+from manifests.globs import matcher
 from manifests.reader import Opened, ReaderKind, chosen
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import Folder, folder_of, quoted
@@ -63,7 +63,7 @@ class AutoindexReader:
 
     def __init__(self, root: Folder, checksums: Iterable[str]) -> None:
         self._root = root
-        self._lists = pathspec.GitIgnoreSpec.from_lines(checksums)
+        self._lists = matcher(checksums)
 
     def start(self) -> Iterable[Follow]:
         """Name the page of the source itself."""
@@ -99,7 +99,7 @@ class AutoindexReader:
             urls = () if is_usual else (here.url + quoted(link.name),)
             # the name of a folder that no store may hold comes out as a file's, to be refused in the open
             yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
-            if not link.is_folder and self._lists.match_file(path) and _is_safe(path):
+            if not link.is_folder and self._lists(path) and _is_safe(path):
                 yield Follow(url=here.url + quoted(link.name), state=_state(_Note(path, is_list=True)))
         if folders:
             above = (*note.above, mark.hexdigest())

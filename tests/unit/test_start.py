@@ -15,10 +15,10 @@ main()
 OF_OTHERS = {
     "syncd.api", "syncd.backup", "syncd.bars", "syncd.daemon", "syncd.fleet", "syncd.log", "syncd.looking",
     "syncd.metrics", "syncd.rota", "syncd.scrub", "syncd.service", "syncd.steering", "syncd.upkeep", "syncd.verify",
-    "aiohttp.web", "awscrt", "boto3", "botocore", "jinja2", "prometheus_client", "rich", "structlog",
+    "aiohttp.web", "awscrt", "boto3", "botocore", "jinja2", "pathspec", "prometheus_client", "rich", "structlog",
 }  # fmt: skip
 # not pydantic: typer itself reads what is typed with it
-OF_WORK = {"aiohttp", "apsw", "asyncio", "msgspec", "pathspec", "ruamel", "tenacity", "uvloop"}
+OF_WORK = {"aiohttp", "apsw", "asyncio", "msgspec", "ruamel", "tenacity", "uvloop"}
 
 
 def imported(folder, *words):
