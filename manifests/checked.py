@@ -20,7 +20,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 UNKNOWN_KEY = "unknown_key"
 
-STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=describe)
+STRICT = ConfigDict(
+    extra="forbid",
+    frozen=True,
+    hide_input_in_errors=True,
+    json_schema_extra=describe,
+    defer_build=True,  # most files have few of the parts that they may have, and most commands read no file at all
+)
 """How every model is set up that a person writes."""
 
 

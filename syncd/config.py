@@ -132,7 +132,7 @@ def load_config(
     environ: Mapping[str, str],
 ) -> Config:
     """Return the configuration. Raises ConfigError with every problem of the file, each at its line and column."""
-    config = _read(path) if path is not None else Config()
+    config = _read(path) if path is not None else Config.model_construct()  # defaults: there is nothing to check
     folder = state or _set(environ, "SYNCD_STATE")
     try:
         origins = frozenset(normalise_origin(origin) for origin in allow_private)
