@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from manifests.described import describe
+from manifests.tree import Path, Place, Tree, dotted
 from manifests.unfit import Unfit
-from manifests.yaml import Path, Place, Tree, dotted, read
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -91,6 +91,8 @@ def keys(model: type[BaseModel], path: tuple[int | str, ...] = ()) -> tuple[str,
 
 def load(text: str | bytes, file: str, model: type[Model], context: Mapping[str, Any] | None = None) -> Model:
     """Read one file as one model; raises ManifestError with all its problems."""
+    from manifests.yaml import read  # noqa: PLC0415  most commands read no file, and its parser is slow to import
+
     tree = read(text, file)
     if not tree.values:
         tree.refuse()

@@ -34,8 +34,8 @@ from manifests.reader import ReaderKind, built_in, installed
 from manifests.source import Limits, Source
 from manifests.stat import UnsafePath, check_path, fold
 from manifests.times import next_cron, parse_zone
+from manifests.tree import ManifestError, Problem
 from manifests.unfit import Unfit
-from manifests.yaml import ManifestError, Problem
 
 __all__ = [
     "About", "Guard", "Keep", "Limits", "ManifestError", "Mirror", "Placement", "Problem", "Schedule", "Source",

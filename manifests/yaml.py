@@ -9,8 +9,6 @@ Rules:
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -27,12 +25,11 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from manifests.tree import ManifestError, Path, Place, Tree, Value
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
 MAX_VALUES = 20_000
-
-Path = tuple[str | int, ...]
-Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
 
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _QUOTED = re.compile(r"'[^']{2,}'")
@@ -42,65 +39,6 @@ _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,40}|[0-9]{1,40}(?:\.[0-9]{0,40})?)(?:[eE][-+]?[0-9]{1,3})?")
-
-
-class Place(NamedTuple):
-    """Where in a file; both count from 1."""
-
-    line: int
-    column: int
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake: where it stands, what is wrong, what to do. `where` is the key's path, or `file`."""
-
-    file: str
-    line: int
-    column: int
-    where: str
-    what: str
-    todo: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.where}: {self.what}: {self.todo}"
-
-
-class ManifestError(ValueError):
-    """A file with mistakes, all of them, in the order of the file; one line each."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
-
-
-@dataclass(slots=True)
-class Tree:
-    """A file's values, and where each key and each value begins, by its path (`("source", "include", 0)`)."""
-
-    file: str
-    root: dict[str, Value] = field(default_factory=dict)
-    keys: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def wrong(self, place: Place, path: Path, what: str, todo: str) -> None:
-        """Note one mistake."""
-        self.problems.append(Problem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
-
-    def error(self) -> "ManifestError":
-        """Return all mistakes as one error, in the order of the file."""
-        return ManifestError(tuple(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))))
-
-    def refuse(self) -> None:
-        """Raise ManifestError if there is a mistake."""
-        if self.problems:
-            raise self.error()
-
-
-def dotted(path: Path) -> str:
-    """Write a path as people do: `source.include[0]`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 def read(text: str | bytes, file: str) -> Tree:

@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWra
 from manifests.addresses import check_folder_url, normalise_origin
 from manifests.checked import STRICT, Clash, checked, load
 from manifests.fields import Duration
+from manifests.tree import ManifestError
 from manifests.unfit import Unfit
-from manifests.yaml import ManifestError
 from syncd.access import ApiSettings, Token, once_each
 from syncd.credentials import CredentialSettings, read_origin
 from syncd.errors import ConfigError

@@ -51,6 +51,14 @@ def test_sync_imports_nothing_of_the_daemon_nor_of_a_terminal(manifest):
     assert named(modules, OF_OTHERS) == set()
 
 
+def test_verify_imports_nothing_that_reads_a_manifest_or_moves_a_byte(manifest):
+    where = ("--store", "store", "--state", "state")
+    imported(manifest.parent, "sync", manifest, *where)
+    modules = imported(manifest.parent, "verify", "m", *where)
+    assert "syncd.verify" in modules
+    assert named(modules, OF_OTHERS - {"syncd.verify"} | {"aiohttp", "ruamel", "transports.http"}) == set()
+
+
 def test_plan_imports_nothing_of_the_daemon(manifest):
     words = ("plan", manifest, "--store", "store", "--state", "state")
     modules = imported(manifest.parent, *words, "--json")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.yaml import MAX_BYTES, ManifestError, dotted, read
+from manifests.tree import ManifestError, dotted
+from manifests.yaml import MAX_BYTES, read
 
 
 def problems(text):
