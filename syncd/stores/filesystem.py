@@ -62,13 +62,19 @@ class FilesystemStore:
     piece = 4 << 20
 
     def __init__(
-        self, root: str | os.PathLike[str], *, clock: Callable[[], float] = time.time, threads: int = 2
+        self,
+        root: str | os.PathLike[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        threads: int = 2,
+        alone: bool = False,
     ) -> None:
+        """`alone` says that the event loop has nothing to do but to store (see `Group`)."""
         self.root = os.path.abspath(root)  # noqa: PTH100  a str: this path is on every hot path
         self._clock = clock
         self._folders = Folders(self.root)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
-        self._group = Group(self.root, self._threads)
+        self._group = Group(self.root, self._threads, alone=alone)
         self._names = secrets.token_hex(8)  # temporary names of this process; the counter makes them its own
         self._count = 0
         self._alive: set[str] = set()  # tokens of stagings this process has open

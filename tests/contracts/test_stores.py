@@ -44,6 +44,23 @@ class TestFolder(StoreContract):
         return await reopen()
 
 
+class TestFolderOfAWorker(TestFolder):
+    """Who has its event loop for itself makes its changes there, and they are the same changes."""
+
+    @pytest.fixture
+    async def reopen(self, tmp_path):
+        opened = []
+
+        async def open_again():
+            opened.append(FilesystemStore(tmp_path / "store", alone=True))
+            opened[-1].piece = 1 << 16
+            return opened[-1]
+
+        yield open_again
+        for store in opened:
+            await store.aclose()
+
+
 class TestMetered(StoreContract):
     """A store whose operations are timed is still a store."""
 

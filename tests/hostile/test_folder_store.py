@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,27 @@ async def test_slow_syncs_are_made_side_by_side_and_all_count(store, monkeypatch
     for _ in range(3):
         await asyncio.gather(*(store.put(f"{number % 4}/{number}", b"%d" % number) for number in range(20)))
     assert len(await paths(store)) == 20
+
+
+async def test_who_is_alone_waits_for_a_quick_disk_itself_and_leaves_a_slow_one_to_threads(tmp_path, monkeypatch):
+    real, threads = os.fsync, []
+
+    def fsync(fd):
+        threads.append(threading.current_thread().name)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(group, "SLOW_SYNC", 60.0)
+    store = FilesystemStore(tmp_path, alone=True)
+    await store.put("a/quick", b"1")
+    assert {*threads} == {threading.current_thread().name}
+    monkeypatch.setattr(group, "SLOW_SYNC", -1.0)
+    await store.put("a/found-slow", b"2")
+    threads.clear()
+    await store.put("a/slow", b"3")
+    assert all(name.startswith("store") for name in threads)
+    assert await paths(store) == ["a/found-slow", "a/quick", "a/slow"]
+    await store.aclose()
 
 
 async def test_a_write_that_takes_only_part_is_continued(store, monkeypatch):
