@@ -69,13 +69,16 @@ class Fair:
 
     @contextmanager
     def share(self, origin: str, *, max_bytes: int = 1 << 62, max_files: int = 1 << 62) -> Iterator[Share]:
-        """Take part for as long as the block lasts."""
+        """Take part for as long as the block lasts; what a pass that was cut still holds then is given back."""
         share = Share(self, origin, max_bytes, max_files)
         self._shares.append(share)
         try:
             yield share
         finally:
             self._shares.remove(share)
+            self.bytes -= share.bytes
+            self.files -= share.files
+            self.admit()
 
     def give(self, count: int) -> None:
         """Something came back."""

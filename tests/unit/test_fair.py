@@ -169,3 +169,16 @@ async def test_who_is_cancelled_just_as_another_is_let_in_ends_as_cancelled():
         one.give(10)  # looks through who waits before the task itself wakes up
         await asyncio.wait({waiting})
         assert (waiting.cancelled(), whole.bytes, whole.files) == (True, 0, 0)
+
+
+async def test_a_share_that_ends_gives_back_what_it_still_holds_and_lets_others_in():
+    fair = Fair(100, 10)
+    with fair.share("b") as other:
+        with fair.share("a") as cut:
+            await cut.take(100)
+            waiting = asyncio.create_task(other.take(50))
+            await turns()
+            assert not waiting.done()
+        await waiting
+        assert (fair.bytes, fair.files) == (50, 1)
+    assert (fair.bytes, fair.files) == (0, 0)
