@@ -8,17 +8,19 @@ Rules:
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
 
-from syncd.budget import Room
 from syncd.catalogue import Failure, Row, Swap
 from syncd.errors import Exists, NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
 from syncd.events import (
+    Event,
     PassFinished,
+    SurveyAdvanced,
     TransferFailed,
     TransferFinished,
     TransferStarted,
@@ -31,7 +33,7 @@ from syncd.publish import Publisher
 from syncd.survey import Inventory
 from syncd.transfer import Place, Proved, Quarantined, Transfers, error_name, own_targets
 from syncd.work import Work
-from syncd.workers import SMALL, WORTH, Lost, Workers
+from syncd.workers import SMALL, WORTH, Lost, Moving, Workers
 
 T = TypeVar("T")
 
@@ -87,7 +89,7 @@ class Pass:
         await publisher.swap()  # what a crash left half done
         if recovering:
             await self._drop_staged()
-        planning = await make_plan(work, row)
+        planning = await make_plan(replace(work, listener=self._hear_survey), row)
         self._refuse(row)
         await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
         stopped = work.stopping.is_set()
@@ -117,6 +119,13 @@ class Pass:
             raise self.no_space
         return result
 
+    def _hear_survey(self, event: Event) -> None:
+        """Let workers start while the rest is read, where a mirror's first survey finds files enough for them."""
+        pool, is_first = self.work.pool, not self.row.snapshot
+        if isinstance(event, SurveyAdvanced) and event.files >= WORTH and pool is not None and is_first:
+            pool.prepare()
+        self.work.listener(event)
+
     # -- transfers ------------------------------------------------------------------------------------------------
 
     async def _fetch(self, strays: frozenset[str], inventory: Inventory) -> None:
@@ -143,23 +152,37 @@ class Pass:
         count = work.catalogue.claims.count(row.id, "fetch", "replace")
         steps = work.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
         try:
-            async with self._workers(made) as workers, asyncio.TaskGroup() as group:
-                for step in steps:
-                    assert step.stat is not None
-                    cost = transfers.cost(step.stat)
-                    await budget.take(cost)
-                    if work.stopping.is_set() or self.no_space is not None:
-                        budget.give(cost)
-                        break
-                    group.create_task(self._one(transfers, workers, step, budget, cost))
+            async with asyncio.TaskGroup() as group:
+
+                def ourselves(moving: Moving) -> None:
+                    group.create_task(self._one(transfers, moving))
+
+                async with self._workers(made, ourselves) as workers:
+                    for step in steps:
+                        assert step.stat is not None
+                        cost = transfers.cost(step.stat)
+                        await budget.take(cost)
+                        if work.stopping.is_set() or self.no_space is not None:
+                            budget.give(cost)
+                            break
+                        moving = self._begin(step, cost)
+                        if workers is not None and workers.takes(step) and not transfers.knows(step.path):
+                            workers.hand(moving)
+                        else:
+                            ourselves(moving)
+                    if workers is not None:
+                        await workers.drained()
         finally:
             self._write_down()
         if made is not None:
             await made.drop()
 
     @asynccontextmanager
-    async def _workers(self, made: Spool | None) -> AsyncIterator[Workers | None]:
-        """Start workers if there are small files enough for them; made files lie where only we can read."""
+    async def _workers(self, made: Spool | None, ourselves: Callable[[Moving], None]) -> AsyncIterator[Workers | None]:
+        """Start workers if there are small files enough for them; made files lie where only we can read.
+
+        `ourselves` moves what a worker could not.
+        """
         pool = self.work.pool
         if (
             pool is None
@@ -169,47 +192,59 @@ class Pass:
         ):
             yield None
             return
-        async with pool.at_work(self.place, self.work.mirror.source.url) as workers:
+
+        def told(moving: Moving, outcome: Proved | TransientError | PermanentError) -> None:
+            if isinstance(outcome, Lost | Exists):  # it ended, or cannot tell what lies there: we can
+                ourselves(moving)
+            else:
+                self._end(moving, outcome)
+
+        async with pool.at_work(self.place, self.work.mirror.source.url, told) as workers:
             yield workers
 
-    async def _moved(self, transfers: Transfers, workers: Workers | None, step: Step) -> Proved:
-        """Have a file moved by whoever it is for."""
-        if workers is not None and workers.takes(step) and not transfers.knows(step.path):
-            with suppress(Lost, Exists):  # it ended, or cannot tell what lies there: we can
-                return await workers.transfer(step)
-        return await transfers.transfer(step)
+    def _begin(self, step: Step, cost: int) -> Moving:
+        work, stat = self.work, step.stat
+        assert stat is not None
+        work.listener(TransferStarted(work.mirror.name, step.path, stat.size, stat.modified))
+        return Moving(step, cost, work.clock())
 
-    async def _one(self, transfers: Transfers, workers: Workers | None, step: Step, budget: Room, cost: int) -> None:
-        work = self.work
-        assert step.stat is not None
-        began = work.clock()
-        work.listener(TransferStarted(work.mirror.name, step.path, step.stat.size, step.stat.modified))
+    async def _one(self, transfers: Transfers, moving: Moving) -> None:
         try:
-            proved = await self._moved(transfers, workers, step)
-        except (NoSpace, Offline) as error:
-            self.no_space = error
+            proved = await transfers.transfer(moving.step)
         except (TransientError, PermanentError) as error:
-            self._fail(step, error)
+            self._end(moving, error)
         else:
-            entry = proved.entry
-            self.moved += entry.size
-            self.batch.append(proved)
-            self.batch_bytes += entry.size
-            if len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES:
-                self._write_down()
-            work.listener(
-                TransferFinished(
-                    work.mirror.name,
-                    entry.path,
-                    entry.size,
-                    proved.origin.verdict,
-                    proved.replaces,
-                    work.clock() - began,
-                    proved.origin.modified,
-                )
+            self._end(moving, proved)
+
+    def _end(self, moving: Moving, outcome: Proved | TransientError | PermanentError) -> None:
+        """Take note of what became of a file."""
+        work = self.work
+        work.budget.give(moving.cost)
+        if isinstance(outcome, NoSpace | Offline):
+            self.no_space = outcome
+        elif isinstance(outcome, SyncdError):
+            self._fail(moving.step, outcome)
+        else:
+            self._arrived(outcome, work.clock() - moving.began)
+
+    def _arrived(self, proved: Proved, seconds: float) -> None:
+        entry = proved.entry
+        self.moved += entry.size
+        self.batch.append(proved)
+        self.batch_bytes += entry.size
+        if len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES:
+            self._write_down()
+        self.work.listener(
+            TransferFinished(
+                self.work.mirror.name,
+                entry.path,
+                entry.size,
+                proved.origin.verdict,
+                proved.replaces,
+                seconds,
+                proved.origin.modified,
             )
-        finally:
-            budget.give(cost)
+        )
 
     def _write_down(self) -> None:
         """Write down what is durable: never before it is."""

@@ -1,13 +1,18 @@
-"""Worker processes: starts them, deals files out to them, and hands back what they report (see `syncd.workers`)."""
+"""Worker processes: starts them, deals files out to them, and hands back what they report (see `syncd.workers`).
+
+One process is started for all of them: it imports what a worker needs, and the others are forked from it.
+"""
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from syncd import errors
 from syncd.errors import PermanentError, TransientError
@@ -15,9 +20,9 @@ from syncd.events import Listener, TransferRestarted, TransferRetried
 from syncd.frames import Errand, Outcome, Refusal, Setup, decode_answer, receive, send
 from syncd.governor import CEILING, Governors
 from syncd.plan import Step
-from syncd.transfer import Place, Proved, Quarantined
+from syncd.transfer import Place, Quarantined
 from syncd.upstream import Upstream
-from syncd.workers import SMALL, Lost
+from syncd.workers import SMALL, Lost, Moving, Told
 
 GRACE = 5.0  # seconds for a worker to end by itself
 
@@ -25,37 +30,46 @@ _KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, 
 
 
 @dataclass(frozen=True, slots=True)
+class _Crew:
+    """Worker processes: the one that was started, the others' parent, and the sockets to them that nobody uses yet."""
+
+    process: subprocess.Popen[bytes]
+    sockets: list[socket.socket]
+
+
+@dataclass(slots=True)
 class ProcessPool:
-    """What workers are started with; `count` of them."""
+    """What the workers of one pass are started with; there are `count` of them."""
 
     count: int
     upstream: Upstream
     store: str
     governors: Governors
     listener: Listener
+    _started: asyncio.Future[_Crew] | None = None
+
+    def prepare(self) -> None:
+        """Let the workers start."""
+        if self._started is None:
+            scheme = urlsplit(self.upstream.url).scheme
+            self._started = asyncio.get_running_loop().run_in_executor(None, _start, self.count, scheme)
 
     @asynccontextmanager
-    async def at_work(self, place: Place, by: str) -> AsyncIterator["Processes"]:
-        """Start the workers, and end them with the block."""
-        upstream = self.upstream
-        setup = Setup(
-            upstream=Upstream(
-                **{
-                    **{name: getattr(upstream, name) for name in upstream.__struct_fields__},
-                    "connections": max(1, (upstream.connections or CEILING) // self.count),
-                    "rate": None if upstream.rate is None else upstream.rate / self.count,
-                }
-            ),
-            store=self.store,
-            place=place,
-            by=by,
-            ceiling=max(1, CEILING // self.count),
-        )
-        workers = Processes(place.mirror, self.governors, self.listener)
+    async def at_work(self, place: Place, by: str, told: Told) -> AsyncIterator["Processes"]:
+        """Start the workers unless they were prepared, and end them with the block; `told` is called within it.
+
+        Where the system lets no process start there are none, and they take nothing.
+        """
+        setup = self._setup(place, by)
+        workers = Processes(place.mirror, self.governors, self.listener, told)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self.count):
-                    one = await _start(setup)
+                self.prepare()
+                workers.crew = crew = await self._crew()
+                while crew is not None and crew.sockets:
+                    reader, writer = await asyncio.open_unix_connection(sock=crew.sockets.pop(0))
+                    send(writer, setup)
+                    one = _Worker(reader, writer)
                     workers.all.append(one)
                     one.listening = group.create_task(workers.listen(one))
                 yield workers
@@ -64,49 +78,79 @@ class ProcessPool:
         finally:
             for one in workers.all:
                 one.writer.close()
-                await _end(one.process)
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the workers, if they were started."""
+        if self._started is not None and (crew := await self._crew()) is not None:
+            for ours in crew.sockets:
+                ours.close()
+            await _end(crew.process)
+        self._started = None
+
+    def _setup(self, place: Place, by: str) -> Setup:
+        upstream = self.upstream
+        share = {
+            "connections": max(1, (upstream.connections or CEILING) // self.count),
+            "rate": None if upstream.rate is None else upstream.rate / self.count,
+        }
+        whole = {name: getattr(upstream, name) for name in upstream.__struct_fields__}
+        return Setup(Upstream(**{**whole, **share}), self.store, place, by, max(1, CEILING // self.count))
+
+    async def _crew(self) -> _Crew | None:
+        """Return what was started, or None if that failed."""
+        assert self._started is not None
+        with suppress(OSError):
+            return await asyncio.shield(self._started)  # a process that nobody knows of would stay
+        return None
 
 
 @dataclass(slots=True)
 class _Worker:
-    process: subprocess.Popen[bytes]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    waiting: dict[int, asyncio.Future[Proved]] = field(default_factory=dict)
+    waiting: dict[int, Moving] = field(default_factory=dict)
     unsent: list[tuple[int, Step]] = field(default_factory=list)
     listening: asyncio.Task[None] | None = None
     is_gone: bool = False
 
 
 class Processes:
-    """Workers at work; `transfer` is the same as that of `Transfers`."""
+    """Workers at work; see `syncd.workers.Workers`."""
 
-    def __init__(self, mirror: str, governors: Governors, listener: Listener) -> None:
+    def __init__(self, mirror: str, governors: Governors, listener: Listener, told: Told) -> None:
         self.all: list[_Worker] = []
+        self.crew: _Crew | None = None
         self._mirror = mirror
         self._governors = governors
         self._listener = listener
+        self._told = told
         self._number = 0
+        self._heard = asyncio.Event()
 
     def takes(self, step: Step) -> bool:
         """Tell whether a file is one for workers, and there is still one of them."""
         size = step.stat.size if step.stat is not None else None
         return size is not None and size <= SMALL and not all(one.is_gone for one in self.all)
 
-    async def transfer(self, step: Step) -> Proved:
-        """Have a worker move a file. Raises what it raised; Lost if it ended."""
-        one = min((one for one in self.all if not one.is_gone), key=lambda one: len(one.waiting))
+    def hand(self, moving: Moving) -> None:
+        """Have the worker that has the fewest move a file."""
+        one = None
+        for other in self.all:
+            if not other.is_gone and (one is None or len(other.waiting) < len(one.waiting)):
+                one = other
+        assert one is not None
         self._number = number = self._number + 1
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Proved] = loop.create_future()
-        one.waiting[number] = done
+        one.waiting[number] = moving
         if not one.unsent:
-            loop.call_soon(self._send, one)
-        one.unsent.append((number, step))
-        try:
-            return await done
-        finally:
-            one.waiting.pop(number, None)
+            asyncio.get_running_loop().call_soon(self._send, one)
+        one.unsent.append((number, moving.step))
+
+    async def drained(self) -> None:
+        """Wait until it was told of every file what became of it."""
+        while any(one.waiting for one in self.all):
+            self._heard.clear()
+            await self._heard.wait()
 
     def _send(self, one: _Worker) -> None:
         steps, one.unsent = one.unsent, []
@@ -122,11 +166,13 @@ class Processes:
                     self._pass_on(one, answer)
                 else:
                     self._take(one, answer)
+                    self._heard.set()
         finally:
             one.is_gone = True
-            for done in one.waiting.values():
-                if not done.done():
-                    done.set_exception(Lost("a worker process ended"))
+        lost, one.waiting = one.waiting, {}
+        for moving in lost.values():
+            self._told(moving, Lost("a worker process ended"))
+        self._heard.set()
 
     def _pass_on(self, by: _Worker, refusal: Refusal) -> None:
         """Let all know what an origin said to one."""
@@ -136,15 +182,11 @@ class Processes:
                 send(one.writer, refusal)
 
     def _take(self, one: _Worker, outcome: Outcome) -> None:
-        waiting = one.waiting
+        pop, told = one.waiting.pop, self._told
         for number, proved in outcome.proved:
-            done = waiting.get(number)
-            if done is not None and not done.done():
-                done.set_result(proved)
+            told(pop(number), proved)
         for failed in outcome.failed:
-            done = waiting.get(failed.number)
-            if done is not None and not done.done():
-                done.set_exception(_raised(failed.error, failed.reason, failed.quarantined))
+            told(pop(failed.number), _raised(failed.error, failed.reason, failed.quarantined))
         for again in outcome.again:
             if again.wait is None:
                 self._listener(TransferRestarted(self._mirror, again.path, again.reason, again.error))
@@ -167,27 +209,31 @@ def _raised(error: str, reason: str, quarantined: str) -> TransientError | Perma
     return kind(reason)
 
 
-async def _start(setup: Setup) -> _Worker:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        process = await asyncio.to_thread(_spawn, theirs)
-    reader, writer = await asyncio.open_unix_connection(sock=ours)
-    send(writer, setup)
-    return _Worker(process, reader, writer)
-
-
-def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    # -P: what lies in the working folder is no module of ours
-    words = [sys.executable, "-P", "-m", "syncd.worker"]
-    return subprocess.Popen(words, stdin=theirs.fileno())  # noqa: S603  our own program
+def _start(count: int, scheme: str) -> _Crew:
+    """Start `count` workers that read urls of `scheme`. Raises OSError."""
+    pairs = [socket.socketpair() for _ in range(count)]
+    theirs = [number.fileno() for _, number in pairs]
+    try:
+        # -P: what lies in the working folder is no module of ours
+        words = [sys.executable, "-P", "-m", "syncd.worker", scheme, *map(str, theirs)]
+        # a group of their own: a terminal tells only us to stop, and we end them all
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=theirs, process_group=0)  # noqa: S603  our own program
+    except OSError:
+        for ours, _ in pairs:
+            ours.close()
+        raise
+    finally:
+        for _, its in pairs:
+            its.close()
+    return _Crew(process, [ours for ours, _ in pairs])
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of a worker whose socket is closed; one that does not end is killed."""
+    """Wait for the end of workers whose sockets are closed; those that do not end are killed."""
     try:
         await asyncio.to_thread(process.wait, GRACE)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         await asyncio.to_thread(process.wait)
 
 

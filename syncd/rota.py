@@ -26,10 +26,10 @@ from syncd.plan import Step
 from syncd.running import first_of
 from syncd.schedule import opens_in, waits_for
 from syncd.tally import Tally
-from syncd.transfer import Place, Proved, error_name
+from syncd.transfer import Place, error_name
 from syncd.work import FILES, IN_FLIGHT
 from syncd.workbench import Workbench
-from syncd.workers import Lost, Pool, Workers
+from syncd.workers import Moving, Pool, Told, Workers
 
 T = TypeVar("T")
 
@@ -309,14 +309,21 @@ class _InTurn:
     def count(self) -> int:
         return self._pool.count
 
+    def prepare(self) -> None:
+        if not self._rota.workers_taken:
+            self._pool.prepare()
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
     @asynccontextmanager
-    async def at_work(self, place: Place, by: str) -> AsyncIterator[Workers]:
+    async def at_work(self, place: Place, by: str, told: Told) -> AsyncIterator[Workers]:
         if self._rota.workers_taken:
             yield _NoWorkers()
             return
         self._rota.workers_taken = True
         try:
-            async with self._pool.at_work(place, by) as workers:
+            async with self._pool.at_work(place, by, told) as workers:
                 yield workers
         finally:
             self._rota.workers_taken = False
@@ -328,8 +335,11 @@ class _NoWorkers:
     def takes(self, step: Step) -> bool:  # noqa: ARG002  a port's
         return False
 
-    async def transfer(self, step: Step) -> Proved:
-        raise Lost(f"{step.path}: there is no worker")
+    def hand(self, moving: Moving) -> None:
+        raise AssertionError(moving)
+
+    async def drained(self) -> None:
+        return
 
 
 async def contained(work: Coroutine[Any, Any, T]) -> T | Failed:

@@ -47,7 +47,7 @@ def open_upstream(
     """Return the transport of a source, `inside` around the adapter. Raises ConfigError for an unknown scheme."""
     scheme = urlsplit(upstream.url).scheme
     try:
-        make = _installed(scheme)
+        make = opener(scheme)
     except ImportError as error:
         extra = EXTRAS.get(scheme)
         todo = f"pip install 'syncd[{extra}]'" if extra is not None else "install what the plug-in needs"
@@ -78,7 +78,7 @@ def open_upstream(
 
 def _bucket(upstream: Upstream, bucket: str) -> Transport:
     """Return the transport of a bucket in which a catalogue on the web keeps its files."""
-    make = _installed("s3")
+    make = opener("s3")
     if make is None:
         raise ConfigError(f"{upstream.where}: s3 is not known here")
     credential = upstream.credential
@@ -94,7 +94,7 @@ def _bucket(upstream: Upstream, bucket: str) -> Transport:
 
 
 @cache
-def _installed(scheme: str) -> Callable[..., Any] | None:
+def opener(scheme: str) -> Callable[..., Any] | None:
     """Return what opens urls of a scheme; looked for once."""
     point = next(iter(plugged(TRANSPORTS).select(name=scheme)), None)
     return None if point is None else cast("Callable[..., Any]", point.load())

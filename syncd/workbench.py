@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -167,7 +167,10 @@ class Workbench:
         """Compose what a pass over `mirror` works with."""
         today = datetime.now(UTC).date()
         upstreams = await self._upstreams(mirror)
-        async with self._opened(mirror, upstreams, inside) as source:
+        async with self._opened(mirror, upstreams, inside) as source, AsyncExitStack() as stack:
+            pool = await asyncio.to_thread(self.pool, mirror, upstreams[0])
+            if pool is not None:
+                stack.push_async_callback(pool.aclose)
             yield Work(
                 mirror=mirror,
                 reader=open_reader(mirror.source, today),
@@ -179,7 +182,7 @@ class Workbench:
                 spool=self.spool,
                 listener=self.listener,
                 stopping=self.stopping,
-                pool=await asyncio.to_thread(self.pool, mirror, upstreams[0]),
+                pool=pool,
             )
 
     def mirror(self, name: str) -> Row:

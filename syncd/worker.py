@@ -1,12 +1,12 @@
 """A worker process: fetches, proves and stores the small files it is told of, beside the pass that started it.
 
 It holds no state: what it did not report is done again by the pass, which finds it in the store. It ends when its
-socket (descriptor 0) does, whatever became of the pass.
+socket does, whatever became of the pass.
 """
 
 import asyncio
 import gc
-import signal
+import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ from syncd.plan import Step
 from syncd.redaction import Secrets
 from syncd.stores.filesystem import FilesystemStore
 from syncd.transfer import Proved, Quarantined, Transfers, error_name
-from syncd.upstream import open_upstream
+from syncd.upstream import open_upstream, opener
 
 LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
 HASHERS = 2
@@ -77,7 +77,7 @@ class Worker:
         assert isinstance(setup, Setup)
         if (credential := setup.upstream.credential) is not None:
             self._secrets.learn_credential(credential.username, credential.secret, credential.token)
-        store = FilesystemStore(Path(setup.store))
+        store = FilesystemStore(Path(setup.store), alone=True)
         source = open_upstream(setup.upstream, self._governors, heard=self._heard)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         nothing = _NoLeftovers()
@@ -163,23 +163,42 @@ class Worker:
             self._again.append(Again(event.path, event.reason, event.error, 0, None))
 
 
-async def _serve() -> None:
-    reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=0))
+async def _serve(own: socket.socket) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=own)
     try:
         await Worker(reader, writer).run()
     finally:
         writer.close()
 
 
-def main() -> None:
-    """Work on descriptor 0 until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells the whole group; the pass decides what stops
+def main(scheme: str, *descriptors: str) -> None:
+    """Work on the first of some sockets until it closes, and let a copy of this process work on each of the others.
+
+    What reads urls of `scheme` is imported before there are copies.
+    """
+    own, *others = [socket.socket(fileno=int(descriptor)) for descriptor in descriptors]
+    opener(scheme)
     sys.setswitchinterval(0.0005)
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    copies: list[int] = []
+    while others:
+        other = others.pop()
+        copy = os.fork()
+        if copy == 0:
+            # whoever holds a socket keeps it open: each has its own alone
+            own.close()
+            own, copies = other, []
+            for one in others:
+                one.close()
+            break
+        copies.append(copy)
+        other.close()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve())
+        runner.run(_serve(own))
+    for copy in copies:
+        os.waitpid(copy, 0)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -4,10 +4,13 @@ One process cannot keep two processors busy with small files. A worker does what
 by the same rules, and reports; only the pass writes to the Catalogue.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from syncd.errors import TransientError
+import msgspec
+
+from syncd.errors import PermanentError, TransientError
 from syncd.plan import Step
 from syncd.transfer import Place, Proved
 
@@ -19,15 +22,32 @@ class Lost(TransientError):
     """A worker ended before it reported a file; whoever asked does it again."""
 
 
+class Moving(msgspec.Struct, frozen=True):
+    """A file that a pass has under way: what it takes of the budget, and when it began by the monotonic clock."""
+
+    step: Step
+    cost: int
+    began: float
+
+
+Told = Callable[[Moving, Proved | TransientError | PermanentError], None]
+"""Hears what became of a file: its proof, what `Transfers` raised for it, Lost, or Exists for what a worker may not
+judge."""
+
+
 class Workers(Protocol):
-    """Workers at work; `transfer` is as that of `Transfers`."""
+    """Workers at work. Nobody waits for a single file: a task for each would cost the pass as much as all else."""
 
     def takes(self, step: Step) -> bool:
         """Tell whether a file is one for workers, and there is still one of them."""
         ...
 
-    async def transfer(self, step: Step) -> Proved:
-        """Have a worker move a file. Raises what it raised; Lost if it ended; Exists for what it may not judge."""
+    def hand(self, moving: Moving) -> None:
+        """Have a worker move a file that they take."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until it was told of every file what became of it."""
         ...
 
 
@@ -39,6 +59,14 @@ class Pool(Protocol):
         """Return how many workers there would be."""
         ...
 
-    def at_work(self, place: Place, by: str) -> AbstractAsyncContextManager[Workers]:
-        """Start the workers, and end them with the block."""
+    def prepare(self) -> None:
+        """Let the workers start, for they will probably be wanted: they import what they need while others think."""
+        ...
+
+    def at_work(self, place: Place, by: str, told: Told) -> AbstractAsyncContextManager[Workers]:
+        """Start the workers unless they were prepared, and end them with the block; `told` is called within it."""
+        ...
+
+    async def aclose(self) -> None:
+        """End workers that were prepared and not wanted. May be called twice."""
         ...

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,13 @@ from syncd.events import TransferRetried
 from syncd.governor import Governors
 from syncd.mirror_pass import Pass
 from syncd.plan import Step
-from syncd.pool import ProcessPool
+from syncd.pool import Processes, ProcessPool
 from syncd.ports import Credential
 from syncd.stores.filesystem import FilesystemStore
 from syncd.transfer import Place, Quarantined
 from syncd.upstream import Upstream
 from syncd.work import Work
-from syncd.workers import Lost
+from syncd.workers import Lost, Moving
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring, sums
@@ -32,17 +33,47 @@ def pool(server, folder, heard, count=2, governors=None):
     return ProcessPool(count, upstream, str(folder), governors or Governors(), heard.append)
 
 
+class Asker:
+    """Hands steps to workers, and waits for what they say of each."""
+
+    def __init__(self):
+        self.waiting = {}
+        self.workers = None
+
+    @asynccontextmanager
+    async def at_work(self, pool, by="upstream"):
+        async with pool.at_work(Place("m", "m/", "p"), by, self.told) as self.workers:
+            yield self
+            await self.workers.drained()
+
+    def told(self, moving, outcome):
+        done = self.waiting.pop(moving.step.path)
+        if isinstance(outcome, Exception):
+            done.set_exception(outcome)
+        else:
+            done.set_result(outcome)
+
+    async def transfer(self, step):
+        self.waiting[step.path] = done = asyncio.get_running_loop().create_future()
+        self.workers.hand(Moving(step, 0, 0.0))
+        return await done
+
+    @property
+    def process(self):
+        return self.workers.crew.process
+
+
 def fetch(path, size=None, **digests):
     return Step("fetch", path, "new upstream", Stat(path, len(FILES[path]) if size is None else size, digests=digests))
 
 
 async def test_every_file_arrives_proved_under_its_name(tmp_path):
     async with HostileServer(FILES) as server:
-        async with pool(server, tmp_path, []).at_work(Place("m", "m/", "p"), "upstream") as workers:
+        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
             proved = await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
         assert {one.entry.path: one.entry.size for one in proved} == {path: len(body) for path, body in FILES.items()}
         assert {path: (tmp_path / "m" / path).read_bytes() for path in FILES} == FILES
-        assert all(one.process.returncode == 0 for one in workers.all)
+        assert workers.process.returncode == 0
 
 
 async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
@@ -53,7 +84,7 @@ async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
         governors = Governors()
         (tmp_path / "m/d5").mkdir(parents=True)
         (tmp_path / "m/d5/005.dat").write_bytes(b"a stranger's")
-        async with pool(server, tmp_path, heard, governors=governors).at_work(Place("m", "m/", "p"), "x") as workers:
+        async with Asker().at_work(pool(server, tmp_path, heard, governors=governors)) as workers:
             with pytest.raises(NotFound, match=r"^d1/001.dat: "):
                 await workers.transfer(fetch("d1/001.dat"))
             with pytest.raises(Quarantined, match=r"sha256 0{64} promised") as caught:
@@ -73,17 +104,38 @@ async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
 async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
     async with HostileServer(FILES) as server:
         server.fault("d6/006.dat", f.Hang())
-        async with pool(server, tmp_path, []).at_work(Place("m", "m/", "p"), "x") as workers:
+        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
             waiting = asyncio.create_task(workers.transfer(fetch("d6/006.dat")))
-            while not any(one.waiting for one in workers.all):
+            while not server.requests:
                 await asyncio.sleep(0)
-            victim = next(one for one in workers.all if one.waiting)
-            os.kill(victim.process.pid, signal.SIGKILL)
+            assert workers.workers.all[0].waiting
+            os.kill(workers.process.pid, signal.SIGKILL)  # the first of them, and the parent of the other
             with pytest.raises(Lost):
                 await waiting
             # the other one goes on, and takes what the first would have had
             assert (await workers.transfer(fetch("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
-            assert workers.takes(fetch("d4/004.dat"))
+            assert workers.workers.takes(fetch("d4/004.dat"))
+
+
+async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
+    hand = Processes.hand
+
+    def hand_and_kill(self, moving):
+        hand(self, moving)
+        os.killpg(self.crew.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr("syncd.pool.Processes.hand", hand_and_kill)
+    async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        async with mirroring.open() as (store, catalogue):
+            work = mirroring.work(store, catalogue)
+            with_pool = {name: getattr(work, name) for name in Work.__slots__}
+            with_pool["pool"] = pool(server, store.root, [])
+            result = await Pass(Work(**with_pool)).run()
+            assert (result.complete, result.fetched) == (True, len(FILES) + 1)
+            assert work.budget.files == work.budget.bytes == 0
+        await mirroring.close()
 
 
 async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_makes(tmp_path, monkeypatch):
@@ -105,6 +157,34 @@ async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_m
     assert ids[0] == ids[2]
 
 
+async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later_one_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
+    prepared = []
+
+    def prepare(self):
+        prepared.append(self)
+
+    monkeypatch.setattr("syncd.pool.ProcessPool.prepare", prepare)
+    monkeypatch.setattr("syncd.pool.ProcessPool.at_work", no_workers)
+    async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        async with mirroring.open() as (store, catalogue):
+            work = mirroring.work(store, catalogue)
+            with_pool = {name: getattr(work, name) for name in Work.__slots__}
+            with_pool["pool"] = pool(server, store.root, [])
+            assert (await Pass(Work(**with_pool)).run()).complete
+            assert prepared
+            prepared.clear()
+            assert (await Pass(Work(**with_pool)).run()).complete
+            assert not prepared
+        await mirroring.close()
+
+
+@asynccontextmanager
+async def no_workers(*_):
+    yield None
+
+
 async def test_a_worker_is_told_its_secrets_over_its_own_socket_and_ends_with_it(tmp_path):
     async with HostileServer(FILES) as server:
         secret = Upstream(
@@ -112,16 +192,59 @@ async def test_a_worker_is_told_its_secrets_over_its_own_socket_and_ends_with_it
             allow_private=frozenset({server.origin}),
             credential=Credential("me", server.origin, "bearer", "hush-hush"),
         )
-        async with ProcessPool(2, secret, str(tmp_path), Governors(), print).at_work(
-            Place("m", "m/", "p"), "x"
-        ) as workers:
+        async with Asker().at_work(ProcessPool(2, secret, str(tmp_path), Governors(), print)) as workers:
             await workers.transfer(fetch("d5/005.dat"))
             assert server.requests[-1].headers["authorization"] == "Bearer hush-hush"
-            for one in workers.all:
-                told = Path(f"/proc/{one.process.pid}/cmdline").read_bytes()
-                told += Path(f"/proc/{one.process.pid}/environ").read_bytes()
+            for pid in family(workers.process.pid):
+                told = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
                 assert b"hush" not in told
-            ended = workers.all[0]
-            ended.writer.close()
-            await asyncio.to_thread(ended.process.wait, 10)
-            assert ended.process.returncode == 0
+            for one in workers.workers.all:
+                one.writer.close()
+            await asyncio.to_thread(workers.process.wait, 10)
+            assert workers.process.returncode == 0
+
+
+def family(pid):
+    """Return a process and its children."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+async def test_each_worker_ends_with_its_own_socket_and_the_first_waits_for_the_other(tmp_path):
+    async with HostileServer(FILES) as server:
+        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+            await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
+            first, second = family(workers.process.pid)
+            workers.workers.all[1].writer.close()
+            await workers.workers.all[1].listening  # only the other had this socket
+            assert (await workers.transfer(fetch("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
+        assert not Path(f"/proc/{first}").exists()
+        assert not Path(f"/proc/{second}").exists()
+
+
+async def test_workers_that_were_prepared_and_not_wanted_end(tmp_path):
+    async with HostileServer(FILES) as server:
+        idle = pool(server, tmp_path, [])
+        idle.prepare()
+        crew = await idle._started
+        await idle.aclose()
+        assert crew.process.returncode == 0
+        await idle.aclose()
+
+
+async def test_workers_that_were_prepared_are_those_that_work(tmp_path):
+    async with HostileServer(FILES) as server:
+        ready = pool(server, tmp_path, [])
+        ready.prepare()
+        crew = await ready._started
+        async with Asker().at_work(ready) as workers:
+            assert workers.workers.crew is crew
+            assert (await workers.transfer(fetch("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
+
+
+async def test_where_no_process_can_start_there_are_no_workers_and_nothing_is_left_to_them(tmp_path, monkeypatch):
+    def refused(*words, **options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("syncd.pool.subprocess.Popen", refused)
+    async with HostileServer(FILES) as server, Asker().at_work(pool(server, tmp_path, [])) as workers:
+        assert not workers.workers.takes(fetch("d5/005.dat"))
