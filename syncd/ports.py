@@ -196,6 +196,17 @@ class Store(Transport, Protocol):
         ...
 
 
+class Summing(Protocol):
+    """What a Store may do beside: read many files at one go, without the event loop, as is worth it for small ones."""
+
+    def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
+        """Return the sha256 (hex) of each file, or None: it cannot be read to its end, and `open` says why.
+
+        Blocks: call it in a thread. Once `is_over` says so, nothing more is read, and the rest is None.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A secret bound to one origin (`https://host[:port]`, or `s3://bucket`); never sent to another, never printed.

@@ -14,20 +14,20 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from stat import S_ISDIR, S_ISREG
 from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from manifests.stat import Stat
-from syncd.errors import Busy, Changed, ConfigError, Damaged, Exists, NotFound, Offline, SyncdError, Unsafe, Unsupported
+from syncd.errors import Busy, Changed, ConfigError, Damaged, Exists, NotFound, Offline, SyncdError, Unsupported
 from syncd.ports import Body, Page, Staged
-from syncd.stores.folders import Folder, Folders, Opened, safe, translate, unsynced
+from syncd.stores.folders import READ, Folder, Folders, Opened, regular, safe, translate, unsynced
 from syncd.stores.group import Change, Group, Touched
 from syncd.stores.staged_file import CHUNK, TMP, StagedFile, put_in_place, read_chunks, stat_of, write_all
+from syncd.stores.sums import sum_of
 
 SENTINEL = ".syncd/store.json"
 LOCK = ".syncd/lock"
@@ -38,7 +38,6 @@ R = TypeVar("R")
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileBody:
@@ -160,6 +159,10 @@ class FilesystemStore:
         """Remove a file, and the folders it leaves empty."""
         await self._group.make(Change(safe(path), lambda touched: self._delete(path, touched)))
 
+    def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
+        """Return the sha256 of each file, read in the caller's thread; None for what cannot be read."""
+        return [None if is_over() else sum_of(self._folders, path, is_over) for path in paths]
+
     async def free(self) -> int:
         """Bytes that an ordinary user may still write."""
         return await self._in_thread("free space", self._free)
@@ -239,12 +242,11 @@ class FilesystemStore:
     def _stat(self, path: str) -> Stat:
         folder, name = self._folders.split(path)
         found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-        return stat_of(path, _regular(found, path, self.root))
+        return stat_of(path, regular(found, path, self.root))
 
     def _open(self, path: str, start: int, stop: int | None, version: str | None) -> tuple[Opened, Stat, bytes]:
-        folder, name = self._folders.split(path)
-        file = Opened(os.open(name, _READ | os.O_NONBLOCK, dir_fd=folder.fd))  # a named pipe must not hold us
-        stat = stat_of(path, _regular(os.fstat(file.fd), path, self.root))
+        file, found = self._folders.open_file(path)
+        stat = stat_of(path, found)
         size = _size(stat)
         if version is not None and version != stat.version:
             raise Changed(f"{path}: is version {stat.version}, not {version}")
@@ -261,7 +263,7 @@ class FilesystemStore:
     def _move(self, path: str, to: str, touched: Touched) -> None:
         try:
             source, name = self._folders.split(path)
-            found = _regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
+            found = regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
         except FileNotFoundError:
             self._stat(to)  # raises if there is no `to` either
             return
@@ -279,7 +281,7 @@ class FilesystemStore:
 
     def _copy(self, path: str, to: str, touched: Touched) -> None:
         source, name = self._folders.split(path)
-        _regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
+        regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
         tmp = self._folders.find(TMP, make=True)
         temporary = f"{secrets.token_hex(8)}.put"
         try:
@@ -294,7 +296,7 @@ class FilesystemStore:
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}:
                 raise
-            original = Opened(os.open(name, _READ, dir_fd=source.fd))
+            original = Opened(os.open(name, READ, dir_fd=source.fd))
             twin = Opened(os.open(temporary, _WRITE_NEW, 0o666, dir_fd=tmp.fd))
             offset = 0
             while chunk := os.pread(original.fd, CHUNK, offset):
@@ -377,7 +379,7 @@ class FilesystemStore:
             try:
                 name.encode()
                 if name.endswith("/"):
-                    below = Folder(os.open(name[:-1], _READ | os.O_DIRECTORY, dir_fd=folder.fd), path, None)
+                    below = Folder(os.open(name[:-1], READ | os.O_DIRECTORY, dir_fd=folder.fd), path, None)
                     yield from self._walk_folder(below, path, "", after)
                 else:
                     yield stat_of(path, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
@@ -392,11 +394,3 @@ def _names(folder: Folder) -> set[str]:
 def _size(stat: Stat) -> int:
     assert stat.size is not None
     return stat.size
-
-
-def _regular(found: os.stat_result, path: str, root: str) -> os.stat_result:
-    if S_ISREG(found.st_mode):
-        return found
-    if S_ISDIR(found.st_mode):
-        raise NotFound(f"{path}: is a folder in {root}, not a file")
-    raise Unsafe(f"{path}: is a link or a device in {root}, which we do not follow")

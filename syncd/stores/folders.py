@@ -12,12 +12,14 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from stat import S_ISDIR, S_ISREG
 
 from syncd.errors import Damaged, Denied, Exists, NoSpace, NotFound, Offline, SyncdError, TooLarge, Unsafe, Unsupported
 
 MAX_OPEN = 96  # folders kept open; a process usually may hold 1,024 descriptors
 
 _UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\x00")
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -109,6 +111,12 @@ class Folders:
         above, _, name = path.rpartition("/")
         return self.find(above, make=make), name
 
+    def open_file(self, path: str) -> tuple[Opened, os.stat_result]:
+        """Open the file at `path` to read it. Raises OSError; Unsafe for a link, NotFound for a folder."""
+        folder, name = self.split(path)
+        file = Opened(os.open(name, READ | os.O_NONBLOCK, dir_fd=folder.fd))  # a named pipe must not hold us
+        return file, regular(os.fstat(file.fd), path, self.root)
+
     def prune(self, path: str) -> None:
         """Remove the folders above `path` that became empty; the root and `.syncd/*` stay."""
         above = path.rpartition("/")[0]
@@ -152,6 +160,15 @@ def safe(path: str) -> str:
     if _UNSAFE.search(path) is not None:
         raise Unsafe(f"{path!r}: absolute, or with a part that is empty, . or ..")
     return path
+
+
+def regular(found: os.stat_result, path: str, root: str) -> os.stat_result:
+    """Return `found` if it is of a file. Raises NotFound for a folder, Unsafe for a link or a device."""
+    if S_ISREG(found.st_mode):
+        return found
+    if S_ISDIR(found.st_mode):
+        raise NotFound(f"{path}: is a folder in {root}, not a file")
+    raise Unsafe(f"{path}: is a link or a device in {root}, which we do not follow")
 
 
 def unsynced(folder: Folder) -> Iterator[Folder]:

@@ -11,7 +11,7 @@ import pytest
 import xxhash
 
 from syncd.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
-from syncd.stores import group, staged_file
+from syncd.stores import group, staged_file, sums
 from syncd.stores.filesystem import FilesystemStore
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import sha256
@@ -282,6 +282,51 @@ async def test_a_file_that_shrinks_while_it_is_read_is_noticed(store, root):
         async with store.open("s") as body:
             async for _ in body:
                 os.truncate(root / "s", staged_file.CHUNK)
+
+
+async def test_what_may_not_or_cannot_be_read_has_no_sum_and_spoils_no_other(store, root, tmp_path, monkeypatch):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    for path in ("d/first", "d/sick", "d/last"):
+        await store.put(path, path.encode())
+    await store.put("d/shrinks", bytes(3 * sums.BLOCK))
+    (root / "link").symlink_to(outside)
+    (root / "d/file").symlink_to(outside / "secret")
+    os.mkfifo(root / "d/pipe")
+    sick, shrinks = ((root / "d" / name).stat().st_ino for name in ("sick", "shrinks"))
+    pread = os.pread
+
+    def failing(fd, count, offset):
+        inode = os.fstat(fd).st_ino
+        if inode == sick:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if inode == shrinks:
+            os.truncate(root / "d/shrinks", sums.BLOCK)
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    asked = ["d/first", "link/secret", "d/file", "d/pipe", "d/sick", "d/shrinks", "gone/file", "d/last"]
+    found = await asyncio.to_thread(store.sums, asked, lambda: False)
+    assert dict(zip(asked, found, strict=True)) == {
+        **dict.fromkeys(asked),
+        "d/first": sha256(b"d/first"),
+        "d/last": sha256(b"d/last"),
+    }
+
+
+async def test_a_sum_that_nobody_waits_for_any_more_ends_at_the_next_block(store, monkeypatch):
+    for path in ("a", "b"):
+        await store.put(path, bytes(5 * sums.BLOCK))
+    read, pread = [], os.pread
+
+    def counted(fd, count, offset):
+        read.append(offset)
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    found = await asyncio.to_thread(store.sums, ["a", "b"], lambda: len(read) == 2)
+    assert (list(found), read) == ([None, None], [0, sums.BLOCK])
 
 
 async def test_a_put_whose_caller_gave_up_harms_nobody(store):
