@@ -7,11 +7,13 @@ Rules:
 """
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
@@ -23,11 +25,14 @@ from syncd.keep import shard_entries
 from syncd.made import SCHEME
 from syncd.marks import forget
 from syncd.plan import Step
-from syncd.ports import Store, Transport
+from syncd.ports import Store, Summing, Transport
 from syncd.restore import pointed
 from syncd.transfer import Place, Transfers, read_back
 
 READERS = 8  # files read at once
+BATCH = 64  # files that a thread reads at one go, where the store can
+BATCH_BYTES = 4 << 20  # at which a batch ends
+SMALL = 2  # whole batches read at once: with small files in hand more threads mostly wait for one another (GIL)
 CHECKED = 512  # files whose reading is recorded in one transaction
 
 Finding = Literal["missing", "size", "digest", "unreadable", "snapshot"]
@@ -54,6 +59,19 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Reading:
+    """How far the reading of all bytes is: the Entries that are left, what was found, what is not yet recorded."""
+
+    entries: Iterator[Entry]
+    report: Report
+    good: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody waits for the threads any more: they stop at the next block."""
+    small: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SMALL))
+    """Held by a batch that is full before it has many bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What verifying one mirror needs; `source` only to repair."""
@@ -67,6 +85,8 @@ class Verification:
     """Called with files and bytes looked at since the last call."""
     source: Transport | None = None
     now: Callable[[], float] = time.time
+    threads: int = 2
+    """How many of `hashing` read at once, where the store can read in a thread."""
 
     async def run(self, *, read_data: bool) -> Report:
         """Compare the snapshot with the Catalogue, and every file's presence and size; with `read_data` all bytes."""
@@ -173,31 +193,53 @@ class Verification:
         report.faults.append(Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found"))
 
     async def _read_all(self, report: Report) -> None:
-        entries = self.catalogue.holdings.entries(self.mirror.id)
-        good: list[str] = []
+        reading = _Reading(self.catalogue.holdings.entries(self.mirror.id), report)
+        if hasattr(self.store, "sums"):
+            readers = [self._read_batches(reading) for _ in range(self.threads)]
+        else:
+            readers = [self._read_each(reading) for _ in range(READERS)]
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(READERS):
-                    group.create_task(self._read_some(entries, report, good))
+                for reader in readers:
+                    group.create_task(reader)
         finally:
-            self.catalogue.holdings.check(self.mirror.id, good, self.now())
+            reading.over.set()
+            self.catalogue.holdings.check(self.mirror.id, reading.good, self.now())
 
-    async def _read_some(self, entries: Iterator[Entry], report: Report, good: list[str]) -> None:
-        for entry in entries:
-            report.files += 1
-            report.bytes += entry.size
+    async def _read_batches(self, reading: _Reading) -> None:
+        """Have a thread read many files at one go; what is not as it was proved is read a second time by itself."""
+        store, loop = cast("Summing", self.store), asyncio.get_running_loop()
+        while batch := _batch(reading.entries):
+            places = [self.place.natural(entry.path) for entry in batch]
+            async with reading.small if len(batch) == BATCH else nullcontext():
+                sums = await loop.run_in_executor(self.hashing, store.sums, places, reading.over.is_set)
+            judged = [
+                (entry, None if found == entry.sha256 else await self._read_one(entry))
+                for entry, found in zip(batch, sums, strict=True)
+            ]
+            self._enter(reading, judged)
+
+    async def _read_each(self, reading: _Reading) -> None:
+        for entry in reading.entries:
             fault = await self._read_one(entry)
             if fault is not None:
                 fault = await self._read_one(entry)
+            self._enter(reading, [(entry, fault)])
+
+    def _enter(self, reading: _Reading, judged: Sequence[tuple[Entry, Fault | None]]) -> None:
+        report, good = reading.report, reading.good
+        for entry, fault in judged:
+            report.files += 1
+            report.bytes += entry.size
             if fault is not None:
                 report.faults.append(fault)
             else:
                 report.read += entry.size
                 good.append(entry.path)
-                if len(good) >= CHECKED:
-                    self.catalogue.holdings.check(self.mirror.id, good, self.now())
-                    good.clear()
-            self.heard(1, entry.size)
+        if len(good) >= CHECKED:
+            self.catalogue.holdings.check(self.mirror.id, good, self.now())
+            good.clear()
+        self.heard(len(judged), sum(entry.size for entry, _ in judged))
 
     async def _read_one(self, entry: Entry) -> Fault | None:
         place = self.place.natural(entry.path)
@@ -213,3 +255,15 @@ class Verification:
             reason = f"{entry.path}: sha256 {entry.sha256} proved, {digests['sha256']} found"
             return Fault(entry.path, "digest", reason)
         return None
+
+
+def _batch(entries: Iterator[Entry]) -> list[Entry]:
+    """Take what a thread reads at one go."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += entry.size
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            break
+    return batch

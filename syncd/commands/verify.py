@@ -8,6 +8,7 @@ import msgspec
 from syncd import show
 from syncd.commands.context import Context
 from syncd.errors import NotFound
+from syncd.pool import processors
 from syncd.running import DONE, SOME_FAILED
 from syncd.transfer import Place
 from syncd.verify import Report, Verification
@@ -21,7 +22,16 @@ async def verify(context: Context, name: str, *, read_data: bool, repair: bool) 
             place = Place(row.name, row.prefix, "verify")
 
             def verification(source: Any = None) -> Verification:
-                return Verification(bench.store, bench.catalogue, row, place, bench.hashing, progress.looked, source)
+                return Verification(
+                    store=bench.store,
+                    catalogue=bench.catalogue,
+                    mirror=row,
+                    place=place,
+                    hashing=bench.hashing,
+                    heard=progress.looked,
+                    source=source,
+                    threads=processors(),
+                )
 
             began = time.monotonic()
             report = await verification().run(read_data=read_data)
