@@ -10,11 +10,11 @@ holds the validated model as `options`. What a reader says of its options raises
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 from pydantic import BaseModel
 
 from manifests.checked import STRICT, keys
@@ -49,8 +49,7 @@ class Opened(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderKind:
+class ReaderKind(msgspec.Struct, frozen=True):
     """One format for saying what is there.
 
     `open` takes the Source, and the day too (UTC) where `dated` says so, and returns a Reader; it may raise Unfit for

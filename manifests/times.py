@@ -6,10 +6,10 @@ the wall says, so in the night in which clocks go forward it may be an hour shor
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 from cronsim import CronSim, CronSimError
 
 from manifests.unfit import Unfit
@@ -18,8 +18,7 @@ _WINDOW = re.compile(r"([01]?\d|2[0-4]):([0-5]\d) ?[-–] ?([01]?\d|2[0-4]):([0-
 _PROBE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """A time of day, `[opens, closes)` by the wall clock of `zone`; one that closes before it opens spans midnight."""
 
     opens: time

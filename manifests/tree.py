@@ -3,8 +3,9 @@
 Apart from what reads one (`manifests.yaml`), so that what only speaks of mistakes needs no parser.
 """
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 Path = tuple[str | int, ...]
 Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
@@ -17,8 +18,7 @@ class Place(NamedTuple):
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One mistake: where it stands, what is wrong, what to do. `where` is the key's path, or `file`."""
 
     file: str
@@ -40,15 +40,14 @@ class ManifestError(ValueError):
         self.problems = problems
 
 
-@dataclass(slots=True)
-class Tree:
+class Tree(msgspec.Struct):
     """A file's values, and where each key and each value begins, by its path (`("source", "include", 0)`)."""
 
     file: str
-    root: dict[str, Value] = field(default_factory=dict)
-    keys: dict[Path, Place] = field(default_factory=dict)
-    values: dict[Path, Place] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    root: dict[str, Value] = {}
+    keys: dict[Path, Place] = {}
+    values: dict[Path, Place] = {}
+    problems: list[Problem] = []
 
     def wrong(self, place: Place, path: Path, what: str, todo: str) -> None:
         """Note one mistake."""

@@ -16,9 +16,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import msgspec
 
 from manifests.addresses import origin_of
 from manifests.mirror import Mirror, Problem, load_mirror
@@ -449,7 +451,9 @@ class Daemon:
         old = self.bench.config
         changed = tuple(name for name in type(config).model_fields if getattr(config, name) != getattr(old, name))
         later = tuple(name for name in changed if name in RESTART)
-        self.bench = replace(self.bench, config=config.model_copy(update={name: getattr(old, name) for name in later}))
+        self.bench = msgspec.structs.replace(
+            self.bench, config=config.model_copy(update={name: getattr(old, name) for name in later})
+        )
         self.manifests.paths = config.manifests
         self.rota.adjust()
         self._tell(config)

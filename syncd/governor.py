@@ -15,8 +15,9 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from syncd.events import LimitChanged, Listener, nobody
 
@@ -47,8 +48,7 @@ FIRST_BYTE = (
 )  # seconds: bounds of `Count.first_byte`
 
 
-@dataclass(slots=True)
-class Count:
+class Count(msgspec.Struct):
     """What went over one origin since we began; whoever watches reads it, nobody here does."""
 
     answered: int = 0
@@ -59,7 +59,7 @@ class Count:
     """Seconds for which requests waited because upstream said so."""
     held_to_rate: float = 0.0
     """Seconds for which reading waited because of our own rate limit."""
-    first_byte: list[int] = field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
+    first_byte: list[int] = msgspec.field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
     """Answers by how long they took to begin: up to each of FIRST_BYTE, the last of them longer."""
     seconds: float = 0.0
     """All those times together."""

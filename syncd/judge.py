@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from manifests.digest import KNOWN, OURS, ZIP_END
 from manifests.snapshot import Verdict
@@ -17,8 +18,7 @@ _TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
 _PAGES = (".html", ".htm", ".xhtml", ".shtml", ".php", "/")
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True):
     """What is known of bytes once they are here.
 
     `answered` is what the answer itself claimed, `head` their first bytes, `kind` the media type or "".

@@ -9,7 +9,8 @@ Rules:
 import time
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
 from syncd.catalogue import Catalogue, Row, Version
@@ -21,14 +22,13 @@ from syncd.transfer import Place
 STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(msgspec.Struct):
     """What the kept Snapshots of a mirror name, read from the store shard by shard as it is asked for."""
 
     store: Store
     mirror: str
     snapshots: list[Snapshot]
-    _shards: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    _shards: dict[str, dict[str, Entry]] = {}
 
     async def names(self, path: str, sha256: str) -> bool:
         """Tell whether a kept Snapshot names this content at this path."""
@@ -78,8 +78,7 @@ async def whole(store: Store, path: str, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-@dataclass(frozen=True, slots=True)
-class Housekeeping:
+class Housekeeping(msgspec.Struct, frozen=True):
     """What letting go of one mirror's leftovers needs; `versions` earlier Snapshots and `removed` seconds are kept."""
 
     store: Store

@@ -4,11 +4,12 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Literal
+
+import msgspec
 
 from manifests.snapshot import Entry, Snapshot
 from syncd.catalogue import Catalogue, Row
@@ -47,7 +48,7 @@ async def trial(spool: Path) -> AsyncIterator[Catalogue]:
 
 def silent(work: Work, catalogue: Catalogue) -> Work:
     """Return what a plan is made with that nobody hears of."""
-    return replace(work, listener=nobody, catalogue=catalogue)
+    return msgspec.structs.replace(work, listener=nobody, catalogue=catalogue)
 
 
 def steps(

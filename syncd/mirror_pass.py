@@ -10,7 +10,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -89,7 +88,7 @@ class Pass:
         await publisher.swap()  # what a crash left half done
         if recovering:
             await self._drop_staged()
-        planning = await make_plan(replace(work, listener=self._hear_survey), row)
+        planning = await make_plan(msgspec.structs.replace(work, listener=self._hear_survey), row)
         self._refuse(row)
         await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
         stopped = work.stopping.is_set()

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
+
+import msgspec
 
 from manifests.mirror import matcher
 from manifests.stat import Stat
@@ -31,8 +32,7 @@ from syncd.work import Work
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Planning:
+class Planning(msgspec.Struct):
     """A Plan whose steps stand in the Catalogue."""
 
     counts: Counts
@@ -53,7 +53,9 @@ async def make_plan(work: Work, row: Row) -> Planning:
         sources.lead = number
         mirror = work.mirror.model_copy(update={"sources": (work.mirror.sources[number],)})
         try:
-            return await _make_plan(replace(work, mirror=mirror, reader=reader), row, elsewhere=number > 0)
+            return await _make_plan(
+                msgspec.structs.replace(work, mirror=mirror, reader=reader), row, elsewhere=number > 0
+            )
         except (TransientError, PermanentError) as error:
             if number == len(work.others) or isinstance(error, NoSpace | Offline | Damaged):
                 raise

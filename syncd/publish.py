@@ -11,7 +11,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 import msgspec
 
@@ -41,8 +40,7 @@ from syncd.transfer import Place
 WRITE = 1 << 20  # bytes of SHA256SUMS written at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Publisher:
+class Publisher(msgspec.Struct, frozen=True):
     """What publishing one mirror needs."""
 
     store: Store

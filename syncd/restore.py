@@ -9,7 +9,6 @@ Rules:
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
 
 import msgspec
@@ -24,8 +23,7 @@ from syncd.publish import Publisher, origins_path, pointer_path, shard_path, sna
 from syncd.transfer import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Restoration:
+class Restoration(msgspec.Struct, frozen=True):
     """What going back needs."""
 
     store: Store

@@ -12,9 +12,9 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import BinaryIO, Self, TypeVar
 
+import msgspec
 import tenacity
 
 from manifests.document import Document, Follow
@@ -33,8 +33,7 @@ def _unheard(path: str, error: TransientError, attempt: int, wait: float) -> Non
     """Tell nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """How often and how long; times in seconds."""
 
     attempts: int = 8

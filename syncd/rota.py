@@ -12,8 +12,10 @@ Rules:
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from manifests.addresses import origin_of
 from syncd.chronicler import Chronicler
@@ -234,7 +236,7 @@ class Rota:
             self.lines.share(origin) as line,
         ):
             async with self.bench().work(mirror, lambda transport: Capped(transport, line)) as composed:
-                work = replace(
+                work = msgspec.structs.replace(
                     composed,
                     stopping=run.stopping,
                     budget=share,

@@ -11,7 +11,6 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -40,8 +39,7 @@ MAX_CHANGES = 200_000  # paths in memory that changed since a mark; more of them
 Wants = Callable[[str], bool]
 
 
-@dataclass(slots=True)
-class Inventory:
+class Inventory(msgspec.Struct):
     """How a survey went: `files` claimed, `documents` read, and what could not be read with the reason.
 
     `made` holds the files that the Reader made from documents, None if there are none. `mark` is how far upstream was
@@ -51,12 +49,12 @@ class Inventory:
 
     files: int = 0
     documents: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = []
     made: Spool | None = None
     mark: str = ""
     gap: bool = False
     is_part: bool = False
-    notes: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = {}
     elsewhere: str = ""
     """The url of another source than the first one, which did not answer: what that has is added, nothing else."""
 
@@ -74,8 +72,7 @@ class Inventory:
         return not self.failed
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(msgspec.Struct, frozen=True):
     """What a survey needs: whom to ask, how to read the answer, where to put it, what to leave out, whom to tell.
 
     `key` stands for the source as declared: a killed survey is gone on with under the same key, unless that is "".
@@ -166,14 +163,13 @@ class Survey:
         return page.where(wants) if isinstance(page, Stats) else [stat for stat in page if wants(stat.path)]
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(msgspec.Struct):
     """What was found and is not yet written down."""
 
-    stats: list[Stat] = field(default_factory=list)
-    promises: list[Promise] = field(default_factory=list)
-    follows: list[Follow] = field(default_factory=list)
-    done: list[int] = field(default_factory=list)
+    stats: list[Stat] = []
+    promises: list[Promise] = []
+    follows: list[Follow] = []
+    done: list[int] = []
 
     def size(self) -> int:
         return len(self.stats) + len(self.promises) + len(self.follows)

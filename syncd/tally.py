@@ -5,8 +5,9 @@ Only transfers under way are remembered one by one. A file that failed counts as
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from syncd.events import (
     Event,
@@ -25,8 +26,7 @@ WINDOW = 10.0  # seconds over which a speed is taken
 Phase = Literal["survey", "transfer", "published"]
 
 
-@dataclass(slots=True)
-class Moving:
+class Moving(msgspec.Struct):
     """One transfer under way."""
 
     path: str
@@ -34,8 +34,7 @@ class Moving:
     received: int = 0
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """What one mirror's pass has done so far."""
 
     mirror: str
@@ -51,7 +50,7 @@ class Tally:
     retried: int = 0
     arrived: int = 0  # bytes, those that had to come twice counted twice
     behind: int = 0  # bytes of the files behind us
-    moving: dict[str, Moving] = field(default_factory=dict)
+    moving: dict[str, Moving] = {}
 
     def take(self, event: Event) -> None:
         """Count one event."""

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from manifests.document import Reader
 from manifests.mirror import Mirror
@@ -25,8 +26,7 @@ IN_FLIGHT = 256 << 20  # bytes under way at once: the window of operations' memo
 FILES = 192  # files under way at once: three for each slot, so that storing one never starves fetching another
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """All that a pass works with; composed in `syncd.registry`."""
 
     mirror: Mirror
@@ -39,12 +39,12 @@ class Work:
     listener: Listener = nobody
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     ceiling: int = 64
     others: tuple[Reader, ...] = ()
     """How the mirror's further sources say what they have, where there are several."""
     pool: Pool | None = None
     """Worker processes for small files, where there are very many."""
-    budget: Room = field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
+    budget: Room = msgspec.field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
     free: Callable[[], Awaitable[int | None]] | None = None
     """Bytes that this pass may fill; absent: all that the store has left."""

@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+import msgspec
 
 from manifests.addresses import origin_of
 from manifests.document import Follow
@@ -43,8 +44,7 @@ SEVERAL = 3  # tries at one of several sources
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
 
 
-@dataclass(frozen=True, slots=True)
-class Workbench:
+class Workbench(msgspec.Struct, frozen=True):
     """Everything that is open."""
 
     config: Config
@@ -57,9 +57,9 @@ class Workbench:
     listener: Listener
     stopping: asyncio.Event
     secrets: Secrets
-    expiries: dict[str, float] = field(default_factory=dict)
+    expiries: dict[str, float] = {}
     """By name: when a credential that was used is no longer valid, for those that say."""
-    brokers: dict[str, TokenBroker] = field(default_factory=dict)
+    brokers: dict[str, TokenBroker] = {}
     """By name of the credential: who holds its token, for all mirrors."""
 
     def upstream(self, mirror: Mirror, number: int = 0) -> Upstream:

@@ -1,12 +1,16 @@
 """Which links of a listing are its children, and which urls lie below a source: names from urls, never from text.
 
+import msgspec
+
+
 A child is exactly one name below the page's own folder. Whatever else a page links to (parents, sort links, other
 hosts, `javascript:`) is no child; what only looks strange stays one, for `check_path` to refuse in the open.
 """
 
 import re
-from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+import msgspec
 
 _PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(r"(?:\./)*([^/?#:]+)(/?)")
@@ -14,8 +18,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SAFE = "!$&'()*+,;=:@~"  # what a part of a path may hold as it is (RFC 3986)
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(msgspec.Struct, frozen=True):
     """A folder on a server: where it is, and the decoded parts of its path."""
 
     scheme: str

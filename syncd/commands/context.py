@@ -4,8 +4,9 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from syncd.config import Config
 from syncd.display import for_terminal
@@ -16,15 +17,14 @@ from syncd.running import Interruptible
 from syncd.workbench import Workbench, opened
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """How a command was called."""
 
     config: Config
     environ: Mapping[str, str]
     json: bool
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    secrets: Secrets = field(default_factory=Secrets)
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
     load: Callable[[], Config] | None = None
     """Reads the configuration again, from `file`."""
     file: Path | None = None

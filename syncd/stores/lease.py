@@ -13,7 +13,6 @@ import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, Protocol, runtime_checkable
@@ -50,8 +49,7 @@ class Held(msgspec.Struct, frozen=True):
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a process lives: `machine` differs between hosts, boots and containers, so that a pid means something."""
 
     host: str

@@ -1,9 +1,9 @@
 """Sources that tell what changed: after a first pass only that is asked for, and what it says is all that happens."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from manifests.document import Follow, Gap, Gone, Made, Mark
 from manifests.stat import Stat

@@ -1,9 +1,9 @@
 """Files that a Reader makes from documents: catalogues whose answers are the dataset."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from manifests.document import MAX_MADE, DocumentError, Follow, Made
 from syncd.errors import Changed, Damaged, NotFound
