@@ -1,8 +1,5 @@
 """Which links of a listing are its children, and which urls lie below a source: names from urls, never from text.
 
-import msgspec
-
-
 A child is exactly one name below the page's own folder. Whatever else a page links to (parents, sort links, other
 hosts, `javascript:`) is no child; what only looks strange stays one, for `check_path` to refuse in the open.
 """
