@@ -139,8 +139,20 @@ class Hasher:
         return {name: each.hexdigest() for name, each in self._hashes.items()}
 
 
+def digests_of(content: bytes, algorithms: Iterable[str]) -> dict[str, str]:
+    """Return the digests of bytes that are all here, by algorithm."""
+    found = {}
+    for name in algorithms:
+        hashing = _new(name)
+        hashing.update(content)
+        found[name] = hashing.hexdigest()
+    return found
+
+
 def _new(name: str) -> _Hash:
-    new = ZipEnd if name == ZIP_END else _NEW.get(name) or _LATE.get(name, (None,))[0]
+    if (new := _NEW.get(name)) is not None:
+        return new()
+    new = ZipEnd if name == ZIP_END else _LATE.get(name, (None,))[0]
     if new is None:
         raise ValueError(f"{name!r}: no algorithm of ours; known are {', '.join(KNOWN)}")
     return new()

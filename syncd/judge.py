@@ -1,7 +1,7 @@
 """Decides whether the bytes that arrived are the file that was promised. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -34,9 +34,10 @@ class Arrived(msgspec.Struct, frozen=True):
 
 def algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
     """Return what to compute: our digests, every promised one that we can, and of a zip without any whether it ends."""
-    promised = [name for each in promises for name in each if name in KNOWN]
-    end = (ZIP_END,) if not promised and path.lower().endswith(".zip") else ()
-    return tuple(dict.fromkeys([*OURS, *promised, *end]))
+    promised = [name for each in promises if each for name in each if name in KNOWN]
+    if promised:
+        return tuple(dict.fromkeys((*OURS, *promised)))
+    return (*OURS, ZIP_END) if path.lower().endswith(".zip") else OURS
 
 
 def promises(stat: Stat) -> bool:
@@ -54,23 +55,21 @@ def judge(stat: Stat, arrived: Arrived) -> Verdict:
     for claimed in (stat.size, answered.size):
         if claimed is not None and size != claimed:
             raise Mismatch(f"{stat.path}: {claimed} bytes promised, {size} arrived{page}")
-    proved = 0
+    is_proved = False
     for promised in (stat.digests, answered.digests):
-        for algorithm, value in _checkable(promised):
+        for algorithm, value in promised.items():
+            if algorithm not in KNOWN:
+                continue
             if digests[algorithm] != value:
                 raise Mismatch(f"{stat.path}: {algorithm} {value} promised, {digests[algorithm]} arrived{page}")
-            proved += 1
-    if proved:
+            is_proved = True
+    if is_proved:
         return "verified"
     if page:
         raise Mismatch(f"{stat.path}: data expected{page}")
     if (end := digests.get(ZIP_END, WHOLE)) != WHOLE:
         raise Mismatch(f"{stat.path}: no digest is promised, and this is no whole zip: {end}")
     return "attested"
-
-
-def _checkable(promised: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    return ((name, value) for name, value in promised.items() if name in KNOWN)
 
 
 def _page(path: str, head: bytes, kind: str) -> str:

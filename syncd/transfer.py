@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from manifests.digest import OURS, Hasher
+from manifests.digest import OURS, Hasher, digests_of
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Inflight, Version
@@ -80,8 +80,7 @@ class Place:
         return f".syncd/versions/{self.mirror}/{snapshot}/{path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Proved:
+class Proved(msgspec.Struct, frozen=True):
     """A file that is what was promised, durable at `place`; `replaces` says that it waits there for the swap."""
 
     entry: Entry
@@ -243,12 +242,11 @@ class Transfers:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _small(self, step: Step, stat: Stat, target: str, body: Body, content: bytes, *, last: bool) -> Proved:
-        hasher = Hasher(algorithms(stat.digests, body.stat.digests, path=stat.path))
+        names = algorithms(stat.digests, body.stat.digests, path=stat.path)
         if len(content) <= INLINE:
-            hasher.update(content)
+            digests = digests_of(content, names)
         else:
-            await asyncio.get_running_loop().run_in_executor(self.hashing, hasher.update, content)
-        digests = hasher.hexdigests()
+            digests = await asyncio.get_running_loop().run_in_executor(self.hashing, digests_of, content, names)
         arrived = Arrived(body.stat, len(content), digests, content[:1024], _kind(body), target)
         try:
             proved = self._entry(step, stat, arrived)

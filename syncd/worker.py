@@ -9,6 +9,7 @@ import gc
 import os
 import socket
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -58,7 +59,8 @@ class Worker:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._steps: asyncio.Queue[tuple[int, Step]] = asyncio.Queue()
+        self._steps: deque[tuple[int, Step]] = deque()
+        self._idle: list[asyncio.Future[None]] = []
         self._proved: list[tuple[int, Proved]] = []
         self._failed: list[Failed] = []
         self._again: list[Again] = []
@@ -107,18 +109,21 @@ class Worker:
         while (body := await receive(self._reader)) is not None:
             order = decode_order(body)
             if isinstance(order, Errand):
-                for numbered in order.steps:
-                    self._steps.put_nowait(numbered)
+                self._steps.extend(order.steps)
+                for _ in range(min(len(order.steps), len(self._idle))):
+                    if not (idle := self._idle.pop()).done():
+                        idle.set_result(None)
             elif isinstance(order, Refusal):
                 self._governors.of(order.origin).refused(order.retry_after, by_hearsay=True)
 
     async def _lane(self, transfers: Transfers) -> None:
         while True:
-            number, step = await self._steps.get()
+            while not self._steps:
+                self._idle.append(idle := asyncio.get_running_loop().create_future())
+                await idle
+            number, step = self._steps.popleft()
             try:
-                proved = await transfers.transfer(
-                    step
-                )  # before the list is looked at: a flush puts another in its place
+                proved = await transfers.transfer(step)
             except (TransientError, PermanentError) as error:
                 place = error.place if isinstance(error, Quarantined) else ""
                 self._failed.append(Failed(number, error_name(error), str(error), place))

@@ -134,15 +134,14 @@ class HttpTransport:
         await self._connections.aclose()
 
     async def follow(
-        self, method: str, path: str, bound: str, fields: Mapping[str, str], sent: bytes
+        self, method: str, path: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes
     ) -> tuple[Exchange, str]:
-        """Return the answer at the end of all redirects, and its url; the caller closes it."""
+        """Return the answer at the end of all redirects, and its url; `label` begins messages. The caller closes it."""
         if urls.is_absolute(path):
             origin, target = urls.split(path)
         else:
             origin = self._origin
             target = f"{self._folder}{urls.escape(path)}{self._query}" if path else self._whole_root
-        label = urls.shown(path) if path else urls.shown(self.root)
         if self._admission.moves:
             return await self._let_in(method, origin, target, label, bound, fields, sent)
         return await self._hop(method, origin, target, label, bound, fields, sent, _Way())
@@ -290,7 +289,7 @@ class _Reading:
     async def __aenter__(self) -> Body:
         transport = self._transport
         answer, self.url = await transport.follow(
-            self._method, self._path, self._bound(), self._fields or {}, self._sent
+            self._method, self._path, self._label, self._bound(), self._fields or {}, self._sent
         )
         self._answer = answer
         self.headers = answer.headers

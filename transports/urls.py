@@ -11,6 +11,7 @@ MAX_URL = 8192  # characters; most servers refuse longer ones
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _PARTS = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
 _IN_TARGET = "%/?:@!$&'()*+,;=~[]|"  # stays as it is in what was written as a url
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")  # as most paths are: there is nothing to escape
 _IN_PATH = "/:@!$&'()*+,;=~"  # stays as it is in a path, where `%`, `?` and `#` are characters like any other
 
 
@@ -42,7 +43,7 @@ def split(url: str) -> tuple[str, str]:
 
 def escape(path: str) -> str:
     """Write a path as part of a url; `/` stays."""
-    return quote(path, safe=_IN_PATH)
+    return path if _PLAIN.fullmatch(path) is not None else quote(path, safe=_IN_PATH)
 
 
 def shown(url: str) -> str:
