@@ -78,9 +78,11 @@ class Group:
         changes, waiters = self._next_batch()
         try:
             running.set_result(self._run(changes))
-        except Exception as bug:  # noqa: BLE001  whoever waits is told, as of one in the thread
-            running.set_exception(bug)
-        self._ended(running, waiters)
+        except BaseException as bug:
+            running.set_exception(bug)  # whoever waits is told, as of one in the thread
+            raise
+        finally:
+            self._ended(running, waiters)
 
     def _next_batch(self) -> tuple[list[Change], list[asyncio.Future[Any]]]:
         batch = [(change, waiter) for change, waiter in self._waiting[:MAX_BATCH] if not waiter.done()]
