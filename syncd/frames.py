@@ -74,6 +74,7 @@ class Outcome(msgspec.Struct, frozen=True, tag=True):
     """What a worker did since its last message."""
 
     proved: list[tuple[int, Proved]]
+    not_small: list[int]
     failed: list[Failed]
     again: list[Again]
     traffic: dict[str, Traffic]

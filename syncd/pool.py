@@ -22,7 +22,7 @@ from syncd.governor import CEILING, Governors
 from syncd.plan import Step
 from syncd.transfer import Place, Quarantined
 from syncd.upstream import Upstream
-from syncd.workers import SMALL, Lost, Moving, Told
+from syncd.workers import GUESSED, LARGE, SMALL, Lost, Moving, Told
 
 GRACE = 5.0  # seconds for a worker to end by itself
 
@@ -126,12 +126,18 @@ class Processes:
         self._listener = listener
         self._told = told
         self._number = 0
+        self._guessed = 0  # files of unknown size that are not known to be small
+        self._right = 0  # and those that were
         self._heard = asyncio.Event()
 
     def takes(self, step: Step) -> bool:
-        """Tell whether a file is one for workers, and there is still one of them."""
+        """Tell whether a file is one for workers, and there is still one of them.
+
+        A file of unknown size is one while most of those before it were.
+        """
         size = step.stat.size if step.stat is not None else None
-        return size is not None and size <= SMALL and not all(one.is_gone for one in self.all)
+        fits = self._guessed < GUESSED + self._right // LARGE if size is None else size <= SMALL
+        return fits and not all(one.is_gone for one in self.all)
 
     def hand(self, moving: Moving) -> None:
         """Have the worker that has the fewest move a file."""
@@ -140,6 +146,7 @@ class Processes:
             if not other.is_gone and (one is None or len(other.waiting) < len(one.waiting)):
                 one = other
         assert one is not None
+        self._guessed += _is_guess(moving)
         self._number = number = self._number + 1
         one.waiting[number] = moving
         if not one.unsent:
@@ -184,9 +191,17 @@ class Processes:
     def _take(self, one: _Worker, outcome: Outcome) -> None:
         pop, told = one.waiting.pop, self._told
         for number, proved in outcome.proved:
-            told(pop(number), proved)
+            moving = pop(number)
+            if _is_guess(moving):
+                self._guessed -= 1
+                self._right += 1
+            told(moving, proved)
+        for number in outcome.not_small:
+            told(pop(number), Lost("not small"))
         for failed in outcome.failed:
-            told(pop(failed.number), _raised(failed.error, failed.reason, failed.quarantined))
+            moving = pop(failed.number)
+            self._guessed -= _is_guess(moving)
+            told(moving, _raised(failed.error, failed.reason, failed.quarantined))
         for again in outcome.again:
             if again.wait is None:
                 self._listener(TransferRestarted(self._mirror, again.path, again.reason, again.error))
@@ -198,6 +213,10 @@ class Processes:
             self._governors.of(origin).count.add(
                 traffic.answered, traffic.failed, traffic.bytes, traffic.seconds, traffic.first_byte
             )
+
+
+def _is_guess(moving: Moving) -> bool:
+    return moving.step.stat is not None and moving.step.stat.size is None
 
 
 def _raised(error: str, reason: str, quarantined: str) -> TransientError | PermanentError:

@@ -101,6 +101,10 @@ class Quarantined(Mismatch):
         self.place = place
 
 
+class NotSmall(SyncdError):
+    """A file of unknown size turned out to be none of those that whoever asked moves."""
+
+
 class Leftovers(Protocol):
     """What earlier passes left behind; `syncd.catalogue.Holdings`."""
 
@@ -152,6 +156,8 @@ class Transfers:
     window: int = 128 << 20
     ceiling: int = 64
     snapshot: str = ""
+    only_small: bool = False
+    """A file of unknown size that is not small raises NotSmall: who has no journal can stage nothing."""
     by: str = "upstream"
     targets: Callable[[Stat], tuple[str, ...]] = own_targets
     """Where a file can be had, in the order in which it is to be asked for."""
@@ -221,6 +227,8 @@ class Transfers:
         async with First(source.open(target, stop=SMALL)) as first:
             total = first.body.stat.size
             if total is None or total > SMALL:
+                if self.only_small:
+                    raise NotSmall(f"{stat.path}: {total} bytes")
                 return await self._large(source, step, stat, target, first, None, last=last)
             content = await self._gather(stat, first.body, total)
         return await self._small(step, stat, _served(source, target), first.body, content, last=last)

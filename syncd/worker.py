@@ -26,7 +26,7 @@ from syncd.governor import Count, Governors
 from syncd.plan import Step
 from syncd.redaction import Secrets
 from syncd.stores.filesystem import FilesystemStore
-from syncd.transfer import Proved, Quarantined, Transfers, error_name
+from syncd.transfer import NotSmall, Proved, Quarantined, Transfers, error_name
 from syncd.upstream import open_upstream, opener
 
 LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
@@ -62,6 +62,7 @@ class Worker:
         self._steps: deque[tuple[int, Step]] = deque()
         self._idle: list[asyncio.Future[None]] = []
         self._proved: list[tuple[int, Proved]] = []
+        self._not_small: list[int] = []
         self._failed: list[Failed] = []
         self._again: list[Again] = []
         self._told: dict[str, Count] = {}
@@ -93,6 +94,7 @@ class Worker:
             listener=self._listen,
             hashing=hashing,
             by=setup.by,
+            only_small=True,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -124,6 +126,8 @@ class Worker:
             number, step = self._steps.popleft()
             try:
                 proved = await transfers.transfer(step)
+            except NotSmall:
+                self._not_small.append(number)
             except (TransientError, PermanentError) as error:
                 place = error.place if isinstance(error, Quarantined) else ""
                 self._failed.append(Failed(number, error_name(error), str(error), place))
@@ -135,9 +139,10 @@ class Worker:
     def _flush(self) -> None:
         self._flushing = None
         proved, self._proved = self._proved, []
+        not_small, self._not_small = self._not_small, []
         failed, self._failed = self._failed, []
         again, self._again = self._again, []
-        send(self._writer, Outcome(proved, failed, again, self._traffic()))
+        send(self._writer, Outcome(proved, not_small, failed, again, self._traffic()))
 
     def _traffic(self) -> dict[str, Traffic]:
         """Return what went over each origin since we last told."""

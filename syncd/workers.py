@@ -16,10 +16,12 @@ from syncd.transfer import Place, Proved
 
 WORTH = 4000  # small files from which on starting workers pays
 SMALL = 1 << 20  # bytes of the largest file they are given: what takes longer is limited by other things
+GUESSED = 16  # files of unknown size that they are given before one of them turned out to be small
+LARGE = 4  # of so many such files that turned out to be small, one more may be large: each costs a request
 
 
 class Lost(TransientError):
-    """A worker ended before it reported a file; whoever asked does it again."""
+    """A worker did not move a file, for it ended or the file is not small; whoever asked does it again."""
 
 
 class Moving(msgspec.Struct, frozen=True):

@@ -163,9 +163,10 @@ class Claims:
         return int(self._db.one(sql, (mirror, *actions))[0]) + (self._new(mirror)[0] if "fetch" in actions else 0)
 
     def count_small(self, mirror: int, most: int) -> int:
-        """Return how many files to move are said to have at most `most` bytes."""
+        """Return how many files to move have at most `most` bytes, or a size that nobody says."""
         row = self._db.one(
-            "SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace') AND size <= ?",
+            "SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace')"
+            " AND (size <= ? OR size IS NULL)",
             (mirror, most),
         )
         return int(row[0]) + sum(sum(size <= most for size in page.sizes) for _, page in self._pages(mirror))

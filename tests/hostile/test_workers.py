@@ -17,10 +17,10 @@ from syncd.plan import Step
 from syncd.pool import Processes, ProcessPool
 from syncd.ports import Credential
 from syncd.stores.filesystem import FilesystemStore
-from syncd.transfer import Place, Quarantined
+from syncd.transfer import SMALL, Place, Quarantined
 from syncd.upstream import Upstream
 from syncd.work import Work
-from syncd.workers import Lost, Moving
+from syncd.workers import GUESSED, LARGE, Lost, Moving
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring, sums
@@ -101,6 +101,41 @@ async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
         server.assert_spent()
 
 
+def unsized(path):
+    return Step("fetch", path, "new upstream", Stat(path))
+
+
+async def test_a_file_of_unknown_size_is_moved_if_it_is_small_and_left_to_the_pass_if_not(tmp_path):
+    large = bytes(SMALL + 1)
+    async with HostileServer({**FILES, "large": large}) as server:
+        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+            assert (await workers.transfer(unsized("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
+            with pytest.raises(Lost, match="not small"):
+                await workers.transfer(unsized("large"))
+        assert sorted(path.name for path in (tmp_path / "m").rglob("*") if path.is_file()) == ["005.dat"]
+
+
+async def test_files_of_unknown_size_are_for_workers_as_long_as_most_of_them_are_small(tmp_path):
+    async with HostileServer({**FILES, "large": bytes(SMALL + 1)}) as server:
+        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+            for _ in range(GUESSED):
+                assert workers.workers.takes(unsized("large"))
+                with pytest.raises(Lost):
+                    await workers.transfer(unsized("large"))
+            assert not workers.workers.takes(unsized("large"))
+            assert workers.workers.takes(fetch("d5/005.dat"))
+        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+            for path in FILES:
+                await workers.transfer(unsized(path))
+            assert await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
+            with pytest.raises(NotFound):
+                await workers.transfer(unsized("gone"))  # was none of the large ones
+            for _ in range(GUESSED + len(FILES) // LARGE):
+                with pytest.raises(Lost):
+                    await workers.transfer(unsized("large"))
+            assert not workers.workers.takes(unsized("large"))
+
+
 async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
     async with HostileServer(FILES) as server:
         server.fault("d6/006.dat", f.Hang())
@@ -138,12 +173,13 @@ async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkey
         await mirroring.close()
 
 
-async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_makes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("reader", ["autoindex", "checksums"])  # with sizes, and without
+async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_makes(tmp_path, monkeypatch, reader):
     monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
     ids = {}
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         for count in (0, 2):
-            mirroring = HttpMirroring(tmp_path / str(count), server, reader="autoindex")
+            mirroring = HttpMirroring(tmp_path / str(count), server, reader=reader)
             async with mirroring.open() as (store, catalogue):
                 work = mirroring.work(store, catalogue)
                 assert isinstance(store, FilesystemStore)

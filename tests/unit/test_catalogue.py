@@ -243,6 +243,8 @@ def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
         claims.add_steps(1, [Step("fetch", "d", "new upstream", Stat("d", 4)), Step("remove", "e", "gone", None, 9)])
         assert claims.count(1, "fetch", "replace") == 4
         assert claims.count_small(1, 2) == 2
+        claims.add_steps(3, [Step("fetch", "unknown", "new upstream", Stat("unknown"))])
+        assert claims.count_small(3, 2) == 1
         assert claims.bytes_to_move(1) == 10
         assert [step.stat for step in claims.steps(1, "fetch")] == [*page, Stat("d", 4)]
         assert sorted(claims.held_paths(1)) == [(path, 0) for path in "abcd"]
