@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
 
@@ -27,6 +28,8 @@ from syncd.stores.group import Change, Group, Touched
 
 TMP = ".syncd/tmp"
 CHUNK = 1 << 21  # bytes read at a time
+TRIAL = 8 << 20  # bytes of room taken to learn what room costs ...
+DEAR = 0.001  # ... in seconds of processor: from here on, as much as writing them
 FOLD = 1 << 19  # bytes read back at a time, so few that they stay in the processor's own memory until they are hashed
 
 _LINE = re.compile(rb"(\d{1,19}) (\d{1,19}) ([0-9a-f]{16})\Z")
@@ -292,14 +295,31 @@ def _link_or_rename(source: Folder, name: str, folder: Folder, last: str) -> Non
 def _reserve(fd: int, size: int) -> None:
     """Take the room now, so that a full disk is known before the first byte. Raises OSError for no room.
 
-    The system's own call, not `os.posix_fallocate`: where a file system cannot reserve, libc writes a byte into every
-    block instead, which on a network file system moves the file twice.
+    Where that is the work of writing itself (tmpfs makes every page: 0.4 s for each GiB, in which nothing arrives), it
+    is only looked whether there is room.
     """
-    if not sys.platform.startswith("linux"):
+    trial = min(size, TRIAL)
+    began = time.thread_time()
+    _take(fd, 0, trial)
+    if time.thread_time() - began < DEAR:
+        _take(fd, trial, size)
+        return
+    found = os.fstatvfs(fd)
+    if found.f_bavail * found.f_frsize < size - trial:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _take(fd: int, start: int, stop: int) -> None:
+    """Take room by the system's own call, not `os.posix_fallocate`.
+
+    Where a file system cannot reserve, libc writes a byte into every block instead, which on a network file system
+    moves the file twice.
+    """
+    if start == stop or not sys.platform.startswith("linux"):
         return
     libc = ctypes.CDLL(None, use_errno=True)
     libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    if libc.fallocate(fd, 0, 0, size) != 0:
+    if libc.fallocate(fd, 0, start, stop - start) != 0:
         code = ctypes.get_errno()
         if code in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise OSError(code, os.strerror(code))

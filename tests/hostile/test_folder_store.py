@@ -189,6 +189,28 @@ async def test_a_full_disk_is_named_before_the_first_byte_where_the_size_is_know
     assert temporary(root) == []
 
 
+@pytest.mark.parametrize(("cost", "taken"), [(0.0, 1 << 30), (staged_file.DEAR, staged_file.TRIAL)])
+async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_writing(
+    store, monkeypatch, root, cost, taken
+):
+    spent, stops = [0.0], []
+
+    def take(fd, start, stop):
+        spent[0] += cost
+        stops.append(stop)
+
+    monkeypatch.setattr(staged_file, "_take", take)
+    monkeypatch.setattr(staged_file.time, "thread_time", lambda: spent[0])
+    async with store.stage("big", size=1 << 30) as file:
+        await file.discard()
+    assert max(stops) == taken
+    if cost:
+        with pytest.raises(NoSpace, match=f"^big: no room in {root}"):
+            async with store.stage("big", size=1 << 60):
+                pass
+    assert temporary(root) == []
+
+
 async def test_bytes_that_did_not_reach_the_disk_are_not_believed_after_a_power_cut(store, root):
     body = random.Random(2).randbytes(300)
     async with store.stage("f", size=300) as staged:
