@@ -5,6 +5,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTH = rf"(?:{_MONTHS.replace(' ', '|')})[a-z]*"
@@ -28,6 +29,7 @@ _TIME = re.compile(
 _NUMBERS = {name: number for number, name in enumerate(_MONTHS.split(), 1)}
 
 
+@lru_cache(4096)  # files of one listing are often of one minute
 def seconds(text: str) -> float | None:
     """Return the seconds since the epoch of a date that DATE matched; None if it is ambiguous or no day of any year."""
     time = _TIME.search(text)

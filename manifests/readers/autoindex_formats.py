@@ -24,9 +24,6 @@ MAX_JSON = 128 << 20  # bytes; it is parsed whole
 _BOM = b"\xef\xbb\xbf"
 
 
-_Rows = dict[int, tuple[str, str, str | None]]
-
-
 class Link(msgspec.Struct, frozen=True):
     """One child of the listed folder."""
 
@@ -50,6 +47,38 @@ def read_links(stream: BinaryIO, folder: Folder, url: str) -> Iterator[Link]:
 
 # HTML
 
+
+class _Rows:
+    """The table row in which the last link stands, if it stands in one, and what that says.
+
+    A whole listing may stand in one row, or below one parent, and is not to be looked through for each of its links.
+    """
+
+    __slots__ = ("_parent", "_row", "_said")
+
+    def __init__(self) -> None:
+        self._parent = self._row = 0
+        self._said: tuple[str, str, str | None] | None = None
+
+    def said(self, anchor: LexborNode) -> tuple[str, str, str | None] | None:
+        """Return what the row of a link says of it; None where there is no row."""
+        node = anchor.parent
+        if node is None or node.mem_id == self._parent:
+            return self._said if node is not None else None
+        self._parent = node.mem_id
+        for _ in range(4):
+            if node is None or node.tag == "tr":
+                break
+            node = node.parent
+        else:
+            node = None
+        if node is None:
+            self._row, self._said = 0, None
+        elif node.mem_id != self._row:
+            self._row, self._said = node.mem_id, _in_cells(node)
+        return self._said
+
+
 _TITLE = re.compile(r"\bindex of\b|\b(?:directory|folder) listing\b|\blisting (?:for|of)\b|\S - /", re.IGNORECASE)
 _PARENT = re.compile(r"\.\./?|\W*(?:to )?(?:the )?parent (?:directory|folder)\W*", re.IGNORECASE)
 _LOGIN = re.compile(r"\blog[ -]?[io]n\b|\bsign[ -]?in\b|authenticat|unauthori[sz]ed", re.IGNORECASE)
@@ -62,7 +91,7 @@ def _html(stream: BinaryIO, head: bytes, folder: Folder, url: str) -> Iterator[L
     apache = False
     for piece in _pieces(stream, head, url):
         _insist_on_shallow(piece, url)
-        rows: _Rows = {}
+        rows = _Rows()
         page = LexborHTMLParser(_text(piece))
         anchors = page.css("a[href]")
         hrefs = [anchor.attributes.get("href") or "" for anchor in anchors]
@@ -175,7 +204,7 @@ def _insist_on_listing(
     )
     if signed and (children or not password):
         return
-    rows: _Rows = {}
+    rows = _Rows()
     alike = sum(_looks_listed(anchor, child[0], rows) for anchor, child in children[:1000])
     if not password and 2 * alike >= max(1, min(len(children), 1000)):
         return
@@ -197,17 +226,10 @@ def _looks_listed(anchor: LexborNode, name: str, rows: _Rows) -> bool:
 
 
 def _beside(anchor: LexborNode, rows: _Rows) -> tuple[str, str, str | None]:
-    """Return what stands beside a link: its date, its size as written ("" where there is none), and its exact bytes.
-
-    `rows` remembers the last table row: a whole listing may stand in one, and is not to be read for each of its links.
-    """
-    row = _row(anchor)
-    if row is not None:
-        if row.mem_id not in rows:
-            rows.clear()
-            rows[row.mem_id] = _in_cells(row)
-        if rows[row.mem_id][0]:
-            return rows[row.mem_id]
+    """Return what stands beside a link: its date, its size as written ("" where there is none), and its exact bytes."""
+    said = rows.said(anchor)
+    if said is not None and said[0]:
+        return said
     text = _line(anchor.next, 0)  # nginx; Apache without a table
     date = DATE.match(text)
     if date is None:
@@ -218,15 +240,6 @@ def _beside(anchor: LexborNode, rows: _Rows) -> tuple[str, str, str | None]:
         written = size if _ROUNDED.fullmatch(size) is not None else ""
         return date[0], written, written if _ASCII_DIGITS.fullmatch(written) is not None else None
     return "", "", None
-
-
-def _row(anchor: LexborNode) -> LexborNode | None:
-    node = anchor.parent
-    for _ in range(4):
-        if node is None or node.tag == "tr":
-            return node
-        node = node.parent
-    return None
 
 
 def _in_cells(row: LexborNode) -> tuple[str, str, str | None]:
