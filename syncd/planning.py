@@ -190,7 +190,7 @@ async def _plan_claims(
 ) -> Planning:
     """Merge the collected claims against what we hold."""
     planner, folds = _planner(work, row, adding=elsewhere), Folds(work.catalogue.claims.folds(row.id))
-    for page in _pages(survey.claims.all(row.id)):
+    for page in survey.claims.pages(row.id):
         _merge(work, row, planner, page)
         folds.add(paths_of(page))
         await asyncio.sleep(0)

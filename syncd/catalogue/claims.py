@@ -1,10 +1,12 @@
 """What upstream claims in this pass, and the steps that follow from it.
 
 Files that are new a whole page at a time are written down as pages, which costs a tenth of a row for each of them;
-they become rows only where somebody must sort them or refuse one.
+they become rows only where very many must be sorted, or one of them is refused.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import chain, islice
 
 import msgspec
 
@@ -19,6 +21,9 @@ _digests = msgspec.json.Decoder(dict[str, str]).decode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _stat = msgspec.msgpack.Decoder(Stat).decode
 _pack = msgspec.msgpack.Encoder().encode
+PAGE = 5000  # claims of a page
+SORTED_HERE = 50_000  # new files that are sorted in memory, some 20 MB; more of them become rows and SQLite sorts them
+
 _columns = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[float], list[str | None]]).decode
 
 
@@ -89,16 +94,24 @@ class Claims:
 
     def all(self, mirror: int) -> Iterator[Stat]:
         """Yield all claims with the digests promised for them, sorted by path."""
-        for path, size, modified, version, digests, urls, promised in self._db.rows(
+        for page in self.pages(mirror):
+            yield from page
+
+    def pages(self, mirror: int) -> Iterator[Sequence[Stat]]:
+        """As `all`, a page at a time, by column where of no file on it more is claimed than size, time and version."""
+        rows = self._db.rows(
             "SELECT c.path, c.size, c.modified, join_version(c.version, NULL, c.digests, p.digests), c.digests, "
             "c.urls, p.digests FROM claim c LEFT JOIN promise p ON p.mirror=c.mirror AND p.path=c.path "
             "WHERE c.mirror=? ORDER BY c.path",
             (mirror,),
-        ):
-            found = _digests(digests) if digests else {}
-            if promised:
-                found = {**_digests(promised), **found}
-            yield Stat(path, size, modified, version, found, _strings(urls) if urls else ())
+        )
+        while page := list(islice(rows, PAGE)):
+            paths, sizes, modified, versions, *more = map(list, zip(*page, strict=True))
+            is_plain = all(column.count(None) == len(page) for column in more)
+            if is_plain and None not in sizes and None not in modified:
+                yield Stats(paths, sizes, modified, versions)
+            else:
+                yield [_claimed(*row) for row in page]
 
     def blind(self, mirror: int, after: str, limit: int) -> list[Stat]:
         """Return claims that say nothing by which a change could be seen, sorted, after path `after`."""
@@ -144,12 +157,24 @@ class Claims:
 
     def steps(self, mirror: int, *actions: str, largest_first: bool = False) -> Iterator[Step]:
         """Yield the steps of the given actions."""
-        if largest_first:
+        if largest_first and self._new(mirror)[0] > SORTED_HERE:
             self._unfold(mirror, lambda _: True)
-        if "fetch" in actions:
-            for _, page in self._pages(mirror):
-                for stat in page:
-                    yield Step("fetch", stat.path, NEW, stat)
+        new = self._largest_new(mirror) if largest_first else (stat for _, page in self._pages(mirror) for stat in page)
+        fetches = (Step("fetch", stat.path, NEW, stat) for stat in (new if "fetch" in actions else ()))
+        todo = self._todo(mirror, actions, largest_first=largest_first)
+        yield from merge(fetches, todo, key=_smallness) if largest_first else chain(fetches, todo)
+
+    def _largest_new(self, mirror: int) -> Iterator[Stat]:
+        """Yield the new files of all pages, the largest first."""
+        pages = [page for _, page in self._pages(mirror)]
+        order = sorted(
+            ((size, number, at) for number, page in enumerate(pages) for at, size in enumerate(page.sizes)),
+            key=lambda one: -one[0],
+        )
+        return (pages[number][at] for _, number, at in order)
+
+    def _todo(self, mirror: int, actions: tuple[str, ...], *, largest_first: bool) -> Iterator[Step]:
+        """Yield the steps that have rows of their own."""
         order = "ORDER BY size DESC, rowid" if largest_first else "ORDER BY rowid"
         marks = ",".join("?" * len(actions))
         sql = f"SELECT action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
@@ -227,6 +252,26 @@ class Claims:
             page = Stats(*_columns(self._db.one("SELECT stats FROM scratch.fresh WHERE rowid=?", (number,))[0]))
             self.add_steps(mirror, (Step("fetch", stat.path, NEW, stat) for stat in page))
             self._db.do("DELETE FROM scratch.fresh WHERE rowid=?", (number,))
+
+
+def _smallness(step: Step) -> float:
+    """Return what sorts the largest first, and files of unknown size last."""
+    return -step.stat.size if step.stat is not None and step.stat.size is not None else 1.0
+
+
+def _claimed(
+    path: str,
+    size: int | None,
+    modified: float | None,
+    version: str | None,
+    digests: str | None,
+    urls: str | None,
+    promised: str | None,
+) -> Stat:
+    found = _digests(digests) if digests else {}
+    if promised:
+        found = {**_digests(promised), **found}
+    return Stat(path, size, modified, version, found, _strings(urls) if urls else ())
 
 
 class KeptFolds:

@@ -234,6 +234,41 @@ def test_what_fails_into_the_quarantine_is_remembered_after_it_was_mended(tmp_pa
         assert catalogue.chronicle.aside_before(10.0) == [(mirror, "q/a")]
 
 
+def test_claims_come_by_column_where_nothing_more_is_said_of_a_file_and_are_the_same_either_way(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.catalogue.claims.PAGE", 2)
+    plain = [Stat("a", 1, 0.5, '"x"'), Stat("b", 0, 1.0), Stat("e", 5, 2.0, "listed:2")]
+    others = [
+        Stat("c", 3, 1.0, None, {"md5": "ab"}),
+        Stat("d", None, 1.0, "v"),
+        Stat("f", 6, None, "v"),
+        Stat("g", 7, 1.0, "v", {}, ("https://h/g",)),
+        Stat("h", 8, 1.0),
+    ]
+    with Catalogue(tmp_path) as catalogue:
+        catalogue.claims.add(1, [*plain, *others])
+        catalogue.claims.promise(1, [Promise("h", {"md5": "cd"}, "MD5SUMS")])
+        pages = list(catalogue.claims.pages(1))
+        assert [type(page).__name__ for page in pages] == ["Stats", "list", "list", "list"]
+        found = [stat for page in pages for stat in page]
+        assert found == list(catalogue.claims.all(1))
+        assert found == sorted(
+            [*plain, *others[:4], Stat("h", 8, 1.0, None, {"md5": "cd"})], key=lambda stat: stat.path
+        )
+
+
+@pytest.mark.parametrize("here", [0, 50_000], ids=["by SQLite", "in memory"])
+def test_the_largest_come_first_wherever_they_are_written_down(tmp_path, monkeypatch, here):
+    monkeypatch.setattr("syncd.catalogue.claims.SORTED_HERE", here)
+    with Catalogue(tmp_path) as catalogue:
+        claims = catalogue.claims
+        claims.add_new(1, Stats(["a", "b", "c"], [1, 9, 4], [0.0] * 3, [None] * 3))
+        claims.add_new(1, Stats(["d", "e"], [7, 4], [0.0] * 2, ["v"] * 2))
+        claims.add_steps(1, [Step("replace", "f", "newer", Stat("f", 8)), Step("fetch", "g", "new", Stat("g"))])
+        claims.add_steps(1, [Step("remove", "h", "gone", None, 99)])
+        assert [step.path for step in claims.steps(1, "fetch", "replace", largest_first=True)] == list("bfdceag")
+        assert [step.path for step in claims.steps(1, "replace", largest_first=True)] == ["f"]
+
+
 def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         claims = catalogue.claims
