@@ -7,8 +7,10 @@ Rules:
 4. A change of k files rewrites at most 2k shards; all others are shared with the Snapshot before.
 """
 
+import asyncio
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
@@ -38,6 +40,7 @@ from syncd.ports import Store
 from syncd.transfer import Place
 
 WRITE = 1 << 20  # bytes of SHA256SUMS written at a time
+PACKING = 4  # files that are compressed while the next are read
 
 
 class Publisher(msgspec.Struct, frozen=True):
@@ -122,6 +125,7 @@ class Publisher(msgspec.Struct, frozen=True):
     async def _shards(self, previous: Snapshot | None) -> tuple[tuple[Shard, ...], tuple[str, ...]]:
         """Cut again what changed, share the rest."""
         holdings, mirror = self.catalogue.holdings, self.mirror
+        packing: deque[tuple[str, asyncio.Future[bytes]]] = deque()
         old = previous.content.shards if previous is not None else ()
         old_origins = previous.origins if previous is not None else ()
         known = {shard.sha256 for shard in old}
@@ -134,20 +138,33 @@ class Publisher(msgspec.Struct, frozen=True):
             first = old[low].first if low > 0 else ""
             last = old[high].first if high < len(old) else None
             for run in _runs(holdings.entries_and_origins(mirror.id, first, last)):
-                shard, origin = await self._write(run, known)
+                shard, origin = self._pack(run, known, packing)
                 shards.append(shard)
                 origins.append(origin)
+                await self._write(packing, PACKING)
             at = high
+        await self._write(packing, 0)
         return (*shards, *old[at:]), (*origins, *old_origins[at:])
 
-    async def _write(self, run: list[tuple[Entry, Origin]], known: set[str]) -> tuple[Shard, str]:
+    def _pack(
+        self, run: list[tuple[Entry, Origin]], known: set[str], packing: deque[tuple[str, asyncio.Future[bytes]]]
+    ) -> tuple[Shard, str]:
+        """Return a shard and the name of its origins, and begin to compress them, in threads."""
         shard, content = shard_of([entry for entry, _ in run])
-        if shard.sha256 not in known:
-            await self.store.put(shard_path(self.mirror.name, shard.sha256), self._packed(content))
         beside = lines([origin for _, origin in run])
         name = hashlib.sha256(beside).hexdigest()
-        await self.store.put(origins_path(self.mirror.name, name), self._packed(beside))
+        loop = asyncio.get_running_loop()
+        if shard.sha256 not in known:
+            path = shard_path(self.mirror.name, shard.sha256)
+            packing.append((path, loop.run_in_executor(None, self._packed, content)))
+        packing.append((origins_path(self.mirror.name, name), loop.run_in_executor(None, self._packed, beside)))
         return shard, name
+
+    async def _write(self, packing: deque[tuple[str, asyncio.Future[bytes]]], most: int) -> None:
+        """Store what is compressed until at most so many files are left."""
+        while len(packing) > most:
+            path, packed = packing.popleft()
+            await self.store.put(path, await packed)
 
     def _packed(self, content: bytes) -> bytes:
         try:
