@@ -33,7 +33,7 @@ from syncd.publish import Publisher
 from syncd.survey import Inventory
 from syncd.transfer import Place, Proved, Quarantined, Transfers, error_name, own_targets
 from syncd.work import Work
-from syncd.workers import SMALL, WORTH, Lost, Moving, Workers
+from syncd.workers import LIKELY, SMALL, WORTH, Lost, Moving, Workers
 
 T = TypeVar("T")
 
@@ -120,9 +120,9 @@ class Pass:
         return result
 
     def _hear_survey(self, event: Event) -> None:
-        """Let workers start while the rest is read, where a mirror's first survey finds files enough for them."""
+        """Let workers start while the rest is read, where a mirror's first survey will find files enough for them."""
         pool, is_first = self.work.pool, not self.row.snapshot
-        if isinstance(event, SurveyAdvanced) and event.files >= WORTH and pool is not None and is_first:
+        if isinstance(event, SurveyAdvanced) and event.files >= LIKELY and pool is not None and is_first:
             pool.prepare()
         self.work.listener(event)
 

@@ -15,6 +15,7 @@ from syncd.plan import Step
 from syncd.transfer import Place, Proved
 
 WORTH = 4000  # small files from which on starting workers pays
+LIKELY = 1000  # files from which on a first survey will probably find so many
 SMALL = 1 << 20  # bytes of the largest file they are given: what takes longer is limited by other things
 GUESSED = 16  # files of unknown size that they are given before one of them turned out to be small
 LARGE = 4  # of so many such files that turned out to be small, one more may be large: each costs a request

@@ -195,6 +195,7 @@ async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_m
 
 async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later_one_does_not(tmp_path, monkeypatch):
     monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.mirror_pass.LIKELY", 10)
     prepared = []
 
     def prepare(self):
