@@ -17,9 +17,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
@@ -28,12 +28,11 @@ from yarl import URL
 
 from syncd.errors import Interrupted, Refused, Stalled, SyncdError, TransientError, Unreachable, Unsupported
 from syncd.ports import Sink
+from transports.brief import Brief
 from transports.dial import Dial, current, make_socket, one_line, valid_until, why_unconnected
 from transports.flood import LONG, Flood
+from transports.wire import BUFFER, Wire
 
-BUFFER = 1 << 18  # bytes; a connection that nobody reads holds at most about three times as many
-MAX_LINE = 16 << 10  # bytes of one header
-MAX_HEADERS = 128
 MAX_DRAINED = 16 << 10  # bytes of a body read for no other use than to keep its connection
 MAX_EARLY = 8  # 1xx answers before the real one
 MAX_ORIGINS = 1024
@@ -51,38 +50,6 @@ class Floor:
 
     rate: float = 1024.0
     window: float = 60.0
-
-
-class _Wire(ResponseHandler):
-    """aiohttp's protocol, with two gaps closed.
-
-    What breaks the parser in mid-body also breaks the body; and a body that did not come whole with its head waits for
-    whoever asked (`held`), who then decides how it is read.
-    """
-
-    body: StreamReader | Flood | None = None
-    held = False
-
-    def data_received(self, data: bytes) -> None:
-        expected = self._payload
-        super().data_received(data)
-        begun = self._payload
-        if begun is not expected and begun is not None and not begun.is_eof() and self.transport is not None:
-            self.held = True
-            self.transport.pause_reading()
-
-    def let_go(self) -> None:
-        """Have the body that waits read as any other."""
-        if self.held:
-            self.held = False
-            if self.transport is not None and not self._reading_paused:
-                self.transport.resume_reading()
-
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        super().set_exception(exc, *cause)
-        body = self.body
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(exc)
 
 
 class Connections:
@@ -194,7 +161,7 @@ class Connections:
                 ssl=self._ssl_context if self._ssl_context is not None else True,
                 socket_factory=make_socket,
             )
-            connector._factory = partial(_Wire, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  the connector has no public way to choose its protocol
+            connector._factory = partial(Wire, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  the connector has no public way to choose its protocol
             self._connector = connector
         if len(self._keys) >= MAX_ORIGINS:
             self._keys.clear()
@@ -266,11 +233,11 @@ class Exchange:
         self._connections = connections
         self._connection = connection
         wire = connection.protocol
-        assert isinstance(wire, _Wire)
+        assert isinstance(wire, Wire)
         self._wire = wire
         self._origin = origin
         self._label = label
-        self._payload: StreamReader | Flood = EMPTY_PAYLOAD
+        self._payload: StreamReader | Flood | Brief = EMPTY_PAYLOAD
         self._marks: deque[int] | None = None
         self._waiting = False
         self._is_over = False
@@ -287,30 +254,24 @@ class Exchange:
         is_begun = False
         self._connections.began(self)
         try:
-            wire.body = None
-            wire.set_response_params(
-                skip_payload=bodiless,
-                read_until_eof=True,
-                auto_decompress=False,
-                read_bufsize=BUFFER,
-                max_line_size=MAX_LINE,
-                max_field_size=MAX_LINE,
-                max_headers=MAX_HEADERS,
-            )
+            wire.await_answer(bodiless=bodiless)
             self._asked_at = self._connections.clock()
             if wire.transport is not None:  # else it was closed as soon as it was open, and `read` says so
                 wire.transport.write(request)
             if body:
                 await self._send(body)
-            message, payload = await wire.read()
+            message, payload = cast("tuple[RawResponseMessage | Brief, StreamReader]", await wire.read())
             early = 0
-            while 100 <= message.code < 200 and message.code != 101 and early < MAX_EARLY:
+            while not isinstance(message, Brief) and _is_early(message.code) and early < MAX_EARLY:
                 early += 1
                 message, payload = await wire.read()
             self._asked_at = None
             if body and wire.transport is not None and wire.transport.get_write_buffer_size():
                 self.distrust()  # an answer before the question's end
-            self._take(message, payload)
+            if isinstance(message, Brief):
+                self._take_brief(message)
+            else:
+                self._take(message, payload)
             is_begun = True
         except HttpProcessingError as error:
             raise Refused(f"{self._label}: {self._origin} answered with broken HTTP: {one_line(error)}") from error
@@ -443,6 +404,12 @@ class Exchange:
             came = f"{marks[-1] - marks[0]} bytes in {floor.window:g} s"
             self._payload.set_exception(Stalled(f"{self._label}: {self._so_far()}: stalled, {came}"))
 
+    def _take_brief(self, brief: Brief) -> None:
+        self.status = brief.status
+        self.headers = brief.headers
+        self.length = len(brief.content)
+        self._payload = self._wire.body = brief
+
     def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
         given = message.headers
         headers = {name.lower(): value for name, value in given.items()}
@@ -488,6 +455,11 @@ class Exchange:
     def _so_far(self) -> str:
         whole = f" of {self.length}" if self.length is not None else ""
         return f"broke off after {self.received}{whole} bytes"
+
+
+def _is_early(status: int) -> bool:
+    """Tell whether another answer follows this one (RFC 9110, 15.2)."""
+    return 100 <= status < 200 and status != 101
 
 
 def _drop(connection: Connection) -> None:
