@@ -133,17 +133,6 @@ class StoreContract:
         with pytest.raises(Unsupported):
             await read(store, "r", start=len(body) + 1)
 
-    async def test_a_store_that_sums_sums_what_it_would_have_given_to_read(self, store):
-        if not hasattr(store, "sums"):
-            pytest.skip("is read over the network, where threads gain nothing")
-        bodies = {"d/empty": b"", "d/short": b"x", "e/ü ß": random.Random(5).randbytes((1 << 19) + 1)}
-        for path, body in bodies.items():
-            await store.put(path, body)
-        asked = ["d/short", "no", "e/ü ß", "d", "../out", "d/empty", "d/short"]
-        found = await asyncio.to_thread(store.sums, asked, lambda: False)
-        assert list(found) == [sha256(bodies[path]) if path in bodies else None for path in asked]
-        assert list(await asyncio.to_thread(store.sums, ["d/short"], lambda: True)) == [None]
-
     async def test_a_read_is_bound_to_its_version(self, store):
         old = await store.put("v", b"old bytes")
         assert await read(store, "v", start=4, version=old.version) == b"bytes"
@@ -397,3 +386,16 @@ class StoreContract:
         assert {check.name for check in found.checks} >= {"writes and reads", "takes files in parts"}
         assert all(seen for _, _, seen in found.words())
         assert await paths(store) == []
+
+
+class SummingContract(StoreContract):
+    """Beside the contract: what a store holds that reads many files in one thread (`syncd.ports.Summing`)."""
+
+    async def test_a_store_that_sums_sums_what_it_would_have_given_to_read(self, store):
+        bodies = {"d/empty": b"", "d/short": b"x", "e/ü ß": random.Random(5).randbytes((1 << 19) + 1)}
+        for path, body in bodies.items():
+            await store.put(path, body)
+        asked = ["d/short", "no", "e/ü ß", "d", "../out", "d/empty", "d/short"]
+        found = await asyncio.to_thread(store.sums, asked, lambda: False)
+        assert list(found) == [sha256(bodies[path]) if path in bodies else None for path in asked]
+        assert list(await asyncio.to_thread(store.sums, ["d/short"], lambda: True)) == [None]

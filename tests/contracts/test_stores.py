@@ -4,7 +4,7 @@ import pytest
 
 from syncd.metrics.metered import Meter, Metered
 from syncd.stores.filesystem import FilesystemStore
-from tests.contracts.store_contract import StoreContract
+from tests.contracts.store_contract import StoreContract, SummingContract
 
 
 class OnS3(StoreContract):
@@ -25,7 +25,7 @@ class OnS3(StoreContract):
         return await reopen()
 
 
-class TestFolder(StoreContract):
+class TestFolder(SummingContract):
     @pytest.fixture
     async def reopen(self, tmp_path):
         opened = []
