@@ -13,7 +13,7 @@ from syncd.display import for_terminal
 from syncd.events import Listener
 from syncd.progress import Progress
 from syncd.redaction import Secrets
-from syncd.running import Interruptible
+from syncd.running import GRACE, Interruptible
 from syncd.workbench import Workbench, opened
 
 
@@ -30,9 +30,14 @@ class Context(msgspec.Struct, frozen=True):
     file: Path | None = None
 
     @asynccontextmanager
-    async def bench(self, listener: Listener, *, writing: bool = True) -> AsyncIterator[Workbench]:
-        """Open everything, and mind the signals while it is open."""
-        with Interruptible(self.stopping):
+    async def bench(
+        self, listener: Listener, *, writing: bool = True, grace: float = GRACE
+    ) -> AsyncIterator[Workbench]:
+        """Open everything, and mind the signals while it is open.
+
+        `grace` is how long what is in flight may take once we are asked to stop, in seconds: 0 where nothing is.
+        """
+        with Interruptible(self.stopping, grace):
             async with opened(
                 self.config, self.environ, listener, writing=writing, stopping=self.stopping, secrets=self.secrets
             ) as bench:

@@ -23,7 +23,7 @@ async def survey(context: Context, file: Path) -> int:
     """Print the inventory."""
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
-        async with context.bench(progress.listener) as bench, bench.work(mirror) as work:
+        async with context.bench(progress.listener, grace=0.0) as bench, bench.work(mirror) as work:
             row = bench.catalogue.history.enrol(
                 mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
             )
@@ -50,7 +50,7 @@ async def plan(context: Context, file: Path, *, everything: bool) -> int:
     """Print the plan."""
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
-        async with context.bench(progress.listener) as bench, bench.work(mirror) as work:
+        async with context.bench(progress.listener, grace=0.0) as bench, bench.work(mirror) as work:
             row = bench.catalogue.history.enrol(
                 mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
             )

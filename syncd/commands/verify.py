@@ -17,7 +17,7 @@ from syncd.verify import Report, Verification
 async def verify(context: Context, name: str, *, read_data: bool, repair: bool) -> int:
     """Verify one mirror, and mend it if asked to."""
     with context.progress() as progress:
-        async with context.bench(progress.listener) as bench:
+        async with context.bench(progress.listener, grace=0.0) as bench:
             row = bench.mirror(name)
             place = Place(row.name, row.prefix, "verify")
 

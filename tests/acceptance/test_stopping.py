@@ -2,11 +2,13 @@
 
 import random
 import signal
+import socket
 import subprocess
 import time
 
 import pytest
 
+from syncd.running import GRACE
 from tests.acceptance.cli import Folder, run, start, sync, tree
 from tests.servers.nginx import nginx
 
@@ -43,6 +45,39 @@ def test_asked_to_stop_twice_it_stops_at_once_with_130_and_the_next_run_resumes(
     assert all(content == (root / path).read_bytes() for path, content in store.read("slow/").items())
     assert sync(store, state, manifest, *allowed)["complete"]
     assert store.read("slow/") == tree(root)
+
+
+@pytest.fixture
+def silent(tmp_path):
+    """A mirror whose upstream fell silent after a first pass: it takes connections, and answers none."""
+    root = tmp_path / "www"
+    root.mkdir()
+    (root / "kept.txt").write_bytes(b"kept")
+    store, state, manifest = Folder(tmp_path / "store"), tmp_path / "state", tmp_path / "silent.yaml"
+    with nginx(root, tmp_path / "nginx") as upstream:
+        manifest.write_text(f"mirror: silent\nsource: {{url: '{upstream.origin}/'}}\n")
+        allowed = ("--allow-private", upstream.origin)
+        sync(store, state, manifest, *allowed)
+    with socket.socket() as silence:
+        silence.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        silence.bind(("127.0.0.1", int(upstream.origin.rpartition(":")[2])))
+        silence.listen()
+        silence.settimeout(30)
+        yield store, state, manifest, allowed, silence
+
+
+@pytest.mark.parametrize("words", [("survey",), ("plan",), ("verify", "--read-data", "--repair")], ids=" ".join)
+def test_what_has_nothing_in_flight_stops_when_it_is_first_asked_to(silent, words):
+    store, state, manifest, allowed, silence = silent
+    (store.root / "silent/kept.txt").write_bytes(b"lost")
+    subject = "silent" if words[0] == "verify" else manifest
+    process = start(store, state, *words, subject, *allowed, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    silence.accept()[0].close()
+    asked, _ = silence.accept()  # it tries again, and waits
+    process.send_signal(signal.SIGINT)
+    assert process.wait(GRACE / 2) == 130
+    asked.close()
+    assert (store.root / "silent/kept.txt").read_bytes() == b"lost"
 
 
 def test_a_second_daemon_on_the_same_store_or_state_is_refused_with_exit_3(slow, tmp_path):
