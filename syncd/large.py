@@ -12,7 +12,7 @@ Rules:
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,19 +31,6 @@ PARTS = 64  # ranges into which a file of middling size is cut: one for each slo
 QUICK = 0.05  # seconds: if the first stretch takes no longer, one connection is as fast as we are
 FOLDED = 8 << 20  # bytes hashed between two looks at the event loop
 HEAD = 1024  # first bytes, kept to be looked at
-BESIDE = 1 << 18  # bytes for whose hash another thread is worth waking
-
-
-@dataclass(slots=True)
-class Pours:
-    """How many bodies are poured at this moment, of all files of a pass, each by a thread that may fill a processor."""
-
-    processors: int = 1
-    now: int = 0
-
-    def leave_one_idle(self) -> bool:
-        """Tell whether there is a processor without a pour."""
-        return self.now < self.processors
 
 
 class First:
@@ -91,14 +78,13 @@ async def receive(
     first: First | None,
     *,
     hashing: Executor,
-    pours: Pours,
     heard: Callable[[int], None],
 ) -> tuple[int, dict[str, str], bytes]:
     """Write the whole file into `file` and return its size, its digests and its first bytes.
 
     Raises Changed, Interrupted, and what the transport and the store raise; what was written stays for a resume.
     """
-    flow = _Flow(source, order, file, hashing, pours, heard)
+    flow = _Flow(source, order, file, hashing, heard)
     try:
         await flow.run(first)
     except BaseExceptionGroup as group:
@@ -112,22 +98,14 @@ class _Flow:
     """One file on its way."""
 
     def __init__(
-        self,
-        source: Transport,
-        order: Order,
-        file: Staged,
-        hashing: Executor,
-        pours: Pours,
-        heard: Callable[[int], None],
+        self, source: Transport, order: Order, file: Staged, hashing: Executor, heard: Callable[[int], None]
     ) -> None:
         self.source = source
         self.order = order
         self.file = file
         self.hashing = hashing
-        self.pours = pours
         self.heard = heard
         self.hasher = Hasher(order.names)
-        self.beside: Future[None] | None = None  # the hash of what lies just before the front, if not yet waited for
         self.following = not file.held
         self.head = b""
         self.front = 0
@@ -166,8 +144,6 @@ class _Flow:
                 await asyncio.get_running_loop().run_in_executor(self.hashing, head)
             self.done = True
             self.arrived.set()
-        if self.beside is not None:
-            await asyncio.wrap_future(self.beside)
 
     async def _begin(self, first: First) -> None:
         await self._take(first.body, 0, first.body.stop)
@@ -212,8 +188,7 @@ class _Flow:
     async def _pour(self, body: Body, start: int, stop: int, sink: Sink) -> None:
         """Have `[start, stop)` written without passing through here.
 
-        Who is at the front hashes what it has at hand, or has it hashed while it receives the next; what lands ahead of
-        the front the hash reads back.
+        Who is at the front hashes what it has at hand; what lands ahead of the front the hash reads back.
         """
         at = reached = start
 
@@ -221,38 +196,20 @@ class _Flow:
             nonlocal reached
             sink(chunk)
             if self.following and reached == self.front:
-                self._follow(chunk)
+                self.hasher.update(chunk)
+                self.front += len(chunk)
             reached += len(chunk)
 
-        self.pours.now += 1
-        try:
-            async with aclosing(pour(body, drink)) as counts:
-                async for count in counts:
-                    if at + count > stop:
-                        raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
-                    self._land(at, at + count)
-                    at += count
-                    self.heard(count)
-        finally:
-            self.pours.now -= 1
+        async with aclosing(pour(body, drink)) as counts:
+            async for count in counts:
+                if at + count > stop:
+                    raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
+                self._land(at, at + count)
+                at += count
+                self.heard(count)
         if at != stop:
             raise Interrupted(f"{self.order.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
         self.end = max(self.end, at)
-
-    def _follow(self, chunk: memoryview) -> None:
-        """Hash what is at the front, here or, where a processor idles, beside what comes next; runs in a thread."""
-        self._catch_up()
-        if len(chunk) >= BESIDE and self.pours.leave_one_idle():
-            self.beside = self.hashing.submit(self.hasher.update, chunk)
-        else:
-            self.hasher.update(chunk)
-        self.front += len(chunk)
-
-    def _catch_up(self) -> None:
-        """Wait until all before the front is hashed; runs in a thread."""
-        beside, self.beside = self.beside, None
-        if beside is not None:
-            beside.result()
 
     def _land(self, at: int, what: bytes | int) -> None:
         """Tell the hash what lies at `at`: bytes, or the end of what the file itself holds."""
@@ -303,7 +260,6 @@ class _Flow:
 
     def _fold(self, stop: int) -> None:
         """Hash what the file holds from the front to `stop`; runs in a thread."""
-        self._catch_up()
         self.file.fold(self.front, stop, self.hasher.update)
 
     def _look(self, head: memoryview) -> None:

@@ -25,7 +25,6 @@ from syncd.events import (
     TransferStarted,
 )
 from syncd.keep import Housekeeping
-from syncd.large import Pours
 from syncd.made import Spool, WithMade
 from syncd.plan import Step
 from syncd.planning import Planning, make_plan, marks_of
@@ -139,7 +138,6 @@ class Pass:
             mirror_id=row.id,
             listener=work.listener,
             hashing=work.hashing,
-            pours=Pours(work.processors),
             now=work.now,
             strays=strays,
             begun=work.catalogue.history.all_inflight(row.id),

@@ -19,7 +19,7 @@ from manifests.stat import Stat
 
 Page = Sequence[Stat]  # of millions of files a `manifests.stats.Stats`, else a list
 Sink = Callable[[memoryview], None]
-"""Takes the next bytes, in order, in whatever thread has them; they are lent to it until its next call has returned."""
+"""Takes the next bytes, in order, in whatever thread has them; they are lent to it for the call."""
 
 
 class Body(Protocol):

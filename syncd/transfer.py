@@ -38,7 +38,7 @@ from syncd.errors import (
 )
 from syncd.events import Listener, TransferAdvanced, TransferRestarted
 from syncd.judge import Arrived, algorithms, judge, promises
-from syncd.large import First, Order, Pours, receive
+from syncd.large import First, Order, receive
 from syncd.plan import Step
 from syncd.ports import Body, Staged, Store, Transport
 from syncd.redaction import redact
@@ -161,8 +161,6 @@ class Transfers:
     by: str = "upstream"
     targets: Callable[[Stat], tuple[str, ...]] = own_targets
     """Where a file can be had, in the order in which it is to be asked for."""
-    pours: Pours = field(default_factory=Pours)
-    """What all large files of the pass know of one another."""
     tried: dict[str, list[str]] = field(default_factory=dict)
     """By path: what became of it where it was asked for before; only while it is under way."""
 
@@ -312,7 +310,7 @@ class Transfers:
                 history.begin(self.mirror_id, Inflight(path, file.token, version, total))
             try:
                 size, digests, head = await receive(
-                    source, order, file, first, hashing=self.hashing, pours=self.pours, heard=self._hear(path)
+                    source, order, file, first, hashing=self.hashing, heard=self._hear(path)
                 )
                 kind = _kind(first.body) if first is not None else ""
                 self._whole(stat, answered, first)

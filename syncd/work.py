@@ -45,8 +45,6 @@ class Work(msgspec.Struct, frozen=True):
     """How the mirror's further sources say what they have, where there are several."""
     pool: Pool | None = None
     """Worker processes for small files, where there are very many."""
-    processors: int = 1
-    """What threads of this process can use at once."""
     budget: Room = msgspec.field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
     free: Callable[[], Awaitable[int | None]] | None = None
     """Bytes that this pass may fill; absent: all that the store has left."""

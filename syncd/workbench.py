@@ -182,7 +182,6 @@ class Workbench(msgspec.Struct, frozen=True):
                 spool=self.spool,
                 listener=self.listener,
                 stopping=self.stopping,
-                processors=processors(),
                 pool=pool,
             )
 

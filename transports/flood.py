@@ -7,7 +7,6 @@ Where the bytes are bound for a file, the event loop is left out too: a thread r
 
 import asyncio
 import contextlib
-import mmap
 import os
 import select
 import socket
@@ -233,10 +232,8 @@ class _Pouring:
                 self._hand_on(piece)
             if open_socket is None:
                 return
-            # mapped, not made: of a block that never fills, as where bytes come slowly, most costs no memory
-            block, other = (memoryview(mmap.mmap(-1, min(POUR, self.left))) for _ in range(2))
+            block = memoryview(bytearray(min(POUR, self.left)))
             while self.left:
-                block, other = other, block  # the sink may still look at what it had before
                 goal = block[: min(POUR, self.left)]
                 self._hand_on(goal[: self._fill(open_socket, goal)])
             with contextlib.suppress(OSError):  # nothing more to peek at: the usual end

@@ -3,16 +3,11 @@
 import asyncio
 import hashlib
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from manifests.digest import Hasher
-from syncd import large
 from syncd.errors import Interrupted, NoSpace
 from syncd.pouring import pour
-from syncd.stores.filesystem import FilesystemStore
 from tests.hostile.faults import Extra, Hang, Reset, Truncate
 from tests.hostile.http_case import at, hostile, read
 from tests.hostile.server import HostileServer
@@ -116,32 +111,3 @@ async def test_a_pour_that_is_cancelled_ends_its_thread():
             await task
         going_on.set()
         assert await read(transport, "x") == LONG
-
-
-@pytest.mark.parametrize(("processors", "threads"), [(2, {"hash"}), (1, {"pour"})])
-async def test_a_lone_body_is_hashed_beside_its_pour_where_a_processor_idles_and_from_bytes_that_stay(
-    tmp_path, monkeypatch, processors, threads
-):
-    seen = set()
-
-    class Slow(Hasher):
-        def update(self, chunk):
-            time.sleep(0.005)  # time enough for the pour to receive the next bytes
-            if len(chunk) >= large.BESIDE:
-                seen.add(threading.current_thread().name.partition("-")[0].partition("_")[0])
-            super().update(chunk)
-
-    monkeypatch.setattr(large, "Hasher", Slow)
-    store = FilesystemStore(tmp_path)
-    await store.identify(None)
-    order = large.Order("x", len(LONG), None, ("sha256",), window=1 << 20, width=1, parallel=False)
-    pours = large.Pours(processors)
-    with ThreadPoolExecutor(2, thread_name_prefix="hash") as hashing:
-        async with hostile({"x": LONG}) as (_, transport), store.stage("x", size=len(LONG)) as file:
-            size, digests, head = await large.receive(
-                transport, order, file, None, hashing=hashing, pours=pours, heard=lambda count: None
-            )
-    await store.aclose()
-    assert (size, digests["sha256"], head) == (len(LONG), hashlib.sha256(LONG).hexdigest(), LONG[: large.HEAD])
-    assert seen == threads
-    assert pours.now == 0
