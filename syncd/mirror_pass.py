@@ -189,6 +189,8 @@ class Pass:
             or pool.count < 2
             or self.work.catalogue.claims.count_small(self.row.id, SMALL) < WORTH
         ):
+            if pool is not None:
+                await pool.aclose()  # prepared for a plan that has no use for them
             yield None
             return
 

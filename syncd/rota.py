@@ -321,6 +321,7 @@ class _InTurn:
     @asynccontextmanager
     async def at_work(self, place: Place, by: str, told: Told) -> AsyncIterator[Workers]:
         if self._rota.workers_taken:
+            await self._pool.aclose()  # prepared before another pass took them
             yield _NoWorkers()
             return
         self._rota.workers_taken = True

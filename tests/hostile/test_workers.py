@@ -5,21 +5,23 @@ import os
 import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from manifests.stat import Stat
 from syncd.errors import Exists, Mismatch, NotFound
-from syncd.events import TransferRetried
+from syncd.events import TransferRetried, TransferStarted
 from syncd.governor import Governors
 from syncd.mirror_pass import Pass
 from syncd.plan import Step
 from syncd.pool import Processes, ProcessPool
 from syncd.ports import Credential
+from syncd.rota import _InTurn
 from syncd.stores.filesystem import FilesystemStore
 from syncd.transfer import SMALL, Place, Quarantined
 from syncd.upstream import Upstream
-from syncd.work import Work
 from syncd.workers import GUESSED, LARGE, Lost, Moving
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
@@ -164,10 +166,8 @@ async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkey
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
-            work = mirroring.work(store, catalogue)
-            with_pool = {name: getattr(work, name) for name in Work.__slots__}
-            with_pool["pool"] = pool(server, store.root, [])
-            result = await Pass(Work(**with_pool)).run()
+            work = structs.replace(mirroring.work(store, catalogue), pool=pool(server, store.root, []))
+            result = await Pass(work).run()
             assert (result.complete, result.fetched) == (True, len(FILES) + 1)
             assert work.budget.files == work.budget.bytes == 0
         await mirroring.close()
@@ -181,11 +181,9 @@ async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_m
         for count in (0, 2):
             mirroring = HttpMirroring(tmp_path / str(count), server, reader=reader)
             async with mirroring.open() as (store, catalogue):
-                work = mirroring.work(store, catalogue)
                 assert isinstance(store, FilesystemStore)
-                with_pool = {name: getattr(work, name) for name in Work.__slots__}
-                with_pool["pool"] = pool(server, store.root, [], count) if count else None
-                result = await Pass(Work(**with_pool)).run()
+                workers = pool(server, store.root, [], count) if count else None
+                result = await Pass(structs.replace(mirroring.work(store, catalogue), pool=workers)).run()
                 assert result.complete
                 assert result.fetched == len(FILES) + 1
                 ids[count] = result.snapshot
@@ -206,15 +204,51 @@ async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
-            work = mirroring.work(store, catalogue)
-            with_pool = {name: getattr(work, name) for name in Work.__slots__}
-            with_pool["pool"] = pool(server, store.root, [])
-            assert (await Pass(Work(**with_pool)).run()).complete
+            work = structs.replace(mirroring.work(store, catalogue), pool=pool(server, store.root, []))
+            assert (await Pass(work).run()).complete
             assert prepared
             prepared.clear()
-            assert (await Pass(Work(**with_pool)).run()).complete
+            assert (await Pass(work).run()).complete
             assert not prepared
         await mirroring.close()
+
+
+async def test_workers_that_the_plan_has_no_use_for_end_before_anything_moves(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.mirror_pass.LIKELY", 10)
+    seen = []
+    aclose = ProcessPool.aclose
+
+    async def told(self):
+        started = self._started
+        await aclose(self)
+        seen.append((await started).process.returncode)
+
+    monkeypatch.setattr("syncd.pool.ProcessPool.aclose", told)
+    async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        async with mirroring.open() as (store, catalogue):
+            work = structs.replace(
+                mirroring.work(store, catalogue),
+                pool=pool(server, store.root, []),
+                listener=lambda event: seen.append("moves") if isinstance(event, TransferStarted) else None,
+            )
+            assert (await Pass(work).run()).complete
+        await mirroring.close()
+    assert seen[:2] == [0, "moves"]
+
+
+async def test_workers_that_another_pass_took_meanwhile_end_at_once(tmp_path):
+    async with HostileServer(FILES) as server:
+        idle = pool(server, tmp_path, [])
+        rota = SimpleNamespace(workers_taken=False)
+        turn = _InTurn(idle, rota)
+        turn.prepare()
+        crew = await idle._started
+        rota.workers_taken = True
+        async with turn.at_work(Place("m", "m/", "p"), "x", print) as workers:
+            assert crew.process.returncode == 0
+            assert not workers.takes(fetch("d5/005.dat"))
+        assert rota.workers_taken
 
 
 @asynccontextmanager
