@@ -408,7 +408,7 @@ class Exchange:
         self.status = brief.status
         self.headers = brief.headers
         self.length = len(brief.content)
-        self._payload = self._wire.body = brief
+        self._payload = brief  # whole: nothing that happens to the wire can break it
 
     def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
         given = message.headers

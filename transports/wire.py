@@ -3,7 +3,7 @@
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from transports.brief import Brief, read_brief
+from transports.brief import read_brief
 from transports.flood import Flood
 
 BUFFER = 1 << 18  # bytes; a connection that nobody reads holds at most about three times as many
@@ -18,7 +18,7 @@ class Wire(ResponseHandler):
     whoever asked (`held`), who then decides how it is read. The parser is made when an answer needs one.
     """
 
-    body: StreamReader | Flood | Brief | None = None
+    body: StreamReader | Flood | None = None
     held = False
     _awaits = False
     _bodiless = False

@@ -16,14 +16,14 @@ from syncd.catalogue.database import Database
 from syncd.catalogue.schema import SCRATCH_TABLES
 from syncd.plan import NEW, Step
 
+PAGE = 5000  # claims of a page
+SORTED_HERE = 50_000  # new files that are sorted in memory, some 20 MB; more of them become rows and SQLite sorts them
+
 _json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _stat = msgspec.msgpack.Decoder(Stat).decode
 _pack = msgspec.msgpack.Encoder().encode
-PAGE = 5000  # claims of a page
-SORTED_HERE = 50_000  # new files that are sorted in memory, some 20 MB; more of them become rows and SQLite sorts them
-
 _columns = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[float], list[str | None]]).decode
 
 
@@ -159,19 +159,13 @@ class Claims:
         """Yield the steps of the given actions."""
         if largest_first and self._new(mirror)[0] > SORTED_HERE:
             self._unfold(mirror, lambda _: True)
-        new = self._largest_new(mirror) if largest_first else (stat for _, page in self._pages(mirror) for stat in page)
-        fetches = (Step("fetch", stat.path, NEW, stat) for stat in (new if "fetch" in actions else ()))
+        new = (Step("fetch", stat.path, NEW, stat) for _, page in self._pages(mirror) for stat in page)
+        fetches = new if "fetch" in actions else iter(())
         todo = self._todo(mirror, actions, largest_first=largest_first)
-        yield from merge(fetches, todo, key=_smallness) if largest_first else chain(fetches, todo)
-
-    def _largest_new(self, mirror: int) -> Iterator[Stat]:
-        """Yield the new files of all pages, the largest first."""
-        pages = [page for _, page in self._pages(mirror)]
-        order = sorted(
-            ((size, number, at) for number, page in enumerate(pages) for at, size in enumerate(page.sizes)),
-            key=lambda one: -one[0],
-        )
-        return (pages[number][at] for _, number, at in order)
+        if largest_first:
+            yield from merge(sorted(fetches, key=_smallness), todo, key=_smallness)
+        else:
+            yield from chain(fetches, todo)
 
     def _todo(self, mirror: int, actions: tuple[str, ...], *, largest_first: bool) -> Iterator[Step]:
         """Yield the steps that have rows of their own."""

@@ -20,7 +20,7 @@ MAX_OPEN = 96  # folders kept open; a process usually may hold 1,024 descriptors
 
 _UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\x00")
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER_FLAGS = READ | os.O_DIRECTORY
 
 
 class Opened:

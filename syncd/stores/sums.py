@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 from syncd.errors import SyncdError
 from syncd.stores.folders import Folders, safe
-
-BLOCK = 1 << 19  # bytes read at a time, so few that they stay in the processor's own memory until they are hashed
+from syncd.stores.staged_file import FOLD
 
 
 def sum_of(folders: Folders, path: str, is_over: Callable[[], bool]) -> str | None:
@@ -19,7 +18,7 @@ def sum_of(folders: Folders, path: str, is_over: Callable[[], bool]) -> str | No
     try:
         file, found = folders.open_file(safe(path))
         while at < found.st_size:
-            block = os.pread(file.fd, min(BLOCK, found.st_size - at), at)
+            block = os.pread(file.fd, min(FOLD, found.st_size - at), at)
             if not block or is_over():
                 return None
             seen.update(block)

@@ -11,7 +11,7 @@ import pytest
 import xxhash
 
 from syncd.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
-from syncd.stores import group, staged_file, sums
+from syncd.stores import group, staged_file
 from syncd.stores.filesystem import FilesystemStore
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import sha256
@@ -312,7 +312,7 @@ async def test_what_may_not_or_cannot_be_read_has_no_sum_and_spoils_no_other(sto
     (outside / "secret").write_bytes(b"secret")
     for path in ("d/first", "d/sick", "d/last"):
         await store.put(path, path.encode())
-    await store.put("d/shrinks", bytes(3 * sums.BLOCK))
+    await store.put("d/shrinks", bytes(3 * staged_file.FOLD))
     (root / "link").symlink_to(outside)
     (root / "d/file").symlink_to(outside / "secret")
     os.mkfifo(root / "d/pipe")
@@ -324,7 +324,7 @@ async def test_what_may_not_or_cannot_be_read_has_no_sum_and_spoils_no_other(sto
         if inode == sick:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         if inode == shrinks:
-            os.truncate(root / "d/shrinks", sums.BLOCK)
+            os.truncate(root / "d/shrinks", staged_file.FOLD)
         return pread(fd, count, offset)
 
     monkeypatch.setattr(os, "pread", failing)
@@ -339,7 +339,7 @@ async def test_what_may_not_or_cannot_be_read_has_no_sum_and_spoils_no_other(sto
 
 async def test_a_sum_that_nobody_waits_for_any_more_ends_at_the_next_block(store, monkeypatch):
     for path in ("a", "b"):
-        await store.put(path, bytes(5 * sums.BLOCK))
+        await store.put(path, bytes(5 * staged_file.FOLD))
     read, pread = [], os.pread
 
     def counted(fd, count, offset):
@@ -348,7 +348,7 @@ async def test_a_sum_that_nobody_waits_for_any_more_ends_at_the_next_block(store
 
     monkeypatch.setattr(os, "pread", counted)
     found = await asyncio.to_thread(store.sums, ["a", "b"], lambda: len(read) == 2)
-    assert (list(found), read) == ([None, None], [0, sums.BLOCK])
+    assert (list(found), read) == ([None, None], [0, staged_file.FOLD])
 
 
 async def test_a_put_whose_caller_gave_up_harms_nobody(store):
