@@ -42,7 +42,7 @@ async def send(api, path, **form):
 class Balanced(HTMLParser):
     """Raises where an element is closed that is not open."""
 
-    VOID = frozenset({"meta", "link", "input", "br", "path", "rect", "circle", "line"})
+    VOID = frozenset({"meta", "link", "input", "br", "col", "path", "rect", "circle", "line"})
 
     def __init__(self):
         super().__init__()

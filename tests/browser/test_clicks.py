@@ -1,5 +1,6 @@
 """The status page in a real browser, with real clicks and keys."""
 
+import msgspec
 import pytest
 
 from syncd.access import ApiSettings
@@ -43,8 +44,6 @@ def test_parked_removals_are_approved_after_a_second_thought(operator, daemon):
 
 
 def test_removals_that_came_since_are_not_approved_unseen(operator, daemon):
-    import msgspec
-
     operator.go("/mirrors/idle")
     view = daemon.control.by_name["idle"]
     operator.click("#approve")
@@ -125,8 +124,6 @@ def test_dark_is_dark_and_light_is_light(eyes):
 
 
 def test_what_happens_is_seen_without_a_reload(eyes, daemon):
-    import msgspec
-
     eyes.go("/")
     eyes.run("window.same = true")
     eyes.wait(lambda: eyes.run("return performance.getEntriesByType('resource').length > 2"), "nothing was loaded")
@@ -139,8 +136,6 @@ def test_what_happens_is_seen_without_a_reload(eyes, daemon):
 
 
 def test_bars_move_while_files_arrive(eyes, daemon):
-    import msgspec
-
     eyes.go("/mirrors/running")
     eyes.wait_for("#live", "1 MB / 4 MB")
     view = daemon.control.by_name["running"]
@@ -173,8 +168,6 @@ def test_curves_are_drawn_and_follow_the_colours(eyes):
 
 
 def test_among_many_mirrors_one_is_found_by_typing(eyes, daemon):
-    import msgspec
-
     view = daemon.control.by_name["running"]
     daemon.control.by_name = {f"m{n:02}": msgspec.structs.replace(view, name=f"m{n:02}") for n in range(20)}
     eyes.go("/")
@@ -262,12 +255,45 @@ def test_a_wrong_token_says_so_on_the_page(eyes):
 @pytest.mark.parametrize("path", ["/", "/mirrors/running"])
 def test_nothing_jumps_while_the_page_renews_itself(eyes, daemon, path):
     eyes.go(path)
+    eyes.wait(lambda: path == "/" or len(eyes.all("figure canvas")) == 2, "no curve")
+    eyes.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     eyes.run(
         "window.moved = 0; new PerformanceObserver(list => { for (const one of list.getEntries()) window.moved += one.value })"
-        ".observe({type: 'layout-shift', buffered: true})"
+        ".observe({type: 'layout-shift'})"
     )
-    eyes.wait(lambda: path == "/" or len(eyes.all("figure canvas")) == 2, "no curve")
     renewed = "return performance.getEntriesByType('resource').filter(one => one.initiatorType === 'fetch').length"
     before = eyes.run(renewed)
     eyes.wait(lambda: eyes.run(renewed) > before, "the page never renewed itself")
     assert eyes.run("return window.moved") < 0.01
+
+
+def test_no_column_is_as_wide_as_what_stands_in_it(eyes, daemon):
+    """A row that comes later, while the page loads or renews itself, must not move those that are there."""
+
+    def edges():
+        return eyes.run(
+            "return [...document.querySelectorAll('.mirrors thead th')].map(one => one.getBoundingClientRect().x)"
+        )
+
+    for width in (1000, 1280):
+        look(eyes.driver, width=width)
+        eyes.go("/")
+        whole = edges()
+        eyes.run("document.getElementById('mirror-running').remove()")
+        assert edges() == whole
+        eyes.run("for (const one of document.querySelectorAll('.mirrors td')) one.textContent = ''")
+        assert edges() == whole
+
+
+def test_the_field_that_a_script_brings_moves_nothing(eyes, daemon):
+    daemon.control.by_name |= {
+        f"more-{n}": msgspec.structs.replace(daemon.control.by_name["idle"], name=f"more-{n}") for n in range(12)
+    }
+    for width in (390, 1280):
+        look(eyes.driver, width=width)
+        eyes.go("/")
+        eyes.wait_for("#filter")
+        height = "return document.querySelector('.headline').getBoundingClientRect().height"
+        shown = eyes.run(height)
+        eyes.run("document.getElementById('filter').hidden = true")
+        assert eyes.run(height) == shown
