@@ -49,6 +49,19 @@ class Share:
                 self._whole.admit()
             raise
 
+    def take_at_once(self, most: int) -> int:
+        """Take up to `most`, each without bytes, as far as they are to be had without waiting; return how many."""
+        loop = asyncio.get_running_loop()
+        turns = [(0, loop.create_future()) for _ in range(most)]
+        self.waiting.extend(turns)
+        self._whole.admit()
+        refused = [one for one in turns if not one[1].done()]
+        for one in refused:
+            self.waiting.remove(one)
+        if refused:
+            self._whole.admit()
+        return most - len(refused)
+
     def give(self, count: int) -> None:
         """Return what was taken."""
         self.bytes -= count

@@ -42,22 +42,30 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """Why a file could not be had: the kind of `syncd.errors`, and where its bytes are kept aside, if they are."""
+    """Why a file could not be had: the kind of `syncd.errors`, and where its bytes are kept aside, if they are.
+
+    `received` bytes came in vain.
+    """
 
     number: int
     error: str
     reason: str
     quarantined: str
+    received: int
 
 
 class Again(msgspec.Struct, frozen=True):
-    """A try that failed and was followed by another; `wait` is None for a download that was begun afresh."""
+    """A try that failed and was followed by another.
+
+    `wait` is None for a download that was begun afresh, of which `received` bytes came in vain.
+    """
 
     path: str
     reason: str
     error: str
     attempt: int
     wait: float | None
+    received: int = 0
 
 
 class Traffic(msgspec.Struct):

@@ -15,6 +15,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 START = 16  # slots at first: what two or three browsers would open
 CEILING = 64  # slots at most, unless the manifest says less
+OURS = 8  # of so many slots one is never lent
 WINDOW = 0.2  # seconds: the shortest time over which goodput is judged
 GROWS = 1.05  # goodput must grow by this factor for more slots to be worth having
 PATIENCE = 3  # windows without growth that end the doubling: bytes come later than the slots that bring them
@@ -92,6 +94,7 @@ class Governor:
         self.limit = min(START, ceiling)
         self.busy = 0
         self.count = Count()
+        self._lent = 0
         self._rate = rate
         self._listener = listener
         self._refused = refused
@@ -157,11 +160,32 @@ class Governor:
         """Tell whether there is a rate to keep."""
         return self._rate is not None
 
+    @property
+    def to_lend(self) -> int:
+        """Return how many slots other processes may be lent: none where a manifest sets limits, for one keeps them."""
+        if self.is_rated or self.ceiling < CEILING:
+            return 0
+        return self.ceiling - self.ceiling // OURS - self._lent
+
+    @contextmanager
+    def lent(self, count: int) -> Iterator[None]:
+        """Leave `count` slots to other processes while the block lasts."""
+        before, doubling, refused = self.limit, self._doubling, self._refused_when
+        self._lent += count
+        self._settle(self.limit, "worker processes have the others")
+        try:
+            yield
+        finally:
+            self._lent -= count
+            if refused == self._refused_when:  # else we have learnt something since
+                self._doubling, self._flat = doubling, 0
+                self._settle(max(self.limit, before), "worker processes gave theirs back")
+
     def tighten(self, ceiling: int | None, rate: float | None) -> None:
         """Hold to these limits too, where they are stricter than what holds already."""
         if ceiling is not None and ceiling < self.ceiling:
             self.ceiling = ceiling
-            self._settle(min(self.limit, ceiling), "a manifest allows no more")
+            self._settle(self.limit, "a manifest allows no more")
         if rate is not None:
             self._rate = rate if self._rate is None else min(rate, self._rate)
 
@@ -212,11 +236,15 @@ class Governor:
         self._doubling, self._probed, self._windows = False, None, 0
         self._settle(max(1, self._refused_at * 3 // 4), "refused")
 
+    def _most(self) -> int:
+        """Return the level that is never passed."""
+        return max(1, self.ceiling - self._lent)
+
     def _reach(self) -> int:
         """Return the level up to which it is worth growing now."""
         if self._clock() - self._refused_when > REMEMBER:
-            return self.ceiling
-        return min(self.ceiling, self._refused_at - 1)
+            return self._most()
+        return min(self._most(), self._refused_at - 1)
 
     def _judge(self) -> None:
         """At the end of a window compare its goodput with that of the windows before, and move the limit."""
@@ -270,6 +298,7 @@ class Governor:
             self._settle(wanted, "probing")
 
     def _settle(self, limit: int, reason: str) -> None:
+        limit = min(limit, self._most())
         if limit != self.limit:
             self.limit = limit
             self._listener(LimitChanged("", self.origin, limit, reason))

@@ -156,7 +156,7 @@ class Pass:
                 def ourselves(moving: Moving) -> None:
                     group.create_task(self._one(transfers, moving))
 
-                async with self._workers(made, ourselves) as workers:
+                async with self._workers(made, count, ourselves) as workers:
                     for step in steps:
                         assert step.stat is not None
                         cost = transfers.cost(step.stat)
@@ -177,8 +177,10 @@ class Pass:
             await made.drop()
 
     @asynccontextmanager
-    async def _workers(self, made: Spool | None, ourselves: Callable[[Moving], None]) -> AsyncIterator[Workers | None]:
-        """Start workers if there are small files enough for them; made files lie where only we can read.
+    async def _workers(
+        self, made: Spool | None, count: int, ourselves: Callable[[Moving], None]
+    ) -> AsyncIterator[Workers | None]:
+        """Start workers if there are small files enough for them among `count`; made files lie where only we can read.
 
         `ourselves` moves what a worker could not.
         """
@@ -186,8 +188,8 @@ class Pass:
         if (
             pool is None
             or made is not None
-            or pool.count < 2
-            or self.work.catalogue.claims.count_small(self.row.id, SMALL) < WORTH
+            or (lanes := pool.lanes) <= 1
+            or (small := self.work.catalogue.claims.count_small(self.row.id, SMALL)) < WORTH
         ):
             if pool is not None:
                 await pool.aclose()  # prepared for a plan that has no use for them
@@ -200,7 +202,9 @@ class Pass:
             else:
                 self._end(moving, outcome)
 
-        async with pool.at_work(self.place, self.work.mirror.source.url, told) as workers:
+        if small < count:
+            lanes //= 2  # the larger ones are ours to move, at the same time
+        async with pool.at_work(self.place, self.work.mirror.source.url, told, lanes) as workers:
             yield workers
 
     def _begin(self, step: Step, cost: int) -> Moving:

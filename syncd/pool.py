@@ -14,11 +14,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from manifests.addresses import origin_of
 from syncd import errors
 from syncd.errors import PermanentError, TransientError
-from syncd.events import Listener, TransferRestarted, TransferRetried
+from syncd.events import Listener, TransferAdvanced, TransferRestarted, TransferRetried
 from syncd.frames import Errand, Outcome, Refusal, Setup, decode_answer, receive, send
-from syncd.governor import CEILING, Governors
+from syncd.governor import Governor, Governors
 from syncd.plan import Step
 from syncd.transfer import Place, Quarantined
 from syncd.upstream import Upstream
@@ -39,7 +40,7 @@ class _Crew:
 
 @dataclass(slots=True)
 class ProcessPool:
-    """What the workers of one pass are started with; there are `count` of them."""
+    """What the workers of one pass are started with; there are up to `count` of them."""
 
     count: int
     upstream: Upstream
@@ -48,54 +49,62 @@ class ProcessPool:
     listener: Listener
     _started: asyncio.Future[_Crew] | None = None
 
+    @property
+    def _governor(self) -> Governor:
+        return self.governors.of(origin_of(self.upstream.url))
+
+    @property
+    def lanes(self) -> int:
+        """See `syncd.workers.Pool`."""
+        return self._governor.to_lend
+
     def prepare(self) -> None:
-        """Let the workers start."""
+        """Let the workers start, if there are any."""
+        if self.lanes > 1:
+            self._begin()
+
+    def _begin(self) -> None:
         if self._started is None:
             scheme = urlsplit(self.upstream.url).scheme
             self._started = asyncio.get_running_loop().run_in_executor(None, _start, self.count, scheme)
 
     @asynccontextmanager
-    async def at_work(self, place: Place, by: str, told: Told) -> AsyncIterator["Processes"]:
-        """Start the workers unless they were prepared, and end them with the block; `told` is called within it.
-
-        Where the system lets no process start there are none, and they take nothing.
-        """
-        setup = self._setup(place, by)
+    async def at_work(self, place: Place, by: str, told: Told, lanes: int) -> AsyncIterator["Processes"]:
+        """See `syncd.workers.Pool`. Where the system lets no process start there are none, and they take nothing."""
+        count = min(self.count, lanes)
+        setup = Setup(self.upstream, self.store, place, by, lanes // count)
         workers = Processes(place.mirror, self.governors, self.listener, told)
         try:
             async with asyncio.TaskGroup() as group:
-                self.prepare()
+                self._begin()
                 workers.crew = crew = await self._crew()
-                while crew is not None and crew.sockets:
+                while crew is not None and len(workers.all) < count:
                     reader, writer = await asyncio.open_unix_connection(sock=crew.sockets.pop(0))
                     send(writer, setup)
                     one = _Worker(reader, writer)
                     workers.all.append(one)
                     one.listening = group.create_task(workers.listen(one))
-                yield workers
+                with self._governor.lent(lanes if workers.all else 0):
+                    yield workers
                 for one in workers.all:
                     one.writer.close()
         finally:
             for one in workers.all:
                 one.writer.close()
-            await self.aclose()
+            await self._end(GRACE)
 
     async def aclose(self) -> None:
-        """End the workers, if they were started."""
-        if self._started is not None and (crew := await self._crew()) is not None:
+        """End workers that were prepared and not wanted: they have nothing to bring to an end."""
+        if self._started is not None:
+            await self._end(0)
+
+    async def _end(self, grace: float) -> None:
+        """Have the workers end by themselves within `grace` seconds."""
+        if (crew := await self._crew()) is not None:
             for ours in crew.sockets:
                 ours.close()
-            await _end(crew.process)
+            await _end(crew.process, grace)
         self._started = None
-
-    def _setup(self, place: Place, by: str) -> Setup:
-        upstream = self.upstream
-        share = {
-            "connections": max(1, (upstream.connections or CEILING) // self.count),
-            "rate": None if upstream.rate is None else upstream.rate / self.count,
-        }
-        whole = {name: getattr(upstream, name) for name in upstream.__struct_fields__}
-        return Setup(Upstream(**{**whole, **share}), self.store, place, by, max(1, CEILING // self.count))
 
     async def _crew(self) -> _Crew | None:
         """Return what was started, or None if that failed."""
@@ -190,6 +199,14 @@ class Processes:
 
     def _take(self, one: _Worker, outcome: Outcome) -> None:
         pop, told = one.waiting.pop, self._told
+        for again in outcome.again:  # before what became of the same files afterwards
+            if again.wait is None:
+                self._in_vain(again.path, again.received)
+                self._listener(TransferRestarted(self._mirror, again.path, again.reason, again.error))
+            else:
+                self._listener(
+                    TransferRetried(self._mirror, again.path, again.reason, again.attempt, again.wait, again.error)
+                )
         for number, proved in outcome.proved:
             moving = pop(number)
             if _is_guess(moving):
@@ -201,18 +218,17 @@ class Processes:
         for failed in outcome.failed:
             moving = pop(failed.number)
             self._guessed -= _is_guess(moving)
+            self._in_vain(moving.step.path, failed.received)
             told(moving, _raised(failed.error, failed.reason, failed.quarantined))
-        for again in outcome.again:
-            if again.wait is None:
-                self._listener(TransferRestarted(self._mirror, again.path, again.reason, again.error))
-            else:
-                self._listener(
-                    TransferRetried(self._mirror, again.path, again.reason, again.attempt, again.wait, again.error)
-                )
         for origin, traffic in outcome.traffic.items():
             self._governors.of(origin).count.add(
                 traffic.answered, traffic.failed, traffic.bytes, traffic.seconds, traffic.first_byte
             )
+
+    def _in_vain(self, path: str, received: int) -> None:
+        """Tell of bytes that came; of a file that arrived nothing is told before it did."""
+        if received:
+            self._listener(TransferAdvanced(self._mirror, path, received))
 
 
 def _is_guess(moving: Moving) -> bool:
@@ -247,10 +263,10 @@ def _start(count: int, scheme: str) -> _Crew:
     return _Crew(process, [ours for ours, _ in pairs])
 
 
-async def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of workers whose sockets are closed; those that do not end are killed."""
+async def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Wait for the end of workers whose sockets are closed; those that do not end in time are killed."""
     try:
-        await asyncio.to_thread(process.wait, GRACE)
+        await asyncio.to_thread(process.wait, grace)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         await asyncio.to_thread(process.wait)

@@ -241,7 +241,7 @@ class Rota:
                     stopping=run.stopping,
                     budget=share,
                     free=lambda: self._free(run),
-                    pool=_InTurn(composed.pool, self) if composed.pool is not None else None,
+                    pool=_InTurn(composed.pool, self, origin) if composed.pool is not None else None,
                     now=self.fleet.now,
                     clock=self.fleet.clock,
                 )
@@ -301,15 +301,19 @@ class Rota:
 
 
 class _InTurn:
-    """The worker processes, for one pass at a time: there are as many as processors, whoever works with them."""
+    """The worker processes, for one pass at a time: there are as many as processors, whoever works with them.
 
-    def __init__(self, pool: Pool, rota: Rota) -> None:
+    For as long as they work they hold what they need of the connections that all passes share.
+    """
+
+    def __init__(self, pool: Pool, rota: Rota, origin: str) -> None:
         self._pool = pool
         self._rota = rota
+        self._origin = origin
 
     @property
-    def count(self) -> int:
-        return self._pool.count
+    def lanes(self) -> int:
+        return self._pool.lanes
 
     def prepare(self) -> None:
         if not self._rota.workers_taken:
@@ -319,17 +323,20 @@ class _InTurn:
         await self._pool.aclose()
 
     @asynccontextmanager
-    async def at_work(self, place: Place, by: str, told: Told) -> AsyncIterator[Workers]:
-        if self._rota.workers_taken:
-            await self._pool.aclose()  # prepared before another pass took them
-            yield _NoWorkers()
-            return
-        self._rota.workers_taken = True
-        try:
-            async with self._pool.at_work(place, by, told) as workers:
-                yield workers
-        finally:
-            self._rota.workers_taken = False
+    async def at_work(self, place: Place, by: str, told: Told, lanes: int) -> AsyncIterator[Workers]:
+        # a share of their own: the pass itself has requests, too, which must not wait until the workers end
+        with self._rota.lines.share(self._origin) as lines:
+            held = 0 if self._rota.workers_taken else lines.take_at_once(lanes)
+            if held > 1:
+                self._rota.workers_taken = True
+                try:
+                    async with self._pool.at_work(place, by, told, held) as workers:
+                        yield workers
+                finally:
+                    self._rota.workers_taken = False
+                return
+        await self._pool.aclose()  # prepared before others took them, or the connections
+        yield _NoWorkers()
 
 
 class _NoWorkers:

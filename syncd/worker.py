@@ -20,7 +20,7 @@ from manifests.snapshot import Entry, Origin
 from syncd.bugs import overhear
 from syncd.catalogue import Inflight, Version
 from syncd.errors import Exists, PermanentError, TransientError
-from syncd.events import Event, TransferRestarted
+from syncd.events import Event, TransferAdvanced, TransferRestarted
 from syncd.frames import Again, Errand, Failed, Outcome, Refusal, Setup, Traffic, decode_order, receive, send
 from syncd.governor import Count, Governors
 from syncd.plan import Step
@@ -65,6 +65,7 @@ class Worker:
         self._not_small: list[int] = []
         self._failed: list[Failed] = []
         self._again: list[Again] = []
+        self._received: dict[str, int] = {}
         self._told: dict[str, Count] = {}
         self._flushing: asyncio.TimerHandle | None = None
         self._governors = Governors(refused=self._refused)
@@ -130,9 +131,11 @@ class Worker:
                 self._not_small.append(number)
             except (TransientError, PermanentError) as error:
                 place = error.place if isinstance(error, Quarantined) else ""
-                self._failed.append(Failed(number, error_name(error), str(error), place))
+                received = self._received.get(step.path, 0)
+                self._failed.append(Failed(number, error_name(error), str(error), place, received))
             else:  # not in one line with the wait: a flush meanwhile puts another list in place of this one
                 self._proved.append((number, proved))
+            self._received.pop(step.path, None)
             if self._flushing is None:
                 self._flushing = asyncio.get_running_loop().call_later(LATENCY, self._flush)
 
@@ -169,8 +172,11 @@ class Worker:
         self._again.append(Again(path, str(error), error_name(error), attempt, wait))
 
     def _listen(self, event: Event) -> None:
-        if isinstance(event, TransferRestarted):
-            self._again.append(Again(event.path, event.reason, event.error, 0, None))
+        if isinstance(event, TransferAdvanced):
+            self._received[event.path] = self._received.get(event.path, 0) + event.received
+        elif isinstance(event, TransferRestarted):
+            received = self._received.pop(event.path, 0)
+            self._again.append(Again(event.path, event.reason, event.error, 0, None, received))
 
 
 async def _serve(own: socket.socket) -> None:

@@ -58,16 +58,19 @@ class Pool(Protocol):
     """Where workers are to be had."""
 
     @property
-    def count(self) -> int:
-        """Return how many workers there would be."""
+    def lanes(self) -> int:
+        """Return how many requests the workers may have under way, all together; fewer than two: there are none."""
         ...
 
     def prepare(self) -> None:
         """Let the workers start, for they will probably be wanted: they import what they need while others think."""
         ...
 
-    def at_work(self, place: Place, by: str, told: Told) -> AbstractAsyncContextManager[Workers]:
-        """Start the workers unless they were prepared, and end them with the block; `told` is called within it."""
+    def at_work(self, place: Place, by: str, told: Told, lanes: int) -> AbstractAsyncContextManager[Workers]:
+        """Start the workers unless they were prepared, and end them with the block; `told` is called within it.
+
+        All together have no more than `lanes` requests under way.
+        """
         ...
 
     async def aclose(self) -> None:

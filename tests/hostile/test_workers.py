@@ -1,6 +1,7 @@
 """Small files moved by worker processes: the same truths as in one process, and a worker that dies costs nothing."""
 
 import asyncio
+import hashlib
 import os
 import signal
 from contextlib import asynccontextmanager
@@ -13,7 +14,9 @@ from msgspec import structs
 from manifests.stat import Stat
 from syncd.errors import Exists, Mismatch, NotFound
 from syncd.events import TransferRetried, TransferStarted
+from syncd.fair import Fair
 from syncd.governor import Governors
+from syncd.metrics.counting import Counting
 from syncd.mirror_pass import Pass
 from syncd.plan import Step
 from syncd.pool import Processes, ProcessPool
@@ -44,7 +47,7 @@ class Asker:
 
     @asynccontextmanager
     async def at_work(self, pool, by="upstream"):
-        async with pool.at_work(Place("m", "m/", "p"), by, self.told) as self.workers:
+        async with pool.at_work(Place("m", "m/", "p"), by, self.told, pool.lanes) as self.workers:
             yield self
             await self.workers.drained()
 
@@ -105,6 +108,21 @@ async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
 
 def unsized(path):
     return Step("fetch", path, "new upstream", Stat(path))
+
+
+async def test_bytes_that_came_to_a_worker_in_vain_are_told_of_as_those_that_came_to_us(tmp_path):
+    counting = Counting()
+    async with HostileServer(FILES) as server:
+        workers = ProcessPool(2, pool(server, tmp_path, []).upstream, str(tmp_path), Governors(), counting.listener)
+        async with Asker().at_work(workers) as asker:
+            with pytest.raises(Quarantined):
+                await asker.transfer(fetch("d2/002.dat", sha256="0" * 64))
+            server.fault("d3/003.dat", f.Rewrite(body=b"x" * len(FILES["d3/003.dat"])))
+            await asker.transfer(fetch("d3/003.dat", sha256=hashlib.sha256(FILES["d3/003.dat"]).hexdigest()))
+    count = counting.of("m")
+    assert count.received == 2 * 74 + 111
+    assert count.wasted == {**count.wasted, "mismatch": 74 + 111}
+    assert count.moving == {"d2/002.dat": 74, "d3/003.dat": 0}  # the pass has still to say that they ended
 
 
 async def test_a_file_of_unknown_size_is_moved_if_it_is_small_and_left_to_the_pass_if_not(tmp_path):
@@ -191,6 +209,21 @@ async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_m
     assert ids[0] == ids[2]
 
 
+@pytest.mark.parametrize("limits", [{"connections": 3}, {"rate": 1e9}])
+async def test_limits_of_a_manifest_are_kept_by_one_process(tmp_path, monkeypatch, limits):
+    monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.mirror_pass.LIKELY", 10)
+    async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
+        governors = Governors()
+        governors.of(server.origin, **limits)
+        monkeypatch.setattr("syncd.pool._start", lambda *_: pytest.fail("worker processes began"))
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        async with mirroring.open() as (store, catalogue):
+            workers = pool(server, store.root, [], governors=governors)
+            assert (await Pass(structs.replace(mirroring.work(store, catalogue), pool=workers)).run()).complete
+        await mirroring.close()
+
+
 async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later_one_does_not(tmp_path, monkeypatch):
     monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
     monkeypatch.setattr("syncd.mirror_pass.LIKELY", 10)
@@ -221,7 +254,7 @@ async def test_workers_that_the_plan_has_no_use_for_end_before_anything_moves(tm
     async def told(self):
         started = self._started
         await aclose(self)
-        seen.append((await started).process.returncode)
+        seen.append("ended" if (await started).process.returncode is not None else "lives")
 
     monkeypatch.setattr("syncd.pool.ProcessPool.aclose", told)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
@@ -234,21 +267,46 @@ async def test_workers_that_the_plan_has_no_use_for_end_before_anything_moves(tm
             )
             assert (await Pass(work).run()).complete
         await mirroring.close()
-    assert seen[:2] == [0, "moves"]
+    assert seen[:2] == ["ended", "moves"]
 
 
 async def test_workers_that_another_pass_took_meanwhile_end_at_once(tmp_path):
     async with HostileServer(FILES) as server:
         idle = pool(server, tmp_path, [])
-        rota = SimpleNamespace(workers_taken=False)
-        turn = _InTurn(idle, rota)
+        rota = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 256))
+        turn = _InTurn(idle, rota, server.origin)
         turn.prepare()
         crew = await idle._started
         rota.workers_taken = True
-        async with turn.at_work(Place("m", "m/", "p"), "x", print) as workers:
-            assert crew.process.returncode == 0
+        async with turn.at_work(Place("m", "m/", "p"), "x", print, turn.lanes) as workers:
+            assert crew.process.returncode is not None
             assert not workers.takes(fetch("d5/005.dat"))
         assert rota.workers_taken
+        assert rota.lines.files == 0
+
+
+async def test_workers_hold_what_they_need_of_the_connections_that_all_passes_share(tmp_path):
+    async with HostileServer(FILES) as server:
+        server.fault(None, f.Drip(step=1000, every=0.02), times=None)  # slow enough that more connections would help
+        rota = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 16))
+        turn = _InTurn(pool(server, tmp_path, []), rota, server.origin)
+        async with Asker().at_work(turn) as workers:
+            assert rota.lines.files == 12  # three quarters, as for any lone share: whoever comes finds room
+            await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
+            assert 2 <= server.connections <= 12
+        assert rota.lines.files == 0
+
+
+async def test_where_others_hold_the_connections_a_pass_does_without_workers(tmp_path):
+    async with HostileServer(FILES) as server:
+        rota = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 4))
+        turn = _InTurn(pool(server, tmp_path, []), rota, server.origin)
+        with rota.lines.share("https://elsewhere") as others:
+            for _ in range(3):
+                await others.take(0)
+            async with turn.at_work(Place("m", "m/", "p"), "x", print, turn.lanes) as workers:
+                assert not workers.takes(fetch("d5/005.dat"))
+                assert rota.lines.files == 3
 
 
 @asynccontextmanager
@@ -298,7 +356,7 @@ async def test_workers_that_were_prepared_and_not_wanted_end(tmp_path):
         idle.prepare()
         crew = await idle._started
         await idle.aclose()
-        assert crew.process.returncode == 0
+        assert crew.process.returncode is not None
         await idle.aclose()
 
 

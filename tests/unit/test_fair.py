@@ -182,3 +182,21 @@ async def test_a_share_that_ends_gives_back_what_it_still_holds_and_lets_others_
         await waiting
         assert (fair.bytes, fair.files) == (50, 1)
     assert (fair.bytes, fair.files) == (0, 0)
+
+
+async def test_what_is_to_be_had_at_once_is_taken_at_once_and_nobody_who_waits_is_overtaken():
+    whole = Fair(1 << 40, 16)
+    with whole.share("a") as workers, whole.share("b") as other:
+        assert workers.take_at_once(64) == 12
+        assert (workers.files, len(workers.waiting)) == (12, 0)
+        for _ in range(3):
+            await asyncio.wait_for(other.take(0), 1)
+        waiting = asyncio.create_task(other.take(0))
+        await turns()
+        assert not waiting.done()
+        assert workers.take_at_once(64) == 0
+        for _ in range(10):
+            workers.give(0)
+        await asyncio.wait_for(waiting, 1)
+        assert workers.take_at_once(2) == 2
+    assert whole.files == 0

@@ -7,7 +7,7 @@ import pytest
 from syncd.budget import Budget
 from syncd.errors import Refused, Unsafe
 from syncd.governed import Governed
-from syncd.governor import START, Governor, Governors
+from syncd.governor import CEILING, OURS, START, Governor, Governors
 
 
 class Clock:
@@ -85,6 +85,35 @@ def test_of_the_limits_that_several_mirrors_name_for_an_origin_the_strictest_hol
     governors.of("http://x")
     assert (governor.ceiling, governor.limit) == (2, 2)
     assert governor.moved(500) > 0.8
+
+
+def test_what_is_lent_to_other_processes_is_not_ours_until_they_end():
+    clock = Clock()
+    governor = Governor("http://x", clock=clock)
+    with governor.lent(governor.to_lend):
+        assert governor.limit == CEILING // OURS
+        assert governor.to_lend == 0
+        Upstream(clock).run(governor, 30.0)
+        assert governor.limit == CEILING // OURS
+    assert governor.limit == START
+    governor.busy = 0
+    Upstream(clock).run(governor, 32.0)
+    assert governor.limit == CEILING
+
+
+def test_what_upstream_refused_while_it_was_lent_is_not_forgotten_with_it():
+    clock = Clock()
+    governor = Governor("http://x", clock=clock)
+    with governor.lent(governor.to_lend):
+        governor.refused(by_hearsay=True)
+        limit = governor.limit
+    assert governor.limit == limit < START
+
+
+@pytest.mark.parametrize("limits", [{"connections": 8}, {"rate": 1e9}])
+def test_where_a_manifest_sets_limits_nothing_is_lent_for_one_process_keeps_them(limits):
+    assert Governors().of("http://x", **limits).to_lend == 0
+    assert Governors().of("http://x", connections=200).to_lend == 175
 
 
 async def test_retry_after_closes_the_origin_for_everybody():
