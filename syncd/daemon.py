@@ -172,6 +172,7 @@ class Daemon:
         self._looked = float("-inf")
         self._mark: tuple[int, int] | None = None
         self._failed_mark: tuple[int, int] | None = None
+        self._seen_mark: tuple[int, int] | None = None
         self._identity: asyncio.Task[str] | None = None
         self._asked_store = asyncio.Lock()
         self._tell: Callable[[Config], None] = lambda _: None
@@ -336,7 +337,7 @@ class Daemon:
         if self.around.reload.is_set():
             self.around.reload.clear()
             await self._reload(at_once=True)
-        elif self.around.clock() - self._looked >= min(LOOK, 2 * self.around.tick):
+        elif self.manifests.is_unsure or self.around.clock() - self._looked >= min(LOOK, 2 * self.around.tick):
             await self._look()
             await self._mind_configuration()
         self._tick()
@@ -428,7 +429,8 @@ class Daemon:
 
     async def _mind_configuration(self) -> None:
         mark = await asyncio.to_thread(_mark, self.around.watched)
-        if mark is not None and mark not in {self._mark, self._failed_mark}:
+        before, self._seen_mark = self._seen_mark, mark  # what is still being written is not read
+        if mark is not None and mark == before and mark not in {self._mark, self._failed_mark}:
             await self._reload()
 
     async def _reload(self, *, at_once: bool = False) -> None:

@@ -2,8 +2,9 @@
 
 Rules:
 1. A manifest that is wrong changes nothing: the last good one of its file stays in force, and its problems are told.
-2. What is read on the way of somebody's editor or checkout is not believed at once: a file that is gone must be gone
-   twice in a row, and while a checkout is under way nothing is looked at.
+2. What is read on the way of somebody's editor or checkout is not believed at once: a file that changed must be the same
+   twice in a row, for it may be half written, and half a manifest can be a good one; a file that is gone must be gone
+   twice in a row; while a checkout is under way nothing is looked at.
 3. If all manifests vanish at once, that is more likely an unmounted folder than a wish: they stay until told by SIGHUP.
 """
 
@@ -48,6 +49,7 @@ class File:
     problems: tuple[Problem, ...] = ()
     clashes: tuple[Problem, ...] = ()
     told: tuple[Problem, ...] = ()
+    fresh: "Said | None" = None
     gone: int = 0
 
     @property
@@ -117,6 +119,11 @@ class Manifests:
             raise ManifestError(problems)
         return mirror
 
+    @property
+    def is_unsure(self) -> bool:
+        """Tell whether something changed that another look, soon, will confirm."""
+        return any(file.fresh is not None for file in self.files.values())
+
     def look(self) -> Seen | None:
         """Look at the disk; None while a checkout is under way. Blocks: call it in a thread."""
         if self._locked < LOCKED and any((path / ".git/index.lock").exists() for path in self.paths):
@@ -145,8 +152,8 @@ class Manifests:
         return Seen(there, read)
 
     def take(self, seen: Seen, now: float, *, at_once: bool = False) -> Changes:
-        """Put in force what is right of what was seen; `at_once` believes even that all are gone."""
-        touched = self._note(seen)
+        """Put in force what is right of what was seen; `at_once` believes all of it, even that all are gone."""
+        touched = self._note(seen, at_once=at_once)
         left = [file for file in self.files.values() if file.name in seen.there]
         before = [file for file in self.files.values() if file.mirror is not None]
         self.vanished = not at_once and len(before) > 1 and not any(file in left for file in before)
@@ -163,13 +170,20 @@ class Manifests:
         except ManifestError as error:
             return Said(text, None, error.problems)
 
-    def _note(self, seen: Seen) -> bool:
-        for name, said in seen.read.items():
+    def _note(self, seen: Seen, *, at_once: bool) -> bool:
+        """Take what files say that said the same a look ago; returns whether any did."""
+        is_news = False
+        for name, mark in seen.there.items():
             file = self.files.setdefault(name, File(name))
-            file.mark, file.problems = seen.there[name], said.problems
+            before, file.mark = file.fresh, mark
+            file.fresh = said = seen.read.get(name, before)
+            if said is None or (said != before and not at_once):
+                continue
+            file.fresh, file.problems = None, said.problems
             if said.text is not None:  # else the last good one stays
                 file.text, file.mirror = said.text, said.mirror
-        return bool(seen.read)
+            is_news = True
+        return is_news
 
     def _settle(self, now: float) -> Changes:
         """Work out what is in force now."""

@@ -26,6 +26,13 @@ class Desk:
         os.utime(file, ns=(int(self.now * 1e9), int(self.now * 1e9)))
 
     def look(self, **how):
+        """Look until what changed is believed."""
+        changes = self.glance(**how)
+        while self.manifests.is_unsure:
+            changes = self.glance(**how)
+        return changes
+
+    def glance(self, **how):
         self.now += 2
         seen = self.manifests.look()
         return None if seen is None else self.manifests.take(seen, self.now, **how)
@@ -44,6 +51,24 @@ def desk(tmp_path):
 
 def names(declared):
     return [one.mirror.name for one in declared]
+
+
+def test_a_file_that_is_being_written_is_not_believed_until_it_is_the_same_twice(desk):
+    whole = text("a", "guard: {max_removed: 1}\n")
+    desk.write("a.yaml", "")
+    assert not desk.glance()
+    desk.write("a.yaml", whole[: whole.index("guard")])
+    assert not desk.glance(), "half a manifest can be a good one"
+    desk.write("a.yaml", whole)
+    assert not desk.glance()
+    accepted = desk.glance().accepted
+    assert [one.text for one in accepted] == [whole]
+    assert not desk.glance()
+
+
+def test_at_the_start_and_at_sighup_what_lies_there_is_believed_at_once(desk):
+    desk.write("a.yaml", text("a"))
+    assert names(desk.glance(at_once=True).accepted) == ["a"]
 
 
 def test_a_new_a_changed_and_a_removed_file_take_effect(desk):
@@ -153,12 +178,12 @@ def test_hidden_files_configurations_and_other_files_are_no_manifests(desk):
 
 def test_a_file_that_is_named_and_not_there_is_told(tmp_path):
     manifests = Manifests([tmp_path / "a.yaml"], check=lambda _: ())
-    changes = manifests.take(manifests.look(), 1.0)
+    changes = manifests.take(manifests.look(), 1.0, at_once=True)
     assert [str(problem) for file in changes.rejected for problem in file.problems] == [
         f"{tmp_path}/a.yaml:1:1: file: is not there: give the path of a manifest, or of a folder of them"
     ]
     (tmp_path / "a.yaml").write_bytes(b"mirror: \xff")
-    changes = manifests.take(manifests.look(), 2.0)
+    changes = manifests.take(manifests.look(), 2.0, at_once=True)
     assert "not UTF-8" in str(changes.rejected[0].problems[0])
 
 
