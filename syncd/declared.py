@@ -2,9 +2,9 @@
 
 Rules:
 1. A manifest that is wrong changes nothing: the last good one of its file stays in force, and its problems are told.
-2. What is read on the way of somebody's editor or checkout is not believed at once: a file that changed must be the same
-   twice in a row, for it may be half written, and half a manifest can be a good one; a file that is gone must be gone
-   twice in a row; while a checkout is under way nothing is looked at.
+2. What is read on the way of somebody's editor or checkout is not believed at once: a file that changed must be the
+   same twice in a row, for it may be half written, and half a manifest can be a good one; a file that is gone must be
+   gone twice in a row; while a checkout is under way nothing is looked at.
 3. If all manifests vanish at once, that is more likely an unmounted folder than a wish: they stay until told by SIGHUP.
 """
 

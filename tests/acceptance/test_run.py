@@ -156,7 +156,7 @@ def test_asked_to_stop_it_lets_transfers_end_and_asked_twice_it_stops_at_once(sl
 
 
 def test_hung_up_it_reads_everything_again_and_a_new_manifest_needs_no_signal(slow):
-    (slow.root / "www/slow/larger").write_bytes(bytes(128 << 20))  # a minute: it never ends here
+    slow.declare("slow", ", limits: {rate: 500 kB/s}")  # most of a minute: it does not end here
     slow.start()
     slow.until(lambda: at_work(slow), "at work")
     slow.declare("quick")
