@@ -64,7 +64,7 @@ class Answers(BaseHTTPRequestHandler):
         if server.held is not None and path.endswith("/SHA256SUMS"):
             arrived, go_on = server.held
             arrived.set()
-            go_on.wait(10)
+            go_on.wait(60)
         name = path.rpartition("/")[2].removesuffix(".txt")
         signed = f"{path}?X-Amz-Signature={secret('signature')}&token={secret('token')}&X-Amz-Security-Token={secret('session')}"
         match name:

@@ -156,7 +156,7 @@ async def test_manifests_are_checked_one_after_the_other(api, control, monkeypat
 
     def slow(text):
         seen.append(text)
-        assert go.wait(10)
+        assert go.wait(60)
         return CheckView()
 
     monkeypatch.setattr(control, "check", slow)

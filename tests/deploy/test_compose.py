@@ -92,7 +92,7 @@ def archive(tmp_path):
         yield process.stdout.readline().strip().rstrip("/")
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
 
 

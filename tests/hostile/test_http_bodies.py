@@ -76,7 +76,7 @@ async def test_chunks_are_read_and_their_connection_is_used_again():
 async def test_chunks_that_are_cut_or_nonsense_are_interrupted_at_once(fault):
     async with hostile() as (server, transport):
         server.fault("x", fault)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with pytest.raises((Interrupted, Refused), match=r"^x: "):
                 await read(transport, "x")
         assert await read(transport, "x") == CONTENT
@@ -206,7 +206,7 @@ async def test_an_answer_that_is_compressed_although_asked_not_to_be_is_no_answe
 async def test_a_dripping_body_is_cut_off_as_stalled():
     async with hostile(floor=(10_000, 0.2)) as (server, transport):
         server.fault("x", Drip(step=1, every=0.01))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with pytest.raises(Interrupted, match=r"^x: .*stalled, \d+ bytes in 0.2 s"):
                 await read(transport, "x")
         assert await read(transport, "x") == CONTENT
@@ -231,7 +231,7 @@ async def test_a_slow_reader_is_not_blamed_on_upstream():
 async def test_silence_in_mid_body_is_cut_off_as_stalled():
     async with hostile(floor=(1, 0.2)) as (server, transport):
         server.fault("x", Hang(after=10))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with pytest.raises(Interrupted, match="stalled"):
                 await read(transport, "x")
 
@@ -239,7 +239,7 @@ async def test_silence_in_mid_body_is_cut_off_as_stalled():
 async def test_silence_before_the_answer_is_unreachable():
     async with hostile(header_timeout=0.2) as (server, transport):
         server.fault("x", Hang())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with pytest.raises(Unreachable, match=r"^x: .*no answer in 0.2 s"):
                 await read(transport, "x")
         assert await read(transport, "x") == CONTENT

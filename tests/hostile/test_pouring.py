@@ -102,7 +102,7 @@ async def test_a_pour_that_is_cancelled_ends_its_thread():
 
         def slow(chunk):
             loop.call_soon_threadsafe(began.set)
-            going_on.wait(5)
+            going_on.wait(60)
 
         task = asyncio.create_task(poured(transport, "x", slow))
         await began.wait()

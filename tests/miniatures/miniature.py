@@ -113,9 +113,9 @@ def served(app) -> Iterator[str]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    up.wait(20)
+    up.wait(60)
     try:
         yield started[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(60)

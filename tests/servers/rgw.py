@@ -135,4 +135,4 @@ class Rgw:
         for process in reversed(self.processes):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its own session: itself and nobody else
-            process.wait(10)
+            process.wait(60)

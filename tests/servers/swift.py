@@ -156,5 +156,5 @@ class Swift:
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its own session: itself and its workers, nobody else
-            process.wait(10)
+            process.wait(60)
         self.log.close()

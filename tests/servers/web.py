@@ -48,13 +48,13 @@ def serving(make):
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    if not up.wait(10):
+    if not up.wait(60):
         raise RuntimeError("the server did not come up")
     try:
         yield Site(base, asked)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
 
 
 class Site:

@@ -155,7 +155,7 @@ async def test_a_cancelled_waiter_gives_its_turn_to_the_next():
     await asyncio.sleep(0)
     governor.leave()
     first.cancel()
-    await asyncio.wait_for(second, 1)
+    await asyncio.wait_for(second, 10)
     assert governor.busy == 1
 
 

@@ -78,7 +78,7 @@ async def seconds_for(link: Link, size: int) -> float:
 
 
 async def until(truth) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not truth():
             await asyncio.sleep(0.01)
 
