@@ -101,7 +101,7 @@ async def test_bytes_behind_an_answer_never_reach_the_next_read(extra, later):
         if later:
             assert await read(transport, "x") == CONTENT
             taken.set()
-            await asyncio.sleep(0.04)  # until the extra bytes are here
+            await asyncio.sleep(0.2)  # until the extra bytes are here
         else:
             with pytest.raises((Interrupted, Refused), match=r"^x: "):
                 await read(transport, "x")
@@ -204,7 +204,7 @@ async def test_an_answer_that_is_compressed_although_asked_not_to_be_is_no_answe
 
 
 async def test_a_dripping_body_is_cut_off_as_stalled():
-    async with hostile(floor=(10_000, 0.2)) as (server, transport):
+    async with hostile(floor=(2_000, 0.2)) as (server, transport):
         server.fault("x", Drip(step=1, every=0.01))
         async with asyncio.timeout(30):
             with pytest.raises(Interrupted, match=r"^x: .*stalled, \d+ bytes in 0.2 s"):
@@ -213,7 +213,7 @@ async def test_a_dripping_body_is_cut_off_as_stalled():
 
 
 async def test_a_slow_body_above_the_floor_is_left_alone():
-    async with hostile(floor=(10_000, 0.2)) as (server, transport):
+    async with hostile(floor=(2_000, 0.2)) as (server, transport):
         server.fault("x", Drip(step=400, every=0.02))
         assert await read(transport, "x") == CONTENT
 
@@ -356,7 +356,7 @@ async def test_bytes_behind_a_long_answer_never_reach_the_next_read(extra, later
         if later:
             assert await read(transport, "x") == LONG
             taken.set()
-            await asyncio.sleep(0.04)  # until the extra bytes are here
+            await asyncio.sleep(0.2)  # until the extra bytes are here
         else:
             with pytest.raises(Interrupted, match=r"^x: more bytes"):
                 await read(transport, "x")
