@@ -84,7 +84,7 @@ def start(store, state, *more, **streams):
 def run(store, state, *more, wanted=0):
     """Return what a command printed on stdout; its exit code must be `wanted`."""
     process = start(store, state, *more, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = process.communicate(timeout=110)
+    out, err = process.communicate(timeout=280)
     assert process.returncode == wanted, f"exit {process.returncode}\n{out}\n{err}"
     assert "Traceback" not in err, err
     assert "never awaited" not in err, err

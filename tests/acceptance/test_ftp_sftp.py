@@ -30,7 +30,7 @@ def manifest(folder, name, source):
 def refused(store, state, *more):
     """Return what a command that cannot work says, on one line."""
     process = start(store, state, *more, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, err = process.communicate(timeout=110)
+    _, err = process.communicate(timeout=280)
     assert process.returncode not in (0, 1), err
     assert "Traceback" not in err, err
     return " ".join(err.split())

@@ -12,49 +12,11 @@ import pytest
 
 from syncd.stores.filesystem import FilesystemStore
 from tests.acceptance.cli import Bucket, Folder, start, sync, tree
+from tests.acceptance.living_archive import MANIFEST, LivingArchive
 from tests.servers.nginx import nginx
 
 KILLS = 30
-SIZES = {}  # of everything that was ever published
 WINDOW = 256 << 20  # bytes that may be in flight, and so be fetched again after a kill
-MANIFEST = """
-mirror: scenes
-source: {{url: "{origin}/", reader: checksums, checksums: [SHA256SUMS]}}
-guard: {{max_removed: 100}}
-"""
-
-
-def publish(root, path, content, truth):
-    """Put a file into the archive, atomically as publishers should, and remember that it was once the truth."""
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    (root.parent / "new").write_bytes(content)
-    (root.parent / "new").replace(file)
-    truth.setdefault(path, set()).add(hashlib.sha256(content).hexdigest())
-    SIZES.setdefault(path, []).append(len(content))
-
-
-def publish_sums(root, truth):
-    """Publish the list of all that is there."""
-    lines = [
-        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(root).as_posix()}"
-        for p in sorted(root.rglob("*"))
-        if p.is_file() and p.name != "SHA256SUMS"
-    ]
-    publish(root, "SHA256SUMS", ("\n".join(lines) + "\n").encode(), truth)
-
-
-def change(root, truth, chance):
-    publish(root, f"large/l{chance.randrange(6)}.tif", chance.randbytes(12 << 20), truth)
-    publish_sums(root, truth)
-
-
-def archive(root, truth, chance):
-    for n in range(60):
-        publish(root, f"small/{n % 5}/s{n:03}.dat", chance.randbytes(chance.randrange(0, 60_000)), truth)
-    for n in range(6):
-        publish(root, f"large/l{n}.tif", chance.randbytes(chance.randrange(9 << 20, 20 << 20)), truth)
-    publish_sums(root, truth)
 
 
 class Watcher(threading.Thread):
@@ -108,11 +70,10 @@ def store(request, tmp_path):
     return Bucket(server, server.url())
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_thirty_kills_at_random_moments_cost_time_and_never_truth(tmp_path, store):
-    SIZES.clear()
-    chance, truth, root = random.Random(7), {}, tmp_path / "www"
-    archive(root, truth, chance)
+    archive = LivingArchive(tmp_path / "www", random.Random(7))
+    chance, truth, root = archive.chance, archive.truth, archive.root
     state, manifest, killed = tmp_path / "state", tmp_path / "scenes.yaml", 0
     with nginx(root, tmp_path / "nginx", "limit_rate 2m;") as upstream:
         manifest.write_text(MANIFEST.format(origin=upstream.origin))
@@ -121,9 +82,7 @@ def test_thirty_kills_at_random_moments_cost_time_and_never_truth(tmp_path, stor
         watcher.start()
         while killed < KILLS:
             if killed % 5 == 4:  # upstream goes on living: large and small files are replaced and added
-                publish(root, f"small/{killed % 5}/s{killed:03}.dat", chance.randbytes(5000), truth)
-                publish(root, f"small/new/n{killed}.dat", chance.randbytes(5000), truth)
-                change(root, truth, chance)
+                archive.grow(killed)
             before = upstream.answers()
             process = start(store, state, *words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             # a moment of the pass, however long this machine takes to start a program
@@ -136,7 +95,7 @@ def test_thirty_kills_at_random_moments_cost_time_and_never_truth(tmp_path, stor
                 process.wait()
                 killed += 1
             else:
-                change(root, truth, chance)
+                archive.change()
         result = sync(store, state, manifest, "--allow-private", upstream.origin)
         watcher.stopped.set()
         watcher.join()
@@ -145,9 +104,8 @@ def test_thirty_kills_at_random_moments_cost_time_and_never_truth(tmp_path, stor
     assert result["complete"], result
     assert len(watcher.seen) > 60, "the watcher saw next to nothing"
     assert store.read("scenes/") == tree(root)
-    needed = sum(size for sizes in SIZES.values() for size in sizes)
-    print(f"{store.kind}: {killed} kills, {sent / 1e6:.0f} MB sent for {needed / 1e6:.0f} MB ever published")
-    assert sent - needed < KILLS * WINDOW
+    print(f"{store.kind}: {killed} kills, {sent / 1e6:.0f} MB sent for {archive.bytes / 1e6:.0f} MB ever published")
+    assert sent - archive.bytes < KILLS * WINDOW
     assert store.paths(".syncd/staged/") == set(), "replacements were left behind"
     asyncio.run(sweep_at_once(store))
     assert store.paths(".syncd/tmp/") | store.paths(".syncd/uploads/") == set()

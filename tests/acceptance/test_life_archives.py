@@ -69,7 +69,7 @@ def held(store, name, snapshot):
 def mirrored(store, state, config, manifests, upstreams):
     words = ("sync", *manifests, "--json", "--config", config)
     process = start(store, state, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = process.communicate(timeout=110)
+    out, err = process.communicate(timeout=280)
     assert process.returncode == 0, f"{out}\n{err}"
     said = {line["mirror"]: line for line in map(json.loads, out.splitlines())}
     events = [json.loads(line) for line in err.splitlines()]

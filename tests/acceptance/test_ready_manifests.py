@@ -17,7 +17,7 @@ from tests.miniatures.miniature import served
 from tests.miniatures.physionet import PASSWORD, USER
 from tests.miniatures.ready import PAID, TOKEN, UPSTREAMS, InBucket
 
-pytestmark = pytest.mark.timeout(300)  # one command mirrors everything, and the machine may be busy
+pytestmark = pytest.mark.timeout(900)  # one command mirrors everything, and the machine may be busy
 
 READY = {ready.name: ready for ready in library.library()}
 ENVIRON = {
@@ -95,7 +95,7 @@ def passes(tmp_path_factory):
         words = ("sync", *manifests, "--json", "--config", config)
         process = start(store, folder / "state", *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
-            out, err = process.communicate(timeout=240)
+            out, err = process.communicate(timeout=800)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()

@@ -62,7 +62,7 @@ class Service:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=240,
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -111,7 +111,7 @@ def test_killed_in_the_middle_it_goes_on_by_itself_and_commands_look_beside_it(s
     slow.until(lambda: slow.events("pass_finished"), "finished")
     assert slow.copy("slow") == tree(slow.root / "www/slow")
     second = subprocess.run(
-        [SYNCD, "run", "--config", slow.root / "syncd.yaml"], capture_output=True, text=True, check=False, timeout=60
+        [SYNCD, "run", "--config", slow.root / "syncd.yaml"], capture_output=True, text=True, check=False, timeout=240
     )
     assert second.returncode == 3
     assert f"in use by process {slow.process.pid}, `syncd run`: ask it (POST http://" in second.stderr
@@ -179,7 +179,7 @@ def test_an_address_that_is_taken_is_said_with_what_to_do(slow):
     other.mkdir()
     (other / "syncd.yaml").write_text(f"listen: 127.0.0.1:{port}\n")
     done = subprocess.run(
-        [SYNCD, "run", "--config", other / "syncd.yaml"], capture_output=True, text=True, check=False, timeout=60
+        [SYNCD, "run", "--config", other / "syncd.yaml"], capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 2
     assert f"listen: 127.0.0.1:{port}: cannot listen there" in done.stderr

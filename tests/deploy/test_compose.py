@@ -105,7 +105,7 @@ def test_what_is_ours_works_together_without_containers(archive, swift, tmp_path
         env={**os.environ, **store.environ},
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
     )
     manifests = []
     for file in sorted((FOLDER / "compose" / "manifests.d").iterdir()):

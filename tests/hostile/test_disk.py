@@ -36,7 +36,7 @@ def archive(tmp_path):
 
 def sync(folder, *, store, state, before=()):
     words = [*before, SYNCD, "sync", folder / "scenes.yaml", "--store", store, "--state", state]
-    return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=280, check=False)
 
 
 def same(archive, store):

@@ -119,7 +119,7 @@ class Rgw:
         self.processes.append(started)
 
     def _until(self, is_so):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 280
         while not is_so():
             dead = [process.args[0] for process in self.processes if process.poll() is not None]
             assert not dead, f"{dead} ended: {(self.work / f'{dead[0]}.out').read_text()[-2000:]}"

@@ -143,7 +143,7 @@ class Swift:
         self._wait()
 
     def _wait(self):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while True:
             with contextlib.suppress(urllib.error.URLError, OSError):
                 urllib.request.urlopen(f"{self.endpoint}/healthcheck", timeout=5).close()

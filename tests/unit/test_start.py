@@ -24,7 +24,7 @@ OF_WORK = {"aiohttp", "apsw", "asyncio", "msgspec", "ruamel", "tenacity", "uvloo
 def imported(folder, *words):
     """The modules that a command has imported by its end."""
     command = [sys.executable, "-c", SAYS_WHAT_IT_IMPORTED, *map(str, words)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.partition("IMPORTED\n")[2].split())
 
