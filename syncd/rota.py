@@ -284,8 +284,9 @@ class Rota:
 
     def _fail(self, standing: Standing, run: Run, error: BaseException) -> None:
         outcome, name, words = "failed", _name(error), _words(error)
-        if isinstance(error, Offline | NoSpace) and self.fleet.store.state != "online":
-            outcome = "stopped"  # it is the store: nothing that the mirror should back off for
+        store = self.fleet.store
+        if isinstance(error, Offline | NoSpace) and (store.state != "online" or store.since > run.began):
+            outcome = "stopped"  # it is, or was meanwhile, the store: nothing that the mirror should back off for
         elif not isinstance(error, SyncdError):
             self.crashed(standing.name, error)
         run.chronicler.take(PassFailed(standing.name, name, words, None))

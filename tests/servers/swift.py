@@ -114,7 +114,8 @@ class Swift:
 
     def __init__(self, work: Path):
         programs = install()
-        self.work, self.processes = work, []
+        self.work, self.processes = work, {}
+        self.programs, self.etc = programs, work / "etc"
         ports = dict(zip(("account", "container", "object", "proxy"), free_ports(4), strict=True))
         etc, run, devices = work / "etc", work / "run", work / "devices"
         for folder in (etc, run, devices / "d1"):
@@ -134,13 +135,24 @@ class Swift:
         (etc / "proxy-server.conf").write_text(PROXY.format(port=ports["proxy"], **names))
         self.log = (work / "log").open("wb")
         for kind in ports:
-            command = [programs / f"swift-{kind}-server", etc / f"{kind}-server.conf"]
-            environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
-            started = subprocess.Popen(
-                command, stdout=self.log, stderr=self.log, env=environ, start_new_session=True, cwd=work
-            )
-            self.processes.append(started)
+            self._start(kind)
         self._wait()
+
+    def die(self):
+        """Kill what speaks S3: whoever is connected loses his connection, and nobody is let in."""
+        self._kill(self.processes["proxy"])
+
+    def rise(self):
+        """Start it again, where it was."""
+        self._start("proxy")
+        self._wait()
+
+    def _start(self, kind):
+        command = [self.programs / f"swift-{kind}-server", self.etc / f"{kind}-server.conf"]
+        environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        self.processes[kind] = subprocess.Popen(
+            command, stdout=self.log, stderr=self.log, env=environ, start_new_session=True, cwd=self.work
+        )
 
     def _wait(self):
         deadline = time.monotonic() + 200
@@ -148,13 +160,17 @@ class Swift:
             with contextlib.suppress(urllib.error.URLError, OSError):
                 urllib.request.urlopen(f"{self.endpoint}/healthcheck", timeout=5).close()
                 return
-            if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
+            if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes.values()):
                 raise AssertionError((self.work / "log").read_text()[-4000:])
             time.sleep(0.05)
 
     def close(self):
-        for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # its own session: itself and its workers, nobody else
-            process.wait(60)
+        for process in self.processes.values():
+            self._kill(process)
         self.log.close()
+
+    @staticmethod
+    def _kill(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its own session: itself and its workers, nobody else
+        process.wait(60)
