@@ -285,7 +285,7 @@ class Rota:
     def _fail(self, standing: Standing, run: Run, error: BaseException) -> None:
         outcome, name, words = "failed", _name(error), _words(error)
         store = self.fleet.store
-        if isinstance(error, Offline | NoSpace) and (store.state != "online" or store.since > run.began):
+        if isinstance(error, Offline | NoSpace) and (store.state != "online" or (store.since or 0.0) > run.began):
             outcome = "stopped"  # it is, or was meanwhile, the store: nothing that the mirror should back off for
         elif not isinstance(error, SyncdError):
             self.crashed(standing.name, error)

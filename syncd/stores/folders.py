@@ -36,14 +36,18 @@ class Opened:
 
 
 class Folder(Opened):
-    """An open folder; `parent` is dropped once this folder is durable in it."""
+    """An open folder; `parent` is dropped once this folder is durable in it.
 
-    __slots__ = ("parent", "path")
+    `is_dear` tells that room in it costs as much as writing there, as far as somebody has tried.
+    """
+
+    __slots__ = ("is_dear", "parent", "path")
 
     def __init__(self, fd: int, path: str, parent: "Folder | None") -> None:
         super().__init__(fd)
         self.path = path
         self.parent = parent
+        self.is_dear = False
 
 
 class Folders:

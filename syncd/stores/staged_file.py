@@ -59,7 +59,7 @@ class StagedFile:
         self._log = Opened(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd))
         if size:
             try:
-                _reserve(self._part.fd, size)
+                _reserve(self._part.fd, size, tmp)
             except OSError:
                 self.drop()
                 raise
@@ -292,16 +292,19 @@ def _link_or_rename(source: Folder, name: str, folder: Folder, last: str) -> Non
         os.unlink(name, dir_fd=source.fd)
 
 
-def _reserve(fd: int, size: int) -> None:
+def _reserve(fd: int, size: int, folder: Folder) -> None:
     """Take the room now, so that a full disk is known before the first byte. Raises OSError for no room.
 
     Where that is the work of writing itself (tmpfs makes every page: 0.4 s for each GiB, in which nothing arrives), it
-    is only looked whether there is room.
+    is only looked whether there is room. What it costs in `folder` is learnt once.
     """
-    trial = min(size, TRIAL)
-    began = time.thread_time()
-    _take(fd, 0, trial)
-    if time.thread_time() - began < DEAR:
+    trial = 0
+    if not folder.is_dear:
+        trial = min(size, TRIAL)
+        began = time.thread_time()
+        _take(fd, 0, trial)
+        folder.is_dear = time.thread_time() - began >= DEAR
+    if not folder.is_dear:
         _take(fd, trial, size)
         return
     found = os.fstatvfs(fd)

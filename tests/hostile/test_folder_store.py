@@ -179,7 +179,7 @@ async def test_a_write_that_takes_only_part_is_continued(store, monkeypatch):
 
 
 async def test_a_full_disk_is_named_before_the_first_byte_where_the_size_is_known(store, monkeypatch, root):
-    def no_room(fd, size):
+    def no_room(fd, size, folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(staged_file, "_reserve", no_room)
@@ -205,6 +205,9 @@ async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_wr
         await file.discard()
     assert max(stops) == taken
     if cost:
+        async with store.stage("other", size=1 << 30) as file:
+            await file.discard()
+        assert len(stops) == 1, "it was learnt"
         with pytest.raises(NoSpace, match=f"^big: no room in {root}"):
             async with store.stage("big", size=1 << 60):
                 pass
