@@ -151,6 +151,11 @@ class Governor:
         return self._closed_until > self._clock()
 
     @property
+    def is_used(self) -> bool:
+        """Tell whether somebody asks the origin, has slots of it, or was asked to stay away."""
+        return bool(self.busy or self._waiting or self._lent or self.is_closed)
+
+    @property
     def closed_for(self) -> float:
         """Return the seconds for which upstream asked us to stay away; 0.0 while it does not."""
         return max(0.0, self._closed_until - self._clock())
@@ -165,7 +170,7 @@ class Governor:
         """Return how many slots other processes may be lent: none where a manifest sets limits, for one keeps them."""
         if self.is_rated or self.ceiling < CEILING:
             return 0
-        return self.ceiling - self.ceiling // OURS - self._lent
+        return max(0, self.ceiling - self._lent - max(self.busy, self.ceiling // OURS))
 
     @contextmanager
     def lent(self, count: int) -> Iterator[None]:
@@ -368,7 +373,7 @@ class Governors:
     def forget(self, origin: str) -> None:
         """Let the next mirror that asks set the limits of `origin` anew, if nobody asks it now."""
         governor = self._by_origin.get(origin)
-        if governor is not None and not governor.busy and not governor.waiting and not governor.is_closed:
+        if governor is not None and not governor.is_used:
             del self._by_origin[origin]
 
     def __iter__(self) -> Iterator[Governor]:

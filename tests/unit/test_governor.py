@@ -89,16 +89,26 @@ def test_of_the_limits_that_several_mirrors_name_for_an_origin_the_strictest_hol
 
 def test_what_is_lent_to_other_processes_is_not_ours_until_they_end():
     clock = Clock()
-    governor = Governor("http://x", clock=clock)
+    governors = Governors(clock=clock)
+    governor = governors.of("http://x")
     with governor.lent(governor.to_lend):
         assert governor.limit == CEILING // OURS
         assert governor.to_lend == 0
+        governors.forget("http://x")
+        assert governors.of("http://x") is governor
         Upstream(clock).run(governor, 30.0)
         assert governor.limit == CEILING // OURS
     assert governor.limit == START
     governor.busy = 0
     Upstream(clock).run(governor, 32.0)
     assert governor.limit == CEILING
+
+
+async def test_slots_that_are_in_use_are_not_lent():
+    governor = Governor("http://x")
+    for _ in range(START):
+        await governor.enter()
+    assert governor.to_lend == CEILING - START
 
 
 def test_what_upstream_refused_while_it_was_lent_is_not_forgotten_with_it():
