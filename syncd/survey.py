@@ -34,6 +34,8 @@ WIDTH = 32  # documents under way at once; the governor decides how many of them
 LARGE = 256 << 10  # bytes of a document that is read in a thread, to let all else go on
 SLICE = 2000  # Stats read between two looks at the event loop
 NOTES = 100  # different things that are passed over, and told
+BARREN = 200_000  # documents read from which on one in FRUITFUL must have named a file: a calendar never ends
+FRUITFUL = 100
 MAX_CHANGES = 200_000  # paths in memory that changed since a mark; more of them are better read with all the others
 
 Wants = Callable[[str], bool]
@@ -183,6 +185,7 @@ class _Reading:
         self.reader = reader
         self.inventory = Inventory()
         self.known = 0
+        self.is_given_up = False
         self.first_error: SyncdError | None = None
         self.slots = asyncio.Semaphore(WIDTH)
         self.turn = asyncio.Event()
@@ -201,11 +204,12 @@ class _Reading:
         survey, questions, mirror, number = self.survey, self.survey.questions, self.survey.mirror_id, 0
         fresh = questions.add(mirror, first)
         self.known += fresh
+        self.first = first[0]
         async with asyncio.TaskGroup() as group:
             while True:
                 self.turn.clear()
                 self._write_down()
-                waiting = questions.next(mirror, number, WIDTH)
+                waiting = [] if self._is_barren() else questions.next(mirror, number, WIDTH)
                 for number, follow in waiting:
                     await self.slots.acquire()
                     self.under_way += 1
@@ -220,6 +224,17 @@ class _Reading:
         for text, count in self.inventory.notes.items():
             survey.listener(SurveyNoted(survey.mirror, text, count))
         return self.inventory
+
+    def _is_barren(self) -> bool:
+        """Give up on documents that name ever more documents and hardly a file; the inventory stays incomplete."""
+        documents, files = self.inventory.documents, self.inventory.files
+        if documents < BARREN or documents < FRUITFUL * files:
+            return False
+        if not self.is_given_up:
+            self.is_given_up = True
+            what = f"{documents} documents were read and name {files} files: do they go on for ever?"
+            self._failed(self.first, Unsupported(f"{what} Leave out (source.exclude) what leads nowhere"))
+        return True
 
     async def _one(self, number: int, follow: Follow) -> None:
         survey = self.survey

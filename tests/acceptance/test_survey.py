@@ -225,6 +225,25 @@ async def test_what_waits_is_on_disk_and_no_document_is_asked_for_twice(tmp_path
     assert len(archive.asked) == count + 1
 
 
+async def test_documents_that_name_documents_for_ever_and_hardly_a_file_are_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.survey.BARREN", 300)
+
+    def calendar(document):
+        day = int(document.asked.url.removeprefix("day/"))
+        yield Stat(f"f{day}") if day < 2 else Note("nothing that day")
+        for n in (1, 2):
+            yield Follow(f"day/{2 * day + n}")
+
+    archive = Archive(dict.fromkeys((f"day/{n}" for n in range(10_000)), b""))
+    async with surveying(tmp_path, archive) as survey:
+        inventory = await survey.read(Scripted([Follow("day/0")], calendar))
+    assert not inventory.complete
+    assert inventory.files == 2
+    assert 300 <= inventory.documents < 400
+    ((_, reason),) = inventory.failed
+    assert "documents were read and name 2 files: do they go on for ever?" in reason
+
+
 async def test_a_survey_is_gone_on_with_only_by_the_same_question_and_within_the_hour(tmp_path):
     archive = Archive({"1": b"", "2": b"", "3": b""})
 
