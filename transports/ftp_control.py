@@ -4,6 +4,7 @@ aioftp speaks the protocol; what it leaves to trust is decided here:
 1. Passive mode only, and a data connection goes to the address of the control connection, whatever PASV says.
 2. Every reply is bounded in lines and in time, and what a server writes is shown without control characters.
 3. With TLS (`ftps`) both connections have it, and the data connection resumes the session of its control connection.
+   Nothing that came in the clear before a handshake is read after it: anybody on the way may have written it.
 """
 
 import asyncio
@@ -135,11 +136,12 @@ class Control(aioftp.Client):
         server = self._server
         with told(self._label, server.origin):
             await self.connect(server.host, server.port)
-            if server.implicit:
+            if server.context is not None:
+                if not server.implicit:
+                    await self.command("AUTH TLS", "234")
+                    await self._secure(self.stream.reader, self.stream.writer, server.context, self._label)
                 await self.command("PBSZ 0", "200")
                 await self.command("PROT P", "200")
-            elif server.context is not None:
-                await self.upgrade_to_tls(server.context)
             self.certificate = valid_until(cast("asyncio.Transport", self.stream.writer.transport))
         with told(self._label, server.origin, login=server.username):
             await self.login(server.username, server.password)
@@ -155,6 +157,23 @@ class Control(aioftp.Client):
             code, lines = await self.command("PWD", ("257", "5xx"))
             if code == "257":
                 self.base = lines[-1].partition('"')[2].rpartition('"')[0].replace('""', '"').rstrip("/")
+
+    async def _secure(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, label: str
+    ) -> None:
+        """Begin TLS on a connection. Raises Denied where something came before it (as in CVE-2011-0411)."""
+        server = self._server
+        # What lies in the buffer stays in it, and would be read as if it had come through TLS. Nothing slips in behind
+        # the look: the loop has no turn (there is nothing left to drain) until TLS takes what comes.
+        early = bytes(reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001  no other look does not wait
+        if early:
+            said = early[:60].decode(server.encoding, "replace").rstrip("\r\n")
+            shown = "".join(one if one.isprintable() else "?" for one in said)
+            raise Denied(
+                f"{label}: {len(early)} bytes came from {server.origin} in the clear before TLS began ({shown!r}): "
+                "somebody may sit in between and write in its name"
+            )
+        await writer.start_tls(context, server_hostname=server.host, ssl_handshake_timeout=server.connect_timeout)
 
     async def describe(self, path: str, name: str) -> Listed:
         """Return size and time of one file; `path` is the server's, `name` ours. Raises NotFound, Denied."""
@@ -179,26 +198,23 @@ class Control(aioftp.Client):
         """Open a data connection for a command, from a byte on."""
         with told(name, self._server.origin):
             try:
-                return await self._opened(command, offset)
+                return await self._opened(command, name, offset)
             except aioftp.StatusCodeError as error:
                 if offset and "350" in error.expected_codes:
                     raise Unsupported(f"{name}: {self._server.origin} cannot begin at byte {offset}") from error
                 raise
 
-    async def _opened(self, command: str, offset: int) -> aioftp.DataConnectionThrottleStreamIO:
+    async def _opened(self, command: str, name: str, offset: int) -> aioftp.DataConnectionThrottleStreamIO:
         reader, writer = await self._passive()
         try:
             if offset:
                 await self.command(f"REST {offset}", "350")
             await self.say(command, "1xx")
             if (secured := self.stream.writer.get_extra_info("ssl_object")) is not None:
-                await writer.start_tls(
-                    aioftp.common.SSLSessionBoundContext(
-                        ssl.PROTOCOL_TLS_CLIENT, context=secured.context, session=secured.session
-                    ),
-                    server_hostname=self._server.host,
-                    ssl_handshake_timeout=self._server.connect_timeout,
+                resumed = aioftp.common.SSLSessionBoundContext(
+                    ssl.PROTOCOL_TLS_CLIENT, context=secured.context, session=secured.session
                 )
+                await self._secure(reader, writer, resumed, name)
         except BaseException:
             writer.transport.abort()
             raise

@@ -4,6 +4,7 @@
         server.replies["RETR"] = "550 Permission denied"       # instead of doing it, as often as asked
         server.cut, server.more, server.hang = 3, b"!", True   # what happens to the next body
 
+`context` gives it TLS, and `behind_auth` and `before_data` are what somebody between it and us then adds in the clear.
 `said` are the commands it got. It listens on IPv4 only, has no EPSV unless `epsv`, and PASV may lie (`pasv_host`).
 """
 
@@ -23,6 +24,8 @@ class HostileFtp:
         self.pasv_host, self.epsv = "127,0,0,1", True
         self.greeting = "220 here"
         self.logins = 0
+        self.context = None
+        self.behind_auth = self.before_data = b""
         self._open = set()
 
     async def __aenter__(self):
@@ -60,6 +63,7 @@ class _Session:
         self.server, self.reader, self.writer = server, reader, writer
         self.folder, self.offset, self.data = "/", 0, None
         self.listeners, self.writers = [], []
+        self.is_secure = False
 
     def say(self, *lines):
         self.writer.write("".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape"))
@@ -84,6 +88,19 @@ class _Session:
 
     async def on_nothing(self, argument):
         self.say("502 no")
+
+    async def on_auth(self, argument):
+        if self.server.context is None:
+            self.say("502 no")
+            return
+        self.writer.write(b"234 go on\r\n" + self.server.behind_auth)
+        await self.writer.start_tls(self.server.context)
+        self.is_secure = True
+
+    async def on_pbsz(self, argument):
+        self.say("200 yes")
+
+    on_prot = on_pbsz
 
     async def on_user(self, argument):
         self.say("331 and?")
@@ -177,9 +194,12 @@ class _Session:
             after()
 
     async def _send(self, body):
-        self.say("150 coming")
         writer = await self.data
+        writer.write(self.server.before_data)  # before "150", so that it is there when TLS begins
+        self.say("150 coming")
         with contextlib.suppress(ConnectionError):
+            if self.is_secure:
+                await writer.start_tls(self.server.context)
             writer.write(body)
             await writer.drain()
             if self.server.hang:

@@ -1,6 +1,6 @@
 """What FTP servers may do to us, and what becomes of it."""
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
@@ -201,3 +201,33 @@ async def test_a_server_without_tls_is_not_talked_to_without():
             await transport.stat("x")
         await transport.aclose()
         assert server.said == ["AUTH TLS"]
+
+
+async def test_what_somebody_adds_in_the_clear_before_tls_begins_is_never_read_as_the_servers_word(authority):
+    async with hostile() as (server, _):
+        server.context = authority.server
+        origin = server.origin.replace("ftp:", "ftps:")
+
+        def reach():
+            return FtpTransport(
+                f"{origin}/", user_agent="syncd", allow_private=frozenset({origin}), ssl_context=authority.client
+            )
+
+        async with aclosing(reach()) as transport:
+            assert await read(transport, "x") == CONTENT
+            assert [stat.path async for stat in transport.list()] == sorted(TREE)
+        server.said.clear()
+        server.behind_auth = b"200 yes\r\n200 yes\r\n230 in\x1b[2J\r\n"
+        async with aclosing(reach()) as transport:
+            with pytest.raises(
+                Denied, match=r"^x: 30 bytes came .* in the clear .*'200 yes.*somebody may sit in between"
+            ):
+                await transport.stat("x")
+        assert server.said == ["AUTH TLS"]
+        server.behind_auth, server.before_data = b"", b"type=file;size=4;modify=20260101000000; evil\r\n"
+        async with aclosing(reach()) as transport:
+            with pytest.raises(Denied, match=r"46 bytes came .* in the clear .*evil"):
+                [stat async for stat in transport.list()]
+        async with aclosing(reach()) as transport:
+            with pytest.raises(Denied, match=r"^x: 46 bytes came .* in the clear"):
+                await read(transport, "x")
