@@ -98,27 +98,38 @@ class Publisher(msgspec.Struct, frozen=True):
         mirror, natural = self.mirror, self.place.natural(swap.path)
         snapshot = mirror.snapshot or "none"
         aside = self.place.version(snapshot, swap.path)
-        try:
-            await self.store.stat(swap.staged)
-        except NotFound:
-            pass  # moved before the crash; what is left is to say so
-        else:
-            if mirror.snapshot:
-                await self._put_aside(natural, aside)
+        if await self._is_there(swap.staged):
+            kept = bool(mirror.snapshot) and await self._put_aside(natural, aside)
             await self.store.move(swap.staged, natural)
-        if mirror.snapshot:
+        else:  # moved before the crash; what is left is to say so
+            kept = bool(mirror.snapshot) and await self._is_there(aside)
+        if kept:
             version = Version(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
             self.catalogue.holdings.put_aside(mirror.id, version, self.now())
         self.catalogue.holdings.enter(mirror.id, [(swap.entry, swap.origin)])
         self.catalogue.history.end_swap(mirror.id, swap.path)
 
-    async def _put_aside(self, natural: str, aside: str) -> None:
-        """Copy the bytes that will be replaced; of two swaps before a snapshot, the first holds what was published."""
+    async def _put_aside(self, natural: str, aside: str) -> bool:
+        """Copy the bytes that will be replaced; False if there are none.
+
+        Of two swaps before a snapshot, the first holds what was published.
+        """
+        if await self._is_there(aside):
+            return True
         try:
-            await self.store.stat(aside)
+            await self.store.copy(natural, aside)
         except NotFound:
-            with suppress(NotFound):  # already gone from its place: there is nothing to keep
-                await self.store.copy(natural, aside)
+            if not await self._is_there(natural):  # already gone from its place: there is nothing to keep
+                return False
+            await self.store.copy(natural, aside)  # something else of the copy's was missing; twice, and we stop here
+        return True
+
+    async def _is_there(self, path: str) -> bool:
+        try:
+            await self.store.stat(path)
+        except NotFound:
+            return False
+        return True
 
     # -- the snapshot's files -------------------------------------------------------------------------------------
 

@@ -117,8 +117,7 @@ class FilesystemStore:
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write one small file; many at once share their syncs."""
-        self._count += 1
-        name = f"{self._names}-{self._count:x}.put"
+        name = self._temporary()
         folders = self._folders
         found: list[os.stat_result] = []
 
@@ -153,7 +152,8 @@ class FilesystemStore:
 
     async def copy(self, path: str, to: str) -> None:
         """Give the file a second name, or a copy where the file system has no hard links."""
-        await self._group.make(Change(safe(path), lambda touched: self._copy(path, safe(to), touched)))
+        name = self._temporary()
+        await self._group.make(Change(safe(path), lambda touched: self._copy(path, safe(to), name, touched)))
 
     async def delete(self, path: str) -> None:
         """Remove a file, and the folders it leaves empty."""
@@ -201,6 +201,11 @@ class FilesystemStore:
         await self._group.aclose()
         await asyncio.to_thread(self._threads.shutdown)
         self._folders.close()
+
+    def _temporary(self) -> str:
+        """Return a name under `.syncd/tmp/` that no sweep of ours takes, however old the bytes behind it are."""
+        self._count += 1
+        return f"{self._names}-{self._count:x}.put"
 
     async def _in_thread(self, path: str, act: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
         def guarded() -> R:
@@ -279,11 +284,10 @@ class FilesystemStore:
         touched.add(source)
         self._folders.prune(path)
 
-    def _copy(self, path: str, to: str, touched: Touched) -> None:
+    def _copy(self, path: str, to: str, temporary: str, touched: Touched) -> None:
         source, name = self._folders.split(path)
         regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
         tmp = self._folders.find(TMP, make=True)
-        temporary = f"{secrets.token_hex(8)}.put"
         try:
             self._link(source, name, tmp, temporary)
             put_in_place(self._folders, tmp, temporary, to, touched)
@@ -342,7 +346,8 @@ class FilesystemStore:
         for name in _names(tmp):
             with contextlib.suppress(FileNotFoundError):
                 found = os.stat(name, dir_fd=tmp.fd, follow_symlinks=False)
-                by_token.setdefault(name.partition(".")[0], []).append((name, found.st_mtime))
+                touched = max(found.st_mtime, found.st_ctime)  # a second name of an old file was made just now
+                by_token.setdefault(name.partition(".")[0], []).append((name, touched))
         swept = 0
         for token, names in by_token.items():
             if token in self._alive or token.startswith(self._names) or max(when for _, when in names) > before:

@@ -34,6 +34,64 @@ async def test_rollback_brings_an_earlier_snapshot_back_and_forward_again(mirror
     assert mirroring.check_sums(second.snapshot) == (True, "")
 
 
+def losing(times):
+    """A store whose next copies find something missing that is not the file, so many times."""
+
+    def wrap(store):
+        real, left = store.copy, [times]
+
+        async def copy(path, to):
+            if left[0]:
+                left[0] -= 1
+                raise NotFound(f"{path}: no such file")
+            await real(path, to)
+
+        store.copy = copy
+        return store
+
+    return wrap
+
+
+def replaced(mirroring):
+    """The old bytes that are kept."""
+    root = mirroring.store_folder / ".syncd/versions"
+    return {path.name: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+async def test_what_is_replaced_is_kept_even_if_its_first_copy_went_missing(mirroring):
+    first = await mirroring.run()
+    old = mirroring.archive.files["LC08/1/b01.tif"]
+    mirroring.archive.files["LC08/1/b01.tif"] = b"replaced"
+    assert (await mirroring.run(wrap=losing(1))).complete
+    assert replaced(mirroring) == {"b01.tif": old}
+    async with mirroring.open() as (store, catalogue):
+        assert [version.path for version in catalogue.holdings.versions(1)] == ["LC08/1/b01.tif"]
+        await mirroring.restoration(store, catalogue).rollback(first.snapshot[:12])
+    assert mirroring.check_sums(first.snapshot) == (True, "")
+
+
+async def test_nothing_is_replaced_while_its_bytes_cannot_be_kept(mirroring):
+    await mirroring.run()
+    old = mirroring.archive.files["LC08/1/b01.tif"]
+    mirroring.archive.files["LC08/1/b01.tif"] = b"replaced"
+    with pytest.raises(NotFound, match="b01"):
+        await mirroring.run(wrap=losing(2))
+    assert mirroring.natural()["LC08/1/b01.tif"] == old
+    assert (await mirroring.run()).complete
+    assert (mirroring.natural()["LC08/1/b01.tif"], replaced(mirroring)) == (b"replaced", {"b01.tif": old})
+
+
+async def test_bytes_that_were_gone_before_they_were_replaced_are_not_said_to_be_kept(mirroring):
+    first = await mirroring.run()
+    mirroring.archive.files["LC08/1/b01.tif"] = b"replaced"
+    (mirroring.store_folder / "scenes/LC08/1/b01.tif").unlink()
+    assert (await mirroring.run()).complete
+    async with mirroring.open() as (store, catalogue):
+        assert (catalogue.holdings.versions(1), replaced(mirroring)) == ([], {})
+        with pytest.raises(Damaged, match="no longer kept"):
+            await mirroring.restoration(store, catalogue).rollback(first.snapshot[:12])
+
+
 async def test_a_removed_file_can_be_had_back_and_stays(mirroring):
     await mirroring.run()
     content = mirroring.archive.files.pop("LC08/1/b01.tif")

@@ -11,7 +11,7 @@ import pytest
 import xxhash
 
 from syncd.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
-from syncd.stores import group, staged_file
+from syncd.stores import filesystem, group, staged_file
 from syncd.stores.filesystem import FilesystemStore
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import sha256
@@ -352,6 +352,25 @@ async def test_a_sum_that_nobody_waits_for_any_more_ends_at_the_next_block(store
     monkeypatch.setattr(os, "pread", counted)
     found = await asyncio.to_thread(store.sums, ["a", "b"], lambda: len(read) == 2)
     assert (list(found), read) == ([None, None], [0, staged_file.FOLD])
+
+
+async def test_a_sweep_in_the_middle_of_a_copy_takes_nothing_of_it_however_old_the_file_is(store, root, monkeypatch):
+    await store.put("m/f", b"old")
+    os.utime(root / "m/f", (1, 1))
+    another = FilesystemStore(root)  # as of another process
+    real, swept = filesystem.put_in_place, []
+
+    def between(*args, **named):
+        swept.extend(each._sweep(7 * 86400.0) for each in (store, another))
+        swept.append(store._sweep(-5.0))  # ours, and in use
+        real(*args, **named)
+
+    monkeypatch.setattr(filesystem, "put_in_place", between)
+    await store.copy("m/f", ".syncd/versions/m/s/f")
+    assert swept == [0, 0, 0]
+    assert await read(store, ".syncd/versions/m/s/f") == b"old"
+    assert temporary(root) == []
+    await another.aclose()
 
 
 async def test_a_put_whose_caller_gave_up_harms_nobody(store):
