@@ -26,7 +26,7 @@ from syncd.errors import Busy, Changed, ConfigError, Damaged, Exists, NotFound, 
 from syncd.ports import Body, Page, Staged
 from syncd.stores.folders import READ, Folder, Folders, Opened, regular, safe, translate, unsynced
 from syncd.stores.group import Change, Group, Touched
-from syncd.stores.staged_file import CHUNK, TMP, StagedFile, put_in_place, read_chunks, stat_of, write_all
+from syncd.stores.staged_file import CHUNK, TMP, StagedFile, in_tmp, put_in_place, read_chunks, stat_of, write_all
 from syncd.stores.sums import sum_of
 
 SENTINEL = ".syncd/store.json"
@@ -122,8 +122,7 @@ class FilesystemStore:
         found: list[os.stat_result] = []
 
         def write() -> Opened:
-            tmp = folders.find(TMP, make=True)
-            file = Opened(os.open(name, _WRITE_NEW, 0o666, dir_fd=tmp.fd))
+            file = in_tmp(folders, lambda tmp: Opened(os.open(name, _WRITE_NEW, 0o666, dir_fd=tmp.fd)))
             write_all(file.fd, body, 0)
             found.append(os.fstat(file.fd))
             return file
@@ -287,14 +286,13 @@ class FilesystemStore:
     def _copy(self, path: str, to: str, temporary: str, touched: Touched) -> None:
         source, name = self._folders.split(path)
         regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
-        tmp = self._folders.find(TMP, make=True)
         try:
-            self._link(source, name, tmp, temporary)
+            tmp = in_tmp(self._folders, lambda tmp: self._link(source, name, tmp, temporary))
             put_in_place(self._folders, tmp, temporary, to, touched)
         finally:
             self._unlink_temporary(temporary)  # still there if `to` was this very file, or if we failed
 
-    def _link(self, source: Folder, name: str, tmp: Folder, temporary: str) -> None:
+    def _link(self, source: Folder, name: str, tmp: Folder, temporary: str) -> Folder:
         try:
             os.link(name, temporary, src_dir_fd=source.fd, dst_dir_fd=tmp.fd, follow_symlinks=False)
         except OSError as error:
@@ -307,6 +305,7 @@ class FilesystemStore:
                 write_all(twin.fd, chunk, offset)
                 offset += len(chunk)
             os.fsync(twin.fd)
+        return tmp
 
     def _delete(self, path: str, touched: Touched) -> None:
         try:
@@ -339,11 +338,12 @@ class FilesystemStore:
     def _sweep(self, older_than: float) -> int:
         try:
             tmp = self._folders.find(TMP)
+            there = _names(tmp)
         except FileNotFoundError:
             return 0
         before = self._clock() - older_than
         by_token: dict[str, list[tuple[str, float]]] = {}
-        for name in _names(tmp):
+        for name in there:
             with contextlib.suppress(FileNotFoundError):
                 found = os.stat(name, dir_fd=tmp.fd, follow_symlinks=False)
                 touched = max(found.st_mtime, found.st_ctime)  # a second name of an old file was made just now

@@ -110,6 +110,10 @@ class Folders:
             for known in [known for known in self._open if known == path or known.startswith(below)]:
                 del self._open[known]
 
+    def forget_chain(self, path: str) -> None:
+        """Open every folder on the way to `path` anew: one of them is gone, and we do not know which."""
+        self.forget(path.partition("/")[0])
+
     def split(self, path: str, *, make: bool = False) -> tuple[Folder, str]:
         """Open the folder that holds `path`, and return it with the last name."""
         above, _, name = path.rpartition("/")

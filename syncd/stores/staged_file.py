@@ -14,8 +14,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
+from typing import TypeVar
 
 import xxhash
 
@@ -31,6 +32,8 @@ CHUNK = 1 << 21  # bytes read at a time
 TRIAL = 8 << 20  # bytes of room taken to learn what room costs ...
 DEAR = 0.001  # ... in seconds of processor: from here on, as much as writing them
 FOLD = 1 << 19  # bytes read back at a time, so few that they stay in the processor's own memory until they are hashed
+
+R = TypeVar("R")
 
 _LINE = re.compile(rb"(\d{1,19}) (\d{1,19}) ([0-9a-f]{16})\Z")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -54,9 +57,12 @@ class StagedFile:
 
     def begin(self, size: int | None) -> None:
         """Make the two files; blocks."""
-        tmp = self._folders.find(TMP, make=True)
-        self._part = Opened(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
-        self._log = Opened(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd))
+
+        def make(tmp: Folder) -> tuple[Opened, Opened, Folder]:
+            part = Opened(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
+            return part, Opened(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd)), tmp
+
+        self._part, self._log, tmp = in_tmp(self._folders, make)
         if size:
             try:
                 _reserve(self._part.fd, size, tmp)
@@ -214,20 +220,29 @@ def write_all(fd: int, chunk: bytes | memoryview, offset: int) -> None:
             written += os.pwrite(fd, rest[written:], offset + written)
 
 
+def in_tmp(folders: Folders, act: Callable[[Folder], R]) -> R:
+    """Do `act` in the folder of what is under way; once more if somebody removed that folder. Raises OSError."""
+    try:
+        return act(folders.find(TMP, make=True))
+    except FileNotFoundError:
+        folders.forget_chain(TMP)
+        return act(folders.find(TMP, make=True))
+
+
 def put_in_place(
     folders: Folders, source: Folder, name: str, path: str, touched: Touched, *, if_absent: bool = False
 ) -> None:
     """Rename a finished file to its path; with `if_absent` never over another. Raises OSError, Unsafe."""
     above, _, last = path.rpartition("/")
     for attempt in range(8):
-        folder = folders.find(above, make=True)
         try:
+            folder = folders.find(above, make=True)
             if if_absent:
                 _link_or_rename(source, name, folder, last)
             else:
                 os.rename(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
-        except FileNotFoundError:  # the folder was pruned between our look and our rename
-            folders.forget(above)
+        except FileNotFoundError:  # a folder on the way was pruned, or removed by hand, after we opened it
+            folders.forget_chain(above)
             if attempt == 7:
                 raise
         else:

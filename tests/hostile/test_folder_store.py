@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import random
+import shutil
 import threading
 from pathlib import Path
 
@@ -90,6 +91,51 @@ async def test_folders_that_became_empty_go_but_not_the_first_below_ours(store, 
     assert sorted(path.name for path in (root / ".syncd").iterdir()) == ["staged", "tmp"]
     await store.put("a/b/c", b"again")
     assert await read(store, "a/b/c") == b"again"
+
+
+@pytest.mark.parametrize("way", ["put", "put if absent", "stage", "copy", "move"])
+async def test_folders_that_were_removed_by_hand_are_made_anew(store, root, way):
+    await store.put("kept", b"x")
+    for path in ("m/a/b/f", "m/a/g", "m/c/h"):
+        await store.put(path, b"old")  # so that the folders are open
+    shutil.rmtree(root / "m")
+    assert await paths(store) == ["kept"]
+    match way:
+        case "stage":
+            await upload(store, "m/a/b/f", b"x")
+        case "copy":
+            await store.copy("kept", "m/a/b/f")
+        case "move":
+            await store.move("kept", "m/a/b/f")
+        case _:
+            await store.put("m/a/b/f", b"x", if_absent=way == "put if absent")
+    assert (root / "m/a/b/f").read_bytes() == b"x"
+    assert await read(store, "m/a/b/f") == b"x"
+    await store.put("m/c/h", b"y")
+    assert (root / "m/c/h").read_bytes() == b"y"
+    assert temporary(root) == []
+
+
+@pytest.mark.parametrize("way", ["put", "stage", "copy", "sweep"])
+@pytest.mark.parametrize("gone", [".syncd/tmp", ".syncd"])
+async def test_the_folder_of_what_is_under_way_is_made_anew_if_somebody_removed_it(store, root, gone, way):
+    await store.put("a", b"x")
+    await upload(store, "b", b"x")
+    shutil.rmtree(root / gone)
+    match way:
+        case "put":
+            await store.put("c", b"x")
+        case "stage":
+            await upload(store, "c", b"x")
+        case "copy":
+            await store.copy("a", "c")
+        case "sweep":
+            assert await store.sweep(-5.0) == 0
+            await store.put("c", b"x")
+    assert (root / "c").read_bytes() == b"x"
+    assert temporary(root) == []
+    with pytest.raises(NotFound):
+        await store.copy("never", "d")
 
 
 async def test_putting_and_pruning_at_once_loses_nothing(store):
