@@ -457,6 +457,8 @@ class Daemon:
             self.bench, config=config.model_copy(update={name: getattr(old, name) for name in later})
         )
         self.manifests.paths = config.manifests
+        if "credentials" in changed:
+            self.manifests.doubt()
         self.rota.adjust()
         self._tell(config)
         self.fleet.hear(Reloaded("", changed, later))

@@ -108,6 +108,7 @@ class Manifests:
         self._load = load
         self._check = check
         self._locked = 0
+        self._doubted = False
         self.vanished = False
 
     def parse(self, text: str, name: str) -> Mirror:
@@ -118,6 +119,10 @@ class Manifests:
         if problems:
             raise ManifestError(problems)
         return mirror
+
+    def doubt(self) -> None:
+        """Judge all manifests anew at the next look: what they are checked against has changed."""
+        self._doubted = True
 
     @property
     def is_unsure(self) -> bool:
@@ -153,7 +158,8 @@ class Manifests:
 
     def take(self, seen: Seen, now: float, *, at_once: bool = False) -> Changes:
         """Put in force what is right of what was seen; `at_once` believes all of it, even that all are gone."""
-        touched = self._note(seen, at_once=at_once)
+        touched = self._note(seen, at_once=at_once) or at_once or self._doubted
+        self._doubted = False
         left = [file for file in self.files.values() if file.name in seen.there]
         before = [file for file in self.files.values() if file.mirror is not None]
         self.vanished = not at_once and len(before) > 1 and not any(file in left for file in before)

@@ -5,15 +5,15 @@ A question is more than a path where it has a method, a body or headers of its o
 """
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import BinaryIO
 
 import msgspec
 
 from manifests.addresses import origin_of
 from manifests.document import Document, Follow
-from syncd.errors import Interrupted, TooLarge, Unsafe, Unsupported
+from syncd.errors import Interrupted, NoSpace, TooLarge, Unsafe, Unsupported
 from syncd.ports import Body, Transport
 
 IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes to a file (docs/operating.md counts them)
@@ -38,7 +38,9 @@ async def fetch(transport: Transport, follow: Follow, spool: BinaryIO) -> Docume
     """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
     if follow.method == "LIST":
         async for page in transport.list_pages(follow.url):
-            await asyncio.to_thread(spool.write, b"".join(msgspec.json.encode(stat) + b"\n" for stat in page))
+            lines = b"".join(msgspec.json.encode(stat) + b"\n" for stat in page)
+            with spooling(follow):
+                await asyncio.to_thread(spool.write, lines)
         spool.seek(0)
         return Document(follow, follow.url, {}, spool)
     if follow.method == "GET" and not follow.headers and not follow.body:
@@ -48,6 +50,15 @@ async def fetch(transport: Transport, follow: Follow, spool: BinaryIO) -> Docume
         document: Document = await answer(follow, spool)
         return document
     return await gather(put(transport, follow.method, follow.url, follow.headers, follow.body), follow, spool)
+
+
+@contextmanager
+def spooling(follow: Follow) -> Iterator[None]:
+    """Raise NoSpace where what was answered cannot be kept until it is read."""
+    try:
+        yield
+    except OSError as error:
+        raise NoSpace(f"{follow.url}: the answer cannot be kept beside the Catalogue: {error.strerror}") from error
 
 
 async def gather(opening: AbstractAsyncContextManager[Body], follow: Follow, spool: BinaryIO) -> Document:
@@ -60,10 +71,11 @@ async def gather(opening: AbstractAsyncContextManager[Body], follow: Follow, spo
             count += len(chunk)
             if count > follow.max_bytes:
                 raise TooLarge(f"{follow.url}: longer than the {follow.max_bytes} bytes allowed for such a document")
-            if count > IN_MEMORY:
-                await asyncio.to_thread(spool.write, chunk)
-            else:
-                spool.write(chunk)
+            with spooling(follow):
+                if count > IN_MEMORY:
+                    await asyncio.to_thread(spool.write, chunk)
+                else:
+                    spool.write(chunk)
         if body.stat.size is not None and count != body.stat.size:
             raise Interrupted(f"{follow.url}: {body.stat.size} bytes announced, {count} arrived")
         spool.seek(0)

@@ -102,12 +102,13 @@ class Standing:
 
 @dataclass(slots=True)
 class StoreStanding:
-    """How the store is."""
+    """How the store is, and since when: by the wall clock for people, by the monotonic one (`changed`) for us."""
 
     state: str = "offline"
     reason: str = ""
     free: int | None = None
     since: float | None = None
+    changed: float = float("-inf")
     backup: float | None = None
 
 
@@ -208,6 +209,7 @@ class Fleet:
         """The store is in a state."""
         if state != self.store.state or (reason and not self.store.reason):
             self.store.state, self.store.reason, self.store.since = state, reason, self.now()
+            self.store.changed = self.clock()
             self.hear(StoreChanged("", state, reason))
             self.wake.set()
         self.store.reason = reason

@@ -36,6 +36,8 @@ class Governed:
         self._governors = governors
         self._clock = clock
         self.governor = governors.of(origin_of(root), connections=connections, rate=rate)
+        self.governor.holders += 1
+        self._is_open = True
         self._certificates: Mapping[str, float] = getattr(inner, "certificates", {})  # of transports that have any
         governors.show(self._certificates)
 
@@ -80,6 +82,9 @@ class Governed:
     async def aclose(self) -> None:
         """Close the transport within."""
         self._governors.hide(self._certificates)
+        if self._is_open:
+            self._is_open = False
+            self.governor.holders -= 1
         await self._inner.aclose()
 
     def _governor(self, path: str) -> Governor:

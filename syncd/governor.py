@@ -33,7 +33,7 @@ PATIENCE = 3  # windows without growth that end the doubling: bytes come later t
 PROBE_EVERY = 12  # windows between two tries for a little more, or a little less
 REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
 UNIT = 64 << 10  # bytes that count as much as one answer
-KNOWN = 1000  # origins whose certificates are remembered
+KNOWN = 1000  # origins that are remembered, and whose certificates are, while nobody reads from them
 FIRST_BYTE = (
     0.01,
     0.025,
@@ -93,6 +93,10 @@ class Governor:
         self.ceiling = ceiling
         self.limit = min(START, ceiling)
         self.busy = 0
+        self.holders = 0
+        """How many transports are open that read from here."""
+        self.is_stale = False
+        """Whether its limits may be out of date."""
         self.count = Count()
         self._lent = 0
         self._rate = rate
@@ -152,8 +156,8 @@ class Governor:
 
     @property
     def is_used(self) -> bool:
-        """Tell whether somebody asks the origin, has slots of it, or was asked to stay away."""
-        return bool(self.busy or self._waiting or self._lent or self.is_closed)
+        """Tell whether somebody may ask the origin any moment, has slots of it, or was asked to stay away."""
+        return bool(self.holders or self.busy or self._waiting or self._lent or self.is_closed)
 
     @property
     def closed_for(self) -> float:
@@ -170,7 +174,7 @@ class Governor:
         """Return how many slots other processes may be lent: none where a manifest sets limits, for one keeps them."""
         if self.is_rated or self.ceiling < CEILING:
             return 0
-        return max(0, self.ceiling - self._lent - max(self.busy, self.ceiling // OURS))
+        return max(0, self._whole() - self._lent - max(self.busy, self.ceiling // OURS))
 
     @contextmanager
     def lent(self, count: int) -> Iterator[None]:
@@ -182,9 +186,11 @@ class Governor:
             yield
         finally:
             self._lent -= count
-            if refused == self._refused_when:  # else we have learnt something since
+            if refused == self._refused_when:
                 self._doubling, self._flat = doubling, 0
-                self._settle(max(self.limit, before), "worker processes gave theirs back")
+            else:  # we have learnt something since
+                before = min(before, self._refused_at * 3 // 4)
+            self._settle(max(self.limit, before), "worker processes gave theirs back")
 
     def tighten(self, ceiling: int | None, rate: float | None) -> None:
         """Hold to these limits too, where they are stricter than what holds already."""
@@ -237,19 +243,24 @@ class Governor:
             self._closed_until = max(self._closed_until, now + retry_after)
         if now - self._refused_when < max(WINDOW, self._latency):
             return  # one burst of refusals is one refusal
-        self._refused_at, self._refused_when = max(2, min(self.limit, self.busy)), now
+        lent = self._lent  # as good as busy: what was refused was refused to all of us together
+        self._refused_at, self._refused_when = max(2, min(self.limit, self.busy) + lent), now
         self._doubling, self._probed, self._windows = False, None, 0
-        self._settle(max(1, self._refused_at * 3 // 4), "refused")
+        self._settle(max(1, self._refused_at * 3 // 4 - lent), "refused")
 
     def _most(self) -> int:
         """Return the level that is never passed."""
         return max(1, self.ceiling - self._lent)
 
+    def _whole(self) -> int:
+        """Return the level up to which it is worth growing now, ours and what is lent together."""
+        if self._clock() - self._refused_when > REMEMBER:
+            return self.ceiling
+        return min(self.ceiling, self._refused_at - 1)
+
     def _reach(self) -> int:
         """Return the level up to which it is worth growing now."""
-        if self._clock() - self._refused_when > REMEMBER:
-            return self._most()
-        return min(self._most(), self._refused_at - 1)
+        return max(1, self._whole() - self._lent)
 
     def _judge(self) -> None:
         """At the end of a window compare its goodput with that of the windows before, and move the limit."""
@@ -339,7 +350,9 @@ class Governors:
     def of(self, origin: str, *, connections: int | None = None, rate: float | None = None) -> Governor:
         """Return the governor of `origin`; the strictest limits that any mirror names hold."""
         governor = self._by_origin.get(origin)
-        if governor is None:
+        if governor is None or (governor.is_stale and not governor.is_used):
+            if len(self._by_origin) >= KNOWN:  # catalogues name as many origins as they like
+                self._by_origin = {name: one for name, one in self._by_origin.items() if one.is_used}
             governor = Governor(
                 origin,
                 ceiling=connections or CEILING,
@@ -371,10 +384,10 @@ class Governors:
         return dict(self._certificates)
 
     def forget(self, origin: str) -> None:
-        """Let the next mirror that asks set the limits of `origin` anew, if nobody asks it now."""
+        """Let the next mirror that asks set the limits of `origin` anew, once nobody reads from it."""
         governor = self._by_origin.get(origin)
-        if governor is not None and not governor.is_used:
-            del self._by_origin[origin]
+        if governor is not None:
+            governor.is_stale = True
 
     def __iter__(self) -> Iterator[Governor]:
         """Yield every governor there is."""

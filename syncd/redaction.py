@@ -7,10 +7,12 @@ Rules:
 
 import re
 from base64 import b64encode
+from collections import deque
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 HIDDEN = "***"
+PASSING = 256  # secrets of a short life that are left out: the newest
 SHORTEST = 4  # characters: leaving a shorter secret out would blacken ordinary words
 
 _PLACES = ("_FILE", "_DIR", "_DIRECTORY", "_PATH", "_URI", "_URL")  # variables that say where a secret is
@@ -54,6 +56,7 @@ class Secrets:
     def __init__(self, known: Iterable[str] = ()) -> None:
         """Start with those `known` already."""
         self._known: set[str] = set()
+        self._passing: deque[str] = deque(maxlen=PASSING)
         for secret in known:
             self.learn(secret)
 
@@ -61,6 +64,11 @@ class Secrets:
         """Leave `secret` out from now on."""
         if len(secret) >= SHORTEST:
             self._known.add(secret)
+
+    def learn_for_a_while(self, secret: str) -> None:
+        """Leave `secret` out until PASSING others were learnt in this way: a token that is renewed soon."""
+        if len(secret) >= SHORTEST:
+            self._passing.append(secret)
 
     def learn_credential(self, username: str, secret: str, token: str = "") -> None:
         """Leave a credential out in every form in which it travels."""
@@ -71,7 +79,7 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """Return `text` without any secret, known or recognised by where it stands."""
-        for secret in sorted(self._known, key=len, reverse=True):
+        for secret in sorted({*self._known, *self._passing}, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return redact(text)
 

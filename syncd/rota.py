@@ -131,19 +131,20 @@ class Rota:
                 at_work[origin] = at_work.get(origin, 0) + 1
         ready: list[tuple[Standing, str]] = []
         for standing in fleet.standings.values():
-            standing.waits = ""
+            since, standing.waiting_since, standing.waits = standing.waiting_since, None, ""
             if standing.declared is None or standing.run is not None or standing.paused is not None:
                 continue
             mirror = standing.declared.mirror
             if not standing.asked and (standing.due is None or standing.due > now):
-                standing.waiting_since = None
-                first = waits_for(mirror, standing.past, completed)
+                first = waits_for(mirror, standing.past, completed, now)
                 if standing.due is None and first:
                     standing.waits = f"waits for a complete pass of {', '.join(first)}"
             elif not standing.asked and opens_in(mirror, now) > 0:
                 standing.waits = f"waits for its window, {mirror.source.limits.window}"
-            elif not standing.busy:
-                ready.append((standing, self._why(standing)))
+            else:
+                standing.waiting_since = since  # nobody else waits for others to make room
+                if not standing.busy:
+                    ready.append((standing, self._why(standing)))
         late = float("inf")
         ready.sort(
             key=lambda one: (
@@ -182,7 +183,7 @@ class Rota:
         if not since or fleet.clock() - min(since) < self.turn:
             return
         running = [standing.run for standing in fleet.running() if standing.run is not None]
-        if any(run.stopping.is_set() for run in running):
+        if not running or any(run.stopping.is_set() for run in running):
             return  # one is on its way out already
         longest = min(running, key=lambda run: run.since)
         if fleet.clock() - longest.since >= self.turn:
@@ -285,7 +286,7 @@ class Rota:
     def _fail(self, standing: Standing, run: Run, error: BaseException) -> None:
         outcome, name, words = "failed", _name(error), _words(error)
         store = self.fleet.store
-        if isinstance(error, Offline | NoSpace) and (store.state != "online" or (store.since or 0.0) > run.began):
+        if isinstance(error, Offline | NoSpace) and (store.state != "online" or store.changed > run.since):
             outcome = "stopped"  # it is, or was meanwhile, the store: nothing that the mirror should back off for
         elif not isinstance(error, SyncdError):
             self.crashed(standing.name, error)

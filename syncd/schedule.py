@@ -62,7 +62,7 @@ def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | 
     if schedule is None:
         return None
     if schedule.after:
-        planned = _after(schedule.after, past, completed or {})
+        planned = _after(schedule.after, past, completed or {}, now)
     elif past.began is None:
         return now
     else:
@@ -78,10 +78,10 @@ def backoff(count: int, first: float, last: float) -> float:
     return min(last, first * 2.0 ** min(count - 1, 30))
 
 
-def waits_for(mirror: Mirror, past: Past, completed: Mapping[str, float | None]) -> list[str]:
+def waits_for(mirror: Mirror, past: Past, completed: Mapping[str, float | None], now: float) -> list[str]:
     """Return the mirrors of `schedule.after` that have not completed a pass since ours began."""
     names = mirror.schedule.after if mirror.schedule is not None else ()
-    return [name for name in names if not _completed_since(completed.get(name), past.began)]
+    return [name for name in names if not _completed_since(completed.get(name), past.began, now)]
 
 
 def opens_in(mirror: Mirror, now: float) -> float:
@@ -146,15 +146,18 @@ def _planned(name: str, schedule: Schedule, began: float) -> float:
     return began + schedule.every - min(MAX_EARLY, EARLY * schedule.every) * share
 
 
-def _after(names: Iterable[str], past: Past, completed: Mapping[str, float | None]) -> float | None:
+def _after(names: Iterable[str], past: Past, completed: Mapping[str, float | None], now: float) -> float | None:
     times = [completed.get(name) for name in names]
-    if not all(_completed_since(time, past.began) for time in times):
+    if not all(_completed_since(time, past.began, now) for time in times):
         return None
     return max(time for time in times if time is not None)
 
 
-def _completed_since(completed: float | None, began: float | None) -> bool:
-    return completed is not None and (began is None or completed > began)
+def _completed_since(completed: float | None, began: float | None, now: float) -> bool:
+    """Tell whether a pass was completed since `began`; what a clock that was ahead wrote down says nothing."""
+    if completed is None or completed > now:
+        return False
+    return began is None or began > now or completed > began
 
 
 def _longest(schedule: Schedule, now: float) -> float:

@@ -24,7 +24,7 @@ from manifests.stat import Promise, Stat
 from manifests.stats import Stats
 from syncd.catalogue import Claims, Questions
 from syncd.documents import IN_MEMORY, fetch, guarded
-from syncd.errors import NotFound, PermanentError, SyncdError, TransientError, Unsafe, Unsupported
+from syncd.errors import NoSpace, NotFound, PermanentError, SyncdError, TransientError, Unsafe, Unsupported
 from syncd.events import DocumentFailed, Listener, SurveyAdvanced, SurveyNoted
 from syncd.made import WAITING, Spool
 from syncd.ports import Page, Transport
@@ -248,6 +248,8 @@ class _Reading:
                 self._failed(follow, error)
             elif not follow.told or await self._missing(follow):
                 self._done(number, read=0)
+        except NoSpace:  # our own disk is full: nothing that is wrong with a document
+            raise
         except (TransientError, PermanentError) as error:
             self._failed(follow, error)
         except DocumentError as error:

@@ -92,7 +92,7 @@ class Workbench(msgspec.Struct, frozen=True):
             return None
         held = self.brokers.get(credential.name)
         if held is None or held.credential != credential:
-            held = TokenBroker(credential, self._post, self.secrets.learn)
+            held = TokenBroker(credential, self._post, self.secrets.learn_for_a_while)
             self.brokers[credential.name] = held
         return held
 

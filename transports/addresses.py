@@ -10,12 +10,16 @@ _WRAPPED = (  # IPv6 networks whose addresses carry an IPv4 address, and how man
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),
     (ipaddress.IPv6Network("2002::/16"), 80),
 )
-_NEVER = (  # a site's own NAT64, Teredo, the site-local addresses of old
+_NEVER = (  # a site's own NAT64, Teredo, the site-local addresses of old, documentation
     ipaddress.IPv6Network("64:ff9b:1::/48"),
     ipaddress.IPv6Network("2001::/32"),
     ipaddress.IPv6Network("fec0::/10"),
+    ipaddress.IPv6Network("3fff::/20"),
 )
-_CARRIER = ipaddress.IPv4Network("100.64.0.0/10")
+_CARRIER = (  # of providers, within their networks
+    ipaddress.IPv4Network("100.64.0.0/10"),
+    ipaddress.IPv4Network("192.0.0.0/24"),
+)
 
 
 def is_public(host: str) -> bool:
@@ -33,7 +37,7 @@ def is_public(host: str) -> bool:
                 return is_public(str(ipaddress.IPv4Address(int(address) >> behind & 0xFFFFFFFF)))
         if any(address in network for network in _NEVER):
             return False
-    elif address in _CARRIER:
+    elif any(address in network for network in _CARRIER):
         return False
     return address.is_global and not (address.is_multicast or address.is_unspecified or address.is_reserved)
 

@@ -187,6 +187,28 @@ async def test_who_waits_too_long_for_a_turn_makes_the_longest_pass_yield(house,
         await house.idle("huge1", "huge2", "small")  # and comes again by itself
 
 
+async def test_who_was_paused_while_it_waited_waits_for_nobody(house, monkeypatch):
+    house.configure("backup: {keep: 0}\nbudget: {keep_free: 0 B, passes: 1}\n")
+    for name in ("a", "b"):
+        house.archive(name, small())
+    house.declare("a")
+    gate = Gate(house, "a")
+    gate.install(monkeypatch)
+    async with house.living() as control:
+        await house.until(lambda: house.heard(PassStarted, "a"))
+        house.declare("b")
+        await house.until(lambda: "waits for its turn: 1 passes run" in [v.reason for v in control.mirrors()])
+        await control.pause("b", "ada")
+        house.time.forward(901)
+        await asyncio.sleep(0.2)
+        assert house.state_of("a") == "running", "nobody asks it to make room"
+        gate.open.set()
+        await house.idle("a")
+        house.time.forward(901)
+        await asyncio.sleep(0.2)
+        assert house.state_of("b") == "paused", "and the daemon lives"
+
+
 async def test_a_bug_in_one_pass_is_told_and_stays_with_its_mirror(house, monkeypatch):
     for name in ("bad", "good"):
         house.archive(name, small())
@@ -268,6 +290,19 @@ async def test_a_copy_cannot_be_moved_and_a_credential_must_be_known(house):
         text = "mirror: b\nsource:\n  url: 'https://h/'\n  credentials: portal\n"
         found = (await asyncio.to_thread(control.check, text)).problems
         assert [(p.line, p.where) for p in found] == [(4, "source.credentials")]
+
+
+async def test_a_manifest_that_named_an_unknown_credential_is_taken_once_that_is_known(house, tmp_path):
+    (house.manifests / "b.yaml").write_text(
+        "mirror: b\nsource: {url: 'https://127.0.0.1:9/', reader: autoindex, credentials: portal}\n"
+    )
+    async with house.living():
+        await house.until(lambda: house.heard(ManifestRejected))
+        (tmp_path / "secret").write_text("correct-horse")
+        (tmp_path / "secret").chmod(0o600)
+        known = f"portal: {{origin: 'https://127.0.0.1:9', bearer: {{file: {tmp_path}/secret}}}}"
+        house.configure(f"backup: {{keep: 0}}\nbudget: {{keep_free: 0 B}}\ncredentials:\n  {known}\n")
+        await house.until(lambda: house.heard(ManifestAccepted, "b"))
 
 
 async def test_the_configuration_is_read_again_when_it_changes_and_on_demand(house):

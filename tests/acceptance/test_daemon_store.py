@@ -9,10 +9,12 @@ from syncd.errors import Busy
 from syncd.events import (
     BackupWritten,
     ClockStepped,
+    PassFailed,
     PassFinished,
     PassStarted,
     StoreChanged,
 )
+from syncd.rota import Rota
 from syncd.upkeep import Upkeep
 from tests.daemons import House, small
 
@@ -100,6 +102,25 @@ async def test_clocks_that_step_are_told_and_hold_nobody_up(house):
         await house.until(lambda: len(house.heard(ClockStepped)) == 3)
         house.time.forward(1.1 * HOUR)
         await house.until(lambda: len(house.heard(PassFinished)) == 4)
+
+
+async def test_a_plan_without_room_backs_off_whatever_the_clock_did(house, monkeypatch):
+    house.archive("a", small())
+    house.time.ahead = 365 * DAY
+    async with house.living():
+        house.time.step(-365 * DAY)
+        await house.until(lambda: house.heard(ClockStepped))
+
+        async def hardly_any(rota, run):
+            return 10
+
+        monkeypatch.setattr(Rota, "_free", hardly_any)
+        house.declare("a")
+        await house.until(lambda: house.heard(PassFailed, "a"))
+        await house.until(lambda: house.state_of("a") == "failing")
+        assert house.heard(PassFailed, "a")[0].wait > 100
+        await asyncio.sleep(0.3)
+        assert len(house.heard(PassStarted, "a")) == 1
 
 
 async def test_a_lost_catalogue_is_rebuilt_at_the_start_and_nothing_is_fetched_again(house):

@@ -1,9 +1,12 @@
 """The survey: questions with a body, answers that break, documents without end, and a kill in the middle of it."""
 
 import asyncio
+import errno
 import json
+import os
 import signal
 import subprocess
+import tempfile
 import threading
 from contextlib import asynccontextmanager
 
@@ -13,12 +16,13 @@ from aiohttp import web
 from manifests.document import DocumentError, Follow, Gap, Mark, Note
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue
-from syncd.errors import Unsupported
+from syncd.errors import NoSpace, Unsupported
 from syncd.events import SurveyNoted
 from syncd.governed import Governed
 from syncd.governor import Governors
 from syncd.made import Spool
 from syncd.retry import Policy, Retrying
+from syncd.running import first_of
 from syncd.survey import Survey
 from tests.acceptance.cli import Folder, run, start
 from tests.fakes import Archive
@@ -360,3 +364,16 @@ def _read_so_far(state):
             return next(iter(db.execute("SELECT count(*) FROM question WHERE asked IS NULL")))[0]
     except apsw.Error:
         return 0
+
+
+async def test_a_full_disk_of_ours_is_no_mistake_of_a_document(tmp_path, monkeypatch):
+    def full(spool, chunk):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    archive = Archive({"a": b"x"})
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+    async with surveying(tmp_path, archive) as survey:
+        with pytest.raises(ExceptionGroup) as caught:
+            await survey.read(Scripted([Follow("a")], lambda document: []))
+    assert isinstance(first_of(caught.value), NoSpace)
+    assert "a: the answer cannot be kept beside the Catalogue: No space left" in str(first_of(caught.value))

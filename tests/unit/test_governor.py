@@ -7,7 +7,8 @@ import pytest
 from syncd.budget import Budget
 from syncd.errors import Refused, Unsafe
 from syncd.governed import Governed
-from syncd.governor import CEILING, OURS, START, Governor, Governors
+from syncd.governor import CEILING, KNOWN, OURS, START, Governor, Governors
+from tests.fakes import Archive
 
 
 class Clock:
@@ -114,10 +115,35 @@ async def test_slots_that_are_in_use_are_not_lent():
 def test_what_upstream_refused_while_it_was_lent_is_not_forgotten_with_it():
     clock = Clock()
     governor = Governor("http://x", clock=clock)
+    Upstream(clock).run(governor, 5.0)
+    governor.busy = 0
+    assert governor.limit == CEILING
     with governor.lent(governor.to_lend):
         governor.refused(by_hearsay=True)
-        limit = governor.limit
-    assert governor.limit == limit < START
+        assert governor.limit == 1
+    assert governor.limit == 42, "three quarters of the 56 that were refused together"
+    assert governor.to_lend == 55 - CEILING // OURS
+    clock.now += 100
+    assert governor.to_lend == CEILING - CEILING // OURS
+
+
+def test_an_origin_has_one_governor_as_long_as_somebody_reads_from_it():
+    governors = Governors()
+    source = Governed(Archive(), governors, "http://x/", connections=3)
+    governors.forget("http://x")
+    assert governors.of("http://x") is source.governor
+    source.governor.holders = 0
+    assert governors.of("http://x", connections=9).ceiling == 9
+
+
+def test_origins_that_nobody_reads_from_are_not_remembered_for_ever():
+    governors = Governors()
+    used = governors.of("http://used")
+    used.busy = 1
+    for number in range(3 * KNOWN):
+        governors.of(f"http://{number}")
+    assert len(list(governors)) <= KNOWN
+    assert governors.of("http://used") is used
 
 
 @pytest.mark.parametrize("limits", [{"connections": 8}, {"rate": 1e9}])

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from syncd.errors import Denied, TransientError
-from syncd.redaction import HIDDEN, Secrets, of_environment, redact
+from syncd.redaction import HIDDEN, PASSING, Secrets, of_environment, redact
 
 SIGNED = [
     "https://b.s3.amazonaws.com/k?X-Amz-Credential=SWORDFISH&X-Amz-Signature=SWORDFISH&X-Amz-Expires=1",
@@ -71,3 +71,11 @@ def test_the_environment_tells_its_secrets_by_their_names():
     text = "SWORDFISH1 SWORDFISH2 /home/me/keys /run/credentials/syncd /home/me/in-peace short"
     shown = of_environment(environ).redact(text)
     assert shown == text.replace("SWORDFISH1", HIDDEN).replace("SWORDFISH2", HIDDEN)
+
+
+def test_of_tokens_that_live_for_minutes_the_newest_are_left_out_and_not_all_there_ever_were():
+    secrets = Secrets(["correct-horse"])
+    for number in range(PASSING + 1):
+        secrets.learn_for_a_while(f"token-{number:04}")
+    assert secrets.redact("token-0000") == "token-0000"
+    assert secrets.redact(f"token-0001 token-{PASSING:04} correct-horse") == f"{HIDDEN} {HIDDEN} {HIDDEN}"

@@ -141,12 +141,20 @@ def test_a_daily_cron_is_due_once_on_each_day_of_the_wall(start, zone):
     assert days == [days[0] + timedelta(days=n) for n in range(8)]
 
 
+def test_what_a_clock_that_was_ahead_wrote_down_neither_holds_up_who_waits_for_others_nor_sets_him_off():
+    declared, ahead = mirror("{after: [a, b]}"), NOW + 400 * 24 * HOUR
+    ran_ahead, ran_now = Past(began=ahead, ended=ahead), Past(began=NOW - HOUR, ended=NOW - HOUR)
+    assert due(declared, ran_ahead, NOW, {"a": NOW - 5, "b": NOW - 9}) == NOW - 5
+    assert due(declared, ran_now, NOW, {"a": NOW - 5, "b": ahead}) is None
+    assert waits_for(declared, ran_now, {"a": NOW - 5, "b": ahead}, NOW) == ["b"]
+
+
 def test_after_others_a_pass_is_due_once_each_of_them_completed_one():
     declared = mirror("{after: [a, b]}")
     past = Past(began=NOW - HOUR, ended=NOW - HOUR / 2)
     for completed in ({}, {"a": NOW, "b": None}, {"a": NOW, "b": NOW - 2 * HOUR}):
         assert due(declared, past, NOW, completed) is None
-    assert waits_for(declared, past, {"a": NOW, "b": NOW - 2 * HOUR}) == ["b"]
+    assert waits_for(declared, past, {"a": NOW, "b": NOW - 2 * HOUR}, NOW) == ["b"]
     assert due(declared, past, NOW, {"a": NOW - 5, "b": NOW - 9}) == NOW - 5
     assert due(declared, Past(), NOW, {"a": 1.0, "b": 2.0}) == 2.0
     assert due(declared, Past(began=NOW, ended=NOW, failures=1), NOW, {}) == NOW + FIRST_RETRY
