@@ -8,9 +8,10 @@ Rules:
    that cannot be listed is an error, never a folder without files.
 """
 
+import asyncio
 import stat as modes
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from types import TracebackType
 from typing import cast
@@ -67,6 +68,7 @@ class SftpTransport:
         known_hosts: tuple[str, ...] = KNOWN_HOSTS,
         encoding: str = "utf-8",
         connect_timeout: float = 30.0,
+        reply_timeout: float = 60.0,
         floor: tuple[float, float] = FLOOR,
     ) -> None:
         """`host_keys` are public keys (`ssh-ed25519 AAAA…`) or fingerprints (`SHA256:…`); they outrank the files."""
@@ -87,6 +89,7 @@ class SftpTransport:
                 encoding=encoding,
                 is_private_allowed=self.origin in allow_private,
                 connect_timeout=connect_timeout,
+                reply_timeout=reply_timeout,
             )
         )
 
@@ -125,7 +128,7 @@ class SftpTransport:
         where, name = self.where(path)
         link = await self.links.take(name)
         try:
-            with told(name, self.origin):
+            with told(name, self.origin), link.answers():
                 return describe(path, name, await link.files.stat(where))
         finally:
             self.links.give(link)
@@ -164,22 +167,23 @@ class SftpTransport:
         found: list[tuple[str, Stat | None]] = []
         name, count = above or self.root, 0
         with told(name, self.origin):
-            async for one in link.files.scandir(self._folder + above):
-                count += 1
-                if count > MAX_NAMES:
-                    raise TooLarge(f"{name}: more than {MAX_NAMES} names in one folder")
-                called = cast("str", one.filename)  # as the path that was asked for
-                if called in (".", ".."):
-                    continue
-                if "/" in called or not called:
-                    raise Unsafe(f"{above}{called}: a slash in a name")
-                path = above + called
-                if modes.S_ISDIR(one.attrs.permissions or 0):
-                    path += "/"
-                    if path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
-                        found.append((path, None))
-                elif modes.S_ISREG(one.attrs.permissions or 0) and path > after and path.startswith(prefix):
-                    found.append((path, describe(path, path, one.attrs)))
+            async with aclosing(link.names(self._folder + above)) as names:
+                async for one in names:
+                    count += 1
+                    if count > MAX_NAMES:
+                        raise TooLarge(f"{name}: more than {MAX_NAMES} names in one folder")
+                    called = cast("str", one.filename)  # as the path that was asked for
+                    if called in (".", ".."):
+                        continue
+                    if "/" in called or not called:
+                        raise Unsafe(f"{above}{called}: a slash in a name")
+                    path = above + called
+                    if modes.S_ISDIR(one.attrs.permissions or 0):
+                        path += "/"
+                        if path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
+                            found.append((path, None))
+                    elif modes.S_ISREG(one.attrs.permissions or 0) and path > after and path.startswith(prefix):
+                        found.append((path, describe(path, path, one.attrs)))
         return sorted(found, key=lambda one: one[0])
 
 
@@ -192,6 +196,7 @@ class _Reading:
         self._version = version
         self._link: Link | None = None
         self._file: asyncssh.SFTPClientFile | None = None
+        self._asked: asyncio.Future[bytes] | None = None
         self.start = start
         self.stop = stop
         self.headers: dict[str, str] = {}
@@ -203,8 +208,10 @@ class _Reading:
         self._link = await transport.links.take(name)
         try:
             with told(name, transport.origin):
-                self._file = await self._link.files.open(where, "rb")
-                self.stat = describe(self._path, name, await self._file.stat())
+                with self._link.answers():
+                    self._file = await self._link.files.open(where, "rb")
+                with self._link.answers():
+                    self.stat = describe(self._path, name, await self._file.stat())
             self._check()
         except BaseException:
             await self._leave()
@@ -217,15 +224,20 @@ class _Reading:
         await self._leave()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        file, stop, path, at, many = self._file, self.stop, self._path, self.start, LEAST
+        file, link, stop, path, at, many = self._file, self._link, self.stop, self._path, self.start, LEAST
         assert file is not None
+        assert link is not None
         assert stop is not None
         watched = Watched(path, self._transport.floor)
         while at < stop:
             count = min(many, stop - at)
             with told(path, self._transport.origin):
                 before = watched.spent
-                chunk = await watched.read(cast("Callable[[], Awaitable[bytes]]", partial(file.read, count, at)))
+                # Shielded: asyncssh leaves the packets of a read that is cancelled without an owner. What is slow, but
+                # not too slow, is waited for once more instead of being asked for again.
+                asked = cast("asyncio.Future[bytes]", asyncio.ensure_future(file.read(count, at)))
+                self._asked = asked  # owned by this read, or else by _leave
+                chunk = await watched.read(partial(asyncio.shield, asked))
                 took = watched.spent - before
             if not chunk:
                 raise Interrupted(f"{path}: ended at byte {at} of {stop}")
@@ -234,7 +246,7 @@ class _Reading:
             many = min(many * 2, MOST) if took < 1.0 else max(many // 2, LEAST)
             at += len(chunk)
             yield chunk
-        with told(path, self._transport.origin):
+        with told(path, self._transport.origin), link.answers():
             now = describe(path, path, await file.stat())
         if now.version != self.stat.version:
             raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
@@ -253,14 +265,13 @@ class _Reading:
             raise Unsupported(f"{path}: bytes {self.start}-{self.stop} are none at all")
 
     async def _leave(self) -> None:
-        """Close the file; the server's answer is nobody's concern, so it is not waited for."""
+        """Close the file, and give the connection back."""
         file, self._file = self._file, None
         link, self._link = self._link, None
         if link is not None:
             self._transport.links.give(link)
-        if file is not None and link is not None and not link.connection.is_closed():
-            with told(self._path, self._transport.origin):
-                await file.close()
+            if file is not None:
+                await link.close(file, self._asked)
 
 
 def describe(path: str, name: str, found: asyncssh.SFTPAttrs) -> Stat:

@@ -5,12 +5,14 @@ Rules:
    daemon's user and of the machine. There is no first time that is taken on trust.
 2. No ssh agent, no key that happens to lie around, no configuration of ssh: only the credential that is named.
 3. Many reads share a connection; a second one is made when the first has plenty, up to LINKS.
+4. Every question has its time: sshd goes on to answer keepalives while its sftp-server hangs. Who does not answer in
+   time is hung up on, and the next question goes over a new connection.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from transports.sockets import connected
 
 LINKS = 4
 PLENTY = 4  # reads on one connection before another one is made
+FINISHING = 5.0  # seconds for a server to say that it closed what we are done with
 KNOWN_HOSTS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 
 
@@ -39,6 +42,7 @@ class Server:
     encoding: str
     is_private_allowed: bool
     connect_timeout: float
+    reply_timeout: float
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +51,42 @@ class Link:
 
     connection: asyncssh.SSHClientConnection
     files: asyncssh.SFTPClient
+    reply_timeout: float
     busy: int = 0
+    is_gone: bool = False
+
+    @contextmanager
+    def answers(self) -> Iterator[None]:
+        """Bound the one question that is asked within. Raises TimeoutError."""
+        try:
+            with _answers(self.connection, self.reply_timeout):
+                yield
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+            self.is_gone = True  # sftp-server has ended, though sshd lives on
+            self.connection.abort()
+            raise
+
+    async def names(self, folder: str) -> AsyncGenerator[asyncssh.SFTPName, None]:
+        """Yield what a folder holds; each step has its time."""
+        names = self.files.scandir(folder)
+        try:
+            while True:
+                with self.answers():
+                    one = await anext(names, None)
+                if one is None:
+                    return
+                yield one
+        finally:
+            with suppress(asyncssh.Error, OSError), _answers(self.connection, FINISHING):
+                await names.aclose()  # type: ignore[attr-defined]  # a generator, whatever its annotation says
+
+    async def close(self, file: asyncssh.SFTPClientFile, asked: asyncio.Future[bytes] | None) -> None:
+        """Close a file, behind what was last asked of it. What the server says to that is nobody's concern."""
+        if not self.connection.is_closed():
+            with suppress(asyncssh.Error, OSError), _answers(self.connection, FINISHING):
+                if asked is not None:
+                    await asyncio.wait({asked})
+                await file.close()
 
 
 @dataclass(slots=True)
@@ -61,7 +100,7 @@ class Links:
     async def take(self, label: str) -> Link:
         """Return the connection with the least to do; give it back. Raises our own errors."""
         async with self._making:
-            self._open = [link for link in self._open if not link.connection.is_closed()]
+            self._open = [link for link in self._open if not (link.is_gone or link.connection.is_closed())]
             link = min(self._open, key=lambda link: link.busy, default=None)
             if link is None or (link.busy >= PLENTY and len(self._open) < LINKS):
                 link = await _connect(self.server, label)
@@ -122,14 +161,42 @@ async def _connect(server: Server, label: str) -> Link:
                 keepalive_interval=30,
             )
             try:
-                files = await connection.start_sftp_client(path_encoding=server.encoding, path_errors="surrogateescape")
+                with _answers(connection, server.reply_timeout):
+                    files = await connection.start_sftp_client(
+                        path_encoding=server.encoding, path_errors="surrogateescape"
+                    )
             except BaseException:
                 connection.abort()
                 raise
     except BaseException:
         socket.close()
         raise
-    return Link(connection, files)
+    return Link(connection, files, server.reply_timeout)
+
+
+@contextmanager
+def _answers(connection: asyncssh.SSHClientConnection, wait: float) -> Iterator[None]:
+    """Hang up when the answer does not come in `wait` seconds. Raises TimeoutError then.
+
+    A deadline that cancels would not do: a scan that is cancelled asks the server to close its folder, and waits again.
+    When the connection is gone, whatever waits for it ends.
+    """
+    is_late = False
+
+    def hang_up() -> None:
+        nonlocal is_late
+        is_late = True
+        connection.abort()
+
+    timer = asyncio.get_running_loop().call_later(wait, hang_up)
+    try:
+        yield
+    except (asyncssh.Error, OSError) as error:
+        if is_late:
+            raise TimeoutError(f"no answer in {wait:g} s") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _key(credential: Credential) -> asyncssh.SSHKey:

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+from contextlib import asynccontextmanager
 
 import asyncssh
 import pytest
 
-from syncd.errors import Changed, ConfigError, Denied, NotFound, Unsafe, Unsupported
+from syncd.errors import Changed, ConfigError, Denied, Interrupted, NotFound, Stalled, Unreachable, Unsafe, Unsupported
 from syncd.ports import Credential
 from tests.hostile.http_case import read
+from tests.hostile.sftp_server import HostileSftp
 from tests.servers.sshd import sshd
+from transports import sftp_link
 from transports.sftp import SftpTransport
 
 CONTENT = bytes(range(256)) * 20_000
@@ -130,3 +133,77 @@ async def test_many_reads_share_a_few_connections(server, reach):
         ]
     assert b"".join(part.result() for part in parts) == CONTENT[:4_000_000]
     assert 1 < len(transport.links._open) <= 4
+
+
+@asynccontextmanager
+async def hostile(folder, **options):
+    (folder / "a").mkdir()
+    (folder / "a" / "x").write_bytes(CONTENT)
+    async with HostileSftp(folder) as server:
+        given = {"allow_private": frozenset({server.origin}), "host_keys": (server.fingerprint,), "reply_timeout": 0.3}
+        transport = SftpTransport(f"{server.origin}/", **given | options)
+        try:
+            yield server, transport
+        finally:
+            await transport.aclose()
+
+
+async def names(transport):
+    return [stat.path async for stat in transport.list()]
+
+
+@pytest.mark.parametrize(
+    ("step", "ask", "label"),
+    [
+        ("handshake", lambda transport: transport.stat("a/x"), "a/x"),
+        ("stat", lambda transport: transport.stat("a/x"), "a/x"),
+        ("open", lambda transport: read(transport, "a/x"), "a/x"),
+        ("fstat", lambda transport: read(transport, "a/x"), "a/x"),
+        ("scandir", names, "sftp://127.0.0.1"),
+    ],
+)
+async def test_a_server_that_lives_but_answers_nothing_is_hung_up_on_and_the_next_question_goes_over_a_new_connection(
+    tmp_path, step, ask, label
+):
+    async with hostile(tmp_path) as (server, transport):
+        server.hangs = step
+        async with asyncio.timeout(30):
+            with pytest.raises(Unreachable, match=rf"^{label}.*{server.origin} gave no answer in time"):
+                await ask(transport)
+        server.hangs = ""
+        assert await read(transport, "a/x") == CONTENT
+        assert await names(transport) == ["a/x"]
+        assert server.logins == 2
+
+
+async def test_a_file_that_arrived_whole_is_not_lost_by_a_server_that_does_not_close_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sftp_link, "FINISHING", 0.2)
+    async with hostile(tmp_path) as (server, transport):
+        server.hangs = "close"
+        async with asyncio.timeout(30):
+            assert await read(transport, "a/x") == CONTENT
+        server.hangs = ""
+        assert await read(transport, "a/x") == CONTENT
+        assert server.logins == 2
+
+
+async def test_a_body_that_stops_coming_is_stalled_and_its_end_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(sftp_link, "FINISHING", 0.2)
+    async with hostile(tmp_path, floor=(1024.0, 0.2)) as (server, transport):
+        server.hangs = "read"
+        async with asyncio.timeout(30):
+            with pytest.raises(Stalled, match=r"^a/x: stalled, 0 bytes"):
+                await read(transport, "a/x")
+        server.hangs = ""
+        assert await read(transport, "a/x") == CONTENT
+        assert server.logins == 2
+
+
+async def test_a_connection_whose_file_channel_is_gone_is_not_asked_again(tmp_path):
+    async with hostile(tmp_path, reply_timeout=30.0) as (server, transport):
+        server.ends = True
+        with pytest.raises(Interrupted, match=r"^a/x: .* closed the connection"):
+            await transport.stat("a/x")
+        server.ends = False
+        assert (await transport.stat("a/x")).size == len(CONTENT)
+        assert server.logins == 2
