@@ -363,14 +363,16 @@ class Exchange:
         if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
             raise Interrupted(f"{self._label}: {self._so_far()}: the connection was reset")
 
-    async def drain(self) -> None:
-        """Read a short rest of a body that nobody wants, so that the connection can be used again."""
-        if self.length is not None and self.length <= MAX_DRAINED:
-            try:
+    async def dismiss(self) -> None:
+        """Close an answer that nobody wants, and read a short rest of it first to have the connection used again."""
+        try:
+            if self.length is not None and self.length <= MAX_DRAINED:
                 while await self.read():
                     pass
-            except TransientError:
-                self.distrust()
+        except TransientError:
+            self.distrust()
+        finally:  # who waits for the rest may be cancelled
+            self.close()
 
     def close(self) -> None:
         """Let the connection be used again if the answer is whole, else close it. May be called twice."""

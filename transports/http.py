@@ -193,15 +193,13 @@ class HttpTransport:
             url = origin + target
             if answer.status == 401 and token and not way.is_renewed:
                 way.is_renewed = True
-                await answer.drain()
-                answer.close()
+                await answer.dismiss()
                 await admission.renew(token)
                 continue
             has_changed = admission.moves and admission.keep(origin, answer.headers.get("set-cookie"))
             if answer.status not in STATUSES:
                 return answer, url
-            await answer.drain()
-            answer.close()
+            await answer.dismiss()
             if has_changed:
                 visited.clear()  # the same url again, with a new cookie, is no circle
             visited.append(url)
@@ -296,8 +294,7 @@ class _Reading:
         try:
             self._accept(answer)
         except SyncdError:
-            await answer.drain()
-            answer.close()
+            await answer.dismiss()
             raise
         self._left = None if self.stop is None else self.stop - self.start
         return self

@@ -226,13 +226,15 @@ class Drip(Fault):
 
 @dataclass(frozen=True)
 class Hang(Fault):
-    """Silence: before the answer, or after so many bytes of the body."""
+    """Silence: before the answer, or after so many bytes of the body; of `answer`, if it is given, or the polite one."""
 
     after: int | None = None
+    answer: Answer | None = None
 
     async def play(self, exchange: Exchange) -> None:
+        answer = self.answer if self.answer is not None else exchange.answer
         if self.after is not None:
-            await exchange.send(exchange.answer.head() + exchange.answer.body[: self.after])
+            await exchange.send(answer.head() + answer.body[: self.after])
         await exchange.until_gone()
 
 

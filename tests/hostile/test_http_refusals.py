@@ -19,7 +19,7 @@ from syncd.errors import (
     Unsupported,
 )
 from syncd.ports import Credential
-from tests.hostile.faults import Status
+from tests.hostile.faults import Answer, Hang, Status
 from tests.hostile.http_case import CONTENT, at, hostile, read
 from tests.hostile.server import HostileServer
 from transports.http import HttpTransport
@@ -291,6 +291,38 @@ async def test_a_caller_s_own_error_passes_through_and_the_connection_is_not_use
         assert caught.value is ours
         assert await read(transport, "y") == b"y"
         assert server.connections == 2
+
+
+class Tokens:
+    """A broker that always has another token."""
+
+    async def token(self, spent=""):
+        return f"{spent}1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(302, [("Location", "/y")], b"moved"), Answer(401, body=b"no"), Answer(503, body=b"busy")],
+    ids=["redirect", "token", "refusal"],
+)
+async def test_a_read_that_is_cancelled_while_an_answer_is_thrown_away_leaves_nothing_open(answer):
+    async with hostile({"x": CONTENT, "y": CONTENT}) as (server, _):
+        credential = Credential("mine", server.origin, "oauth", "s3cret")
+        async with at(server, credential=credential, broker=Tokens()) as transport:
+            server.fault("x", Hang(after=1, answer=answer))
+            reading = asyncio.create_task(read(transport, "x"))
+            async with asyncio.timeout(30):
+                while not any(exchange.received for exchange in transport._connections._open):
+                    await asyncio.sleep(0.01)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            assert transport._connections._open == set()
+            async with asyncio.timeout(30):
+                while server.open_connections:
+                    await asyncio.sleep(0.01)
+            assert await read(transport, "y") == CONTENT
+        server.assert_spent()
 
 
 async def _fail_while_reading(transport, error):
