@@ -296,6 +296,9 @@ class _Reading:
         except SyncdError:
             await answer.dismiss()
             raise
+        if answer.status == 416:  # an empty file: what the answer holds is a page that says so
+            self._answer = None
+            await answer.dismiss()
         self._left = None if self.stop is None else self.stop - self.start
         return self
 
@@ -310,7 +313,8 @@ class _Reading:
 
     async def __anext__(self) -> bytes:
         answer = self._answer
-        assert answer is not None
+        if answer is None:
+            raise StopAsyncIteration
         if self._left == 0 and answer.is_at_end():
             answer.finish()
             raise StopAsyncIteration
@@ -334,7 +338,8 @@ class _Reading:
     async def pour(self, sink: Sink) -> AsyncGenerator[int, None]:
         """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
         answer, label = self._answer, self._label
-        assert answer is not None
+        if answer is None:
+            return
         came = 0
         async with aclosing(answer.pour(sink)) as counts:
             async for count in counts:

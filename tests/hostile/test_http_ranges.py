@@ -3,7 +3,8 @@
 import pytest
 
 from syncd.errors import Changed, PermanentError, Unsupported
-from tests.hostile.faults import Chunked, IgnoreRange, Rewrite, Status, Swap, login_page, wrong_range
+from syncd.pouring import pour
+from tests.hostile.faults import Chunked, IgnoreRange, Raw, Rewrite, Status, Swap, login_page, wrong_range
 from tests.hostile.http_case import CONTENT, hostile, read
 
 OTHER = CONTENT[::-1]
@@ -170,6 +171,38 @@ async def test_an_empty_file_has_no_bytes_and_no_error_in_any_range_from_its_sta
         server.fault("x", Status(416, {"Content-Range": "bytes */77"}))
         with pytest.raises(Unsupported):
             await read(transport, "x", stop=10)
+
+
+PAGE = b"<html>416 Requested Range Not Satisfiable</html>"
+NOTHING_THERE = {"Content-Range": "bytes */0"}
+
+
+@pytest.mark.parametrize("span", [{}, {"stop": 10}])
+@pytest.mark.parametrize("way", ["iterated", "poured"])
+@pytest.mark.parametrize(
+    ("fault", "connections"),
+    [
+        (Rewrite(NOTHING_THERE, 416, PAGE), 1),
+        (Rewrite(NOTHING_THERE, 416, bytes(1 << 20)), 2),  # too long to be read for nothing
+        (Raw(b"HTTP/1.1 416 No\r\nContent-Range: bytes */0\r\n\r\n" + PAGE), 2),
+        (Raw(b"HTTP/1.1 416 No\r\nContent-Range: bytes */0\r\nContent-Length: 99\r\n\r\n" + PAGE), 2),  # broken off
+    ],
+    ids=["page", "long", "endless", "cut"],
+)
+async def test_the_page_that_comes_with_no_such_range_is_no_part_of_the_empty_file(fault, connections, way, span):
+    async with hostile({"x": b"", "y": CONTENT}) as (server, transport):
+        server.fault("x", fault)
+        async with transport.open("x", **span) as body:
+            assert (body.stat.size, body.start, body.stop) == (0, 0, 0)
+            given = []
+            if way == "poured":
+                assert [count async for count in pour(body, given.append)] == []
+            else:
+                given = [chunk async for chunk in body]
+            assert given == []
+        assert await read(transport, "y") == CONTENT
+        assert server.connections == connections
+        server.assert_spent()
 
 
 async def test_a_login_page_is_given_as_what_it_says_it_is_for_the_transfer_to_judge():
