@@ -37,6 +37,7 @@ MAX_DRAINED = 16 << 10  # bytes of a body read for no other use than to keep its
 MAX_EARLY = 8  # 1xx answers before the real one
 MAX_ORIGINS = 1024
 KEEP_IDLE = 30.0  # seconds
+MAX_IDLE = 256  # connections to all origins: each holds a socket
 DNS_TTL = 60  # seconds
 POURERS = 128  # threads that read sockets, at most; made as they are needed
 TICKS = 8  # looks at each exchange within one window of the floor
@@ -189,6 +190,9 @@ class Connections:
         if idle is None:
             idle = self._idle[origin] = deque()
         idle.append((self.clock(), connection))
+        if sum(map(len, self._idle.values())) > MAX_IDLE:
+            longest = min(filter(None, self._idle.values()), key=lambda idle: idle[0][0])
+            _drop(longest.popleft()[1])
 
     def _look(self) -> None:
         """Look at every open exchange and at what is idle, one tick after the last time."""

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import socket
 import ssl
+from contextlib import AsyncExitStack
 
 import pytest
 import trustme
@@ -281,6 +282,36 @@ async def test_idle_connections_are_closed_after_a_while():
                 await asyncio.sleep(0.01)
         assert await read(transport, "x") == CONTENT
         assert server.connections == 2
+
+
+async def test_of_too_many_idle_connections_the_one_idle_longest_is_closed_whatever_its_origin(monkeypatch):
+    monkeypatch.setattr("transports.connection.MAX_IDLE", 3)
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(HostileServer({"x": CONTENT})) for _ in range(5)]
+        transport = await stack.enter_async_context(at(*servers))
+        for server in (*servers[:3], servers[0], *servers[3:]):  # the first is used again, so the second waits longest
+            assert await read(transport, server.url("x")) == CONTENT
+        async with asyncio.timeout(30):
+            while [server.open_connections for server in servers] != [1, 0, 0, 1, 1]:
+                await asyncio.sleep(0.01)
+        assert await read(transport, servers[4].url("x")) == CONTENT
+        assert await read(transport, servers[1].url("x")) == CONTENT
+        assert [server.connections for server in servers] == [1, 2, 1, 1, 1]
+
+
+async def test_idle_connections_to_one_origin_are_bounded_as_well(monkeypatch):
+    monkeypatch.setattr("transports.connection.MAX_IDLE", 3)
+    async with hostile() as (server, transport):
+        async with AsyncExitStack() as stack:
+            bodies = [await stack.enter_async_context(transport.open("x")) for _ in range(5)]
+            for body in bodies:
+                assert b"".join([chunk async for chunk in body]) == CONTENT
+            assert server.open_connections == 5
+        async with asyncio.timeout(30):
+            while server.open_connections != 3:
+                await asyncio.sleep(0.01)
+        assert await read(transport, "x") == CONTENT
+        assert server.connections == 5
 
 
 async def test_a_caller_s_own_error_passes_through_and_the_connection_is_not_used_again():
