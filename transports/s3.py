@@ -26,6 +26,8 @@ from transports.s3_listing import HEAD, MAX_PAGE, early_token, read_page
 from transports.s3_signing import Account
 from transports.s3_wire import Bucket, split_url
 
+MAX_EMPTY = 1000  # pages of a listing in a row that hold no file
+
 _SCHEME = "s3://"
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -149,12 +151,16 @@ class S3Transport:
         if after:
             query["start-after"] = self.root + after
         current = _Fetch(self.bucket, name, query)
+        asked: str | None = None
+        empty = 0
         try:
             while True:
                 token = await current.token()
                 following = _Fetch(self.bucket, name, {**query, "continuation-token": token}) if token else None
                 try:
                     listed = read_page(await current.body(), self.root, name)
+                    empty = 0 if listed.page else empty + 1
+                    _expect_progress(name, asked, listed.token, empty)
                 except BaseException:
                     if following is not None:
                         await following.aclose()
@@ -164,6 +170,7 @@ class S3Transport:
                     following = None
                 if following is None and listed.token is not None:
                     following = _Fetch(self.bucket, name, {**query, "continuation-token": listed.token})
+                asked = listed.token
                 if following is not None:
                     current = following
                 if listed.page:
@@ -304,6 +311,16 @@ class _Fetch:
                 if len(body) > MAX_PAGE:
                     raise TooLarge(f"{self._name}: a page of a listing of more than {MAX_PAGE} bytes")
         return body
+
+
+def _expect_progress(name: str, asked: str | None, token: str | None, empty: int) -> None:
+    """Raise PermanentError for a listing without end: it goes on where it was asked to begin, or holds no file."""
+    if token is None:
+        return
+    if token == asked:
+        raise PermanentError(f"{name}: the listing does not move on: it goes on at {token[:100]!r}, where it began")
+    if empty >= MAX_EMPTY:
+        raise PermanentError(f"{name}: the listing does not move on: {empty} pages in a row without a file")
 
 
 def stat_of(path: str, headers: Mapping[str, str], size: int) -> Stat:

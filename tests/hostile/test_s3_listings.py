@@ -1,0 +1,89 @@
+"""Listings of an S3 server that never come to their end: a survey gives up on them, and says of which bucket."""
+
+import itertools
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from syncd.errors import PermanentError
+from tests.hostile.archives import Scripted
+from tests.hostile.faults import Answer
+from transports.s3 import open_transport
+
+
+def page(*keys, token=None):
+    """What a server answers that goes on at `token`; a long one, so that its token is seen early."""
+    rows = "".join(
+        f"<Contents><Key>{key}</Key><LastModified>2026-11-02T00:00:00.000Z</LastModified>"
+        f"<ETag>&quot;abc&quot;</ETag><Size>5</Size></Contents>"
+        for key in keys
+    )
+    more = f"<NextContinuationToken>{token}</NextContinuationToken>" if token is not None else ""
+    truncated = str(token is not None).lower()
+    top = f"<Name>b</Name><IsTruncated>{truncated}</IsTruncated>{more}"
+    return Answer(200, [], f"<ListBucketResult>{top}{rows}</ListBucketResult>".encode())
+
+
+@asynccontextmanager
+async def bucket(answers):
+    """Yield the transport of `s3://b/data/` whose listings are what `answers` gives for each token (None: the first)."""
+    async with Scripted() as server:
+        server.script = lambda request: answers(
+            parse_qs(urlsplit(request.target).query).get("continuation-token", [None])[0]
+        )
+        transport = open_transport(
+            "s3://b/data/",
+            options={"endpoint": server.origin, "region": "us-east-1", "anonymous": True},
+            credential=None,
+            allow_private=frozenset({server.origin}),
+            user_agent="tests",
+        )
+        try:
+            yield server, transport
+        finally:
+            await transport.aclose()
+
+
+async def listed(transport):
+    """The paths that were listed, and the failure that ended the listing."""
+    paths = []
+
+    async def walk():
+        async for stat in transport.list("x/"):
+            paths.append(stat.path)
+
+    with pytest.raises(PermanentError) as failed:
+        await walk()
+    return paths, str(failed.value)
+
+
+@pytest.mark.parametrize("keys", [(), ("data/x/1",)])
+async def test_a_listing_that_goes_on_where_it_was_asked_to_begin_is_given_up(keys):
+    async with bucket(lambda token: page(*keys, token="same")) as (server, transport):
+        paths, why = await listed(transport)
+        assert paths == [key.removeprefix("data/") for key in keys]  # those of the first page
+        assert why == "s3://b/data/x/: the listing does not move on: it goes on at 'same', where it began"
+        assert len(server.requests) <= 3  # the third was asked for early, and is of no interest
+
+
+async def test_a_listing_of_empty_pages_without_end_is_given_up(monkeypatch):
+    monkeypatch.setattr("transports.s3.MAX_EMPTY", 10)
+    numbers = itertools.count()
+    async with bucket(lambda token: page(token=f"t{next(numbers)}")) as (server, transport):
+        assert await listed(transport) == (
+            [],
+            "s3://b/data/x/: the listing does not move on: 10 pages in a row without a file",
+        )
+        assert len(server.requests) <= 11
+
+
+async def test_empty_pages_between_files_are_no_reason_to_give_up(monkeypatch):
+    monkeypatch.setattr("transports.s3.MAX_EMPTY", 3)
+    pages = {
+        None: page(token="1"), "1": page(token="2"), "2": page("data/x/a", token="3"), "3": page(token="4"),
+        "4": page(token="5"), "5": page(),
+    }  # fmt: skip
+    async with bucket(pages.get) as (server, transport):
+        assert [stat.path async for stat in transport.list("x/")] == ["x/a"]
+        assert len(server.requests) == len(pages)
