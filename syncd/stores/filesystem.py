@@ -289,8 +289,9 @@ class FilesystemStore:
         try:
             tmp = in_tmp(self._folders, lambda tmp: self._link(source, name, tmp, temporary))
             put_in_place(self._folders, tmp, temporary, to, touched)
-        finally:
-            self._unlink_temporary(temporary)  # still there if `to` was this very file, or if we failed
+        finally:  # still there if `to` was this very file, or if we failed, and that is what must be told
+            with contextlib.suppress(OSError):
+                self._unlink_temporary(temporary)
 
     def _link(self, source: Folder, name: str, tmp: Folder, temporary: str) -> Folder:
         try:

@@ -29,7 +29,7 @@ Touched = set[Folder]
 class Change:
     """One change: `write` makes a file that must be synced first, `place` puts names where they belong.
 
-    `place` adds the folders it changed; `undo` removes what `write` left if the change fails.
+    `place` adds the folders it changed; `undo` removes what `write` left if the change fails, as far as it can.
     """
 
     path: str
@@ -118,7 +118,7 @@ class Group:
         self._sync_folders(touched, outcomes)
         for change, outcome in zip(changes, outcomes, strict=True):
             if isinstance(outcome, SyncdError) and change.undo is not None:
-                change.undo()
+                self._try(change, change.undo)  # a disk that failed lets nothing be removed: what failed first is told
         return outcomes
 
     def _write(self, changes: list[Change], outcomes: list[Any]) -> dict[int, Opened]:

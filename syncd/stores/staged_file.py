@@ -151,16 +151,19 @@ class StagedFile:
         return stat
 
     async def discard(self) -> None:
-        """Remove both files."""
+        """Remove both files, as far as the disk lets us."""
         await asyncio.get_running_loop().run_in_executor(self._threads, self.drop)
 
     def drop(self) -> None:
-        """Remove both files; blocks."""
+        """Remove both files, as far as the disk lets us; blocks.
+
+        Who drops them has a failure to tell, which must not be hidden by the next; what stays is swept one day.
+        """
         self._part = self._log = None
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             tmp = self._folders.find(TMP)
             for name in (f"{self.token}.part", f"{self.token}.log"):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
                     os.unlink(name, dir_fd=tmp.fd)
 
     def close(self) -> None:

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from syncd.errors import Offline
+from syncd.running import first_of
+from tests.acceptance.mirroring import Mirroring
+from tests.fakes import Archive
+
 MANIFEST = """
 mirror: scenes
 source: {{url: "file://{root}/", reader: checksums, checksums: [SHA256SUMS]}}
@@ -98,6 +103,22 @@ def test_a_plan_that_cannot_fit_is_refused_before_the_first_byte(archive, small_
     assert refused.returncode == 3
     assert "make room" in refused.stderr
     assert not (store / "scenes").exists()
+
+
+async def test_a_store_that_became_read_only_is_told_as_such_and_the_next_pass_completes(small_disk, tmp_path):
+    mirroring = Mirroring(tmp_path, Archive({f"f{n:02}": b"%d" % n for n in range(20)}))
+    (tmp_path / "store").symlink_to(small_disk)
+    await mirroring.run()
+    mirroring.archive.files["new"] = b"new"
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises((Offline, ExceptionGroup)) as raised:
+        await mirroring.run()
+    told = raised.value if isinstance(raised.value, Offline) else first_of(raised.value)
+    assert isinstance(told, Offline), told
+    assert "Read-only file system" in str(told)
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    assert (await mirroring.run()).complete
+    assert mirroring.natural() == mirroring.archive.files
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,38 @@ async def test_a_sync_that_fails_fails_the_file_and_is_never_tried_again(store, 
     assert await paths(store) == ["before"]
 
 
+async def test_what_failed_first_is_told_where_nothing_can_be_cleared_away(store, monkeypatch):
+    """A file system that became read-only says so of every unlink, even of names that are not there."""
+    await store.put("before", b"x")
+    await store.put("blocked", b"x")
+
+    def broken(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "unlink", read_only)
+    puts = [store.put(path, b"x") for path in ("a", "blocked/b", "c")]
+    outcomes = await asyncio.gather(*puts, return_exceptions=True)
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Stat", "Unsafe", "Stat"]
+    with pytest.raises(Unsafe, match=r"^blocked"):
+        await store.copy("before", "blocked/copy")
+    async with store.stage("d", size=3) as staged:
+        await staged.discard()
+    monkeypatch.setattr(os, "fsync", broken)
+    async with store.stage("e", size=3) as staged:
+        await staged.write(0, b"abc")
+        with pytest.raises(Damaged, match=r"^e: the disk"):
+            await staged.commit(size=3, sha256=sha256(b"abc"))
+    with pytest.raises(Damaged, match=r"^f: the disk"):
+        await store.put("f", b"x")
+    monkeypatch.setattr(staged_file, "_reserve", broken)
+    with pytest.raises(Damaged, match=r"^g: the disk"):
+        async with store.stage("g", size=3):
+            pass
+
+
 async def test_one_bad_put_does_not_fail_the_others_of_its_batch(store, monkeypatch):
     await store.put("blocked", b"a file")
     outcomes = await asyncio.gather(
