@@ -24,8 +24,6 @@ from syncd.catalogue import Aside, Damage
 from syncd.errors import (
     Busy,
     ConfigError,
-    Damaged,
-    Mismatch,
     NoSpace,
     NotFound,
     Offline,
@@ -86,7 +84,7 @@ class Scrub:
         while True:
             try:
                 rests = await self.go_on()
-            except (Offline, NoSpace, Busy):  # the store or the state's disk: nothing of a single file
+            except (TransientError, NoSpace, Busy):  # the store or the state's disk: nothing of a single file
                 await self.rota.trouble()
                 rests = self.idle
             await asyncio.sleep(rests)
@@ -159,8 +157,13 @@ class Scrub:
                 entry = self._held(standing, path)
                 if entry is None:
                     continue
-                if await self._is_good(standing, entry):
-                    good.append(path)
+                try:
+                    if await self._is_good(standing, entry):
+                        good.append(path)
+                except Offline:
+                    raise
+                except TransientError:  # of this file alone: it stays unread for longest, so it comes again first
+                    continue
                 read += entry.size
                 if fleet.store.state != "online" or self.rota.draining:
                     break
@@ -216,7 +219,9 @@ class Scrub:
             size, digests = await read_back(paced, place, ("xxh3-128",), bench.hashing)
         except NotFound:
             return "missing", f"{entry.size} bytes proved, nothing found"
-        except (Damaged, Mismatch) as error:
+        except (Busy, NoSpace):
+            raise
+        except PermanentError as error:  # a link or a lost permission is of this file, and must not stop the others
             return "unreadable", str(error).removeprefix(f"{place}: ")
         if size != entry.size:
             return "size", f"{entry.size} bytes proved, {size} found"
@@ -258,10 +263,21 @@ class Scrub:
             if not faults or standing.run is not None or standing.busy:
                 continue
             with self.rota.holding(standing, "mends damage"):
-                left = [fault for fault in faults if not await self._is_whole(standing, fault)]
+                left = [fault for fault in faults if await self._is_to_mend(standing, fault)]
                 if left:
                     await self._mend(standing, left)
                 self.fleet.look_up(standing)
+
+    async def _is_to_mend(self, standing: Standing, fault: Damage) -> bool:
+        try:
+            return not await self._is_whole(standing, fault)
+        except Offline:
+            raise
+        except TransientError:  # nothing is known of it now
+            assert standing.row is not None
+            tried = msgspec.structs.replace(fault, tried=self.fleet.now())
+            self.fleet.catalogue.chronicle.find(standing.row.id, tried)
+            return False
 
     async def _is_whole(self, standing: Standing, fault: Damage) -> bool:
         """Tell whether a file that was called damaged is whole, or must be left alone: there is nothing to mend."""

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -20,7 +20,7 @@ import msgspec
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue, Row
-from syncd.errors import Damaged, Mismatch, NotFound, SyncdError
+from syncd.errors import Busy, Damaged, NoSpace, NotFound, PermanentError, SyncdError
 from syncd.keep import shard_entries
 from syncd.made import SCHEME
 from syncd.marks import forget
@@ -125,6 +125,8 @@ class Verification:
             forget(self.catalogue.history, self.mirror.name)
             self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
             raise Damaged(f"{entry.path}: is made from upstream's documents, and the next pass will make it anew")
+        with suppress(NotFound):  # what cannot even be looked at could not be kept: nothing is fetched in vain
+            await self.store.stat(self.place.natural(entry.path))
         urls = (origin.url,) if "://" in origin.url else ()
         wanted = Stat(entry.path, entry.size, None, None, {"sha256": entry.sha256}, urls)
         transfers = Transfers(
@@ -247,7 +249,9 @@ class Verification:
             size, digests = await read_back(self.store, place, ("sha256",), self.hashing)
         except NotFound:
             return Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found")
-        except (Damaged, Mismatch) as error:
+        except (Busy, NoSpace):
+            raise
+        except PermanentError as error:  # a link or a lost permission is of this file: the others are read all the same
             return Fault(entry.path, "unreadable", str(error))
         if size != entry.size:
             return Fault(entry.path, "size", f"{entry.path}: {entry.size} bytes proved, {size} found")

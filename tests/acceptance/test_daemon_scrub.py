@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from syncd.errors import Interrupted
 from syncd.events import DamageFound, DamageMended, DamageStays, PassFinished, ScrubAdvanced
 from syncd.scrub import PARTS, Reading, Scrub
 from tests.daemons import House
@@ -132,6 +133,61 @@ async def test_two_reads_that_differ_point_at_the_hardware_and_nothing_is_touche
         await house.until(lambda: house.heard(DamageMended))  # it is whole, and was all the time
         assert control.mirror("a").faults == 0
         assert await control.quarantine("a") == []
+
+
+async def test_a_link_in_the_place_of_a_file_is_told_and_neither_the_daemon_nor_the_reading_ends(house):
+    async with house.living() as control:
+        await first_pass(house, control)
+        file = house.store / "a/f1.dat"
+        file.rename(house.root / "elsewhere")
+        file.symlink_to(house.root / "elsewhere")
+        house.time.forward(9 * DAY)
+        await house.until(lambda: house.heard(DamageStays))
+        await house.until(lambda: sum(e.files for e in house.heard(ScrubAdvanced)) == 7)
+        assert {(e.path, e.finding) for e in house.heard(DamageFound)} == {("f1.dat", "unreadable")}
+        assert file.is_symlink(), "what a steward put there is his"
+        await control.sync("a", "ada")
+        await house.until(lambda: len(house.heard(PassFinished)) >= 2)
+
+
+async def test_a_file_that_cannot_be_read_just_now_is_read_later_and_the_others_meanwhile(house, monkeypatch):
+    async with house.living() as control:
+        await first_pass(house, control)
+        whole, is_back = Scrub._look, False
+
+        async def wavering(self, place, entry):
+            if place.endswith("f1.dat") and not is_back:
+                raise Interrupted(f"{place}: the answer broke off")
+            return await whole(self, place, entry)
+
+        monkeypatch.setattr(Scrub, "_look", wavering)
+        house.time.forward(9 * DAY)
+        await house.until(lambda: sum(e.files for e in house.heard(ScrubAdvanced)) == 7)
+        is_back = True
+        house.time.forward(DAY)
+        await house.until(lambda: scrub(control).covered == 1.0)
+        assert house.heard(DamageFound) == []
+
+
+async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, monkeypatch):
+    async with house.living() as control:
+        await first_pass(house, control)
+        whole, tried, is_back = Scrub._is_whole, [], False
+
+        async def wavering(self, standing, fault):
+            tried.append(fault.path)
+            if not is_back:
+                raise Interrupted(f"{fault.path}: the answer broke off")
+            return await whole(self, standing, fault)
+
+        monkeypatch.setattr(Scrub, "_is_whole", wavering)
+        (house.store / "a/f1.dat").unlink()
+        house.time.forward(9 * DAY)
+        await house.until(lambda: tried)
+        is_back = True
+        house.time.forward(3700)
+        await house.until(lambda: house.heard(DamageMended))
+        assert house.copy("a") == house.upstream("a")
 
 
 async def test_many_damaged_files_do_not_keep_the_others_from_being_read(house, monkeypatch):

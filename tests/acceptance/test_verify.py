@@ -6,11 +6,10 @@ import os
 import threading
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
-from syncd.errors import Unsafe
 from syncd.retry_store import RetryingStore
-from syncd.running import first_of
 from syncd.transfer import Place
 from syncd.verify import BATCH, Report, Verification
 from tests.acceptance.mirroring import Mirroring
@@ -127,16 +126,20 @@ async def test_what_only_one_read_says_is_no_damage(mirroring, way, monkeypatch)
     assert (report.faults, len(reads)) == ([], 2)
 
 
-async def test_a_link_in_the_place_of_a_file_is_not_followed_and_ends_it(mirroring, way):
+async def test_a_link_in_the_place_of_a_file_is_not_followed_but_told_and_the_others_are_read(mirroring, way):
     link = mirroring.store_folder / "scenes/d1/f001"
     link.unlink()
     link.symlink_to(mirroring.store_folder / "scenes/d1/f004")
     async with verifying(mirroring, way) as verification:
-        with pytest.raises(ExceptionGroup) as raised:
-            await verification.run(read_data=True)
-    error = first_of(raised.value)
-    assert isinstance(error, Unsafe)
-    assert "is a symbolic link" in str(error)
+        report = await verification.run(read_data=True)
+        assert checked(verification) == set(FILES) - {"d1/f001"}
+        ((path, finding, reason, _),) = map(msgspec.structs.astuple, report.faults)
+        assert (path, finding) == ("d1/f001", "unreadable")
+        assert "is a symbolic link" in reason
+        await verification.repair(report)
+        assert not report.faults[0].repaired
+    assert link.is_symlink(), "what a steward put there is his"
+    assert [p for p in (mirroring.store_folder / ".syncd/staged").rglob("*") if p.is_file()] == [], "in vain"
 
 
 async def test_when_it_is_cancelled_its_threads_stop_between_two_files(mirroring, monkeypatch):
