@@ -114,11 +114,10 @@ class Verification:
                 report.faults[at] = msgspec.structs.replace(fault, repaired=True)
 
     async def _mend(self, entry: Entry, origin: Origin) -> None:
-        for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):
-            if version.sha256 == entry.sha256:
-                await self._aside(entry)
-                await self.store.copy(self.place.version(version.snapshot, entry.path), self.place.natural(entry.path))
-                return
+        if (version := await self._version(entry)) is not None:
+            await self._aside(entry)
+            await self.store.copy(version, self.place.natural(entry.path))
+            return
         if self.source is None:
             raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
         if origin.url.startswith(SCHEME):
@@ -140,9 +139,27 @@ class Verification:
             hashing=self.hashing,
             now=self.now,
         )
-        proved = await transfers.transfer(Step("replace", entry.path, "repair", wanted))
-        await self._aside(entry)
-        await self.store.move(proved.place, self.place.natural(entry.path))
+        history, mirror = self.catalogue.history, self.mirror.id
+        begun = history.all_inflight(mirror).get(entry.path)
+        try:
+            proved = await transfers.transfer(Step("replace", entry.path, "repair", wanted))
+            await self._aside(entry)
+            await self.store.move(proved.place, self.place.natural(entry.path))
+        finally:
+            if history.all_inflight(mirror).get(entry.path) != begun:  # of this mending: no pass is to go on with it
+                history.end(mirror, entry.path)
+
+    async def _version(self, entry: Entry) -> str | None:
+        """Return where the bytes of an Entry are kept and still are what was proved: a hard link shares all damage."""
+        for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):
+            if version.sha256 != entry.sha256:
+                continue
+            place = self.place.version(version.snapshot, entry.path)
+            with suppress(PermanentError):
+                size, digests = await read_back(self.store, place, ("sha256",), self.hashing)
+                if (size, digests["sha256"]) == (entry.size, entry.sha256):
+                    return place
+        return None
 
     async def _aside(self, entry: Entry) -> None:
         """Keep the damaged bytes in the quarantine, if there are any."""

@@ -1,6 +1,7 @@
 """All stored bytes are read again, by threads where the store is a folder: what is found is the same either way."""
 
 import asyncio
+import dataclasses
 import errno
 import os
 import threading
@@ -140,6 +141,60 @@ async def test_a_link_in_the_place_of_a_file_is_not_followed_but_told_and_the_ot
         assert not report.faults[0].repaired
     assert link.is_symlink(), "what a steward put there is his"
     assert [p for p in (mirroring.store_folder / ".syncd/staged").rglob("*") if p.is_file()] == [], "in vain"
+
+
+async def kept_twice(mirroring, path):
+    """A rollback: file and kept version are one, by a hard link."""
+    before = mirroring.archive.files[path]
+    kept = await mirroring.run()
+    mirroring.archive.files[path] = b"new"
+    await mirroring.run()
+    mirroring.archive.files[path] = before
+    async with mirroring.open() as (store, catalogue):
+        await mirroring.restoration(store, catalogue).rollback(kept.snapshot[:12])
+    file = mirroring.store_folder / "scenes" / path
+    assert file.stat().st_nlink > 1, "otherwise this shows nothing"
+    return file
+
+
+async def test_a_kept_version_that_shares_the_damage_mends_nothing_and_upstream_is_asked(mirroring, way):
+    file = await kept_twice(mirroring, "d1/f001")
+    with file.open("r+b") as rotten:
+        rotten.write(b"?")
+    async with verifying(mirroring, way) as verification:
+        report = await verification.run(read_data=True)
+        assert [(fault.path, fault.finding) for fault in report.faults] == [("d1/f001", "digest")]
+        alone = Report("scenes", "", faults=list(report.faults))
+        await dataclasses.replace(verification, source=None).repair(alone)
+        assert not alone.faults[0].repaired
+        assert "no kept version holds it" in alone.faults[0].reason
+        await verification.repair(report)
+        assert report.faults[0].repaired
+        assert (await verification.run(read_data=True)).faults == []
+    assert mirroring.natural() == FILES
+
+
+async def test_a_kept_version_that_is_whole_mends_without_upstream(mirroring, way):
+    file = await kept_twice(mirroring, "d1/f001")
+    file.unlink()
+    async with verifying(mirroring, way) as verification:
+        report = await verification.run(read_data=True)
+        await dataclasses.replace(verification, source=None).repair(report)
+        assert [fault.repaired for fault in report.faults] == [True]
+    assert mirroring.natural() == FILES
+
+
+async def test_mending_a_large_file_leaves_no_staging_for_a_pass_to_go_on_with(mirroring, way):
+    (mirroring.store_folder / "scenes/large").unlink()
+    async with verifying(mirroring, way) as verification:
+        begun, history = [], verification.catalogue.history
+        begin = history.begin
+        history.begin = lambda mirror, inflight: (begun.append(inflight.path), begin(mirror, inflight))
+        report = await verification.run(read_data=True)
+        await verification.repair(report)
+        assert report.faults[0].repaired
+        assert begun == ["large"]
+        assert history.all_inflight(1) == {}
 
 
 async def test_when_it_is_cancelled_its_threads_stop_between_two_files(mirroring, monkeypatch):
