@@ -4,16 +4,19 @@ Rules:
 1. What a kept Snapshot names is never removed.
 2. A removed file stays at its place for `keep.removed`; then it moves aside if a kept Snapshot names it, else it goes.
 3. Bytes go before the row that names them, so a crash leaves work to do again and nothing lost track of.
+4. A removed file moves aside under a kept Snapshot that names it: an id says what its content is and may come back, so
+   under any other the bytes of one time would lie where those of another belong.
 """
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from contextlib import suppress
 
 import msgspec
 
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
-from syncd.catalogue import Catalogue, Row, Version
+from syncd.catalogue import Catalogue, Holdings, Row, Version
 from syncd.errors import Damaged, NotFound
 from syncd.ports import Store
 from syncd.publish import origins_path, shard_path, snapshot_folder
@@ -32,11 +35,17 @@ class Kept(msgspec.Struct):
 
     async def names(self, path: str, sha256: str) -> bool:
         """Tell whether a kept Snapshot names this content at this path."""
+        return await self.naming(path, sha256) is not None
+
+    async def naming(self, path: str, sha256: str, taken: Container[str] = ()) -> str | None:
+        """Return the newest kept Snapshot that names this content at this path; none of those that are `taken`."""
         for snapshot in self.snapshots:
+            if snapshot.id in taken:
+                continue
             entry = await self.entry(snapshot, path)
             if entry is not None and entry.sha256 == sha256:
-                return True
-        return False
+                return snapshot.id
+        return None
 
     async def entry(self, snapshot: Snapshot, path: str) -> Entry | None:
         """Return what one Snapshot names at a path."""
@@ -78,6 +87,24 @@ async def whole(store: Store, path: str, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
+async def put_aside(
+    named: Kept, holdings: Holdings, mirror: int, place: Place, path: str, size: int, sha256: str, at: float
+) -> None:
+    """Keep the bytes of a removed file, which lie at its place, if a kept Snapshot names them. Raises NotFound."""
+    if not await named.names(path, sha256):
+        return
+    aside = {version.snapshot: version.sha256 for version in holdings.versions(mirror, path)}
+    snapshot = await named.naming(path, sha256, {other for other, held in aside.items() if held != sha256})
+    if snapshot is None:
+        raise Damaged(f"{path}: other bytes lie aside under each snapshot that names sha256 {sha256}")
+    if snapshot in aside:
+        with suppress(NotFound):
+            if (await named.store.stat(place.version(snapshot, path))).size == size:
+                return
+    await named.store.copy(place.natural(path), place.version(snapshot, path))
+    holdings.put_aside(mirror, Version(snapshot, path, size, sha256), at)
+
+
 class Housekeeping(msgspec.Struct, frozen=True):
     """What letting go of one mirror's leftovers needs; `versions` earlier Snapshots and `removed` seconds are kept."""
 
@@ -108,13 +135,10 @@ class Housekeeping(msgspec.Struct, frozen=True):
     async def _removed(self, named: Kept) -> None:
         holdings, mirror = self.catalogue.holdings, self.mirror
         for removed in holdings.removed(mirror.id, self.now() - self.removed):
-            natural = self.place.natural(removed.path)
-            if await named.names(removed.path, removed.sha256):
-                version = Version(mirror.snapshot, removed.path, removed.bytes, removed.sha256)
-                await self.store.copy(natural, self.place.version(version.snapshot, version.path))
-                holdings.put_aside(mirror.id, version, self.now())
-            await self.store.delete(natural)
-            holdings.forget_removed(mirror.id, removed.path)
+            path, size, sha256 = removed.path, removed.bytes, removed.sha256
+            await put_aside(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
+            await self.store.delete(self.place.natural(path))
+            holdings.forget_removed(mirror.id, path)
 
     async def _snapshots(self, kept: list[Snapshot], gone: list[Snapshot]) -> None:
         shards = {shard.sha256 for snapshot in kept for shard in snapshot.content.shards}
