@@ -10,14 +10,14 @@ Rules:
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Container
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
 from syncd.catalogue import Catalogue, Holdings, Row, Version
-from syncd.errors import Damaged, NotFound
+from syncd.errors import Busy, Damaged, NoSpace, NotFound, PermanentError
 from syncd.ports import Store
 from syncd.publish import origins_path, shard_path, snapshot_folder
 from syncd.transfer import Place
@@ -105,6 +105,24 @@ async def put_aside(
     holdings.put_aside(mirror, Version(snapshot, path, size, sha256), at)
 
 
+class Failures:
+    """Failures of single files, which keep no other from being dealt with."""
+
+    def __init__(self) -> None:
+        """Nothing failed yet."""
+        self.first: PermanentError | None = None
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Take note of a failure; without a store, or room in it, nothing else can be done either: that is raised."""
+        try:
+            yield
+        except (NoSpace, Busy):
+            raise
+        except PermanentError as error:
+            self.first = self.first or error
+
+
 class Housekeeping(msgspec.Struct, frozen=True):
     """What letting go of one mirror's leftovers needs; `versions` earlier Snapshots and `removed` seconds are kept."""
 
@@ -117,28 +135,34 @@ class Housekeeping(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
 
     async def run(self) -> None:
-        """Let go of everything that is not kept."""
+        """Let go of everything that is not kept. Raises the first failure, once all else is done."""
         snapshots = self.catalogue.history.snapshots(self.mirror.id)
         kept, gone = snapshots[: self.versions + 1], snapshots[self.versions + 1 :]
         named = Kept(self.store, self.mirror.name, kept)
-        await self._versions(named)
-        await self._removed(named)
+        failures = Failures()
+        await self._versions(named, failures)
+        await self._removed(named, failures)
         await self._snapshots(kept, gone)
         await self.store.sweep(STALE)
+        if failures.first is not None:
+            raise failures.first
 
-    async def _versions(self, named: Kept) -> None:
+    async def _versions(self, named: Kept, failures: Failures) -> None:
         for version in self.catalogue.holdings.versions(self.mirror.id):
-            if not await named.names(version.path, version.sha256):
-                await self.store.delete(self.place.version(version.snapshot, version.path))
-                self.catalogue.holdings.forget_version(self.mirror.id, version)
+            with failures.collected():
+                if not await named.names(version.path, version.sha256):
+                    await self.store.delete(self.place.version(version.snapshot, version.path))
+                    self.catalogue.holdings.forget_version(self.mirror.id, version)
 
-    async def _removed(self, named: Kept) -> None:
+    async def _removed(self, named: Kept, failures: Failures) -> None:
         holdings, mirror = self.catalogue.holdings, self.mirror
         for removed in holdings.removed(mirror.id, self.now() - self.removed):
             path, size, sha256 = removed.path, removed.bytes, removed.sha256
-            await put_aside(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
-            await self.store.delete(self.place.natural(path))
-            holdings.forget_removed(mirror.id, path)
+            with failures.collected():
+                with suppress(NotFound):  # a kill came after the bytes went, or somebody took them by hand
+                    await put_aside(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
+                await self.store.delete(self.place.natural(path))
+                holdings.forget_removed(mirror.id, path)
 
     async def _snapshots(self, kept: list[Snapshot], gone: list[Snapshot]) -> None:
         shards = {shard.sha256 for snapshot in kept for shard in snapshot.content.shards}

@@ -1,5 +1,10 @@
 """What a kept snapshot names is never lost, however often a file comes and goes."""
 
+import pytest
+
+from syncd.catalogue import Holdings
+from syncd.errors import Denied
+from syncd.stores.filesystem import FilesystemStore
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
 
@@ -33,3 +38,53 @@ async def test_a_removed_file_past_its_time_lies_aside_under_a_snapshot_that_nam
     await mirroring.run()
     assert aside(mirroring) == {f"{first}/latest": b"c1"}
     assert "latest" not in mirroring.natural()
+
+
+async def test_a_pass_goes_on_where_a_removed_file_is_gone_already_from_its_place(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
+    await come_and_go(mirroring, b"c1", None)
+    (mirroring.store_folder / "scenes/latest").unlink()
+    mirroring.now += 31 * 86400
+    assert (await mirroring.run()).complete
+    async with mirroring.open() as (_, catalogue):
+        assert catalogue.holdings.was_removed(1, "latest") is None
+        assert catalogue.holdings.versions(1) == []
+
+
+async def test_a_kill_after_the_bytes_went_leaves_nothing_that_stops_the_next_pass(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(*_):
+        raise Killed
+
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
+    first, _ = await come_and_go(mirroring, b"c1", None)
+    mirroring.now += 31 * 86400
+    with monkeypatch.context() as patch:
+        patch.setattr(Holdings, "forget_removed", die)
+        with pytest.raises(Killed):
+            await mirroring.run()
+    assert (await mirroring.run()).complete
+    async with mirroring.open() as (_, catalogue):
+        assert catalogue.holdings.removed(1, mirroring.now) == []
+    assert aside(mirroring) == {f"{first}/latest": b"c1"}
+
+
+async def test_a_file_that_cannot_be_let_go_of_keeps_no_other_and_is_told(tmp_path):
+    class Held(FilesystemStore):
+        async def delete(self, path):
+            if path == "scenes/f01":
+                raise Denied(f"{path}: the system does not let us")
+            await super().delete(path)
+
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="20%")
+    await mirroring.run()
+    del mirroring.archive.files["f01"], mirroring.archive.files["f02"]
+    await mirroring.run()
+    mirroring.now += 31 * 86400
+    with pytest.raises(Denied, match="scenes/f01"):
+        await mirroring.run(wrap=lambda store: setattr(store, "__class__", Held) or store)
+    assert {"f01", "f02"} & mirroring.natural().keys() == {"f01"}
+    assert (await mirroring.run()).complete
+    assert {"f01", "f02"} & mirroring.natural().keys() == set()
