@@ -1,10 +1,12 @@
 """A Store that tries again: every call is safe to repeat, so a passing fault of the server costs nothing but time."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from manifests.stat import Stat
+from syncd.errors import TransientError
 from syncd.ports import Body, Page, Sink, Staged, Store
 from syncd.retry import Policy, Retrying, retrying
 
@@ -44,7 +46,7 @@ class RetryingStore:
 
     def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
         """Begin a file whose writes are tried again."""
-        return _Staging(self._inner.stage(path, size=size, resume=resume), path, self._policy)
+        return _Staging(lambda: self._inner.stage(path, size=size, resume=resume), path, self._policy)
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""
@@ -78,18 +80,22 @@ class RetryingStore:
 class _Staging:
     """The block of a staging; entering it is tried again, leaving it is not."""
 
-    def __init__(self, inner: AbstractAsyncContextManager[Staged], path: str, policy: Policy) -> None:
-        self._inner = inner
+    def __init__(self, begin: Callable[[], AbstractAsyncContextManager[Staged]], path: str, policy: Policy) -> None:
+        self._begin = begin  # a block that failed to open is spent: each try needs its own
         self._path = path
         self._policy = policy
 
     async def __aenter__(self) -> Staged:
-        return _RetryingStaged(await self._inner.__aenter__(), self._path, self._policy)
+        return _RetryingStaged(await retrying(self._enter, self._path, self._policy), self._path, self._policy)
+
+    async def _enter(self) -> Staged:
+        self._open = self._begin()
+        return await self._open.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return await self._inner.__aexit__(kind, error, trace)
+        return await self._open.__aexit__(kind, error, trace)
 
 
 class _RetryingStaged:
@@ -109,8 +115,25 @@ class _RetryingStaged:
     def fold(self, start: int, stop: int, update: Sink) -> None:
         self._inner.fold(start, stop, update)
 
-    def read(self) -> AsyncIterator[bytes]:
-        return self._inner.read()
+    async def read(self) -> AsyncIterator[bytes]:
+        """Read; where it breaks off, from the beginning again, passing over what was given: it stays the same."""
+        given, attempt = 0, 0
+        while True:
+            passed = 0
+            try:
+                async for chunk in self._inner.read():
+                    fresh = chunk[max(given - passed, 0) :]
+                    passed += len(chunk)
+                    if fresh:
+                        given, attempt = passed, 0
+                        yield fresh
+            except TransientError as error:
+                attempt += 1
+                if attempt >= self._policy.attempts:
+                    raise
+                await asyncio.sleep(self._policy.wait(error, attempt))
+            else:
+                return
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
         return await retrying(

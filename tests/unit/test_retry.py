@@ -1,6 +1,7 @@
 """What is worth another try is tried again, and nothing else; what was reached is not asked for twice."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -97,3 +98,49 @@ async def test_a_listing_goes_on_behind_the_last_path_it_gave():
         await walk()
     assert seen == sorted(set(seen))
     assert len(seen) > 4
+
+
+class Stagings:
+    """Opens and reads as often as told with an error, then whole; each block opens once, as those of a generator do."""
+
+    piece = 1
+
+    def __init__(self, *opening, reading=()):
+        self.opening, self.reading, self.left = list(opening), list(reading), 0
+        self.token, self.held = "token", ()
+
+    @asynccontextmanager
+    async def stage(self, path, *, size, resume=None):
+        if self.opening:
+            raise self.opening.pop(0)
+        try:
+            yield self
+        finally:
+            self.left += 1
+
+    async def read(self):
+        for chunk in (b"12", b"345", b"6"):
+            if self.reading and self.reading[0][0] == chunk:
+                raise self.reading.pop(0)[1]
+            yield chunk
+
+
+async def test_a_staging_that_a_busy_server_refuses_is_begun_again():
+    store = Stagings(Refused("p: 503"), Interrupted("p: cut"))
+    async with RetryingStore(store, QUICK).stage("p", size=1) as file:
+        assert file.token == "token"
+    assert store.left == 1
+    with pytest.raises(NotFound):
+        async with RetryingStore(Stagings(NotFound("p: 404")), QUICK).stage("p", size=1):
+            pass
+
+
+async def test_a_staging_that_breaks_off_while_it_is_read_back_gives_every_byte_once():
+    faults = [(b"12", Refused("p: 503")), (b"345", Interrupted("p: cut")), (b"6", Interrupted("p: cut"))]
+    async with RetryingStore(store := Stagings(reading=faults), QUICK).stage("p", size=6) as file:
+        assert b"".join([chunk async for chunk in file.read()]) == b"123456"
+    assert store.reading == []
+    faults = [(b"345", Interrupted(f"p: {n}")) for n in range(9)]
+    async with RetryingStore(Stagings(reading=faults), QUICK).stage("p", size=6) as file:
+        with pytest.raises(Interrupted, match="p: 3"):
+            _ = [chunk async for chunk in file.read()]
