@@ -211,18 +211,20 @@ class S3Store:
         return known
 
     async def _uploads(self) -> Uploads:
-        """Ask which uploads are on their way, and when each began."""
+        """Ask which uploads are on their way, and when each began: stagings, and copies by parts to anywhere."""
         found: Uploads = []
         root = self._reading.root
-        query = {"uploads": "", "prefix": root + UPLOADS, "max-uploads": "1000"}
+        query = {"uploads": "", "prefix": root, "max-uploads": "1000"}
         while True:
             _, document = await self._bucket.read("GET", "", self.url, query=query, limit=MAX_UPLOADS_PAGE)
             top, uploads = elements(document, "Upload", self.url)
             for upload in uploads:
                 key = upload.get("Key", "")
-                if key.startswith(root + UPLOADS):
+                path = key.removeprefix(root)
+                is_another_stores = UPLOADS in path and not path.startswith(UPLOADS)  # in a folder of this one
+                if key.startswith(root) and not is_another_stores:
                     begun = instant(upload["Initiated"].strip())
-                    found.append((Upload(key[len(root) :], upload["UploadId"]), begun))
+                    found.append((Upload(path, upload["UploadId"]), begun))
             marker = {"key-marker": top.get("NextKeyMarker", ""), "upload-id-marker": top.get("NextUploadIdMarker", "")}
             if top.get("IsTruncated") != "true" or not marker["key-marker"] or marker.items() <= query.items():
                 return found

@@ -1,7 +1,8 @@
 """The few things one does to objects: put, copy, join, remove; each proved, and each safe to try again.
 
 Rule 1: an answer that was lost (a timeout, a 500, an error in a body of status 200) decides nothing: we look whether
-the object is there with the very ETag it must have, and only then give up.
+the object is there with the very ETag it must have, or the sha256 that we sent with it, and only then give up. That an
+object of the same size is there says nothing: it may be the one that was to be replaced.
 Rule 2: an ETag is the MD5 of the bytes, or of the parts' MD5s with `-N`; both are computed here and compared.
 Rule 3: copies above `copy_limit` go by parts, on the server.
 """
@@ -11,21 +12,22 @@ import base64
 import hashlib
 import math
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from manifests.stat import Stat
-from syncd.errors import Damaged, Exists, NotFound, PermanentError, TransientError
+from syncd.errors import Damaged, Exists, Interrupted, NotFound, PermanentError, SyncdError, TransientError
 from transports.s3 import S3Transport, stat_of
 from transports.s3_errors import NoSuchUpload, Precondition, read_texts
-from transports.s3_wire import INLINE, Bucket
+from transports.s3_wire import INLINE, NONE, Bucket
 
 COPY_LIMIT = 5 << 30  # bytes that S3 copies in one request
 COPY_PART = 512 << 20
 MAX_PARTS = 10_000
 IN_FLIGHT = 4  # parts of one file on their way
+ABORTING = 20.0  # seconds that the end of a failed upload may take
 
 SHA256 = "x-amz-meta-sha256"
 MD5S = Mapping[int, bytes]  # part number to digest
@@ -60,8 +62,8 @@ class Objects:
                 raise Exists(f"{path}: is there already, as version {found.version}") from error
             return found  # an earlier try of ours, whose answer was lost
         except TransientError:
-            found_now = await self._find(path)
-            if found_now is None or not is_md5(found_now, md5.hex()) or found_now.size != len(body):
+            found_now = await self._find_sent(path, len(body), f'"{md5.hex()}"', headers.get(SHA256, ""))
+            if found_now is None:
                 raise
             return found_now
         etag = answer.get("etag", "").strip('"')
@@ -77,9 +79,9 @@ class Objects:
             if type(error) is not NotFound:  # no such bucket
                 raise
 
-    async def begin(self, path: str) -> Upload:
-        """Begin a multipart upload."""
-        _, document = await self.bucket.read("POST", self._key(path), path, query={"uploads": ""})
+    async def begin(self, path: str, headers: Mapping[str, str] = NONE) -> Upload:
+        """Begin a multipart upload of an object that will have the metadata `headers`."""
+        _, document = await self.bucket.read("POST", self._key(path), path, query={"uploads": ""}, headers=headers)
         found = read_texts(document, ("UploadId",)).get("UploadId", "")
         if not found:
             raise PermanentError(f"{path}: the server began an upload and did not say which: {document[:100]!r}")
@@ -95,24 +97,17 @@ class Objects:
             raise Damaged(f"{upload.path}: the server stored part {number} with MD5 {etag}, we sent {md5.hex()}")
         return md5
 
-    async def complete(self, upload: Upload, etags: Mapping[int, str], expected: str | None, size: int) -> Stat:
-        """Join the parts and return the object, found whole. `expected` is its ETag without quotes, if it is known."""
-        parts = "".join(
-            f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etags[number])}&quot;</ETag></Part>"
-            for number in sorted(etags)
-        )
-        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+    async def complete(self, upload: Upload, etags: Mapping[int, str], expected: str, size: int) -> Stat:
+        """Join the parts where nothing lay before; return the object, found whole. `expected` is its bare ETag."""
         try:
-            await self.bucket.read(
-                "POST", self._key(upload.path), upload.path, query={"uploadId": upload.id}, body=body
-            )
+            await self._join(upload, etags)
         except (TransientError, NoSuchUpload) as error:
             found = await self._find(upload.path)
-            if found is None or found.size != size or (expected is not None and not is_md5(found, expected)):
+            if found is None or found.size != size or not is_md5(found, expected):
                 raise error from None
             return found  # it was joined, and only the answer was lost
         found = await self.reading.stat(upload.path)
-        if found.size != size or (expected is not None and not is_md5(found, expected)):
+        if found.size != size or not is_md5(found, expected):
             raise Damaged(f"{upload.path}: joined as {found.size} bytes {found.version}, not {size} bytes {expected}")
         return found
 
@@ -145,7 +140,7 @@ class Objects:
                 there, found = "", None
             if found is None or found.size != source.size:
                 raise
-            if found.version != source.version and (there != wanted or not wanted):
+            if (found.version is None or found.version != source.version) and (there != wanted or not wanted):
                 raise
             return found  # the copy is there, and only the answer was lost
         etag = read_texts(document, ("ETag",)).get("ETag", "").strip('"')
@@ -162,9 +157,31 @@ class Objects:
 
     async def _copy_by_parts(self, source: Stat, to: str, headers: Mapping[str, str]) -> Stat:
         size = source.size or 0
+        before = await self._find(to)  # what a repair replaces may have this very size, ETag and sha256, and be rotten
+        upload = await self.begin(to, headers)
+        try:
+            etags = await self._copy_parts(source, upload)
+            try:
+                await self._join(upload, etags)
+            except (TransientError, NoSuchUpload):
+                found = await self._find_sent(to, size, _quoted_etag(etags), headers.get(SHA256, ""))
+                if found is None or (before is not None and _is_same(found, before)):
+                    raise
+                return found  # it was joined, and only the answer was lost
+        except BaseException as error:
+            await self._drop(upload)
+            if isinstance(error, NoSuchUpload):  # no NotFound: to our callers, that would be the source
+                raise Interrupted(f"{to}: the server forgot the upload that {source.path} was copied to") from error
+            raise
+        found = await self.reading.stat(to)
+        if found.size != size:
+            raise Damaged(f"{to}: joined as {found.size} bytes {found.version}, not {size} bytes")
+        return found
+
+    async def _copy_parts(self, source: Stat, upload: Upload) -> dict[int, str]:
+        """Copy a file into an upload and return the parts' ETags, by number."""
+        size, to = source.size or 0, upload.path
         step = max(self._copy_part, math.ceil(size / MAX_PARTS))
-        _, document = await self.bucket.read("POST", self._key(to), to, query={"uploads": ""}, headers=headers)
-        upload = Upload(to, read_texts(document, ("UploadId",)).get("UploadId", ""))
         etags: dict[int, str] = {}
         slots = asyncio.Semaphore(IN_FLIGHT)
 
@@ -186,9 +203,36 @@ class Objects:
                 for number in range(1, math.ceil(size / step) + 1):
                     group.create_task(one(number))
         except BaseExceptionGroup as failed:
-            await self.abort(upload)
             raise _first(failed) from failed
-        return await self.complete(upload, etags, None, size)
+        return etags
+
+    async def _join(self, upload: Upload, etags: Mapping[int, str]) -> None:
+        """Ask for the parts to be joined."""
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etags[number])}&quot;</ETag></Part>"
+            for number in sorted(etags)
+        )
+        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        await self.bucket.read("POST", self._key(upload.path), upload.path, query={"uploadId": upload.id}, body=body)
+
+    async def _drop(self, upload: Upload) -> None:
+        """Abort an upload that failed, if the server lets us; what stays is found by a sweep."""
+        with suppress(SyncdError, TimeoutError):
+            async with asyncio.timeout(ABORTING):
+                await self.abort(upload)
+
+    async def _find_sent(self, path: str, size: int, version: str, sha256: str) -> Stat | None:
+        """Return what lies at `path` if it is what we sent: of this ETag, or of this sha256 where ETags are no MD5s.
+
+        An older object may lie there, of the same size: an ETag that says nothing is no reason to believe it is ours.
+        """
+        try:
+            found, named = await self._describe(path)
+        except NotFound:
+            return None
+        if found.size != size:
+            return None
+        return found if found.version == version or (sha256 and named == sha256) else None
 
     async def _describe(self, path: str) -> tuple[Stat, str]:
         """Return an object's Stat, and the sha256 that it names for itself, or "". Raises NotFound."""
@@ -222,9 +266,7 @@ def joined_etag(md5s: MD5S) -> str:
 def is_md5(found: Stat, expected: str) -> bool:
     """Tell whether an ETag is `expected`, or of a kind that says nothing of MD5s (encryption by the server's keys)."""
     etag = (found.version or "").strip('"')
-    digest_part = etag.partition("-")[0]
-    looks_like_md5 = len(digest_part) == 32 and all(letter in "0123456789abcdef" for letter in digest_part)
-    return etag == expected or not looks_like_md5
+    return etag == expected or not _looks_like_md5(etag.partition("-")[0])
 
 
 async def digest(body: bytes) -> bytes:
@@ -253,6 +295,21 @@ def checksum_header(sha256: str) -> dict[str, str]:
 
 def _md5(body: bytes) -> bytes:
     return hashlib.md5(body, usedforsecurity=False).digest()
+
+
+def _looks_like_md5(etag: str) -> bool:
+    return len(etag) == 32 and all(letter in "0123456789abcdef" for letter in etag)
+
+
+def _quoted_etag(etags: Mapping[int, str]) -> str:
+    """Return the ETag of what is joined of these parts; "" if theirs are no MD5s, and it cannot be known."""
+    if not all(_looks_like_md5(etag) for etag in etags.values()):
+        return ""
+    return f'"{joined_etag({number: bytes.fromhex(etag) for number, etag in etags.items()})}"'
+
+
+def _is_same(found: Stat, before: Stat) -> bool:
+    return (found.version, found.modified) == (before.version, before.modified)
 
 
 def _bound(source: Stat) -> dict[str, str]:

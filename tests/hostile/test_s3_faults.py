@@ -8,6 +8,7 @@ import pytest
 from syncd.errors import Damaged, Denied, Exists, Interrupted, NoSpace, NotFound, Refused, Unsafe
 from syncd.ports import Credential
 from syncd.stores.s3_abilities import Verifies
+from syncd.stores.s3_staged import elements
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import BUCKET, PART, sha256
 from tests.servers.s3_proxy import SLOW_DOWN, answer, error
@@ -40,6 +41,13 @@ def is_copy(path):
 
 def is_part(method, target):
     return method == "PUT" and "partNumber=" in target
+
+
+async def under_way(store):
+    """Name the objects that multipart uploads are on their way to, below the store's root."""
+    _, document = await store._bucket.read("GET", "", "", query={"uploads": "", "prefix": store._reading.root})
+    _, uploads = elements(document, "Upload", "")
+    return [upload["Key"].removeprefix(store._reading.root) for upload in uploads]
 
 
 async def again(act, times=5):
@@ -158,6 +166,87 @@ async def test_a_copy_by_parts_that_failed_leaves_nothing_and_ends_whole(swift, 
         assert sha256(await read(store, "to")) == sha256(body)
         await store.delete("to")
     await store.aclose()
+
+
+@pytest.mark.parametrize("reply", [SLOW_DOWN, error(500, "InternalError"), error(404, "NoSuchUpload"), None])
+async def test_a_copy_by_parts_that_was_not_joined_is_not_taken_for_the_older_file_of_its_size(swift, proxy, reply):
+    store = swift.at(proxy.url).store(swift.url(), verifies=GOOD, copy_limit=PART)
+    new, old = large(), large()[::-1]
+    await upload(store, "to", old)
+    await upload(store, "from", new)
+    proxy.fail(lambda method, target: is_complete(method, target) and "/to?" in target, reply)
+    with pytest.raises((Refused, Interrupted)):
+        await store.move("from", "to")
+    proxy.assert_spent()
+    assert await read(store, "to") == old
+    assert await read(store, "from") == new
+    assert await under_way(store) == []
+    await again(lambda: store.move("from", "to"))
+    assert await read(store, "to") == new
+    await store.aclose()
+
+
+async def test_a_repair_by_parts_that_was_not_joined_is_not_taken_for_the_rotten_file_it_replaces(swift, proxy):
+    store = swift.at(proxy.url).store(swift.url(), verifies=GOOD, copy_limit=PART)
+    await upload(store, "from", large())
+    await store.copy("from", "to")  # names the same size, ETag and sha256, as a file does that rotted on its disk
+    proxy.fail(lambda method, target: is_complete(method, target) and "/to?" in target, error(500, "InternalError"))
+    with pytest.raises(Interrupted):
+        await store.move("from", "to")
+    proxy.assert_spent()
+    assert await paths(store) == ["from", "to"]
+    await store.aclose()
+
+
+async def test_a_copy_by_parts_that_is_cancelled_or_refused_leaves_no_parts_to_pay_for(swift, proxy):
+    store = swift.at(proxy.url).store(swift.url(), verifies=GOOD, copy_limit=PART)
+    await upload(store, "from", large())
+    proxy.fail(lambda method, target: is_complete(method, target) and "/to?" in target, error(403, "AccessDenied"))
+    with pytest.raises(Denied):
+        await store.copy("from", "to")
+    copying = asyncio.create_task(store.copy("from", "to"))
+    while not any(is_part(method, target) and "/to?" in target for method, target in proxy.seen[-3:]):
+        await asyncio.sleep(0.002)
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    assert await under_way(store) == []
+    await store.aclose()
+
+
+async def test_a_sweep_finds_the_parts_of_a_copy_that_was_killed(swift, proxy):
+    store = swift.at(proxy.url).store(swift.url(), verifies=GOOD, copy_limit=PART)
+    await upload(store, "from", large())
+    proxy.fail(lambda method, target: is_complete(method, target) and "/to?" in target, error(403, "AccessDenied"))
+    proxy.fail(lambda method, target: method == "DELETE" and "uploadId=" in target, SLOW_DOWN)
+    with pytest.raises(Denied):
+        await store.copy("from", "to")
+    proxy.assert_spent()
+    assert await under_way(store) == ["to"]
+    assert await store.sweep(3600.0) == 0
+    assert await under_way(store) == ["to"]
+    assert await store.sweep(-5.0) == 1
+    assert await under_way(store) == []
+    await store.aclose()
+
+
+async def test_an_etag_that_is_no_md5_does_not_make_an_older_object_ours(store, proxy):
+    await store.put("pointer", b"old bytes")
+
+    def as_encrypted(named):
+        more = [f"x-amz-meta-sha256: {named}"] if named else []
+        lines = ["HTTP/1.1 200 X", 'ETag: "of-no-kind"', "Content-Length: 9", *more, "", ""]
+        return "\r\n".join(lines).encode()
+
+    for named, is_ours in (("", False), (sha256(b"old bytes"), False), (sha256(b"new bytes"), True)):
+        proxy.fail(is_copy("/pointer"), error(500, "InternalError"))
+        proxy.fail(lambda method, target: method == "HEAD", as_encrypted(named))
+        if is_ours:
+            assert (await store.put("pointer", b"new bytes")).version == '"of-no-kind"'
+        else:
+            with pytest.raises(Interrupted):
+                await store.put("pointer", b"new bytes")
+        proxy.assert_spent()
 
 
 async def test_a_commit_whose_last_step_was_lost_can_be_repeated_even_if_it_creates_only(store, proxy):
