@@ -49,7 +49,7 @@ from syncd.notify import Notifier
 from syncd.ports import Store
 from syncd.redaction import Secrets
 from syncd.registry import names, open_store
-from syncd.restore import rebuild
+from syncd.restore import needs_rebuild, rebuild
 from syncd.retry_store import RetryingStore
 from syncd.rota import Rota
 from syncd.running import first_of
@@ -244,8 +244,7 @@ class Daemon:
             await self._nap()
 
     async def _first_time(self) -> None:
-        history = self.fleet.catalogue.history
-        if not history.mirrors():
+        if needs_rebuild(self.fleet.catalogue):
             await rebuild(self.bench.store, self.fleet.catalogue, self.fleet.now)
             self._declare()
             for standing in self.fleet.standings.values():

@@ -131,6 +131,8 @@ class _Flow:
                 else:
                     begun = first.body.stop if first is not None and first.body.stop is not None else 0
                     wanted = list(gaps(self.file.held, begun, total))
+                    if not wanted and first is None and total:  # all is there: ask whether upstream still has it
+                        wanted = [(total - 1, total)]
                     if first is not None:
                         receiving.create_task(self._begin(first))
                         with suppress(TimeoutError):

@@ -92,7 +92,9 @@ class Pass:
         self._refuse(row)
         await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
         stopped = work.stopping.is_set()
-        if planning.inventory.complete and not stopped and self.no_space is None:
+        inventory = planning.inventory
+        # of what another source lists nothing is removed: parked removals and their approval wait for the first one
+        if inventory.complete and not inventory.elsewhere and not stopped and self.no_space is None:
             self._remove(row, planning)
         snapshot = await publisher.publish()
         complete = planning.inventory.complete and not stopped and self.failed == 0 and self.no_space is None

@@ -22,6 +22,8 @@ from syncd.ports import Store
 from syncd.publish import Publisher, origins_path, pointer_path, shard_path, snapshot_folder
 from syncd.transfer import Place
 
+UNDER_WAY = "rebuilding"  # what the Catalogue remembers of a rebuild until it is over
+
 
 class Restoration(msgspec.Struct, frozen=True):
     """What going back needs."""
@@ -127,12 +129,33 @@ async def rebuild(
     Every pointer is followed to its snapshots and shards, each proved by its digest. Removed files whose bytes still
     lie at their place, and versions kept aside, are found again. Raises Damaged if a snapshot cannot be read.
     """
+    catalogue.history.remember(UNDER_WAY, "yes")
+    try:
+        rows = await _rebuild(store, catalogue, now, only)
+    except PermanentError:  # another try would end as this one
+        catalogue.history.remember(UNDER_WAY, "")
+        raise
+    catalogue.history.remember(UNDER_WAY, "")
+    return rows
+
+
+def needs_rebuild(catalogue: Catalogue) -> bool:
+    """Tell whether a Catalogue knows of no mirror, or a rebuild of it was cut short."""
+    return not catalogue.history.mirrors() or bool(catalogue.history.setting(UNDER_WAY))
+
+
+async def _rebuild(
+    store: Store,
+    catalogue: Catalogue,
+    now: Callable[[], float],
+    only: Callable[[Pointer, Row | None], bool],
+) -> list[Row]:
     rows: list[Row] = []
     async for stat in store.list(".syncd/mirrors/"):
         pointer = await _pointer(store, stat)
         if not only(pointer, catalogue.history.mirror(pointer.mirror)):
             continue
-        row = catalogue.history.enrol(pointer.mirror, prefix=pointer.prefix)
+        row = catalogue.history.enrol(pointer.mirror, prefix=pointer.prefix, may_move=True)
         catalogue.history.drop(row.id)
         kept = [await _snapshot(store, pointer.mirror, name) for name in pointer.kept or (pointer.snapshot,)]
         found = [snapshot for snapshot in kept if snapshot is not None]
@@ -142,7 +165,7 @@ async def rebuild(
         await _fill(store, catalogue, row, current)
         for snapshot in reversed(found):
             catalogue.history.publish(row.id, snapshot)
-        row = catalogue.history.enrol(pointer.mirror, prefix=pointer.prefix, source=current.source)
+        row = catalogue.history.enrol(pointer.mirror, prefix=pointer.prefix, source=current.source, may_move=True)
         catalogue.history.finish(row.id, succeeded=pointer.published, last={"state": "running"})
         place = Place(pointer.mirror, pointer.prefix, "")
         await _fill_removed(store, catalogue, row, place, found)

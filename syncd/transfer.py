@@ -306,7 +306,8 @@ class Transfers:
         async with self.store.stage(place, size=total, resume=resume) as file:
             # a version says nothing of another place: there, only a digest proves what is put together
             is_bound = promises(stat) or step.path not in self.tried
-            if version is not None and total is not None and file.token and is_bound:
+            is_resumable = version is not None and total is not None and bool(file.token) and is_bound
+            if is_resumable and version is not None and total is not None:
                 history.begin(self.mirror_id, Inflight(path, file.token, version, total))
             try:
                 size, digests, head = await receive(
@@ -322,6 +323,10 @@ class Transfers:
                     await file.commit(size=size, sha256=digests["sha256"], to=self.place.quarantine(path))
                     raise await self._quarantined(path, error, digests, first.body if first else None) from error
                 await file.discard()
+                raise
+            except SyncdError:
+                if not is_resumable:  # nobody will ask for what is here: it would lie there for days
+                    await file.discard()
                 raise
             await self._commit(file, proved)
             return proved

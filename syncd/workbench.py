@@ -28,7 +28,7 @@ from syncd.pool import ProcessPool, processors
 from syncd.ports import Credential, Store, Transport
 from syncd.redaction import Secrets
 from syncd.registry import names, open_reader, open_store, upstream_of
-from syncd.restore import missing, rebuild
+from syncd.restore import missing, needs_rebuild, rebuild
 from syncd.retry import Policy
 from syncd.retry_store import RetryingStore
 from syncd.secrets import expiry_of
@@ -274,7 +274,7 @@ async def opened(
                 yield bench
                 return
             async with leased(Lease(adapter, f"syncd {VERSION}")):
-                if known is None and not catalogue.history.mirrors():
+                if needs_rebuild(catalogue):
                     await rebuild(store, catalogue)
                 yield bench
         finally:

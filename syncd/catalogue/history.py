@@ -7,6 +7,7 @@ import msgspec
 
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue.database import Database
+from syncd.errors import ConfigError
 
 _json = msgspec.json.Encoder().encode
 _entry = msgspec.json.Decoder(Entry).decode
@@ -84,8 +85,18 @@ class History:
         row = self._db.one(f"SELECT {_COLUMNS} FROM mirror WHERE name=?", (name,))  # noqa: S608  constant
         return None if row is None else _row(row)
 
-    def enrol(self, name: str, *, prefix: str, title: str = "", source: str = "") -> Row:
-        """Return the mirror of that name, made or brought up to date."""
+    def enrol(self, name: str, *, prefix: str, title: str = "", source: str = "", may_move: bool = False) -> Row:
+        """Return the mirror of that name, made or brought up to date.
+
+        Raises ConfigError if its copy lies under another prefix, unless it `may_move`: nothing would lie where its
+        snapshot then says.
+        """
+        known = self.mirror(name)
+        if known is not None and known.snapshot and known.prefix != prefix and not may_move:
+            raise ConfigError(
+                f"{name}: store.prefix: is {prefix} now, but its copy lies in {known.prefix}: "
+                f"write store: {{prefix: {known.prefix}}}, or give the mirror another name"
+            )
         self._db.do(
             "INSERT INTO mirror (name, prefix, title, source) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
             "prefix=excluded.prefix, title=excluded.title, source=excluded.source",
