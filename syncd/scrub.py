@@ -20,7 +20,7 @@ import msgspec
 from manifests.mirror import Verify
 from manifests.snapshot import Entry
 from syncd.beside import Beside
-from syncd.catalogue import Aside, Damage
+from syncd.catalogue import Damage
 from syncd.errors import (
     Busy,
     ConfigError,
@@ -315,9 +315,6 @@ class Scrub:
             if fault.repaired:
                 fleet.catalogue.chronicle.mended(row.id, fault.path)
                 fleet.catalogue.holdings.check(row.id, [fault.path], fleet.now())
-                if damage.finding != "missing":
-                    aside = Aside(place.quarantine(fault.path), fault.path, "Damaged", damage.reason, fleet.now())
-                    fleet.catalogue.chronicle.put_aside(row.id, aside)
                 standing.mended += 1
                 fleet.hear(DamageMended(standing.name, fault.path))
             else:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from manifests.stat import Stat
 from syncd.backup import back_up, backups, prune
 from syncd.beside import Beside
-from syncd.errors import SyncdError
+from syncd.errors import NotFound, SyncdError
 from syncd.events import BackupFailed, BackupWritten
 from syncd.fleet import Fleet
 from syncd.workbench import Workbench
@@ -13,6 +14,7 @@ from syncd.workbench import Workbench
 FIRST = 60.0  # seconds after the start
 EVERY = 600.0
 QUARANTINE = ".syncd/quarantine/"
+REASON = ".reason.json"  # behind the name of what it tells of
 BITES = 1_000  # of room given back to the disk at a time
 KEPT_PASSES = 10  # of each mirror, however old
 BACKUP_AGAIN = 3_600.0  # seconds after a backup that failed
@@ -64,7 +66,8 @@ class Upkeep:
             return
         before = fleet.now() - self.bench().config.retention.quarantine
         async for stat in store.list(QUARANTINE):
-            if stat.modified is not None and stat.modified < before:
+            at = await self._aside_at(stat)
+            if at is not None and at < before:
                 await store.delete(stat.path)
         while old := fleet.catalogue.chronicle.aside_before(before):
             for mirror, place in old:
@@ -73,6 +76,18 @@ class Upkeep:
         for standing in fleet.standings.values():
             fleet.look_up(standing)
         self._emptied = fleet.clock()
+
+    async def _aside_at(self, stat: Stat) -> float | None:
+        """Return when a file came into the quarantine: what is copied there is as old as it was where it lay."""
+        place = stat.path.removesuffix(REASON)
+        written = self.fleet.catalogue.chronicle.aside_at(place.removeprefix(QUARANTINE).partition("/")[0], place)
+        if written is not None or stat.modified is None or place != stat.path:
+            return written if written is not None else stat.modified
+        try:
+            reason = await self.bench().store.stat(place + REASON)
+        except NotFound:
+            return stat.modified
+        return max(stat.modified, reason.modified or stat.modified)
 
     async def back_up(self) -> None:
         """Copy the Catalogue into the store, if it is time."""

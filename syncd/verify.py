@@ -19,7 +19,7 @@ import msgspec
 
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
-from syncd.catalogue import Catalogue, Row
+from syncd.catalogue import Aside, Catalogue, Row
 from syncd.errors import Busy, Damaged, NoSpace, NotFound, PermanentError, SyncdError
 from syncd.keep import shard_entries
 from syncd.made import SCHEME
@@ -107,15 +107,15 @@ class Verification:
             if held is None:
                 continue
             try:
-                await self._mend(*held)
+                await self._mend(*held, fault.reason)
             except SyncdError as error:
                 report.faults[at] = msgspec.structs.replace(fault, reason=f"{fault.reason}; not repaired: {error}")
             else:
                 report.faults[at] = msgspec.structs.replace(fault, repaired=True)
 
-    async def _mend(self, entry: Entry, origin: Origin) -> None:
+    async def _mend(self, entry: Entry, origin: Origin, reason: str) -> None:
         if (version := await self._version(entry)) is not None:
-            await self._aside(entry)
+            await self._aside(entry, reason)
             await self.store.copy(version, self.place.natural(entry.path))
             return
         if self.source is None:
@@ -143,7 +143,7 @@ class Verification:
         begun = history.all_inflight(mirror).get(entry.path)
         try:
             proved = await transfers.transfer(Step("replace", entry.path, "repair", wanted))
-            await self._aside(entry)
+            await self._aside(entry, reason)
             await self.store.move(proved.place, self.place.natural(entry.path))
         finally:
             if history.all_inflight(mirror).get(entry.path) != begun:  # of this mending: no pass is to go on with it
@@ -161,12 +161,14 @@ class Verification:
                     return place
         return None
 
-    async def _aside(self, entry: Entry) -> None:
+    async def _aside(self, entry: Entry, reason: str) -> None:
         """Keep the damaged bytes in the quarantine, if there are any."""
         try:
             await self.store.copy(self.place.natural(entry.path), self.place.quarantine(entry.path))
         except NotFound:
             return
+        aside = Aside(self.place.quarantine(entry.path), entry.path, "Damaged", reason, self.now())
+        self.catalogue.chronicle.put_aside(self.mirror.id, aside)
 
     # -- looking --------------------------------------------------------------------------------------------------
 

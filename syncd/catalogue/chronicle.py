@@ -214,6 +214,13 @@ class Chronicle:
             )
         ]
 
+    def aside_at(self, mirror: str, place: str) -> float | None:
+        """Return when bytes came into the quarantine; None if that was not written down."""
+        rows = self._db.rows(
+            "SELECT at FROM quarantine WHERE mirror=(SELECT id FROM mirror WHERE name=?) AND place=?", (mirror, place)
+        )
+        return next((float(at) for (at,) in rows), None)
+
     def aside_before(self, before: float) -> list[tuple[int, str]]:
         """Return what lies in the quarantine for longer: mirror and place, 1,000 at most."""
         return list(self._db.rows("SELECT mirror, place FROM quarantine WHERE at<? ORDER BY at LIMIT 1000", (before,)))

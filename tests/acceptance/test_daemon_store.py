@@ -1,10 +1,11 @@
 """A daemon and what it stands on: stores that come and go, full disks, clocks that step, its own Catalogue."""
 
 import asyncio
+import os
 
 import pytest
 
-from syncd.catalogue import Catalogue
+from syncd.catalogue import Aside, Catalogue
 from syncd.errors import Busy
 from syncd.events import (
     BackupWritten,
@@ -199,6 +200,36 @@ async def test_what_is_old_is_forgotten_but_the_last_passes_stay(house):
         house.time.forward(400 * DAY)
         await upkeep(house).once()
         assert await control.audit() == []
+
+
+def lying(folder):
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+async def test_what_lies_in_the_quarantine_is_as_old_as_its_lying_there_and_not_as_its_bytes(house):
+    house.archive("a", small())
+    house.declare("a", "")
+    house.configure("backup: {keep: 0}\nbudget: {keep_free: 0 B}\nscrub: {enabled: false}\n")
+    aside = house.store / ".syncd/quarantine/a"
+    async with house.living() as control:
+        await control.sync("a", "ada")
+        await house.idle("a")
+        old = house.time.now() - 400 * DAY
+        for place in ("p/written", "p/told", "p/unknown"):
+            (aside / place).parent.mkdir(parents=True, exist_ok=True)
+            (aside / place).write_bytes(b"?")
+            os.utime(aside / place, (old, old))
+        (aside / "p/told.reason.json").write_bytes(b"{}")
+        written = Aside(".syncd/quarantine/a/p/written", "written", "Damaged", "", house.time.now())
+        keeper = upkeep(house)
+        catalogue = keeper.fleet.catalogue
+        catalogue.chronicle.put_aside(catalogue.history.mirror("a").id, written)
+        await keeper.once()
+        assert lying(aside) == {"p/written", "p/told", "p/told.reason.json"}
+        house.time.forward(31 * DAY)
+        await keeper.once()
+        assert lying(aside) == set()
+        assert await control.quarantine("a") == []
 
 
 # -- on S3 --------------------------------------------------------------------------------------------------------------

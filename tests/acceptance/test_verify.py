@@ -89,6 +89,8 @@ async def test_many_faults_side_by_side_are_each_found_and_mended_and_nothing_el
         a_folder.rmdir()
         await verification.repair(report)
         assert all(fault.repaired for fault in report.faults), report.faults
+        aside = {one.path: one.at for one in verification.catalogue.chronicle.aside(1, 10)}
+        assert aside == dict.fromkeys(("d0/f030", "d0/f033", "d0/f036"), mirroring.now), "what is kept is written down"
         assert (await verification.run(read_data=True)).faults == []
     assert mirroring.natural() == FILES
 
