@@ -8,12 +8,13 @@ Rules:
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import msgspec
 
+from manifests.snapshot import Entry
 from syncd.catalogue import Failure, Row, Swap
 from syncd.errors import Exists, NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
 from syncd.events import (
@@ -24,7 +25,7 @@ from syncd.events import (
     TransferFinished,
     TransferStarted,
 )
-from syncd.keep import Housekeeping
+from syncd.keep import Housekeeping, Kept, put_aside
 from syncd.made import Spool, WithMade
 from syncd.plan import Step
 from syncd.planning import Planning, make_plan, marks_of
@@ -144,7 +145,7 @@ class Pass:
             strays=strays,
             begun=work.catalogue.history.all_inflight(row.id),
             ceiling=work.ceiling,
-            snapshot=row.snapshot,
+            put_aside=self._put_aside(),
             by=inventory.elsewhere or work.mirror.source.url,
             targets=getattr(work.source, "targets", own_targets),
         )
@@ -177,6 +178,13 @@ class Pass:
             self._write_down()
         if made is not None:
             await made.drop()
+
+    def _put_aside(self) -> Callable[[Entry], Awaitable[None]]:
+        """Return what keeps the bytes of a removed file that comes back with others."""
+        work, mirror, place = self.work, self.row.id, self.place
+        named = Kept(work.store, self.row.name, work.catalogue.history.snapshots(mirror))
+        holdings = work.catalogue.holdings
+        return lambda entry: put_aside(named, holdings, mirror, place, entry.path, entry.size, entry.sha256, work.now())
 
     @asynccontextmanager
     async def _workers(

@@ -12,7 +12,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,7 +22,7 @@ import msgspec
 from manifests.digest import OURS, Hasher, digests_of
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
-from syncd.catalogue import Inflight, Version
+from syncd.catalogue import Inflight
 from syncd.errors import (
     Busy,
     Changed,
@@ -112,10 +112,6 @@ class Leftovers(Protocol):
         """Return what a removed file was, while its bytes are still there."""
         ...
 
-    def put_aside(self, mirror: int, version: Version, at: float) -> None:
-        """Record replaced bytes."""
-        ...
-
     def forget_removed(self, mirror: int, path: str) -> None:
         """The bytes of a removed file are no longer in its place."""
         ...
@@ -155,7 +151,8 @@ class Transfers:
     begun: dict[str, Inflight] = field(default_factory=dict)
     window: int = 128 << 20
     ceiling: int = 64
-    snapshot: str = ""
+    put_aside: Callable[[Entry], Awaitable[None]] | None = None
+    """Keeps the bytes of a removed file if a kept Snapshot names them; without it, they go into the quarantine."""
     only_small: bool = False
     """A file of unknown size that is not small raises NotSmall: who has no journal can stage nothing."""
     by: str = "upstream"
@@ -413,10 +410,8 @@ class Transfers:
         if (size, digests["sha256"]) == (entry.size, entry.sha256):
             return True
         removed = holdings.was_removed(self.mirror_id, entry.path)
-        if removed is not None and removed[0].sha256 == digests["sha256"]:
-            version = Version(self.snapshot or "none", entry.path, size, digests["sha256"])
-            await self.store.copy(place, self.place.version(version.snapshot, entry.path))
-            holdings.put_aside(self.mirror_id, version, self.now())
+        if removed is not None and removed[0].sha256 == digests["sha256"] and self.put_aside is not None:
+            await self.put_aside(removed[0])
             holdings.forget_removed(self.mirror_id, entry.path)
             return False
         unknown = Mismatch(f"{entry.path}: a file that syncd does not know lay in its place")

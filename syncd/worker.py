@@ -18,7 +18,7 @@ import uvloop
 
 from manifests.snapshot import Entry, Origin
 from syncd.bugs import overhear
-from syncd.catalogue import Inflight, Version
+from syncd.catalogue import Inflight
 from syncd.errors import Exists, PermanentError, TransientError
 from syncd.events import Event, TransferAdvanced, TransferRestarted
 from syncd.frames import Again, Errand, Failed, Outcome, Refusal, Setup, Traffic, decode_order, receive, send
@@ -39,9 +39,6 @@ class _NoLeftovers:
     def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
         del mirror
         raise Exists(f"{path}: something lies in its place")
-
-    def put_aside(self, mirror: int, version: Version, at: float) -> NoReturn:
-        raise AssertionError((mirror, version, at))
 
     def forget_removed(self, mirror: int, path: str) -> NoReturn:
         raise AssertionError((mirror, path))

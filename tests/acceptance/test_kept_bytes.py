@@ -31,6 +31,25 @@ async def come_and_go(mirroring, *contents):
     return seen
 
 
+@pytest.mark.parametrize(("versions", "kept"), [(2, [2]), (6, [0, 2])])
+async def test_a_file_that_comes_and_goes_is_had_back_as_each_kept_snapshot_names_it(tmp_path, versions, kept):
+    contents = [b"c1", None, b"c2", None, b"c3"]
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%", versions=versions)
+    seen = await come_and_go(mirroring, *contents)
+    assert seen[1] == seen[3]
+    for which in kept:
+        async with mirroring.open() as (store, catalogue):
+            back = await mirroring.restoration(store, catalogue).rollback(seen[which])
+        assert (back.id, mirroring.natural()["latest"]) == (seen[which], contents[which])
+        assert mirroring.check_sums(back.id) == (True, "")
+
+
+async def test_bytes_lie_aside_under_a_snapshot_that_names_them(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%", versions=6)
+    first, _, third, _, _ = await come_and_go(mirroring, b"c1", None, b"c2", None, b"c3")
+    assert aside(mirroring) == {f"{first}/latest": b"c1", f"{third}/latest": b"c2"}
+
+
 async def test_a_removed_file_past_its_time_lies_aside_under_a_snapshot_that_names_it(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
     first, _ = await come_and_go(mirroring, b"c1", None)
@@ -38,6 +57,13 @@ async def test_a_removed_file_past_its_time_lies_aside_under_a_snapshot_that_nam
     await mirroring.run()
     assert aside(mirroring) == {f"{first}/latest": b"c1"}
     assert "latest" not in mirroring.natural()
+
+
+async def test_bytes_that_no_kept_snapshot_names_are_not_put_aside(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%", versions=0)
+    await come_and_go(mirroring, b"c1", None, b"c2")
+    assert aside(mirroring) == {}
+    assert not (mirroring.store_folder / ".syncd/quarantine").exists()
 
 
 async def test_a_pass_goes_on_where_a_removed_file_is_gone_already_from_its_place(tmp_path):
