@@ -17,7 +17,7 @@ from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue, Row, Swap, Version
 from syncd.errors import Damaged, NotFound, PermanentError
-from syncd.keep import Kept, shard_entries, unpacked, whole
+from syncd.keep import Kept, put_aside, shard_entries, unpacked, whole
 from syncd.ports import Store
 from syncd.publish import Publisher, origins_path, pointer_path, shard_path, snapshot_folder
 from syncd.transfer import Place
@@ -61,11 +61,12 @@ class Restoration(msgspec.Struct, frozen=True):
                     returning.append((entry, version))
                 else:
                     swaps.append((entry, version, held[0]))
+        origins = await self._origins(snapshot)
         leaving = [entry.path for entry in holdings.entries(mirror.id) if entry.path not in named]
+        await self._put_aside(entry.path for entry, _ in returning)
         for entry, version in returning:
             assert version is not None
             await self.store.copy(self.place.version(version.snapshot, entry.path), self.place.natural(entry.path))
-        origins = await self._origins(snapshot)
         holdings.enter(mirror.id, [(entry, origins[entry.path]) for entry in (*back, *(e for e, _ in returning))])
         for entry, version, held_entry in swaps:
             staged = self.place.staged(entry.path)
@@ -99,6 +100,19 @@ class Restoration(msgspec.Struct, frozen=True):
             ids = ", ".join(snapshot.id[:12] for snapshot in kept) or "none"
             raise NotFound(f"{wanted}: not one kept snapshot of {self.mirror.name}; kept are {ids}")
         return matching[0]
+
+    async def _put_aside(self, paths: Iterable[str]) -> None:
+        """Keep what lies where other bytes are about to come back, if it was removed and a kept Snapshot names it."""
+        holdings, mirror = self.catalogue.holdings, self.mirror.id
+        named = Kept(self.store, self.mirror.name, self.catalogue.history.snapshots(mirror))
+        for path in paths:
+            removed = holdings.was_removed(mirror, path)
+            if removed is None:
+                continue
+            size, sha256 = removed[0].size, removed[0].sha256
+            with suppress(NotFound):  # already gone from its place: there is nothing to keep
+                await put_aside(named, holdings, mirror, self.place, path, size, sha256, self.now())
+            holdings.forget_removed(mirror, path)
 
     def _version(self, entry: Entry) -> Version | None:
         for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):

@@ -3,7 +3,8 @@
 import pytest
 
 from syncd.catalogue import Holdings
-from syncd.errors import Denied
+from syncd.errors import Damaged, Denied
+from syncd.publish import origins_path
 from syncd.stores.filesystem import FilesystemStore
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
@@ -64,6 +65,31 @@ async def test_bytes_that_no_kept_snapshot_names_are_not_put_aside(tmp_path):
     await come_and_go(mirroring, b"c1", None, b"c2")
     assert aside(mirroring) == {}
     assert not (mirroring.store_folder / ".syncd/quarantine").exists()
+
+
+async def test_going_back_keeps_what_lies_where_a_file_returns(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
+    first, second, _ = await come_and_go(mirroring, b"c1", b"c2", None)
+    for wanted, content in ((first, b"c1"), (second, b"c2")):
+        async with mirroring.open() as (store, catalogue):
+            back = await mirroring.restoration(store, catalogue).rollback(wanted)
+        assert (back.id, mirroring.natural()["latest"]) == (wanted, content)
+        assert mirroring.check_sums(wanted) == (True, "")
+
+
+async def test_going_back_moves_nothing_if_the_origins_cannot_be_read(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
+    first, _ = await come_and_go(mirroring, b"c1", b"c2")
+    del mirroring.archive.files["latest"]
+    await mirroring.run()
+    before = mirroring.natural(), aside(mirroring)
+    async with mirroring.open() as (store, catalogue):
+        (name,) = next(s for s in catalogue.history.snapshots(1) if s.id == first).origins
+        await store.delete(origins_path("scenes", name))
+        with pytest.raises(Damaged):
+            await mirroring.restoration(store, catalogue).rollback(first)
+        assert catalogue.holdings.was_removed(1, "latest") is not None
+    assert (mirroring.natural(), aside(mirroring)) == before
 
 
 async def test_a_pass_goes_on_where_a_removed_file_is_gone_already_from_its_place(tmp_path):
