@@ -8,6 +8,7 @@ Rules:
 
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 
@@ -20,7 +21,7 @@ from syncd.errors import Damaged, NotFound, PermanentError
 from syncd.keep import Kept, put_aside, shard_entries, unpacked, whole
 from syncd.ports import Store
 from syncd.publish import Publisher, origins_path, pointer_path, shard_path, snapshot_folder
-from syncd.transfer import Place
+from syncd.transfer import Place, read_back
 
 UNDER_WAY = "rebuilding"  # what the Catalogue remembers of a rebuild until it is over
 
@@ -235,8 +236,24 @@ async def _fill_versions(store: Store, catalogue: Catalogue, row: Row, kept: lis
         folder, _, path = stat.path.removeprefix(prefix).partition("/")
         snapshot = by_id.get(folder)
         entry = await named.entry(snapshot, path) if snapshot is not None else None
+        if entry is None:
+            entry = await _read_back(store, named, path, stat)
         if entry is not None and entry.size == stat.size:
             catalogue.holdings.put_aside(row.id, Version(folder, path, entry.size, entry.sha256), now)
+
+
+async def _read_back(store: Store, named: Kept, path: str, stat: Stat) -> Entry | None:
+    """Return what a kept Snapshot names at `path` if these are its bytes.
+
+    They are read, for the Snapshot in whose folder they lie does not say: it is no longer kept, or does not name them.
+    """
+    entries = [await named.entry(snapshot, path) for snapshot in named.snapshots]
+    wanted = {entry.sha256: entry for entry in entries if entry is not None and entry.size == stat.size}
+    if not wanted:
+        return None
+    with ThreadPoolExecutor(1) as hashing:
+        _, digests = await read_back(store, stat.path, ("sha256",), hashing)
+    return wanted.get(digests["sha256"])
 
 
 def missing(name: str) -> PermanentError:

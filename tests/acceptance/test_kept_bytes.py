@@ -5,6 +5,7 @@ import pytest
 from syncd.catalogue import Holdings
 from syncd.errors import Damaged, Denied
 from syncd.publish import origins_path
+from syncd.restore import rebuild
 from syncd.stores.filesystem import FilesystemStore
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
@@ -140,3 +141,26 @@ async def test_a_file_that_cannot_be_let_go_of_keeps_no_other_and_is_told(tmp_pa
     assert {"f01", "f02"} & mirroring.natural().keys() == {"f01"}
     assert (await mirroring.run()).complete
     assert {"f01", "f02"} & mirroring.natural().keys() == set()
+
+
+@pytest.mark.parametrize("content", [b"c1", b"??"])
+async def test_a_rebuild_finds_bytes_again_that_lie_under_a_snapshot_that_does_not_name_them(tmp_path, content):
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
+    first, second = await come_and_go(mirroring, b"c1", None)
+    mirroring.now += 31 * 86400
+    await mirroring.run()
+    versions = mirroring.store_folder / ".syncd/versions/scenes"
+    (versions / first).rename(versions / second)  # where they were put before
+    (versions / second / "latest").write_bytes(content)
+    for file in (mirroring.folder / "state").glob("catalogue.sqlite*"):
+        file.unlink()
+    async with mirroring.open() as (store, catalogue):
+        await rebuild(store, catalogue, lambda: mirroring.now)
+        found = catalogue.holdings.versions(1)
+        if content == b"c1":
+            assert [(v.snapshot, v.path) for v in found] == [(second, "latest")]
+            await mirroring.restoration(store, catalogue).rollback(first)
+            assert mirroring.natural()["latest"] == b"c1"
+            assert mirroring.check_sums(first) == (True, "")
+        else:
+            assert found == []  # of the same size, and something else
