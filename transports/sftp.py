@@ -235,8 +235,8 @@ class _Reading:
                 before = watched.spent
                 # Shielded: asyncssh leaves the packets of a read that is cancelled without an owner. What is slow, but
                 # not too slow, is waited for once more instead of being asked for again.
-                asked = cast("asyncio.Future[bytes]", asyncio.ensure_future(file.read(count, at)))
-                self._asked = asked  # owned by this read, or else by _leave
+                reading = asyncio.ensure_future(file.read(count, at))  # owned by this read, or else by _leave
+                self._asked = asked = cast("asyncio.Future[bytes]", reading)
                 chunk = await watched.read(partial(asyncio.shield, asked))
                 took = watched.spent - before
             if not chunk:
