@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from syncd.errors import Interrupted
-from syncd.events import DamageFound, DamageMended, DamageStays, PassFinished, ScrubAdvanced
+from syncd.events import DamageFound, DamageMended, DamageStays, PassFinished, ScrubAdvanced, StoreChanged
 from syncd.scrub import PARTS, Reading, Scrub
 from tests.daemons import House
 
@@ -172,6 +172,7 @@ async def test_a_file_that_cannot_be_read_just_now_is_read_later_and_the_others_
 async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
+        begun = len(house.heard(StoreChanged))
         whole, tried, is_back = Scrub._is_whole, [], False
 
         async def wavering(self, standing, fault):
@@ -188,6 +189,7 @@ async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, m
         house.time.forward(3700)
         await house.until(lambda: house.heard(DamageMended))
         assert house.copy("a") == house.upstream("a")
+        assert len(house.heard(StoreChanged)) == begun, "nothing began anew"
 
 
 async def test_many_damaged_files_do_not_keep_the_others_from_being_read(house, monkeypatch):
