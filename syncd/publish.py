@@ -12,7 +12,6 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 
 import msgspec
 
@@ -34,7 +33,7 @@ from manifests.snapshot import (
     sums_line,
 )
 from syncd.catalogue import Catalogue, Row, Swap, Version
-from syncd.errors import Exists, NotFound, TooLarge
+from syncd.errors import NotFound, TooLarge
 from syncd.events import Listener, Published
 from syncd.ports import Store
 from syncd.transfer import Place
@@ -81,8 +80,8 @@ class Publisher(msgspec.Struct, frozen=True):
         folder = snapshot_folder(mirror.name, snapshot.id)
         if snapshot.files <= MAX_SUMS:
             await self._sums(f"{folder}SHA256SUMS")
-        with suppress(Exists):  # this content was published before: its first announcement stands
-            await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot), if_absent=True)
+        # over an earlier announcement of the same content, too: the origins that one names go with its own row
+        await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot))
         await self._point(snapshot, kept)
         history.publish(mirror.id, snapshot)
         holdings.settled(mirror.id)

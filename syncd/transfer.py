@@ -11,6 +11,7 @@ Rules:
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -46,6 +47,8 @@ from syncd.relay import PLACES, Relay
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread
+REASON = ".reason.json"  # behind the name of what it tells of
+MAX_NAME = 255  # bytes of a name in a folder, on all file systems that matter
 FRESH_TRIES = 2  # downloads of a file that does not match, or changes on the way
 RECKONED = 512 << 10  # bytes that a file of unknown size is reckoned with in the budget
 # headers that are kept beside quarantined bytes; others may hold a session, and a stranger chooses what he echoes
@@ -127,6 +130,14 @@ class Journal(Protocol):
     def end(self, mirror: int, path: str) -> None:
         """The staging is committed or dropped."""
         ...
+
+
+def _beside(place: str) -> str:
+    """Return where the reason lies for which the bytes at `place` are kept aside; a name has 255 bytes at the most."""
+    folder, slash, name = place.rpartition("/")
+    if len(name.encode()) + len(REASON) > MAX_NAME:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return f"{folder}{slash}{name}{REASON}"
 
 
 def own_targets(stat: Stat) -> tuple[str, ...]:
@@ -370,7 +381,7 @@ class Transfers:
         before = self.tried.get(path, [])
         told = "; before that, ".join((str(error), *before))
         await self.store.put(
-            place + ".reason.json",
+            _beside(place),
             msgspec.json.encode(
                 {
                     "path": path,

@@ -9,12 +9,12 @@ from syncd.beside import Beside
 from syncd.errors import NotFound, SyncdError
 from syncd.events import BackupFailed, BackupWritten
 from syncd.fleet import Fleet
+from syncd.transfer import REASON
 from syncd.workbench import Workbench
 
 FIRST = 60.0  # seconds after the start
 EVERY = 600.0
 QUARANTINE = ".syncd/quarantine/"
-REASON = ".reason.json"  # behind the name of what it tells of
 BITES = 1_000  # of room given back to the disk at a time
 KEPT_PASSES = 10  # of each mirror, however old
 BACKUP_AGAIN = 3_600.0  # seconds after a backup that failed

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from manifests.mirror import load_mirror
+from manifests.snapshot import is_cut
+from manifests.stat import Stat
 from syncd import restore
 from syncd.alternating import Alternating
 from syncd.config import Config
@@ -155,3 +157,41 @@ async def test_an_approval_is_not_spent_by_a_pass_that_another_source_served(tmp
         patch.setattr(mirroring.archive, "list_pages", down)
         assert (await run()).removed == 0
     assert (await run()).removed == 5
+
+
+async def test_a_name_as_long_as_names_may_be_goes_to_the_quarantine_with_its_reason(tmp_path):
+    name = "n" * 250
+    archive = Archive({name: b"data", "a": b"a"}, digests=("sha256",))
+    claim = archive.claim
+    archive.claim = lambda path: (
+        Stat(path, len(archive.files[path]), digests={"sha256": "0" * 64}) if path == name else claim(path)
+    )
+    mirroring = Mirroring(tmp_path, archive)
+    assert (await mirroring.run()).failed == 1
+    async with mirroring.open() as (_, catalogue):
+        (failure,) = catalogue.history.failures(1)
+        assert (failure.error, failure.quarantined.endswith(name)) == ("Mismatch", True)
+    aside = [path for path in (mirroring.store_folder / ".syncd/quarantine").rglob("*") if path.is_file()]
+    assert sorted(path.read_bytes()[:4] for path in aside) == [b"data", b'{"pa']
+
+
+async def test_content_that_comes_back_is_announced_with_the_origins_that_stay(tmp_path):
+    cut = next(f"a{n:06}" for n in range(10**6) if is_cut(f"a{n:06}"))
+    files = {cut: b"cut", "a-first": b"z", **{f"b{n:02}": b"b%d" % n for n in range(20)}}
+    mirroring = Mirroring(tmp_path, Archive(files), versions=3)
+    snapshots = []
+    for path, content in (
+        ("b00", b"b0"),
+        ("b01", b"1"),
+        ("a-first", b"y"),
+        ("a-first", b"w"),
+        ("a-first", b"z"),
+        ("a-first", b"v"),
+    ):
+        mirroring.archive.files[path] = content
+        snapshots.append((await mirroring.run()).snapshot)
+    assert snapshots[1] == snapshots[4] != snapshots[5]
+    for file in (tmp_path / "state").glob("catalogue.sqlite*"):
+        file.unlink()
+    async with mirroring.open() as (store, catalogue):
+        assert [row.snapshot for row in await restore.rebuild(store, catalogue)] == [snapshots[5]]
