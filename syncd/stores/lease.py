@@ -19,7 +19,7 @@ from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from syncd.errors import Busy, Damaged, Exists, NotFound, TransientError
+from syncd.errors import Busy, Damaged, Exists, NotFound, TransientError, Unreachable
 from syncd.ports import Store
 
 LEASE = ".syncd/lease.json"
@@ -88,6 +88,7 @@ class Lease:
         self._place = here() if place is None else place
         self._token = secrets.token_hex(16)
         self._held: Held | None = None
+        self._until = 0.0  # by the monotonic clock
         self._lock: object | None = None
 
     @property
@@ -114,7 +115,11 @@ class Lease:
         while True:
             await self._sleep(self._ttl / 3)
             try:
-                await self.renew()
+                # a store that takes longer to answer than our right lasts may have given it to another meanwhile
+                async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
+                    await self.renew()
+            except TimeoutError:
+                raise Unreachable(f"{LEASE}: could not be renewed while it was ours") from None
             except TransientError:
                 if self._held is None or self._clock() >= self._held.expires:
                     raise
@@ -188,8 +193,9 @@ class Lease:
             raise Damaged(f"{LEASE}: not what we wrote: {error}; remove it if no daemon runs") from error
 
     async def _write(self, held: Held, *, if_absent: bool = False) -> None:
+        until = time.monotonic() + self._ttl
         await self._store.put(LEASE, msgspec.json.encode(held) + b"\n", if_absent=if_absent)
-        self._held = held
+        self._held, self._until = held, until
 
     def _explain(self, found: Held | None) -> str:
         if found is None:
