@@ -6,12 +6,14 @@ import pytest
 
 from syncd.errors import Unreachable
 from syncd.stores.filesystem import FilesystemStore
-from syncd.stores.lease import Lease
+from syncd.stores.lease import Lease, Place
+
+HERE = Place("here", "here", 12345)
 
 
 async def test_a_store_that_does_not_answer_in_time_ends_the_lease(tmp_path, monkeypatch):
     store = FilesystemStore(tmp_path)
-    lease = Lease(store, "syncd", ttl=0.3)
+    lease = Lease(store, "syncd", ttl=0.3, place=HERE)
     await lease.acquire()
 
     async def hangs(*_, **__):
@@ -26,7 +28,7 @@ async def test_a_store_that_does_not_answer_in_time_ends_the_lease(tmp_path, mon
 
 async def test_a_lease_that_is_renewed_in_time_goes_on(tmp_path):
     store = FilesystemStore(tmp_path)
-    lease, count = Lease(store, "syncd", ttl=30.0), 0
+    lease, count = Lease(store, "syncd", ttl=30.0, place=HERE), 0
 
     async def soon(_):
         nonlocal count
