@@ -185,6 +185,7 @@ class _Reading:
         self.reader = reader
         self.inventory = Inventory()
         self.known = 0
+        self.first: list[Follow] = []
         self.is_given_up = False
         self.first_error: SyncdError | None = None
         self.slots = asyncio.Semaphore(WIDTH)
@@ -204,7 +205,7 @@ class _Reading:
         survey, questions, mirror, number = self.survey, self.survey.questions, self.survey.mirror_id, 0
         fresh = questions.add(mirror, first)
         self.known += fresh
-        self.first = first[0]
+        self.first = first
         async with asyncio.TaskGroup() as group:
             while True:
                 self.turn.clear()
@@ -233,7 +234,7 @@ class _Reading:
         if not self.is_given_up:
             self.is_given_up = True
             what = f"{documents} documents were read and name {files} files: do they go on for ever?"
-            self._failed(self.first, Unsupported(f"{what} Leave out (source.exclude) what leads nowhere"))
+            self._failed(self.first[0], Unsupported(f"{what} Leave out (source.exclude) what leads nowhere"))
         return True
 
     async def _one(self, number: int, follow: Follow) -> None:

@@ -229,6 +229,12 @@ async def test_what_waits_is_on_disk_and_no_document_is_asked_for_twice(tmp_path
     assert len(archive.asked) == count + 1
 
 
+async def test_a_reader_that_has_nothing_to_ask_finds_nothing(tmp_path):
+    async with surveying(tmp_path, Archive({})) as survey:
+        inventory = await survey.read(Scripted([], lambda document: []))
+    assert (inventory.documents, inventory.files, inventory.complete) == (0, 0, True)
+
+
 async def test_documents_that_name_documents_for_ever_and_hardly_a_file_are_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("syncd.survey.BARREN", 300)
 
