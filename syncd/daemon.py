@@ -25,7 +25,7 @@ import msgspec
 from manifests.addresses import origin_of
 from manifests.mirror import Mirror, Problem, load_mirror
 from syncd.beside import Beside
-from syncd.catalogue import Catalogue
+from syncd.catalogue import Catalogue, moved_from
 from syncd.config import Config
 from syncd.control import Control
 from syncd.declared import Changes, Manifests, Seen
@@ -419,12 +419,9 @@ class Daemon:
                 where = "source.credentials" if len(mirror.sources) == 1 else f"source[{number}].credentials"
                 yield _problem(where, f"{name} is not in syncd.yaml", "add it there, under credentials")
         standing = self.fleet.standings.get(mirror.name)
-        row = standing.row if standing is not None else None
-        if row is not None and row.snapshot and row.prefix != mirror.prefix:
-            what = f"is {mirror.prefix} now, but its copy lies in {row.prefix}"
-            yield _problem(
-                "store.prefix", what, f"write store: {{prefix: {row.prefix}}}, or give the mirror another name"
-            )
+        moved = moved_from(standing.row if standing is not None else None, mirror.prefix)
+        if moved is not None:
+            yield _problem("store.prefix", *moved)
 
     async def _mind_configuration(self) -> None:
         mark = await asyncio.to_thread(_mark, self.around.watched)

@@ -314,8 +314,9 @@ class Transfers:
         async with self.store.stage(place, size=total, resume=resume) as file:
             # a version says nothing of another place: there, only a digest proves what is put together
             is_bound = promises(stat) or step.path not in self.tried
-            is_resumable = version is not None and total is not None and bool(file.token) and is_bound
-            if is_resumable and version is not None and total is not None:
+            is_resumable = False
+            if version is not None and total is not None and file.token and is_bound:
+                is_resumable = True
                 history.begin(self.mirror_id, Inflight(path, file.token, version, total))
             try:
                 size, digests, head = await receive(

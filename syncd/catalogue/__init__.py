@@ -7,13 +7,13 @@ from typing import Self
 from syncd.catalogue.chronicle import Aside, Audit, Chronicle, Damage, Happening, Passed
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database, replace_catalogue
-from syncd.catalogue.history import Failure, History, Inflight, Row, Swap
+from syncd.catalogue.history import Failure, History, Inflight, Row, Swap, moved_from
 from syncd.catalogue.holdings import Holdings, Removed, Version
 from syncd.catalogue.questions import Questions
 
 __all__ = [
     "Aside", "Audit", "Catalogue", "Chronicle", "Claims", "Damage", "Failure", "Happening", "History", "Holdings",
-    "Inflight", "Passed", "Questions", "Removed", "Row", "Swap", "Version", "replace_catalogue",
+    "Inflight", "Passed", "Questions", "Removed", "Row", "Swap", "Version", "moved_from", "replace_catalogue",
 ]  # fmt: skip
 
 

@@ -60,6 +60,14 @@ class Failure(msgspec.Struct, frozen=True):
     quarantined: str
 
 
+def moved_from(row: Row | None, prefix: str) -> tuple[str, str] | None:
+    """Return what is wrong and what to do where a mirror's copy lies under another prefix than it should now."""
+    if row is None or not row.snapshot or row.prefix == prefix:
+        return None
+    what = f"is {prefix} now, but its copy lies in {row.prefix}"
+    return what, f"write store: {{prefix: {row.prefix}}}, or give the mirror another name"
+
+
 class History:
     """Settings, mirrors and their snapshots, and the journal of unfinished work."""
 
@@ -91,12 +99,8 @@ class History:
         Raises ConfigError if its copy lies under another prefix, unless it `may_move`: nothing would lie where its
         snapshot then says.
         """
-        known = self.mirror(name)
-        if known is not None and known.snapshot and known.prefix != prefix and not may_move:
-            raise ConfigError(
-                f"{name}: store.prefix: is {prefix} now, but its copy lies in {known.prefix}: "
-                f"write store: {{prefix: {known.prefix}}}, or give the mirror another name"
-            )
+        if not may_move and (moved := moved_from(self.mirror(name), prefix)) is not None:
+            raise ConfigError(f"{name}: store.prefix: {moved[0]}: {moved[1]}")
         self._db.do(
             "INSERT INTO mirror (name, prefix, title, source) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
             "prefix=excluded.prefix, title=excluded.title, source=excluded.source",

@@ -26,9 +26,8 @@ def small(count=20):
     return {f"f{n:02}": b"x%d" % n for n in range(count)}
 
 
-async def test_a_file_that_was_staged_whole_is_not_published_if_upstream_has_another_by_now(tmp_path, monkeypatch):
-    first, second = random.Random(1).randbytes(9 << 20), random.Random(2).randbytes(9 << 20)
-    mirroring = Mirroring(tmp_path, Archive({"big": first, "a": b"a"}))
+async def stage_whole(mirroring, monkeypatch):
+    """Run a pass whose store goes away when all bytes of a file are there."""
 
     async def away(file, **how):
         raise Offline("store: does not answer")
@@ -37,6 +36,12 @@ async def test_a_file_that_was_staged_whole_is_not_published_if_upstream_has_ano
         patch.setattr(StagedFile, "commit", away)
         with pytest.raises(Offline):
             await mirroring.run()
+
+
+async def test_a_file_that_was_staged_whole_is_not_published_if_upstream_has_another_by_now(tmp_path, monkeypatch):
+    first, second = random.Random(1).randbytes(9 << 20), random.Random(2).randbytes(9 << 20)
+    mirroring = Mirroring(tmp_path, Archive({"big": first, "a": b"a"}))
+    await stage_whole(mirroring, monkeypatch)
     mirroring.archive.files["big"] = second
     assert (await mirroring.run()).complete
     assert mirroring.natural()["big"] == second
@@ -44,14 +49,7 @@ async def test_a_file_that_was_staged_whole_is_not_published_if_upstream_has_ano
 
 async def test_a_file_that_was_staged_whole_and_is_still_the_same_costs_a_byte(tmp_path, monkeypatch):
     mirroring = Mirroring(tmp_path, Archive({"big": random.Random(1).randbytes(9 << 20)}))
-
-    async def away(file, **how):
-        raise Offline("store: does not answer")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StagedFile, "commit", away)
-        with pytest.raises(Offline):
-            await mirroring.run()
+    await stage_whole(mirroring, monkeypatch)
     mirroring.archive.sent = 0
     assert (await mirroring.run()).complete
     assert mirroring.archive.sent == 1
