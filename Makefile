@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
 	@echo 'make test        the whole test suite'
-	@echo 'make lint        ruff: rules and format'
+	@echo 'make lint        ruff (rules and format) and the house rules (tests/lint)'
 	@echo 'make types       mypy, strict'
 	@echo 'make layers      who may import whom'
 	@echo 'make docs        write what is written from code: docs/metrics.md, the dashboards'
@@ -43,6 +43,7 @@ test: $(MADE)
 lint: $(MADE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.lint
 
 types: $(MADE)
 	$(BIN)/mypy

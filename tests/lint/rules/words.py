@@ -1,0 +1,63 @@
+"""What modules, functions and classes are called, and what they say of themselves."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from tests.lint.tree import Finding, Tree, rule
+
+GIVEN = {"data_received"}  # names that a library calls
+FORBIDDEN = {"item", "record", "resource", "handler", "manager", "helper", "util", "data", "info"}
+
+
+def words_of(name: str) -> set[str]:
+    """Return the words of a name, lower case and singular: `HTTPHandlers` gives http, handler."""
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return {part.lower() for part in parts} | {part.lower().removesuffix("s") for part in parts}
+
+
+def _is_vague(name: str) -> bool:
+    if name in GIVEN or (name.startswith("__") and name.endswith("__")):
+        return False
+    return bool(words_of(name) & FORBIDDEN) or re.match(r"_*(process|do)_", name) is not None
+
+
+@rule(
+    bites=[
+        {"syncd/copy.py": "x = 1\n"},
+        {"syncd/copy.py": '"""Copies bytes."""\n'},
+    ],
+    allows=[{"syncd/copy.py": '"""Copies a body to its sink."""\n', "syncd/__init__.py": ""}],
+)
+def module_docstring(tree: Tree) -> Iterator[Finding]:
+    """A module begins with a docstring of at least four words that says what it is for."""
+    for file in tree.modules:
+        if file.path.endswith("/__init__.py"):
+            continue
+        said = ast.get_docstring(file.module)
+        if not said:
+            yield file.finding(1, "no docstring that says what the module is for")
+        elif len(said.splitlines()[0].split()) < 4:
+            yield file.finding(1, "the docstring's first line has fewer than four words")
+
+
+@rule(
+    bites=[
+        {"syncd/utils.py": ""},
+        {"syncd/copy.py": "class HTTPHandlers: ...\n"},
+        {"syncd/copy.py": "def process_body(): ...\n"},
+        {"syncd/copy.py": "async def do_copy(): ...\n"},
+    ],
+    allows=[{"syncd/copy.py": "class Body:\n    def data_received(self): ...\n"}],
+)
+def vague_names(tree: Tree) -> Iterator[Finding]:
+    """No module, function or class is named by a word that says nothing: item, handler, util, data, process_…."""
+    for file in tree.modules:
+        stem = PurePosixPath(file.path).stem
+        if _is_vague(stem):
+            yield file.finding(0, f"the module's name {stem} says nothing of its duty")
+        for kind in (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
+            for node in file.nodes(kind):
+                if _is_vague(node.name):
+                    yield file.finding(node.lineno, f"the name {node.name} says nothing of its duty")
