@@ -9,14 +9,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types layers docs wheel-test lock images clean
+.PHONY: help demo test check lint types layers hooks docs wheel-test lock images clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
-	@echo 'make test        the whole test suite'
+	@echo 'make test        the whole test suite; T=tests/unit/test_plan.py::test_x runs that alone'
+	@echo 'make check       lint, types and layers, in seconds: what a commit must pass'
 	@echo 'make lint        ruff (rules and format) and the house rules (tests/lint)'
 	@echo 'make types       mypy, strict'
 	@echo 'make layers      who may import whom'
+	@echo 'make hooks       let git run these checks before each commit (pre-commit)'
 	@echo 'make docs        write what is written from code: docs/metrics.md, the dashboards'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
 	@echo 'make soak        fifty mirrors, a hostile upstream and a daemon that is killed, for some minutes'
@@ -38,7 +40,11 @@ demo: $(MADE)
 	@ONCE='$(ONCE)' $(BIN)/python deploy/demo
 
 test: $(MADE)
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest $(if $(T),$(T),-n 3 --dist loadgroup)
+
+# ruff and mypy keep caches: a second run looks at what changed.
+check: $(MADE)
+	@began=$$(date +%s); $(MAKE) --no-print-directory lint types layers && echo "make check: passed in $$(($$(date +%s) - began)) s"
 
 lint: $(MADE)
 	$(BIN)/ruff check .
@@ -50,6 +56,9 @@ types: $(MADE)
 
 layers: $(MADE)
 	$(BIN)/lint-imports
+
+hooks: $(MADE)
+	$(BIN)/pre-commit install
 
 docs: $(MADE)
 	$(BIN)/python -m syncd.metrics > docs/metrics.md
