@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from syncd.api.openapi import document, statuses
 from syncd.api.rest import DOCUMENT, ROUTES
 from tests.api.conftest import NOW, OPERATOR, bearer
-from tests.api.elsewhere import served_elsewhere
+from tests.api.threaded_server import served_in_thread
 from tests.fakes_control import FakeControl
 
 EXAMPLES = 4  # of each operation
@@ -23,18 +23,18 @@ DOC = json.loads(DOCUMENT)
 
 
 @pytest.fixture(scope="module")
-def elsewhere():
+def server_url():
     async def exposition(accept):
         return b"# nothing\n", "text/plain; version=0.0.4; charset=utf-8"
 
-    with served_elsewhere(FakeControl(NOW), metrics=exposition) as found:
+    with served_in_thread(FakeControl(NOW), metrics=exposition) as found:
         yield found.url
 
 
 @pytest.mark.parametrize("route", FUZZED, ids=lambda route: route.name)
-def test_every_operation_keeps_to_the_document(elsewhere, route):
+def test_every_operation_keeps_to_the_document(server_url, route):
     schema = schemathesis.openapi.from_dict(DOC)
-    schema.config.update(base_url=elsewhere)
+    schema.config.update(base_url=server_url)
     operation = schema[route.path][route.method]
 
     @holds(case=operation.as_strategy())
@@ -48,11 +48,11 @@ def test_every_operation_keeps_to_the_document(elsewhere, route):
     keeps()
 
 
-def test_a_document_that_lies_is_found_out(elsewhere):
+def test_a_document_that_lies_is_found_out(server_url):
     lying = json.loads(DOCUMENT)
     lying["components"]["schemas"]["StoreView"]["properties"]["url"] = {"type": "integer"}
     schema = schemathesis.openapi.from_dict(lying)
-    schema.config.update(base_url=elsewhere)
+    schema.config.update(base_url=server_url)
     with pytest.raises(FailureGroup, match="Response violates schema"):
         schema["/api/v1/store"]["GET"].Case().call_and_validate(headers=bearer(OPERATOR))
 

@@ -14,7 +14,7 @@ from tests.bench import peers
 from tests.bench.archive import Archive, lost, make
 from tests.bench.cases import Case, limit, manifest
 from tests.bench.measure import Measured, run
-from tests.bench.seed import seed
+from tests.bench.prefilled_store import prefill
 from tests.bench.servers import ROOT, Serving, cpu_seconds, link, listing, nginx
 
 US = "syncd"
@@ -143,7 +143,7 @@ def _know(ground: Ground, folder: Path) -> Measured:
     """Let a Catalogue know all keys; the first rebuild makes the store, the second one reads it."""
     folder.mkdir()
     _must(run([_syncd(), "rebuild", *_places(folder)], {}, folder / "log"))
-    seed(ground.case.keys, folder / "store")
+    prefill(ground.case.keys, folder / "store")
     return run([_syncd(), "rebuild", *_places(folder)], {}, folder / "log")
 
 

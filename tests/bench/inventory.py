@@ -21,7 +21,7 @@ from manifests.stat import Stat
 from syncd.catalogue import Catalogue
 from syncd.planning import take_stock
 from syncd.work import Work
-from tests.unit.reading import Source
+from tests.unit.reader_harness import Source
 
 LIST = 1_000_000
 SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"

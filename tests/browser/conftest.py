@@ -6,9 +6,9 @@ import urllib.request
 import pytest
 
 from tests.api.conftest import NOW, OPERATOR
-from tests.api.elsewhere import served_elsewhere
+from tests.api.threaded_server import served_in_thread
 from tests.browser import chromium
-from tests.browser.eyes import Eyes
+from tests.browser.page_actions import Page
 from tests.fakes_control import FakeControl
 from tests.servers.fixtures import unavailable
 
@@ -23,31 +23,31 @@ def driver():
 
 @pytest.fixture
 def daemon():
-    with served_elsewhere(FakeControl(NOW)) as found:
+    with served_in_thread(FakeControl(NOW)) as found:
         yield found
 
 
 @pytest.fixture
-def eyes(driver, daemon):
-    """Somebody who looks at the page."""
+def page(driver, daemon):
+    """A page in the browser, not logged in."""
     chromium.look(driver)
     driver.get_log("browser")
-    seen = Eyes(driver, daemon.url)
+    seen = Page(driver, daemon.url)
     yield seen
     driver.get("about:blank")
     driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
 
 @pytest.fixture
-def operator(eyes, daemon):
-    """Somebody who looks at the page and may change something: logged in, with the cookie that a login gives."""
-    eyes.go("/livez")
+def operator(page, daemon):
+    """The page as an operator sees it: logged in, with the cookie that a login gives."""
+    page.go("/livez")
     form = urllib.parse.urlencode({"token": OPERATOR}).encode()
     asked = urllib.request.Request(f"{daemon.url}/login", form, {"Origin": daemon.url})
     with urllib.request.build_opener(Stay).open(asked) as answer:
         name, _, value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")
-    eyes.driver.add_cookie({"name": name, "value": value, "httpOnly": True, "sameSite": "Strict", "path": "/"})
-    return eyes
+    page.driver.add_cookie({"name": name, "value": value, "httpOnly": True, "sameSite": "Strict", "path": "/"})
+    return page
 
 
 class Stay(urllib.request.HTTPErrorProcessor):

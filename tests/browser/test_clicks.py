@@ -6,19 +6,19 @@ import pytest
 from syncd.access import ApiSettings
 from syncd.events import Published, StateChanged
 from tests.api.conftest import NOW, OPERATOR
-from tests.api.elsewhere import served_elsewhere
+from tests.api.threaded_server import served_in_thread
 from tests.browser.chromium import look
-from tests.browser.eyes import KEYS, Eyes
+from tests.browser.page_actions import KEYS, Page
 from tests.fakes_control import FakeControl
 
 BROKEN = "mirror: x\nsource:\n  url: https://example.org/\n  reader: nonsense\n"
 GOOD = "mirror: new\nsource: {url: https://example.org/, reader: autoindex}\n"
 
 
-def paste(eyes, text):
+def paste(page, text):
     """Put a text into the field as a paste does."""
-    eyes.run("const field = document.getElementById('text'); field.focus(); field.select()")
-    eyes.driver.execute_cdp_cmd("Input.insertText", {"text": text})
+    page.run("const field = document.getElementById('text'); field.focus(); field.select()")
+    page.driver.execute_cdp_cmd("Input.insertText", {"text": text})
 
 
 def test_parked_removals_are_approved_after_a_second_thought(operator, daemon):
@@ -71,17 +71,17 @@ def test_sync_now_pause_resume_and_stop(operator, daemon):
     assert "ops Resume idle resumed" in operator.text("main")
 
 
-def test_a_broken_manifest_shows_its_mistakes_by_line(eyes):
-    eyes.go("/check")
-    paste(eyes, BROKEN)
-    eyes.click("#check")
-    eyes.wait_for("#result", "1 mistake")
-    assert "Line 4" in eyes.text(".mistakes")
-    assert "reader: nonsense" in eyes.text("#line-4.wrong")
-    paste(eyes, GOOD)
-    eyes.click("#check")
-    eyes.wait_for("#result", "new: no mistakes")
-    assert eyes.complaints() == []
+def test_a_broken_manifest_shows_its_mistakes_by_line(page):
+    page.go("/check")
+    paste(page, BROKEN)
+    page.click("#check")
+    page.wait_for("#result", "1 mistake")
+    assert "Line 4" in page.text(".mistakes")
+    assert "reader: nonsense" in page.text("#line-4.wrong")
+    paste(page, GOOD)
+    page.click("#check")
+    page.wait_for("#result", "new: no mistakes")
+    assert page.complaints() == []
 
 
 def test_an_operator_sees_the_plan_before_it_runs(operator):
@@ -92,59 +92,59 @@ def test_an_operator_sees_the_plan_before_it_runs(operator):
     assert "fetch new/0 new upstream 1 kB" in operator.text("#plan-shown")
 
 
-def test_the_language_is_switched_with_one_click_and_stays(eyes):
-    eyes.go("/mirrors/idle")
-    eyes.click("#language-zh")
-    eyes.wait_for("#past", "同步记录")
-    assert eyes.run("return document.documentElement.lang") == "zh-Hans"
-    eyes.click(".brand")
-    eyes.wait_for("h1", "镜像")
-    eyes.click("#language-en")
-    eyes.wait_for("h1", "Mirrors")
+def test_the_language_is_switched_with_one_click_and_stays(page):
+    page.go("/mirrors/idle")
+    page.click("#language-zh")
+    page.wait_for("#past", "同步记录")
+    assert page.run("return document.documentElement.lang") == "zh-Hans"
+    page.click(".brand")
+    page.wait_for("h1", "镜像")
+    page.click("#language-en")
+    page.wait_for("h1", "Mirrors")
 
 
-def test_a_browser_that_prefers_chinese_is_spoken_to_in_chinese(eyes):
-    look(eyes.driver, language="zh-CN,zh;q=0.9,en;q=0.5")
-    eyes.go("/")
-    assert eyes.text("h1") == "镜像"
+def test_a_browser_that_prefers_chinese_is_spoken_to_in_chinese(page):
+    look(page.driver, language="zh-CN,zh;q=0.9,en;q=0.5")
+    page.go("/")
+    assert page.text("h1") == "镜像"
 
 
-def test_dark_is_dark_and_light_is_light(eyes):
+def test_dark_is_dark_and_light_is_light(page):
     script = (
         "const c = getComputedStyle(document.body); return [c.backgroundColor, c.color].map(s => +s.match(/\\d+/)[0])"
     )
-    eyes.go("/")
-    paper, ink = eyes.run(script)
+    page.go("/")
+    paper, ink = page.run(script)
     assert paper > 200
     assert ink < 100
-    look(eyes.driver, dark=True)
-    paper, ink = eyes.run(script)
+    look(page.driver, dark=True)
+    paper, ink = page.run(script)
     assert paper < 60
     assert ink > 200
 
 
-def test_what_happens_is_seen_without_a_reload(eyes, daemon):
-    eyes.go("/")
-    eyes.run("window.same = true")
-    eyes.wait(lambda: eyes.run("return performance.getEntriesByType('resource').length > 2"), "nothing was loaded")
+def test_what_happens_is_seen_without_a_reload(page, daemon):
+    page.go("/")
+    page.run("window.same = true")
+    page.wait(lambda: page.run("return performance.getEntriesByType('resource').length > 2"), "nothing was loaded")
     view = daemon.control.by_name["idle"]
     daemon.control.by_name["idle"] = msgspec.structs.replace(view, state="failing", reason="https://x: nobody answered")
-    eyes.wait(
-        lambda: daemon.feed(StateChanged("idle", "failing", "")) or "nobody answered" in eyes.text("#mirror-idle"), ""
+    page.wait(
+        lambda: daemon.feed(StateChanged("idle", "failing", "")) or "nobody answered" in page.text("#mirror-idle"), ""
     )
-    assert eyes.run("return window.same")
+    assert page.run("return window.same")
 
 
-def test_bars_move_while_files_arrive(eyes, daemon):
-    eyes.go("/mirrors/running")
-    eyes.wait_for("#live", "1 MB / 4 MB")
+def test_bars_move_while_files_arrive(page, daemon):
+    page.go("/mirrors/running")
+    page.wait_for("#live", "1 MB / 4 MB")
     view = daemon.control.by_name["running"]
     first, second = view.progress.transfers
     transfers = (msgspec.structs.replace(first, received=3_000_000), second)
     progress = msgspec.structs.replace(view.progress, transfers=transfers, bytes_done=5_000_000)
     daemon.control.by_name["running"] = msgspec.structs.replace(view, progress=progress)
-    eyes.wait_for("#live", "3 MB / 4 MB")
-    bars = [bar.get_attribute("value") for bar in eyes.all("#live progress")]
+    page.wait_for("#live", "3 MB / 4 MB")
+    bars = [bar.get_attribute("value") for bar in page.all("#live progress")]
     assert bars[:2] == ["5000000", "3000000"]
 
 
@@ -158,54 +158,54 @@ def test_a_dialog_stays_open_while_the_page_renews_itself(operator, daemon):
         )
 
 
-def test_curves_are_drawn_and_follow_the_colours(eyes):
-    eyes.go("/mirrors/running")
-    eyes.wait(lambda: len(eyes.all("figure[data-drawn='60'] canvas")) == 2, "no curve")
+def test_curves_are_drawn_and_follow_the_colours(page):
+    page.go("/mirrors/running")
+    page.wait(lambda: len(page.all("figure[data-drawn='60'] canvas")) == 2, "no curve")
     dots = "const c = arguments[0], d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return d.some(v => v > 0)"
-    assert all(eyes.run(dots, canvas) for canvas in eyes.all("figure canvas"))
-    look(eyes.driver, dark=True)
-    eyes.wait(lambda: len(eyes.all("figure canvas")) == 2, "a curve was lost")
+    assert all(page.run(dots, canvas) for canvas in page.all("figure canvas"))
+    look(page.driver, dark=True)
+    page.wait(lambda: len(page.all("figure canvas")) == 2, "a curve was lost")
 
 
-def test_among_many_mirrors_one_is_found_by_typing(eyes, daemon):
+def test_among_many_mirrors_one_is_found_by_typing(page, daemon):
     view = daemon.control.by_name["running"]
     daemon.control.by_name = {f"m{n:02}": msgspec.structs.replace(view, name=f"m{n:02}") for n in range(20)}
-    eyes.go("/")
-    eyes.type("#filter", "m17")
+    page.go("/")
+    page.type("#filter", "m17")
     shown = (
         "return [...document.querySelectorAll('table.mirrors tbody tr')].filter(row => !row.hidden).map(row => row.id)"
     )
-    assert eyes.run(shown) == ["mirror-m17"]
+    assert page.run(shown) == ["mirror-m17"]
     renewed = "return performance.getEntriesByType('resource').filter(one => one.initiatorType === 'fetch').length"
-    eyes.wait(lambda: eyes.run(renewed) > 0, "the page never renewed itself")
-    eyes.wait(lambda: eyes.run(shown) == ["mirror-m17"], "the filter was forgotten")
-    assert eyes.find("#filter").get_attribute("value") == "m17"
+    page.wait(lambda: page.run(renewed) > 0, "the page never renewed itself")
+    page.wait(lambda: page.run(shown) == ["mirror-m17"], "the filter was forgotten")
+    assert page.find("#filter").get_attribute("value") == "m17"
 
 
 def test_a_session_that_ends_leads_to_the_login_and_never_to_an_empty_page(driver):
-    with served_elsewhere(FakeControl(NOW), settings=ApiSettings(read="token")) as daemon:
+    with served_in_thread(FakeControl(NOW), settings=ApiSettings(read="token")) as daemon:
         look(driver)
-        eyes = Eyes(driver, daemon.url)
-        eyes.go("/")
-        eyes.type("#token", OPERATOR, KEYS.ENTER)
-        eyes.wait_for("#fleet", "idle")
+        page = Page(driver, daemon.url)
+        page.go("/")
+        page.type("#token", OPERATOR, KEYS.ENTER)
+        page.wait_for("#fleet", "idle")
         daemon.tokens.replace(())
-        eyes.wait(lambda: daemon.feed(StateChanged("idle", "idle", "")) or eyes.all("#login"), "no login")
+        page.wait(lambda: daemon.feed(StateChanged("idle", "idle", "")) or page.all("#login"), "no login")
         assert driver.current_url.startswith(f"{daemon.url}/login")
         driver.get("about:blank")
 
 
-def test_the_page_works_without_scripts(eyes, daemon):
-    eyes.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+def test_the_page_works_without_scripts(page, daemon):
+    page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        eyes.go("/login?back=/mirrors/idle")
-        eyes.type("#token", OPERATOR, KEYS.ENTER)
-        eyes.wait_for("h1", "The idle archive")
-        eyes.click("#act-pause")
-        eyes.wait_for("#done", "Paused")
+        page.go("/login?back=/mirrors/idle")
+        page.type("#token", OPERATOR, KEYS.ENTER)
+        page.wait_for("h1", "The idle archive")
+        page.click("#act-pause")
+        page.wait_for("#done", "Paused")
         assert daemon.control.mirror("idle").state == "paused"
     finally:
-        eyes.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_everything_can_be_done_with_the_keyboard(operator, daemon):
@@ -233,67 +233,67 @@ def test_everything_can_be_done_with_the_keyboard(operator, daemon):
     assert daemon.control.mirror("idle").parked == 0
 
 
-def test_a_login_by_hand_leads_back_and_a_logout_ends_it(eyes):
-    eyes.go("/mirrors/idle")
-    eyes.click("#acts a")
-    eyes.type("#token", OPERATOR)
-    eyes.click("#login")
-    eyes.wait_for("#who", "ops")
-    assert eyes.text("h1").startswith("The idle archive")
-    assert eyes.all("#act-sync")
-    eyes.click(".who button")
-    eyes.wait_until_gone("#who")
+def test_a_login_by_hand_leads_back_and_a_logout_ends_it(page):
+    page.go("/mirrors/idle")
+    page.click("#acts a")
+    page.type("#token", OPERATOR)
+    page.click("#login")
+    page.wait_for("#who", "ops")
+    assert page.text("h1").startswith("The idle archive")
+    assert page.all("#act-sync")
+    page.click(".who button")
+    page.wait_until_gone("#who")
 
 
-def test_a_wrong_token_says_so_on_the_page(eyes):
-    eyes.go("/login")
-    eyes.type("#token", "syncd_wrong", KEYS.ENTER)
-    eyes.wait_for("#login-wrong", "the token is not one we know")
-    assert eyes.find("#token").get_attribute("value") == ""
+def test_a_wrong_token_says_so_on_the_page(page):
+    page.go("/login")
+    page.type("#token", "syncd_wrong", KEYS.ENTER)
+    page.wait_for("#login-wrong", "the token is not one we know")
+    assert page.find("#token").get_attribute("value") == ""
 
 
 @pytest.mark.parametrize("path", ["/", "/mirrors/running"])
-def test_nothing_jumps_while_the_page_renews_itself(eyes, daemon, path):
-    eyes.go(path)
-    eyes.wait(lambda: path == "/" or len(eyes.all("figure canvas")) == 2, "no curve")
-    eyes.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    eyes.run(
+def test_nothing_jumps_while_the_page_renews_itself(page, daemon, path):
+    page.go(path)
+    page.wait(lambda: path == "/" or len(page.all("figure canvas")) == 2, "no curve")
+    page.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.run(
         "window.moved = 0; new PerformanceObserver(list => { for (const one of list.getEntries()) window.moved += one.value })"
         ".observe({type: 'layout-shift'})"
     )
     renewed = "return performance.getEntriesByType('resource').filter(one => one.initiatorType === 'fetch').length"
-    before = eyes.run(renewed)
-    eyes.wait(lambda: eyes.run(renewed) > before, "the page never renewed itself")
-    assert eyes.run("return window.moved") < 0.01
+    before = page.run(renewed)
+    page.wait(lambda: page.run(renewed) > before, "the page never renewed itself")
+    assert page.run("return window.moved") < 0.01
 
 
-def test_no_column_is_as_wide_as_what_stands_in_it(eyes, daemon):
+def test_no_column_is_as_wide_as_what_stands_in_it(page, daemon):
     """A row that comes later, while the page loads or renews itself, must not move those that are there."""
 
     def edges():
-        return eyes.run(
+        return page.run(
             "return [...document.querySelectorAll('.mirrors thead th')].map(one => one.getBoundingClientRect().x)"
         )
 
     for width in (1000, 1280):
-        look(eyes.driver, width=width)
-        eyes.go("/")
+        look(page.driver, width=width)
+        page.go("/")
         whole = edges()
-        eyes.run("document.getElementById('mirror-running').remove()")
+        page.run("document.getElementById('mirror-running').remove()")
         assert edges() == whole
-        eyes.run("for (const one of document.querySelectorAll('.mirrors td')) one.textContent = ''")
+        page.run("for (const one of document.querySelectorAll('.mirrors td')) one.textContent = ''")
         assert edges() == whole
 
 
-def test_the_field_that_a_script_brings_moves_nothing(eyes, daemon):
+def test_the_field_that_a_script_brings_moves_nothing(page, daemon):
     daemon.control.by_name |= {
         f"more-{n}": msgspec.structs.replace(daemon.control.by_name["idle"], name=f"more-{n}") for n in range(12)
     }
     for width in (390, 1280):
-        look(eyes.driver, width=width)
-        eyes.go("/")
-        eyes.wait_for("#filter")
+        look(page.driver, width=width)
+        page.go("/")
+        page.wait_for("#filter")
         height = "return document.querySelector('.headline').getBoundingClientRect().height"
-        shown = eyes.run(height)
-        eyes.run("document.getElementById('filter').hidden = true")
-        assert eyes.run(height) == shown
+        shown = page.run(height)
+        page.run("document.getElementById('filter').hidden = true")
+        assert page.run(height) == shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.cli import Folder, run, start, sync, tree
-from tests.acceptance.service import Service
+from tests.acceptance.daemon_process import Service
 from tests.servers.fixtures import unavailable
 from tests.servers.nginx import nginx
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from manifests.document import DocumentError
 from manifests.readers.bagit import Options, open_reader
 from manifests.stat import Stat, UnsafePath, check_path
-from tests.unit.reading import Source, answer, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 
 ROOT = "https://archive.example/"
 HELLO = "b1946ac92492d2347c6235b4d2611184"

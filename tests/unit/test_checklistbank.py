@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from manifests.document import DocumentError
 from manifests.readers.checklistbank import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 
 ROOT = "https://api.checklistbank.example/"
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from manifests.document import DocumentError
 from manifests.readers.ckan import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, broken, read_all, stats, survives
 
 ROOT = "https://ckan.example/"
 SHOW = f"{ROOT}api/3/action/package_show?id=air-quality"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from manifests.document import DocumentError
 from manifests.readers.dataverse import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, broken, read_all, stats, survives
 
 ROOT = "https://dataverse.example/"
 DOI = "doi:10.7910/DVN/TJCLKP"

@@ -9,7 +9,7 @@ from manifests.document import DocumentError
 from manifests.readers import figshare
 from manifests.readers.figshare import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, follows, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
 ROOT = "https://figshare.example/v2/"
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from manifests.document import DocumentError
 from manifests.readers.gbif import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, broken, read_all, stats, survives
 
 ROOT = "https://api.gbif.example/v1/"
 IPT = "https://ipt.example/"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from manifests.document import DocumentError
 from manifests.readers.huggingface import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, follows, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
 ROOT = "https://hub.example/"
 REPO = "openslr/librispeech_asr"

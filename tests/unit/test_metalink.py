@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from manifests.document import DocumentError
 from manifests.readers.metalink import Options, open_reader
 from manifests.stat import Stat, UnsafePath, check_path
-from tests.unit.reading import Source, answer, broken, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, stats, survives
 
 SHA1 = "0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"
 FOUR = f"""<?xml version="1.0" encoding="UTF-8"?>

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from manifests.document import DocumentError
 from manifests.readers.ncbi import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, follows, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
 SUMMARY = "genomes/refseq/viral/assembly_summary.txt"
 COLUMNS = (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from manifests.document import DocumentError
 from manifests.readers.osf import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, broken, read_all, stats, survives
 
 ROOT = "https://osf.example/v2/"
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"

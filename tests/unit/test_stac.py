@@ -12,7 +12,7 @@ from manifests.mirror import ManifestError, load_mirror
 from manifests.readers.stac import open_reader
 from manifests.readers.stac_options import Options
 from manifests.stat import Stat, UnsafePath, check_path
-from tests.unit.reading import Source, answer, broken, follows, stats
+from tests.unit.reader_harness import Source, answer, broken, follows, stats
 
 API = "https://landsatlook.example/stac-server/"
 SUM = "40733ca28b19f80390c47ef0b7e456accc998f445947f5b95e03509363b22860c29b36563f5c5530fb6e61e2a10a0ffd2d616c4822288cae398ce8a47ea5494c1b"

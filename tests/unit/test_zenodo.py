@@ -10,7 +10,7 @@ from manifests.document import DocumentError
 from manifests.readers import zenodo
 from manifests.readers.zenodo import Options, open_reader
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 
 MD5 = "2942bfabb3d05332b66eb128e0842cff"
 ROOT = "https://zenodo.example/"

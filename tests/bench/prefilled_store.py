@@ -23,7 +23,7 @@ LISTED = re.compile(
 )
 
 
-def seed(keys: int, store: Path) -> None:
+def prefill(keys: int, store: Path) -> None:
     """Fill `store` with a snapshot of all keys."""
     shards: list[Shard] = []
     origins: list[str] = []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from manifests.answers import Unread, absolute, answer, digests, folders, moment, next_link, size, text
 from manifests.document import DocumentError, Follow
-from tests.unit.reading import answer as document
+from tests.unit.reader_harness import answer as document
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 

@@ -40,7 +40,7 @@ def hexes(seed, count):
     return random.Random(seed).randbytes(count // 2).hex()
 
 
-class Gallery(FakeControl):
+class SampleFleet(FakeControl):
     """The fleet of a research centre, on some afternoon."""
 
     def __init__(self, now):

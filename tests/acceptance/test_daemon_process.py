@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from tests.acceptance.cli import SYNCD
-from tests.acceptance.service import Service
+from tests.acceptance.daemon_process import Service
 from tests.servers.nginx import nginx
 
 

@@ -1,4 +1,4 @@
-"""What upstreams were seen to do that nobody expects, each by its number in our list of them."""
+"""Unexpected behaviour that real upstreams showed, each by its number in the list of them."""
 
 import base64
 import gzip
@@ -35,7 +35,7 @@ from syncd.errors import Mismatch
 from syncd.judge import Arrived, algorithms, judge
 from tests.miniatures.checklistbank import coldp
 from tests.miniatures.stac import Stac
-from tests.unit.reading import Source, answer, follows, read_all, stats
+from tests.unit.reader_harness import Source, answer, follows, read_all, stats
 from transports.headers import digests
 
 EMPTY = "d41d8cd98f00b204e9800998ecf8427e"

@@ -20,9 +20,9 @@ PATHS = [
 ]  # fmt: skip
 
 
-def violations(eyes):
-    eyes.run(AXE)
-    return eyes.driver.execute_async_script(LOOK)
+def violations(page):
+    page.run(AXE)
+    return page.driver.execute_async_script(LOOK)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_who_cannot_see_or_point_can_use_every_page(operator, dark, language, pa
         assert violations(operator) == [], path
 
 
-def test_axe_finds_what_is_wrong(eyes):
-    eyes.go("/")
-    eyes.run("document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"\"><button></button>')")
-    assert {one.split(":")[0] for one in violations(eyes)} >= {"image-alt", "button-name"}
+def test_axe_finds_what_is_wrong(page):
+    page.go("/")
+    page.run("document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"\"><button></button>')")
+    assert {one.split(":")[0] for one in violations(page)} >= {"image-alt", "button-name"}
 
 
-def test_the_login_and_an_open_dialog_too(eyes, operator):
+def test_the_login_and_an_open_dialog_too(page, operator):
     operator.go("/mirrors/idle")
     operator.click("#approve")
     assert violations(operator) == []
@@ -65,7 +65,7 @@ def test_no_page_breaks_its_own_policy_or_complains(operator):
         assert [one for one in operator.complaints() if "404 (Not Found)" not in one or path != "/nothing"] == [], path
 
 
-def test_a_policy_that_is_broken_is_noticed(eyes):
-    eyes.go("/")
-    eyes.run("document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">x</p>')")
-    assert any("Content Security Policy" in one for one in eyes.complaints())
+def test_a_policy_that_is_broken_is_noticed(page):
+    page.go("/")
+    page.run("document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\">x</p>')")
+    assert any("Content Security Policy" in one for one in page.complaints())

@@ -9,7 +9,7 @@ from manifests.document import DocumentError, Follow
 from manifests.readers import erddap, thredds, webdav
 from manifests.stat import Stat, UnsafePath, check_path
 from manifests.unfit import Unfit
-from tests.unit.reading import Source, answer, broken, follows, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
 # THREDDS
 

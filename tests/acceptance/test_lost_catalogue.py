@@ -5,7 +5,7 @@ import shutil
 from urllib.parse import unquote
 
 from tests.acceptance.cli import Folder, run, sync, tree
-from tests.acceptance.test_main_job import publish_sums, write
+from tests.acceptance.test_sync_command import publish_sums, write
 from tests.servers.nginx import nginx
 
 

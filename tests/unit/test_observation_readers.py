@@ -12,7 +12,7 @@ from manifests.document import DocumentError, Follow, Gap, Gone, Mark, Note
 from manifests.mirror import ManifestError, load_mirror
 from manifests.readers import cmr, laads, odata
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, follows, stats
+from tests.unit.reader_harness import Source, answer, broken, follows, stats
 
 DAY = date(2024, 5, 31)
 CMR = "https://cmr.earthdata.nasa.gov/search/"

@@ -23,7 +23,7 @@ class Elsewhere:
 
 
 @contextmanager
-def served_elsewhere(control, **more):
+def served_in_thread(control, **more):
     ready, loop = threading.Event(), asyncio.new_event_loop()
     found = Elsewhere(control, loop)
     stop = asyncio.Event()

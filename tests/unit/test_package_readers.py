@@ -11,7 +11,7 @@ from manifests.document import DocumentError
 from manifests.places import placed
 from manifests.readers import croissant, datapackage, hashdeep, ro_crate
 from manifests.stat import Stat, UnsafePath, check_path
-from tests.unit.reading import Source, answer, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 
 ROOT = "https://archive.example/set/"
 MD5 = "6f4a8ac099c4fe85164b8631c7f0bd2b"

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from manifests.document import Document, DocumentError, Follow
 from manifests.readers import s3_inventory
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, follows, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, survives
 
 PLACE = "s3://lists/inv/nix-cache/all/"
 SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tests.acceptance.cli import Bucket, tree
-from tests.acceptance.service import Service
+from tests.acceptance.daemon_process import Service
 from tests.servers.fixtures import S3Server, make_bucket
 from tests.servers.nginx import nginx
 from tests.servers.swift import Swift

@@ -1,4 +1,4 @@
-"""What somebody does who looks at a page: go, click, type, read, wait until something is to be seen."""
+"""Actions of a person on a page in the browser: go, click, type, read, wait until something appears."""
 
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -8,7 +8,7 @@ KEYS = Keys
 SOON = 30  # seconds until something must be seen
 
 
-class Eyes:
+class Page:
     def __init__(self, driver, url):
         self.driver = driver
         self.url = url

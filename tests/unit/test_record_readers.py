@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from manifests.document import DocumentError, Follow, Gap, Gone, Made, Mark
 from manifests.readers import kcdb, oai_pmh, resourcesync
 from manifests.stat import Stat
-from tests.unit.reading import Source, answer, broken, follows, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
 # KCDB
 
