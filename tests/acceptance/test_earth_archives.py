@@ -1,11 +1,9 @@
 """Archives of earth observation, each as a miniature on loopback, mirrored as a steward does it, changed, mirrored again."""
 
-from contextlib import ExitStack
-
 import pytest
 
+from tests.acceptance.archive_passes import archives, check_whole_and_current
 from tests.acceptance.cli import Bucket, Folder, sync
-from tests.acceptance.test_life_archives import mirrored
 from tests.miniatures.cmr import Cmr
 from tests.miniatures.laads import Laads
 from tests.miniatures.miniature import served
@@ -27,34 +25,16 @@ KINDS = {
 @pytest.fixture(scope="module")
 def passes(tmp_path_factory):
     """Two passes over all of them: the first, and one after everything changed."""
-    folder = tmp_path_factory.mktemp("earth")
-    store, state, config = Folder(folder / "store"), folder / "state", folder / "syncd.yaml"
-    upstreams = {name: make() for name, make in KINDS.items()}
-    with ExitStack() as stack:
-        origins = {name: stack.enter_context(served(each.app())) for name, each in upstreams.items()}
-        manifests = []
-        for name, each in upstreams.items():
-            manifests.append(folder / f"{name}.yaml")
-            manifests[-1].write_text(each.manifest(origins[name], name))
-        config.write_text("allow_private: [{}]\n".format(", ".join(f'"{origin}"' for origin in origins.values())))
-        first = mirrored(store, state, config, manifests, upstreams)
-        for each in upstreams.values():
-            each.change()
-        yield (first, mirrored(store, state, config, manifests, upstreams)), upstreams
+    with archives(tmp_path_factory.mktemp("archives"), KINDS) as served_archives:
+        first = served_archives.mirror()
+        served_archives.change()
+        yield (first, served_archives.mirror()), served_archives.upstreams
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_an_archive_is_mirrored_whole_and_kept_current(passes, name):
     (first, changed), _ = passes
-    for seen in (first[name], changed[name]):
-        assert seen.copy == seen.upstream
-        assert (seen.said["complete"], seen.said["failed"]) == (True, 0)
-    before, after = first[name].copy, changed[name].copy
-    assert first[name].said["fetched"] == len(before)
-    assert changed[name].said["fetched"] == len(after.keys() - before.keys())
-    assert changed[name].said["removed"] == len(before.keys() - after.keys())
-    same = sum(before.get(path) == content for path, content in after.items())
-    assert changed[name].said["kept"] == same != len(after)
+    check_whole_and_current(first[name], changed[name])
 
 
 UNPROMISED = {"odata-nodes": "", "laads-csv": ""}  # no digests there

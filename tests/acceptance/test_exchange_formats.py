@@ -4,8 +4,6 @@ import gzip
 import hashlib
 import json
 import threading
-from contextlib import ExitStack
-from dataclasses import dataclass
 from urllib.parse import quote_plus
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -13,8 +11,8 @@ import pytest
 from wsgidav.fs_dav_provider import FilesystemProvider
 from wsgidav.wsgidav_app import WsgiDAVApp
 
-from tests.acceptance.cli import Bucket, Folder, run, sync
-from tests.miniatures.miniature import served
+from tests.acceptance.archive_passes import archives
+from tests.acceptance.cli import Bucket, Folder, sync
 from tests.miniatures.packages import Bag, Crate, Croissant, DataPackage, Hashdeep
 from tests.miniatures.records import Kcdb, Oai, ResourceSync
 from tests.miniatures.trees import Erddap, Thredds, Webdav
@@ -42,56 +40,24 @@ MOVES = {
 }
 
 
-@dataclass
-class Seen:
-    """What came of a pass over one upstream: what it had, what the copy held, what `sync --json` said, what was asked."""
-
-    upstream: dict
-    copy: dict
-    said: dict
-    asked: list
-
-
-def passed(store, state, manifests, allowed, upstreams):
-    for each in upstreams.values():
-        each.asked.clear()
-    lines = run(store, state, "sync", *manifests, "--json", *allowed).splitlines()
-    said = {line["mirror"]: line for line in map(json.loads, lines)}
-    return {
-        name: Seen(each.copy(), store.read(f"{name}/"), said[name], [(r.method, r.path_qs) for r in each.asked])
-        for name, each in upstreams.items()
-    }
-
-
 @pytest.fixture(scope="module")
 def passes(tmp_path_factory):
     """Three passes over all of them: the first, one after nothing changed, one after everything did."""
-    folder = tmp_path_factory.mktemp("exchange")
-    store, state = Folder(folder / "store"), folder / "state"
-    upstreams = {name: make() for name, make in KINDS.items()}
-    with ExitStack() as stack:
-        manifests, allowed = [], []
-        for name, each in upstreams.items():
-            origin = stack.enter_context(served(each.app()))
-            allowed += ["--allow-private", origin]
-            manifests.append(folder / f"{name}.yaml")
-            manifests[-1].write_text(each.manifest(origin, name) + "keep: {removed: 1s}\n")
-        found = [passed(store, state, manifests, allowed, upstreams) for _ in range(2)]
-        for each in upstreams.values():
-            each.change()
-        yield [*found, passed(store, state, manifests, allowed, upstreams)]
+    with archives(tmp_path_factory.mktemp("exchange"), KINDS, manifest="keep: {removed: 1s}\n") as served_archives:
+        found = [served_archives.mirror() for _ in range(2)]
+        served_archives.change()
+        yield [*found, served_archives.mirror()]
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_an_upstream_is_mirrored_whole_and_kept_current(passes, name):
     first, again, changed = (seen[name] for seen in passes)
     for seen in (first, again, changed):
-        current = {path: content for path, content in seen.copy.items() if path in seen.upstream}
-        assert sorted(current) == sorted(seen.upstream)
+        assert sorted(seen.copy) == sorted(seen.upstream)
         if name == "oai":  # the bytes are canonical XML: what was said stands in them
-            assert all(f">{title.split()[0]}".encode() in current[path] for path, title in seen.upstream.items())
+            assert all(f">{title.split()[0]}".encode() in seen.copy[path] for path, title in seen.upstream.items())
         else:
-            assert current == seen.upstream
+            assert seen.copy == seen.upstream
         assert (seen.said["complete"], seen.said["failed"]) == (True, 0)
     assert first.said["fetched"] == len(first.copy)
     assert (again.said["fetched"], again.said["replaced"], again.said["removed"]) == (0, 0, 0)

@@ -3,16 +3,12 @@
 All of them are mirrored by one command, changed, and mirrored again; then each is looked at by itself.
 """
 
-import json
-import subprocess
-from contextlib import ExitStack
-from dataclasses import dataclass
-
 import pytest
 
 from syncd.errors import Denied
 from syncd.ports import Credential
-from tests.acceptance.cli import Folder, run, start
+from tests.acceptance.archive_passes import archives, check_whole_and_current
+from tests.acceptance.cli import Folder, run
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
 from tests.miniatures.dataverse import Dataverse
@@ -43,80 +39,28 @@ KINDS = {
     "physionet-open": PhysioNet,
     "zenodo": Zenodo,
 }
-CONFIG = """
-allow_private: [{origins}]
-credentials:
-  physionet: {{origin: "{physionet}", basic: {{username: {user}, password: {{env: PHYSIONET_PASSWORD}}}}}}
-"""
 
 
-@dataclass
-class Seen:
-    """What came of a pass over one upstream: what it had, what the copy held, what `sync --json` said, how each file was judged."""
-
-    upstream: dict
-    copy: dict
-    said: dict
-    verdicts: dict
-
-
-def held(store, name, snapshot):
-    """What the snapshot lists, as it lies in the store; what was removed upstream lies there too, for a while."""
-    sums = (store.root / f".syncd/snapshots/{name}/{snapshot}/SHA256SUMS").read_text()
-    return {path: (store.root / name / path).read_bytes() for path in (line[66:] for line in sums.splitlines())}
-
-
-def mirrored(store, state, config, manifests, upstreams):
-    words = ("sync", *manifests, "--json", "--config", config)
-    process = start(store, state, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = process.communicate(timeout=280)
-    assert process.returncode == 0, f"{out}\n{err}"
-    said = {line["mirror"]: line for line in map(json.loads, out.splitlines())}
-    events = [json.loads(line) for line in err.splitlines()]
-    return {
-        name: Seen(
-            each.copy(),
-            held(store, name, said[name]["snapshot"]),
-            said[name],
-            {e["path"]: e["verdict"] for e in events if e["event"] == "TransferFinished" and e["mirror"] == name},
-        )
-        for name, each in upstreams.items()
-    }
+def credentials(origins):
+    basic = f"{{username: {USER}, password: {{env: PHYSIONET_PASSWORD}}}}"
+    return f'credentials: {{physionet: {{origin: "{origins["physionet"]}", basic: {basic}}}}}\n'
 
 
 @pytest.fixture(scope="module")
 def passes(tmp_path_factory):
     """Two passes over all of them: the first, and one after everything changed."""
-    folder = tmp_path_factory.mktemp("archives")
-    store, state, config = Folder(folder / "store"), folder / "state", folder / "syncd.yaml"
-    store.environ = {"PHYSIONET_PASSWORD": PASSWORD}
-    upstreams = {name: make() for name, make in KINDS.items()}
-    with ExitStack() as stack:
-        origins = {name: stack.enter_context(served(each.app())) for name, each in upstreams.items()}
-        manifests = []
-        for name, each in upstreams.items():
-            manifests.append(folder / f"{name}.yaml")
-            manifests[-1].write_text(each.manifest(origins[name], name))
-        quoted = ", ".join(f'"{origin}"' for origin in origins.values())
-        config.write_text(CONFIG.format(origins=quoted, physionet=origins["physionet"], user=USER))
-        first = mirrored(store, state, config, manifests, upstreams)
-        for each in upstreams.values():
-            each.change()
-        yield (first, mirrored(store, state, config, manifests, upstreams)), upstreams
+    with archives(
+        tmp_path_factory.mktemp("archives"), KINDS, environ={"PHYSIONET_PASSWORD": PASSWORD}, config=credentials
+    ) as served_archives:
+        first = served_archives.mirror()
+        served_archives.change()
+        yield (first, served_archives.mirror()), served_archives.upstreams
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_an_archive_is_mirrored_whole_and_kept_current(passes, name):
     (first, changed), _ = passes
-    for seen in (first[name], changed[name]):
-        assert seen.copy == seen.upstream
-        assert (seen.said["complete"], seen.said["failed"]) == (True, 0)
-    before, after = first[name].copy, changed[name].copy
-    assert first[name].said["fetched"] == len(before)
-    assert changed[name].said["fetched"] == len(after.keys() - before.keys())
-    assert changed[name].said["removed"] == len(before.keys() - after.keys())
-    same = sum(before.get(path) == content for path, content in after.items())
-    assert changed[name].said["kept"] == same != len(after)
+    check_whole_and_current(first[name], changed[name])
 
 
 LISTS = ("SHA256SUMS.txt", "RELEASE.metalink", "md5checksums.txt", "assembly_summary.txt", ".md5")

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from manifests.mirror import load_mirror
 from syncd import library
+from tests.acceptance.archive_passes import Seen, held, verdicts
 from tests.acceptance.cli import Folder, start
-from tests.acceptance.test_life_archives import Seen
 from tests.miniatures.buckets import Buckets
 from tests.miniatures.miniature import served
 from tests.miniatures.physionet import PASSWORD, USER
@@ -104,19 +104,9 @@ def passes(tmp_path_factory):
         events = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
         for name, ready in READY.items():
             one = said.get(name, {})
-            verdicts = {
-                e["path"]: e["verdict"]
-                for e in events
-                if e.get("event", "") == "TransferFinished" and e["mirror"] == name
-            }
             failed = [e for e in events if e.get("mirror") == name and ("Failed" in e.get("event", "") or "error" in e)]
-            copy = {}
-            if one.get("snapshot"):
-                sums = (store.root / f".syncd/snapshots/{name}/{one['snapshot']}/SHA256SUMS").read_text()
-                copy = {
-                    line[66:]: (store.root / ready.mirror.prefix / line[66:]).read_bytes() for line in sums.splitlines()
-                }
-            seen[name] = Seen(UPSTREAMS[name].copy(), copy, one, verdicts), failed
+            copy = held(store, name, one["snapshot"], ready.mirror.prefix) if one.get("snapshot") else {}
+            seen[name] = Seen(UPSTREAMS[name].copy(), copy, one, verdicts(events, name)), failed
         yield seen, buckets, err
 
 

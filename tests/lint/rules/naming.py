@@ -1,4 +1,4 @@
-"""What modules, functions and classes are called, and what they say of themselves."""
+"""What modules, functions, classes and test modules are called, and what modules say of themselves."""
 
 import ast
 import re
@@ -9,6 +9,12 @@ from tests.lint.tree import Finding, Tree, rule
 
 GIVEN = {"data_received"}  # names that a library calls
 FORBIDDEN = {"item", "record", "resource", "handler", "manager", "helper", "util", "data", "info"}
+
+# Words that say nothing of what a module holds, as names of test modules or of what they share.
+EMPTY = {
+    "elsewhere", "eyes", "gallery", "made", "misc", "more", "other", "reading", "seed", "stuff", "surprises", "things",
+    "told", "various", "watched", "way", "words",
+}  # fmt: skip
 
 
 def words_of(name: str) -> set[str]:
@@ -61,3 +67,16 @@ def vague_names(tree: Tree) -> Iterator[Finding]:
             for node in file.nodes(kind):
                 if _is_vague(node.name):
                     yield file.finding(node.lineno, f"the name {node.name} says nothing of its duty")
+
+
+@rule(
+    bites=[{"tests/unit/test_surprises.py": ""}, {"tests/browser/eyes.py": ""}, {"tests/api/test_more_words.py": ""}],
+    allows=[{"tests/unit/test_upstream_quirks.py": "", "tests/browser/page_actions.py": ""}],
+)
+def names_of_test_modules(tree: Tree) -> Iterator[Finding]:
+    """A module of the tests is named by the module or behaviour that it holds."""
+    for file in tree.tests:
+        stem = PurePosixPath(file.path).stem
+        for word in re.split(r"_+", stem):
+            if word in EMPTY:
+                yield file.finding(0, f"the name {stem} does not say what the module holds: {word}")
