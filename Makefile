@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types layers hooks docs wheel-test lock images clean
+.PHONY: help demo test check lint types layers hooks docs site wheel-test lock images clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
@@ -19,12 +19,13 @@ help:
 	@echo 'make types       mypy, strict'
 	@echo 'make layers      who may import whom'
 	@echo 'make hooks       let git run these checks before each commit (pre-commit)'
-	@echo 'make docs        write what is written from code: docs/metrics.md, the dashboards'
+	@echo 'make docs        write what is written from code: reference pages, tutorial output, dashboards'
+	@echo 'make site        build the documentation into ./site, and check that it needs no network'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
 	@echo 'make soak        fifty mirrors, a hostile upstream and a daemon that is killed, for some minutes'
 	@echo 'make lock        write requirements.lock anew from what the package index offers today'
 	@echo 'make images      take the pictures of docs/images again (needs chromium and a font with Chinese)'
-	@echo 'make clean       remove .venv, the caches, dist and demo'
+	@echo 'make clean       remove .venv, the caches, dist, demo and site'
 
 # The environment is made again whenever the lock or the project file is younger than it.
 $(MADE): requirements.lock pyproject.toml
@@ -64,6 +65,12 @@ docs: $(MADE)
 	$(BIN)/python -m syncd.metrics > docs/metrics.md
 	$(BIN)/python deploy/grafana/build
 	$(BIN)/python deploy/generate.py
+	$(BIN)/python deploy/site/reference.py
+	$(BIN)/python deploy/site/tutorial.py
+
+site: $(MADE)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python deploy/site/offline.py site
 
 wheel-test: $(MADE)
 	$(BIN)/python -m pytest tests/wheel/check_wheel.py
@@ -79,11 +86,11 @@ lock:
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install --upgrade pip
-	.cache/lock/bin/python -m pip --quiet install --group dev '.[all]'
+	.cache/lock/bin/python -m pip --quiet install --group dev --group docs '.[all]'
 	{ echo '# Written by `make lock`; everything `make` installs, syncd itself apart.'; \
 	  .cache/lock/bin/python -m pip freeze --exclude syncd; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 	rm -rf .cache/lock
 
 clean:
-	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist demo
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist demo site
