@@ -22,6 +22,7 @@ FROM_THE_TOP = {
 }
 SCHEMA = "manifests/mirror.schema.json"
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<up>(?:\.\./)+)(?P<path>[^)#]+)\)")
+BETWEEN_CHINESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
 FROM_TOP_LINK = re.compile(r"\]\((?P<path>[^):#]+)(?P<anchor>#[\w-]+)?\)")
 
 
@@ -53,8 +54,10 @@ def _of_the_site(found: re.Match[str]) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn links to files outside docs/ into their paths."""
+    """Turn links to files outside docs/ into their paths; join the lines of Chinese paragraphs without a space."""
     depth = page.file.src_uri.count("/")
+    if page.meta.get("lang") == "zh":
+        markdown = BETWEEN_CHINESE.sub("", markdown)
     return LINK.sub(lambda found: _path_of(found, depth), markdown)
 
 

@@ -85,8 +85,14 @@ def test_a_folder_without_pages_is_no_site(tmp_path):
     ],
 )
 def test_a_link_out_of_the_pages_becomes_the_path(page, text, shown):
-    of = SimpleNamespace(file=SimpleNamespace(src_uri=page))
+    of = SimpleNamespace(file=SimpleNamespace(src_uri=page), meta={})
     assert run_path(str(SITE / "hooks.py"))["on_page_markdown"](text, page=of) == shown
+
+
+def test_lines_of_a_chinese_paragraph_are_joined_without_a_space():
+    of = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"), meta={"lang": "zh"})
+    joined = run_path(str(SITE / "hooks.py"))["on_page_markdown"]("第一行，\n第二行。\n\n* 三\n* four\n", page=of)
+    assert joined == "第一行，第二行。\n\n* 三\n* four\n"
 
 
 def test_every_page_stands_in_the_navigation():

@@ -125,6 +125,8 @@ class Rule:
     check: Callable[[Tree], Iterator[Finding]]
     bites: Sequence[Mapping[str, str]]
     allows: Sequence[Mapping[str, str]]
+    enforced: bool = True
+    """False: shown with --report, and when the rule is named; it fails nothing yet."""
 
     def findings(self, tree: Tree) -> list[Finding]:
         """Return all findings of this rule, in the order of the files."""
@@ -132,13 +134,13 @@ class Rule:
 
 
 def rule(
-    *, bites: Sequence[Mapping[str, str]], allows: Sequence[Mapping[str, str]] = ()
+    *, bites: Sequence[Mapping[str, str]], allows: Sequence[Mapping[str, str]] = (), enforced: bool = True
 ) -> Callable[[Callable[[Tree], Iterator[Finding]]], Rule]:
     """Make a rule of a function; its name and docstring are those of the rule."""
 
     def made(check: Callable[[Tree], Iterator[Finding]]) -> Rule:
         summary = (check.__doc__ or "").strip().splitlines()[0]
-        return Rule(check.__name__, summary, check, bites, allows)
+        return Rule(check.__name__, summary, check, bites, allows, enforced)
 
     return made
 
