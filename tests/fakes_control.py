@@ -113,7 +113,7 @@ class FakeControl:
 
     def __init__(self, now=None):
         self.now = time.time() if now is None else now
-        self.by_name = {state: _mirror(state, self.now) for state in sorted(STATES)}
+        self.by_name: dict[str, MirrorView] = {state: _mirror(state, self.now) for state in sorted(STATES)}
         self.feed = Feed()
         self.ready = True
         self.audited = []

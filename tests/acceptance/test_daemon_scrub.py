@@ -1,6 +1,7 @@
 """Stored bytes are read again in time; damage is found, told, mended from upstream or a kept version, never by deleting."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -217,10 +218,11 @@ async def test_reading_keeps_to_its_rate(house):
 
 def test_the_rest_between_two_parts_makes_a_round_fit_into_its_time():
     """Pure arithmetic: parts of a hundredth each, in four fifths of the time; late ones at once."""
+    nothing: Any = None  # the daemon is not asked
     reading = Reading(within=10 * DAY, files=100_000, bytes=10**12)
-    rest = Scrub._rest(None, reading, [("a", 0.0)], 1_000, 10**10, now=5 * DAY)
+    rest = Scrub._rest(nothing, reading, [("a", 0.0)], 1_000, 10**10, now=5 * DAY)
     assert rest == pytest.approx(0.8 * 10 * DAY / PARTS)
-    assert Scrub._rest(None, reading, [("a", 0.0)], 1_000, 10**10, now=9 * DAY) == 0.0
-    assert Scrub._rest(None, reading, [], 0, 0, now=0.0) == 3_600.0
+    assert Scrub._rest(nothing, reading, [("a", 0.0)], 1_000, 10**10, now=9 * DAY) == 0.0
+    assert Scrub._rest(nothing, reading, [], 0, 0, now=0.0) == 3_600.0
     few = Reading(within=10 * DAY, files=4, bytes=400)
-    assert Scrub._rest(None, few, [("a", 0.0)], 1, 100, now=1 * DAY) == pytest.approx(2 * DAY)
+    assert Scrub._rest(nothing, few, [("a", 0.0)], 1, 100, now=1 * DAY) == pytest.approx(2 * DAY)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from typing import Any
 
 from tests.acceptance.cli import Folder, start, sync
 from tests.servers.ftp import vsftpd
@@ -67,7 +68,7 @@ def test_an_sftp_tree_is_mirrored_with_a_private_key_from_a_file(tmp_path):
                 {"allow_private": [server.origin], "credentials": {"beam": {"origin": server.origin, "key": key}}}
             )
         )
-        source = {"url": f"{server.origin}{tmp_path}/root/", "credentials": "beam"}
+        source: dict[str, Any] = {"url": f"{server.origin}{tmp_path}/root/", "credentials": "beam"}
         words = ("--config", tmp_path / "syncd.yaml")
         unknown = refused(store, tmp_path / "state", "sync", manifest(tmp_path, "beam", source), *words)
         assert f"host_keys: [{server.fingerprint}]" in unknown

@@ -157,13 +157,15 @@ async def test_an_approval_is_not_spent_by_a_pass_that_another_source_served(tmp
     assert (await run()).removed == 5
 
 
-async def test_a_name_as_long_as_names_may_be_goes_to_the_quarantine_with_its_reason(tmp_path):
+async def test_a_name_as_long_as_names_may_be_goes_to_the_quarantine_with_its_reason(tmp_path, monkeypatch):
     name = "n" * 250
     archive = Archive({name: b"data", "a": b"a"}, digests=("sha256",))
     claim = archive.claim
-    archive.claim = lambda path: (
-        Stat(path, len(archive.files[path]), digests={"sha256": "0" * 64}) if path == name else claim(path)
-    )
+
+    def wrong(path: str, **_: object) -> Stat:
+        return Stat(path, len(archive.files[path]), digests={"sha256": "0" * 64}) if path == name else claim(path)
+
+    monkeypatch.setattr(archive, "claim", wrong)
     mirroring = Mirroring(tmp_path, archive)
     assert (await mirroring.run()).failed == 1
     async with mirroring.open() as (_, catalogue):

@@ -1,6 +1,7 @@
 """The daemon of the demo: `syncd run` as people run it, seen and steered over its API and its page."""
 
 import asyncio
+import importlib
 import sys
 from pathlib import Path
 
@@ -15,10 +16,8 @@ def live(monkeypatch):
     monkeypatch.syspath_prepend(str(DEMO))
     for name in ("live", "serve"):
         sys.modules.pop(name, None)
-    import live
-
+    live = importlib.import_module("live")
     monkeypatch.setattr(live, "PORT", 0)
-
     return live
 
 

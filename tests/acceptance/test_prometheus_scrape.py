@@ -121,11 +121,12 @@ def queries():
         chosen = {"instance": ".*", "origin": ".*", "mirror": mirror, "__rate_interval": "30s", "__range": "1h"}
         for panel in board["panels"]:
             for target in panel.get("targets", ()):
-                expr = re.sub(r"\$(\w+)", lambda name, chosen=chosen: chosen[name[1]], target["expr"])
+                expr = re.sub(r"\$(\w+)", lambda name: chosen[name[1]], target["expr"])  # noqa: B023 called before the next board
                 yield f"{file.stem}: {panel['title']}: {target['refId']}", expr
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":
                 name = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+                assert name is not None
                 yield f"{file.stem}: ${variable['name']}", f"{name[1].replace('$instance', '.*')}"
 
 

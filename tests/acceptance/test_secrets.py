@@ -49,6 +49,7 @@ class Upstream(ThreadingHTTPServer):
 
 
 class Answers(BaseHTTPRequestHandler):
+    server: Upstream
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):

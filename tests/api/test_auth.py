@@ -170,7 +170,9 @@ async def test_many_tries_at_once_are_many_tries(clock):
 def test_a_session_is_only_ours_and_only_for_a_while(known, clock):
     sessions = Sessions(known, clock)
     cookie = sessions.begin(TOKENS[0])
-    token, until = sessions.whose(cookie)
+    found = sessions.whose(cookie)
+    assert found is not None
+    token, until = found
     assert (token.name, until) == ("ops", clock.now + LASTS)
     for forged in (
         "",
@@ -195,6 +197,7 @@ def test_a_session_ends_with_its_token(known, clock):
     assert sessions.whose(cookie) is None
     known.replace(TOKENS)
     assert sessions.whose(cookie) is not None
+    assert TOKENS[0].sha256
     assert TOKENS[0].sha256 not in mark_of(TOKENS[0])
 
 

@@ -3,6 +3,7 @@
 import html
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import msgspec
 import pytest
@@ -245,7 +246,7 @@ async def test_a_pasted_text_comes_back_as_it_was(api):
     text = "\n\n  a: 'é 中 \t x'\r\n</textarea><script>alert(1)</script>\x1b[2J\u202e"
     async with api.post("/check", data={"text": text}, headers={"Origin": api.served.url}) as response:
         raw = await response.text()
-    inner = re.search(r"<textarea[^>]*>\n?(.*?)</textarea>", raw, re.DOTALL)[1]
+    (inner,) = re.findall(r"<textarea[^>]*>\n?(.*?)</textarea>", raw, re.DOTALL)
     assert html.unescape(inner) == text.replace("\r\n", "\n").replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
     assert "<script>" not in raw
 
@@ -357,7 +358,9 @@ class Flat:
 
 
 async def test_a_folder_is_listed_without_reading_what_lies_below():
-    flat = Flat([f"big/{n:05}" for n in range(20_000)] + [f"other/{n}" for n in range(3)] + ["a.txt", "z.txt", "中/x"])
+    flat: Any = Flat(
+        [f"big/{n:05}" for n in range(20_000)] + [f"other/{n}" for n in range(3)] + ["a.txt", "z.txt", "中/x"]
+    )
     found = await listing(flat, "m", "", "")
     assert [one.name for one in found.folders] == ["big", "other", "中"]
     assert [one.path for one in found.files] == ["a.txt", "z.txt"]
@@ -366,11 +369,11 @@ async def test_a_folder_is_listed_without_reading_what_lies_below():
 
 
 async def test_a_folder_comes_in_pages_that_meet():
-    flat = Flat([f"{n:03}/x" for n in range(30)] + [f"{n:03}.txt" for n in range(30)])
-    seen, after = [], ""
+    flat: Any = Flat([f"{n:03}/x" for n in range(30)] + [f"{n:03}.txt" for n in range(30)])
+    seen, after = list[str](), ""
     while True:
         found = await listing(flat, "m", "", after, limit=7)
-        seen += [one.path for one in (*found.folders, *found.files)]
+        seen += [one.path for one in found.folders] + [one.path for one in found.files]
         if not (after := found.next):
             break
     assert sorted(seen) == sorted([f"{n:03}/" for n in range(30)] + [f"{n:03}.txt" for n in range(30)])

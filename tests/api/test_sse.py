@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from typing import cast
 
 import msgspec
 import pytest
@@ -139,7 +140,7 @@ async def test_who_does_not_read_is_let_go(api, control):
     reader, writer = await asyncio.open_connection(*address.split(":"))
     writer.write(f"GET /api/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
     await reader.readuntil(b"retry: 3000")
-    reader._transport.pause_reading()
+    cast("asyncio.Transport", writer.transport).pause_reading()
     async with asyncio.timeout(30):
         while stream.listeners:
             stream._take(Audited("idle", "ops", "sync", "x" * 200_000))

@@ -14,12 +14,14 @@ import tempfile
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 from manifests.document import Document
 from manifests.readers import s3_inventory
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
 from syncd.planning import take_stock
+from syncd.ports import Transport
 from syncd.work import Work
 from tests.unit.reader_harness import Source
 
@@ -101,8 +103,9 @@ async def survey(folder, state):
     )
     with Catalogue(state) as catalogue:
         row = catalogue.history.enrol("m", prefix="m/")
+        lists, nothing = cast("Transport", Lists(folder)), cast("Any", None)  # a survey stores and hashes nothing
         work = Work(
-            mirror=mirror, reader=opened(), source=Lists(folder), store=None, catalogue=catalogue, hashing=None, spool=state,
+            mirror=mirror, reader=opened(), source=lists, store=nothing, catalogue=catalogue, hashing=nothing, spool=state,
         )  # fmt: skip
         inventory, _ = await take_stock(work, row)
         assert inventory.complete, inventory.failed

@@ -15,12 +15,14 @@ import time
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 from manifests.mirror import load_mirror
 from manifests.reader import installed
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
 from syncd.made import Spool
+from syncd.ports import Transport
 from syncd.survey import Survey
 
 PAGE = 1000
@@ -99,7 +101,7 @@ async def main(kind, count):
         survey = Survey(
             mirror="m",
             mirror_id=row.id,
-            transport=Upstream(kind, count),
+            transport=cast("Transport", Upstream(kind, count)),
             claims=catalogue.claims,
             questions=catalogue.questions,
             wants=lambda path: True,

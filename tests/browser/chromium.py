@@ -23,7 +23,7 @@ def opened():
     """A fresh browser."""
     folder = tempfile.mkdtemp(prefix="syncd-chromium-")
     options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
+    options.binary_location = shutil.which("chromium") or ""
     for flag in (*FLAGS, f"--user-data-dir={folder}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

@@ -135,8 +135,8 @@ class ControlContract:
         assert len(control.series()) <= 1000
         files = control.manifests()
         assert idle in [one.mirror for one in files]
-        for one in files:
-            assert one.mirror is not None or one.problems
+        for file in files:
+            assert file.mirror is not None or file.problems
 
 
 async def _next(events, kind):

@@ -86,7 +86,14 @@ def test_grafana_finds_its_dashboards_and_prometheus():
 @pytest.fixture
 def archive(tmp_path):
     """The archive as its own program."""
-    words = [sys.executable, FOLDER / "compose" / "archive.py", "--listen", "127.0.0.1:0", "--scale", "0.01"]
+    words: list[str | Path] = [
+        sys.executable,
+        FOLDER / "compose" / "archive.py",
+        "--listen",
+        "127.0.0.1:0",
+        "--scale",
+        "0.01",
+    ]
     process = subprocess.Popen([*words, tmp_path / "archive"], stdout=subprocess.PIPE, text=True)
     try:
         yield process.stdout.readline().strip().rstrip("/")
@@ -119,6 +126,7 @@ def test_what_is_ours_works_together_without_containers(archive, swift, tmp_path
 
 def test_the_archive_publishes_after_each_change_what_is_there(tmp_path):
     spec = importlib.util.spec_from_file_location("archive", FOLDER / "compose" / "archive.py")
+    assert spec is not None
     program = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(program)
     archive = program.Archive(tmp_path, scale=0.001)

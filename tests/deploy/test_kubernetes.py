@@ -51,6 +51,7 @@ def named(objects):
 
 def program(file):
     spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

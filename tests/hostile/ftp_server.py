@@ -194,6 +194,7 @@ class _Session:
             after()
 
     async def _send(self, body):
+        assert self.data is not None
         writer = await self.data
         writer.write(self.server.before_data)  # before "150", so that it is there when TLS begins
         self.say("150 coming")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -113,7 +114,9 @@ async def test_a_store_that_became_read_only_is_told_as_such_and_the_next_pass_c
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises((Offline, ExceptionGroup)) as raised:
         await mirroring.run()
-    told = raised.value if isinstance(raised.value, Offline) else first_of(raised.value)
+    told = (
+        raised.value if isinstance(raised.value, Offline) else first_of(cast("ExceptionGroup[Exception]", raised.value))
+    )
     assert isinstance(told, Offline), told
     assert "Read-only file system" in str(told)
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)

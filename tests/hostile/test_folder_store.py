@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -278,7 +279,7 @@ async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_wr
         stops.append(stop)
 
     monkeypatch.setattr(staged_file, "_take", take)
-    monkeypatch.setattr(staged_file.time, "thread_time", lambda: spent[0])
+    monkeypatch.setattr(time, "thread_time", lambda: spent[0])
     async with store.stage("big", size=1 << 30) as file:
         await file.discard()
     assert max(stops) == taken
@@ -436,7 +437,7 @@ async def test_a_sweep_in_the_middle_of_a_copy_takes_nothing_of_it_however_old_t
     await store.put("m/f", b"old")
     os.utime(root / "m/f", (1, 1))
     another = FilesystemStore(root)  # as of another process
-    real, swept = filesystem.put_in_place, []
+    real, swept = staged_file.put_in_place, []
 
     def between(*args, **named):
         swept.extend(each._sweep(7 * 86400.0) for each in (store, another))

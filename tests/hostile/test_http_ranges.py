@@ -174,7 +174,7 @@ async def test_an_empty_file_has_no_bytes_and_no_error_in_any_range_from_its_sta
 
 
 PAGE = b"<html>416 Requested Range Not Satisfiable</html>"
-NOTHING_THERE = {"Content-Range": "bytes */0"}
+NOTHING_THERE: dict[str, str | None] = {"Content-Range": "bytes */0"}
 
 
 @pytest.mark.parametrize("span", [{}, {"stop": 10}])

@@ -2,9 +2,11 @@
 
 import hashlib
 import random
+from collections.abc import Callable
 
 import pytest
 
+from manifests.document import Reader
 from manifests.mirror import load_mirror
 from manifests.readers import autoindex, checksums
 from syncd.governed import Governed
@@ -21,7 +23,7 @@ from transports.http import HttpTransport
 
 LOGIN = b"<!DOCTYPE html>\n<html><head><title>Earthdata Login</title></head><body>Please log in</body></html>"
 BAD = "d/bad.dat"
-READERS = {"checksums": checksums.open_reader, "autoindex": autoindex.open_reader}
+READERS: dict[str, Callable[..., Reader]] = {"checksums": checksums.open_reader, "autoindex": autoindex.open_reader}
 
 
 def tree():
@@ -73,7 +75,7 @@ class HttpMirroring(Mirroring):
     async def close(self):
         for transport in self.transports:
             await transport.aclose()
-        self.transports = ()
+        self.transports = []
 
     async def reasons(self):
         async with self.open() as (_, catalogue):

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -418,7 +419,7 @@ async def test_a_credential_for_another_place_is_not_sent(swift, proxy):
 
 async def test_a_wrong_key_is_denied_and_a_missing_bucket_not_found(swift):
     options = {"endpoint": swift.endpoint, "region": "us-east-1"}
-    more = {"allow_private": frozenset({swift.endpoint}), "user_agent": "tests"}
+    more: dict[str, Any] = {"allow_private": frozenset({swift.endpoint}), "user_agent": "tests"}
     bad = Credential("bad", f"s3://{BUCKET}", "s3", "wrong", username=swift.access_key)
     source = open_transport(f"s3://{BUCKET}/", options=options, credential=bad, **more)
     with pytest.raises(Denied, match=r"^a: "):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncssh
 import pytest
@@ -32,7 +33,7 @@ async def reach(server):
     opened = []
 
     def reach(**options):
-        given = {
+        given: dict[str, Any] = {
             "credential": Credential("archive", server.origin, "key", server.private_key, username=server.username),
             "allow_private": frozenset({server.origin}),
             "known_hosts": (server.known_hosts(),),
@@ -140,7 +141,11 @@ async def hostile(folder, **options):
     (folder / "a").mkdir()
     (folder / "a" / "x").write_bytes(CONTENT)
     async with HostileSftp(folder) as server:
-        given = {"allow_private": frozenset({server.origin}), "host_keys": (server.fingerprint,), "reply_timeout": 0.3}
+        given: dict[str, Any] = {
+            "allow_private": frozenset({server.origin}),
+            "host_keys": (server.fingerprint,),
+            "reply_timeout": 0.3,
+        }
         transport = SftpTransport(f"{server.origin}/", **given | options)
         try:
             yield server, transport

@@ -7,6 +7,7 @@ import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -273,7 +274,7 @@ async def test_workers_that_the_plan_has_no_use_for_end_before_anything_moves(tm
 async def test_workers_that_another_pass_took_meanwhile_end_at_once(tmp_path):
     async with HostileServer(FILES) as server:
         idle = pool(server, tmp_path, [])
-        rota = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 256))
+        rota: Any = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 256))
         turn = _InTurn(idle, rota, server.origin)
         turn.prepare()
         crew = await idle._started
@@ -288,7 +289,7 @@ async def test_workers_that_another_pass_took_meanwhile_end_at_once(tmp_path):
 async def test_workers_hold_what_they_need_of_the_connections_that_all_passes_share(tmp_path):
     async with HostileServer(FILES) as server:
         server.fault(None, f.Drip(step=1000, every=0.02), times=None)  # slow enough that more connections would help
-        rota = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 16))
+        rota: Any = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 16))
         turn = _InTurn(pool(server, tmp_path, []), rota, server.origin)
         async with Asker().at_work(turn) as workers:
             assert rota.lines.files == 12  # three quarters, as for any lone share: whoever comes finds room
@@ -299,7 +300,7 @@ async def test_workers_hold_what_they_need_of_the_connections_that_all_passes_sh
 
 async def test_where_others_hold_the_connections_a_pass_does_without_workers(tmp_path):
     async with HostileServer(FILES) as server:
-        rota = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 4))
+        rota: Any = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 4))
         turn = _InTurn(pool(server, tmp_path, []), rota, server.origin)
         with rota.lines.share("https://elsewhere") as others:
             for _ in range(3):

@@ -37,11 +37,11 @@ class Laads(Miniature):
         return self.files.get(path.removeprefix(self.at))
 
     def listed(self, folder, origin):
-        inside = {"2023": 0} if not folder else {}
+        inside: dict[str, bytes | None] = {"2023": None} if not folder else {}
         for file, body in self.files.items():
             if file.startswith(folder):
                 name, slash, _ = file.removeprefix(folder).partition("/")
-                inside[name] = 0 if slash else body
+                inside[name] = None if slash else body
         if self.form == "csv":
             # no digests: the length is all by which a change is seen
             rows = [
@@ -49,9 +49,9 @@ class Laads(Miniature):
                 for name, body in inside.items()
             ]
             return "name, last-modified, size\n" + "\n".join(rows) + "\n"
-        rows = [
+        listed = [
             {"name": name, "size": len(body) if body else 0, "mtime": 1709265840, "last-modified": "2024-03-01 04:04",
              "md5sum": md5(body) if body else "", "downloadsLink": f"{origin}{self.at}{folder}{name}" if body else ""}
             for name, body in inside.items()
         ]  # fmt: skip
-        return {"content": rows}
+        return {"content": listed}

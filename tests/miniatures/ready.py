@@ -5,6 +5,7 @@ What a manifest does not want lies there too, so that its globs and filters are 
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from aiohttp import web
 
@@ -47,12 +48,13 @@ class InBucket:
 class Bearer:
     """Files are given to who has the token, listings to everybody."""
 
+    asked: list[web.Request]
     closed = ""  # the beginning of a file's path
 
     def answer(self, path, query, origin):
         if self.is_file(path) and self.asked[-1].headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.Response(status=401)
-        return super().answer(path, query, origin)
+        return super().answer(path, query, origin)  # type: ignore[misc]  # of the miniature that it is mixed into
 
     def is_file(self, path):
         return path.startswith(self.closed)
@@ -185,7 +187,7 @@ class Scenes(Miniature):
     def search(self, origin, body):
         names = sorted(self.scenes)
         start = int(body.get("next", 0))
-        links = [{"rel": "root", "href": f"{origin}{self.at}"}]
+        links: list[dict[str, Any]] = [{"rel": "root", "href": f"{origin}{self.at}"}]
         if start + 1 < len(names):  # an item a page, as Earth Search goes on
             following = {**body, "next": str(start + 1)}
             links.append(
@@ -377,7 +379,7 @@ SR = ("LC09_L2SP_123032_20240506_20240507_02_T1_SR", "LC08_L2SP_123032_20240514_
 S2 = ("S2B_T50TMK_20240506T025311_L2A", "S2A_T50TMK_20240511T025311_L2A")
 NOW = datetime.now(UTC) - timedelta(days=2)
 
-UPSTREAMS = {
+UPSTREAMS: dict[str, Any] = {
     "landsat-c2-l1": InBucket(
         "usgs-landsat", "collection02/level-1/standard/oli-tirs/2026/123/032/", _landsat(1, *L1),
         [f"{RT}/{RT}_B4.TIF", f"{L1[0]}/{L1[0]}_thumb_small.jpeg", f"{L1[0]}/{L1[0]}_thumb_large.jpeg"],

@@ -22,7 +22,7 @@ class Kcdb(Miniature):
     reader = "kcdb"
     at = "/api/kcdb/"
     keys = "page_size: 2, query: {metrologyAreaLabel: EM}"
-    area = "EM"
+    area: str | None = "EM"
 
     def __init__(self, files=None):
         self.cards = {
@@ -83,7 +83,9 @@ class Oai(Miniature):
 
     def __init__(self, files=None):
         self.clock = BEGAN
-        self.records = {f"oai:repo.example:{n}": (f"title {n} <&>", BEGAN - 10) for n in range(5)}
+        self.records: dict[str, tuple[str | None, int]] = {
+            f"oai:repo.example:{n}": (f"title {n} <&>", BEGAN - 10) for n in range(5)
+        }
         super().__init__({})
 
     def change(self):

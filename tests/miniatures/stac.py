@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 from tests.miniatures.miniature import Miniature, _response, md5
 
@@ -55,7 +56,7 @@ class Stac(Miniature):
         return [self.item(origin, name, files) for name, files in by_item.items()]
 
     def item(self, origin, name, files):
-        assets = {
+        assets: dict[str, dict[str, Any]] = {
             "index": {"title": "HTML index page", "type": "text/html", "href": f"{origin}/landing/{name}"},
         }
         for path, content in files:
@@ -113,7 +114,7 @@ class Stac(Miniature):
         }
         here, after = f"{origin}/stac/search", str(start + limit)
         if start + limit < len(items):
-            style = {
+            style: dict[str, dict[str, Any]] = {
                 "merge": {"method": "POST", "href": here, "merge": True, "body": {"next": after}},
                 "body": {"method": "POST", "href": here, "merge": False, "body": {**body, "next": after}},
                 "token": {"method": "POST", "href": here, "body": {**body, "token": f"next:{after}"}},
@@ -134,14 +135,15 @@ class Stac(Miniature):
 
     def static(self, origin, path):
         items = {item["id"]: item for item in self.items(origin)}
-        head = {"stac_version": "1.0.0", "description": "", "links": [{"rel": "root", "href": "/stac/catalog.json"}]}
+        links = [{"rel": "root", "href": "/stac/catalog.json"}]
+        head = {"stac_version": "1.0.0", "description": "", "links": links}
         if path == "catalog.json":
-            head["links"].append({"rel": "child", "href": f"./{COLLECTION}/collection.json"})
-            head["links"].append({"rel": "child", "href": "https://elsewhere.example/catalog.json"})
+            links.append({"rel": "child", "href": f"./{COLLECTION}/collection.json"})
+            links.append({"rel": "child", "href": "https://elsewhere.example/catalog.json"})
             return {"type": "Catalog", "id": "root", **head}
         if path == f"{COLLECTION}/collection.json":
-            head["links"] += [{"rel": "parent", "href": "../catalog.json"}]
-            head["links"] += [{"rel": "item", "href": f"./{name}.json"} for name in items]
+            links += [{"rel": "parent", "href": "../catalog.json"}]
+            links += [{"rel": "item", "href": f"./{name}.json"} for name in items]
             return {"type": "Collection", "id": COLLECTION, "license": "proprietary", **head}
         return items.get(path.rpartition("/")[2].removesuffix(".json"))
 

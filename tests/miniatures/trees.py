@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape, quoteattr
 
@@ -92,8 +93,8 @@ class Erddap(Tree):
 
     def answer(self, path, query, origin):
         if path == "/erddap/tabledap/allDatasets.csv":
-            rows = [["datasetID", "accessible", "files"], ["", "", ""], ["grid", "public", ""]]
-            return table([*rows, ["buoys", "public", f"{origin}/erddap/files/buoys/"]])
+            known = [["datasetID", "accessible", "files"], ["", "", ""], ["grid", "public", ""]]
+            return table([*known, ["buoys", "public", f"{origin}/erddap/files/buoys/"]])
         name = path.removeprefix("/erddap/files/buoys/")
         if name in self.files:
             return self.files[name]
@@ -102,7 +103,7 @@ class Erddap(Tree):
         folders, files = self.below(folder)
         if last != ".csv" or not (folders or files):
             return None
-        rows = [[f"{one}/", "NaN", "NaN", ""] for one in folders]
+        rows: list[list[Any]] = [[f"{one}/", "NaN", "NaN", ""] for one in folders]
         rows += [[one, self.times[folder + one] * 1000, len(self.files[folder + one]), ""] for one in files]
         return table([["Name", "Last modified", "Size", "Description"], *rows])
 

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import os
 import secrets
+import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,7 @@ class S3Server:
     endpoint: str
     access_key: str
     secret_key: str
-    ssl_context: object = None
+    ssl_context: ssl.SSLContext | None = None
 
     @property
     def credential(self):
@@ -43,7 +45,13 @@ class S3Server:
         return f"s3://{BUCKET}/{secrets.token_hex(6)}/"
 
     def store(self, url, **more):
-        given = {"piece": PART, "copy_limit": 2 * PART, "copy_part": PART + 1, "page": 10, "header_timeout": 20.0}
+        given: dict[str, Any] = {
+            "piece": PART,
+            "copy_limit": 2 * PART,
+            "copy_part": PART + 1,
+            "page": 10,
+            "header_timeout": 20.0,
+        }
         return S3Store(
             url, endpoint=self.endpoint, region="us-east-1", credential=self.credential,
             ssl_context=self.ssl_context, **{**given, **more},

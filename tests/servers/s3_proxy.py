@@ -41,7 +41,7 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
-    tls: bool = False
+    tls: bool | ssl.SSLContext = False
 
     @property
     def url(self):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ class Source:
     """What a manifest says, as a reader is opened with it."""
 
     url: str
-    options: object
+    options: Any
 
 
 def answer(follow, body, *, url=None, base="https://archive.example/", **headers):

@@ -273,7 +273,7 @@ def test_a_path_in_json_or_xml_is_no_child(name):
 
 
 hostile_names = st.one_of(
-    st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
     st.lists(
         st.sampled_from(["..", "%", "%41", "&amp;", '"', "'", " ", "?", "#", ":", "\\", "é", "<a>", "http:", "a", "+"]),
         min_size=1,

@@ -1,6 +1,7 @@
 """Folders are walked through their listings, inside the source and never in circles; what a page may cost is bounded."""
 
 import io
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,15 @@ from tests.unit.test_autoindex import ROOT, Source, follows, listing, page, read
 def walk(pages: dict[str, bytes], reader: object | None = None) -> tuple[list[Stat], list[str]]:
     """Read every page that is asked for; return the files and the errors."""
     reader = open_reader(Source())
-    waiting, files, errors = list(reader.start()), [], []
+    waiting, files, errors = list(reader.start()), list[Any](), []
     while waiting:
         asked = waiting.pop()
         try:
             for each in reader.read(Document(asked, asked.url, {}, io.BytesIO(pages[asked.url]))):
-                (waiting if isinstance(each, Follow) else files).append(each)
+                if isinstance(each, Follow):
+                    waiting.append(each)
+                else:
+                    files.append(each)
         except DocumentError as error:
             errors.append(str(error))
     return files, errors

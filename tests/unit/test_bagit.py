@@ -185,10 +185,10 @@ def test_a_long_line_ends_the_reading(monkeypatch):
 
 
 def test_only_algorithms_that_can_be_checked_are_asked_for():
-    assert Options(algorithms=["SHA256"]).algorithms == ("sha256",)
+    assert Options.model_validate({"algorithms": ["SHA256"]}).algorithms == ("sha256",)
     for wrong in (["rot13"], []):
         with pytest.raises(ValidationError):
-            Options(algorithms=wrong)
+            Options.model_validate({"algorithms": wrong})
 
 
 @given(st.data())

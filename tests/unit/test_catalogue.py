@@ -261,7 +261,7 @@ def test_the_largest_come_first_wherever_they_are_written_down(tmp_path, monkeyp
     monkeypatch.setattr("syncd.catalogue.claims.SORTED_HERE", here)
     with Catalogue(tmp_path) as catalogue:
         claims = catalogue.claims
-        claims.add_new(1, Stats(["a", "b", "c"], [1, 9, 4], [0.0] * 3, [None] * 3))
+        claims.add_new(1, Stats(["a", "b", "c"], [1, 9, 4], [0.0] * 3, list[str | None]([None] * 3)))
         claims.add_new(1, Stats(["d", "e"], [7, 4], [0.0] * 2, ["v"] * 2))
         claims.add_steps(1, [Step("replace", "f", "newer", Stat("f", 8)), Step("fetch", "g", "new", Stat("g"))])
         claims.add_steps(1, [Step("remove", "h", "gone", None, 99)])
@@ -300,7 +300,8 @@ def test_what_a_killed_process_planned_is_gone_and_what_it_recorded_is_not(tmp_p
     mirror = catalogue.history.enrol("m", prefix="m/").id
     catalogue.claims.add_steps(mirror, [Step("fetch", "a", "new upstream", Stat("a", 5))])
     catalogue.database._db.close()  # as a kill does: the scratch file stays
-    catalogue.database._lock = os.close(catalogue.database._lock) or -1
+    os.close(catalogue.database._lock)
+    catalogue.database._lock = -1
     assert (tmp_path / "steps.sqlite").exists()
     with Catalogue(tmp_path) as again:
         assert again.claims.count(mirror, "fetch") == 0

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from typing import Any
 
 import pytest
 import typer
@@ -9,7 +10,8 @@ from typer.testing import CliRunner
 
 from syncd import cli
 
-COMMANDS = typer.main.get_command(cli.app).commands
+APP: Any = typer.main.get_command(cli.app)
+COMMANDS = APP.commands
 SHARED = set(inspect.signature(cli._shared).parameters)
 
 

@@ -310,7 +310,7 @@ def test_who_is_answered_and_who_may_change_something(written):
         ),
         environ={},
     )
-    assert (config.api.read, config.api.hosts) == ("token", {"mirror.example.org"})
+    assert (config.api.read, config.api.hosts) == ("token", frozenset({"mirror.example.org"}))
     assert config.api.proxies == ("127.0.0.1/32", "10.1.0.0/16")
     assert [(one.name, one.role) for one in config.tokens] == [("anna", "operator"), ("bob", "reader")]
 

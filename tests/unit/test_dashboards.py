@@ -93,6 +93,7 @@ def test_variables_are_defined_and_every_one_that_is_used_is():
         for variable in board["templating"]["list"][1:]:
             assert variable["datasource"]["uid"] == "${datasource}"
             name = re.fullmatch(r"label_values\((\w+)(\{.*\})?, (\w+)\)", variable["query"]["query"])
+            assert name is not None
             family = next(family for family in f.ALL if family.name == name[1])
             assert name[3] == "instance" or name[3] in family.labels
 
@@ -220,7 +221,7 @@ def test_every_alert_fires_when_it_should_and_not_when_it_should_not():
     for file in files:
         for test in loaded(file.read_text())["tests"]:
             for one in test["promql_expr_test"]:
-                name = re.search(r'alertname="(\w+)"', one["expr"])[1]
+                (name,) = re.findall(r'alertname="(\w+)"', one["expr"])
                 (fires if one["exp_samples"] else quiet).add(name)
     assert fires == quiet == {alert["alert"] for alert in ALERTS}
 

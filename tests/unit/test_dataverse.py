@@ -1,6 +1,7 @@
 """Dataverse: datasets by persistent identifier, tables in their original form, collections page by page."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ PLAIN = {
     "restricted": False,
     "dataFile": {"id": 7, "filesize": 5, "md5": MD5, "checksum": {"type": "SHA-1", "value": SHA1}},
 }
-TABLE = {
+TABLE: dict[str, Any] = {
     "label": "survey.tab",
     "dataFile": {
         "id": 8,

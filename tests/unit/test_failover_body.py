@@ -1,5 +1,7 @@
 """One place takes over from another in the middle of a range; and what is believed of each source."""
 
+from typing import Any
+
 import pytest
 
 from manifests.stat import Stat
@@ -75,7 +77,8 @@ class Here:
 
 def alternating(*urls, **more):
     now = [0.0]
-    return now, Alternating([(url, Here()) for url in urls], clock=lambda: now[0], **more)
+    sources: list[Any] = [(url, Here()) for url in urls]
+    return now, Alternating(sources, clock=lambda: now[0], **more)
 
 
 def test_a_file_is_asked_for_in_the_order_of_the_sources_and_last_where_it_failed_just_now():

@@ -1,6 +1,7 @@
 """A Governor finds an origin's level, falls back when refused, and closes when told to."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -214,7 +215,8 @@ async def test_a_refusal_gives_the_slot_back_and_slows_the_origin():
         async def __aexit__(self, *_):
             return None
 
-    governed = Governed(Refusing(), Governors(), "http://x/")
+    refusing: Any = Refusing()
+    governed = Governed(refusing, Governors(), "http://x/")
     before = governed.governor.limit
     with pytest.raises(Refused):
         async with governed.open("a"):
@@ -228,8 +230,9 @@ async def test_what_is_no_url_is_left_to_the_transport_to_refuse():
         def open(self, path, **_):
             raise Unsafe(f"{path}: this url has a port that cannot be")
 
+    refusing: Any = Refusing()
     with pytest.raises(Unsafe):
-        Governed(Refusing(), Governors(), "http://x/").open("http://x:99999/y")
+        Governed(refusing, Governors(), "http://x/").open("http://x:99999/y")
 
 
 async def test_a_budget_bounds_bytes_and_files_and_always_admits_one():

@@ -14,9 +14,9 @@ def pages() -> Pages:
     return Pages(Keys(370_500))
 
 
-def ask(pages: Pages, **words: str) -> tuple[list[str], list[str], str | None]:
+def ask(pages: Pages, **words: str | None) -> tuple[list[str], list[str], str | None]:
     """Return keys, common prefixes and the token of the next page."""
-    asked = {name.replace("_", "-"): value for name, value in words.items()}
+    asked = {name.replace("_", "-"): value for name, value in words.items() if value is not None}
     tree = ET.fromstring(list_objects(pages, {"list-type": "2", **asked}))
     keys = [one.findtext(f"{SPACE}Key", "") for one in tree.iter(f"{SPACE}Contents")]
     folders = [one.findtext(f"{SPACE}Prefix", "") for one in tree.iter(f"{SPACE}CommonPrefixes")]

@@ -14,6 +14,12 @@ def text(name, more=""):
     return GOOD.format(name=name, more=more)
 
 
+def scanned(manifests):
+    found = manifests.look()
+    assert found is not None
+    return found
+
+
 class Desk:
     def __init__(self, folder):
         self.folder, self.now, self.checks = folder, 100.0, {}
@@ -178,12 +184,12 @@ def test_hidden_files_configurations_and_other_files_are_no_manifests(desk):
 
 def test_a_file_that_is_named_and_not_there_is_told(tmp_path):
     manifests = Manifests([tmp_path / "a.yaml"], check=lambda _: ())
-    changes = manifests.take(manifests.look(), 1.0, at_once=True)
+    changes = manifests.take(scanned(manifests), 1.0, at_once=True)
     assert [str(problem) for file in changes.rejected for problem in file.problems] == [
         f"{tmp_path}/a.yaml:1:1: file: is not there: give the path of a manifest, or of a folder of them"
     ]
     (tmp_path / "a.yaml").write_bytes(b"mirror: \xff")
-    changes = manifests.take(manifests.look(), 2.0, at_once=True)
+    changes = manifests.take(scanned(manifests), 2.0, at_once=True)
     assert "not UTF-8" in str(changes.rejected[0].problems[0])
 
 

@@ -178,7 +178,9 @@ def test_labels_are_bounded_and_what_is_over_is_folded_and_said(monkeypatch):
     assert value(metrics, "syncd_metric_label_overflow", label="origin") == 3
     assert value(metrics, "syncd_passes_total", mirror="other", outcome="complete") == 4
     assert value(metrics, "syncd_origin_received_bytes_total", origin="other") == 30
-    oldest = min(view.succeeded for name, view in control.by_name.items() if name in {"paused", "running", "waiting"})
+    oldest = min(
+        view.succeeded or 0 for name, view in control.by_name.items() if name in {"paused", "running", "waiting"}
+    )
     assert value(metrics, "syncd_mirror_last_success_timestamp_seconds", mirror="other") == oldest
     assert value(metrics, "syncd_mirror_publication_lag_seconds_count", mirror="other") == 0
     del control.by_name["failing"], control.by_name["offline"]

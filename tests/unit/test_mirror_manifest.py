@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -240,7 +241,7 @@ def test_a_clash_does_not_hide_what_else_is_wrong():
 
 def test_plug_ins_are_known_where_they_are_named():
     text = source("url: 'gopher://h/', reader: stac")
-    readers = {"stac": ReaderKind(lambda source: None, schemes=frozenset({"gopher"}))}
+    readers = {"stac": ReaderKind(cast("Any", lambda source: None), schemes=frozenset({"gopher"}))}
     assert load_mirror(text, "m", readers=readers, schemes=("gopher",)).source.origin == "gopher://h"
     assert [place[2] for place in told(source("url: 'gopher://h/'"), schemes=("gopher",))[0]] == ["source"]
 

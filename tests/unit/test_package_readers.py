@@ -307,7 +307,7 @@ def test_options_are_checked():
         with pytest.raises(ValidationError):
             datapackage.Options(package=wrong)
     with pytest.raises(ValidationError):
-        hashdeep.Options(lists=[])
+        hashdeep.Options.model_validate({"lists": []})
 
 
 def test_all_files_of_a_crate_are_found_through_the_reader_alone():

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ class Failing:
 
 
 async def test_a_call_is_really_made_and_its_outcome_is_what_the_store_said():
-    store = Failing()
+    store: Any = Failing()
     assert await RetryingStore(store, QUICK).put("a", b"123") == Stat("a", 3)
     assert store.calls == 1
 
@@ -43,7 +44,7 @@ async def test_a_transient_failure_is_tried_again_and_heard_of():
 
 
 async def test_the_last_failure_is_raised_when_the_tries_are_used_up():
-    store = Failing(*[Interrupted(f"a: {n}") for n in range(9)])
+    store: Any = Failing(*[Interrupted(f"a: {n}") for n in range(9)])
     with pytest.raises(Interrupted, match="a: 3"):
         await retrying(lambda: store.put("a", b""), "a", QUICK)
     assert store.calls == 4
@@ -51,7 +52,7 @@ async def test_the_last_failure_is_raised_when_the_tries_are_used_up():
 
 @pytest.mark.parametrize("error", [NotFound("a: 404"), asyncio.CancelledError(), KeyError("a bug")])
 async def test_what_is_permanent_cancelled_or_a_bug_is_not_tried_again(error):
-    store = Failing(error)
+    store: Any = Failing(error)
     with pytest.raises(type(error)):
         await retrying(lambda: store.put("a", b""), "a", QUICK)
     assert store.calls == 1
@@ -125,22 +126,26 @@ class Stagings:
             yield chunk
 
 
+def stagings(*opening, **how) -> Any:
+    return Stagings(*opening, **how)
+
+
 async def test_a_staging_that_a_busy_server_refuses_is_begun_again():
-    store = Stagings(Refused("p: 503"), Interrupted("p: cut"))
+    store: Any = Stagings(Refused("p: 503"), Interrupted("p: cut"))
     async with RetryingStore(store, QUICK).stage("p", size=1) as file:
         assert file.token == "token"
     assert store.left == 1
     with pytest.raises(NotFound):
-        async with RetryingStore(Stagings(NotFound("p: 404")), QUICK).stage("p", size=1):
+        async with RetryingStore(stagings(NotFound("p: 404")), QUICK).stage("p", size=1):
             pass
 
 
 async def test_a_staging_that_breaks_off_while_it_is_read_back_gives_every_byte_once():
     faults = [(b"12", Refused("p: 503")), (b"345", Interrupted("p: cut")), (b"6", Interrupted("p: cut"))]
-    async with RetryingStore(store := Stagings(reading=faults), QUICK).stage("p", size=6) as file:
+    async with RetryingStore(store := stagings(reading=faults), QUICK).stage("p", size=6) as file:
         assert b"".join([chunk async for chunk in file.read()]) == b"123456"
     assert store.reading == []
     faults = [(b"345", Interrupted(f"p: {n}")) for n in range(9)]
-    async with RetryingStore(Stagings(reading=faults), QUICK).stage("p", size=6) as file:
+    async with RetryingStore(stagings(reading=faults), QUICK).stage("p", size=6) as file:
         with pytest.raises(Interrupted, match="p: 3"):
             _ = [chunk async for chunk in file.read()]

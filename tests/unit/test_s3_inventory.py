@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tracemalloc
 from datetime import UTC, datetime
+from typing import BinaryIO, cast
 
 import msgspec
 import pyarrow as pa
@@ -126,7 +127,7 @@ def test_a_large_list_comes_as_a_temporary_file():
     with tempfile.SpooledTemporaryFile(max_size=10) as stream:
         stream.write(body)
         stream.seek(0)
-        assert [stat.path for stat in one.read(Document(follow, follow.url, {}, stream))] == ["a"]
+        assert [stat.path for stat in one.read(Document(follow, follow.url, {}, cast("BinaryIO", stream)))] == ["a"]
 
 
 def test_a_bucket_without_versions_has_fewer_columns():

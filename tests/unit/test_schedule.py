@@ -37,6 +37,13 @@ def every(length):
     return mirror(f"{{every: {length}}}")
 
 
+def next_due(declared, past, now):
+    """When a mirror that has a schedule is due."""
+    found = due(declared, past, now)
+    assert found is not None
+    return found
+
+
 def at(text, zone):
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
 
@@ -49,20 +56,20 @@ def test_without_a_schedule_nothing_is_due_unless_it_was_cut_short_or_could_not_
 
 
 def test_a_new_mirror_is_due_at_once():
-    assert due(every("6h"), Past(), NOW) == NOW
-    assert due(mirror('{cron: "0 3 * * *"}'), Past(), NOW) == NOW
+    assert next_due(every("6h"), Past(), NOW) == NOW
+    assert next_due(mirror('{cron: "0 3 * * *"}'), Past(), NOW) == NOW
 
 
 @given(began=times, name=st.sampled_from([f"m{n}" for n in range(40)]), hours=st.integers(1, 2000))
 def test_every_is_never_late_and_only_a_little_early(began, name, hours):
-    found = due(mirror(f"{{every: {hours}h}}", name), Past(began=began, ended=began + 60), began + 120)
+    found = next_due(mirror(f"{{every: {hours}h}}", name), Past(began=began, ended=began + 60), began + 120)
     length = hours * HOUR
     assert began + length - min(MAX_EARLY, length / 20) <= found <= began + length
 
 
 def test_mirrors_of_one_interval_are_spread():
     past = Past(began=NOW, ended=NOW)
-    dues = {due(mirror("{every: 1h}", f"m{n}"), past, NOW) for n in range(50)}
+    dues = {next_due(mirror("{every: 1h}", f"m{n}"), past, NOW) for n in range(50)}
     assert len(dues) == 50
     assert max(dues) - min(dues) > 120
 
@@ -71,17 +78,17 @@ def test_mirrors_of_one_interval_are_spread():
 def test_what_was_missed_is_caught_up_once(missed, line):
     declared = mirror(line)
     began = NOW - missed * 6 * HOUR - HOUR
-    assert due(declared, Past(began=began, ended=began), NOW) <= NOW
-    assert due(declared, Past(began=NOW, ended=NOW), NOW) > NOW
+    assert next_due(declared, Past(began=began, ended=began), NOW) <= NOW
+    assert next_due(declared, Past(began=NOW, ended=NOW), NOW) > NOW
 
 
 @given(began=times, now=times, hours=st.integers(1, 100))
 def test_a_clock_that_was_ahead_never_holds_a_mirror_up_for_longer_than_its_interval(began, now, hours):
     past = Past(began=began, ended=began)
-    assert due(every(f"{hours}h"), past, now) <= now + hours * HOUR
+    assert next_due(every(f"{hours}h"), past, now) <= now + hours * HOUR
     failing = Past(began=began, ended=began, failures=9)
-    assert due(every(f"{hours}h"), failing, now) <= now + LAST_RETRY
-    assert due(mirror('{cron: "0 3 * * *"}'), past, now) <= now + DAY
+    assert next_due(every(f"{hours}h"), failing, now) <= now + LAST_RETRY
+    assert next_due(mirror('{cron: "0 3 * * *"}'), past, now) <= now + DAY
 
 
 @given(st.integers(1, 5_000), st.booleans())
@@ -89,7 +96,7 @@ def test_what_cannot_be_had_is_tried_more_and_more_rarely_but_always_again(failu
     declared = every("7d")
     last = LAST_DENIED if denied else LAST_RETRY
     one, other = (
-        due(declared, Past(began=NOW - 60, ended=NOW, failures=n, denied=denied), NOW) - NOW
+        next_due(declared, Past(began=NOW - 60, ended=NOW, failures=n, denied=denied), NOW) - NOW
         for n in (failures, failures + 1)
     )
     assert FIRST_RETRY <= one <= other <= last
@@ -97,15 +104,15 @@ def test_what_cannot_be_had_is_tried_more_and_more_rarely_but_always_again(failu
 
 
 def test_a_dense_schedule_backs_off_too():
-    assert due(every("1m"), Past(began=NOW - 60, ended=NOW, failures=4), NOW) == NOW + 8 * FIRST_RETRY
+    assert next_due(every("1m"), Past(began=NOW - 60, ended=NOW, failures=4), NOW) == NOW + 8 * FIRST_RETRY
 
 
 @given(st.integers(1, 100), st.integers(1, 1000))
 def test_what_failed_in_part_is_tried_again_sooner_but_never_later_than_planned(partial, hours):
     declared = every(f"{hours}h")
     past = Past(began=NOW - 60, ended=NOW)
-    again = due(declared, Past(began=NOW - 60, ended=NOW, partial=partial), NOW)
-    assert again == min(due(declared, past, NOW), NOW + backoff(partial, 900.0, DAY))
+    again = next_due(declared, Past(began=NOW - 60, ended=NOW, partial=partial), NOW)
+    assert again == min(next_due(declared, past, NOW), NOW + backoff(partial, 900.0, DAY))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +129,7 @@ def test_cron_means_the_clock_on_the_wall(zone, line, began, dues):
     declared = mirror(f'{{cron: "{line}", timezone: {zone}}}')
     moment = at(began, zone)
     for wanted in dues:
-        moment = due(declared, Past(began=moment, ended=moment), moment + 1)
+        moment = next_due(declared, Past(began=moment, ended=moment), moment + 1)
         assert (
             datetime.fromtimestamp(moment, ZoneInfo(zone)).replace(tzinfo=None).isoformat(timespec="minutes") == wanted
         )
@@ -136,7 +143,7 @@ def test_a_daily_cron_is_due_once_on_each_day_of_the_wall(start, zone):
     declared = mirror(f'{{cron: "15 2 * * *", timezone: {zone}}}')
     moment, days = start.replace(tzinfo=ZoneInfo(zone)).timestamp(), []
     for _ in range(8):
-        moment = due(declared, Past(began=moment, ended=moment), moment)
+        moment = next_due(declared, Past(began=moment, ended=moment), moment)
         days.append(datetime.fromtimestamp(moment, ZoneInfo(zone)).date())
     assert days == [days[0] + timedelta(days=n) for n in range(8)]
 

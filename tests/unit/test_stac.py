@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -103,7 +104,7 @@ def test_a_span_of_time_is_asked_for_in_utc_and_may_end_today(written, asked):
     assert json.loads(first.body)["datetime"] == asked
 
 
-NEXT = {
+NEXT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "merge": (
         {"method": "POST", "merge": True, "body": {"next": "n"}},
         {"limit": 250, "collections": ["c"], "next": "n"},

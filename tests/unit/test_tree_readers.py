@@ -200,7 +200,7 @@ def test_folders_without_end_are_a_loop():
 
 def test_an_identifier_is_one():
     with pytest.raises(ValidationError):
-        erddap.Options(datasets=["../x"])
+        erddap.Options.model_validate({"datasets": ["../x"]})
 
 
 # WebDAV

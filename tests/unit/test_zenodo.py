@@ -1,6 +1,7 @@
 """Zenodo and InvenioRDM: every shape in which a record names its files, newest versions, searches."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def legacy(number=100, key="my-file.zip", **more):
 
 
 RECENT = {"id": "abc-12", "files": {"enabled": True, "count": 1}, "links": {"files": f"{API}/abc-12/files"}}
-ENTRIES = {
+ENTRIES: dict[str, Any] = {
     "enabled": True,
     "entries": [
         {

@@ -63,10 +63,9 @@ def vague_names(tree: Tree) -> Iterator[Finding]:
         stem = PurePosixPath(file.path).stem
         if _is_vague(stem):
             yield file.finding(0, f"the module's name {stem} says nothing of its duty")
-        for kind in (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
-            for node in file.nodes(kind):
-                if _is_vague(node.name):
-                    yield file.finding(node.lineno, f"the name {node.name} says nothing of its duty")
+        for node in file.nodes(ast.stmt):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _is_vague(node.name):
+                yield file.finding(node.lineno, f"the name {node.name} says nothing of its duty")
 
 
 @rule(
