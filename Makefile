@@ -63,6 +63,7 @@ hooks: $(MADE)
 
 docs: $(MADE)
 	$(BIN)/python -m syncd.metrics > docs/metrics.md
+	$(BIN)/python -m tests.promises > docs/promises.md
 	$(BIN)/python deploy/grafana/build
 	$(BIN)/python deploy/generate.py
 	$(BIN)/python deploy/site/reference.py

@@ -9,7 +9,7 @@ from hypothesis import settings
 settings.register_profile("here", deadline=None)  # a busy machine is no fault of a property
 settings.load_profile("here")
 
-pytest_plugins = ["tests.servers.fixtures"]  # S3 servers
+pytest_plugins = ["tests.servers.fixtures", "tests.promises.plugin"]  # S3 servers; the marks of promises
 
 # What opens before anything moves may read its folder, and what closes when nothing moves any more may tidy it up:
 # nobody waits for the loop.

@@ -40,6 +40,8 @@ def at_work(service):
     return any((service.root / "store/.syncd/tmp").glob("*.part"))
 
 
+@pytest.mark.promise("P4")
+@pytest.mark.fault(40)
 def test_killed_in_the_middle_it_goes_on_by_itself_and_commands_look_beside_it(slow):
     slow.start()
     slow.until(lambda: at_work(slow), "at work")
@@ -71,6 +73,7 @@ def test_killed_in_the_middle_it_goes_on_by_itself_and_commands_look_beside_it(s
     assert slow.events("daemon_stopping")
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("times", [1, 2])
 def test_asked_to_stop_it_lets_transfers_end_and_asked_twice_it_stops_at_once(slow, times):
     slow.start()

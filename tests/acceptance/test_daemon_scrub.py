@@ -31,6 +31,7 @@ def scrub(control):
     return {one.mirror: one for one in control.scrubs()}["a"]
 
 
+@pytest.mark.promise("P7")
 async def test_every_file_is_read_again_in_time_and_a_restart_goes_on_where_it_was(house):
     async with house.living() as control:
         await first_pass(house, control)
@@ -51,6 +52,7 @@ async def test_every_file_is_read_again_in_time_and_a_restart_goes_on_where_it_w
         await house.until(lambda: sum(e.files for e in house.heard(ScrubAdvanced)) == 8)
 
 
+@pytest.mark.promise("P7")
 async def test_damaged_and_missing_files_are_mended_from_upstream_and_the_damaged_bytes_are_kept(house):
     async with house.living() as control:
         await first_pass(house, control)
@@ -71,6 +73,7 @@ async def test_damaged_and_missing_files_are_mended_from_upstream_and_the_damage
         assert scrub(control).mended == 3
 
 
+@pytest.mark.promise("P7")
 async def test_what_upstream_no_longer_has_stays_where_it_is_and_is_told_until_it_can_be_had(house):
     async with house.living() as control:
         await first_pass(house, control)
@@ -112,6 +115,7 @@ async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
         assert house.heard(DamageFound) == []
 
 
+@pytest.mark.promise("P7")
 async def test_two_reads_that_differ_point_at_the_hardware_and_nothing_is_touched(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
@@ -216,6 +220,7 @@ async def test_reading_keeps_to_its_rate(house):
         assert scrub(control).rate < 1_300_000
 
 
+@pytest.mark.promise("P7")
 def test_the_rest_between_two_parts_makes_a_round_fit_into_its_time():
     """Pure arithmetic: parts of a hundredth each, in four fifths of the time; late ones at once."""
     nothing: Any = None  # the daemon is not asked

@@ -30,6 +30,8 @@ def house(tmp_path):
 # -- store, disk, clocks ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(39)
 async def test_a_store_that_is_unmounted_is_waited_for_and_never_taken_for_an_empty_one(house):
     house.archive("a", small())
     house.declare("a")
@@ -70,6 +72,7 @@ async def test_a_daemon_starts_without_its_store_and_works_once_it_is_there(hous
         await house.until(lambda: house.store.exists() and house.copy("a") == house.upstream("a"), 30)
 
 
+@pytest.mark.fault(36)
 async def test_a_full_disk_pauses_what_comes_in_and_goes_on_alone(house):
     house.archive("a", small())
     house.declare("a")
@@ -84,6 +87,7 @@ async def test_a_full_disk_pauses_what_comes_in_and_goes_on_alone(house):
         assert control.store().state == "online"
 
 
+@pytest.mark.fault(44)
 async def test_clocks_that_step_are_told_and_hold_nobody_up(house):
     house.archive("a", small())
     house.declare("a")
@@ -124,6 +128,8 @@ async def test_a_plan_without_room_backs_off_whatever_the_clock_did(house, monke
         assert len(house.heard(PassStarted, "a")) == 1
 
 
+@pytest.mark.promise("P4")
+@pytest.mark.fault(42)
 async def test_a_lost_catalogue_is_rebuilt_at_the_start_and_nothing_is_fetched_again(house):
     house.archive("a", small())
     house.declare("a")
@@ -147,6 +153,7 @@ def upkeep(house):
     return next(one for one in asyncio.all_tasks() if one.get_name() == "upkeep").get_coro().cr_frame.f_locals["self"]
 
 
+@pytest.mark.fault(42)
 async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
     house.archive("a", small())
     house.declare("a")

@@ -38,6 +38,8 @@ async def stage_whole(mirroring, monkeypatch):
             await mirroring.run()
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.fault(12)
 async def test_a_file_that_was_staged_whole_is_not_published_if_upstream_has_another_by_now(tmp_path, monkeypatch):
     first, second = random.Random(1).randbytes(9 << 20), random.Random(2).randbytes(9 << 20)
     mirroring = Mirroring(tmp_path, Archive({"big": first, "a": b"a"}))
@@ -75,6 +77,8 @@ async def test_a_copy_is_not_said_to_lie_where_it_does_not(tmp_path):
         assert (await mirroring.pointer(store)).prefix == "scenes/"
 
 
+@pytest.mark.promise("P4")
+@pytest.mark.fault(42)
 async def test_a_rebuild_that_was_cut_short_is_done_again(tmp_path, monkeypatch):
     mirroring = Mirroring(tmp_path, Archive(small()))
     await mirroring.run()
@@ -123,6 +127,8 @@ class Below:
         pass
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(31)
 async def test_an_approval_is_not_spent_by_a_pass_that_another_source_served(tmp_path, monkeypatch):
     mirroring = Mirroring(tmp_path, Archive(small()))
     mirroring.mirror = load_mirror(

@@ -4,6 +4,8 @@ import random
 import shutil
 from urllib.parse import unquote
 
+import pytest
+
 from tests.acceptance.cli import Folder, run, sync, tree
 from tests.acceptance.test_sync_command import publish_sums, write
 from tests.servers.nginx import nginx
@@ -15,6 +17,8 @@ def asked(server):
     return [(int(line.split()[0]), int(line.split()[1]), unquote(line.split()[2])) for line in lines]
 
 
+@pytest.mark.promise("P4")
+@pytest.mark.fault(42)
 def test_after_the_loss_of_the_catalogue_nothing_is_downloaded_again(tmp_path):
     root, chance = tmp_path / "www", random.Random(3)
     for number, size in enumerate((0, 1, 70_000, 5 << 20, 9 << 20)):

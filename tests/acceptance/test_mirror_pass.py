@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import json
 import random
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 
 from manifests.snapshot import Snapshot
+from manifests.stat import Stat
 from syncd.governed import Governed
 from syncd.governor import Governors
 from syncd.keep import whole
@@ -33,6 +35,8 @@ async def test_a_pass_copies_all_and_a_second_one_moves_nothing(mirroring):
     assert (second.kept, second.fetched, second.snapshot) == (12, 0, first.snapshot)
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.fault(13)
 async def test_the_next_pass_replaces_adds_and_removes_and_keeps_what_it_replaced(mirroring):
     first = await mirroring.run()
     before = dict(mirroring.archive.files)
@@ -58,6 +62,8 @@ async def test_equal_content_has_an_equal_id_whatever_the_history(tmp_path):
     assert (await one.run()).snapshot == (await straight.run()).snapshot
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.fault(34)
 async def test_rule_1_bytes_that_do_not_match_go_to_the_quarantine_with_the_reason_and_stop_no_other(tmp_path):
     archive = Archive(scenes(), digests=("sha256",))
     archive.faults = {"LC08/2/b02.tif": [flip, flip], "LC08/2/b05.tif": [flip] * 20}
@@ -74,6 +80,7 @@ async def test_rule_1_bytes_that_do_not_match_go_to_the_quarantine_with_the_reas
     assert (await mirroring.run()).fetched == 2
 
 
+@pytest.mark.fault(34)
 async def test_one_bad_read_is_fetched_afresh_and_nobody_hears_of_it(tmp_path):
     archive = Archive(scenes(), digests=("md5", "sha256"))
     archive.faults = {"LC08/2/b02.tif": [flip], "LC08/2/b05.tif": [flip]}
@@ -84,6 +91,8 @@ async def test_one_bad_read_is_fetched_afresh_and_nobody_hears_of_it(tmp_path):
     assert mirroring.natural() == archive.files
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.fault(2, 33)
 async def test_rule_2_every_promise_is_checked_and_an_entry_without_one_says_so(tmp_path):
     promised, silent = (
         Mirroring(tmp_path / "a", Archive(scenes(), digests=("md5",))),
@@ -95,6 +104,7 @@ async def test_rule_2_every_promise_is_checked_and_an_entry_without_one_says_so(
             assert {o.verdict for _, o in catalogue.holdings.entries_and_origins(1)} == {verdict}
 
 
+@pytest.mark.fault(1, 9)
 async def test_rule_3_an_interrupted_body_goes_on_where_it_broke(tmp_path):
     archive = Archive({"big": random.Random(3).randbytes(24 << 20)})
     archive.faults = {"big": [break_after(3), break_after(5), None, break_after(1)]}
@@ -105,6 +115,8 @@ async def test_rule_3_an_interrupted_body_goes_on_where_it_broke(tmp_path):
     assert archive.sent == len(archive.files["big"])
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.fault(12)
 async def test_rule_3_a_file_that_changes_between_two_ranges_is_never_spliced(tmp_path):
     old, new = random.Random(4).randbytes(20 << 20), random.Random(5).randbytes(20 << 20)
     archive = Archive({"big": old})
@@ -124,6 +136,8 @@ async def test_rule_3_a_file_that_changes_between_two_ranges_is_never_spliced(tm
     assert mirroring.natural() == {"big": new}
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(30)
 async def test_rule_4_an_incomplete_inventory_removes_nothing(mirroring):
     await mirroring.run()
     mirroring.archive.listing_fails_after = 6
@@ -133,6 +147,8 @@ async def test_rule_4_an_incomplete_inventory_removes_nothing(mirroring):
         assert catalogue.holdings.totals(1)[0] == 12
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(31)
 async def test_rule_4_too_many_removals_are_parked_whole_until_they_are_approved(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(scenes()), guard="10%")
     first = await mirroring.run()
@@ -150,6 +166,32 @@ async def test_rule_4_too_many_removals_are_parked_whole_until_they_are_approved
     assert first.snapshot not in (parked.snapshot, approved.snapshot)
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(30, 31)
+async def test_rule_4_an_approval_removes_nothing_by_the_word_of_an_incomplete_inventory_and_is_not_spent_on_it(
+    tmp_path,
+):
+    mirroring = Mirroring(tmp_path, Archive(scenes()), guard="10%")
+    await mirroring.run()
+    gone = sorted(mirroring.archive.files)[:4]  # what comes first in a listing, so that even half of one lacks them
+    for path in gone:
+        del mirroring.archive.files[path]
+    assert (await mirroring.run()).parked == 4
+    async with mirroring.open() as (_, catalogue):
+        assert catalogue.history.approve(1) == 4
+    mirroring.archive.listing_fails_after = 6
+    half = await mirroring.run()
+    assert (half.removed, half.complete) == (0, False)
+    async with mirroring.open() as (_, catalogue):
+        assert catalogue.holdings.totals(1)[0] == 12
+        assert catalogue.history.approved(1) == set(gone)
+    mirroring.archive.listing_fails_after = None
+    whole = await mirroring.run()
+    assert (whole.removed, whole.parked, whole.complete) == (4, 0, True)
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.fault(30, 31)
 async def test_rule_4_never_everything(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(scenes()), guard="100%")
     await mirroring.run()
@@ -158,6 +200,7 @@ async def test_rule_4_never_everything(tmp_path):
     assert (result.parked, result.removed) == (12, 0)
 
 
+@pytest.mark.fault(19, 20)
 async def test_rule_5_hostile_names_are_refused_one_by_one(tmp_path):
     archive = Archive(
         {
@@ -226,6 +269,7 @@ async def test_rule_10_the_engine_tells_frozen_facts_and_a_listener_cannot_answe
         mirroring.events[0].mirror = "another"
 
 
+@pytest.mark.promise("P9")
 async def test_rule_8_a_pass_over_many_files_holds_few_of_them(tmp_path):
     archive = Archive({f"{n:04}": bytes(100) for n in range(2000)})
     await Mirroring(tmp_path, archive).run()
@@ -237,6 +281,7 @@ async def test_published_digests_can_be_required(tmp_path):
     assert (result.fetched, result.failed) == (0, 12)
 
 
+@pytest.mark.fault(40)
 async def test_asked_to_stop_it_publishes_what_is_proved_and_removes_nothing(mirroring):
     stopping = asyncio.Event()
 
@@ -253,6 +298,7 @@ async def test_asked_to_stop_it_publishes_what_is_proved_and_removes_nothing(mir
     assert mirroring.natural() == mirroring.archive.files
 
 
+@pytest.mark.promise("P6")
 async def test_a_file_we_do_not_know_is_never_overwritten(mirroring):
     async with mirroring.open():
         pass
@@ -263,6 +309,73 @@ async def test_a_file_we_do_not_know_is_never_overwritten(mirroring):
     assert mirroring.natural() == mirroring.archive.files
     kept = [p.read_bytes() for p in (mirroring.store_folder / ".syncd/quarantine").rglob("b00.tif")]
     assert kept == [b"somebody's own"]
+
+
+class Dying:
+    """A store that dies right behind a move of its choice."""
+
+    def __init__(self, store, path):
+        self._store, self._path = store, path
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def move(self, path, to):
+        await self._store.move(path, to)
+        if to == self._path:
+            raise SystemError("killed")
+
+
+@pytest.mark.promise("P4", "P6")
+@pytest.mark.fault(13, 40)
+async def test_a_kill_between_a_swap_and_its_record_loses_neither_the_new_version_nor_the_old_one(mirroring):
+    path = "LC08/0/b03.tif"
+    first = await mirroring.run()
+    old = mirroring.archive.files[path]
+    mirroring.archive.files[path] = b"replaced"
+    with pytest.raises(SystemError):
+        await mirroring.run(wrap=lambda store: Dying(store, f"scenes/{path}"))
+    second = await mirroring.run()
+    assert (second.complete, mirroring.natural()[path]) == (True, b"replaced")
+    assert second.snapshot != first.snapshot
+    async with mirroring.open() as (store, catalogue):
+        assert catalogue.history.swaps(1) == []
+        await mirroring.restoration(store, catalogue).rollback(first.snapshot)
+    assert mirroring.natural()[path] == old
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("promised", [1000, 5 << 20])
+async def test_a_body_that_is_longer_than_promised_is_left_at_the_first_byte_too_many(tmp_path, promised):
+    chunk = 64 << 10
+
+    class Endless(Archive):
+        async def list_pages(self, prefix="", after=""):
+            yield [Stat("f", promised, None, None, {"sha256": "0" * 64})]
+
+        @asynccontextmanager
+        async def open(self, path, *, start=0, stop=None, version=None):
+            body = Body(self, start)
+            yield body
+
+    class Body:
+        headers, url = {}, "memory://f"
+
+        def __init__(self, archive, start):
+            self.archive, self.start, self.stop = archive, start, None
+            self.stat = Stat("f", None, None, None)
+
+        async def __aiter__(self):
+            while self.archive.sent < 1 << 30:
+                self.archive.sent += chunk
+                yield bytes(chunk)
+
+    archive = Endless({"f": b""})
+    result = await Mirroring(tmp_path, archive).run()
+    assert (result.fetched, result.failed) == (0, 1)
+    assert archive.sent <= 2 * (promised + chunk), "it went on reading"  # it is tried twice
+    assert list((tmp_path / "store/.syncd/tmp").iterdir()) == []
 
 
 async def test_a_snapshot_says_where_it_came_from(mirroring):
@@ -284,6 +397,7 @@ async def test_upstream_without_ranges_or_versions_is_mirrored_in_one_stream(tmp
         assert (result.failed, mirroring.natural()) == (0, archive.files)
 
 
+@pytest.mark.fault(44)
 async def test_a_clock_that_steps_back_400_days_loses_nothing(mirroring):
     first = await mirroring.run()
     gone = mirroring.archive.files.pop("LC08/1/b01.tif")

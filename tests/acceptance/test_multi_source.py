@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import random
 
 import pytest
 
@@ -51,6 +52,7 @@ def origins_of(tmp_path):
     return found
 
 
+@pytest.mark.fault(34)
 async def test_what_one_source_lacks_or_has_wrong_is_taken_from_the_next_and_we_know_whence(tmp_path):
     first = {**FILES, "SHA256SUMS": SUMS, "wrong": b"WRONG AT THE FIRST"}
     del first["gone"]
@@ -70,6 +72,7 @@ async def test_what_one_source_lacks_or_has_wrong_is_taken_from_the_next_and_we_
         assert (again["fetched"], again["replaced"], again["kept"]) == (0, 0, len(FILES) + 1)
 
 
+@pytest.mark.fault(34)
 async def test_when_no_source_has_what_was_promised_the_bytes_are_kept_apart_and_all_is_told(tmp_path):
     first = {**FILES, "SHA256SUMS": SUMS, "wrong": b"WRONG AT THE FIRST"}
     second = {**FILES, "wrong": b"wrong in other ways"[:18]}
@@ -96,6 +99,27 @@ async def test_a_mismatch_at_the_first_and_nothing_at_the_second_is_told_as_a_mi
         assert next(content for path, content in kept.items() if path.endswith("/wrong")) == first["wrong"]
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.fault(35)
+async def test_where_two_sources_differ_and_no_digest_decides_a_file_is_of_one_of_them_and_never_of_both(tmp_path):
+    one, other = random.Random(1).randbytes(9 << 20), random.Random(2).randbytes(9 << 20)
+    async with (
+        HostileServer({"big.bin": one, "small": b"one"}) as a,
+        HostileServer({"big.bin": other, "small": b"two"}) as b,
+    ):
+        sources = [{"url": a.url()}, {"url": b.url()}]
+        patience = Status(503, {"Retry-After": "0"})
+        a.fault(
+            "big.bin", patience, times=None, when=lambda request: "bytes=0-" not in request.headers.get("range", "")
+        )
+        done, _ = await sync(tmp_path, (a, b), sources)
+        a.assert_spent()
+        assert done["complete"]
+        assert tree(tmp_path / "store" / "m") == {"big.bin": other, "small": b"one"}
+        assert origins_of(tmp_path)["big.bin"][:2] == (b.url("big.bin"), "attested")
+
+
+@pytest.mark.promise("P5")
 async def test_when_the_first_source_is_down_the_second_is_asked_and_only_adds(tmp_path):
     async with HostileServer({**FILES, "SHA256SUMS": SUMS}) as a, HostileServer(FILES) as b:
         sources = [source(a), {"url": b.url()}]

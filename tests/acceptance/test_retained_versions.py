@@ -104,6 +104,8 @@ async def test_a_pass_goes_on_where_a_removed_file_is_gone_already_from_its_plac
         assert catalogue.holdings.versions(1) == []
 
 
+@pytest.mark.promise("P4")
+@pytest.mark.fault(40)
 async def test_a_kill_after_the_bytes_went_leaves_nothing_that_stops_the_next_pass(tmp_path, monkeypatch):
     class Killed(BaseException):
         pass

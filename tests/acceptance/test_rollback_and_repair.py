@@ -105,6 +105,7 @@ async def test_a_removed_file_can_be_had_back_and_stays(mirroring):
     assert (result.removed, mirroring.natural()["LC08/1/b01.tif"]) == (0, content)
 
 
+@pytest.mark.promise("P6")
 async def test_what_a_kept_snapshot_names_outlives_every_housekeeping(tmp_path):
     mirroring = Mirroring(tmp_path, Archive({"a": b"0", "b": b"x", "c": b"c"}), versions=2, guard="90%")
     seen = []
@@ -126,6 +127,8 @@ async def test_what_a_kept_snapshot_names_outlives_every_housekeeping(tmp_path):
     assert {p.read_bytes() for p in (mirroring.store_folder / ".syncd/versions").rglob("a")} <= {b"5", b"6", b"7"}
 
 
+@pytest.mark.promise("P4")
+@pytest.mark.fault(42)
 async def test_a_lost_catalogue_is_rebuilt_and_nothing_is_fetched_again(mirroring):
     await mirroring.run()
     mirroring.archive.files["LC08/0/b00.tif"] = b"replaced"

@@ -188,6 +188,7 @@ def run(environ, *words, wanted):
     return done.stdout + done.stderr
 
 
+@pytest.mark.promise("P10")
 def test_a_secret_is_in_nothing_that_is_said_or_kept(planted, tmp_path):
     upstream, other, config, manifests, environ = planted
     said = b""
@@ -238,6 +239,7 @@ def read_some(fd):
         return b""
 
 
+@pytest.mark.promise("P10")
 def test_a_secret_is_in_nothing_that_the_daemon_says_or_keeps(planted, tmp_path):
     _, other, config, manifests, environ = planted
     token, wrong = secret("api-token"), secret("wrong-token")
@@ -296,6 +298,7 @@ def test_a_secret_is_in_nothing_that_the_daemon_says_or_keeps(planted, tmp_path)
     assert other.heard == {""}
 
 
+@pytest.mark.promise("P10")
 def test_a_secret_is_in_no_command_line(planted):
     upstream, _, config, manifests, environ = planted
     upstream.held = threading.Event(), threading.Event()
@@ -336,6 +339,7 @@ def test_a_secret_in_a_manifest_is_refused_unseen(tmp_path):
         assert not shown(run(dict(os.environ), "check", manifest, *json_or_not, wanted=(2,)))
 
 
+@pytest.mark.promise("P10")
 def test_a_traceback_of_a_bug_shows_the_bug_and_no_secret():
     program = (
         "import sys, logging\n"

@@ -80,6 +80,8 @@ def test_what_has_nothing_in_flight_stops_when_it_is_first_asked_to(silent, word
     assert (store.root / "silent/kept.txt").read_bytes() == b"lost"
 
 
+@pytest.mark.promise("P3")
+@pytest.mark.fault(43)
 def test_a_second_daemon_on_the_same_store_or_state_is_refused_with_exit_3(slow, tmp_path):
     _, manifest, allowed = slow
     store, state = Folder(tmp_path / "store"), tmp_path / "state"
@@ -95,6 +97,7 @@ def test_a_second_daemon_on_the_same_store_or_state_is_refused_with_exit_3(slow,
     assert sync(store, state, manifest, *allowed)["complete"]
 
 
+@pytest.mark.fault(39)
 def test_an_unmounted_store_is_offline_and_not_empty(slow, tmp_path):
     _, manifest, allowed = slow
     store, state = Folder(tmp_path / "store"), tmp_path / "state"

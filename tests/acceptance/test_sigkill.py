@@ -70,6 +70,8 @@ def store(request, tmp_path):
     return Bucket(server, server.url())
 
 
+@pytest.mark.promise("P3", "P4")
+@pytest.mark.fault(40)
 @pytest.mark.timeout(900)
 def test_thirty_kills_at_random_moments_cost_time_and_never_truth(tmp_path, store):
     archive = LivingArchive(tmp_path / "www", random.Random(7))

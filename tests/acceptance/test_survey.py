@@ -144,6 +144,8 @@ async def test_an_answer_that_breaks_off_is_asked_for_again_from_its_beginning(t
     assert seen == [(None, {"pages": "whole, in order"})]
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(6, 17)
 async def test_a_document_without_end_is_given_up_at_its_bound(tmp_path):
     with serving(echoing) as site:
         first = [
@@ -235,6 +237,8 @@ async def test_a_reader_that_has_nothing_to_ask_finds_nothing(tmp_path):
     assert (inventory.documents, inventory.files, inventory.complete) == (0, 0, True)
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(18)
 async def test_documents_that_name_documents_for_ever_and_hardly_a_file_are_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr("syncd.survey.BARREN", 300)
 

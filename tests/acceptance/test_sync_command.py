@@ -135,6 +135,8 @@ def test_a_folder_is_mirrored(archive, store, tmp_path):
     assert store.read("disk/") == tree(archive)
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(31)
 def test_a_mass_removal_waits_for_approval_with_exit_3(store, tmp_path):
     archive, manifest, state = tmp_path / "a", tmp_path / "a.yaml", tmp_path / "state"
     for n in range(20):

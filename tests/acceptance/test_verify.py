@@ -62,6 +62,7 @@ async def test_what_is_as_it_was_proved_is_counted_told_and_recorded(mirroring, 
     assert tuple(map(sum, zip(*heard, strict=True))) == (len(FILES), total)
 
 
+@pytest.mark.promise("P7")
 async def test_many_faults_side_by_side_are_each_found_and_mended_and_nothing_else_is(mirroring, way):
     root = mirroring.store_folder / "scenes"
     flipped, cut, grown, gone, a_folder = (root / f"d0/f{n:03}" for n in (30, 33, 36, 39, 42))

@@ -229,6 +229,7 @@ async def test_a_wrong_login_says_so_and_gives_none(api):
     assert "syncd_wrong" not in text
 
 
+@pytest.mark.promise("P10")
 async def test_a_session_changes_something_only_from_our_own_page(api, control):
     await login(api)
     own = str(api.served.url)
@@ -236,6 +237,8 @@ async def test_a_session_changes_something_only_from_our_own_page(api, control):
         {},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": own.replace("://", "://evil")},  # a host that ends as ours does
+        {"Origin": f"{own}.evil.example"},
         {"Origin": own, "Sec-Fetch-Site": "same-site"},
     ):
         assert await act(api, headers) == 403
@@ -246,8 +249,9 @@ async def test_a_session_changes_something_only_from_our_own_page(api, control):
 
 
 async def test_another_site_cannot_log_somebody_in(api):
-    async with api.post("/login", data={"token": OPERATOR}, headers={"Origin": "https://evil.example"}) as response:
-        assert (response.status, "Set-Cookie" in response.headers) == (403, False)
+    for origin in ("https://evil.example", str(api.served.url).replace("://", "://evil")):
+        async with api.post("/login", data={"token": OPERATOR}, headers={"Origin": origin}) as response:
+            assert (response.status, "Set-Cookie" in response.headers) == (403, False)
 
 
 async def test_after_a_logout_nothing_is_left(api):

@@ -59,6 +59,7 @@ class StoreContract:
         assert first.version != second.version
         assert await read(store, "a") == b"two"
 
+    @pytest.mark.promise("P3")
     async def test_a_create_only_put_leaves_what_is_there(self, store):
         await store.put("a", b"one", if_absent=True)
         with pytest.raises(Exists, match=r"^a: "):
@@ -89,6 +90,7 @@ class StoreContract:
         await store.move(f"n/{name}", f"m/{name}")
         assert await paths(store) == [f"m/{name}"]
 
+    @pytest.mark.fault(19)
     @pytest.mark.parametrize("path", ["../out", "a/../../out", "/etc/passwd", "a//b", "a/", "", ".", "a/./b", "a\0b"])
     async def test_a_path_that_leads_elsewhere_is_refused(self, store, path):
         with pytest.raises(Unsafe):
@@ -143,6 +145,8 @@ class StoreContract:
             with pytest.raises(Changed, match=r"^v: "):
                 await read(store, "v", version=old.version, **how)
 
+    @pytest.mark.promise("P4")
+    @pytest.mark.fault(40)
     async def test_move_and_copy_replace_and_can_be_repeated_after_a_crash(self, store):
         await store.put("a", b"one")
         await store.put("b", b"two")
@@ -184,6 +188,7 @@ class StoreContract:
             await upload(store, "u", body, size=None)
             assert await read(store, "u") == body
 
+    @pytest.mark.promise("P1")
     async def test_nothing_is_visible_before_the_commit_and_nothing_but_the_whole_after(self, store):
         old, new = b"old", random.Random(12).randbytes(store.piece + 99)
         await store.put("w", old)
@@ -289,6 +294,8 @@ class StoreContract:
         assert await paths(store) == []
         assert await store.sweep(-5.0) == 0
 
+    @pytest.mark.promise("P4")
+    @pytest.mark.fault(47)
     async def test_a_sweep_drops_old_stagings_and_no_others(self, store, reopen):
         body = bytes(2 * store.piece)
         async with store.stage("old", size=len(body)) as staged:
@@ -313,10 +320,13 @@ class StoreContract:
         with pytest.raises(Offline):
             await other.identify("somebody else")
 
+    @pytest.mark.fault(39)
     async def test_an_empty_place_is_not_the_store_we_know(self, store):
         with pytest.raises(Offline, match=r"is missing|no such folder"):
             await store.identify("0" * 32)
 
+    @pytest.mark.promise("P3")
+    @pytest.mark.fault(43)
     async def test_a_lease_excludes_and_names_its_holder(self, store, reopen):
         now = [1000.0]
         first = self.lease(store, "first", now, pid=1)
@@ -331,6 +341,8 @@ class StoreContract:
         assert await second.acquire() == 2
         await second.release()
 
+    @pytest.mark.promise("P3")
+    @pytest.mark.fault(40, 43)
     async def test_a_lost_lease_is_noticed_by_who_lost_it(self, store, reopen):
         now = [1000.0]
         first = self.lease(store, "first", now)

@@ -61,7 +61,9 @@ class HostileServer:
         *,
         ssl_context: ssl.SSLContext | None = None,
         cap: int | None = None,
+        port: int = 0,
     ) -> None:
+        self.port = port  # 0: any that is free
         self.files: dict[str, File] = {}
         self.requests: list[Request] = []
         self.connections = 0  # accepted so far
@@ -74,8 +76,8 @@ class HostileServer:
             self.put(path, content)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._ssl)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._ssl)
+        self.port = self._server.sockets[0].getsockname()[1]
         self.origin = f"{'https' if self._ssl else 'http'}://127.0.0.1:{self.port}"
         return self
 

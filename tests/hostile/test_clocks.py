@@ -34,6 +34,7 @@ def www(tmp_path):
     return tmp_path / "www"
 
 
+@pytest.mark.fault(44)
 def test_passes_by_clocks_that_are_years_off_lose_nothing(tmp_path, www, faked):
     store, state, manifest = Folder(tmp_path / "store"), tmp_path / "state", tmp_path / "m.yaml"
     with nginx(www, tmp_path / "nginx") as upstream:
@@ -53,6 +54,7 @@ def test_passes_by_clocks_that_are_years_off_lose_nothing(tmp_path, www, faked):
             assert store.read("m/").items() >= tree(www / "m").items()
 
 
+@pytest.mark.fault(44)
 def test_a_daemon_whose_clock_steps_says_so_and_goes_on(tmp_path, www, faked):
     clock = tmp_path / "clock"
     clock.write_text("+0")

@@ -70,6 +70,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.fault(36)
 def test_a_full_disk_is_told_with_exit_3_and_the_next_run_completes(archive, small_disk, tmp_path):
     store, state = small_disk / "store", tmp_path / "state"
     full = sync(tmp_path, store=store, state=state)
@@ -83,6 +84,7 @@ def test_a_full_disk_is_told_with_exit_3_and_the_next_run_completes(archive, sma
     assert same(archive, store)
 
 
+@pytest.mark.fault(36)
 def test_a_full_state_folder_is_told_with_exit_3_and_the_next_run_completes(archive, small_disk, tmp_path):
     store, state = tmp_path / "store", small_disk / "state"
     state.mkdir()
@@ -97,6 +99,7 @@ def test_a_full_state_folder_is_told_with_exit_3_and_the_next_run_completes(arch
     assert same(archive, store)
 
 
+@pytest.mark.fault(36)
 def test_a_plan_that_cannot_fit_is_refused_before_the_first_byte(archive, small_disk, tmp_path):
     (tmp_path / "scenes.yaml").write_text(f'mirror: scenes\nsource: {{url: "file://{archive}/"}}\n')
     store, state = small_disk / "store", tmp_path / "state"
@@ -106,6 +109,7 @@ def test_a_plan_that_cannot_fit_is_refused_before_the_first_byte(archive, small_
     assert not (store / "scenes").exists()
 
 
+@pytest.mark.fault(39)
 async def test_a_store_that_became_read_only_is_told_as_such_and_the_next_pass_completes(small_disk, tmp_path):
     mirroring = Mirroring(tmp_path, Archive({f"f{n:02}": b"%d" % n for n in range(20)}))
     (tmp_path / "store").symlink_to(small_disk)
@@ -124,6 +128,8 @@ async def test_a_store_that_became_read_only_is_told_as_such_and_the_next_pass_c
     assert mirroring.natural() == mirroring.archive.files
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.fault(36, 37)
 @pytest.mark.parametrize(
     ("call", "error", "when"),
     [

@@ -35,6 +35,7 @@ def temporary(root):
     return sorted(path.name for path in (root / ".syncd/tmp").iterdir())
 
 
+@pytest.mark.fault(19)
 async def test_a_symbolic_link_planted_in_the_store_leads_nowhere(store, root, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -60,6 +61,7 @@ async def test_a_symbolic_link_planted_in_the_store_leads_nowhere(store, root, t
     assert await read(store, "d/file") == b"ours"
 
 
+@pytest.mark.fault(19)
 async def test_a_folder_swapped_for_a_link_while_it_is_open_leads_nowhere(store, root, tmp_path):
     await store.put("a/b", b"x")
     outside = tmp_path / "outside"
@@ -70,6 +72,7 @@ async def test_a_folder_swapped_for_a_link_while_it_is_open_leads_nowhere(store,
     assert list(outside.iterdir()) == []
 
 
+@pytest.mark.fault(20)
 async def test_a_file_where_a_folder_is_needed_is_refused_and_the_other_way_round(store):
     await store.put("a", b"x")
     await store.put("d/e", b"x")
@@ -152,6 +155,8 @@ async def test_putting_and_pruning_at_once_loses_nothing(store):
     assert await paths(store) == [f"deep/er/0/{number}" for number in range(8)]
 
 
+@pytest.mark.promise("P2")
+@pytest.mark.fault(37)
 @pytest.mark.parametrize(("code", "kind"), [(errno.EIO, Damaged), (errno.ENOSPC, NoSpace), (errno.EROFS, Offline)])
 async def test_a_sync_that_fails_fails_the_file_and_is_never_tried_again(store, root, monkeypatch, code, kind):
     await store.put("before", b"x")
@@ -209,6 +214,7 @@ async def test_what_failed_first_is_told_where_nothing_can_be_cleared_away(store
             pass
 
 
+@pytest.mark.fault(37)
 async def test_one_bad_put_does_not_fail_the_others_of_its_batch(store, monkeypatch):
     await store.put("blocked", b"a file")
     outcomes = await asyncio.gather(
@@ -246,6 +252,7 @@ async def test_who_is_alone_waits_for_a_quick_disk_itself_and_leaves_a_slow_one_
     await store.aclose()
 
 
+@pytest.mark.fault(38)
 async def test_a_write_that_takes_only_part_is_continued(store, monkeypatch):
     body = random.Random(1).randbytes(100_000)
     real = os.pwrite
@@ -257,6 +264,7 @@ async def test_a_write_that_takes_only_part_is_continued(store, monkeypatch):
     assert await read(store, "staged") == body
 
 
+@pytest.mark.fault(36)
 async def test_a_full_disk_is_named_before_the_first_byte_where_the_size_is_known(store, monkeypatch, root):
     def no_room(fd, size, folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -293,6 +301,8 @@ async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_wr
     assert temporary(root) == []
 
 
+@pytest.mark.promise("P2")
+@pytest.mark.fault(41)
 async def test_bytes_that_did_not_reach_the_disk_are_not_believed_after_a_power_cut(store, root):
     body = random.Random(2).randbytes(300)
     async with store.stage("f", size=300) as staged:
@@ -350,6 +360,7 @@ async def test_a_folder_that_holds_other_files_does_not_become_a_store(store, ro
         await store.identify(None)
 
 
+@pytest.mark.fault(39)
 async def test_an_unmounted_store_is_offline_and_not_empty(store, root):
     known = await store.identify(None)
     (root / ".syncd/store.json").rename(root / ".syncd/gone")
@@ -362,6 +373,8 @@ async def test_an_unmounted_store_is_offline_and_not_empty(store, root):
     await other.aclose()
 
 
+@pytest.mark.promise("P3")
+@pytest.mark.fault(43)
 async def test_two_processes_on_one_folder_exclude_each_other_exactly(store, root):
     held = await store.lock()
     other = FilesystemStore(root)

@@ -116,6 +116,8 @@ async def test_a_server_that_cannot_begin_in_the_middle_is_unsupported():
         assert await read(transport, "x") == CONTENT
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(30)
 async def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_folder():
     for lines in (["type=file;size=1; a/../../etc"], ["nonsense;"], ["type=dir; x/y"]):
         async with hostile() as (server, transport):
@@ -164,12 +166,15 @@ async def test_a_path_cannot_smuggle_a_command_and_a_url_of_another_server_is_no
         assert await read(transport, f"{server.origin}/a/x%20y") == b"two words"
 
 
+@pytest.mark.fault(23)
 async def test_a_private_address_is_refused_unless_it_is_allowed():
     async with hostile(allow_private=frozenset()) as (_, transport):
         with pytest.raises(Unsafe, match="private address"):
             await transport.stat("x")
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(22)
 async def test_a_password_goes_to_its_own_origin_only():
     async with hostile() as (server, _):
         for origin, said in [(server.origin, "PASS s3cret"), ("ftp://elsewhere.example.org", "PASS anonymous@")]:
@@ -183,6 +188,8 @@ async def test_a_password_goes_to_its_own_origin_only():
             server.said.clear()
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(28)
 async def test_a_certificate_of_an_unknown_authority_ends_it_before_the_password(tmp_path, authority):
     (tmp_path / "root").mkdir(mode=0o555)
     with vsftpd(tmp_path / "root", tmp_path / "work", TLS.format(certificate=authority.certificate)) as server:

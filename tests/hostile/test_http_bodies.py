@@ -25,6 +25,7 @@ from tests.hostile.http_case import CONTENT, at, hostile, read
 from tests.hostile.server import HostileServer
 
 
+@pytest.mark.fault(1)
 async def test_a_body_shorter_than_announced_is_interrupted_after_what_came():
     async with hostile() as (server, transport):
         server.fault("x", Truncate(after=100))
@@ -37,6 +38,7 @@ async def test_a_body_shorter_than_announced_is_interrupted_after_what_came():
         server.assert_spent()
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("after", [1, 100])
 async def test_a_reset_in_mid_body_is_interrupted(after):
     async with hostile() as (server, transport):
@@ -46,6 +48,7 @@ async def test_a_reset_in_mid_body_is_interrupted(after):
         server.assert_spent()
 
 
+@pytest.mark.fault(2)
 async def test_a_body_that_ends_with_its_connection_is_read_and_says_that_its_size_is_unknown():
     async with hostile() as (server, transport):
         server.fault("x", NoLength())
@@ -54,6 +57,7 @@ async def test_a_body_that_ends_with_its_connection_is_read_and_says_that_its_si
             assert b"".join([chunk async for chunk in body]) == CONTENT
 
 
+@pytest.mark.fault(2, 9)
 async def test_a_reset_is_no_end_of_a_body_without_length():
     async with hostile() as (server, transport):
         server.fault("x", NoLength(after=100, reset=True))
@@ -70,6 +74,7 @@ async def test_chunks_are_read_and_their_connection_is_used_again():
         server.assert_spent()
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize(
     "fault", [Chunked(cut=3), Chunked(cut=3, bad=b"ZZ\r\n"), Chunked(cut=0, bad=b"-5\r\nhello\r\n")]
 )
@@ -83,6 +88,7 @@ async def test_chunks_that_are_cut_or_nonsense_are_interrupted_at_once(fault):
         server.assert_spent()
 
 
+@pytest.mark.fault(4)
 async def test_a_part_longer_than_its_range_is_cut_off_with_an_error():
     async with hostile() as (server, transport):
         server.fault("x", Chunked(also=b"more"))
@@ -92,6 +98,7 @@ async def test_a_part_longer_than_its_range_is_cut_off_with_an_error():
         assert server.connections == 2
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize("extra", [b"garbage", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
 @pytest.mark.parametrize("later", [False, True])
 async def test_bytes_behind_an_answer_never_reach_the_next_read(extra, later):
@@ -110,6 +117,7 @@ async def test_bytes_behind_an_answer_never_reach_the_next_read(extra, later):
         server.assert_spent()
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -136,6 +144,7 @@ async def test_a_broken_head_is_refused_so_that_the_origin_is_left_in_peace_for_
         server.assert_spent()
 
 
+@pytest.mark.fault(14, 15)
 @pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "identity"])
 async def test_a_transfer_coding_that_would_have_to_be_unpacked_is_refused(coding):
     async with hostile() as (server, transport):
@@ -181,6 +190,7 @@ async def test_a_switch_to_another_protocol_is_refused():
         assert await read(transport, "x") == CONTENT
 
 
+@pytest.mark.fault(6)
 async def test_an_endless_body_stops_when_the_reader_stops_and_its_connection_is_gone():
     async with hostile() as (server, transport):
         server.fault("x", Endless())
@@ -194,6 +204,7 @@ async def test_an_endless_body_stops_when_the_reader_stops_and_its_connection_is
         assert server.connections == 2
 
 
+@pytest.mark.fault(14)
 async def test_an_answer_that_is_compressed_although_asked_not_to_be_is_no_answer():
     async with hostile() as (server, transport):
         server.fault("x", Gzip())
@@ -203,6 +214,7 @@ async def test_an_answer_that_is_compressed_although_asked_not_to_be_is_no_answe
         assert await read(transport, "x") == CONTENT
 
 
+@pytest.mark.fault(7)
 async def test_a_dripping_body_is_cut_off_as_stalled():
     async with hostile(floor=(2_000, 0.2)) as (server, transport):
         server.fault("x", Drip(step=1, every=0.01))
@@ -212,6 +224,7 @@ async def test_a_dripping_body_is_cut_off_as_stalled():
         assert await read(transport, "x") == CONTENT
 
 
+@pytest.mark.fault(7)
 async def test_a_slow_body_above_the_floor_is_left_alone():
     async with hostile(floor=(2_000, 0.2)) as (server, transport):
         server.fault("x", Drip(step=400, every=0.02))
@@ -228,6 +241,7 @@ async def test_a_slow_reader_is_not_blamed_on_upstream():
         assert count == 8 << 20
 
 
+@pytest.mark.fault(8)
 async def test_silence_in_mid_body_is_cut_off_as_stalled():
     async with hostile(floor=(1, 0.2)) as (server, transport):
         server.fault("x", Hang(after=10))
@@ -236,6 +250,7 @@ async def test_silence_in_mid_body_is_cut_off_as_stalled():
                 await read(transport, "x")
 
 
+@pytest.mark.fault(8)
 async def test_silence_before_the_answer_is_unreachable():
     async with hostile(header_timeout=0.2) as (server, transport):
         server.fault("x", Hang())
@@ -272,6 +287,7 @@ async def test_a_kept_connection_that_was_closed_in_the_meantime_is_not_used():
         assert server.connections == 2
 
 
+@pytest.mark.promise("P9")
 async def test_a_body_that_nobody_reads_does_not_fill_the_memory():
     async with hostile({"x": bytes(64 << 20)}) as (_, transport), transport.open("x") as body:
         await asyncio.sleep(0.05)
@@ -329,6 +345,7 @@ async def test_long_bodies_follow_one_another_on_one_connection():
         assert server.connections == 1
 
 
+@pytest.mark.fault(1, 8, 9)
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -347,6 +364,7 @@ async def test_a_long_body_that_breaks_is_interrupted_after_all_that_came(fault,
         server.assert_spent()
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize("extra", [b"garbage", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
 @pytest.mark.parametrize("later", [False, True])
 async def test_bytes_behind_a_long_answer_never_reach_the_next_read(extra, later):

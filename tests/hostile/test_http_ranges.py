@@ -20,6 +20,8 @@ async def test_a_range_is_bound_to_a_strong_etag_by_if_range_and_the_whole_by_if
         assert (whole["if-match"], "if-range" in whole, "range" in whole) == (version, False, False)
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("span", [{}, {"start": 5}, {"start": 5, "stop": 9}, {"stop": 9}])
 @pytest.mark.parametrize("etag", ["auto", None, 'W/"weak"'])
 async def test_a_file_that_changed_is_noticed_before_any_byte(span, etag):
@@ -32,6 +34,8 @@ async def test_a_file_that_changed_is_noticed_before_any_byte(span, etag):
             await read(transport, "x", version=version, **span)
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.fault(12)
 async def test_a_file_swapped_between_two_ranges_is_noticed():
     async with hostile() as (server, transport):
         server.fault("x", Swap(OTHER))
@@ -72,6 +76,7 @@ async def test_a_version_that_http_cannot_check_binds_nothing(version):
         assert not {"if-range", "if-match", "x"} & set(server.requests[-1].headers)
 
 
+@pytest.mark.fault(10)
 async def test_a_200_to_a_range_is_never_appended():
     async with hostile() as (server, transport):
         server.fault("x", IgnoreRange(), times=2)
@@ -82,6 +87,7 @@ async def test_a_200_to_a_range_is_never_appended():
         server.assert_spent()
 
 
+@pytest.mark.fault(10)
 async def test_a_200_to_a_first_range_brings_the_whole_and_says_so():
     async with hostile() as (server, transport):
         server.fault("x", IgnoreRange())
@@ -90,6 +96,7 @@ async def test_a_200_to_a_first_range_brings_the_whole_and_says_so():
             assert b"".join([chunk async for chunk in body]) == CONTENT
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(
     "fault",
     [
@@ -113,6 +120,7 @@ async def test_a_part_other_than_the_one_asked_for_is_not_accepted(fault):
         server.assert_spent()
 
 
+@pytest.mark.fault(11)
 async def test_another_total_is_another_version_where_the_size_binds():
     async with hostile({}) as (server, transport):
         server.put("x", CONTENT, etag=None)
@@ -122,6 +130,7 @@ async def test_another_total_is_another_version_where_the_size_binds():
             await read(transport, "x", start=5, stop=9, version=version)
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("etag", ["auto", None])
 async def test_a_part_that_does_not_say_its_version_is_no_part_of_it(etag):
     async with hostile({}) as (server, transport):

@@ -28,6 +28,7 @@ async def test_a_redirect_is_followed_to_its_end_and_the_body_says_where_it_came
         assert server.connections == 1
 
 
+@pytest.mark.fault(21, 23)
 @pytest.mark.parametrize(
     ("location", "why"),
     [
@@ -61,6 +62,7 @@ async def test_a_redirect_to_where_nothing_good_can_be_is_refused(location, why)
         server.assert_spent()
 
 
+@pytest.mark.fault(21)
 async def test_a_chain_is_followed_for_ten_hops_and_no_further():
     async with hostile({"10": CONTENT, "11": CONTENT}) as (server, transport):
         for hop in range(10):
@@ -73,6 +75,7 @@ async def test_a_chain_is_followed_for_ten_hops_and_no_further():
         server.assert_spent()
 
 
+@pytest.mark.fault(21)
 async def test_a_circle_of_two_is_refused():
     async with hostile() as (server, transport):
         server.fault("a", redirect("b"))
@@ -81,6 +84,8 @@ async def test_a_circle_of_two_is_refused():
             await read(transport, "a")
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(21)
 async def test_https_is_never_left_for_http(authority):
     async with (
         HostileServer({"x": CONTENT}, ssl_context=authority.server) as safe,
@@ -94,6 +99,8 @@ async def test_https_is_never_left_for_http(authority):
         assert plain.requests == []
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     ("credential", "name", "value"),
     [
@@ -119,14 +126,23 @@ async def test_a_secret_goes_to_its_own_origin_and_nowhere_else(credential, name
             assert mine.requests[-1].headers[name] == value
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(22)
 async def test_another_port_is_another_origin_and_another_host_name_too():
     async with HostileServer({"x": CONTENT}) as server:
-        for origin in (f"http://localhost:{server.port}", "http://127.0.0.1", f"https://127.0.0.1:{server.port}"):
+        for origin in (
+            f"http://localhost:{server.port}",
+            "http://127.0.0.1",
+            f"https://127.0.0.1:{server.port}",
+            f"http://7.0.0.1:{server.port}",  # our host ends as this one does
+            f"http://127.0.0.1:{server.port // 10}",  # and begins as this one does
+        ):
             async with at(server, credential=basic(origin)) as transport:
                 assert await read(transport, "x") == CONTENT
                 assert "authorization" not in server.requests[-1].headers
 
 
+@pytest.mark.fault(22)
 async def test_cookies_are_neither_kept_nor_sent():
     async with hostile() as (server, transport):
         server.fault("x", Status(302, {"Location": "/x?2", "Set-Cookie": "id=7; Path=/"}))
@@ -134,6 +150,8 @@ async def test_cookies_are_neither_kept_nor_sent():
         assert all("cookie" not in request.headers for request in server.requests)
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(22)
 async def test_a_question_takes_its_own_headers_only_along_its_own_origin():
     async with (
         HostileServer({"x": b"{}"}) as mine,
@@ -176,6 +194,7 @@ async def test_a_denial_says_whose_credential_was_used_or_that_there_is_none():
                 assert SECRET not in str(caught.value)
 
 
+@pytest.mark.promise("P10")
 async def test_queries_are_never_shown():
     async with hostile() as (server, transport):
         with pytest.raises(NotFound, match=r"^http.*/gone: ") as caught:

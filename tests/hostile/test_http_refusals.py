@@ -28,6 +28,7 @@ from transports.http import HttpTransport
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 
 
+@pytest.mark.fault(25, 26)
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -62,6 +63,7 @@ async def test_a_status_means(status, kind):
         assert server.connections == 1
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize(
     ("text", "wait"),
     [
@@ -101,6 +103,7 @@ async def test_a_cap_on_connections_refuses_what_is_above_it_and_nothing_else():
         assert server.refused == 1
 
 
+@pytest.mark.fault(29)
 async def test_nobody_there_is_unreachable():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -111,6 +114,7 @@ async def test_nobody_there_is_unreachable():
     await transport.aclose()
 
 
+@pytest.mark.fault(29)
 async def test_a_name_that_nobody_has_is_unreachable():
     transport = HttpTransport("http://no-such-host.invalid/", user_agent="t")
     with pytest.raises(Unreachable, match=r"^x: no address found for http://no-such-host.invalid"):
@@ -118,6 +122,7 @@ async def test_a_name_that_nobody_has_is_unreachable():
     await transport.aclose()
 
 
+@pytest.mark.fault(8)
 async def test_a_connection_that_takes_too_long_is_unreachable():
     with socket.socket() as full:  # a queue of one that nobody empties takes no further connection
         full.bind(("127.0.0.1", 0))
@@ -136,6 +141,7 @@ async def test_a_connection_that_takes_too_long_is_unreachable():
             filler.close()
 
 
+@pytest.mark.fault(23)
 async def test_a_private_address_is_refused_unless_its_origin_is_allowed():
     async with hostile() as (server, _):
         for allowed in ((), (f"http://127.0.0.1:{server.port + 1}",), (f"http://localhost:{server.port}",)):
@@ -166,6 +172,7 @@ async def test_an_origin_may_be_configured_in_any_spelling():
         await transport.aclose()
 
 
+@pytest.mark.fault(28)
 async def test_a_certificate_of_an_unknown_authority_is_denied(authority):
     async with HostileServer({"x": CONTENT}, ssl_context=authority.server) as server, at(server) as transport:
         with pytest.raises(Denied, match=rf"^x: {server.origin} shows a certificate of an unknown authority"):
@@ -173,6 +180,7 @@ async def test_a_certificate_of_an_unknown_authority_is_denied(authority):
         assert server.requests == []
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     ("name", "until", "why"),
     [("example.org", 9_999, "for another host"), ("127.0.0.1", -1, "has expired")],
@@ -196,6 +204,7 @@ async def _say_hello(reader, writer):
     writer.close()
 
 
+@pytest.mark.fault(28)
 async def test_https_at_a_port_that_speaks_http_is_denied():
     async with await asyncio.start_server(_say_hello, "127.0.0.1", 0) as server:
         origin = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -205,6 +214,7 @@ async def test_https_at_a_port_that_speaks_http_is_denied():
         await transport.aclose()
 
 
+@pytest.mark.fault(8)
 async def test_a_tls_handshake_that_is_never_answered_is_unreachable():
     async with hostile() as (server, _):
         origin = f"https://127.0.0.1:{server.port}"
@@ -284,6 +294,7 @@ async def test_idle_connections_are_closed_after_a_while():
         assert server.connections == 2
 
 
+@pytest.mark.promise("P9")
 async def test_of_too_many_idle_connections_the_one_idle_longest_is_closed_whatever_its_origin(monkeypatch):
     monkeypatch.setattr("transports.connection.MAX_IDLE", 3)
     async with AsyncExitStack() as stack:

@@ -72,6 +72,8 @@ async def earthdata(password="s3cret"):
             yield archive, transport
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(22)
 async def test_a_login_through_redirects_leads_to_the_file_and_each_origin_hears_only_its_own():
     async with earthdata() as (archive, transport):
         assert await read(transport, "file") == CONTENT
@@ -160,6 +162,8 @@ async def copernicus(**more):
         await asking.aclose()
 
 
+@pytest.mark.promise("P10")
+@pytest.mark.fault(25)
 async def test_fifty_readers_cause_one_request_for_a_token_and_each_origin_hears_only_its_own():
     async with copernicus(signed=True) as ((catalogue, downloads, store, identity), tokens, transport, _, learnt):
         async with asyncio.TaskGroup() as group:
@@ -189,6 +193,7 @@ async def test_a_token_is_renewed_before_it_ends_and_by_its_refresh_token():
         assert tokens.grants[2:] == ["refresh_token", "password"]
 
 
+@pytest.mark.fault(25)
 async def test_a_token_that_is_refused_in_mid_file_is_renewed_once_and_the_file_goes_on():
     async with copernicus() as ((_, downloads, *_), tokens, transport, *_):
         downloads.fault("file", Truncate(after=1000), when=lambda request: "authorization" in request.headers)
@@ -207,6 +212,7 @@ async def test_a_token_that_is_refused_in_mid_file_is_renewed_once_and_the_file_
         assert (len(broken), tokens.grants) == (1, ["password", "refresh_token"])
 
 
+@pytest.mark.fault(25)
 async def test_a_token_that_is_always_refused_is_renewed_once_for_each_read_and_no_more():
     async with copernicus() as ((_, downloads, *_), tokens, transport, *_):
         downloads.script = lambda request: Answer(401)

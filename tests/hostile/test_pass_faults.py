@@ -102,6 +102,8 @@ PASSING = {
 }
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.fault(1, 2, 3, 4, 5, 8, 9, 24)
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 @pytest.mark.parametrize("path", [BAD, "e/large.tif"])
 async def test_what_passes_costs_time_and_nothing_else(tmp_path, fault, path):
@@ -116,6 +118,48 @@ async def test_what_passes_costs_time_and_nothing_else(tmp_path, fault, path):
             assert (await mirroring.run()).complete
         await mirroring.close()
     assert {p: c for p, c in mirroring.natural().items() if p != "SHA256SUMS"} == files
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("path", [BAD, "e/large.tif"])
+async def test_a_body_without_length_that_is_cut_is_not_taken_for_the_file_where_only_a_size_is_promised(
+    tmp_path, path
+):
+    files = tree()
+    async with HostileServer(files) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
+        cut = f.NoLength(after=-1)  # all but the last byte
+        server.fault(path, cut, times=None, when=lambda request: request.method == "GET")
+        result = await mirroring.run()
+        server.assert_spent()
+        reasons = await mirroring.reasons()
+        await mirroring.close()
+    assert (result.failed, result.complete, set(reasons)) == (1, False, {path})
+    assert mirroring.natural() == {other: content for other, content in files.items() if other != path}
+
+
+@pytest.mark.promise("P6")
+@pytest.mark.fault(26)
+async def test_a_file_that_is_listed_and_cannot_be_had_leaves_the_copy_that_we_hold(tmp_path):
+    files = tree()
+    async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        await mirroring.run()
+        later = {**files, BAD: b"the next version"}
+        server.put(BAD, later[BAD])
+        server.put("SHA256SUMS", sums(later))
+        is_gone = True
+        server.fault(BAD, f.Status(404), times=None, when=lambda request: is_gone)
+        result = await mirroring.run()
+        server.assert_spent()
+        assert (result.failed, result.removed, result.complete) == (1, 0, False)
+        assert "no such file" in (await mirroring.reasons())[BAD].reason
+        assert mirroring.natural()[BAD] == files[BAD]
+        is_gone = False
+        assert (await mirroring.run()).complete
+        assert mirroring.natural()[BAD] == later[BAD]
+        await mirroring.close()
 
 
 LASTING = {
@@ -133,6 +177,8 @@ LASTING = {
 }
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.fault(6, 14, 21, 26, 27, 34)
 @pytest.mark.parametrize(("fault", "word"), LASTING.values(), ids=LASTING.keys())
 async def test_one_bad_file_is_told_in_a_stewards_words_and_stops_no_other(tmp_path, fault, word):
     files = tree()
@@ -149,6 +195,8 @@ async def test_one_bad_file_is_told_in_a_stewards_words_and_stops_no_other(tmp_p
     assert BAD not in mirroring.natural()
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.fault(27)
 async def test_a_login_page_where_no_digest_is_published_is_quarantined_with_its_title(tmp_path):
     async with HostileServer(tree()) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
@@ -163,6 +211,8 @@ async def test_a_login_page_where_no_digest_is_published_is_quarantined_with_its
     assert BAD not in mirroring.natural()
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(30)
 async def test_an_index_that_fails_or_lists_half_removes_nothing(tmp_path):
     async with HostileServer(tree()) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
@@ -180,6 +230,8 @@ def in_ranges(monkeypatch):
     monkeypatch.setattr("syncd.large.QUICK", 0)
 
 
+@pytest.mark.promise("P6")
+@pytest.mark.fault(12)
 @pytest.mark.usefixtures("in_ranges")
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_file_that_is_swapped_between_two_ranges_is_never_spliced(tmp_path, seed):
@@ -204,6 +256,7 @@ async def test_a_file_that_is_swapped_between_two_ranges_is_never_spliced(tmp_pa
     assert mirroring.natural() == {"large": new}
 
 
+@pytest.mark.fault(10)
 async def test_a_server_that_ignores_ranges_is_read_in_one_stream(tmp_path):
     files = tree()
     async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
@@ -214,6 +267,7 @@ async def test_a_server_that_ignores_ranges_is_read_in_one_stream(tmp_path):
     assert (result.failed, result.fetched) == (0, 4)
 
 
+@pytest.mark.fault(48)
 async def test_names_that_would_command_a_terminal_reach_no_display(tmp_path):
     files = {"ok": b"1"}
     listing = sums({"ok": b"1"}) + b"0" * 64 + b"  evil\x1b[2Jname\n"
@@ -241,6 +295,7 @@ async def test_a_server_that_resets_connections_above_its_cap_loses_no_file(tmp_
     assert {p: c for p, c in mirroring.natural().items() if p != "SHA256SUMS"} == files
 
 
+@pytest.mark.fault(7)
 async def test_rule_6_slow_is_fine_and_stalled_is_cut_whatever_time_it_takes(tmp_path):
     files = tree()
     async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:
@@ -256,6 +311,7 @@ async def test_rule_6_slow_is_fine_and_stalled_is_cut_whatever_time_it_takes(tmp
     assert mirroring.natural()["d/a.dat"] == files["d/a.dat"]
 
 
+@pytest.mark.fault(25)
 async def test_a_login_that_ends_in_the_middle_of_a_pass_is_told_and_upstream_is_not_hammered(tmp_path):
     files = {f"d/{n:02}": b"%d" % n * 100 for n in range(40)}
     async with HostileServer({**files, "SHA256SUMS": sums(files)}) as server:

@@ -61,6 +61,7 @@ async def again(act, times=5):
     return await act()
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
@@ -90,6 +91,8 @@ async def test_a_busy_server_says_how_long_to_wait(store, proxy):
     assert caught.value.retry_after == 7.0
 
 
+@pytest.mark.promise("P3")
+@pytest.mark.fault(45)
 async def test_a_put_whose_answer_was_lost_is_found_to_have_arrived(store, proxy):
     for reply in (None, error(500, "InternalError")):
         proxy.fail(is_copy("/a"), reply, after=True)
@@ -98,6 +101,8 @@ async def test_a_put_whose_answer_was_lost_is_found_to_have_arrived(store, proxy
         proxy.assert_spent()
 
 
+@pytest.mark.promise("P2")
+@pytest.mark.fault(45)
 async def test_a_put_whose_answer_was_lost_is_not_taken_for_the_older_object(store, proxy):
     await store.put("a", b"old bytes")
     proxy.fail(is_copy("/a"), error(500, "InternalError"))
@@ -114,6 +119,7 @@ async def test_a_create_only_put_that_was_lost_knows_its_own_bytes(store, proxy)
         await store.put("a", b"other", if_absent=True)
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("reply", [None, error(500, "InternalError"), error(200, "InternalError")])
 async def test_a_join_whose_answer_was_lost_is_found_to_be_done(store, proxy, reply):
     body = large()
@@ -123,6 +129,8 @@ async def test_a_join_whose_answer_was_lost_is_found_to_be_done(store, proxy, re
     assert await read(store, "f") == body
 
 
+@pytest.mark.promise("P1")
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("reply", [SLOW_DOWN, error(200, "InternalError"), error(500, "InternalError"), None])
 async def test_a_join_that_failed_is_tried_again_and_nothing_was_visible(store, proxy, reply):
     body = large()
@@ -137,6 +145,7 @@ async def test_a_join_that_failed_is_tried_again_and_nothing_was_visible(store, 
     assert await read(store, "f") == body
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("reply", [None, error(200, "InternalError"), error(500, "InternalError"), SLOW_DOWN])
 async def test_a_copy_that_failed_or_was_lost_ends_whole(store, proxy, reply, after):
@@ -215,6 +224,8 @@ async def test_a_copy_by_parts_that_is_cancelled_or_refused_leaves_no_parts_to_p
     await store.aclose()
 
 
+@pytest.mark.promise("P4")
+@pytest.mark.fault(47)
 async def test_a_sweep_finds_the_parts_of_a_copy_that_was_killed(swift, proxy):
     store = swift.at(proxy.url).store(swift.url(), verifies=GOOD, copy_limit=PART)
     await upload(store, "from", large())
@@ -279,6 +290,7 @@ async def test_a_move_that_lost_its_answer_is_done(store, proxy):
     assert await paths(store) == ["b"]
 
 
+@pytest.mark.promise("P1")
 async def test_bytes_that_were_garbled_on_the_way_are_refused_by_the_server(store, proxy):
     def garble(head):
         return head.replace(b"Content-MD5: ", b"Content-MD5: AAAA", 1).replace(b"==\r\n", b"\r\n", 1)
@@ -289,6 +301,8 @@ async def test_bytes_that_were_garbled_on_the_way_are_refused_by_the_server(stor
     assert await paths(store) == []
 
 
+@pytest.mark.promise("P1", "P2")
+@pytest.mark.fault(46)
 async def test_a_server_that_verifies_nothing_is_read_back_before_anything_is_visible(swift, proxy):
     store = swift.at(proxy.url).store(swift.url(), verifies=BLIND)
     await store.put("small", b"bytes")
@@ -308,6 +322,8 @@ async def test_a_server_that_verifies_nothing_is_read_back_before_anything_is_vi
     await store.aclose()
 
 
+@pytest.mark.promise("P3")
+@pytest.mark.fault(46)
 async def test_a_server_that_ignores_conditions_is_asked_first(swift, proxy):
     store = swift.at(proxy.url).store(swift.url(), verifies=BLIND)
     await store.put("a", b"one")
@@ -317,6 +333,7 @@ async def test_a_server_that_ignores_conditions_is_asked_first(swift, proxy):
     await store.aclose()
 
 
+@pytest.mark.fault(46)
 async def test_what_a_server_verifies_is_tried_and_not_believed(swift, proxy):
     def ignorant(head):
         lines = [

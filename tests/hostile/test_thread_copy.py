@@ -76,6 +76,7 @@ async def test_a_body_that_breaks_while_it_is_poured_is_interrupted_and_the_coun
         server.assert_spent()
 
 
+@pytest.mark.fault(4)
 async def test_bytes_behind_a_poured_body_are_told_and_never_reach_the_next_read():
     async with hostile({"x": LONG, "y": b"other"}) as (server, transport):
         server.fault("x", Extra(b"garbage"))

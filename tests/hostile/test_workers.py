@@ -157,6 +157,8 @@ async def test_files_of_unknown_size_are_for_workers_as_long_as_most_of_them_are
             assert not workers.workers.takes(unsized("large"))
 
 
+@pytest.mark.promise("P3")
+@pytest.mark.fault(40)
 async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
     async with HostileServer(FILES) as server:
         server.fault("d6/006.dat", f.Hang())

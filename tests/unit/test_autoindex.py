@@ -218,6 +218,7 @@ def test_what_is_no_listing_is_a_document_error_that_names_its_url(body):
         read(body)
 
 
+@pytest.mark.fault(16)
 def test_a_doctype_in_xml_is_refused():
     body = b'<?xml version="1.0"?><!DOCTYPE list [<!ENTITY a "aaaa">]><list><file mtime="x">&a;</file></list>'
     with pytest.raises(DocumentError, match="a listing in XML with a DOCTYPE"):
@@ -227,6 +228,7 @@ def test_a_doctype_in_xml_is_refused():
 # Names
 
 
+@pytest.mark.fault(18)
 def test_names_come_only_from_href_and_only_children_count():
     found = read(page("hostile.html"))
     assert [path for path in stats(found) if is_safe(path)] == [
@@ -329,6 +331,7 @@ def test_what_apache_lists_is_read_back_once(files):
 autoindex_safe = "!$&'()*+,;=:@~"
 
 
+@pytest.mark.fault(18)
 @given(st.lists(st.text(max_size=30), max_size=10))
 def test_whatever_the_links_nothing_outside_the_folder_comes_out(hrefs):
     rows = "".join(f'<a href="{html.escape(href)}">x</a>\n' for href in hrefs)

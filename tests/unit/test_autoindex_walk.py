@@ -50,6 +50,7 @@ class Endless(dict[str, bytes]):
         return self.body
 
 
+@pytest.mark.fault(18)
 def test_a_link_back_up_is_found_out_and_named():
     server = Endless(listing("file", "loop/"))
     _, errors = walk(server)
@@ -95,6 +96,7 @@ def test_the_first_hour_of_the_first_day_of_the_first_month_is_no_loop():
     assert list(stats(found)) == ["01/01/01/x"]
 
 
+@pytest.mark.fault(18)
 def test_folders_are_followed_to_a_depth_and_no_deeper():
     class Server(Endless):
         def __getitem__(self, url: str) -> bytes:
@@ -153,6 +155,8 @@ def test_the_page_s_own_query_is_no_part_of_its_folder():
     assert list(stats(read(listing("a"), url=ROOT + "?F=0"))) == ["a"]
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(18)
 def test_links_on_one_page_are_counted(monkeypatch):
     monkeypatch.setattr(autoindex, "MAX_LINKS", 3)
     assert len(read(listing("a", "b", "c"))) == 3
@@ -176,6 +180,8 @@ def test_a_page_without_rows_is_not_gathered_for_ever(monkeypatch):
         read(b"x" * 100_000)
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(15, 18)
 @pytest.mark.parametrize(
     "bomb",
     [

@@ -18,12 +18,14 @@ def proved(path, content=b"x"):
     return Entry(path, len(content), "ab" * 32, "cd" * 16), Origin(path, path, "attested", 1.0, len(content))
 
 
+@pytest.mark.fault(42, 43)
 def test_a_second_writer_is_refused_and_told_who_holds_the_state(tmp_path):
     with Catalogue(tmp_path), pytest.raises(Busy, match="in use by process"):
         Catalogue(tmp_path)
     Catalogue(tmp_path).close()
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize(
     "spoil", [lambda content: b"not a database " * 300, lambda content: content[:5000] + b"\xff" * 3000]
 )
@@ -44,6 +46,7 @@ def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
         use()
 
 
+@pytest.mark.fault(42)
 def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         catalogue.database._db.pragma("user_version", 99)
@@ -51,6 +54,7 @@ def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
         Catalogue(tmp_path)
 
 
+@pytest.mark.fault(33)
 def test_what_several_documents_say_of_a_path_is_joined_and_a_contradiction_is_kept(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         claims = catalogue.claims
@@ -75,6 +79,7 @@ def test_files_of_which_nothing_is_known_are_asked_for_and_no_others(tmp_path):
         assert [stat.path for stat in catalogue.claims.blind(1, "", 10)] == ["blind"]
 
 
+@pytest.mark.promise("P6")
 def test_the_first_of_two_swaps_before_a_snapshot_keeps_what_was_published(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         catalogue.holdings.put_aside(1, Version("s", "f", 1, "published"), 1.0)
@@ -196,6 +201,7 @@ def test_passes_are_written_down_told_and_forgotten(tmp_path):
         assert chronicle.happenings(ids[4], 0, 10) == []
 
 
+@pytest.mark.promise("P7")
 def test_the_longest_unread_comes_first_and_coverage_says_how_much_was_read(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         mirror = catalogue.history.enrol("m", prefix="m/").id
@@ -309,6 +315,8 @@ def test_what_a_killed_process_planned_is_gone_and_what_it_recorded_is_not(tmp_p
     assert not (tmp_path / "steps.sqlite").exists()
 
 
+@pytest.mark.promise("P2")
+@pytest.mark.fault(41)
 def test_a_commit_is_on_the_disk_before_anybody_acts_on_it(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         database = catalogue.database._db

@@ -63,6 +63,7 @@ async def test_when_nobody_is_left_the_failure_is_what_it_was(two):
         await read(Relay(transport, (b.url("x"),)), a.url("x"))
 
 
+@pytest.mark.fault(35)
 async def test_a_file_of_another_length_takes_nothing_over(two):
     a, b, transport = two
     a.fault("x", Truncate(after=1000))

@@ -153,6 +153,7 @@ def test_where_a_manifest_sets_limits_nothing_is_lent_for_one_process_keeps_them
     assert Governors().of("http://x", connections=200).to_lend == 175
 
 
+@pytest.mark.fault(24)
 async def test_retry_after_closes_the_origin_for_everybody():
     clock = Clock()
     governor = Governor("http://x", clock=clock)

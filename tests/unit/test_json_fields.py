@@ -21,6 +21,7 @@ def page(body=b"{}", url="https://a.example/api/x?page=1", **headers):
     return document(Follow("x"), body, url=url, **headers)
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -42,6 +43,7 @@ def test_a_mark_of_byte_order_is_passed_over():
     assert answer(page(b'\xef\xbb\xbf{"name": 5}'), Shape).name == 5
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize(
     ("value", "bytes_"),
     [

@@ -32,6 +32,7 @@ def opened(request):
     return open_log(stream, json=request.param, secrets=secrets), stream, secrets
 
 
+@pytest.mark.fault(48)
 def test_names_cannot_command_a_terminal_or_forge_a_line(opened):
     log, stream, _ = opened
     log.info("took \x1b[31m\nforged", path="a\r\n2026 [info] forged\x9b", nested={"k\x1b": ["\u202e"]})
@@ -52,6 +53,7 @@ def test_a_traceback_keeps_its_lines_and_nothing_else(opened):
     assert "correct-horse" not in text
 
 
+@pytest.mark.promise("P10")
 @pytest.mark.parametrize(
     "text",
     [

@@ -162,6 +162,8 @@ def test_what_is_never_complete_has_no_time_of_success_rather_than_1970():
     assert (name, frozenset({("mirror", "rejected")})) not in found
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(48)
 def test_labels_are_bounded_and_what_is_over_is_folded_and_said(monkeypatch):
     monkeypatch.setitem(f.MOST, "mirror", 3)
     monkeypatch.setitem(f.MOST, "origin", 2)
@@ -203,6 +205,8 @@ def test_fifty_mirrors_and_ten_origins_are_fewer_than_5000_series():
     assert 4000 < len(samples(metrics)) < 5000
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(48)
 async def test_no_name_of_a_file_or_a_document_ever_reaches_a_scrape():
     metrics = Metrics(VERSION)
     planted = "PLANTED-NAME"

@@ -284,6 +284,8 @@ def test_a_guard_holds_what_goes_beyond_it():
     assert guard(0).holds(1, 0, 100, 1000) is not None
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.fault(31)
 @given(
     st.sampled_from(["100%", "10%", 10**9, "1 EB"]),
     st.integers(1, 10**9),

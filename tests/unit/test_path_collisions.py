@@ -2,6 +2,7 @@
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ def fold(path):
     return unicodedata.normalize("NFC", path).casefold()
 
 
+@pytest.mark.fault(19)
 @given(
     st.lists(st.tuples(NAMES, st.booleans()), unique_by=lambda pair: pair[0], max_size=30),
     st.integers(1, 7),

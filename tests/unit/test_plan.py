@@ -109,6 +109,7 @@ def test_a_listing_that_is_not_sorted_is_told_so():
         plan([], [Stat("b"), Stat("a")])
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize(
     ("stat", "reason"),
     [
@@ -130,6 +131,7 @@ def test_the_strongest_thing_both_sides_know_decides(stat, reason):
     assert reason is None or reason in steps[0].reason
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize(
     "path", ["../up", "/etc/passwd", "a//b", "a/./b", "a\\b", "a\nb", "a\x00", ".syncd/x", "x" * 300, "a\u202eb", ""]
 )
@@ -141,6 +143,7 @@ def test_an_unsafe_path_is_refused_and_the_others_go_on(path):
     assert counts.fetch == 1
 
 
+@pytest.mark.fault(20)
 def test_a_path_below_a_file_is_refused_even_with_others_between():
     steps, _ = plan([], [Stat(p) for p in sorted(["a", "a-b", "a/c", "a/d/e", "ab"])])
     assert {s.path: s.action for s in steps} == {
@@ -163,6 +166,7 @@ def test_a_clash_is_seen_by_the_page_as_by_the_path(tree, size):
             assert [paged.parent(path) for path in page] == found
 
 
+@pytest.mark.fault(20)
 @given(TREES)
 def test_a_clash_is_found_exactly_where_a_file_is_also_a_folder(tree):
     clash, files, refused = Clash(), set(), set()
@@ -180,6 +184,7 @@ def test_a_mirror_that_requires_published_digests_refuses_files_without_and_remo
     assert {s.path: s.action for s in steps} == {"a": "refuse", "b": "fetch"}
 
 
+@pytest.mark.fault(33)
 def test_two_lists_that_contradict_each_other_refuse_the_file():
     steps, _ = plan([], [Stat("a", version="conflict:two lists publish md5 x and y")])
     assert (steps[0].action, steps[0].reason) == ("refuse", "two lists publish md5 x and y")

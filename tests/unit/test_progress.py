@@ -65,6 +65,7 @@ def terminal():
     os.close(master)
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize(
     "hostile", ["\x1b[2J", "a\rb", "a\nb", "\x9b31m", "\u202egpj.exe", "a\u200bb", "\x00", "\ud800"]
 )
@@ -142,6 +143,7 @@ def test_plain_lines_come_at_changes_and_every_few_seconds_not_for_every_file():
     assert lines[2] == "m: 501 of 1,000 files, 501 B of 1 kB, 100 B/s"
 
 
+@pytest.mark.fault(48)
 def test_a_plain_line_stays_one_line_whatever_upstream_wrote():
     stream = io.StringIO()
     PlainProgress(stream).listener(DocumentFailed("m", "http://x/\x1b]0;own\x07", "bad\nm: published 0000"))

@@ -58,11 +58,13 @@ async def test_what_is_permanent_cancelled_or_a_bug_is_not_tried_again(error):
     assert store.calls == 1
 
 
+@pytest.mark.fault(24)
 async def test_upstreams_own_wait_goes_before_ours():
     assert 5.0 <= Policy().wait(Refused("a", retry_after=5.0), 1) < 5.2
     assert all(0 <= Policy().wait(Interrupted("a"), n) <= 60 for n in range(1, 40))
 
 
+@pytest.mark.fault(1, 9)
 async def test_a_body_goes_on_at_the_byte_it_reached_and_progress_renews_its_tries():
     archive = Archive({"f": bytes(range(256)) * 4096}, chunk=1000)
     archive.faults = {"f": [break_after(n % 3 + 1) for n in range(20)]}
@@ -72,6 +74,7 @@ async def test_a_body_goes_on_at_the_byte_it_reached_and_progress_renews_its_tri
     assert archive.sent == len(archive.files["f"])
 
 
+@pytest.mark.fault(1, 12)
 async def test_a_body_without_a_version_is_not_gone_on_with():
     archive = Archive({"f": bytes(5000)}, chunk=1000, versions=False)
     archive.faults = {"f": [break_after(2)]}

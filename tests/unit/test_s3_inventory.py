@@ -234,6 +234,8 @@ class Endless:
         return piece
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(15)
 def test_rows_need_no_memory_in_proportion():
     one = reader()
     _, (follow,) = lists(manifest(packed(row("x"))))

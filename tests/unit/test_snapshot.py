@@ -75,6 +75,8 @@ def test_a_shard_reads_back_as_it_was_written_and_only_under_its_own_name(tree):
             unpack(pack(content + b" "), shard.sha256)
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(15)
 def test_a_shard_that_unpacks_to_more_than_allowed_is_refused_before_it_is_in_memory():
     tracemalloc.start()
     bomb = gzip.compress(bytes(64 << 20))

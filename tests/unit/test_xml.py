@@ -37,6 +37,7 @@ def test_what_is_inside_a_wanted_element_is_not_yielded_once_more():
     assert [part.attributes["n"] for part in outer.all("x")] == ["2"]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -63,6 +64,8 @@ def test_what_came_whole_before_a_break_is_yielded():
         next(walk)
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(16)
 def test_one_element_cannot_fill_the_memory(monkeypatch):
     monkeypatch.setattr(xml, "MAX_PART", 1000)
     assert len(read(b"<list>" + b"<file>12345</file>" * 500 + b"</list>", "file")) == 500

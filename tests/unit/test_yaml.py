@@ -90,6 +90,8 @@ def test_places_count_from_one_in_characters():
     assert dotted(("source", "include", 0)) == "source.include[0]"
 
 
+@pytest.mark.promise("P9")
+@pytest.mark.fault(17)
 @pytest.mark.parametrize(
     "bomb",
     [
