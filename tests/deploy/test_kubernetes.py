@@ -193,7 +193,7 @@ def plain(one):
         one["data"] = {name: yaml.safe_load(text) for name, text in one["data"].items()}
     if one["kind"] == "StatefulSet":
         (container,) = one["spec"]["template"]["spec"]["containers"]
-        assert container.pop("image") == "syncd:0.1.0"
+        assert container.pop("image") == "syncd:0.2.0"
         container.pop("imagePullPolicy", None)
     return one
 
@@ -270,6 +270,6 @@ def test_kubectl_makes_of_the_overlay_what_it_says():
     assert {one["metadata"].get("namespace", "mirrors") for one in objects.values()} == {"mirrors"}
     stateful = objects["StatefulSet", "syncd"]
     kubernetes_validate.validate(stateful, VERSIONS[-1], strict=True)
-    assert stateful["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example.org/mirrors/syncd:0.1.0"
+    assert stateful["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.example.org/mirrors/syncd:0.2.0"
     assert [c["spec"]["storageClassName"] for c in stateful["spec"]["volumeClaimTemplates"]] == ["local-ssd", "bulk"]
     assert "physionet-mitdb.yaml" in objects["ConfigMap", "syncd-manifests"]["data"]
