@@ -14,14 +14,14 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from manifests.described import described
-from syncd.config import Config
-from syncd.documents import IN_MEMORY
-from syncd.events import KINDS
-from syncd.log import LEVELS, name_of
-from syncd.settings import BudgetSettings
-from syncd.survey import WIDTH
-from transports.connection import BUFFER
+from manifests.yaml.field_docs import described
+from syncd.config.load import Config
+from syncd.config.settings import BudgetSettings
+from syncd.core.events import KINDS
+from syncd.engine.survey import WIDTH
+from syncd.process.logging import LEVELS, name_of
+from syncd.streams.documents import IN_MEMORY
+from transports.http.connections import BUFFER
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "deploy" / "prometheus" / "syncd.rules.yml"
@@ -31,7 +31,7 @@ OPERATING = ROOT / "docs" / "operating.md"
 MB = 1 << 20
 CONSTANT = 200 * MB  # interpreter and libraries, the Catalogue's caches, threads that hash, the page and its answers
 WORKER = 80 * MB  # a worker process beside the bytes in flight, which count as those of the pass
-HELD = 3 * BUFFER  # what a connection holds that nobody reads at the moment (transports/connection.py)
+HELD = 3 * BUFFER  # what a connection holds that nobody reads at the moment (transports/http/connections.py)
 
 RULE = """\
 # Written by `make docs` from deploy/prometheus/syncd.rules.yml.

@@ -15,18 +15,18 @@ pytest_plugins = ["tests.servers.fixtures", "tests.promises.plugin"]  # S3 serve
 # nobody waits for the loop.
 OPENING = (
     ("ruamel/yaml/main.py", "official_plug_ins"),  # for each manifest, the parser looks for plug-ins of its own
-    ("syncd/stores/filesystem.py", "__init__"),
+    ("syncd/stores/filesystem/store.py", "__init__"),
     ("syncd/catalogue/database.py", "__init__"),
     ("syncd/catalogue/database.py", "close"),
-    ("syncd/workbench.py", "read_manifest"),
-    ("syncd/workbench.py", "opened"),
-    ("syncd/daemon.py", "run"),
-    ("manifests/reader.py", "installed"),  # once, and kept
-    ("syncd/upstream.py", "opener"),
-    ("syncd/registry.py", "names"),
+    ("syncd/session/session.py", "read_manifest"),
+    ("syncd/session/session.py", "opened"),
+    ("syncd/daemon/daemon.py", "run"),
+    ("manifests/reading/reader.py", "installed"),  # once, and kept
+    ("syncd/sources/open_source.py", "opener"),
+    ("syncd/session/plugins.py", "names"),
 )
 # Who has its event loop for itself may wait for a disk there.
-ALONE = (("syncd/stores/group.py", "_run_here"),)
+ALONE = (("syncd/stores/filesystem/sync_batch.py", "_run_here"),)
 # What looks like files and is none: the kernel answers from memory.
 KERNEL = (("prometheus_client/process_collector.py", "collect"), ("prometheus_client/process_collector.py", "__init__"))
 

@@ -5,8 +5,8 @@ import threading
 import time
 from contextlib import asynccontextmanager
 
-from syncd.config import load_config
-from syncd.daemon import Surroundings, run
+from syncd.config.load import load_config
+from syncd.daemon.daemon import Surroundings, run
 
 DAEMON = """
 state: ./state

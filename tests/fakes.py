@@ -7,9 +7,9 @@ import asyncio
 import hashlib
 from contextlib import asynccontextmanager
 
-from manifests.document import DocumentError
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat
-from syncd.errors import Changed, Interrupted, NotFound, Unsupported
+from syncd.core.errors import Changed, Interrupted, NotFound, Unsupported
 
 
 def sha256(content):

@@ -1,4 +1,4 @@
-"""A daemon in memory that keeps the contract of `syncd.control.Control`, with a mirror in every state.
+"""A daemon in memory that keeps the contract of `syncd.control.port.Control`, with a mirror in every state.
 
 Not a mock: what is asked of it happens, as far as it can be seen from outside.
 """
@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from manifests.mirror import ManifestError, load_mirror
-from syncd.control import (
+from manifests.model.mirror import ManifestError, load_mirror
+from syncd.control.port import (
     STATES,
     AboutView,
     AuditView,
@@ -38,9 +38,9 @@ from syncd.control import (
     StoreView,
     TransferView,
 )
-from syncd.errors import Busy, ConfigError, NotFound
-from syncd.events import Audited, PassStarted, Published
-from syncd.feed import Feed
+from syncd.core.errors import Busy, ConfigError, NotFound
+from syncd.core.events import Audited, PassStarted, Published
+from syncd.daemon.event_bus import Feed
 
 DAY = 86_400.0
 REASONS = {

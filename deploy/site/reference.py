@@ -12,7 +12,7 @@ from typing import Any
 
 import typer.main
 
-from syncd.cli import app
+from syncd.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"

@@ -11,16 +11,16 @@ import msgspec
 import xxhash
 from pydantic import BaseModel
 
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow
-from manifests.fields import Glob
-from manifests.globs import matcher
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import Glob
+from manifests.model.globs import matcher
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import Folder, folder_of, quoted
 from manifests.readers.checksums import read_list
+from manifests.reading.document import Document, DocumentError, Follow
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Promise, Stat, UnsafePath, check_path
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 MAX_DEPTH = 32  # folders below the source
 MAX_LINKS = 2_000_000  # on one page

@@ -13,9 +13,9 @@ from xml.parsers import expat
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from manifests.document import DocumentError
 from manifests.readers.autoindex_dates import DATE, seconds
 from manifests.readers.autoindex_links import Folder, child_name
+from manifests.reading.document import DocumentError
 
 PIECE = 1 << 20  # bytes of HTML parsed at once: a page of two million links needs no more memory than a small one
 MAX_ROW = 8 << 20  # bytes without the end of a row

@@ -21,16 +21,16 @@ import msgspec
 import xxhash
 from pydantic import BaseModel, BeforeValidator, Field
 
-from manifests.answers import Unread, below, digests, size
-from manifests.checked import STRICT
 from manifests.digest import canonical
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import AtLeastOne
-from manifests.lists import ListPath, own
-from manifests.places import is_remote
-from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import AtLeastOne
+from manifests.reading.checksum_lists import ListPath, own
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, below, digests, size
+from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.url_paths import is_remote
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 MAX_LINE = 1 << 16  # characters
 MAX_TWICE = 4_000_000  # files up to which a manifest is searched for names that stand in it twice

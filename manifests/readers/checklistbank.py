@@ -15,13 +15,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.answers import Unread, absolute, answer, below, digests, moment, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import Count, Flag, like
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import Count, Flag, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, absolute, answer, below, digests, moment, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 LIMIT = 1000  # rows to ask for at once: the most that ChecklistBank gives
 REACH = 100_000  # rows of a list that it gives

@@ -23,13 +23,13 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BaseModel, BeforeValidator, Field
 
-from manifests.checked import STRICT
 from manifests.digest import BY_LENGTH, KNOWN, canonical, parse_digest
-from manifests.document import Document, DocumentError, Follow
-from manifests.fields import AtLeastOne
-from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import AtLeastOne
+from manifests.reading.document import Document, DocumentError, Follow
+from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
 from manifests.stat import Promise, Stat, UnsafePath, check_path
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 
 def _list_path(given: Any) -> Any:

@@ -15,13 +15,13 @@ from urllib.parse import unquote, urlencode, urlsplit
 import msgspec
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.answers import Unread, absolute, answer, below, dig, digests, folders, moment, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import Flag, like
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import Flag, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, absolute, answer, below, dig, digests, folders, moment, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 ROWS = 1000  # packages in one answer to a search: the most that CKAN gives
 

@@ -16,15 +16,15 @@ from urllib.parse import unquote, urlencode, urlsplit
 import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from manifests.answers import Unread, absolute, answer, digests, moment, size, text
-from manifests.checked import STRICT
 from manifests.digest import canonical
-from manifests.document import Document, DocumentError, Follow, Found, Gap, Note
-from manifests.fields import Count, Flag, like
-from manifests.reader import Opened, ReaderKind, chosen
-from manifests.readers.wishes import Box, Span, When, days, read_until, span, template
+from manifests.errors import Unfit
+from manifests.model.field_types import Count, Flag, like
+from manifests.reading.document import Document, DocumentError, Follow, Found, Gap, Note
+from manifests.reading.filters import Box, Span, When, days, read_until, span, template
+from manifests.reading.json_fields import Unread, absolute, answer, digests, moment, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_GRANULES = 2_000  # in one answer

@@ -12,13 +12,13 @@ from typing import cast
 import msgspec
 from pydantic import BaseModel
 
-from manifests.answers import Unread, answer, below, digests, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, Follow, Found
-from manifests.lists import ListPath, own
-from manifests.places import folder_of, is_remote, placed
-from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.checksum_lists import ListPath, own
+from manifests.reading.document import Document, Follow, Found
+from manifests.reading.json_fields import Unread, answer, below, digests, size, text
+from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.url_paths import folder_of, is_remote, placed
 from manifests.stat import Stat
+from manifests.yaml.validation import STRICT
 
 
 class Options(BaseModel):

@@ -15,13 +15,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, model_validator
 
-from manifests.answers import Unread, answer, below, digests, folders, size, text, verbatim
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import Flag, like
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import Flag, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, answer, below, digests, folders, size, text, verbatim
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 PAGE = 1000  # datasets in one answer to a search
 _ENDINGS = {  # of originals whose name is not told

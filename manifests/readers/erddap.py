@@ -17,12 +17,12 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel, BeforeValidator
 
-from manifests.answers import Unread, below, folders, moment, size
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, below, folders, moment, size
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 MAX_DEPTH = 32  # folders below a dataset
 

@@ -14,13 +14,13 @@ import msgspec
 import xxhash
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.answers import Unread, absolute, answer, below, digests, folders, size, text, verbatim
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import Count, like
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import Count, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, absolute, answer, below, digests, folders, size, text, verbatim
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 REACH = 1000  # rows that a list of articles gives, however many there are
 MAX_PAGES = 10_000  # of one list

@@ -14,14 +14,14 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import msgspec
 from pydantic import BaseModel, model_validator
 
-from manifests.answers import Unread, absolute, answer, below, digests, folders, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import AtLeastOne, like
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import AtLeastOne, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, absolute, answer, below, digests, folders, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.xml import Part, parts
 from manifests.stat import Stat
-from manifests.unfit import Unfit
-from manifests.xml import Part, parts
+from manifests.yaml.validation import STRICT
 
 LIMIT = 1000  # rows to ask for at once: the most that the registry gives
 REACH = 100_000  # rows of a list that the registry gives

@@ -17,13 +17,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from manifests.answers import Unread, below, digests, size
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.lists import ListPath, own
-from manifests.places import folder_of
-from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.checksum_lists import ListPath, own
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, below, digests, size
+from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.url_paths import folder_of
 from manifests.stat import Stat
+from manifests.yaml.validation import STRICT
 
 _MAGIC = b"%%%% HASHDEEP-"
 

@@ -14,13 +14,13 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel, Field
 
-from manifests.answers import Unread, answer, below, dig, digests, folders, next_link, size, text
-from manifests.checked import STRICT
 from manifests.digest import MAX_GIT_BLOB
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import AtLeastOne, like
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.model.field_types import AtLeastOne, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, answer, below, dig, digests, folders, next_link, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
+from manifests.yaml.validation import STRICT
 
 Repository = Annotated[
     str,

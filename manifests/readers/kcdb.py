@@ -15,11 +15,11 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, Field
 
-from manifests.answers import answer, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found, Made
-from manifests.fields import AtLeastOne, Count
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.model.field_types import AtLeastOne, Count
+from manifests.reading.document import Document, DocumentError, Follow, Found, Made
+from manifests.reading.json_fields import answer, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.yaml.validation import STRICT
 
 MAX_PAGES = 100_000
 

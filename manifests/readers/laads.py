@@ -13,12 +13,12 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel
 
-from manifests.answers import Unread, absolute, answer, below, digests, moment, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found, Note
-from manifests.reader import Opened, ReaderKind, chosen
-from manifests.readers.wishes import When, span
+from manifests.reading.document import Document, DocumentError, Follow, Found, Note
+from manifests.reading.filters import When, span
+from manifests.reading.json_fields import Unread, absolute, answer, below, digests, moment, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat, UnsafePath, check_path
+from manifests.yaml.validation import STRICT
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_DEPTH = 8  # folders below the source

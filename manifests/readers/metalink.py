@@ -17,13 +17,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from manifests.answers import Unread, below, digests, size
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import AtLeastOne, Flag, PathBelow, like
-from manifests.reader import ANY, WEB, Opened, ReaderKind, chosen
+from manifests.model.field_types import AtLeastOne, Flag, PathBelow, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, below, digests, size
+from manifests.reading.reader import ANY, WEB, Opened, ReaderKind, chosen
+from manifests.reading.xml import Part, parts
 from manifests.stat import Stat
-from manifests.xml import Part, parts
+from manifests.yaml.validation import STRICT
 
 V3 = "http://www.metalinker.org/"
 V4 = "urn:ietf:params:xml:ns:metalink"

@@ -20,15 +20,15 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from pydantic import BaseModel, model_validator
 
-from manifests.answers import Unread
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import AtLeastOne, Glob, PathBelow
-from manifests.globs import matcher
-from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import AtLeastOne, Glob, PathBelow
+from manifests.model.globs import matcher
 from manifests.readers.checksums import read_list
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread
+from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 MAX_LINE = 1 << 20  # bytes of a row
 _MUTABLE = frozenset({"annotation_hashes.txt", "assembly_status.txt"})

@@ -21,11 +21,11 @@ from xml.parsers import expat
 import msgspec
 from pydantic import BaseModel, BeforeValidator
 
-from manifests.answers import text as words
-from manifests.checked import STRICT
-from manifests.document import MAX_MADE, Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark
-from manifests.reader import Opened, ReaderKind, chosen
-from manifests.unfit import Unfit
+from manifests.errors import Unfit
+from manifests.reading.document import MAX_MADE, Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark
+from manifests.reading.json_fields import text as words
+from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.yaml.validation import STRICT
 
 MAX_PAGES = 1_000_000
 PIECE = 64 << 10  # bytes read at once

@@ -5,8 +5,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from manifests.document import Document, Follow
-from manifests.reader import ANY, WEB, ReaderKind
+from manifests.reading.document import Document, Follow
+from manifests.reading.reader import ANY, WEB, ReaderKind
 from manifests.stat import Promise, Stat
 
 

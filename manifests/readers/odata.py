@@ -15,15 +15,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from manifests.addresses import check_folder_url
-from manifests.answers import Unread, answer, below, digests, moment, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Note
-from manifests.fields import Count, Flag
-from manifests.reader import WEB, Opened, ReaderKind, chosen
-from manifests.readers.wishes import Box, When, days, read_until, span, template
+from manifests.errors import Unfit
+from manifests.model.field_types import Count, Flag
+from manifests.origins import check_folder_url
+from manifests.reading.document import Document, DocumentError, Follow, Found, Gap, Gone, Note
+from manifests.reading.filters import Box, When, days, read_until, span, template
+from manifests.reading.json_fields import Unread, answer, below, digests, moment, size, text
+from manifests.reading.reader import WEB, Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_PRODUCTS = 1_000  # in one answer

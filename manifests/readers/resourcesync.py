@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 import msgspec
 from pydantic import BaseModel
 
-from manifests.answers import Unread, absolute, digests, moment, size
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found, Gap, Gone, Mark
-from manifests.lists import ListPath
-from manifests.places import placed
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.reading.checksum_lists import ListPath
+from manifests.reading.document import Document, DocumentError, Follow, Found, Gap, Gone, Mark
+from manifests.reading.json_fields import Unread, absolute, digests, moment, size
+from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.url_paths import placed
+from manifests.reading.xml import Part, events, parts
 from manifests.stat import Stat
-from manifests.xml import Part, events, parts
+from manifests.yaml.validation import STRICT
 
 MAX_LISTS = 5_000  # change lists read one behind the other
 

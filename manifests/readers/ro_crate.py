@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from pydantic import BaseModel
 
-from manifests.answers import Unread, answer, below, digests, moment, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.lists import ListPath, own
-from manifests.places import decoded, folder_of, is_remote, placed
-from manifests.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.checksum_lists import ListPath, own
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, answer, below, digests, moment, size, text
+from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.url_paths import decoded, folder_of, is_remote, placed
 from manifests.stat import Stat
+from manifests.yaml.validation import STRICT
 
 _ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
 

@@ -22,13 +22,13 @@ from urllib.parse import unquote_plus, urlsplit
 import msgspec
 from pydantic import BaseModel, BeforeValidator
 
-from manifests.addresses import check_folder_url
-from manifests.answers import answer, size, text
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.lists import listing
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.origins import check_folder_url
+from manifests.reading.checksum_lists import listing
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import answer, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
+from manifests.yaml.validation import STRICT
 
 MAX_LIST = 1 << 40  # bytes of one list
 ROWS = 65_536  # rows taken from Parquet at once

@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from manifests.addresses import origin_of
-from manifests.answers import Unread, absolute, answer, size, text
-from manifests.document import Document, DocumentError, Follow, Found, Made, Note
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.origins import origin_of
 from manifests.readers.stac_assets import Assets
 from manifests.readers.stac_options import Options
 from manifests.readers.stac_search import Search, follow_next
-from manifests.readers.wishes import meets, span
+from manifests.reading.document import Document, DocumentError, Follow, Found, Made, Note
+from manifests.reading.filters import meets, span
+from manifests.reading.json_fields import Unread, absolute, answer, size, text
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
 
 MAX_DEPTH = 32  # catalogues within catalogues

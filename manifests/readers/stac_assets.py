@@ -5,11 +5,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from manifests.answers import Unread, absolute, moment, size, text
 from manifests.digest import could_be_cut, parse_digest, parse_multihash
-from manifests.document import Document, Found, Note
 from manifests.readers.stac_options import Options
-from manifests.readers.wishes import days
+from manifests.reading.document import Document, Found, Note
+from manifests.reading.filters import days
+from manifests.reading.json_fields import Unread, absolute, moment, size, text
 from manifests.stat import Stat
 
 MAX_ASSETS = 100_000  # of one item

@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.checked import STRICT
-from manifests.fields import Count, Flag, PathBelow
-from manifests.readers.wishes import Box, Json, When, template
-from manifests.unfit import Unfit
+from manifests.errors import Unfit
+from manifests.model.field_types import Count, Flag, PathBelow
+from manifests.reading.filters import Box, Json, When, template
+from manifests.yaml.validation import STRICT
 
 MAX_PAGE_ITEMS = 10_000
 PLACES = frozenset({"collection", "id", "key", "file", "year", "month", "day"})

@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from manifests.answers import absolute, size, text
-from manifests.document import Document, DocumentError, Follow
 from manifests.readers.stac_options import Options
-from manifests.readers.wishes import Span
+from manifests.reading.document import Document, DocumentError, Follow
+from manifests.reading.filters import Span
+from manifests.reading.json_fields import absolute, size, text
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_EMPTY = 5  # pages without an item, one behind the other, after which there is no more

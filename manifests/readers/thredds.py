@@ -15,13 +15,13 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from pydantic import BaseModel
 
-from manifests.answers import digests, moment, size
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.places import decoded
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import digests, moment, size
+from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.url_paths import decoded
+from manifests.reading.xml import Part, events
 from manifests.stat import Stat
-from manifests.xml import Part, events
+from manifests.yaml.validation import STRICT
 
 _FILE_SERVERS = frozenset({"httpserver", "http", "file", "httpdownload"})
 _SAFE = "/:@!$&'()*+,;=~%"

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from manifests.answers import digests, moment, size
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.reader import Opened, ReaderKind
+from manifests.errors import Unfit
 from manifests.readers.autoindex_links import Folder, folder_of, quoted
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import digests, moment, size
+from manifests.reading.reader import Opened, ReaderKind
+from manifests.reading.xml import Part, parts
 from manifests.stat import Stat, UnsafePath, check_path
-from manifests.unfit import Unfit
-from manifests.xml import Part, parts
 
 MAX_DEPTH = 32  # folders below the source
 

@@ -11,13 +11,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.answers import Unread, absolute, answer, below, digests, folders, size, text, verbatim
-from manifests.checked import STRICT
-from manifests.document import Document, DocumentError, Follow, Found
-from manifests.fields import Flag, like
-from manifests.reader import Opened, ReaderKind, chosen
+from manifests.errors import Unfit
+from manifests.model.field_types import Flag, like
+from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.json_fields import Unread, absolute, answer, below, digests, folders, size, text, verbatim
+from manifests.reading.reader import Opened, ReaderKind, chosen
 from manifests.stat import Stat
-from manifests.unfit import Unfit
+from manifests.yaml.validation import STRICT
 
 PAGE = 25  # records in one answer to a search; guests of Zenodo get no more
 MOST_FOUND = 10_000  # records that a search gives, however many there are

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from syncd.api.declined import Failure
+from syncd.api.errors import Failure
 from syncd.api.routes import PLACES, Route
 
 _REASONS = {

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from syncd.api import answers as a
-from syncd.api.declined import Declined
-from syncd.api.desk import Desk
+from syncd.api import schemas as a
+from syncd.api.context import Desk
+from syncd.api.errors import Declined
 from syncd.api.openapi import document
 from syncd.api.routes import Call, Route
 from syncd.api.tunasync import Job, tunasync
-from syncd.control import AuditView, CheckView, DaemonView, DiffView, EntryView, MirrorView, PlanView, StoreView
-from syncd.errors import Changed
+from syncd.control.port import AuditView, CheckView, DaemonView, DiffView, EntryView, MirrorView, PlanView, StoreView
+from syncd.core.errors import Changed
 
 V1 = "/api/v1"
 MIRROR = f"{V1}/mirrors/{{mirror}}"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from aiohttp import web
 
-from syncd.access import Role
-from syncd.api.declined import Declined
-from syncd.api.door import Visitor
+from syncd.api.auth.door import Visitor
+from syncd.api.errors import Declined
+from syncd.config.api_access import Role
 
 if TYPE_CHECKING:
-    from syncd.api.desk import Desk
+    from syncd.api.context import Desk
 
 PLACES: dict[str, Any] = {
     "mirror": Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="a mirror's name")],

@@ -12,20 +12,20 @@ import msgspec
 import xxhash
 from aiohttp import web
 
-from syncd.access import ApiSettings, Token
-from syncd.api.declined import Declined, declined
-from syncd.api.desk import IS_PAGE, VISITOR, Desk, Metrics, Turns
-from syncd.api.door import HEADERS, SAFE, Door
-from syncd.api.page import ROUTES as PAGES
-from syncd.api.page import Page
+from syncd.api.auth.door import HEADERS, SAFE, Door
+from syncd.api.auth.sessions import Sessions
+from syncd.api.auth.tokens import SLOWNESS, Tokens
+from syncd.api.context import IS_PAGE, VISITOR, Desk, Metrics, Turns
+from syncd.api.errors import Declined, declined
 from syncd.api.rest import ROUTES, V1
 from syncd.api.routes import Route, read
-from syncd.api.sessions import Sessions
-from syncd.api.static import Static
-from syncd.api.stream import TICK, Stream
-from syncd.api.tokens import SLOWNESS, Tokens
-from syncd.control import Control
-from syncd.errors import ConfigError, SyncdError
+from syncd.api.sse import TICK, Stream
+from syncd.config.api_access import ApiSettings, Token
+from syncd.control.port import Control
+from syncd.core.errors import ConfigError, SyncdError
+from syncd.web.page import ROUTES as PAGES
+from syncd.web.page import Page
+from syncd.web.static import Static
 
 LARGEST_BODY = 1 << 20
 LINES = 8_190  # bytes of a request's line and of each header

@@ -4,12 +4,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from syncd.catalogue.chronicle import Aside, Audit, Chronicle, Damage, Happening, Passed
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database, replace_catalogue
 from syncd.catalogue.history import Failure, History, Inflight, Row, Swap, moved_from
 from syncd.catalogue.holdings import Holdings, Removed, Version
-from syncd.catalogue.questions import Questions
+from syncd.catalogue.pass_history import Aside, Audit, Chronicle, Damage, Happening, Passed
+from syncd.catalogue.survey_frontier import Questions
 
 __all__ = [
     "Aside", "Audit", "Catalogue", "Chronicle", "Claims", "Damage", "Failure", "Happening", "History", "Holdings",

@@ -10,11 +10,11 @@ from itertools import chain, islice
 
 import msgspec
 
+from manifests.reading.stat_page import Stats
 from manifests.stat import Promise, Stat
-from manifests.stats import Stats
 from syncd.catalogue.database import Database
 from syncd.catalogue.schema import SCRATCH_TABLES
-from syncd.plan import NEW, Step
+from syncd.engine.planner import NEW, Step
 
 PAGE = 5000  # claims of a page
 SORTED_HERE = 50_000  # new files that are sorted in memory, some 20 MB; more of them become rows and SQLite sorts them
@@ -269,7 +269,7 @@ def _claimed(
 
 
 class KeptFolds:
-    """The digests of one mirror's folded paths; satisfies `syncd.folds.Kept`."""
+    """The digests of one mirror's folded paths; satisfies `syncd.engine.path_collisions.Kept`."""
 
     def __init__(self, database: Database, mirror: int) -> None:
         """Work on an open database."""

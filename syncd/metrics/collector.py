@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from syncd.control import Control
-from syncd.governor import FIRST_BYTE, Governor, Governors
+from syncd.control.port import Control
+from syncd.control.views import MirrorView
 from syncd.metrics import families as f
 from syncd.metrics.counting import NEVER, Counting, Histogram, MirrorCount
 from syncd.metrics.families import Family
-from syncd.metrics.metered import Meter
-from syncd.views import MirrorView
+from syncd.wrappers.governor import FIRST_BYTE, Governor, Governors
+from syncd.wrappers.metered_store import Meter
 
 Labels = tuple[str, ...]
 

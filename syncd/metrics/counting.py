@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncd.events import (
+from syncd.core.events import (
     BackupFailed,
     ClockStepped,
     DamageFound,

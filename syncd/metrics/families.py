@@ -11,8 +11,8 @@ Rules:
 from dataclasses import dataclass
 from typing import Literal
 
-from syncd.governor import FIRST_BYTE
-from syncd.views import STATES
+from syncd.control.views import STATES
+from syncd.wrappers.governor import FIRST_BYTE
 
 Kind = Literal["counter", "gauge", "histogram"]
 Fold = Literal["sum", "min", "max"]
@@ -26,7 +26,7 @@ LABELS: dict[str, str] = {
     "credential": "the name of a credential of the configuration",
     "store": "the store's url or folder, as configured",
     "outcome": "how it ended",
-    "error": "the kind of a failure, by its name in `syncd.errors`",
+    "error": "the kind of a failure, by its name in `syncd.core.errors`",
     "reason": "why",
     "state": "one of the states, of which exactly one is 1",
     "finding": "what a scrub found wrong",

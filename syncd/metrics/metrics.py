@@ -12,14 +12,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from syncd.control import Control
-from syncd.events import Listener
-from syncd.governor import Governors
+from syncd.control.port import Control
+from syncd.core.events import Listener
+from syncd.core.ports import Store
 from syncd.metrics import families as f
 from syncd.metrics.collector import SyncdCollector, Watched
 from syncd.metrics.counting import Counting, Histogram
-from syncd.metrics.metered import Meter, Metered
-from syncd.ports import Store
+from syncd.wrappers.governor import Governors
+from syncd.wrappers.metered_store import Meter, Metered
 
 LAG_EVERY = 0.5  # seconds between two looks at how late the event loop is
 

@@ -19,8 +19,8 @@ from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from syncd.errors import Busy, Damaged, Exists, NotFound, TransientError, Unreachable
-from syncd.ports import Store
+from syncd.core.errors import Busy, Damaged, Exists, NotFound, TransientError, Unreachable
+from syncd.core.ports import Store
 
 LEASE = ".syncd/lease.json"
 MAX_LEASE = 1 << 16  # bytes

@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from syncd.errors import Changed, Exists, NotFound, SyncdError
-from syncd.ports import Store
-from syncd.stores.filesystem import FilesystemStore
+from syncd.core.errors import Changed, Exists, NotFound, SyncdError
+from syncd.core.ports import Store
+from syncd.stores.filesystem.store import FilesystemStore
 
 FOLDER = ".syncd/probe/"
 NAMES = ("plain", "with space", "ü%20+&'", "x" * 200)

@@ -8,17 +8,17 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from manifests.mirror import load_mirror
+from manifests.model.mirror import load_mirror
 from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue
-from syncd.keep import whole
-from syncd.mirror_pass import Pass
-from syncd.publish import Publisher
-from syncd.restore import Restoration
-from syncd.retry import Policy, Retrying
-from syncd.stores.filesystem import FilesystemStore
-from syncd.transfer import Place
-from syncd.work import Work
+from syncd.engine.mirror_pass import Pass
+from syncd.engine.pass_context import Work
+from syncd.engine.publish import Publisher
+from syncd.engine.restore import Restoration
+from syncd.engine.retention import whole
+from syncd.engine.transfer import Place
+from syncd.stores.filesystem.store import FilesystemStore
+from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.fakes import Listing
 
 MANIFEST = """

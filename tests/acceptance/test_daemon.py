@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from syncd.errors import Busy
-from syncd.events import (
+from syncd.core.errors import Busy
+from syncd.core.events import (
     ManifestAccepted,
     ManifestRejected,
     ManifestWithdrawn,
@@ -20,7 +20,7 @@ from syncd.events import (
     SurveyStarted,
     TransferFinished,
 )
-from syncd.rota import Rota
+from syncd.daemon.pass_scheduler import Rota
 from tests.daemons import House, small
 
 HOUR, DAY = 3_600.0, 86_400.0

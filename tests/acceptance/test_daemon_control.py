@@ -2,8 +2,8 @@
 
 import pytest
 
-from syncd.errors import Busy
-from syncd.events import PassFinished
+from syncd.core.errors import Busy
+from syncd.core.events import PassFinished
 from tests.contracts.control_contract import ControlContract
 from tests.daemons import House
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from syncd.errors import Interrupted
-from syncd.events import DamageFound, DamageMended, DamageStays, PassFinished, ScrubAdvanced, StoreChanged
-from syncd.scrub import PARTS, Reading, Scrub
+from syncd.core.errors import Interrupted
+from syncd.core.events import DamageFound, DamageMended, DamageStays, PassFinished, ScrubAdvanced, StoreChanged
+from syncd.daemon.scrubber import PARTS, Reading, Scrub
 from tests.daemons import House
 
 DAY = 86_400.0

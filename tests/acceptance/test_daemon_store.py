@@ -6,8 +6,8 @@ import os
 import pytest
 
 from syncd.catalogue import Aside, Catalogue
-from syncd.errors import Busy
-from syncd.events import (
+from syncd.core.errors import Busy
+from syncd.core.events import (
     BackupWritten,
     ClockStepped,
     PassFailed,
@@ -15,8 +15,8 @@ from syncd.events import (
     PassStarted,
     StoreChanged,
 )
-from syncd.rota import Rota
-from syncd.upkeep import Upkeep
+from syncd.daemon.maintenance import Upkeep
+from syncd.daemon.pass_scheduler import Rota
 from tests.daemons import House, small
 
 HOUR, DAY = 3_600.0, 86_400.0

@@ -5,11 +5,11 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from manifests.document import MAX_MADE, DocumentError, Follow, Made
-from syncd.errors import Changed, Damaged, NotFound
-from syncd.made import Spool, WithMade
-from syncd.transfer import Place
-from syncd.verify import Verification
+from manifests.reading.document import MAX_MADE, DocumentError, Follow, Made
+from syncd.core.errors import Changed, Damaged, NotFound
+from syncd.engine.transfer import Place
+from syncd.engine.verify import Verification
+from syncd.streams.derived_files import Spool, WithMade
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, sha256
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from syncd import events
-from syncd.errors import Interrupted, NotFound
-from syncd.governed import Governed
-from syncd.governor import FIRST_BYTE, Governors
+from syncd.core import events
+from syncd.core.errors import Interrupted, NotFound
+from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governor import FIRST_BYTE, Governors
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip
 

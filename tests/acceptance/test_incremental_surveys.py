@@ -5,9 +5,9 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from manifests.document import Follow, Gap, Gone, Made, Mark
+from manifests.reading.document import Follow, Gap, Gone, Made, Mark
 from manifests.stat import Stat
-from syncd import survey
+from syncd.engine import survey
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, sha256
 

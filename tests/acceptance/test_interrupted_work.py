@@ -7,17 +7,17 @@ import shutil
 import msgspec
 import pytest
 
-from manifests.mirror import load_mirror
+from manifests.model.mirror import load_mirror
 from manifests.snapshot import is_cut
 from manifests.stat import Stat
-from syncd import restore
-from syncd.alternating import Alternating
-from syncd.config import Config
-from syncd.errors import ConfigError, Offline, Unreachable
-from syncd.mirror_pass import Pass
-from syncd.retry import Policy, Retrying
-from syncd.stores.staged_file import StagedFile
-from syncd.workbench import opened
+from syncd.config.load import Config
+from syncd.core.errors import ConfigError, Offline, Unreachable
+from syncd.engine import restore
+from syncd.engine.mirror_pass import Pass
+from syncd.session.session import opened
+from syncd.sources.multi_source import Alternating
+from syncd.stores.filesystem.staged_file import StagedFile
+from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, Listing, break_after
 

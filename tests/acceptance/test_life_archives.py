@@ -5,8 +5,8 @@ All of them are mirrored by one command, changed, and mirrored again; then each 
 
 import pytest
 
-from syncd.errors import Denied
-from syncd.ports import Credential
+from syncd.core.errors import Denied
+from syncd.core.ports import Credential
 from tests.acceptance.archive_passes import archives, check_whole_and_current
 from tests.acceptance.cli import Folder, run
 from tests.miniatures.checklistbank import ChecklistBank
@@ -21,7 +21,7 @@ from tests.miniatures.ncbi import Ncbi
 from tests.miniatures.osf import Osf
 from tests.miniatures.physionet import PASSWORD, UNSIGNED, USER, PhysioNet
 from tests.miniatures.zenodo import Zenodo
-from transports.http import HttpTransport
+from transports.http.transport import HttpTransport
 
 KINDS = {
     "checklistbank": ChecklistBank,

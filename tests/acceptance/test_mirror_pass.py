@@ -11,9 +11,9 @@ import pytest
 
 from manifests.snapshot import Snapshot
 from manifests.stat import Stat
-from syncd.governed import Governed
-from syncd.governor import Governors
-from syncd.keep import whole
+from syncd.engine.retention import whole
+from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governor import Governors
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip, sha256
 

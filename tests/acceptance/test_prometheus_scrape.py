@@ -27,7 +27,7 @@ PATIENCE = 120.0  # seconds for all series to appear, on a machine that is busy 
 # the daemon as it is, but that it looks after its house and its store at once, and not after a minute
 DAEMON = """
 import syncd.scrub, syncd.upkeep
-syncd.upkeep.FIRST, syncd.scrub.IDLE = 0.1, 0.2
+syncd.daemon.maintenance.FIRST, syncd.daemon.scrubber.IDLE = 0.1, 0.2
 from syncd.cli import main
 main()
 """

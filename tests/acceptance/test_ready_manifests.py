@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 from aiohttp import web
 
-from manifests.mirror import load_mirror
-from syncd import library
+from manifests.model.mirror import load_mirror
+from syncd.cli import library
 from tests.acceptance.archive_passes import Seen, held, verdicts
 from tests.acceptance.cli import Folder, start
 from tests.miniatures.buckets import Buckets

@@ -3,10 +3,10 @@
 import pytest
 
 from syncd.catalogue import Holdings
-from syncd.errors import Damaged, Denied
-from syncd.publish import origins_path
-from syncd.restore import rebuild
-from syncd.stores.filesystem import FilesystemStore
+from syncd.core.errors import Damaged, Denied
+from syncd.engine.publish import origins_path
+from syncd.engine.restore import rebuild
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from syncd.errors import Damaged, NotFound
-from syncd.restore import rebuild
-from syncd.transfer import Place
-from syncd.verify import Verification
+from syncd.core.errors import Damaged, NotFound
+from syncd.engine.restore import rebuild
+from syncd.engine.transfer import Place
+from syncd.engine.verify import Verification
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive
 

@@ -344,7 +344,7 @@ def test_a_traceback_of_a_bug_shows_the_bug_and_no_secret():
     program = (
         "import sys, logging\n"
         "from syncd import cli\n"
-        "from syncd.commands import looks\n"
+        "from syncd.cli.commands import looks\n"
         "async def status(context):\n"
         "    context.secrets.learn('battery-staple')\n"
         f"    logging.getLogger('library').warning('sent %s', 'Bearer {secret('log')}')\n"

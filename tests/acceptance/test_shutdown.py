@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from syncd.running import GRACE
+from syncd.process.event_loop import GRACE
 from tests.acceptance.cli import Folder, run, start, sync, tree
 from tests.servers.nginx import nginx
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from syncd.stores.filesystem import FilesystemStore
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.cli import Bucket, Folder, start, sync, tree
 from tests.acceptance.living_archive import MANIFEST, LivingArchive
 from tests.servers.nginx import nginx

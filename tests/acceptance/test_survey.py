@@ -13,21 +13,21 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from manifests.document import DocumentError, Follow, Gap, Mark, Note
+from manifests.reading.document import DocumentError, Follow, Gap, Mark, Note
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue
-from syncd.errors import NoSpace, Unsupported
-from syncd.events import SurveyNoted
-from syncd.governed import Governed
-from syncd.governor import Governors
-from syncd.made import Spool
-from syncd.retry import Policy, Retrying
-from syncd.running import first_of
-from syncd.survey import Survey
+from syncd.core.errors import NoSpace, Unsupported
+from syncd.core.events import SurveyNoted
+from syncd.engine.survey import Survey
+from syncd.process.event_loop import first_of
+from syncd.streams.derived_files import Spool
+from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governor import Governors
+from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.acceptance.cli import Folder, run, start
 from tests.fakes import Archive
 from tests.servers.web import serving
-from transports.http import HttpTransport
+from transports.http.transport import HttpTransport
 
 
 class Scripted:
@@ -240,7 +240,7 @@ async def test_a_reader_that_has_nothing_to_ask_finds_nothing(tmp_path):
 @pytest.mark.promise("P9")
 @pytest.mark.fault(18)
 async def test_documents_that_name_documents_for_ever_and_hardly_a_file_are_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("syncd.survey.BARREN", 300)
+    monkeypatch.setattr("syncd.engine.survey.BARREN", 300)
 
     def calendar(document):
         day = int(document.asked.url.removeprefix("day/"))

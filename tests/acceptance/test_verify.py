@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from syncd.retry_store import RetryingStore
-from syncd.transfer import Place
-from syncd.verify import BATCH, Report, Verification
+from syncd.engine.transfer import Place
+from syncd.engine.verify import BATCH, Report, Verification
+from syncd.wrappers.retrying_store import RetryingStore
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from syncd.access import Token
 from syncd.api import serving
-from syncd.api.page import Page
+from syncd.config.api_access import Token
+from syncd.web.page import Page
 from tests.fakes_control import FakeControl
 
 NOW = 1_700_000_000.0

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
+from syncd.api.auth.tokens import ALLOWANCE, REGAIN, SLOWNESS
 from syncd.api.rest import ROUTES
 from syncd.api.server import LARGEST_BODY
-from syncd.api.stream import HEARTBEAT, LISTENERS
+from syncd.api.sse import HEARTBEAT, LISTENERS
 from syncd.api.table import renewed, table
-from syncd.api.tokens import ALLOWANCE, REGAIN, SLOWNESS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/api.md").read_text("utf-8")

@@ -5,12 +5,12 @@ import hashlib
 
 import pytest
 
-from syncd.access import ApiSettings, Token
-from syncd.api import tokens as tokens_module
-from syncd.api.declined import Declined
-from syncd.api.sessions import COOKIE, LASTS, Sessions
-from syncd.api.tokens import ALLOWANCE, REGAIN, Tokens, make_token, mark_of, scrypt
-from syncd.errors import ConfigError
+from syncd.api.auth import tokens as tokens_module
+from syncd.api.auth.sessions import COOKIE, LASTS, Sessions
+from syncd.api.auth.tokens import ALLOWANCE, REGAIN, Tokens, make_token, mark_of, scrypt
+from syncd.api.errors import Declined
+from syncd.config.api_access import ApiSettings, Token
+from syncd.core.errors import ConfigError
 from tests.api.conftest import OPERATOR, READER, TOKENS, bearer, served_by, sha256
 
 CHANGES = ["sync", "pause", "resume", "approve", "cancel"]

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from selectolax.lexbor import LexborHTMLParser as Tree
 
-from syncd.api.page import ROUTES
-from syncd.api.shown import age_of, badges, listing, spark
-from syncd.control import DaemonView, EntryView, MirrorView, Sample, StoreView
+from syncd.control.port import DaemonView, EntryView, MirrorView, Sample, StoreView
+from syncd.web.page import ROUTES
+from syncd.web.view_models import age_of, badges, listing, spark
 from tests.api.conftest import NOW, OPERATOR, READER, served_by
 from tests.fakes_control import digest
 

@@ -7,12 +7,12 @@ import threading
 import msgspec
 import pytest
 
-from syncd.api import answers
-from syncd.api.declined import Declined
-from syncd.api.desk import Turns
+from syncd.api import schemas
+from syncd.api.context import Turns
+from syncd.api.errors import Declined
 from syncd.api.rest import ROUTES
 from syncd.api.server import CHECKS
-from syncd.control import AuditView, CheckView, EntryView, MirrorView, PlanView
+from syncd.control.port import AuditView, CheckView, EntryView, MirrorView, PlanView
 from tests.api.conftest import OPERATOR, READER, bearer, served_by
 from tests.fakes_control import FakeControl, digest
 
@@ -32,7 +32,7 @@ async def post(api, path, kind=None, status=200, token=OPERATOR, **more):
 
 
 async def test_all_mirrors_and_one(api, control):
-    found = (await get(api, "/api/v1/mirrors", answers.Mirrors)).mirrors
+    found = (await get(api, "/api/v1/mirrors", schemas.Mirrors)).mirrors
     assert list(found) == control.mirrors()
     one = await get(api, "/api/v1/mirrors/running", MirrorView)
     assert one == control.mirror("running")
@@ -40,16 +40,16 @@ async def test_all_mirrors_and_one(api, control):
 
 
 async def test_mirrors_by_state_and_health(api):
-    found = (await get(api, "/api/v1/mirrors?state=failing", answers.Mirrors)).mirrors
+    found = (await get(api, "/api/v1/mirrors?state=failing", schemas.Mirrors)).mirrors
     assert [one.name for one in found] == ["failing"]
-    found = (await get(api, "/api/v1/mirrors?health=good", answers.Mirrors)).mirrors
+    found = (await get(api, "/api/v1/mirrors?health=good", schemas.Mirrors)).mirrors
     assert {one.name for one in found} == {"idle", "running", "waiting"}
 
 
 async def test_entries_come_in_pages_that_meet(api, control):
     seen, after = [], ""
     while True:
-        page = await get(api, "/api/v1/mirrors/idle/entries", answers.Entries, params={"after": after, "limit": 5})
+        page = await get(api, "/api/v1/mirrors/idle/entries", schemas.Entries, params={"after": after, "limit": 5})
         seen += page.entries
         if page.next is None:
             break
@@ -58,7 +58,7 @@ async def test_entries_come_in_pages_that_meet(api, control):
 
 
 async def test_entries_by_prefix_and_one_alone(api):
-    found = await get(api, "/api/v1/mirrors/idle/entries?prefix=b/", answers.Entries)
+    found = await get(api, "/api/v1/mirrors/idle/entries?prefix=b/", schemas.Entries)
     assert found.entries
     assert all(one.path.startswith("b/") for one in found.entries)
     one = await get(api, "/api/v1/mirrors/idle/entry", EntryView, params={"path": found.entries[0].path})
@@ -66,15 +66,15 @@ async def test_entries_by_prefix_and_one_alone(api):
 
 
 async def test_passes_come_in_pages_by_number(api):
-    first = await get(api, "/api/v1/mirrors/idle/passes?limit=1", answers.Passes)
-    second = await get(api, f"/api/v1/mirrors/idle/passes?limit=1&before={first.next}", answers.Passes)
+    first = await get(api, "/api/v1/mirrors/idle/passes?limit=1", schemas.Passes)
+    second = await get(api, f"/api/v1/mirrors/idle/passes?limit=1&before={first.next}", schemas.Passes)
     assert [one.id for one in (*first.passes, *second.passes)] == [7, 6]
-    assert (await get(api, "/api/v1/passes", answers.Passes)).passes
+    assert (await get(api, "/api/v1/passes", schemas.Passes)).passes
 
 
 async def test_what_happened_in_a_pass(api):
-    page = await get(api, "/api/v1/mirrors/idle/passes/7/events?limit=2", answers.PassEvents)
-    rest = await get(api, f"/api/v1/mirrors/idle/passes/7/events?after={page.next}", answers.PassEvents)
+    page = await get(api, "/api/v1/mirrors/idle/passes/7/events?limit=2", schemas.PassEvents)
+    rest = await get(api, f"/api/v1/mirrors/idle/passes/7/events?after={page.next}", schemas.PassEvents)
     assert [one.id for one in (*page.events, *rest.events)] == [1, 2, 3]
 
 
@@ -101,7 +101,7 @@ async def test_two_snapshots_differ_by_what_the_daemon_says(api):
 async def test_what_an_operator_does_is_done_and_written_down(api, control, act, mirror, outcome):
     entry = await post(api, f"/api/v1/mirrors/{mirror}/{act}", AuditView)
     assert (entry.who, entry.what, entry.mirror, entry.outcome) == ("ops", act, mirror, outcome)
-    audit = await get(api, "/api/v1/audit", answers.Audit, headers=bearer(OPERATOR))
+    audit = await get(api, "/api/v1/audit", schemas.Audit, headers=bearer(OPERATOR))
     assert audit.audit == (entry,)
 
 

@@ -7,9 +7,9 @@ from typing import cast
 import msgspec
 import pytest
 
-from syncd.access import ApiSettings
-from syncd.api import stream as stream_module
-from syncd.events import Audited, EventsLost, Published, TransferAdvanced, TransferFailed, TransferStarted
+from syncd.api import sse as stream_module
+from syncd.config.api_access import ApiSettings
+from syncd.core.events import Audited, EventsLost, Published, TransferAdvanced, TransferFailed, TransferStarted
 from tests.api.conftest import OPERATOR, READER, bearer, served_by
 
 
@@ -192,7 +192,7 @@ async def test_the_stream_needs_a_token_where_reading_does(control):
 
 async def test_a_stream_ends_with_its_session(api, control, monkeypatch):
     await api.post("/login", data={"token": OPERATOR}, headers={"Origin": api.served.url})
-    monkeypatch.setattr("syncd.api.sessions.LASTS", 0.05)
+    monkeypatch.setattr("syncd.api.auth.sessions.LASTS", 0.05)
     await api.post("/login", data={"token": OPERATOR}, headers={"Origin": api.served.url})
     async with listening(api) as heard:
         assert await heard.next("audited") is None

@@ -9,8 +9,9 @@ from typing import get_args
 
 import pytest
 
-from syncd import control, errors
-from syncd.api.speech import LANGUAGES, Speech, choose, load_words
+from syncd.control import port
+from syncd.core import errors
+from syncd.web.i18n.translator import LANGUAGES, Speech, choose, load_words
 
 API = Path(__file__).parents[2] / "syncd/api"
 WORDS = load_words()
@@ -62,10 +63,10 @@ def test_what_is_said_has_a_sentence_and_every_sentence_is_said():
 def test_every_word_the_daemon_uses_has_a_sentence():
     words = WORDS["en"]
     for kind, prefix in (
-        (control.State, "state"),
-        (control.Health, "health"),
-        (control.Outcome, "outcome"),
-        (control.Phase, "phase"),
+        (port.State, "state"),
+        (port.Health, "health"),
+        (port.Outcome, "outcome"),
+        (port.Phase, "phase"),
     ):
         known = {key.partition(".")[2] for key in words if key.startswith(f"{prefix}.")}
         missing = set(get_args(kind)) - known

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STATIC = ROOT / "syncd/api/static"
+STATIC = ROOT / "syncd/web/static"
 OURS = {"page.css", "page.js", "icon.svg"}
 ROW = re.compile(r"^\| `([^`]+)` \| (\S+) ([\d.]+) \| .*? \| `([0-9a-f]{64})` \|$", re.MULTILINE)
 
@@ -28,12 +28,12 @@ def test_whatever_is_served_is_ours_or_named_with_its_licence():
 
 
 def test_the_page_asks_nobody_else():
-    for path in (*STATIC.glob("page.*"), *(ROOT / "syncd/api/templates").iterdir()):
+    for path in (*STATIC.glob("page.*"), *(ROOT / "syncd/web/templates").iterdir()):
         urls = set(re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(https?:)?//", path.read_text()))
         assert urls == set(), path
 
 
 def test_no_template_has_script_or_style_inside():
-    for path in (ROOT / "syncd/api/templates").iterdir():
+    for path in (ROOT / "syncd/web/templates").iterdir():
         text = path.read_text()
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text), path.name

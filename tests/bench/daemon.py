@@ -24,9 +24,9 @@ import aiohttp
 
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Catalogue
-from syncd.publish import Publisher
-from syncd.stores.filesystem import FilesystemStore
-from syncd.transfer import Place
+from syncd.engine.publish import Publisher
+from syncd.engine.transfer import Place
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.servers.nginx import nginx
 
 MIRRORS, EACH = 50, 20_000

@@ -16,13 +16,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from manifests.document import Document
 from manifests.readers import s3_inventory
+from manifests.reading.document import Document
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
-from syncd.planning import take_stock
-from syncd.ports import Transport
-from syncd.work import Work
+from syncd.core.ports import Transport
+from syncd.engine.build_plan import take_stock
+from syncd.engine.pass_context import Work
 from tests.unit.reader_harness import Source
 
 LIST = 1_000_000
@@ -96,7 +96,7 @@ def read_alone(folder):
 
 
 async def survey(folder, state):
-    from manifests.mirror import load_mirror
+    from manifests.model.mirror import load_mirror
 
     mirror = load_mirror(
         'mirror: m\nsource: {url: "s3://bucket/", reader: s3-inventory, inventory: "s3://lists/"}\n', "m.yaml"

@@ -26,15 +26,15 @@ from typing import cast
 
 import msgspec
 
-from syncd.config import Config, StoreSettings
-from syncd.events import Event, Listener, nobody
-from syncd.governor import FIRST_BYTE, Count
+from syncd.config.load import Config, StoreSettings
+from syncd.core.events import Event, Listener, nobody
+from syncd.core.ports import Store
+from syncd.engine.mirror_pass import Pass
 from syncd.metrics import Metrics
-from syncd.metrics.metered import Meter, Metered
-from syncd.mirror_pass import Pass
-from syncd.ports import Store
-from syncd.running import run
-from syncd.workbench import opened, parse
+from syncd.process.event_loop import run
+from syncd.session.session import opened, parse
+from syncd.wrappers.governor import FIRST_BYTE, Count
+from syncd.wrappers.metered_store import Meter, Metered
 from tests.bench.__main__ import alone, home
 from tests.bench.archive import Archive, make
 from tests.bench.servers import nginx

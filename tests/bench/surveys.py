@@ -17,13 +17,13 @@ from datetime import date
 from pathlib import Path
 from typing import cast
 
-from manifests.mirror import load_mirror
-from manifests.reader import installed
+from manifests.model.mirror import load_mirror
+from manifests.reading.reader import installed
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
-from syncd.made import Spool
-from syncd.ports import Transport
-from syncd.survey import Survey
+from syncd.core.ports import Transport
+from syncd.engine.survey import Survey
+from syncd.streams.derived_files import Spool
 
 PAGE = 1000
 MANIFESTS = {

@@ -3,7 +3,7 @@
 import math
 import random
 
-from syncd.control import (
+from syncd.control.port import (
     AboutView,
     EntryView,
     FailureView,

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from syncd.access import ApiSettings
-from syncd.events import Published, StateChanged
+from syncd.config.api_access import ApiSettings
+from syncd.core.events import Published, StateChanged
 from tests.api.conftest import NOW, OPERATOR
 from tests.api.threaded_server import served_in_thread
 from tests.browser.chromium import look

@@ -8,9 +8,9 @@ import asyncio
 import msgspec
 import pytest
 
-from syncd.control import HEALTHS, OUTCOMES, STATES, Control
-from syncd.errors import Busy, ConfigError, NotFound
-from syncd.events import Audited
+from syncd.control.port import HEALTHS, OUTCOMES, STATES, Control
+from syncd.core.errors import Busy, ConfigError, NotFound
+from syncd.core.events import Audited
 
 GOOD = "mirror: fresh\nsource: {url: 'https://example.org/fresh/'}\n"
 WRONG = "mirror: Fresh\nsource: {url: 'ftp//nowhere'}\nfoo: 1\n"

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from syncd.errors import Busy, Changed, Damaged, Exists, NotFound, Offline, PermanentError, Unsafe, Unsupported
+from syncd.core.errors import Busy, Changed, Damaged, Exists, NotFound, Offline, PermanentError, Unsafe, Unsupported
 from syncd.stores.lease import Lease, Place
 from syncd.stores.probe import probe
 from tests.servers.fixtures import sha256
@@ -403,7 +403,7 @@ class StoreContract:
 
 
 class SummingContract(StoreContract):
-    """Beside the contract: what a store holds that reads many files in one thread (`syncd.ports.Summing`)."""
+    """Beside the contract: what a store holds that reads many files in one thread (`syncd.core.ports.Summing`)."""
 
     async def test_a_store_that_sums_sums_what_it_would_have_given_to_read(self, store):
         bodies = {"d/empty": b"", "d/short": b"x", "e/ü ß": random.Random(5).randbytes((1 << 19) + 1)}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from syncd.metrics.metered import Meter, Metered
-from syncd.stores.filesystem import FilesystemStore
+from syncd.stores.filesystem.store import FilesystemStore
+from syncd.wrappers.metered_store import Meter, Metered
 from tests.contracts.store_contract import StoreContract, SummingContract
 
 

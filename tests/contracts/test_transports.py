@@ -2,18 +2,18 @@
 
 import pytest
 
-from syncd.ports import Credential
-from syncd.stores.filesystem import FilesystemStore
+from syncd.core.ports import Credential
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.contracts.transport_contract import TREE, TransportContract, read
 from tests.hostile.server import HostileServer
 from tests.servers.ftp import TLS, vsftpd
 from tests.servers.nginx import nginx
 from tests.servers.sshd import sshd
 from transports.file import FileTransport
-from transports.ftp import FtpTransport
-from transports.http import HttpTransport
-from transports.s3 import open_transport as open_s3
-from transports.sftp import SftpTransport
+from transports.ftp.transport import FtpTransport
+from transports.http.transport import HttpTransport
+from transports.s3.transport import open_transport as open_s3
+from transports.sftp.transport import SftpTransport
 
 
 def write(tree, folder):

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from syncd.errors import Changed, NotFound, Unsupported
+from syncd.core.errors import Changed, NotFound, Unsupported
 
 TREE = {
     "a-b": b"before a/c in the order of whole paths",

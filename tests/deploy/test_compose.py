@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from manifests.mirror import load_mirror
-from syncd.config import load_config
+from manifests.model.mirror import load_mirror
+from syncd.config.load import load_config
 from tests.acceptance.cli import Bucket, sync
 
 FOLDER = Path(__file__).parents[2] / "deploy"

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from manifests.mirror import load_mirror
-from syncd.config import Config, load_config
+from manifests.model.mirror import load_mirror
+from syncd.config.load import Config, load_config
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = sorted((ROOT / "deploy" / "manifests.d").glob("*.yaml"))

@@ -16,8 +16,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from manifests.mirror import load_mirror
-from syncd.config import load_config
+from manifests.model.mirror import load_mirror
+from syncd.config.load import load_config
 from tests.deploy.helm import Chart
 
 ROOT = Path(__file__).parents[2]

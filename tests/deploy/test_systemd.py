@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.config import load_config
+from syncd.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "systemd"

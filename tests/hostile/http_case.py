@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 
 from tests.hostile.server import HostileServer
-from transports.http import HttpTransport
+from transports.http.transport import HttpTransport
 
 CONTENT = bytes(range(256)) * 40
 

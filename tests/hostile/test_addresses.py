@@ -8,8 +8,8 @@ import pytest
 
 from tests.hostile.http_case import CONTENT, read
 from tests.hostile.server import HostileServer
-from transports.http import HttpTransport
-from transports.sockets import connected
+from transports.http.transport import HttpTransport
+from transports.net.connect import connected
 
 NAME = "several.test"
 

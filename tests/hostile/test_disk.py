@@ -12,8 +12,8 @@ from typing import cast
 
 import pytest
 
-from syncd.errors import Offline
-from syncd.running import first_of
+from syncd.core.errors import Offline
+from syncd.process.event_loop import first_of
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
 

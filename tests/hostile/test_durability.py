@@ -7,8 +7,8 @@ import resource
 import pytest
 
 from syncd.catalogue.holdings import Holdings
-from syncd.errors import SyncdError
-from syncd.stores.filesystem import FilesystemStore
+from syncd.core.errors import SyncdError
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.contracts.store_contract import paths, read, upload
 from tests.fakes import Archive, sha256

@@ -6,10 +6,10 @@ import json
 import pytest
 from cryptography.x509 import load_pem_x509_certificates
 
-from syncd.governed import Governed
-from syncd.governor import KNOWN, Governors
-from syncd.ports import Credential
-from syncd.secrets import expiry_of
+from syncd.config.secrets import expiry_of
+from syncd.core.ports import Credential
+from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governor import KNOWN, Governors
 from tests.hostile.http_case import at, hostile
 from tests.hostile.server import HostileServer
 

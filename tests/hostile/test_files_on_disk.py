@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from manifests.stat import UnsafePath, check_path
-from syncd.errors import Changed, Denied, Interrupted, NotFound, Unreachable, Unsafe, Unsupported
+from syncd.core.errors import Changed, Denied, Interrupted, NotFound, Unreachable, Unsafe, Unsupported
 from transports.file import CHUNK, FileTransport, open_transport
 
 

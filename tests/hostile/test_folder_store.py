@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from syncd.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
-from syncd.stores import filesystem, group, staged_file
-from syncd.stores.filesystem import FilesystemStore
+from syncd.core.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
+from syncd.stores.filesystem import staged_file, store, sync_batch
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import sha256
 
@@ -225,7 +225,7 @@ async def test_one_bad_put_does_not_fail_the_others_of_its_batch(store, monkeypa
 
 
 async def test_slow_syncs_are_made_side_by_side_and_all_count(store, monkeypatch):
-    monkeypatch.setattr(group, "SLOW_SYNC", -1.0)
+    monkeypatch.setattr(sync_batch, "SLOW_SYNC", -1.0)
     for _ in range(3):
         await asyncio.gather(*(store.put(f"{number % 4}/{number}", b"%d" % number) for number in range(20)))
     assert len(await paths(store)) == 20
@@ -239,11 +239,11 @@ async def test_who_is_alone_waits_for_a_quick_disk_itself_and_leaves_a_slow_one_
         real(fd)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(group, "SLOW_SYNC", 60.0)
+    monkeypatch.setattr(sync_batch, "SLOW_SYNC", 60.0)
     store = FilesystemStore(tmp_path, alone=True)
     await store.put("a/quick", b"1")
     assert {*threads} == {threading.current_thread().name}
-    monkeypatch.setattr(group, "SLOW_SYNC", -1.0)
+    monkeypatch.setattr(sync_batch, "SLOW_SYNC", -1.0)
     await store.put("a/found-slow", b"2")
     threads.clear()
     await store.put("a/slow", b"3")
@@ -457,7 +457,7 @@ async def test_a_sweep_in_the_middle_of_a_copy_takes_nothing_of_it_however_old_t
         swept.append(store._sweep(-5.0))  # ours, and in use
         real(*args, **named)
 
-    monkeypatch.setattr(filesystem, "put_in_place", between)
+    monkeypatch.setattr(store, "put_in_place", between)
     await store.copy("m/f", ".syncd/versions/m/s/f")
     assert swept == [0, 0, 0]
     assert await read(store, ".syncd/versions/m/s/f") == b"old"

@@ -4,13 +4,13 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from syncd.errors import Changed, Denied, Interrupted, NotFound, Refused, Stalled, Unsafe, Unsupported
-from syncd.ports import Credential
-from syncd.retry import Policy, Retrying
+from syncd.core.errors import Changed, Denied, Interrupted, NotFound, Refused, Stalled, Unsafe, Unsupported
+from syncd.core.ports import Credential
+from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.hostile.ftp_server import HostileFtp
 from tests.hostile.http_case import read
 from tests.servers.ftp import TLS, vsftpd
-from transports.ftp import FtpTransport
+from transports.ftp.transport import FtpTransport
 
 CONTENT = bytes(range(256)) * 4000
 TREE = {"a/b/c": b"deep", "a-b": b"before a/", "a/x y": b"two words", "x": CONTENT}

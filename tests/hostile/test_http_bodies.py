@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from syncd.errors import Interrupted, Refused, Unreachable, Unsupported
+from syncd.core.errors import Interrupted, Refused, Unreachable, Unsupported
 from tests.hostile.faults import (
     Chunked,
     CloseAfter,

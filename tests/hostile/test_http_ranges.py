@@ -2,8 +2,8 @@
 
 import pytest
 
-from syncd.errors import Changed, PermanentError, Unsupported
-from syncd.pouring import pour
+from syncd.core.errors import Changed, PermanentError, Unsupported
+from syncd.streams.thread_copy import pour
 from tests.hostile.faults import Chunked, IgnoreRange, Raw, Rewrite, Status, Swap, login_page, wrong_range
 from tests.hostile.http_case import CONTENT, hostile, read
 

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from syncd.errors import Denied, NotFound, Unsafe
-from syncd.ports import Credential
+from syncd.core.errors import Denied, NotFound, Unsafe
+from syncd.core.ports import Credential
 from tests.hostile.faults import Status, redirect
 from tests.hostile.http_case import CONTENT, at, hostile, read
 from tests.hostile.server import HostileServer

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 import trustme
 
-from syncd.errors import (
+from syncd.core.errors import (
     ConfigError,
     Denied,
     NotFound,
@@ -19,11 +19,11 @@ from syncd.errors import (
     Unsafe,
     Unsupported,
 )
-from syncd.ports import Credential
+from syncd.core.ports import Credential
 from tests.hostile.faults import Answer, Hang, Status
 from tests.hostile.http_case import CONTENT, at, hostile, read
 from tests.hostile.server import HostileServer
-from transports.http import HttpTransport
+from transports.http.transport import HttpTransport
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 
@@ -296,7 +296,7 @@ async def test_idle_connections_are_closed_after_a_while():
 
 @pytest.mark.promise("P9")
 async def test_of_too_many_idle_connections_the_one_idle_longest_is_closed_whatever_its_origin(monkeypatch):
-    monkeypatch.setattr("transports.connection.MAX_IDLE", 3)
+    monkeypatch.setattr("transports.http.connections.MAX_IDLE", 3)
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(HostileServer({"x": CONTENT})) for _ in range(5)]
         transport = await stack.enter_async_context(at(*servers))
@@ -311,7 +311,7 @@ async def test_of_too_many_idle_connections_the_one_idle_longest_is_closed_whate
 
 
 async def test_idle_connections_to_one_origin_are_bounded_as_well(monkeypatch):
-    monkeypatch.setattr("transports.connection.MAX_IDLE", 3)
+    monkeypatch.setattr("transports.http.connections.MAX_IDLE", 3)
     async with hostile() as (server, transport):
         async with AsyncExitStack() as stack:
             bodies = [await stack.enter_async_context(transport.open("x")) for _ in range(5)]

@@ -6,14 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from syncd.broker import TokenBroker
-from syncd.errors import Denied, PermanentError, Unreachable, Unsafe
-from syncd.ports import Credential
-from syncd.retry import Policy, Retrying
+from syncd.core.errors import Denied, PermanentError, Unreachable, Unsafe
+from syncd.core.ports import Credential
+from syncd.sources.oauth import TokenBroker
+from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.hostile.archives import Identity, Scripted, to
 from tests.hostile.faults import Answer, Truncate
 from tests.hostile.http_case import read
-from transports.http import HttpTransport
+from transports.http.transport import HttpTransport
 
 CONTENT = bytes(range(256)) * 400
 SECRETS = ("s3cret", base64.b64encode(b"me:s3cret").decode())

@@ -6,20 +6,20 @@ from collections.abc import Callable
 
 import pytest
 
-from manifests.document import Reader
-from manifests.mirror import load_mirror
+from manifests.model.mirror import load_mirror
 from manifests.readers import autoindex, checksums
-from syncd.governed import Governed
-from syncd.governor import Governors
-from syncd.printable import printable
-from syncd.progress import line_of
-from syncd.retry import Policy, Retrying
-from syncd.work import Work
+from manifests.reading.document import Reader
+from syncd.cli.progress.plain import line_of
+from syncd.core.printable import printable
+from syncd.engine.pass_context import Work
+from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governor import Governors
+from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
-from transports.http import HttpTransport
+from transports.http.transport import HttpTransport
 
 LOGIN = b"<!DOCTYPE html>\n<html><head><title>Earthdata Login</title></head><body>Please log in</body></html>"
 BAD = "d/bad.dat"
@@ -227,7 +227,7 @@ async def test_an_index_that_fails_or_lists_half_removes_nothing(tmp_path):
 @pytest.fixture
 def in_ranges(monkeypatch):
     """Have large files come in ranges, however fast this machine is."""
-    monkeypatch.setattr("syncd.large.QUICK", 0)
+    monkeypatch.setattr("syncd.engine.ranged_download.QUICK", 0)
 
 
 @pytest.mark.promise("P6")

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from syncd.errors import Damaged, Denied, Exists, Interrupted, NoSpace, NotFound, Refused, Unsafe
-from syncd.ports import Credential
-from syncd.stores.s3_abilities import Verifies
-from syncd.stores.s3_staged import elements
+from syncd.core.errors import Damaged, Denied, Exists, Interrupted, NoSpace, NotFound, Refused, Unsafe
+from syncd.core.ports import Credential
+from syncd.stores.s3.abilities import Verifies
+from syncd.stores.s3.staged import elements
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import BUCKET, PART, sha256
 from tests.servers.s3_proxy import SLOW_DOWN, answer, error
-from transports.s3 import open_transport
+from transports.s3.transport import open_transport
 
 pytestmark = pytest.mark.swift
 GOOD = Verifies(md5=True, sha256=True, if_none_match=True)

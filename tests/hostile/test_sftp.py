@@ -8,13 +8,23 @@ from typing import Any
 import asyncssh
 import pytest
 
-from syncd.errors import Changed, ConfigError, Denied, Interrupted, NotFound, Stalled, Unreachable, Unsafe, Unsupported
-from syncd.ports import Credential
+from syncd.core.errors import (
+    Changed,
+    ConfigError,
+    Denied,
+    Interrupted,
+    NotFound,
+    Stalled,
+    Unreachable,
+    Unsafe,
+    Unsupported,
+)
+from syncd.core.ports import Credential
 from tests.hostile.http_case import read
 from tests.hostile.sftp_server import HostileSftp
 from tests.servers.sshd import sshd
-from transports import sftp_link
-from transports.sftp import SftpTransport
+from transports.sftp import connections
+from transports.sftp.transport import SftpTransport
 
 CONTENT = bytes(range(256)) * 20_000
 
@@ -182,7 +192,7 @@ async def test_a_server_that_lives_but_answers_nothing_is_hung_up_on_and_the_nex
 
 
 async def test_a_file_that_arrived_whole_is_not_lost_by_a_server_that_does_not_close_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(sftp_link, "FINISHING", 0.2)
+    monkeypatch.setattr(connections, "FINISHING", 0.2)
     async with hostile(tmp_path) as (server, transport):
         server.hangs = "close"
         async with asyncio.timeout(30):
@@ -193,7 +203,7 @@ async def test_a_file_that_arrived_whole_is_not_lost_by_a_server_that_does_not_c
 
 
 async def test_a_body_that_stops_coming_is_stalled_and_its_end_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(sftp_link, "FINISHING", 0.2)
+    monkeypatch.setattr(connections, "FINISHING", 0.2)
     async with hostile(tmp_path, floor=(1024.0, 0.2)) as (server, transport):
         server.hangs = "read"
         async with asyncio.timeout(30):

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from syncd.errors import Interrupted, NoSpace
-from syncd.pouring import pour
+from syncd.core.errors import Interrupted, NoSpace
+from syncd.streams.thread_copy import pour
 from tests.hostile.faults import Extra, Hang, Reset, Truncate
 from tests.hostile.http_case import at, hostile, read
 from tests.hostile.server import HostileServer

@@ -13,20 +13,20 @@ import pytest
 from msgspec import structs
 
 from manifests.stat import Stat
-from syncd.errors import Exists, Mismatch, NotFound
-from syncd.events import TransferRetried, TransferStarted
-from syncd.fair import Fair
-from syncd.governor import Governors
+from syncd.core.errors import Exists, Mismatch, NotFound
+from syncd.core.events import TransferRetried, TransferStarted
+from syncd.core.ports import Credential
+from syncd.daemon.pass_scheduler import _InTurn
+from syncd.engine.mirror_pass import Pass
+from syncd.engine.planner import Step
+from syncd.engine.transfer import SMALL, Place, Quarantined
+from syncd.engine.worker_port import GUESSED, LARGE, Lost, Moving
 from syncd.metrics.counting import Counting
-from syncd.mirror_pass import Pass
-from syncd.plan import Step
-from syncd.pool import Processes, ProcessPool
-from syncd.ports import Credential
-from syncd.rota import _InTurn
-from syncd.stores.filesystem import FilesystemStore
-from syncd.transfer import SMALL, Place, Quarantined
-from syncd.upstream import Upstream
-from syncd.workers import GUESSED, LARGE, Lost, Moving
+from syncd.sources.open_source import Upstream
+from syncd.stores.filesystem.store import FilesystemStore
+from syncd.workers.pool import Processes, ProcessPool
+from syncd.wrappers.fair_share import Fair
+from syncd.wrappers.governor import Governors
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring, sums
@@ -176,14 +176,14 @@ async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
 
 
 async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
     hand = Processes.hand
 
     def hand_and_kill(self, moving):
         hand(self, moving)
         os.killpg(self.crew.process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr("syncd.pool.Processes.hand", hand_and_kill)
+    monkeypatch.setattr("syncd.workers.pool.Processes.hand", hand_and_kill)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
@@ -196,7 +196,7 @@ async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkey
 
 @pytest.mark.parametrize("reader", ["autoindex", "checksums"])  # with sizes, and without
 async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_makes(tmp_path, monkeypatch, reader):
-    monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
     ids = {}
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         for count in (0, 2):
@@ -214,12 +214,12 @@ async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_m
 
 @pytest.mark.parametrize("limits", [{"connections": 3}, {"rate": 1e9}])
 async def test_limits_of_a_manifest_are_kept_by_one_process(tmp_path, monkeypatch, limits):
-    monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
-    monkeypatch.setattr("syncd.mirror_pass.LIKELY", 10)
+    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.mirror_pass.LIKELY", 10)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         governors = Governors()
         governors.of(server.origin, **limits)
-        monkeypatch.setattr("syncd.pool._start", lambda *_: pytest.fail("worker processes began"))
+        monkeypatch.setattr("syncd.workers.pool._start", lambda *_: pytest.fail("worker processes began"))
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
             workers = pool(server, store.root, [], governors=governors)
@@ -228,15 +228,15 @@ async def test_limits_of_a_manifest_are_kept_by_one_process(tmp_path, monkeypatc
 
 
 async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later_one_does_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("syncd.mirror_pass.WORTH", 10)
-    monkeypatch.setattr("syncd.mirror_pass.LIKELY", 10)
+    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.mirror_pass.LIKELY", 10)
     prepared = []
 
     def prepare(self):
         prepared.append(self)
 
-    monkeypatch.setattr("syncd.pool.ProcessPool.prepare", prepare)
-    monkeypatch.setattr("syncd.pool.ProcessPool.at_work", no_workers)
+    monkeypatch.setattr("syncd.workers.pool.ProcessPool.prepare", prepare)
+    monkeypatch.setattr("syncd.workers.pool.ProcessPool.at_work", no_workers)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
@@ -250,7 +250,7 @@ async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later
 
 
 async def test_workers_that_the_plan_has_no_use_for_end_before_anything_moves(tmp_path, monkeypatch):
-    monkeypatch.setattr("syncd.mirror_pass.LIKELY", 10)
+    monkeypatch.setattr("syncd.engine.mirror_pass.LIKELY", 10)
     seen = []
     aclose = ProcessPool.aclose
 
@@ -259,7 +259,7 @@ async def test_workers_that_the_plan_has_no_use_for_end_before_anything_moves(tm
         await aclose(self)
         seen.append("ended" if (await started).process.returncode is not None else "lives")
 
-    monkeypatch.setattr("syncd.pool.ProcessPool.aclose", told)
+    monkeypatch.setattr("syncd.workers.pool.ProcessPool.aclose", told)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
@@ -377,6 +377,6 @@ async def test_where_no_process_can_start_there_are_no_workers_and_nothing_is_le
     def refused(*words, **options):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("syncd.pool.subprocess.Popen", refused)
+    monkeypatch.setattr("syncd.workers.pool.subprocess.Popen", refused)
     async with HostileServer(FILES) as server, Asker().at_work(pool(server, tmp_path, [])) as workers:
         assert not workers.workers.takes(fetch("d5/005.dat"))

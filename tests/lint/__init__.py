@@ -12,7 +12,7 @@ A finding is one line, `file:line: message`, and any finding fails. A rule is a 
         for file in tree.modules:
             for node in file.nodes(ast.Import):
                 if any(alias.name == "sched" for alias in node.names):
-                    yield file.finding(node.lineno, "imports sched; use syncd.schedule")
+                    yield file.finding(node.lineno, "imports sched; use syncd.daemon.schedule")
 
 `bites` are small trees (path: text) with an offence in each; `allows` are small trees without one. `tests/unit/test_lint.py`
 proves both for every rule, so a rule without an example of what it catches does not exist. The function's name is the

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from syncd.ports import Credential
-from syncd.retry import Policy, retrying
-from syncd.stores.s3 import S3Store
+from syncd.core.ports import Credential
+from syncd.stores.s3.store import S3Store
+from syncd.wrappers.retrying_transport import Policy, retrying
 from tests.servers import rgw as ceph
 from tests.servers.s3_proxy import Proxy
 from tests.servers.swift import Swift, install

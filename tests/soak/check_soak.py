@@ -19,7 +19,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from syncd.stores.filesystem import FilesystemStore
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.cli import SYNCD
 from tests.hostile.faults import CloseUnanswered, Reset, Status, Truncate
 from tests.hostile.server import HostileServer

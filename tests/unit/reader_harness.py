@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from manifests.document import Document, DocumentError, Follow, Gone, Made, Mark
+from manifests.reading.document import Document, DocumentError, Follow, Gone, Made, Mark
 from manifests.stat import Promise, Stat
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.document import Document, DocumentError, Follow
 from manifests.readers import autoindex
 from manifests.readers.autoindex import open_reader
 from manifests.readers.objects import open_reader as open_objects
+from manifests.reading.document import Document, DocumentError, Follow
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "autoindex"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from manifests.document import Document, DocumentError, Follow
 from manifests.readers import autoindex, autoindex_formats
 from manifests.readers.autoindex import open_reader
+from manifests.reading.document import Document, DocumentError, Follow
 from manifests.stat import Stat
 from tests.unit.test_autoindex import ROOT, Source, follows, listing, page, read, stats
 

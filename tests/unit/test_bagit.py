@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.document import DocumentError
 from manifests.readers.bagit import Options, open_reader
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 

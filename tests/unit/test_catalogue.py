@@ -5,13 +5,13 @@ import os
 import apsw
 import pytest
 
+from manifests.reading.stat_page import Stats
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Promise, Stat
-from manifests.stats import Stats
 from syncd.catalogue import Catalogue, Damage, Failure, Happening, Version
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
-from syncd.errors import Busy, Damaged, Offline
-from syncd.plan import Step
+from syncd.core.errors import Busy, Damaged, Offline
+from syncd.engine.planner import Step
 
 
 def proved(path, content=b"x"):

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.digest import KNOWN
-from manifests.document import Document, DocumentError
 from manifests.readers.checksums import Line, Options, open_reader, parse_checksums
+from manifests.reading.document import Document, DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"

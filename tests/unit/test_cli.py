@@ -8,11 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from syncd import cli
+from syncd.cli import app
 
-APP: Any = typer.main.get_command(cli.app)
+APP: Any = typer.main.get_command(app.app)
 COMMANDS = APP.commands
-SHARED = set(inspect.signature(cli._shared).parameters)
+SHARED = set(inspect.signature(app._shared).parameters)
 
 
 def options(name):
@@ -24,7 +24,7 @@ def test_every_command_explains_itself_with_an_example(name):
     command = COMMANDS[name]
     assert command.help
     assert command.epilog.startswith(f"Example: syncd {name}")
-    shown = CliRunner().invoke(cli.app, [name, "--help"])
+    shown = CliRunner().invoke(app.app, [name, "--help"])
     assert shown.exit_code == 0
     assert command.help.split(".")[0] in " ".join(shown.output.split())
 
@@ -39,12 +39,12 @@ def test_a_command_that_asks_upstream_can_be_allowed_a_private_origin():
 
 
 def test_options_reach_the_configuration_and_what_is_wrong_with_them_is_one_sentence(tmp_path):
-    wrong = CliRunner().invoke(cli.app, ["status", "--config", str(tmp_path / "none.yaml")])
+    wrong = CliRunner().invoke(app.app, ["status", "--config", str(tmp_path / "none.yaml")])
     assert wrong.exit_code == 2
     assert wrong.stderr.count("\n") == 1
     assert "give the path of a syncd.yaml" in wrong.stderr
     told = CliRunner().invoke(
-        cli.app, ["status", "--store", str(tmp_path / "store"), "--state", str(tmp_path / "state"), "--json"]
+        app.app, ["status", "--store", str(tmp_path / "store"), "--state", str(tmp_path / "state"), "--json"]
     )
     assert (told.exit_code, told.stdout) == (0, "[]\n")
 
@@ -54,9 +54,9 @@ def test_a_proxy_that_is_set_is_not_ignored_in_silence(name, monkeypatch, tmp_pa
     for proxy in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
         monkeypatch.delenv(proxy, raising=False)
     words = ["sync", str(tmp_path / "none.yaml")]
-    assert "no proxy" not in CliRunner().invoke(cli.app, words).stderr
+    assert "no proxy" not in CliRunner().invoke(app.app, words).stderr
     monkeypatch.setenv(name, "http://me:SWORDFISH@proxy:3128/")
-    plain, lines = CliRunner().invoke(cli.app, words), CliRunner().invoke(cli.app, [*words, "--json"])
+    plain, lines = CliRunner().invoke(app.app, words), CliRunner().invoke(app.app, [*words, "--json"])
     assert f"{name}: set and ignored" in plain.stderr
     assert f"{name}: set and ignored" in json.loads(lines.stderr.splitlines()[0])["warning"]
     assert "SWORDFISH" not in plain.stderr + lines.stderr

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from syncd.config import Config, load_config, normalise_origin, resolve_credential
-from syncd.errors import ConfigError
+from syncd.config.load import Config, load_config, normalise_origin, resolve_credential
+from syncd.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-must-not-be-seen"

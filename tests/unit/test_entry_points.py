@@ -4,8 +4,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from manifests import plugged as module
-from manifests.plugged import plugged
+from manifests import entry_points as module
+from manifests.entry_points import plugged
 
 
 @pytest.fixture

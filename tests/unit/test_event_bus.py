@@ -1,7 +1,7 @@
 """Whoever listens from outside hears everything in order, or is told how much is missing."""
 
-from syncd.events import EventsLost, SurveyStarted, TransferAdvanced
-from syncd.feed import Feed
+from syncd.core.events import EventsLost, SurveyStarted, TransferAdvanced
+from syncd.daemon.event_bus import Feed
 
 
 async def heard(subscription):

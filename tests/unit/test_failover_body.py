@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from manifests.stat import Stat
-from syncd.alternating import Alternating
-from syncd.errors import Interrupted, Mismatch, NotFound
-from syncd.relay import Relay
-from syncd.retry import Policy, Retrying
+from syncd.core.errors import Interrupted, Mismatch, NotFound
+from syncd.sources.multi_source import Alternating
+from syncd.streams.failover_body import Relay
+from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.hostile.faults import Drip, Status, Truncate
 from tests.hostile.http_case import at
 from tests.hostile.server import HostileServer

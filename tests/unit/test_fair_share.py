@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.fair import Fair
+from syncd.wrappers.fair_share import Fair
 
 
 async def turns(count=3):

@@ -8,7 +8,7 @@ from aiohttp.http import HttpProcessingError, HttpResponseParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.brief import read_brief
+from transports.http.fast_response import read_brief
 
 PLAIN = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 28 Nov 2026 22:27:00 GMT\r\nContent-Type: text/plain\r\n"

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from manifests.checked import STRICT
-from manifests.described import described
-from manifests.mirror import Mirror
-from syncd.config import Config
+from manifests.model.mirror import Mirror
+from manifests.yaml.field_docs import described
+from manifests.yaml.validation import STRICT
+from syncd.config.load import Config
 
 
 class Part(BaseModel):

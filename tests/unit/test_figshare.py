@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from manifests.document import DocumentError
 from manifests.readers import figshare
 from manifests.readers.figshare import Options, open_reader
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from transports.ftp_listing import Listed, instant, list_line, mlsd, version
+from transports.ftp.listing import Listed, instant, list_line, mlsd, version
 
 
 @pytest.mark.parametrize(

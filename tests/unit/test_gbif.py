@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from manifests.document import DocumentError
 from manifests.readers.gbif import Options, open_reader
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, broken, read_all, stats, survives
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pathspec import PathSpec
 
-from manifests.globs import check_glob, everything, matcher
-from manifests.unfit import Unfit
+from manifests.errors import Unfit
+from manifests.model.globs import check_glob, everything, matcher
 
 PATHS = st.lists(st.sampled_from(["a", "b", "raw", "x.nc", "x.tmp", "ü.nc"]), min_size=1, max_size=4).map("/".join)
 GLOBS = st.sampled_from(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from syncd.budget import Budget
-from syncd.errors import Refused, Unsafe
-from syncd.governed import Governed
-from syncd.governor import CEILING, KNOWN, OURS, START, Governor, Governors
+from syncd.core.errors import Refused, Unsafe
+from syncd.wrappers.budget import Budget
+from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governor import CEILING, KNOWN, OURS, START, Governor, Governors
 from tests.fakes import Archive
 
 

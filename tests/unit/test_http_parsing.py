@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from manifests.addresses import origin_of
-from syncd.errors import Unsafe
-from transports import headers, redirects, urls
-from transports.addresses import is_public
+from manifests.origins import origin_of
+from syncd.core.errors import Unsafe
+from transports.http import headers
+from transports.net import redirects, urls
+from transports.net.ip_policy import is_public
 
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.answers import Unread, absolute, answer, digests, folders, moment, next_link, size, text
-from manifests.document import DocumentError, Follow
+from manifests.reading.document import DocumentError, Follow
+from manifests.reading.json_fields import Unread, absolute, answer, digests, folders, moment, next_link, size, text
 from tests.unit.reader_harness import answer as document
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from syncd.errors import Unreachable
-from syncd.stores.filesystem import FilesystemStore
+from syncd.core.errors import Unreachable
+from syncd.stores.filesystem.store import FilesystemStore
 from syncd.stores.lease import Lease, Place
 
 HERE = Place("here", "here", 12345)

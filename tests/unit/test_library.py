@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from manifests.mirror import load_mirror, overlaps
-from syncd import cli, library
+from manifests.model.mirror import load_mirror, overlaps
+from syncd.cli import app, library
 
 ROOT = Path(__file__).parents[2]
 READY = {ready.name: ready for ready in library.library()}
@@ -16,7 +16,7 @@ CREDENTIALS = re.compile(r"^  credentials: (.+)$", re.MULTILINE)
 
 
 def typed(*words, wanted=0):
-    ended = CliRunner().invoke(cli.app, ["library", *map(str, words)])
+    ended = CliRunner().invoke(app.app, ["library", *map(str, words)])
     assert ended.exit_code == wanted, ended.output
     return ended.output
 
@@ -62,7 +62,7 @@ def test_all_of_them_can_be_in_one_daemon():
 
 def test_the_page_of_sources_is_made_from_the_library():
     page = (ROOT / "docs/sources.md").read_text()
-    assert page == library.sources_page(), "run: python -m syncd.library > docs/sources.md"
+    assert page == library.sources_page(), "run: python -m syncd.cli.library > docs/sources.md"
     assert all(f"\n### {name}\n" in page for name in READY)
 
 
@@ -88,7 +88,7 @@ def test_one_is_copied_into_a_folder_and_what_is_still_to_fill_in_is_told(tmp_pa
     assert f"{file}: copied; access: credentialed users of PhysioNet" in said
     assert "still to fill in: credential physionet in syncd.yaml, basic, with origin https://physionet.org" in said
     assert f"syncd check {file}" in said
-    assert CliRunner().invoke(cli.app, ["check", str(tmp_path)]).exit_code == 0
+    assert CliRunner().invoke(app.app, ["check", str(tmp_path)]).exit_code == 0
     told = json.loads(typed("add", "physionet-mitdb", tmp_path, "--json"))
     assert told == {"file": str(tmp_path / "physionet-mitdb.yaml"), "fill_in": [], "access": "open, no account"}
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from syncd import events
-from syncd.events import PassFinished, TransferAdvanced, TransferFailed, TransferFinished
-from syncd.log import LEVELS, logged, name_of, open_log, style_of
-from syncd.redaction import HIDDEN, Secrets
+from syncd.core import events
+from syncd.core.events import PassFinished, TransferAdvanced, TransferFailed, TransferFinished
+from syncd.core.redaction import HIDDEN, Secrets
+from syncd.process.logging import LEVELS, logged, name_of, open_log, style_of
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from manifests.mirror import Problem
-from syncd.declared import LOCKED, Manifests
+from manifests.model.mirror import Problem
+from syncd.daemon.manifest_watcher import LOCKED, Manifests
 
 GOOD = "mirror: {name}\nsource: {{url: 'https://example.org/{name}/'}}\n{more}"
 
@@ -207,7 +207,8 @@ def test_a_file_that_cannot_be_read_for_a_while_stays_in_force(desk, monkeypatch
     desk.write("a.yaml", text("a", "title: New\n"))
     with monkeypatch.context() as patched:
         patched.setattr(
-            "syncd.declared._text", lambda file: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+            "syncd.daemon.manifest_watcher._text",
+            lambda file: (_ for _ in ()).throw(PermissionError(13, "Permission denied")),
         )
         changes = desk.look()
     assert names([*changes.accepted, *changes.withdrawn]) == []

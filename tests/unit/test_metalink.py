@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.document import DocumentError
 from manifests.readers.metalink import Options, open_reader
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, stats, survives
 

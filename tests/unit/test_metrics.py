@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from syncd import events as e
-from syncd.errors import Damaged, NotFound
-from syncd.governor import Governors
+from syncd.core import events as e
+from syncd.core.errors import Damaged, NotFound
 from syncd.metrics import Metrics
 from syncd.metrics import families as f
 from syncd.metrics.counting import OLD
 from syncd.metrics.page import page
-from syncd.stores.filesystem import FilesystemStore
+from syncd.stores.filesystem.store import FilesystemStore
+from syncd.wrappers.governor import Governors
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, flip
 from tests.fakes_control import FakeControl

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-import manifests.mirror
-from manifests.checked import STRICT
-from manifests.guard import Guard
-from manifests.mirror import ManifestError, Mirror, load_mirror, overlaps, schema
-from manifests.reader import Kinds, NoOptions, ReaderKind, built_in, installed
-from manifests.source import Source
+import manifests.model.mirror
+from manifests.model.mirror import ManifestError, Mirror, load_mirror, overlaps, schema
+from manifests.model.removal_guard import Guard
+from manifests.model.source import Source
+from manifests.reading.reader import Kinds, NoOptions, ReaderKind, built_in, installed
+from manifests.yaml.validation import STRICT
 
 ROOT = Path(__file__).parents[2]
 WHOLE = """\
@@ -314,8 +314,8 @@ def test_folders_of_mirrors_are_their_own():
 
 
 def test_the_schema_in_the_tree_is_that_of_the_model():
-    file = Path(manifests.mirror.__file__).with_name("mirror.schema.json")
-    assert json.loads(file.read_text("utf-8")) == schema(), "write it with: python -m manifests.mirror"
+    file = Path(manifests.model.mirror.__file__).with_name("mirror.schema.json")
+    assert json.loads(file.read_text("utf-8")) == schema(), "write it with: python -m manifests.model.mirror"
 
 
 def keys_of(part, defs, above=""):

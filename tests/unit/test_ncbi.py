@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from manifests.document import DocumentError
 from manifests.readers.ncbi import Options, open_reader
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 

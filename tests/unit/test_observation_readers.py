@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.document import DocumentError, Follow, Gap, Gone, Mark, Note
-from manifests.mirror import ManifestError, load_mirror
+from manifests.model.mirror import ManifestError, load_mirror
 from manifests.readers import cmr, laads, odata
+from manifests.reading.document import DocumentError, Follow, Gap, Gone, Mark, Note
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, stats
 

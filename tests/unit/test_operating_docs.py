@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from syncd import running
-from syncd.config import Config
+from syncd.config.load import Config
+from syncd.process import event_loop
 
 ROOT = Path(__file__).parents[2]
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
@@ -16,12 +16,12 @@ OPERATING = (ROOT / "docs" / "operating.md").read_text()
 def test_the_exit_codes_are_the_ones_that_commands_end_with():
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", OPERATING, re.MULTILINE)}
     assert told == {
-        running.DONE,
-        running.SOME_FAILED,
-        running.USAGE,
-        running.GUARDED,
-        running.UNREACHABLE,
-        running.INTERRUPTED,
+        event_loop.DONE,
+        event_loop.SOME_FAILED,
+        event_loop.USAGE,
+        event_loop.GUARDED,
+        event_loop.UNREACHABLE,
+        event_loop.INTERRUPTED,
     }
 
 
@@ -64,7 +64,7 @@ def test_every_line_that_is_written_beside_the_events_is_told():
 
 
 def test_the_commands_exist():
-    from syncd.cli import app
+    from syncd.cli.app import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
     used = set(re.findall(r"^ +syncd ([a-z]+)|`syncd ([a-z]+)", OPERATING, re.MULTILINE))

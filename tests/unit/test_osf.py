@@ -5,8 +5,8 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from manifests.document import DocumentError
 from manifests.readers.osf import Options, open_reader
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, broken, read_all, stats, survives
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.document import DocumentError
-from manifests.places import placed
 from manifests.readers import croissant, datapackage, hashdeep, ro_crate
+from manifests.reading.document import DocumentError
+from manifests.reading.url_paths import placed
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.catalogue import Catalogue
-from syncd.folds import PARTS, Folds, collisions
+from syncd.engine.path_collisions import PARTS, Folds, collisions
 
 NAMES = st.text(alphabet="abAB-.1é\u0301\n", min_size=1, max_size=4)
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manifests.reading.stat_page import Stats
 from manifests.stat import Stat, are_harmless, check_path
-from manifests.stats import Stats
-from syncd.plan import Clash, Known, OutOfOrder, Planner, Step, plan
+from syncd.engine.planner import Clash, Known, OutOfOrder, Planner, Step, plan
 
 NAMES = st.text(alphabet="abAB-.1é", min_size=1, max_size=4)
 TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.integers(0, 3), max_size=30)

@@ -9,9 +9,10 @@ import tracemalloc
 
 import pytest
 
-from syncd.bars import RichProgress
-from syncd.display import for_terminal
-from syncd.events import (
+from syncd.cli.progress.bars import RichProgress
+from syncd.cli.progress.display import for_terminal
+from syncd.cli.progress.plain import REPEATED, JsonProgress, PlainProgress
+from syncd.core.events import (
     DocumentFailed,
     PassFinished,
     Planned,
@@ -23,9 +24,8 @@ from syncd.events import (
     TransferRetried,
     TransferStarted,
 )
-from syncd.printable import printable
-from syncd.progress import REPEATED, JsonProgress, PlainProgress
-from syncd.tally import Speed, Tally
+from syncd.core.printable import printable
+from syncd.engine.pass_progress import Speed, Tally
 
 
 class Clock:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.document import DocumentError, Follow, Gap, Gone, Made, Mark
 from manifests.readers import kcdb, oai_pmh, resourcesync
+from manifests.reading.document import DocumentError, Follow, Gap, Gone, Made, Mark
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 

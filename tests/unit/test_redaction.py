@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from syncd.errors import Denied, TransientError
-from syncd.redaction import HIDDEN, PASSING, Secrets, of_environment, redact
+from syncd.core.errors import Denied, TransientError
+from syncd.core.redaction import HIDDEN, PASSING, Secrets, of_environment, redact
 
 SIGNED = [
     "https://b.s3.amazonaws.com/k?X-Amz-Credential=SWORDFISH&X-Amz-Signature=SWORDFISH&X-Amz-Expires=1",

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from manifests.stat import Stat
-from syncd.errors import Changed, Interrupted, NotFound, Refused
-from syncd.retry import Policy, Retrying, retrying
-from syncd.retry_store import RetryingStore
+from syncd.core.errors import Changed, Interrupted, NotFound, Refused
+from syncd.wrappers.retrying_store import RetryingStore
+from syncd.wrappers.retrying_transport import Policy, Retrying, retrying
 from tests.fakes import Archive, break_after
 
 QUICK = Policy(attempts=4, first=0.001, most=0.002)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pyarrow import orc, parquet
 from pydantic import ValidationError
 
-from manifests.document import Document, DocumentError, Follow
 from manifests.readers import s3_inventory
+from manifests.reading.document import Document, DocumentError, Follow
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, survives
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.stat import Stat
-from syncd.errors import PermanentError, Refused, Unsafe
-from transports import s3_listing
-from transports.s3_listing import early_token, read_page
+from syncd.core.errors import PermanentError, Refused, Unsafe
+from transports.s3 import listing
+from transports.s3.listing import early_token, read_page
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
 KEYS = st.text(
@@ -154,7 +154,7 @@ def outcome(read, *given):
 
 def agree(body):
     text = body.decode(errors="replace").strip()
-    both = outcome(read_page, body, "", "b"), outcome(s3_listing._read_slowly, text, "", "b")
+    both = outcome(read_page, body, "", "b"), outcome(listing._read_slowly, text, "", "b")
     assert both[0] == both[1]
     return both[0]
 
@@ -177,7 +177,7 @@ def test_the_fast_way_and_expat_agree(files, encoded, space):
 )
 def test_what_all_servers_write_is_read_the_fast_way(space, quote, tail):
     body = page([entry(f"k{n}", etag=f"{quote}e{quote}", tail=tail, space=space) for n in range(3)], token="t")
-    taken = s3_listing._take(body.decode())
+    taken = listing._take(body.decode())
     assert taken is not None
     columns, rest = taken
     assert list(columns.keys) == ["k0", "k1", "k2"]

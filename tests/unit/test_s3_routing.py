@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from syncd.documents import put
-from syncd.errors import ConfigError, Unsupported
-from syncd.fair import Capped
-from syncd.routed import Routed
+from syncd.core.errors import ConfigError, Unsupported
+from syncd.sources.s3_routing import Routed
+from syncd.streams.documents import put
+from syncd.wrappers.fair_share import Capped
 from tests.fakes import Archive
 
 

@@ -5,11 +5,11 @@ from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from syncd.errors import ConfigError, Denied
-from syncd.ports import Credential
-from transports.s3 import open_transport
-from transports.s3_signing import EMPTY, UNSIGNED, Account, Signing
-from transports.s3_wire import split_url
+from syncd.core.errors import ConfigError, Denied
+from syncd.core.ports import Credential
+from transports.s3.client import split_url
+from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing
+from transports.s3.transport import open_transport
 
 KEY = Credential("c", "s3://my-bucket", "s3", "SECRET", username="AKID")
 

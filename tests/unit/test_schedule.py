@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.mirror import load_mirror
-from syncd.schedule import (
+from manifests.model.mirror import load_mirror
+from syncd.daemon.schedule import (
     FIRST_RETRY,
     LAST_DENIED,
     LAST_RETRY,

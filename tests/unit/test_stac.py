@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.document import DocumentError, Follow, Made, Note
-from manifests.mirror import ManifestError, load_mirror
+from manifests.model.mirror import ManifestError, load_mirror
 from manifests.readers.stac import open_reader
 from manifests.readers.stac_options import Options
+from manifests.reading.document import DocumentError, Follow, Made, Note
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, follows, stats
 

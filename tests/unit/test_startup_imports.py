@@ -8,13 +8,13 @@ import pytest
 SAYS_WHAT_IT_IMPORTED = """
 import atexit, sys
 atexit.register(lambda: sys.__stdout__.write("\\n" + "\\n".join(["IMPORTED", *sys.modules])))
-from syncd.start import main
+from syncd.cli.main import main
 sys.argv[:] = ["syncd", *sys.argv[1:]]
 main()
 """
 OF_OTHERS = {
-    "syncd.api", "syncd.backup", "syncd.bars", "syncd.daemon", "syncd.fleet", "syncd.log", "syncd.looking",
-    "syncd.metrics", "syncd.rota", "syncd.scrub", "syncd.service", "syncd.steering", "syncd.upkeep", "syncd.verify",
+    "syncd.api", "syncd.daemon.backup", "syncd.cli.progress.bars", "syncd.daemon.daemon", "syncd.daemon.mirror_registry", "syncd.process.logging", "syncd.daemon.queries",
+    "syncd.metrics", "syncd.daemon.pass_scheduler", "syncd.daemon.scrubber", "syncd.service", "syncd.daemon.controller", "syncd.daemon.maintenance", "syncd.engine.verify",
     "aiohttp.web", "awscrt", "boto3", "botocore", "jinja2", "pathspec", "prometheus_client", "rich", "structlog",
 }  # fmt: skip
 # not pydantic: typer itself reads what is typed with it
@@ -47,7 +47,7 @@ def manifest(tmp_path):
 def test_sync_imports_nothing_of_the_daemon_nor_of_a_terminal(manifest):
     modules = imported(manifest.parent, "sync", manifest, "--store", "store", "--state", "state")
     assert (manifest.parent / "store" / "m" / "a.txt").read_text() == "a"
-    assert "syncd.mirror_pass" in modules
+    assert "syncd.engine.mirror_pass" in modules
     assert named(modules, OF_OTHERS) == set()
 
 
@@ -55,14 +55,17 @@ def test_verify_imports_nothing_that_reads_a_manifest_or_moves_a_byte(manifest):
     where = ("--store", "store", "--state", "state")
     imported(manifest.parent, "sync", manifest, *where)
     modules = imported(manifest.parent, "verify", "m", *where)
-    assert "syncd.verify" in modules
-    assert named(modules, OF_OTHERS - {"syncd.verify"} | {"aiohttp", "ruamel", "transports.http"}) == set()
+    assert "syncd.engine.verify" in modules
+    assert (
+        named(modules, OF_OTHERS - {"syncd.engine.verify"} | {"aiohttp", "ruamel", "transports.http.transport"})
+        == set()
+    )
 
 
 def test_plan_imports_nothing_of_the_daemon(manifest):
     words = ("plan", manifest, "--store", "store", "--state", "state")
     modules = imported(manifest.parent, *words, "--json")
-    assert "syncd.planning" in modules
+    assert "syncd.engine.build_plan" in modules
     assert named(modules, OF_OTHERS) == set()
     assert named(imported(manifest.parent, *words), OF_OTHERS) <= {"rich"}  # its table
 
@@ -70,11 +73,11 @@ def test_plan_imports_nothing_of_the_daemon(manifest):
 @pytest.mark.parametrize("words", [["--help"], ["sync", "--help"], ["library", "--help"]], ids=" ".join)
 def test_help_imports_nothing_that_works(tmp_path, words):
     modules = imported(tmp_path, *words)
-    assert "syncd.cli" in modules
+    assert "syncd.cli.app" in modules
     assert named(modules, OF_OTHERS | OF_WORK) == set()
 
 
 def test_a_worker_imports_nothing_of_the_daemon_nor_of_a_manifest(tmp_path):
-    program = "import sys, syncd.worker; print(*sys.modules)"
+    program = "import sys, syncd.workers.process; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert named(set(done.stdout.split()), OF_OTHERS | {"syncd.config", "pydantic", "ruamel"}) == set()
+    assert named(set(done.stdout.split()), OF_OTHERS | {"syncd.config.load", "pydantic", "ruamel"}) == set()

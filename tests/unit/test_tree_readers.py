@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.document import DocumentError, Follow
+from manifests.errors import Unfit
 from manifests.readers import erddap, thredds, webdav
+from manifests.reading.document import DocumentError, Follow
 from manifests.stat import Stat, UnsafePath, check_path
-from manifests.unfit import Unfit
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
 # THREDDS

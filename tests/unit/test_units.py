@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.unfit import Unfit
-from manifests.units import (
+from manifests.errors import Unfit
+from manifests.model.units import (
     MAX_DURATION,
     MAX_SIZE,
     format_duration,

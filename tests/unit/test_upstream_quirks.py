@@ -10,8 +10,6 @@ from datetime import date
 import pytest
 
 from manifests.digest import Hasher, could_be_cut, parse_digest, parse_multihash
-from manifests.document import DocumentError, Note
-from manifests.reader import built_in
 from manifests.readers import (
     autoindex,
     bagit,
@@ -30,13 +28,15 @@ from manifests.readers import (
     thredds,
     zenodo,
 )
+from manifests.reading.document import DocumentError, Note
+from manifests.reading.reader import built_in
 from manifests.stat import Stat, UnsafePath, check_path
-from syncd.errors import Mismatch
-from syncd.judge import Arrived, algorithms, judge
+from syncd.core.errors import Mismatch
+from syncd.engine.verdict import Arrived, algorithms, judge
 from tests.miniatures.checklistbank import coldp
 from tests.miniatures.stac import Stac
 from tests.unit.reader_harness import Source, answer, follows, read_all, stats
-from transports.headers import digests
+from transports.http.headers import digests
 
 EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 LANDSAT = "40733ca28b19f80390c47ef0b7e456accc998f445947f5b95e03509363b22860c29b36563f5c5530fb6e61e2a10a0ffd2d616c4822288cae398ce8a47ea5494c1b"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.times import check_cron, next_cron, parse_window
-from manifests.unfit import Unfit
+from manifests.errors import Unfit
+from manifests.model.windows import check_cron, next_cron, parse_window
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  the strategy adds the zone

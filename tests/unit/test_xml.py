@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests import xml
-from manifests.document import Document, DocumentError, Follow
-from manifests.xml import Part, events, parts
+from manifests.reading import xml
+from manifests.reading.document import Document, DocumentError, Follow
+from manifests.reading.xml import Part, events, parts
 
 GOOD = b"""<?xml version="1.0"?>
 <a:list xmlns:a="urn:one" xmlns="urn:two"><head>x</head>

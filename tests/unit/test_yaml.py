@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.tree import ManifestError, dotted
-from manifests.yaml import MAX_BYTES, read
+from manifests.yaml.parse import MAX_BYTES, read
+from manifests.yaml.yaml_tree import ManifestError, dotted
 
 
 def problems(text):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from manifests.document import DocumentError
 from manifests.readers import zenodo
 from manifests.readers.zenodo import Options, open_reader
+from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from manifests.digest import ZIP_END, Hasher
 from manifests.stat import Stat
 from manifests.zip_end import WHOLE, ZipEnd
-from syncd.errors import Mismatch
-from syncd.judge import Arrived, algorithms, judge
+from syncd.core.errors import Mismatch
+from syncd.engine.verdict import Arrived, algorithms, judge
 
 
 def zipped(files, comment=b"", **more):

@@ -1,0 +1,121 @@
+"""The kinds of value a manifest holds, each read from what people write, and written back so that it reads the same."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from manifests.errors import Unfit
+from manifests.model.globs import check_glob
+from manifests.model.units import format_duration, parse_duration, parse_rate
+from manifests.model.windows import Window, check_cron, parse_window, parse_zone
+from manifests.stat import UnsafePath, check_path
+
+Value = TypeVar("Value")
+
+MAX_CONNECTIONS = 256
+
+
+def _text(parse: Callable[[str], Value]) -> Callable[[Any], Any]:
+    """Return a validator that reads text and leaves the rest to the type's own check."""
+    return lambda given: parse(given) if isinstance(given, str) else given
+
+
+def _rate(given: Any) -> Any:
+    if isinstance(given, str):
+        given = parse_rate(given)
+    if isinstance(given, int) and not isinstance(given, bool) and given > 0:
+        return given
+    raise Unfit("is no rate that moves anything", "write it per second, as in 50 MB/s or 100 Mbit/s")
+
+
+def _duration(given: Any) -> Any:
+    if isinstance(given, timedelta):
+        given = f"{given.total_seconds():.6f}s"
+    if not isinstance(given, str):
+        raise Unfit("is a number without a unit", "write the unit too, as in 90s, 6h or 30d")
+    seconds = parse_duration(given)
+    if seconds < 1:
+        raise Unfit("is shorter than a second", "write a longer time, as in 90s, 6h or 30d")
+    return seconds
+
+
+def _window(given: Any) -> Window:
+    if isinstance(given, Window):
+        return given
+    if not isinstance(given, str):
+        raise Unfit("is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
+    return parse_window(given)
+
+
+def _zone(name: str) -> str:
+    parse_zone(name)
+    return name
+
+
+def _some(given: Any) -> Any:
+    if given in ([], ()):
+        raise Unfit("is empty", "name at least one")
+    return given
+
+
+def _schema(description: str, *examples: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": description, "examples": list(examples), **more})
+
+
+AtLeastOne = BeforeValidator(_some)
+"""Beside the type of a list that may not be empty; `Field(json_schema_extra={"minItems": 1})` says it to editors."""
+Count = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(max_length=10_000)]
+Rate = Annotated[
+    int,
+    BeforeValidator(_rate),
+    _schema("bytes or bits a second", "50 MB/s", "100 Mbit/s", type=["string", "integer"]),
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration),
+    _schema("numbers with their units: s, m, h, d, w", "90s", "6h", "1h30m", "30d"),
+]
+Hours = Annotated[
+    Window,
+    PlainValidator(_window),
+    PlainSerializer(str),
+    _schema("hours of the day and their time zone", "20:00-06:00 Asia/Shanghai"),
+]
+Zone = Annotated[str, BeforeValidator(_text(_zone)), _schema("an IANA time zone", "Asia/Shanghai", "UTC")]
+Cron = Annotated[str, BeforeValidator(_text(check_cron)), _schema("five fields of cron", "0 3 * * *")]
+Glob = Annotated[str, BeforeValidator(_text(check_glob)), _schema("a glob as in .gitignore", "**/*.nc")]
+
+
+def _path_below(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if "://" in given:
+        raise Unfit("is a url", "write the path below the source's url")
+    try:
+        return check_path(given)
+    except UnsafePath as error:
+        raise Unfit(str(error), "write the path below the source's url") from error
+
+
+def like(pattern: str, what: str, todo: str) -> BeforeValidator:
+    """Return what checks text against a pattern; the words are those of the error, and of what to do."""
+    fits = re.compile(pattern).fullmatch
+
+    def check(given: Any) -> Any:
+        if isinstance(given, int) and not isinstance(given, bool):
+            given = str(given)  # a number that YAML took for one
+        if isinstance(given, str) and fits(given) is None:
+            raise Unfit(what, todo)
+        return given
+
+    return BeforeValidator(check)
+
+
+PathBelow = Annotated[str, BeforeValidator(_path_below)]
+"""The path of a document below the source's url."""

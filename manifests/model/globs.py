@@ -1,0 +1,99 @@
+"""Which paths a steward wants: gitignore-style globs, an include list and an exclude list, exclude wins.
+
+Rules:
+1. A glob is read as git reads a line of .gitignore: without a slash (but at its end) it holds at any depth, a leading
+   slash ties it to the top, a slash at the end means everything in that folder, `**` crosses folders.
+2. Within one list the last glob that fits decides, and `!glob` takes back what earlier ones of that list chose.
+3. The matcher is called once a file, ten million times over: the default is `everything`, which looks at nothing.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from itertools import groupby
+
+from manifests.errors import Unfit
+
+Matcher = Callable[[str], bool]
+
+_ALL = frozenset({"**", "/**", "**/*", "*"})  # in git's reading all of these choose every file
+
+
+def everything(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
+    """Choose every path."""
+    return True
+
+
+def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Matcher:
+    """Return the function that tells whether a path is wanted; it is `everything` where nothing is left out.
+
+    Raises Unfit for what is no glob.
+    """
+    wanted = _chooser(tuple(include))
+    unwanted = _chooser(tuple(exclude))
+    if unwanted is None:
+        return everything if wanted is everything else wanted or _nothing
+    if wanted is None or unwanted is everything:
+        return _nothing
+    if wanted is everything:
+        return lambda path: not unwanted(path)
+    return lambda path: wanted(path) and not unwanted(path)
+
+
+def check_glob(glob: str) -> str:
+    """Return `glob` itself if it is one; raises Unfit."""
+    _compile(glob)
+    return glob
+
+
+def _nothing(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
+    return False
+
+
+def _chooser(globs: tuple[str, ...]) -> Matcher | None:
+    """Return what one list chooses, None where it can choose nothing."""
+    if globs and _ALL.issuperset(globs):
+        return everything
+    rules = [_compile(glob) for glob in globs]
+    while rules and not rules[0][0]:
+        del rules[0]  # nothing to take back yet
+    if not rules:
+        return None
+    if all(chosen for chosen, _ in rules) and not _ALL.isdisjoint(globs):
+        return everything
+    # neighbours that agree become one expression: one search where there would be many
+    runs: list[tuple[bool, Callable[[str], object]]] = [
+        (choice, re.compile("|".join(f"(?:{rule.pattern})" for _, rule in run)).search)
+        for choice, run in groupby(reversed(rules), key=lambda rule: rule[0])
+    ]
+    if len(runs) == 1:
+        search = runs[0][1]
+        return lambda path: search(path) is not None
+
+    def chosen(path: str) -> bool:
+        for choice, search in runs:
+            if search(path) is not None:
+                return choice
+        return False
+
+    return chosen
+
+
+def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
+    """Return whether a glob chooses or takes back, and the expression it stands for."""
+    if not glob.strip() or glob in {"!", "/"}:
+        raise Unfit("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
+    if glob.startswith("#"):
+        raise Unfit(f"{glob!r} would be a comment", f"write {chr(92) + glob!r} for a name that begins with #")
+    if glob.startswith("./") or "//" in glob or any(part == ".." for part in glob.split("/")):
+        raise Unfit(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
+    if any(ord(character) < 32 for character in glob):
+        raise Unfit(f"{glob!r} holds a control character", "write one glob a line")
+    from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern  # noqa: PLC0415  most manifests name no glob
+
+    try:
+        pattern = GitIgnoreBasicPattern(glob)
+    except (ValueError, re.error) as error:
+        raise Unfit(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
+    if pattern.include is None or not isinstance(pattern.regex, re.Pattern):
+        raise Unfit(f"{glob!r} is not a glob", "write it as in a .gitignore file")
+    return pattern.include, pattern.regex

@@ -1,0 +1,317 @@
+"""A Mirror: what a steward declares about one copy of a foreign dataset, checked before anything is asked of anybody.
+
+Rules:
+1. Strict: what is not known, not needed or does not fit the source is refused, with its place and what to do.
+2. A secret never stands here; `credentials` names one of the daemon's configuration.
+3. What is not said has the default that does no harm: a folder of its own, no schedule, guarded removals.
+
+docs/writing-a-manifest.md describes every key; `python -m manifests.model.mirror` writes mirror.schema.json for editors.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_validator,
+)
+
+from manifests.errors import Unfit
+from manifests.model.field_types import Count, Cron, Duration, Text, Zone
+from manifests.model.globs import everything, matcher
+from manifests.model.removal_guard import Guard
+from manifests.model.source import Limits, Source
+from manifests.model.windows import next_cron, parse_zone
+from manifests.origins import SCHEMES
+from manifests.reading.reader import ReaderKind, built_in, installed
+from manifests.stat import UnsafePath, check_path, fold
+from manifests.yaml.validation import STRICT, Clash, checked, load
+from manifests.yaml.yaml_tree import ManifestError, Problem
+
+__all__ = [
+    "About", "Guard", "Keep", "Limits", "ManifestError", "Mirror", "Placement", "Problem", "Schedule", "Source",
+    "Verify", "everything", "load_mirror", "matcher", "overlaps", "schema",
+]  # fmt: skip
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_DAY = 86_400.0
+MAX_SOURCES = 8
+
+
+def _name(given: Any) -> Any:
+    if isinstance(given, str) and _NAME.fullmatch(given) is None:
+        raise Unfit("is not a mirror's name", "use a-z, 0-9 and -, at most 63, beginning with a letter or a digit")
+    return given
+
+
+def _prefix(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return check_path(given.rstrip("/")) + "/"
+    except UnsafePath as error:
+        raise Unfit(f"is no folder of the store ({error})", "write it as in physionet/mitdb/1.0.0/") from error
+
+
+class Placement(BaseModel):
+    """Where in the store the copy lies."""
+
+    model_config = STRICT
+
+    prefix: Annotated[str, BeforeValidator(_prefix)] | None = None
+    """The folder of this mirror in the store, its own alone; by default the mirror's name."""
+
+
+class Schedule(BaseModel):
+    """When passes run: `every` so often, as `cron` says, or `after` others. Without a schedule, on demand."""
+
+    model_config = STRICT
+
+    every: Duration | None = None
+    """The time from the beginning of one pass to the next."""
+    cron: Cron | None = None
+    """Minute, hour, day of month, month, day of week."""
+    timezone: Zone = "UTC"
+    """The time zone that cron means."""
+    after: tuple[Annotated[str, BeforeValidator(_name)], ...] = ()
+    """Mirrors of this daemon: a pass runs once each of them has completed one since ours began."""
+    fresh_within: Duration | None = None
+    """How old the copy may get before it is called stale; by default the longest interval and half of it."""
+
+    def next_after(self, moment: datetime) -> datetime:
+        """Return when the next pass is due after `moment` (aware of its zone)."""
+        if self.cron is not None:
+            return next_cron(self.cron, parse_zone(self.timezone), moment)
+        assert self.every is not None
+        return moment + timedelta(seconds=self.every)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return checked(raw, handler, tuple(_schedule_clashes(raw)) if isinstance(raw, Mapping) else ())
+
+
+def _schedule_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+    every, cron, after = (raw.get(key) is not None and raw.get(key) != [] for key in ("every", "cron", "after"))
+    if every and cron:
+        yield Clash("cron", "does not go with every", "keep one of the two")
+    if after and (every or cron):
+        yield Clash("after", f"does not go with {'every' if every else 'cron'}", "keep one of the two")
+    if not every and not cron and not after:
+        todo = 'write {every: 6h}, {cron: "0 3 * * *"} or {after: [another-mirror]}, or delete schedule'
+        yield Clash("", "says neither every nor cron nor after", todo)
+    if not cron and raw.get("timezone") not in {None, "UTC"}:
+        yield Clash("timezone", "does not go without cron", "delete it; it is for cron")
+
+
+class Keep(BaseModel):
+    """How long what was replaced or removed can be had back."""
+
+    model_config = STRICT
+
+    versions: Annotated[Count, Field(ge=0, le=1_000)] = 2
+    """How many snapshots before the current one stay whole."""
+    removed: Duration = Field(default=30 * _DAY, json_schema_extra={"default": "30d"})
+    """How long the bytes of files stay that upstream removed."""
+
+
+class Verify(BaseModel):
+    """How much proof is asked for."""
+
+    model_config = STRICT
+
+    require: Literal["any", "published"] = "any"
+    """`published` refuses a file for which upstream publishes no digest; `any` takes it and says so."""
+    scrub: Duration = Field(default=30 * _DAY, json_schema_extra={"default": "30d"})
+    """How often every stored byte is read again."""
+
+
+class About(BaseModel):
+    """What people should know of the dataset; syncd shows it and hands it on."""
+
+    model_config = STRICT
+
+    licence: Text = ""
+    """Under which terms the dataset may be used, best as an SPDX name."""
+    citation: Text = ""
+    """How the dataset is cited."""
+    contact: Text = ""
+    """Whom to ask about this mirror."""
+    access: Literal["open", "registered", "restricted", "controlled", "embargoed"] | None = None
+    """Who may read the dataset, as its publisher says; absent: not said."""
+
+
+def _several(given: Any) -> Any:
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _source_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+    """Yield what is wrong with a list of sources as a list."""
+    given = raw.get("source")
+    if not isinstance(given, list | tuple):
+        if raw.get("choose") is not None and raw.get("choose") != "first":
+            yield Clash("choose", "does not go with one source", "delete it, or write source as a list")
+        return
+    if not given:
+        yield Clash("source", "is empty", "name at least one source")
+    if len(given) > MAX_SOURCES:
+        yield Clash("source", f"has more than {MAX_SOURCES} sources", "keep the best of them")
+    urls = [str(one.get("url", "")).rstrip("/") if isinstance(one, Mapping) else "" for one in given]
+    if len(set(urls)) < len(urls):
+        yield Clash("source", "names the same url twice", "delete one of the two")
+
+
+class Mirror(BaseModel):
+    """What to copy, from where, how often, and kept how long."""
+
+    model_config = STRICT
+
+    name: Annotated[str, BeforeValidator(_name)] = Field(
+        alias="mirror", json_schema_extra={"pattern": f"^{_NAME.pattern}$"}
+    )
+    """The mirror's name, unique in a daemon: a-z, 0-9 and -, at most 63."""
+    title: Text = ""
+    """What people call the dataset."""
+    sources: Annotated[tuple[Source, ...], BeforeValidator(_several)] = Field(alias="source")
+    """The upstream, or a list of several that have the same dataset, the preferred first."""
+    choose: Literal["first", "fastest"] = "first"
+    """Of several sources, which is asked first for a file: the first in the list, or the fastest."""
+    store: Placement = Placement()
+    """Where in the store the copy lies."""
+    schedule: Schedule | None = None
+    """When passes run; absent: on demand."""
+    guard: Guard = Guard()
+    """What must be approved first."""
+    keep: Keep = Keep()
+    """How long the old stays."""
+    verify: Verify = Verify()
+    """How much proof is asked for."""
+    about: About = About()
+    """What people should know."""
+
+    @property
+    def source(self) -> Source:
+        """Return the source that says what there is: the first one."""
+        return self.sources[0]
+
+    @field_serializer("sources", mode="wrap")
+    def _one_or_several(self, sources: tuple[Source, ...], handler: SerializerFunctionWrapHandler) -> Any:
+        """Write one source as it stood, not as a list of one."""
+        written = handler(sources)
+        return written[0] if len(written) == 1 else written
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return checked(raw, handler, tuple(_source_clashes(raw)) if isinstance(raw, Mapping) else ())
+
+    @property
+    def prefix(self) -> str:
+        """Return where the copy lies in the store; it ends in one slash."""
+        return self.store.prefix or f"{self.name}/"
+
+
+def load_mirror(
+    text: str | bytes,
+    file: str,
+    *,
+    readers: Mapping[str, ReaderKind] | None = None,
+    schemes: Iterable[str] = SCHEMES,
+) -> Mirror:
+    """Return the mirror that a manifest declares; raises ManifestError with every problem of the file.
+
+    `readers` (by default all that are installed) and `schemes` are those that can be had, plug-ins included; of the
+    readers only the one that the manifest names is loaded.
+    """
+    readers = readers if readers is not None else installed()
+    return load(text, file, Mirror, {"readers": readers, "schemes": frozenset(schemes)})
+
+
+def overlaps(mirrors: Iterable[Mirror]) -> list[str]:
+    """Return a sentence for each mirror that shares its name with another, or would write into its folder.
+
+    Folders are one where a file system that folds case would make them one.
+    """
+    told: list[str] = []
+    names: set[str] = set()
+    above: list[tuple[str, Mirror]] = []  # the folders we are in, outermost first
+    for folder, mirror in sorted(((fold(mirror.prefix), mirror) for mirror in mirrors), key=lambda one: one[0]):
+        while above and not folder.startswith(above[-1][0]):
+            above.pop()
+        if mirror.name in names:
+            told.append(f"{mirror.name}: two manifests declare this mirror: rename one")
+        elif above:
+            other = above[-1][1]
+            both = f"{mirror.prefix} and {other.prefix} of {other.name}"
+            told.append(f"{mirror.name}: its folder overlaps another's, {both}: give one of them another store.prefix")
+        names.add(mirror.name)
+        above.append((folder, mirror))
+    return told
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema by which editors complete a manifest."""
+    found: dict[str, Any] = Mirror.model_json_schema(by_alias=True)
+    readers = built_in()
+    several = found["properties"]["source"]
+    one = several.pop("items")
+    listed = {"type": several.pop("type"), "items": one, "minItems": 1, "maxItems": MAX_SOURCES}
+    several["anyOf"] = [one, listed]
+    source = found["$defs"]["Source"]["properties"]
+    source["reader"]["examples"] = [*readers]
+    source.update(_options_schema(readers, found["$defs"]))
+    found = _without_null(found)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "syncd mirror manifest"}
+
+
+def _options_schema(readers: Mapping[str, ReaderKind], parts: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of the keys that readers add to a source; each says whose it is."""
+    by_key: dict[str, dict[str, Any]] = {}
+    for name, kind in readers.items():
+        options = kind.options.model_json_schema(by_alias=True)
+        for part, definition in options.get("$defs", {}).items():
+            if parts.setdefault(part, definition) != definition:
+                raise ValueError(f"{name}: {part}: another reader has a part of that name: give it one of its own")
+        for key, one in options.get("properties", {}).items():
+            by_key.setdefault(key, {})[name] = one
+    return {key: _shared(key, by_reader) for key, by_reader in sorted(by_key.items())}
+
+
+def _shared(key: str, by_reader: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the schema of one key that one reader has, or several."""
+    told = "\n".join(f"Reader {name}: {one.get('description', '')}" for name, one in by_reader.items())
+    kinds = [{word: value for word, value in one.items() if word != "description"} for one in by_reader.values()]
+    bodies = [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]]
+    if len(bodies) == 1:
+        return {**bodies[0], "description": told}
+    return {"anyOf": bodies, "title": key.replace("_", " ").capitalize(), "description": told}
+
+
+def _without_null(part: Any) -> Any:
+    """Drop what says "or nothing": an absent key is how a manifest says that."""
+    if isinstance(part, list):
+        return [_without_null(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    left = {key: _without_null(one) for key, one in part.items() if not (key == "default" and _says_nothing(one))}
+    choices = [one for one in left.pop("anyOf", []) if one != {"type": "null"}]
+    if len(choices) == 1:
+        return {**choices[0], **left}
+    return {**left, "anyOf": choices} if choices else left
+
+
+def _says_nothing(default: Any) -> bool:
+    return default in (None, "") or isinstance(default, dict)  # a part's default is that of its keys
+
+
+if __name__ == "__main__":
+    Path(__file__).parents[1].joinpath("mirror.schema.json").write_text(json.dumps(schema(), indent=2) + "\n", "utf-8")

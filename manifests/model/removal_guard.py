@@ -1,0 +1,93 @@
+"""How many removals a pass may make by itself before a steward is asked (rule 4: judged as a whole, before the first).
+
+Rule: a mirror that would lose every file is always held, whatever the threshold says.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from manifests.errors import Unfit
+from manifests.model.units import format_size, parse_size
+from manifests.yaml.validation import STRICT
+
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%", re.ASCII)
+_FILES = re.compile(r"(\d{1,15})(?: files?)?", re.ASCII)
+_TODO = "write a share as in 10%, a number of files as in 200, or an amount as in 5 GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The most that may go: a percentage (of files, and of bytes), a number of files, or an amount of bytes."""
+
+    amount: Fraction
+    unit: Literal["%", "files", "bytes"]
+
+    def __str__(self) -> str:
+        if self.unit == "%":
+            return f"{float(self.amount):g}%"
+        return f"{int(self.amount)} files" if self.unit == "files" else format_size(int(self.amount))
+
+
+def parse_threshold(given: Any) -> Threshold:
+    """Read 10%, 200 or 5 GB; raises Unfit."""
+    if isinstance(given, Threshold):
+        return given
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return Threshold(Fraction(given), "files")
+    if not isinstance(given, str):
+        raise Unfit("is no measure of removals", _TODO)
+    text = given.strip()
+    if (share := _PERCENT.fullmatch(text)) is not None:
+        if Fraction(share[1]) > 100:
+            raise Unfit("is more than everything", _TODO)
+        return Threshold(Fraction(share[1]), "%")
+    if (count := _FILES.fullmatch(text)) is not None:
+        return Threshold(Fraction(count[1]), "files")
+    try:
+        return Threshold(Fraction(parse_size(text)), "bytes")
+    except Unfit as error:
+        raise Unfit(f"{text[:40]!r} is no measure of removals", _TODO) from error
+
+
+def _written(threshold: Threshold) -> str:
+    """Write a threshold so that it reads back exactly."""
+    return f"{int(threshold.amount)} B" if threshold.unit == "bytes" else str(threshold)
+
+
+class Guard(BaseModel):
+    """What must be approved by a steward before it happens."""
+
+    model_config = STRICT
+
+    max_removed: Annotated[
+        Threshold,
+        PlainValidator(parse_threshold),
+        PlainSerializer(_written),
+        WithJsonSchema({"type": ["string", "integer"], "examples": ["10%", 200, "5 GB"]}),
+        Field(json_schema_extra={"default": "10%"}),
+    ] = Threshold(Fraction(10), "%")
+    """The most one pass may remove by itself: a share of files and of bytes, a number of files, or an amount of bytes.
+    More is parked until `syncd approve`; so is, always, the removal of everything."""
+
+    def holds(self, removed_files: int, removed_bytes: int, files: int, size: int) -> str | None:
+        """Return why these removals, from a mirror of `files` and `size` bytes, must be approved first; or None."""
+        most = self.max_removed
+        if removed_files == 0:
+            return None
+        if removed_files >= files:
+            return f"all {files:,} files would be removed"
+        if most.unit == "files":
+            over = removed_files > most.amount
+            return f"{removed_files:,} files would be removed, more than {most}" if over else None
+        if most.unit == "bytes":
+            over = removed_bytes > most.amount
+            return f"{format_size(removed_bytes)} would be removed, more than {most}" if over else None
+        if removed_files * 100 > most.amount * files:
+            return f"{removed_files:,} of {files:,} files would be removed, more than {most}"
+        if removed_bytes * 100 > most.amount * size:
+            return f"{format_size(removed_bytes)} of {format_size(size)} would be removed, more than {most}"
+        return None

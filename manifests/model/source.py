@@ -1,0 +1,272 @@
+"""A mirror's Source: where upstream is, how it says what it has, what of it is wanted, and how hard we may ask.
+
+Keys that fit neither the url's scheme nor the reader are refused: they would be dead words that look as if they worked.
+Each reader brings options of its own; their keys stand beside `reader:` and are checked with the rest.
+"""
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    ModelWrapValidatorHandler,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import InitErrorDetails
+
+from manifests.errors import Unfit
+from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
+from manifests.origins import SCHEMES, check_folder_url, origin
+from manifests.reading.reader import NoOptions, ReaderKind, installed
+from manifests.yaml.validation import STRICT, Clash, again, checked, keys, nearest, unknown, unknown_key
+
+_READER_OF = {
+    "s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex",
+    "ftp": "objects", "ftps": "objects", "sftp": "objects",
+}  # fmt: skip
+_S3_KEYS = ("endpoint", "region", "profile", "anonymous", "requester_pays")
+_KEYS_OF = {"encoding": ("ftp", "ftps", "sftp"), "host_keys": ("sftp",)}
+_HOST_KEY = re.compile(
+    r"SHA256:[A-Za-z0-9+/]{43}=?|(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}(?: .*)?", re.ASCII
+)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def _named(given: Any) -> Any:
+    if isinstance(given, str) and _WORD.fullmatch(given) is None:
+        raise Unfit("is not a name", "write a name of syncd.yaml, letters, digits, ., _ and -; never the secret")
+    return given
+
+
+def _region(given: Any) -> Any:
+    if isinstance(given, str) and _WORD.fullmatch(given) is None:
+        raise Unfit("is not a region", "write it as in us-east-1")
+    return given
+
+
+def _encoding(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return codecs.lookup(given).name
+    except (LookupError, ValueError) as error:
+        raise Unfit("is no encoding we know", "write it as in utf-8, latin-1 or gb18030") from error
+
+
+def _host_key(given: Any) -> Any:
+    if isinstance(given, str) and _HOST_KEY.fullmatch(given) is None:
+        todo = "write its fingerprint as in SHA256:…, or the key as in ssh-ed25519 AAAA…"
+        raise Unfit("is no public key of an SSH server", todo)
+    return given
+
+
+def _folder(given: Any, info: ValidationInfo) -> Any:
+    schemes = frozenset((info.context or {}).get("schemes", SCHEMES))
+    return check_folder_url(given, schemes) if isinstance(given, str) else given
+
+
+def _endpoint(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    return check_folder_url(given, frozenset({"http", "https"})).rstrip("/")
+
+
+class Limits(BaseModel):
+    """How hard we may ask. What is not said here, the governor finds by itself."""
+
+    model_config = STRICT
+
+    connections: Annotated[Count, Field(ge=1, le=MAX_CONNECTIONS)] | None = None
+    """The most requests at once."""
+    rate: Rate | None = None
+    """The most bytes a second."""
+    window: Hours | None = None
+    """The hours of the day in which bytes may move."""
+
+
+class Source(BaseModel):
+    """The upstream of a mirror."""
+
+    model_config = STRICT
+
+    url: Annotated[str, BeforeValidator(_folder)]
+    """The folder to mirror: https://, http://, s3://bucket/prefix/, ftp://, ftps://, sftp:// or file:///folder/."""
+    reader: str = ""
+    """How upstream says what it has, as in checksums, autoindex, objects; by default what fits the url."""
+    options: SkipJsonSchema[InstanceOf[BaseModel]] = Field(default=NoOptions(), exclude=True)
+    """What stands there for the reader; its keys are the reader's own, and stand beside `reader`."""
+    include: tuple[Glob, ...] = Field(default=("**",), json_schema_extra={"minItems": 1})
+    """Globs, as in .gitignore, of the paths wanted."""
+    exclude: tuple[Glob, ...] = ()
+    """Globs of the paths not wanted; they win over include."""
+    credentials: Annotated[str, BeforeValidator(_named)] | None = None
+    """The name of a credential in syncd.yaml; a secret never stands here."""
+    limits: Limits = Limits()
+    """How hard we may ask."""
+    endpoint: Annotated[str, BeforeValidator(_endpoint)] | None = None
+    """S3 only: the server's url, where it is not AWS."""
+    region: Annotated[str, BeforeValidator(_region)] | None = None
+    """S3 only: the bucket's region."""
+    anonymous: Flag = False
+    """S3 only: ask without signing, as public buckets allow."""
+    profile: Annotated[str, BeforeValidator(_named)] | None = None
+    """S3 only: a profile of the AWS configuration."""
+    requester_pays: Flag = False
+    """S3 only: agree to pay for requests and bytes."""
+    encoding: Annotated[str, BeforeValidator(_encoding)] | None = None
+    """FTP and SFTP only: how the server writes names; by default utf-8."""
+    host_keys: tuple[Annotated[str, BeforeValidator(_host_key)], ...] = ()
+    """SFTP only: the server's public keys or their fingerprints (SHA256:…); by default what known_hosts says."""
+
+    @property
+    def scheme(self) -> str:
+        """Return what picks the Transport."""
+        return self.url.partition("://")[0]
+
+    @property
+    def origin(self) -> str:
+        """Return what credentials and limits are bound to: `https://host[:port]`, `s3://bucket`."""
+        return origin(self.url, frozenset({self.scheme}))
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        if not isinstance(raw, Mapping):
+            return handler(raw)
+        readers: Mapping[str, ReaderKind] = (info.context or {}).get("readers") or installed()
+        scheme = str(raw.get("url", "")).partition("://")[0].lower()
+        name = raw.get("reader") or _READER_OF.get(scheme)
+        clashes: list[Clash] = []
+        kind: ReaderKind | None = None
+        if name is not None:
+            raw = {**raw, "reader": name}
+            try:
+                kind = readers.get(name) if isinstance(name, str) else None
+            except Unfit as error:
+                clashes.append(Clash("reader", error.what, error.todo))
+            else:
+                clashes += _reader_clashes(name, kind, scheme, readers)
+        elif scheme in (info.context or {}).get("schemes", ()):
+            clashes.append(Clash("", f"names no reader, and {scheme} has none of its own", "add reader: to it"))
+        clashes = [*_scheme_clashes(raw, scheme, kind.also if kind is not None else frozenset()), *clashes]
+        known = tuple(key for key in keys(cls) if key != "options")
+        own = {key: value for key, value in raw.items() if key in known}
+        rest = {key: value for key, value in raw.items() if key not in known}
+        options, wrong = _options(rest, known, str(name), kind, readers)
+        return checked({**own, "options": options}, handler, clashes, wrong)
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Write the options as they stood: beside the reader."""
+        written: dict[str, Any] = handler(self)
+        options = self.options.model_dump(mode=info.mode, by_alias=True, exclude_none=info.exclude_none)
+        return {**written, **options}
+
+
+def _options(
+    raw: Mapping[str, Any],
+    own: tuple[str, ...],
+    name: str,
+    kind: ReaderKind | None,
+    readers: Mapping[str, ReaderKind],
+) -> tuple[BaseModel, list[InitErrorDetails]]:
+    """Return what stands there for the reader, and what is wrong with it; `own` are the keys that every source has."""
+    mine = kind.keys if kind is not None else ()
+    wrong = [
+        unknown_key((key,), *words)
+        for key in raw
+        if key not in mine and (words := _strange(key, (*own, *mine), name, kind, readers)) is not None
+    ]
+    if kind is None:
+        return NoOptions(), wrong
+    try:
+        return kind.options.model_validate({key: value for key, value in raw.items() if key in mine}), wrong
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            if one["type"] == "extra_forbidden":
+                words = unknown(str(one["loc"][-1]), keys(kind.options, one["loc"][:-1]))
+                wrong.append(unknown_key(one["loc"], *words))
+            else:
+                wrong.append(again(one))
+        return NoOptions(), wrong
+
+
+def _strange(
+    key: str, known: tuple[str, ...], name: str, kind: ReaderKind | None, readers: Mapping[str, ReaderKind]
+) -> tuple[str, str] | None:
+    """Say of a key that it is another reader's, or nobody's; None where no reader is known and it is somebody's."""
+    others = [each for each in readers if key in _keys_of(readers, each)]
+    if not others:
+        return unknown(key, known)
+    if kind is None:
+        return None
+    what = f"is an option of reader {', '.join(others)}, not of {name}"
+    return what, f"delete it, or write reader: {others[0]}"
+
+
+def _keys_of(readers: Mapping[str, ReaderKind], name: str) -> tuple[str, ...]:
+    try:
+        return readers[name].keys
+    except Unfit:
+        return ()  # a plug-in that cannot be loaded, and is not asked for
+
+
+def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -> Iterator[Clash]:
+    given = {key for key, value in raw.items() if value is not None and value is not False and value not in ([], ())}
+    if scheme in _READER_OF and scheme != "s3" and "s3" not in also:
+        for key in _S3_KEYS:
+            if key in given:
+                yield Clash(key, f"does not go with a {scheme} url", "delete it; it is for s3:// urls")
+    for key, schemes in _KEYS_OF.items():
+        if key in given and scheme in _READER_OF and scheme not in schemes:
+            yield Clash(key, f"does not go with a {scheme} url", f"delete it; it is for {', '.join(schemes)} urls")
+    if scheme == "file" and "credentials" in given:
+        yield Clash("credentials", "does not go with a file url", "delete it; the daemon's user must be able to read")
+    for key in ("include", "exclude"):
+        globs = raw.get(key)
+        if key == "include" and globs in ([], ()):
+            yield Clash(key, "is empty, so nothing would be mirrored", "name what is wanted, or delete the key")
+        if isinstance(globs, list | tuple) and globs and str(globs[0]).startswith("!"):
+            yield Clash(
+                key, "begins with a glob that takes back, and nothing is chosen yet", "write what to choose first"
+            )
+    if "anonymous" in given:
+        for key in sorted(given & {"credentials", "profile", "requester_pays"}):
+            yield Clash(key, "does not go with anonymous", f"delete {key}, or delete anonymous to sign requests")
+    elif {"credentials", "profile"} <= given:
+        yield Clash("profile", "does not go with credentials: both say who we are", "keep one of the two")
+
+
+def _reader_clashes(
+    name: Any, kind: ReaderKind | None, scheme: str, readers: Mapping[str, ReaderKind]
+) -> Iterator[Clash]:
+    if not isinstance(name, str):
+        return
+    if kind is None:
+        meant = nearest(name, readers)
+        yield Clash(
+            "reader", "is no reader we know", f"did you mean {meant}?" if meant else f"use {', '.join(readers)}"
+        )
+    elif scheme and not kind.reads(scheme):
+        usual = _READER_OF.get(scheme)
+        fit = sorted((each for each in readers if _reads(readers, each, scheme)), key=lambda each: each != usual)
+        todo = f"use {', '.join(fit[:6])}" if fit else "use another url"
+        yield Clash("reader", f"{name} reads no {scheme} source", todo)
+
+
+def _reads(readers: Mapping[str, ReaderKind], name: str, scheme: str) -> bool:
+    try:
+        return readers[name].reads(scheme)
+    except Unfit:
+        return False

@@ -1,0 +1,103 @@
+"""When a mirror may work and when it is due: daily windows and schedules in the steward's own time zone.
+
+Pure: the moment is always passed in, aware of its zone. Daylight saving is the zone's: a window means what the clock on
+the wall says, so in the night in which clocks go forward it may be an hour shorter or not open at all.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from cronsim import CronSim, CronSimError
+
+from manifests.errors import Unfit
+
+_WINDOW = re.compile(r"([01]?\d|2[0-4]):([0-5]\d) ?[-–] ?([01]?\d|2[0-4]):([0-5]\d)(?: +(\S{1,64}))?", re.ASCII)
+_PROBE = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A time of day, `[opens, closes)` by the wall clock of `zone`; one that closes before it opens spans midnight."""
+
+    opens: time
+    closes: time
+    zone: ZoneInfo
+
+    def __str__(self) -> str:
+        return f"{self.opens:%H:%M}-{self.closes:%H:%M} {self.zone.key}"
+
+    def is_open(self, now: datetime) -> bool:
+        """Tell whether the window is open at `now`."""
+        wall = _local(now, self.zone).time().replace(tzinfo=None)
+        if self.opens < self.closes:
+            return self.opens <= wall < self.closes
+        return wall >= self.opens or wall < self.closes
+
+    def opens_in(self, now: datetime) -> float:
+        """Return the seconds until the window is open; 0.0 while it is."""
+        if self.is_open(now):
+            return 0.0
+        waits = (moment - now for moment in self._openings(now) if moment > now and self.is_open(moment))
+        return min(waits).total_seconds()
+
+    def _openings(self, now: datetime) -> Iterator[datetime]:
+        """Yield the moments at which it may open in the next days, in no order; an hour that comes twice has both."""
+        today = _local(now, self.zone).date()
+        for day in range(4):
+            for fold in (0, 1):
+                wall = datetime.combine(today + timedelta(days=day), self.opens, tzinfo=self.zone)
+                yield wall.replace(fold=fold).astimezone(UTC)
+
+
+def parse_window(text: str) -> Window:
+    """Read "20:00-06:00 Asia/Shanghai"; raises Unfit."""
+    found = _WINDOW.fullmatch(text.strip())
+    if found is None:
+        raise Unfit(f"{text[:60]!r} is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
+    opens, closes = _clock(found[1], found[2]), _clock(found[3], found[4])
+    if found[5] is None:
+        raise Unfit("the window names no time zone", f'write it as in "{text.strip()} UTC"')
+    if opens == closes:
+        raise Unfit("the window opens and closes at the same minute", "leave it out to work at any time")
+    return Window(opens, closes, parse_zone(found[5]))
+
+
+def parse_zone(name: str) -> ZoneInfo:
+    """Return the time zone of that name ("Asia/Shanghai", "UTC"); raises Unfit."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        todo = "use a name of the IANA time zone database, as in Asia/Shanghai, Europe/Berlin or UTC"
+        raise Unfit(f"{name[:60]!r} is no time zone of this machine", todo) from error
+
+
+def check_cron(line: str) -> str:
+    """Return the cron line itself if it can ever be due; raises Unfit."""
+    try:
+        due = next(CronSim(line, _PROBE))
+    except (CronSimError, StopIteration) as error:
+        todo = 'write minute, hour, day of month, month, day of week, as in "0 3 * * *"'
+        raise Unfit(f"{line[:60]!r} is not a cron line, or one that is never due", todo) from error
+    if due is None:
+        raise Unfit(f"{line[:60]!r} is never due", "check day and month")
+    return line
+
+
+def next_cron(line: str, zone: ZoneInfo, after: datetime) -> datetime:
+    """Return the first moment after `after` at which the cron line is due in `zone`."""
+    dues: Iterator[datetime] = CronSim(line, _local(after, zone))
+    return next(due for due in dues if due > after).astimezone(UTC)  # an hour that comes twice is due once
+
+
+def _clock(hour: str, minute: str) -> time:
+    if int(hour) == 24 and minute != "00":
+        raise Unfit(f"{hour}:{minute} is no time of day", "write 24:00 or an earlier one")
+    return time(int(hour) % 24, int(minute))
+
+
+def _local(moment: datetime, zone: ZoneInfo) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()}: a moment without a zone")
+    return moment.astimezone(zone)

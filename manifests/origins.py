@@ -1,0 +1,131 @@
+"""Where a source is: its url, checked and put into one form, and the origin that secrets and limits are bound to."""
+
+import ipaddress
+import re
+from functools import lru_cache
+from urllib.parse import SplitResult, urlsplit
+
+import idna
+
+from manifests.errors import Unfit
+
+SCHEMES = frozenset({"http", "https", "s3", "file", "ftp", "ftps", "sftp"})
+ORIGINS = SCHEMES - {"file"}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 21, "sftp": 22}
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_HOST = re.compile(r"[0-9a-z._-]{1,253}")
+_PORT = re.compile(r"[0-9]{1,5}")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\\]")
+MAX_URL = 2_000
+
+
+def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
+    """Return the url of a folder in its one form: scheme and host in lower case, exactly what is asked, `/` at its end.
+
+    Raises Unfit for other schemes, for what holds a name, a password or a fragment, and for what is no url.
+    """
+    parts = _split(url, schemes)
+    if "#" in url:
+        raise Unfit("the url has a fragment (#)", "drop it, or write %23 where a name holds a #")
+    if "?" in url:
+        raise Unfit("the url has a query (?)", "name the folder itself, or write %3F where a name holds a ?")
+    if parts.scheme == "file":
+        if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+            raise Unfit("a file url names an absolute folder", "write file:///folder/ with three slashes")
+        start = "file://"
+    else:
+        start = origin(url, schemes)
+    return f"{start}{parts.path.rstrip('/')}/"
+
+
+def origin(url: str, schemes: frozenset[str] = SCHEMES) -> str:
+    """Return the origin of a url that stands in a manifest or configuration, written as it should be; raises Unfit."""
+    parts = _split(url, schemes)
+    if parts.scheme not in {"s3", "file"} and not parts.netloc.isascii():
+        raise Unfit("the url's host is not ASCII", "write it in its ASCII form, which begins with xn--")
+    try:
+        return origin_of(url)
+    except ValueError as error:
+        todo = "s3://bucket/ or s3://bucket/prefix/" if parts.scheme == "s3" else "https://host/folder/"
+        raise Unfit(f"the url {error}", f"write it as in {todo}") from error
+
+
+def origin_of(url: str) -> str:
+    """Return `scheme://host[:port]` of any url, whoever wrote it, in its one form: limits and secrets are bound to it.
+
+    Lower case, ASCII, no user, no default port; `s3://bucket` and `file://` for these. Raises ValueError for what has
+    no origin; its words go on from "the url".
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("has no scheme")
+    for end in "/?#":
+        rest = rest.partition(end)[0]
+    return _one_form(scheme.lower(), rest.rpartition("@")[2])
+
+
+@lru_cache(1024)
+def _one_form(scheme: str, host: str) -> str:
+    if scheme == "file":
+        return "file://"
+    if scheme == "s3":
+        if _BUCKET.fullmatch(host) is None:
+            raise ValueError("names no bucket")
+        return f"s3://{host}"
+    name, port = _host(host)
+    return f"{scheme}://{name}" + (f":{port}" if port not in {None, _DEFAULT_PORTS.get(scheme)} else "")
+
+
+def _host(written: str) -> tuple[str, int | None]:
+    if written.startswith("["):
+        inside, closed, rest = written[1:].partition("]")
+        try:
+            name, port = f"[{ipaddress.IPv6Address(inside)}]", rest[1:]
+        except ValueError as error:
+            raise ValueError("has an address that cannot be") from error
+        if not closed or "%" in inside or (rest and not rest.startswith(":")):
+            raise ValueError("has an address that cannot be")
+    else:
+        name, _, port = written.partition(":")
+        name = (name if name.isascii() else _ascii(name)).lower().removesuffix(".")
+        if _HOST.fullmatch(name) is None:
+            raise ValueError("has no host, or one that cannot be")
+    if port and not (_PORT.fullmatch(port) and 0 < int(port) < 65_536):
+        raise ValueError("has a port that cannot be")
+    return name, int(port) if port else None
+
+
+def _ascii(name: str) -> str:
+    try:
+        return idna.encode(name, uts46=True).decode()
+    except UnicodeError as error:
+        raise ValueError("has a host that cannot be") from error
+
+
+def normalise_origin(url: str) -> str:
+    """Return an origin that stands alone in its one form (`https://host[:port]`, `s3://bucket`); raises Unfit."""
+    found = origin(url.strip(), ORIGINS)
+    if url.strip().partition("://")[2].partition("/")[2]:
+        raise Unfit("the origin has a path", f"write scheme and host alone, as in {found}")
+    return found
+
+
+def _split(url: str, schemes: frozenset[str]) -> SplitResult:
+    if len(url) > MAX_URL:
+        raise Unfit(f"the url has more than {MAX_URL} characters", "a source is a folder; name it")
+    if _UNFIT.search(url):
+        raise Unfit("the url holds a backslash or a control character", "write / between folders")
+    if " " in url and not url.startswith("s3://"):  # a key is taken as it stands, all else is percent-decoded
+        raise Unfit("the url holds a space", "write it as %20")
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Unfit("this is no url", "write it as in https://host/folder/") from error
+    if "@" in parts.netloc:
+        raise Unfit(
+            "the url holds a name or a password",
+            "drop it, a secret never stands here; put it where a credential of syncd.yaml finds it",
+        )
+    if parts.scheme not in schemes or not url[len(parts.scheme) :].startswith("://"):
+        raise Unfit("the url's scheme is not one we know", f"use {', '.join(sorted(schemes))}")
+    return parts

@@ -1,0 +1,49 @@
+"""Documents that are files of the mirror too: lists, packages and bags that say what lies beside them.
+
+With them researchers can run the publisher's own check on the copy, so they are mirrored as they were read.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BeforeValidator
+
+from manifests.errors import Unfit
+from manifests.reading.document import Document, DocumentError
+from manifests.stat import Stat, UnsafePath, check_path
+
+
+def _list_path(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if "://" in given:
+        raise Unfit("a document elsewhere", "name it by its path below the url")
+    try:
+        return check_path(given)
+    except UnsafePath as error:
+        raise Unfit(str(error), "name the document by its path below the url") from error
+
+
+ListPath = Annotated[str, BeforeValidator(_list_path)]
+"""The path of a document below the source's url."""
+
+
+def own(document: Document, path: str) -> Stat:
+    """Return what is known of the document itself, which is the file at `path`, and rewind it."""
+    whole, length = hashlib.sha256(), 0
+    while block := document.stream.read(1 << 20):
+        whole.update(block)
+        length += len(block)
+    document.stream.seek(0)
+    return Stat(path, length, version=f"sha256:{whole.hexdigest()}")
+
+
+def listing(document: Document) -> Iterator[Stat]:
+    """Yield what the answer to a LIST names: the transport's own listing, of which each path is a whole key."""
+    for line in document.lines():
+        try:
+            yield msgspec.json.decode(line, type=Stat)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise DocumentError(f"{document.url}: no listing: {error}") from error

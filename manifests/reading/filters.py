@@ -1,0 +1,180 @@
+"""Wishes that readers of observations share: a span of time, a box on the earth, a template of paths, some JSON."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from string import Formatter
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+from manifests.errors import Unfit
+from manifests.reading.document import Document, Mark
+from manifests.reading.json_fields import moment, text
+
+OVERLAP = 600.0  # seconds before an answer's own date from which changes are asked for: catalogues index late
+
+_PERIOD = re.compile(r"P([0-9]{1,5})([DWMY])")
+_DAYS = {"D": 1, "W": 7, "M": 31, "Y": 366}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _datetime(given: Any) -> Any:
+    if isinstance(given, date):
+        given = given.isoformat()
+    if not isinstance(given, str) or not given:
+        return given
+    if _PERIOD.fullmatch(given) is not None:
+        return given
+    parts = given.split("/")
+    known = [part for part in parts if part not in {"..", ""}]
+    if len(parts) > 2 or not known or any(moment(part) is None for part in known):
+        raise Unfit(
+            f"{given[:60]!r} is no time and no span of time",
+            "write 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days",
+        )
+    if len(known) == 2 and (moment(known[0]) or 0) > (moment(known[1]) or 0):
+        raise Unfit(f"{given[:60]!r} ends before it begins", "write the earlier time first")
+    return given
+
+
+def _bbox(given: Any) -> Any:
+    if isinstance(given, list | tuple) and len(given) > 0:
+        if len(given) not in {4, 6} or not all(isinstance(one, int | float) for one in given):
+            raise Unfit("is no box", "write [west, south, east, north] in degrees")
+        half = len(given) // 2
+        if given[1] > given[half + 1]:
+            raise Unfit("has its south north of its north", "write [west, south, east, north] in degrees")
+        return tuple(float(one) for one in given)
+    return given
+
+
+def template(places: frozenset[str], *needed: str) -> BeforeValidator:
+    """Return what checks a template of paths: it names only `places`, and one at least of each of `needed` ("a|b")."""
+
+    def check(given: Any) -> Any:
+        if not isinstance(given, str) or not given:
+            return given
+        try:
+            named = {name for _, name, form, change in Formatter().parse(given) if name is not None or form or change}
+        except ValueError as error:
+            raise Unfit("has a { or } that is alone", "write places as in {year}/{file}") from error
+        if not named <= places:
+            wrong = ", ".join(sorted(str(name) for name in named - places))
+            raise Unfit(f"names {{{wrong}}}", f"use {', '.join(f'{{{name}}}' for name in sorted(places))}")
+        for some in needed:
+            if not named & set(some.split("|")):
+                wanted = " or ".join(f"{{{name}}}" for name in some.split("|"))
+                raise Unfit("would give several files one path", f"write {wanted} into it")
+        return given
+
+    return BeforeValidator(check)
+
+
+def _json(given: Any) -> Any:
+    if isinstance(given, dict):
+        return msgspec.json.encode(given, order="sorted").decode()
+    return given
+
+
+Json = Annotated[
+    str,
+    BeforeValidator(_json),
+    PlainSerializer(lambda value: msgspec.json.decode(value) if value.startswith("{") else value),
+    WithJsonSchema({"type": ["object", "string"]}),
+]
+When = Annotated[str, BeforeValidator(_datetime)]
+"""A span of time as a person writes it; `span` reads it."""
+Box = Annotated[
+    tuple[float, ...],
+    BeforeValidator(_bbox),
+    WithJsonSchema({"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6}),
+]
+"""[west, south, east, north] in degrees; one whose west is east of its east crosses the antimeridian."""
+
+
+def meets(wanted: tuple[float, ...], box: object) -> bool:
+    """Tell whether a box touches the one that is wanted; what is no box does."""
+    if not wanted or not isinstance(box, list) or len(box) not in {4, 6}:
+        return True
+    if not all(isinstance(one, int | float) for one in box):
+        return True
+    half, mine = len(box) // 2, len(wanted) // 2
+    west, south, east, north = wanted[0], wanted[1], wanted[mine], wanted[mine + 1]
+    return box[1] <= north and box[half + 1] >= south and _overlap((west, east), (box[0], box[half]))
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Tell whether two ranges of longitude touch; one that ends west of its beginning crosses the antimeridian."""
+    parts = [[(w, e)] if w <= e else [(w, 180.0), (-180.0, e)] for w, e in (one, other)]
+    return any(a[0] <= b[1] and b[0] <= a[1] for a in parts[0] for b in parts[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of time, both ends included, as a search asks for it; "" is no limit."""
+
+    written: str
+    begins: float | None = None
+    ends: float | None = None
+
+    def meets(self, properties: object) -> bool:
+        """Tell whether an item with these properties lies in the span; one without a time is taken."""
+        if not self.written or not isinstance(properties, dict):
+            return True
+        taken = moment(text(properties.get("datetime")))
+        begins = taken if taken is not None else moment(text(properties.get("start_datetime")))
+        ends = taken if taken is not None else moment(text(properties.get("end_datetime")))
+        if begins is not None and self.ends is not None and begins > self.ends:
+            return False
+        return not (ends is not None and self.begins is not None and ends < self.begins)
+
+
+def span(written: str, today: date) -> Span:
+    """Return the span that a person wrote, as it is on that day."""
+    if not written:
+        return Span("")
+    period = _PERIOD.fullmatch(written)
+    if period is not None:
+        first = today - timedelta(days=min(int(period[1]) * _DAYS[period[2]], (today - date.min).days))
+        written = f"{first.isoformat()}/.."
+    begins, slash, ends = written.partition("/")
+    if not slash:
+        if _DAY.fullmatch(begins) is None:
+            return Span(_instant(begins), moment(begins), moment(begins))
+        ends = begins
+    first_moment = (
+        None if begins in {"..", ""} else f"{begins}T00:00:00Z" if _DAY.fullmatch(begins) else _instant(begins)
+    )
+    last_moment = None if ends in {"..", ""} else f"{ends}T23:59:59Z" if _DAY.fullmatch(ends) else _instant(ends)
+    return Span(
+        f"{first_moment or '..'}/{last_moment or '..'}",
+        moment(first_moment) if first_moment else None,
+        moment(last_moment) if last_moment else None,
+    )
+
+
+def _instant(written: str) -> str:
+    """Return a time as RFC 3339 wants it, in UTC."""
+    found = moment(written)
+    return datetime.fromtimestamp(found or 0.0, UTC).isoformat().replace("+00:00", "Z")
+
+
+def days(taken: object) -> dict[str, str]:
+    """Return the places {year}, {month} and {day} of a time; zeros where there is none."""
+    written = text(taken)
+    parts = written[:10].split("-")
+    if len(parts) != 3 or moment(written) is None:
+        parts = ["0000", "00", "00"]
+    return {"year": parts[0], "month": parts[1], "day": parts[2]}
+
+
+def read_until(document: Document) -> Mark | None:
+    """Return how far upstream is read with this answer, by its own clock; None where it tells no time."""
+    try:
+        found = parsedate_to_datetime(document.headers.get("date", "")).timestamp() - OVERLAP
+        return Mark(datetime.fromtimestamp(found, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    except (ValueError, OverflowError, OSError):
+        return None

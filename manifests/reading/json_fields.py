@@ -1,0 +1,160 @@
+"""What a catalogue's JSON says, taken apart without trusting it: a field of the wrong kind is absent, never fatal.
+
+Rules:
+1. Structs name what is looked for, all of it optional; leaves are `object` and go through `text`, `size`, `moment`.
+2. A document that is no JSON, or of another shape, is a DocumentError that says what came instead.
+3. A row that cannot be used is told at the end (`Unread`), after all that could be read was yielded: the inventory is
+   then incomplete, so nothing is removed for want of that row.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from manifests.digest import parse_digest
+from manifests.errors import Unfit
+from manifests.reading.document import Document, DocumentError
+
+Shape = TypeVar("Shape")
+
+MAX_ANSWER = 256 << 20  # bytes
+MAX_SIZE = 1 << 62  # bytes of one file
+
+_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s",;]*))?)*)')
+_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s,;]))', re.IGNORECASE)
+
+
+def answer(document: Document, shape: type[Shape], *, limit: int = MAX_ANSWER) -> Shape:
+    """Return the document's JSON in the shape of a Struct; raises DocumentError."""
+    body = document.read(limit).removeprefix(b"\xef\xbb\xbf")
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        start = body.lstrip()[:1]
+        if start == b"<":
+            said = "a web page or XML came where JSON was expected: a login, a moved address, an error in disguise?"
+        elif start in (b"{", b"["):
+            said = f"JSON of another shape than expected: {error}"
+        else:
+            said = f"no JSON: {error}"
+        raise DocumentError(f"{document.url}: {said}") from error
+
+
+def text(value: object) -> str:
+    """Return text or a whole number as text, without the space around it; "" for anything else."""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def verbatim(value: object) -> str:
+    """Return text exactly as it is written, as a name is; "" for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def size(value: object) -> int | None:
+    """Return an exact number of bytes, None for what is none (text of digits is one, 11.75 is not)."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_SIZE:
+        return value
+    return None
+
+
+def moment(value: object) -> float | None:
+    """Return an ISO date as seconds since the epoch, UTC where it names no zone; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text(value))
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def digests(*published: tuple[object, object]) -> dict[str, str]:
+    """Return the digests among (label, value) pairs; `md5:d41d…` carries its own label, and "" is none.
+
+    Of two values under one label the first is taken.
+    """
+    found: dict[str, str] = {}
+    for label, value in published:
+        name, written = text(label), text(value)
+        prefix, colon, rest = written.partition(":")
+        if colon and prefix.replace("-", "").isalnum():
+            name, written = prefix, rest
+        read = parse_digest(written, name or None) if written else None
+        if read is not None:
+            found.setdefault(*read)
+    return found
+
+
+def absolute(document: Document, href: object) -> str | None:
+    """Return a link as the absolute url that it means on this page; None for what cannot be one."""
+    written = text(href)
+    if not written or not written.isprintable():
+        return None
+    try:
+        url = urljoin(document.url, written)
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme and parts.netloc else None
+
+
+def next_link(document: Document) -> str | None:
+    """Return the next page that a `Link` header names."""
+    for href, parameters in _LINK.findall(document.headers.get("link", "")):
+        if _NEXT.search(parameters) is not None:
+            return absolute(document, href)
+    return None
+
+
+def dig(value: object, *keys: str) -> object:
+    """Return what lies under a path of keys, None where there is nothing, or something without keys."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+class Unread:
+    """Counts what could not be used of a document, and says so once all else was yielded."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._count = 0
+        self._first = ""
+
+    def add(self, what: str) -> None:
+        """Note one row, in words that name it."""
+        self._count += 1
+        self._first = self._first or what
+
+    def tell(self) -> None:
+        """Raise DocumentError if there was any."""
+        if self._count:
+            more = f", and {self._count - 1} more" if self._count > 1 else ""
+            raise DocumentError(f"{self._document.url}: {self._first}{more}")
+
+
+def below(folder: str, name: str) -> str:
+    """Return the path of a name in a folder, which may be "" for the top; what is unsafe in it stays, to be refused."""
+    return f"{folder}/{name}" if folder else name
+
+
+def folders(keys: Iterable[str]) -> dict[str, str]:
+    """Return the folder for each of several datasets: its own key, made one name; "" for one that is alone.
+
+    Raises Unfit where two would share one.
+    """
+    distinct = list(dict.fromkeys(keys))
+    if len(distinct) == 1:
+        return {distinct[0]: ""}
+    found = {key: re.sub(r"[^\w.-]+", "_", key).strip(".") or "_" for key in distinct}
+    if len(set(found.values())) < len(found):
+        raise Unfit(f"two of {', '.join(distinct)} would share one folder", "give each a mirror of its own")
+    return found

@@ -1,0 +1,136 @@
+"""What a reader brings along: how it is opened, which keys it adds to a source, and which urls it can read.
+
+A reader is one module and one entry point in the group `syncd.readers.v1`. The module ends with
+
+    READER = ReaderKind(open_reader, Options)
+
+and the entry point names it: `stac = "manifests.readers.stac:READER"`. `Options` is a pydantic model with
+`model_config = STRICT` and a docstring below each key; in a manifest its keys stand beside `reader:`, and a Source
+holds the validated model as `options`. What a reader says of its options raises Unfit: what is wrong, and what to do.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from pydantic import BaseModel
+
+from manifests.entry_points import plugged
+from manifests.errors import Unfit
+from manifests.reading.document import Reader
+from manifests.yaml.validation import STRICT, keys
+
+GROUP = "syncd.readers.v1"
+ANY = frozenset({"*"})
+WEB = frozenset({"http", "https"})
+
+Chosen = TypeVar("Chosen", bound=BaseModel)
+
+
+class NoOptions(BaseModel):
+    """The options of a reader that has none."""
+
+    model_config = STRICT
+
+
+class Opened(Protocol):
+    """What a reader is opened with: a Source, as far as a reader may know it."""
+
+    @property
+    def url(self) -> str:
+        """Where the source begins; it ends in a slash."""
+        ...
+
+    @property
+    def options(self) -> BaseModel:
+        """What the manifest says to this reader."""
+        ...
+
+
+class ReaderKind(msgspec.Struct, frozen=True):
+    """One format for saying what is there.
+
+    `open` takes the Source, and the day too (UTC) where `dated` says so, and returns a Reader; it may raise Unfit for
+    what no check of the options can see. `schemes` are those of the urls it reads; ANY but those in `without`. `also`
+    are those at which its files may lie beside: their keys then stand in its manifests too.
+    """
+
+    open: Callable[..., Reader]
+    options: type[BaseModel] = NoOptions
+    schemes: frozenset[str] = WEB
+    without: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
+    dated: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys that it adds to a source."""
+        return keys(self.options)
+
+    def reads(self, scheme: str) -> bool:
+        """Tell whether it can read urls of that scheme."""
+        return scheme not in self.without and (scheme in self.schemes or "*" in self.schemes)
+
+    def opened(self, source: Opened, today: date) -> Reader:
+        """Return the Reader of one source; raises Unfit."""
+        return self.open(source, today) if self.dated else self.open(source)
+
+
+class Kinds(Mapping[str, ReaderKind]):
+    """Readers by name, each loaded when it is first asked for; raises Unfit for one that cannot be."""
+
+    def __init__(self, load: Mapping[str, Callable[[], Any]]) -> None:
+        self._load = dict(load)
+        self._loaded: dict[str, ReaderKind] = {}
+
+    def __getitem__(self, name: str) -> ReaderKind:
+        kind = self._loaded.get(name)
+        if kind is None:
+            kind = self._loaded[name] = _loaded(name, self._load[name])
+        return kind
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._load
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._load))
+
+    def __len__(self) -> int:
+        return len(self._load)
+
+
+def _loaded(name: str, load: Callable[[], Any]) -> ReaderKind:
+    try:
+        kind = load()
+    except (ImportError, AttributeError) as error:
+        raise Unfit(
+            f"cannot be loaded here ({error})", "install what it needs, as in pip install 'syncd[all]'"
+        ) from error
+    if not isinstance(kind, ReaderKind):
+        raise Unfit(
+            "is a plug-in of another kind", f"make {name} of {GROUP} name a manifests.reading.reader.ReaderKind"
+        )
+    return kind
+
+
+@cache
+def installed() -> Kinds:
+    """Return the readers of this installation, plug-ins included."""
+    return Kinds({point.name: point.load for point in plugged(GROUP)})
+
+
+@cache
+def built_in() -> Kinds:
+    """Return the readers that are part of syncd."""
+    ours = (point for point in plugged(GROUP) if point.value.startswith("manifests.readers."))
+    return Kinds({point.name: point.load for point in ours})
+
+
+def chosen(source: Opened, options: type[Chosen]) -> Chosen:
+    """Return the options of `source` as those of the reader that asks; a Source checked them already."""
+    found = source.options
+    if not isinstance(found, options):
+        raise TypeError(f"{source.url}: has the options of another reader: {type(found).__qualname__}")
+    return found

@@ -1,0 +1,190 @@
+"""Reads XML from strangers as a stream: no document types, no entities, bounded depth and bounded parts.
+
+`parts` yields each element of a wanted name when it closes, with all that is in it; what lies between them is never
+kept, so a document of a million files needs the memory of one. `events` yields every element twice, as it opens and as
+it closes, for formats in which the outer ones speak for the inner. Names are local: the namespace stands beside them.
+"""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, Self, TypeVar
+from xml.parsers import expat
+
+from manifests.reading.document import Document, DocumentError
+
+Yielded = TypeVar("Yielded")
+
+MAX_DEPTH = 64  # elements inside one another
+MAX_PART = 4 << 20  # characters of text and attributes in one wanted element
+PIECE = 64 << 10  # bytes read at once
+
+
+@dataclass(slots=True)
+class Part:
+    """One element: its local name and namespace, its attributes by local name, the text in front of its children."""
+
+    name: str
+    space: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+    parts: list[Self] = field(default_factory=list)
+    text: str = ""
+
+    def all(self, *path: str) -> Iterator[Self]:
+        """Yield the parts found down a path of names."""
+        for part in self.parts:
+            if part.name == path[0]:
+                if len(path) == 1:
+                    yield part
+                else:
+                    yield from part.all(*path[1:])
+
+    def first(self, *path: str) -> Self | None:
+        """Return the first part down a path of names."""
+        return next(self.all(*path), None)
+
+    def says(self, *path: str) -> str:
+        """Return the text of the first part down a path, without the space around it; "" if there is none."""
+        found = self.first(*path)
+        return found.text.strip() if found is not None else ""
+
+
+class _Unfit(ValueError):
+    """Raised inside a handler, for what is refused."""
+
+
+class _Building:
+    """What expat's handlers build: the stack of open elements, and what is kept of them."""
+
+    def __init__(self, wanted: Container[str], root: str) -> None:
+        self.wanted = wanted
+        self.root = root
+        self.depth = 0
+        self.open: list[Part] = []  # from the outermost wanted element down
+        self.taken = 0
+        self.done: list[Part] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        space, _, name = tag.rpartition(" ")
+        if self.depth == 0 and self.root and name != self.root:
+            raise _Unfit(f"begins with <{name[:40]}>, not with <{self.root}>")
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _Unfit(f"has more than {MAX_DEPTH} elements inside one another")
+        if not self.open and name not in self.wanted:
+            return
+        part = Part(name, space)
+        self._take(len(name))
+        for key, value in attributes.items():
+            part.attributes[key.rpartition(" ")[2]] = value
+            self._take(len(key) + len(value))
+        if self.open:
+            self.open[-1].parts.append(part)
+        self.open.append(part)
+
+    def text(self, characters: str) -> None:
+        if self.open and not self.open[-1].parts:
+            self._take(len(characters))
+            self.open[-1].text += characters
+
+    def end(self, _: str) -> None:
+        self.depth -= 1
+        if self.open:
+            part = self.open.pop()
+            if not self.open:
+                self.taken = 0
+                self.done.append(part)
+
+    def _take(self, count: int) -> None:
+        self.taken += count + 64
+        if self.taken > MAX_PART:
+            raise _Unfit(f"has an element <{self.open[0].name if self.open else ''}> of more than {MAX_PART} bytes")
+
+    def doctype(self, *_: object) -> None:
+        raise _Unfit("has a document type declaration, which is refused")
+
+
+def parts(document: Document, wanted: Container[str], *, root: str = "") -> Iterator[Part]:
+    """Yield every element whose local name is wanted, and is not inside another wanted one, in document order.
+
+    `root` is what the outermost element must be called. Raises DocumentError for what is no such XML, has a DOCTYPE, or
+    is too deep; what came whole before that was yielded.
+    """
+    return _fed(document, _Building(wanted, root))
+
+
+def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, Part]]:
+    """Yield `(True, part)` as an element opens and `(False, part)` as it closes, its own text then in it; never parts.
+
+    `root` and errors are as for `parts`.
+    """
+    return _fed(document, _Walking(root))
+
+
+class _Walking:
+    """What expat's handlers note of a walk: only the open elements."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.open: list[Part] = []
+        self.done: list[tuple[bool, Part]] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        space, _, name = tag.rpartition(" ")
+        if not self.open and self.root and name != self.root:
+            raise _Unfit(f"begins with <{name[:40]}>, not with <{self.root}>")
+        if len(self.open) >= MAX_DEPTH:
+            raise _Unfit(f"has more than {MAX_DEPTH} elements inside one another")
+        part = Part(name, space, {key.rpartition(" ")[2]: value for key, value in attributes.items()})
+        self.open.append(part)
+        self.done.append((True, part))
+
+    def text(self, characters: str) -> None:
+        if self.open:
+            part = self.open[-1]
+            if len(part.text) + len(characters) > MAX_PART:
+                raise _Unfit(f"has an element <{part.name}> of more than {MAX_PART} bytes")
+            part.text += characters
+
+    def end(self, _: str) -> None:
+        self.done.append((False, self.open.pop()))
+
+    def doctype(self, *_: object) -> None:
+        raise _Unfit("has a document type declaration, which is refused")
+
+
+class _Noting(Protocol[Yielded]):
+    """What is called for each piece of XML; `done` is what there is to yield."""
+
+    done: list[Yielded]
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None: ...
+    def end(self, _: str) -> None: ...
+    def text(self, characters: str) -> None: ...
+    def doctype(self, *_: object) -> None: ...
+
+
+def _fed(document: Document, building: _Noting[Yielded]) -> Iterator[Yielded]:
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    parser.StartElementHandler = building.start
+    parser.EndElementHandler = building.end
+    parser.CharacterDataHandler = building.text
+    parser.StartDoctypeDeclHandler = building.doctype
+    piece = document.stream.read(PIECE).lstrip()
+    wrong: Exception | None = None
+    while wrong is None:
+        try:
+            parser.Parse(piece, not piece)
+        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an encoding nobody knows
+            wrong = error
+        yield from building.done
+        building.done.clear()
+        if not piece:
+            break
+        piece = document.stream.read(PIECE)
+    if wrong is not None:
+        raise DocumentError(f"{document.url}: {_said(wrong)}") from wrong
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, _Unfit) else f"cannot be read as XML: {error}"

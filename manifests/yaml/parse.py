@@ -1,0 +1,237 @@
+"""One YAML file read into plain values, with the line and column of each, and every mistake told at its place.
+
+Rules:
+1. YAML 1.2's core schema and nothing of YAML beyond it: no tags, anchors, aliases or merge keys (so no bombs), one
+   document, a mapping at the top, text keys, no key twice, no key without a value.
+2. Everything is bounded: bytes, depth, values.
+3. All mistakes that can be told are told at once; where the syntax breaks, reading ends.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from manifests.yaml.yaml_tree import ManifestError, Path, Place, Tree, Value
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 20
+MAX_VALUES = 20_000
+
+_TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
+_QUOTED = re.compile(r"'[^']{2,}'")
+_HIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+_NULL = re.compile(r"~|null|Null|NULL|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,40}|[0-9]{1,40}(?:\.[0-9]{0,40})?)(?:[eE][-+]?[0-9]{1,3})?")
+
+
+def read(text: str | bytes, file: str) -> Tree:
+    """Read one file. Mistakes are in the tree's `problems`; if YAML itself breaks, raises ManifestError."""
+    tree = Tree(file)
+    events = _Events(_decoded(text, tree), tree)
+    try:
+        _document(events, tree)
+    except _Stop:
+        tree.refuse()
+        raise
+    return tree
+
+
+class _Stop(Exception):
+    """Nothing after this place can be read; the reason is among the problems."""
+
+
+def _decoded(text: str | bytes, tree: Tree) -> str:
+    """Return the file as text; raises ManifestError where it is too long or no UTF-8."""
+    if len(text) > MAX_BYTES:
+        tree.wrong(Place(1, 1), (), f"the file is longer than {MAX_BYTES:,} bytes", "split it into several files")
+        tree.refuse()
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = text[: error.start]
+        place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
+        tree.wrong(place, (), f"the byte 0x{text[error.start]:02x} is not UTF-8", "save the file as UTF-8")
+        raise ManifestError(tuple(tree.problems)) from error
+
+
+class _Events:
+    """The parser's events, each counted, its failures turned into problems."""
+
+    def __init__(self, text: str, tree: Tree) -> None:
+        self.tree = tree
+        self.count = 0
+        self._text = text
+        self._events: Iterator[Event] = iter(YAML(typ="rt", pure=True).parse(text))
+
+    def next(self) -> Event:
+        """Return the next event; raises _Stop where the syntax breaks."""
+        self.count += 1
+        if self.count > MAX_VALUES:
+            self.tree.wrong(Place(1, 1), (), f"the file holds more than {MAX_VALUES:,} values", "split it")
+            raise _Stop
+        try:
+            event = next(self._events)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
+            what, todo = _syntax(str(error.problem or "this is not YAML"), str(error.context or ""))
+            self.tree.wrong(place, (), what, todo)
+            raise _Stop from error
+        except ReaderError as error:
+            before = self._text[: error.position]
+            place = Place(before.count("\n") + 1, error.position - before.rfind("\n"))
+            self.tree.wrong(place, (), "an invisible control character", "delete it; a file holds text only")
+            raise _Stop from error
+        except (YAMLError, ValueError, RecursionError) as error:
+            self.tree.wrong(Place(1, 1), (), "this is not YAML", "compare it with an example")
+            raise _Stop from error
+        return event
+
+
+def _syntax(problem: str, context: str) -> tuple[str, str]:
+    """Turn the parser's words into what is wrong and what to do; the file's own text is never quoted."""
+    if "'\\t'" in problem:
+        return "a tab", "indent with spaces"
+    if "cannot start any token" in problem:
+        return problem, "put the value in quotes"
+    if "mapping values are not allowed" in problem:
+        return (
+            "a second `: ` in one line, or a line indented too far",
+            "put the value in quotes, or indent as its sisters",
+        )
+    if "quoted scalar" in context:
+        return "a quote that is opened and never closed", "close it"
+    if "flow" in context:
+        return (
+            "a [ or { that is opened and never closed, or a comma that is missing",
+            "close it, and put commas between",
+        )
+    if "expected <block end>" in problem:
+        return "a line that is indented otherwise than its sisters", "indent the keys of one block alike"
+    if "could not find expected ':'" in problem:
+        return "a line that is neither `key: value` nor `- value`", "write a colon and a space after the key"
+    if "tag" in f"{context} {problem}":
+        return "a value that begins with !", "put it in quotes"
+    if "alias" in context or "anchor" in context:
+        return "a value that begins with * or &", 'put it in quotes, as in "*.nc"'
+    return _QUOTED.sub("that", problem), "compare it with an example; quotes around the value often help"
+
+
+def _place(event: Event) -> Place:
+    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _document(events: _Events, tree: Tree) -> None:
+    events.next()  # the stream's start
+    first = events.next()
+    if not isinstance(first, DocumentStartEvent):
+        tree.wrong(Place(1, 1), (), "the file is empty", "begin with its first key")
+        raise _Stop
+    top = events.next()
+    value = _value(events, tree, top, (), 0)
+    if isinstance(value, dict):
+        tree.root = value
+    elif isinstance(top, ScalarEvent) and top.value == "":
+        tree.wrong(_place(top), (), "the file is empty", "begin with its first key")
+        raise _Stop
+    else:
+        tree.wrong(_place(top), (), "the file is not a mapping", "write `key: value` lines at the top")
+        raise _Stop
+    events.next()  # the document's end
+    after = events.next()
+    if isinstance(after, DocumentStartEvent):
+        tree.wrong(_place(after), (), "a second document begins here", "write one file each; delete the ---")
+        raise _Stop
+
+
+def _value(events: _Events, tree: Tree, event: Event, path: Path, depth: int) -> Value:
+    """Build one value from its first event on."""
+    place = _place(event)
+    tree.values[path] = place
+    if isinstance(event, AliasEvent):
+        tree.wrong(
+            place, path, "an alias (a value that begins with *)", 'write it out, or put it in quotes, as in "*.nc"'
+        )
+        return None
+    _refuse_decoration(tree, event, place, path)
+    if isinstance(event, ScalarEvent):
+        return _scalar(tree, event, place, path)
+    if depth >= MAX_DEPTH:
+        tree.wrong(place, (), f"more than {MAX_DEPTH} levels deep", "nothing we read is; close the brackets")
+        raise _Stop
+    if isinstance(event, MappingStartEvent):
+        return _mapping(events, tree, path, depth)
+    listed: list[Value] = []
+    while not isinstance(following := events.next(), SequenceEndEvent):
+        listed.append(_value(events, tree, following, (*path, len(listed)), depth + 1))
+    return listed
+
+
+def _mapping(events: _Events, tree: Tree, path: Path, depth: int) -> dict[str, Value]:
+    mapping: dict[str, Value] = {}
+    while not isinstance(event := events.next(), MappingEndEvent):
+        place = _place(event)
+        if not isinstance(event, ScalarEvent):
+            tree.wrong(place, path, "a key that is not text", 'write `key: value`, and quote a glob, as in "*.nc"')
+            raise _Stop
+        _refuse_decoration(tree, event, place, path)
+        key = str(event.value)
+        inner = (*path, key)
+        if inner in tree.keys:
+            first = tree.keys[inner].line
+            tree.wrong(place, inner, f"stands twice, first in line {first}", "delete one of the two")
+            _value(events, Tree(tree.file), events.next(), inner, depth + 1)  # read past it
+            continue
+        tree.keys[inner] = place
+        mapping[key] = _value(events, tree, events.next(), inner, depth + 1)
+    return mapping
+
+
+def _refuse_decoration(tree: Tree, event: Event, place: Place, path: Path) -> None:
+    """Refuse anchors, and tags other than "this is text"."""
+    if isinstance(event, NodeEvent) and event.anchor is not None:
+        tree.wrong(place, path, "an anchor (a value that begins with &)", "write the value without it, or quote it")
+    tag = event.tag if isinstance(event, ScalarEvent | CollectionStartEvent) else None
+    if tag is not None and str(tag) not in _TEXT_TAGS:
+        tree.wrong(place, path, "a tag (a value that begins with !)", 'put it in quotes, as in "!name"')
+
+
+def _scalar(tree: Tree, event: ScalarEvent, place: Place, path: Path) -> Value:
+    text = str(event.value)
+    if _HIDDEN.search(text):
+        tree.wrong(place, path, "an invisible control character", "delete it")
+        return ""
+    if event.style in {"'", '"', "|", ">"} or not event.implicit[0]:
+        return text
+    if _NULL.fullmatch(text):
+        if path:
+            tree.wrong(tree.keys.get(path, place), path, "has no value", "write one, or delete the key")
+        return None
+    if _TRUE.fullmatch(text):
+        return True
+    if _FALSE.fullmatch(text):
+        return False
+    if _INT.fullmatch(text):
+        return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text

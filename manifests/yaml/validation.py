@@ -1,0 +1,205 @@
+"""A YAML file against its pydantic model: the value, or every mistake with its line, its column and what to do.
+
+Rules:
+1. Nothing the file says is quoted in a message unless the check itself chose to: a mistyped secret stays unseen.
+2. Clashes between keys are told together with what is wrong inside them, not one after the other.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from manifests.errors import Unfit
+from manifests.yaml.field_docs import describe
+from manifests.yaml.yaml_tree import Path, Place, Tree, dotted
+
+Model = TypeVar("Model", bound=BaseModel)
+
+UNKNOWN_KEY = "unknown_key"
+
+STRICT = ConfigDict(
+    extra="forbid",
+    frozen=True,
+    hide_input_in_errors=True,
+    json_schema_extra=describe,
+    defer_build=True,  # most files have few of the parts that they may have, and most commands read no file at all
+)
+"""How every model is set up that a person writes."""
+
+
+class Clash(NamedTuple):
+    """Keys that do not go together: the key to blame, what is wrong, what to do."""
+
+    key: str
+    what: str
+    todo: str
+
+
+def checked(
+    raw: Any,
+    handler: ModelWrapValidatorHandler[Model],
+    clashes: Iterable[Clash],
+    more: Iterable[InitErrorDetails] = (),
+) -> Model:
+    """Validate one model together with its clashes, and `more` of what is wrong: the body of a `wrap` validator."""
+    found = [
+        InitErrorDetails(type="value_error", loc=(key,) if key else (), input=None, ctx={"error": Unfit(what, todo)})
+        for key, what, todo in clashes
+    ]
+    found.extend(more)
+    try:
+        made = handler(raw)
+    except ValidationError as error:
+        if not found:
+            raise
+        inner = [again(one) for one in error.errors(include_url=False)]
+        raise ValidationError.from_exception_data(error.title, [*found, *inner], hide_input=True) from error
+    if found:
+        raise ValidationError.from_exception_data(type(made).__name__, found, hide_input=True)
+    return made
+
+
+def again(one: ErrorDetails) -> InitErrorDetails:
+    """Return one of pydantic's errors so that it can be raised once more."""
+    kind: Any = one["type"]
+    context = one.get("ctx", {})
+    if kind == UNKNOWN_KEY:
+        kind, context = PydanticCustomError(UNKNOWN_KEY, "{what}: {todo}", context), {}
+    return InitErrorDetails(type=kind, loc=one["loc"], input=None, ctx=context)
+
+
+def unknown_key(loc: tuple[int | str, ...], what: str, todo: str) -> InitErrorDetails:
+    """Return the error of a key that should not stand there: what is wrong with it, and what to do."""
+    context = {"what": what, "todo": todo}
+    return InitErrorDetails(type=PydanticCustomError(UNKNOWN_KEY, "{what}: {todo}", context), loc=loc, input=None)
+
+
+def unknown(key: str, known: Iterable[str]) -> tuple[str, str]:
+    """Say of a key that it is none of the `known` ones."""
+    known = tuple(known)
+    meant = nearest(key, known)
+    return "is no key we know", f"did you mean {meant}?" if meant else f"delete it; known here: {', '.join(known)}"
+
+
+def keys(model: type[BaseModel], path: tuple[int | str, ...] = ()) -> tuple[str, ...]:
+    """Return the keys that a person may write in the model at `path`."""
+    return _keys(model, path)
+
+
+def load(text: str | bytes, file: str, model: type[Model], context: Mapping[str, Any] | None = None) -> Model:
+    """Read one file as one model; raises ManifestError with all its problems."""
+    from manifests.yaml.parse import read  # noqa: PLC0415  most commands read no file, and its parser is slow to import
+
+    tree = read(text, file)
+    if not tree.values:
+        tree.refuse()
+    told = {problem.where for problem in tree.problems}
+    try:
+        made = model.model_validate(tree.root, context=dict(context or {}))
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _tell(tree, model, detail, told)
+        raise tree.error() from error
+    tree.refuse()
+    return made
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` was most likely meant to be."""
+    folded = {one.replace("_", "").casefold(): one for one in known}
+    close = difflib.get_close_matches(word.replace("_", "").replace("-", "").casefold(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
+
+
+def _tell(tree: Tree, model: type[BaseModel], detail: ErrorDetails, told: set[str]) -> None:
+    """Note one of pydantic's errors at its place in the file."""
+    path, missing = _within(tree, detail["loc"])
+    kind, context = detail["type"], detail.get("ctx", {})
+    at_key = tree.keys.get(path)
+    place = tree.values.get(path, Place(1, 1))
+    if kind == "missing":
+        key = str(missing[-1]) if missing else ""
+        tree.wrong(at_key or place, (*path, key), "is missing", f"add {key} to {dotted(path) or 'the top of the file'}")
+        return
+    if dotted(path) in told:
+        return  # the value's own problem was told when it was read
+    if kind == "extra_forbidden":
+        tree.wrong(at_key or place, path, *unknown(str(path[-1]) if path else "", _keys(model, path[:-1])))
+    elif kind == UNKNOWN_KEY:
+        tree.wrong(at_key or place, path, context["what"], context["todo"])
+    elif kind == "value_error" and isinstance(context.get("error"), Unfit):
+        tree.wrong(place, path, context["error"].what, context["error"].todo)
+    else:
+        tree.wrong(place, path, *_plain(kind, context, detail["msg"]))
+
+
+def _within(tree: Tree, loc: tuple[int | str, ...]) -> tuple[Path, tuple[int | str, ...]]:
+    """Split pydantic's location into what stands in the file and what does not (a missing key, a union's branch)."""
+    path: Path = ()
+    beside: list[int | str] = []
+    for part in loc:
+        if (*path, part) in tree.values:
+            path = (*path, part)
+            beside.clear()
+        else:
+            beside.append(part)
+    return path, tuple(beside)
+
+
+def _keys(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+    """Return the keys that the model has at `path`."""
+    inner: Any = model
+    for part in path:
+        if get_origin(inner) in {dict, tuple, list}:
+            is_named = get_origin(inner) is dict or isinstance(part, int)
+            inner = [one for one in get_args(inner) if one is not Ellipsis][-1]
+            if is_named:
+                continue  # else what may be a list stands there as one
+        fields = _fields(inner)
+        if str(part) not in fields:
+            return ()
+        inner = fields[str(part)]
+    return tuple(_fields(inner))
+
+
+def _fields(annotation: Any) -> dict[str, Any]:
+    """Return the keys and types of the model that an annotation is, or may be."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
+    return next((found for one in get_args(annotation) if (found := _fields(one))), {})
+
+
+_PLAIN = {
+    "string_type": ("is not text", "put the value in quotes"),
+    "bool_type": ("is neither true nor false", "write true or false"),
+    "bool_parsing": ("is neither true nor false", "write true or false"),
+    "int_type": ("is not a whole number", "write a whole number without quotes"),
+    "int_parsing": ("is not a whole number", "write a whole number without quotes"),
+    "int_from_float": ("is not a whole number", "write a whole number"),
+    "tuple_type": ("is not a list", 'write it as a list, as in ["one", "two"]'),
+    "list_type": ("is not a list", 'write it as a list, as in ["one", "two"]'),
+    "frozen_set_type": ("is not a list", 'write it as a list, as in ["one", "two"]'),
+    "model_type": ("is not a mapping", "write keys and values below it"),
+    "dict_type": ("is not a mapping", "write keys and values below it"),
+    "string_pattern_mismatch": ("holds what may not stand here", "use letters, digits, ., _ and -"),
+    "string_too_short": ("is empty", "write it, or delete the key"),
+    "too_short": ("is empty", "name at least one, or delete the key"),
+}
+
+
+def _plain(kind: str, context: Mapping[str, Any], message: str) -> tuple[str, str]:
+    """Say one of pydantic's own errors in our words."""
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if kind == "literal_error":
+        return "is none of the words that may stand here", f"use {context['expected']}"
+    if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
+        sign = {"greater_than_equal": "≥", "less_than_equal": "≤", "greater_than": ">", "less_than": "<"}[kind]
+        bound = next(iter(context.values()))
+        return "is out of range", f"write a number {sign} {bound}"
+    if kind == "string_too_long":
+        return "is too long", f"use at most {context['max_length']} characters"
+    return message[:1].lower() + message[1:], "see docs/writing-a-manifest.md"

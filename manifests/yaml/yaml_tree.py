@@ -1,0 +1,68 @@
+"""What a YAML file says: plain values, the line and column of each, and every mistake at its place.
+
+Apart from what reads one (`manifests.yaml.parse`), so that what only speaks of mistakes needs no parser.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+Path = tuple[str | int, ...]
+Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
+
+
+class Place(NamedTuple):
+    """Where in a file; both count from 1."""
+
+    line: int
+    column: int
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One mistake: where it stands, what is wrong, what to do. `where` is the key's path, or `file`."""
+
+    file: str
+    line: int
+    column: int
+    where: str
+    what: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.where}: {self.what}: {self.todo}"
+
+
+class ManifestError(ValueError):
+    """A file with mistakes, all of them, in the order of the file; one line each."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Tree(msgspec.Struct):
+    """A file's values, and where each key and each value begins, by its path (`("source", "include", 0)`)."""
+
+    file: str
+    root: dict[str, Value] = {}
+    keys: dict[Path, Place] = {}
+    values: dict[Path, Place] = {}
+    problems: list[Problem] = []
+
+    def wrong(self, place: Place, path: Path, what: str, todo: str) -> None:
+        """Note one mistake."""
+        self.problems.append(Problem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
+
+    def error(self) -> "ManifestError":
+        """Return all mistakes as one error, in the order of the file."""
+        return ManifestError(tuple(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))))
+
+    def refuse(self) -> None:
+        """Raise ManifestError if there is a mistake."""
+        if self.problems:
+            raise self.error()
+
+
+def dotted(path: Path) -> str:
+    """Write a path as people do: `source.include[0]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")

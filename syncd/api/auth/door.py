@@ -1,0 +1,153 @@
+"""The door: who is let in, under which name the daemon is asked for, and what every answer says about itself.
+
+Rules:
+1. A browser that was tricked into asking us under a stranger's name (DNS rebinding) is turned away: only addresses,
+   localhost, the name we listen on and `api.hosts` are answered. An address as such cannot be rebound.
+2. A token travels in a header, which no other site can make a browser send. A session travels in a cookie, so whatever
+   it changes must also come from our own page: the Origin says so.
+3. What a proxy says of who asks is believed only of the proxies that the configuration names.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from syncd.api.auth.sessions import COOKIE, Sessions
+from syncd.api.auth.tokens import Tokens
+from syncd.api.errors import Declined
+from syncd.config.api_access import ApiSettings, Role
+
+SAFE = frozenset({"GET", "HEAD"})
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # with no-referrer browsers tell no Origin of a form either
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks: the token's name and role, both empty of somebody unknown; `until` when a session ends."""
+
+    name: str = ""
+    role: Role | None = None
+    until: float | None = None
+
+
+class Door:
+    """Knows whom to let in."""
+
+    nobody = Visitor()
+
+    def __init__(self, settings: ApiSettings, listen: str, tokens: Tokens, sessions: Sessions) -> None:
+        """`listen` is the configured address, host:port."""
+        host = _host_of(listen)
+        self.tokens = tokens
+        self.sessions = sessions
+        self.open = settings.read == "open" or (settings.read is None and _is_loopback(host))
+        """Whether reading needs no token."""
+        self._hosts = {"localhost", host, *settings.hosts}
+        self._proxies = tuple(ipaddress.ip_network(one) for one in settings.proxies)
+
+    def check_host(self, request: web.Request) -> None:
+        """Decline a request under a name that is not ours."""
+        host = _host_of(request.headers.get(hdrs.HOST, ""))
+        if host not in self._hosts and not _is_address(host):
+            raise Declined(
+                421, "Denied", f"{host[:80]!r} is not a name under which this daemon answers",
+                "ask under localhost or an address, or add the name to api.hosts in syncd.yaml",
+            )  # fmt: skip
+
+    async def visitor(self, request: web.Request) -> Visitor:
+        """Return who asks. Raises Declined for a wrong token."""
+        if (given := request.headers.get(hdrs.AUTHORIZATION)) is not None:
+            scheme, _, token = given.partition(" ")
+            if scheme.lower() != "bearer":
+                raise Declined(
+                    401, "Denied", "the Authorization header has another scheme", "send Authorization: Bearer syncd_…",
+                    WWW_Authenticate='Bearer realm="syncd"',
+                )  # fmt: skip
+            found = await self.tokens.judge(token.strip(), self.address(request))
+            return Visitor(found.name, found.role)
+        cookie = request.cookies.get(COOKIE)
+        session = self.sessions.whose(cookie) if cookie is not None else None
+        if session is None:
+            return Visitor()
+        if request.method not in SAFE:
+            self.check_origin(request)
+        return Visitor(session[0].name, session[0].role, session[1])
+
+    def check_origin(self, request: web.Request) -> None:
+        """Decline a change that another site's page may have made the browser send."""
+        origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
+        ours = origin is not None and urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
+        if not ours or site not in {None, "same-origin"}:
+            raise Declined(
+                403, "Denied", "the request does not come from this daemon's own page",
+                "use the page itself, or a token in the Authorization header",
+            )  # fmt: skip
+
+    def admit(self, visitor: Visitor, needs: Role | None) -> None:
+        """Decline who may not."""
+        if needs is None or visitor.role == "operator" or (needs == "reader" and (self.open or visitor.role)):
+            return
+        if visitor.role is not None:
+            raise Declined(403, "Denied", f"{visitor.name} may read, and this needs role operator", "ask an operator")
+        todo = "send Authorization: Bearer syncd_…; `syncd token NAME` makes a token"
+        if needs == "operator" and not self.tokens.any_operator:
+            todo = "make one: `syncd token NAME --role operator`, and add the line it prints to syncd.yaml"
+        raise Declined(
+            401, "Denied", f"this needs a token with the role {needs}", todo, WWW_Authenticate='Bearer realm="syncd"'
+        )
+
+    def address(self, request: web.Request) -> str:
+        """Return the address of who asks."""
+        found = request.remote or ""
+        chain = [one.strip() for one in ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")]
+        while chain and self._is_proxy(found) and chain[-1]:
+            found = chain.pop()
+        return found
+
+    def is_secure(self, request: web.Request) -> bool:
+        """Tell whether the browser's own connection is TLS."""
+        if self._is_proxy(request.remote or ""):
+            return request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+        return request.secure
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self._proxies)
+
+
+def _host_of(authority: str) -> str:
+    """Return the host of host:port, without brackets, in lower case."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0].lower()
+    host, colon, port = authority.rpartition(":")
+    return (host if colon and port.isdecimal() else authority).lower().removesuffix(".")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

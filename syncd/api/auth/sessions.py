@@ -1,0 +1,60 @@
+"""Who is logged in on the page: a signed cookie that scripts cannot read and other sites cannot send.
+
+Rules:
+1. The key lives in this process only: a restart of the daemon ends every session, and nothing secret is on the disk.
+2. A session names the token it came from; it ends with that token, or after twelve hours.
+"""
+
+import base64
+import binascii
+import hmac
+import secrets
+from collections.abc import Callable
+
+import msgspec
+
+from syncd.api.auth.tokens import Tokens, mark_of
+from syncd.config.api_access import Token
+
+COOKIE = "syncd_session"
+LASTS = 12 * 3_600  # seconds
+_LONGEST = 1_024
+
+
+class _Session(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    mark: str
+    until: float
+
+
+class Sessions:
+    """Makes sessions and knows them again."""
+
+    def __init__(self, tokens: Tokens, clock: Callable[[], float]) -> None:
+        """`clock` is the time of day, in seconds since the epoch."""
+        self._tokens = tokens
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+
+    def begin(self, token: Token) -> str:
+        """Return the cookie's value for whoever sent `token`."""
+        said = msgspec.json.encode(_Session(token.name, mark_of(token), self._clock() + LASTS))
+        return base64.urlsafe_b64encode(self._sign(said) + said).decode()
+
+    def whose(self, cookie: str) -> tuple[Token, float] | None:
+        """Return the token a session came from and when it ends, if it is ours and still holds."""
+        if len(cookie) > _LONGEST:
+            return None
+        try:
+            raw = base64.b64decode(cookie.encode(), altchars=b"-_", validate=True)
+        except (binascii.Error, UnicodeEncodeError):
+            return None
+        signature, said = raw[:32], raw[32:]
+        if not hmac.compare_digest(signature, self._sign(said)):
+            return None
+        session = msgspec.json.decode(said, type=_Session)
+        token = self._tokens.still(session.name, session.mark)
+        return (token, session.until) if token is not None and self._clock() < session.until else None
+
+    def _sign(self, said: bytes) -> bytes:
+        return hmac.digest(self._key, said, "sha256")

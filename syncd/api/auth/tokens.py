@@ -1,0 +1,164 @@
+"""Who asks: tokens compared by their hashes in constant time, and wrong ones made slow, counted and bounded.
+
+Rules:
+1. A token is never kept, logged or shown; only its hash is compared, and every known hash is compared each time.
+2. A wrong token costs its sender a wait. An address that sent too many is not even compared until its allowance has
+   grown again; the addresses that are remembered are bounded, the oldest is forgotten first.
+3. scrypt is slow by intent: it runs in a thread, one at a time, and a token that was right is known again for a while
+   by a keyed hash that lives in this process only.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from syncd.api.errors import Declined
+from syncd.config.api_access import Token
+
+PREFIX = "syncd_"  # so that scanners of leaked secrets can know one
+ALLOWANCE = 10  # wrong tokens of one address before it is not listened to
+REGAIN = 30.0  # seconds for one more
+ADDRESSES = 1_024  # remembered
+WAITING = 16  # wrong tokens that wait at the same time
+SLOWNESS = 1.0  # seconds that a wrong token costs
+SHORTEST, LONGEST = 12, 256  # characters of a token that a person chooses, and of any
+KNOWN = 256  # tokens that scrypt has let in, remembered
+
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 1
+
+
+def make_token() -> tuple[str, str]:
+    """Return a new token, 256 bits of chance, and its sha256."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    return token, hashlib.sha256(token.encode()).hexdigest()
+
+
+def scrypt(token: str, salt: bytes | None = None) -> str:
+    """Return salt and hash of a token that a person chose; takes some 50 ms and 16 MiB."""
+    salt = salt if salt is not None else secrets.token_bytes(16)
+    found = hashlib.scrypt(token.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, dklen=32)
+    return f"{salt.hex()}.{found.hex()}"
+
+
+@dataclass(slots=True)
+class _Allowance:
+    left: float
+    at: float
+
+
+class Tokens:
+    """The configured tokens, and what is known of those who sent wrong ones."""
+
+    def __init__(self, tokens: Iterable[Token], *, clock: Callable[[], float], slowness: float = SLOWNESS) -> None:
+        """`clock` is monotonic, in seconds; `slowness` is what a wrong token costs."""
+        self.refused = 0
+        """Wrong tokens since the start."""
+        self._clock = clock
+        self._slowness = slowness
+        self._allowances: OrderedDict[str, _Allowance] = OrderedDict()
+        self._waiting = 0
+        self._one_scrypt = asyncio.Lock()
+        self._key = secrets.token_bytes(32)
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._tokens: tuple[Token, ...] = ()
+        self.replace(tokens)
+
+    def replace(self, tokens: Iterable[Token]) -> None:
+        """Take the tokens of a changed configuration."""
+        self._tokens = tuple(tokens)
+        self._known.clear()
+
+    @property
+    def any_operator(self) -> bool:
+        """Tell whether anybody at all may change something."""
+        return any(token.role == "operator" for token in self._tokens)
+
+    def still(self, name: str, mark: str) -> Token | None:
+        """Return the token of that name if it is the one whose `mark` was given at login."""
+        found = next((token for token in self._tokens if token.name == name), None)
+        return found if found is not None and hmac.compare_digest(mark_of(found), mark) else None
+
+    async def judge(self, given: str, address: str) -> Token:
+        """Return the token that was given. Raises Declined, 401 after a wait or 429."""
+        place = _place(address)
+        allowance = self._allowance(place)
+        if allowance.left < 1:
+            raise self._too_many()
+        allowance.left -= 1  # before the comparison, which may wait: many at once are many tries
+        if len(given) <= LONGEST and (found := await self._find(given)) is not None:
+            allowance.left += 1
+            return found
+        self.refused += 1
+        if self._waiting >= WAITING:
+            raise self._too_many()
+        self._waiting += 1
+        try:
+            await asyncio.sleep(self._slowness)
+        finally:
+            self._waiting -= 1
+        raise Declined(
+            401,
+            "Denied",
+            "the token is not one we know",
+            "send the token that `syncd token` printed, as in Authorization: Bearer syncd_…",
+            WWW_Authenticate='Bearer realm="syncd"',
+        )
+
+    def _too_many(self) -> Declined:
+        return Declined(
+            429, "Denied", "too many wrong tokens came from this address", "wait, then send the right one",
+            retry_after=int(REGAIN),
+        )  # fmt: skip
+
+    def _allowance(self, place: str) -> _Allowance:
+        now = self._clock()
+        found = self._allowances.pop(place, None) or _Allowance(ALLOWANCE, now)
+        found.left = min(ALLOWANCE, found.left + (now - found.at) / REGAIN)
+        found.at = now
+        self._allowances[place] = found
+        if len(self._allowances) > ADDRESSES:
+            self._allowances.popitem(last=False)
+        return found
+
+    async def _find(self, given: str) -> Token | None:
+        plain = hashlib.sha256(given.encode(errors="replace")).hexdigest()
+        found = None
+        for token in self._tokens:
+            if token.sha256 is not None and hmac.compare_digest(token.sha256, plain):
+                found = token
+        chosen = [token for token in self._tokens if token.scrypt is not None]
+        if found is not None or not chosen:
+            return found
+        seen = hmac.digest(self._key, given.encode(errors="replace"), "sha256")
+        if (name := self._known.get(seen)) is not None:
+            return next((token for token in chosen if token.name == name), None)
+        async with self._one_scrypt:
+            for token in chosen:
+                assert token.scrypt is not None
+                salt = bytes.fromhex(token.scrypt.partition(".")[0])
+                if hmac.compare_digest(await asyncio.to_thread(scrypt, given, salt), token.scrypt):
+                    found = token
+        if found is not None:
+            self._known[seen] = found.name
+            if len(self._known) > KNOWN:
+                self._known.popitem(last=False)
+        return found
+
+
+def mark_of(token: Token) -> str:
+    """Return what tells one token from a later one of the same name, without telling its hash."""
+    return hashlib.sha256(f"{token.name}\n{token.role}\n{token.sha256}\n{token.scrypt}".encode()).hexdigest()[:32]
+
+
+def _place(address: str) -> str:
+    """Return the address, or the /64 network of one of version 6: who has one has all of them."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)

@@ -1,0 +1,65 @@
+"""What every route works with: the daemon's control, the door, the stream of events, the metrics, the clock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from syncd.api.auth.door import Door, Visitor
+from syncd.api.errors import Declined
+from syncd.api.sse import Stream
+from syncd.control.port import Control
+
+if TYPE_CHECKING:
+    from syncd.web.page import Page
+
+Metrics = Callable[[str], Awaitable[tuple[bytes, str]]]
+"""Given the Accept header, returns the exposition and its content type."""
+
+
+VISITOR = web.RequestKey("visitor", Visitor)
+"""Who asks, once the door knows."""
+IS_PAGE = web.RequestKey("is_page", bool)
+"""Whether a person waits for a page."""
+BACK = web.RequestKey("back", str)
+"""Where to come back to after a login, if not here."""
+
+
+class Turns:
+    """Lets one go at a time, and only so many wait for it."""
+
+    def __init__(self, most: int, what: str) -> None:
+        """`what` is what those do who wait, in the plural."""
+        self._lock = asyncio.Lock()
+        self._most, self._what = most, what
+        self._here = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn and keep it over the block. Raises Declined if too many wait."""
+        if self._here > self._most:
+            raise Declined(503, "Refused", f"{self._most} {self._what} wait already", "ask again", retry_after=5)
+        self._here += 1
+        try:
+            async with self._lock:
+                yield
+        finally:
+            self._here -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything a route may use."""
+
+    control: Control
+    door: Door
+    stream: Stream
+    metrics: Metrics | None
+    clock: Callable[[], float]
+    """The time of day, in seconds since the epoch."""
+    page: "Page"
+    checks: Turns
+    """Manifests are checked one after the other: a large one takes a processor for seconds."""

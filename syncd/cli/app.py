@@ -1,0 +1,364 @@
+"""The command line: what stewards and operators type.
+
+Exit codes: 0 done · 1 some files failed, the rest is done and recorded · 2 usage or manifest · 3 refused by a guard
+(parked, lease held, no space) · 4 source or store unreachable · 130 interrupted.
+
+Rule: this module stands for all commands and imports next to nothing; a command imports what it works with when it is
+called, so that none waits at its start for what another one needs.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from syncd.core.errors import ConfigError, SyncdError
+from syncd.core.redaction import Secrets, of_environment
+from syncd.process.crash_report import overhear
+from syncd.process.gc_tuning import look_from_here_on
+
+if TYPE_CHECKING:
+    from syncd.cli.context import Context
+    from syncd.config.load import Config
+
+app = typer.Typer(
+    name="syncd",
+    help="Keep a proven, complete, current copy of foreign datasets.\n\n"
+    "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 usage or manifest, "
+    "3 refused by a guard (parked, lease held, no space), 4 source or store unreachable, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A mirror manifest.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mirror manifests.")]
+Mirror = Annotated[str, typer.Argument(metavar="MIRROR", help="The name of a mirror.")]
+
+
+Work = Coroutine[Any, Any, int]
+
+
+def _shared(
+    *,
+    config: Annotated[Path | None, typer.Option(help="The daemon's configuration, syncd.yaml.")] = None,
+    store: Annotated[str | None, typer.Option(help="A folder, or s3://bucket/prefix. [SYNCD_STORE]")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="The S3 server of the store. [SYNCD_ENDPOINT]")] = None,
+    state: Annotated[Path | None, typer.Option(help="The folder of the Catalogue. [SYNCD_STATE]")] = None,
+    allow_private: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Let a source be on this private or loopback origin."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,  # noqa: ARG001  of all of them
+) -> "Config":
+    """Return the configuration that the options which every command shares say."""
+    from syncd.config.load import load_config
+
+    return load_config(
+        config, store=store, endpoint=endpoint, state=state, allow_private=allow_private or (), environ=os.environ
+    )
+
+
+def command(
+    example: str, *, name: str | None = None, asks_upstream: bool = False
+) -> Callable[[Callable[..., Work]], Callable[..., None]]:
+    """Register a command whose first parameter is a Context; the options that make one are added to its own."""
+    shared = {
+        name: option
+        for name, option in signature(_shared).parameters.items()
+        if asks_upstream or name != "allow_private"
+    }
+
+    def register(function: Callable[..., Work]) -> Callable[..., None]:
+        _, *own = signature(function).parameters.values()
+
+        @wraps(function)
+        def called(**given: Any) -> None:
+            options = {name: given.pop(name) for name in shared}
+            json, secrets = options["json"], of_environment(os.environ)
+            overhear(secrets)
+
+            if asks_upstream and name != "run":  # its log says so
+                _warn_of_proxies(json=json)
+
+            def work() -> Work:
+                from syncd.cli.context import Context
+
+                context = Context(
+                    _shared(**options),
+                    os.environ,
+                    json=json,
+                    secrets=secrets,
+                    load=lambda: _shared(**options),
+                    file=options["config"],
+                )
+                begun = function(context, **given)  # what it works with is imported by now
+                look_from_here_on()
+                return begun
+
+            _run(work, json=json, secrets=secrets)
+
+        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
+        # what typer reads
+        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function has one where it is set
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return app.command(name, epilog=f"Example: {example}")(called)
+
+    return register
+
+
+def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
+    """Run a command to its exit code; every failure we expect is one clear sentence."""
+    from syncd.process.event_loop import INTERRUPTED, run
+
+    try:
+        code = run(work)
+    except SyncdError as error:
+        code = _failed(error, json=json, secrets=secrets)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
+    """Say what went wrong, and return the exit code that it means."""
+    from syncd.cli.output import complain
+    from syncd.process.event_loop import code_of
+
+    complain(error, json=json, secrets=secrets)
+    return code_of(error)
+
+
+def _warn_of_proxies(*, json: bool) -> None:
+    from syncd.cli.output import warn
+    from syncd.config.load import ignored_proxies
+
+    if proxies := ignored_proxies(os.environ):
+        warn(f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)", json=json)
+
+
+@app.command(epilog="Example: syncd check manifests.d/ physionet.yaml")
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Manifests, or folders of them.")],
+    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
+) -> None:
+    """Lint mirror manifests; every error with its file, line and column."""
+    from syncd.cli.commands import check
+
+    _run_now(lambda: check.check(paths, json=json), json=json)
+
+
+@command("syncd survey physionet.yaml --json | head", asks_upstream=True)
+def survey(context: "Context", file: File) -> Work:
+    """Ask upstream what it has, and print the inventory."""
+    from syncd.cli.commands import passes
+
+    return passes.survey(context, file)
+
+
+@command("syncd plan physionet.yaml --all", asks_upstream=True)
+def plan(
+    context: "Context",
+    file: File,
+    everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first of each kind.")] = False,
+) -> Work:
+    """Show what a pass would fetch, replace, keep and remove, and why. Changes nothing."""
+    from syncd.cli.commands import passes
+
+    return passes.plan(context, file, everything=everything)
+
+
+@command("syncd sync physionet.yaml --store /data/mirror", asks_upstream=True)
+def sync(context: "Context", files: Files) -> Work:
+    """Run one pass over each mirror: survey, plan, transfer, publish."""
+    from syncd.cli.commands import passes
+
+    return passes.sync(context, files)
+
+
+@command("syncd run --config /etc/syncd/syncd.yaml", name="run", asks_upstream=True)
+def run_daemon(context: "Context") -> Work:
+    """Keep all mirrors current: the daemon, its page and its API. SIGHUP reads everything again, SIGTERM ends it."""
+    from syncd.cli.commands import serve
+
+    return serve.run(context)
+
+
+@command("syncd verify physionet-mitdb --read-data --repair", asks_upstream=True)
+def verify(
+    context: "Context",
+    mirror: Mirror,
+    read_data: Annotated[bool, typer.Option("--read-data", help="Read every stored byte.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend from kept versions or from upstream; never by deleting.")
+    ] = False,
+) -> Work:
+    """Compare the store with what was proved."""
+    from syncd.cli.commands import verify
+
+    return verify.verify(context, mirror, read_data=read_data, repair=repair)
+
+
+@command("syncd status --json")
+def status(context: "Context") -> Work:
+    """Show every mirror: how fresh, how large, what failed, what is parked."""
+    from syncd.cli.commands import looks
+
+    return looks.status(context)
+
+
+@command("syncd snapshots physionet-mitdb")
+def snapshots(context: "Context", mirror: Mirror) -> Work:
+    """List the kept snapshots, the current one first."""
+    from syncd.cli.commands import looks
+
+    return looks.snapshots(context, mirror)
+
+
+@command("syncd diff physionet-mitdb 3f2a91 c0ffee")
+def diff(
+    context: "Context",
+    mirror: Mirror,
+    before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, or its beginning.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+) -> Work:
+    """Show which files differ between two kept snapshots."""
+    from syncd.cli.commands import looks
+
+    return looks.diff(context, mirror, before, after)
+
+
+@command("syncd rollback physionet-mitdb 3f2a91")
+def rollback(
+    context: "Context",
+    mirror: Mirror,
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or its beginning.")],
+) -> Work:
+    """Make an earlier snapshot the current one; the next pass goes forward again."""
+    from syncd.cli.commands import steps_back
+
+    return steps_back.rollback(context, mirror, snapshot)
+
+
+@command("syncd approve physionet-mitdb")
+def approve(context: "Context", mirror: Mirror) -> Work:
+    """Let the parked removals through: exactly those, at the next pass."""
+    from syncd.cli.commands import steps_back
+
+    return steps_back.approve(context, mirror)
+
+
+@command("syncd undelete physionet-mitdb 100.dat 100.hea")
+def undelete(
+    context: "Context",
+    mirror: Mirror,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were removed.")],
+) -> Work:
+    """Bring removed files back, and keep them although upstream dropped them."""
+    from syncd.cli.commands import steps_back
+
+    return steps_back.undelete(context, mirror, paths)
+
+
+@command("syncd rebuild --store /data/mirror --state ./state")
+def rebuild(
+    context: "Context",
+    from_backup: Annotated[
+        str | None,
+        typer.Option(
+            "--from-backup", metavar="BACKUP", help="Bring a backup back first: latest, or its name's beginning."
+        ),
+    ] = None,
+) -> Work:
+    """Fill the Catalogue again from what the store itself says; nothing is downloaded."""
+    from syncd.cli.commands import whole_store
+
+    return whole_store.rebuild(context, from_backup)
+
+
+@command("syncd probe --store s3://mirror/ --endpoint https://s3.example.org")
+def probe(context: "Context") -> Work:
+    """Try what the store can do, and say whether it is good enough."""
+    from syncd.cli.commands import whole_store
+
+    return whole_store.probe(context)
+
+
+@app.command(epilog="Example: syncd token anna --role operator")
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for; it stands in the audit log.")],
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help="reader: may look. operator: may also sync, pause, cancel and approve.")
+    ] = "reader",
+    chosen: Annotated[
+        bool, typer.Option("--chosen", help="Hash the token on standard input instead of making one.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
+) -> None:
+    """Make a token for the API and the status page, and print the line for syncd.yaml; it is shown this once."""
+    from syncd.cli import token
+
+    raise typer.Exit(token.token(name, role, chosen=chosen, json=json))
+
+
+shelf = typer.Typer(help="Ready manifests of well-known archives, to copy and to fill in.", no_args_is_help=True)
+app.add_typer(shelf, name="library", epilog="Example: syncd library add physionet-mitdb manifests.d/")
+Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
+Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready manifest.")]
+
+
+@shelf.command("list", epilog="Example: syncd library list")
+def list_library(json: Json = False) -> None:
+    """List all ready manifests: of which field, who may have the data, what it is."""
+    from syncd.cli import library
+
+    _run_now(lambda: library.list_all(json=json), json=json)
+
+
+@shelf.command("show", epilog="Example: syncd library show sentinel-1-grd")
+def show_ready(name: Ready, json: Json = False) -> None:
+    """Print a ready manifest with its comments: size, access, what is verified, traps."""
+    from syncd.cli import library
+
+    _run_now(lambda: library.show_one(name, json=json), json=json)
+
+
+@shelf.command("add", epilog="Example: syncd library add sentinel-1-grd manifests.d/")
+def add_ready(
+    name: Ready,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put it; by default here.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Copy a ready manifest into a folder, and say what is still to fill in. A file that is there stays as it is."""
+    from syncd.cli import library
+
+    _run_now(lambda: library.add(name, folder, json=json), json=json)
+
+
+def _run_now(work: Callable[[], int], *, json: bool) -> None:
+    """Run a command that waits for nothing to its exit code."""
+    look_from_here_on()
+    try:
+        code = work()
+    except SyncdError as error:
+        code = _failed(error, json=json, secrets=of_environment(os.environ))
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the program."""
+    # a reader that closes the pipe early (`| head`) ends us quietly
+    with suppress(BrokenPipeError):
+        app()
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+__all__ = ["ConfigError", "app", "main"]

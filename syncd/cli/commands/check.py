@@ -1,0 +1,44 @@
+"""Lints mirror manifests, each by itself and all together."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from manifests.model.mirror import ManifestError, Mirror, load_mirror, overlaps
+from syncd.cli import output
+from syncd.daemon.manifest_watcher import manifest_files
+from syncd.process.event_loop import DONE, USAGE
+from syncd.session.plugins import names
+from syncd.sources.open_source import TRANSPORTS
+
+
+def check(paths: list[Path], *, json: bool) -> int:
+    """Lint every manifest; all problems of all files, and of the files together."""
+    problems: list[dict[str, Any]] = []
+    files = [file for path in paths for file in (manifest_files(path) if path.is_dir() else [path])]
+    mirrors: list[Mirror] = []
+    for file in files:
+        try:
+            mirrors.append(load_mirror(file.read_bytes(), str(file), schemes=names(TRANSPORTS)))
+        except ManifestError as error:
+            problems += [msgspec.to_builtins(problem) for problem in error.problems]
+        except OSError as error:
+            problems.append(_problem(file, f"cannot be read: {error.strerror}", "give the path of a manifest"))
+    problems += [
+        _problem(paths[0], clash, "rename one, or give it another store.prefix") for clash in overlaps(mirrors)
+    ]
+    if json:
+        output.print_json({"files": len(files), "problems": problems})
+    else:
+        for problem in problems:
+            output.say("{file}:{line}:{column}: {where}: {what}: {todo}".format(**problem))
+        if not files:
+            output.say("no manifest found: give files, or folders that hold *.yaml")
+        elif not problems:
+            output.say(f"{output.files(len(files))}: no problems")
+    return USAGE if problems or not files else DONE
+
+
+def _problem(file: Path, what: str, todo: str) -> dict[str, Any]:
+    return {"file": str(file), "line": 1, "column": 1, "where": "file", "what": what, "todo": todo}

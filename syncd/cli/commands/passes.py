@@ -1,0 +1,176 @@
+"""What a pass does, one step after the other: the inventory, the plan, and the whole of it."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from manifests.model.mirror import Mirror
+from syncd.catalogue import Row
+from syncd.cli import output
+from syncd.cli.context import Context
+from syncd.config.load import Config
+from syncd.core.errors import SyncdError
+from syncd.core.printable import printable
+from syncd.engine.build_plan import make_plan, take_stock
+from syncd.engine.mirror_pass import Pass, Result
+from syncd.process.event_loop import DONE, GUARDED, INTERRUPTED, SOME_FAILED, code_of
+from syncd.session.session import Workbench, read_manifest
+
+SHOWN = 20  # files of each kind that a plan shows without --all
+
+
+async def survey(context: Context, file: Path) -> int:
+    """Print the inventory."""
+    mirror, _ = read_manifest(file)
+    with context.progress() as progress:
+        async with context.bench(progress.listener, grace=0.0) as bench, bench.work(mirror) as work:
+            row = bench.catalogue.history.enrol(
+                mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
+            )
+            inventory, found = await take_stock(work, row)
+            progress.stop()
+            count = 0
+            for stat in found:
+                count += 1
+                if context.json:
+                    output.print_json(output.stat_object(stat))
+                else:
+                    size = "?" if stat.size is None else str(stat.size)
+                    digests = " ".join(f"{name}:{value[:12]}…" for name, value in stat.digests.items())
+                    output.say(
+                        f"{size:>14}  {output.instant(stat.modified) or '-':20}  {stat.path}  {digests}".rstrip()
+                    )
+            for url, reason in inventory.failed:
+                sys.stderr.write(f"syncd: {printable(url)}: {printable(reason)}\n")
+            if not context.json:
+                state = "complete" if inventory.complete else "INCOMPLETE"
+                output.say(f"{output.files(count)} upstream, inventory {state}")
+            return DONE if inventory.complete else SOME_FAILED
+
+
+async def plan(context: Context, file: Path, *, everything: bool) -> int:
+    """Print the plan."""
+    mirror, _ = read_manifest(file)
+    with context.progress() as progress:
+        async with context.bench(progress.listener, grace=0.0) as bench, bench.work(mirror) as work:
+            row = bench.catalogue.history.enrol(
+                mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
+            )
+            planning = await make_plan(work, row)
+            free = await bench.store.free()
+            counts = planning.counts
+            if context.json:
+                output.print_json(
+                    {
+                        "mirror": mirror.name,
+                        "complete": planning.inventory.complete,
+                        "fetch": counts.fetch,
+                        "replace": counts.replace,
+                        "keep": counts.keep,
+                        "remove": counts.remove,
+                        "refuse": counts.refuse,
+                        "bytes": counts.bytes,
+                        "sizeless": counts.sizeless,
+                        "free": free,
+                        "parked": planning.parked,
+                        "failed": planning.inventory.failed,
+                    }
+                )
+                return DONE if planning.inventory.complete else SOME_FAILED
+            progress.stop()
+            output.table(
+                ("", ">files", ">bytes"),
+                (
+                    ("fetch", f"{counts.fetch:,}", output.size(counts.fetch_bytes)),
+                    ("replace", f"{counts.replace:,}", output.size(counts.replace_bytes)),
+                    ("keep", f"{counts.keep:,}", output.size(counts.keep_bytes)),
+                    ("remove", f"{counts.remove:,}", output.size(counts.remove_bytes)),
+                    ("refuse", f"{counts.refuse:,}", ""),
+                ),
+            )
+            more = f", and {output.files(counts.sizeless)} whose size upstream does not say" if counts.sizeless else ""
+            room = "unknown" if free is None else output.size(free)
+            output.say(f"to move: {output.size(counts.bytes)}{more}; free in the store: {room}")
+            for action in ("fetch", "replace", "remove", "refuse"):
+                for number, step in enumerate(bench.catalogue.claims.steps(row.id, action)):
+                    if number >= SHOWN and not everything:
+                        output.say(f"  … {action}: more; --all shows every file")
+                        break
+                    output.say(f"  {action:8} {step.path}  ({step.reason})")
+            if planning.parked:
+                output.say(f"the removals would be parked: {planning.parked}; then: syncd approve {mirror.name}")
+            for url, reason in planning.inventory.failed:
+                output.say(f"not read: {url}: {reason}")
+            if not planning.inventory.complete:
+                output.say("the inventory is INCOMPLETE: nothing would be removed")
+            return DONE if planning.inventory.complete else SOME_FAILED
+
+
+async def sync(context: Context, files: list[Path]) -> int:
+    """Run one pass over each mirror; the worst outcome is the exit code."""
+    declared = [read_manifest(file) for file in files]
+    worst = DONE
+    with context.progress() as progress:
+        async with context.bench(progress.listener) as bench:
+            for mirror, text in declared:
+                if context.stopping.is_set():
+                    return INTERRUPTED
+                bench.remember(mirror.name, text)
+                _mind_window(mirror)
+                try:
+                    async with bench.work(mirror) as work:
+                        result = await Pass(work).run()
+                except SyncdError as error:
+                    progress.stop()
+                    output.complain(error, json=context.json, secrets=context.secrets)
+                    worst = max(worst, code_of(error))
+                    continue
+                progress.stop()
+                worst = max(worst, _outcome(context, bench, result))
+            return INTERRUPTED if context.stopping.is_set() else worst
+
+
+def _mind_window(mirror: Mirror) -> None:
+    """Say that a pass runs outside its hours; whoever asks for one by hand gets it."""
+    window = mirror.source.limits.window
+    if window is not None and not window.is_open(datetime.now(UTC)):
+        sys.stderr.write(f"syncd: {mirror.name}: outside its window (source.limits.window), but asked for by hand\n")
+
+
+def _outcome(context: Context, bench: Workbench, result: Result) -> int:
+    """Print how a pass ended, and return its exit code."""
+    row = bench.mirror(result.mirror)
+    if context.json:
+        output.print_json(result)
+    else:
+        rate = result.bytes / result.seconds if result.seconds else 0.0
+        output.say(
+            f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced, {result.kept} kept, "
+            f"{result.removed} removed, {result.parked} parked, {result.failed} failed; "
+            f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
+        )
+        for failure in bench.catalogue.history.failures(row.id)[:SHOWN]:
+            kept = f" (kept in {failure.quarantined})" if failure.quarantined else ""
+            output.say(f"  failed: {failure.reason}{kept}")
+        if result.failed > SHOWN:
+            output.say(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
+        if result.parked:
+            output.say(
+                f"  {output.files(result.parked)} gone upstream, parked; let them go: syncd approve {result.mirror}"
+            )
+        if not result.complete and not result.failed:
+            output.say("  the inventory is incomplete, or the pass was stopped: nothing was removed")
+        output.say(f"  snapshot {result.snapshot}")
+        output.say(f"  check it: {sums_command(context.config, row)}")
+    if result.parked:
+        return GUARDED
+    return DONE if result.complete else SOME_FAILED
+
+
+def sums_command(config: Config, row: Row) -> str:
+    """Return the command that checks a mirror without us."""
+    sums = f".syncd/snapshots/{row.name}/{row.snapshot}/SHA256SUMS"
+    if config.store.url.startswith("s3://"):
+        return f"{sums} in {config.store.url}"
+    up = "../" * row.prefix.count("/")
+    return f"(cd {config.store.url.rstrip('/')}/{row.prefix} && sha256sum --quiet -c {up}{sums})"

@@ -1,0 +1,71 @@
+"""Compares the store with what was proved, and mends it if asked to."""
+
+import time
+from typing import Any
+
+import msgspec
+
+from syncd.cli import output
+from syncd.cli.context import Context
+from syncd.core.errors import NotFound
+from syncd.engine.transfer import Place
+from syncd.engine.verify import Report, Verification
+from syncd.process.event_loop import DONE, SOME_FAILED
+from syncd.workers.pool import processors
+
+
+async def verify(context: Context, name: str, *, read_data: bool, repair: bool) -> int:
+    """Verify one mirror, and mend it if asked to."""
+    with context.progress() as progress:
+        async with context.bench(progress.listener, grace=0.0) as bench:
+            row = bench.mirror(name)
+            place = Place(row.name, row.prefix, "verify")
+
+            def verification(source: Any = None) -> Verification:
+                return Verification(
+                    store=bench.store,
+                    catalogue=bench.catalogue,
+                    mirror=row,
+                    place=place,
+                    hashing=bench.hashing,
+                    heard=progress.looked,
+                    source=source,
+                    threads=processors(),
+                )
+
+            began = time.monotonic()
+            report = await verification().run(read_data=read_data)
+            if repair and report.faults:
+                try:
+                    manifest = bench.manifest(name)
+                except NotFound:
+                    await verification().repair(report)
+                else:
+                    async with bench.source(manifest) as source:
+                        await verification(source).repair(report)
+            progress.stop()
+            _show_report(context, report, time.monotonic() - began, read_data=read_data)
+            return DONE if all(fault.repaired for fault in report.faults) else SOME_FAILED
+
+
+def _show_report(context: Context, report: Report, seconds: float, *, read_data: bool) -> None:
+    if context.json:
+        output.print_json(
+            {
+                "mirror": report.mirror,
+                "snapshot": report.snapshot,
+                "files": report.files,
+                "bytes": report.bytes,
+                "read": report.read,
+                "seconds": round(seconds, 3),
+                "faults": msgspec.to_builtins(report.faults),
+            }
+        )
+        return
+    for fault in report.faults:
+        output.say(f"{'repaired' if fault.repaired else 'FAULT'}: {fault.finding}: {fault.reason}")
+    how = "read and compared" if read_data else "present with the right size"
+    found = "no faults" if not report.faults else f"{len(report.faults)} faults"
+    output.say(
+        f"{report.mirror}: {output.files(report.files)}, {output.size(report.bytes)} {how}: {found}, {seconds:.1f} s"
+    )

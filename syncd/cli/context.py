@@ -1,0 +1,48 @@
+"""How a command was called, and what it works with: the part that all commands share."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from syncd.cli.progress.display import for_terminal
+from syncd.cli.progress.plain import Progress
+from syncd.config.load import Config
+from syncd.core.events import Listener
+from syncd.core.redaction import Secrets
+from syncd.process.event_loop import GRACE, Interruptible
+from syncd.session.session import Workbench, opened
+
+
+class Context(msgspec.Struct, frozen=True):
+    """How a command was called."""
+
+    config: Config
+    environ: Mapping[str, str]
+    json: bool
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    secrets: Secrets = msgspec.field(default_factory=Secrets)
+    load: Callable[[], Config] | None = None
+    """Reads the configuration again, from `file`."""
+    file: Path | None = None
+
+    @asynccontextmanager
+    async def bench(
+        self, listener: Listener, *, writing: bool = True, grace: float = GRACE
+    ) -> AsyncIterator[Workbench]:
+        """Open everything, and mind the signals while it is open.
+
+        `grace` is how long what is in flight may take once we are asked to stop, in seconds: 0 where nothing is.
+        """
+        with Interruptible(self.stopping, grace):
+            async with opened(
+                self.config, self.environ, listener, writing=writing, stopping=self.stopping, secrets=self.secrets
+            ) as bench:
+                yield bench
+
+    def progress(self) -> Progress:
+        """Return the display that fits where stderr goes."""
+        return for_terminal(sys.stderr, self.environ, json=self.json)

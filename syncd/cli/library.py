@@ -1,0 +1,199 @@
+"""The library of ready manifests that comes with syncd: listed, shown, and copied for a steward to fill in.
+
+Each is a mirror manifest whose first comments say what no key says: `# whose:`, `# size:`, `# listed:`, `# verified:`,
+`# access:`, `# fill in:`, `# contact:`. `python -m syncd.cli.library` writes docs/sources.md of them.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from manifests.model.mirror import Mirror, load_mirror
+from manifests.yaml.validation import nearest
+from syncd.cli import output
+from syncd.core.errors import ConfigError
+from syncd.process.event_loop import DONE
+
+NOTES = ("whose", "size", "listed", "verified", "access", "fill in", "contact")
+NOTHING = "nothing"  # how what is to be filled in begins where a manifest can be used as it is
+
+_NOTE = re.compile(rf"# ({'|'.join(NOTES)}): +(\S.*)")
+_PAGE = """\
+# Sources
+
+The manifests that come with syncd, in `manifests/library/`. This page is made from them:
+`python -m syncd.cli.library > docs/sources.md`.
+
+    syncd library list                        # all of them
+    syncd library show NAME                   # one, with its traps
+    syncd library add NAME manifests.d/       # copy it, and be told what is still to fill in
+    syncd check manifests.d/
+
+Sizes are estimates, to plan with. What is *verified* is what a pass demands of each file beyond the size that upstream
+says; where upstream publishes no digest, files are *attested*: by their size, and by our own sha256 from then on. What
+could not be confirmed on the server itself is said in the manifest.
+"""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """One manifest of the library."""
+
+    name: str
+    field: str
+    text: str
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """What it declares."""
+        return load_mirror(self.text, f"{self.field}/{self.name}.yaml")
+
+    @cached_property
+    def notes(self) -> dict[str, list[str]]:
+        """What its first comments say, by name; only `fill in` may stand there more than once."""
+        found: dict[str, list[str]] = {name: [] for name in NOTES}
+        for line in self.text.splitlines():
+            if not line.startswith("# "):
+                break
+            if (note := _NOTE.fullmatch(line)) is not None:
+                found[note[1]].append(note[2])
+        return found
+
+    @property
+    def to_fill_in(self) -> list[str]:
+        """What a steward must still say before it can be used."""
+        return [line for line in self.notes["fill in"] if not line.startswith(NOTHING)]
+
+    def note(self, name: str) -> str:
+        """Return one note, or ""."""
+        return "; ".join(self.notes[name])
+
+
+def library() -> list[Ready]:
+    """Return all manifests of the library, by field and name."""
+    return list(_read(files("manifests").joinpath("library")))
+
+
+def find(name: str) -> Ready:
+    """Return a manifest by its name; raises ConfigError."""
+    known = {ready.name: ready for ready in library()}
+    if name not in known:
+        meant = nearest(name, known)
+        raise ConfigError(
+            f"{name[:64]}: is not in the library: {f'did you mean {meant}?' if meant else 'see syncd library list'}"
+        )
+    return known[name]
+
+
+def list_all(*, json: bool) -> int:
+    """Print the whole library."""
+    found = library()
+    if json:
+        output.print_json([_object(ready) for ready in found])
+    else:
+        output.table(
+            ("name", "field", "access", "what"),
+            ((ready.name, ready.field, ready.mirror.about.access or "?", ready.mirror.title) for ready in found),
+        )
+        output.say()
+        output.say("syncd library show NAME prints one; syncd library add NAME FOLDER copies it for you to fill in")
+    return DONE
+
+
+def show_one(name: str, *, json: bool) -> int:
+    """Print one manifest as it stands, with its comments."""
+    ready = find(name)
+    if json:
+        output.print_json({**_object(ready), "text": ready.text})
+    else:
+        for line in ready.text.splitlines():
+            output.say(line)
+    return DONE
+
+
+def add(name: str, folder: Path, *, json: bool) -> int:
+    """Copy a manifest into a folder, where none of its name may be, and say what is still to do."""
+    ready = find(name)
+    file = folder / f"{name}.yaml"
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: is no folder: make it, or name another")
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(ready.text)
+    except FileExistsError as error:
+        raise ConfigError(f"{file}: is there already, and stays as it is: remove it, or name another folder") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
+    if json:
+        output.print_json({"file": str(file), "fill_in": ready.to_fill_in, "access": ready.note("access")})
+        return DONE
+    output.say(f"{file}: copied; access: {ready.note('access')}")
+    for line in ready.to_fill_in:
+        output.say(f"  still to fill in: {line}")
+    output.say(f"  then: syncd check {file}")
+    return DONE
+
+
+def sources_page() -> str:
+    """Return docs/sources.md."""
+    found = library()
+    parts = [_PAGE]
+    for name in dict.fromkeys(ready.field for ready in found):
+        parts.append(f"\n## {name}\n")
+        parts += [_chapter(ready) for ready in found if ready.field == name]
+    return "".join(parts)
+
+
+def _chapter(ready: Ready) -> str:
+    about, source = ready.mirror.about, ready.mirror.source
+    rows = (
+        ("whose", ready.note("whose")),
+        ("how large", ready.note("size")),
+        ("how it is listed", f"{ready.note('listed')} (`reader: {source.reader}`)"),
+        ("what is verified", ready.note("verified")),
+        ("how to get access", f"{ready.note('access')} (`access: {about.access}`)"),
+        ("to fill in", ready.note("fill in")),
+        ("licence", about.licence),
+        ("citation", about.citation),
+        ("contact", ready.note("contact")),
+    )
+    table = "".join(f"| {key} | {value.replace('|', '&#124;')} |\n" for key, value in rows)
+    return f"\n### {ready.name}\n\n{ready.mirror.title}: `{source.url}`\n\n| | |\n|---|---|\n{table}"
+
+
+def _object(ready: Ready) -> dict[str, Any]:
+    about = ready.mirror.about
+    return {
+        "name": ready.name,
+        "field": ready.field,
+        "title": ready.mirror.title,
+        "url": ready.mirror.source.url,
+        "reader": ready.mirror.source.reader,
+        "licence": about.licence,
+        "citation": about.citation,
+        "access": about.access,
+        "whose": ready.note("whose"),
+        "size": ready.note("size"),
+        "listed": ready.note("listed"),
+        "verified": ready.note("verified"),
+        "how_to_get_access": ready.note("access"),
+        "fill_in": ready.to_fill_in,
+        "contact": ready.note("contact"),
+    }
+
+
+def _read(folder: Traversable) -> Iterator[Ready]:
+    for field in sorted((one for one in folder.iterdir() if one.is_dir()), key=lambda one: one.name):
+        for file in sorted(field.iterdir(), key=lambda one: one.name):
+            if file.name.endswith(".yaml"):
+                yield Ready(file.name.removesuffix(".yaml"), field.name, file.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(sources_page())

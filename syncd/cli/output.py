@@ -1,0 +1,94 @@
+"""What the commands print: for people on a terminal, in plain lines for a log, as JSON for programs."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from manifests.model.units import format_size
+from manifests.stat import Stat
+from syncd.core.errors import SyncdError
+from syncd.core.printable import printable
+from syncd.core.redaction import Secrets
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on a line of its own."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def say(line: str = "") -> None:
+    """Print a line for people; whatever upstream put into a name stays harmless."""
+    sys.stdout.write(printable(line) + "\n")
+
+
+def complain(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
+    """Say on stderr what went wrong, without secrets; with `json` as an object."""
+    reason = secrets.redact(str(error))
+    if json:
+        sys.stderr.write(msgspec.json.encode({"error": type(error).__name__, "reason": reason}).decode() + "\n")
+    else:
+        for line in reason.splitlines():
+            sys.stderr.write(f"syncd: {printable(line)}\n")
+
+
+def warn(text: str, *, json: bool) -> None:
+    """Say on stderr what does not stop us; with `json` as an object."""
+    sys.stderr.write(msgspec.json.encode({"warning": text}).decode() + "\n" if json else f"syncd: {text}\n")
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print rows under headings; numbers right."""
+    from rich.console import Console  # noqa: PLC0415  slow to import, and most commands print no table
+    from rich.table import Table  # noqa: PLC0415  as above
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(printable(cell) for cell in row))
+    width = None if sys.stdout.isatty() else 160
+    Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False).print(grid)
+
+
+def stat_object(stat: Stat) -> dict[str, Any]:
+    """Return a Stat as the object that `survey --json` prints."""
+    return {
+        "path": stat.path,
+        "size": stat.size,
+        "modified": instant(stat.modified),
+        "version": stat.version,
+        "digests": stat.digests,
+        "urls": list(stat.urls),
+    }
+
+
+def instant(seconds: float | None) -> str | None:
+    """Return a time as RFC 3339 in UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def ago(seconds: float | None, now: float) -> str:
+    """Return how long ago something was, for people."""
+    if seconds is None:
+        return "never"
+    age = max(0, int(now - seconds))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if age >= 2 * length:
+            return f"{age // length} {unit} ago"
+    return f"{age} s ago"
+
+
+def files(count: int) -> str:
+    """Return a number of files in words."""
+    return f"{count:,} file" + ("" if count == 1 else "s")
+
+
+def size(count: int) -> str:
+    """Return bytes for people."""
+    return format_size(count)

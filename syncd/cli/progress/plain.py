@@ -1,0 +1,250 @@
+"""Shows a pass at work: plain lines in a log, one JSON object a line for programs; `syncd.cli.progress.bars` draws on a terminal.
+
+Rules:
+1. A display costs a pass one short call for each event and never fails it: a stream that breaks makes it silent.
+2. It writes to its own stream only; stdout stays the command's, also while bars are drawn.
+3. What strangers wrote (names, urls, their servers' words) is made printable first.
+4. What may happen a million times is said a few times and counted from then on.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+import msgspec
+
+from manifests.model.units import format_rate, format_size
+from syncd.core.events import (
+    DocumentFailed,
+    Event,
+    Planned,
+    Published,
+    RemovalsParked,
+    SurveyAdvanced,
+    SurveyNoted,
+    SurveyStarted,
+    TransferAdvanced,
+    TransferFailed,
+    TransferFinished,
+    TransferRetried,
+    TransferStarted,
+)
+from syncd.core.printable import printable
+from syncd.engine.pass_progress import Speed, Tally
+
+EVERY = 5.0  # seconds between two plain lines
+SECOND = 1.0  # between two JSON lines that say how far we are
+REPEATED = 20  # lines of one kind in a pass; from then on they are only counted
+
+
+class Progress(Protocol):
+    """A display, open over a block."""
+
+    def listener(self, event: Event) -> None:
+        """Take an event."""
+        ...
+
+    def looked(self, files: int, count: int) -> None:
+        """Count files and bytes that a verification has looked at."""
+        ...
+
+    def stop(self) -> None:
+        """Leave the terminal to others; the next event brings the display back."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Display:
+    """What all displays share: the tally of the pass, the stream that may break, the lines that may be too many."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+        self._clock = clock
+        self._tally = Tally("")
+        self._speed = Speed()
+        self._looked_files = self._looked_bytes = 0
+        self._said: dict[type[Event], int] = {}
+        self._broken = False
+
+    def _count(self, event: Event) -> None:
+        if type(event) is SurveyStarted:
+            self._tally, self._speed = Tally(event.mirror), Speed()
+            self._said.clear()
+        self._tally.take(event)
+        if type(event) is Planned:
+            self._speed.at(self._clock(), 0)  # from here on
+
+    def looked(self, files: int, count: int) -> None:
+        """Count what a verification has looked at."""
+        self._looked_files += files
+        self._looked_bytes += count
+
+    def _line(self, event: Event) -> str | None:
+        """Return the line that an event is worth, or None; the last of too many says so."""
+        line = line_of(event)
+        if line is None or type(event) not in _MANY:
+            return line
+        said = self._said[type(event)] = self._said.get(type(event), 0) + 1
+        if said > REPEATED:
+            return None
+        return line if said < REPEATED else f"{line} (more of this kind are only counted)"
+
+    def _write(self, line: str) -> None:
+        if self._broken:
+            return
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream was closed
+            self._broken = True
+
+    def stop(self) -> None:
+        """Leave the terminal to others."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class PlainProgress(Display):
+    """Lines for a log: one at each change of phase, one every few seconds between."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to `stream`."""
+        super().__init__(stream, clock)
+        self._due = clock() + EVERY
+
+    def listener(self, event: Event) -> None:
+        """Write a line if there is something to say, or if it is time for one."""
+        self._count(event)
+        line = None if type(event) in _FREQUENT else self._line(event)
+        if line is not None:
+            self._write(printable(line))
+        elif type(event) in _FREQUENT and self._is_due():
+            self._write(printable(self._far()))
+
+    def looked(self, files: int, count: int) -> None:
+        """Count what a verification has looked at."""
+        super().looked(files, count)
+        if self._is_due():
+            self._write(f"verify: {self._looked_files:,} files, {format_size(self._looked_bytes)}")
+
+    def _far(self) -> str:
+        tally = self._tally
+        if tally.phase == "survey":
+            return f"{tally.mirror}: survey: {tally.documents:,} documents read, {tally.found:,} files found"
+        return (
+            f"{tally.mirror}: {tally.files:,} of {tally.planned_files:,} files, "
+            f"{amount_of(tally)}, {format_rate(self._speed.at(self._clock(), tally.arrived))}{trouble_of(tally)}"
+        )
+
+    def _is_due(self) -> bool:
+        now = self._clock()
+        if now < self._due:
+            return False
+        self._due = now + EVERY
+        return True
+
+
+class JsonProgress(Display):
+    """One object a line, for programs: every event but those within a file, and once a second how far we are."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to `stream`."""
+        super().__init__(stream, clock)
+        self._due = clock() + SECOND
+
+    def listener(self, event: Event) -> None:
+        """Write the event, unless it is one of the many small ones."""
+        self._count(event)
+        kind = type(event)
+        if kind not in WITHIN:
+            self._write(f'{{"event":"{kind.__name__}",{_json(event)[1:]}')
+        now = self._clock()
+        if kind in _FREQUENT and now >= self._due:
+            self._due = now + SECOND
+            tally = self._tally
+            values = {
+                "event": "Progress",
+                "mirror": tally.mirror,
+                "phase": tally.phase,
+                "documents": tally.documents,
+                "found": tally.found,
+                "files": tally.files,
+                "of_files": tally.planned_files,
+                "bytes": tally.arrived,
+                "of_bytes": tally.planned_bytes if tally.sized else None,
+                "failed": tally.failed,
+                "retried": tally.retried,
+                "rate": round(self._speed.at(now, tally.arrived)),
+            }
+            self._write(_json(values))
+
+    def stop(self) -> None:
+        """Say what was looked at."""
+        if self._looked_files:
+            self._write(_json({"event": "Verified", "files": self._looked_files, "bytes": self._looked_bytes}))
+            self._looked_files = self._looked_bytes = 0
+
+
+WITHIN: frozenset[type[Event]] = frozenset({TransferAdvanced, TransferStarted, SurveyAdvanced})
+_FREQUENT: frozenset[type[Event]] = WITHIN | {TransferFinished}
+_MANY: frozenset[type[Event]] = frozenset({DocumentFailed, TransferFailed, TransferRetried})
+
+
+def line_of(event: Event) -> str | None:
+    """Return what an event says in one line, or None for those that say nothing alone."""
+    name = event.mirror
+    match event:
+        case SurveyStarted():
+            return f"{name}: asking upstream what it has"
+        case DocumentFailed(url=url, reason=reason):
+            return f"{name}: not read: {url}: {reason}"
+        case SurveyNoted(text=text, times=times):
+            return f"{name}: {text}{f' ({times:,} times)' if times > 1 else ''}"
+        case Planned():
+            whole = "" if event.complete else "; the inventory is INCOMPLETE, nothing will be removed"
+            return (
+                f"{name}: {event.fetch:,} to fetch, {event.replace:,} to replace, {event.keep:,} to keep, "
+                f"{event.remove:,} to remove, {event.refused:,} refused{whole}"
+            )
+        case TransferRetried(path=path, reason=reason, wait=wait):
+            return f"{name}: {path}: again in {wait:.1f} s: {reason}"
+        case TransferFailed(reason=reason, quarantined=quarantined):
+            return f"{name}: failed: {reason}{' (its bytes are in the quarantine)' if quarantined else ''}"
+        case RemovalsParked(files=files, reason=reason):
+            return f"{name}: {files:,} removals parked: {reason}; let them through with: syncd approve {name}"
+        case Published(snapshot=snapshot, files=files, changed=True):
+            return f"{name}: published {snapshot[:12]}, {files:,} files"
+        case _:
+            return None
+
+
+def amount_of(tally: Tally) -> str:
+    """Return the bytes that arrived, and of how many where every size is known."""
+    whole = f" of {format_size(tally.planned_bytes)}" if tally.sized else ""
+    return f"{format_size(tally.arrived)}{whole}"
+
+
+def trouble_of(tally: Tally) -> str:
+    """Return what went wrong so far, in numbers; nothing if nothing did."""
+    failed = f", {tally.failed:,} failed" if tally.failed else ""
+    return f"{failed}, {tally.retried:,} tried again" if tally.retried else failed
+
+
+def _json(value: object) -> str:
+    """Return JSON on one line of plain ASCII: a terminal that shows it would obey a U+009B in a name."""
+    text = msgspec.json.encode(value).decode()
+    return text if text.isascii() and "\x7f" not in text else json.dumps(json.loads(text)).replace("\x7f", "\\u007f")

@@ -1,0 +1,100 @@
+"""What syncd.yaml says of who may read the daemon's pages and who may change something: tokens, hosts, proxies.
+
+A token itself never stands in the file, only a hash of it. `syncd token NAME` makes one and prints the line to add.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
+
+from manifests.errors import Unfit
+from manifests.yaml.validation import STRICT, Clash, checked
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SCRYPT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{64}", re.ASCII)
+_HOST = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
+)
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
+_MAKE = "write the line that `syncd token NAME` prints"
+
+Role = Literal["reader", "operator"]
+
+
+def _sha256(given: Any) -> Any:
+    if isinstance(given, str) and _SHA256.fullmatch(given) is None:
+        raise Unfit("is not a sha256 in hexadecimal digits", _MAKE)
+    return given
+
+
+def _scrypt(given: Any) -> Any:
+    if isinstance(given, str) and _SCRYPT.fullmatch(given) is None:
+        raise Unfit("is not a salt and a hash, as in 32 digits, a dot, 64 digits", _MAKE)
+    return given
+
+
+def _host(given: Any) -> Any:
+    if isinstance(given, str) and _HOST.fullmatch(given) is None:
+        raise Unfit("is not a host's name", "write it without scheme and port, as in mirror.example.org")
+    return given.lower() if isinstance(given, str) else given
+
+
+def _network(given: Any) -> Any:
+    if isinstance(given, str):
+        try:
+            return str(ipaddress.ip_network(given, strict=False))
+        except ValueError as error:
+            raise Unfit("is no address", "write it as in 127.0.0.1 or 10.1.0.0/16") from error
+    return given
+
+
+class Token(BaseModel):
+    """Somebody who may read, or change something too; known by the hash of a secret."""
+
+    model_config = STRICT
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    """Who it is; it stands in the audit log."""
+    role: Role = "reader"
+    """`reader` may look, `operator` may also sync, pause, resume, cancel and approve."""
+    sha256: Annotated[str, BeforeValidator(_sha256)] | None = None
+    """The sha256 of a token that `syncd token` made."""
+    scrypt: Annotated[str, BeforeValidator(_scrypt)] | None = None
+    """Salt and scrypt hash of a token that a person chose."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return checked(raw, handler, tuple(_token_clashes(raw)) if isinstance(raw, Mapping) else ())
+
+
+def once_each(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Validate a field that lists tokens: each name stands once, so that the audit log says who it was."""
+    names = [token.name for token in tokens]
+    for name in names:
+        if names.count(name) > 1:
+            raise Unfit(f"names {name} twice", "give every token a name of its own")
+    return tokens
+
+
+def _token_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+    if raw.get("sha256") is not None and raw.get("scrypt") is not None:
+        yield Clash("scrypt", "does not go with sha256", "keep one of the two")
+    if raw.get("sha256") is None and raw.get("scrypt") is None:
+        yield Clash("", "says neither sha256 nor scrypt", _MAKE)
+
+
+class ApiSettings(BaseModel):
+    """Who is answered on the daemon's HTTP side."""
+
+    model_config = STRICT
+
+    read: Literal["open", "token"] | None = None
+    """Whether reading is open to all or needs a token; absent: open on a loopback address, with a token elsewhere."""
+    hosts: frozenset[Annotated[str, BeforeValidator(_host)]] = frozenset()
+    """Names under which browsers may ask for the page, beside localhost and addresses."""
+    proxies: tuple[Annotated[str, BeforeValidator(_network)], ...] = ()
+    """Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""

@@ -1,0 +1,218 @@
+"""The daemon's configuration, `syncd.yaml`: where state and store are, whom to trust, and where secrets are.
+
+Rules:
+1. Checked as strictly as a manifest, told the same way. The command line outranks the environment, the environment the
+   file, the file the defaults. A relative path in the file is relative to the file.
+2. A secret never stands in the file; what stands there says where it is. So nothing here that is printed, compared or
+   dumped can show one. It is read when it is needed (`syncd.config.secrets`), never kept.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import unquote
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
+
+from manifests.errors import Unfit
+from manifests.model.field_types import Duration
+from manifests.origins import check_folder_url, normalise_origin
+from manifests.yaml.validation import STRICT, Clash, checked, load
+from manifests.yaml.yaml_tree import ManifestError
+from syncd.config.api_access import ApiSettings, Token, once_each
+from syncd.config.credentials import CredentialSettings, read_origin
+from syncd.config.secrets import read_credential
+from syncd.config.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
+from syncd.core.errors import ConfigError
+from syncd.core.ports import Credential
+
+__all__ = ["Config", "StoreSettings", "ignored_proxies", "load_config", "normalise_origin", "resolve_credential"]
+
+_LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+
+
+def _listen(given: Any) -> Any:
+    if isinstance(given, str) and ((found := _LISTEN.fullmatch(given)) is None or int(found[2]) > 65_535):
+        raise Unfit("is not an address to listen on", "write it as in 127.0.0.1:8750 or [::1]:8750")
+    return given
+
+
+def _store_url(given: Any) -> Any:
+    """Return a folder as it stands, or the url of a bucket in its one form."""
+    if not isinstance(given, str):
+        return given
+    if given.startswith("file://"):
+        return unquote(check_folder_url(given, frozenset({"file"})).removeprefix("file://"))
+    if "://" in given:
+        return check_folder_url(given, frozenset({"s3"}))
+    if not given.strip() or "\0" in given:
+        raise Unfit("is no folder", "write a folder, as in ./store, or s3://bucket/prefix/")
+    return given
+
+
+def _endpoint(given: Any) -> Any:
+    return check_folder_url(given, frozenset({"http", "https"})).rstrip("/") if isinstance(given, str) else given
+
+
+class StoreSettings(BaseModel):
+    """Where the copies lie: a folder, or a bucket of an S3 server."""
+
+    model_config = STRICT
+
+    url: Annotated[str, BeforeValidator(_store_url)] = "./store"
+    """A folder, or s3://bucket/prefix/."""
+    endpoint: Annotated[str, BeforeValidator(_endpoint)] | None = None
+    """S3 only: the server's url, where it is not AWS."""
+    region: str | None = None
+    """S3 only: the bucket's region."""
+    profile: str | None = None
+    """S3 only: a profile of the AWS configuration."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return checked(raw, handler, tuple(_store_clashes(raw)) if isinstance(raw, Mapping) else ())
+
+
+def _store_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+    if not str(raw.get("url", "")).startswith("s3://"):
+        for key in ("endpoint", "region", "profile"):
+            if raw.get(key) is not None:
+                yield Clash(key, "does not go with a folder", "delete it, or write url: s3://bucket/prefix/")
+
+
+class Config(BaseModel):
+    """All that the daemon and the command line must be told."""
+
+    model_config = STRICT
+
+    state: Path = Path("state")
+    """The folder of the Catalogue."""
+    store: StoreSettings = StoreSettings()
+    """Where the copies lie."""
+    manifests: tuple[Path, ...] = ()
+    """Mirror manifests, or folders of them."""
+    workers: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
+    """Processes that move small files where there are thousands; by default one for each processor, 0 for none."""
+    listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8750"
+    """Where the daemon's HTTP side listens."""
+    api: ApiSettings = ApiSettings()
+    """Who is answered there."""
+    tokens: Annotated[tuple[Token, ...], AfterValidator(once_each)] = ()
+    """Who may read, and who may change something."""
+    allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()
+    """Origins on private or loopback addresses that a source may be on."""
+    credentials: dict[Annotated[str, Field(pattern=f"^{_NAME.pattern}$")], CredentialSettings] = {}
+    """Secrets by the name that manifests use, each bound to one origin."""
+    user_agent: Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")] = ""
+    """Who we are, appended to `syncd/VERSION` in what we say to upstreams: best an address to write to."""
+    budget: BudgetSettings = BudgetSettings()
+    """What all passes share."""
+    scrub: ScrubSettings = ScrubSettings()
+    """The re-reading of stored bytes."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long the daemon remembers."""
+    backup: BackupSettings = BackupSettings()
+    """Copies of the Catalogue in the store."""
+    log: LogSettings = LogSettings()
+    """What the daemon writes to its standard error."""
+    grace: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
+    """How long transfers may go on when the daemon is asked to stop."""
+
+
+def load_config(
+    path: Path | None,
+    *,
+    store: str | None = None,
+    endpoint: str | None = None,
+    state: Path | None = None,
+    allow_private: Iterable[str] = (),
+    environ: Mapping[str, str],
+) -> Config:
+    """Return the configuration. Raises ConfigError with every problem of the file, each at its line and column."""
+    config = _read(path) if path is not None else Config.model_construct()  # defaults: there is nothing to check
+    folder = state or _set(environ, "SYNCD_STATE")
+    try:
+        origins = frozenset(normalise_origin(origin) for origin in allow_private)
+    except Unfit as error:
+        raise ConfigError(f"--allow-private: {error}") from error
+    return config.model_copy(
+        update={
+            "store": _store(config.store, store, endpoint, environ),
+            "state": Path(folder) if folder is not None else config.state,
+            "allow_private": config.allow_private | origins,
+        }
+    )
+
+
+def ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the variables that ask for a proxy; syncd knows none and connects directly."""
+    wanted = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy"}
+    return tuple(sorted(name for name, value in environ.items() if value and name.lower() in wanted))
+
+
+def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) -> Credential:
+    """Return a credential with its secret, read now (it blocks). Raises ConfigError, which never shows the secret."""
+    settings = config.credentials.get(name)
+    if settings is None:
+        known = ", ".join(sorted(config.credentials)) or "none"
+        raise ConfigError(f"credentials: {name[:64]!r} is not in the configuration, known are {known}: add it")
+    return read_credential(settings, name, environ)
+
+
+def _store(settings: StoreSettings, url: str | None, endpoint: str | None, environ: Mapping[str, str]) -> StoreSettings:
+    """Lay the command line over the environment over the file."""
+    where = "--store" if url is not None else "SYNCD_STORE"
+    url = url if url is not None else _set(environ, "SYNCD_STORE")
+    try:
+        found = _store_url(url) if url is not None else settings.url
+        server = _endpoint(endpoint) if endpoint is not None else None
+    except Unfit as error:
+        raise ConfigError(f"{where if endpoint is None else f'{where}, --endpoint'}: {error}") from error
+    if not found.startswith("s3://"):
+        if endpoint is not None:
+            raise ConfigError(f"--endpoint: does not go with the folder {found}: write --store s3://bucket/prefix/")
+        return StoreSettings(url=found)  # what the environment or the file says of a server is not meant for a folder
+    if server is None and (given := _set(environ, "SYNCD_ENDPOINT")) is not None:
+        try:
+            server = _endpoint(given)
+        except Unfit as error:
+            raise ConfigError(f"SYNCD_ENDPOINT: {error}") from error
+    return settings.model_copy(update={"url": found, "endpoint": server or settings.endpoint})
+
+
+def _set(environ: Mapping[str, str], name: str) -> str | None:
+    """Return a variable that is set to something."""
+    return environ.get(name) or None
+
+
+def _read(path: Path) -> Config:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}: give the path of a syncd.yaml") from error
+    try:
+        config = load(text, str(path), Config)
+    except ManifestError as error:
+        raise ConfigError(str(error)) from error
+    here = path.parent
+    url = config.store.url if "://" in config.store.url else str(here / config.store.url)
+    return config.model_copy(
+        update={
+            "state": here / config.state,
+            "store": config.store.model_copy(update={"url": url}),
+            "manifests": tuple(here / folder for folder in config.manifests),
+            "credentials": {name: _beside(one, here) for name, one in config.credentials.items()},
+        }
+    )
+
+
+def _beside(part: Any, here: Path) -> Any:
+    """Return a credential's settings with every relative path taken from the configuration's folder."""
+    if isinstance(part, Path):
+        return part if str(part).startswith("~") else here / part
+    if not isinstance(part, BaseModel):
+        return part
+    return part.model_copy(update={name: _beside(getattr(part, name), here) for name in type(part).model_fields})

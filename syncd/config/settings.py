@@ -1,0 +1,94 @@
+"""What syncd.yaml says of how the daemon works: its budgets, how long it remembers, scrubs, backups, the log."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from manifests.errors import Unfit
+from manifests.model.field_types import Count, Duration, Flag, Rate
+from manifests.model.units import parse_size
+from manifests.yaml.validation import STRICT
+
+_DAY = 86_400.0
+
+
+def _size(given: Any) -> Any:
+    if isinstance(given, str):
+        return parse_size(given)
+    if isinstance(given, int) and not isinstance(given, bool):
+        raise Unfit("is a number without a unit", "write the unit too, as in 512 MiB or 10 GB")
+    return given
+
+
+Size = Annotated[int, BeforeValidator(_size)]
+
+
+def _said(default: str) -> Any:
+    return {"default": default}
+
+
+class BudgetSettings(BaseModel):
+    """What all passes share; docs/operating.md has the formula of the memory."""
+
+    model_config = STRICT
+
+    passes: Annotated[Count, Field(ge=1, le=1_000)] = 16
+    """How many run side by side; who waits too long makes the longest one yield."""
+    memory: Annotated[Size, Field(ge=16 << 20)] = Field(default=512 << 20, json_schema_extra=_said("512 MiB"))
+    """Bytes in flight at once."""
+    files: Annotated[Count, Field(ge=8, le=100_000)] = 384
+    """Files under way at once."""
+    connections: Annotated[Count, Field(ge=4, le=10_000)] = 256
+    """Requests to upstreams at once."""
+    keep_free: Annotated[Size, Field(ge=0)] = Field(default=1 << 30, json_schema_extra=_said("1 GiB"))
+    """Bytes of the store's and of the state's disk that are left free; below, no pass begins."""
+
+
+class ScrubSettings(BaseModel):
+    """The re-reading of stored bytes; how often is each manifest's `verify.scrub`."""
+
+    model_config = STRICT
+
+    enabled: Flag = True
+    """Whether stored bytes are read again at all."""
+    rate: Rate = Field(default=50_000_000, json_schema_extra=_said("50 MB/s"))
+    """The most bytes a second; as a rule far fewer are needed."""
+    mend: Flag = True
+    """Whether damage is mended from kept versions and from upstream."""
+
+
+class RetentionSettings(BaseModel):
+    """How long the daemon remembers."""
+
+    model_config = STRICT
+
+    passes: Duration = Field(default=400 * _DAY, json_schema_extra=_said("400d"))
+    """Passes and their counts; the last ten of each mirror stay."""
+    events: Duration = Field(default=60 * _DAY, json_schema_extra=_said("60d"))
+    """What happened in a pass."""
+    audit: Duration = Field(default=730 * _DAY, json_schema_extra=_said("730d"))
+    """Who changed what."""
+    quarantine: Duration = Field(default=30 * _DAY, json_schema_extra=_said("30d"))
+    """Bytes that were not what was promised."""
+
+
+class BackupSettings(BaseModel):
+    """Copies of the Catalogue in the store, under `.syncd/backup/`."""
+
+    model_config = STRICT
+
+    every: Duration = Field(default=_DAY, json_schema_extra=_said("1d"))
+    """The time between two."""
+    keep: Annotated[Count, Field(ge=0, le=1_000)] = 7
+    """How many are kept; 0 makes none."""
+
+
+class LogSettings(BaseModel):
+    """What the daemon writes to its standard error."""
+
+    model_config = STRICT
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: words on a terminal, JSON elsewhere."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is written."""

@@ -1,0 +1,166 @@
+"""Copies of the Catalogue in the store, so that passes, audit log and times of checks outlive the state's disk.
+
+Rules:
+1. A backup is never changed: its name holds the time and the sha256 of its bytes.
+2. A backup is believed only if its bytes have that sha256 and open as a Catalogue.
+3. What the store itself says is truer than a backup: a mirror that was published later is rebuilt from the store.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+
+from syncd.catalogue import Catalogue, replace_catalogue
+from syncd.catalogue.background_reader import Beside
+from syncd.config.load import Config
+from syncd.core.errors import Damaged, NotFound
+from syncd.core.ports import Store
+from syncd.session.plugins import open_store
+
+FOLDER = ".syncd/backup/"
+PIECE = 1 << 20
+MAX_BYTES = 1 << 40  # of a packed and of an unpacked one
+
+_NAME = re.compile(r"(\d{8}T\d{6}Z)\.([0-9a-f]{64})\.sqlite\.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One copy in the store."""
+
+    place: str
+    at: float
+    sha256: str
+
+
+async def backups(store: Store) -> list[Backup]:
+    """Return the copies in the store, the newest first."""
+    found = []
+    async for stat in store.list(FOLDER):
+        named = _NAME.fullmatch(stat.path.removeprefix(FOLDER))
+        if named is not None:
+            at = datetime.strptime(named[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+            found.append(Backup(stat.path, at, named[2]))
+    return sorted(found, key=lambda one: (one.at, one.sha256), reverse=True)
+
+
+async def back_up(
+    store: Store, beside: Beside, spool: Path, now: Callable[[], float] = time.time
+) -> tuple[Backup, int]:
+    """Copy the Catalogue into the store; returns the backup and its size."""
+    folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
+    twin, packed = folder / "catalogue.sqlite", folder / "packed"
+    try:
+        await beside.ask(lambda catalogue: catalogue.database.copy(twin))
+        sha256, size = await asyncio.to_thread(_pack, twin, packed)
+        at = now()
+        name = f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.{sha256}.sqlite.gz"
+        backup = Backup(FOLDER + name, at, sha256)
+        async with store.stage(backup.place, size=size) as staged:
+            offset = 0
+            while piece := await asyncio.to_thread(_piece, packed, offset, max(PIECE, store.piece)):
+                await staged.write(offset, piece)
+                offset += len(piece)
+            await staged.commit(size=size, sha256=sha256)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    return backup, size
+
+
+def _piece(file: Path, offset: int, size: int) -> bytes:
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        return opened.read(size)
+
+
+async def prune(store: Store, keep: int) -> int:
+    """Let go of all but the newest `keep`; returns how many went."""
+    gone = (await backups(store))[keep:]
+    for backup in gone:
+        await store.delete(backup.place)
+    return len(gone)
+
+
+async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
+    """Write the backup `wanted` ("latest", or the beginning of its name) to a Catalogue in the empty `folder`.
+
+    Raises NotFound, Damaged.
+    """
+    found = await backups(store)
+    fitting = found[:1] if wanted == "latest" else [one for one in found if one.place.startswith(FOLDER + wanted)]
+    if len(fitting) != 1:
+        names = ", ".join(one.place.removeprefix(FOLDER)[:20] for one in found) or "none"
+        raise NotFound(f"{wanted}: not one backup of the Catalogue in the store; there are {names}")
+    backup = fitting[0]
+    packed, digest, left = folder / "packed", hashlib.sha256(), MAX_BYTES
+    with await asyncio.to_thread(packed.open, "wb") as file:
+        async with store.open(backup.place) as body:
+            async for chunk in body:
+                left -= len(chunk)
+                if left < 0:
+                    raise Damaged(f"{backup.place}: longer than a backup can be")
+                digest.update(chunk)
+                await asyncio.to_thread(file.write, chunk)
+    if digest.hexdigest() != backup.sha256:
+        raise Damaged(
+            f"{backup.place}: sha256 {backup.sha256} promised, {digest.hexdigest()} found: take another backup"
+        )
+    await asyncio.to_thread(_unpack, packed, folder / "catalogue.sqlite", backup.place)
+    await asyncio.to_thread(_open, folder)
+    return backup
+
+
+async def bring_back(config: Config, wanted: str) -> tuple[str, Path | None]:
+    """Put a backup in the place of the Catalogue; returns its place, and where the Catalogue before lies now.
+
+    Raises NotFound, Damaged, Busy (a daemon works here), Offline.
+    """
+    settings = config.store
+    store = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+    await asyncio.to_thread(config.state.mkdir, parents=True, exist_ok=True)
+    folder = Path(await asyncio.to_thread(mkdtemp, dir=config.state, prefix="spool-"))
+    try:
+        await store.identify(None)
+        backup = await fetch(store, wanted, folder)
+        suffix = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        kept = await asyncio.to_thread(replace_catalogue, config.state, folder / "catalogue.sqlite", suffix)
+        return backup.place, kept
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await store.aclose()
+
+
+def _open(folder: Path) -> None:
+    """Bring it up to date, and leave it whole in one file."""
+    with Catalogue(folder):
+        pass
+
+
+def _pack(twin: Path, packed: Path) -> tuple[str, int]:
+    with twin.open("rb") as file, gzip.GzipFile(packed, "wb", compresslevel=3, mtime=0) as out:
+        shutil.copyfileobj(file, out, PIECE)
+    twin.unlink()
+    with packed.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), packed.stat().st_size
+
+
+def _unpack(packed: Path, to: Path, place: str) -> None:
+    left = MAX_BYTES
+    try:
+        with gzip.open(packed) as file, to.open("wb") as out:
+            while piece := file.read(PIECE):
+                left -= len(piece)
+                if left < 0:
+                    raise Damaged(f"{place}: longer than a backup can be")
+                out.write(piece)
+    except (OSError, EOFError) as error:
+        raise Damaged(f"{place}: cannot be unpacked: {error}") from error
+    packed.unlink()

@@ -1,0 +1,290 @@
+"""The manifests in force: read from files and folders, checked against one another, looked at again and again.
+
+Rules:
+1. A manifest that is wrong changes nothing: the last good one of its file stays in force, and its problems are told.
+2. What is read on the way of somebody's editor or checkout is not believed at once: a file that changed must be the
+   same twice in a row, for it may be half written, and half a manifest can be a good one; a file that is gone must be
+   gone twice in a row; while a checkout is under way nothing is looked at.
+3. If all manifests vanish at once, that is more likely an unmounted folder than a wish: they stay until told by SIGHUP.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from manifests.model.mirror import ManifestError, Mirror, Problem, load_mirror, overlaps
+from manifests.yaml.parse import MAX_BYTES
+from syncd.daemon.schedule import cycle
+
+SUFFIXES = (".yaml", ".yml")
+NOT_MANIFESTS = ("syncd.yaml", "syncd.yml")
+LOCKED = 30  # looks for which a checkout is waited for
+
+Mark = tuple[int, int, int, int]
+Load = Callable[[str, str], Mirror]
+
+_NAMED = re.compile(r"^mirror: *[\"']?([a-z0-9][a-z0-9-]{0,62})[\"']? *(?:#.*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A manifest in force."""
+
+    mirror: Mirror
+    text: str
+    file: str
+    since: float
+
+
+@dataclass(slots=True)
+class File:
+    """One manifest file as it was last read."""
+
+    name: str
+    mark: Mark | None = None
+    text: str = ""
+    mirror: Mirror | None = None
+    problems: tuple[Problem, ...] = ()
+    clashes: tuple[Problem, ...] = ()
+    told: tuple[Problem, ...] = ()
+    fresh: "Said | None" = None
+    gone: int = 0
+
+    @property
+    def wrong(self) -> tuple[Problem, ...]:
+        """All that is wrong with it."""
+        return (*self.problems, *self.clashes)
+
+    @property
+    def says(self) -> str:
+        """The mirror that the text means to declare, or ""."""
+        if self.mirror is not None:
+            return self.mirror.name
+        found = _NAMED.search(self.text)
+        return found[1] if found is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at the disk found: the files that are there, and what those say that changed."""
+
+    there: dict[str, Mark | None]
+    read: dict[str, "Said"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one file says: its text if it could be read, and the mirror or the problems."""
+
+    text: str | None
+    mirror: Mirror | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class Changes:
+    """What taking a look changed."""
+
+    accepted: list[Declared] = field(default_factory=list)
+    rejected: list[File] = field(default_factory=list)
+    withdrawn: list[Declared] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.accepted or self.rejected or self.withdrawn)
+
+
+class Manifests:
+    """The manifests of a daemon."""
+
+    def __init__(
+        self, paths: Iterable[Path], *, load: Load = load_mirror, check: Callable[[Mirror], Iterable[Problem]]
+    ) -> None:
+        """`load` reads a text, `check` finds what is wrong with a mirror in this daemon."""
+        self.paths = tuple(paths)
+        self.in_force: dict[str, Declared] = {}
+        self.files: dict[str, File] = {}
+        self._load = load
+        self._check = check
+        self._locked = 0
+        self._doubted = False
+        self.vanished = False
+
+    def parse(self, text: str, name: str) -> Mirror:
+        """Read a manifest that is not in force, as if it were to be. Raises ManifestError."""
+        mirror = self._load(text, name)
+        others = {key: one for key, one in self.in_force.items() if key != mirror.name}
+        problems = tuple(self._clashes(File(name, text=text, mirror=mirror), others))
+        if problems:
+            raise ManifestError(problems)
+        return mirror
+
+    def doubt(self) -> None:
+        """Judge all manifests anew at the next look: what they are checked against has changed."""
+        self._doubted = True
+
+    @property
+    def is_unsure(self) -> bool:
+        """Tell whether something changed that another look, soon, will confirm."""
+        return any(file.fresh is not None for file in self.files.values())
+
+    def look(self) -> Seen | None:
+        """Look at the disk; None while a checkout is under way. Blocks: call it in a thread."""
+        if self._locked < LOCKED and any((path / ".git/index.lock").exists() for path in self.paths):
+            self._locked += 1
+            return None
+        self._locked = 0
+        there: dict[str, Mark | None] = {}
+        read: dict[str, Said] = {}
+        for file in _files(self.paths):
+            name = str(file)
+            try:
+                found = file.stat()
+                mark = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+                there[name] = mark
+                known = self.files.get(name)
+                if known is None or known.mark != mark:
+                    read[name] = self._read(_text(file), name)
+            except FileNotFoundError:
+                if file in self.paths:
+                    there[name] = None
+                    read[name] = _unread(name, "is not there")
+            except (OSError, UnicodeDecodeError) as error:
+                there[name] = None
+                why = error.strerror if isinstance(error, OSError) and error.strerror else "not UTF-8 text"
+                read[name] = _unread(name, f"cannot be read: {why}")
+        return Seen(there, read)
+
+    def take(self, seen: Seen, now: float, *, at_once: bool = False) -> Changes:
+        """Put in force what is right of what was seen; `at_once` believes all of it, even that all are gone."""
+        touched = self._note(seen, at_once=at_once) or at_once or self._doubted
+        self._doubted = False
+        left = [file for file in self.files.values() if file.name in seen.there]
+        before = [file for file in self.files.values() if file.mirror is not None]
+        self.vanished = not at_once and len(before) > 1 and not any(file in left for file in before)
+        for file in list(self.files.values()):
+            file.gone = 0 if file.name in seen.there or self.vanished else file.gone + 1
+            if file.gone and (at_once or file.gone > 1):
+                del self.files[file.name]
+                touched = True
+        return self._settle(now) if touched else Changes()
+
+    def _read(self, text: str, name: str) -> Said:
+        try:
+            return Said(text, self._load(text, name))
+        except ManifestError as error:
+            return Said(text, None, error.problems)
+
+    def _note(self, seen: Seen, *, at_once: bool) -> bool:
+        """Take what files say that said the same a look ago; returns whether any did."""
+        is_news = False
+        for name, mark in seen.there.items():
+            file = self.files.setdefault(name, File(name))
+            before, file.mark = file.fresh, mark
+            file.fresh = said = seen.read.get(name, before)
+            if said is None or (said != before and not at_once):
+                continue
+            file.fresh, file.problems = None, said.problems
+            if said.text is not None:  # else the last good one stays
+                file.text, file.mirror = said.text, said.mirror
+            is_news = True
+        return is_news
+
+    def _settle(self, now: float) -> Changes:
+        """Work out what is in force now."""
+        changes, forced = Changes(), dict[str, Declared]()
+        by_file = {declared.file: declared for declared in self.in_force.values()}
+        for file in sorted(self.files.values(), key=lambda file: (file.name not in by_file, file.name)):
+            last = by_file.get(file.name)
+            right = file.mirror is not None and not file.problems
+            file.clashes = tuple(self._clashes(file, forced)) if right else ()
+            if file.mirror is not None and not file.wrong:
+                same = last is not None and last.mirror == file.mirror
+                declared = last if same and last is not None else Declared(file.mirror, file.text, file.name, now)
+                forced[declared.mirror.name] = declared
+                if not same or file.told:
+                    changes.accepted.append(declared)
+                continue
+            if last is not None and last.mirror.name not in forced:
+                forced[last.mirror.name] = last
+            if file.wrong != file.told:
+                changes.rejected.append(file)
+        self._mind_rings(forced, changes)
+        for file in self.files.values():
+            file.told = file.wrong
+        changes.withdrawn = [declared for name, declared in self.in_force.items() if name not in forced]
+        self.in_force = dict(sorted(forced.items()))
+        return changes
+
+    def _clashes(self, file: File, forced: Mapping[str, Declared]) -> Iterator[Problem]:
+        mirror = file.mirror
+        assert mirror is not None
+        other = forced.get(mirror.name)
+        if other is not None:
+            yield place(file, "mirror", f"{other.file} declares this mirror already", "rename one of the two")
+            return
+        others = [declared.mirror for declared in forced.values()]
+        for clash in overlaps([*others, mirror]) if others else ():
+            what, _, todo = clash.partition(": ")[2].rpartition(": ")
+            yield place(file, "store.prefix", what, todo)
+        for problem in self._check(mirror):
+            yield place(file, problem.where, problem.what, problem.todo)
+
+    def _mind_rings(self, forced: dict[str, Declared], changes: Changes) -> None:
+        """Refuse mirrors that wait for one another; those that were in force before go back to what they were."""
+        afters = {
+            name: one.mirror.schedule.after if one.mirror.schedule is not None else () for name, one in forced.items()
+        }
+        for name in cycle(afters):
+            declared, last = forced[name], self.in_force.get(name)
+            file = self.files.get(declared.file)
+            if declared is last or file is None:
+                continue
+            ring = ", ".join(sorted(cycle(afters)))
+            file.clashes = (place(file, "schedule.after", f"{ring} wait for one another", "let one of them go first"),)
+            if declared in changes.accepted:
+                changes.accepted.remove(declared)
+            if file.wrong != file.told:
+                changes.rejected.append(file)
+            if last is not None:
+                forced[name] = last
+            else:
+                del forced[name]
+
+
+def place(file: File, where: str, what: str, todo: str) -> Problem:
+    """Return a problem at the line of its key, as well as a glance at the text can tell."""
+    key = where.rpartition(".")[2]
+    found = re.search(rf"^(.*?){re.escape(key)} *:", file.text, re.MULTILINE)
+    if found is None:
+        return Problem(file.name, 1, 1, where, what, todo)
+    line = file.text.count("\n", 0, found.start()) + 1
+    return Problem(file.name, line, len(found[1]) + 1, where, what, todo)
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the manifests below the paths, sorted; hidden files and folders are nobody's wish."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if name.endswith(SUFFIXES) and not name.startswith(".") and name not in NOT_MANIFESTS:
+                    yield Path(folder) / name
+
+
+def manifest_files(path: Path) -> list[Path]:
+    """Return the manifests below a folder; a `syncd.yaml` is the daemon's configuration and none."""
+    return list(_files([path]))
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        return opened.read(MAX_BYTES + 1).decode()
+
+
+def _unread(name: str, what: str) -> Said:
+    return Said(None, None, (Problem(name, 1, 1, "file", what, "give the path of a manifest, or of a folder of them"),))

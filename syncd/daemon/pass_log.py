@@ -1,0 +1,98 @@
+"""Writes down what happens in one pass, for people: failures and retries up to a bound, bytes never."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from manifests.model.units import format_size
+from syncd.catalogue import Happening
+from syncd.core.events import (
+    DocumentFailed,
+    Event,
+    PassFailed,
+    PassFinished,
+    Planned,
+    Published,
+    RemovalsParked,
+    SurveyStarted,
+    TransferFailed,
+    TransferRetried,
+)
+from syncd.core.printable import printable
+
+MOST = 2_000  # happenings of one pass
+MOST_RETRIES = 200
+
+Level = Literal["info", "warning", "error"]
+
+
+class Chronicler:
+    """The happenings of one pass that are not written down yet."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """`now` is the wall clock."""
+        self._now = now
+        self._count = self._retries = self._left_out = 0
+        self.waiting: list[Happening] = []
+
+    def take(self, event: Event) -> None:
+        """Note an event, if it is one that people want to read of."""
+        words = _WORDS.get(type(event))
+        if words is None:
+            return
+        if isinstance(event, TransferRetried):
+            self._retries += 1
+            if self._retries > MOST_RETRIES:
+                return
+        level, text = words(event)
+        self._note(level, _snake(type(event).__name__), getattr(event, "path", ""), text)
+
+    def end(self) -> None:
+        """The pass is over: say how much was left out."""
+        left_out = self._left_out + max(0, self._retries - MOST_RETRIES)
+        if left_out:
+            self._left_out = 0
+            self._append("info", "left_out", "", f"{left_out:,} more events were not written down")
+
+    def _note(self, level: Level, event: str, path: str, text: str) -> None:
+        if self._count >= MOST and level != "error" and event not in _ALWAYS:
+            self._left_out += 1
+        else:
+            self._append(level, event, path, text)
+
+    def _append(self, level: Level, event: str, path: str, text: str) -> None:
+        self._count += 1
+        self.waiting.append(Happening(self._count, self._now(), level, event, path, printable(text)))
+
+
+def _planned(event: Planned) -> tuple[Level, str]:
+    counts = [f"{getattr(event, name):,} {word}" for name, word in _COUNTS if getattr(event, name)]
+    more = "" if event.complete else "; the inventory is incomplete, so nothing is removed"
+    return "info", f"{', '.join(counts) or 'nothing to do'}; {format_size(event.bytes)} to move{more}"
+
+
+def _finished(event: PassFinished) -> tuple[Level, str]:
+    counts = [f"{getattr(event, name):,} {name}" for name in _RESULTS if getattr(event, name)]
+    text = f"{', '.join(counts) or 'nothing changed'}; {format_size(event.bytes)} in {event.seconds:.0f} s"
+    return ("info" if event.complete else "warning"), text
+
+
+_COUNTS = (
+    ("fetch", "to fetch"), ("replace", "to replace"), ("keep", "kept"), ("remove", "to remove"), ("refused", "refused")
+)  # fmt: skip
+_RESULTS = ("fetched", "replaced", "kept", "removed", "parked", "failed")
+_ALWAYS = frozenset({"removals_parked", "published", "pass_finished"})
+_WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
+    SurveyStarted: lambda _: ("info", "asks upstream what it has"),
+    DocumentFailed: lambda e: ("warning", f"{e.url}: {e.reason}"),
+    Planned: _planned,
+    TransferRetried: lambda e: ("info", f"{e.reason}; try {e.attempt + 1} follows in {e.wait:.1f} s"),
+    TransferFailed: lambda e: ("warning", e.reason),
+    RemovalsParked: lambda e: ("warning", f"{e.files:,} removals of {format_size(e.bytes)} are parked: {e.reason}"),
+    Published: lambda e: ("info", f"snapshot {e.snapshot[:16]}{'' if e.changed else ', as before'}"),
+    PassFinished: _finished,
+    PassFailed: lambda e: ("error", e.reason),
+}
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

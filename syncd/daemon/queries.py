@@ -1,0 +1,186 @@
+"""What the Catalogue and the store answer to those who look: pages of files, passes, snapshots, as they are shown."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Literal
+
+import msgspec
+
+from manifests.snapshot import Entry, Snapshot
+from syncd.catalogue import Catalogue, Row
+from syncd.control.views import (
+    ChangeView,
+    DiffView,
+    EntryView,
+    FailureView,
+    ParkedView,
+    PassEvent,
+    PassView,
+    QuarantineView,
+    SnapshotView,
+    StepView,
+)
+from syncd.core.errors import NotFound
+from syncd.core.events import nobody
+from syncd.core.ports import Store
+from syncd.daemon.mirror_registry import pass_view
+from syncd.engine.pass_context import Work
+from syncd.engine.retention import shard_entries
+
+LAST = "\U0010ffff"  # sorts behind every character that a path may hold
+
+
+@asynccontextmanager
+async def trial(spool: Path) -> AsyncIterator[Catalogue]:
+    """Open a Catalogue of which nothing is kept."""
+    folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
+    try:
+        with await asyncio.to_thread(Catalogue, folder) as catalogue:
+            yield catalogue
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def silent(work: Work, catalogue: Catalogue) -> Work:
+    """Return what a plan is made with that nobody hears of."""
+    return msgspec.structs.replace(work, listener=nobody, catalogue=catalogue)
+
+
+def steps(
+    catalogue: Catalogue, mirror: int, actions: Sequence[Literal["fetch", "replace", "remove", "refuse"]], limit: int
+) -> list[StepView]:
+    """Return the first steps of each action."""
+    return [
+        StepView(
+            action=action,
+            path=step.path,
+            reason=step.reason,
+            bytes=step.stat.size if step.stat is not None else step.bytes,
+        )
+        for action in actions
+        for step in islice(catalogue.claims.steps(mirror, action), limit)
+    ]
+
+
+def passes(catalogue: Catalogue, row: Row | None, before: int | None, limit: int, *, all_of: bool) -> list[PassView]:
+    """Return passes of one mirror, or of all, the newest first."""
+    if row is None and not all_of:
+        return []
+    names = {one.id: one.name for one in catalogue.history.mirrors()}
+    found = catalogue.chronicle.passes(row.id if row is not None else None, before, limit)
+    return [pass_view(one, names.get(one.mirror, "")) for one in found]
+
+
+def pass_events(
+    catalogue: Catalogue, row: Row | None, name: str, pass_id: int, after: int, limit: int
+) -> list[PassEvent]:
+    """Return what happened in one pass, the oldest first."""
+    passed = catalogue.chronicle.passed(pass_id)
+    if row is None or passed is None or passed.mirror != row.id:
+        raise NotFound(f"{name}: no pass {pass_id}, or it is forgotten")
+    return [
+        PassEvent(id=one.id, at=one.at, level=_level(one.level), event=one.event, path=one.path, text=one.text)
+        for one in catalogue.chronicle.happenings(pass_id, after, limit)
+    ]
+
+
+def _level(word: str) -> Literal["info", "warning", "error"]:
+    return "error" if word == "error" else "warning" if word == "warning" else "info"
+
+
+def entries(catalogue: Catalogue, row: Row | None, prefix: str, after: str, limit: int) -> list[EntryView]:
+    """Return Entries by prefix, sorted."""
+    if row is None:
+        return []
+    first = max(prefix, after + "\0") if after else prefix
+    found = catalogue.holdings.shown(row.id, first, prefix + LAST if prefix else None)
+    return [EntryView(**one) for one in islice(found, limit)]
+
+
+def entry(catalogue: Catalogue, row: Row | None, name: str, path: str) -> EntryView:
+    """Return one Entry."""
+    one = next(catalogue.holdings.shown(row.id, path, path + "\0"), None) if row is not None else None
+    if one is None:
+        raise NotFound(f"{path}: not in {name}")
+    return EntryView(**one)
+
+
+def snapshots(catalogue: Catalogue, row: Row | None) -> list[SnapshotView]:
+    """Return the kept snapshots, the current one first."""
+    return [
+        SnapshotView(
+            id=one.id,
+            created=one.created,
+            files=one.files,
+            bytes=one.bytes,
+            previous=one.previous,
+            source=one.source,
+            current=place == 0,
+        )
+        for place, one in enumerate(catalogue.history.snapshots(row.id) if row is not None else ())
+    ]
+
+
+async def diff(store: Store, name: str, kept: Sequence[Snapshot], before: str, after: str, limit: int) -> DiffView:
+    """Compare two kept snapshots; only shards that differ are read."""
+    one, other = named(kept, name, before), named(kept, name, after)
+    old, new = await _differing(store, name, one, other), await _differing(store, name, other, one)
+    paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+    changes = tuple(_change(path, old.get(path), new.get(path)) for path in paths[:limit])
+    return DiffView(mirror=name, before=one.id, after=other.id, count=len(paths), changes=changes)
+
+
+def named(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
+    """Return the kept snapshot whose id begins with `wanted`. Raises NotFound."""
+    fitting = [one for one in kept if one.id.startswith(wanted)]
+    if len(fitting) != 1 or len(wanted) < 4:
+        ids = ", ".join(one.id[:12] for one in kept) or "none"
+        raise NotFound(f"{wanted}: not one kept snapshot of {name}; kept are {ids}")
+    return fitting[0]
+
+
+async def _differing(store: Store, name: str, one: Snapshot, other: Snapshot) -> dict[str, Entry]:
+    shared = {shard.sha256 for shard in other.content.shards}
+    found: dict[str, Entry] = {}
+    for shard in one.content.shards:
+        if shard.sha256 not in shared:
+            found |= {entry.path: entry for entry in await shard_entries(store, name, shard.sha256)}
+    return found
+
+
+def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:
+    return ChangeView(
+        path=path,
+        change="added" if old is None else "removed" if new is None else "changed",
+        size_before=old.size if old is not None else None,
+        size_after=new.size if new is not None else None,
+        sha256_before=old.sha256 if old is not None else None,
+        sha256_after=new.sha256 if new is not None else None,
+    )
+
+
+def quarantine(catalogue: Catalogue, row: Row | None, name: str, limit: int) -> list[QuarantineView]:
+    """Return what is kept aside, the newest first."""
+    return [
+        QuarantineView(mirror=name, path=one.path, place=one.place, error=one.error, reason=one.reason, at=one.at)
+        for one in (catalogue.chronicle.aside(row.id, limit) if row is not None else ())
+    ]
+
+
+def parked(catalogue: Catalogue, row: Row | None, after: str, limit: int) -> list[ParkedView]:
+    """Return the removals that wait for an operator, sorted."""
+    found = catalogue.history.parked(row.id, after, limit) if row is not None else []
+    return [ParkedView(path=path, bytes=size) for path, size in found]
+
+
+def failures(catalogue: Catalogue, row: Row | None, after: str, limit: int) -> list[FailureView]:
+    """Return the files that could not be had, sorted."""
+    return [
+        FailureView(path=one.path, error=one.error, reason=one.reason, at=one.at, quarantined=one.quarantined)
+        for one in (catalogue.history.failures(row.id, after, limit) if row is not None else ())
+    ]

@@ -1,0 +1,108 @@
+"""What `syncd run` is made of: the daemon, the log, the metrics, and the HTTP side that shows and steers it."""
+
+import asyncio
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from syncd.api import serving
+from syncd.config.load import Config, ignored_proxies
+from syncd.control.port import Control
+from syncd.core.redaction import Secrets
+from syncd.daemon import daemon
+from syncd.daemon.daemon import Surroundings
+from syncd.metrics import Metrics
+from syncd.process.event_loop import DONE, Interruptible
+from syncd.process.logging import logged, open_log, style_of
+
+DESCRIPTORS = 65_536  # open files that we ask the system for; 256 connections and 96 folders need few of them
+
+
+async def run(
+    config: Config,
+    load: Callable[[], Config],
+    watched: Path | None,
+    environ: Mapping[str, str],
+    *,
+    json: bool,
+    secrets: Secrets,
+    stopping: asyncio.Event,
+) -> int:
+    """Run the daemon until SIGTERM or SIGINT; returns the exit code."""
+    log = _log(config, environ, secrets, json=json)
+    if proxies := ignored_proxies(environ):
+        log.warning("proxies_ignored", variables=proxies)
+    _raise_limit()
+    metrics, reload = Metrics(version("syncd")), asyncio.Event()
+
+    @asynccontextmanager
+    async def door(control: Control, config: Config) -> AsyncIterator[Callable[[Config], None]]:
+        metrics.watch(control=control)
+        async with serving(
+            control, listen=config.listen, settings=config.api, tokens=config.tokens, metrics=metrics.exposition
+        ) as served:
+            log.info("serving", url=served.url)
+            yield lambda changed: served.tokens.replace(changed.tokens)
+
+    around = Surroundings(
+        environ=environ,
+        load=load,
+        watched=watched,
+        door=door,
+        listeners=(logged(log), metrics.listener),
+        crashed=lambda name, error: log.error("bug", mirror=name, exc_info=error),
+        decorate=metrics.metered,
+        opened=lambda bench: metrics.watch(governors=bench.governors, credentials=bench.expiries),
+        secrets=secrets,
+        stopping=stopping,
+        reload=reload,
+    )
+    metrics.watch(credentials=around.expiries)
+    with Interruptible(stopping, config.grace), _hanging_up(reload):
+        async with asyncio.TaskGroup() as group:
+            lag = group.create_task(metrics.watch_loop())
+            try:
+                await daemon.run(around)
+            finally:
+                lag.cancel()
+    log.info("stopped")
+    return DONE
+
+
+def _log(config: Config, environ: Mapping[str, str], secrets: Secrets, *, json: bool) -> FilteringBoundLogger:
+    style = style_of(sys.stderr, environ)
+    wanted = config.log.format
+    as_json = json or wanted == "json" or (wanted == "auto" and style != "console")
+    return open_log(
+        sys.stderr,
+        json=as_json,
+        level=config.log.level,
+        secrets=secrets,
+        journal=as_json and not json and style == "journal",
+    )
+
+
+def _raise_limit() -> None:
+    """Let us open as many files as the system allows, up to what could ever be useful."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextmanager
+def _hanging_up(reload: asyncio.Event) -> Iterator[None]:
+    """Read everything again on SIGHUP."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)

@@ -1,0 +1,52 @@
+"""The last day of a mirror in a few numbers: mean rates and backlogs, a sample every few minutes."""
+
+from array import array
+from collections.abc import Iterator
+
+from syncd.control.views import Sample
+
+STEP = 300.0  # seconds that one sample stands for
+KEPT = 288  # samples: a day of them
+
+
+class Series:
+    """A ring of samples; the last one is still growing."""
+
+    __slots__ = ("_at", "_began", "_files", "_next", "_rate", "_seen", "_size")
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._at, self._rate, self._files, self._size = array("d"), array("d"), array("d"), array("d")
+        self._next = 0
+        self._began: float | None = None
+        self._seen = 0.0
+
+    def see(self, at: float, received: float, files: int, size: int) -> None:
+        """Take note of all bytes `received` so far, and of the backlog; at most one sample a STEP comes of it."""
+        if self._began is None or at < self._began:  # the first, or a clock that was set back
+            self._began, self._seen = at, received
+            return
+        if at - self._began < STEP:
+            return
+        rate = max(0.0, received - self._seen) / (at - self._began)
+        values = (at, rate, float(files), float(size))
+        for ring, value in zip((self._at, self._rate, self._files, self._size), values, strict=True):
+            if len(ring) < KEPT:
+                ring.append(value)
+            else:
+                ring[self._next] = value
+        self._next = (self._next + 1) % KEPT
+        self._began, self._seen = at, received
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what is kept, the oldest first."""
+        count = len(self._at)
+        first = self._next if count == KEPT else 0
+        for number in range(count):
+            place = (first + number) % count
+            yield Sample(
+                at=self._at[place],
+                rate=self._rate[place],
+                backlog_files=int(self._files[place]),
+                backlog_bytes=int(self._size[place]),
+            )

@@ -1,0 +1,50 @@
+"""All that a pass works with, and how much of it may be under way at once."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from manifests.model.mirror import Mirror
+from manifests.reading.document import Reader
+from syncd.catalogue import Catalogue
+from syncd.core.events import (
+    Listener,
+    nobody,
+)
+from syncd.core.ports import Store, Transport
+from syncd.engine.worker_port import Pool
+from syncd.wrappers.budget import Budget, Room
+
+T = TypeVar("T")
+
+IN_FLIGHT = 256 << 20  # bytes under way at once: the window of operations' memory formula
+FILES = 192  # files under way at once: three for each slot, so that storing one never starves fetching another
+
+
+class Work(msgspec.Struct, frozen=True):
+    """All that a pass works with; composed in `syncd.session.plugins`."""
+
+    mirror: Mirror
+    reader: Reader
+    source: Transport
+    store: Store
+    catalogue: Catalogue
+    hashing: Executor
+    spool: Path
+    listener: Listener = nobody
+    now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    ceiling: int = 64
+    others: tuple[Reader, ...] = ()
+    """How the mirror's further sources say what they have, where there are several."""
+    pool: Pool | None = None
+    """Worker processes for small files, where there are very many."""
+    budget: Room = msgspec.field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
+    free: Callable[[], Awaitable[int | None]] | None = None
+    """Bytes that this pass may fill; absent: all that the store has left."""

@@ -1,0 +1,148 @@
+"""Counts what a pass has done so far, from its events: a little work for each, and no more memory for more files.
+
+Only transfers under way are remembered one by one. A file that failed counts as behind us: nobody waits for it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from syncd.core.events import (
+    Event,
+    Planned,
+    Published,
+    SurveyAdvanced,
+    TransferAdvanced,
+    TransferFailed,
+    TransferFinished,
+    TransferRetried,
+    TransferStarted,
+)
+
+WINDOW = 10.0  # seconds over which a speed is taken
+
+Phase = Literal["survey", "transfer", "published"]
+
+
+class Moving(msgspec.Struct):
+    """One transfer under way."""
+
+    path: str
+    size: int | None
+    received: int = 0
+
+
+class Tally(msgspec.Struct):
+    """What one mirror's pass has done so far."""
+
+    mirror: str
+    phase: Phase = "survey"
+    documents: int = 0
+    known: int = 0
+    found: int = 0
+    planned_files: int = 0
+    planned_bytes: int = 0
+    sized: bool = True  # False once a file moves whose size upstream did not say: `planned_bytes` is then too small
+    files: int = 0  # behind us, the failed ones too
+    failed: int = 0
+    retried: int = 0
+    arrived: int = 0  # bytes, those that had to come twice counted twice
+    behind: int = 0  # bytes of the files behind us
+    moving: dict[str, Moving] = {}
+
+    def take(self, event: Event) -> None:
+        """Count one event."""
+        count = _COUNTS.get(type(event))
+        if count is not None:
+            count(self, event)
+
+    def under_way(self) -> list[Moving]:
+        """Return the transfers under way; safe from another thread while the pass goes on."""
+        return list(self.moving.values())
+
+    def share(self) -> float | None:
+        """Return how much of the work is done, 0 to 1: by bytes where every size is known, else by files."""
+        if self.sized and self.planned_bytes:
+            partly = sum(min(one.received, one.size or 0) for one in self.under_way())
+            return min(1.0, (self.behind + partly) / self.planned_bytes)
+        return min(1.0, self.files / self.planned_files) if self.planned_files else None
+
+
+def _advance(tally: Tally, event: SurveyAdvanced) -> None:
+    tally.documents, tally.known, tally.found = event.documents, event.known, event.files
+
+
+def _plan(tally: Tally, event: Planned) -> None:
+    tally.phase = "transfer"
+    tally.planned_files, tally.planned_bytes = event.fetch + event.replace, event.bytes
+
+
+def _start(tally: Tally, event: TransferStarted) -> None:
+    tally.moving[event.path] = Moving(event.path, event.size)
+    if event.size is None:
+        tally.sized = False
+
+
+def _arrive(tally: Tally, event: TransferAdvanced) -> None:
+    tally.arrived += event.received
+    transfer = tally.moving.get(event.path)
+    if transfer is not None:
+        transfer.received += event.received
+
+
+def _finish(tally: Tally, event: TransferFinished) -> None:
+    transfer = tally.moving.pop(event.path, None)
+    if transfer is None or not transfer.received:
+        tally.arrived += event.size  # it came in one go, without a word on its way
+    tally.files += 1
+    tally.behind += event.size
+
+
+def _fail(tally: Tally, event: TransferFailed) -> None:
+    transfer = tally.moving.pop(event.path, None)
+    tally.files += 1
+    tally.failed += 1
+    if transfer is not None and transfer.size is not None:
+        tally.behind += transfer.size
+
+
+def _retry(tally: Tally, _: TransferRetried) -> None:
+    tally.retried += 1
+
+
+def _publish(tally: Tally, _: Published) -> None:
+    tally.phase = "published"
+
+
+_COUNTS: dict[type[Event], Callable[[Tally, Any], None]] = {
+    SurveyAdvanced: _advance,
+    Planned: _plan,
+    TransferStarted: _start,
+    TransferAdvanced: _arrive,
+    TransferFinished: _finish,
+    TransferFailed: _fail,
+    TransferRetried: _retry,
+    Published: _publish,
+}
+
+
+class Speed:
+    """How fast an amount grows, over the last seconds."""
+
+    def __init__(self, window: float = WINDOW) -> None:
+        """`window` is in seconds."""
+        self._window = window
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def at(self, now: float, amount: float) -> float:
+        """Return the growth a second, `amount` being what there is `now`."""
+        seen = self._seen
+        if seen and amount < seen[-1][1]:
+            seen.clear()  # another pass began
+        seen.append((now, amount))
+        while len(seen) > 2 and now - seen[1][0] >= self._window:
+            seen.popleft()
+        elapsed = now - seen[0][0]
+        return (amount - seen[0][1]) / elapsed if elapsed > 0 else 0.0

@@ -1,0 +1,318 @@
+"""What turns the copy we have into what upstream says it has: fetch, replace, keep, remove, refuse. Pure.
+
+Both sides arrive sorted by path and are merged in one walk, so ten million files need no more memory than ten. Why a
+file is replaced is decided by the strongest thing that both sides know of it: a digest, then upstream's version, then
+the size, then the time. What upstream cannot prove different is kept.
+
+Most pages of a listing are all new or all unchanged. They are told by comparing whole columns; what is neither, or has
+one path that needs a closer look, is walked file by file. Both ways come to the same Plan.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import compress, islice
+from operator import itemgetter, lt
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from manifests.reading.stat_page import Stats
+from manifests.stat import Stat, UnsafePath, are_harmless, check_path
+
+Action = Literal["fetch", "replace", "keep", "remove", "refuse"]
+
+NEW = "new upstream"
+
+_digests = msgspec.json.Decoder(dict[str, str]).decode
+_path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
+
+
+class Known(NamedTuple):
+    """What the Catalogue has of one Entry, and what upstream claimed of it when it was fetched; a row as it comes."""
+
+    path: str
+    length: int
+    version: str | None
+    modified: float | None
+    sha256: bytes
+    digests: str | None
+    """As JSON: of millions of Entries hardly one is asked for it."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing to do, and why. `stat` is None for a removal; `bytes` are those we hold of a file that goes."""
+
+    action: Action
+    path: str
+    reason: str
+    stat: Stat | None = None
+    bytes: int = 0
+
+
+class Counts(msgspec.Struct):
+    """How many files, and how many bytes as far as upstream says their size; mutable while a Plan is made."""
+
+    fetch: int = 0
+    replace: int = 0
+    keep: int = 0
+    remove: int = 0
+    refuse: int = 0
+    fetch_bytes: int = 0
+    replace_bytes: int = 0
+    keep_bytes: int = 0
+    remove_bytes: int = 0
+    sizeless: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes to move, as far as sizes are known; `sizeless` files come on top."""
+        return self.fetch_bytes + self.replace_bytes
+
+    def add(self, step: Step) -> None:
+        """Count one step that is not `keep`."""
+        setattr(self, step.action, getattr(self, step.action) + 1)
+        if step.action == "remove":
+            self.remove_bytes += step.bytes
+        elif step.action in ("fetch", "replace") and step.stat is not None:
+            if step.stat.size is None:
+                self.sizeless += 1
+            elif step.action == "fetch":
+                self.fetch_bytes += step.stat.size
+            else:
+                self.replace_bytes += step.stat.size
+
+
+class OutOfOrder(ValueError):
+    """Stats that were said to come sorted do not; the message gives the two paths."""
+
+
+class Planner:
+    """The merge of what we hold with what upstream claims, fed a page at a time; both sides sorted by path."""
+
+    def __init__(
+        self,
+        known: Iterable[Known],
+        *,
+        published: bool = False,
+        pinned: Container[str] = frozenset(),
+        adding: bool = False,
+    ) -> None:
+        """`published` refuses files for which upstream publishes no digest; `pinned` paths are never removed.
+
+        `adding` keeps all that we hold, whatever is claimed of it.
+        """
+        self._adding = adding
+        self.counts = Counts()
+        self._known = _Ahead(known)
+        self._last = ""
+        self._clash = Clash()
+        self._published = published
+        self._pinned = pinned
+
+    def takes_as_new(self, page: Stats) -> bool:
+        """Tell, and count, if the whole page is to be fetched, as NEW; if not, `feed` it."""
+        have = self._known.first()
+        if not page or (have is not None and have[0] <= page.paths[-1]) or not self._is_sound(page.paths):
+            return False
+        self._last = page.paths[-1]
+        self.counts.fetch += len(page)
+        self.counts.fetch_bytes += sum(page.sizes)
+        return True
+
+    def feed(self, claimed: Sequence[Stat]) -> list[Step]:
+        """Return every Step but `keep`, which is only counted. Raises OutOfOrder if `claimed` is not sorted."""
+        is_sound = isinstance(claimed, Stats) and self._is_sound(claimed.paths)
+        if is_sound and isinstance(claimed, Stats) and self._takes_as_kept(claimed):
+            return []
+        steps = self._merge(claimed, is_sound=is_sound)
+        for step in steps:
+            self.counts.add(step)
+        return steps
+
+    def _takes_as_kept(self, page: Stats) -> bool:
+        """Tell, and count, if what we hold next is exactly this page."""
+        have = self._known.first()
+        if not page or have is None or have[0] != page.paths[0]:
+            return False
+        rows = self._known.look(len(page))
+        if (
+            list(map(_path, rows)) != page.paths
+            or list(map(_length, rows)) != page.sizes
+            or list(map(_version, rows)) != page.versions
+            or None in page.versions
+        ):
+            return False
+        self._known.skip(len(page))
+        self._last = page.paths[-1]
+        self.counts.keep += len(page)
+        self.counts.keep_bytes += sum(page.sizes)
+        return True
+
+    def _merge(self, claimed: Iterable[Stat], *, is_sound: bool) -> list[Step]:
+        steps: list[Step] = []
+        counts, known = self.counts, self._known
+        have, last = known.first(), self._last
+        try:
+            for stat in claimed:
+                path = stat.path
+                if path <= last:
+                    if path == last:
+                        continue
+                    raise OutOfOrder(f"{path!r} came after {last!r}")
+                last = path
+                while have is not None and have[0] < path:
+                    steps += self._removal(have)
+                    have = known.next()
+                mine = have if have is not None and have[0] == path else None
+                if mine is not None:
+                    have = known.next()
+                if not is_sound and (refusal := self._refusal(stat)) is not None:
+                    # what we hold under a name that upstream still uses is not removed
+                    steps.append(Step("refuse", path, refusal, stat))
+                elif mine is None:
+                    steps.append(Step("fetch", path, NEW, stat))
+                elif not self._adding and (reason := changed(mine, stat)) is not None:
+                    steps.append(Step("replace", path, reason, stat, mine[1]))
+                else:
+                    counts.keep += 1
+                    counts.keep_bytes += mine[1]
+        finally:
+            self._last = last
+        return steps
+
+    def _is_sound(self, paths: list[str]) -> bool:
+        """Tell whether nothing on a page can be refused or is out of order; False is no verdict, it asks for a look.
+
+        A page that is sound counts as looked at.
+        """
+        return (
+            not self._published
+            and len(paths) > 0
+            and paths[0] > self._last
+            and all(map(lt, paths, islice(paths, 1, None)))
+            and are_harmless(paths)
+            and self._clash.passes(paths)
+        )
+
+    def finish(self) -> Iterator[Step]:
+        """Yield the removal of what we hold past the last claim; only for a complete inventory."""
+        have = self._known.first()
+        while have is not None:
+            for step in self._removal(have):
+                self.counts.add(step)
+                yield step
+            have = self._known.next()
+
+    def _removal(self, known: Known) -> tuple[Step, ...]:
+        path, size, *_ = known
+        return (
+            ()
+            if self._adding or path in self._pinned
+            else (Step("remove", path, "no longer listed upstream", None, size),)
+        )
+
+    def _refusal(self, stat: Stat) -> str | None:
+        try:
+            check_path(stat.path)
+        except UnsafePath as error:
+            return f"unsafe path: {error}"
+        version = stat.version
+        if version is not None and version.startswith("conflict:"):
+            return version.removeprefix("conflict:")
+        if self._published and not stat.digests and not (version or "").startswith("sha256:"):
+            return "upstream publishes no digest, and this mirror requires one (verify.require: published)"
+        if (parent := self._clash.parent(stat.path)) is not None:
+            return f"{parent!r} is a file upstream, so nothing can lie below it"
+        return None
+
+
+def plan(known: Iterable[Known], claimed: Iterable[Stat], *, published: bool = False) -> tuple[list[Step], Counts]:
+    """Return the whole Plan at once, removals included, for what fits in memory."""
+    planner = Planner(known, published=published)
+    steps = [*planner.feed(list(claimed)), *planner.finish()]
+    return steps, planner.counts
+
+
+def changed(known: Known, stat: Stat) -> str | None:
+    """Return why upstream's file is not the one we have, or None if nothing says so."""
+    _, size, version, modified, sha256, digests = known
+    if stat.digests:
+        held = {**(_digests(digests) if digests else {}), "sha256": sha256.hex()}
+        common = [algorithm for algorithm in stat.digests if algorithm in held]
+        for algorithm in common:
+            if stat.digests[algorithm] != held[algorithm]:
+                return f"{algorithm} {held[algorithm][:12]}… became {stat.digests[algorithm][:12]}…"
+        if common:
+            return None
+    if stat.size is not None and stat.size != size:
+        return f"{size} bytes became {stat.size}"
+    if stat.version is not None and version is not None:
+        return None if stat.version == version else f"version {version} became {stat.version}"
+    if stat.modified is not None and modified is not None and stat.modified != modified:
+        return f"modified {modified:.0f} became {stat.modified:.0f}"
+    return None
+
+
+class Clash:
+    """Finds a path that lies below another path that is itself a file, in a sorted walk."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+
+    def parent(self, path: str) -> str | None:
+        """Return the file above `path`, if there was one; call with every path, sorted."""
+        above = self._open
+        while above and not path.startswith(above[-1]):
+            above.pop()
+        for file in above:
+            if path[len(file)] == "/":
+                return file
+        above.append(path)
+        return None
+
+    def passes(self, paths: list[str]) -> bool:
+        """Tell if none of the next paths, sorted, lies below another file; only then they count as looked at."""
+        # sorted, a path with which others begin has one of them right behind it
+        above = self._open + list(compress(paths, map(str.startswith, islice(paths, 1, None), paths)))
+        for file in above:
+            folder = f"{file}/"
+            at = bisect_left(paths, folder)
+            if at < len(paths) and paths[at].startswith(folder):
+                return False
+        last = paths[-1]
+        self._open = [*filter(last.startswith, above), last]
+        return True
+
+
+class _Ahead:
+    """Rows with a look at those that come next."""
+
+    __slots__ = ("_rows", "_seen")
+
+    def __init__(self, rows: Iterable[Known]) -> None:
+        self._rows = iter(rows)
+        self._seen: deque[Known] = deque()
+
+    def first(self) -> Known | None:
+        """Return the row that comes next, and leave it."""
+        if not self._seen:
+            self._seen.extend(islice(self._rows, 1))
+        return self._seen[0] if self._seen else None
+
+    def next(self) -> Known | None:
+        """Drop the row that came next, and return the one behind it."""
+        self._seen.popleft()
+        return self.first()
+
+    def look(self, count: int) -> list[Known]:
+        """Return the next rows, as many as there are up to `count`, and leave them."""
+        self._seen.extend(islice(self._rows, max(0, count - len(self._seen))))
+        return list(islice(self._seen, count))
+
+    def skip(self, count: int) -> None:
+        """Drop rows that were looked at."""
+        for _ in range(count):
+            self._seen.popleft()

@@ -1,0 +1,241 @@
+"""Makes what was proved the mirror's next Snapshot: swap, then snapshot files, then the pointer.
+
+Rules:
+1. The swap is journaled in the Catalogue before it begins; each step may be done twice, so a crash is rolled forward.
+2. A replaced file is never absent: its old bytes are copied aside inside the store, then the new ones move over it.
+3. A Snapshot is readable in whole before the pointer names it.
+4. A change of k files rewrites at most 2k shards; all others are shared with the Snapshot before.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from manifests.snapshot import (
+    MAX_SUMS,
+    Content,
+    Entry,
+    Origin,
+    Pointer,
+    Shard,
+    Snapshot,
+    SnapshotError,
+    affected,
+    identity,
+    is_cut,
+    lines,
+    pack,
+    shard_of,
+    sums_line,
+)
+from syncd.catalogue import Catalogue, Row, Swap, Version
+from syncd.core.errors import NotFound, TooLarge
+from syncd.core.events import Listener, Published
+from syncd.core.ports import Store
+from syncd.engine.transfer import Place
+
+WRITE = 1 << 20  # bytes of SHA256SUMS written at a time
+PACKING = 4  # files that are compressed while the next are read
+
+
+class Publisher(msgspec.Struct, frozen=True):
+    """What publishing one mirror needs."""
+
+    store: Store
+    catalogue: Catalogue
+    mirror: Row
+    place: Place
+    listener: Listener
+    keep_versions: int
+    now: Callable[[], float] = time.time
+
+    async def publish(self) -> Snapshot:
+        """Return the Snapshot that the pointer names now; a new one only if something changed."""
+        await self.swap()
+        holdings, history, mirror = self.catalogue.holdings, self.catalogue.history, self.mirror
+        kept = history.snapshots(mirror.id)
+        previous = kept[0] if kept else None
+        if previous is not None and next(holdings.changed(mirror.id), None) is None:
+            await self._point(previous, kept)
+            self._tell(previous, changed=False)
+            return previous
+        shards, origins = await self._shards(previous)
+        content = Content(shards)
+        snapshot = Snapshot(
+            id=identity(content),
+            content=content,
+            mirror=mirror.name,
+            created=self.now(),
+            files=sum(shard.count for shard in shards),
+            bytes=sum(shard.bytes for shard in shards),
+            source=mirror.source,
+            by="syncd",
+            previous=previous.id if previous is not None else "",
+            origins=origins,
+        )
+        folder = snapshot_folder(mirror.name, snapshot.id)
+        if snapshot.files <= MAX_SUMS:
+            await self._sums(f"{folder}SHA256SUMS")
+        # over an earlier announcement of the same content, too: the origins that one names go with its own row
+        await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot))
+        await self._point(snapshot, kept)
+        history.publish(mirror.id, snapshot)
+        holdings.settled(mirror.id)
+        self._tell(snapshot, changed=previous is None or previous.id != snapshot.id)
+        return snapshot
+
+    async def swap(self) -> None:
+        """Put the proved replacements in their places, and go on where a crash interrupted that."""
+        for swap in self.catalogue.history.swaps(self.mirror.id):
+            await self._swap(swap)
+
+    async def _swap(self, swap: Swap) -> None:
+        mirror, natural = self.mirror, self.place.natural(swap.path)
+        snapshot = mirror.snapshot or "none"
+        aside = self.place.version(snapshot, swap.path)
+        if await self._is_there(swap.staged):
+            kept = bool(mirror.snapshot) and await self._put_aside(natural, aside)
+            await self.store.move(swap.staged, natural)
+        else:  # moved before the crash; what is left is to say so
+            kept = bool(mirror.snapshot) and await self._is_there(aside)
+        if kept:
+            version = Version(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
+            self.catalogue.holdings.put_aside(mirror.id, version, self.now())
+        self.catalogue.holdings.enter(mirror.id, [(swap.entry, swap.origin)])
+        self.catalogue.history.end_swap(mirror.id, swap.path)
+
+    async def _put_aside(self, natural: str, aside: str) -> bool:
+        """Copy the bytes that will be replaced; False if there are none.
+
+        Of two swaps before a snapshot, the first holds what was published.
+        """
+        if await self._is_there(aside):
+            return True
+        try:
+            await self.store.copy(natural, aside)
+        except NotFound:
+            if not await self._is_there(natural):  # already gone from its place: there is nothing to keep
+                return False
+            await self.store.copy(natural, aside)  # something else of the copy's was missing; twice, and we stop here
+        return True
+
+    async def _is_there(self, path: str) -> bool:
+        try:
+            await self.store.stat(path)
+        except NotFound:
+            return False
+        return True
+
+    # -- the snapshot's files -------------------------------------------------------------------------------------
+
+    async def _shards(self, previous: Snapshot | None) -> tuple[tuple[Shard, ...], tuple[str, ...]]:
+        """Cut again what changed, share the rest."""
+        holdings, mirror = self.catalogue.holdings, self.mirror
+        packing: deque[tuple[str, asyncio.Future[bytes]]] = deque()
+        old = previous.content.shards if previous is not None else ()
+        old_origins = previous.origins if previous is not None else ()
+        known = {shard.sha256 for shard in old}
+        shards: list[Shard] = []
+        origins: list[str] = []
+        at = 0
+        for low, high in affected(old, holdings.changed(mirror.id)) if old else [(0, 0)]:
+            shards += old[at:low]
+            origins += old_origins[at:low]
+            first = old[low].first if low > 0 else ""
+            last = old[high].first if high < len(old) else None
+            for run in _runs(holdings.entries_and_origins(mirror.id, first, last)):
+                shard, origin = self._pack(run, known, packing)
+                shards.append(shard)
+                origins.append(origin)
+                await self._write(packing, PACKING)
+            at = high
+        await self._write(packing, 0)
+        return (*shards, *old[at:]), (*origins, *old_origins[at:])
+
+    def _pack(
+        self, run: list[tuple[Entry, Origin]], known: set[str], packing: deque[tuple[str, asyncio.Future[bytes]]]
+    ) -> tuple[Shard, str]:
+        """Return a shard and the name of its origins, and begin to compress them, in threads."""
+        shard, content = shard_of([entry for entry, _ in run])
+        beside = lines([origin for _, origin in run])
+        name = hashlib.sha256(beside).hexdigest()
+        loop = asyncio.get_running_loop()
+        if shard.sha256 not in known:
+            path = shard_path(self.mirror.name, shard.sha256)
+            packing.append((path, loop.run_in_executor(None, self._packed, content)))
+        packing.append((origins_path(self.mirror.name, name), loop.run_in_executor(None, self._packed, beside)))
+        return shard, name
+
+    async def _write(self, packing: deque[tuple[str, asyncio.Future[bytes]]], most: int) -> None:
+        """Store what is compressed until at most so many files are left."""
+        while len(packing) > most:
+            path, packed = packing.popleft()
+            await self.store.put(path, await packed)
+
+    def _packed(self, content: bytes) -> bytes:
+        try:
+            return pack(content)
+        except SnapshotError as error:
+            raise TooLarge(f"{self.mirror.name}: {error}") from error
+
+    async def _sums(self, path: str) -> None:
+        """Write the list that `sha256sum -c` reads; in pieces, for it may name a million files."""
+        digest, size, piece = hashlib.sha256(), 0, bytearray()
+        async with self.store.stage(path, size=None) as file:
+            for entry in self.catalogue.holdings.entries(self.mirror.id):
+                piece += sums_line(entry)
+                if len(piece) >= WRITE:
+                    digest.update(piece)
+                    await file.write(size, bytes(piece))
+                    size += len(piece)
+                    piece.clear()
+            digest.update(piece)
+            if piece:
+                await file.write(size, bytes(piece))
+            await file.commit(size=size + len(piece), sha256=digest.hexdigest())
+
+    async def _point(self, snapshot: Snapshot, kept: Iterable[Snapshot]) -> None:
+        ids = dict.fromkeys([snapshot.id, *(earlier.id for earlier in kept)])
+        pointer = Pointer(
+            self.mirror.name, snapshot.id, self.place.prefix, self.now(), tuple(ids)[: self.keep_versions + 1]
+        )
+        await self.store.put(pointer_path(self.mirror.name), msgspec.json.encode(pointer))
+
+    def _tell(self, snapshot: Snapshot, *, changed: bool) -> None:
+        self.listener(Published(self.mirror.name, snapshot.id, snapshot.files, snapshot.bytes, changed))
+
+
+def _runs(pairs: Iterator[tuple[Entry, Origin]]) -> Iterator[list[tuple[Entry, Origin]]]:
+    """Yield runs as `manifests.snapshot.cut` does, each Entry with its Origin."""
+    run: list[tuple[Entry, Origin]] = []
+    for pair in pairs:
+        run.append(pair)
+        if is_cut(pair[0].path):
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def pointer_path(mirror: str) -> str:
+    """Return where a mirror's pointer lies."""
+    return f".syncd/mirrors/{mirror}.json"
+
+
+def snapshot_folder(mirror: str, snapshot: str) -> str:
+    """Return the folder of one snapshot, with its slash."""
+    return f".syncd/snapshots/{mirror}/{snapshot}/"
+
+
+def shard_path(mirror: str, sha256: str) -> str:
+    """Return where a shard lies."""
+    return f".syncd/shards/{mirror}/{sha256}.jsonl.gz"
+
+
+def origins_path(mirror: str, sha256: str) -> str:
+    """Return where the origins of a shard lie."""
+    return f".syncd/shards/{mirror}/{sha256}.origins.jsonl.gz"

@@ -1,0 +1,312 @@
+"""Receives one large file in ranges, many at once, inside a window that slides along it; the hash follows its front.
+
+Rules:
+1. All ranges are bound to one version; a file that changes between two of them raises Changed, and nothing is spliced.
+2. What is in memory is what lies between the hash's front and the window's end, never the file; where the store takes
+   bytes from threads (`Staged.sink`) not even that: they are poured from the connection into the file, hashed as they
+   pass the front, and read back where they are ahead of it.
+3. Where upstream answers a range with the whole file, or gives nothing to bind ranges to, the file comes in one stream.
+4. A resumed file is hashed by reading it back, for nobody can go on with half a sha256.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from manifests.digest import Hasher
+from syncd.core.errors import Interrupted, SyncdError
+from syncd.core.ports import Body, Sink, Staged, Transport
+from syncd.streams.thread_copy import pour
+
+FLUSH = 2 << 20  # bytes gathered before they are written and hashed
+STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
+STEP_MOST = 8 << 20  # bytes of the longest: what is lost when a connection breaks is less than this
+PARTS = 64  # ranges into which a file of middling size is cut: one for each slot that a governor may give
+QUICK = 0.05  # seconds: if the first stretch takes no longer, one connection is as fast as we are
+FOLDED = 8 << 20  # bytes hashed between two looks at the event loop
+HEAD = 1024  # first bytes, kept to be looked at
+
+
+class First:
+    """The answer to the first request; can be let go before its block is left, so that it holds no slot."""
+
+    __slots__ = ("_opening", "body")
+
+    def __init__(self, opening: AbstractAsyncContextManager[Body]) -> None:
+        self._opening: AbstractAsyncContextManager[Body] | None = opening
+
+    async def __aenter__(self) -> Self:
+        assert self._opening is not None
+        self.body = await self._opening.__aenter__()
+        return self
+
+    async def release(self) -> None:
+        """Close the body; may be called twice."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            await opening.__aexit__(None, None, None)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be received: `[0, total)` of `target` at `version`, hashed under `names`."""
+
+    target: str
+    total: int | None
+    version: str | None
+    names: tuple[str, ...]
+    window: int
+    width: int
+    parallel: bool
+
+
+async def receive(
+    source: Transport,
+    order: Order,
+    file: Staged,
+    first: First | None,
+    *,
+    hashing: Executor,
+    heard: Callable[[int], None],
+) -> tuple[int, dict[str, str], bytes]:
+    """Write the whole file into `file` and return its size, its digests and its first bytes.
+
+    Raises Changed, Interrupted, and what the transport and the store raise; what was written stays for a resume.
+    """
+    flow = _Flow(source, order, file, hashing, heard)
+    try:
+        await flow.run(first)
+    except BaseExceptionGroup as group:
+        raise _only(group) from group
+    if flow.following:
+        return flow.end, flow.hasher.hexdigests(), flow.head
+    return await _read_through(order, file, hashing)
+
+
+class _Flow:
+    """One file on its way."""
+
+    def __init__(
+        self, source: Transport, order: Order, file: Staged, hashing: Executor, heard: Callable[[int], None]
+    ) -> None:
+        self.source = source
+        self.order = order
+        self.file = file
+        self.hashing = hashing
+        self.heard = heard
+        self.hasher = Hasher(order.names)
+        self.following = not file.held
+        self.head = b""
+        self.front = 0
+        self.end = order.total if order.total is not None else 0
+        self.done = False
+        self.landed: dict[int, bytes | int] = {}
+        self.arrived = asyncio.Event()
+        self.advanced = asyncio.Event()
+        self.begun = asyncio.Event()
+
+    async def run(self, first: First | None) -> None:
+        total = self.order.total
+        async with asyncio.TaskGroup() as group:
+            if self.following:
+                group.create_task(self._hash())
+            async with asyncio.TaskGroup() as receiving:
+                if total is None or (first is not None and first.body.stop in (None, total)):
+                    receiving.create_task(self._stream(first))
+                elif not self.order.parallel:
+                    if first is not None:
+                        await first.release()
+                    receiving.create_task(self._stream(None))
+                else:
+                    begun = first.body.stop if first is not None and first.body.stop is not None else 0
+                    wanted = list(gaps(self.file.held, begun, total))
+                    if not wanted and first is None and total:  # all is there: ask whether upstream still has it
+                        wanted = [(total - 1, total)]
+                    if first is not None:
+                        receiving.create_task(self._begin(first))
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(QUICK):
+                                await self.begun.wait()
+                    waiting = deque(wanted if self.begun.is_set() else ranges(wanted, total))
+                    for _ in range(min(self.order.width, len(waiting))):
+                        receiving.create_task(self._work(waiting))
+            if self.following and not self.head and self.end:
+                head = partial(self.file.fold, 0, min(HEAD, self.end), self._look)
+                await asyncio.get_running_loop().run_in_executor(self.hashing, head)
+            self.done = True
+            self.arrived.set()
+
+    async def _begin(self, first: First) -> None:
+        await self._take(first.body, 0, first.body.stop)
+        await first.release()
+        self.begun.set()
+
+    async def _work(self, waiting: deque[tuple[int, int]]) -> None:
+        while waiting:
+            start, stop = waiting.popleft()
+            await self._room(start)
+            async with self.source.open(self.order.target, start=start, stop=stop, version=self.order.version) as body:
+                await self._take(body, start, stop)
+
+    async def _stream(self, first: First | None) -> None:
+        if first is not None:
+            await self._take(first.body, 0, self.order.total)
+            await first.release()
+            return
+        async with self.source.open(self.order.target, version=self.order.version) as body:
+            await self._take(body, 0, self.order.total)
+
+    async def _take(self, body: Body, start: int, stop: int | None) -> None:
+        """Write and hash `[start, stop)` from an open body."""
+        if body.start != start:
+            raise Interrupted(f"{self.order.target}: asked for byte {start}, answered from {body.start}")
+        if stop is not None and (sink := self.file.sink(start)) is not None:
+            await self._pour(body, start, stop, sink)
+            return
+        at, chunks, count = start, list[bytes](), 0
+        async for chunk in body:
+            chunks.append(chunk)
+            count += len(chunk)
+            if count >= FLUSH:
+                at = await self._accept(at, chunks, stop)
+                chunks, count = [], 0
+        if chunks:
+            at = await self._accept(at, chunks, stop)
+        if stop is not None and at != stop:
+            raise Interrupted(f"{self.order.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
+        self.end = max(self.end, at)
+
+    async def _pour(self, body: Body, start: int, stop: int, sink: Sink) -> None:
+        """Have `[start, stop)` written without passing through here.
+
+        Who is at the front hashes what it has at hand; what lands ahead of the front the hash reads back.
+        """
+        at = reached = start
+
+        def drink(chunk: memoryview) -> None:
+            nonlocal reached
+            sink(chunk)
+            if self.following and reached == self.front:
+                self.hasher.update(chunk)
+                self.front += len(chunk)
+            reached += len(chunk)
+
+        async with aclosing(pour(body, drink)) as counts:
+            async for count in counts:
+                if at + count > stop:
+                    raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
+                self._land(at, at + count)
+                at += count
+                self.heard(count)
+        if at != stop:
+            raise Interrupted(f"{self.order.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
+        self.end = max(self.end, at)
+
+    def _land(self, at: int, what: bytes | int) -> None:
+        """Tell the hash what lies at `at`: bytes, or the end of what the file itself holds."""
+        if self.following:
+            if at < self.front:
+                self.advanced.set()  # it is hashed already
+            else:
+                self.landed[at] = what
+            self.arrived.set()
+
+    async def _accept(self, at: int, chunks: list[bytes], stop: int | None) -> int:
+        piece = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if stop is not None and at + len(piece) > stop:
+            raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
+        await self._room(at)
+        if at == 0:
+            self.head = piece[:HEAD]
+        self._land(at, piece)
+        await self.file.write(at, piece)
+        self.heard(len(piece))
+        return at + len(piece)
+
+    async def _room(self, at: int) -> None:
+        """Wait until `at` is inside the window."""
+        while self.following and at >= self.front + self.order.window:
+            self.advanced.clear()
+            await self.advanced.wait()
+
+    async def _hash(self) -> None:
+        """Follow the contiguous front."""
+        loop = asyncio.get_running_loop()
+        while not (self.done and self.front >= self.end):
+            what = self.landed.pop(self.front, None)
+            if what is None:
+                self.arrived.clear()
+                await self.arrived.wait()
+            elif isinstance(what, bytes):
+                await loop.run_in_executor(self.hashing, self.hasher.update, what)
+                self.front += len(what)
+                self.advanced.set()
+            else:
+                while isinstance(more := self.landed.get(what), int) and more - self.front <= FOLDED:
+                    del self.landed[what]
+                    what = more
+                await loop.run_in_executor(self.hashing, self._fold, what)
+                self.front = what
+                self.advanced.set()
+
+    def _fold(self, stop: int) -> None:
+        """Hash what the file holds from the front to `stop`; runs in a thread."""
+        self.file.fold(self.front, stop, self.hasher.update)
+
+    def _look(self, head: memoryview) -> None:
+        self.head = bytes(head)
+
+
+async def _read_through(order: Order, file: Staged, hashing: Executor) -> tuple[int, dict[str, str], bytes]:
+    hasher, size, head = Hasher(order.names), 0, b""
+    loop = asyncio.get_running_loop()
+    async for chunk in file.read():
+        if size < HEAD:
+            head += chunk[: HEAD - size]
+        await loop.run_in_executor(hashing, hasher.update, chunk)
+        size += len(chunk)
+    return size, hasher.hexdigests(), head
+
+
+def gaps(held: Iterable[tuple[int, int]], begin: int, total: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of `[begin, total)` that are not held; `held` sorted and disjoint."""
+    at = begin
+    for start, stop in held:
+        if start > at:
+            yield at, min(start, total)
+        at = max(at, stop)
+    if at < total:
+        yield at, total
+
+
+def ranges(wanted: Iterable[tuple[int, int]], total: int) -> Iterator[tuple[int, int]]:
+    """Cut wanted ranges into requests: short enough that all slots have one, long enough to be worth it."""
+    step = min(max(-(-total // PARTS), STEP_LEAST), STEP_MOST)
+    for start, stop in wanted:
+        for at in range(start, stop, step):
+            yield at, min(at + step, stop)
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure that matters of several at once: a bug before ours, and of ours the first."""
+    leaves: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    strange = [error for error in leaves if not isinstance(error, SyncdError)]
+    return strange[0] if strange else leaves[0]

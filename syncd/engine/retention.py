@@ -1,0 +1,180 @@
+"""Lets go of what nobody keeps: old snapshots, replaced bytes, removed files past their time, stale stagings.
+
+Rules:
+1. What a kept Snapshot names is never removed.
+2. A removed file stays at its place for `keep.removed`; then it moves aside if a kept Snapshot names it, else it goes.
+3. Bytes go before the row that names them, so a crash leaves work to do again and nothing lost track of.
+4. A removed file moves aside under a kept Snapshot that names it: an id says what its content is and may come back, so
+   under any other the bytes of one time would lie where those of another belong.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
+
+import msgspec
+
+from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
+from syncd.catalogue import Catalogue, Holdings, Row, Version
+from syncd.core.errors import Busy, Damaged, NoSpace, NotFound, PermanentError
+from syncd.core.ports import Store
+from syncd.engine.publish import origins_path, shard_path, snapshot_folder
+from syncd.engine.transfer import Place
+
+STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
+
+
+class Kept(msgspec.Struct):
+    """What the kept Snapshots of a mirror name, read from the store shard by shard as it is asked for."""
+
+    store: Store
+    mirror: str
+    snapshots: list[Snapshot]
+    _shards: dict[str, dict[str, Entry]] = {}
+
+    async def names(self, path: str, sha256: str) -> bool:
+        """Tell whether a kept Snapshot names this content at this path."""
+        return await self.naming(path, sha256) is not None
+
+    async def naming(self, path: str, sha256: str, taken: Container[str] = ()) -> str | None:
+        """Return the newest kept Snapshot that names this content at this path; none of those that are `taken`."""
+        for snapshot in self.snapshots:
+            if snapshot.id in taken:
+                continue
+            entry = await self.entry(snapshot, path)
+            if entry is not None and entry.sha256 == sha256:
+                return snapshot.id
+        return None
+
+    async def entry(self, snapshot: Snapshot, path: str) -> Entry | None:
+        """Return what one Snapshot names at a path."""
+        shards = snapshot.content.shards
+        at = bisect_right(shards, path, key=lambda shard: shard.first) - 1
+        if at < 0:
+            return None
+        sha256 = shards[at].sha256
+        if sha256 not in self._shards:
+            if len(self._shards) >= 8:  # ~130,000 Entries in memory
+                self._shards.pop(next(iter(self._shards)))
+            self._shards[sha256] = {entry.path: entry for entry in await shard_entries(self.store, self.mirror, sha256)}
+        return self._shards[sha256].get(path)
+
+
+async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:
+    """Return the Entries of one shard. Raises Damaged if it is not what its name says, or missing."""
+    return list(entries_of(await unpacked(store, shard_path(mirror, sha256), sha256)))
+
+
+async def unpacked(store: Store, path: str, sha256: str) -> bytes:
+    """Return the lines packed at `path`, proved by their digest. Raises Damaged."""
+    try:
+        return unpack(await whole(store, path, MAX_SHARD), sha256)
+    except (SnapshotError, NotFound) as error:
+        raise Damaged(f"{path}: {error}") from error
+
+
+async def whole(store: Store, path: str, max_bytes: int) -> bytes:
+    """Return an object of ours. Raises Damaged if it is longer than one of its kind may be."""
+    chunks: list[bytes] = []
+    left = max_bytes
+    async with store.open(path) as body:
+        async for chunk in body:
+            left -= len(chunk)
+            if left < 0:
+                raise Damaged(f"{path}: longer than the {max_bytes} bytes that it may have")
+            chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def put_aside(
+    named: Kept, holdings: Holdings, mirror: int, place: Place, path: str, size: int, sha256: str, at: float
+) -> None:
+    """Keep the bytes of a removed file, which lie at its place, if a kept Snapshot names them. Raises NotFound."""
+    if not await named.names(path, sha256):
+        return
+    aside = {version.snapshot: version.sha256 for version in holdings.versions(mirror, path)}
+    snapshot = await named.naming(path, sha256, {other for other, held in aside.items() if held != sha256})
+    if snapshot is None:
+        raise Damaged(f"{path}: other bytes lie aside under each snapshot that names sha256 {sha256}")
+    if snapshot in aside:
+        with suppress(NotFound):
+            if (await named.store.stat(place.version(snapshot, path))).size == size:
+                return
+    await named.store.copy(place.natural(path), place.version(snapshot, path))
+    holdings.put_aside(mirror, Version(snapshot, path, size, sha256), at)
+
+
+class Failures:
+    """Failures of single files, which keep no other from being dealt with."""
+
+    def __init__(self) -> None:
+        """Nothing failed yet."""
+        self.first: PermanentError | None = None
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Take note of a failure; without a store, or room in it, nothing else can be done either: that is raised."""
+        try:
+            yield
+        except (NoSpace, Busy):
+            raise
+        except PermanentError as error:
+            self.first = self.first or error
+
+
+class Housekeeping(msgspec.Struct, frozen=True):
+    """What letting go of one mirror's leftovers needs; `versions` earlier Snapshots and `removed` seconds are kept."""
+
+    store: Store
+    catalogue: Catalogue
+    mirror: Row
+    place: Place
+    versions: int
+    removed: float
+    now: Callable[[], float] = time.time
+
+    async def run(self) -> None:
+        """Let go of everything that is not kept. Raises the first failure, once all else is done."""
+        snapshots = self.catalogue.history.snapshots(self.mirror.id)
+        kept, gone = snapshots[: self.versions + 1], snapshots[self.versions + 1 :]
+        named = Kept(self.store, self.mirror.name, kept)
+        failures = Failures()
+        await self._versions(named, failures)
+        await self._removed(named, failures)
+        await self._snapshots(kept, gone)
+        await self.store.sweep(STALE)
+        if failures.first is not None:
+            raise failures.first
+
+    async def _versions(self, named: Kept, failures: Failures) -> None:
+        for version in self.catalogue.holdings.versions(self.mirror.id):
+            with failures.collected():
+                if not await named.names(version.path, version.sha256):
+                    await self.store.delete(self.place.version(version.snapshot, version.path))
+                    self.catalogue.holdings.forget_version(self.mirror.id, version)
+
+    async def _removed(self, named: Kept, failures: Failures) -> None:
+        holdings, mirror = self.catalogue.holdings, self.mirror
+        for removed in holdings.removed(mirror.id, self.now() - self.removed):
+            path, size, sha256 = removed.path, removed.bytes, removed.sha256
+            with failures.collected():
+                with suppress(NotFound):  # a kill came after the bytes went, or somebody took them by hand
+                    await put_aside(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
+                await self.store.delete(self.place.natural(path))
+                holdings.forget_removed(mirror.id, path)
+
+    async def _snapshots(self, kept: list[Snapshot], gone: list[Snapshot]) -> None:
+        shards = {shard.sha256 for snapshot in kept for shard in snapshot.content.shards}
+        origins = {name for snapshot in kept for name in snapshot.origins}
+        for snapshot in gone:
+            for shard in snapshot.content.shards:
+                if shard.sha256 not in shards:
+                    await self.store.delete(shard_path(self.mirror.name, shard.sha256))
+            for name in snapshot.origins:
+                if name not in origins:
+                    await self.store.delete(origins_path(self.mirror.name, name))
+            folder = snapshot_folder(self.mirror.name, snapshot.id)
+            await self.store.delete(f"{folder}SHA256SUMS")
+            await self.store.delete(f"{folder}snapshot.json")
+            self.catalogue.history.forget_snapshot(self.mirror.id, snapshot.id)

@@ -1,0 +1,292 @@
+"""Re-reads what we hold and compares it with what we proved; mends from a kept version or from upstream if asked to.
+
+Rules:
+1. Reading changes nothing. Repair is a separate, explicit wish, and reports first.
+2. Damaged bytes are never deleted: they go to the quarantine, and only once a proved copy is there to take their place.
+3. A file is called damaged only after a second read says so too.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import msgspec
+
+from manifests.snapshot import Entry, Origin
+from manifests.stat import Stat
+from syncd.catalogue import Aside, Catalogue, Row
+from syncd.core.errors import Busy, Damaged, NoSpace, NotFound, PermanentError, SyncdError
+from syncd.core.ports import Store, Summing, Transport
+from syncd.engine.planner import Step
+from syncd.engine.restore import pointed
+from syncd.engine.retention import shard_entries
+from syncd.engine.survey_cursor import forget
+from syncd.engine.transfer import Place, Transfers, read_back
+from syncd.streams.derived_files import SCHEME
+
+READERS = 8  # files read at once
+BATCH = 64  # files that a thread reads at one go, where the store can
+BATCH_BYTES = 4 << 20  # at which a batch ends
+SMALL = 2  # whole batches read at once: with small files in hand more threads mostly wait for one another (GIL)
+CHECKED = 512  # files whose reading is recorded in one transaction
+
+Finding = Literal["missing", "size", "digest", "unreadable", "snapshot"]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is not as we proved it."""
+
+    path: str
+    finding: Finding
+    reason: str
+    repaired: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What a verification found."""
+
+    mirror: str
+    snapshot: str
+    files: int = 0
+    bytes: int = 0
+    read: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How far the reading of all bytes is: the Entries that are left, what was found, what is not yet recorded."""
+
+    entries: Iterator[Entry]
+    report: Report
+    good: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody waits for the threads any more: they stop at the next block."""
+    small: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SMALL))
+    """Held by a batch that is full before it has many bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What verifying one mirror needs; `source` only to repair."""
+
+    store: Store
+    catalogue: Catalogue
+    mirror: Row
+    place: Place
+    hashing: Executor
+    heard: Callable[[int, int], None]
+    """Called with files and bytes looked at since the last call."""
+    source: Transport | None = None
+    now: Callable[[], float] = time.time
+    threads: int = 2
+    """How many of `hashing` read at once, where the store can read in a thread."""
+
+    async def run(self, *, read_data: bool) -> Report:
+        """Compare the snapshot with the Catalogue, and every file's presence and size; with `read_data` all bytes."""
+        report = Report(self.mirror.name, self.mirror.snapshot)
+        await self._snapshot(report)
+        if read_data:
+            await self._read_all(report)
+        else:
+            await self._look(report)
+        return report
+
+    async def repair(self, report: Report) -> None:
+        """Put proved bytes in the place of damaged or missing ones, as far as they can be had."""
+        for at, fault in enumerate(report.faults):
+            if fault.finding == "snapshot":
+                continue
+            held = self.catalogue.holdings.entry(self.mirror.id, fault.path)
+            if held is None:
+                continue
+            try:
+                await self._mend(*held, fault.reason)
+            except SyncdError as error:
+                report.faults[at] = msgspec.structs.replace(fault, reason=f"{fault.reason}; not repaired: {error}")
+            else:
+                report.faults[at] = msgspec.structs.replace(fault, repaired=True)
+
+    async def _mend(self, entry: Entry, origin: Origin, reason: str) -> None:
+        if (version := await self._version(entry)) is not None:
+            await self._aside(entry, reason)
+            await self.store.copy(version, self.place.natural(entry.path))
+            return
+        if self.source is None:
+            raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
+        if origin.url.startswith(SCHEME):
+            forget(self.catalogue.history, self.mirror.name)
+            self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
+            raise Damaged(f"{entry.path}: is made from upstream's documents, and the next pass will make it anew")
+        with suppress(NotFound):  # what cannot even be looked at could not be kept: nothing is fetched in vain
+            await self.store.stat(self.place.natural(entry.path))
+        urls = (origin.url,) if "://" in origin.url else ()
+        wanted = Stat(entry.path, entry.size, None, None, {"sha256": entry.sha256}, urls)
+        transfers = Transfers(
+            source=self.source,
+            store=self.store,
+            place=self.place,
+            holdings=self.catalogue.holdings,
+            journal=self.catalogue.history,
+            mirror_id=self.mirror.id,
+            listener=lambda _: None,
+            hashing=self.hashing,
+            now=self.now,
+        )
+        history, mirror = self.catalogue.history, self.mirror.id
+        begun = history.all_inflight(mirror).get(entry.path)
+        try:
+            proved = await transfers.transfer(Step("replace", entry.path, "repair", wanted))
+            await self._aside(entry, reason)
+            await self.store.move(proved.place, self.place.natural(entry.path))
+        finally:
+            if history.all_inflight(mirror).get(entry.path) != begun:  # of this mending: no pass is to go on with it
+                history.end(mirror, entry.path)
+
+    async def _version(self, entry: Entry) -> str | None:
+        """Return where the bytes of an Entry are kept and still are what was proved: a hard link shares all damage."""
+        for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):
+            if version.sha256 != entry.sha256:
+                continue
+            place = self.place.version(version.snapshot, entry.path)
+            with suppress(PermanentError):
+                size, digests = await read_back(self.store, place, ("sha256",), self.hashing)
+                if (size, digests["sha256"]) == (entry.size, entry.sha256):
+                    return place
+        return None
+
+    async def _aside(self, entry: Entry, reason: str) -> None:
+        """Keep the damaged bytes in the quarantine, if there are any."""
+        try:
+            await self.store.copy(self.place.natural(entry.path), self.place.quarantine(entry.path))
+        except NotFound:
+            return
+        aside = Aside(self.place.quarantine(entry.path), entry.path, "Damaged", reason, self.now())
+        self.catalogue.chronicle.put_aside(self.mirror.id, aside)
+
+    # -- looking --------------------------------------------------------------------------------------------------
+
+    async def _snapshot(self, report: Report) -> None:
+        """Check that pointer, shards and Catalogue tell the same story."""
+        holdings, mirror = self.catalogue.holdings, self.mirror
+        try:
+            pointer = await pointed(self.store, mirror.name)
+            if pointer.snapshot != mirror.snapshot:
+                raise Damaged(f"the pointer names {pointer.snapshot}, the Catalogue {mirror.snapshot}")
+            snapshot = self.catalogue.history.snapshots(mirror.id)[0]
+            ours = holdings.entries(mirror.id)
+            for shard in snapshot.content.shards:
+                for entry in await shard_entries(self.store, mirror.name, shard.sha256):
+                    if next(ours, None) != entry:
+                        raise Damaged(f"{entry.path}: the snapshot and the Catalogue differ")
+        except (SyncdError, IndexError) as error:
+            report.faults.append(Fault(mirror.snapshot or "no snapshot", "snapshot", str(error)))
+
+    async def _look(self, report: Report) -> None:
+        """Merge the store's listing with the Entries: what is missing, what has another size."""
+        entries, prefix = self.catalogue.holdings.entries(self.mirror.id), self.place.prefix
+        entry = next(entries, None)
+        async for stat in self.store.list(prefix):
+            path = stat.path.removeprefix(prefix)
+            while entry is not None and entry.path < path:
+                self._gone(report, entry)
+                entry = next(entries, None)
+            if entry is not None and entry.path == path:
+                report.files += 1
+                report.bytes += entry.size
+                if stat.size != entry.size:
+                    reason = f"{path}: {entry.size} bytes proved, {stat.size} found"
+                    report.faults.append(Fault(path, "size", reason))
+                self.heard(1, 0)
+                entry = next(entries, None)
+        while entry is not None:
+            self._gone(report, entry)
+            entry = next(entries, None)
+
+    def _gone(self, report: Report, entry: Entry) -> None:
+        report.files += 1
+        report.faults.append(Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found"))
+
+    async def _read_all(self, report: Report) -> None:
+        reading = _Reading(self.catalogue.holdings.entries(self.mirror.id), report)
+        if hasattr(self.store, "sums"):
+            readers = [self._read_batches(reading) for _ in range(self.threads)]
+        else:
+            readers = [self._read_each(reading) for _ in range(READERS)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for reader in readers:
+                    group.create_task(reader)
+        finally:
+            reading.over.set()
+            self.catalogue.holdings.check(self.mirror.id, reading.good, self.now())
+
+    async def _read_batches(self, reading: _Reading) -> None:
+        """Have a thread read many files at one go; what is not as it was proved is read a second time by itself."""
+        store, loop = cast("Summing", self.store), asyncio.get_running_loop()
+        while batch := _batch(reading.entries):
+            places = [self.place.natural(entry.path) for entry in batch]
+            async with reading.small if len(batch) == BATCH else nullcontext():
+                sums = await loop.run_in_executor(self.hashing, store.sums, places, reading.over.is_set)
+            judged = [
+                (entry, None if found == entry.sha256 else await self._read_one(entry))
+                for entry, found in zip(batch, sums, strict=True)
+            ]
+            self._enter(reading, judged)
+
+    async def _read_each(self, reading: _Reading) -> None:
+        for entry in reading.entries:
+            fault = await self._read_one(entry)
+            if fault is not None:
+                fault = await self._read_one(entry)
+            self._enter(reading, [(entry, fault)])
+
+    def _enter(self, reading: _Reading, judged: Sequence[tuple[Entry, Fault | None]]) -> None:
+        report, good = reading.report, reading.good
+        for entry, fault in judged:
+            report.files += 1
+            report.bytes += entry.size
+            if fault is not None:
+                report.faults.append(fault)
+            else:
+                report.read += entry.size
+                good.append(entry.path)
+        if len(good) >= CHECKED:
+            self.catalogue.holdings.check(self.mirror.id, good, self.now())
+            good.clear()
+        self.heard(len(judged), sum(entry.size for entry, _ in judged))
+
+    async def _read_one(self, entry: Entry) -> Fault | None:
+        place = self.place.natural(entry.path)
+        try:
+            size, digests = await read_back(self.store, place, ("sha256",), self.hashing)
+        except NotFound:
+            return Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found")
+        except (Busy, NoSpace):
+            raise
+        except PermanentError as error:  # a link or a lost permission is of this file: the others are read all the same
+            return Fault(entry.path, "unreadable", str(error))
+        if size != entry.size:
+            return Fault(entry.path, "size", f"{entry.path}: {entry.size} bytes proved, {size} found")
+        if digests["sha256"] != entry.sha256:
+            reason = f"{entry.path}: sha256 {entry.sha256} proved, {digests['sha256']} found"
+            return Fault(entry.path, "digest", reason)
+        return None
+
+
+def _batch(entries: Iterator[Entry]) -> list[Entry]:
+    """Take what a thread reads at one go."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += entry.size
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            break
+    return batch

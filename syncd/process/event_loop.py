@@ -1,0 +1,102 @@
+"""Runs one command on an event loop, minds the signals, and knows which exit code a failure means."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
+
+from syncd.core.errors import (
+    Busy,
+    ConfigError,
+    Damaged,
+    Denied,
+    NoSpace,
+    Parked,
+    PermanentError,
+    SyncdError,
+    TransientError,
+)
+
+DONE, SOME_FAILED, USAGE, GUARDED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+GRACE = 30.0  # seconds that transfers in flight are given to end
+
+_CODES: tuple[tuple[type[SyncdError], int], ...] = (
+    (ConfigError, USAGE),
+    (Busy, GUARDED),
+    (NoSpace, GUARDED),
+    (Parked, GUARDED),
+    (Denied, UNREACHABLE),
+    (Damaged, SOME_FAILED),
+    (TransientError, UNREACHABLE),
+    (PermanentError, UNREACHABLE),
+)
+
+
+def code_of(error: SyncdError) -> int:
+    """Return the exit code that a failure of the whole command means."""
+    return next(code for kind, code in _CODES if isinstance(error, kind))
+
+
+def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run `work` on a fast loop to its exit code; SyncdErrors out of task groups come out bare."""
+    # the hand-over between the loop and the threads that hash and write: 5 ms is for programs with nothing to do
+    sys.setswitchinterval(0.0005)
+    try:
+        import uvloop  # noqa: PLC0415  a faster loop where there is one
+    except ImportError:
+        factory = asyncio.new_event_loop
+    else:
+        factory = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(work())
+    except BaseExceptionGroup as group:
+        raise first_of(group) from group
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return our failure out of a group, unless there is a bug in it too."""
+    if (closed := group.subgroup(BrokenPipeError)) is not None:
+        return BrokenPipeError(str(closed))  # whoever read what we print has gone
+    ours, rest = group.split(SyncdError)
+    if rest is not None or ours is None:
+        return group
+    error: BaseException = ours
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+class Interruptible:
+    """SIGINT and SIGTERM ask to stop: the first starts nothing new and gives a grace, the second stops at once."""
+
+    def __init__(self, stopping: asyncio.Event, grace: float = GRACE) -> None:
+        """`stopping` is what the work looks at."""
+        self.stopping = stopping
+        self.grace = grace
+        self._later: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._asked)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        if self._later is not None:
+            self._later.cancel()
+
+    def _asked(self) -> None:
+        assert self._task is not None
+        if self.stopping.is_set():
+            self._task.cancel()
+            return
+        self.stopping.set()
+        self._later = asyncio.get_running_loop().call_later(self.grace, self._task.cancel)

@@ -1,0 +1,220 @@
+r"""Sets up the log: structured lines, as JSON or for a console, without secrets, without strangers' control codes.
+
+Rules:
+1. A secret never reaches the stream: neither under a telling name, nor inside a url, a header or a traceback.
+2. One line is one line: `\x1b`, CR, LF and their invisible kin are written out, in names and in values.
+3. A stream that breaks makes the log silent; it never fails the work.
+4. Nothing is configured for the whole process but the standard library's root logger, for what our libraries say.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
+
+from syncd.core.events import (
+    KINDS,
+    BackupFailed,
+    ClockStepped,
+    DamageFound,
+    DamageStays,
+    DocumentFailed,
+    Event,
+    EventsLost,
+    LimitChanged,
+    Listener,
+    ManifestRejected,
+    ManifestWithdrawn,
+    PassFailed,
+    ReloadFailed,
+    RemovalsParked,
+    ScrubAdvanced,
+    StateChanged,
+    StoreChanged,
+    SurveyAdvanced,
+    SurveyNoted,
+    TransferAdvanced,
+    TransferFailed,
+    TransferFinished,
+    TransferStarted,
+)
+from syncd.core.printable import printable
+from syncd.core.redaction import HIDDEN, Secrets, is_telling
+
+_LINES = frozenset({"exception", "stack"})  # several lines by their nature
+
+Level = Literal["debug", "info", "warning", "error"]
+Style = Literal["console", "json", "journal"]
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # of syslog
+
+
+class Outlet:
+    """A stream that may break without anybody noticing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to `stream`."""
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):  # ValueError: the stream was closed
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+def style_of(stream: TextIO, environ: Mapping[str, str]) -> Style:
+    """Return what fits where a stream goes: words for a terminal, JSON elsewhere, with priorities for the journal."""
+    if stream.isatty():
+        return "console"
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file behind it
+        return "json"
+    return "journal" if environ.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}" else "json"
+
+
+def open_log(
+    stream: TextIO,
+    *,
+    json: bool,
+    level: Level = "info",
+    secrets: Secrets | None = None,
+    journal: bool = False,
+) -> FilteringBoundLogger:
+    """Return a log that writes to `stream`; what libraries say to the root logger goes there too, from warning on.
+
+    With `journal` each line of JSON begins with the priority that journald takes off it.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.format_exc_info,
+        cleaned(secrets or Secrets()),
+    ]
+    last: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=True)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    )
+    if journal:
+        last = _with_priority(structlog.processors.JSONRenderer(ensure_ascii=True))
+    outlet = cast("TextIO", Outlet(stream))
+    _route_libraries(outlet, before, last, max(threshold, logging.WARNING))
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(outlet),
+        processors=[*before, last],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+    )
+    return log
+
+
+def _route_libraries(outlet: TextIO, before: list[Processor], last: Processor, threshold: int) -> None:
+    """Let the standard library's root logger write as we do, instead of as it did."""
+    libraries = logging.StreamHandler(outlet)
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [libraries]
+    root.setLevel(threshold)
+
+
+def _with_priority(render: Callable[..., Any]) -> Processor:
+    def rendered(log: WrappedLogger, method: str, line: MutableMapping[str, Any]) -> str:
+        return f"<{_PRIORITIES.get(line.get('level', ''), 6)}>{render(log, method, line)}"
+
+    return rendered
+
+
+def cleaned(secrets: Secrets) -> Processor:
+    """Return the step that every line goes through: secrets out, control characters written out, in all depths."""
+
+    def clean(_log: WrappedLogger, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {
+            printable(name): _lines(value, secrets) if name in _LINES else _cleaned(name, value, secrets)
+            for name, value in line.items()
+        }
+
+    return clean
+
+
+def _cleaned(name: str, value: Any, secrets: Secrets) -> Any:
+    if is_telling(name) and value not in (None, "", False, True):
+        return HIDDEN
+    if isinstance(value, str):
+        return printable(secrets.redact(value))
+    if isinstance(value, dict):
+        return {printable(str(key)): _cleaned(str(key), inner, secrets) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_cleaned(name, inner, secrets) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return printable(secrets.redact(str(value)))
+
+
+def _lines(value: Any, secrets: Secrets) -> str:
+    return "\n".join(printable(line) for line in secrets.redact(str(value)).splitlines())
+
+
+LEVELS: dict[type[Event], Level | None] = {
+    SurveyAdvanced: None,
+    TransferStarted: None,
+    TransferAdvanced: None,
+    ScrubAdvanced: None,
+    TransferFinished: "debug",
+    LimitChanged: "debug",
+    StateChanged: "debug",
+    EventsLost: "debug",
+    DocumentFailed: "warning",
+    SurveyNoted: "warning",
+    TransferFailed: "warning",
+    RemovalsParked: "warning",
+    PassFailed: "warning",
+    ManifestWithdrawn: "warning",
+    StoreChanged: "warning",
+    ClockStepped: "warning",
+    ManifestRejected: "error",
+    ReloadFailed: "error",
+    BackupFailed: "error",
+    DamageFound: "error",
+    DamageStays: "error",
+}
+"""How much an event matters, where that is not "info"; None: too many, only displays and metrics count them."""
+
+
+def name_of(kind: type[Event]) -> str:
+    """Return the name of an event's log line: `transfer_failed` of TransferFailed."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def logged(log: FilteringBoundLogger) -> Listener:
+    """Return a listener that writes what happens to a mirror; single files that went well are for `debug`."""
+    writers = {
+        kind: (getattr(log, level), name_of(kind)) for kind in KINDS if (level := LEVELS.get(kind, "info")) is not None
+    }
+
+    def listen(event: Event) -> None:
+        found = writers.get(type(event))
+        if found is not None:
+            write, name = found
+            if isinstance(event, StoreChanged) and event.state == "online":
+                write = log.info
+            write(name, **msgspec.structs.asdict(event))
+
+    return listen

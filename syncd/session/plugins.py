@@ -1,0 +1,70 @@
+"""Composition: the one place where adapters are found by name, and decorators are stacked around them.
+
+Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syncd.readers.v1` by a manifest's `reader`.
+"""
+
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from manifests.entry_points import plugged
+from manifests.errors import Unfit
+from manifests.model.mirror import Mirror, Source
+from manifests.reading.document import Reader
+from manifests.reading.reader import GROUP, installed
+from syncd.core.errors import ConfigError
+from syncd.core.ports import Credential, Store
+from syncd.sources.open_source import Upstream
+
+READERS = GROUP
+
+
+def upstream_of(
+    mirror: Mirror, number: int, *, credential: Credential | None, allow_private: frozenset[str], user_agent: str
+) -> Upstream:
+    """Return how one of a mirror's sources is opened, in this process or in another."""
+    source = mirror.sources[number]
+    return Upstream(
+        url=source.url,
+        where=f"{mirror.name}: source.url" if len(mirror.sources) == 1 else f"{mirror.name}: source[{number}].url",
+        options={
+            name: value
+            for name in ("endpoint", "region", "anonymous", "profile", "requester_pays", "encoding", "host_keys")
+            if (value := getattr(source, name)) not in (None, False, ())
+        },
+        credential=credential,
+        allow_private=allow_private,
+        user_agent=user_agent,
+        connections=source.limits.connections,
+        rate=source.limits.rate,
+    )
+
+
+def open_reader(source: Source, today: date) -> Reader:
+    """Return the reader that a source names, as it reads on that day (UTC). Raises ConfigError."""
+    try:
+        return installed()[source.reader].opened(source, today)
+    except KeyError as error:
+        known = ", ".join(installed())
+        raise ConfigError(f"source.reader: {source.reader!r} is not known here: use one of {known}") from error
+    except Unfit as error:
+        raise ConfigError(f"source: reader {source.reader}: {error}") from error
+
+
+def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None) -> Store:
+    """Return the adapter of a store: a folder, or `s3://bucket/prefix`."""
+    if url.startswith("s3://"):
+        from syncd.stores.s3.store import S3Store  # noqa: PLC0415  boto3 is slow to import, and a folder needs none of it
+
+        return S3Store(url, endpoint=endpoint, region=region, profile=profile)
+    if "://" in url and not url.startswith("file://"):
+        raise ConfigError(f"store: {url}: not a store: give a folder, or s3://bucket/prefix")
+    from syncd.stores.filesystem.store import FilesystemStore  # noqa: PLC0415  as above
+
+    return FilesystemStore(Path(url.removeprefix("file://")))
+
+
+@cache
+def names(group: str) -> tuple[str, ...]:
+    """Return what can be found in a group: url schemes of TRANSPORTS, names of READERS."""
+    return tuple(sorted(point.name for point in plugged(group)))

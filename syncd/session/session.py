@@ -1,0 +1,306 @@
+"""What a command or the daemon works with: configuration, Catalogue, store and lease, opened together and in order."""
+
+import asyncio
+import io
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from manifests.model.mirror import ManifestError, Mirror, load_mirror
+from manifests.origins import origin_of
+from manifests.reading.document import Follow
+from syncd.catalogue import Catalogue, Row
+from syncd.config.load import Config, resolve_credential
+from syncd.config.secrets import expiry_of
+from syncd.core.errors import ConfigError, Damaged, Denied, NotFound, Offline, TransientError
+from syncd.core.events import Listener, TransferRetried, discreet
+from syncd.core.ports import Credential, Store, Transport
+from syncd.core.redaction import Secrets
+from syncd.engine.pass_context import Work
+from syncd.engine.restore import missing, needs_rebuild, rebuild
+from syncd.engine.transfer import error_name
+from syncd.engine.worker_port import Pool
+from syncd.session.plugins import names, open_reader, open_store, upstream_of
+from syncd.sources.multi_source import Alternating
+from syncd.sources.oauth import TokenBroker
+from syncd.sources.open_source import EXTRAS, TRANSPORTS, Upstream, open_upstream
+from syncd.stores.lease import Lease
+from syncd.streams.documents import fetch
+from syncd.workers.pool import ProcessPool, processors
+from syncd.wrappers.governor import Governors
+from syncd.wrappers.retrying_store import RetryingStore
+from syncd.wrappers.retrying_transport import Policy
+
+VERSION = version("syncd")
+MAX_TOKEN = 64 << 10  # bytes of an answer that holds a token
+SEVERAL = 3  # tries at one of several sources
+HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
+
+
+class Workbench(msgspec.Struct, frozen=True):
+    """Everything that is open."""
+
+    config: Config
+    environ: Mapping[str, str]
+    catalogue: Catalogue
+    store: Store
+    governors: Governors
+    hashing: Executor
+    spool: Path
+    listener: Listener
+    stopping: asyncio.Event
+    secrets: Secrets
+    expiries: dict[str, float] = {}
+    """By name: when a credential that was used is no longer valid, for those that say."""
+    brokers: dict[str, TokenBroker] = {}
+    """By name of the credential: who holds its token, for all mirrors."""
+
+    def upstream(self, mirror: Mirror, number: int = 0) -> Upstream:
+        """Return how one of a mirror's sources is opened, with its credential: it may read a file.
+
+        Raises ConfigError.
+        """
+        name = mirror.sources[number].credentials
+        credential = resolve_credential(self.config, name, self.environ) if name is not None else None
+        if credential is not None:
+            self.secrets.learn_credential(credential.username, credential.secret, credential.token)
+            if (expiry := expiry_of(credential)) is not None:
+                self.expiries[credential.name] = expiry
+        return upstream_of(
+            mirror,
+            number,
+            credential=credential,
+            allow_private=self.config.allow_private,
+            user_agent=self.user_agent,
+        )
+
+    @property
+    def user_agent(self) -> str:
+        """Return who we say we are."""
+        return f"syncd/{VERSION} {self.config.user_agent}".rstrip()
+
+    def broker(self, credential: Credential | None) -> TokenBroker | None:
+        """Return who holds the token of a credential, one for all its mirrors; None where it has none."""
+        if credential is None or credential.scheme != "oauth":
+            return None
+        held = self.brokers.get(credential.name)
+        if held is None or held.credential != credential:
+            held = TokenBroker(credential, self._post, self.secrets.learn_for_a_while)
+            self.brokers[credential.name] = held
+        return held
+
+    async def _post(self, url: str, body: bytes) -> bytes:
+        """Post a form, with no credential but what it holds, and return the answer."""
+        where = Upstream(
+            url=f"{origin_of(url)}/",
+            where="token_url",
+            allow_private=self.config.allow_private,
+            user_agent=self.user_agent,
+        )
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        transport = open_upstream(where, self.governors)
+        try:
+            follow = Follow(url, "POST", headers, body, max_bytes=MAX_TOKEN)
+            return (await fetch(transport, follow, io.BytesIO())).read(MAX_TOKEN)
+        finally:
+            await transport.aclose()
+
+    def pool(self, mirror: Mirror, upstream: Upstream) -> Pool | None:
+        """Return the workers that small files of `upstream` may be given to.
+
+        None where the store is far, and not the processor.
+        """
+        where = self.config.store.url
+        count = processors() if self.config.workers is None else self.config.workers
+        if where.startswith("s3://") or count < 2 or mirror.source.scheme in EXTRAS or len(mirror.sources) > 1:
+            return None
+        settings = self.config.credentials.get(mirror.source.credentials or "")
+        if settings is not None and (settings.oauth is not None or settings.login is not None):
+            return None  # one login is for all, and this process has it
+        folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
+        return ProcessPool(count, upstream, folder, self.governors, self.listener)
+
+    @asynccontextmanager
+    async def source(
+        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
+    ) -> AsyncIterator[Transport]:
+        """Open a mirror's source with its credential; `inside` decorates it below the governor."""
+        async with self._opened(mirror, await self._upstreams(mirror), inside) as source:
+            yield source
+
+    async def _upstreams(self, mirror: Mirror) -> list[Upstream]:
+        """Return how all sources of a mirror are opened; their credentials are read here, and once."""
+        return [await asyncio.to_thread(self.upstream, mirror, number) for number in range(len(mirror.sources))]
+
+    @asynccontextmanager
+    async def _opened(
+        self, mirror: Mirror, upstreams: list[Upstream], inside: Callable[[Transport], Transport]
+    ) -> AsyncIterator[Transport]:
+        def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
+            self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
+
+        # with another source at hand, no time is lost on one that fails
+        policy = Policy(attempts=SEVERAL) if len(upstreams) > 1 else None
+        opened: list[tuple[str, Transport]] = []
+        try:
+            for upstream in upstreams:
+                broker = self.broker(upstream.credential)
+                one = open_upstream(upstream, self.governors, policy, heard=heard, broker=broker, inside=inside)
+                opened.append((upstream.url, one))
+            several = Alternating(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None
+            yield several if several is not None else opened[0][1]
+        finally:
+            for _, transport in opened:
+                await transport.aclose()
+
+    @asynccontextmanager
+    async def work(
+        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
+    ) -> AsyncIterator[Work]:
+        """Compose what a pass over `mirror` works with."""
+        today = datetime.now(UTC).date()
+        upstreams = await self._upstreams(mirror)
+        async with self._opened(mirror, upstreams, inside) as source, AsyncExitStack() as stack:
+            pool = await asyncio.to_thread(self.pool, mirror, upstreams[0])
+            if pool is not None:
+                stack.push_async_callback(pool.aclose)
+            yield Work(
+                mirror=mirror,
+                reader=open_reader(mirror.source, today),
+                others=tuple(open_reader(one, today) for one in mirror.sources[1:]),
+                source=source,
+                store=self.store,
+                catalogue=self.catalogue,
+                hashing=self.hashing,
+                spool=self.spool,
+                listener=self.listener,
+                stopping=self.stopping,
+                pool=pool,
+            )
+
+    def mirror(self, name: str) -> Row:
+        """Return a mirror that the Catalogue knows. Raises NotFound."""
+        row = self.catalogue.history.mirror(name)
+        if row is None:
+            raise missing(name)
+        return row
+
+    def manifest(self, name: str) -> Mirror:
+        """Return the manifest with which a mirror was last synced. Raises NotFound, ConfigError."""
+        text = self.catalogue.history.setting(f"manifest:{name}")
+        if text is None:
+            raise NotFound(f"{name}: its manifest is not known here: run `syncd sync FILE` once")
+        return parse(text, f"{name} (as last synced)")
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep the manifest with which a mirror is synced."""
+        self.catalogue.history.remember(f"manifest:{name}", text)
+
+
+def parse(text: str, file: str) -> Mirror:
+    """Return the mirror of a manifest's text. Raises ConfigError with every problem of the file."""
+    try:
+        return load_mirror(text, file, schemes=names(TRANSPORTS))
+    except ManifestError as error:
+        raise ConfigError(str(error)) from error
+
+
+def read_manifest(file: Path) -> tuple[Mirror, str]:
+    """Return the mirror that a file declares, and the file's text. Raises ConfigError."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{file}: cannot be read: {reason}: give the path of a mirror manifest") from error
+    return parse(text, str(file)), text
+
+
+@asynccontextmanager
+async def opened(
+    config: Config,
+    environ: Mapping[str, str],
+    listener: Listener,
+    *,
+    writing: bool,
+    stopping: asyncio.Event,
+    secrets: Secrets | None = None,
+    metered: Callable[[Store], Store] | None = None,
+) -> AsyncIterator[Workbench]:
+    """Open state, store and, for `writing`, the lease; close all in the other order.
+
+    `metered` wraps the store, that its operations are counted. What `secrets` learns on the way is left out of what
+    `listener` hears.
+
+    Raises Busy (another daemon), Offline (not the store we know), Denied, Damaged, NoSpace.
+    """
+    secrets = secrets if secrets is not None else Secrets()
+    listener = discreet(listener, secrets)
+    with (
+        _catalogue(config, writing=writing) as catalogue,
+        tempfile.TemporaryDirectory(dir=config.state, prefix="spool-") as spool,
+    ):
+        settings = config.store
+        adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+        hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
+        try:
+            known = catalogue.history.setting("store")
+            found = await adapter.identify(known)
+            if known is None and not catalogue.read_only:
+                catalogue.history.remember("store", found)
+            counted = metered(adapter) if metered is not None else adapter
+            store = RetryingStore(counted) if settings.url.startswith("s3://") else counted
+            governors = Governors(listener=listener)
+            governors.show(getattr(adapter, "certificates", {}))
+            bench = Workbench(
+                config=config,
+                environ=environ,
+                catalogue=catalogue,
+                store=store,
+                governors=governors,
+                hashing=hashing,
+                spool=Path(spool),
+                listener=listener,
+                stopping=stopping,
+                secrets=secrets,
+            )
+            if not writing:
+                yield bench
+                return
+            async with leased(Lease(adapter, f"syncd {VERSION}")):
+                if needs_rebuild(catalogue):
+                    await rebuild(store, catalogue)
+                yield bench
+        finally:
+            hashing.shutdown(wait=True, cancel_futures=True)
+            await adapter.aclose()
+
+
+def _catalogue(config: Config, *, writing: bool) -> Catalogue:
+    """Open the Catalogue; who only looks does so beside a daemon that works with it."""
+    if not writing:
+        with suppress(Offline, Damaged):  # none yet, or one of an older syncd: open it as one who may make it
+            return Catalogue(config.state, read_only=True)
+    return Catalogue(config.state)
+
+
+@asynccontextmanager
+async def leased(lease: Lease) -> AsyncIterator[None]:
+    """Hold the lease over the block; if it is lost, the block is cancelled and Busy raised."""
+    await lease.acquire()
+    try:
+        async with asyncio.TaskGroup() as group:
+            keeper = group.create_task(lease.keep())
+            try:
+                yield
+            finally:
+                keeper.cancel()
+    finally:
+        with suppress(TransientError, Denied):
+            await lease.release()

@@ -1,0 +1,73 @@
+"""Leaves what a catalogue on the web keeps in buckets to a transport of its own: S3, opened when it is first asked for.
+
+Rules:
+1. Only `s3://` is left to another transport. What a stranger's page names by any other scheme (`file:`!) is refused.
+2. A credential of the source goes to its own bucket alone; else S3 is asked as manifest and environment say.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+from manifests.stat import Stat
+from syncd.core.errors import ConfigError, Unsupported
+from syncd.core.ports import Body, Page, Transport
+from syncd.streams.documents import put
+
+WEB = frozenset({"http", "https"})
+
+
+class Routed:
+    """A Transport of the web that reads from buckets too."""
+
+    def __init__(self, inner: Transport, buckets: Callable[[str], Transport]) -> None:
+        """`buckets` opens the transport for the bucket of a url."""
+        self._inner = inner
+        self._buckets = buckets
+        self._opened: dict[str, Transport] = {}
+        self.certificates: Mapping[str, float] = getattr(inner, "certificates", {})
+
+    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+        """List the web, if it can be."""
+        return self._inner.list(prefix)
+
+    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time."""
+        return self._inner.list_pages(prefix, after)
+
+    async def stat(self, path: str) -> Stat:
+        """Ask whoever keeps it."""
+        return await self._of(path).stat(path)
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Read from whoever keeps it."""
+        return self._of(path).open(path, start=start, stop=stop, version=version)
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> AbstractAsyncContextManager[Body]:
+        """Put a question to the web."""
+        return put(self._of(url), method, url, headers or {}, body)
+
+    async def aclose(self) -> None:
+        """Close all that was opened."""
+        opened, self._opened = self._opened, {}
+        for transport in opened.values():
+            await transport.aclose()
+        await self._inner.aclose()
+
+    def _of(self, path: str) -> Transport:
+        scheme, separator, rest = path.partition("://")
+        if not separator or scheme.lower() in WEB or "/" in scheme:
+            return self._inner
+        if scheme != "s3":
+            raise Unsupported(f"{path}: a source on the web keeps no files at {scheme[:20]}://")
+        bucket = f"s3://{rest.partition('/')[0]}/"
+        transport = self._opened.get(bucket)
+        if transport is None:
+            try:
+                transport = self._opened[bucket] = self._buckets(bucket)
+            except ConfigError as error:
+                raise Unsupported(f"{path}: {error}") from error
+        return transport

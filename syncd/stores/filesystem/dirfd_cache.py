@@ -1,0 +1,226 @@
+"""The folders of a store on disk: opened part by part below the root, never through a symbolic link.
+
+A folder is held open by its descriptor, so that a name swapped for a link afterwards leads nowhere. Descriptors are
+closed when the last user lets go (reference counts), because threads may still work in a folder that was forgotten:
+so hold the Folder while you use its `fd`, and never hand on the number alone.
+A folder is durable once its parent was synced after we first saw it; `unsynced` names what a writer must still sync.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import threading
+from collections.abc import Iterator
+from stat import S_ISDIR, S_ISREG
+
+from syncd.core.errors import (
+    Damaged,
+    Denied,
+    Exists,
+    NoSpace,
+    NotFound,
+    Offline,
+    SyncdError,
+    TooLarge,
+    Unsafe,
+    Unsupported,
+)
+
+MAX_OPEN = 96  # folders kept open; a process usually may hold 1,024 descriptors
+
+_UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\x00")
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER_FLAGS = READ | os.O_DIRECTORY
+
+
+class Opened:
+    """A descriptor that closes itself when nobody holds it any more, whichever thread was last."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class Folder(Opened):
+    """An open folder; `parent` is dropped once this folder is durable in it.
+
+    `is_dear` tells that room in it costs as much as writing there, as far as somebody has tried.
+    """
+
+    __slots__ = ("is_dear", "parent", "path")
+
+    def __init__(self, fd: int, path: str, parent: "Folder | None") -> None:
+        super().__init__(fd)
+        self.path = path
+        self.parent = parent
+        self.is_dear = False
+
+
+class Folders:
+    """The open folders of one store, by path; safe to use from several threads."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._lock = threading.Lock()
+        self._open: dict[str, Folder] = {}
+        self._top: Folder | None = None
+
+    def top(self) -> Folder:
+        """Return the store's own folder, made if it is missing."""
+        if self._top is None:
+            with self._lock:
+                if self._top is None:
+                    os.makedirs(self.root, exist_ok=True)  # noqa: PTH103  hot paths here know no Path
+                    self._top = Folder(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "", None)
+        return self._top
+
+    def renew(self) -> None:
+        """Let go of every folder if another lies at the root's path now: something was mounted, or unmounted."""
+        with self._lock:
+            if self._top is None:
+                return
+            mine = os.fstat(self._top.fd)
+            try:
+                there = os.stat(self.root)  # noqa: PTH116  hot paths here know no Path
+            except OSError:
+                there = None
+            if there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+                self._open.clear()
+                self._top = None
+
+    def find(self, path: str, *, make: bool = False) -> Folder:
+        """Open the folder at `path` ("" is the root). Raises OSError; Unsafe for a link on the way."""
+        known = self._open.get(path)
+        if known is not None:
+            return known
+        if not path:
+            return self.top()
+        above, _, name = path.rpartition("/")
+        parent = self.find(above, make=make)
+        with self._lock:
+            fd = self._enter(parent, name, path, make=make)
+            known = self._open.get(path)
+            if known is not None:
+                os.close(fd)
+                return known
+            folder = Folder(fd, path, parent)
+            if len(self._open) >= MAX_OPEN:
+                del self._open[next(iter(self._open))]
+            self._open[path] = folder
+            return folder
+
+    def forget(self, path: str) -> None:
+        """Open `path` and all below it anew next time: it was removed, or replaced."""
+        with self._lock:
+            below = path + "/"
+            for known in [known for known in self._open if known == path or known.startswith(below)]:
+                del self._open[known]
+
+    def forget_chain(self, path: str) -> None:
+        """Open every folder on the way to `path` anew: one of them is gone, and we do not know which."""
+        self.forget(path.partition("/")[0])
+
+    def split(self, path: str, *, make: bool = False) -> tuple[Folder, str]:
+        """Open the folder that holds `path`, and return it with the last name."""
+        above, _, name = path.rpartition("/")
+        return self.find(above, make=make), name
+
+    def open_file(self, path: str) -> tuple[Opened, os.stat_result]:
+        """Open the file at `path` to read it. Raises OSError; Unsafe for a link, NotFound for a folder."""
+        folder, name = self.split(path)
+        file = Opened(os.open(name, READ | os.O_NONBLOCK, dir_fd=folder.fd))  # a named pipe must not hold us
+        return file, regular(os.fstat(file.fd), path, self.root)
+
+    def prune(self, path: str) -> None:
+        """Remove the folders above `path` that became empty; the root and `.syncd/*` stay."""
+        above = path.rpartition("/")[0]
+        while above and not (above.startswith(".syncd") and above.count("/") < 2):
+            try:
+                parent, name = self.split(above)
+                os.rmdir(name, dir_fd=parent.fd)
+            except OSError:  # not empty, or gone already: both are the end of our business here
+                return
+            self.forget(above)
+            above = above.rpartition("/")[0]
+
+    def close(self) -> None:
+        """Let go of every folder."""
+        with self._lock:
+            self._open.clear()
+            self._top = None
+
+    def _enter(self, parent: Folder, name: str, path: str, *, make: bool) -> int:
+        try:
+            return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
+        except FileNotFoundError:
+            if not make:
+                raise
+        except NotADirectoryError as error:
+            raise Unsafe(f"{path}: {self._what_is(parent, name)}, where a folder is needed") from error
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent.fd)
+        return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
+
+    def _what_is(self, parent: Folder, name: str) -> str:
+        try:
+            os.readlink(name, dir_fd=parent.fd)
+        except OSError:
+            return "there is a file of this name"
+        return "there is a symbolic link of this name, which we do not follow"
+
+
+def safe(path: str) -> str:
+    """Return `path` if every part is a plain name. Raises Unsafe."""
+    if _UNSAFE.search(path) is not None:
+        raise Unsafe(f"{path!r}: absolute, or with a part that is empty, . or ..")
+    return path
+
+
+def regular(found: os.stat_result, path: str, root: str) -> os.stat_result:
+    """Return `found` if it is of a file. Raises NotFound for a folder, Unsafe for a link or a device."""
+    if S_ISREG(found.st_mode):
+        return found
+    if S_ISDIR(found.st_mode):
+        raise NotFound(f"{path}: is a folder in {root}, not a file")
+    raise Unsafe(f"{path}: is a link or a device in {root}, which we do not follow")
+
+
+def unsynced(folder: Folder) -> Iterator[Folder]:
+    """Yield the folder and those above it that must be synced before a name made in it is durable."""
+    yield folder
+    above = folder.parent
+    while above is not None:
+        yield above
+        above = above.parent
+
+
+def translate(error: OSError, path: str, root: str) -> SyncdError:
+    """Turn what the system says about `path` into our word for it."""
+    why = error.strerror or str(error)
+    match error.errno:
+        case errno.ENOENT:
+            return NotFound(f"{path}: no such file in {root}")
+        case errno.ENOSPC | errno.EDQUOT:
+            return NoSpace(f"{path}: no room in {root}: {why}; free some space or move the store")
+        case errno.EEXIST:
+            return Exists(f"{path}: is there already in {root}")
+        case errno.EACCES | errno.EPERM:
+            return Denied(f"{path}: the system does not let us in {root}: {why}")
+        case errno.EIO:
+            return Damaged(f"{path}: the disk under {root} failed: {why}")
+        case errno.ELOOP:
+            return Unsafe(f"{path}: is a symbolic link in {root}, which we do not follow")
+        case errno.ENOTDIR | errno.EISDIR:
+            return Unsafe(f"{path}: is a file and a folder at once in {root}: {why}")
+        case errno.ENAMETOOLONG | errno.EILSEQ | errno.EINVAL:
+            return Unsafe(f"{path}: not a name that {root} can hold: {why}")
+        case errno.EFBIG:
+            return TooLarge(f"{path}: larger than {root} can hold: {why}")
+        case errno.EXDEV:
+            return Unsupported(f"{path}: lies on another file system than {root}/.syncd; a store must be one")
+    return Offline(f"{path}: {root} does not answer: {why}")  # EROFS, ESTALE, ENODEV, EMFILE, ETIMEDOUT and their like

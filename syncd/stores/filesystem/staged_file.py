@@ -1,0 +1,346 @@
+"""One file on its way into a folder: its bytes so far, and a journal of what arrived, so that a kill costs no bytes.
+
+`.syncd/tmp/<token>.part` holds the bytes at their offsets; `<token>.log` one line per write that returned: start, stop
+and the xxh3-64 of what was written. Nothing is synced before the commit: after a kill the bytes are in the page cache,
+after a power cut the digests tell which of them reached the disk.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import xxhash
+
+from manifests.stat import Stat
+from syncd.core.errors import Damaged, SyncdError
+from syncd.core.ports import Sink
+from syncd.stores import ranges
+from syncd.stores.filesystem.dirfd_cache import Folder, Folders, Opened, safe, translate, unsynced
+from syncd.stores.filesystem.sync_batch import Change, Group, Touched
+
+TMP = ".syncd/tmp"
+CHUNK = 1 << 21  # bytes read at a time
+TRIAL = 8 << 20  # bytes of room taken to learn what room costs ...
+DEAR = 0.001  # ... in seconds of processor: from here on, as much as writing them
+FOLD = 1 << 19  # bytes read back at a time, so few that they stay in the processor's own memory until they are hashed
+
+R = TypeVar("R")
+
+_LINE = re.compile(rb"(\d{1,19}) (\d{1,19}) ([0-9a-f]{16})\Z")
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class StagedFile:
+    """What `FilesystemStore.stage` hands out; satisfies `syncd.core.ports.Staged`."""
+
+    def __init__(self, folders: Folders, group: Group, threads: Executor, path: str, token: str) -> None:
+        self.token = token
+        self.held: tuple[tuple[int, int], ...] = ()
+        self._folders = folders
+        self._group = group
+        self._threads = threads
+        self._path = path
+        self._ranges: list[tuple[int, int]] = []
+        self._lock = threading.Lock()  # over the ranges: sinks run in threads
+        self._part: Opened | None = None
+        self._log: Opened | None = None
+
+    def begin(self, size: int | None) -> None:
+        """Make the two files; blocks."""
+
+        def make(tmp: Folder) -> tuple[Opened, Opened, Folder]:
+            part = Opened(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
+            return part, Opened(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd)), tmp
+
+        self._part, self._log, tmp = in_tmp(self._folders, make)
+        if size:
+            try:
+                _reserve(self._part.fd, size, tmp)
+            except OSError:
+                self.drop()
+                raise
+
+    def resume(self) -> bool:
+        """Open what an earlier process left and find what is intact; blocks. False if it left nothing."""
+        try:
+            tmp = self._folders.find(TMP)
+            self._part = Opened(os.open(f"{self.token}.part", _AGAIN, dir_fd=tmp.fd))
+            self._log = Opened(os.open(f"{self.token}.log", _AGAIN | os.O_APPEND, dir_fd=tmp.fd))
+        except FileNotFoundError:
+            self._part = self._log = None
+            return False
+        body = os.pread(self._log.fd, os.fstat(self._log.fd).st_size, 0)
+        if body and not body.endswith(b"\n"):
+            os.ftruncate(self._log.fd, body.rfind(b"\n") + 1)  # a torn line must not swallow the next one
+        for line in body.split(b"\n")[:-1]:
+            written = _LINE.fullmatch(line)
+            if written is not None:
+                start, stop = int(written[1]), int(written[2])
+                if _is_intact(self._part.fd, start, stop, written[3]):
+                    ranges.add(self._ranges, start, stop)
+        self.held = tuple(self._ranges)
+        os.utime(self._log.fd)
+        return True
+
+    async def write(self, offset: int, chunk: bytes) -> None:
+        """Put `chunk` at `offset` and note it in the journal."""
+        if chunk:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._write, offset, chunk)
+            with self._lock:
+                ranges.add(self._ranges, offset, offset + len(chunk))
+
+    def sink(self, offset: int) -> Sink:
+        """Return what writes from `offset` on and notes it in the journal, in the caller's thread."""
+        at = offset
+
+        def take(chunk: memoryview) -> None:
+            nonlocal at
+            self._write(at, chunk)
+            with self._lock:
+                ranges.add(self._ranges, at, at + len(chunk))
+            at += len(chunk)
+
+        return take
+
+    def fold(self, start: int, stop: int, update: Sink) -> None:
+        """Read `[start, stop)` back, while the system still has it at hand; blocks."""
+        part = self._alive(self._part)
+        block = memoryview(bytearray(min(FOLD, stop - start)))
+        while start < stop:
+            try:
+                count = os.preadv(part.fd, [block[: stop - start]], start)
+            except OSError as error:
+                raise translate(error, self._path, self._folders.root) from error
+            if count == 0:
+                raise Damaged(f"{self._path}: what was written at byte {start} cannot be read back")
+            update(block[:count])
+            start += count
+
+    async def read(self) -> AsyncGenerator[bytes, None]:
+        """Read the file back from its beginning."""
+        part = self._alive(self._part)
+        size = self._ranges[-1][1] if self._ranges else 0
+        self._check_whole(size)
+        async for chunk in read_chunks(self._threads, part, 0, size, path=self._path, root=self._folders.root):
+            yield chunk
+
+    async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
+        """Sync the bytes, put the name in its place, sync the folder. `sha256` was proved while the bytes passed."""
+        path = self._path if to is None else safe(to)
+        del sha256  # what is on the disk is what we wrote, once the sync says so
+        self._check_whole(size)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._seal, size)
+        except SyncdError:
+            await self.discard()  # a failed sync may have dropped the bytes from memory: they are worth nothing now
+            raise
+        stat: Stat = await self._group.make(
+            Change(path, lambda touched: self._place(path, touched, if_absent=if_absent))
+        )
+        self._part = self._log = None
+        return stat
+
+    async def discard(self) -> None:
+        """Remove both files, as far as the disk lets us."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self.drop)
+
+    def drop(self) -> None:
+        """Remove both files, as far as the disk lets us; blocks.
+
+        Who drops them has a failure to tell, which must not be hidden by the next; what stays is swept one day.
+        """
+        self._part = self._log = None
+        with contextlib.suppress(OSError):
+            tmp = self._folders.find(TMP)
+            for name in (f"{self.token}.part", f"{self.token}.log"):
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=tmp.fd)
+
+    def close(self) -> None:
+        """Let go of the files; a thread still at work keeps them open until it ends."""
+        self._part = self._log = None
+
+    def _write(self, offset: int, chunk: bytes | memoryview) -> None:
+        part, log = self._alive(self._part), self._alive(self._log)
+        line = b"%d %d %s\n" % (offset, offset + len(chunk), xxhash.xxh3_64_hexdigest(chunk).encode())
+        try:
+            write_all(part.fd, chunk, offset)
+            os.write(log.fd, line)
+        except OSError as error:
+            raise translate(error, self._path, self._folders.root) from error
+
+    def _seal(self, size: int) -> None:
+        part = self._alive(self._part)
+        try:
+            if os.fstat(part.fd).st_size > size:
+                os.ftruncate(part.fd, size)
+            os.fsync(part.fd)
+        except OSError as error:
+            raise translate(error, self._path, self._folders.root) from error
+
+    def _place(self, path: str, touched: Touched, *, if_absent: bool) -> Stat:
+        part = self._alive(self._part)
+        tmp = self._folders.find(TMP)
+        source = f"{self.token}.part"
+        put_in_place(self._folders, tmp, source, path, touched, if_absent=if_absent)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.token}.log", dir_fd=tmp.fd)
+        return stat_of(path, os.fstat(part.fd))
+
+    def _check_whole(self, size: int) -> None:
+        if not ranges.are_whole(self._ranges, size):
+            start, stop = ranges.first_gap(self._ranges, size)
+            raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
+
+    def _alive(self, opened: Opened | None) -> Opened:
+        if opened is None:
+            raise Damaged(f"{self._path}: its staging {self.token} is over")
+        return opened
+
+
+def stat_of(path: str, found: os.stat_result) -> Stat:
+    """Describe a file: its version changes with every replacement, as each is a new inode at a new time."""
+    modified, inode = found.st_mtime_ns, found.st_ino
+    return Stat(path, found.st_size, modified / 1e9, f'"{modified:x}-{found.st_size:x}-{inode:x}"')
+
+
+def write_all(fd: int, chunk: bytes | memoryview, offset: int) -> None:
+    """Write every byte: the system may take fewer than it was given."""
+    written = os.pwrite(fd, chunk, offset)
+    if written != len(chunk):
+        rest = memoryview(chunk)
+        while written < len(rest):
+            written += os.pwrite(fd, rest[written:], offset + written)
+
+
+def in_tmp(folders: Folders, act: Callable[[Folder], R]) -> R:
+    """Do `act` in the folder of what is under way; once more if somebody removed that folder. Raises OSError."""
+    try:
+        return act(folders.find(TMP, make=True))
+    except FileNotFoundError:
+        folders.forget_chain(TMP)
+        return act(folders.find(TMP, make=True))
+
+
+def put_in_place(
+    folders: Folders, source: Folder, name: str, path: str, touched: Touched, *, if_absent: bool = False
+) -> None:
+    """Rename a finished file to its path; with `if_absent` never over another. Raises OSError, Unsafe."""
+    above, _, last = path.rpartition("/")
+    for attempt in range(8):
+        try:
+            folder = folders.find(above, make=True)
+            if if_absent:
+                _link_or_rename(source, name, folder, last)
+            else:
+                os.rename(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
+        except FileNotFoundError:  # a folder on the way was pruned, or removed by hand, after we opened it
+            folders.forget_chain(above)
+            if attempt == 7:
+                raise
+        else:
+            touched.update(unsynced(folder))
+            return
+
+
+async def read_chunks(
+    threads: Executor, file: Opened, start: int, stop: int, *, path: str, root: str, first: bytes = b""
+) -> AsyncGenerator[bytes, None]:
+    """Yield `[start, stop)`, one chunk ahead of the caller; `first` was read already."""
+    loop = asyncio.get_running_loop()
+
+    def read(at: int) -> bytes:
+        try:
+            chunk = os.pread(file.fd, min(CHUNK, stop - at), at)
+        except OSError as error:
+            raise translate(error, path, root) from error
+        if not chunk:
+            raise Damaged(f"{path}: ends at byte {at}, not at {stop}: it shrank while we read it")
+        return chunk
+
+    at = start
+    chunk = first
+    while at < stop:
+        if not chunk:
+            chunk = await loop.run_in_executor(threads, read, at)
+        at += len(chunk)
+        ahead = loop.run_in_executor(threads, read, at) if at < stop else None
+        try:
+            yield chunk
+        except BaseException:
+            if ahead is not None:
+                ahead.cancel()
+            raise
+        chunk = await ahead if ahead is not None else b""
+
+
+def _is_intact(fd: int, start: int, stop: int, digest: bytes) -> bool:
+    seen = xxhash.xxh3_64()
+    while start < stop:
+        chunk = os.pread(fd, min(CHUNK, stop - start), start)
+        if not chunk:
+            return False
+        seen.update(chunk)
+        start += len(chunk)
+    return seen.hexdigest().encode() == digest
+
+
+def _link_or_rename(source: Folder, name: str, folder: Folder, last: str) -> None:
+    """Name the file without replacing another; where there are no hard links, look first and then rename."""
+    try:
+        os.link(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(last, dir_fd=folder.fd, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), last) from error
+        os.rename(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
+    else:
+        os.unlink(name, dir_fd=source.fd)
+
+
+def _reserve(fd: int, size: int, folder: Folder) -> None:
+    """Take the room now, so that a full disk is known before the first byte. Raises OSError for no room.
+
+    Where that is the work of writing itself (tmpfs makes every page: 0.4 s for each GiB, in which nothing arrives), it
+    is only looked whether there is room. What it costs in `folder` is learnt once.
+    """
+    trial = 0
+    if not folder.is_dear:
+        trial = min(size, TRIAL)
+        began = time.thread_time()
+        _take(fd, 0, trial)
+        folder.is_dear = time.thread_time() - began >= DEAR
+    if not folder.is_dear:
+        _take(fd, trial, size)
+        return
+    found = os.fstatvfs(fd)
+    if found.f_bavail * found.f_frsize < size - trial:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _take(fd: int, start: int, stop: int) -> None:
+    """Take room by the system's own call, not `os.posix_fallocate`.
+
+    Where a file system cannot reserve, libc writes a byte into every block instead, which on a network file system
+    moves the file twice.
+    """
+    if start == stop or not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    if libc.fallocate(fd, 0, start, stop - start) != 0:
+        code = ctypes.get_errno()
+        if code in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise OSError(code, os.strerror(code))

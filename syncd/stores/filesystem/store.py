@@ -1,0 +1,411 @@
+"""A store that is a folder: natural paths a steward can look at, each file whole or absent, and durable once we say so.
+
+Rule 1: a file is written under `.syncd/tmp/`, synced, renamed to its path, and the folder synced; only then it counts.
+Rule 2: no symbolic link below the root is followed, so that nothing planted there leads us outside.
+Rule 3: a sync that failed is never tried again; the bytes are dropped and fetched anew.
+Rule 4: what is under way (`.syncd/tmp/`) is listed nowhere.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import ParamSpec, TypeVar
+
+import msgspec
+
+from manifests.stat import Stat
+from syncd.core.errors import Busy, Changed, ConfigError, Damaged, Exists, NotFound, Offline, SyncdError, Unsupported
+from syncd.core.ports import Body, Page, Staged
+from syncd.stores.filesystem.dirfd_cache import READ, Folder, Folders, Opened, regular, safe, translate, unsynced
+from syncd.stores.filesystem.hash_files import sum_of
+from syncd.stores.filesystem.staged_file import (
+    CHUNK,
+    TMP,
+    StagedFile,
+    in_tmp,
+    put_in_place,
+    read_chunks,
+    stat_of,
+    write_all,
+)
+from syncd.stores.filesystem.sync_batch import Change, Group, Touched
+
+SENTINEL = ".syncd/store.json"
+LOCK = ".syncd/lock"
+PAGE = 1000  # Stats handed over at a time by a listing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+_WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FileBody:
+    """An open file's bytes; satisfies `syncd.core.ports.Body`."""
+
+    def __init__(self, stat: Stat, start: int, stop: int, url: str, chunks: AsyncIterator[bytes]) -> None:
+        self.stat = stat
+        self.start = start
+        self.stop: int | None = stop
+        self.headers: dict[str, str] = {}
+        self.url = url
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+
+class FilesystemStore:
+    """`syncd.core.ports.Store` on the folder `root`; belongs to one event loop."""
+
+    piece = 4 << 20
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        threads: int = 2,
+        alone: bool = False,
+    ) -> None:
+        """`alone` says that the event loop has nothing to do but to store (see `Group`)."""
+        self.root = os.path.abspath(root)  # noqa: PTH100  a str: this path is on every hot path
+        self._clock = clock
+        self._folders = Folders(self.root)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._group = Group(self.root, self._threads, alone=alone)
+        self._names = secrets.token_hex(8)  # temporary names of this process; the counter makes them its own
+        self._count = 0
+        self._alive: set[str] = set()  # tokens of stagings this process has open
+
+    async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
+        """Yield every regular file below `prefix`, sorted by path."""
+        async with contextlib.aclosing(self.list_pages(prefix)) as pages:
+            async for page in pages:
+                for stat in page:
+                    yield stat
+
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
+        """As `list`, many Stats at a time; one folder's names are in memory at once."""
+        walk = self._walk(prefix, after)
+
+        def take() -> Page:
+            page: list[Stat] = []
+            for stat in walk:
+                page.append(stat)
+                if len(page) == PAGE:
+                    break
+            return page
+
+        while page := await self._in_thread(prefix or "/", take):
+            yield page
+
+    async def stat(self, path: str) -> Stat:
+        """Describe one file."""
+        return await self._in_thread(safe(path), self._stat, path)
+
+    @asynccontextmanager
+    async def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AsyncIterator[Body]:
+        """Read `[start, stop)`; the open file stays that version even if another takes its name."""
+        file, stat, first = await self._in_thread(safe(path), self._open, path, start, stop, version)
+        end = _size(stat) if stop is None else min(stop, _size(stat))
+        chunks = read_chunks(self._threads, file, start, end, path=path, root=self.root, first=first)
+        async with contextlib.aclosing(chunks):
+            yield FileBody(stat, start, end, f"{self.root}/{path}", chunks)
+
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+        """Write one small file; many at once share their syncs."""
+        name = self._temporary()
+        folders = self._folders
+        found: list[os.stat_result] = []
+
+        def write() -> Opened:
+            file = in_tmp(folders, lambda tmp: Opened(os.open(name, _WRITE_NEW, 0o666, dir_fd=tmp.fd)))
+            write_all(file.fd, body, 0)
+            found.append(os.fstat(file.fd))
+            return file
+
+        def place(touched: Touched) -> Stat:
+            put_in_place(folders, folders.find(TMP), name, path, touched, if_absent=if_absent)
+            return stat_of(path, found[0])
+
+        stat: Stat = await self._group.make(Change(safe(path), place, write, lambda: self._unlink_temporary(name)))
+        return stat
+
+    @asynccontextmanager
+    async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
+        """Begin a file, or go on with `resume`; a token that left nothing behind begins anew under another."""
+        staged = await self._in_thread(safe(path), self._begin, path, size, resume)
+        self._alive.add(staged.token)
+        try:
+            yield staged
+        finally:
+            self._alive.discard(staged.token)
+            staged.close()
+
+    async def move(self, path: str, to: str) -> None:
+        """Rename; done already if `path` is gone and `to` is there."""
+        await self._group.make(Change(safe(path), lambda touched: self._move(path, safe(to), touched)))
+
+    async def copy(self, path: str, to: str) -> None:
+        """Give the file a second name, or a copy where the file system has no hard links."""
+        name = self._temporary()
+        await self._group.make(Change(safe(path), lambda touched: self._copy(path, safe(to), name, touched)))
+
+    async def delete(self, path: str) -> None:
+        """Remove a file, and the folders it leaves empty."""
+        await self._group.make(Change(safe(path), lambda touched: self._delete(path, touched)))
+
+    def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
+        """Return the sha256 of each file, read in the caller's thread; None for what cannot be read."""
+        return [None if is_over() else sum_of(self._folders, path, is_over) for path in paths]
+
+    async def free(self) -> int:
+        """Bytes that an ordinary user may still write."""
+        return await self._in_thread("free space", self._free)
+
+    async def sweep(self, older_than: float) -> int:
+        """Drop what nobody touched under `.syncd/tmp/`."""
+        return await self._in_thread(TMP, self._sweep, older_than)
+
+    async def identify(self, expected: str | None) -> str:
+        """Return this store's id, given to an empty or new folder on first use.
+
+        `expected` is the id we know: another, or none, means that something else is mounted there, and raises Offline.
+        A folder that holds files but no id raises ConfigError.
+        """
+        await self._in_thread(SENTINEL, self._folders.renew)
+        if expected is not None and not await asyncio.to_thread(os.path.isdir, self.root):
+            raise Offline(f"{self.root}: there is no such folder; it was store {expected}: unmounted?")
+        try:
+            body = await self._in_thread(SENTINEL, self._read_small, SENTINEL)
+        except NotFound:
+            return await self._give_id(expected)
+        try:
+            known = str(msgspec.json.decode(body)["id"])
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise Damaged(f"{SENTINEL}: not what we wrote in {self.root}: {error}") from error
+        if expected is not None and known != expected:
+            raise Offline(f"{self.root}: is store {known}, not the store {expected} that we know: another disk?")
+        return known
+
+    async def lock(self) -> Opened:
+        """Exclude every other process that shares this folder, for as long as the result is held. Raises Busy."""
+        return await self._in_thread(LOCK, self._lock)
+
+    async def aclose(self) -> None:
+        """End the threads and close what is open."""
+        await self._group.aclose()
+        await asyncio.to_thread(self._threads.shutdown)
+        self._folders.close()
+
+    def _temporary(self) -> str:
+        """Return a name under `.syncd/tmp/` that no sweep of ours takes, however old the bytes behind it are."""
+        self._count += 1
+        return f"{self._names}-{self._count:x}.put"
+
+    async def _in_thread(self, path: str, act: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
+        def guarded() -> R:
+            try:
+                return act(*args, **named)
+            except OSError as error:
+                raise translate(error, path, self.root) from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
+
+    async def _give_id(self, expected: str | None) -> str:
+        if expected is not None:
+            raise Offline(f"{self.root}: is not the store {expected} that we know: {SENTINEL} is missing: unmounted?")
+        if await self._in_thread(SENTINEL, self._holds_files):
+            raise ConfigError(f"{self.root}: holds files but no {SENTINEL}; a new store needs an empty folder")
+        known = secrets.token_hex(16)
+        body = msgspec.json.encode({"id": known, "created": self._clock()}) + b"\n"
+        try:
+            await self.put(SENTINEL, body, if_absent=True)
+        except Exists:  # another process was first
+            return await self.identify(None)
+        return known
+
+    def _holds_files(self) -> bool:
+        names = _names(self._folders.top()) - {"lost+found"}
+        if ".syncd" in names:
+            names |= {f".syncd/{name}" for name in _names(self._folders.find(".syncd"))}
+        return bool(names - {".syncd", TMP, LOCK})
+
+    def _begin(self, path: str, size: int | None, resume: str | None) -> StagedFile:
+        if resume is not None and _TOKEN.fullmatch(resume) is not None:
+            staged = StagedFile(self._folders, self._group, self._threads, path, resume)
+            if staged.resume():
+                return staged
+        staged = StagedFile(self._folders, self._group, self._threads, path, secrets.token_hex(16))
+        staged.begin(size)
+        return staged
+
+    def _stat(self, path: str) -> Stat:
+        folder, name = self._folders.split(path)
+        found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+        return stat_of(path, regular(found, path, self.root))
+
+    def _open(self, path: str, start: int, stop: int | None, version: str | None) -> tuple[Opened, Stat, bytes]:
+        file, found = self._folders.open_file(path)
+        stat = stat_of(path, found)
+        size = _size(stat)
+        if version is not None and version != stat.version:
+            raise Changed(f"{path}: is version {stat.version}, not {version}")
+        if start > size or start == size > 0:
+            raise Unsupported(f"{path}: has {size} bytes, none at {start}")
+        end = size if stop is None else min(stop, size)
+        return file, stat, os.pread(file.fd, min(CHUNK, max(0, end - start)), start)
+
+    def _read_small(self, path: str) -> bytes:
+        file, _, body = self._open(path, 0, None, None)
+        del file
+        return body
+
+    def _move(self, path: str, to: str, touched: Touched) -> None:
+        try:
+            source, name = self._folders.split(path)
+            found = regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
+        except FileNotFoundError:
+            self._stat(to)  # raises if there is no `to` either
+            return
+        if path == to:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            target, last = self._folders.split(to)
+            there = os.stat(last, dir_fd=target.fd, follow_symlinks=False)
+            if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
+                self._delete(path, touched)  # two names of one file: a rename between them does nothing
+                return
+        put_in_place(self._folders, source, name, to, touched)
+        touched.add(source)
+        self._folders.prune(path)
+
+    def _copy(self, path: str, to: str, temporary: str, touched: Touched) -> None:
+        source, name = self._folders.split(path)
+        regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
+        try:
+            tmp = in_tmp(self._folders, lambda tmp: self._link(source, name, tmp, temporary))
+            put_in_place(self._folders, tmp, temporary, to, touched)
+        finally:  # still there if `to` was this very file, or if we failed, and that is what must be told
+            with contextlib.suppress(OSError):
+                self._unlink_temporary(temporary)
+
+    def _link(self, source: Folder, name: str, tmp: Folder, temporary: str) -> Folder:
+        try:
+            os.link(name, temporary, src_dir_fd=source.fd, dst_dir_fd=tmp.fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}:
+                raise
+            original = Opened(os.open(name, READ, dir_fd=source.fd))
+            twin = Opened(os.open(temporary, _WRITE_NEW, 0o666, dir_fd=tmp.fd))
+            offset = 0
+            while chunk := os.pread(original.fd, CHUNK, offset):
+                write_all(twin.fd, chunk, offset)
+                offset += len(chunk)
+            os.fsync(twin.fd)
+        return tmp
+
+    def _delete(self, path: str, touched: Touched) -> None:
+        try:
+            folder, name = self._folders.split(path)
+            os.unlink(name, dir_fd=folder.fd)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        touched.update(unsynced(folder))
+        self._folders.prune(path)
+
+    def _unlink_temporary(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            tmp = self._folders.find(TMP)
+            os.unlink(name, dir_fd=tmp.fd)
+
+    def _free(self) -> int:
+        room = os.fstatvfs(self._folders.top().fd)
+        return room.f_bavail * room.f_frsize
+
+    def _lock(self) -> Opened:
+        self._folders.find(".syncd", make=True)
+        folder, name = self._folders.split(LOCK)
+        file = Opened(os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder.fd))
+        try:
+            fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy(f"{self.root}/{LOCK}: another process works on this store") from error
+        return file
+
+    def _sweep(self, older_than: float) -> int:
+        try:
+            tmp = self._folders.find(TMP)
+            there = _names(tmp)
+        except FileNotFoundError:
+            return 0
+        before = self._clock() - older_than
+        by_token: dict[str, list[tuple[str, float]]] = {}
+        for name in there:
+            with contextlib.suppress(FileNotFoundError):
+                found = os.stat(name, dir_fd=tmp.fd, follow_symlinks=False)
+                touched = max(found.st_mtime, found.st_ctime)  # a second name of an old file was made just now
+                by_token.setdefault(name.partition(".")[0], []).append((name, touched))
+        swept = 0
+        for token, names in by_token.items():
+            if token in self._alive or token.startswith(self._names) or max(when for _, when in names) > before:
+                continue
+            swept += 1
+            for name, _ in names:
+                self._unlink_temporary(name)
+        return swept
+
+    def _walk(self, prefix: str, after: str) -> Iterator[Stat]:
+        above, slash, start = prefix.rpartition("/")
+        try:
+            folder = self._folders.find(safe(above) if above else "")
+        except (FileNotFoundError, SyncdError):  # no folder there, so nothing begins with this prefix
+            return
+        yield from self._walk_folder(folder, above + slash, start, after)
+
+    def _walk_folder(self, folder: Folder, above: str, start: str, after: str) -> Iterator[Stat]:
+        """Yield one folder's files in the order of their whole paths: `a-b` before `a/b` before `a0`."""
+        names: list[str] = []
+        with os.scandir(folder.fd) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    names.append(entry.name + "/")
+                elif entry.is_file(follow_symlinks=False):
+                    names.append(entry.name)
+        names.sort()
+        for name in names:
+            if not name.startswith(start) or (above == ".syncd/" and name == "tmp/"):
+                continue
+            path = above + name
+            if path <= after and not (name.endswith("/") and after.startswith(path)):
+                continue
+            try:
+                name.encode()
+                if name.endswith("/"):
+                    below = Folder(os.open(name[:-1], READ | os.O_DIRECTORY, dir_fd=folder.fd), path, None)
+                    yield from self._walk_folder(below, path, "", after)
+                else:
+                    yield stat_of(path, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
+            except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
+                continue  # gone while we looked; or a name that is no text, which we never wrote
+
+
+def _names(folder: Folder) -> set[str]:
+    return set(os.listdir(folder.fd))  # noqa: PTH208  a Path cannot list a descriptor
+
+
+def _size(stat: Stat) -> int:
+    assert stat.size is not None
+    return stat.size

@@ -1,0 +1,179 @@
+"""Many small changes to a folder tree made durable together: one thread, one sync of each folder for all of them.
+
+A batch is what gathered while the batch before it was on its way. Files are written and synced first, then every name
+is put in its place, then each folder that changed is synced once; only then does anyone hear that it is done.
+No task runs here: a batch starts when a change comes in or when the batch before it ends.
+Who is `alone` has an event loop that waits for nothing else: on a disk that syncs at once it makes the batch itself,
+for two threads that take turns at the interpreter cost more than the disk does.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from syncd.core.errors import SyncdError
+from syncd.stores.filesystem.dirfd_cache import Folder, Opened, translate
+
+MAX_BATCH = 256  # changes; each may hold a descriptor open
+SLOW_SYNC = 0.001  # seconds; from here on syncs are worth threads of their own, so that the disk can join them
+
+Touched = set[Folder]
+
+
+@dataclass(slots=True)
+class Change:
+    """One change: `write` makes a file that must be synced first, `place` puts names where they belong.
+
+    `place` adds the folders it changed; `undo` removes what `write` left if the change fails, as far as it can.
+    """
+
+    path: str
+    place: Callable[[Touched], Any]
+    write: Callable[[], Opened] | None = None
+    undo: Callable[[], None] | None = None
+
+
+class Group:
+    """The queue of changes of one store; belongs to one event loop."""
+
+    def __init__(self, root: str, syncers: Executor, *, alone: bool = False) -> None:
+        self._root = root
+        self._alone = alone
+        self._syncers = syncers
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-changes")
+        self._waiting: list[tuple[Change, asyncio.Future[Any]]] = []
+        self._running: asyncio.Future[list[Any]] | None = None
+        self._slow = False
+
+    async def make(self, change: Change) -> Any:
+        """Make the change; returns what its `place` returned, once durable."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((change, waiter))
+        if self._running is None:
+            self._start()
+        return await waiter
+
+    async def aclose(self) -> None:
+        """Wait for the batch on its way, and end the thread."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
+        await asyncio.to_thread(self._thread.shutdown)
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._alone and not self._slow:
+            self._running = loop.create_future()
+            loop.call_soon(self._run_here, self._running)  # what comes in until then goes along
+            return
+        changes, waiters = self._next_batch()
+        self._running = running = loop.run_in_executor(self._thread, self._run, changes)
+        running.add_done_callback(lambda done: self._ended(done, waiters))
+
+    def _run_here(self, running: asyncio.Future[list[Any]]) -> None:
+        changes, waiters = self._next_batch()
+        try:
+            running.set_result(self._run(changes))
+        except BaseException as bug:
+            running.set_exception(bug)  # whoever waits is told, as of one in the thread
+            raise
+        finally:
+            self._ended(running, waiters)
+
+    def _next_batch(self) -> tuple[list[Change], list[asyncio.Future[Any]]]:
+        batch = [(change, waiter) for change, waiter in self._waiting[:MAX_BATCH] if not waiter.done()]
+        del self._waiting[:MAX_BATCH]
+        return [change for change, _ in batch], [waiter for _, waiter in batch]
+
+    def _ended(self, done: asyncio.Future[list[Any]], waiters: list[asyncio.Future[Any]]) -> None:
+        self._running = None
+        bug = done.exception()
+        outcomes = [bug] * len(waiters) if bug is not None else done.result()
+        for waiter, outcome in zip(waiters, outcomes, strict=True):
+            if waiter.done():  # cancelled while it waited; the change stands, as after a crash
+                continue
+            if isinstance(outcome, BaseException):
+                waiter.set_exception(outcome)
+            else:
+                waiter.set_result(outcome)
+        if self._waiting:
+            self._start()
+
+    def _run(self, changes: list[Change]) -> list[Any]:
+        """Make all changes; the outcome of each is its result or its failure."""
+        outcomes: list[Any] = [None] * len(changes)
+        files = self._write(changes, outcomes)
+        self._sync_files(changes, files, outcomes)
+        files.clear()
+        touched: list[Touched] = []
+        for number, change in enumerate(changes):
+            where: Touched = set()
+            touched.append(where)
+            if outcomes[number] is None:
+                outcomes[number] = self._try(change, partial(change.place, where))
+        self._sync_folders(touched, outcomes)
+        for change, outcome in zip(changes, outcomes, strict=True):
+            if isinstance(outcome, SyncdError) and change.undo is not None:
+                self._try(change, change.undo)  # a disk that failed lets nothing be removed: what failed first is told
+        return outcomes
+
+    def _write(self, changes: list[Change], outcomes: list[Any]) -> dict[int, Opened]:
+        """Write the files of a batch; on a disk that syncs at once, sync each as it is written."""
+        files: dict[int, Opened] = {}
+        for number, change in enumerate(changes):
+            if change.write is None:
+                continue
+            written = self._try(change, change.write)
+            if isinstance(written, SyncdError):
+                outcomes[number] = written
+            elif self._slow:
+                files[number] = written
+            else:
+                started = time.monotonic()
+                outcomes[number] = self._sync(change.path, written)
+                self._slow = time.monotonic() - started > SLOW_SYNC
+        return files
+
+    def _sync_files(self, changes: list[Change], files: dict[int, Opened], outcomes: list[Any]) -> None:
+        started = time.monotonic()
+        syncs = {number: self._syncers.submit(self._sync, changes[number].path, file) for number, file in files.items()}
+        for number, sync in syncs.items():
+            outcomes[number] = sync.result()
+        if files:
+            self._slow = (time.monotonic() - started) / len(files) > SLOW_SYNC / 10
+
+    def _sync_folders(self, touched: list[Touched], outcomes: list[Any]) -> None:
+        """Sync each folder once; who changed one that fails hears of it."""
+        folders = list(set().union(*touched))
+        if len(folders) > 1 and self._slow:
+            results = [sync.result() for sync in [self._syncers.submit(self._sync, it.path, it) for it in folders]]
+        else:
+            results = [self._sync(folder.path, folder) for folder in folders]
+        failed = {folder: result for folder, result in zip(folders, results, strict=True) if result is not None}
+        if not failed:
+            for folder in folders:
+                folder.parent = None  # all above it are among the synced
+            return
+        for number, where in enumerate(touched):
+            for folder in where & failed.keys():
+                outcomes[number] = failed[folder]
+
+    def _sync(self, path: str, opened: Opened) -> SyncdError | None:
+        """Sync once; a sync that failed is never tried again, for the second would lie."""
+        try:
+            os.fsync(opened.fd)
+        except OSError as error:
+            return translate(error, path, self._root)
+        return None
+
+    def _try(self, change: Change, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except SyncdError as error:
+            return error
+        except OSError as error:
+            return translate(error, change.path, self._root)

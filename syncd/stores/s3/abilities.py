@@ -1,0 +1,107 @@
+"""What this S3 server really verifies, tried once before the first write: nothing is believed for its name's sake.
+
+Three requests on an object of a few bytes: one with a wrong MD5 that must be refused, one that creates, and one that
+may create only what is not there. Where no digest is verified, what was written is read back before it counts.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from contextlib import closing
+
+import msgspec
+
+from manifests.stat import Stat
+from syncd.core.errors import Damaged, Unsupported
+from syncd.stores.s3.objects import Objects, checksum_header, is_md5, sha256_headers
+from transports.s3.client import INLINE
+from transports.s3.errors import BadDigest, Precondition
+
+PROBES = ".syncd/uploads/probe-"
+
+
+class Verifies(msgspec.Struct, frozen=True):
+    """`md5`, `sha256`: a wrong digest is refused. `if_none_match`: a create-only put refuses to replace."""
+
+    md5: bool
+    sha256: bool
+    if_none_match: bool
+
+
+class Abilities:
+    """The answers, found out once; and a put that makes up for what is missing."""
+
+    def __init__(self, objects: Objects, given: Verifies | None = None) -> None:
+        self._objects = objects
+        self._known = given
+        self._finding = asyncio.Lock()
+
+    async def known(self) -> Verifies:
+        """Return what the server verifies."""
+        if self._known is None:
+            async with self._finding:
+                if self._known is None:
+                    self._known = await self._find_out()
+        return self._known
+
+    async def put(self, path: str, body: bytes, sha256: str, *, if_absent: bool) -> Stat:
+        """Put one object, proved. Raises Exists, Damaged."""
+        known = await self.known()
+        if if_absent and not known.if_none_match:
+            await self._objects.must_be_absent(path)
+        headers = sha256_headers(sha256)
+        if known.sha256:
+            headers |= checksum_header(sha256)
+        if known.md5:
+            return await self._objects.put(path, body, headers=headers, must_be_new=if_absent and known.if_none_match)
+        return await self._put_by_way_of_staging(path, body, sha256, headers)
+
+    async def read_back(self, path: str, size: int, sha256: str) -> None:
+        """Read what is stored. Raises Damaged if it is not that."""
+        seen, length = hashlib.sha256(), 0
+        async with self._objects.reading.open(path) as body:
+            async for chunk in body:
+                length += len(chunk)
+                if len(chunk) > INLINE:
+                    await asyncio.to_thread(seen.update, chunk)
+                else:
+                    seen.update(chunk)
+        if length != size or seen.hexdigest() != sha256:
+            raise Damaged(f"{path}: stored as {length} bytes {seen.hexdigest()}, not {size} bytes {sha256}")
+
+    async def _put_by_way_of_staging(self, path: str, body: bytes, sha256: str, headers: dict[str, str]) -> Stat:
+        """Put where nobody looks, read back, then copy: this server verifies nothing."""
+        staging = f".syncd/uploads/{secrets.token_hex(16)}"
+        await self._objects.put(staging, body, headers=headers)
+        try:
+            await self.read_back(staging, len(body), sha256)
+            return await self._objects.copy(staging, path)
+        finally:
+            await self._objects.remove(staging)
+
+    async def _find_out(self) -> Verifies:
+        path = PROBES + secrets.token_hex(16)
+        body = b"syncd: is a wrong digest refused?\n"
+        right = hashlib.md5(body, usedforsecurity=False).digest()
+        try:
+            md5 = await self._is_refused(path, body, {}, hashlib.md5(b"another", usedforsecurity=False).digest())
+            wrong = checksum_header(hashlib.sha256(b"another").hexdigest())
+            good = checksum_header(hashlib.sha256(body).hexdigest())
+            sha256 = await self._is_refused(path, body, wrong, right) and not await self._is_refused(
+                path, body, good, right
+            )
+            await self._objects.put(path, body, headers={})
+            again = await self._is_refused(path, b"other bytes\n", {"If-None-Match": "*"}, None)
+            stat = await self._objects.reading.stat(path)
+            return Verifies(md5, sha256, again and is_md5(stat, right.hex()))
+        finally:
+            await self._objects.remove(path)
+
+    async def _is_refused(self, path: str, body: bytes, headers: dict[str, str], md5: bytes | None) -> bool:
+        """Tell whether a put with a wrong digest or condition is refused, for being wrong."""
+        key = self._objects.reading.root + path
+        try:
+            with closing(await self._objects.bucket.send("PUT", key, path, headers=headers, body=body, md5=md5)):
+                return False
+        except (BadDigest, Precondition, Unsupported):  # of the last: 400 and 501, which some answer instead
+            return True

@@ -1,0 +1,343 @@
+"""One file on its way into a bucket: small ones wait in memory and go in one request, large ones go up by parts.
+
+A large file is joined under `.syncd/uploads/<name>`, so that it can be read back and proved before it is copied, on the
+server, to its path. `token` is that name, the size of a part and the upload's id; what arrived is asked of the server.
+Rule 1: parts go up behind the caller's back, at most `IN_FLIGHT` at once; one that failed is told to whoever writes
+next, and tried again by the write after that, so that the caller's retry has its pause.
+Rule 2: nothing is joined before every byte was written, and nothing is at its path before it was proved.
+"""
+
+import asyncio
+import math
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from xml.parsers import expat
+
+from manifests.stat import Stat
+from syncd.core.errors import Damaged, NotFound, PermanentError, SyncdError, TooLarge, Unsafe
+from syncd.core.ports import Sink
+from syncd.stores import ranges
+from syncd.stores.s3.abilities import Abilities
+from syncd.stores.s3.objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers, sha256_of
+from transports.s3.errors import Doctype, NoSuchUpload, refuse_doctype
+from transports.s3.listing import instant
+
+UPLOADS = ".syncd/uploads/"
+MAX_PARTS_PAGE = 16 << 20  # bytes of a list of parts
+
+_TOKEN = re.compile(r"([0-9a-f]{32})\.(\d{1,12})\.(.{1,1024})")
+
+
+@dataclass(slots=True)
+class Part:
+    """What has been written of a part that is not on its way yet."""
+
+    chunks: dict[int, bytes | memoryview] = field(default_factory=dict)
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, offset: int, chunk: bytes | memoryview) -> None:
+        """Take bytes at an offset within the part."""
+        self.chunks[offset] = chunk if len(chunk) >= len(self.chunks.get(offset, b"")) else self.chunks[offset]
+        ranges.add(self.ranges, offset, offset + len(chunk))
+
+    def body(self, size: int) -> bytes:
+        """Return the part's bytes, all of which are here."""
+        offsets = sorted(self.chunks)
+        if sum(len(self.chunks[offset]) for offset in offsets) == size:
+            return b"".join(self.chunks[offset] for offset in offsets)
+        whole = bytearray(size)  # some were written twice
+        for offset in offsets:
+            whole[offset : offset + len(self.chunks[offset])] = self.chunks[offset]
+        return bytes(whole)
+
+
+class StagedObject:
+    """What `S3Store.stage` hands out; satisfies `syncd.core.ports.Staged`."""
+
+    def __init__(self, objects: Objects, abilities: Abilities, path: str, piece: int) -> None:
+        self.token = ""
+        self.held: tuple[tuple[int, int], ...] = ()
+        self._objects = objects
+        self._abilities = abilities
+        self._path = path
+        self._piece = piece  # what a small file may be
+        self._step = piece  # what a part is
+        self._ranges: list[tuple[int, int]] = []
+        self._parts: dict[int, Part] = {}
+        self._md5s: dict[int, bytes] = {}
+        self._upload: Upload | None = None
+        self._joined: Stat | None = None
+        self._placed: Stat | None = None
+        self._flying: dict[int, asyncio.Task[None]] = {}
+        self._ready: dict[int, bytes] = {}  # bodies on their way, or waiting to be tried again
+        self._failed: dict[int, SyncdError] = {}
+        self._lock = asyncio.Lock()
+
+    async def begin(self, size: int | None) -> None:
+        """Begin a file; one that is known to be large gets its upload and its token at once."""
+        if size is not None and size > self._piece:
+            self._step = part_size(size, self._piece)
+            await self._begin_upload()
+
+    async def resume(self, token: str) -> bool:
+        """Go on with an upload; False if it is over and left nothing."""
+        known = _TOKEN.fullmatch(token)
+        if known is None:
+            return False
+        path, self._step = UPLOADS + known[1], int(known[2])
+        self._upload = Upload(path, known[3])
+        self.token = token
+        try:
+            found = await list_parts(self._objects, self._upload)
+        except NoSuchUpload:
+            return await self._resume_joined(path)
+        for number, part in sorted(found.items()):
+            if 0 < part.size <= self._step and re.fullmatch(r"[0-9a-f]{32}", part.etag) is not None:
+                start = (number - 1) * self._step
+                ranges.add(self._ranges, start, start + part.size)
+                self._md5s[number] = bytes.fromhex(part.etag)
+        self.held = tuple(self._ranges)
+        return True
+
+    def sink(self, offset: int) -> Sink | None:  # noqa: ARG002  the port names it
+        """Return None: parts travel through the event loop."""
+        return None
+
+    def fold(self, start: int, stop: int, update: Sink) -> None:  # noqa: ARG002  the port names them
+        """Fail: nothing was written through a sink."""
+        raise AssertionError("an upload has no sinks")
+
+    async def write(self, offset: int, chunk: bytes) -> None:
+        """Take bytes; waits while enough parts are on their way."""
+        await self._tell()
+        if self._joined is not None:
+            raise Damaged(f"{self._path}: was read back already; nothing may be written to it")
+        view = memoryview(chunk)
+        at = offset
+        while view:
+            number, within = at // self._step + 1, at % self._step
+            if number > MAX_PARTS:
+                raise TooLarge(f"{self._path}: more than {MAX_PARTS * self._step} bytes, and its size was not known")
+            taken = view[: self._step - within]
+            part = self._parts.setdefault(number, Part())
+            part.add(within, chunk if len(taken) == len(chunk) else taken)
+            ranges.add(self._ranges, at, at + len(taken))
+            if part.ranges == [(0, self._step)] and (self._upload is not None or self._is_large()):
+                await self._fly(number, self._step)
+            at += len(taken)
+            view = view[len(taken) :]
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """Read the file back; a large one is joined first, under its staging key."""
+        size = self._ranges[-1][1] if self._ranges else 0
+        self._check_whole(size)
+        if self._upload is None:
+            yield self._small(size)
+            return
+        joined = await self._join(size)
+        async with self._objects.reading.open(joined.path, version=joined.version) as body:
+            async for chunk in body:
+                yield chunk
+
+    async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
+        """Prove the bytes and put them at their path."""
+        path = self._path if to is None else to
+        self._check_whole(size)
+        if self._upload is None:
+            body = self._small(size)
+            if await sha256_of(body) != sha256:
+                raise Damaged(f"{path}: the bytes gathered are not those of sha256 {sha256}")
+            return await self._abilities.put(path, body, sha256, if_absent=if_absent)
+        if self._placed is None:
+            joined = await self._join(size)
+            if not (await self._abilities.known()).md5:
+                await self._abilities.read_back(joined.path, size, sha256)
+            self._placed = await self._objects.copy(joined.path, path, headers=sha256_headers(sha256), new=if_absent)
+        await self._objects.remove(self._upload.path)
+        self._upload = self._joined = None
+        self.token = ""
+        return self._placed
+
+    async def discard(self) -> None:
+        """Drop the parts, or what was joined of them."""
+        await self.stop()
+        upload, self._upload, self.token = self._upload, None, ""
+        if upload is not None:
+            await self._objects.abort(upload)
+            await self._objects.remove(upload.path)
+
+    async def stop(self) -> None:
+        """End what is on its way; what has arrived stays for a resume."""
+        flying = list(self._flying.values())
+        for task in flying:
+            task.cancel()
+        if flying:
+            await asyncio.wait(flying)
+        self._flying.clear()
+        self._parts.clear()
+        self._ready.clear()
+
+    async def drop_unnamed(self) -> None:
+        """Drop an upload that no token names: nobody could go on with it."""
+        if not self.token and self._upload is not None:
+            await self.discard()
+
+    def _is_large(self) -> bool:
+        return self._ranges[-1][1] > self._piece
+
+    async def _begin_upload(self) -> None:
+        name = secrets.token_hex(16)
+        self._upload = await self._objects.begin(UPLOADS + name)
+        self.token = f"{name}.{self._step}.{self._upload.id}"
+
+    async def _fly(self, number: int, size: int) -> None:
+        """Send a whole part up as soon as there is room for it on the way."""
+        async with self._lock:
+            if self._upload is None:
+                self._upload = await self._objects.begin(UPLOADS + secrets.token_hex(16))
+                for waiting, part in list(self._parts.items()):
+                    if waiting != number and part.ranges == [(0, self._step)]:
+                        self._ready[waiting] = self._parts.pop(waiting).body(self._step)
+        part_body = self._parts.pop(number, None)
+        if part_body is not None:
+            self._ready[number] = part_body.body(size)
+        for waiting in [waiting for waiting in self._ready if waiting not in self._flying]:
+            while len(self._flying) >= IN_FLIGHT:
+                await asyncio.wait(self._flying.values(), return_when=asyncio.FIRST_COMPLETED)
+            if waiting in self._ready and waiting not in self._flying and waiting not in self._failed:
+                self._flying[waiting] = asyncio.create_task(self._send(waiting))  # owned by the block: stop() ends it
+
+    async def _send(self, number: int) -> None:
+        assert self._upload is not None
+        try:
+            self._md5s[number] = await self._objects.put_part(self._upload, number, self._ready[number])
+            del self._ready[number]
+        except SyncdError as error:
+            self._failed[number] = error
+        finally:
+            self._flying.pop(number, None)
+
+    async def _tell(self) -> None:
+        """Raise what befell a part, once; the next call sends it again."""
+        if self._failed:
+            error = self._failed[min(self._failed)]
+            self._failed.clear()
+            raise error
+        if self._ready.keys() - self._flying.keys():
+            await self._fly(0, 0)
+
+    async def _join(self, size: int) -> Stat:
+        """Bring every part up and join them under the staging key."""
+        if self._joined is not None:
+            return self._joined
+        await self._tell()
+        last = math.ceil(size / self._step)
+        for number in range(1, last + 1):
+            length = min(self._step, size - (number - 1) * self._step)
+            part = self._parts.get(number)
+            if part is not None and part.ranges == [(0, length)]:
+                await self._fly(number, length)
+        while self._flying:
+            await asyncio.wait(self._flying.values())
+        await self._tell()
+        if self._failed or self._ready:
+            return await self._join(size)
+        missing = [number for number in range(1, last + 1) if number not in self._md5s]
+        if missing or self._upload is None:
+            raise Damaged(f"{self._path}: parts {missing[:5]} never arrived")
+        md5s = {number: self._md5s[number] for number in range(1, last + 1)}
+        etags = {number: md5.hex() for number, md5 in md5s.items()}
+        self._joined = await self._objects.complete(self._upload, etags, joined_etag(md5s), size)
+        self._parts.clear()
+        return self._joined
+
+    async def _resume_joined(self, path: str) -> bool:
+        """Go on with what was joined already, before we were stopped."""
+        try:
+            self._joined = await self._objects.reading.stat(path)
+        except NotFound:
+            self._upload, self.token = None, ""
+            return False
+        size = self._joined.size or 0
+        ranges.add(self._ranges, 0, size)
+        self.held = tuple(self._ranges)
+        return True
+
+    def _small(self, size: int) -> bytes:
+        whole = bytearray(size)
+        for number, part in self._parts.items():
+            start = (number - 1) * self._step
+            for offset in sorted(part.chunks):
+                chunk = part.chunks[offset]
+                whole[start + offset : start + offset + len(chunk)] = chunk
+        return bytes(whole)
+
+    def _check_whole(self, size: int) -> None:
+        if not ranges.are_whole(self._ranges, size):
+            start, stop = ranges.first_gap(self._ranges, size)
+            raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
+
+
+def part_size(size: int, piece: int) -> int:
+    """Return the size of a part: a piece, or as many MiB as keep a file within the 10,000 parts that S3 allows."""
+    return max(piece, math.ceil(math.ceil(size / MAX_PARTS) / (1 << 20)) * (1 << 20))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A part that the server has; `etag` without quotes, `at` in seconds since the epoch."""
+
+    size: int
+    etag: str
+    at: float
+
+
+async def list_parts(objects: Objects, upload: Upload) -> dict[int, Arrived]:
+    """Ask which parts arrived, by number. Raises NoSuchUpload."""
+    found: dict[int, Arrived] = {}
+    query = {"uploadId": upload.id, "max-parts": "1000"}
+    key = objects.reading.root + upload.path
+    while True:
+        _, document = await objects.bucket.read("GET", key, upload.path, query=query, limit=MAX_PARTS_PAGE)
+        top, parts = elements(document, "Part", upload.path)
+        for part in parts:
+            at = instant(part["LastModified"].strip()) if "LastModified" in part else 0.0
+            found[int(part["PartNumber"])] = Arrived(int(part["Size"]), part["ETag"].strip().strip('"'), at)
+        marker = top.get("NextPartNumberMarker", "")
+        if top.get("IsTruncated") != "true" or not marker or marker == query.get("part-number-marker"):
+            return found
+        query["part-number-marker"] = marker
+
+
+def elements(document: bytes, name: str, path: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Return the texts of the top element's children, and those of the children of each `name` among them."""
+    top: dict[str, str] = {}
+    found: list[dict[str, str]] = []
+    stack: list[str] = []
+
+    def begin(tag: str, _: dict[str, str]) -> None:
+        stack.append(tag.rpartition(":")[2])
+        if stack[1:] == [name]:
+            found.append({})
+
+    def end(_: str) -> None:
+        stack.pop()
+
+    def text(characters: str) -> None:
+        if len(stack) == 2:
+            top[stack[1]] = top.get(stack[1], "") + characters
+        elif len(stack) == 3 and stack[1] == name:
+            found[-1][stack[2]] = found[-1].get(stack[2], "") + characters
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = begin, end, text
+    parser.StartDoctypeDeclHandler = refuse_doctype
+    try:
+        parser.Parse(document.strip(), True)
+    except Doctype as error:
+        raise Unsafe(f"{path}: an answer with {error}") from error
+    except expat.ExpatError as error:
+        raise PermanentError(f"{path}: an answer that cannot be read: {error}") from error
+    return top, found

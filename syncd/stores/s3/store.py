@@ -1,0 +1,245 @@
+"""A store that is a bucket, or a part of one: the same layout as in a folder, on AWS S3, Ceph, Swift and their kin.
+
+Rule 1: an object is whole or absent; a large one is joined under `.syncd/uploads/`, proved, then copied on the server.
+Rule 2: every request that carries bytes carries their MD5; what the server does not verify is read back.
+Rule 3: conditional writes are advice: servers exist that ignore them, or let two writers win.
+Rule 4: what is under way (`.syncd/uploads/`) is listed nowhere.
+"""
+
+import secrets
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+
+import msgspec
+
+from manifests.stat import Stat
+from syncd.core.errors import ConfigError, Damaged, Exists, NotFound, Offline, Unsafe
+from syncd.core.ports import Body, Credential, Page, Staged
+from syncd.stores.filesystem.dirfd_cache import safe
+from syncd.stores.s3.abilities import Abilities, Verifies
+from syncd.stores.s3.objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
+from syncd.stores.s3.staged import UPLOADS, StagedObject, elements, list_parts
+from transports.s3.client import HEADER_TIMEOUT, Bucket, split_url
+from transports.s3.errors import NoSuchBucket, NoSuchUpload
+from transports.s3.listing import instant
+from transports.s3.signing import Account
+from transports.s3.transport import S3Transport
+
+SENTINEL = ".syncd/store.json"
+PIECE = 16 << 20
+MAX_KEY = 1024  # bytes
+MAX_UPLOADS_PAGE = 16 << 20  # bytes of a list of uploads
+
+Uploads = list[tuple[Upload, float]]  # each with when it began
+
+
+class S3Store:
+    """`syncd.core.ports.Store` on `s3://bucket/prefix/`; belongs to one event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        credential: Credential | None = None,
+        verifies: Verifies | None = None,
+        piece: int = PIECE,
+        copy_limit: int = COPY_LIMIT,
+        copy_part: int = COPY_PART,
+        page: int = 1000,
+        ssl_context: ssl.SSLContext | None = None,
+        user_agent: str = "syncd",
+        header_timeout: float = HEADER_TIMEOUT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        try:
+            name, root = split_url(url)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        self.url = f"s3://{name}/{root}"
+        self.piece = piece
+        self._clock = clock
+        account = Account(endpoint=endpoint, region=region, profile=profile, credential=credential)
+        self._bucket = Bucket(
+            name,
+            account,
+            user_agent=user_agent,
+            allow_private=None,
+            ssl_context=ssl_context,
+            header_timeout=header_timeout,
+        )
+        self._reading = S3Transport(self._bucket, root, page=page)
+        self._objects = Objects(self._reading, copy_limit=copy_limit, copy_part=copy_part)
+        self._abilities = Abilities(self._objects, verifies)
+        self._alive: set[str] = set()  # staging keys that this process has open
+
+    @property
+    def certificates(self) -> dict[str, float]:
+        """Return, by origin, when the certificate that it showed last is no longer valid."""
+        return self._bucket.certificates
+
+    async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
+        """Yield every object below `prefix`, sorted by path."""
+        async with aclosing(self.list_pages(prefix)) as pages:
+            async for page in pages:
+                for stat in page:
+                    yield stat
+
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
+        """As `list`, a page at a time."""
+        hides = UPLOADS.startswith(prefix)
+        async with aclosing(self._reading.list_pages(prefix, after)) as pages:
+            async for page in pages:
+                seen = [stat for stat in page if not stat.path.startswith(UPLOADS)] if hides else page
+                if seen:
+                    yield seen
+
+    async def stat(self, path: str) -> Stat:
+        """Describe one object."""
+        return await self._reading.stat(safe(path))
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Read `[start, stop)`."""
+        return self._reading.open(safe(path), start=start, stop=stop, version=version)
+
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+        """Write one object, proved. Of `if_absent`, an object of the same bytes may count as ours: a lost answer."""
+        return await self._abilities.put(self._fit(path), body, await sha256_of(body), if_absent=if_absent)
+
+    @asynccontextmanager
+    async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
+        """Begin a file, or go on with `resume`; a token that left nothing behind begins anew under another."""
+        staged = StagedObject(self._objects, self._abilities, self._fit(path), self.piece)
+        if resume is None or not await staged.resume(resume):
+            staged = StagedObject(self._objects, self._abilities, path, self.piece)
+            await staged.begin(size)
+        name = UPLOADS + staged.token.partition(".")[0]
+        self._alive.add(name)
+        try:
+            yield staged
+        finally:
+            await staged.stop()
+            self._alive.discard(name)
+            await staged.drop_unnamed()
+
+    async def move(self, path: str, to: str) -> None:
+        """Copy, then remove; done already if `path` is gone and `to` is there."""
+        try:
+            await self._objects.copy(safe(path), self._fit(to))
+        except NoSuchBucket:
+            raise
+        except NotFound:
+            await self._reading.stat(to)  # raises if there is no `to` either
+            return
+        if path != to:
+            await self._objects.remove(path)
+
+    async def copy(self, path: str, to: str) -> None:
+        """Copy on the server."""
+        await self._objects.copy(safe(path), self._fit(to))
+
+    async def delete(self, path: str) -> None:
+        """Remove an object."""
+        await self._objects.remove(safe(path))
+
+    async def free(self) -> None:
+        """Say that there is no such number."""
+        return
+
+    async def verifies(self) -> Verifies:
+        """Return what the server was seen to verify."""
+        return await self._abilities.known()
+
+    async def identify(self, expected: str | None) -> str:
+        """Return this store's id, given to an empty one on first use.
+
+        Raises Offline if another was expected, or none is there; ConfigError for a prefix that holds other objects.
+        """
+        try:
+            async with self._reading.open(SENTINEL, stop=1 << 16) as body:
+                document = b"".join([chunk async for chunk in body])
+        except NoSuchBucket as error:
+            raise ConfigError(f"{self.url}: there is no such bucket: create it first") from error
+        except NotFound:
+            return await self._give_id(expected)
+        try:
+            known = str(msgspec.json.decode(document)["id"])
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise Damaged(f"{SENTINEL}: not what we wrote in {self.url}: {error}") from error
+        if expected is not None and known != expected:
+            raise Offline(f"{self.url}: is store {known}, not the store {expected} that we know: another bucket?")
+        return known
+
+    async def sweep(self, older_than: float) -> int:
+        """Drop uploads and staged objects that nobody touched."""
+        before = self._clock() - older_than
+        swept = 0
+        for upload, begun in await self._uploads():
+            if upload.path in self._alive or begun > before or await self._touched(upload) > before:
+                continue
+            await self._objects.abort(upload)
+            swept += 1
+        async with aclosing(self._reading.list(UPLOADS)) as found:
+            async for stat in found:
+                if stat.path not in self._alive and (stat.modified or 0.0) <= before:
+                    await self._objects.remove(stat.path)
+                    swept += 1
+        return swept
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._bucket.aclose()
+
+    async def _give_id(self, expected: str | None) -> str:
+        if expected is not None:
+            raise Offline(f"{self.url}: is not the store {expected} that we know: {SENTINEL} is missing")
+        async with aclosing(self.list()) as found:
+            async for stat in found:
+                raise ConfigError(f"{self.url}: holds {stat.path} but no {SENTINEL}; a new store needs an empty prefix")
+        known = secrets.token_hex(16)
+        document = msgspec.json.encode({"id": known, "created": self._clock()}) + b"\n"
+        try:
+            await self.put(SENTINEL, document, if_absent=True)
+        except Exists:  # another process was first
+            return await self.identify(None)
+        return known
+
+    async def _uploads(self) -> Uploads:
+        """Ask which uploads are on their way, and when each began: stagings, and copies by parts to anywhere."""
+        found: Uploads = []
+        root = self._reading.root
+        query = {"uploads": "", "prefix": root, "max-uploads": "1000"}
+        while True:
+            _, document = await self._bucket.read("GET", "", self.url, query=query, limit=MAX_UPLOADS_PAGE)
+            top, uploads = elements(document, "Upload", self.url)
+            for upload in uploads:
+                key = upload.get("Key", "")
+                path = key.removeprefix(root)
+                is_another_stores = UPLOADS in path and not path.startswith(UPLOADS)  # in a folder of this one
+                if key.startswith(root) and not is_another_stores:
+                    begun = instant(upload["Initiated"].strip())
+                    found.append((Upload(path, upload["UploadId"]), begun))
+            marker = {"key-marker": top.get("NextKeyMarker", ""), "upload-id-marker": top.get("NextUploadIdMarker", "")}
+            if top.get("IsTruncated") != "true" or not marker["key-marker"] or marker.items() <= query.items():
+                return found
+            query |= marker
+
+    async def _touched(self, upload: Upload) -> float:
+        """Return when the newest part of an upload arrived; 0 if none did, or it is over."""
+        try:
+            return max((part.at for part in (await list_parts(self._objects, upload)).values()), default=0.0)
+        except NoSuchUpload:
+            return 0.0
+
+    def _fit(self, path: str) -> str:
+        """Return `path` if it is a plain one, and short enough behind our prefix."""
+        length = len((self._reading.root + safe(path)).encode())
+        if length > MAX_KEY:
+            raise Unsafe(f"{path[:80]!r}: has {length} bytes with its prefix, S3 takes {MAX_KEY}")
+        return path

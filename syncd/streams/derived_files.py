@@ -1,0 +1,137 @@
+"""Keeps the files that a Reader made from documents until the pass has moved them: one spool, written front to back.
+
+Such a file is asked for by a `made:` url that names its place in the spool, the sha256 of its bytes and the document it
+was made from. `WithMade` answers these urls, and leaves all others to the source.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from manifests.reading.document import MAX_MADE, DocumentError, Made
+from manifests.stat import Stat
+from syncd.core.errors import Changed, Damaged, NoSpace, NotFound
+from syncd.core.ports import Body, Page, Transport
+
+SCHEME = "made:"
+PIECE = 1 << 20  # bytes handed on at once
+WAITING = 4 << 20  # bytes of made files after which they are written down
+
+_URL = re.compile(r"made:([0-9]{1,18})\+([0-9]{1,18}):([0-9a-f]{64}):.*", re.DOTALL)
+
+
+class Spool:
+    """The made files of one survey, one behind the other; the file on disk exists once the first of them is flushed."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin anew: the first flush cuts off what an earlier survey left at `path`."""
+        self.path = path
+        self.size = 0
+        self._waiting: list[bytes] = []
+        self._flushed = 0
+        self._turn = asyncio.Lock()
+
+    def keep(self, made: Made, document: str) -> Stat:
+        """Take the bytes and return what is claimed of them; `document` is where they were made from."""
+        if len(made.body) > MAX_MADE:
+            raise DocumentError(f"{document}: {made.path}: made of more than {MAX_MADE} bytes")
+        digest = hashlib.sha256(made.body).hexdigest()
+        at, self.size = self.size, self.size + len(made.body)
+        self._waiting.append(made.body)
+        url = f"{SCHEME}{at}+{len(made.body)}:{digest}:{document.partition('?')[0]}"
+        # no digest: it would be ours, and nobody upstream promised it
+        return Stat(made.path, len(made.body), version=f"{SCHEME}{digest}", urls=(url,))
+
+    async def flush(self) -> None:
+        """Write down what waits in memory. Raises NoSpace."""
+        async with self._turn:
+            waiting, self._waiting = b"".join(self._waiting), []
+            if waiting or not self._flushed:
+                await asyncio.to_thread(_append, self.path, waiting, anew=not self._flushed)
+            self._flushed += len(waiting)
+
+    async def drop(self) -> None:
+        """Let go of the bytes."""
+        await asyncio.to_thread(self.path.unlink, missing_ok=True)
+
+
+class WithMade:
+    """A Transport: made files come from the spool at `path`, all others from `source`."""
+
+    def __init__(self, source: Transport, path: Path) -> None:
+        self._source = source
+        self._path = path
+
+    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+        """List the source."""
+        return self._source.list(prefix)
+
+    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """List the source, a page at a time."""
+        return self._source.list_pages(prefix, after)
+
+    async def stat(self, path: str) -> Stat:
+        """Ask the source."""
+        return await self._source.stat(path)
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Read from the spool, or from the source."""
+        if path.startswith(SCHEME):
+            return self._kept(path, start, stop, version)
+        return self._source.open(path, start=start, stop=stop, version=version)
+
+    async def aclose(self) -> None:
+        """Close the source."""
+        await self._source.aclose()
+
+    @asynccontextmanager
+    async def _kept(self, url: str, start: int, stop: int | None, version: str | None) -> AsyncIterator[Body]:
+        found = _URL.fullmatch(url)
+        if found is None:
+            raise NotFound(f"{url}: not the name of a made file")
+        at, size, digest = int(found[1]), int(found[2]), found[3]
+        if version not in (None, f'"{digest}"'):
+            raise Changed(f"{url}: version {version} became {digest}")
+        content = await asyncio.to_thread(_read, self._path, at, size)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise Damaged(f"{url}: {self._path} does not hold what was written to it: is the disk sound?")
+        stop = size if stop is None else min(stop, size)
+        yield _KeptBody(Stat(url, size, version=f'"{digest}"'), content[start:stop], start, stop, url)
+
+
+def _append(path: Path, content: bytes, *, anew: bool) -> None:
+    try:
+        with path.open("wb" if anew else "ab") as file:
+            file.write(content)
+    except OSError as error:
+        raise NoSpace(f"{path}: files made from documents cannot be kept: {error.strerror}") from error
+
+
+def _read(path: Path, at: int, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return os.pread(file.fileno(), size, at)
+    except OSError as error:
+        raise Damaged(f"{path}: cannot be read: {error.strerror}") from error
+
+
+class _KeptBody:
+    """A Body that is here already."""
+
+    def __init__(self, stat: Stat, content: bytes, start: int, stop: int, url: str) -> None:
+        self.stat = stat
+        self.start = start
+        self.stop: int | None = stop
+        self.headers: dict[str, str] = {}
+        self.url = url
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._content), PIECE):
+            yield self._content[at : at + PIECE]

@@ -1,0 +1,102 @@
+"""Fetches one document whole: how a Follow is asked, and how its answer is gathered, bounded, in memory or on disk.
+
+A question is more than a path where it has a method, a body or headers of its own; Transports that can put one have
+`ask` (`syncd.core.ports.Asking`). Where it is all the same (a folder has no headers), a plain read does.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import BinaryIO
+
+import msgspec
+
+from manifests.origins import origin_of
+from manifests.reading.document import Document, Follow
+from syncd.core.errors import Interrupted, NoSpace, TooLarge, Unsafe, Unsupported
+from syncd.core.ports import Body, Transport
+
+IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes to a file (docs/operating.md counts them)
+
+_HARMLESS = frozenset({"accept", "accept-language", "content-type"})
+
+
+def put(
+    transport: Transport, method: str, url: str, headers: Mapping[str, str], body: bytes
+) -> AbstractAsyncContextManager[Body]:
+    """Put a question; raises Unsupported where it needs more than a path and the transport can do no more."""
+    ask = getattr(transport, "ask", None)
+    if ask is not None and (method != "GET" or headers or body):
+        asked: AbstractAsyncContextManager[Body] = ask(method, url, headers, body)
+        return asked
+    if method != "GET" or body:
+        raise Unsupported(f"{url}: {method} is not a way to ask for a document here")
+    return transport.open(url)
+
+
+async def fetch(transport: Transport, follow: Follow, spool: BinaryIO) -> Document:
+    """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
+    if follow.method == "LIST":
+        async for page in transport.list_pages(follow.url):
+            lines = b"".join(msgspec.json.encode(stat) + b"\n" for stat in page)
+            with spooling(follow):
+                await asyncio.to_thread(spool.write, lines)
+        spool.seek(0)
+        return Document(follow, follow.url, {}, spool)
+    if follow.method == "GET" and not follow.headers and not follow.body:
+        return await gather(transport.open(follow.url), follow, spool)
+    answer = getattr(transport, "answer", None)
+    if answer is not None:
+        document: Document = await answer(follow, spool)
+        return document
+    return await gather(put(transport, follow.method, follow.url, follow.headers, follow.body), follow, spool)
+
+
+@contextmanager
+def spooling(follow: Follow) -> Iterator[None]:
+    """Raise NoSpace where what was answered cannot be kept until it is read."""
+    try:
+        yield
+    except OSError as error:
+        raise NoSpace(f"{follow.url}: the answer cannot be kept beside the Catalogue: {error.strerror}") from error
+
+
+async def gather(opening: AbstractAsyncContextManager[Body], follow: Follow, spool: BinaryIO) -> Document:
+    """Write an answer into `spool`, from its beginning, and return it as a document."""
+    spool.seek(0)
+    spool.truncate()
+    async with opening as body:
+        count = 0
+        async for chunk in body:
+            count += len(chunk)
+            if count > follow.max_bytes:
+                raise TooLarge(f"{follow.url}: longer than the {follow.max_bytes} bytes allowed for such a document")
+            with spooling(follow):
+                if count > IN_MEMORY:
+                    await asyncio.to_thread(spool.write, chunk)
+                else:
+                    spool.write(chunk)
+        if body.stat.size is not None and count != body.stat.size:
+            raise Interrupted(f"{follow.url}: {body.stat.size} bytes announced, {count} arrived")
+        spool.seek(0)
+        return Document(follow, body.url, body.headers, spool)
+
+
+def guarded(follow: Follow, document: Document) -> Follow:
+    """Return a Follow that a document named, as it may be put; raises Unsafe.
+
+    A stranger's page may name any url to be read; it may not make us send a body, or headers that mean something, to
+    another origin than the one it came from.
+    """
+    if "://" not in follow.url or (follow.method in ("GET", "LIST") and not follow.body and not follow.headers):
+        return follow
+    try:
+        is_same = origin_of(follow.url) == origin_of(document.url)
+    except ValueError as error:
+        raise Unsafe(f"{follow.url}: the url {error}") from error
+    if is_same:
+        return follow
+    if follow.method != "GET" or follow.body:
+        raise Unsafe(f"{follow.url}: {document.url} wants a {follow.method} there, which is another origin")
+    kept = {name: value for name, value in follow.headers.items() if name.lower() in _HARMLESS}
+    return msgspec.structs.replace(follow, headers=kept)

@@ -1,0 +1,85 @@
+"""A body that outlives its connections: where one breaks, another goes on at the byte reached.
+
+Whoever derives from `Resumed` says where the bytes come from next, and how often that is tried.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self
+
+from syncd.core.errors import TransientError
+from syncd.core.ports import Body, Sink
+from syncd.streams.thread_copy import pour
+
+
+class Resumed(ABC):
+    """One read, over as many bodies as it takes; entered, it is a Body itself."""
+
+    __slots__ = ("_body", "_open", "_start", "headers", "start", "stat", "stop", "url")
+
+    def __init__(self, start: int) -> None:
+        self._start = start
+        self._open: AbstractAsyncContextManager[Body] | None = None
+
+    @abstractmethod
+    async def _enter(self, at: int) -> Body:
+        """Open a body at `at` and keep what closes it in `_open`. Raises what is not worth another try."""
+
+    @abstractmethod
+    async def _go_on(self, reached: int, error: TransientError) -> Body:
+        """Return what goes on at `reached`, where `error` broke the last body, which is closed; or raise."""
+
+    @abstractmethod
+    def _came(self, count: int) -> None:
+        """Take note of `count` bytes more."""
+
+    async def __aenter__(self) -> Self:
+        body = await self._enter(self._start)
+        self.stat = body.stat
+        self.start = body.start
+        self.stop = body.stop
+        self.headers = body.headers
+        self.url = body.url
+        self._body = body
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._open.__aexit__(kind, error, trace) if self._open is not None else None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        reached, body = self.start, self._body
+        while True:
+            try:
+                async for chunk in body:
+                    reached += len(chunk)
+                    self._came(len(chunk))
+                    yield chunk
+            except TransientError as error:
+                body = await self._next(reached, error)
+            else:
+                return
+
+    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+        """As iterating, with the bytes going to `sink`."""
+        reached, body = self.start, self._body
+        while True:
+            try:
+                async for count in pour(body, sink):
+                    reached += count
+                    self._came(count)
+                    yield count
+            except TransientError as error:
+                body = await self._next(reached, error)
+            else:
+                return
+
+    async def _next(self, reached: int, error: TransientError) -> Body:
+        """Close what broke, then go on."""
+        if self._open is not None:
+            broken, self._open = self._open, None
+            await broken.__aexit__(type(error), error, error.__traceback__)
+        return await self._go_on(reached, error)

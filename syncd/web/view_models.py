@@ -1,0 +1,146 @@
+"""What the page makes of the daemon's views: a badge for each state, a bar for each age, a line for each rate."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from syncd.control.port import Control, EntryView, MirrorView, Sample
+
+Tone = Literal["ok", "warn", "bad", "busy", "calm"]
+
+WIDE, HIGH = 120, 28
+POINTS = 96  # of a sparkline: a quarter of an hour each
+DAY = 86_400.0
+BATCH = 200
+_LAST = "\U0010ffff"  # sorts behind every path
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A state in one word: `tone` picks shape and colour, `key` the word."""
+
+    tone: Tone
+    key: str
+
+
+_STATES: dict[str, Badge] = {
+    "waiting": Badge("calm", "state.waiting"),
+    "paused": Badge("calm", "state.paused"),
+    "failing": Badge("bad", "state.failing"),
+    "offline": Badge("bad", "state.offline"),
+    "rejected": Badge("bad", "state.rejected"),
+    "retired": Badge("calm", "state.retired"),
+}
+_HEALTHS: dict[str, Badge] = {
+    "good": Badge("ok", "health.good"),
+    "degraded": Badge("warn", "health.degraded"),
+    "stale": Badge("bad", "health.stale"),
+    "unknown": Badge("calm", "health.unknown"),
+}
+
+
+def badges(mirror: MirrorView) -> list[Badge]:
+    """Return one badge of a mirror, or two where what it does and how it is are not the same news."""
+    health = _HEALTHS[mirror.health]
+    if mirror.state == "idle":
+        return [health]
+    if mirror.state == "running":
+        phase = mirror.progress.phase if mirror.progress is not None else "transfer"
+        doing = Badge("busy", f"phase.{phase}")
+    else:
+        doing = _STATES[mirror.state]
+    both = mirror.health in {"stale", "degraded"} and doing.tone != "bad" and mirror.state != "retired"
+    return [doing, health] if both else [doing]
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old a copy is against its objective: `share` of it, 0 to 1, and how that looks."""
+
+    share: float
+    tone: Literal["ok", "warn", "bad"]
+
+
+def age_of(mirror: MirrorView, now: float) -> Age | None:
+    """Return the age of a copy that has an objective."""
+    if mirror.succeeded is None or not mirror.fresh_within:
+        return None
+    share = max(0.0, (now - mirror.succeeded) / mirror.fresh_within)
+    return Age(min(1.0, share), "bad" if share > 1 else "warn" if share > 0.8 else "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """The last 24 hours as a path of SVG, in a box of WIDE by HIGH."""
+
+    line: str
+    under: str
+    peak: float
+
+
+def spark(samples: Sequence[Sample], now: float) -> Spark | None:
+    """Return the rates of the last 24 hours, or None where nothing moved."""
+    sums, counts = [0.0] * POINTS, [0] * POINTS
+    for sample in samples:
+        at = int((sample.at - (now - DAY)) / DAY * POINTS)
+        if 0 <= at < POINTS:
+            sums[at] += sample.rate
+            counts[at] += 1
+    rates = [total / count if count else 0.0 for total, count in zip(sums, counts, strict=True)]
+    peak = max(rates)
+    if peak <= 0:
+        return None
+    step = WIDE / (POINTS - 1)
+    points = [f"{n * step:.1f} {HIGH - 2 - rate / peak * (HIGH - 4):.1f}" for n, rate in enumerate(rates)]
+    line = "M" + "L".join(points)
+    return Spark(line, f"{line}L{WIDE} {HIGH}L0 {HIGH}Z", peak)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder among the files."""
+
+    path: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies directly in one folder of a mirror; `next` is where the following page begins, or ""."""
+
+    folders: tuple[Folder, ...]
+    files: tuple[EntryView, ...]
+    next: str
+
+
+async def listing(control: Control, mirror: str, prefix: str, after: str, limit: int = 100) -> Listing:
+    """Return one page of a folder, without reading what lies in the folders below it."""
+    folders: list[Folder] = []
+    files: list[EntryView] = []
+    at, known = after, ""
+    async for entry in _leaping(control, mirror, prefix, after):
+        name, slash, _ = entry.path[len(prefix) :].partition("/")
+        if len(folders) + len(files) >= limit:
+            return Listing(tuple(folders), tuple(files), at)
+        if slash:
+            known = f"{prefix}{name}/"
+            folders.append(Folder(known, name))
+            at = known + _LAST
+        else:
+            files.append(entry)
+            at = entry.path
+    return Listing(tuple(folders), tuple(files), "")
+
+
+async def _leaping(control: Control, mirror: str, prefix: str, after: str) -> AsyncIterator[EntryView]:
+    """Yield the files of a folder, and the first file below each of its folders."""
+    while True:
+        batch = await control.entries(mirror, prefix=prefix, after=after, limit=BATCH)
+        for entry in batch:
+            if entry.path <= after:
+                continue  # below a folder that was told already
+            yield entry
+            name, slash, _ = entry.path[len(prefix) :].partition("/")
+            after = f"{prefix}{name}/{_LAST}" if slash else entry.path
+        if len(batch) < BATCH:
+            return

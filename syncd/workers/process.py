@@ -1,0 +1,217 @@
+"""A worker process: fetches, proves and stores the small files it is told of, beside the pass that started it.
+
+It holds no state: what it did not report is done again by the pass, which finds it in the store. It ends when its
+socket does, whatever became of the pass.
+"""
+
+import asyncio
+import gc
+import os
+import socket
+import sys
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NoReturn
+
+import uvloop
+
+from manifests.snapshot import Entry, Origin
+from syncd.catalogue import Inflight
+from syncd.core.errors import Exists, PermanentError, TransientError
+from syncd.core.events import Event, TransferAdvanced, TransferRestarted
+from syncd.core.redaction import Secrets
+from syncd.engine.planner import Step
+from syncd.engine.transfer import NotSmall, Proved, Quarantined, Transfers, error_name
+from syncd.process.crash_report import overhear
+from syncd.sources.open_source import open_upstream, opener
+from syncd.stores.filesystem.store import FilesystemStore
+from syncd.workers.messages import Again, Errand, Failed, Outcome, Refusal, Setup, Traffic, decode_order, receive, send
+from syncd.wrappers.governor import Count, Governors
+
+LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
+HASHERS = 2
+
+
+class _NoLeftovers:
+    """What a worker remembers of earlier passes: nothing. Who would have to ask leaves the file to the pass."""
+
+    def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
+        del mirror
+        raise Exists(f"{path}: something lies in its place")
+
+    def forget_removed(self, mirror: int, path: str) -> NoReturn:
+        raise AssertionError((mirror, path))
+
+    def begin(self, mirror: int, inflight: Inflight) -> NoReturn:
+        raise AssertionError((mirror, inflight))
+
+    def end(self, mirror: int, path: str) -> NoReturn:
+        raise AssertionError((mirror, path))
+
+
+class Worker:
+    """One worker at work."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._steps: deque[tuple[int, Step]] = deque()
+        self._idle: list[asyncio.Future[None]] = []
+        self._proved: list[tuple[int, Proved]] = []
+        self._not_small: list[int] = []
+        self._failed: list[Failed] = []
+        self._again: list[Again] = []
+        self._received: dict[str, int] = {}
+        self._told: dict[str, Count] = {}
+        self._flushing: asyncio.TimerHandle | None = None
+        self._governors = Governors(refused=self._refused)
+        self._secrets = Secrets()
+        overhear(self._secrets)
+
+    async def run(self) -> None:
+        """Work until the other side closes the socket."""
+        first = await receive(self._reader)
+        if first is None:
+            return
+        setup = decode_order(first)
+        assert isinstance(setup, Setup)
+        if (credential := setup.upstream.credential) is not None:
+            self._secrets.learn_credential(credential.username, credential.secret, credential.token)
+        store = FilesystemStore(Path(setup.store), alone=True)
+        source = open_upstream(setup.upstream, self._governors, heard=self._heard)
+        hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
+        nothing = _NoLeftovers()
+        transfers = Transfers(
+            source=source,
+            store=store,
+            place=setup.place,
+            holdings=nothing,
+            journal=nothing,
+            mirror_id=0,
+            listener=self._listen,
+            hashing=hashing,
+            by=setup.by,
+            only_small=True,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                lanes = [group.create_task(self._lane(transfers)) for _ in range(setup.ceiling)]
+                await self._listen_to_orders()
+                for lane in lanes:
+                    lane.cancel()
+        finally:
+            await source.aclose()
+            await store.aclose()
+            hashing.shutdown(wait=False, cancel_futures=True)
+
+    async def _listen_to_orders(self) -> None:
+        while (body := await receive(self._reader)) is not None:
+            order = decode_order(body)
+            if isinstance(order, Errand):
+                self._steps.extend(order.steps)
+                for _ in range(min(len(order.steps), len(self._idle))):
+                    if not (idle := self._idle.pop()).done():
+                        idle.set_result(None)
+            elif isinstance(order, Refusal):
+                self._governors.of(order.origin).refused(order.retry_after, by_hearsay=True)
+
+    async def _lane(self, transfers: Transfers) -> None:
+        while True:
+            while not self._steps:
+                self._idle.append(idle := asyncio.get_running_loop().create_future())
+                await idle
+            number, step = self._steps.popleft()
+            try:
+                proved = await transfers.transfer(step)
+            except NotSmall:
+                self._not_small.append(number)
+            except (TransientError, PermanentError) as error:
+                place = error.place if isinstance(error, Quarantined) else ""
+                received = self._received.get(step.path, 0)
+                self._failed.append(Failed(number, error_name(error), str(error), place, received))
+            else:  # not in one line with the wait: a flush meanwhile puts another list in place of this one
+                self._proved.append((number, proved))
+            self._received.pop(step.path, None)
+            if self._flushing is None:
+                self._flushing = asyncio.get_running_loop().call_later(LATENCY, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        proved, self._proved = self._proved, []
+        not_small, self._not_small = self._not_small, []
+        failed, self._failed = self._failed, []
+        again, self._again = self._again, []
+        send(self._writer, Outcome(proved, not_small, failed, again, self._traffic()))
+
+    def _traffic(self) -> dict[str, Traffic]:
+        """Return what went over each origin since we last told."""
+        found: dict[str, Traffic] = {}
+        for governor in self._governors:
+            now, told = governor.count, self._told.setdefault(governor.origin, Count())
+            if now.answered == told.answered and now.bytes == told.bytes and now.failed == told.failed:
+                continue
+            found[governor.origin] = Traffic(
+                now.answered - told.answered,
+                now.failed - told.failed,
+                now.bytes - told.bytes,
+                now.seconds - told.seconds,
+                [new - old for new, old in zip(now.first_byte, told.first_byte, strict=True)],
+            )
+            told.answered, told.failed, told.bytes, told.seconds = now.answered, now.failed, now.bytes, now.seconds
+            told.first_byte = list(now.first_byte)
+        return found
+
+    def _refused(self, origin: str, retry_after: float | None) -> None:
+        send(self._writer, Refusal(origin, retry_after))
+
+    def _heard(self, path: str, error: TransientError, attempt: int, wait: float) -> None:
+        self._again.append(Again(path, str(error), error_name(error), attempt, wait))
+
+    def _listen(self, event: Event) -> None:
+        if isinstance(event, TransferAdvanced):
+            self._received[event.path] = self._received.get(event.path, 0) + event.received
+        elif isinstance(event, TransferRestarted):
+            received = self._received.pop(event.path, 0)
+            self._again.append(Again(event.path, event.reason, event.error, 0, None, received))
+
+
+async def _serve(own: socket.socket) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=own)
+    try:
+        await Worker(reader, writer).run()
+    finally:
+        writer.close()
+
+
+def main(scheme: str, *descriptors: str) -> None:
+    """Work on the first of some sockets until it closes, and let a copy of this process work on each of the others.
+
+    What reads urls of `scheme` is imported before there are copies.
+    """
+    own, *others = [socket.socket(fileno=int(descriptor)) for descriptor in descriptors]
+    opener(scheme)
+    sys.setswitchinterval(0.0005)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    copies: list[int] = []
+    while others:
+        other = others.pop()
+        copy = os.fork()
+        if copy == 0:
+            # whoever holds a socket keeps it open: each has its own alone
+            own.close()
+            own, copies = other, []
+            for one in others:
+                one.close()
+            break
+        copies.append(copy)
+        other.close()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(own))
+    for copy in copies:
+        os.waitpid(copy, 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,191 @@
+"""Puts a transport under the governors: every request waits for its origin's, and is measured by it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TypeVar
+
+from manifests.origins import origin_of
+from manifests.stat import Stat
+from syncd.core.errors import PermanentError, Refused, TransientError
+from syncd.core.ports import Body, Page, Sink, Transport
+from syncd.streams.documents import put
+from syncd.streams.thread_copy import pour, pour_slowly
+from syncd.wrappers.governor import Governor, Governors
+
+T = TypeVar("T")
+
+
+class Governed:
+    """A Transport whose every request waits for its origin's governor and is measured by it."""
+
+    def __init__(
+        self,
+        inner: Transport,
+        governors: Governors,
+        root: str,
+        *,
+        connections: int | None = None,
+        rate: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`root` is the source's url: relative paths belong to its origin."""
+        self._inner = inner
+        self._governors = governors
+        self._clock = clock
+        self.governor = governors.of(origin_of(root), connections=connections, rate=rate)
+        self.governor.holders += 1
+        self._is_open = True
+        self._certificates: Mapping[str, float] = getattr(inner, "certificates", {})  # of transports that have any
+        governors.show(self._certificates)
+
+    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+        """List through one slot, held while the listing lasts."""
+        return self._held(self._inner.list(prefix))
+
+    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time."""
+        return self._held(self._inner.list_pages(prefix, after))
+
+    async def stat(self, path: str) -> Stat:
+        """Ask under a slot."""
+        governor = self._governor(path)
+        await governor.enter()
+        began = self._clock()
+        try:
+            found = await self._inner.stat(path)
+            governor.answered(self._clock() - began)
+        except TransientError as error:
+            _tell(governor, error)
+            raise
+        except PermanentError:
+            governor.count.failed += 1
+            raise
+        finally:
+            governor.leave()
+        return found
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Open under a slot, held until the block is left."""
+        return _Held(self._inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock)
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> AbstractAsyncContextManager[Body]:
+        """Put a question under a slot, held until the block is left."""
+        return _Held(put(self._inner, method, url, headers or {}, body), self._governor(url), self._clock)
+
+    async def aclose(self) -> None:
+        """Close the transport within."""
+        self._governors.hide(self._certificates)
+        if self._is_open:
+            self._is_open = False
+            self.governor.holders -= 1
+        await self._inner.aclose()
+
+    def _governor(self, path: str) -> Governor:
+        if "://" not in path:
+            return self.governor
+        try:
+            return self._governors.of(origin_of(path))
+        except ValueError:
+            return self.governor  # a stranger wrote what is no url: the transport will refuse it in its own words
+
+    async def _held(self, listing: AsyncIterator[T]) -> AsyncIterator[T]:
+        await self.governor.enter()
+        try:
+            async for found in listing:
+                yield found
+        except TransientError as error:
+            _tell(self.governor, error)
+            raise
+        finally:
+            self.governor.leave()
+
+
+class _Held:
+    """One open body and the slot it holds."""
+
+    __slots__ = ("_clock", "_governor", "_inner")
+
+    def __init__(
+        self, inner: AbstractAsyncContextManager[Body], governor: Governor, clock: Callable[[], float]
+    ) -> None:
+        self._inner = inner
+        self._governor = governor
+        self._clock = clock
+
+    async def __aenter__(self) -> Body:
+        governor = self._governor
+        await governor.enter()
+        began = self._clock()
+        try:
+            body = await self._inner.__aenter__()
+        except TransientError as error:
+            governor.leave()
+            _tell(governor, error)
+            raise
+        except BaseException as error:
+            governor.leave()
+            governor.count.failed += isinstance(error, PermanentError)
+            raise
+        governor.answered(self._clock() - began)
+        return _Metered(body, governor)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._inner.__aexit__(kind, error, trace)
+        finally:
+            self._governor.leave()
+
+
+class _Metered:
+    """A Body whose bytes are counted, and slowed down to the rate."""
+
+    __slots__ = ("_body", "_governor", "headers", "start", "stat", "stop", "url")
+
+    def __init__(self, body: Body, governor: Governor) -> None:
+        self._body = body
+        self._governor = governor
+        self.stat = body.stat
+        self.start = body.start
+        self.stop = body.stop
+        self.headers = body.headers
+        self.url = body.url
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        moved = self._governor.moved
+        try:
+            async for chunk in self._body:
+                if owed := moved(len(chunk)):
+                    await asyncio.sleep(owed)
+                yield chunk
+        except TransientError as error:
+            _tell(self._governor, error)
+            raise
+
+    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+        """As iterating, with the bytes going to `sink`; where there is a rate to keep, no thread may run ahead."""
+        moved = self._governor.moved
+        flow = pour_slowly if self._governor.is_rated else pour
+        try:
+            async for count in flow(self._body, sink):
+                if owed := moved(count):
+                    await asyncio.sleep(owed)
+                yield count
+        except TransientError as error:
+            _tell(self._governor, error)
+            raise
+
+
+def _tell(governor: Governor, error: TransientError) -> None:
+    if isinstance(error, Refused) or error.retry_after is not None:
+        governor.refused(error.retry_after)
+    else:
+        governor.count.failed += 1

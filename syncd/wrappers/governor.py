@@ -1,0 +1,394 @@
+"""One governor for each origin: how many requests at once, how fast, and when not at all.
+
+Rules:
+1. All mirrors that read from an origin share its Governor; a sleeping retry holds no slot (`Retrying(Governed(...))`).
+2. The level is found, not set. It doubles while goodput grows (each answer adds a slot), holds when it no longer
+   does, tries a little more now and then, and after a refusal (429, 503, a reset) stays below what was refused.
+3. What upstream says outranks what we measure: Retry-After closes the origin for everybody until then.
+
+Goodput is counted in units of work, one for each answer and one for each 64 KiB, so that many small files and few large
+ones are judged by the same rule.
+"""
+
+import asyncio
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+
+from syncd.core.events import LimitChanged, Listener, nobody
+
+T = TypeVar("T")
+
+START = 16  # slots at first: what two or three browsers would open
+CEILING = 64  # slots at most, unless the manifest says less
+OURS = 8  # of so many slots one is never lent
+WINDOW = 0.2  # seconds: the shortest time over which goodput is judged
+GROWS = 1.05  # goodput must grow by this factor for more slots to be worth having
+PATIENCE = 3  # windows without growth that end the doubling: bytes come later than the slots that bring them
+PROBE_EVERY = 12  # windows between two tries for a little more, or a little less
+REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
+UNIT = 64 << 10  # bytes that count as much as one answer
+KNOWN = 1000  # origins that are remembered, and whose certificates are, while nobody reads from them
+FIRST_BYTE = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)  # seconds: bounds of `Count.first_byte`
+
+
+class Count(msgspec.Struct):
+    """What went over one origin since we began; whoever watches reads it, nobody here does."""
+
+    answered: int = 0
+    refused: int = 0
+    failed: int = 0
+    bytes: int = 0
+    asked_to_wait: float = 0.0
+    """Seconds for which requests waited because upstream said so."""
+    held_to_rate: float = 0.0
+    """Seconds for which reading waited because of our own rate limit."""
+    first_byte: list[int] = msgspec.field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
+    """Answers by how long they took to begin: up to each of FIRST_BYTE, the last of them longer."""
+    seconds: float = 0.0
+    """All those times together."""
+
+    def add(self, answered: int, failed: int, count: int, seconds: float, first_byte: list[int]) -> None:
+        """Add what went over the origin from another process."""
+        self.answered += answered
+        self.failed += failed
+        self.bytes += count
+        self.seconds += seconds
+        self.first_byte = [one + other for one, other in zip(self.first_byte, first_byte, strict=True)]
+
+
+class Governor:
+    """The slots, the rate and the pauses of one origin."""
+
+    def __init__(
+        self,
+        origin: str,
+        *,
+        ceiling: int = CEILING,
+        rate: float | None = None,
+        listener: Listener = nobody,
+        clock: Callable[[], float] = time.monotonic,
+        refused: Callable[[str, float | None], None] | None = None,
+    ) -> None:
+        """`rate` is in bytes per second; None is no limit of ours. `refused` hears of every refusal."""
+        self.origin = origin
+        self.ceiling = ceiling
+        self.limit = min(START, ceiling)
+        self.busy = 0
+        self.holders = 0
+        """How many transports are open that read from here."""
+        self.is_stale = False
+        """Whether its limits may be out of date."""
+        self.count = Count()
+        self._lent = 0
+        self._rate = rate
+        self._listener = listener
+        self._refused = refused
+        self._clock = clock
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed_until = 0.0
+        self._paid_until = 0.0
+        self._doubling = True
+        self._refused_at = ceiling + 1
+        self._refused_when = float("-inf")
+        self._window_began = clock()
+        self._work = 0.0
+        self._answers = 0
+        self._latency = 0.0
+        self._full = False
+        self._window_limit = self._best_limit = self.limit
+        self._steady = 0.0
+        self._flat = 0
+        self._probed: int | None = None
+        self._upward = True
+        self._windows = 0
+
+    async def enter(self) -> None:
+        """Wait for a slot. Whoever enters must `leave`."""
+        while (wait := self._closed_until - self._clock()) > 0:
+            self.count.asked_to_wait += wait
+            await asyncio.sleep(wait)
+        if self.busy < self.limit and not self._waiting:
+            self.busy += 1
+            if self.busy >= self.limit:
+                self._full = True
+            return
+        self._full = True
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn  # whoever wakes us has counted us in
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+        if self._closed_until > self._clock():
+            self.leave()
+            await self.enter()
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether upstream asked us to come back later."""
+        return self._closed_until > self._clock()
+
+    @property
+    def is_used(self) -> bool:
+        """Tell whether somebody may ask the origin any moment, has slots of it, or was asked to stay away."""
+        return bool(self.holders or self.busy or self._waiting or self._lent or self.is_closed)
+
+    @property
+    def closed_for(self) -> float:
+        """Return the seconds for which upstream asked us to stay away; 0.0 while it does not."""
+        return max(0.0, self._closed_until - self._clock())
+
+    @property
+    def is_rated(self) -> bool:
+        """Tell whether there is a rate to keep."""
+        return self._rate is not None
+
+    @property
+    def to_lend(self) -> int:
+        """Return how many slots other processes may be lent: none where a manifest sets limits, for one keeps them."""
+        if self.is_rated or self.ceiling < CEILING:
+            return 0
+        return max(0, self._whole() - self._lent - max(self.busy, self.ceiling // OURS))
+
+    @contextmanager
+    def lent(self, count: int) -> Iterator[None]:
+        """Leave `count` slots to other processes while the block lasts."""
+        before, doubling, refused = self.limit, self._doubling, self._refused_when
+        self._lent += count
+        self._settle(self.limit, "worker processes have the others")
+        try:
+            yield
+        finally:
+            self._lent -= count
+            if refused == self._refused_when:
+                self._doubling, self._flat = doubling, 0
+            else:  # we have learnt something since
+                before = min(before, self._refused_at * 3 // 4)
+            self._settle(max(self.limit, before), "worker processes gave theirs back")
+
+    def tighten(self, ceiling: int | None, rate: float | None) -> None:
+        """Hold to these limits too, where they are stricter than what holds already."""
+        if ceiling is not None and ceiling < self.ceiling:
+            self.ceiling = ceiling
+            self._settle(self.limit, "a manifest allows no more")
+        if rate is not None:
+            self._rate = rate if self._rate is None else min(rate, self._rate)
+
+    def leave(self) -> None:
+        """Give the slot back."""
+        self.busy -= 1
+        if self._waiting:
+            self._wake()
+
+    def answered(self, seconds: float) -> None:
+        """Upstream began to answer after `seconds`."""
+        self._latency = seconds if self._latency == 0.0 else self._latency + (seconds - self._latency) * 0.1
+        self._answers += 1
+        self._work += 1
+        count = self.count
+        count.answered += 1
+        count.first_byte[bisect_left(FIRST_BYTE, seconds)] += 1
+        count.seconds += seconds
+        if self._doubling and self._full and self.limit < self._reach():
+            self.limit += 1
+            self._wake()
+        self._judge()
+
+    def moved(self, count: int) -> float:
+        """Count `count` bytes that arrived; returns how many seconds the caller owes before it reads on."""
+        self._work += count / UNIT
+        self.count.bytes += count
+        if self._rate is None:
+            return 0.0
+        now = self._clock()
+        self._paid_until = max(self._paid_until, now - 0.1) + count / self._rate
+        owed = max(0.0, self._paid_until - now)
+        self.count.held_to_rate += owed
+        return owed
+
+    def refused(self, retry_after: float | None = None, *, by_hearsay: bool = False) -> None:
+        """Upstream said "not now", to us or (`by_hearsay`) to another process that works with us."""
+        now = self._clock()
+        if not by_hearsay:
+            self.count.refused += 1
+            if self._refused is not None:
+                self._refused(self.origin, retry_after)
+        if retry_after is not None:
+            self._closed_until = max(self._closed_until, now + retry_after)
+        if now - self._refused_when < max(WINDOW, self._latency):
+            return  # one burst of refusals is one refusal
+        lent = self._lent  # as good as busy: what was refused was refused to all of us together
+        self._refused_at, self._refused_when = max(2, min(self.limit, self.busy) + lent), now
+        self._doubling, self._probed, self._windows = False, None, 0
+        self._settle(max(1, self._refused_at * 3 // 4 - lent), "refused")
+
+    def _most(self) -> int:
+        """Return the level that is never passed."""
+        return max(1, self.ceiling - self._lent)
+
+    def _whole(self) -> int:
+        """Return the level up to which it is worth growing now, ours and what is lent together."""
+        if self._clock() - self._refused_when > REMEMBER:
+            return self.ceiling
+        return min(self.ceiling, self._refused_at - 1)
+
+    def _reach(self) -> int:
+        """Return the level up to which it is worth growing now."""
+        return max(1, self._whole() - self._lent)
+
+    def _judge(self) -> None:
+        """At the end of a window compare its goodput with that of the windows before, and move the limit."""
+        now = self._clock()
+        spent = now - self._window_began
+        if spent < max(WINDOW, self._latency) or self._answers < self._window_limit // 2:
+            return
+        goodput, full, at = self._work / spent, self._full, self._window_limit
+        self._window_began, self._work, self._answers = now, 0.0, 0
+        self._full = self.busy >= self.limit
+        if full:  # else demand, not upstream, set the pace, and nothing was learnt
+            if self._doubling:
+                self._judge_doubling(goodput, at)
+            elif self._probed is not None:
+                self._judge_probe(goodput, at)
+            else:
+                self._steady += (goodput - self._steady) * 0.3
+                self._windows += 1
+                if self._windows >= PROBE_EVERY:
+                    self._probe()
+        self._window_limit = self.limit
+
+    def _judge_doubling(self, goodput: float, at: int) -> None:
+        if goodput > self._steady * GROWS:
+            self._steady, self._best_limit, self._flat = goodput, at, 0
+            return
+        self._flat += 1
+        if self._flat >= PATIENCE:
+            self._doubling = False
+            self._settle(self._best_limit, "goodput no longer grows")
+
+    def _judge_probe(self, goodput: float, at: int) -> None:
+        before, self._probed = self._probed, None
+        assert before is not None
+        worth_more = at > before and goodput > self._steady * GROWS
+        enough_less = at < before and goodput > self._steady / GROWS
+        if worth_more or enough_less:
+            self._steady = goodput
+            self._windows = PROBE_EVERY - 2 if worth_more else 0  # where more helped, more may help again
+            self._upward = worth_more
+        else:
+            self._settle(before, "the probe brought nothing")
+
+    def _probe(self) -> None:
+        """Try a little more, or the next time a little less."""
+        step = max(1, self.limit // 4)
+        upward, self._upward, self._windows = self._upward, not self._upward, 0
+        wanted = min(self._reach(), self.limit + step) if upward else max(min(START, self.limit), self.limit - step)
+        if wanted != self.limit:
+            self._probed = self.limit
+            self._settle(wanted, "probing")
+
+    def _settle(self, limit: int, reason: str) -> None:
+        limit = min(limit, self._most())
+        if limit != self.limit:
+            self.limit = limit
+            self._listener(LimitChanged("", self.origin, limit, reason))
+            self._wake()
+
+    def _wake(self) -> None:
+        """Give the free slots to those who wait longest."""
+        while self.busy < self.limit and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.busy += 1
+                turn.set_result(None)
+
+
+class Governors:
+    """The governors of all origins, made when first asked for."""
+
+    def __init__(
+        self,
+        *,
+        listener: Listener = nobody,
+        clock: Callable[[], float] = time.monotonic,
+        refused: Callable[[str, float | None], None] | None = None,
+    ) -> None:
+        """All governors share `listener`, `clock` and `refused`, which hears of an origin's every refusal."""
+        self._listener = listener
+        self._clock = clock
+        self._refused = refused
+        self._by_origin: dict[str, Governor] = {}
+        self._certificates: dict[str, float] = {}
+        self._shown: list[Mapping[str, float]] = []
+
+    def of(self, origin: str, *, connections: int | None = None, rate: float | None = None) -> Governor:
+        """Return the governor of `origin`; the strictest limits that any mirror names hold."""
+        governor = self._by_origin.get(origin)
+        if governor is None or (governor.is_stale and not governor.is_used):
+            if len(self._by_origin) >= KNOWN:  # catalogues name as many origins as they like
+                self._by_origin = {name: one for name, one in self._by_origin.items() if one.is_used}
+            governor = Governor(
+                origin,
+                ceiling=connections or CEILING,
+                rate=rate,
+                listener=self._listener,
+                clock=self._clock,
+                refused=self._refused,
+            )
+            self._by_origin[origin] = governor
+        else:
+            governor.tighten(connections, rate)
+        return governor
+
+    def show(self, certificates: Mapping[str, float]) -> None:
+        """Look from now on at what an open transport knows: by origin, when its certificate is no longer valid."""
+        self._shown.append(certificates)
+
+    def hide(self, certificates: Mapping[str, float]) -> None:
+        """Keep what it knew, and look no more: the transport is closed."""
+        self._shown = [one for one in self._shown if one is not certificates]
+        self._certificates.update(certificates)
+
+    def certificates(self) -> dict[str, float]:
+        """Return, by origin that was asked, when its certificate is no longer valid."""
+        for certificates in self._shown:
+            self._certificates.update(certificates)
+        while len(self._certificates) > KNOWN:
+            del self._certificates[next(iter(self._certificates))]
+        return dict(self._certificates)
+
+    def forget(self, origin: str) -> None:
+        """Let the next mirror that asks set the limits of `origin` anew, once nobody reads from it."""
+        governor = self._by_origin.get(origin)
+        if governor is not None:
+            governor.is_stale = True
+
+    def __iter__(self) -> Iterator[Governor]:
+        """Yield every governor there is."""
+        return iter(tuple(self._by_origin.values()))

@@ -1,0 +1,292 @@
+"""One control connection to an FTP server, and what its replies mean; beneath `transports.ftp.transport`.
+
+aioftp speaks the protocol; what it leaves to trust is decided here:
+1. Passive mode only, and a data connection goes to the address of the control connection, whatever PASV says.
+2. Every reply is bounded in lines and in time, and what a server writes is shown without control characters.
+3. With TLS (`ftps`) both connections have it, and the data connection resumes the session of its control connection.
+   Nothing that came in the clear before a handshake is read after it: anybody on the way may have written it.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import aioftp
+
+from syncd.core.errors import Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsafe, Unsupported
+from transports.ftp.listing import FILE, Listed, mlsd
+from transports.net.connect import connected
+from transports.net.socket_policy import one_line, valid_until
+
+BUFFER = 1 << 18  # bytes of a data connection that wait for us
+MAX_REPLY = 1000  # lines: some servers greet at length
+FINISHING = 5.0  # seconds for a server to say that it noticed the end of a data connection
+_FULL = ("too many", "maximum", "try again", "limit", "busy", "overload")
+_FORBIDDEN = ("permission", "denied", "not allowed", "not permitted", "forbidden", "access")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where an FTP server is, how it is talked to, and who we are there."""
+
+    origin: str
+    host: str
+    port: int
+    username: str
+    password: str
+    encoding: str
+    is_private_allowed: bool
+    context: ssl.SSLContext | None
+    implicit: bool
+    connect_timeout: float
+    reply_timeout: float
+
+
+class Control(aioftp.Client):
+    """A control connection, logged in."""
+
+    def __init__(self, server: Server, label: str) -> None:
+        """`label` begins the messages of what goes wrong while it is made."""
+        super().__init__(
+            socket_timeout=server.reply_timeout,
+            encoding=server.encoding,
+            ssl=server.context if server.implicit else None,
+        )
+        self._server = server
+        self._label = label
+        self._peer = ""
+        self.features: frozenset[str] = frozenset()
+        self.base = ""
+        self.used_at = 0.0
+        self.certificate: float | None = None
+
+    async def _open_connection(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        del host  # nobody but the server itself decides where it is
+        server = self._server
+        is_data = self._stream is not None
+        where = self._peer if is_data else server.host
+        socket = await connected(
+            server.origin, where, port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
+            label=self._label,
+        )  # fmt: skip
+        context = self.ssl if isinstance(self.ssl, ssl.SSLContext) and not is_data else None
+        try:
+            reader, writer = await asyncio.open_connection(
+                sock=socket,
+                ssl=context,
+                server_hostname=server.host if context is not None else None,
+                limit=BUFFER,
+            )
+        except BaseException:
+            socket.close()
+            raise
+        if not is_data:
+            self._peer = str(writer.get_extra_info("peername")[0])
+        return reader, writer
+
+    async def parse_line(self) -> tuple[aioftp.Code, str]:
+        """Read one line of a reply, whatever its bytes are."""
+        line = await self.stream.readline()
+        if not line.endswith(b"\n"):
+            self.stream.close()
+            raise ConnectionResetError("the connection was closed")
+        text = line.decode(self.encoding, "replace").rstrip("\r\n")
+        return aioftp.Code(text[:3]), text[3:]
+
+    async def parse_response(self) -> tuple[aioftp.Code, list[str]]:
+        """Read a whole reply, up to MAX_REPLY lines of it."""
+        code, rest = await self.parse_line()
+        lines = [rest]
+        if not code.isdigit():
+            raise ValueError(f"{code}{rest} is no reply")
+        if not rest.startswith("-"):
+            return code, lines
+        while len(lines) < MAX_REPLY:
+            found, rest = await self.parse_line()
+            if found == code and not rest.startswith("-"):
+                lines.append(rest)
+                return code, lines
+            lines.append(rest if found == code else found + rest)
+        raise ValueError(f"a reply of more than {MAX_REPLY} lines")
+
+    def at(self, where: str) -> str:
+        """Return the server's whole path of what may be relative to the folder of the login."""
+        return where if where.startswith("/") else f"{self.base}/{where}"
+
+    async def say(
+        self, command: str, expected: str | tuple[str, ...], wait: str | tuple[str, ...] = ()
+    ) -> tuple[aioftp.Code, list[str]]:
+        """Send a command that holds a name, byte for byte as the server wrote it, and return the reply."""
+        await self.send([command])
+        return await self.command(None, expected, wait)
+
+    async def send(self, commands: list[str]) -> None:
+        """Send commands whose replies are read later."""
+        for command in commands:
+            if any(character in "\r\n\0" for character in command):
+                raise aioftp.errors.AIOFTPException("holds the end of a line")
+        lines = "".join(f"{command}\r\n" for command in commands)
+        await self.stream.write(lines.encode(self.encoding, "surrogateescape"))
+
+    async def begin(self) -> None:
+        """Connect, log in, and learn what the server can do. Raises our own errors."""
+        server = self._server
+        with told(self._label, server.origin):
+            await self.connect(server.host, server.port)
+            if server.context is not None:
+                if not server.implicit:
+                    await self.command("AUTH TLS", "234")
+                    await self._secure(self.stream.reader, self.stream.writer, server.context, self._label)
+                await self.command("PBSZ 0", "200")
+                await self.command("PROT P", "200")
+            self.certificate = valid_until(cast("asyncio.Transport", self.stream.writer.transport))
+        with told(self._label, server.origin, login=server.username):
+            await self.login(server.username, server.password)
+        with told(self._label, server.origin):
+            code, lines = await self.command("FEAT", ("211", "5xx"))
+            if code == "211":
+                self.features = frozenset(line.strip().partition(" ")[0].upper() for line in lines[1:-1])
+            if "UTF8" in self.features and server.encoding == "utf-8":
+                await self.command("OPTS UTF8 ON", ("2xx", "5xx"))
+            if "MLST" in self.features:
+                await self.command("OPTS MLST type;size;modify;", ("2xx", "5xx"))
+            await self.command("TYPE I", "200")
+            code, lines = await self.command("PWD", ("257", "5xx"))
+            if code == "257":
+                self.base = lines[-1].partition('"')[2].rpartition('"')[0].replace('""', '"').rstrip("/")
+
+    async def _secure(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, label: str
+    ) -> None:
+        """Begin TLS on a connection. Raises Denied where something came before it (as in CVE-2011-0411)."""
+        server = self._server
+        # What lies in the buffer stays in it, and would be read as if it had come through TLS. Nothing slips in behind
+        # the look: the loop has no turn (there is nothing left to drain) until TLS takes what comes.
+        early = bytes(reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001  no other look does not wait
+        if early:
+            said = early[:60].decode(server.encoding, "replace").rstrip("\r\n")
+            shown = "".join(one if one.isprintable() else "?" for one in said)
+            raise Denied(
+                f"{label}: {len(early)} bytes came from {server.origin} in the clear before TLS began ({shown!r}): "
+                "somebody may sit in between and write in its name"
+            )
+        await writer.start_tls(context, server_hostname=server.host, ssl_handshake_timeout=server.connect_timeout)
+
+    async def describe(self, path: str, name: str) -> Listed:
+        """Return size and time of one file; `path` is the server's, `name` ours. Raises NotFound, Denied."""
+        with told(name, self._server.origin):
+            if "MLST" in self.features:
+                _, lines = await self.say(f"MLST {path}", "250")
+                found = mlsd(lines[1].strip().encode(self.encoding, "surrogateescape"), self.encoding)
+                if found is None or found.kind != FILE:
+                    raise NotFound(f"{name}: not a file on {self._server.origin}")
+                return found
+            code, lines = await self.say(f"SIZE {path}", ("213", "50x"))
+            size = int(lines[-1]) if code == "213" else None
+            return Listed(name, FILE, size, (await self.times([path]))[0])
+
+    async def times(self, paths: list[str]) -> list[str]:
+        """Return when files were modified, "" where that is not said; all are asked for before the first reply."""
+        await self.send([f"MDTM {path}" for path in paths])
+        replies = [await self.command(None, ("213", "5xx")) for _ in paths]
+        return [lines[-1].strip() if code == "213" else "" for code, lines in replies]
+
+    async def opened(self, command: str, name: str, offset: int = 0) -> aioftp.DataConnectionThrottleStreamIO:
+        """Open a data connection for a command, from a byte on."""
+        with told(name, self._server.origin):
+            try:
+                return await self._opened(command, name, offset)
+            except aioftp.StatusCodeError as error:
+                if offset and "350" in error.expected_codes:
+                    raise Unsupported(f"{name}: {self._server.origin} cannot begin at byte {offset}") from error
+                raise
+
+    async def _opened(self, command: str, name: str, offset: int) -> aioftp.DataConnectionThrottleStreamIO:
+        reader, writer = await self._passive()
+        try:
+            if offset:
+                await self.command(f"REST {offset}", "350")
+            await self.say(command, "1xx")
+            if (secured := self.stream.writer.get_extra_info("ssl_object")) is not None:
+                resumed = aioftp.common.SSLSessionBoundContext(
+                    ssl.PROTOCOL_TLS_CLIENT, context=secured.context, session=secured.session
+                )
+                await self._secure(reader, writer, resumed, name)
+        except BaseException:
+            writer.transport.abort()
+            raise
+        return aioftp.DataConnectionThrottleStreamIO(self, reader, writer, throttles={"_": self.throttle})
+
+    async def _passive(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a data connection, to the server that we talk to and to no other."""
+        try:
+            _, port = await self._do_epsv()
+        except aioftp.StatusCodeError as error:
+            if not error.received_codes[-1].matches("5xx"):
+                raise
+            _, port = await self._do_pasv()
+        if not 0 < port < 65_536:
+            raise ValueError(f"the data port {port} cannot be")
+        return await self._open_connection(self._peer, port)
+
+    async def finish(self, name: str, *, early: bool) -> None:
+        """Take the reply to a data connection that is over; `early` says that it was we who closed it."""
+        with told(name, self._server.origin, broken=True):
+            async with asyncio.timeout(FINISHING if early else None):
+                await self.command(None, ("2xx", "4xx", "5xx") if early else "2xx", "1xx")
+
+    def drop(self) -> None:
+        """Close without a goodbye."""
+        if self._stream is not None:
+            self._stream.writer.transport.abort()
+
+
+@contextmanager
+def told(label: str, origin: str, *, login: str = "", broken: bool = False) -> Iterator[None]:
+    """Say in our words what the library raises; `broken` where a body was under way."""
+    try:
+        yield
+    except SyncdError:
+        raise
+    except aioftp.StatusCodeError as error:
+        raise _meaning(label, origin, error, login, broken=broken) from error
+    except ssl.SSLCertVerificationError as error:
+        raise Denied(f"{label}: {origin} shows a certificate that proves nothing: {error.verify_message}") from error
+    except ssl.SSLError as error:
+        raise Denied(f"{label}: no TLS with {origin}: {one_line(error)}") from error
+    except TimeoutError as error:
+        raise Unreachable(f"{label}: {origin} gave no reply in time") from error
+    except aioftp.AIOFTPException as error:
+        raise Unsafe(f"{label}: cannot be asked for: {one_line(error)}") from error
+    except OSError as error:
+        kind = Interrupted if broken else Refused
+        raise kind(f"{label}: {origin} closed the connection: {one_line(error)}") from error
+    except UnicodeEncodeError as error:
+        raise NotFound(f"{label}: cannot be written in {error.encoding}, the encoding of {origin}") from error
+    except (ValueError, IndexError) as error:
+        raise Refused(f"{label}: {origin} answered with broken FTP: {one_line(error)}") from error
+
+
+def _meaning(label: str, origin: str, error: aioftp.StatusCodeError, login: str, *, broken: bool) -> SyncdError:
+    code = str(error.received_codes[-1])
+    lines = error.info if isinstance(error.info, list) else [error.info]
+    said = "".join(one if one.isprintable() else "?" for one in " ".join(line.strip(" -") for line in lines))[:200]
+    answer = f"{origin} answers {code} {said}".rstrip()
+    low = said.lower()
+    if code == "421" or (code.startswith(("4", "5")) and code != "550" and any(word in low for word in _FULL)):
+        return Refused(f"{label}: {answer}")
+    if code == "534" or "AUTH" in low.upper().split() or (code in ("502", "504") and "234" in error.expected_codes):
+        return Denied(f"{label}: no TLS with {origin}: it answers {code} {said}: use ftp:// if you must")
+    if login:
+        who = "anonymous is not let in: name a credential" if login == "anonymous" else "is the credential still valid?"
+        return Denied(f"{label}: {answer}: {who}")
+    if code in ("530", "532", "553") or (code == "550" and any(word in low for word in _FORBIDDEN)):
+        return Denied(f"{label}: {answer}")
+    if code == "550":
+        return NotFound(f"{label}: {answer}")
+    if code.startswith("4") or broken:
+        return Interrupted(f"{label}: {answer}")
+    return Unsupported(f"{label}: {answer}")

@@ -1,0 +1,357 @@
+"""Reads files over FTP, plain (`ftp`) or with TLS on both connections (`ftps`): archives' oldest way of being mirrored.
+
+Rules:
+1. FTP has no strong validator: a version is `modified:<MDTM>|<size>`, asked for before the first byte and after the
+   last, so that a file that is replaced while it is read is noticed. Versions of other kinds bind nothing here.
+2. A path is relative to the folder of the login, as FTP urls are (`ftp://host//srv/data/` for an absolute one).
+3. A listing walks folder by folder, sorted by whole paths: by MLSD, or by LIST with the time of each file asked for.
+   Symbolic links are left out. A folder that cannot be listed is an error, never a folder without files.
+4. Every read has a control connection of its own; the governor says how many there may be.
+"""
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from types import TracebackType
+from typing import TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+import aioftp
+
+from manifests.origins import origin_of
+from manifests.stat import Stat, UnsafePath, check_path
+from syncd.core.errors import Changed, Interrupted, NotFound, Refused, TooLarge, Unsafe, Unsupported
+from syncd.core.ports import Body, Credential, Page
+from transports.ftp.control import Control, Server, told
+from transports.ftp.listing import FILE, FOLDER, Listed, instant, list_line, mlsd, version
+from transports.net import urls
+from transports.net.stall import Watched
+
+PAGE = 1000
+CHUNK = 256 << 10  # bytes read at a time
+DEEPEST = 64  # folders below one another
+MAX_NAMES = 2_000_000  # in one folder, which is in memory while it is walked
+KEEP_IDLE = 20.0  # seconds; many servers close before a minute has passed
+ASKED_AT_ONCE = 32  # files whose times are asked for before the first answer is read
+FLOOR = (1024.0, 60.0)
+CONNECTIONS = 8  # at once, where the manifest says nothing: FTP servers count them, and ban
+T = TypeVar("T")
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
+
+
+def open_transport(
+    url: str,
+    *,
+    options: Mapping[str, object],
+    credential: Credential | None,
+    allow_private: frozenset[str],
+    user_agent: str,
+) -> "FtpTransport":
+    """Return the transport of an `ftp://` or `ftps://` url."""
+    encoding = str(options.get("encoding", "utf-8"))
+    return FtpTransport(
+        url, encoding=encoding, credential=credential, allow_private=allow_private, user_agent=user_agent
+    )
+
+
+class FtpTransport:
+    """One server, below one folder."""
+
+    connections = CONNECTIONS
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user_agent: str,
+        credential: Credential | None = None,
+        allow_private: frozenset[str] = frozenset(),
+        encoding: str = "utf-8",
+        ssl_context: ssl.SSLContext | None = None,
+        connect_timeout: float = 30.0,
+        reply_timeout: float = 60.0,
+        floor: tuple[float, float] = FLOOR,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`floor` is bytes per second over a window of seconds. Port 990 is TLS from the first byte, others by AUTH."""
+        parts = urlsplit(url)
+        self.root = url
+        self.floor = floor
+        self.certificates: dict[str, float] = {}
+        self._origin = origin_of(url)
+        self._folder = unquote(parts.path, encoding, "surrogateescape").removeprefix("/")
+        is_secure = parts.scheme == "ftps"
+        if credential is not None and credential.origin != self._origin:
+            credential = None  # it is for somebody else
+        mail = _MAIL.search(user_agent)
+        self._server = Server(
+            origin=self._origin,
+            host=parts.hostname or "",
+            port=parts.port or 21,
+            username=credential.username if credential is not None else "anonymous",
+            password=credential.secret if credential is not None else mail[0] if mail is not None else "anonymous@",
+            encoding=encoding,
+            is_private_allowed=self._origin in allow_private,
+            context=(ssl_context or ssl.create_default_context()) if is_secure else None,
+            implicit=is_secure and parts.port == 990,
+            connect_timeout=connect_timeout,
+            reply_timeout=reply_timeout,
+        )
+        self._clock = clock
+        self._idle: list[Control] = []
+
+    # -- the port -------------------------------------------------------------------------------------------------
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+        """Yield every file, sorted by its whole path."""
+        async for page in self.list_pages(prefix):
+            for stat in page:
+                yield stat
+
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time."""
+        page: list[Stat] = []
+        control: Control | None
+        control, top = await self._asked(lambda control: self._files(control, "", prefix, after), self.root)
+        try:
+            walked: list[Iterator[tuple[str, Stat | None]]] = [iter(top)]
+            while walked:
+                path, stat = next(walked[-1], ("", None))
+                if not path:
+                    walked.pop()
+                elif stat is not None:
+                    page.append(stat)
+                    if len(page) >= PAGE:
+                        yield page
+                        page = []
+                else:
+                    if len(walked) > DEEPEST:
+                        raise TooLarge(f"{path}: more than {DEEPEST} folders below one another")
+                    walked.append(iter(await self._files(control, path, prefix, after)))
+            self.keep(control)
+            control = None
+            if page:
+                yield page
+        finally:
+            if control is not None:
+                control.drop()
+
+    async def stat(self, path: str) -> Stat:
+        """Describe one file."""
+        control, _, found = await self.begin(path)
+        self.keep(control)
+        return _stat(path, found)
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Read `[start, stop)`; what the server sends behind `stop` is cut off."""
+        return _Reading(self, path, start, stop, version)
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        idle, self._idle = self._idle, []
+        for control in idle:
+            control.drop()
+        await asyncio.sleep(0)  # what was dropped is closed by the loop's next turn
+
+    # -- connections ----------------------------------------------------------------------------------------------
+
+    async def begin(self, path: str) -> tuple[Control, str, Listed]:
+        """Return a control connection, the server's path of a file, and what it says of the file."""
+        where, name = self._where(path)
+        control, found = await self._asked(lambda control: control.describe(control.at(where), name), name)
+        return control, control.at(where), found
+
+    def keep(self, control: Control) -> None:
+        """Let a control connection be used again."""
+        control.used_at = self._clock()
+        self._idle.append(control)
+
+    async def _asked(self, ask: Callable[[Control], Awaitable[T]], name: str) -> tuple[Control, T]:
+        """Ask on an idle connection, or on a new one; one that the server closed meanwhile is no failure."""
+        while self._idle:
+            control = self._idle.pop()
+            if self._clock() - control.used_at > KEEP_IDLE:
+                control.drop()
+                continue
+            with suppress(Refused):
+                return control, await self._ask_on(control, ask)
+        control = Control(self._server, name)
+        await self._ask_on(control, Control.begin)
+        if control.certificate is not None:
+            self.certificates[self._origin] = control.certificate
+        return control, await self._ask_on(control, ask)
+
+    async def _ask_on(self, control: Control, ask: Callable[[Control], Awaitable[T]]) -> T:
+        try:
+            return await ask(control)
+        except NotFound:
+            self.keep(control)
+            raise
+        except BaseException:
+            control.drop()
+            raise
+
+    def _where(self, path: str) -> tuple[str, str]:
+        """Return the path below the folder of the login, and the name for messages. Raises Unsafe, Unsupported."""
+        name = urls.shown(path or self.root)
+        if urls.is_absolute(path):
+            try:
+                is_ours = origin_of(path) == self._origin
+            except ValueError as error:
+                raise Unsafe(f"{name}: this url {error}") from error
+            if not is_ours:
+                raise Unsupported(f"{name}: not on {self._origin}")
+            return unquote(urlsplit(path).path, self._server.encoding, "surrogateescape").removeprefix("/"), name
+        try:
+            return self._folder + (check_path(path) if path else ""), name
+        except UnsafePath as error:
+            raise Unsafe(str(error)) from error
+
+    # -- folders --------------------------------------------------------------------------------------------------
+
+    async def _files(self, control: Control, above: str, prefix: str, after: str) -> Sequence[tuple[str, Stat | None]]:
+        """Return what one folder holds, in the order of whole paths; folders end in a slash and have no Stat."""
+        files: dict[str, Listed] = {}
+        for one in await self._names(control, above):
+            if "/" in one.name:
+                raise Unsafe(f"{above}{one.name}: a slash in a name")
+            path = f"{above}{one.name}"
+            if one.kind == FOLDER:
+                path += "/"
+                if path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
+                    files[path] = one
+            elif one.kind == FILE and path > after and path.startswith(prefix):
+                files[path] = one
+        paths = sorted(files)
+        untimed = [path for path in paths if files[path].kind == FILE and not files[path].stamp]
+        for at in range(0, len(untimed), ASKED_AT_ONCE):
+            batch = untimed[at : at + ASKED_AT_ONCE]
+            with told(above or self.root, self._origin):
+                times = await control.times([control.at(self._folder + path) for path in batch])
+            for path, stamp in zip(batch, times, strict=True):
+                files[path] = files[path]._replace(stamp=stamp)
+        return [(path, _stat(path, files[path]) if files[path].kind == FILE else None) for path in paths]
+
+    async def _names(self, control: Control, above: str) -> Sequence[Listed]:
+        """Return the names in one folder, as the server orders them."""
+        name = above or self.root
+        is_exact = "MLST" in control.features
+        read = mlsd if is_exact else list_line
+        with told(name, self._origin):
+            await control.say(f"CWD {control.at(self._folder + above).rstrip('/') or '/'}", "2xx")
+        data = await control.opened("MLSD" if is_exact else "LIST", name)
+        found: list[Listed] = []
+        watched = Watched(name, self.floor)
+        try:
+            with told(name, self._origin, broken=True):
+                while line := await watched.read(data.reader.readline):
+                    if not line.endswith(b"\n"):
+                        raise Interrupted(f"{name}: its list broke off within a line")
+                    if (one := read(line, self._server.encoding)) is not None:
+                        found.append(one)
+                    if len(found) > MAX_NAMES:
+                        raise TooLarge(f"{name}: more than {MAX_NAMES} names in one folder")
+        finally:
+            data.close()
+        await control.finish(name, early=False)
+        return found
+
+
+class _Reading:
+    """One read: its file is described when entered, a Body from then on."""
+
+    def __init__(self, transport: FtpTransport, path: str, start: int, stop: int | None, version: str | None) -> None:
+        self._transport = transport
+        self._path = path
+        self._version = version
+        self._control: Control | None = None
+        self._data: aioftp.DataConnectionThrottleStreamIO | None = None
+        self.start = start
+        self.stop = stop
+        self.headers: dict[str, str] = {}
+        self.url = path if urls.is_absolute(path) else transport.root + quote(path)
+
+    async def __aenter__(self) -> Body:
+        self._control, self._where, found = await self._transport.begin(self._path)
+        self.stat = _stat(self._path, found)
+        try:
+            self._check()
+            if self.stop is None or self.start < self.stop:
+                self._data = await self._control.opened(f"RETR {self._where}", self._path, self.start)
+        except BaseException as error:
+            self._leave(is_usable=isinstance(error, Changed | NotFound | Unsupported))
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(is_usable=self._data is None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        data, stop, path, at = self._data, self.stop, self._path, self.start
+        if data is None:
+            return
+        watched = Watched(path, self._transport.floor)
+        while stop is None or at < stop:
+            count = CHUNK if stop is None else min(CHUNK, stop - at)
+            with told(path, self._transport.root, broken=True):
+                chunk = await watched.read(partial(data.reader.read, count))
+            if not chunk:
+                break
+            at += len(chunk)
+            yield chunk
+        await self._finish(data, at)
+
+    async def _finish(self, data: aioftp.DataConnectionThrottleStreamIO, at: int) -> None:
+        """Take the server's last word, and see whether the file is still the one that was described."""
+        control, path, stop, size = self._control, self._path, self.stop, self.stat.size
+        assert control is not None
+        is_early = stop is not None and size is not None and stop < size
+        if stop is not None and at < stop:
+            raise Interrupted(f"{path}: ended at byte {at} of {stop}")
+        if not is_early:
+            with told(path, self._transport.root, broken=True):
+                more = await Watched(path, self._transport.floor).read(partial(data.reader.read, 1))
+            if more:
+                raise Interrupted(f"{path}: more bytes came than the {size} announced")
+        data.writer.transport.abort()
+        await control.finish(path, early=is_early)
+        now = _stat(path, await control.describe(self._where, path))
+        if now.version != self.stat.version or now.size != size:
+            raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
+        self._data = None
+
+    def _check(self) -> None:
+        """Bound the range by the file's size; raises Changed, Unsupported."""
+        path, found, size = self._path, self.stat.version, self.stat.size
+        wanted = self._version
+        if wanted is not None and wanted != found and wanted.startswith(('"', "modified:")):
+            raise Changed(f"{path}: version {wanted} became {found}")
+        if size is None:
+            self.stop = self.stop or None
+        elif self.start > 0 and self.start >= size:
+            raise Unsupported(f"{path}: has {size} bytes, none from {self.start} on")
+        else:
+            self.stop = size if not self.stop else min(self.stop, size)
+        if self.stop is not None and self.start > self.stop:
+            raise Unsupported(f"{path}: bytes {self.start}-{self.stop} are none at all")
+
+    def _leave(self, *, is_usable: bool) -> None:
+        control, self._control = self._control, None
+        if self._data is not None:
+            self._data.writer.transport.abort()
+        if control is not None and is_usable:
+            self._transport.keep(control)
+        elif control is not None:
+            control.drop()
+
+
+def _stat(path: str, found: Listed) -> Stat:
+    return Stat(path, found.size, instant(found.stamp), version(found.stamp, found.size))

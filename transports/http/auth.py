@@ -1,0 +1,155 @@
+"""How a request over http is let in: what a credential adds to it, each origin only what is meant for it.
+
+Rules:
+1. A secret goes to the credential's own origins (`origin`, `also`); the password of a login goes to the place of the
+   login (`at`) alone; a token that a broker holds goes to the credential's origins alone.
+2. Cookies are kept only for a credential that logs in through redirects, and each is sent back to the very origin that
+   set it, whatever it says of domains.
+3. Who needs to log in does so alone: the others wait, and go on with the cookies that it brought.
+4. A login that was refused is not tried again for a while, by nobody: accounts are locked for that.
+"""
+
+import asyncio
+import base64
+import re
+import time
+from collections.abc import Callable
+
+from manifests.origins import origin_of
+from syncd.core.errors import ConfigError, Denied
+from syncd.core.ports import Broker, Credential
+
+REFUSED_FOR = 60.0  # seconds for which a refused login is not tried again
+MAX_COOKIES = 50  # of one origin
+MAX_COOKIE = 4096  # characters
+_COOKIE = re.compile(r"(?:^|, )(?=[^;,=\s]+=)")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]*")
+_GONE = re.compile(r";\s*(?:max-age\s*=\s*(?:0|-\d+)\s*(?:;|$)|expires\s*=[^;]*\b(?:1970|0001)\b)", re.IGNORECASE)
+
+
+class Admission:
+    """What one credential adds to requests."""
+
+    def __init__(
+        self, credential: Credential | None, broker: Broker | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`broker` holds the token of a credential whose scheme is oauth."""
+        self.credential = credential
+        self._clock = clock
+        self._broker = broker
+        self.origins: frozenset[str] = frozenset()
+        self._at = ""
+        self._cookies: dict[str, dict[str, str]] = {}
+        self._turn = asyncio.Lock()
+        self._refusal: tuple[float, str] | None = None
+        self.logins = 0
+        if credential is not None:
+            self.origins = frozenset(_one_form(origin) for origin in (credential.origin, *credential.also))
+            self._at = _one_form(credential.at) if credential.scheme == "login" else ""
+        self.moves = credential is not None and credential.scheme in ("oauth", "login")
+        """Whether what is added changes from request to request."""
+
+    def fixed(self, origin: str) -> str:
+        """Return the header that every request to an origin has."""
+        credential = self.credential
+        if credential is None:
+            return ""
+        if credential.scheme == "login":
+            return _basic(credential) if origin == self._at else ""
+        if origin not in self.origins or credential.scheme == "oauth":
+            return ""
+        if credential.scheme == "basic":
+            return _basic(credential)
+        if credential.scheme == "bearer":
+            return f"Authorization: Bearer {credential.secret}\r\n"
+        if credential.scheme == "header":
+            return f"{credential.header}: {credential.secret}\r\n"
+        raise ConfigError(f"{credential.name}: a credential for {credential.scheme} cannot be used over http")
+
+    async def moving(self, origin: str) -> tuple[str, str]:
+        """Return the header that this request to an origin has now, and the token in it. Raises Denied, Unreachable."""
+        if self._broker is not None and origin in self.origins:
+            token = await self._broker.token()
+            return f"Authorization: Bearer {token}\r\n", token
+        kept = self._cookies.get(origin)
+        if not kept:
+            return "", ""
+        return f"Cookie: {'; '.join(f'{name}={value}' for name, value in kept.items())}\r\n", ""
+
+    async def renew(self, spent: str) -> None:
+        """Have a token that was refused replaced. Raises Denied, Unreachable."""
+        if self._broker is not None:
+            await self._broker.token(spent)
+
+    # -- logins through redirects ---------------------------------------------------------------------------------
+
+    def keep(self, origin: str, written: str | None) -> bool:
+        """Keep the cookies that an answer sets, if we log in there; tells whether something changed."""
+        if not self._at or not written or (origin not in self.origins and origin != self._at):
+            return False
+        kept = self._cookies.setdefault(origin, {})
+        before = dict(kept)
+        for one in _COOKIE.split(written):
+            name, equals, value = (part.strip() for part in one.partition(";")[0].partition("="))
+            if not equals or _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
+                continue
+            if _GONE.search(one) is not None:
+                kept.pop(name, None)
+            elif len(name) + len(value) <= MAX_COOKIE and (name in kept or len(kept) < MAX_COOKIES):
+                kept[name] = value
+        return kept != before
+
+    def is_login(self, origin: str, target: str) -> bool:
+        """Tell whether a redirect leads to the place of the login."""
+        return bool(self._at) and target == self._at and origin != self._at
+
+    async def begin_login(self, known: int) -> bool:
+        """Wait for the turn to log in; False if somebody did since `known`, so that the question is put again.
+
+        Whoever has the turn must call `end_login`. Raises Denied while a refusal is remembered.
+        """
+        await self._turn.acquire()
+        if self.logins != known:
+            self._turn.release()
+            return False
+        if self._refusal is not None and self._clock() - self._refusal[0] < REFUSED_FOR:
+            self._turn.release()
+            raise Denied(self._refusal[1])
+        self._refusal = None
+        return True
+
+    def end_login(self, refusal: str = "", *, is_in: bool = False) -> None:
+        """Give the turn back; `is_in` says that it succeeded, `refusal` what is to be told to those who come next."""
+        if is_in:
+            self.logins += 1
+        elif refusal:
+            self._refusal = (self._clock(), refusal)
+        self._turn.release()
+
+    def denied(self, label: str, status: int, origin: str) -> Denied:
+        """Return what to raise for 401, 403 and 407."""
+        credential = self.credential
+        if credential is None:
+            return Denied(f"{label}: {origin} answers {status} and no credential is set: name one under credentials")
+        if self._at:
+            todo = "is its password right, and does the account have the publisher's leave for this dataset?"
+            return Denied(f"{label}: {origin} answers {status} to the login with credential {credential.name}: {todo}")
+        if origin not in self.origins:
+            return Denied(
+                f"{label}: {origin} answers {status}; credential {credential.name} is for {credential.origin}"
+            )
+        return Denied(f"{label}: {origin} answers {status} to credential {credential.name}: is it still valid?")
+
+
+def _basic(credential: Credential) -> str:
+    pair = base64.b64encode(f"{credential.username}:{credential.secret}".encode()).decode()
+    return f"Authorization: Basic {pair}\r\n"
+
+
+def _one_form(origin: str) -> str:
+    """Return an origin from the configuration as we write them; what is none stays, and matches nothing."""
+    try:
+        return origin_of(origin)
+    except ValueError:
+        return origin

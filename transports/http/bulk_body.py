@@ -1,0 +1,267 @@
+"""A long body of known length, read past the parser: the system writes straight into a buffer of ours.
+
+The parser has nothing to find in the gigabytes between a head and the end it announces, and each byte it passes on is
+copied three times. So the connection is given another protocol until the last byte is here, and then its own again.
+Where the bytes are bound for a file, the event loop is left out too: a thread reads the socket, and hands on (`pour`).
+"""
+
+import asyncio
+import contextlib
+import os
+import select
+import socket
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
+
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.streams import StreamReader
+
+from syncd.core.errors import Interrupted
+from syncd.core.ports import Sink
+
+LONG = 1 << 18  # bytes still to come from which on it is worth it
+BLOCK = 1 << 19  # bytes; what waits for the reader is at most this
+POUR = 1 << 20  # bytes handed on at a time where they come fast ...
+SIP = 1 << 17  # ... and where they come slowly
+LOOK = 250  # milliseconds between two looks, while nothing comes, at whether anybody still wants it
+
+
+class Flood(asyncio.BufferedProtocol):
+    """The rest of a body, read like a StreamReader; `wire` is the connection's own protocol.
+
+    One byte more than announced is asked for, so that a server that sends too much is found out (`exception`).
+    """
+
+    def __init__(self, wire: ResponseHandler, payload: StreamReader, length: int) -> None:
+        transport = wire.transport
+        assert transport is not None
+        self._wire = wire
+        self._payload = payload
+        self._transport: asyncio.Transport = transport
+        self._first = payload.read_nowait(-1)
+        self._left = length - payload.total_bytes
+        self._block = memoryview(b"")  # made with the first bytes for it: a body that is poured needs none
+        self._filled = 0
+        self._is_paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._exception: BaseException | None = None
+        self._pouring: _Pouring | None = None
+        transport.pause_reading()
+        transport.set_protocol(self)
+        transport.resume_reading()
+
+    async def readany(self) -> bytes:
+        """Return what is here, or wait for it; nothing at the end."""
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        while not self._filled:
+            if self._exception is not None:
+                raise self._exception
+            if self._left == 0:
+                return b""
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        chunk = bytes(self._block[: self._filled])
+        self._filled = 0
+        if self._is_paused:
+            self._is_paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+        return chunk
+
+    def can_pour(self) -> bool:
+        """Tell whether a thread can read the socket itself: nothing lies between it and the body."""
+        return self._transport.get_extra_info("sslcontext") is None and not self._transport.is_closing()
+
+    async def pour(self, sink: Sink, threads: Executor, heard: Callable[[int], None]) -> AsyncGenerator[int, None]:
+        """Give all bytes to `sink` in a thread and yield how many more it took; `heard` is told of each that came."""
+        loop = asyncio.get_running_loop()
+        self._transport.pause_reading()
+        here = [memoryview(piece) for piece in (self._first, bytes(self._block[: self._filled])) if piece]
+        self._first, self._filled, self._is_paused = b"", 0, True
+        heard(sum(map(len, here)))
+        moved = asyncio.Event()
+        pouring = _Pouring(here, self._left, heard, sink, lambda: loop.call_soon_threadsafe(moved.set))
+        if self._left:
+            pouring.socket = socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
+        ended = loop.run_in_executor(threads, pouring.run)
+        ended.add_done_callback(pouring.ended)
+        ended.add_done_callback(lambda _: moved.set())
+        self._pouring = pouring
+        taken = 0
+        try:
+            while not (ended.done() and pouring.taken == taken):
+                await moved.wait()
+                moved.clear()
+                if (more := pouring.taken - taken) > 0:
+                    taken += more
+                    yield more
+            if self._exception is not None:
+                raise self._exception
+            ended.result()
+        finally:
+            pouring.halt()
+            self._pouring = None
+            if self._left:  # what the socket still holds is nobody's now
+                self._left = pouring.left
+                if self._left or not ended.done() or ended.exception() is not None:
+                    self._wire.force_close()
+                elif self._exception is None:
+                    self._give_back()
+        if pouring.is_over:
+            self._wire.force_close()
+            self.set_exception(Interrupted("more bytes came than were announced"))  # who asked says it better
+
+    def is_eof(self) -> bool:
+        """Tell whether the last byte is here."""
+        return self._left == 0
+
+    def at_eof(self) -> bool:
+        """Tell whether the last byte was read."""
+        return self._left == 0 and not self._filled and not self._first
+
+    def exception(self) -> BaseException | None:
+        """Return what broke the body."""
+        return self._exception
+
+    def set_exception(self, error: BaseException) -> None:
+        """Break the body."""
+        if self._exception is None:
+            self._exception = error
+            if self._pouring is not None:
+                self._pouring.halt()
+            self._wake()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where the next bytes go."""
+        del sizehint
+        if not self._block:
+            self._block = memoryview(bytearray(min(BLOCK, self._left + 1)))
+        return self._block[self._filled : min(self._filled + self._left + 1, len(self._block))]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take note of `nbytes` that arrived."""
+        if nbytes > self._left:
+            self._wire.force_close()
+            self.set_exception(Interrupted("more bytes came than were announced"))
+            nbytes = self._left
+        self._left -= nbytes
+        self._filled += nbytes
+        if self._left == 0:
+            self._give_back()
+        elif self._filled == len(self._block):
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Let the connection be closed."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the connection's own protocol, which breaks the body."""
+        self._wire.connection_lost(exc)
+        self.set_exception(exc if exc is not None else ConnectionError("the connection was closed"))
+
+    def pause_writing(self) -> None:
+        """Pass on."""
+        self._wire.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on."""
+        self._wire.resume_writing()
+
+    def _give_back(self) -> None:
+        """Make the connection what it is after a body that its own parser read, with a parser that expects nothing."""
+        self._payload.feed_eof()
+        self._wire.set_response_params(read_until_eof=True, auto_decompress=False)
+        self._transport.pause_reading()
+        self._transport.set_protocol(self._wire)
+        self._transport.resume_reading()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class _Pouring:
+    """What the thread of one `pour` does: read the socket, hand on, count."""
+
+    def __init__(
+        self,
+        here: list[memoryview],
+        left: int,
+        heard: Callable[[int], None],
+        sink: Sink,
+        told: Callable[[], object],
+    ) -> None:
+        self.socket: socket.socket | None = None
+        self.left = left
+        self.taken = 0
+        self.is_over = False
+        self._here = here
+        self._heard = heard
+        self._sink = sink
+        self._told = told
+        self._is_halted = False
+
+    def halt(self) -> None:
+        """Have the thread end: nobody wants the rest."""
+        self._is_halted = True
+        open_socket = self.socket
+        if open_socket is not None and self.left:
+            with contextlib.suppress(OSError):
+                open_socket.shutdown(socket.SHUT_RDWR)
+
+    def ended(self, future: asyncio.Future[None]) -> None:
+        """Close what a thread that never began was to close; whoever still listens has the error from `future`."""
+        if future.cancelled() and self.socket is not None:
+            self.socket.close()
+        elif not future.cancelled():
+            future.exception()
+
+    def run(self) -> None:
+        """Run in the thread, to the last byte. Raises ConnectionError where the body broke off."""
+        open_socket = self.socket
+        with open_socket if open_socket is not None else contextlib.nullcontext():
+            for piece in self._here:
+                self._hand_on(piece)
+            if open_socket is None:
+                return
+            block = memoryview(bytearray(min(POUR, self.left)))
+            while self.left:
+                goal = block[: min(POUR, self.left)]
+                self._hand_on(goal[: self._fill(open_socket, goal)])
+            with contextlib.suppress(OSError):  # nothing more to peek at: the usual end
+                self.is_over = bool(open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+
+    def _fill(self, open_socket: socket.socket, goal: memoryview) -> int:
+        """Return how many bytes of `goal` came before it was worth handing them on."""
+        filled = 0
+        poll = select.poll()
+        poll.register(open_socket, select.POLLIN)
+        while filled < len(goal):
+            try:
+                count = open_socket.recv_into(goal[filled:])
+            except BlockingIOError:
+                if filled >= SIP:
+                    break
+                poll.poll(LOOK)
+                if self._is_halted:
+                    raise ConnectionAbortedError("nobody wants the rest") from None
+                continue
+            if count == 0:
+                raise ConnectionError("the connection was closed")
+            filled += count
+            self.left -= count
+            self._heard(count)
+        return filled
+
+    def _hand_on(self, piece: memoryview) -> None:
+        self._sink(piece)
+        self.taken += len(piece)
+        self._told()

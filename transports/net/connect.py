@@ -1,0 +1,33 @@
+"""A plain connection to a host, to addresses only that a source may reach: for what is not http.
+
+The address is checked when its socket is made (`transports.net.socket_policy`), and several addresses are raced as browsers do.
+"""
+
+import asyncio
+import socket
+
+import aiohappyeyeballs
+
+from syncd.core.errors import Unreachable
+from transports.net.socket_policy import Dial, current, make_socket, why_unconnected
+
+STAGGER = 0.25  # seconds after which the next address is tried beside the first
+
+
+async def connected(origin: str, host: str, port: int, *, allowed: bool, timeout: float, label: str) -> socket.socket:  # noqa: ASYNC109  the limit belongs to the message
+    """Return a connected socket; `allowed` lets it be on a private address. Raises Unreachable, Refused, Unsafe."""
+    dial = Dial(allowed)
+    token = current.set(dial)
+    try:
+        async with asyncio.timeout(timeout):
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            return await aiohappyeyeballs.start_connection(
+                found, happy_eyeballs_delay=STAGGER, interleave=1, socket_factory=make_socket
+            )
+    except TimeoutError as error:
+        raise Unreachable(f"{label}: no connection to {origin} within {timeout:g} s") from error
+    except (OSError, UnicodeError) as error:  # the last for names that are none
+        raise why_unconnected(error, dial, origin, label) from error
+    finally:
+        current.reset(token)

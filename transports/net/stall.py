@@ -1,0 +1,47 @@
+"""Progress, not deadlines: a body may take as long as it likes, while enough of it comes (for what is not http)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from syncd.core.errors import Stalled
+
+
+class Watched:
+    """The reads of one body, and how much came in the time spent waiting for them; `spent` is all of that time."""
+
+    __slots__ = ("_came", "_clock", "_label", "_rate", "_waited", "_window", "spent")
+
+    def __init__(self, label: str, floor: tuple[float, float], clock: Callable[[], float] = time.monotonic) -> None:
+        """`floor` is bytes per second over a window of seconds."""
+        self._label = label
+        self._rate, self._window = floor
+        self._clock = clock
+        self._came = 0
+        self._waited = 0.0
+        self.spent = 0.0
+
+    async def read(self, ask: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return what `ask` returns, asked again where it is slow but the body as a whole is not. Raises Stalled."""
+        while True:
+            began = self._clock()
+            try:
+                async with asyncio.timeout(max(0.0, self._window - self._waited)):
+                    chunk = await ask()
+            except TimeoutError as error:
+                self.spent += self._clock() - began
+                self._judge(error)
+                continue
+            waited = self._clock() - began
+            self.spent += waited
+            self._waited += waited
+            self._came += len(chunk)
+            if self._waited >= self._window and chunk:
+                self._judge(None)
+            return chunk
+
+    def _judge(self, error: TimeoutError | None) -> None:
+        """Begin a new window, if the old one brought enough."""
+        came, self._came, self._waited = self._came, 0, 0.0
+        if came < self._rate * self._window:
+            raise Stalled(f"{self._label}: stalled, {came} bytes in {self._window:g} s") from error

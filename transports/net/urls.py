@@ -1,0 +1,55 @@
+"""How a url is taken apart, put together and shown: nothing here touches the network."""
+
+import re
+from urllib.parse import quote
+
+from manifests.origins import origin_of
+from syncd.core.errors import Unsafe, Unsupported
+
+MAX_URL = 8192  # characters; most servers refuse longer ones
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+_PARTS = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
+_IN_TARGET = "%/?:@!$&'()*+,;=~[]|"  # stays as it is in what was written as a url
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")  # as most paths are: there is nothing to escape
+_IN_PATH = "/:@!$&'()*+,;=~"  # stays as it is in a path, where `%`, `?` and `#` are characters like any other
+
+
+def is_absolute(path: str) -> bool:
+    """Tell whether this is a url and not a path."""
+    return "://" in path and _ABSOLUTE.match(path) is not None
+
+
+def split(url: str) -> tuple[str, str]:
+    """Return the origin of an http(s) url and its target, the part that the server is asked for.
+
+    The fragment is dropped, what may not stand in a url is escaped. Raises Unsupported for another scheme, Unsafe for a
+    url that names a user, is too long, or has no valid host.
+    """
+    if len(url) > MAX_URL:
+        raise Unsafe(f"{shown(url)[:100]}…: a url of {len(url)} characters, {MAX_URL} are allowed")
+    parts = _PARTS.match(url)
+    if parts is None:
+        raise Unsupported(f"{shown(url)}: neither http nor https")
+    host, target = parts.groups()
+    if "@" in host:
+        raise Unsafe(f"{shown(url)}: names a user; name a credential in the configuration instead")
+    try:
+        origin = origin_of(url)
+    except ValueError as error:
+        raise Unsafe(f"{shown(url)}: this url {error}") from error
+    return origin, quote(target if target.startswith("/") else f"/{target}", safe=_IN_TARGET)
+
+
+def escape(path: str) -> str:
+    """Write a path as part of a url; `/` stays."""
+    return path if _PLAIN.fullmatch(path) is not None else quote(path, safe=_IN_PATH)
+
+
+def shown(url: str) -> str:
+    """Return a url (or path) fit for a message: no query, where secrets travel, no user, nothing invisible."""
+    scheme, separator, rest = url.partition("://")
+    if separator:
+        host, slash, path = rest.partition("?")[0].partition("/")
+        url = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    return url if url.isprintable() else ascii(url)[1:-1]

@@ -1,0 +1,210 @@
+"""One bucket on the wire: requests that botocore signed, sent over our own connections, answers or errors in our words.
+
+Rules:
+1. No retries here, but two: a bucket in another region is followed there once, credentials just renewed are tried once.
+2. A body goes with its Content-MD5, which every S3 server worth the name verifies; over http also under its sha256.
+3. What comes back is bounded: documents by `limit`, files by their announced length.
+"""
+
+import asyncio
+import base64
+import email.utils
+import hashlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import closing
+from urllib.parse import quote
+
+from syncd.core.errors import NotFound, Offline, TooLarge, Unreachable
+from transports.http.connections import Connections, Exchange
+from transports.s3.errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
+from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing
+
+HEADER_TIMEOUT = 120.0  # seconds; a server may copy or join gigabytes before it answers
+INLINE = 1 << 18  # bytes; longer bodies are hashed in a thread
+MOST_RETRY_AFTER = 3600.0
+
+Query = Mapping[str, str]
+NONE: Query = {}
+
+
+class Bucket:
+    """A bucket at an endpoint. `allow_private` is None where any address will do: the store's own endpoint."""
+
+    def __init__(
+        self,
+        name: str,
+        account: Account,
+        *,
+        user_agent: str,
+        allow_private: frozenset[str] | None,
+        requester_pays: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        header_timeout: float = HEADER_TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._signing = Signing(name, account, clock)
+        self._allow_private = allow_private
+        self._ssl = ssl_context
+        self._header_timeout = header_timeout
+        self._common = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
+        if requester_pays:
+            self._common["x-amz-request-payer"] = "requester"
+        self._connections: Connections | None = None
+        self.certificates: dict[str, float] = {}
+        """By origin: when the certificate that it showed last is no longer valid."""
+
+    async def url(self, key: str) -> str:
+        """Return where a key is, for people."""
+        place = await self._signing.place()
+        return place.origin + place.base + quote(key, safe="/-_.~")
+
+    async def send(
+        self,
+        method: str,
+        key: str,
+        path: str,
+        *,
+        query: Query = NONE,
+        headers: Mapping[str, str] = NONE,
+        body: bytes = b"",
+        md5: bytes | None = None,
+    ) -> Exchange:
+        """Send one request and return its answer, a success; the caller closes it. `path` begins the messages.
+
+        `md5` is the body's digest if it is known already. Raises what `s3_errors.failure` says, Refused, Denied,
+        Unsafe, and Unreachable (Offline for the store's own endpoint).
+        """
+        signed = (await self._signing.place()).origin.startswith("http:")
+        digests = await _digests(body, md5, signed=signed)
+        for last in (False, True):
+            answer = await self._send(method, key, path, query, headers, body, digests)
+            if answer.status < 300:
+                return answer
+            with closing(answer):
+                region = answer.headers.get("x-amz-bucket-region", "")
+                if not last and region and answer.status in {301, 307, 400, 403} and await self._signing.moved(region):
+                    continue
+                document = b"" if method == "HEAD" else await self._document(answer, path, MAX_ERROR)
+                if not last and b"ExpiredToken" in document:
+                    self._signing.expired()
+                    continue
+                failed = failure(answer.status, document, path, _retry_after(answer))
+                if "uploadId" in query and isinstance(failed, NotFound):  # Ceph says NoSuchKey of an upload
+                    raise NoSuchUpload(f"{path}: there is no such upload any more")
+                raise failed
+        raise AssertionError("the second try returns or raises")
+
+    async def read(
+        self,
+        method: str,
+        key: str,
+        path: str,
+        *,
+        query: Query = NONE,
+        headers: Mapping[str, str] = NONE,
+        body: bytes = b"",
+        md5: bytes | None = None,
+        limit: int = MAX_ERROR,
+    ) -> tuple[dict[str, str], bytes]:
+        """As `send`, and read the document that answers; an error in a body of status 200 is raised too."""
+        with closing(await self.send(method, key, path, query=query, headers=headers, body=body, md5=md5)) as answer:
+            document = await self._document(answer, path, limit)
+            hidden = hidden_failure(document, path)
+            if hidden is not None:
+                raise hidden
+            return answer.headers, document
+
+    async def chunks(self, answer: Exchange) -> AsyncIterator[bytes]:
+        """Yield an answer's body to its announced end. Raises Interrupted if it breaks off, stalls or is too long."""
+        while chunk := await answer.read():
+            yield chunk
+        answer.finish()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._connections is not None:
+            await self._connections.aclose()
+
+    async def _send(
+        self,
+        method: str,
+        key: str,
+        path: str,
+        query: Query,
+        headers: Mapping[str, str],
+        body: bytes,
+        digests: tuple[str, str],
+    ) -> Exchange:
+        place = await self._signing.place()
+        target = place.base + quote(key, safe="/-_.~")
+        if query:
+            target += "?" + "&".join(f"{name}={quote(query[name], safe='-_.~')}" for name in sorted(query))
+        sent = {"Host": place.host, **self._common, **headers}
+        if body or method in {"PUT", "POST"}:
+            sent["Content-Length"] = str(len(body))
+        if body:
+            sent["Content-MD5"] = digests[0]
+        await self._signing.sign(method, target, sent, digests[1])
+        head = "".join([f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {sent[name]}\r\n" for name in sent), "\r\n"])
+        connections = self._open(place.origin)
+        try:
+            return await connections.ask(place.origin, head.encode(), label=path, bodiless=method == "HEAD", body=body)
+        except Unreachable as error:
+            if self._allow_private is None:  # our own store
+                raise Offline(str(error)) from error
+            raise
+
+    def _open(self, origin: str) -> Connections:
+        if self._connections is None:
+            self._connections = Connections(
+                allow_private=frozenset({origin}) if self._allow_private is None else self._allow_private,
+                ssl_context=self._ssl,
+                header_timeout=self._header_timeout,
+            )
+            self._connections.certificates = self.certificates
+        return self._connections
+
+    async def _document(self, answer: Exchange, path: str, limit: int) -> bytes:
+        document = bytearray()
+        async for chunk in self.chunks(answer):
+            document += chunk
+            if len(document) > limit:
+                raise TooLarge(f"{path}: an answer of more than {limit} bytes where a short one was expected")
+        return bytes(document)
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Return bucket and key prefix (ending in `/`, or empty) of `s3://bucket/prefix/`. Raises ValueError."""
+    rest = url.removeprefix("s3://")
+    bucket, _, root = rest.partition("/")
+    if rest == url or not bucket or "//" in f"/{root}" or any(mark in rest for mark in "?#@"):
+        raise ValueError(f"{url}: not an S3 address: give s3://bucket/prefix/")
+    return bucket, root if not root or root.endswith("/") else f"{root}/"
+
+
+async def _digests(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str, str]:
+    """Return a body's Content-MD5, and what is signed of it."""
+    if not body:
+        return "", EMPTY if signed else UNSIGNED
+    if len(body) <= INLINE or (md5 is not None and not signed):
+        return _hash(body, md5, signed=signed)
+    return await asyncio.to_thread(_hash, body, md5, signed=signed)
+
+
+def _hash(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str, str]:
+    known = hashlib.md5(body, usedforsecurity=False).digest() if md5 is None else md5
+    return base64.b64encode(known).decode(), hashlib.sha256(body).hexdigest() if signed else UNSIGNED
+
+
+def _retry_after(answer: Exchange) -> float | None:
+    text = answer.headers.get("retry-after", "").strip()
+    if text.isdigit():
+        return min(float(text[:12]), MOST_RETRY_AFTER)
+    try:
+        wait = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except ValueError:
+        return None
+    return min(wait, MOST_RETRY_AFTER) if wait > 0 else None

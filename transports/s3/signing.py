@@ -1,0 +1,229 @@
+"""Who we are to an S3 server and where it is: credentials, region, endpoint as boto3 finds them, signed by botocore.
+
+Rules:
+1. boto3 is imported when the first request needs it, and works in a thread: profiles, single sign-on and instance
+   roles may ask the network. Credentials that expire are asked for again each minute; botocore renews them in time.
+2. Only `host` and the `x-amz-*` headers are signed; bodies over https go unsigned (TLS and Content-MD5 prove them),
+   over http under their sha256.
+"""
+
+import asyncio
+import functools
+import hmac
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from manifests.origins import origin_of
+from syncd.core.errors import ConfigError, Denied
+from syncd.core.ports import Credential
+
+REFRESH = 60.0  # seconds after which credentials that may expire are asked for again
+EMPTY = sha256(b"").hexdigest()
+UNSIGNED = "UNSIGNED-PAYLOAD"
+
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # a name that is one label of a host name
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How to be known: by a Credential, a profile, what boto3 finds by itself, or not at all."""
+
+    endpoint: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    anonymous: bool = False
+    credential: Credential | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bucket is: `origin` answers for it, `base` stands before each key, `region` is signed."""
+
+    origin: str
+    base: str
+    region: str
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return self.origin.partition("://")[2]
+
+
+class Signing:
+    """Finds the bucket and signs requests to it."""
+
+    def __init__(self, bucket: str, account: Account, clock: Callable[[], float] = time.monotonic) -> None:
+        self.bucket = bucket
+        self._account = account
+        self._clock = clock
+        self._place: Place | None = None
+        self._session: Any = None
+        self._credentials: Any = None
+        self._taken = 0.0
+        self._signer: Any = None
+        self._finding = asyncio.Lock()
+
+    async def place(self) -> Place:
+        """Find the bucket's endpoint and region. Raises ConfigError, Denied."""
+        if self._place is None:
+            async with self._finding:
+                if self._place is None:
+                    self._place = await asyncio.to_thread(self._find, self._account.region)
+        return self._place
+
+    async def moved(self, region: str) -> bool:
+        """Learn from the server that the bucket is in `region`; False if we knew."""
+        place = await self.place()
+        if place.region == region:
+            return False
+        self._place = await asyncio.to_thread(self._find, region)
+        self._signer = None
+        return True
+
+    def expired(self) -> None:
+        """Ask for credentials again before the next request."""
+        self._signer = None
+
+    async def sign(self, method: str, target: str, headers: dict[str, str], payload: str) -> None:
+        """Add date, payload digest and Authorization to `headers`; `target` is path and query as they will be sent."""
+        if self._account.anonymous:
+            return
+        signer = self._signer
+        if signer is None or self._clock() - self._taken > REFRESH:
+            signer = await self._renew()
+        place = await self.place()
+        signer.add_auth(_Request(method, place, target, headers, payload))
+
+    async def _renew(self) -> Any:
+        place = await self.place()
+        async with self._finding:
+            if self._signer is None or self._clock() - self._taken > REFRESH:
+                frozen = await asyncio.to_thread(self._freeze)
+                self._signer = _signer_type()(frozen, "s3", place.region)
+                self._taken = self._clock()
+        return self._signer
+
+    def _freeze(self) -> Any:
+        """Take the credentials of this moment; blocks."""
+        from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415  slow to import, and not always needed
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  as above
+
+        given = self._account.credential
+        if given is not None:
+            if given.scheme != "s3":
+                raise Denied(f"s3://{self.bucket}: the credential {given.name} is for http, not for S3")
+            return ReadOnlyCredentials(given.username, given.secret, given.token or None)
+        try:
+            if self._credentials is None:
+                self._credentials = self._open_session().get_credentials()
+            if self._credentials is None:
+                raise Denied(
+                    f"s3://{self.bucket}: boto3 finds no credentials: set AWS_PROFILE or the keys, "
+                    "or read it with `anonymous: true`"
+                )
+            return self._credentials.get_frozen_credentials()
+        except BotoCoreError as error:
+            raise Denied(f"s3://{self.bucket}: no credentials: {error}") from error
+
+    def _find(self, region: str | None) -> Place:
+        """Find endpoint and region; blocks."""
+        account = self._account
+        endpoint = account.endpoint
+        if endpoint is None or region is None:
+            session = self._open_session()
+            region = region or session.region_name or "us-east-1"
+        if endpoint is None:
+            endpoint = self._aws_endpoint(region)
+        parts = urlsplit(endpoint)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ConfigError(f"{endpoint}: not an endpoint: give http(s)://host[:port]")
+        above = parts.path.rstrip("/")
+        is_aws = parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        if is_aws and _PLAIN_BUCKET.fullmatch(self.bucket) is not None:
+            origin = origin_of(f"{parts.scheme}://{self.bucket}.{parts.netloc}")
+            return self._bound(Place(origin, f"{above}/", region), endpoint)
+        return self._bound(Place(origin_of(endpoint), f"{above}/{self.bucket}/", region), endpoint)
+
+    def _bound(self, place: Place, endpoint: str) -> Place:
+        """Return `place` if our credential may be used there: it is bound to the bucket or to the endpoint's origin."""
+        given = self._account.credential
+        if given is not None and given.origin not in {f"s3://{self.bucket}", origin_of(endpoint)}:
+            raise Denied(f"s3://{self.bucket}: the credential {given.name} is for {given.origin}, not for {endpoint}")
+        return place
+
+    def _open_session(self) -> Any:
+        if self._session is None:
+            import boto3  # noqa: PLC0415  slow to import, and not always needed
+            from botocore.exceptions import BotoCoreError  # noqa: PLC0415  as above
+
+            try:
+                self._session = boto3.Session(profile_name=self._account.profile)
+            except BotoCoreError as error:
+                raise ConfigError(f"s3://{self.bucket}: {error}") from error
+        return self._session
+
+    def _aws_endpoint(self, region: str) -> str:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  slow to import, and not always needed
+
+        try:
+            return str(self._open_session().client("s3", region_name=region).meta.endpoint_url)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(f"s3://{self.bucket}: no endpoint in region {region}: {error}") from error
+
+
+class _Request:
+    """What botocore's signer reads of a request and writes to it; its own class costs more than the signature."""
+
+    __slots__ = ("body", "context", "headers", "method", "params", "url")
+
+    def __init__(self, method: str, place: Place, target: str, headers: dict[str, str], payload: str) -> None:
+        self.method = method
+        self.url = place.origin + target
+        self.headers = headers
+        self.context = {"payload": payload, "host": place.host}
+        self.params: Mapping[str, str] = {}
+        self.body = b""
+
+
+class _Signed(dict[str, str]):
+    """The headers to be signed, each there once."""
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        return (self[name],)
+
+
+@functools.cache
+def _signer_type() -> Any:
+    """Make the signer's class: botocore's own, with what it computes anew for each request kept."""
+    from botocore.auth import S3SigV4Auth  # noqa: PLC0415  slow to import, and not always needed
+
+    class Signer(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+        _key = ("", b"")
+
+        def payload(self, request: _Request) -> str:
+            return request.context["payload"]
+
+        def headers_to_sign(self, request: _Request) -> _Signed:
+            signed = _Signed((name, value) for name, value in request.headers.items() if name.startswith("x-amz-"))
+            signed["host"] = request.context["host"]
+            signed["x-amz-date"] = request.headers["X-Amz-Date"]
+            signed["x-amz-content-sha256"] = request.context["payload"]
+            if self.credentials.token:
+                signed["x-amz-security-token"] = self.credentials.token
+            return signed
+
+        def signature(self, string_to_sign: str, request: _Request) -> str:
+            day = request.context["timestamp"][:8]
+            if self._key[0] != day:
+                key = f"AWS4{self.credentials.secret_key}".encode()
+                for part in (day, self._region_name, self._service_name, "aws4_request"):
+                    key = hmac.digest(key, part.encode(), "sha256")
+                self._key = (day, key)
+            return hmac.digest(self._key[1], string_to_sign.encode(), "sha256").hex()
+
+    return Signer

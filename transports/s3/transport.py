@@ -1,0 +1,352 @@
+"""Reads S3 buckets: native listings, ranges bound to a version by If-Match; at AWS and wherever its protocol is spoken.
+
+A path may be the url of another bucket, `s3://other/key`: it is asked at the same endpoint, by the same profile or
+anonymously, but never with a credential that is bound to this one.
+
+A version is the ETag with its quotes. A range that the server ignores or answers with another range is never accepted.
+"""
+
+import asyncio
+import base64
+import binascii
+import calendar
+import dataclasses
+import email.utils
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, closing
+from typing import Any
+
+from manifests.stat import Stat
+from syncd.core.errors import Changed, ConfigError, Interrupted, PermanentError, TooLarge, Unsupported
+from syncd.core.ports import Body, Credential, Page, Sink
+from transports.http.connections import Exchange
+from transports.s3.client import Bucket, split_url
+from transports.s3.errors import Precondition
+from transports.s3.listing import HEAD, MAX_PAGE, early_token, read_page
+from transports.s3.signing import Account
+
+MAX_EMPTY = 1000  # pages of a listing in a row that hold no file
+
+_SCHEME = "s3://"
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+def open_transport(
+    url: str,
+    *,
+    options: Mapping[str, object],
+    credential: Credential | None,
+    allow_private: frozenset[str],
+    user_agent: str,
+) -> "S3Transport":
+    """Return the transport of `s3://bucket/prefix/`; options: endpoint, region, anonymous, profile, requester_pays."""
+    try:
+        name, root = split_url(url)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+    def text(option: str) -> str | None:
+        value = options.get(option)
+        return None if value is None else str(value)
+
+    account = Account(
+        endpoint=text("endpoint"),
+        region=text("region"),
+        profile=text("profile"),
+        anonymous=bool(options.get("anonymous")),
+        credential=credential,
+    )
+
+    def bucket(name: str, account: Account) -> Bucket:
+        return Bucket(
+            name,
+            account,
+            user_agent=user_agent,
+            allow_private=allow_private,
+            requester_pays=bool(options.get("requester_pays")),
+        )
+
+    def other(name: str) -> Bucket:
+        is_bound = credential is not None and credential.origin != f"s3://{name}"
+        return bucket(name, dataclasses.replace(account, credential=None) if is_bound else account)
+
+    return S3Transport(bucket(name, account), root, other=other)
+
+
+class S3Body:
+    """The bytes of an answer; satisfies `syncd.core.ports.Body`."""
+
+    def __init__(self, bucket: Bucket, answer: Exchange | None, stat: Stat, start: int, stop: int, url: str) -> None:
+        self.stat = stat
+        self.start = start
+        self.stop: int | None = stop
+        self.headers: dict[str, str] = {} if answer is None else answer.headers
+        self.url = url
+        self._left = stop - start
+        self._bucket = bucket
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._answer is None:
+            return
+        left = self._left
+        async for chunk in self._bucket.chunks(self._answer):
+            left -= len(chunk)
+            if left < 0:
+                raise Interrupted(f"{self.stat.path}: more bytes came than were announced")
+            yield chunk
+        if left:
+            raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
+
+    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+        """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
+        if self._answer is None:
+            return
+        left = self._left
+        async with aclosing(self._answer.pour(sink)) as counts:
+            async for count in counts:
+                left -= count
+                yield count
+        if left:
+            raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
+        self._answer.finish()
+
+
+class S3Transport:
+    """`syncd.core.ports.Transport` on the keys of a bucket that begin with `root`."""
+
+    def __init__(
+        self, bucket: Bucket, root: str, *, page: int = 1000, other: Callable[[str], Bucket] | None = None
+    ) -> None:
+        """`page` is how many keys to ask for at a time; none gives more than 1,000. `other` opens another bucket."""
+        self.bucket = bucket
+        self.root = root
+        self._page = page
+        self._other = other
+        self._others: dict[str, S3Transport] = {}
+
+    @property
+    def certificates(self) -> dict[str, float]:
+        """Return, by origin, when the certificate that it showed last is no longer valid."""
+        return self.bucket.certificates
+
+    async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
+        """Yield every object below `prefix`, in the server's order."""
+        async with aclosing(self.list_pages(prefix)) as pages:
+            async for page in pages:
+                for stat in page:
+                    yield stat
+
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
+        """Yield pages; the next one is on its way while the caller works on this one."""
+        if prefix.startswith(_SCHEME):
+            there, key = self._elsewhere(prefix)
+            async with aclosing(there.list_pages(key, after)) as pages:
+                async for page in pages:
+                    yield page
+            return
+        name = f"s3://{self.bucket.name}/{self.root}{prefix}"
+        query = {"list-type": "2", "max-keys": str(self._page), "encoding-type": "url", "prefix": self.root + prefix}
+        if after:
+            query["start-after"] = self.root + after
+        current = _Fetch(self.bucket, name, query)
+        asked: str | None = None
+        empty = 0
+        try:
+            while True:
+                token = await current.token()
+                following = _Fetch(self.bucket, name, {**query, "continuation-token": token}) if token else None
+                try:
+                    listed = read_page(await current.body(), self.root, name)
+                    empty = 0 if listed.page else empty + 1
+                    _expect_progress(name, asked, listed.token, empty)
+                except BaseException:
+                    if following is not None:
+                        await following.aclose()
+                    raise
+                if following is not None and listed.token != token:
+                    await following.aclose()  # it was no token, but looked like one
+                    following = None
+                if following is None and listed.token is not None:
+                    following = _Fetch(self.bucket, name, {**query, "continuation-token": listed.token})
+                asked = listed.token
+                if following is not None:
+                    current = following
+                if listed.page:
+                    yield listed.page
+                if following is None:
+                    return
+        finally:
+            await current.aclose()
+
+    async def stat(self, path: str) -> Stat:
+        """Ask by HEAD."""
+        if path.startswith(_SCHEME):
+            there, key = self._elsewhere(path)
+            return await there.stat(key)
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        with closing(await self.bucket.send("HEAD", self.root + path, path, headers=headers)) as answer:
+            found = answer.headers
+            return stat_of(path, found, _length(found))
+
+    @asynccontextmanager
+    async def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AsyncIterator[Body]:
+        """Read `[start, stop)`, of `version` only."""
+        if path.startswith(_SCHEME):
+            there, key = self._elsewhere(path)
+            async with there.open(key, start=start, stop=stop, version=version) as body:
+                yield body
+            return
+        if stop is not None and stop <= start:
+            yield await self._nothing(path, start, version)
+            return
+        headers = {}
+        if start > 0 or stop is not None:
+            headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+        if version is not None:
+            headers["If-Match"] = version
+        try:
+            answer = await self.bucket.send("GET", self.root + path, path, headers=headers)
+        except Precondition as error:
+            raise Changed(f"{path}: is no longer {version}") from error
+        except Unsupported:
+            # 416: the range begins at or behind the end; of an empty file from its beginning that is no error.
+            if start == 0 and (await self.stat(path)).size == 0:
+                yield await self._nothing(path, 0, version)
+                return
+            raise
+        with closing(answer):
+            url = await self.bucket.url(self.root + path)
+            yield self._accept(answer, path, start, stop, version=version, url=url)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.bucket.aclose()
+        for there in self._others.values():
+            await there.aclose()
+
+    def _elsewhere(self, url: str) -> tuple["S3Transport", str]:
+        """Return the transport of another bucket's url, and the key there."""
+        name, _, key = url.removeprefix(_SCHEME).partition("/")
+        there = self._others.get(name)
+        if there is None:
+            if self._other is None or not name:
+                raise Unsupported(f"{url}: another bucket, which cannot be asked from here")
+            there = self._others[name] = S3Transport(self._other(name), "", page=self._page)
+        return there, key
+
+    async def _nothing(self, path: str, start: int, version: str | None) -> S3Body:
+        """Return a body without bytes, which no range can ask for."""
+        stat = await self.stat(path)
+        if version is not None and stat.version != version:
+            raise Changed(f"{path}: version {version} became {stat.version}")
+        if start > (stat.size or 0):
+            raise Unsupported(f"{path}: has {stat.size} bytes, none at {start}")
+        return S3Body(self.bucket, None, stat, start, start, await self.bucket.url(self.root + path))
+
+    def _accept(
+        self, answer: Exchange, path: str, start: int, stop: int | None, *, version: str | None, url: str
+    ) -> S3Body:
+        """Return the body if it is what was asked for."""
+        headers = answer.headers
+        if answer.status == 206:
+            match = _RANGE.fullmatch(headers.get("content-range", ""))
+            if match is None:
+                raise Unsupported(f"{path}: a part came, but not which: {headers.get('content-range')!r}")
+            first, end, size = int(match[1]), int(match[2]) + 1, int(match[3])
+            if first != start or end != (size if stop is None else min(stop, size)):
+                raise Unsupported(f"{path}: bytes [{start}, {stop}) asked for, [{first}, {end}) came")
+        else:
+            first, size = 0, _length(headers)
+            end = size
+            if start > 0 or (stop is not None and stop < size):
+                raise Unsupported(f"{path}: the server ignores ranges: the whole file came for [{start}, {stop})")
+        stat = stat_of(path, headers, size)
+        if version is not None and stat.version != version:
+            raise Changed(f"{path}: version {version} became {stat.version}")
+        return S3Body(self.bucket, answer, stat, first, end, url)
+
+
+class _Fetch:
+    """One page of a listing on its way; its owner takes the body or closes it."""
+
+    def __init__(self, bucket: Bucket, name: str, query: Mapping[str, str]) -> None:
+        self._bucket = bucket
+        self._name = name
+        self._query = query
+        self._token: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run())  # owned by list_pages, which takes or closes it
+
+    async def token(self) -> str | None:
+        """Return the next page's token as soon as it can be seen; None if it cannot be, or there is none."""
+        both: list[asyncio.Future[Any]] = [self._token, self._task]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        return self._token.result() if self._token.done() else None
+
+    async def body(self) -> bytearray:
+        """Return the whole page."""
+        return await self._task
+
+    async def aclose(self) -> None:
+        """Let go of a page nobody wants any more."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.exception()  # seen, or of no interest
+
+    async def _run(self) -> bytearray:
+        body = bytearray()
+        with closing(await self._bucket.send("GET", "", self._name, query=self._query)) as answer:
+            async for chunk in self._bucket.chunks(answer):
+                if len(body) < HEAD and not self._token.done():
+                    body += chunk
+                    token = early_token(body)
+                    if token is not None:
+                        self._token.set_result(token)
+                else:
+                    body += chunk
+                if len(body) > MAX_PAGE:
+                    raise TooLarge(f"{self._name}: a page of a listing of more than {MAX_PAGE} bytes")
+        return body
+
+
+def _expect_progress(name: str, asked: str | None, token: str | None, empty: int) -> None:
+    """Raise PermanentError for a listing without end: it goes on where it was asked to begin, or holds no file."""
+    if token is None:
+        return
+    if token == asked:
+        raise PermanentError(f"{name}: the listing does not move on: it goes on at {token[:100]!r}, where it began")
+    if empty >= MAX_EMPTY:
+        raise PermanentError(f"{name}: the listing does not move on: {empty} pages in a row without a file")
+
+
+def stat_of(path: str, headers: Mapping[str, str], size: int) -> Stat:
+    """Describe an object from the headers of an answer."""
+    etag = headers.get("etag", "").strip()
+    if etag and not etag.startswith('"'):
+        etag = "" if etag.startswith("W/") else f'"{etag}"'
+    parsed = email.utils.parsedate(headers.get("last-modified", ""))
+    digests = _promised(headers)
+    return Stat(path, size, None if parsed is None else float(calendar.timegm(parsed)), etag or None, digests)
+
+
+def _promised(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the sha256 that the server keeps of the whole object; a digest of its parts' digests (`-N`) is none."""
+    text = headers.get("x-amz-checksum-sha256", "")
+    if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT" or "-" in text:
+        return {}
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return {}
+    return {"sha256": digest.hex()} if len(digest) == 32 else {}
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    text = headers.get("content-length", "")
+    if not text.isdigit():
+        raise PermanentError(f"an object without a length: {text!r}")
+    return int(text)

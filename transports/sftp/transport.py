@@ -1,0 +1,288 @@
+"""Reads files over SFTP, from servers that prove who they are by their host key.
+
+Rules:
+1. SFTP has no strong validator: a version is `modified:<seconds>|<size>` of the open file, looked at before the first
+   byte and after the last. Versions of other kinds bind nothing here.
+2. A url's path is absolute on the server; `sftp://host/~/data/` begins at the home of the login.
+3. A listing walks folder by folder, sorted by whole paths; symbolic links and what is no file are left out. A folder
+   that cannot be listed is an error, never a folder without files.
+"""
+
+import asyncio
+import stat as modes
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
+from types import TracebackType
+from typing import cast
+from urllib.parse import quote, unquote, urlsplit
+
+import asyncssh
+
+from manifests.origins import origin_of
+from manifests.stat import Stat, UnsafePath, check_path
+from syncd.core.errors import Changed, Interrupted, NotFound, TooLarge, Unsafe, Unsupported
+from syncd.core.ports import Body, Credential, Page
+from transports.net import urls
+from transports.net.stall import Watched
+from transports.sftp.connections import KNOWN_HOSTS, Link, Links, Server, told
+
+PAGE = 1000
+LEAST, MOST = 64 << 10, 2 << 20  # bytes asked for at a time: what is asked for travels in many packets at once
+DEEPEST = 64  # folders below one another
+MAX_NAMES = 2_000_000  # in one folder, which is in memory while it is walked
+FLOOR = (1024.0, 60.0)
+CONNECTIONS = 16  # reads at once, where the manifest says nothing
+
+
+def open_transport(
+    url: str,
+    *,
+    options: Mapping[str, object],
+    credential: Credential | None,
+    allow_private: frozenset[str],
+    user_agent: str,
+) -> "SftpTransport":
+    """Return the transport of an `sftp://` url; a server asks for no user agent."""
+    del user_agent
+    found = options.get("host_keys", ())
+    host_keys = tuple(str(key) for key in found) if isinstance(found, Sequence) else ()
+    encoding = str(options.get("encoding", "utf-8"))
+    return SftpTransport(
+        url, credential=credential, allow_private=allow_private, host_keys=host_keys, encoding=encoding
+    )
+
+
+class SftpTransport:
+    """One server, below one folder."""
+
+    connections = CONNECTIONS
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        credential: Credential | None = None,
+        allow_private: frozenset[str] = frozenset(),
+        host_keys: tuple[str, ...] = (),
+        known_hosts: tuple[str, ...] = KNOWN_HOSTS,
+        encoding: str = "utf-8",
+        connect_timeout: float = 30.0,
+        reply_timeout: float = 60.0,
+        floor: tuple[float, float] = FLOOR,
+    ) -> None:
+        """`host_keys` are public keys (`ssh-ed25519 AAAA…`) or fingerprints (`SHA256:…`); they outrank the files."""
+        parts = urlsplit(url)
+        self.root = url
+        self.floor = floor
+        self.origin = origin_of(url)
+        self._encoding = encoding
+        self._folder = _below_home(unquote(parts.path, encoding, "surrogateescape"))
+        self.links = Links(
+            Server(
+                origin=self.origin,
+                host=parts.hostname or "",
+                port=parts.port or 22,
+                credential=credential if credential is not None and credential.origin == self.origin else None,
+                host_keys=host_keys,
+                known_hosts=known_hosts,
+                encoding=encoding,
+                is_private_allowed=self.origin in allow_private,
+                connect_timeout=connect_timeout,
+                reply_timeout=reply_timeout,
+            )
+        )
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
+        """Yield every file, sorted by its whole path."""
+        async for page in self.list_pages(prefix):
+            for stat in page:
+                yield stat
+
+    async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
+        """As `list`, a page at a time."""
+        page: list[Stat] = []
+        link = await self.links.take(self.root)
+        try:
+            walked: list[Iterator[tuple[str, Stat | None]]] = [iter(await self._files(link, "", prefix, after))]
+            while walked:
+                path, stat = next(walked[-1], ("", None))
+                if not path:
+                    walked.pop()
+                elif stat is not None:
+                    page.append(stat)
+                    if len(page) >= PAGE:
+                        yield page
+                        page = []
+                else:
+                    if len(walked) > DEEPEST:
+                        raise TooLarge(f"{path}: more than {DEEPEST} folders below one another")
+                    walked.append(iter(await self._files(link, path, prefix, after)))
+            if page:
+                yield page
+        finally:
+            self.links.give(link)
+
+    async def stat(self, path: str) -> Stat:
+        """Describe one file."""
+        where, name = self.where(path)
+        link = await self.links.take(name)
+        try:
+            with told(name, self.origin), link.answers():
+                return describe(path, name, await link.files.stat(where))
+        finally:
+            self.links.give(link)
+
+    def open(
+        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Read `[start, stop)`."""
+        return _Reading(self, path, start, stop, version)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.links.aclose()
+
+    def where(self, path: str) -> tuple[str, str]:
+        """Return the server's path, and the name for messages. Raises Unsafe, Unsupported."""
+        name = urls.shown(path or self.root)
+        if urls.is_absolute(path):
+            try:
+                is_ours = origin_of(path) == self.origin
+            except ValueError as error:
+                raise Unsafe(f"{name}: this url {error}") from error
+            if not is_ours:
+                raise Unsupported(f"{name}: not on {self.origin}")
+            found = _below_home(unquote(urlsplit(path).path, self._encoding, "surrogateescape"))
+            if "\0" in found:
+                raise Unsafe(f"{name}: holds a NUL")
+            return found, name
+        try:
+            return self._folder + (check_path(path) if path else ""), name
+        except UnsafePath as error:
+            raise Unsafe(str(error)) from error
+
+    async def _files(self, link: Link, above: str, prefix: str, after: str) -> Sequence[tuple[str, Stat | None]]:
+        """Return what one folder holds, in the order of whole paths; folders end in a slash and have no Stat."""
+        found: list[tuple[str, Stat | None]] = []
+        name, count = above or self.root, 0
+        with told(name, self.origin):
+            async with aclosing(link.names(self._folder + above)) as names:
+                async for one in names:
+                    count += 1
+                    if count > MAX_NAMES:
+                        raise TooLarge(f"{name}: more than {MAX_NAMES} names in one folder")
+                    called = cast("str", one.filename)  # as the path that was asked for
+                    if called in (".", ".."):
+                        continue
+                    if "/" in called or not called:
+                        raise Unsafe(f"{above}{called}: a slash in a name")
+                    path = above + called
+                    if modes.S_ISDIR(one.attrs.permissions or 0):
+                        path += "/"
+                        if path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
+                            found.append((path, None))
+                    elif modes.S_ISREG(one.attrs.permissions or 0) and path > after and path.startswith(prefix):
+                        found.append((path, describe(path, path, one.attrs)))
+        return sorted(found, key=lambda one: one[0])
+
+
+class _Reading:
+    """One read: the file is open from entering to leaving; a Body meanwhile."""
+
+    def __init__(self, transport: SftpTransport, path: str, start: int, stop: int | None, version: str | None) -> None:
+        self._transport = transport
+        self._path = path
+        self._version = version
+        self._link: Link | None = None
+        self._file: asyncssh.SFTPClientFile | None = None
+        self._asked: asyncio.Future[bytes] | None = None
+        self.start = start
+        self.stop = stop
+        self.headers: dict[str, str] = {}
+        self.url = path if urls.is_absolute(path) else transport.root + quote(path)
+
+    async def __aenter__(self) -> Body:
+        transport = self._transport
+        where, name = transport.where(self._path)
+        self._link = await transport.links.take(name)
+        try:
+            with told(name, transport.origin):
+                with self._link.answers():
+                    self._file = await self._link.files.open(where, "rb")
+                with self._link.answers():
+                    self.stat = describe(self._path, name, await self._file.stat())
+            self._check()
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        file, link, stop, path, at, many = self._file, self._link, self.stop, self._path, self.start, LEAST
+        assert file is not None
+        assert link is not None
+        assert stop is not None
+        watched = Watched(path, self._transport.floor)
+        while at < stop:
+            count = min(many, stop - at)
+            with told(path, self._transport.origin):
+                before = watched.spent
+                # Shielded: asyncssh leaves the packets of a read that is cancelled without an owner. What is slow, but
+                # not too slow, is waited for once more instead of being asked for again.
+                reading = asyncio.ensure_future(file.read(count, at))  # owned by this read, or else by _leave
+                self._asked = asked = cast("asyncio.Future[bytes]", reading)
+                chunk = await watched.read(partial(asyncio.shield, asked))
+                took = watched.spent - before
+            if not chunk:
+                raise Interrupted(f"{path}: ended at byte {at} of {stop}")
+            if len(chunk) > count:
+                raise Interrupted(f"{path}: more bytes came than the {count} asked for")
+            many = min(many * 2, MOST) if took < 1.0 else max(many // 2, LEAST)
+            at += len(chunk)
+            yield chunk
+        with told(path, self._transport.origin), link.answers():
+            now = describe(path, path, await file.stat())
+        if now.version != self.stat.version:
+            raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
+
+    def _check(self) -> None:
+        """Bound the range by the file's size; raises Changed, Unsupported."""
+        path, found, wanted, size = self._path, self.stat.version, self._version, self.stat.size
+        if wanted is not None and wanted != found and wanted.startswith(('"', "modified:")):
+            raise Changed(f"{path}: version {wanted} became {found}")
+        if size is None:
+            raise Unsupported(f"{path}: the server does not say how long it is")
+        if self.start > 0 and self.start >= size:
+            raise Unsupported(f"{path}: has {size} bytes, none from {self.start} on")
+        self.stop = size if not self.stop else min(self.stop, size)
+        if self.start > self.stop:
+            raise Unsupported(f"{path}: bytes {self.start}-{self.stop} are none at all")
+
+    async def _leave(self) -> None:
+        """Close the file, and give the connection back."""
+        file, self._file = self._file, None
+        link, self._link = self._link, None
+        if link is not None:
+            self._transport.links.give(link)
+            if file is not None:
+                await link.close(file, self._asked)
+
+
+def describe(path: str, name: str, found: asyncssh.SFTPAttrs) -> Stat:
+    """Return what the server says of a file. Raises NotFound for what is none."""
+    if not modes.S_ISREG(found.permissions or 0):
+        raise NotFound(f"{name}: not a file")
+    modified, size = found.mtime, found.size
+    version = f"modified:{int(modified)}|{size}" if modified is not None and size is not None else None
+    return Stat(path, size, float(modified) if modified is not None else None, version)
+
+
+def _below_home(path: str) -> str:
+    """Return a url's path as the server takes it: relative where it begins at the home of the login."""
+    return path.removeprefix("/~/") if path.startswith("/~/") else path
