@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from manifests.model.mirror import ManifestError, load_mirror
-from syncd.control.port import (
+from syncd.control.views import (
     STATES,
     AboutView,
     AuditView,

@@ -5,7 +5,8 @@ Rules:
 2. A secret never stands here; `credentials` names one of the daemon's configuration.
 3. What is not said has the default that does no harm: a folder of its own, no schedule, guarded removals.
 
-docs/writing-a-manifest.md describes every key; `python -m manifests.model.mirror` writes mirror.schema.json for editors.
+docs/writing-a-manifest.md describes every key; `python -m manifests.model.mirror` writes the schema
+for editors.
 """
 
 import json

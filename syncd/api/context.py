@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiohttp import web
 
@@ -12,9 +12,6 @@ from syncd.api.auth.door import Door, Visitor
 from syncd.api.errors import Declined
 from syncd.api.sse import Stream
 from syncd.control.port import Control
-
-if TYPE_CHECKING:
-    from syncd.web.page import Page
 
 Metrics = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Given the Accept header, returns the exposition and its content type."""
@@ -50,6 +47,14 @@ class Turns:
             self._here -= 1
 
 
+class ErrorPage(Protocol):
+    """Shows a person, in place of the page that was asked for, why there is none."""
+
+    async def declined(self, desk: "Desk", request: web.Request, error: Declined) -> web.Response:
+        """Return the answer to a request that was declined."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Everything a route may use."""
@@ -60,6 +65,7 @@ class Desk:
     metrics: Metrics | None
     clock: Callable[[], float]
     """The time of day, in seconds since the epoch."""
-    page: "Page"
+    site: ErrorPage | None
+    """Absent where only programs are answered."""
     checks: Turns
     """Manifests are checked one after the other: a large one takes a processor for seconds."""

@@ -13,7 +13,7 @@ from syncd.api.errors import Declined
 from syncd.api.openapi import document
 from syncd.api.routes import Call, Route
 from syncd.api.tunasync import Job, tunasync
-from syncd.control.port import AuditView, CheckView, DaemonView, DiffView, EntryView, MirrorView, PlanView, StoreView
+from syncd.control.views import AuditView, CheckView, DaemonView, DiffView, EntryView, MirrorView, PlanView, StoreView
 from syncd.core.errors import Changed
 
 V1 = "/api/v1"

@@ -6,17 +6,15 @@ Rule: what a route takes and answers is said by types, and only what the types a
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from aiohttp import web
 
 from syncd.api.auth.door import Visitor
+from syncd.api.context import Desk, ErrorPage
 from syncd.api.errors import Declined
 from syncd.config.api_access import Role
-
-if TYPE_CHECKING:
-    from syncd.api.context import Desk
 
 PLACES: dict[str, Any] = {
     "mirror": Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="a mirror's name")],
@@ -71,6 +69,19 @@ class Route:
     def places(self) -> tuple[str, ...]:
         """Return the names of the places in the path."""
         return tuple(re.findall(r"{(\w+)}", self.path))
+
+
+class Site(ErrorPage, Protocol):
+    """The pages for people that are served beside the API."""
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every page."""
+        ...
+
+    def add_files(self, router: web.UrlDispatcher) -> None:
+        """Serve the site's own files: style, scripts, pictures."""
+        ...
 
 
 async def read(route: Route, request: web.Request, visitor: Visitor) -> Call:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from syncd.control.port import (
+from syncd.control.views import (
     AuditView,
     EntryView,
     FailureView,

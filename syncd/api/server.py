@@ -1,6 +1,5 @@
 """The HTTP side of the daemon: the API, the page and the health checks, served over the block that composes them."""
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -18,14 +17,11 @@ from syncd.api.auth.tokens import SLOWNESS, Tokens
 from syncd.api.context import IS_PAGE, VISITOR, Desk, Metrics, Turns
 from syncd.api.errors import Declined, declined
 from syncd.api.rest import ROUTES, V1
-from syncd.api.routes import Route, read
+from syncd.api.routes import Route, Site, read
 from syncd.api.sse import TICK, Stream
 from syncd.config.api_access import ApiSettings, Token
 from syncd.control.port import Control
 from syncd.core.errors import ConfigError, SyncdError
-from syncd.web.page import ROUTES as PAGES
-from syncd.web.page import Page
-from syncd.web.static import Static
 
 LARGEST_BODY = 1 << 20
 LINES = 8_190  # bytes of a request's line and of each header
@@ -54,28 +50,27 @@ async def serving(
     clock: Callable[[], float] = time.time,
     slowness: float = SLOWNESS,
     tick: float = TICK,
-    page: Page | None = None,
+    site: Site | None = None,
 ) -> AsyncIterator[Served]:
     """Serve over the block; `listen` may name port 0. Raises ConfigError if the address cannot be had.
 
-    Whoever composes this calls `tokens.replace` on what it yields when the configuration changes. `page` may be shared.
+    Whoever composes this calls `tokens.replace` on what it yields when the configuration changes. `site` may be
+    shared; without one, only programs are answered.
     """
     known = Tokens(tokens, clock=time.monotonic, slowness=slowness)
     door = Door(settings or ApiSettings(), listen, known, Sessions(known, clock))
     stream = Stream(control, epoch=secrets.token_hex(4), tick=tick)
-    if page is None:
-        page = await asyncio.to_thread(Page.load)
-    desk = Desk(control, door, stream, metrics, clock, page, Turns(CHECKS, "manifests"))
+    desk = Desk(control, door, stream, metrics, clock, site, Turns(CHECKS, "manifests"))
     runner = web.AppRunner(
-        _app(desk, page.static), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
+        _app(desk, site), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
         max_line_size=LINES, max_field_size=LINES, keepalive_timeout=75.0,
     )  # fmt: skip
     await runner.setup()
     try:
         host, _, port = listen.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
+        listener = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
         try:
-            await site.start()
+            await listener.start()
         except OSError as error:
             raise ConfigError(
                 f"listen: {listen}: cannot listen there: {error.strerror or error}: "
@@ -89,13 +84,14 @@ async def serving(
         await runner.cleanup()
 
 
-def _app(desk: Desk, static: Static) -> web.Application:
+def _app(desk: Desk, site: Site | None) -> web.Application:
     app = web.Application(middlewares=[_at_the_door(desk)], client_max_size=LARGEST_BODY)
-    for route in (*ROUTES, *PAGES):
+    for route in (*ROUTES, *(site.routes if site is not None else ())):
         app.router.add_route(route.method, route.path, _answering(desk, route))
         if route.method == "GET" and route.media != "text/event-stream":
             app.router.add_route("HEAD", route.path, _answering(desk, route))
-    static.add_to(app.router)
+    if site is not None:
+        site.add_files(app.router)
 
     async def prepared(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in HEADERS.items():
@@ -147,10 +143,11 @@ def _unroutable(request: web.Request, error: web.HTTPException) -> Declined:
 
 
 async def _decline(desk: Desk, request: web.Request, error: Declined) -> web.Response:
-    if request.get(IS_PAGE) or (
+    is_for_people = request.get(IS_PAGE) or (
         not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
-    ):
-        return await desk.page.declined(desk, request, error)
+    )
+    if desk.site is not None and is_for_people:
+        return await desk.site.declined(desk, request, error)
     body = msgspec.json.encode(error.failure)
     return web.Response(body=body, status=error.status, headers=error.headers, content_type="application/json")
 

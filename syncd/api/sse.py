@@ -18,7 +18,8 @@ import msgspec
 from aiohttp import web
 
 from syncd.api.errors import Declined
-from syncd.control.port import Control, ProgressView
+from syncd.control.port import Control
+from syncd.control.views import ProgressView
 from syncd.core.errors import NotFound
 from syncd.core.events import (
     Event,

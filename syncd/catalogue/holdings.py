@@ -7,7 +7,7 @@ import msgspec
 
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.database import Database
-from syncd.engine.planner import Known
+from syncd.core.steps import Known
 
 _json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode

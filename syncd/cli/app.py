@@ -303,9 +303,9 @@ def token(
     json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
 ) -> None:
     """Make a token for the API and the status page, and print the line for syncd.yaml; it is shown this once."""
-    from syncd.cli import token
+    from syncd.cli import token as token_command
 
-    raise typer.Exit(token.token(name, role, chosen=chosen, json=json))
+    raise typer.Exit(token_command.token(name, role, chosen=chosen, json=json))
 
 
 shelf = typer.Typer(help="Ready manifests of well-known archives, to copy and to fill in.", no_args_is_help=True)

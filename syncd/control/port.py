@@ -14,46 +14,26 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from syncd.control.views import (
-    HEALTHS,
-    OUTCOMES,
-    STATES,
-    AboutView,
     AuditView,
-    ChangeView,
     CheckView,
     DaemonView,
     DiffView,
     EntryView,
     FailureView,
-    Health,
     ManifestView,
     MirrorView,
     OriginView,
-    Outcome,
     ParkedView,
     PassEvent,
     PassView,
-    Phase,
     PlanView,
-    ProblemView,
-    ProgressView,
     QuarantineView,
     Sample,
     ScrubView,
     SnapshotView,
-    State,
-    StepView,
     StoreView,
-    TransferView,
 )
 from syncd.core.events import Event
-
-__all__ = [
-    "HEALTHS", "OUTCOMES", "STATES", "AboutView", "AuditView", "ChangeView", "CheckView", "Control", "DaemonView",
-    "DiffView", "EntryView", "FailureView", "Health", "ManifestView", "MirrorView", "OriginView", "Outcome",
-    "ParkedView", "PassEvent", "PassView", "Phase", "PlanView", "ProblemView", "ProgressView", "QuarantineView",
-    "Sample", "ScrubView", "SnapshotView", "State", "StepView", "StoreView", "TransferView",
-]  # fmt: skip
 
 
 class Control(Protocol):

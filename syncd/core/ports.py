@@ -12,7 +12,7 @@ Rules for every implementation:
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from manifests.reading.document import Document, Follow
 from manifests.stat import Stat
@@ -42,7 +42,7 @@ class Body(Protocol):
 
 
 class Pouring(Body, Protocol):
-    """A Body that can leave the event loop out, as is worth it for long ones; `syncd.streams.thread_copy` does for all others."""
+    """A Body that can leave the event loop out, as is worth it for long ones; `thread_copy` does for all others."""
 
     def pour(self, sink: Sink) -> AsyncIterator[int]:
         """Instead of iterating: give every byte to `sink` in a thread, and yield how many more it has taken.
@@ -84,7 +84,7 @@ class Transport(Protocol):
 
 
 class Asking(Protocol):
-    """What a Transport may do beside reading: put a question that is more than a path (`syncd.streams.documents.put`)."""
+    """What a Transport may do beside reading: put a question that is more than a path (`streams.documents.put`)."""
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -101,6 +101,18 @@ class Answering(Protocol):
 
     async def answer(self, follow: Follow, spool: BinaryIO) -> Document:
         """Return the whole answer, written into `spool`."""
+        ...
+
+
+@runtime_checkable
+class SeveralSources(Protocol):
+    """What a Transport over several sources may do beside: be told which of them is surveyed, and which failed."""
+
+    lead: int
+    """The source that is surveyed, by its place in the manifest."""
+
+    def failed(self, number: int) -> None:
+        """Put a source last for a while."""
         ...
 
 

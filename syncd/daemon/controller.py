@@ -1,4 +1,4 @@
-"""The running daemon as `syncd.control.port.Control`: shows what the fleet knows, and does what an operator asks for."""
+"""The running daemon as `syncd.control.Control`: shows what the fleet knows, and does what an operator asks for."""
 
 import asyncio
 import os

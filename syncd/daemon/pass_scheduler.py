@@ -20,13 +20,13 @@ import msgspec
 from manifests.origins import origin_of
 from syncd.core.errors import Busy, NoSpace, Offline, SyncdError
 from syncd.core.events import PassFailed, PassStarted
+from syncd.core.steps import Step
 from syncd.daemon.mirror_registry import CANCELLED, Fleet, Run, Standing
 from syncd.daemon.pass_log import Chronicler
 from syncd.daemon.schedule import opens_in, waits_for
 from syncd.engine.mirror_pass import Pass, Result
 from syncd.engine.pass_context import FILES, IN_FLIGHT
 from syncd.engine.pass_progress import Tally
-from syncd.engine.planner import Step
 from syncd.engine.transfer import Place, error_name
 from syncd.engine.worker_port import Moving, Pool, Told, Workers
 from syncd.process.event_loop import first_of

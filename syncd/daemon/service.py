@@ -20,6 +20,7 @@ from syncd.daemon.daemon import Surroundings
 from syncd.metrics import Metrics
 from syncd.process.event_loop import DONE, Interruptible
 from syncd.process.logging import logged, open_log, style_of
+from syncd.web.page import Page
 
 DESCRIPTORS = 65_536  # open files that we ask the system for; 256 connections and 96 folders need few of them
 
@@ -39,13 +40,19 @@ async def run(
     if proxies := ignored_proxies(environ):
         log.warning("proxies_ignored", variables=proxies)
     _raise_limit()
+    site = await asyncio.to_thread(Page.load)
     metrics, reload = Metrics(version("syncd")), asyncio.Event()
 
     @asynccontextmanager
     async def door(control: Control, config: Config) -> AsyncIterator[Callable[[Config], None]]:
         metrics.watch(control=control)
         async with serving(
-            control, listen=config.listen, settings=config.api, tokens=config.tokens, metrics=metrics.exposition
+            control,
+            listen=config.listen,
+            settings=config.api,
+            tokens=config.tokens,
+            metrics=metrics.exposition,
+            site=site,
         ) as served:
             log.info("serving", url=served.url)
             yield lambda changed: served.tokens.replace(changed.tokens)

@@ -20,13 +20,13 @@ from syncd.core.events import (
     SurveyAdvanced,
     SurveyStarted,
 )
-from syncd.core.ports import Page
+from syncd.core.ports import Page, SeveralSources
+from syncd.core.steps import Step
 from syncd.engine.pass_context import Work
 from syncd.engine.path_collisions import Folds, collisions
-from syncd.engine.planner import Counts, OutOfOrder, Planner, Step
+from syncd.engine.planner import Counts, OutOfOrder, Planner
 from syncd.engine.survey import Inventory, Survey, see
 from syncd.engine.survey_cursor import Marks
-from syncd.sources.multi_source import Alternating
 from syncd.streams.derived_files import Spool
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ async def make_plan(work: Work, row: Row) -> Planning:
     it has is only added: nothing is replaced or removed by its word.
     """
     sources = work.source
-    if not isinstance(sources, Alternating):
+    if not isinstance(sources, SeveralSources):
         return await _make_plan(work, row)
     for number, reader in enumerate((work.reader, *work.others)):
         sources.lead = number

@@ -25,9 +25,9 @@ from syncd.core.events import (
     TransferFinished,
     TransferStarted,
 )
+from syncd.core.steps import Step
 from syncd.engine.build_plan import Planning, make_plan, marks_of
 from syncd.engine.pass_context import Work
-from syncd.engine.planner import Step
 from syncd.engine.publish import Publisher
 from syncd.engine.retention import Housekeeping, Kept, put_aside
 from syncd.engine.survey import Inventory

@@ -13,41 +13,15 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import compress, islice
 from operator import itemgetter, lt
-from typing import Literal, NamedTuple
 
 import msgspec
 
 from manifests.reading.stat_page import Stats
 from manifests.stat import Stat, UnsafePath, are_harmless, check_path
-
-Action = Literal["fetch", "replace", "keep", "remove", "refuse"]
-
-NEW = "new upstream"
+from syncd.core.steps import NEW, Known, Step
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
-
-
-class Known(NamedTuple):
-    """What the Catalogue has of one Entry, and what upstream claimed of it when it was fetched; a row as it comes."""
-
-    path: str
-    length: int
-    version: str | None
-    modified: float | None
-    sha256: bytes
-    digests: str | None
-    """As JSON: of millions of Entries hardly one is asked for it."""
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One thing to do, and why. `stat` is None for a removal; `bytes` are those we hold of a file that goes."""
-
-    action: Action
-    path: str
-    reason: str
-    stat: Stat | None = None
-    bytes: int = 0
 
 
 class Counts(msgspec.Struct):

@@ -40,7 +40,7 @@ from syncd.core.errors import (
 from syncd.core.events import Listener, TransferAdvanced, TransferRestarted
 from syncd.core.ports import Body, Staged, Store, Transport
 from syncd.core.redaction import redact
-from syncd.engine.planner import Step
+from syncd.core.steps import Step
 from syncd.engine.ranged_download import First, Order, receive
 from syncd.engine.verdict import Arrived, algorithms, judge, promises
 from syncd.streams.failover_body import PLACES, Relay

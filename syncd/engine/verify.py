@@ -22,7 +22,7 @@ from manifests.stat import Stat
 from syncd.catalogue import Aside, Catalogue, Row
 from syncd.core.errors import Busy, Damaged, NoSpace, NotFound, PermanentError, SyncdError
 from syncd.core.ports import Store, Summing, Transport
-from syncd.engine.planner import Step
+from syncd.core.steps import Step
 from syncd.engine.restore import pointed
 from syncd.engine.retention import shard_entries
 from syncd.engine.survey_cursor import forget

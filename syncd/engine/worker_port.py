@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from syncd.core.errors import PermanentError, TransientError
-from syncd.engine.planner import Step
+from syncd.core.steps import Step
 from syncd.engine.transfer import Place, Proved
 
 WORTH = 4000  # small files from which on starting workers pays

@@ -14,11 +14,12 @@ from prometheus_client.registry import Collector
 
 from syncd.control.port import Control
 from syncd.control.views import MirrorView
+from syncd.core.histogram import Histogram
 from syncd.metrics import families as f
-from syncd.metrics.counting import NEVER, Counting, Histogram, MirrorCount
+from syncd.metrics.counting import NEVER, Counting, MirrorCount
 from syncd.metrics.families import Family
 from syncd.wrappers.governor import FIRST_BYTE, Governor, Governors
-from syncd.wrappers.metered_store import Meter
+from syncd.wrappers.metered_store import OPERATIONS, Meter
 
 Labels = tuple[str, ...]
 
@@ -260,7 +261,7 @@ def _governor(table: Table, governor: Governor) -> None:
 
 
 def _meter(table: Table, meter: Meter) -> None:
-    for operation in f.OPERATIONS:
+    for operation in OPERATIONS:
         table.put(f.STORE_OPERATIONS, sum(meter.times[operation].counts) - meter.failed[operation], operation, "done")
         table.put(f.STORE_OPERATIONS, meter.failed[operation], operation, "failed")
         table.put_histogram(f.STORE_SECONDS, meter.times[operation], operation)

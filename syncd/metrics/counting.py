@@ -4,7 +4,6 @@ Nothing here locks or allocates for each event: events and scrapes come on the e
 """
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,51 +31,12 @@ from syncd.core.events import (
     TransferRetried,
     TransferStarted,
 )
+from syncd.core.histogram import Histogram
 from syncd.metrics import families as f
 
 MINUTE = 60
 NEVER = float("-inf")
 OLD = f.LAG[-1] + 86_400.0  # seconds after which a file's lag is counted at once: it is longer than any bound
-
-
-class Histogram:
-    """Observations by bounds: `counts` has one more, for what is over the last bound."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        """Count what is up to each of `bounds`."""
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def observe(self, value: float, times: int = 1) -> None:
-        """Count a value."""
-        self.counts[bisect_left(self.bounds, value)] += times
-        self.total += value * times
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Return the cumulated counts as Prometheus wants them."""
-        return cumulated(self.bounds, self.counts)
-
-    def add(self, other: "Histogram") -> None:
-        """Count all that another has counted."""
-        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
-
-
-def cumulated(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
-    """Return counts, one for each bound and one beyond, as cumulated buckets."""
-    found: list[tuple[str, float]] = []
-    so_far = 0
-    for bound, count in zip((*map(_bound, bounds), "+Inf"), counts, strict=True):
-        so_far += count
-        found.append((bound, so_far))
-    return found
-
-
-def _bound(bound: float) -> str:
-    return f"{float(bound)!r}"
 
 
 def _zeros(choices: Iterable[str]) -> dict[str, int]:

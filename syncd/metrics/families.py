@@ -13,6 +13,7 @@ from typing import Literal
 
 from syncd.control.views import STATES
 from syncd.wrappers.governor import FIRST_BYTE
+from syncd.wrappers.metered_store import OPERATION, OPERATIONS
 
 Kind = Literal["counter", "gauge", "histogram"]
 Fold = Literal["sum", "min", "max"]
@@ -40,7 +41,6 @@ DURATION = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400)
 SIZE = tuple(float(1 << power) for power in (10, 14, 18, 22, 26, 30, 34))
 LAG = (60, 300, 900, 3600, 10800, 21600, 86400, 259200, 604800)
 LOOP = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
-OPERATION = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 TRANSFER_OUTCOMES = ("fetched", "replaced", "failed", "quarantined")
 PASS_OUTCOMES = ("complete", "incomplete", "failed")
@@ -54,7 +54,6 @@ WASTE = ("changed", "mismatch", "failed")
 FINDINGS = ("missing", "size", "digest", "unreadable", OTHER)
 REQUESTS = ("answered", "refused", "failed")
 THROTTLES = ("asked", "rate")
-OPERATIONS = ("put", "stage", "commit", "open", "stat", "move", "copy", "delete")
 STORE_OUTCOMES = ("done", "failed")
 MANIFESTS = ("in_force", "rejected")
 

@@ -14,10 +14,11 @@ from prometheus_client.registry import Collector
 
 from syncd.control.port import Control
 from syncd.core.events import Listener
+from syncd.core.histogram import Histogram
 from syncd.core.ports import Store
 from syncd.metrics import families as f
 from syncd.metrics.collector import SyncdCollector, Watched
-from syncd.metrics.counting import Counting, Histogram
+from syncd.metrics.counting import Counting
 from syncd.wrappers.governor import Governors
 from syncd.wrappers.metered_store import Meter, Metered
 

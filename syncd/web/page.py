@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import msgspec
@@ -26,7 +26,7 @@ from syncd.api.context import BACK, VISITOR, Desk
 from syncd.api.errors import Declined, declined
 from syncd.api.rest import approve, check
 from syncd.api.routes import Call, Route
-from syncd.control.port import CheckView, MirrorView, PlanView
+from syncd.control.views import CheckView, MirrorView, PlanView
 from syncd.core.errors import Busy, ConfigError, PermanentError, SyncdError, TransientError
 from syncd.core.printable import printable
 from syncd.web.i18n.translator import COOKIE as LANGUAGE
@@ -120,6 +120,19 @@ class Page:
         response.headers.update(error.headers)
         return response
 
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every page."""
+        return ROUTES
+
+    def add_files(self, router: web.UrlDispatcher) -> None:
+        """Serve style, scripts and pictures."""
+        self.static.add_to(router)
+
+
+def _site(desk: Desk) -> Page:
+    return cast("Page", desk.site)  # what serves these routes
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -141,11 +154,11 @@ def _banners(desk: Desk) -> dict[str, Any]:
 async def _fleet(desk: Desk, call: Call) -> web.Response:
     control, now = desk.control, desk.clock()
     mirrors = control.mirrors()
-    for gone in desk.page.sparks.keys() - {one.name for one in mirrors}:
-        del desk.page.sparks[gone]
+    for gone in _site(desk).sparks.keys() - {one.name for one in mirrors}:
+        del _site(desk).sparks[gone]
     lines = [Line(one, badges(one), age_of(one, now), _spark(desk, one.name, now)) for one in mirrors]
     kept = [one for one in mirrors if one.state != "retired"]
-    return await desk.page.render(
+    return await _site(desk).render(
         desk, call.request, "fleet.html", here="fleet", stream="/api/v1/events", lines=lines,
         current=sum(one.health in {"good", "degraded"} for one in kept),
         needy=sum(map(_is_needy, kept)),
@@ -158,7 +171,7 @@ async def _fleet(desk: Desk, call: Call) -> web.Response:
 
 def _spark(desk: Desk, name: str, now: float) -> Spark | None:
     """Return the sparkline of a mirror; it is drawn anew once a minute at most, since it shows a day."""
-    sparks = desk.page.sparks
+    sparks = _site(desk).sparks
     made, found = sparks.get(name, (-math.inf, None))
     if not 0 <= now - made < SPARK_LASTS:
         found = spark(desk.control.series(name), now)
@@ -188,7 +201,7 @@ async def _mirror(desk: Desk, call: Call) -> web.Response:
     left = None
     if progress is not None and progress.rate > 0 and progress.sized and progress.phase == "transfer":
         left = max(0, progress.bytes - progress.bytes_done) / progress.rate
-    return await desk.page.render(
+    return await _site(desk).render(
         desk, call.request, "mirror.html", stream=f"/api/v1/events?mirror={name}", mirror=mirror,
         badges=badges(mirror), age=age_of(mirror, now), left=left,
         done=(lambda speech: speech.say(f"done.{act}")) if act is not None else "",
@@ -229,7 +242,7 @@ async def _passes(desk: Desk, call: Call) -> web.Response:
     mirror = desk.control.mirror(name)
     found = await desk.control.passes(name, before=call.query.before, limit=call.query.limit)
     older = found[-1].id if len(found) >= call.query.limit else None
-    return await desk.page.render(desk, call.request, "passlist.html", mirror=mirror, passes=found, older=older)
+    return await _site(desk).render(desk, call.request, "passlist.html", mirror=mirror, passes=found, older=older)
 
 
 async def _pass(desk: Desk, call: Call) -> web.Response:
@@ -238,7 +251,7 @@ async def _pass(desk: Desk, call: Call) -> web.Response:
     events = await desk.control.pass_events(name, number, after=call.query.after, limit=EVENTS)
     (one,) = await desk.control.passes(name, before=number + 1, limit=1)
     newer = events[-1].id if len(events) >= EVENTS else None
-    return await desk.page.render(desk, call.request, "pass.html", mirror=mirror, one=one, events=events, newer=newer)
+    return await _site(desk).render(desk, call.request, "pass.html", mirror=mirror, one=one, events=events, newer=newer)
 
 
 class FolderAsked(a.Asked, frozen=True, kw_only=True):
@@ -254,7 +267,7 @@ async def _files(desk: Desk, call: Call) -> web.Response:
         prefix += "/"
     mirror = desk.control.mirror(call.places["mirror"])
     found = await listing(desk.control, mirror.name, prefix, call.query.after)
-    return await desk.page.render(
+    return await _site(desk).render(
         desk,
         call.request,
         "files.html",
@@ -268,21 +281,21 @@ async def _files(desk: Desk, call: Call) -> web.Response:
 async def _file(desk: Desk, call: Call) -> web.Response:
     mirror = desk.control.mirror(call.places["mirror"])
     entry = await desk.control.entry(mirror.name, call.query.path)
-    return await desk.page.render(desk, call.request, "file.html", mirror=mirror, entry=entry)
+    return await _site(desk).render(desk, call.request, "file.html", mirror=mirror, entry=entry)
 
 
 async def _diff(desk: Desk, call: Call) -> web.Response:
     mirror = desk.control.mirror(call.places["mirror"])
     query = call.query
     diff = await desk.control.diff(mirror.name, query.before, query.after, limit=query.limit)
-    return await desk.page.render(desk, call.request, "diff.html", mirror=mirror, diff=diff)
+    return await _site(desk).render(desk, call.request, "diff.html", mirror=mirror, diff=diff)
 
 
 async def _parked(desk: Desk, call: Call) -> web.Response:
     mirror = desk.control.mirror(call.places["mirror"])
     found = await desk.control.parked(mirror.name, after=call.query.after, limit=call.query.limit)
     following = found[-1].path if len(found) >= call.query.limit else ""
-    return await desk.page.render(desk, call.request, "parked.html", mirror=mirror, parked=found, next=following)
+    return await _site(desk).render(desk, call.request, "parked.html", mirror=mirror, parked=found, next=following)
 
 
 async def _check(desk: Desk, call: Call) -> web.Response:
@@ -309,7 +322,7 @@ async def _checked(
     failure: SyncdError | None = None,
 ) -> web.Response:  # fmt: skip
     problems = found.problems if found is not None else ()
-    return await desk.page.render(
+    return await _site(desk).render(
         desk, call.request, "check.html", here="check", text=text, found=found, plan=plan,
         lines=text.rstrip("\n").split("\n") if problems else [], wrong_lines={one.line for one in problems},
         failure=declined(failure).failure if failure is not None else None,
@@ -324,7 +337,7 @@ class BackAsked(a.Asked, frozen=True, kw_only=True):
 
 async def _login(desk: Desk, call: Call) -> web.Response:
     call.request[BACK] = "/login"
-    return await desk.page.render(
+    return await _site(desk).render(
         desk, call.request, "login.html", here="login", failure=None, target=_local(call.query.back)
     )
 
@@ -338,7 +351,7 @@ async def _login_token(desk: Desk, call: Call) -> web.Response:
     try:
         token = await desk.door.tokens.judge(given, desk.door.address(request))
     except Declined as error:
-        return await desk.page.render(
+        return await _site(desk).render(
             desk, request, "login.html", status=error.status, here="login", failure=error.failure, target=target
         )
     response = _see_other(target)
@@ -364,7 +377,7 @@ async def _language(desk: Desk, call: Call) -> web.Response:
 async def _audit(desk: Desk, call: Call) -> web.Response:
     found = await desk.control.audit(before=call.query.before, limit=call.query.limit)
     older = found[-1].id if len(found) >= call.query.limit else None
-    return await desk.page.render(desk, call.request, "audit.html", here="audit", audit=found, older=older)
+    return await _site(desk).render(desk, call.request, "audit.html", here="audit", audit=found, older=older)
 
 
 def _see_other(place: str) -> web.Response:

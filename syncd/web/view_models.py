@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from syncd.control.port import Control, EntryView, MirrorView, Sample
+from syncd.control.port import Control
+from syncd.control.views import EntryView, MirrorView, Sample
 
 Tone = Literal["ok", "warn", "bad", "busy", "calm"]
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from syncd.core.errors import Damaged
-from syncd.engine.planner import Step
+from syncd.core.steps import Step
 from syncd.engine.transfer import Place, Proved
 from syncd.sources.open_source import Upstream
 

@@ -1,4 +1,4 @@
-"""Worker processes: starts them, deals files out to them, and hands back what they report (see `syncd.engine.worker_port`).
+"""Worker processes: starts them, deals files out to them, and hands back what they report (see `engine.worker_port`).
 
 One process is started for all of them: it imports what a worker needs, and the others are forked from it.
 """
@@ -18,7 +18,7 @@ from manifests.origins import origin_of
 from syncd.core import errors
 from syncd.core.errors import PermanentError, TransientError
 from syncd.core.events import Listener, TransferAdvanced, TransferRestarted, TransferRetried
-from syncd.engine.planner import Step
+from syncd.core.steps import Step
 from syncd.engine.transfer import Place, Quarantined
 from syncd.engine.worker_port import GUESSED, LARGE, SMALL, Lost, Moving, Told
 from syncd.sources.open_source import Upstream
@@ -70,7 +70,7 @@ class ProcessPool:
 
     @asynccontextmanager
     async def at_work(self, place: Place, by: str, told: Told, lanes: int) -> AsyncIterator["Processes"]:
-        """See `syncd.engine.worker_port.Pool`. Where the system lets no process start there are none, and they take nothing."""
+        """See `worker_port.Pool`. Where the system lets no process start there are none, and they take nothing."""
         count = min(self.count, lanes)
         setup = Setup(self.upstream, self.store, place, by, lanes // count)
         workers = Processes(place.mirror, self.governors, self.listener, told)

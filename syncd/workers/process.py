@@ -21,7 +21,7 @@ from syncd.catalogue import Inflight
 from syncd.core.errors import Exists, PermanentError, TransientError
 from syncd.core.events import Event, TransferAdvanced, TransferRestarted
 from syncd.core.redaction import Secrets
-from syncd.engine.planner import Step
+from syncd.core.steps import Step
 from syncd.engine.transfer import NotSmall, Proved, Quarantined, Transfers, error_name
 from syncd.process.crash_report import overhear
 from syncd.sources.open_source import open_upstream, opener

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 from manifests.stat import Stat
 from syncd.core.errors import Exists, NotFound, SyncdError
+from syncd.core.histogram import Histogram
 from syncd.core.ports import Body, Page, Staged, Store
-from syncd.metrics import families as f
-from syncd.metrics.counting import Histogram
 
+OPERATION = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds, in seconds
+OPERATIONS = ("put", "stage", "commit", "open", "stat", "move", "copy", "delete")
 _ANSWERS = (NotFound, Exists)  # what is not there, or is there already, is an answer and no failure
 
 
@@ -21,8 +22,8 @@ class Meter:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """`clock` is monotonic, in seconds."""
         self.clock = clock
-        self.times = {operation: Histogram(f.OPERATION) for operation in f.OPERATIONS}
-        self.failed = dict.fromkeys(f.OPERATIONS, 0)
+        self.times = {operation: Histogram(OPERATION) for operation in OPERATIONS}
+        self.failed = dict.fromkeys(OPERATIONS, 0)
 
     def timing(self, operation: str) -> "Timing":
         """Time a block."""

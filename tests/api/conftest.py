@@ -36,7 +36,7 @@ PAGE = Page.load()  # its templates are compiled once for all tests
 async def served_by(control, **more):
     """A session whose urls begin at the served API, and what serves it."""
     given = {"listen": "127.0.0.1:0", "tokens": TOKENS, "clock": lambda: control.now, "slowness": 0.0, "tick": 0.02}
-    given["page"] = PAGE
+    given["site"] = PAGE
     async with (
         serving(control, **{**given, **more}) as served,
         aiohttp.ClientSession(served.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session,

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from selectolax.lexbor import LexborHTMLParser as Tree
 
-from syncd.control.port import DaemonView, EntryView, MirrorView, Sample, StoreView
+from syncd.control.views import DaemonView, EntryView, MirrorView, Sample, StoreView
 from syncd.web.page import ROUTES
 from syncd.web.view_models import age_of, badges, listing, spark
 from tests.api.conftest import NOW, OPERATOR, READER, served_by

@@ -12,7 +12,7 @@ from syncd.api.context import Turns
 from syncd.api.errors import Declined
 from syncd.api.rest import ROUTES
 from syncd.api.server import CHECKS
-from syncd.control.port import AuditView, CheckView, EntryView, MirrorView, PlanView
+from syncd.control.views import AuditView, CheckView, EntryView, MirrorView, PlanView
 from tests.api.conftest import OPERATOR, READER, bearer, served_by
 from tests.fakes_control import FakeControl, digest
 

@@ -9,14 +9,17 @@ from typing import get_args
 
 import pytest
 
-from syncd.control import port
+from syncd.control import views
 from syncd.core import errors
 from syncd.web.i18n.translator import LANGUAGES, Speech, choose, load_words
 
-API = Path(__file__).parents[2] / "syncd/api"
+SYNCD = Path(__file__).parents[2] / "syncd"
 WORDS = load_words()
 NOW = 1_700_000_000.0
-SOURCES = {path.name: path.read_text("utf-8") for path in (*API.glob("templates/*.html"), *API.glob("*.py"))}
+SOURCES = {
+    path.name: path.read_text("utf-8")
+    for path in (*SYNCD.glob("web/templates/*.html"), *SYNCD.glob("web/**/*.py"), *SYNCD.glob("api/**/*.py"))
+}
 PLAIN = set(re.findall(r"""\b(?:t|say|count)\(\s*['"]([a-z0-9.]+)['"]\s*[,)]""", "".join(SOURCES.values())))
 BUILT = set(re.findall(r"""['"]([a-z]+\.)['"]\s*~|f"([a-z]+\.)\{|word\('([a-z]+)'""", "".join(SOURCES.values())))
 COUNTED = set(re.findall(r"""\bcount\(\s*['"]([a-z0-9.]+)['"]""", "".join(SOURCES.values())))
@@ -34,7 +37,7 @@ def keys_in(text):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_has_the_same_keys_once(language):
-    assert keys_in((API / f"words/{language}.json").read_text("utf-8")) == set(WORDS["en"])
+    assert keys_in((SYNCD / f"web/i18n/{language}.json").read_text("utf-8")) == set(WORDS["en"])
     assert set(WORDS[language]) == set(WORDS["en"])
 
 
@@ -55,7 +58,7 @@ def test_what_is_said_has_a_sentence_and_every_sentence_is_said():
     said = {key for key in PLAIN if key not in COUNTED} | {f"{key}.{one}" for key in COUNTED for one in ("one", "many")}
     assert said <= set(WORDS["en"])
     prefixes = tuple(one if one.endswith(".") else f"{one}." for found in BUILT for one in found if one)
-    badges = set(re.findall(r'Badge\("\w+", f?"([a-z.]+)', SOURCES["shown.py"]))
+    badges = set(re.findall(r'Badge\("\w+", f?"([a-z.]+)', SOURCES["view_models.py"]))
     unsaid = {key for key in set(WORDS["en"]) - said - badges if not key.startswith(prefixes)}
     assert unsaid == set()
 
@@ -63,10 +66,10 @@ def test_what_is_said_has_a_sentence_and_every_sentence_is_said():
 def test_every_word_the_daemon_uses_has_a_sentence():
     words = WORDS["en"]
     for kind, prefix in (
-        (port.State, "state"),
-        (port.Health, "health"),
-        (port.Outcome, "outcome"),
-        (port.Phase, "phase"),
+        (views.State, "state"),
+        (views.Health, "health"),
+        (views.Outcome, "outcome"),
+        (views.Phase, "phase"),
     ):
         known = {key.partition(".")[2] for key in words if key.startswith(f"{prefix}.")}
         missing = set(get_args(kind)) - known
@@ -128,4 +131,4 @@ def test_how_long_something_took(seconds, said):
 
 def test_the_catalogues_are_plain_json():
     for language in LANGUAGES:
-        assert json.loads((API / f"words/{language}.json").read_text("utf-8"))
+        assert json.loads((SYNCD / f"web/i18n/{language}.json").read_text("utf-8"))

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from syncd.api.tunasync import job, status
-from syncd.control.port import MirrorView, PassView
+from syncd.control.views import MirrorView, PassView
 from tests.api.conftest import NOW
 
 KEYS = {

@@ -33,7 +33,7 @@ def served_in_thread(control, **more):
         "clock": lambda: control.now,
         "slowness": 0.0,
         "tick": 0.05,
-        "page": PAGE,
+        "site": PAGE,
     }
 
     async def serve():

@@ -3,7 +3,7 @@
 import math
 import random
 
-from syncd.control.port import (
+from syncd.control.views import (
     AboutView,
     EntryView,
     FailureView,

@@ -8,7 +8,8 @@ import asyncio
 import msgspec
 import pytest
 
-from syncd.control.port import HEALTHS, OUTCOMES, STATES, Control
+from syncd.control.port import Control
+from syncd.control.views import HEALTHS, OUTCOMES, STATES
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited
 

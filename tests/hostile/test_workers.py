@@ -16,9 +16,9 @@ from manifests.stat import Stat
 from syncd.core.errors import Exists, Mismatch, NotFound
 from syncd.core.events import TransferRetried, TransferStarted
 from syncd.core.ports import Credential
+from syncd.core.steps import Step
 from syncd.daemon.pass_scheduler import _InTurn
 from syncd.engine.mirror_pass import Pass
-from syncd.engine.planner import Step
 from syncd.engine.transfer import SMALL, Place, Quarantined
 from syncd.engine.worker_port import GUESSED, LARGE, Lost, Moving
 from syncd.metrics.counting import Counting

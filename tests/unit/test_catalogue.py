@@ -11,7 +11,7 @@ from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue, Damage, Failure, Happening, Version
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
 from syncd.core.errors import Busy, Damaged, Offline
-from syncd.engine.planner import Step
+from syncd.core.steps import Step
 
 
 def proved(path, content=b"x"):

@@ -314,7 +314,7 @@ def test_folders_of_mirrors_are_their_own():
 
 
 def test_the_schema_in_the_tree_is_that_of_the_model():
-    file = Path(manifests.model.mirror.__file__).with_name("mirror.schema.json")
+    file = Path(manifests.model.mirror.__file__).parents[1] / "mirror.schema.json"
     assert json.loads(file.read_text("utf-8")) == schema(), "write it with: python -m manifests.model.mirror"
 
 

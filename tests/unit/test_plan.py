@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from manifests.reading.stat_page import Stats
 from manifests.stat import Stat, are_harmless, check_path
-from syncd.engine.planner import Clash, Known, OutOfOrder, Planner, Step, plan
+from syncd.core.steps import Known, Step
+from syncd.engine.planner import Clash, OutOfOrder, Planner, plan
 
 NAMES = st.text(alphabet="abAB-.1é", min_size=1, max_size=4)
 TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.integers(0, 3), max_size=30)

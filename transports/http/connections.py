@@ -1,4 +1,4 @@
-"""Connections to web servers, and one request with its answer on one of them: the wire beneath `transports.http.transport`.
+"""Connections to web servers, and one request with its answer on one of them: the wire beneath `transport`.
 
 aiohttp resolves, connects, does TLS, keeps connections and parses answers; its session, which costs three times as much
 as all of that, stays out. Rules:

@@ -1,4 +1,4 @@
-"""The protocol of one connection: aiohttp's, with a parser only for an answer that needs one (`transports.http.fast_response`)."""
+"""The protocol of one connection: aiohttp's, with a parser only for an answer that needs one (`fast_response`)."""
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader

@@ -1,6 +1,6 @@
 """A plain connection to a host, to addresses only that a source may reach: for what is not http.
 
-The address is checked when its socket is made (`transports.net.socket_policy`), and several addresses are raced as browsers do.
+The address is checked when its socket is made (`socket_policy`), and several addresses are raced as browsers do.
 """
 
 import asyncio

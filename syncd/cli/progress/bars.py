@@ -1,4 +1,4 @@
-"""Shows a pass at work on a terminal: bars that are drawn again a few times a second (the rules: `syncd.cli.progress.plain`)."""
+"""Shows a pass at work on a terminal: bars that are drawn again a few times a second (the rules: `plain`)."""
 
 import heapq
 import time

@@ -1,4 +1,4 @@
-"""Shows a pass at work: plain lines in a log, one JSON object a line for programs; `syncd.cli.progress.bars` draws on a terminal.
+"""Shows a pass at work: plain lines in a log, one JSON object a line for programs; `bars` draws on a terminal.
 
 Rules:
 1. A display costs a pass one short call for each event and never fails it: a stream that breaks makes it silent.

@@ -1,0 +1,43 @@
+"""Observations counted by bounds, as Prometheus wants them."""
+
+from bisect import bisect_left
+
+
+class Histogram:
+    """Observations by bounds: `counts` has one more, for what is over the last bound."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        """Count what is up to each of `bounds`."""
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return the cumulated counts as Prometheus wants them."""
+        return cumulated(self.bounds, self.counts)
+
+    def add(self, other: "Histogram") -> None:
+        """Count all that another has counted."""
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
+def cumulated(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, float]]:
+    """Return counts, one for each bound and one beyond, as cumulated buckets."""
+    found: list[tuple[str, float]] = []
+    so_far = 0
+    for bound, count in zip((*map(_bound, bounds), "+Inf"), counts, strict=True):
+        so_far += count
+        found.append((bound, so_far))
+    return found
+
+
+def _bound(bound: float) -> str:
+    return f"{float(bound)!r}"
