@@ -242,7 +242,7 @@ def test_every_alert_is_of_known_metrics_and_has_a_severity_and_a_runbook():
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
         for part in ("* **Symptom.**", "* **What it means.**", "* **What to do.**"):
             assert sections[name].count(part) == 1, f"{name}: {part}"
-        assert re.search(r"^      \S", sections[name], re.MULTILINE), f"{name}: no command"
+        assert re.search(r"^```sh\n\S", sections[name], re.MULTILINE), f"{name}: no command"
     for rule in (rule for group in RULES["groups"] for rule in group["rules"] if "record" in rule):
         assert metrics_of(rule["expr"]) <= known
 
