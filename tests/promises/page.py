@@ -42,7 +42,8 @@ def render(held: Iterable[Held]) -> str:
 def unheld(held: Iterable[Held]) -> list[str | int]:
     """Return the promises and faults that no test holds although they are made."""
     tests = list(held)
-    return [one for one in (*PROMISES, *FAULTS) if one not in NOT_YET and not any(one in test.holds for test in tests)]
+    made: list[str | int] = [*PROMISES, *FAULTS]
+    return [one for one in made if one not in NOT_YET and not any(one in test.holds for test in tests)]
 
 
 def _anchor(one: str | int) -> str:
