@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types layers hooks docs site wheel-test lock images clean
+.PHONY: help demo test check lint types layers hooks docs site wheel-test mutants mutants-short lock images clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make docs        write what is written from code: reference pages, tutorial output, dashboards'
 	@echo 'make site        build the documentation into ./site, and check that it needs no network'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
+	@echo 'make mutants     break each promise in a copy, and show that a test notices (15 minutes; mutants-short: 2)'
 	@echo 'make soak        fifty mirrors, a hostile upstream and a daemon that is killed, for some minutes'
 	@echo 'make lock        write requirements.lock anew from what the package index offers today'
 	@echo 'make images      take the pictures of docs/images again (needs chromium and a font with Chinese)'
@@ -80,6 +81,12 @@ site: $(MADE)
 
 wheel-test: $(MADE)
 	$(BIN)/python -m pytest tests/wheel/check_wheel.py
+
+mutants: $(MADE)
+	$(BIN)/python -m tests.promises.mutants
+
+mutants-short: $(MADE)
+	$(BIN)/python -m tests.promises.mutants --short
 
 soak: $(MADE)
 	$(BIN)/python -m pytest -s tests/soak/check_soak.py

@@ -5,7 +5,7 @@ on a test that never runs (skipped or expected to fail without a condition) it i
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def _mark_name(mark: ast.expr) -> str:
 def _values(file: str, mark: ast.expr, name: str) -> set[str | int]:
     if not isinstance(mark, ast.Call) or not mark.args or mark.keywords:
         raise Refused(f"{file}:{mark.lineno}: {name} names nothing: write its values in brackets")
-    known: Mapping[str, tuple[str, str]] | Mapping[int, tuple[str, str]] = PROMISES if name == "promise" else FAULTS
+    known: Container[str | int] = (PROMISES if name == "promise" else FAULTS).keys()
     values: set[str | int] = set()
     for one in mark.args:
         value = one.value if isinstance(one, ast.Constant) else None

@@ -1,6 +1,6 @@
 """The part of pytest that knows the marks of promises and faults.
 
-* `--holds P4,10` runs only the tests that hold one of these.
+* `--holds P4,10` runs only the tests that hold one of these, the quick ones first.
 * Where CI is set, a marked test that is skipped, or expected to fail, fails: what did not run holds nothing.
 """
 
@@ -11,6 +11,9 @@ import pytest
 
 import syncd
 from tests.promises.marks import OURS
+
+PROGRAMS = {"tests.acceptance.cli", "tests.acceptance.daemon_process", "tests.daemons"}
+SERVERS = {"swift", "rgw", "ceph_cluster", "small_disk", "archive"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,7 +36,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = {int(one) if one.isdecimal() else one.upper() for one in asked.split(",")}
     kept = [item for item in items if not wanted.isdisjoint(held_by(item))]
     config.hook.pytest_deselected(items=[item for item in items if wanted.isdisjoint(held_by(item))])
-    items[:] = kept
+    items[:] = sorted(kept, key=_is_slow)
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    """True for a test that may take longer than a second: of whole programs, of servers, of disks."""
+    uses = {getattr(value, "__module__", "") for value in vars(getattr(item, "module", item)).values()}
+    return bool(uses & PROGRAMS) or not SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def held_by(item: pytest.Item) -> set[str | int]:

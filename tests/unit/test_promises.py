@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.promises.changes import CHANGES, Change
 from tests.promises.marks import Refused, read_marks
+from tests.promises.mutants import Stale, changed_text, selection
 from tests.promises.page import render, unheld
 from tests.promises.statements import FAULTS, NOT_YET, PROMISES
 
@@ -79,6 +81,46 @@ def test_marks_of_functions_and_of_methods_are_read(tmp_path):
         "tests/test_x.py", "test_a_b", "a b", frozenset({1, 2, "P1"}),
     )  # fmt: skip
     assert (second.test, second.sentence, second.holds) == ("Some.test_c", "c", frozenset({3}))
+
+
+def test_every_promise_and_fault_has_a_change_that_breaks_it():
+    tried = {one for change in CHANGES for one in change.holds}
+    assert tried == {*PROMISES, *FAULTS} - NOT_YET
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.breaks)
+def test_every_change_fits_the_program_and_names_a_test_that_carries_its_mark(change, held):
+    text = (ROOT / change.file).read_text()
+    changed = changed_text(change, text)
+    assert changed != text
+    compile(changed, change.file, "exec")
+    for short in (True, False):
+        assert selection(change, held, short=short)[0]
+
+
+def test_a_change_that_no_longer_fits_is_an_error():
+    change = Change(("P1",), "nothing", "syncd/__init__.py", "a = 1", "a = 2", by="no_such_test")
+    for text in ("", "b = 1\n", "a = 1\na = 1\n"):
+        with pytest.raises(Stale, match=rf"stands there {text.count('a = 1')} times, not once"):
+            changed_text(change, text)
+    assert changed_text(change, "a = 1\n") == "a = 2\n"
+
+
+def test_a_change_whose_test_does_not_carry_its_mark_is_an_error(held):
+    by = "rule_4_never_everything"
+    for wrong in (Change((44,), "x", "x", "x", "x", by=by), Change(("P5",), "x", "x", "x", "x", by="no_such_test")):
+        with pytest.raises(Stale, match=f"no test {wrong.by} carries a mark"):
+            selection(wrong, held, short=True)
+    files, select = selection(Change(("P5",), "x", "x", "x", "x", by=by), held, short=True)
+    assert (len(files), select) == (1, by)
+    assert len(selection(Change(("P5",), "x", "x", "x", "x", by=by), held, short=False)[0]) > 1
+
+
+def test_the_selection_a_contract_are_run_where_they_are_used(held):
+    change = Change((47,), "x", "x", "x", "x", by="a_sweep_drops_old_stagings_and_no_others", among="TestFolder")
+    files, select = selection(change, held, short=True)
+    assert files == ["tests/contracts/test_stores.py"]
+    assert select.endswith("and (TestFolder)")
 
 
 SKIPPED = """
