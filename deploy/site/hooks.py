@@ -1,5 +1,6 @@
 """What mkdocs does for this site beyond its plugins.
 
+* The decisions of docs/adr are listed in the navigation.
 * CHANGELOG, CONTRIBUTING and SECURITY stand at the top of the source tree, the glossary in the README, the schema of
   manifests in its package. They become pages and files of the site, with links that fit.
 * Pages link to files of the source tree (`../deploy/syncd.yaml`), which is right where the source is browsed. The site
@@ -24,6 +25,20 @@ SCHEMA = "manifests/mirror.schema.json"
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<up>(?:\.\./)+)(?P<path>[^)#]+)\)")
 BETWEEN_CHINESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
 FROM_TOP_LINK = re.compile(r"\]\((?P<path>[^):#]+)(?P<anchor>#[\w-]+)?\)")
+
+
+def on_config(config: Any, **_: Any) -> Any:
+    """List the decisions in the navigation, in the order of their numbers."""
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    section = next(
+        part
+        for item in config.nav
+        if isinstance(item, dict)
+        for part in item.get("Explanation", ())
+        if "Decisions" in part
+    )
+    section["Decisions"] = [f"adr/{file.name}" for file in decisions]
+    return config
 
 
 def on_files(files: Files, config: Any, **_: Any) -> Files:

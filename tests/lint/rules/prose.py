@@ -14,7 +14,7 @@ from tests.lint.tree import File, Finding, Tree, rule
 
 # One line to change when `python -m tests.lint --report` finds nothing more in Python, templates and catalogues.
 PYTHON_IS_CLEAR = False
-MARKDOWN_IS_CLEAR = False
+MARKDOWN_IS_CLEAR = True
 
 WIDTH = 120
 WRITTEN = ("docs/metrics.md", "docs/sources.md", "docs/reference/*.md", "docs/promises.md")  # from code: code's rule
