@@ -19,7 +19,7 @@ help:
 	@echo 'make types       mypy, strict'
 	@echo 'make layers      who may import whom'
 	@echo 'make hooks       let git run these checks before each commit (pre-commit)'
-	@echo 'make docs        write what is written from code: reference pages, tutorial output, dashboards'
+	@echo 'make docs        generate what follows from code: reference pages, tutorial output, schema, dashboards'
 	@echo 'make site        build the documentation into ./site, and check that it needs no network'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
 	@echo 'make mutants     break each promise in a copy, and show that a test notices (15 minutes; mutants-short: 2)'
@@ -68,7 +68,10 @@ hooks: $(MADE)
 	$(BIN)/pre-commit install
 
 docs: $(MADE)
+	$(BIN)/python -m manifests.model.mirror
 	$(BIN)/python -m syncd.metrics > docs/metrics.md
+	$(BIN)/python -m syncd.cli.library > docs/sources.md
+	$(BIN)/python -m syncd.api.table
 	$(BIN)/python -m tests.promises > docs/promises.md
 	$(BIN)/python deploy/grafana/build
 	$(BIN)/python deploy/generate.py
