@@ -3,17 +3,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made-from-lock
+WHICH = $(if $(T),$(T),-n 3 --dist loadgroup)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # Modules are compiled once, whatever the shell says: the tests start the program hundreds of times.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types layers hooks docs site wheel-test mutants mutants-short lock images clean
+.PHONY: help demo test coverage check lint types layers hooks docs site wheel-test mutants mutants-short lock images clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
 	@echo 'make test        the whole test suite; T=tests/unit/test_plan.py::test_x runs that alone'
+	@echo 'make coverage    the whole suite again, with its branch coverage and the ten modules that have least'
 	@echo 'make check       lint, types and layers, in seconds: what a commit must pass'
 	@echo 'make lint        ruff (rules and format) and the house rules (tests/lint)'
 	@echo 'make types       mypy, strict'
@@ -41,8 +43,20 @@ $(MADE): requirements.lock pyproject.toml
 demo: $(MADE)
 	@ONCE='$(ONCE)' $(BIN)/python deploy/demo
 
+# With COVERAGE=1 the branch coverage is printed too, and the ten modules that have least of it.
 test: $(MADE)
-	$(BIN)/python -m pytest $(if $(T),$(T),-n 3 --dist loadgroup)
+ifdef COVERAGE
+	@mkdir -p .cache/coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(WHICH)
+	$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --sort=cover | sed -n '1,12p; $$p'
+else
+	$(BIN)/python -m pytest $(WHICH)
+endif
+
+coverage:
+	@$(MAKE) --no-print-directory test COVERAGE=1
 
 # ruff and mypy keep caches: a second run looks at what changed.
 check: $(MADE)
