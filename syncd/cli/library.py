@@ -27,17 +27,16 @@ _NOTE = re.compile(rf"# ({'|'.join(NOTES)}): +(\S.*)")
 _PAGE = """\
 # Sources
 
-The manifests that come with syncd, in `manifests/library/`. This page is made from them:
-`python -m syncd.cli.library > docs/sources.md`.
+The manifests that come with syncd, in `manifests/library/`. `make docs` writes this page from them.
 
     syncd library list                        # all of them
-    syncd library show NAME                   # one, with its traps
-    syncd library add NAME manifests.d/       # copy it, and be told what is still to fill in
+    syncd library show NAME                   # one of them, with its pitfalls
+    syncd library add NAME manifests.d/       # copy it, and list the values to fill in
     syncd check manifests.d/
 
-Sizes are estimates, to plan with. What is *verified* is what a pass demands of each file beyond the size that upstream
-says; where upstream publishes no digest, files are *attested*: by their size, and by our own sha256 from then on. What
-could not be confirmed on the server itself is said in the manifest.
+Sizes are estimates. *Verification* names the checksums that a pass demands of each file, beside the size that upstream
+gives. If upstream publishes no checksum, files are *attested*: by their size, and from then on by our own sha256. The
+manifest says which facts could not be confirmed on the server itself.
 """
 
 
@@ -153,11 +152,11 @@ def sources_page() -> str:
 def _chapter(ready: Ready) -> str:
     about, source = ready.mirror.about, ready.mirror.source
     rows = (
-        ("whose", ready.note("whose")),
-        ("how large", ready.note("size")),
-        ("how it is listed", f"{ready.note('listed')} (`reader: {source.reader}`)"),
-        ("what is verified", ready.note("verified")),
-        ("how to get access", f"{ready.note('access')} (`access: {about.access}`)"),
+        ("owner", ready.note("whose")),
+        ("size", ready.note("size")),
+        ("listing", f"{ready.note('listed')} (`reader: {source.reader}`)"),
+        ("verification", ready.note("verified")),
+        ("access", f"{ready.note('access')} (`access: {about.access}`)"),
         ("to fill in", ready.note("fill in")),
         ("licence", about.licence),
         ("citation", about.citation),

@@ -39,7 +39,7 @@ def test_a_ready_manifest_is_a_good_one_and_says_what_a_steward_must_know(name):
     assert not mirror.about.contact  # that is the steward of the copy, and not known here
     assert all(ready.note(note) for note in library.NOTES)
     assert all(len(lines) == 1 for note, lines in ready.notes.items() if note != "fill in")
-    assert "\n# Traps:\n# * " in ready.text
+    assert "\n# Pitfalls:\n# * " in ready.text
 
 
 @pytest.mark.parametrize("name", READY)
