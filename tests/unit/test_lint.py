@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from tests.conftest import ALONE, OPENING
 from tests.lint.__main__ import ROOT, all_rules
-from tests.lint.tree import Finding, Tree
+from tests.lint.rules import conduct
+from tests.lint.tree import PACKAGES, Finding, Tree
 
 RULES = all_rules()
 
@@ -28,6 +30,17 @@ def test_a_rule_says_in_a_sentence_what_it_holds():
 
 def test_a_rule_s_name_stands_once():
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_an_exception_by_path_names_a_file_that_exists():
+    paths = {file.path for file in Tree.on_disk(ROOT).files}
+    assert paths >= conduct.LAST_CATCH | conduct.ENVIRONMENT
+
+
+def test_what_may_block_the_event_loop_exists():
+    for file, name in (*OPENING, *ALONE):
+        if file.split("/")[0] in PACKAGES:
+            assert f"def {name}(" in (ROOT / file).read_text(), f"tests/conftest.py: {file} has no {name}"
 
 
 def test_a_finding_names_its_file_and_line():

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from tests.lint.tree import Finding, Tree, dotted, rule
 
 EVERYTHING = {"BaseException", "CancelledError"}
-LAST_CATCH = {
-    "syncd/process/event_loop.py"
-}  # the loop is closed by then: this is where an interruption becomes a number
+# The loop is closed by then: this is where an interruption becomes a number.
+LAST_CATCH = {"syncd/process/event_loop.py"}
 ENVIRONMENT = {"syncd/config/load.py", "syncd/cli/app.py"}  # the command line hands it to the configuration
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "subprocess", "aiohttp", "boto3"}
 NO_REASON = re.compile(r"#\s*noqa(:\s*[A-Z]+\d+(\s*,\s*[A-Z]+\d+)*)?\s*$|#\s*type:\s*ignore(\[[^]]*\])?\s*$")

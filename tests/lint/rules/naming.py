@@ -49,6 +49,20 @@ def module_docstring(tree: Tree) -> Iterator[Finding]:
 
 
 @rule(
+    bites=[{"syncd/copies/__init__.py": ""}, {"syncd/copies/__init__.py": '"""Copies bytes."""\n'}],
+    allows=[{"syncd/copies/__init__.py": '"""Copies bodies to their sinks, from one end to the other."""\n'}],
+    enforced=False,
+)
+def package_docstring(tree: Tree) -> Iterator[Finding]:
+    """A package's `__init__.py` says in its docstring what the package is for."""
+    for file in tree.modules:
+        if file.path.endswith("/__init__.py"):
+            said = ast.get_docstring(file.module)
+            if not said or len(said.splitlines()[0].split()) < 4:
+                yield file.finding(1, "no docstring that says what the package is for")
+
+
+@rule(
     bites=[
         {"syncd/utils.py": ""},
         {"syncd/copy.py": "class HTTPHandlers: ...\n"},
