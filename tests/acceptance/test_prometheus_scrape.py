@@ -26,9 +26,9 @@ SCRAPE = "250ms"
 PATIENCE = 120.0  # seconds for all series to appear, on a machine that is busy with other tests
 # the daemon as it is, but that it looks after its house and its store at once, and not after a minute
 DAEMON = """
-import syncd.scrub, syncd.upkeep
+import syncd.daemon.maintenance, syncd.daemon.scrubber
 syncd.daemon.maintenance.FIRST, syncd.daemon.scrubber.IDLE = 0.1, 0.2
-from syncd.cli import main
+from syncd.cli.main import main
 main()
 """
 yaml = YAML(typ="safe", pure=True)

@@ -14,7 +14,7 @@ main()
 """
 OF_OTHERS = {
     "syncd.api", "syncd.daemon.backup", "syncd.cli.progress.bars", "syncd.daemon.daemon", "syncd.daemon.mirror_registry", "syncd.process.logging", "syncd.daemon.queries",
-    "syncd.metrics", "syncd.daemon.pass_scheduler", "syncd.daemon.scrubber", "syncd.service", "syncd.daemon.controller", "syncd.daemon.maintenance", "syncd.engine.verify",
+    "syncd.metrics", "syncd.daemon.pass_scheduler", "syncd.daemon.scrubber", "syncd.daemon.service", "syncd.daemon.controller", "syncd.daemon.maintenance", "syncd.engine.verify",
     "aiohttp.web", "awscrt", "boto3", "botocore", "jinja2", "pathspec", "prometheus_client", "rich", "structlog",
 }  # fmt: skip
 # not pydantic: typer itself reads what is typed with it

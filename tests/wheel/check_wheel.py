@@ -18,7 +18,7 @@ PACKAGES = {"syncd", "transports", "manifests"}
 LOOK = """
 import json, importlib.metadata as metadata
 from importlib import resources
-from syncd.upstream import EXTRAS  # what is not installed here, and cannot be loaded
+from syncd.sources.open_source import EXTRAS  # what is not installed here, and cannot be loaded
 found = metadata.packages_distributions()
 print(json.dumps({
     "distributions": {name: found[name] for name in ("syncd", "transports", "manifests")},
@@ -75,8 +75,9 @@ def test_the_wheel_holds_what_is_no_module_too(wheel):
     assert {f"{package}/py.typed" for package in PACKAGES} | {"manifests/mirror.schema.json"} <= names
     page = {
         str(path.relative_to(ROOT))
-        for part in ("static", "templates", "words")
-        for path in (ROOT / "syncd/api" / part).iterdir()
+        for part in ("static", "templates", "i18n")
+        for path in (ROOT / "syncd/web" / part).iterdir()
+        if path.is_file()
     }
     assert len(page) > 20
     assert page <= names
