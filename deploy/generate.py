@@ -14,12 +14,12 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from manifests.yaml.field_docs import described
+from manifests.yaml.field_docs import field_docs
 from syncd.config.load import Config
 from syncd.config.settings import BudgetSettings
 from syncd.core.events import KINDS
 from syncd.engine.survey import WIDTH
-from syncd.process.logging import LEVELS, name_of
+from syncd.process.logging import LEVELS, event_name
 from syncd.streams.documents import IN_MEMORY
 from transports.http.connections import BUFFER
 
@@ -88,7 +88,7 @@ def _keys() -> Iterator[str]:
 
 
 def _of(model: type[BaseModel], before: str) -> Iterator[str]:
-    says = described(model)
+    says = field_docs(model)
     for name, field in model.model_fields.items():
         inner, shape = _inside(field.annotation)
         key = f"{before}{name}{shape}"
@@ -131,7 +131,7 @@ def _log() -> Iterator[str]:
         level = LEVELS.get(kind, "info")
         fields = ", ".join(f"`{name}`" for name in kind.__match_args__)
         when = " ".join((kind.__doc__ or "").split())
-        yield f"| `{name_of(kind)}` | {level or 'not written'} | {fields} | {when} |"
+        yield f"| `{event_name(kind)}` | {level or 'not written'} | {fields} | {when} |"
 
 
 if __name__ == "__main__":

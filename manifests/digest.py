@@ -31,7 +31,7 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class _Sum:
+class _Crc:
     """A checksum that goes on from a number, in the shape of a hash."""
 
     def __init__(self, step: Callable[[bytes | memoryview, int], int], value: int = 0, size: int = 4) -> None:
@@ -49,13 +49,13 @@ class _Sum:
 def _crc32c() -> _Hash:
     from awscrt import checksums  # noqa: PLC0415  a library of S3's, for the few whose upstream publishes these
 
-    return _Sum(checksums.crc32c)
+    return _Crc(checksums.crc32c)
 
 
 def _crc64nvme() -> _Hash:
     from awscrt import checksums  # noqa: PLC0415  as above
 
-    return _Sum(checksums.crc64nvme, size=8)
+    return _Crc(checksums.crc64nvme, size=8)
 
 
 class _GitBlob:
@@ -99,8 +99,8 @@ _NEW: dict[str, Callable[[], _Hash]] = {
     "xxh64": xxhash.xxh64,
     "xxh3-64": xxhash.xxh3_64,
     "xxh3-128": xxhash.xxh3_128,
-    "crc32": lambda: _Sum(zlib.crc32),
-    "adler32": lambda: _Sum(zlib.adler32, 1),
+    "crc32": lambda: _Crc(zlib.crc32),
+    "adler32": lambda: _Crc(zlib.adler32, 1),
     "gitblob": _GitBlob,
 }
 _LATE: dict[str, tuple[Callable[[], _Hash], int]] = {"crc32c": (_crc32c, 4), "crc64nvme": (_crc64nvme, 8)}

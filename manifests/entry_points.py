@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 
-def plugged(group: str) -> EntryPoints:
+def load_entry_point(group: str) -> EntryPoints:
     """Return what is plugged in under the name of a group."""
     found: EntryPoints = _all().select(group=group)
     return found

@@ -1,7 +1,7 @@
 """The one way in which the pure half says that something a person wrote cannot stand: what is wrong, and what to do."""
 
 
-class Unfit(ValueError):
+class InvalidValue(ValueError):
     """A value that cannot be used; `what` is wrong and `todo` says what to write instead."""
 
     def __init__(self, what: str, todo: str) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import idna
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 
 SCHEMES = frozenset({"http", "https", "s3", "file", "ftp", "ftps", "sftp"})
 ORIGINS = SCHEMES - {"file"}
@@ -26,12 +26,12 @@ def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
     """
     parts = _split(url, schemes)
     if "#" in url:
-        raise Unfit("the url has a fragment (#)", "drop it, or write %23 where a name holds a #")
+        raise InvalidValue("the url has a fragment (#)", "drop it, or write %23 where a name holds a #")
     if "?" in url:
-        raise Unfit("the url has a query (?)", "name the folder itself, or write %3F where a name holds a ?")
+        raise InvalidValue("the url has a query (?)", "name the folder itself, or write %3F where a name holds a ?")
     if parts.scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-            raise Unfit("a file url names an absolute folder", "write file:///folder/ with three slashes")
+            raise InvalidValue("a file url names an absolute folder", "write file:///folder/ with three slashes")
         start = "file://"
     else:
         start = origin(url, schemes)
@@ -42,12 +42,12 @@ def origin(url: str, schemes: frozenset[str] = SCHEMES) -> str:
     """Return the origin of a url that stands in a manifest or configuration, written as it should be; raises Unfit."""
     parts = _split(url, schemes)
     if parts.scheme not in {"s3", "file"} and not parts.netloc.isascii():
-        raise Unfit("the url's host is not ASCII", "write it in its ASCII form, which begins with xn--")
+        raise InvalidValue("the url's host is not ASCII", "write it in its ASCII form, which begins with xn--")
     try:
         return origin_of(url)
     except ValueError as error:
         todo = "s3://bucket/ or s3://bucket/prefix/" if parts.scheme == "s3" else "https://host/folder/"
-        raise Unfit(f"the url {error}", f"write it as in {todo}") from error
+        raise InvalidValue(f"the url {error}", f"write it as in {todo}") from error
 
 
 def origin_of(url: str) -> str:
@@ -106,26 +106,26 @@ def normalise_origin(url: str) -> str:
     """Return an origin that stands alone in its one form (`https://host[:port]`, `s3://bucket`); raises Unfit."""
     found = origin(url.strip(), ORIGINS)
     if url.strip().partition("://")[2].partition("/")[2]:
-        raise Unfit("the origin has a path", f"write scheme and host alone, as in {found}")
+        raise InvalidValue("the origin has a path", f"write scheme and host alone, as in {found}")
     return found
 
 
 def _split(url: str, schemes: frozenset[str]) -> SplitResult:
     if len(url) > MAX_URL:
-        raise Unfit(f"the url has more than {MAX_URL} characters", "a source is a folder; name it")
+        raise InvalidValue(f"the url has more than {MAX_URL} characters", "a source is a folder; name it")
     if _UNFIT.search(url):
-        raise Unfit("the url holds a backslash or a control character", "write / between folders")
+        raise InvalidValue("the url holds a backslash or a control character", "write / between folders")
     if " " in url and not url.startswith("s3://"):  # a key is taken as it stands, all else is percent-decoded
-        raise Unfit("the url holds a space", "write it as %20")
+        raise InvalidValue("the url holds a space", "write it as %20")
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise Unfit("this is no url", "write it as in https://host/folder/") from error
+        raise InvalidValue("this is no url", "write it as in https://host/folder/") from error
     if "@" in parts.netloc:
-        raise Unfit(
+        raise InvalidValue(
             "the url holds a name or a password",
             "drop it, a secret never stands here; put it where a credential of syncd.yaml finds it",
         )
     if parts.scheme not in schemes or not url[len(parts.scheme) :].startswith("://"):
-        raise Unfit("the url's scheme is not one we know", f"use {', '.join(sorted(schemes))}")
+        raise InvalidValue("the url's scheme is not one we know", f"use {', '.join(sorted(schemes))}")
     return parts

@@ -19,7 +19,7 @@ OPENING = (
     ("syncd/catalogue/database.py", "__init__"),
     ("syncd/catalogue/database.py", "close"),
     ("syncd/session/session.py", "read_manifest"),
-    ("syncd/session/session.py", "opened"),
+    ("syncd/session/session.py", "open_session"),
     ("syncd/daemon/daemon.py", "run"),
     ("manifests/reading/reader.py", "installed"),  # once, and kept
     ("syncd/sources/open_source.py", "opener"),

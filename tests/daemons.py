@@ -6,7 +6,7 @@ import time
 from contextlib import asynccontextmanager
 
 from syncd.config.load import load_config
-from syncd.daemon.daemon import Surroundings, run
+from syncd.daemon.daemon import DaemonDeps, run
 
 DAEMON = """
 state: ./state
@@ -96,7 +96,7 @@ class House:
             self.control = control
             started.set()
 
-        self.around = Surroundings(
+        self.around = DaemonDeps(
             environ=more.pop("environ", {}),
             load=self.load,
             watched=self.config,

@@ -40,7 +40,7 @@ from syncd.control.views import (
 )
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
-from syncd.daemon.event_bus import Feed
+from syncd.daemon.event_bus import EventBus
 
 DAY = 86_400.0
 REASONS = {
@@ -114,7 +114,7 @@ class FakeControl:
     def __init__(self, now=None):
         self.now = time.time() if now is None else now
         self.by_name: dict[str, MirrorView] = {state: _mirror(state, self.now) for state in sorted(STATES)}
-        self.feed = Feed()
+        self.feed = EventBus()
         self.ready = True
         self.audited = []
         self.files = {name: self._files(view) for name, view in self.by_name.items()}

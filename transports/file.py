@@ -81,7 +81,7 @@ class FileTransport:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)`."""
-        return _Reading(self, path, start, stop, version)
+        return _FileRead(self, path, start, stop, version)
 
     async def aclose(self) -> None:
         """Nothing stays open."""
@@ -141,7 +141,7 @@ class FileTransport:
             raise _why(path, error) from error
 
 
-class _Reading:
+class _FileRead:
     """One read: the file is open from entering to leaving; a Body meanwhile."""
 
     def __init__(self, transport: FileTransport, path: str, start: int, stop: int | None, version: str | None) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 
 Matcher = Callable[[str], bool]
 
@@ -81,19 +81,19 @@ def _chooser(globs: tuple[str, ...]) -> Matcher | None:
 def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
     """Return whether a glob chooses or takes back, and the expression it stands for."""
     if not glob.strip() or glob in {"!", "/"}:
-        raise Unfit("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
+        raise InvalidValue("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
     if glob.startswith("#"):
-        raise Unfit(f"{glob!r} would be a comment", f"write {chr(92) + glob!r} for a name that begins with #")
+        raise InvalidValue(f"{glob!r} would be a comment", f"write {chr(92) + glob!r} for a name that begins with #")
     if glob.startswith("./") or "//" in glob or any(part == ".." for part in glob.split("/")):
-        raise Unfit(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
+        raise InvalidValue(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
     if any(ord(character) < 32 for character in glob):
-        raise Unfit(f"{glob!r} holds a control character", "write one glob a line")
+        raise InvalidValue(f"{glob!r} holds a control character", "write one glob a line")
     from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern  # noqa: PLC0415  most manifests name no glob
 
     try:
         pattern = GitIgnoreBasicPattern(glob)
     except (ValueError, re.error) as error:
-        raise Unfit(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
+        raise InvalidValue(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
     if pattern.include is None or not isinstance(pattern.regex, re.Pattern):
-        raise Unfit(f"{glob!r} is not a glob", "write it as in a .gitignore file")
+        raise InvalidValue(f"{glob!r} is not a glob", "write it as in a .gitignore file")
     return pattern.include, pattern.regex

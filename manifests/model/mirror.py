@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Count, Cron, Duration, Text, Zone
 from manifests.model.globs import everything, matcher
 from manifests.model.removal_guard import Guard
@@ -35,12 +35,26 @@ from manifests.model.windows import next_cron, parse_zone
 from manifests.origins import SCHEMES
 from manifests.reading.reader import ReaderKind, built_in, installed
 from manifests.stat import UnsafePath, check_path, fold
-from manifests.yaml.validation import STRICT, Clash, checked, load
-from manifests.yaml.yaml_tree import ManifestError, Problem
+from manifests.yaml.validation import STRICT, KeyConflict, load, validated
+from manifests.yaml.yaml_tree import ManifestError, ManifestProblem
 
 __all__ = [
-    "About", "Guard", "Keep", "Limits", "ManifestError", "Mirror", "Placement", "Problem", "Schedule", "Source",
-    "Verify", "everything", "load_mirror", "matcher", "overlaps", "schema",
+    "About",
+    "Guard",
+    "Keep",
+    "Limits",
+    "ManifestError",
+    "ManifestProblem",
+    "Mirror",
+    "Placement",
+    "Schedule",
+    "Source",
+    "Verify",
+    "everything",
+    "load_mirror",
+    "matcher",
+    "overlaps",
+    "schema",
 ]  # fmt: skip
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -50,7 +64,9 @@ MAX_SOURCES = 8
 
 def _name(given: Any) -> Any:
     if isinstance(given, str) and _NAME.fullmatch(given) is None:
-        raise Unfit("is not a mirror's name", "use a-z, 0-9 and -, at most 63, beginning with a letter or a digit")
+        raise InvalidValue(
+            "is not a mirror's name", "use a-z, 0-9 and -, at most 63, beginning with a letter or a digit"
+        )
     return given
 
 
@@ -60,7 +76,7 @@ def _prefix(given: Any) -> Any:
     try:
         return check_path(given.rstrip("/")) + "/"
     except UnsafePath as error:
-        raise Unfit(f"is no folder of the store ({error})", "write it as in physionet/mitdb/1.0.0/") from error
+        raise InvalidValue(f"is no folder of the store ({error})", "write it as in physionet/mitdb/1.0.0/") from error
 
 
 class Placement(BaseModel):
@@ -98,20 +114,20 @@ class Schedule(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return checked(raw, handler, tuple(_schedule_clashes(raw)) if isinstance(raw, Mapping) else ())
+        return validated(raw, handler, tuple(_schedule_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
-def _schedule_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+def _schedule_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     every, cron, after = (raw.get(key) is not None and raw.get(key) != [] for key in ("every", "cron", "after"))
     if every and cron:
-        yield Clash("cron", "does not go with every", "keep one of the two")
+        yield KeyConflict("cron", "does not go with every", "keep one of the two")
     if after and (every or cron):
-        yield Clash("after", f"does not go with {'every' if every else 'cron'}", "keep one of the two")
+        yield KeyConflict("after", f"does not go with {'every' if every else 'cron'}", "keep one of the two")
     if not every and not cron and not after:
         todo = 'write {every: 6h}, {cron: "0 3 * * *"} or {after: [another-mirror]}, or delete schedule'
-        yield Clash("", "says neither every nor cron nor after", todo)
+        yield KeyConflict("", "says neither every nor cron nor after", todo)
     if not cron and raw.get("timezone") not in {None, "UTC"}:
-        yield Clash("timezone", "does not go without cron", "delete it; it is for cron")
+        yield KeyConflict("timezone", "does not go without cron", "delete it; it is for cron")
 
 
 class Keep(BaseModel):
@@ -155,20 +171,20 @@ def _several(given: Any) -> Any:
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
-def _source_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+def _source_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     """Yield what is wrong with a list of sources as a list."""
     given = raw.get("source")
     if not isinstance(given, list | tuple):
         if raw.get("choose") is not None and raw.get("choose") != "first":
-            yield Clash("choose", "does not go with one source", "delete it, or write source as a list")
+            yield KeyConflict("choose", "does not go with one source", "delete it, or write source as a list")
         return
     if not given:
-        yield Clash("source", "is empty", "name at least one source")
+        yield KeyConflict("source", "is empty", "name at least one source")
     if len(given) > MAX_SOURCES:
-        yield Clash("source", f"has more than {MAX_SOURCES} sources", "keep the best of them")
+        yield KeyConflict("source", f"has more than {MAX_SOURCES} sources", "keep the best of them")
     urls = [str(one.get("url", "")).rstrip("/") if isinstance(one, Mapping) else "" for one in given]
     if len(set(urls)) < len(urls):
-        yield Clash("source", "names the same url twice", "delete one of the two")
+        yield KeyConflict("source", "names the same url twice", "delete one of the two")
 
 
 class Mirror(BaseModel):
@@ -213,7 +229,7 @@ class Mirror(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return checked(raw, handler, tuple(_source_clashes(raw)) if isinstance(raw, Mapping) else ())
+        return validated(raw, handler, tuple(_source_clashes(raw)) if isinstance(raw, Mapping) else ())
 
     @property
     def prefix(self) -> str:

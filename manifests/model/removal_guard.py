@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.units import format_size, parse_size
 from manifests.yaml.validation import STRICT
 
@@ -39,18 +39,18 @@ def parse_threshold(given: Any) -> Threshold:
     if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
         return Threshold(Fraction(given), "files")
     if not isinstance(given, str):
-        raise Unfit("is no measure of removals", _TODO)
+        raise InvalidValue("is no measure of removals", _TODO)
     text = given.strip()
     if (share := _PERCENT.fullmatch(text)) is not None:
         if Fraction(share[1]) > 100:
-            raise Unfit("is more than everything", _TODO)
+            raise InvalidValue("is more than everything", _TODO)
         return Threshold(Fraction(share[1]), "%")
     if (count := _FILES.fullmatch(text)) is not None:
         return Threshold(Fraction(count[1]), "files")
     try:
         return Threshold(Fraction(parse_size(text)), "bytes")
-    except Unfit as error:
-        raise Unfit(f"{text[:40]!r} is no measure of removals", _TODO) from error
+    except InvalidValue as error:
+        raise InvalidValue(f"{text[:40]!r} is no measure of removals", _TODO) from error
 
 
 def _written(threshold: Threshold) -> str:

@@ -25,11 +25,11 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import InitErrorDetails
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
 from manifests.origins import SCHEMES, check_folder_url, origin
 from manifests.reading.reader import NoOptions, ReaderKind, installed
-from manifests.yaml.validation import STRICT, Clash, again, checked, keys, nearest, unknown, unknown_key
+from manifests.yaml.validation import STRICT, KeyConflict, again, keys, nearest, unknown, unknown_key, validated
 
 _READER_OF = {
     "s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex",
@@ -45,13 +45,13 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 def _named(given: Any) -> Any:
     if isinstance(given, str) and _WORD.fullmatch(given) is None:
-        raise Unfit("is not a name", "write a name of syncd.yaml, letters, digits, ., _ and -; never the secret")
+        raise InvalidValue("is not a name", "write a name of syncd.yaml, letters, digits, ., _ and -; never the secret")
     return given
 
 
 def _region(given: Any) -> Any:
     if isinstance(given, str) and _WORD.fullmatch(given) is None:
-        raise Unfit("is not a region", "write it as in us-east-1")
+        raise InvalidValue("is not a region", "write it as in us-east-1")
     return given
 
 
@@ -61,13 +61,13 @@ def _encoding(given: Any) -> Any:
     try:
         return codecs.lookup(given).name
     except (LookupError, ValueError) as error:
-        raise Unfit("is no encoding we know", "write it as in utf-8, latin-1 or gb18030") from error
+        raise InvalidValue("is no encoding we know", "write it as in utf-8, latin-1 or gb18030") from error
 
 
 def _host_key(given: Any) -> Any:
     if isinstance(given, str) and _HOST_KEY.fullmatch(given) is None:
         todo = "write its fingerprint as in SHA256:…, or the key as in ssh-ed25519 AAAA…"
-        raise Unfit("is no public key of an SSH server", todo)
+        raise InvalidValue("is no public key of an SSH server", todo)
     return given
 
 
@@ -147,24 +147,24 @@ class Source(BaseModel):
         readers: Mapping[str, ReaderKind] = (info.context or {}).get("readers") or installed()
         scheme = str(raw.get("url", "")).partition("://")[0].lower()
         name = raw.get("reader") or _READER_OF.get(scheme)
-        clashes: list[Clash] = []
+        clashes: list[KeyConflict] = []
         kind: ReaderKind | None = None
         if name is not None:
             raw = {**raw, "reader": name}
             try:
                 kind = readers.get(name) if isinstance(name, str) else None
-            except Unfit as error:
-                clashes.append(Clash("reader", error.what, error.todo))
+            except InvalidValue as error:
+                clashes.append(KeyConflict("reader", error.what, error.todo))
             else:
                 clashes += _reader_clashes(name, kind, scheme, readers)
         elif scheme in (info.context or {}).get("schemes", ()):
-            clashes.append(Clash("", f"names no reader, and {scheme} has none of its own", "add reader: to it"))
+            clashes.append(KeyConflict("", f"names no reader, and {scheme} has none of its own", "add reader: to it"))
         clashes = [*_scheme_clashes(raw, scheme, kind.also if kind is not None else frozenset()), *clashes]
         known = tuple(key for key in keys(cls) if key != "options")
         own = {key: value for key, value in raw.items() if key in known}
         rest = {key: value for key, value in raw.items() if key not in known}
         options, wrong = _options(rest, known, str(name), kind, readers)
-        return checked({**own, "options": options}, handler, clashes, wrong)
+        return validated({**own, "options": options}, handler, clashes, wrong)
 
     @model_serializer(mode="wrap")
     def _flat(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
@@ -218,55 +218,59 @@ def _strange(
 def _keys_of(readers: Mapping[str, ReaderKind], name: str) -> tuple[str, ...]:
     try:
         return readers[name].keys
-    except Unfit:
+    except InvalidValue:
         return ()  # a plug-in that cannot be loaded, and is not asked for
 
 
-def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -> Iterator[Clash]:
+def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -> Iterator[KeyConflict]:
     given = {key for key, value in raw.items() if value is not None and value is not False and value not in ([], ())}
     if scheme in _READER_OF and scheme != "s3" and "s3" not in also:
         for key in _S3_KEYS:
             if key in given:
-                yield Clash(key, f"does not go with a {scheme} url", "delete it; it is for s3:// urls")
+                yield KeyConflict(key, f"does not go with a {scheme} url", "delete it; it is for s3:// urls")
     for key, schemes in _KEYS_OF.items():
         if key in given and scheme in _READER_OF and scheme not in schemes:
-            yield Clash(key, f"does not go with a {scheme} url", f"delete it; it is for {', '.join(schemes)} urls")
+            yield KeyConflict(
+                key, f"does not go with a {scheme} url", f"delete it; it is for {', '.join(schemes)} urls"
+            )
     if scheme == "file" and "credentials" in given:
-        yield Clash("credentials", "does not go with a file url", "delete it; the daemon's user must be able to read")
+        yield KeyConflict(
+            "credentials", "does not go with a file url", "delete it; the daemon's user must be able to read"
+        )
     for key in ("include", "exclude"):
         globs = raw.get(key)
         if key == "include" and globs in ([], ()):
-            yield Clash(key, "is empty, so nothing would be mirrored", "name what is wanted, or delete the key")
+            yield KeyConflict(key, "is empty, so nothing would be mirrored", "name what is wanted, or delete the key")
         if isinstance(globs, list | tuple) and globs and str(globs[0]).startswith("!"):
-            yield Clash(
+            yield KeyConflict(
                 key, "begins with a glob that takes back, and nothing is chosen yet", "write what to choose first"
             )
     if "anonymous" in given:
         for key in sorted(given & {"credentials", "profile", "requester_pays"}):
-            yield Clash(key, "does not go with anonymous", f"delete {key}, or delete anonymous to sign requests")
+            yield KeyConflict(key, "does not go with anonymous", f"delete {key}, or delete anonymous to sign requests")
     elif {"credentials", "profile"} <= given:
-        yield Clash("profile", "does not go with credentials: both say who we are", "keep one of the two")
+        yield KeyConflict("profile", "does not go with credentials: both say who we are", "keep one of the two")
 
 
 def _reader_clashes(
     name: Any, kind: ReaderKind | None, scheme: str, readers: Mapping[str, ReaderKind]
-) -> Iterator[Clash]:
+) -> Iterator[KeyConflict]:
     if not isinstance(name, str):
         return
     if kind is None:
         meant = nearest(name, readers)
-        yield Clash(
+        yield KeyConflict(
             "reader", "is no reader we know", f"did you mean {meant}?" if meant else f"use {', '.join(readers)}"
         )
     elif scheme and not kind.reads(scheme):
         usual = _READER_OF.get(scheme)
         fit = sorted((each for each in readers if _reads(readers, each, scheme)), key=lambda each: each != usual)
         todo = f"use {', '.join(fit[:6])}" if fit else "use another url"
-        yield Clash("reader", f"{name} reads no {scheme} source", todo)
+        yield KeyConflict("reader", f"{name} reads no {scheme} source", todo)
 
 
 def _reads(readers: Mapping[str, ReaderKind], name: str, scheme: str) -> bool:
     try:
         return readers[name].reads(scheme)
-    except Unfit:
+    except InvalidValue:
         return False

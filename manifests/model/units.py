@@ -10,7 +10,7 @@ Rules:
 import re
 from decimal import Decimal
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 
 _SI = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -43,7 +43,7 @@ def parse_size(text: str) -> int:
     """Return the bytes that `text` names ("50 MB", "8 GiB", "1.5 TB", "512"); raises Unfit."""
     found = _QUANTITY.fullmatch(text.strip())
     if found is None:
-        raise Unfit(f"{text[:40]!r} is not a size", "write a number and a unit, as in 50 MB or 8 GiB")
+        raise InvalidValue(f"{text[:40]!r} is not a size", "write a number and a unit, as in 50 MB or 8 GiB")
     number, unit = found.groups()
     return _bounded(Decimal(number) * _byte_unit(text, unit or "B"), text)
 
@@ -53,7 +53,7 @@ def parse_rate(text: str) -> int:
     amount, slash, per = (part.strip() for part in text.strip().partition("/"))
     found = _QUANTITY.fullmatch(amount)
     if found is None or slash != "/" or per != "s" or not found[2]:
-        raise Unfit(f"{text[:40]!r} is not a rate", "write it per second, as in 50 MB/s or 100 Mbit/s")
+        raise InvalidValue(f"{text[:40]!r} is not a rate", "write it per second, as in 50 MB/s or 100 Mbit/s")
     number, unit = found.groups()
     if unit in _BITS:
         return _bounded(Decimal(number) * _BITS[unit] / 8, text)
@@ -64,14 +64,16 @@ def parse_duration(text: str) -> float:
     """Return the seconds that `text` names ("90s", "1h30m", "30d", "6 hours"); raises Unfit."""
     todo = "write numbers with their units, as in 90s, 1h30m, 6h or 30d"
     if _PARTS.fullmatch(text.strip()) is None:
-        raise Unfit(f"{text[:40]!r} is not a duration", todo)
+        raise InvalidValue(f"{text[:40]!r} is not a duration", todo)
     total = Decimal(0)
     for number, unit in _PART.findall(text):
         if unit not in _SECONDS:
-            raise Unfit(f"{unit[:20]!r} is no unit of time", "use s, m, h, d or w; months and years vary in length")
+            raise InvalidValue(
+                f"{unit[:20]!r} is no unit of time", "use s, m, h, d or w; months and years vary in length"
+            )
         total += Decimal(number) * _SECONDS[unit]
     if total > MAX_DURATION:
-        raise Unfit(f"{text[:40]!r} is more than a century", "write a shorter time")
+        raise InvalidValue(f"{text[:40]!r} is more than a century", "write a shorter time")
     return float(total)
 
 
@@ -124,10 +126,10 @@ def _byte_unit(text: str, unit: str) -> int:
             todo = f"write {si} (thousands) or {prefix}iB (1,024s)"
     else:
         todo = "use B, kB, MB, GB, TB, PB or KiB, MiB, GiB, TiB, PiB"
-    raise Unfit(f"{text[:40]!r} has a unit that is unknown or could mean two things", todo)
+    raise InvalidValue(f"{text[:40]!r} has a unit that is unknown or could mean two things", todo)
 
 
 def _bounded(amount: Decimal, text: str) -> int:
     if amount >= MAX_SIZE:
-        raise Unfit(f"{text[:40]!r} is more than any store holds", "check the unit")
+        raise InvalidValue(f"{text[:40]!r} is more than any store holds", "check the unit")
     return int(amount)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from cronsim import CronSim, CronSimError
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 
 _WINDOW = re.compile(r"([01]?\d|2[0-4]):([0-5]\d) ?[-–] ?([01]?\d|2[0-4]):([0-5]\d)(?: +(\S{1,64}))?", re.ASCII)
 _PROBE = datetime(2024, 1, 1, tzinfo=UTC)
@@ -55,12 +55,12 @@ def parse_window(text: str) -> Window:
     """Read "20:00-06:00 Asia/Shanghai"; raises Unfit."""
     found = _WINDOW.fullmatch(text.strip())
     if found is None:
-        raise Unfit(f"{text[:60]!r} is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
+        raise InvalidValue(f"{text[:60]!r} is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
     opens, closes = _clock(found[1], found[2]), _clock(found[3], found[4])
     if found[5] is None:
-        raise Unfit("the window names no time zone", f'write it as in "{text.strip()} UTC"')
+        raise InvalidValue("the window names no time zone", f'write it as in "{text.strip()} UTC"')
     if opens == closes:
-        raise Unfit("the window opens and closes at the same minute", "leave it out to work at any time")
+        raise InvalidValue("the window opens and closes at the same minute", "leave it out to work at any time")
     return Window(opens, closes, parse_zone(found[5]))
 
 
@@ -70,7 +70,7 @@ def parse_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         todo = "use a name of the IANA time zone database, as in Asia/Shanghai, Europe/Berlin or UTC"
-        raise Unfit(f"{name[:60]!r} is no time zone of this machine", todo) from error
+        raise InvalidValue(f"{name[:60]!r} is no time zone of this machine", todo) from error
 
 
 def check_cron(line: str) -> str:
@@ -79,9 +79,9 @@ def check_cron(line: str) -> str:
         due = next(CronSim(line, _PROBE))
     except (CronSimError, StopIteration) as error:
         todo = 'write minute, hour, day of month, month, day of week, as in "0 3 * * *"'
-        raise Unfit(f"{line[:60]!r} is not a cron line, or one that is never due", todo) from error
+        raise InvalidValue(f"{line[:60]!r} is not a cron line, or one that is never due", todo) from error
     if due is None:
-        raise Unfit(f"{line[:60]!r} is never due", "check day and month")
+        raise InvalidValue(f"{line[:60]!r} is never due", "check day and month")
     return line
 
 
@@ -93,7 +93,7 @@ def next_cron(line: str, zone: ZoneInfo, after: datetime) -> datetime:
 
 def _clock(hour: str, minute: str) -> time:
     if int(hour) == 24 and minute != "00":
-        raise Unfit(f"{hour}:{minute} is no time of day", "write 24:00 or an earlier one")
+        raise InvalidValue(f"{hour}:{minute} is no time of day", "write 24:00 or an earlier one")
     return time(int(hour) % 24, int(minute))
 
 

@@ -11,14 +11,14 @@ import msgspec
 import xxhash
 from pydantic import BaseModel
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Glob
 from manifests.model.globs import matcher
 from manifests.readers.autoindex_formats import read_links
-from manifests.readers.autoindex_links import Folder, folder_of, quoted
+from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
 from manifests.readers.checksums import read_list
-from manifests.reading.document import Document, DocumentError, Follow
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 from manifests.yaml.validation import STRICT
 
@@ -31,7 +31,7 @@ SAME_ABOVE = 3  # folders on the way that list the same as this one
 _HEADERS = {"accept": "text/html, application/json;q=0.9, */*;q=0.1"}
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _AutoindexState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the path in the mirror, and fingerprints of the listings above it."""
 
     path: str = ""
@@ -39,7 +39,7 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     is_list: bool = False
 
 
-class Options(BaseModel):
+class AutoindexOptions(BaseModel):
     """What a Source says to this reader."""
 
     model_config = STRICT
@@ -48,12 +48,12 @@ class Options(BaseModel):
     """Globs of checksum lists found on the way; their digests are demanded of the files they name."""
 
 
-def open_reader(source: Opened) -> "AutoindexReader":
+def open_reader(source: ReaderSource) -> "AutoindexReader":
     """Return the reader for `source`; raises Unfit if its url is no web server's."""
     root = folder_of(source.url if source.url.endswith("/") else f"{source.url}/")
     if root is None:
-        raise Unfit(f"{source.url!r} has no directory listings to read", "name a url of http:// or https://")
-    return AutoindexReader(root, chosen(source, Options).checksums)
+        raise InvalidValue(f"{source.url!r} has no directory listings to read", "name a url of http:// or https://")
+    return AutoindexReader(root, chosen(source, AutoindexOptions).checksums)
 
 
 class AutoindexReader:
@@ -61,17 +61,17 @@ class AutoindexReader:
 
     native = False
 
-    def __init__(self, root: Folder, checksums: Iterable[str]) -> None:
+    def __init__(self, root: FolderUrl, checksums: Iterable[str]) -> None:
         self._root = root
         self._lists = matcher(checksums)
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the page of the source itself."""
-        return [_page(self._root.url, _Note())]
+        return [_page(self._root.url, _AutoindexState())]
 
-    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+    def read(self, document: Document) -> Iterator[Stat | Promise | DocumentRequest]:
         """Yield what one folder's page, or one list, says."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_AutoindexState)
         if note.is_list:
             for path, digests in read_list(document, note.path):
                 if digests:
@@ -79,7 +79,7 @@ class AutoindexReader:
         else:
             yield from self._listed(document, note)
 
-    def _listed(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
+    def _listed(self, document: Document, note: _AutoindexState) -> Iterator[Stat | DocumentRequest]:
         here, is_usual = self._place(document, note)
         prefix = f"{note.path}/" if note.path else ""
         mark = xxhash.xxh3_64()
@@ -100,14 +100,16 @@ class AutoindexReader:
             # the name of a folder that no store may hold comes out as a file's, to be refused in the open
             yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
             if not link.is_folder and self._lists(path) and _is_safe(path):
-                yield Follow(url=here.url + quoted(link.name), state=_state(_Note(path, is_list=True)))
+                yield DocumentRequest(
+                    url=here.url + quoted(link.name), state=_state(_AutoindexState(path, is_list=True))
+                )
         if folders:
             above = (*note.above, mark.hexdigest())
             _refuse_loop(document, note, above)
             for name in folders:
-                yield _page(f"{here.url}{quoted(name)}/", _Note(prefix + name, above))
+                yield _page(f"{here.url}{quoted(name)}/", _AutoindexState(prefix + name, above))
 
-    def _place(self, document: Document, note: _Note) -> tuple[Folder, bool]:
+    def _place(self, document: Document, note: _AutoindexState) -> tuple[FolderUrl, bool]:
         """Return the folder that the page lists, and whether its files are found at the source's url plus path."""
         here = folder_of(document.url)
         found = here.below(self._root) if here is not None else None
@@ -121,7 +123,7 @@ class AutoindexReader:
         return here, found == wanted
 
 
-def _refuse_loop(document: Document, note: _Note, above: tuple[str, ...]) -> None:
+def _refuse_loop(document: Document, note: _AutoindexState, above: tuple[str, ...]) -> None:
     if above[:-1].count(above[-1]) >= SAME_ABOVE:
         raise DocumentError(
             f"{document.url}: {note.path}/ lists the same as {SAME_ABOVE} of the folders above it: "
@@ -139,12 +141,12 @@ def _is_safe(path: str) -> bool:
     return True
 
 
-def _page(url: str, note: _Note) -> Follow:
-    return Follow(url=url, headers=_HEADERS, state=_state(note), max_bytes=MAX_PAGE)
+def _page(url: str, note: _AutoindexState) -> DocumentRequest:
+    return DocumentRequest(url=url, headers=_HEADERS, state=_state(note), max_bytes=MAX_PAGE)
 
 
-def _state(note: _Note) -> str:
+def _state(note: _AutoindexState) -> str:
     return msgspec.json.encode(note).decode()
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, AutoindexOptions)

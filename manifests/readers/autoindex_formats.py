@@ -14,7 +14,7 @@ import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from manifests.readers.autoindex_dates import DATE, seconds
-from manifests.readers.autoindex_links import Folder, child_name
+from manifests.readers.autoindex_links import FolderUrl, child_name
 from manifests.reading.document import DocumentError
 
 PIECE = 1 << 20  # bytes of HTML parsed at once: a page of two million links needs no more memory than a small one
@@ -24,7 +24,7 @@ MAX_JSON = 128 << 20  # bytes; it is parsed whole
 _BOM = b"\xef\xbb\xbf"
 
 
-class Link(msgspec.Struct, frozen=True):
+class ListingLink(msgspec.Struct, frozen=True):
     """One child of the listed folder."""
 
     name: str
@@ -34,7 +34,7 @@ class Link(msgspec.Struct, frozen=True):
     stamp: str | None = None
 
 
-def read_links(stream: BinaryIO, folder: Folder, url: str) -> Iterator[Link]:
+def read_links(stream: BinaryIO, folder: FolderUrl, url: str) -> Iterator[ListingLink]:
     """Yield the children that a page lists; raises DocumentError, with `url` in front, if it is no listing."""
     head = stream.read(PIECE).removeprefix(_BOM)
     start = head[:1024].lstrip()
@@ -48,7 +48,7 @@ def read_links(stream: BinaryIO, folder: Folder, url: str) -> Iterator[Link]:
 # HTML
 
 
-class _Rows:
+class _RowParser:
     """The table row in which the last link stands, if it stands in one, and what that says.
 
     A whole listing may stand in one row, or below one parent, and is not to be looked through for each of its links.
@@ -86,12 +86,12 @@ _ROUNDED = re.compile(r"-|\d+(?:[.,]\d+)? ?[KMGTPE]?(?:i?B|bytes)?", re.IGNORECA
 _ASCII_DIGITS = re.compile(r"[0-9]{1,18}")
 
 
-def _html(stream: BinaryIO, head: bytes, folder: Folder, url: str) -> Iterator[Link]:
+def _html(stream: BinaryIO, head: bytes, folder: FolderUrl, url: str) -> Iterator[ListingLink]:
     first = True
     apache = False
     for piece in _pieces(stream, head, url):
         _insist_on_shallow(piece, url)
-        rows = _Rows()
+        rows = _RowParser()
         page = LexborHTMLParser(_text(piece))
         anchors = page.css("a[href]")
         hrefs = [anchor.attributes.get("href") or "" for anchor in anchors]
@@ -110,7 +110,7 @@ def _html(stream: BinaryIO, head: bytes, folder: Folder, url: str) -> Iterator[L
             ):  # its icon; what we look for follows its name
                 continue
             date, size, exact = _beside(anchor, rows)
-            yield Link(
+            yield ListingLink(
                 name,
                 is_folder,
                 None if exact is None or is_folder or apache else int(exact),
@@ -204,7 +204,7 @@ def _insist_on_listing(
     )
     if signed and (children or not password):
         return
-    rows = _Rows()
+    rows = _RowParser()
     alike = sum(_looks_listed(anchor, child[0], rows) for anchor, child in children[:1000])
     if not password and 2 * alike >= max(1, min(len(children), 1000)):
         return
@@ -214,7 +214,7 @@ def _insist_on_listing(
     raise DocumentError(f"{url}: looks like a web page, not a directory listing{title}")
 
 
-def _looks_listed(anchor: LexborNode, name: str, rows: _Rows) -> bool:
+def _looks_listed(anchor: LexborNode, name: str, rows: _RowParser) -> bool:
     """Tell whether a link stands as in a listing: its text is its name, or how that begins, or a date is beside it."""
     text = anchor.text(deep=True).strip().removesuffix("/")
     clipped = re.sub(r"(?:\.\.>?|…)$", "", text)
@@ -225,7 +225,7 @@ def _looks_listed(anchor: LexborNode, name: str, rows: _Rows) -> bool:
     )
 
 
-def _beside(anchor: LexborNode, rows: _Rows) -> tuple[str, str, str | None]:
+def _beside(anchor: LexborNode, rows: _RowParser) -> tuple[str, str, str | None]:
     """Return what stands beside a link: its date, its size as written ("" where there is none), and its exact bytes."""
     said = rows.said(anchor)
     if said is not None and said[0]:
@@ -267,7 +267,7 @@ def _line(node: LexborNode | None, which: int) -> str:
 # JSON
 
 
-class _Row(msgspec.Struct):
+class _JsonRow(msgspec.Struct):
     """A row of nginx's, lighttpd's (`type`, `mtime`) or caddy's (`is_dir`, `mod_time`) JSON."""
 
     name: str
@@ -278,7 +278,7 @@ class _Row(msgspec.Struct):
     mod_time: str | None = None
 
 
-def _json(body: bytes, url: str) -> Iterator[Link]:
+def _json(body: bytes, url: str) -> Iterator[ListingLink]:
     if len(body) > MAX_JSON:
         raise DocumentError(f"{url}: longer than the {MAX_JSON} bytes allowed for a listing in JSON")
     try:
@@ -297,24 +297,24 @@ def _json(body: bytes, url: str) -> Iterator[Link]:
         date = row.mod_time if row.mtime is None else row.mtime
         size = None if is_folder or row.size is None or row.size < 0 else row.size
         modified = float(date) if isinstance(date, int) else seconds(date) if date is not None else None
-        yield Link(name, is_folder, size, modified, f"listed:{date}|{size}" if date is not None else None)
+        yield ListingLink(name, is_folder, size, modified, f"listed:{date}|{size}" if date is not None else None)
 
 
-def _rows(body: bytes) -> list[_Row]:
+def _rows(body: bytes) -> list[_JsonRow]:
     try:
         body.decode()
     except UnicodeDecodeError:
         # nginx writes a name's bytes as they are: such a name is refused for its surrogates, the others are fine
-        return msgspec.convert(json.loads(body.decode("utf-8", "surrogateescape")), type=list[_Row])
-    return msgspec.json.decode(body, type=list[_Row])
+        return msgspec.convert(json.loads(body.decode("utf-8", "surrogateescape")), type=list[_JsonRow])
+    return msgspec.json.decode(body, type=list[_JsonRow])
 
 
 # XML
 
 
-def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[Link]:
+def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[ListingLink]:
     """Read nginx's XML; a DOCTYPE, and with it every entity, is refused."""
-    found: list[Link] = []
+    found: list[ListingLink] = []
     attributes: dict[str, str] = {}
     text: list[str] = []
 
@@ -331,7 +331,7 @@ def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[Link]:
         written, date = attributes.get("size", ""), attributes.get("mtime")
         size = int(written) if tag == "file" and _ASCII_DIGITS.fullmatch(written) is not None else None
         stamp = f"listed:{date}|{size}" if date is not None else None
-        found.append(Link(name, tag == "directory", size, seconds(date) if date is not None else None, stamp))
+        found.append(ListingLink(name, tag == "directory", size, seconds(date) if date is not None else None, stamp))
 
     def refuse(*_: object) -> None:
         raise DocumentError(f"{url}: a listing in XML with a DOCTYPE, which no server writes")

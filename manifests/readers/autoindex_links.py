@@ -15,7 +15,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SAFE = "!$&'()*+,;=:@~"  # what a part of a path may hold as it is (RFC 3986)
 
 
-class Folder(msgspec.Struct, frozen=True):
+class FolderUrl(msgspec.Struct, frozen=True):
     """A folder on a server: where it is, and the decoded parts of its path."""
 
     scheme: str
@@ -46,7 +46,7 @@ class Folder(msgspec.Struct, frozen=True):
             return _named(parts[0], is_folder=True)
         return _named(parts[0], is_folder=False) if len(parts) == 1 else None
 
-    def below(self, root: "Folder") -> tuple[str, ...] | None:
+    def below(self, root: "FolderUrl") -> tuple[str, ...] | None:
         """Return the parts of this folder's path below `root`'s; None if it is not below it.
 
         The same host on https is below its http, because servers send their visitors there.
@@ -59,7 +59,7 @@ class Folder(msgspec.Struct, frozen=True):
         return None if any(part in {"", ".", ".."} or "/" in part for part in rest) else rest
 
 
-def folder_of(url: str) -> Folder | None:
+def folder_of(url: str) -> FolderUrl | None:
     """Return the folder that the page at `url` lists, up to the last `/` of its path; None if it is no http(s) url."""
     there = _split(url.partition("#")[0].partition("?")[0])
     origin, parts = there if there is not None else (None, [])
@@ -69,7 +69,7 @@ def folder_of(url: str) -> Folder | None:
     named = f"[{host}]" if ":" in host else host
     where = named if port == _PORTS[scheme] else f"{named}:{port}"
     found = tuple(decoded(part) for part in parts[:-1])
-    return Folder(scheme, host, port, found, f"{scheme}://{where}/" + "".join(f"{quoted(part)}/" for part in found))
+    return FolderUrl(scheme, host, port, found, f"{scheme}://{where}/" + "".join(f"{quoted(part)}/" for part in found))
 
 
 def quoted(name: str) -> str:

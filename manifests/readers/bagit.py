@@ -22,12 +22,12 @@ import xxhash
 from pydantic import BaseModel, BeforeValidator, Field
 
 from manifests.digest import canonical
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import AtLeastOne
 from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, below, digests, size
-from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, digests, size
+from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
 from manifests.reading.url_paths import is_remote
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
@@ -49,11 +49,11 @@ _ESCAPE = {True: re.compile("%(0A|0D|25)", re.IGNORECASE), False: re.compile("%(
 
 def _algorithm(given: str) -> str:
     if canonical(given) is None:
-        raise Unfit("is no algorithm we can check", f"use {', '.join(_ALGORITHMS)}")
+        raise InvalidValue("is no algorithm we can check", f"use {', '.join(_ALGORITHMS)}")
     return given.lower()
 
 
-class Options(BaseModel):
+class BagitOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -66,7 +66,7 @@ class Options(BaseModel):
     """Which manifests to ask for, as in manifest-sha512.txt; those that the bag does not have are passed over."""
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _BagitState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: what to read, what the declaration said, and what the first manifest listed."""
 
     kind: str = "bagit.txt"
@@ -79,9 +79,9 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     rest: tuple[str, ...] = ()  # algorithms still to be asked for
 
 
-def open_reader(source: Opened) -> "BagReader":
+def open_reader(source: ReaderSource) -> "BagReader":
     """Return the reader for `source`."""
-    return BagReader(chosen(source, Options))
+    return BagReader(chosen(source, BagitOptions))
 
 
 class BagReader:
@@ -89,17 +89,17 @@ class BagReader:
 
     native = False
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: BagitOptions) -> None:
         self._bag = options.bag or ""
         self._algorithms = options.algorithms
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the declaration."""
-        return [self._follow(_Note())]
+        return [self._follow(_BagitState())]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one of the bag's own files says."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_BagitState)
         path = below(self._bag, _name(note))
         if not document.missing:
             listed = own(document, path)
@@ -130,20 +130,20 @@ class BagReader:
         encoding = _ENCODING.fullmatch(next(lines, ""))
         if encoding is None:
             raise DocumentError(f"{document.url}: the second line does not name a Tag-File-Character-Encoding")
-        note = _Note("bag-info.txt", found, _codec(document, encoding[1]), rest=self._algorithms)
+        note = _BagitState("bag-info.txt", found, _codec(document, encoding[1]), rest=self._algorithms)
         yield self._follow(note)
         yield self._follow(msgspec.structs.replace(note, kind="fetch.txt"))
         for algorithm in self._algorithms:
             yield self._follow(msgspec.structs.replace(note, kind="tagmanifest", algorithm=algorithm, rest=()))
 
-    def _described(self, document: Document, note: _Note) -> Iterator[Found]:
+    def _described(self, document: Document, note: _BagitState) -> Iterator[Found]:
         expected = next((int(m[1]) for line in _lines(document, note.encoding) if (m := _OXUM.fullmatch(line))), -1)
         yield self._next(msgspec.structs.replace(note, kind="manifest", expected=expected))
 
-    def _payload(self, document: Document, note: _Note) -> Iterator[Found]:
+    def _payload(self, document: Document, note: _BagitState) -> Iterator[Found]:
         if not document.missing:
             count = mark = 0
-            unread = Unread(document)
+            unread = SkippedEntries(document)
             for name, digest in _listed(document, note):
                 if not name.startswith("data/"):
                     unread.add(f"lists {name!r}, which is not in data/")
@@ -151,7 +151,7 @@ class BagReader:
                 count += 1
                 mark = (mark + xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))) % (1 << 64)
                 yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
-            unread.tell()
+            unread.raise_if_any()
             if note.listed < 0:
                 note = msgspec.structs.replace(note, listed=count, mark=mark)
             elif note.version >= (1, 0) and (note.listed, note.mark) != (count, mark):
@@ -167,8 +167,8 @@ class BagReader:
             asked = ", ".join(f"manifest-{algorithm}.txt" for algorithm in self._algorithms)
             raise DocumentError(f"{document.url}: the bag has no payload manifest ({asked}): name its algorithms")
 
-    def _fetch(self, document: Document, note: _Note) -> Iterator[Found]:
-        unread = Unread(document)
+    def _fetch(self, document: Document, note: _BagitState) -> Iterator[Found]:
+        unread = SkippedEntries(document)
         for number, line in enumerate(_lines(document, note.encoding), 1):
             match = _FETCH.fullmatch(line)
             if match is None or not (is_remote(match[1]) or "://" in match[1]):
@@ -176,15 +176,15 @@ class BagReader:
                     unread.add(f"line {number} is not a url, a length and a path")
                 continue
             yield Stat(below(self._bag, _unescaped(match[3], note)), size(match[2]), urls=(match[1],))
-        unread.tell()
+        unread.raise_if_any()
 
-    def _next(self, note: _Note) -> Follow:
+    def _next(self, note: _BagitState) -> DocumentRequest:
         """Return the Follow of the next payload manifest that may be there."""
         return self._follow(msgspec.structs.replace(note, algorithm=note.rest[0], rest=note.rest[1:]))
 
-    def _follow(self, note: _Note) -> Follow:
+    def _follow(self, note: _BagitState) -> DocumentRequest:
         is_told = note.kind in ("manifest", "bag-info.txt")
-        return Follow(
+        return DocumentRequest(
             url=below(self._bag, _name(note)),
             state=msgspec.json.encode(note).decode(),
             optional=note.kind != "bagit.txt",
@@ -192,7 +192,7 @@ class BagReader:
         )
 
 
-def _name(note: _Note) -> str:
+def _name(note: _BagitState) -> str:
     return f"{note.kind}-{note.algorithm}.txt" if note.algorithm else note.kind
 
 
@@ -221,11 +221,11 @@ def _lines(document: Document, encoding: str) -> Iterator[str]:
         text.detach()
 
 
-def _listed(document: Document, note: _Note) -> Iterator[tuple[str, str]]:
+def _listed(document: Document, note: _BagitState) -> Iterator[tuple[str, str]]:
     """Yield name and digest of each line of a manifest."""
     is_strict = note.version >= (1, 0)
     seen: set[int] = set()
-    unread = Unread(document)
+    unread = SkippedEntries(document)
     for number, line in enumerate(_lines(document, note.encoding), 1):
         match = _LINE.fullmatch(line)
         if match is None:
@@ -239,11 +239,11 @@ def _listed(document: Document, note: _Note) -> Iterator[tuple[str, str]]:
                 unread.add(f"lists {name!r} twice, which BagIt 1.0 forbids")
             seen.add(mark)
         yield name, match[1]
-    unread.tell()
+    unread.raise_if_any()
 
 
-def _unescaped(name: str, note: _Note) -> str:
+def _unescaped(name: str, note: _BagitState) -> str:
     return _ESCAPE[note.version >= (1, 0)].sub(lambda found: chr(int(found[1], 16)), name)
 
 
-READER = ReaderKind(open_reader, Options, schemes=ANY)
+READER = ReaderKind(open_reader, BagitOptions, schemes=ANY)

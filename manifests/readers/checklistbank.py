@@ -15,11 +15,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Count, Flag, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, absolute, answer, below, digests, moment, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, absolute, below, digests, moment, read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -33,7 +33,7 @@ Key = Annotated[
 ]
 
 
-class Options(BaseModel):
+class ChecklistbankOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -52,13 +52,13 @@ class Options(BaseModel):
     """Take ChecklistBank's export of each dataset, or the archive that it was imported from."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "ChecklistbankOptions":
         if self.releases is None and not self.datasets:
-            raise Unfit("names nothing to mirror", "name releases: latest, or datasets")
+            raise InvalidValue("names nothing to mirror", "name releases: latest, or datasets")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _ChecklistbankState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the kind of document, a dataset's key, and the path of its file."""
 
     kind: str
@@ -67,7 +67,7 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     begin: int = 0
 
 
-class _Dataset(msgspec.Struct, rename="camel"):
+class _ChecklistbankDataset(msgspec.Struct, rename="camel"):
     key: object = None
     alias: object = None
     origin: object = None
@@ -77,31 +77,31 @@ class _Dataset(msgspec.Struct, rename="camel"):
     private: object = None
 
 
-class _Page(msgspec.Struct):
+class _ChecklistbankPage(msgspec.Struct):
     total: object = None
     last: object = None
-    result: list[_Dataset] | None = None
+    result: list[_ChecklistbankDataset] | None = None
 
 
-class _Request(msgspec.Struct):
+class _ExportRequest(msgspec.Struct):
     format: object = None
     extended: object = None
     root: object = None
 
 
-class _Job(msgspec.Struct, rename="camel"):
+class _ExportJob(msgspec.Struct, rename="camel"):
     key: object = None
     dataset_key: object = None
     status: object = None
     finished: object = None
     deleted: object = None
-    request: _Request | None = None
+    request: _ExportRequest | None = None
     size: object = None
     md5: object = None
 
 
-class _Jobs(msgspec.Struct):
-    result: list[_Job] | None = None
+class _ExportJobs(msgspec.Struct):
+    result: list[_ExportJob] | None = None
 
 
 class _Import(msgspec.Struct):
@@ -110,9 +110,9 @@ class _Import(msgspec.Struct):
     finished: object = None
 
 
-def open_reader(source: Opened) -> "ChecklistbankReader":
+def open_reader(source: ReaderSource) -> "ChecklistbankReader":
     """Return the reader for `source`."""
-    return ChecklistbankReader(source.url, chosen(source, Options))
+    return ChecklistbankReader(source.url, chosen(source, ChecklistbankOptions))
 
 
 class ChecklistbankReader:
@@ -120,23 +120,26 @@ class ChecklistbankReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: ChecklistbankOptions) -> None:
         self._url = url
         self._options = options
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the datasets, the latest release, or the first page of releases."""
         options = self._options
         if options.releases == "latest":
-            yield _follow(f"{self._url}dataset/{options.project}{'LXR' if options.extended else 'LR'}", _Note("latest"))
+            yield _follow(
+                f"{self._url}dataset/{options.project}{'LXR' if options.extended else 'LR'}",
+                _ChecklistbankState("latest"),
+            )
         elif options.releases is not None:
             yield self._page(0)
         for key in dict.fromkeys(options.datasets):
-            yield _follow(f"{self._url}dataset/{key}", _Note("dataset", key))
+            yield _follow(f"{self._url}dataset/{key}", _ChecklistbankState("dataset", key))
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one document says of files, and where to ask for more."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_ChecklistbankState)
         if note.kind == "releases":
             yield from self._releases(document, note)
         elif note.kind == "exports":
@@ -144,17 +147,17 @@ class ChecklistbankReader:
         elif note.kind == "import":
             yield from self._import(document, note)
         else:
-            dataset = answer(document, _Dataset)
+            dataset = read_json(document, _ChecklistbankDataset)
             if not text(dataset.key).isdigit():
                 raise DocumentError(f"{document.url}: a dataset without a key")
             yield from self._dataset(dataset, "latest" if note.kind == "latest" else note.key)
 
-    def _releases(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
-        page = answer(document, _Page)
+    def _releases(self, document: Document, note: _ChecklistbankState) -> Iterator[Stat | DocumentRequest]:
+        page = read_json(document, _ChecklistbankPage)
         total = size(page.total)
         if page.result is None:
             raise DocumentError(f"{document.url}: no list of releases")
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for dataset in page.result:
             key, alias, project = text(dataset.key), text(dataset.alias), size(dataset.source_key)
             if not key.isdigit():
@@ -170,12 +173,12 @@ class ChecklistbankReader:
             yield self._page(end)
         elif page.last is not True and total is not None and end < total:
             unread.add(f"{total} releases were announced, and the pages end after {end}")
-        unread.tell()
+        unread.raise_if_any()
 
-    def _dataset(self, dataset: _Dataset, folder: str) -> Iterator[Stat | Follow]:
+    def _dataset(self, dataset: _ChecklistbankDataset, folder: str) -> Iterator[Stat | DocumentRequest]:
         key, options = text(dataset.key), self._options
         if options.take == "archive":
-            note = _Note("import", key, below(folder, "archive.zip"))
+            note = _ChecklistbankState("import", key, below(folder, "archive.zip"))
             yield _follow(f"{self._url}dataset/{key}/import", note)
             return
         path = below(folder, f"{options.format.lower()}.zip")
@@ -184,16 +187,16 @@ class ChecklistbankReader:
         version = f"release:{key}" if text(dataset.origin).lower().endswith("release") else None
         yield Stat(path, version=version, urls=(f"{self._url}dataset/{key}/export.zip?{urlencode(words)}",))
         listed = urlencode({"datasetKey": key, "format": options.format, "status": "finished", "limit": 100})
-        yield _follow(f"{self._url}export?{listed}", _Note("exports", key, path), optional=True)
+        yield _follow(f"{self._url}export?{listed}", _ChecklistbankState("exports", key, path), optional=True)
 
-    def _exports(self, document: Document, note: _Note) -> Iterator[Stat]:
-        jobs = [job for job in answer(document, _Jobs).result or () if self._fits(job, note.key)]
+    def _exports(self, document: Document, note: _ChecklistbankState) -> Iterator[Stat]:
+        jobs = [job for job in read_json(document, _ExportJobs).result or () if self._fits(job, note.key)]
         newest = max(jobs, key=lambda job: moment(job.finished) or 0.0, default=None)
         if newest is not None:
             yield Stat(note.path, size(newest.size), digests=digests(("md5", newest.md5)))
 
-    def _fits(self, job: _Job, key: str) -> bool:
-        asked = job.request or _Request()
+    def _fits(self, job: _ExportJob, key: str) -> bool:
+        asked = job.request or _ExportRequest()
         return (
             text(job.status).lower() == "finished"
             and job.deleted is None
@@ -203,21 +206,21 @@ class ChecklistbankReader:
             and asked.root is None
         )
 
-    def _import(self, document: Document, note: _Note) -> Iterator[Stat]:
-        found = answer(document, cast("type[list[_Import] | _Import]", list[_Import] | _Import))
+    def _import(self, document: Document, note: _ChecklistbankState) -> Iterator[Stat]:
+        found = read_json(document, cast("type[list[_Import] | _Import]", list[_Import] | _Import))
         last = found if isinstance(found, _Import) else found[0] if found else _Import()
         url = absolute(document, f"{self._url}dataset/{quote(note.key)}/archive")
         version = f"attempt:{text(last.attempt)}" if text(last.attempt) else None
         yield Stat(note.path, version=version, digests=digests(("md5", last.md5)), urls=(url,) if url else ())
 
-    def _page(self, begin: int) -> Follow:
+    def _page(self, begin: int) -> DocumentRequest:
         origin = "xrelease" if self._options.extended else "release"
         words = {"origin": origin, "releasedFrom": self._options.project, "limit": LIMIT, "offset": begin}
-        return _follow(f"{self._url}dataset?{urlencode(words)}", _Note("releases", begin=begin))
+        return _follow(f"{self._url}dataset?{urlencode(words)}", _ChecklistbankState("releases", begin=begin))
 
 
-def _follow(url: str, note: _Note, *, optional: bool = False) -> Follow:
-    return Follow(url=url, state=msgspec.json.encode(note).decode(), optional=optional)
+def _follow(url: str, note: _ChecklistbankState, *, optional: bool = False) -> DocumentRequest:
+    return DocumentRequest(url=url, state=msgspec.json.encode(note).decode(), optional=optional)
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, ChecklistbankOptions)

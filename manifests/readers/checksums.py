@@ -24,10 +24,10 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, Field
 
 from manifests.digest import BY_LENGTH, KNOWN, canonical, parse_digest
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import AtLeastOne
-from manifests.reading.document import Document, DocumentError, Follow
-from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest
+from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 from manifests.yaml.validation import STRICT
 
@@ -37,16 +37,16 @@ def _list_path(given: Any) -> Any:
         return given
     if re.search(r"[*?\[\]]", given) is not None:
         what = f"{given[:80]!r} is a glob"
-        raise Unfit(what, "name each list by its path below the url; globs are for reader: autoindex")
+        raise InvalidValue(what, "name each list by its path below the url; globs are for reader: autoindex")
     if "://" in given:
-        raise Unfit("a list elsewhere", "name it by its path below the url")
+        raise InvalidValue("a list elsewhere", "name it by its path below the url")
     try:
         return check_path(given)
     except UnsafePath as error:
-        raise Unfit(str(error), "name the list by its path below the url") from error
+        raise InvalidValue(str(error), "name the list by its path below the url") from error
 
 
-class Options(BaseModel):
+class ChecksumsOptions(BaseModel):
     """What a Source says to this reader."""
 
     model_config = STRICT
@@ -57,9 +57,9 @@ class Options(BaseModel):
     """The checksum lists, by their paths below the url, as in SHA256SUMS."""
 
 
-def open_reader(source: Opened) -> "ChecksumsReader":
+def open_reader(source: ReaderSource) -> "ChecksumsReader":
     """Return the reader for `source`."""
-    return ChecksumsReader(chosen(source, Options).checksums)
+    return ChecksumsReader(chosen(source, ChecksumsOptions).checksums)
 
 
 class ChecksumsReader:
@@ -70,11 +70,11 @@ class ChecksumsReader:
     def __init__(self, lists: Iterable[str]) -> None:
         self.lists = tuple(dict.fromkeys(lists))
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the lists."""
-        return [Follow(url=path, state=path) for path in self.lists]
+        return [DocumentRequest(url=path, state=path) for path in self.lists]
 
-    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:
+    def read(self, document: Document) -> Iterator[Stat | Promise | DocumentRequest]:
         """Yield what the list names, then the list: with it researchers can run the publisher's own check."""
         path = document.asked.state
         whole = hashlib.sha256()
@@ -109,7 +109,7 @@ def _place(folder: str, name: str) -> str:
     return posixpath.normpath(path) if ("./" in name or "//" in name) and not name.endswith("/") else path
 
 
-class Line(msgspec.Struct, frozen=True):
+class ChecksumLine(msgspec.Struct, frozen=True):
     """One good line: its name, unescaped; algorithm and digest, both "" where the algorithm is none of ours."""
 
     name: str
@@ -130,7 +130,7 @@ _ARMOUR = {
 }
 
 
-def parse_checksums(lines: Iterable[bytes], *, name: str) -> Iterator[Line]:
+def parse_checksums(lines: Iterable[bytes], *, name: str) -> Iterator[ChecksumLine]:
     """Yield the good lines of a list; `name` is its path, for what it tells of the algorithm.
 
     Other lines are passed over, as coreutils does. Raises DocumentError if no line is good, if most would be good only
@@ -189,12 +189,14 @@ def parse_checksums(lines: Iterable[bytes], *, name: str) -> Iterator[Line]:
         )
 
 
-def _line(name: bytes, algorithm: str, digest: bytes) -> Line:
+def _line(name: bytes, algorithm: str, digest: bytes) -> ChecksumLine:
     # what is no UTF-8 comes out as surrogates, which `check_path` refuses by name
-    return Line(name.decode("utf-8", "surrogateescape"), algorithm, digest.decode().lower() if algorithm else "")
+    return ChecksumLine(
+        name.decode("utf-8", "surrogateescape"), algorithm, digest.decode().lower() if algorithm else ""
+    )
 
 
-def _named(name: bytes, escape: bytes, subject: str | None, promised: tuple[str, str]) -> Line | None:
+def _named(name: bytes, escape: bytes, subject: str | None, promised: tuple[str, str]) -> ChecksumLine | None:
     """Return the Line for a name as it stands in the list, None if its escapes are wrong."""
     if escape:
         if re.fullmatch(rb"(?:[^\\]|\\[nr\\])*", name, re.DOTALL) is None:
@@ -203,13 +205,13 @@ def _named(name: bytes, escape: bytes, subject: str | None, promised: tuple[str,
     text = name.decode("utf-8", "surrogateescape")
     if subject is not None and (text in {"-", "stdin"} or (text[0] == "/" and posixpath.basename(text) == subject)):
         text = subject  # a sidecar made from a pipe, or under a path of the machine where it was made
-    return Line(text, *promised)
+    return ChecksumLine(text, *promised)
 
 
 _ESCAPES = {rb"\n": b"\n", rb"\r": b"\r", rb"\\": b"\\"}
 
 
-def _tagged(line: bytes, subject: str | None) -> Line | None:
+def _tagged(line: bytes, subject: str | None) -> ChecksumLine | None:
     """Read `SHA256 (name) = digest` and `SHA256(name)= digest`; the last `)` ends the name."""
     match = _TAGGED.match(line)
     if match is None:
@@ -229,9 +231,9 @@ def _tagged(line: bytes, subject: str | None) -> Line | None:
     return None if promised is None else _named(line[match.end() : end], match[1], subject, promised)
 
 
-def _bare(line: bytes, subject: str | None, algorithms: dict[int, str]) -> Line | None:
+def _bare(line: bytes, subject: str | None, algorithms: dict[int, str]) -> ChecksumLine | None:
     promised = None if subject is None else _digest(line.strip(), algorithms)
-    return None if subject is None or promised is None else Line(subject, *promised)
+    return None if subject is None or promised is None else ChecksumLine(subject, *promised)
 
 
 def _digest(text: bytes, algorithms: dict[int, str]) -> tuple[str, str] | None:
@@ -287,4 +289,4 @@ def _subject(name: str) -> str | None:
     return stem if stem and _hint(ending.lower()) is not None else None
 
 
-READER = ReaderKind(open_reader, Options, schemes=ANY)
+READER = ReaderKind(open_reader, ChecksumsOptions, schemes=ANY)

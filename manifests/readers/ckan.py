@@ -15,11 +15,22 @@ from urllib.parse import unquote, urlencode, urlsplit
 import msgspec
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Flag, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, absolute, answer, below, dig, digests, folders, moment, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import (
+    SkippedEntries,
+    absolute,
+    below,
+    dig,
+    digests,
+    folders,
+    moment,
+    read_json,
+    size,
+    text,
+)
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -29,7 +40,7 @@ ROWS = 1000  # packages in one answer to a search: the most that CKAN gives
 Package = Annotated[str, like(r"[\w-]{1,200}", "is no package", "write what follows /dataset/ in its address")]
 
 
-class Options(BaseModel):
+class CkanOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -46,20 +57,20 @@ class Options(BaseModel):
     """Take the portal's `hash` for a promise."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "CkanOptions":
         if bool(self.packages) == bool(self.query):
-            raise Unfit("names both packages and a query, or neither", "name packages, or a query")
+            raise InvalidValue("names both packages and a query, or neither", "name packages, or a query")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _CkanState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the folder of a package, or where a page of a search begins."""
 
     folder: str = ""
     begin: int | None = None
 
 
-class _Link(msgspec.Struct):
+class _CkanFile(msgspec.Struct):
     id: object = None
     url: object = None
     url_type: object = None
@@ -70,32 +81,32 @@ class _Link(msgspec.Struct):
     last_modified: object = None
 
 
-class _Package(msgspec.Struct):
+class _CkanPackage(msgspec.Struct):
     name: object = None
     id: object = None
-    resources: list[_Link] | None = None
+    resources: list[_CkanFile] | None = None
 
 
-class _Shown(msgspec.Struct):
+class _CkanPackageResponse(msgspec.Struct):
     success: object = None
     error: object = None
-    result: _Package | None = None
+    result: _CkanPackage | None = None
 
 
-class _Hits(msgspec.Struct):
+class _CkanHits(msgspec.Struct):
     count: object = None
-    results: list[_Package] | None = None
+    results: list[_CkanPackage] | None = None
 
 
-class _Found(msgspec.Struct):
+class _CkanSearchResponse(msgspec.Struct):
     success: object = None
     error: object = None
-    result: _Hits | None = None
+    result: _CkanHits | None = None
 
 
-def open_reader(source: Opened) -> "CkanReader":
+def open_reader(source: ReaderSource) -> "CkanReader":
     """Return the reader for `source`; raises Unfit for packages that would share a folder."""
-    return CkanReader(source.url, chosen(source, Options))
+    return CkanReader(source.url, chosen(source, CkanOptions))
 
 
 class CkanReader:
@@ -103,40 +114,42 @@ class CkanReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: CkanOptions) -> None:
         self._api = f"{url}api/3/action/"
         self._options = options
         self._folders = folders(options.packages) if options.packages else {}
         self._formats = frozenset(each.strip().lower() for each in options.formats)
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the packages, or the first page of the search."""
         if self._options.query:
             return [self._page(0)]
         return [
-            _follow(f"{self._api}package_show?{urlencode({'id': key})}", _Note(folder))
+            _follow(f"{self._api}package_show?{urlencode({'id': key})}", _CkanState(folder))
             for key, folder in self._folders.items()
         ]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of one package, or of each that a search found."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_CkanState)
         if note.begin is None:
-            shown = answer(document, _Shown)
+            shown = read_json(document, _CkanPackageResponse)
             if shown.result is None:
                 raise _refused(document, shown.error)
-            unread = Unread(document)
+            unread = SkippedEntries(document)
             yield from self._package(document, shown.result, note.folder, unread)
-            unread.tell()
+            unread.raise_if_any()
         else:
-            found = answer(document, _Found)
+            found = read_json(document, _CkanSearchResponse)
             total = size(found.result.count) if found.result is not None else None
             if found.result is None or found.result.results is None or total is None:
                 raise _refused(document, found.error)
             yield from self._found(document, found.result.results, total, note.begin)
 
-    def _found(self, document: Document, packages: list[_Package], total: int, begin: int) -> Iterator[Stat | Follow]:
-        unread = Unread(document)
+    def _found(
+        self, document: Document, packages: list[_CkanPackage], total: int, begin: int
+    ) -> Iterator[Stat | DocumentRequest]:
+        unread = SkippedEntries(document)
         for package in packages:
             key = text(package.name) or text(package.id)
             if key:
@@ -148,9 +161,11 @@ class CkanReader:
             yield self._page(end)
         elif end < total:
             unread.add(f"{total} packages were announced, and the pages end after {end}")
-        unread.tell()
+        unread.raise_if_any()
 
-    def _package(self, document: Document, package: _Package, folder: str, unread: Unread) -> Iterator[Stat]:
+    def _package(
+        self, document: Document, package: _CkanPackage, folder: str, unread: SkippedEntries
+    ) -> Iterator[Stat]:
         wanted = [
             link for link in package.resources or () if not self._formats or text(link.format).lower() in self._formats
         ]
@@ -171,9 +186,9 @@ class CkanReader:
                 urls=(url,),
             )
 
-    def _page(self, begin: int) -> Follow:
+    def _page(self, begin: int) -> DocumentRequest:
         words = {"fq": self._options.query, "rows": ROWS, "start": begin, "sort": "name asc"}
-        return _follow(f"{self._api}package_search?{urlencode(words)}", _Note(begin=begin))
+        return _follow(f"{self._api}package_search?{urlencode(words)}", _CkanState(begin=begin))
 
 
 def _name(url: str) -> str:
@@ -190,8 +205,8 @@ def _refused(document: Document, error: object) -> DocumentError:
     return DocumentError(f"{document.url}: {said[:300]}")
 
 
-def _follow(url: str, note: _Note) -> Follow:
-    return Follow(url=url, state=msgspec.json.encode(note).decode())
+def _follow(url: str, note: _CkanState) -> DocumentRequest:
+    return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, CkanOptions)

@@ -17,12 +17,12 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from manifests.digest import canonical
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Count, Flag, like
-from manifests.reading.document import Document, DocumentError, Follow, Found, Gap, Note
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found, Gap, ReaderWarning
 from manifests.reading.filters import Box, Span, When, days, read_until, span, template
-from manifests.reading.json_fields import Unread, absolute, answer, digests, moment, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.json_fields import SkippedEntries, absolute, digests, moment, read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -43,12 +43,12 @@ ConceptId = Annotated[
 def _pairs(given: Any) -> Any:
     """Read {name: value} and {name: [value, value]}."""
     if not isinstance(given, Mapping):
-        raise Unfit("is not a mapping", "write parameters and their values, as in {day_night_flag: day}")
+        raise InvalidValue("is not a mapping", "write parameters and their values, as in {day_night_flag: day}")
     pairs = []
     for name, values in given.items():
         for value in values if isinstance(values, list | tuple) else (values,):
             if not isinstance(value, str | int | float) or isinstance(value, bool):
-                raise Unfit(f"{str(name)[:40]} is neither text nor a number", "put its value in quotes")
+                raise InvalidValue(f"{str(name)[:40]} is neither text nor a number", "put its value in quotes")
             pairs.append((str(name), str(value)))
     return tuple(pairs)
 
@@ -68,7 +68,7 @@ Parameters = Annotated[
 ]
 
 
-class Options(BaseModel):
+class CmrOptions(BaseModel):
     """What a Source says to this reader."""
 
     model_config = STRICT
@@ -104,16 +104,18 @@ class Options(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if bool(self.collections) == bool(self.short_name):
-            raise Unfit("names both collections and a short name, or neither", "write collections, or short_name")
+            raise InvalidValue(
+                "names both collections and a short name, or neither", "write collections, or short_name"
+            )
         if (self.version or self.provider) and not self.short_name:
-            raise Unfit("names a version or a provider of nothing", "write short_name too, or delete them")
+            raise InvalidValue("names a version or a provider of nothing", "write short_name too, or delete them")
         taken = {name.removesuffix("[]") for name, _ in self.search} & _OURS
         if taken:
-            raise Unfit(f"searches by {', '.join(sorted(taken))}, which is ours to ask", "delete it from search")
+            raise InvalidValue(f"searches by {', '.join(sorted(taken))}, which is ours to ask", "delete it from search")
         return self
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class CmrState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: whether it is the first page, which question it belongs to, granules seen so far."""
 
     kind: Literal["granules", "deleted"] = "granules"
@@ -126,14 +128,14 @@ class _Granule(msgspec.Struct):
     meta: object = None
 
 
-class _Page(msgspec.Struct):
+class _CmrPage(msgspec.Struct):
     items: list[object]
     hits: object = None
 
 
-def open_reader(source: Opened, today: date) -> "CmrReader":
+def open_reader(source: ReaderSource, today: date) -> "CmrReader":
     """Return the reader for `source`; `today` is where a relative datetime ends."""
-    return CmrReader(source.url, chosen(source, Options), today)
+    return CmrReader(source.url, chosen(source, CmrOptions), today)
 
 
 class CmrReader:
@@ -141,17 +143,17 @@ class CmrReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options, today: date) -> None:
+    def __init__(self, url: str, options: CmrOptions, today: date) -> None:
         self._url = url
         self._options = options
         self._span = span(options.datetime, today)
         self._oldest = (today - timedelta(days=OLDEST)).isoformat()
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the first page of all granules."""
         return [self._granules()]
 
-    def resume(self, mark: str) -> Iterable[Follow]:
+    def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Name what was revised and what was deleted since; raises Gap where the mark is too old to be told."""
         if moment(mark) is None or mark < self._oldest:
             raise Gap(f"{self._url}: what was deleted before {self._oldest} is not told")
@@ -163,37 +165,37 @@ class CmrReader:
             elif self._options.provider:
                 words["provider"] = self._options.provider
             url = f"{self._url}deleted-granules.json?{urlencode(words)}"
-            follows.append(Follow(url, state=_state(State("deleted")), max_bytes=MAX_PAGE))
+            follows.append(DocumentRequest(url, state=_state(CmrState("deleted")), max_bytes=MAX_PAGE))
         return follows
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of one page's granules, and the page after it."""
-        state = msgspec.json.decode(document.asked.state, type=State)
+        state = msgspec.json.decode(document.asked.state, type=CmrState)
         if state.kind == "deleted":
-            if answer(document, list[object], limit=MAX_PAGE):
+            if read_json(document, list[object], limit=MAX_PAGE):
                 raise Gap(f"{document.url}: granules were deleted: everything is read once more")
             return
         if document.headers.get("cmr-timed-out", "").lower() == "true":
             raise DocumentError(f"{document.url}: the repository gave up half way: only a part of the answer came")
-        page = answer(document, _Page, limit=MAX_PAGE)
+        page = read_json(document, _CmrPage, limit=MAX_PAGE)
         if state.is_first and (mark := read_until(document)) is not None:
             yield mark
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for row in page.items:
             yield from self._granule(document, row, unread)
         seen, hits = state.seen + len(page.items), size(page.hits)
         after = document.headers.get("cmr-search-after", "")
         if after and page.items:
             headers = {**document.asked.headers, "cmr-search-after": after}
-            following = msgspec.structs.replace(document.asked, headers=headers, state=_state(State(seen=seen)))
+            following = msgspec.structs.replace(document.asked, headers=headers, state=_state(CmrState(seen=seen)))
             if following.headers == document.asked.headers:
                 raise DocumentError(f"{document.url}: names itself as its next page")
             yield following
         elif hits is not None and seen < hits and len(page.items) >= self._options.page:
             unread.add(f"{hits} granules were announced, and after {seen} no next page is named")
-        unread.tell()
+        unread.raise_if_any()
 
-    def _granules(self, since: str = "") -> Follow:
+    def _granules(self, since: str = "") -> DocumentRequest:
         options = self._options
         words: list[tuple[str, str]] = [("page_size", str(options.page))]
         words += [("collection_concept_id[]", one) for one in options.collections]
@@ -208,9 +210,9 @@ class CmrReader:
         if since:
             words.append(("revision_date[]", f"{since},"))
         url = f"{self._url}granules.umm_json?{urlencode(words, safe=',:')}"
-        return Follow(url, headers=_HEADERS, state=_state(State(is_first=True)), max_bytes=MAX_PAGE)
+        return DocumentRequest(url, headers=_HEADERS, state=_state(CmrState(is_first=True)), max_bytes=MAX_PAGE)
 
-    def _granule(self, document: Document, row: object, unread: Unread) -> Iterator[Found]:
+    def _granule(self, document: Document, row: object, unread: SkippedEntries) -> Iterator[Found]:
         umm = row.get("umm") if isinstance(row, dict) else None
         meta = row.get("meta") if isinstance(row, dict) else None
         if not isinstance(umm, dict):
@@ -223,7 +225,7 @@ class CmrReader:
                 wanted = ", ".join(self._options.prefer)
                 unread.add(f"granule {name}: cannot be had by {wanted}: name its kind of url in prefer")
             else:
-                yield Note("granules that name no file were passed over")
+                yield ReaderWarning("granules that name no file were passed over")
             return
         entries = list(_entries(umm.get("DataGranule")))
         data = [file for file, (is_data, _) in files.items() if is_data]
@@ -236,7 +238,7 @@ class CmrReader:
             if isinstance(sums, dict) and not promised and text(sums.get("Value")):
                 told = text(sums.get("Algorithm"))[:20]
                 known = canonical(told) is not None
-                yield Note(
+                yield ReaderWarning(
                     f"checksums named {told} that cannot be one" if known else f"checksums by {told} cannot be checked"
                 )
             version = None if promised or moment(revised) is None else f"revised:{revised}"
@@ -316,8 +318,8 @@ def _entry(entries: list[Mapping[str, Any]], file: str, data: list[str]) -> Mapp
     return nameless[0] if len(entries) == len(nameless) == len(data) == 1 and data == [file] else {}
 
 
-def _state(state: State) -> str:
+def _state(state: CmrState) -> str:
     return msgspec.json.encode(state).decode()
 
 
-READER = ReaderKind(open_reader, Options, also=frozenset({"s3"}), dated=True)
+READER = ReaderKind(open_reader, CmrOptions, also=frozenset({"s3"}), dated=True)

@@ -17,9 +17,9 @@ from pydantic import BaseModel
 
 from manifests.digest import parse_digest
 from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, Follow, Found
-from manifests.reading.json_fields import Unread, answer, below, digests, size, text
-from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, digests, read_json, size, text
+from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
 from manifests.reading.url_paths import folder_of, is_remote, placed
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
@@ -28,7 +28,7 @@ _BYTES = re.compile(r"([0-9]{1,19}) ?(?:B|bytes?)?", re.IGNORECASE)
 _ALGORITHMS = ("sha256", "md5", "sha1", "sha512")
 
 
-class Options(BaseModel):
+class CroissantOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -37,7 +37,7 @@ class Options(BaseModel):
     """The path of the description, below the url."""
 
 
-class _Object(msgspec.Struct):
+class _FileObject(msgspec.Struct):
     type: object = msgspec.field(name="@type", default=None)
     id: object = msgspec.field(name="@id", default=None)
     name: object = None
@@ -51,14 +51,14 @@ class _Object(msgspec.Struct):
     sha512: object = None
 
 
-class _Dataset(msgspec.Struct):
+class _CroissantDataset(msgspec.Struct):
     distribution: object = None
     live: object = msgspec.field(name="isLiveDataset", default=None)
 
 
-def open_reader(source: Opened) -> "CroissantReader":
+def open_reader(source: ReaderSource) -> "CroissantReader":
     """Return the reader for `source`."""
-    return CroissantReader(source.url, chosen(source, Options))
+    return CroissantReader(source.url, chosen(source, CroissantOptions))
 
 
 class CroissantReader:
@@ -66,35 +66,35 @@ class CroissantReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: CroissantOptions) -> None:
         self._root = root
         self._document = options.document
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the description."""
-        return [Follow(url=self._document)]
+        return [DocumentRequest(url=self._document)]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of the distribution, then the description itself."""
         described = own(document, self._document)
-        dataset = answer(document, _Dataset)
-        unread = Unread(document)
+        dataset = read_json(document, _CroissantDataset)
+        unread = SkippedEntries(document)
         listed = dataset.distribution if isinstance(dataset.distribution, list) else [dataset.distribution]
         if dataset.distribution is None:
             unread.add("has no distribution: is it a Croissant description?")
             listed = []
         for number, one in enumerate(listed, 1):
             try:
-                found = msgspec.convert(one, _Object)
+                found = msgspec.convert(one, _FileObject)
             except msgspec.ValidationError:
                 unread.add(f"distribution {number} is no object")
                 continue
             if "FileObject" in _types(found.type) and found.inside in (None, [], {}):
                 yield from self._file(found, is_live=dataset.live in (True, "true", "True"), unread=unread)
-        unread.tell()
+        unread.raise_if_any()
         yield described
 
-    def _file(self, found: _Object, *, is_live: bool, unread: Unread) -> Iterator[Stat]:
+    def _file(self, found: _FileObject, *, is_live: bool, unread: SkippedEntries) -> Iterator[Stat]:
         url, named = text(found.url), text(found.id) or text(found.name) or "a FileObject without a name"
         if text(found.format) == "git+https" or url.endswith(".git"):
             unread.add(f"{named}: is a git repository ({url}), which names no files: use reader: huggingface for it")
@@ -117,7 +117,7 @@ def _types(given: object) -> set[str]:
     return {text(one).rpartition(":")[2].rpartition("/")[2] for one in listed}
 
 
-def _promised(found: _Object) -> dict[str, str]:
+def _promised(found: _FileObject) -> dict[str, str]:
     promised = digests(*((name, getattr(found, name)) for name in _ALGORITHMS))
     if "sha256" not in promised and "md5" not in promised:
         mislabelled = parse_digest(text(found.sha256), "md5")
@@ -131,4 +131,4 @@ def _size(given: object) -> int | None:
     return size(given) if match is None else size(match[1])
 
 
-READER = ReaderKind(open_reader, Options, schemes=ANY)
+READER = ReaderKind(open_reader, CroissantOptions, schemes=ANY)

@@ -13,15 +13,15 @@ import msgspec
 from pydantic import BaseModel
 
 from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, Follow, Found
-from manifests.reading.json_fields import Unread, answer, below, digests, size, text
-from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, digests, read_json, size, text
+from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
 from manifests.reading.url_paths import folder_of, is_remote, placed
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
 
-class Options(BaseModel):
+class DatapackageOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -39,13 +39,13 @@ class _Described(msgspec.Struct):
     hash: object = None
 
 
-class _Package(msgspec.Struct):
+class _Datapackage(msgspec.Struct):
     resources: list[msgspec.Raw]
 
 
-def open_reader(source: Opened) -> "DatapackageReader":
+def open_reader(source: ReaderSource) -> "DatapackageReader":
     """Return the reader for `source`."""
-    return DatapackageReader(source.url, chosen(source, Options))
+    return DatapackageReader(source.url, chosen(source, DatapackageOptions))
 
 
 class DatapackageReader:
@@ -53,19 +53,19 @@ class DatapackageReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: DatapackageOptions) -> None:
         self._root = root
         self._package = options.package
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the package."""
-        return [Follow(url=self._package)]
+        return [DocumentRequest(url=self._package)]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of the resources, then the package itself."""
         described = own(document, self._package)
-        unread = Unread(document)
-        for number, raw in enumerate(answer(document, _Package).resources, 1):
+        unread = SkippedEntries(document)
+        for number, raw in enumerate(read_json(document, _Datapackage).resources, 1):
             try:
                 resource = msgspec.json.decode(raw, type=_Described)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -83,7 +83,7 @@ class DatapackageReader:
                     yield self._file(path)
                 else:
                     yield self._file(path, size(resource.bytes), digests(("", resource.hash)))
-        unread.tell()
+        unread.raise_if_any()
         yield described
 
     def _file(self, path: str, length: int | None = None, promised: dict[str, str] | None = None) -> Stat:
@@ -95,4 +95,4 @@ class DatapackageReader:
         return Stat(path, length, digests=promised or {})
 
 
-READER = ReaderKind(open_reader, Options, schemes=ANY)
+READER = ReaderKind(open_reader, DatapackageOptions, schemes=ANY)

@@ -15,11 +15,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Flag, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, answer, below, digests, folders, size, text, verbatim
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, digests, folders, read_json, size, text, verbatim
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -51,7 +51,7 @@ Version = Annotated[
 ]
 
 
-class Options(BaseModel):
+class DataverseOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -68,13 +68,13 @@ class Options(BaseModel):
     """Whether to ask for files that need a permission."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "DataverseOptions":
         if not self.datasets and not self.collections:
-            raise Unfit("names nothing to mirror", "name datasets, or collections")
+            raise InvalidValue("names nothing to mirror", "name datasets, or collections")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _DataverseState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: a collection and where its page begins, or a dataset's folder."""
 
     folder: str = ""
@@ -82,57 +82,57 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     begin: int = 0
 
 
-class _Sum(msgspec.Struct):
+class _DataverseChecksum(msgspec.Struct):
     type: object = None
     value: object = None
 
 
-class _Held(msgspec.Struct, rename="camel"):
+class _StoredFile(msgspec.Struct, rename="camel"):
     id: object = None
     filename: object = None
     filesize: object = None
     md5: object = None
-    checksum: _Sum | None = None
+    checksum: _DataverseChecksum | None = None
     tabular_data: object = None
     original_file_format: object = None
     original_file_name: object = None
     original_file_size: object = None
 
 
-class _File(msgspec.Struct, rename="camel"):
+class _DataverseFile(msgspec.Struct, rename="camel"):
     label: object = None
     directory_label: object = None
     restricted: object = None
-    data_file: _Held | None = None
+    data_file: _StoredFile | None = None
 
 
-class _Version(msgspec.Struct, rename="camel"):
-    files: list[_File] | None = None
-    latest_version: "_Version | None" = None
+class _DatasetVersion(msgspec.Struct, rename="camel"):
+    files: list[_DataverseFile] | None = None
+    latest_version: "_DatasetVersion | None" = None
 
 
-class _Dataset(msgspec.Struct):
+class _DataverseDataset(msgspec.Struct):
     status: object = None
     message: object = None
-    data: _Version | None = None
+    data: _DatasetVersion | None = None
 
 
-class _Hit(msgspec.Struct):
+class _DataverseHit(msgspec.Struct):
     global_id: object = None
 
 
-class _Hits(msgspec.Struct):
+class _DataverseHits(msgspec.Struct):
     total_count: object = None
-    items: list[_Hit] | None = None
+    items: list[_DataverseHit] | None = None
 
 
-class _Found(msgspec.Struct):
-    data: _Hits | None = None
+class _DataverseSearchResponse(msgspec.Struct):
+    data: _DataverseHits | None = None
 
 
-def open_reader(source: Opened) -> "DataverseReader":
+def open_reader(source: ReaderSource) -> "DataverseReader":
     """Return the reader for `source`; raises Unfit for datasets that would share a folder."""
-    return DataverseReader(source.url, chosen(source, Options))
+    return DataverseReader(source.url, chosen(source, DataverseOptions))
 
 
 class DataverseReader:
@@ -140,14 +140,14 @@ class DataverseReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: DataverseOptions) -> None:
         self._api = f"{url}api"
         self._options = options
         self._folders = folders(options.datasets) if options.datasets else {}
         if options.collections:
             self._folders = {key: _folder(key) for key in self._folders}
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the datasets, and the first page of each collection."""
         for key, folder in self._folders.items():
             yield self._dataset(key, folder)
@@ -156,16 +156,16 @@ class DataverseReader:
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of a dataset, or the datasets of a collection."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_DataverseState)
         if note.collection:
             yield from self._found(document, note)
             return
-        found = answer(document, _Dataset)
+        found = read_json(document, _DataverseDataset)
         version = found.data.latest_version or found.data if found.data is not None else None
         if version is None or version.files is None:
             said = text(found.message) or "an answer without files"
             raise DocumentError(f"{document.url}: {said[:300]}")
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for file in version.files:
             if file.restricted is True and self._options.restricted == "skip":
                 continue
@@ -174,9 +174,9 @@ class DataverseReader:
                 unread.add("a file without a label, or without an id")
             else:
                 yield stat
-        unread.tell()
+        unread.raise_if_any()
 
-    def _file(self, file: _File, folder: str) -> Stat | None:
+    def _file(self, file: _DataverseFile, folder: str) -> Stat | None:
         held = file.data_file
         if held is None or not text(held.id):
             return None
@@ -196,12 +196,12 @@ class DataverseReader:
         place = below(folder, below(verbatim(file.directory_label), name))
         return Stat(place, listed, version=f"file:{text(held.id)}", digests=published, urls=(url,))
 
-    def _found(self, document: Document, note: _Note) -> Iterator[Follow]:
-        hits = answer(document, _Found).data
+    def _found(self, document: Document, note: _DataverseState) -> Iterator[DocumentRequest]:
+        hits = read_json(document, _DataverseSearchResponse).data
         total = size(hits.total_count) if hits is not None else None
         if hits is None or hits.items is None or total is None:
             raise DocumentError(f"{document.url}: no answer to a search")
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for hit in hits.items:
             key = text(hit.global_id)
             if key:
@@ -213,25 +213,27 @@ class DataverseReader:
             yield self._search(note.collection, end)
         elif end < total:
             unread.add(f"{total} datasets were announced, and the pages end after {end}")
-        unread.tell()
+        unread.raise_if_any()
 
-    def _dataset(self, key: str, folder: str) -> Follow:
+    def _dataset(self, key: str, folder: str) -> DocumentRequest:
         version = self._options.version
         chosen = "" if version == ":latest-published" else f"versions/{version}"
         url = f"{self._api}/datasets/:persistentId/{chosen}?{urlencode({'persistentId': key}, safe=':/')}"
-        return Follow(url=url, state=msgspec.json.encode(_Note(folder)).decode())
+        return DocumentRequest(url=url, state=msgspec.json.encode(_DataverseState(folder)).decode())
 
-    def _search(self, collection: str, begin: int) -> Follow:
+    def _search(self, collection: str, begin: int) -> DocumentRequest:
         words = {"q": "*", "type": "dataset", "subtree": collection, "sort": "date", "order": "asc"}
         url = f"{self._api}/search?{urlencode({**words, 'per_page': PAGE, 'start': begin}, safe='*')}"
-        return Follow(url=url, state=msgspec.json.encode(_Note(collection=collection, begin=begin)).decode())
+        return DocumentRequest(
+            url=url, state=msgspec.json.encode(_DataverseState(collection=collection, begin=begin)).decode()
+        )
 
 
 def _folder(key: str) -> str:
     return re.sub(r"[^\w.-]+", "_", key)
 
 
-def _original(held: _Held, label: str) -> str:
+def _original(held: _StoredFile, label: str) -> str:
     """Return the name that a table had when it was given to Dataverse."""
     if told := verbatim(held.original_file_name):
         return told
@@ -239,4 +241,4 @@ def _original(held: _Held, label: str) -> str:
     return label[: -len(".tab")] + ending if ending is not None and label.endswith(".tab") else label
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, DataverseOptions)

@@ -17,10 +17,10 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel, BeforeValidator
 
-from manifests.errors import Unfit
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, below, folders, moment, size
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.errors import InvalidValue
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, folders, moment, size
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -31,11 +31,11 @@ _QUERY = "datasetID%2Caccessible%2Cfiles"
 
 def _identifier(given: object) -> object:
     if isinstance(given, str) and not given.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        raise Unfit("is no datasetID", "write it as ERDDAP's page of datasets shows it, as in erdMBsstd1day")
+        raise InvalidValue("is no datasetID", "write it as ERDDAP's page of datasets shows it, as in erdMBsstd1day")
     return given
 
 
-class Options(BaseModel):
+class ErddapOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -44,7 +44,7 @@ class Options(BaseModel):
     """The datasets to mirror, by their datasetID; by default all that are public and show their files."""
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _ErddapState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the dataset, where it lies in the mirror, and the folder below it."""
 
     dataset: str = ""
@@ -52,9 +52,9 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     folder: str = ""
 
 
-def open_reader(source: Opened) -> "ErddapReader":
+def open_reader(source: ReaderSource) -> "ErddapReader":
     """Return the reader for `source`."""
-    return ErddapReader(source.url, chosen(source, Options))
+    return ErddapReader(source.url, chosen(source, ErddapOptions))
 
 
 class ErddapReader:
@@ -62,19 +62,19 @@ class ErddapReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: ErddapOptions) -> None:
         self._root = root
         self._places = folders(options.datasets) if options.datasets else {}
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the datasets' folders, or the table of all datasets."""
         if not self._places:
-            return [_follow(f"{self._root}tabledap/allDatasets.csv?{_QUERY}", _Note())]
-        return [self._folder(_Note(dataset, place)) for dataset, place in self._places.items()]
+            return [_follow(f"{self._root}tabledap/allDatasets.csv?{_QUERY}", _ErddapState())]
+        return [self._folder(_ErddapState(dataset, place)) for dataset, place in self._places.items()]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one folder, or the table of datasets, lists."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_ErddapState)
         rows = _rows(document)
         columns = {name: number for number, name in enumerate(next(rows, []))}
         if not note.dataset:
@@ -84,7 +84,7 @@ class ErddapReader:
             raise DocumentError(f"{document.url}: is no list of ERDDAP's files: it has not Name,Last modified,Size")
         if note.folder.count("/") >= MAX_DEPTH:
             raise DocumentError(f"{document.url}: {note.folder} has folders more than {MAX_DEPTH} deep: a loop?")
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for number, row in enumerate(rows, 2):
             if len(row) < len(columns) or not row[columns["Name"]]:
                 unread.add(f"line {number} has not the columns that the first line names")
@@ -97,9 +97,11 @@ class ErddapReader:
             url = f"{self._base(note)}{quote(path)}"
             modified = _moment(row[columns["Last modified"]])
             yield Stat(below(note.place, path), size(row[columns["Size"]]), modified, urls=(url,))
-        unread.tell()
+        unread.raise_if_any()
 
-    def _datasets(self, document: Document, rows: Iterator[list[str]], columns: dict[str, int]) -> Iterator[Follow]:
+    def _datasets(
+        self, document: Document, rows: Iterator[list[str]], columns: dict[str, int]
+    ) -> Iterator[DocumentRequest]:
         if not {"datasetID", "accessible", "files"} <= columns.keys():
             raise DocumentError(
                 f"{document.url}: is no table of ERDDAP's datasets: name them in the manifest (datasets)"
@@ -110,17 +112,17 @@ class ErddapReader:
                 continue
             dataset = row[columns["datasetID"]]
             if dataset and row[columns["files"]] and row[columns["accessible"]] in ("public", "yes", "graphsOnly"):
-                yield self._folder(_Note(dataset, dataset))
+                yield self._folder(_ErddapState(dataset, dataset))
 
-    def _folder(self, note: _Note) -> Follow:
+    def _folder(self, note: _ErddapState) -> DocumentRequest:
         return _follow(f"{self._base(note)}{quote(note.folder)}.csv", note)
 
-    def _base(self, note: _Note) -> str:
+    def _base(self, note: _ErddapState) -> str:
         return f"{self._root}files/{note.dataset}/"
 
 
-def _follow(url: str, note: _Note) -> Follow:
-    return Follow(url=url, state=msgspec.json.encode(note).decode())
+def _follow(url: str, note: _ErddapState) -> DocumentRequest:
+    return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
 def _rows(document: Document) -> Iterator[list[str]]:
@@ -140,4 +142,4 @@ def _moment(text: str) -> float | None:
     return moment(text) if milliseconds is None else milliseconds / 1000
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, ErddapOptions)

@@ -14,11 +14,21 @@ import msgspec
 import xxhash
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Count, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, absolute, answer, below, digests, folders, size, text, verbatim
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import (
+    SkippedEntries,
+    absolute,
+    below,
+    digests,
+    folders,
+    read_json,
+    size,
+    text,
+    verbatim,
+)
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -32,7 +42,7 @@ Article = Annotated[
 ]
 
 
-class Options(BaseModel):
+class FigshareOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -49,13 +59,13 @@ class Options(BaseModel):
     """Rows to ask for at once."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "FigshareOptions":
         if not self.articles and not self.collections and self.group is None and self.institution is None:
-            raise Unfit("names nothing to mirror", "name articles, collections, a group or an institution")
+            raise InvalidValue("names nothing to mirror", "name articles, collections, a group or an institution")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _FigshareState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: list and page, where files go or the window begins, a mark of the page before."""
 
     list: str
@@ -65,7 +75,7 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     before: str = ""
 
 
-class _File(msgspec.Struct):
+class _FigshareFile(msgspec.Struct):
     id: object = None
     name: object = None
     size: object = None
@@ -80,9 +90,9 @@ class _Article(msgspec.Struct):
     published_date: object = None
 
 
-def open_reader(source: Opened) -> "FigshareReader":
+def open_reader(source: ReaderSource) -> "FigshareReader":
     """Return the reader for `source`."""
-    return FigshareReader(source.url, chosen(source, Options))
+    return FigshareReader(source.url, chosen(source, FigshareOptions))
 
 
 class FigshareReader:
@@ -90,36 +100,36 @@ class FigshareReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: FigshareOptions) -> None:
         self._url = url
         self._options = options
         self._folders = folders(options.articles) if options.articles else {}
         if options.collections or options.group or options.institution:
             self._folders = {key: key for key in self._folders}
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the first page of every list."""
         options = self._options
         for key, folder in self._folders.items():
             number, _, version = key.partition(".v")
             chosen = f"articles/{number}/versions/{version}" if version else f"articles/{number}"
-            yield self._page(_Note(f"{chosen}/files", folder=folder))
+            yield self._page(_FigshareState(f"{chosen}/files", folder=folder))
         for number in dict.fromkeys(options.collections):
-            yield self._page(_Note(f"collections/{number}/articles"))
+            yield self._page(_FigshareState(f"collections/{number}/articles"))
         if options.group is not None or options.institution is not None:
-            yield self._page(_Note("articles"))
+            yield self._page(_FigshareState("articles"))
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one page holds, and name the page after it."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_FigshareState)
         if note.list.endswith("/files"):
             yield from self._files(document, note)
         else:
             yield from self._articles(document, note)
 
-    def _files(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
-        files = answer(document, list[_File])
-        unread = Unread(document)
+    def _files(self, document: Document, note: _FigshareState) -> Iterator[Stat | DocumentRequest]:
+        files = read_json(document, list[_FigshareFile])
+        unread = SkippedEntries(document)
         for file in files:
             if file.is_link_only is True:  # a link to somebody else's page: there is no file to copy
                 continue
@@ -134,31 +144,31 @@ class FigshareReader:
             yield Stat(below(note.folder, name), size(file.size), version=version, digests=promised, urls=(url,))
         if files:
             yield from self._more(document, note, [file.id for file in files])
-        unread.tell()
+        unread.raise_if_any()
 
-    def _articles(self, document: Document, note: _Note) -> Iterator[Follow]:
-        articles = answer(document, list[_Article])
-        unread = Unread(document)
+    def _articles(self, document: Document, note: _FigshareState) -> Iterator[DocumentRequest]:
+        articles = read_json(document, list[_Article])
+        unread = SkippedEntries(document)
         for article in articles:
             number = text(article.id)
             if number.isdigit():
-                yield self._page(_Note(f"articles/{number}/files", folder=number))
+                yield self._page(_FigshareState(f"articles/{number}/files", folder=number))
             else:
                 unread.add("an article without an id")
         if articles and (note.page + 1) * self._options.page_size <= REACH:
             yield from self._more(document, note, [article.id for article in articles])
         elif articles:
             yield from self._beyond(document, note, articles)
-        unread.tell()
+        unread.raise_if_any()
 
-    def _more(self, document: Document, note: _Note, ids: list[object]) -> Iterator[Follow]:
+    def _more(self, document: Document, note: _FigshareState, ids: list[object]) -> Iterator[DocumentRequest]:
         mark = xxhash.xxh3_64_hexdigest("\n".join(text(each) for each in ids).encode("utf-8", "surrogatepass"))
         if note.page >= MAX_PAGES:
             raise DocumentError(f"{document.url}: has no end after {MAX_PAGES} pages")
         if mark != note.before:
             yield self._page(msgspec.structs.replace(note, page=note.page + 1, before=mark))
 
-    def _beyond(self, document: Document, note: _Note, articles: list[_Article]) -> Iterator[Follow]:
+    def _beyond(self, document: Document, note: _FigshareState, articles: list[_Article]) -> Iterator[DocumentRequest]:
         """Go on past the last row that Figshare gives: from the day of that row on."""
         last = _DAY.match(text(articles[-1].published_date))
         if note.list != "articles" or last is None or last[0] <= note.since:
@@ -166,9 +176,9 @@ class FigshareReader:
                 f"{document.url}: goes on past the {REACH} rows that Figshare gives, and nothing says how: "
                 "name its articles one by one, or in several mirrors"
             )
-        yield self._page(_Note("articles", since=last[0]))
+        yield self._page(_FigshareState("articles", since=last[0]))
 
-    def _page(self, note: _Note) -> Follow:
+    def _page(self, note: _FigshareState) -> DocumentRequest:
         options = self._options
         words: dict[str, object] = {"page": note.page, "page_size": options.page_size}
         if note.list == "articles":
@@ -176,7 +186,9 @@ class FigshareReader:
             words |= {"group": options.group} if options.group is not None else {}
             words |= {"institution": options.institution} if options.institution is not None else {}
             words |= {"published_since": note.since} if note.since else {}
-        return Follow(url=f"{self._url}{note.list}?{urlencode(words)}", state=msgspec.json.encode(note).decode())
+        return DocumentRequest(
+            url=f"{self._url}{note.list}?{urlencode(words)}", state=msgspec.json.encode(note).decode()
+        )
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, FigshareOptions)

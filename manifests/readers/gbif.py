@@ -14,12 +14,12 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import msgspec
 from pydantic import BaseModel, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import AtLeastOne, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, absolute, answer, below, digests, folders, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
-from manifests.reading.xml import Part, parts
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, absolute, below, digests, folders, read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.reading.xml import XmlElement, elements
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -35,7 +35,7 @@ Download = Annotated[str, like(r"\d{7}-\d{15,20}", "is no key of a download", "w
 Kind = Literal["DWC_ARCHIVE", "COLDP", "CAMTRAP_DP", "EML"]
 
 
-class Options(BaseModel):
+class GbifOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -54,16 +54,16 @@ class Options(BaseModel):
     """The url is an IPT: read its inventory of all datasets, or its feed of the newest."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "GbifOptions":
         asks = bool(self.datasets or self.publishers or self.search or self.downloads)
         if not asks and self.ipt is None:
-            raise Unfit("names nothing to mirror", "name datasets, publishers, a search, downloads, or ipt")
+            raise InvalidValue("names nothing to mirror", "name datasets, publishers, a search, downloads, or ipt")
         if asks and self.ipt is not None:
-            raise Unfit("asks an IPT for what only the registry has", "delete ipt, or all the other keys")
+            raise InvalidValue("asks an IPT for what only the registry has", "delete ipt, or all the other keys")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _GbifState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the kind of document, a list and where its page begins, or a key and its folder."""
 
     kind: str
@@ -77,16 +77,16 @@ class _Endpoint(msgspec.Struct):
     url: object = None
 
 
-class _Dataset(msgspec.Struct):
+class _GbifDataset(msgspec.Struct):
     key: object = None
     deleted: object = None
     endpoints: list[_Endpoint] | None = None
 
 
-class _Page(msgspec.Struct, rename="camel"):
+class _GbifPage(msgspec.Struct, rename="camel"):
     end_of_records: object = None
     count: object = None
-    results: list[_Dataset] | None = None
+    results: list[_GbifDataset] | None = None
 
 
 class _Download(msgspec.Struct, rename="camel"):
@@ -95,7 +95,7 @@ class _Download(msgspec.Struct, rename="camel"):
     size: object = None
 
 
-class _Published(msgspec.Struct, rename="camel"):
+class _IptDataset(msgspec.Struct, rename="camel"):
     gbif_key: object = None
     eml: object = None
     dwca: object = None
@@ -103,13 +103,13 @@ class _Published(msgspec.Struct, rename="camel"):
     last_published: object = None
 
 
-class _Inventory(msgspec.Struct, rename="camel"):
-    registered_resources: list[_Published] | None = None
+class _IptInventory(msgspec.Struct, rename="camel"):
+    registered_resources: list[_IptDataset] | None = None
 
 
-def open_reader(source: Opened) -> "GbifReader":
+def open_reader(source: ReaderSource) -> "GbifReader":
     """Return the reader for `source`."""
-    return GbifReader(source.url, chosen(source, Options))
+    return GbifReader(source.url, chosen(source, GbifOptions))
 
 
 class GbifReader:
@@ -117,7 +117,7 @@ class GbifReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: GbifOptions) -> None:
         self._url = url
         self._options = options
         alone = not options.publishers and not options.search and not options.downloads
@@ -125,25 +125,25 @@ class GbifReader:
             folders(options.datasets) if options.datasets and alone else {key: key for key in options.datasets}
         )
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the datasets, the first page of each list, the downloads; or the IPT's own list."""
         options = self._options
         if options.ipt == "inventory":
-            yield _follow(f"{self._url}inventory/dataset", _Note("inventory"))
+            yield _follow(f"{self._url}inventory/dataset", _GbifState("inventory"))
         elif options.ipt == "feed":
-            yield _follow(f"{self._url}rss.do", _Note("feed"))
+            yield _follow(f"{self._url}rss.do", _GbifState("feed"))
         for key, folder in self._folders.items():
-            yield _follow(f"{self._url}dataset/{key}", _Note("dataset", key, folder))
+            yield _follow(f"{self._url}dataset/{key}", _GbifState("dataset", key, folder))
         for key in dict.fromkeys(options.publishers):
             yield self._page(f"organization/{key}/publishedDataset?", 0)
         if options.search:
             yield self._page(f"dataset?{urlencode(options.search)}&", 0)
         for key in dict.fromkeys(options.downloads):
-            yield _follow(f"{self._url}occurrence/download/{key}", _Note("download", key))
+            yield _follow(f"{self._url}occurrence/download/{key}", _GbifState("download", key))
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the archives that one document names."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_GbifState)
         if note.kind == "feed":
             yield from self._feed(document)
         elif note.kind == "inventory":
@@ -151,15 +151,15 @@ class GbifReader:
         elif note.kind == "download":
             yield self._download(document, note.key)
         elif note.kind == "dataset":
-            unread, dataset = Unread(document), answer(document, _Dataset)
+            unread, dataset = SkippedEntries(document), read_json(document, _GbifDataset)
             yield from self._dataset(document, dataset, note.folder, unread)
             self._has_any(dataset, unread)
-            unread.tell()
+            unread.raise_if_any()
         else:
             yield from self._datasets(document, note)
 
-    def _datasets(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
-        page = answer(document, _Page)
+    def _datasets(self, document: Document, note: _GbifState) -> Iterator[Stat | DocumentRequest]:
+        page = read_json(document, _GbifPage)
         if page.results is None:
             raise DocumentError(f"{document.url}: no list of datasets")
         count = size(page.count)
@@ -168,7 +168,7 @@ class GbifReader:
                 f"{document.url}: has {count} datasets, of which the registry shows {REACH}: narrow the search, "
                 "or make several mirrors of it"
             )
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for dataset in page.results:
             key = text(dataset.key)
             if key:
@@ -183,9 +183,11 @@ class GbifReader:
                 unread.add(f"goes on past the {REACH} rows that the registry gives: narrow the search")
             else:
                 yield self._page(note.key, end)
-        unread.tell()
+        unread.raise_if_any()
 
-    def _dataset(self, document: Document, dataset: _Dataset, folder: str, unread: Unread) -> Iterator[Stat]:
+    def _dataset(
+        self, document: Document, dataset: _GbifDataset, folder: str, unread: SkippedEntries
+    ) -> Iterator[Stat]:
         if dataset.deleted is not None:  # gone from the registry, and so from the inventory
             return
         found = {text(each.type): each.url for each in reversed(dataset.endpoints or [])}
@@ -198,7 +200,7 @@ class GbifReader:
             else:
                 yield Stat(below(folder, _file(kind)), urls=(url,))
 
-    def _has_any(self, dataset: _Dataset, unread: Unread) -> None:
+    def _has_any(self, dataset: _GbifDataset, unread: SkippedEntries) -> None:
         """Note a dataset that was named and has nothing of what is wanted: nobody asks for nothing."""
         kinds = {text(each.type) for each in dataset.endpoints or ()}
         if dataset.deleted is None and kinds.isdisjoint(self._options.endpoints):
@@ -206,7 +208,7 @@ class GbifReader:
             unread.add(f"has no endpoint of {wanted}; it has {there}: set endpoints to what is wanted of it"[:1000])
 
     def _download(self, document: Document, key: str) -> Stat:
-        found = answer(document, _Download)
+        found = read_json(document, _Download)
         status = text(found.status)
         if status in ("PREPARING", "RUNNING", "SUSPENDED"):
             raise DocumentError(
@@ -221,25 +223,25 @@ class GbifReader:
         return Stat(f"{key}.zip", size(found.size), version=f"download:{key}", digests=digests(), urls=(url,))
 
     def _inventory(self, document: Document) -> Iterator[Stat]:
-        published = answer(document, _Inventory).registered_resources
+        published = read_json(document, _IptInventory).registered_resources
         if published is None:
             raise DocumentError(f"{document.url}: no inventory of an IPT")
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for each in published:
             version = f"{text(each.version)}/{text(each.last_published)}".strip("/")
             yield from self._of_ipt(document, each.dwca, each.eml, text(each.gbif_key), version, unread)
-        unread.tell()
+        unread.raise_if_any()
 
     def _feed(self, document: Document) -> Iterator[Stat]:
-        unread = Unread(document)
-        for part in parts(document, {"item"}, root="rss"):
-            guid = part.says("guid")
+        unread = SkippedEntries(document)
+        for part in elements(document, {"item"}, root="rss"):
+            guid = part.text_of("guid")
             archive, metadata = _link(part, "dwca", "archive"), _link(part, "eml", "metadata")
             yield from self._of_ipt(document, archive, metadata, guid.partition("/")[0], guid, unread)
-        unread.tell()
+        unread.raise_if_any()
 
     def _of_ipt(
-        self, document: Document, archive: object, metadata: object, key: str, version: str, unread: Unread
+        self, document: Document, archive: object, metadata: object, key: str, version: str, unread: SkippedEntries
     ) -> Iterator[Stat]:
         for link, name in ((archive, "dwca.zip"), (metadata, "eml.xml")):
             if (name == "eml.xml" and "EML" not in self._options.endpoints) or not text(link):
@@ -251,16 +253,16 @@ class GbifReader:
             else:
                 yield Stat(below(folder, name), version=f"ipt:{version}" if version else None, urls=(url,))
 
-    def _page(self, listed: str, begin: int) -> Follow:
-        return _follow(f"{self._url}{listed}limit={LIMIT}&offset={begin}", _Note("list", listed, begin=begin))
+    def _page(self, listed: str, begin: int) -> DocumentRequest:
+        return _follow(f"{self._url}{listed}limit={LIMIT}&offset={begin}", _GbifState("list", listed, begin=begin))
 
 
 def _file(kind: Kind) -> str:
     return "eml.xml" if kind == "EML" else "dwca.zip" if kind == "DWC_ARCHIVE" else f"{kind.lower()}.zip"
 
 
-def _link(part: Part, *names: str) -> str:
-    return next((said for name in names if (said := part.says(name))), "")
+def _link(part: XmlElement, *names: str) -> str:
+    return next((said for name in names if (said := part.text_of(name))), "")
 
 
 def _short_name(url: str | None) -> str:
@@ -269,8 +271,8 @@ def _short_name(url: str | None) -> str:
     return quote(named, safe="") if "/" in named else named
 
 
-def _follow(url: str, note: _Note) -> Follow:
-    return Follow(url=url, state=msgspec.json.encode(note).decode())
+def _follow(url: str, note: _GbifState) -> DocumentRequest:
+    return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, GbifOptions)

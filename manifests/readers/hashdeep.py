@@ -18,9 +18,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, below, digests, size
-from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, digests, size
+from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
 from manifests.reading.url_paths import folder_of
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
@@ -28,7 +28,7 @@ from manifests.yaml.validation import STRICT
 _MAGIC = b"%%%% HASHDEEP-"
 
 
-class Options(BaseModel):
+class HashdeepOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -39,9 +39,9 @@ class Options(BaseModel):
     """The folder, as the lists write it, that names are relative to: /data/archive."""
 
 
-def open_reader(source: Opened) -> "HashdeepReader":
+def open_reader(source: ReaderSource) -> "HashdeepReader":
     """Return the reader for `source`."""
-    return HashdeepReader(chosen(source, Options))
+    return HashdeepReader(chosen(source, HashdeepOptions))
 
 
 class HashdeepReader:
@@ -49,13 +49,13 @@ class HashdeepReader:
 
     native = False
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: HashdeepOptions) -> None:
         self._lists = tuple(dict.fromkeys(options.lists))
         self._root = f"{options.root.rstrip('/')}/" if options.root else ""
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the lists."""
-        return [Follow(url=path, state=path) for path in self._lists]
+        return [DocumentRequest(url=path, state=path) for path in self._lists]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what the list names, then the list itself."""
@@ -63,7 +63,7 @@ class HashdeepReader:
         listed = own(document, path)
         lines = document.lines()
         columns = _columns(document, lines)
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for number, line in enumerate(lines, 3):
             if not line.strip() or line.startswith((b"#", b"%")):
                 continue
@@ -72,7 +72,7 @@ class HashdeepReader:
                 unread.add(f"line {number} has not the columns that the second line names")
                 continue
             yield Stat(self._place(path, values[-1]), length, digests=digests(*zip(columns, values[1:-1], strict=True)))
-        unread.tell()
+        unread.raise_if_any()
         yield listed
 
     def _place(self, path: str, name: str) -> str:
@@ -91,4 +91,4 @@ def _columns(document: Document, lines: Iterator[bytes]) -> list[str]:
     return [name.strip() for name in names[1:-1]]
 
 
-READER = ReaderKind(open_reader, Options, schemes=ANY)
+READER = ReaderKind(open_reader, HashdeepOptions, schemes=ANY)

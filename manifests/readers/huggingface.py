@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field
 
 from manifests.digest import MAX_GIT_BLOB
 from manifests.model.field_types import AtLeastOne, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, answer, below, dig, digests, folders, next_link, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, dig, digests, folders, next_link, read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -30,7 +30,7 @@ Repository = Annotated[
 ]
 
 
-class Options(BaseModel):
+class HuggingfaceOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -43,7 +43,7 @@ class Options(BaseModel):
     """A branch, a tag or a commit."""
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _HuggingfaceState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the repository, the folder of its files, and the commit once it is known."""
 
     repository: str
@@ -64,9 +64,9 @@ class _Blob(msgspec.Struct):
     lfs: object = None
 
 
-def open_reader(source: Opened) -> "HuggingfaceReader":
+def open_reader(source: ReaderSource) -> "HuggingfaceReader":
     """Return the reader for `source`; raises Unfit for repositories that would share a folder."""
-    return HuggingfaceReader(source.url, chosen(source, Options))
+    return HuggingfaceReader(source.url, chosen(source, HuggingfaceOptions))
 
 
 class HuggingfaceReader:
@@ -74,37 +74,40 @@ class HuggingfaceReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: HuggingfaceOptions) -> None:
         self._url = url
         self._options = options
         self._folders = folders(options.repositories)
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Ask for the commit of each repository."""
         revision = quote(self._options.revision, safe="")
         return [
-            _follow(f"{self._url}api/{self._options.kind}/{repository}/revision/{revision}", _Note(repository, folder))
+            _follow(
+                f"{self._url}api/{self._options.kind}/{repository}/revision/{revision}",
+                _HuggingfaceState(repository, folder),
+            )
             for repository, folder in self._folders.items()
         ]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the tree to read at the commit, or the files of one page of it."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_HuggingfaceState)
         if note.commit:
             yield from self._blobs(document, note)
             return
-        revision = answer(document, _Revision)
+        revision = read_json(document, _Revision)
         commit = text(revision.sha)
         if not commit.isalnum() or not commit.isascii():
             raise DocumentError(f"{document.url}: {text(revision.error)[:300] or 'names no commit'}")
         tree = f"{self._url}api/{self._options.kind}/{note.repository}/tree/{commit}?recursive=true&expand=false"
         yield _follow(tree, msgspec.structs.replace(note, commit=commit))
 
-    def _blobs(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
-        unread = Unread(document)
+    def _blobs(self, document: Document, note: _HuggingfaceState) -> Iterator[Stat | DocumentRequest]:
+        unread = SkippedEntries(document)
         kind = "" if self._options.kind == "models" else f"{self._options.kind}/"
         root = f"{self._url}{kind}{note.repository}/resolve/{note.commit}/"
-        for blob in answer(document, list[_Blob]):
+        for blob in read_json(document, list[_Blob]):
             if text(blob.type) != "file":
                 continue
             path = blob.path if isinstance(blob.path, str) else ""
@@ -127,11 +130,11 @@ class HuggingfaceReader:
         more = next_link(document)
         if more is not None:
             yield _follow(more, note)
-        unread.tell()
+        unread.raise_if_any()
 
 
-def _follow(url: str, note: _Note) -> Follow:
-    return Follow(url=url, state=msgspec.json.encode(note).decode())
+def _follow(url: str, note: _HuggingfaceState) -> DocumentRequest:
+    return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, HuggingfaceOptions)

@@ -16,9 +16,9 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from manifests.model.field_types import AtLeastOne, Count
-from manifests.reading.document import Document, DocumentError, Follow, Found, Made
-from manifests.reading.json_fields import answer, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import DerivedFile, Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.yaml.validation import STRICT
 
 MAX_PAGES = 100_000
@@ -28,7 +28,7 @@ Search = Literal["physics", "chemistryAndBiology", "radiation"]
 _HEADERS = {"content-type": "application/json", "accept": "application/json"}
 
 
-class Options(BaseModel):
+class KcdbOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -45,7 +45,7 @@ class Options(BaseModel):
     """Records asked for at once."""
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _KcdbState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the search, the page, and how many records the first page counted."""
 
     search: str
@@ -54,16 +54,16 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str = ""
 
 
-class _Page(msgspec.Struct):
+class _KcdbPage(msgspec.Struct):
     data: list[msgspec.Raw]
     version: object = msgspec.field(name="version", default=None)
     total: object = msgspec.field(name="totalElements", default=None)
     pages: object = msgspec.field(name="totalPages", default=None)
 
 
-def open_reader(source: Opened) -> "KcdbReader":
+def open_reader(source: ReaderSource) -> "KcdbReader":
     """Return the reader for `source`."""
-    return KcdbReader(source.url, chosen(source, Options))
+    return KcdbReader(source.url, chosen(source, KcdbOptions))
 
 
 class KcdbReader:
@@ -71,18 +71,18 @@ class KcdbReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: KcdbOptions) -> None:
         self._root = root
         self._options = options
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the first page of each search."""
-        return [self._asked(_Note(search)) for search in self._options.searches]
+        return [self._asked(_KcdbState(search)) for search in self._options.searches]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the records of one page, and, from the first one, all other pages."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
-        page = answer(document, _Page)
+        note = msgspec.json.decode(document.asked.state, type=_KcdbState)
+        page = read_json(document, _KcdbPage)
         total, pages, version = size(page.total), size(page.pages), text(page.version)
         if total is None or pages is None:
             raise DocumentError(f"{document.url}: page {note.page} does not say how many records there are")
@@ -90,7 +90,7 @@ class KcdbReader:
             if pages > MAX_PAGES:
                 raise DocumentError(f"{document.url}: {pages} pages, more than {MAX_PAGES}: ask for larger ones")
             for number in range(1, pages):
-                yield self._asked(_Note(note.search, number, total, version))
+                yield self._asked(_KcdbState(note.search, number, total, version))
         elif (total, version) != (note.total, note.version):
             raise DocumentError(
                 f"{document.url}: {note.total} records of version {note.version!r} became {total} of {version!r} "
@@ -103,7 +103,7 @@ class KcdbReader:
         for raw in page.data:
             yield from self._card(document, note.search, raw)
 
-    def _card(self, document: Document, search: str, raw: msgspec.Raw) -> Iterator[Made]:
+    def _card(self, document: Document, search: str, raw: msgspec.Raw) -> Iterator[DerivedFile]:
         try:
             record = json.loads(bytes(raw))
         except (ValueError, RecursionError) as error:
@@ -113,11 +113,11 @@ class KcdbReader:
             raise DocumentError(f"{document.url}: a record without an id")
         if text(record.get("status")) not in self._options.without:
             body = json.dumps(record, ensure_ascii=False, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
-            yield Made(f"{search}/{identity}.json", body + b"\n")
+            yield DerivedFile(f"{search}/{identity}.json", body + b"\n")
 
-    def _asked(self, note: _Note) -> Follow:
+    def _asked(self, note: _KcdbState) -> DocumentRequest:
         query = {**self._options.query, "page": note.page, "pageSize": self._options.page_size, "showTable": False}
-        return Follow(
+        return DocumentRequest(
             url=f"{self._root}cmc/searchData/{note.search}",
             method="POST",
             headers=_HEADERS,
@@ -126,4 +126,4 @@ class KcdbReader:
         )
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, KcdbOptions)

@@ -13,10 +13,10 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel
 
-from manifests.reading.document import Document, DocumentError, Follow, Found, Note
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found, ReaderWarning
 from manifests.reading.filters import When, span
-from manifests.reading.json_fields import Unread, absolute, answer, below, digests, moment, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.json_fields import SkippedEntries, absolute, below, digests, moment, read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat, UnsafePath, check_path
 from manifests.yaml.validation import STRICT
 
@@ -25,7 +25,7 @@ MAX_DEPTH = 8  # folders below the source
 MAX_LINE = 1 << 16  # bytes
 
 
-class Options(BaseModel):
+class LaadsOptions(BaseModel):
     """What a Source says to this reader."""
 
     model_config = STRICT
@@ -36,7 +36,7 @@ class Options(BaseModel):
     """The days wanted: 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days."""
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class LaadsState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the folder's path in the copy, its url, and how deep it lies."""
 
     url: str
@@ -44,9 +44,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     depth: int = 0
 
 
-def open_reader(source: Opened, today: date) -> "LaadsReader":
+def open_reader(source: ReaderSource, today: date) -> "LaadsReader":
     """Return the reader for `source`; `today` is where a relative datetime ends."""
-    return LaadsReader(source.url, chosen(source, Options), today)
+    return LaadsReader(source.url, chosen(source, LaadsOptions), today)
 
 
 class LaadsReader:
@@ -54,21 +54,21 @@ class LaadsReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options, today: date) -> None:
+    def __init__(self, url: str, options: LaadsOptions, today: date) -> None:
         self._url = url
         self._form = options.listing
         wanted = span(options.datetime, today)
         self._begins = _day(wanted.begins, date.min)
         self._ends = _day(wanted.ends, date.max)
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the listing of the source's own folder."""
-        return [self._listing(State(self._url))]
+        return [self._listing(LaadsState(self._url))]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of one folder, and the folders in it."""
-        state = msgspec.json.decode(document.asked.state, type=State)
-        unread = Unread(document)
+        state = msgspec.json.decode(document.asked.state, type=LaadsState)
+        unread = SkippedEntries(document)
         if state.depth > MAX_DEPTH:
             raise DocumentError(f"{document.url}: folders more than {MAX_DEPTH} deep: a loop?")
         for row in _rows(document, self._form):
@@ -83,13 +83,13 @@ class LaadsReader:
                 continue
             promised = digests(("md5", sums)) if sums else {}
             if sums and not promised:
-                yield Note("checksums that cannot be one were passed over")
+                yield ReaderWarning("checksums that cannot be one were passed over")
             url = absolute(document, row.get("downloadsLink")) or f"{state.url}{quote(name, errors='surrogateescape')}"
             modified = _modified(row)
             yield Stat(below(state.path, name), length, modified, None, promised, (url,))
-        unread.tell()
+        unread.raise_if_any()
 
-    def _folder(self, state: State, name: str) -> Iterator[Found]:
+    def _folder(self, state: LaadsState, name: str) -> Iterator[Found]:
         path = below(state.path, name)
         try:
             check_path(path)
@@ -97,11 +97,11 @@ class LaadsReader:
             yield Stat(path)  # to be refused in the open
             return
         if self._wants(state.path, name):
-            yield self._listing(State(f"{state.url}{quote(name)}/", path, state.depth + 1))
+            yield self._listing(LaadsState(f"{state.url}{quote(name)}/", path, state.depth + 1))
 
-    def _listing(self, state: State) -> Follow:
+    def _listing(self, state: LaadsState) -> DocumentRequest:
         url = f"{state.url.rstrip('/')}.{self._form}"
-        return Follow(url, state=msgspec.json.encode(state).decode(), max_bytes=MAX_PAGE)
+        return DocumentRequest(url, state=msgspec.json.encode(state).decode(), max_bytes=MAX_PAGE)
 
     def _wants(self, above: str, name: str) -> bool:
         """Tell whether a folder may hold wanted days; one that is neither a year nor a day of one may."""
@@ -119,7 +119,7 @@ def _rows(document: Document, form: str) -> Iterator[Mapping[str, Any]]:
     if form == "csv":
         yield from _table(document)
         return
-    listed = answer(document, object, limit=MAX_PAGE)
+    listed = read_json(document, object, limit=MAX_PAGE)
     rows = listed.get("content") if isinstance(listed, dict) else listed
     if not isinstance(rows, list):
         raise DocumentError(f"{document.url}: no listing, but JSON of another kind")
@@ -162,4 +162,4 @@ def _day(when: float | None, otherwise: date) -> date:
     return otherwise if when is None else date(1970, 1, 1) + timedelta(days=int(when // 86_400))
 
 
-READER = ReaderKind(open_reader, Options, dated=True)
+READER = ReaderKind(open_reader, LaadsOptions, dated=True)

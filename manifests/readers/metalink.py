@@ -18,10 +18,10 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from manifests.model.field_types import AtLeastOne, Flag, PathBelow, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, below, digests, size
-from manifests.reading.reader import ANY, WEB, Opened, ReaderKind, chosen
-from manifests.reading.xml import Part, parts
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, digests, size
+from manifests.reading.reader import ANY, WEB, ReaderKind, ReaderSource, chosen
+from manifests.reading.xml import XmlElement, elements
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -31,7 +31,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#]\S*")
 _WORST = 999_999  # what version 4 gives a place that names no priority
 
 
-class Options(BaseModel):
+class MetalinkOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -46,9 +46,9 @@ class Options(BaseModel):
     """Take every file from beside its list, wherever else it could be had."""
 
 
-def open_reader(source: Opened) -> "MetalinkReader":
+def open_reader(source: ReaderSource) -> "MetalinkReader":
     """Return the reader for `source`."""
-    return MetalinkReader(source.url, chosen(source, Options))
+    return MetalinkReader(source.url, chosen(source, MetalinkOptions))
 
 
 class MetalinkReader:
@@ -56,16 +56,16 @@ class MetalinkReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: MetalinkOptions) -> None:
         own = url.partition("://")[0]
         self._lists = tuple(dict.fromkeys(options.lists))
         self._protocols = frozenset(options.protocols) or (WEB if own in WEB else frozenset({own}))
         self._prefer = tuple(country.lower() for country in options.prefer)
         self._beside = options.beside
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the lists."""
-        return [Follow(url=path, state=path) for path in self._lists]
+        return [DocumentRequest(url=path, state=path) for path in self._lists]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what the list names, then the list itself."""
@@ -76,9 +76,9 @@ class MetalinkReader:
             whole.update(block)
             length += len(block)
         document.stream.seek(0)
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         seen = False
-        for part in parts(document, {"file"}, root="metalink"):
+        for part in elements(document, {"file"}, root="metalink"):
             if part.space not in (V3, V4):
                 raise DocumentError(f"{document.url}: a <file> of namespace {part.space!r}, neither Metalink 3 nor 4")
             seen = True
@@ -89,16 +89,16 @@ class MetalinkReader:
                 yield self._file(part, named)
         if not seen:
             raise DocumentError(f"{document.url}: a Metalink without a single file")
-        unread.tell()
+        unread.raise_if_any()
         yield Stat(path, size=length, version=f"sha256:{whole.hexdigest()}")
 
-    def _file(self, part: Part, path: str) -> Stat:
+    def _file(self, part: XmlElement, path: str) -> Stat:
         hashes = part.all("verification", "hash") if part.space == V3 else part.all("hash")
         promised = digests(*((each.attributes["type"], each.text) for each in hashes if each.attributes.get("type")))
         urls = () if self._beside else self._places(part)
-        return Stat(path, size(part.says("size")), digests=promised, urls=urls)
+        return Stat(path, size(part.text_of("size")), digests=promised, urls=urls)
 
-    def _places(self, part: Part) -> tuple[str, ...]:
+    def _places(self, part: XmlElement) -> tuple[str, ...]:
         found: list[tuple[int, int, str]] = []
         for place in part.all("resources", "url") if part.space == V3 else part.all("url"):
             url = place.text.strip()
@@ -110,7 +110,7 @@ class MetalinkReader:
         return tuple(dict.fromkeys(url for _, _, url in found))
 
 
-def _rank(place: Part, space: str) -> int:
+def _rank(place: XmlElement, space: str) -> int:
     """Return a number that is the lower the better the place is."""
     if space == V3:
         preference = size(place.attributes.get("preference", ""))
@@ -124,4 +124,4 @@ def _scheme(url: str) -> str:
     return found[1].lower() if found is not None and url.isprintable() else ""
 
 
-READER = ReaderKind(open_reader, Options, ANY)
+READER = ReaderKind(open_reader, MetalinkOptions, ANY)

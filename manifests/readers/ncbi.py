@@ -20,13 +20,13 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from pydantic import BaseModel, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import AtLeastOne, Glob, PathBelow
 from manifests.model.globs import matcher
 from manifests.readers.checksums import read_list
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread
-from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries
+from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -35,7 +35,7 @@ _MUTABLE = frozenset({"annotation_hashes.txt", "assembly_status.txt"})
 _LIST = "md5checksums.txt"
 
 
-class Options(BaseModel):
+class NcbiOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -50,22 +50,22 @@ class Options(BaseModel):
     """Paths of files that have an .md5 beside them, as in pub/taxonomy/taxdump.tar.gz."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "NcbiOptions":
         if not self.summaries and not self.singles:
-            raise Unfit("names nothing to mirror", "name summaries, or singles")
+            raise InvalidValue("names nothing to mirror", "name summaries, or singles")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _NcbiState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: what kind of document it names, and its path in the mirror."""
 
     kind: str
     path: str
 
 
-def open_reader(source: Opened) -> "NcbiReader":
+def open_reader(source: ReaderSource) -> "NcbiReader":
     """Return the reader for `source`."""
-    return NcbiReader(source.url, chosen(source, Options))
+    return NcbiReader(source.url, chosen(source, NcbiOptions))
 
 
 class NcbiReader:
@@ -73,14 +73,14 @@ class NcbiReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: NcbiOptions) -> None:
         self._root = unquote(urlsplit(url).path).strip("/")
         self._summaries = tuple(dict.fromkeys(options.summaries))
         self._singles = tuple(dict.fromkeys(options.singles))
         self._where = {column: _fits(values) for column, values in options.where.items()}
         self._wants = matcher(options.files)
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the summaries and the sidecars."""
         for path in self._summaries:
             yield _follow("summary", path)
@@ -89,7 +89,7 @@ class NcbiReader:
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one document says, and the document itself as a file of the mirror."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_NcbiState)
         whole, length = hashlib.sha256(), 0
         while block := document.stream.read(1 << 20):
             whole.update(block)
@@ -113,11 +113,11 @@ class NcbiReader:
             if self._wants(name):
                 yield Stat(listed, digests={} if name in _MUTABLE else promised)
 
-    def _assemblies(self, document: Document) -> Iterator[Follow]:
+    def _assemblies(self, document: Document) -> Iterator[DocumentRequest]:
         columns: list[str] = []
         width = place = 0
         tests: list[tuple[int, Callable[[str], bool]]] = []
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for number, line in enumerate(document.lines(MAX_LINE), 1):
             if line.startswith(b"#"):
                 named = line.lstrip(b"# ").rstrip(b"\r").decode("utf-8", "replace").split("\t")
@@ -141,7 +141,7 @@ class NcbiReader:
                     yield _follow("assembly", f"{folder}/{_LIST}")
         if not columns:
             raise DocumentError(f"{document.url}: has no header with assembly_accession: no assembly summary")
-        unread.tell()
+        unread.raise_if_any()
 
     def _column(self, document: Document, columns: list[str], name: str) -> int:
         if name not in columns:
@@ -164,8 +164,8 @@ def _fits(values: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda value: match(value) is not None
 
 
-def _follow(kind: str, path: str) -> Follow:
-    return Follow(url=path, state=msgspec.json.encode(_Note(kind, path)).decode())
+def _follow(kind: str, path: str) -> DocumentRequest:
+    return DocumentRequest(url=path, state=msgspec.json.encode(_NcbiState(kind, path)).decode())
 
 
-READER = ReaderKind(open_reader, Options, ANY)
+READER = ReaderKind(open_reader, NcbiOptions, ANY)

@@ -21,10 +21,20 @@ from xml.parsers import expat
 import msgspec
 from pydantic import BaseModel, BeforeValidator
 
-from manifests.errors import Unfit
-from manifests.reading.document import MAX_MADE, Document, DocumentError, Follow, Found, Gap, Gone, Made, Mark
+from manifests.errors import InvalidValue
+from manifests.reading.document import (
+    MAX_MADE,
+    Cursor,
+    Deleted,
+    DerivedFile,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    Gap,
+)
 from manifests.reading.json_fields import text as words
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.yaml.validation import STRICT
 
 MAX_PAGES = 1_000_000
@@ -40,14 +50,14 @@ def _date(given: object) -> object:
     if not isinstance(given, str):
         return given
     if _DATE.fullmatch(given) is None:
-        raise Unfit("is no date of OAI-PMH", 'write it as in "2024-01-31" or "2024-01-31T00:00:00Z"')
+        raise InvalidValue("is no date of OAI-PMH", 'write it as in "2024-01-31" or "2024-01-31T00:00:00Z"')
     return given
 
 
 Date = Annotated[str, BeforeValidator(_date)]
 
 
-class Options(BaseModel):
+class OaiOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -64,7 +74,7 @@ class Options(BaseModel):
     """The last datestamp wanted."""
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _OaiState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the first request, the page, the token that was sent, the mark if any."""
 
     query: dict[str, str] = {}
@@ -74,9 +84,9 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     mark: str = ""
 
 
-def open_reader(source: Opened) -> "OaiReader":
+def open_reader(source: ReaderSource) -> "OaiReader":
     """Return the reader for `source`."""
-    return OaiReader(source.url, chosen(source, Options))
+    return OaiReader(source.url, chosen(source, OaiOptions))
 
 
 class OaiReader:
@@ -84,22 +94,22 @@ class OaiReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: OaiOptions) -> None:
         self._url = f"{root}{options.repository.strip('/')}"
         self._options = options
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the first page of each set."""
-        return [self._asked(_Note(query)) for query in self._queries(self._options.since)]
+        return [self._asked(_OaiState(query)) for query in self._queries(self._options.since)]
 
-    def resume(self, mark: str) -> Iterable[Follow]:
+    def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Name what the repository says of itself: whether it tells deletions, and how exact its dates are."""
-        return [self._asked(_Note({"verb": "Identify"}, mark=mark))]
+        return [self._asked(_OaiState({"verb": "Identify"}, mark=mark))]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the records of one page, and the next page."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
-        page = _Page()
+        note = msgspec.json.decode(document.asked.state, type=_OaiState)
+        page = _OaiPage()
         yield from self._cards(document, page, note)
         if note.query["verb"] == "Identify" and not page.error:
             yield from self._changed(document, page, note.mark)
@@ -112,30 +122,30 @@ class OaiReader:
         if not page.is_list and not page.error:
             raise DocumentError(f"{document.url}: is no list of OAI-PMH records")
         if note.page == 0 and not note.begun_again and page.answered:
-            yield Mark(page.answered)
+            yield Cursor(page.answered)
         if page.token:
             if note.page >= MAX_PAGES or page.token == note.token:
                 raise DocumentError(f"{document.url}: page {note.page} leads to itself: {page.token[:80]!r}")
             yield self._asked(msgspec.structs.replace(note, page=note.page + 1, token=page.token))
 
-    def _cards(self, document: Document, page: "_Page", note: _Note) -> Iterator[Found]:
+    def _cards(self, document: Document, page: "_OaiPage", note: _OaiState) -> Iterator[Found]:
         for record in page.cards(document):
             if not record.identifier:
                 raise DocumentError(f"{document.url}: a record without an identifier")
             path = f"{quote(record.identifier, safe=_SAFE)}.xml"
             if not record.is_deleted:
-                yield Made(path, record.body)
+                yield DerivedFile(path, record.body)
             elif note.mark:
-                yield Gone(path)
+                yield Deleted(path)
 
-    def _changed(self, document: Document, page: "_Page", mark: str) -> Iterator[Follow]:
+    def _changed(self, document: Document, page: "_OaiPage", mark: str) -> Iterator[DocumentRequest]:
         """Name the first page of what changed since `mark`."""
         if page.facts.get("deletedRecord") not in ("persistent", "transient"):
             raise Gap(f"{document.url}: the repository does not tell what it deleted")
         exact = "T" in page.facts.get("granularity", "")
         since = max(mark if exact else mark[:10], self._options.since or "")
         for query in self._queries(since):
-            yield self._asked(_Note(query, mark=mark))
+            yield self._asked(_OaiState(query, mark=mark))
 
     def _queries(self, since: str | None) -> Iterator[dict[str, str]]:
         for one in self._options.sets or ("",):
@@ -148,10 +158,10 @@ class OaiReader:
             }
             yield {key: value for key, value in asked.items() if value}
 
-    def _asked(self, note: _Note) -> Follow:
+    def _asked(self, note: _OaiState) -> DocumentRequest:
         query = {"verb": "ListRecords", "resumptionToken": note.token} if note.token else note.query
         state = msgspec.json.encode(note).decode()
-        return Follow(url=f"{self._url}?{urlencode(query, safe=':')}", state=state)
+        return DocumentRequest(url=f"{self._url}?{urlencode(query, safe=':')}", state=state)
 
 
 class _Card(msgspec.Struct):
@@ -162,7 +172,7 @@ class _Card(msgspec.Struct):
     body: bytes = b""
 
 
-class _Page:
+class _OaiPage:
     """One answer of the repository, read as a stream: only the record that is open is in memory."""
 
     def __init__(self) -> None:
@@ -282,4 +292,4 @@ def _refuse(*_: object) -> None:
     raise ValueError("has a document type declaration, which is refused")
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, OaiOptions)

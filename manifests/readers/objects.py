@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from manifests.reading.document import Document, Follow
+from manifests.reading.document import Document, DocumentRequest
 from manifests.reading.reader import ANY, WEB, ReaderKind
 from manifests.stat import Promise, Stat
 
@@ -15,11 +15,11 @@ class ObjectsReader:
 
     native = True
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name no document."""
         return ()
 
-    def read(self, document: Document) -> Iterator[Stat | Promise | Follow]:  # noqa: ARG002  the port names it
+    def read(self, document: Document) -> Iterator[Stat | Promise | DocumentRequest]:  # noqa: ARG002  the port names it
         """Yield nothing."""
         return iter(())
 

@@ -15,13 +15,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Count, Flag
 from manifests.origins import check_folder_url
-from manifests.reading.document import Document, DocumentError, Follow, Found, Gap, Gone, Note
+from manifests.reading.document import Deleted, Document, DocumentError, DocumentRequest, Found, Gap, ReaderWarning
 from manifests.reading.filters import Box, When, days, read_until, span, template
-from manifests.reading.json_fields import Unread, answer, below, digests, moment, size, text
-from manifests.reading.reader import WEB, Opened, ReaderKind, chosen
+from manifests.reading.json_fields import SkippedEntries, below, digests, moment, read_json, size, text
+from manifests.reading.reader import WEB, ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -37,7 +37,7 @@ def _download(given: Any) -> Any:
     return check_folder_url(given, WEB) if isinstance(given, str) else given
 
 
-class Options(BaseModel):
+class OdataOptions(BaseModel):
     """What a Source says to this reader."""
 
     model_config = STRICT
@@ -69,11 +69,13 @@ class Options(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if not self.collections and not self.filter:
-            raise Unfit("names neither collections nor a filter", "name the collections wanted, as in [SENTINEL-2]")
+            raise InvalidValue(
+                "names neither collections nor a filter", "name the collections wanted, as in [SENTINEL-2]"
+            )
         return self
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class OdataState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the kind of document, where the walk is, and a product's folder."""
 
     kind: Literal["products", "deleted", "nodes"] = "products"
@@ -95,9 +97,9 @@ class _Nodes(msgspec.Struct):
     result: list[object]
 
 
-def open_reader(source: Opened, today: date) -> "OdataReader":
+def open_reader(source: ReaderSource, today: date) -> "OdataReader":
     """Return the reader for `source`; `today` is where a relative datetime ends."""
-    return OdataReader(source.url, chosen(source, Options), today)
+    return OdataReader(source.url, chosen(source, OdataOptions), today)
 
 
 class OdataReader:
@@ -105,30 +107,30 @@ class OdataReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options, today: date) -> None:
+    def __init__(self, url: str, options: OdataOptions, today: date) -> None:
         self._url = url
         self._options = options
         self._span = span(options.datetime, today)
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the first page of all products."""
-        return [self._page(State(is_first=True))]
+        return [self._page(OdataState(is_first=True))]
 
-    def resume(self, mark: str) -> Iterable[Follow]:
+    def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Name what was modified since; what was deleted follows. Raises Gap for a mark that is no time."""
         if moment(mark) is None or self._options.files != "archive":
             raise Gap(f"{self._url}: nothing to go on from: {mark[:40]!r}")
-        return [self._page(State(by="ModificationDate", since=mark, is_first=True, changes=mark))]
+        return [self._page(OdataState(by="ModificationDate", since=mark, is_first=True, changes=mark))]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one page of products says, or one folder of a product."""
-        state = msgspec.json.decode(document.asked.state, type=State)
-        unread = Unread(document)
+        state = msgspec.json.decode(document.asked.state, type=OdataState)
+        unread = SkippedEntries(document)
         if state.kind == "nodes":
             yield from self._nodes(document, state, unread)
-            unread.tell()
+            unread.raise_if_any()
             return
-        page = answer(document, _Products, limit=MAX_PAGE)
+        page = read_json(document, _Products, limit=MAX_PAGE)
         # of a product that was modified it is not told which of its files are gone
         if state.is_first and self._options.files == "archive" and (mark := read_until(document)) is not None:
             yield mark
@@ -142,10 +144,10 @@ class OdataReader:
         if (following := self._following(document, state, page)) is not None:
             yield following
         elif state.changes and state.kind == "products":  # one behind the other: the last word counts
-            yield self._page(State("deleted", "DeletionDate", state.changes, changes=state.changes))
-        unread.tell()
+            yield self._page(OdataState("deleted", "DeletionDate", state.changes, changes=state.changes))
+        unread.raise_if_any()
 
-    def _page(self, state: State) -> Follow:
+    def _page(self, state: OdataState) -> DocumentRequest:
         options = self._options
         wanted = [options.filter and f"({options.filter})"]
         if options.collections:
@@ -173,9 +175,9 @@ class OdataReader:
             words["$skip"] = state.skip
         table = "DeletedProducts" if state.kind == "deleted" else "Products"
         url = f"{self._url}{table}?{urlencode(words, quote_via=quote, safe='$(),;/:')}"
-        return Follow(url, headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
+        return DocumentRequest(url, headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
 
-    def _following(self, document: Document, state: State, page: _Products) -> Follow | None:
+    def _following(self, document: Document, state: OdataState, page: _Products) -> DocumentRequest | None:
         """Return the page that begins where this one ends, None behind the last one; raises DocumentError."""
         count = len(page.value)
         if count == 0 or (count < self._options.page and not text(page.more)):
@@ -207,8 +209,8 @@ class OdataReader:
         place, key = self._place(row), quote(text(row.get("Id")), safe="-")
         product = f"{self._options.download}Products({key})"
         if self._options.files == "nodes":
-            state = State("nodes", folder=place)
-            yield Follow(f"{product}/Nodes", headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
+            state = OdataState("nodes", folder=place)
+            yield DocumentRequest(f"{product}/Nodes", headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
             return
         sums = row.get("Checksum")
         promised: dict[str, str] = {}
@@ -216,7 +218,7 @@ class OdataReader:
             if isinstance(one, dict):
                 found = digests((one.get("Algorithm"), one.get("Value")))
                 if not found and text(one.get("Value")):
-                    yield Note(f"checksums by {text(one.get('Algorithm'))[:20]} cannot be checked")
+                    yield ReaderWarning(f"checksums by {text(one.get('Algorithm'))[:20]} cannot be checked")
                 promised = {**found, **promised}
         modified = text(row.get("ModificationDate"))
         version = None if promised or moment(modified) is None else f"modified:{modified}"
@@ -224,18 +226,18 @@ class OdataReader:
         path = place if place.lower().endswith(".zip") else f"{place}.zip"
         yield Stat(path, length, None, version, promised, (f"{product}/$value",))
 
-    def _deleted(self, document: Document, row: Mapping[str, Any]) -> Iterator[Gone]:
+    def _deleted(self, document: Document, row: Mapping[str, Any]) -> Iterator[Deleted]:
         dated = any(place in self._options.template for place in ("{year}", "{month}", "{day}"))
         if dated and not isinstance(row.get("ContentDate"), dict):
             raise Gap(f"{document.url}: products were deleted, and not when they were taken is told")
         place = self._place(row)
-        yield Gone(place if place.lower().endswith(".zip") else f"{place}.zip")
+        yield Deleted(place if place.lower().endswith(".zip") else f"{place}.zip")
 
-    def _nodes(self, document: Document, state: State, unread: Unread) -> Iterator[Found]:
+    def _nodes(self, document: Document, state: OdataState, unread: SkippedEntries) -> Iterator[Found]:
         if state.depth > MAX_DEPTH:
             raise DocumentError(f"{document.url}: folders more than {MAX_DEPTH} deep: a loop?")
         here = document.asked.url
-        for row in answer(document, _Nodes, limit=MAX_PAGE).result:
+        for row in read_json(document, _Nodes, limit=MAX_PAGE).result:
             name = text(row.get("Name")) if isinstance(row, dict) else ""
             if not name or "/" in name or not isinstance(row, dict):
                 unread.add("a node without a name that could be one")
@@ -244,8 +246,8 @@ class OdataReader:
             # the product's own folder is the product: its name is there already
             path = state.folder if state.depth == 0 and state.folder.endswith(name) else below(state.folder, name)
             if size(row.get("ChildrenNumber")):
-                inner = State("nodes", folder=path, depth=state.depth + 1)
-                yield Follow(f"{node}/Nodes", headers=_HEADERS, state=_state(inner), max_bytes=MAX_PAGE)
+                inner = OdataState("nodes", folder=path, depth=state.depth + 1)
+                yield DocumentRequest(f"{node}/Nodes", headers=_HEADERS, state=_state(inner), max_bytes=MAX_PAGE)
             else:
                 yield Stat(path, size(row.get("ContentLength")), urls=(f"{node}/$value",))
 
@@ -270,8 +272,8 @@ def _collection(place: str) -> str:
     return parts[1].upper() if len(parts) > 2 and parts[0] == "eodata" else ""
 
 
-def _state(state: State) -> str:
+def _state(state: OdataState) -> str:
     return msgspec.json.encode(state).decode()
 
 
-READER = ReaderKind(open_reader, Options, dated=True)
+READER = ReaderKind(open_reader, OdataOptions, dated=True)

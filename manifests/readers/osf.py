@@ -11,11 +11,22 @@ from typing import Annotated
 import msgspec
 from pydantic import BaseModel, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import AtLeastOne, Flag, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, absolute, answer, below, dig, digests, folders, moment, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import (
+    SkippedEntries,
+    absolute,
+    below,
+    dig,
+    digests,
+    folders,
+    moment,
+    read_json,
+    size,
+    text,
+)
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -25,7 +36,7 @@ Guid = Annotated[str, like(r"[a-z0-9]{3,20}", "is no id of OSF's", "write the en
 Provider = Annotated[str, like(r"[a-z0-9]{1,40}", "is no storage provider", "write it as in osfstorage")]
 
 
-class Options(BaseModel):
+class OsfOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -40,13 +51,13 @@ class Options(BaseModel):
     """Take the components of each project too."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "OsfOptions":
         if not self.nodes and not self.registrations:
-            raise Unfit("names nothing to mirror", "name nodes, or registrations")
+            raise InvalidValue("names nothing to mirror", "name nodes, or registrations")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _OsfState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: what is listed, the folder of the copy it goes to, and how deep we are."""
 
     kind: str
@@ -54,22 +65,22 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     depth: int = 0
 
 
-class _Row(msgspec.Struct):
+class _OsfNode(msgspec.Struct):
     id: object = None
     attributes: object = None
     links: object = None
     relationships: object = None
 
 
-class _Listing(msgspec.Struct):
-    data: list[_Row] | None = None
+class _OsfListing(msgspec.Struct):
+    data: list[_OsfNode] | None = None
     links: object = None
     errors: object = None
 
 
-def open_reader(source: Opened) -> "OsfReader":
+def open_reader(source: ReaderSource) -> "OsfReader":
     """Return the reader for `source`."""
-    return OsfReader(source.url, chosen(source, Options))
+    return OsfReader(source.url, chosen(source, OsfOptions))
 
 
 class OsfReader:
@@ -77,13 +88,13 @@ class OsfReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: OsfOptions) -> None:
         self._url = url
         self._options = options
         found = folders((*options.nodes, *options.registrations))
         self._folders = {key: key for key in found} if options.components else found
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the storage of each project."""
         for kind, keys in (("nodes", self._options.nodes), ("registrations", self._options.registrations)):
             for key in dict.fromkeys(keys):
@@ -91,13 +102,13 @@ class OsfReader:
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one page of a folder, or of a project's components, names."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
-        listing = answer(document, _Listing)
+        note = msgspec.json.decode(document.asked.state, type=_OsfState)
+        listing = read_json(document, _OsfListing)
         if listing.data is None:
             raise DocumentError(f"{document.url}: {_error(listing.errors) or 'no listing of files'}")
         if note.depth > MAX_DEPTH:
             raise DocumentError(f"{document.url}: is more than {MAX_DEPTH} deep: a loop?")
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for row in listing.data:
             if note.kind == "files":
                 yield from self._row(document, note, row, unread)
@@ -108,16 +119,18 @@ class OsfReader:
         more = absolute(document, dig(listing.links, "next"))
         if more is not None:
             yield _follow(more, note)
-        unread.tell()
+        unread.raise_if_any()
 
-    def _node(self, kind: str, key: str, folder: str, depth: int) -> Iterator[Follow]:
+    def _node(self, kind: str, key: str, folder: str, depth: int) -> Iterator[DocumentRequest]:
         for provider in dict.fromkeys(self._options.providers):
             place = below(folder, provider) if len(self._options.providers) > 1 else folder
-            yield _follow(f"{self._url}{kind}/{key}/files/{provider}/?page[size]=100", _Note("files", place))
+            yield _follow(f"{self._url}{kind}/{key}/files/{provider}/?page[size]=100", _OsfState("files", place))
         if self._options.components:
-            yield _follow(f"{self._url}{kind}/{key}/children/?page[size]=100", _Note(kind, folder, depth))
+            yield _follow(f"{self._url}{kind}/{key}/children/?page[size]=100", _OsfState(kind, folder, depth))
 
-    def _row(self, document: Document, note: _Note, row: _Row, unread: Unread) -> Iterator[Stat | Follow]:
+    def _row(
+        self, document: Document, note: _OsfState, row: _OsfNode, unread: SkippedEntries
+    ) -> Iterator[Stat | DocumentRequest]:
         path = dig(row.attributes, "materialized_path")
         if dig(row.attributes, "kind") == "folder":
             inside = absolute(document, dig(row.relationships, "files", "links", "related", "href"))
@@ -145,8 +158,8 @@ def _error(errors: object) -> str:
     return text(dig(first, "detail"))[:300]
 
 
-def _follow(url: str, note: _Note) -> Follow:
-    return Follow(url=url, state=msgspec.json.encode(note).decode())
+def _follow(url: str, note: _OsfState) -> DocumentRequest:
+    return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, OsfOptions)

@@ -17,11 +17,11 @@ import msgspec
 from pydantic import BaseModel
 
 from manifests.reading.checksum_lists import ListPath
-from manifests.reading.document import Document, DocumentError, Follow, Found, Gap, Gone, Mark
-from manifests.reading.json_fields import Unread, absolute, digests, moment, size
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Cursor, Deleted, Document, DocumentError, DocumentRequest, Found, Gap
+from manifests.reading.json_fields import SkippedEntries, absolute, digests, moment, size
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.reading.url_paths import placed
-from manifests.reading.xml import Part, events, parts
+from manifests.reading.xml import XmlElement, elements, events
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -32,7 +32,7 @@ _ROOTS = ("urlset", "sitemapindex")
 _UP = ("description", "capabilitylist")  # what leads on to lists
 
 
-class Options(BaseModel):
+class ResyncOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -41,7 +41,7 @@ class Options(BaseModel):
     """The source's description, its capability list or its resource list, below the url."""
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _ResyncState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: since when changes are wanted, whether it is a part, and the lists still to read."""
 
     mark: str = ""
@@ -50,9 +50,9 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     rest: tuple[str, ...] = ()
 
 
-def open_reader(source: Opened) -> "ResyncReader":
+def open_reader(source: ReaderSource) -> "ResyncReader":
     """Return the reader for `source`."""
-    return ResyncReader(source.url, chosen(source, Options))
+    return ResyncReader(source.url, chosen(source, ResyncOptions))
 
 
 class ResyncReader:
@@ -60,21 +60,21 @@ class ResyncReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: ResyncOptions) -> None:
         self._root = root
         self._start = options.start
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the description, to read all there is."""
-        return [_follow(self._start, _Note())]
+        return [_follow(self._start, _ResyncState())]
 
-    def resume(self, mark: str) -> Iterable[Follow]:
+    def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Name the description, to read what changed since `mark`."""
-        return [_follow(self._start, _Note(mark))]
+        return [_follow(self._start, _ResyncState(mark))]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one list says."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_ResyncState)
         if note.depth > 8:
             raise DocumentError(f"{document.url}: more than 8 lists lead to one another: a loop?")
         root, described = _head(document)
@@ -88,28 +88,30 @@ class ResyncReader:
         elif capability == "resourcelist" and not note.mark:
             yield from self._whole(document)
             if not note.is_part and (at := _instant(described.get("at"))):
-                yield Mark(at)
+                yield Cursor(at)
         elif capability == "resourcelist":
             raise Gap(f"{document.url}: is a resource list, and no change list is known")
         else:
             raise DocumentError(f"{document.url}: is a {capability[:40]}, which lists no resources")
 
-    def _capabilities(self, document: Document, note: _Note) -> Iterator[Follow]:
+    def _capabilities(self, document: Document, note: _ResyncState) -> Iterator[DocumentRequest]:
         """Yield the Follows to what is wanted: the description's capability lists, or the list itself."""
         wanted = "changelist" if note.mark else "resourcelist"
         found = False
-        for part in parts(document, ("url", "sitemap")):
-            url, capability = absolute(document, part.says("loc")), _described(part).get("capability", "")
+        for part in elements(document, ("url", "sitemap")):
+            url, capability = absolute(document, part.text_of("loc")), _described(part).get("capability", "")
             if url is not None and capability in (*_UP, wanted):
                 found = True
                 yield _follow(url, msgspec.structs.replace(note, depth=note.depth + 1))
         if not found:
             raise (Gap if note.mark else DocumentError)(f"{document.url}: names no {wanted}")
 
-    def _index(self, document: Document, note: _Note, capability: str, described: dict[str, str]) -> Iterator[Found]:
+    def _index(
+        self, document: Document, note: _ResyncState, capability: str, described: dict[str, str]
+    ) -> Iterator[Found]:
         listed = []
-        for part in parts(document, ("sitemap",)):
-            url = absolute(document, part.says("loc"))
+        for part in elements(document, ("sitemap",)):
+            url = absolute(document, part.text_of("loc"))
             if url is not None:
                 listed.append((url, _described(part)))
         if capability == "changelist":
@@ -122,9 +124,11 @@ class ResyncReader:
         for url, _ in listed:
             yield _follow(url, msgspec.structs.replace(note, is_part=True, depth=note.depth + 1))
         if at := _instant(described.get("at")):
-            yield Mark(at)
+            yield Cursor(at)
 
-    def _chained(self, document: Document, note: _Note, listed: list[tuple[str, dict[str, str]]]) -> Iterator[Found]:
+    def _chained(
+        self, document: Document, note: _ResyncState, listed: list[tuple[str, dict[str, str]]]
+    ) -> Iterator[Found]:
         """Yield the first of the change lists that matter, with the others in its state; they are read in order."""
         begins = [_instant(described.get("from")) for _, described in listed]
         known = [begin for begin in begins if begin]
@@ -135,42 +139,44 @@ class ResyncReader:
         if len(wanted) > MAX_LISTS:
             raise Gap(f"{document.url}: {len(wanted)} change lists to read, more than {MAX_LISTS}")
         if wanted:
-            yield _follow(wanted[0], _Note(note.mark, is_part=True, depth=note.depth + 1, rest=tuple(wanted[1:])))
+            yield _follow(
+                wanted[0], _ResyncState(note.mark, is_part=True, depth=note.depth + 1, rest=tuple(wanted[1:]))
+            )
 
     def _whole(self, document: Document) -> Iterator[Stat]:
-        unread = Unread(document)
-        for part in parts(document, ("url",)):
+        unread = SkippedEntries(document)
+        for part in elements(document, ("url",)):
             stat = self._stat(document, part)
             if stat is None:
                 unread.add("a resource without a loc that is a url")
             else:
                 yield stat
-        unread.tell()
+        unread.raise_if_any()
 
-    def _changes(self, document: Document, note: _Note, described: dict[str, str]) -> Iterator[Found]:
+    def _changes(self, document: Document, note: _ResyncState, described: dict[str, str]) -> Iterator[Found]:
         begin = _instant(described.get("from"))
         if begin and begin > note.mark and not note.is_part:
             raise Gap(f"{document.url}: tells changes only since {begin}, not since {note.mark}")
         latest = _instant(described.get("until"))
-        unread = Unread(document)
-        for part in parts(document, ("url",)):
+        unread = SkippedEntries(document)
+        for part in elements(document, ("url",)):
             stat, change = self._stat(document, part), _described(part)
-            when = _instant(change.get("datetime")) or _instant(part.says("lastmod"))
+            when = _instant(change.get("datetime")) or _instant(part.text_of("lastmod"))
             if stat is None:
                 unread.add("a change without a loc that is a url")
                 continue
             latest = max(latest, when)
             if when and when < note.mark:
                 continue
-            yield Gone(stat.path) if change.get("change") == "deleted" else stat
-        unread.tell()
+            yield Deleted(stat.path) if change.get("change") == "deleted" else stat
+        unread.raise_if_any()
         if latest:
-            yield Mark(latest)
+            yield Cursor(latest)
         if note.rest:
             yield _follow(note.rest[0], msgspec.structs.replace(note, rest=note.rest[1:]))
 
-    def _stat(self, document: Document, part: Part) -> Stat | None:
-        url = absolute(document, part.says("loc"))
+    def _stat(self, document: Document, part: XmlElement) -> Stat | None:
+        url = absolute(document, part.text_of("loc"))
         if url is None:
             return None
         described = _described(part)
@@ -179,11 +185,11 @@ class ResyncReader:
         if further:
             urls = (url, *further)
         promised = digests(*(("", word) for word in described.get("hash", "").split()))
-        return Stat(path, size(described.get("length")), moment(part.says("lastmod")), digests=promised, urls=urls)
+        return Stat(path, size(described.get("length")), moment(part.text_of("lastmod")), digests=promised, urls=urls)
 
 
-def _follow(url: str, note: _Note) -> Follow:
-    return Follow(url=url, state=msgspec.json.encode(note).decode())
+def _follow(url: str, note: _ResyncState) -> DocumentRequest:
+    return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
 def _head(document: Document) -> tuple[str, dict[str, str]]:
@@ -203,12 +209,12 @@ def _head(document: Document) -> tuple[str, dict[str, str]]:
     return root, described
 
 
-def _described(part: Part) -> dict[str, str]:
+def _described(part: XmlElement) -> dict[str, str]:
     """Return what `rs:md` says of one entry."""
     return next((one.attributes for one in part.all("md") if one.space == _RS), {})
 
 
-def _duplicates(document: Document, part: Part) -> Iterator[str]:
+def _duplicates(document: Document, part: XmlElement) -> Iterator[str]:
     links = [one.attributes for one in part.all("ln") if one.attributes.get("rel") == "duplicate"]
     for link in sorted(links, key=lambda one: size(one.get("pri")) or 999_999):
         url = absolute(document, link.get("href"))
@@ -227,4 +233,4 @@ def _instant(written: str | None) -> str:
         return ""
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, ResyncOptions)

@@ -14,9 +14,9 @@ import msgspec
 from pydantic import BaseModel
 
 from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, answer, below, digests, moment, size, text
-from manifests.reading.reader import ANY, Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import SkippedEntries, below, digests, moment, read_json, size, text
+from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
 from manifests.reading.url_paths import decoded, folder_of, is_remote, placed
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
@@ -24,7 +24,7 @@ from manifests.yaml.validation import STRICT
 _ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
 
 
-class Options(BaseModel):
+class CrateOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -49,9 +49,9 @@ class _Crate(msgspec.Struct):
     graph: list[msgspec.Raw] = msgspec.field(name="@graph")
 
 
-def open_reader(source: Opened) -> "CrateReader":
+def open_reader(source: ReaderSource) -> "CrateReader":
     """Return the reader for `source`."""
-    return CrateReader(source.url, chosen(source, Options))
+    return CrateReader(source.url, chosen(source, CrateOptions))
 
 
 class CrateReader:
@@ -59,20 +59,20 @@ class CrateReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: CrateOptions) -> None:
         self._root = root
         self._crate = options.crate
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the description."""
-        return [Follow(url=self._crate)]
+        return [DocumentRequest(url=self._crate)]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files that the crate describes, then the description itself."""
         described = own(document, self._crate)
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         is_crate = False
-        for number, raw in enumerate(answer(document, _Crate).graph, 1):
+        for number, raw in enumerate(read_json(document, _Crate).graph, 1):
             try:
                 entity = msgspec.json.decode(raw, type=_Entity)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -86,10 +86,10 @@ class CrateReader:
                 yield from self._file(entity, text(entity.url) or text(entity.id), unread)
         if not is_crate:
             raise DocumentError(f"{document.url}: no RO-Crate: its @graph does not describe ro-crate-metadata.json")
-        unread.tell()
+        unread.raise_if_any()
         yield described
 
-    def _file(self, entity: _Entity, name: str, unread: Unread) -> Iterator[Stat]:
+    def _file(self, entity: _Entity, name: str, unread: SkippedEntries) -> Iterator[Stat]:
         if not name:
             unread.add("a file has no @id")
             return
@@ -106,4 +106,4 @@ class CrateReader:
             yield Stat(path, size(entity.size), moment(entity.modified), digests=promised, urls=urls)
 
 
-READER = ReaderKind(open_reader, Options, schemes=ANY)
+READER = ReaderKind(open_reader, CrateOptions, schemes=ANY)

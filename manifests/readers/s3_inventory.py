@@ -24,9 +24,9 @@ from pydantic import BaseModel, BeforeValidator
 
 from manifests.origins import check_folder_url
 from manifests.reading.checksum_lists import listing
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import answer, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -40,7 +40,7 @@ def _folder(given: object) -> object:
     return check_folder_url(given, frozenset({"s3"})) if isinstance(given, str) else given
 
 
-class Options(BaseModel):
+class S3InventoryOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -51,7 +51,7 @@ class Options(BaseModel):
     """One inventory by its name, as in 2024-05-01T00-00Z; by default the newest."""
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _S3InventoryState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: what to read, and what it must be."""
 
     kind: str = "dates"
@@ -62,23 +62,23 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     bucket: str = ""
 
 
-class _File(msgspec.Struct):
+class _InventoryFile(msgspec.Struct):
     key: str
     size: int
     md5: str = msgspec.field(name="MD5checksum")
 
 
-class _Manifest(msgspec.Struct):
-    files: list[_File]
+class _InventoryManifest(msgspec.Struct):
+    files: list[_InventoryFile]
     bucket: str = msgspec.field(name="sourceBucket")
     destination: object = msgspec.field(name="destinationBucket", default=None)
     format: object = msgspec.field(name="fileFormat", default=None)
     schema: object = msgspec.field(name="fileSchema", default=None)
 
 
-def open_reader(source: Opened) -> "InventoryReader":
+def open_reader(source: ReaderSource) -> "InventoryReader":
     """Return the reader for `source`."""
-    return InventoryReader(source.url, chosen(source, Options))
+    return InventoryReader(source.url, chosen(source, S3InventoryOptions))
 
 
 class InventoryReader:
@@ -86,35 +86,35 @@ class InventoryReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: S3InventoryOptions) -> None:
         self._inventory = options.inventory
         self._named = options.manifest
         place = urlsplit(root)
         self._bucket, self._prefix = place.netloc, root.partition("://")[2].partition("/")[2]
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the list of inventories, or the one that the manifest names."""
         if self._named is not None:
             return [self._checksum(self._named)]
         # an inventory's name begins with its year; lists and symlinks lie in data/ and hive/
-        return [_follow(f"{self._inventory}2", _Note(), method="LIST")]
+        return [_follow(f"{self._inventory}2", _S3InventoryState(), method="LIST")]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one of the inventory's documents says."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_S3InventoryState)
         if note.kind == "dates":
             yield self._newest(document)
         elif note.kind == "checksum":
             said = document.read(4096).split(maxsplit=1)
             md5 = said[0].decode("latin-1").lower() if said else ""
-            yield _follow(f"{self._inventory}{note.name}/manifest.json", _Note("manifest", note.name, md5))
+            yield _follow(f"{self._inventory}{note.name}/manifest.json", _S3InventoryState("manifest", note.name, md5))
         elif note.kind == "manifest":
             yield from self._lists(document, note)
         else:
             _check(document, note.md5, note.size)
             yield from self._objects(document, note)
 
-    def _newest(self, document: Document) -> Follow:
+    def _newest(self, document: Document) -> DocumentRequest:
         names: dict[str, set[str]] = {}
         for stat in listing(document):
             parts = stat.path.rsplit("/", 2)
@@ -125,12 +125,12 @@ class InventoryReader:
             raise DocumentError(f"{self._inventory}: holds no inventory yet: none has its manifest.checksum")
         return self._checksum(max(whole))
 
-    def _checksum(self, name: str) -> Follow:
-        return _follow(f"{self._inventory}{name}/manifest.checksum", _Note("checksum", name))
+    def _checksum(self, name: str) -> DocumentRequest:
+        return _follow(f"{self._inventory}{name}/manifest.checksum", _S3InventoryState("checksum", name))
 
-    def _lists(self, document: Document, note: _Note) -> Iterator[Follow]:
+    def _lists(self, document: Document, note: _S3InventoryState) -> Iterator[DocumentRequest]:
         _check(document, note.md5)
-        manifest = answer(document, _Manifest)
+        manifest = read_json(document, _InventoryManifest)
         if manifest.bucket != self._bucket:
             raise DocumentError(
                 f"{document.url}: is an inventory of {manifest.bucket}, and the source is {self._bucket}"
@@ -142,12 +142,12 @@ class InventoryReader:
         if form == "csv" and "key" not in columns:
             raise DocumentError(f"{document.url}: its fileSchema names no Key")
         for file in manifest.files:
-            state = _Note(form, note.name, file.md5.lower(), file.size, columns, manifest.bucket)
+            state = _S3InventoryState(form, note.name, file.md5.lower(), file.size, columns, manifest.bucket)
             yield _follow(
                 f"s3://{urlsplit(self._inventory).netloc}/{file.key}", state, max_bytes=min(file.size, MAX_LIST)
             )
 
-    def _objects(self, document: Document, note: _Note) -> Iterator[Stat]:
+    def _objects(self, document: Document, note: _S3InventoryState) -> Iterator[Stat]:
         if note.kind == "csv":
             rows = _csv(document, note.columns)
         elif note.kind == "parquet":
@@ -164,8 +164,8 @@ class InventoryReader:
             yield Stat(name[skip:], size(length), _seconds(modified), f'"{etag}"' if etag else None)
 
 
-def _follow(url: str, note: _Note, *, method: str = "GET", max_bytes: int = 1 << 30) -> Follow:
-    return Follow(url=url, method=method, state=msgspec.json.encode(note).decode(), max_bytes=max_bytes)
+def _follow(url: str, note: _S3InventoryState, *, method: str = "GET", max_bytes: int = 1 << 30) -> DocumentRequest:
+    return DocumentRequest(url=url, method=method, state=msgspec.json.encode(note).decode(), max_bytes=max_bytes)
 
 
 def _check(document: Document, md5: str, length: int = -1) -> None:
@@ -284,4 +284,4 @@ def _seconds(value: Any) -> float | None:
     return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
 
 
-READER = ReaderKind(open_reader, Options, schemes=frozenset({"s3"}))
+READER = ReaderKind(open_reader, S3InventoryOptions, schemes=frozenset({"s3"}))

@@ -16,12 +16,12 @@ import msgspec
 
 from manifests.origins import origin_of
 from manifests.readers.stac_assets import Assets
-from manifests.readers.stac_options import Options
+from manifests.readers.stac_options import StacOptions
 from manifests.readers.stac_search import Search, follow_next
-from manifests.reading.document import Document, DocumentError, Follow, Found, Made, Note
+from manifests.reading.document import DerivedFile, Document, DocumentError, DocumentRequest, Found, ReaderWarning
 from manifests.reading.filters import meets, span
-from manifests.reading.json_fields import Unread, absolute, answer, size, text
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.json_fields import SkippedEntries, absolute, read_json, size, text
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 
 MAX_DEPTH = 32  # catalogues within catalogues
@@ -29,7 +29,7 @@ MAX_PAGE = 256 << 20  # bytes
 ACCEPT = {"accept": "application/geo+json, application/json;q=0.9, */*;q=0.1"}
 
 
-class Page(msgspec.Struct):
+class StacPage(msgspec.Struct):
     """What a document may hold, all of it optional: a page of items, an item, a collection, a catalogue."""
 
     type: object = None
@@ -42,7 +42,7 @@ class Page(msgspec.Struct):
     numberMatched: object = None  # noqa: N815  STAC's own name
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class StacState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: how deep we are, the items seen so far, and the pages without any."""
 
     depth: int = 0
@@ -51,9 +51,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     is_search: bool = False
 
 
-def open_reader(source: Opened, today: date) -> "StacReader":
+def open_reader(source: ReaderSource, today: date) -> "StacReader":
     """Return the reader for `source`; `today` is where a relative datetime ends."""
-    return StacReader(source, chosen(source, Options), today)
+    return StacReader(source, chosen(source, StacOptions), today)
 
 
 class StacReader:
@@ -61,39 +61,41 @@ class StacReader:
 
     native = False
 
-    def __init__(self, source: Opened, options: Options, today: date) -> None:
+    def __init__(self, source: ReaderSource, options: StacOptions, today: date) -> None:
         self._url = source.url
         self._options = options
         self._span = span(options.datetime, today)
         self._assets = Assets(options, pays=bool(getattr(source, "requester_pays", False)))
         self._origin = origin_of(source.url)
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the search, or the catalogue."""
         options = self._options
         if not options.catalog:
-            return [Search(self._url, options, self._span).first(_state(State(is_search=True)))]
-        return [Follow(options.catalog, headers=ACCEPT, state=_state(State()), max_bytes=MAX_PAGE)]
+            return [Search(self._url, options, self._span).first(_state(StacState(is_search=True)))]
+        return [DocumentRequest(options.catalog, headers=ACCEPT, state=_state(StacState()), max_bytes=MAX_PAGE)]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the assets of one page's items, and the documents that it links to."""
-        state = msgspec.json.decode(document.asked.state, type=State)
+        state = msgspec.json.decode(document.asked.state, type=StacState)
         body = document.read(MAX_PAGE)
-        page = answer(_again(document, body), Page)
-        unread = Unread(document)
+        page = read_json(_again(document, body), StacPage)
+        unread = SkippedEntries(document)
         if isinstance(page.features, list):
             yield from self._features(document, state, page, unread)
         elif page.type == "Feature":
             yield from self._feature(
-                document, answer(_again(document, body), dict[str, Any]), unread, at=document.url, size=len(body)
+                document, read_json(_again(document, body), dict[str, Any]), unread, at=document.url, size=len(body)
             )
         elif isinstance(page.links, list) and not state.is_search and (page.stac_version or page.type):
             yield from self._catalog(document, state, page, body, unread)
         else:
             raise DocumentError(f"{document.url}: neither items nor a catalogue, but JSON of another kind")
-        unread.tell()
+        unread.raise_if_any()
 
-    def _features(self, document: Document, state: State, page: Page, unread: Unread) -> Iterator[Found]:
+    def _features(
+        self, document: Document, state: StacState, page: StacPage, unread: SkippedEntries
+    ) -> Iterator[Found]:
         features = page.features
         assert isinstance(features, list)
         self._assets.learn(features)
@@ -102,7 +104,7 @@ class StacReader:
                 yield from self._feature(document, feature, unread)
             else:
                 unread.add("an item that is none")
-        after = State(
+        after = StacState(
             depth=state.depth,
             seen=state.seen + len(features),
             empty=0 if features else state.empty + 1,
@@ -119,7 +121,7 @@ class StacReader:
             unread.add(f"{matched} items were announced, and after {after.seen} no next page is named")
 
     def _feature(
-        self, document: Document, item: dict[str, Any], unread: Unread, *, at: str = "", size: int | None = None
+        self, document: Document, item: dict[str, Any], unread: SkippedEntries, *, at: str = "", size: int | None = None
     ) -> Iterator[Found]:
         name = text(item.get("id"))
         if not name:
@@ -135,7 +137,7 @@ class StacReader:
             if at:
                 yield Stat(path, size, urls=(at,))
             else:
-                yield Made(path, msgspec.json.encode(item, order="sorted"))
+                yield DerivedFile(path, msgspec.json.encode(item, order="sorted"))
 
     def _fits(self, item: dict[str, Any]) -> bool:
         """Tell whether a catalogue's item is wanted; of a search, the other side said so."""
@@ -147,19 +149,21 @@ class StacReader:
             return False
         return meets(options.bbox, item.get("bbox")) and self._span.meets(item.get("properties"))
 
-    def _catalog(self, document: Document, state: State, page: Page, body: bytes, unread: Unread) -> Iterator[Found]:
+    def _catalog(
+        self, document: Document, state: StacState, page: StacPage, body: bytes, unread: SkippedEntries
+    ) -> Iterator[Found]:
         options = self._options
         if page.type == "Collection":
             if options.collections and text(page.id) not in options.collections:
                 return
             if options.collection_assets:
-                whole = answer(_again(document, body), dict[str, Any])
+                whole = read_json(_again(document, body), dict[str, Any])
                 self._assets.learn([whole])
                 yield from self._assets.of(document, whole, unread)
         if state.depth >= MAX_DEPTH:
             raise DocumentError(f"{document.url}: catalogues more than {MAX_DEPTH} deep: a loop?")
         assert isinstance(page.links, list)
-        inner = _state(State(depth=state.depth + 1))
+        inner = _state(StacState(depth=state.depth + 1))
         kinds = {text(link.get("rel")) for link in page.links if isinstance(link, dict)}
         for link in page.links:
             if not isinstance(link, dict):
@@ -172,10 +176,12 @@ class StacReader:
             if url is None:
                 unread.add(f"a link ({kind}) that is no url")
             elif not self._is_ours(url):
-                yield Note("a catalogue links to documents on another server, which are not followed")
+                yield ReaderWarning("a catalogue links to documents on another server, which are not followed")
             else:
                 is_next = kind == "next"
-                yield Follow(url, headers=ACCEPT, state=_state(state) if is_next else inner, max_bytes=MAX_PAGE)
+                yield DocumentRequest(
+                    url, headers=ACCEPT, state=_state(state) if is_next else inner, max_bytes=MAX_PAGE
+                )
 
     def _is_ours(self, url: str) -> bool:
         try:
@@ -189,8 +195,8 @@ def _again(document: Document, body: bytes) -> Document:
     return Document(document.asked, document.url, document.headers, io.BytesIO(body))
 
 
-def _state(state: State) -> str:
+def _state(state: StacState) -> str:
     return msgspec.json.encode(state).decode()
 
 
-READER = ReaderKind(open_reader, Options, also=frozenset({"s3"}), dated=True)
+READER = ReaderKind(open_reader, StacOptions, also=frozenset({"s3"}), dated=True)

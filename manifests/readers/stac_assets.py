@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from manifests.digest import could_be_cut, parse_digest, parse_multihash
-from manifests.readers.stac_options import Options
-from manifests.reading.document import Document, Found, Note
+from manifests.readers.stac_options import StacOptions
+from manifests.reading.document import Document, Found, ReaderWarning
 from manifests.reading.filters import days
-from manifests.reading.json_fields import Unread, absolute, moment, size, text
+from manifests.reading.json_fields import SkippedEntries, absolute, moment, size, text
 from manifests.stat import Stat
 
 MAX_ASSETS = 100_000  # of one item
@@ -19,7 +19,7 @@ _SUMS = ("file:checksum", "checksum:multihash")
 class Assets:
     """The assets of one mirror's items."""
 
-    def __init__(self, options: Options, *, pays: bool) -> None:
+    def __init__(self, options: StacOptions, *, pays: bool) -> None:
         """`pays` says that we agreed to pay where readers do."""
         self._options = options
         self._pays = pays
@@ -29,7 +29,7 @@ class Assets:
         """Look at the checksums of a page: how they are written is for its publisher to decide, not for each value."""
         self._style = _Style.of(items)
 
-    def of(self, document: Document, item: Mapping[str, Any], unread: Unread) -> Iterator[Found]:
+    def of(self, document: Document, item: Mapping[str, Any], unread: SkippedEntries) -> Iterator[Found]:
         """Yield a Stat for each asset of `item` that is wanted."""
         assets = item.get("assets")
         if not isinstance(assets, dict):
@@ -94,7 +94,7 @@ class Assets:
 
     def _urls(
         self, document: Document, item: Mapping[str, Any], asset: Mapping[str, Any]
-    ) -> tuple[tuple[str, ...], list[Note]]:
+    ) -> tuple[tuple[str, ...], list[ReaderWarning]]:
         """Return the urls of an asset and its alternates, the preferred kind first, and what is to be said of them."""
         found: dict[str, list[str]] = {}
         paid: set[str] = set()
@@ -111,7 +111,7 @@ class Assets:
         urls = tuple(url for scheme in self._options.prefer for url in found.get(scheme, ()))
         if urls and urls[0] in paid and urls[0].startswith("s3://") and not self._pays:
             said = "assets lie in buckets whose readers pay: say requester_pays: true, or prefer: [https]"
-            return urls, [Note(said)]
+            return urls, [ReaderWarning(said)]
         return urls, []
 
     def _version(self, item: Mapping[str, Any], asset: Mapping[str, Any], digests: Mapping[str, str]) -> str | None:
@@ -143,7 +143,7 @@ class _Style:
                     bare = bare or (not is_whole and not could_be_cut(value) and parse_digest(value) is not None)
         return cls(whole=whole, bare=bare)
 
-    def digests(self, asset: Mapping[str, Any]) -> tuple[dict[str, str], list[Note]]:
+    def digests(self, asset: Mapping[str, Any]) -> tuple[dict[str, str], list[ReaderWarning]]:
         value = _sum(asset)
         if not value:
             return {}, []
@@ -151,11 +151,13 @@ class _Style:
         if found is not None:
             return {found[0]: found[1]}, []
         if could_be_cut(value) and self._whole and not self._bare:
-            return {}, [Note("checksums that were cut short cannot be checked")]
+            return {}, [ReaderWarning("checksums that were cut short cannot be checked")]
         found = parse_digest(value)
         if found is None:
-            return {}, [Note("checksums that cannot be one were passed over")]
-        return {found[0]: found[1]}, [Note("checksums are bare digests and no multihashes: their length says which")]
+            return {}, [ReaderWarning("checksums that cannot be one were passed over")]
+        return {found[0]: found[1]}, [
+            ReaderWarning("checksums are bare digests and no multihashes: their length says which")
+        ]
 
 
 def _sum(asset: Mapping[str, Any]) -> str:

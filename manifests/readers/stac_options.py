@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Count, Flag, PathBelow
 from manifests.reading.filters import Box, Json, When, template
 from manifests.yaml.validation import STRICT
@@ -15,7 +15,7 @@ PLACES = frozenset({"collection", "id", "key", "file", "year", "month", "day"})
 Scheme = Literal["https", "http", "s3"]
 
 
-class Options(BaseModel):
+class StacOptions(BaseModel):
     """What a Source says to this reader."""
 
     model_config = STRICT
@@ -66,7 +66,7 @@ class Options(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.catalog and (self.filter or self.query):
-            raise Unfit("has a filter for files, which answer none", "delete filter and query, or catalog")
+            raise InvalidValue("has a filter for files, which answer none", "delete filter and query, or catalog")
         if not self.catalog and not self.collections and not self.ids:
-            raise Unfit("names neither collections nor ids", "name the collections wanted, or a catalog")
+            raise InvalidValue("names neither collections nor ids", "name the collections wanted, or a catalog")
         return self

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from manifests.readers.stac_options import Options
-from manifests.reading.document import Document, DocumentError, Follow
+from manifests.readers.stac_options import StacOptions
+from manifests.reading.document import Document, DocumentError, DocumentRequest
 from manifests.reading.filters import Span
 from manifests.reading.json_fields import absolute, size, text
 
@@ -20,18 +20,18 @@ _SAFE = frozenset({"accept", "content-type", "content-length", "host", "authoriz
 class Search:
     """One search, as a manifest describes it."""
 
-    def __init__(self, url: str, options: Options, span: Span) -> None:
+    def __init__(self, url: str, options: StacOptions, span: Span) -> None:
         self._url = f"{url}search"
         self._options = options
         self._span = span
 
-    def first(self, state: str) -> Follow:
+    def first(self, state: str) -> DocumentRequest:
         """Return the question for its first page."""
         if self._options.method == "GET":
             words = urlencode({name: _written(value) for name, value in self._words().items()}, safe=",:/")
-            return Follow(f"{self._url}?{words}", headers=_HEADERS, state=state, max_bytes=MAX_PAGE)
+            return DocumentRequest(f"{self._url}?{words}", headers=_HEADERS, state=state, max_bytes=MAX_PAGE)
         body = msgspec.json.encode(self._words())
-        return Follow(self._url, "POST", headers=_POSTED, body=body, state=state, max_bytes=MAX_PAGE)
+        return DocumentRequest(self._url, "POST", headers=_POSTED, body=body, state=state, max_bytes=MAX_PAGE)
 
     def _words(self) -> dict[str, Any]:
         options = self._options
@@ -49,7 +49,7 @@ class Search:
         return {"limit": options.page, **words}
 
 
-def follow_next(document: Document, links: object, context: object, state: str, empty: int) -> Follow | None:
+def follow_next(document: Document, links: object, context: object, state: str, empty: int) -> DocumentRequest | None:
     """Return the question for the next page, None if this one names none; raises DocumentError where it is itself."""
     link = _next(links)
     asked = document.asked
@@ -70,7 +70,7 @@ def _next(links: object) -> dict[str, Any] | None:
     return None
 
 
-def _linked(document: Document, link: dict[str, Any], state: str) -> Follow:
+def _linked(document: Document, link: dict[str, Any], state: str) -> DocumentRequest:
     url = absolute(document, link.get("href"))
     if url is None:
         raise DocumentError(f"{document.url}: its next page has no url that could be asked")
@@ -82,7 +82,7 @@ def _linked(document: Document, link: dict[str, Any], state: str) -> Follow:
     headers = {name: value for name, value in headers.items() if name not in _SAFE}
     method = text(link.get("method")).upper() or "GET"
     if method == "GET":
-        return Follow(url, headers={**headers, **_HEADERS}, state=state, max_bytes=MAX_PAGE)
+        return DocumentRequest(url, headers={**headers, **_HEADERS}, state=state, max_bytes=MAX_PAGE)
     if method != "POST":
         raise DocumentError(f"{document.url}: its next page is asked by {method[:20]!r}")
     before = _body(document.asked)
@@ -90,12 +90,12 @@ def _linked(document: Document, link: dict[str, Any], state: str) -> Follow:
     body = before  # what is not said stays as it was
     if isinstance(given, dict):
         body = {**before, **given} if link.get("merge") is True else given
-    return Follow(
+    return DocumentRequest(
         url, "POST", headers={**headers, **_POSTED}, body=msgspec.json.encode(body), state=state, max_bytes=MAX_PAGE
     )
 
 
-def _counted(asked: Follow, context: object, state: str) -> Follow | None:
+def _counted(asked: DocumentRequest, context: object, state: str) -> DocumentRequest | None:
     """Return the next page of servers of before 1.0, which count pages or give a token, and link to nothing."""
     if not isinstance(context, dict) or asked.method != "POST":
         return None
@@ -111,7 +111,7 @@ def _counted(asked: Follow, context: object, state: str) -> Follow | None:
     return msgspec.structs.replace(asked, body=msgspec.json.encode(body), state=state)
 
 
-def _body(asked: Follow) -> dict[str, Any]:
+def _body(asked: DocumentRequest) -> dict[str, Any]:
     found = msgspec.json.decode(asked.body) if asked.body else {}
     return found if isinstance(found, dict) else {}
 

@@ -15,11 +15,11 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from pydantic import BaseModel
 
-from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
 from manifests.reading.json_fields import digests, moment, size
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.reading.url_paths import decoded
-from manifests.reading.xml import Part, events
+from manifests.reading.xml import XmlElement, events
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -27,7 +27,7 @@ _FILE_SERVERS = frozenset({"httpserver", "http", "file", "httpdownload"})
 _SAFE = "/:@!$&'()*+,;=~%"
 
 
-class Options(BaseModel):
+class ThreddsOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -38,9 +38,9 @@ class Options(BaseModel):
     """The beginning of each urlPath that paths leave out, as in noaaport/text/; other files are not mirrored."""
 
 
-def open_reader(source: Opened) -> "ThreddsReader":
+def open_reader(source: ReaderSource) -> "ThreddsReader":
     """Return the reader for `source`."""
-    return ThreddsReader(source.url, chosen(source, Options))
+    return ThreddsReader(source.url, chosen(source, ThreddsOptions))
 
 
 class ThreddsReader:
@@ -48,13 +48,13 @@ class ThreddsReader:
 
     native = False
 
-    def __init__(self, root: str, options: Options) -> None:
+    def __init__(self, root: str, options: ThreddsOptions) -> None:
         self._first = urljoin(root, options.catalog)
         self._below = f"{options.below.strip('/')}/" if options.below else ""
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the first catalog."""
-        return [Follow(url=self._first)]
+        return [DocumentRequest(url=self._first)]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files and the further catalogs of one catalog."""
@@ -68,7 +68,7 @@ class ThreddsReader:
                 continue
             catalog.open(part)
             if part.name == "catalogRef" and (there := catalog.further(part)) is not None:
-                yield Follow(url=there)
+                yield DocumentRequest(url=there)
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class _Service:
 
 
 @dataclass(slots=True)
-class _Dataset:
+class _ThreddsDataset:
     """One dataset while it is open: what it says itself, and what is inherited."""
 
     path: str = ""
@@ -114,10 +114,10 @@ class _Catalog:
         self._services: dict[str, _Service] = {}
         self._first: _Service | None = None
         self._compound: list[_Service] = []
-        self._datasets: list[_Dataset] = []
+        self._datasets: list[_ThreddsDataset] = []
         self._metadata: list[bool] = []  # whether each open metadata element is inherited
 
-    def open(self, part: Part) -> None:
+    def open(self, part: XmlElement) -> None:
         """Take note of an element that opens."""
         if part.name == "service":
             service = _Service(part.attributes.get("serviceType", ""), part.attributes.get("base", ""))
@@ -129,19 +129,19 @@ class _Catalog:
         elif part.name in ("dataset", "catalogRef"):
             inherited = self._datasets[-1].inherited if self._datasets else ""
             own = part.attributes.get("serviceName", "")
-            self._datasets.append(_Dataset(part.attributes.get("urlPath", ""), own, inherited))
+            self._datasets.append(_ThreddsDataset(part.attributes.get("urlPath", ""), own, inherited))
         elif part.name == "metadata":
             self._metadata.append(part.attributes.get("inherited", "").lower() == "true")
         elif self._datasets:
             self._said(self._datasets[-1], part)
 
-    def _said(self, dataset: _Dataset, part: Part) -> None:
+    def _said(self, dataset: _ThreddsDataset, part: XmlElement) -> None:
         if part.name == "property":
             dataset.properties.setdefault(part.attributes.get("name", ""), part.attributes.get("value", ""))
         elif part.name == "access":
             dataset.access.append((part.attributes.get("serviceName", ""), part.attributes.get("urlPath", "")))
 
-    def close(self, part: Part) -> Iterator[tuple[str, _Dataset, str]]:
+    def close(self, part: XmlElement) -> Iterator[tuple[str, _ThreddsDataset, str]]:
         """Take note of an element that closes; yield urlPath, dataset and url of what is a file."""
         if part.name == "service":
             self._compound.pop()
@@ -152,7 +152,7 @@ class _Catalog:
         elif self._datasets:
             self._told(self._datasets[-1], part)
 
-    def _told(self, dataset: _Dataset, part: Part) -> None:
+    def _told(self, dataset: _ThreddsDataset, part: XmlElement) -> None:
         text = part.text.strip()
         if part.name == "serviceName":
             if self._metadata and self._metadata[-1]:
@@ -164,7 +164,7 @@ class _Catalog:
         elif part.name == "date" and part.attributes.get("type") == "modified":
             dataset.modified = moment(text.replace(" UTC", "Z"))
 
-    def _files(self, dataset: _Dataset) -> Iterator[tuple[str, _Dataset, str]]:
+    def _files(self, dataset: _ThreddsDataset) -> Iterator[tuple[str, _ThreddsDataset, str]]:
         named = dataset.service or dataset.inherited
         for service, path in [*dataset.access, (named, dataset.path)]:
             found = self._services.get(service or named)
@@ -181,7 +181,7 @@ class _Catalog:
         except ValueError as error:
             raise DocumentError(f"{self._url}: {path[:100]!r} is no address") from error
 
-    def further(self, part: Part) -> str | None:
+    def further(self, part: XmlElement) -> str | None:
         """Return the catalog that a reference names; None if it is on another host."""
         href = part.attributes.get("href", "").strip()
         if not href:
@@ -194,4 +194,4 @@ class _Catalog:
         return f"{stem}.xml" if dot and ending == "html" else url
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, ThreddsOptions)

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from manifests.errors import Unfit
-from manifests.readers.autoindex_links import Folder, folder_of, quoted
-from manifests.reading.document import Document, DocumentError, Follow, Found
+from manifests.errors import InvalidValue
+from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
 from manifests.reading.json_fields import digests, moment, size
-from manifests.reading.reader import Opened, ReaderKind
-from manifests.reading.xml import Part, parts
+from manifests.reading.reader import ReaderKind, ReaderSource
+from manifests.reading.xml import XmlElement, elements
 from manifests.stat import Stat, UnsafePath, check_path
 
 MAX_DEPTH = 32  # folders below the source
@@ -32,17 +32,17 @@ _BODY = (
 _HEADERS = {"depth": "1", "content-type": "application/xml; charset=utf-8", "accept": "application/xml, text/xml"}
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _WebdavState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the folder's path in the mirror."""
 
     path: str = ""
 
 
-def open_reader(source: Opened) -> "WebdavReader":
+def open_reader(source: ReaderSource) -> "WebdavReader":
     """Return the reader for `source`; raises Unfit if its url is no web server's."""
     root = folder_of(source.url)
     if root is None:
-        raise Unfit("has no WebDAV folders: they need http:// or https://", "use another url, or another reader")
+        raise InvalidValue("has no WebDAV folders: they need http:// or https://", "use another url, or another reader")
     return WebdavReader(root)
 
 
@@ -51,16 +51,16 @@ class WebdavReader:
 
     native = False
 
-    def __init__(self, root: Folder) -> None:
+    def __init__(self, root: FolderUrl) -> None:
         self._root = root
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the source's own folder."""
         return [_asked(self._root.url, "")]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield what one folder holds."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_WebdavState)
         here = folder_of(document.url)
         found = here.below(self._root) if here is not None else None
         wanted = tuple(note.path.split("/")) if note.path else ()
@@ -70,8 +70,8 @@ class WebdavReader:
             raise DocumentError(f"{document.asked.url}: was sent back up to {document.url}: there is no such folder")
         if note.path.count("/") >= MAX_DEPTH:
             raise DocumentError(f"{document.url}: {note.path}/ has folders more than {MAX_DEPTH} deep: a loop?")
-        for response in parts(document, {"response"}, root="multistatus"):
-            child = here.child(response.says("href"))
+        for response in elements(document, {"response"}, root="multistatus"):
+            child = here.child(response.text_of("href"))
             if child is None:
                 continue
             name, ends_in_slash = child
@@ -86,23 +86,23 @@ class WebdavReader:
             yield _stat(path, properties, () if found == wanted else (here.url + quoted(name),))
 
 
-def _asked(url: str, path: str) -> Follow:
-    state = msgspec.json.encode(_Note(path)).decode()
-    return Follow(url=url, method="PROPFIND", headers=_HEADERS, body=_BODY, state=state)
+def _asked(url: str, path: str) -> DocumentRequest:
+    state = msgspec.json.encode(_WebdavState(path)).decode()
+    return DocumentRequest(url=url, method="PROPFIND", headers=_HEADERS, body=_BODY, state=state)
 
 
-def _properties(response: Part) -> list[Part]:
+def _properties(response: XmlElement) -> list[XmlElement]:
     """Return the properties that the server has."""
     return [
         found
         for one in response.all("propstat")
-        if " 200" in f" {one.says('status')} " and (found := one.first("prop")) is not None
+        if " 200" in f" {one.text_of('status')} " and (found := one.first("prop")) is not None
     ]
 
 
-def _stat(path: str, properties: list[Part], urls: tuple[str, ...]) -> Stat:
+def _stat(path: str, properties: list[XmlElement], urls: tuple[str, ...]) -> Stat:
     def says(name: str) -> str:
-        return next((said for one in properties if (said := one.says(name))), "")
+        return next((said for one in properties if (said := one.text_of(name))), "")
 
     listed = [
         word.partition(":")

@@ -11,11 +11,21 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import BaseModel, Field, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Flag, like
-from manifests.reading.document import Document, DocumentError, Follow, Found
-from manifests.reading.json_fields import Unread, absolute, answer, below, digests, folders, size, text, verbatim
-from manifests.reading.reader import Opened, ReaderKind, chosen
+from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
+from manifests.reading.json_fields import (
+    SkippedEntries,
+    absolute,
+    below,
+    digests,
+    folders,
+    read_json,
+    size,
+    text,
+    verbatim,
+)
+from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
 from manifests.yaml.validation import STRICT
 
@@ -29,7 +39,7 @@ Key = Annotated[
 ]
 
 
-class Options(BaseModel):
+class ZenodoOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
@@ -44,13 +54,13 @@ class Options(BaseModel):
     """Give a single record a folder of its own too."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "Options":
+    def _whole(self) -> "ZenodoOptions":
         if bool(self.records) == bool(self.query):
-            raise Unfit("names both records and a query, or neither", "name records, or a query")
+            raise InvalidValue("names both records and a query, or neither", "name records, or a query")
         return self
 
 
-class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
+class _ZenodoState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a Follow's state holds: the kind of document, its files' folder, whether it is the newest version."""
 
     kind: str
@@ -61,7 +71,7 @@ class _Note(msgspec.Struct, frozen=True, omit_defaults=True):
     seen: int = 0
 
 
-class _File(msgspec.Struct):
+class _ZenodoFile(msgspec.Struct):
     key: object = None
     filename: object = None
     checksum: object = None
@@ -70,31 +80,31 @@ class _File(msgspec.Struct):
     links: dict[str, object] | None = None
 
 
-class _Files(msgspec.Struct):
+class _ZenodoFiles(msgspec.Struct):
     enabled: object = None
-    entries: list[_File] | dict[str, _File] | None = None
+    entries: list[_ZenodoFile] | dict[str, _ZenodoFile] | None = None
     links: dict[str, object] | None = None
 
 
 class _Deposit(msgspec.Struct):
     id: object = None
     conceptrecid: object = None
-    files: list[_File] | _Files | None = None
+    files: list[_ZenodoFile] | _ZenodoFiles | None = None
     links: dict[str, object] | None = None
 
 
-class _Hits(msgspec.Struct):
+class _ZenodoHits(msgspec.Struct):
     hits: list[_Deposit] | None = None
     total: object = None
 
 
-class _Found(msgspec.Struct):
-    hits: _Hits | None = None
+class _ZenodoSearchResponse(msgspec.Struct):
+    hits: _ZenodoHits | None = None
 
 
-def open_reader(source: Opened) -> "ZenodoReader":
+def open_reader(source: ReaderSource) -> "ZenodoReader":
     """Return the reader for `source`; raises Unfit for records that would share a folder."""
-    return ZenodoReader(source.url, chosen(source, Options))
+    return ZenodoReader(source.url, chosen(source, ZenodoOptions))
 
 
 class ZenodoReader:
@@ -102,48 +112,48 @@ class ZenodoReader:
 
     native = False
 
-    def __init__(self, url: str, options: Options) -> None:
+    def __init__(self, url: str, options: ZenodoOptions) -> None:
         self._api = f"{url}api/records"
         self._query = options.query
         self._latest = options.versions == "latest"
         self._folders = {key: key if options.folders else place for key, place in folders(options.records).items()}
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the records, or the first page of the search."""
         if self._query:
             return [self._page(1, 0)]
         return [
-            _follow(f"{self._api}/{key}", _Note("record", folder, key, is_latest=not self._latest))
+            _follow(f"{self._api}/{key}", _ZenodoState("record", folder, key, is_latest=not self._latest))
             for key, folder in self._folders.items()
         ]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of a record, or of each record that a search found."""
-        note = msgspec.json.decode(document.asked.state, type=_Note)
+        note = msgspec.json.decode(document.asked.state, type=_ZenodoState)
         if note.kind == "search":
             yield from self._found(document, note)
         elif note.kind == "files":
-            listed = answer(document, _Files)
+            listed = read_json(document, _ZenodoFiles)
             rows = list(listed.entries.values()) if isinstance(listed.entries, dict) else listed.entries
             if rows is None:
                 raise DocumentError(f"{document.url}: names no files, nor that there are none")
-            unread = Unread(document)
+            unread = SkippedEntries(document)
             yield from self._files(document, note, rows, unread)
             if (more := absolute(document, (listed.links or {}).get("next"))) is not None:
                 yield _follow(more, note)
-            unread.tell()
+            unread.raise_if_any()
         else:
-            deposit = answer(document, _Deposit)
+            deposit = read_json(document, _Deposit)
             latest = absolute(document, (deposit.links or {}).get("latest"))
             if not note.is_latest and latest is not None:
                 yield _follow(latest, msgspec.structs.replace(note, is_latest=True))
             else:
-                unread = Unread(document)
+                unread = SkippedEntries(document)
                 yield from self._deposit(document, note, deposit, unread)
-                unread.tell()
+                unread.raise_if_any()
 
-    def _found(self, document: Document, note: _Note) -> Iterator[Stat | Follow]:
-        hits = answer(document, _Found).hits
+    def _found(self, document: Document, note: _ZenodoState) -> Iterator[Stat | DocumentRequest]:
+        hits = read_json(document, _ZenodoSearchResponse).hits
         if hits is None or hits.hits is None:
             raise DocumentError(f"{document.url}: no answer to a search")
         total = size(hits.total)
@@ -151,13 +161,15 @@ class ZenodoReader:
             raise DocumentError(
                 f"{document.url}: finds {total} records, of which the site shows {MOST_FOUND}: narrow the query"
             )
-        unread = Unread(document)
+        unread = SkippedEntries(document)
         for deposit in hits.hits:
             key = text(deposit.id)
             if not key:
                 unread.add("a record without an id")
                 continue
-            yield from self._deposit(document, _Note("record", text(deposit.conceptrecid) or key, key), deposit, unread)
+            yield from self._deposit(
+                document, _ZenodoState("record", text(deposit.conceptrecid) or key, key), deposit, unread
+            )
         seen = note.seen + len(hits.hits)
         if hits.hits and seen >= MOST_FOUND and seen != total:
             unread.add(f"goes on past the {MOST_FOUND} records that the site shows: narrow the query")
@@ -165,9 +177,11 @@ class ZenodoReader:
             yield self._page(note.page + 1, seen)
         elif total is not None and seen < total:
             unread.add(f"{total} records were announced, and the pages end after {seen}")
-        unread.tell()
+        unread.raise_if_any()
 
-    def _deposit(self, document: Document, note: _Note, deposit: _Deposit, unread: Unread) -> Iterator[Stat | Follow]:
+    def _deposit(
+        self, document: Document, note: _ZenodoState, deposit: _Deposit, unread: SkippedEntries
+    ) -> Iterator[Stat | DocumentRequest]:
         listing = absolute(document, (deposit.links or {}).get("files"))
         files = deposit.files
         if isinstance(files, list):
@@ -183,7 +197,9 @@ class ZenodoReader:
                 "name a credential that may see them"
             )
 
-    def _files(self, document: Document, note: _Note, rows: list[_File], unread: Unread) -> Iterator[Stat]:
+    def _files(
+        self, document: Document, note: _ZenodoState, rows: list[_ZenodoFile], unread: SkippedEntries
+    ) -> Iterator[Stat]:
         if any(row.key is not None for row in rows) and any(row.key is None for row in rows):
             unread.add(f"record {note.key} names some files by key and some otherwise: which is which is a guess")
             return
@@ -198,13 +214,13 @@ class ZenodoReader:
             url = url or f"{self._api}/{quote(note.key, safe='')}/files/{quote(name, safe='')}/content"
             yield Stat(below(note.folder, name), listed, digests=digests((None, row.checksum)), urls=(url,))
 
-    def _page(self, number: int, seen: int) -> Follow:
+    def _page(self, number: int, seen: int) -> DocumentRequest:
         words = urlencode({"q": self._query, "sort": "oldest", "size": PAGE, "page": number})
-        return _follow(f"{self._api}?{words}", _Note("search", page=number, seen=seen))
+        return _follow(f"{self._api}?{words}", _ZenodoState("search", page=number, seen=seen))
 
 
-def _follow(url: str, note: _Note) -> Follow:
-    return Follow(url=url, headers=_HEADERS, state=msgspec.json.encode(note).decode())
+def _follow(url: str, note: _ZenodoState) -> DocumentRequest:
+    return DocumentRequest(url=url, headers=_HEADERS, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, Options)
+READER = ReaderKind(open_reader, ZenodoOptions)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BeforeValidator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.reading.document import Document, DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 
@@ -19,11 +19,11 @@ def _list_path(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if "://" in given:
-        raise Unfit("a document elsewhere", "name it by its path below the url")
+        raise InvalidValue("a document elsewhere", "name it by its path below the url")
     try:
         return check_path(given)
     except UnsafePath as error:
-        raise Unfit(str(error), "name the document by its path below the url") from error
+        raise InvalidValue(str(error), "name the document by its path below the url") from error
 
 
 ListPath = Annotated[str, BeforeValidator(_list_path)]

@@ -25,7 +25,7 @@ class Gap(DocumentError):
     """Upstream no longer tells all that changed since a mark: everything must be read once more."""
 
 
-class Follow(msgspec.Struct, frozen=True, omit_defaults=True):
+class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """The next document: `url` is absolute or relative to the source; `state` is the Reader's own note to itself.
 
     `optional` says that a 404 is an answer (a sidecar that may not exist) and not an incomplete inventory; with `told`
@@ -43,7 +43,7 @@ class Follow(msgspec.Struct, frozen=True, omit_defaults=True):
     max_bytes: int = MAX_DOCUMENT
 
 
-class Made(msgspec.Struct, frozen=True):
+class DerivedFile(msgspec.Struct, frozen=True):
     """A file that upstream has only as part of a document: the Reader computed its bytes, the same for the same answer.
 
     For catalogues whose answers are the dataset. Nobody publishes digests of these files: their verdict is `attested`.
@@ -53,19 +53,19 @@ class Made(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Gone(msgspec.Struct, frozen=True):
+class Deleted(msgspec.Struct, frozen=True):
     """A path that upstream says it has no longer; it counts only where a Reader was asked for changes."""
 
     path: str
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Cursor(msgspec.Struct, frozen=True):
     """How far upstream has been read, by its own clock: the greatest one of a survey is where the next may go on."""
 
     value: str
 
 
-class Note(msgspec.Struct, frozen=True):
+class ReaderWarning(msgspec.Struct, frozen=True):
     """Something a Reader passed over in a document that it read all the same, such as a digest that cannot be one.
 
     The survey tells each text once, with how often it came: say what and where in general, not the file.
@@ -84,7 +84,7 @@ class Document:
     __slots__ = ("asked", "headers", "missing", "stream", "url")
 
     def __init__(
-        self, asked: Follow, url: str, headers: dict[str, str], stream: BinaryIO, *, missing: bool = False
+        self, asked: DocumentRequest, url: str, headers: dict[str, str], stream: BinaryIO, *, missing: bool = False
     ) -> None:
         self.asked = asked
         self.url = url
@@ -107,7 +107,7 @@ class Document:
             yield line.removesuffix(b"\n")
 
 
-Found = Stat | Made | Promise | Follow | Gone | Mark | Note
+Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning
 """What a Reader may find in a document."""
 
 
@@ -118,7 +118,7 @@ class Reader(Protocol):
     Paths are yielded as upstream writes them; the survey checks them (`check_path`), not the Reader.
     """
 
-    def start(self) -> Iterable[Follow]:
+    def start(self) -> Iterable[DocumentRequest]:
         """Name the first documents."""
         ...
 
@@ -134,6 +134,6 @@ class Resumable(Reader, Protocol):
     documents one behind the other where their order matters. Raises Gap where upstream does not tell all changes.
     """
 
-    def resume(self, mark: str) -> Iterable[Follow]:
+    def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Name the first documents that tell what changed since `mark`."""
         ...

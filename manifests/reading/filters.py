@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-from manifests.errors import Unfit
-from manifests.reading.document import Document, Mark
+from manifests.errors import InvalidValue
+from manifests.reading.document import Cursor, Document
 from manifests.reading.json_fields import moment, text
 
 OVERLAP = 600.0  # seconds before an answer's own date from which changes are asked for: catalogues index late
@@ -31,22 +31,22 @@ def _datetime(given: Any) -> Any:
     parts = given.split("/")
     known = [part for part in parts if part not in {"..", ""}]
     if len(parts) > 2 or not known or any(moment(part) is None for part in known):
-        raise Unfit(
+        raise InvalidValue(
             f"{given[:60]!r} is no time and no span of time",
             "write 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days",
         )
     if len(known) == 2 and (moment(known[0]) or 0) > (moment(known[1]) or 0):
-        raise Unfit(f"{given[:60]!r} ends before it begins", "write the earlier time first")
+        raise InvalidValue(f"{given[:60]!r} ends before it begins", "write the earlier time first")
     return given
 
 
 def _bbox(given: Any) -> Any:
     if isinstance(given, list | tuple) and len(given) > 0:
         if len(given) not in {4, 6} or not all(isinstance(one, int | float) for one in given):
-            raise Unfit("is no box", "write [west, south, east, north] in degrees")
+            raise InvalidValue("is no box", "write [west, south, east, north] in degrees")
         half = len(given) // 2
         if given[1] > given[half + 1]:
-            raise Unfit("has its south north of its north", "write [west, south, east, north] in degrees")
+            raise InvalidValue("has its south north of its north", "write [west, south, east, north] in degrees")
         return tuple(float(one) for one in given)
     return given
 
@@ -60,14 +60,14 @@ def template(places: frozenset[str], *needed: str) -> BeforeValidator:
         try:
             named = {name for _, name, form, change in Formatter().parse(given) if name is not None or form or change}
         except ValueError as error:
-            raise Unfit("has a { or } that is alone", "write places as in {year}/{file}") from error
+            raise InvalidValue("has a { or } that is alone", "write places as in {year}/{file}") from error
         if not named <= places:
             wrong = ", ".join(sorted(str(name) for name in named - places))
-            raise Unfit(f"names {{{wrong}}}", f"use {', '.join(f'{{{name}}}' for name in sorted(places))}")
+            raise InvalidValue(f"names {{{wrong}}}", f"use {', '.join(f'{{{name}}}' for name in sorted(places))}")
         for some in needed:
             if not named & set(some.split("|")):
                 wanted = " or ".join(f"{{{name}}}" for name in some.split("|"))
-                raise Unfit("would give several files one path", f"write {wanted} into it")
+                raise InvalidValue("would give several files one path", f"write {wanted} into it")
         return given
 
     return BeforeValidator(check)
@@ -171,10 +171,10 @@ def days(taken: object) -> dict[str, str]:
     return {"year": parts[0], "month": parts[1], "day": parts[2]}
 
 
-def read_until(document: Document) -> Mark | None:
+def read_until(document: Document) -> Cursor | None:
     """Return how far upstream is read with this answer, by its own clock; None where it tells no time."""
     try:
         found = parsedate_to_datetime(document.headers.get("date", "")).timestamp() - OVERLAP
-        return Mark(datetime.fromtimestamp(found, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return Cursor(datetime.fromtimestamp(found, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     except (ValueError, OverflowError, OSError):
         return None

@@ -3,8 +3,8 @@
 Rules:
 1. Structs name what is looked for, all of it optional; leaves are `object` and go through `text`, `size`, `moment`.
 2. A document that is no JSON, or of another shape, is a DocumentError that says what came instead.
-3. A row that cannot be used is told at the end (`Unread`), after all that could be read was yielded: the inventory is
-   then incomplete, so nothing is removed for want of that row.
+3. A row that cannot be used is told at the end (`SkippedEntries`), after all that could be read was yielded: the
+inventory is then incomplete, so nothing is removed for want of that row.
 """
 
 import re
@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from manifests.digest import parse_digest
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.reading.document import Document, DocumentError
 
 Shape = TypeVar("Shape")
@@ -28,7 +28,7 @@ _LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s",;]*)
 _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s,;]))', re.IGNORECASE)
 
 
-def answer(document: Document, shape: type[Shape], *, limit: int = MAX_ANSWER) -> Shape:
+def read_json(document: Document, shape: type[Shape], *, limit: int = MAX_ANSWER) -> Shape:
     """Return the document's JSON in the shape of a Struct; raises DocumentError."""
     body = document.read(limit).removeprefix(b"\xef\xbb\xbf")
     try:
@@ -121,7 +121,7 @@ def dig(value: object, *keys: str) -> object:
     return value
 
 
-class Unread:
+class SkippedEntries:
     """Counts what could not be used of a document, and says so once all else was yielded."""
 
     def __init__(self, document: Document) -> None:
@@ -134,7 +134,7 @@ class Unread:
         self._count += 1
         self._first = self._first or what
 
-    def tell(self) -> None:
+    def raise_if_any(self) -> None:
         """Raise DocumentError if there was any."""
         if self._count:
             more = f", and {self._count - 1} more" if self._count > 1 else ""
@@ -156,5 +156,5 @@ def folders(keys: Iterable[str]) -> dict[str, str]:
         return {distinct[0]: ""}
     found = {key: re.sub(r"[^\w.-]+", "_", key).strip(".") or "_" for key in distinct}
     if len(set(found.values())) < len(found):
-        raise Unfit(f"two of {', '.join(distinct)} would share one folder", "give each a mirror of its own")
+        raise InvalidValue(f"two of {', '.join(distinct)} would share one folder", "give each a mirror of its own")
     return found

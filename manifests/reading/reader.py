@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from pydantic import BaseModel
 
-from manifests.entry_points import plugged
-from manifests.errors import Unfit
+from manifests.entry_points import load_entry_point
+from manifests.errors import InvalidValue
 from manifests.reading.document import Reader
 from manifests.yaml.validation import STRICT, keys
 
@@ -35,7 +35,7 @@ class NoOptions(BaseModel):
     model_config = STRICT
 
 
-class Opened(Protocol):
+class ReaderSource(Protocol):
     """What a reader is opened with: a Source, as far as a reader may know it."""
 
     @property
@@ -73,7 +73,7 @@ class ReaderKind(msgspec.Struct, frozen=True):
         """Tell whether it can read urls of that scheme."""
         return scheme not in self.without and (scheme in self.schemes or "*" in self.schemes)
 
-    def opened(self, source: Opened, today: date) -> Reader:
+    def opened(self, source: ReaderSource, today: date) -> Reader:
         """Return the Reader of one source; raises Unfit."""
         return self.open(source, today) if self.dated else self.open(source)
 
@@ -105,11 +105,11 @@ def _loaded(name: str, load: Callable[[], Any]) -> ReaderKind:
     try:
         kind = load()
     except (ImportError, AttributeError) as error:
-        raise Unfit(
+        raise InvalidValue(
             f"cannot be loaded here ({error})", "install what it needs, as in pip install 'syncd[all]'"
         ) from error
     if not isinstance(kind, ReaderKind):
-        raise Unfit(
+        raise InvalidValue(
             "is a plug-in of another kind", f"make {name} of {GROUP} name a manifests.reading.reader.ReaderKind"
         )
     return kind
@@ -118,17 +118,17 @@ def _loaded(name: str, load: Callable[[], Any]) -> ReaderKind:
 @cache
 def installed() -> Kinds:
     """Return the readers of this installation, plug-ins included."""
-    return Kinds({point.name: point.load for point in plugged(GROUP)})
+    return Kinds({point.name: point.load for point in load_entry_point(GROUP)})
 
 
 @cache
 def built_in() -> Kinds:
     """Return the readers that are part of syncd."""
-    ours = (point for point in plugged(GROUP) if point.value.startswith("manifests.readers."))
+    ours = (point for point in load_entry_point(GROUP) if point.value.startswith("manifests.readers."))
     return Kinds({point.name: point.load for point in ours})
 
 
-def chosen(source: Opened, options: type[Chosen]) -> Chosen:
+def chosen(source: ReaderSource, options: type[Chosen]) -> Chosen:
     """Return the options of `source` as those of the reader that asks; a Source checked them already."""
     found = source.options
     if not isinstance(found, options):

@@ -1,6 +1,6 @@
 """Reads XML from strangers as a stream: no document types, no entities, bounded depth and bounded parts.
 
-`parts` yields each element of a wanted name when it closes, with all that is in it; what lies between them is never
+`elements` yields each element of a wanted name when it closes, with all that is in it; what lies between them is never
 kept, so a document of a million files needs the memory of one. `events` yields every element twice, as it opens and as
 it closes, for formats in which the outer ones speak for the inner. Names are local: the namespace stands beside them.
 """
@@ -20,7 +20,7 @@ PIECE = 64 << 10  # bytes read at once
 
 
 @dataclass(slots=True)
-class Part:
+class XmlElement:
     """One element: its local name and namespace, its attributes by local name, the text in front of its children."""
 
     name: str
@@ -42,37 +42,37 @@ class Part:
         """Return the first part down a path of names."""
         return next(self.all(*path), None)
 
-    def says(self, *path: str) -> str:
+    def text_of(self, *path: str) -> str:
         """Return the text of the first part down a path, without the space around it; "" if there is none."""
         found = self.first(*path)
         return found.text.strip() if found is not None else ""
 
 
-class _Unfit(ValueError):
+class _RejectedXml(ValueError):
     """Raised inside a handler, for what is refused."""
 
 
-class _Building:
+class _ElementBuilder:
     """What expat's handlers build: the stack of open elements, and what is kept of them."""
 
     def __init__(self, wanted: Container[str], root: str) -> None:
         self.wanted = wanted
         self.root = root
         self.depth = 0
-        self.open: list[Part] = []  # from the outermost wanted element down
+        self.open: list[XmlElement] = []  # from the outermost wanted element down
         self.taken = 0
-        self.done: list[Part] = []
+        self.done: list[XmlElement] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         space, _, name = tag.rpartition(" ")
         if self.depth == 0 and self.root and name != self.root:
-            raise _Unfit(f"begins with <{name[:40]}>, not with <{self.root}>")
+            raise _RejectedXml(f"begins with <{name[:40]}>, not with <{self.root}>")
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _Unfit(f"has more than {MAX_DEPTH} elements inside one another")
+            raise _RejectedXml(f"has more than {MAX_DEPTH} elements inside one another")
         if not self.open and name not in self.wanted:
             return
-        part = Part(name, space)
+        part = XmlElement(name, space)
         self._take(len(name))
         for key, value in attributes.items():
             part.attributes[key.rpartition(" ")[2]] = value
@@ -97,44 +97,46 @@ class _Building:
     def _take(self, count: int) -> None:
         self.taken += count + 64
         if self.taken > MAX_PART:
-            raise _Unfit(f"has an element <{self.open[0].name if self.open else ''}> of more than {MAX_PART} bytes")
+            raise _RejectedXml(
+                f"has an element <{self.open[0].name if self.open else ''}> of more than {MAX_PART} bytes"
+            )
 
     def doctype(self, *_: object) -> None:
-        raise _Unfit("has a document type declaration, which is refused")
+        raise _RejectedXml("has a document type declaration, which is refused")
 
 
-def parts(document: Document, wanted: Container[str], *, root: str = "") -> Iterator[Part]:
+def elements(document: Document, wanted: Container[str], *, root: str = "") -> Iterator[XmlElement]:
     """Yield every element whose local name is wanted, and is not inside another wanted one, in document order.
 
     `root` is what the outermost element must be called. Raises DocumentError for what is no such XML, has a DOCTYPE, or
     is too deep; what came whole before that was yielded.
     """
-    return _fed(document, _Building(wanted, root))
+    return _fed(document, _ElementBuilder(wanted, root))
 
 
-def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, Part]]:
+def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, XmlElement]]:
     """Yield `(True, part)` as an element opens and `(False, part)` as it closes, its own text then in it; never parts.
 
-    `root` and errors are as for `parts`.
+    `root` and errors are as for `elements`.
     """
-    return _fed(document, _Walking(root))
+    return _fed(document, _ElementEvents(root))
 
 
-class _Walking:
+class _ElementEvents:
     """What expat's handlers note of a walk: only the open elements."""
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.open: list[Part] = []
-        self.done: list[tuple[bool, Part]] = []
+        self.open: list[XmlElement] = []
+        self.done: list[tuple[bool, XmlElement]] = []
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         space, _, name = tag.rpartition(" ")
         if not self.open and self.root and name != self.root:
-            raise _Unfit(f"begins with <{name[:40]}>, not with <{self.root}>")
+            raise _RejectedXml(f"begins with <{name[:40]}>, not with <{self.root}>")
         if len(self.open) >= MAX_DEPTH:
-            raise _Unfit(f"has more than {MAX_DEPTH} elements inside one another")
-        part = Part(name, space, {key.rpartition(" ")[2]: value for key, value in attributes.items()})
+            raise _RejectedXml(f"has more than {MAX_DEPTH} elements inside one another")
+        part = XmlElement(name, space, {key.rpartition(" ")[2]: value for key, value in attributes.items()})
         self.open.append(part)
         self.done.append((True, part))
 
@@ -142,17 +144,17 @@ class _Walking:
         if self.open:
             part = self.open[-1]
             if len(part.text) + len(characters) > MAX_PART:
-                raise _Unfit(f"has an element <{part.name}> of more than {MAX_PART} bytes")
+                raise _RejectedXml(f"has an element <{part.name}> of more than {MAX_PART} bytes")
             part.text += characters
 
     def end(self, _: str) -> None:
         self.done.append((False, self.open.pop()))
 
     def doctype(self, *_: object) -> None:
-        raise _Unfit("has a document type declaration, which is refused")
+        raise _RejectedXml("has a document type declaration, which is refused")
 
 
-class _Noting(Protocol[Yielded]):
+class _XmlTarget(Protocol[Yielded]):
     """What is called for each piece of XML; `done` is what there is to yield."""
 
     done: list[Yielded]
@@ -163,7 +165,7 @@ class _Noting(Protocol[Yielded]):
     def doctype(self, *_: object) -> None: ...
 
 
-def _fed(document: Document, building: _Noting[Yielded]) -> Iterator[Yielded]:
+def _fed(document: Document, building: _XmlTarget[Yielded]) -> Iterator[Yielded]:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = building.start
@@ -187,4 +189,4 @@ def _fed(document: Document, building: _Noting[Yielded]) -> Iterator[Yielded]:
 
 
 def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, _Unfit) else f"cannot be read as XML: {error}"
+    return str(error) if isinstance(error, _RejectedXml) else f"cannot be read as XML: {error}"

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 
-def described(model: type[BaseModel]) -> dict[str, str]:
+def field_docs(model: type[BaseModel]) -> dict[str, str]:
     """Return what each field of a model says of itself, by the field's name."""
     made = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(made, ast.ClassDef)
@@ -27,7 +27,7 @@ def described(model: type[BaseModel]) -> dict[str, str]:
 
 def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """Say in the JSON Schema of a model what stands below each of its keys, in place of what their types say."""
-    parts, says = schema.get("properties", {}), described(model)
+    parts, says = schema.get("properties", {}), field_docs(model)
     for name, field in model.model_fields.items():
         part, text = parts.get(field.alias or name), says.get(name)
         if part is None or text is None or ("$ref" in part and text == inspect.getdoc(field.annotation)):

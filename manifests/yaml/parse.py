@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from manifests.yaml.yaml_tree import ManifestError, Path, Place, Tree, Value
+from manifests.yaml.yaml_tree import ManifestError, Path, Position, Value, YamlTree
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -41,9 +41,9 @@ _INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,40}|[0-9]{1,40}(?:\.[0-9]{0,40})?)(?:[eE][-+]?[0-9]{1,3})?")
 
 
-def read(text: str | bytes, file: str) -> Tree:
+def read(text: str | bytes, file: str) -> YamlTree:
     """Read one file. Mistakes are in the tree's `problems`; if YAML itself breaks, raises ManifestError."""
-    tree = Tree(file)
+    tree = YamlTree(file)
     events = _Events(_decoded(text, tree), tree)
     try:
         _document(events, tree)
@@ -57,10 +57,10 @@ class _Stop(Exception):
     """Nothing after this place can be read; the reason is among the problems."""
 
 
-def _decoded(text: str | bytes, tree: Tree) -> str:
+def _decoded(text: str | bytes, tree: YamlTree) -> str:
     """Return the file as text; raises ManifestError where it is too long or no UTF-8."""
     if len(text) > MAX_BYTES:
-        tree.wrong(Place(1, 1), (), f"the file is longer than {MAX_BYTES:,} bytes", "split it into several files")
+        tree.wrong(Position(1, 1), (), f"the file is longer than {MAX_BYTES:,} bytes", "split it into several files")
         tree.refuse()
     if isinstance(text, str):
         return text
@@ -68,7 +68,7 @@ def _decoded(text: str | bytes, tree: Tree) -> str:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
         before = text[: error.start]
-        place = Place(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
+        place = Position(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
         tree.wrong(place, (), f"the byte 0x{text[error.start]:02x} is not UTF-8", "save the file as UTF-8")
         raise ManifestError(tuple(tree.problems)) from error
 
@@ -76,7 +76,7 @@ def _decoded(text: str | bytes, tree: Tree) -> str:
 class _Events:
     """The parser's events, each counted, its failures turned into problems."""
 
-    def __init__(self, text: str, tree: Tree) -> None:
+    def __init__(self, text: str, tree: YamlTree) -> None:
         self.tree = tree
         self.count = 0
         self._text = text
@@ -86,23 +86,23 @@ class _Events:
         """Return the next event; raises _Stop where the syntax breaks."""
         self.count += 1
         if self.count > MAX_VALUES:
-            self.tree.wrong(Place(1, 1), (), f"the file holds more than {MAX_VALUES:,} values", "split it")
+            self.tree.wrong(Position(1, 1), (), f"the file holds more than {MAX_VALUES:,} values", "split it")
             raise _Stop
         try:
             event = next(self._events)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            place = Place(mark.line + 1, mark.column + 1) if mark is not None else Place(1, 1)
+            place = Position(mark.line + 1, mark.column + 1) if mark is not None else Position(1, 1)
             what, todo = _syntax(str(error.problem or "this is not YAML"), str(error.context or ""))
             self.tree.wrong(place, (), what, todo)
             raise _Stop from error
         except ReaderError as error:
             before = self._text[: error.position]
-            place = Place(before.count("\n") + 1, error.position - before.rfind("\n"))
+            place = Position(before.count("\n") + 1, error.position - before.rfind("\n"))
             self.tree.wrong(place, (), "an invisible control character", "delete it; a file holds text only")
             raise _Stop from error
         except (YAMLError, ValueError, RecursionError) as error:
-            self.tree.wrong(Place(1, 1), (), "this is not YAML", "compare it with an example")
+            self.tree.wrong(Position(1, 1), (), "this is not YAML", "compare it with an example")
             raise _Stop from error
         return event
 
@@ -136,15 +136,15 @@ def _syntax(problem: str, context: str) -> tuple[str, str]:
     return _QUOTED.sub("that", problem), "compare it with an example; quotes around the value often help"
 
 
-def _place(event: Event) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+def _place(event: Event) -> Position:
+    return Position(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _document(events: _Events, tree: Tree) -> None:
+def _document(events: _Events, tree: YamlTree) -> None:
     events.next()  # the stream's start
     first = events.next()
     if not isinstance(first, DocumentStartEvent):
-        tree.wrong(Place(1, 1), (), "the file is empty", "begin with its first key")
+        tree.wrong(Position(1, 1), (), "the file is empty", "begin with its first key")
         raise _Stop
     top = events.next()
     value = _value(events, tree, top, (), 0)
@@ -163,7 +163,7 @@ def _document(events: _Events, tree: Tree) -> None:
         raise _Stop
 
 
-def _value(events: _Events, tree: Tree, event: Event, path: Path, depth: int) -> Value:
+def _value(events: _Events, tree: YamlTree, event: Event, path: Path, depth: int) -> Value:
     """Build one value from its first event on."""
     place = _place(event)
     tree.values[path] = place
@@ -186,7 +186,7 @@ def _value(events: _Events, tree: Tree, event: Event, path: Path, depth: int) ->
     return listed
 
 
-def _mapping(events: _Events, tree: Tree, path: Path, depth: int) -> dict[str, Value]:
+def _mapping(events: _Events, tree: YamlTree, path: Path, depth: int) -> dict[str, Value]:
     mapping: dict[str, Value] = {}
     while not isinstance(event := events.next(), MappingEndEvent):
         place = _place(event)
@@ -199,14 +199,14 @@ def _mapping(events: _Events, tree: Tree, path: Path, depth: int) -> dict[str, V
         if inner in tree.keys:
             first = tree.keys[inner].line
             tree.wrong(place, inner, f"stands twice, first in line {first}", "delete one of the two")
-            _value(events, Tree(tree.file), events.next(), inner, depth + 1)  # read past it
+            _value(events, YamlTree(tree.file), events.next(), inner, depth + 1)  # read past it
             continue
         tree.keys[inner] = place
         mapping[key] = _value(events, tree, events.next(), inner, depth + 1)
     return mapping
 
 
-def _refuse_decoration(tree: Tree, event: Event, place: Place, path: Path) -> None:
+def _refuse_decoration(tree: YamlTree, event: Event, place: Position, path: Path) -> None:
     """Refuse anchors, and tags other than "this is text"."""
     if isinstance(event, NodeEvent) and event.anchor is not None:
         tree.wrong(place, path, "an anchor (a value that begins with &)", "write the value without it, or quote it")
@@ -215,7 +215,7 @@ def _refuse_decoration(tree: Tree, event: Event, place: Place, path: Path) -> No
         tree.wrong(place, path, "a tag (a value that begins with !)", 'put it in quotes, as in "!name"')
 
 
-def _scalar(tree: Tree, event: ScalarEvent, place: Place, path: Path) -> Value:
+def _scalar(tree: YamlTree, event: ScalarEvent, place: Position, path: Path) -> Value:
     text = str(event.value)
     if _HIDDEN.search(text):
         tree.wrong(place, path, "an invisible control character", "delete it")

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.yaml.field_docs import describe
-from manifests.yaml.yaml_tree import Path, Place, Tree, dotted
+from manifests.yaml.yaml_tree import Path, Position, YamlTree, dotted
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,7 +30,7 @@ STRICT = ConfigDict(
 """How every model is set up that a person writes."""
 
 
-class Clash(NamedTuple):
+class KeyConflict(NamedTuple):
     """Keys that do not go together: the key to blame, what is wrong, what to do."""
 
     key: str
@@ -38,15 +38,17 @@ class Clash(NamedTuple):
     todo: str
 
 
-def checked(
+def validated(
     raw: Any,
     handler: ModelWrapValidatorHandler[Model],
-    clashes: Iterable[Clash],
+    clashes: Iterable[KeyConflict],
     more: Iterable[InitErrorDetails] = (),
 ) -> Model:
     """Validate one model together with its clashes, and `more` of what is wrong: the body of a `wrap` validator."""
     found = [
-        InitErrorDetails(type="value_error", loc=(key,) if key else (), input=None, ctx={"error": Unfit(what, todo)})
+        InitErrorDetails(
+            type="value_error", loc=(key,) if key else (), input=None, ctx={"error": InvalidValue(what, todo)}
+        )
         for key, what, todo in clashes
     ]
     found.extend(more)
@@ -101,7 +103,7 @@ def load(text: str | bytes, file: str, model: type[Model], context: Mapping[str,
         made = model.model_validate(tree.root, context=dict(context or {}))
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            _tell(tree, model, detail, told)
+            _add_problem(tree, model, detail, told)
         raise tree.error() from error
     tree.refuse()
     return made
@@ -114,12 +116,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
-def _tell(tree: Tree, model: type[BaseModel], detail: ErrorDetails, told: set[str]) -> None:
+def _add_problem(tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, told: set[str]) -> None:
     """Note one of pydantic's errors at its place in the file."""
     path, missing = _within(tree, detail["loc"])
     kind, context = detail["type"], detail.get("ctx", {})
     at_key = tree.keys.get(path)
-    place = tree.values.get(path, Place(1, 1))
+    place = tree.values.get(path, Position(1, 1))
     if kind == "missing":
         key = str(missing[-1]) if missing else ""
         tree.wrong(at_key or place, (*path, key), "is missing", f"add {key} to {dotted(path) or 'the top of the file'}")
@@ -130,13 +132,13 @@ def _tell(tree: Tree, model: type[BaseModel], detail: ErrorDetails, told: set[st
         tree.wrong(at_key or place, path, *unknown(str(path[-1]) if path else "", _keys(model, path[:-1])))
     elif kind == UNKNOWN_KEY:
         tree.wrong(at_key or place, path, context["what"], context["todo"])
-    elif kind == "value_error" and isinstance(context.get("error"), Unfit):
+    elif kind == "value_error" and isinstance(context.get("error"), InvalidValue):
         tree.wrong(place, path, context["error"].what, context["error"].todo)
     else:
         tree.wrong(place, path, *_plain(kind, context, detail["msg"]))
 
 
-def _within(tree: Tree, loc: tuple[int | str, ...]) -> tuple[Path, tuple[int | str, ...]]:
+def _within(tree: YamlTree, loc: tuple[int | str, ...]) -> tuple[Path, tuple[int | str, ...]]:
     """Split pydantic's location into what stands in the file and what does not (a missing key, a union's branch)."""
     path: Path = ()
     beside: list[int | str] = []

@@ -11,14 +11,14 @@ Path = tuple[str | int, ...]
 Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where in a file; both count from 1."""
 
     line: int
     column: int
 
 
-class Problem(msgspec.Struct, frozen=True):
+class ManifestProblem(msgspec.Struct, frozen=True):
     """One mistake: where it stands, what is wrong, what to do. `where` is the key's path, or `file`."""
 
     file: str
@@ -35,23 +35,23 @@ class Problem(msgspec.Struct, frozen=True):
 class ManifestError(ValueError):
     """A file with mistakes, all of them, in the order of the file; one line each."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[ManifestProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
 
-class Tree(msgspec.Struct):
+class YamlTree(msgspec.Struct):
     """A file's values, and where each key and each value begins, by its path (`("source", "include", 0)`)."""
 
     file: str
     root: dict[str, Value] = {}
-    keys: dict[Path, Place] = {}
-    values: dict[Path, Place] = {}
-    problems: list[Problem] = []
+    keys: dict[Path, Position] = {}
+    values: dict[Path, Position] = {}
+    problems: list[ManifestProblem] = []
 
-    def wrong(self, place: Place, path: Path, what: str, todo: str) -> None:
+    def wrong(self, place: Position, path: Path, what: str, todo: str) -> None:
         """Note one mistake."""
-        self.problems.append(Problem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
+        self.problems.append(ManifestProblem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
 
     def error(self) -> "ManifestError":
         """Return all mistakes as one error, in the order of the file."""

@@ -1,5 +1,5 @@
 """The HTTP side of the daemon: REST API, status page, health checks."""
 
-from syncd.api.server import Served, serving
+from syncd.api.server import RunningServer, serving
 
-__all__ = ["Served", "serving"]
+__all__ = ["RunningServer", "serving"]

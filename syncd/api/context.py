@@ -8,16 +8,16 @@ from typing import Protocol
 
 from aiohttp import web
 
-from syncd.api.auth.door import Door, Visitor
-from syncd.api.errors import Declined
-from syncd.api.sse import Stream
+from syncd.api.auth.door import AccessControl, Identity
+from syncd.api.errors import HttpError
+from syncd.api.sse import EventStream
 from syncd.control.port import Control
 
 Metrics = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Given the Accept header, returns the exposition and its content type."""
 
 
-VISITOR = web.RequestKey("visitor", Visitor)
+VISITOR = web.RequestKey("visitor", Identity)
 """Who asks, once the door knows."""
 IS_PAGE = web.RequestKey("is_page", bool)
 """Whether a person waits for a page."""
@@ -25,7 +25,7 @@ BACK = web.RequestKey("back", str)
 """Where to come back to after a login, if not here."""
 
 
-class Turns:
+class CheckQueue:
     """Lets one go at a time, and only so many wait for it."""
 
     def __init__(self, most: int, what: str) -> None:
@@ -38,7 +38,7 @@ class Turns:
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn and keep it over the block. Raises Declined if too many wait."""
         if self._here > self._most:
-            raise Declined(503, "Refused", f"{self._most} {self._what} wait already", "ask again", retry_after=5)
+            raise HttpError(503, "Refused", f"{self._most} {self._what} wait already", "ask again", retry_after=5)
         self._here += 1
         try:
             async with self._lock:
@@ -50,22 +50,22 @@ class Turns:
 class ErrorPage(Protocol):
     """Shows a person, in place of the page that was asked for, why there is none."""
 
-    async def declined(self, desk: "Desk", request: web.Request, error: Declined) -> web.Response:
+    async def declined(self, desk: "ApiContext", request: web.Request, error: HttpError) -> web.Response:
         """Return the answer to a request that was declined."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ApiContext:
     """Everything a route may use."""
 
     control: Control
-    door: Door
-    stream: Stream
+    access: AccessControl
+    stream: EventStream
     metrics: Metrics | None
     clock: Callable[[], float]
     """The time of day, in seconds since the epoch."""
     site: ErrorPage | None
     """Absent where only programs are answered."""
-    checks: Turns
+    checks: CheckQueue
     """Manifests are checked one after the other: a large one takes a processor for seconds."""

@@ -50,30 +50,30 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ErrorKind:
     """How one kind of our failures is answered."""
 
     status: int
     todo: str
 
 
-_KINDS: dict[type[SyncdError], Kind] = {
-    NotFound: Kind(404, "look at the list above it; names and ids are case-sensitive"),
-    ConfigError: Kind(422, "mend what the reason names, and send it again"),
-    Parked: Kind(409, "look at the parked removals, then approve them or leave them"),
-    Busy: Kind(409, "wait for what is under way, or cancel it"),
-    Changed: Kind(409, "ask again: it changed while you looked"),
-    Exists: Kind(409, "it is there already"),
-    Denied: Kind(403, "ask the operator of this daemon"),
-    Unsafe: Kind(400, "send a path without .., control characters or a leading slash"),
-    TooLarge: Kind(413, "send less"),
-    NoSpace: Kind(507, "free space for the state folder and the store"),
-    Damaged: Kind(500, "see docs/operating.md, and look at the daemon's log"),
-    Offline: Kind(503, "see that the store is mounted and answers; the daemon goes on alone when it does"),
+_KINDS: dict[type[SyncdError], ErrorKind] = {
+    NotFound: ErrorKind(404, "look at the list above it; names and ids are case-sensitive"),
+    ConfigError: ErrorKind(422, "mend what the reason names, and send it again"),
+    Parked: ErrorKind(409, "look at the parked removals, then approve them or leave them"),
+    Busy: ErrorKind(409, "wait for what is under way, or cancel it"),
+    Changed: ErrorKind(409, "ask again: it changed while you looked"),
+    Exists: ErrorKind(409, "it is there already"),
+    Denied: ErrorKind(403, "ask the operator of this daemon"),
+    Unsafe: ErrorKind(400, "send a path without .., control characters or a leading slash"),
+    TooLarge: ErrorKind(413, "send less"),
+    NoSpace: ErrorKind(507, "free space for the state folder and the store"),
+    Damaged: ErrorKind(500, "see docs/operating.md, and look at the daemon's log"),
+    Offline: ErrorKind(503, "see that the store is mounted and answers; the daemon goes on alone when it does"),
 }
 
 
-class Declined(PermanentError):
+class HttpError(PermanentError):
     """A request that we do not answer as asked."""
 
     def __init__(
@@ -87,14 +87,14 @@ class Declined(PermanentError):
             self.headers["Retry-After"] = str(retry_after)
 
 
-def declined(error: SyncdError) -> Declined:
+def http_error(error: SyncdError) -> HttpError:
     """Return how one of our failures is answered."""
-    if isinstance(error, Declined):
+    if isinstance(error, HttpError):
         return error
     name, reason = type(error).__name__, printable(str(error))
     kind = next((_KINDS[one] for one in type(error).__mro__ if one in _KINDS), None)
     if isinstance(error, TransientError):
-        kind = kind or Kind(503, "ask again later")
-        return Declined(kind.status, name, reason, kind.todo, retry_after=RETRY)
-    kind = kind or Kind(409, "look at the daemon's log")
-    return Declined(kind.status, name, reason, kind.todo)
+        kind = kind or ErrorKind(503, "ask again later")
+        return HttpError(kind.status, name, reason, kind.todo, retry_after=RETRY)
+    kind = kind or ErrorKind(409, "look at the daemon's log")
+    return HttpError(kind.status, name, reason, kind.todo)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from syncd.api.errors import Failure
-from syncd.api.routes import PLACES, Route
+from syncd.api.routes import PATH_PARAMS, Route
 
 _REASONS = {
     400: "A parameter or the body does not fit.",
@@ -29,7 +29,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     routes = tuple(routes)
     kinds: list[Any] = [Failure]
     for route in routes:
-        kinds += [kind for kind in (route.takes, route.answers) if kind is not None]
+        kinds += [kind for kind in (route.body, route.response) if kind is not None]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     named = dict(zip((id(kind) for kind in kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -58,26 +58,26 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 def statuses(route: Route) -> tuple[int, ...]:
     """Return every status with which a route may decline."""
     found = {421, *route.fails}
-    if route.needs is not None:
+    if route.role is not None:
         found |= {401, 429, 503}
-    if route.needs == "operator":
+    if route.role == "operator":
         found |= {403, 409}
-    if route.asks is not None or route.takes is not None or route.places:
+    if route.query is not None or route.body is not None or route.path_params:
         found |= {400}
-    if route.places:
+    if route.path_params:
         found |= {404}
-    if route.takes is not None:
+    if route.body is not None:
         found |= {413, 415}
     return tuple(sorted(found | {400}))
 
 
 def _operation(route: Route, named: dict[int, Any]) -> dict[str, Any]:
     content: dict[str, Any] = (
-        {"schema": named[id(route.answers)]} if route.answers is not None else {"schema": {"type": "string"}}
+        {"schema": named[id(route.response)]} if route.response is not None else {"schema": {"type": "string"}}
     )
     found: dict[str, Any] = {
         "operationId": route.name,
-        "summary": route.says,
+        "summary": route.summary,
         "responses": {str(route.status): {"description": "Done.", "content": {route.media: content}}},
     }
     if route.method == "GET" and route.media == "application/json":
@@ -88,28 +88,28 @@ def _operation(route: Route, named: dict[int, Any]) -> dict[str, Any]:
             "description": _REASONS[status],
             "content": {"application/json": {"schema": schema}},
         }
-    if parameters := [*_places(route), *_queries(route)]:
+    if parameters := [*_path_params(route), *_queries(route)]:
         found["parameters"] = parameters
-    if route.takes is not None:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": named[id(route.takes)]}}}
-    if route.needs is not None:
-        found["security"] = [{"token": []}, {"session": []}, *([{}] if route.needs == "reader" else [])]
-        found["x-role"] = route.needs
+    if route.body is not None:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": named[id(route.body)]}}}
+    if route.role is not None:
+        found["security"] = [{"token": []}, {"session": []}, *([{}] if route.role == "reader" else [])]
+        found["x-role"] = route.role
     return found
 
 
-def _places(route: Route) -> Iterable[dict[str, Any]]:
-    for name in route.places:
-        schema = msgspec.json.schema(PLACES[name])
+def _path_params(route: Route) -> Iterable[dict[str, Any]]:
+    for name in route.path_params:
+        schema = msgspec.json.schema(PATH_PARAMS[name])
         told = schema.pop("description")
         yield {"name": name, "in": "path", "required": True, "description": told, "schema": schema}
 
 
 def _queries(route: Route) -> Iterable[dict[str, Any]]:
-    if route.asks is None:
+    if route.query is None:
         return
-    schema = msgspec.json.schema(route.asks)
-    found = schema["$defs"][route.asks.__name__]
+    schema = msgspec.json.schema(route.query)
+    found = schema["$defs"][route.query.__name__]
     for name, one in found["properties"].items():
         told = one.pop("description", "")
         needed = name in found.get("required", ())

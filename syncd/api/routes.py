@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from aiohttp import web
 
-from syncd.api.auth.door import Visitor
-from syncd.api.context import Desk, ErrorPage
-from syncd.api.errors import Declined
+from syncd.api.auth.door import Identity
+from syncd.api.context import ApiContext, ErrorPage
+from syncd.api.errors import HttpError
 from syncd.config.api_access import Role
 
-PLACES: dict[str, Any] = {
+PATH_PARAMS: dict[str, Any] = {
     "mirror": Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="a mirror's name")],
     "language": Annotated[Literal["en", "zh"], msgspec.Meta(description="a language")],
     "pass_id": Annotated[int, msgspec.Meta(ge=1, le=2**53, description="a pass's number")],
@@ -29,15 +29,15 @@ class Call:
     """One request, checked: what stands in its path, its query and its body, and who asks."""
 
     request: web.Request
-    visitor: Visitor
-    places: dict[str, Any]
+    identity: Identity
+    path_params: dict[str, Any]
     query: Any
     body: Any
 
     @property
     def who(self) -> str:
         """Return the name of who asks, for the audit log."""
-        return self.visitor.name
+        return self.identity.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +48,17 @@ class Route:
     path: str
     name: str
     """The operation's name, unique; what generated clients call it."""
-    says: str
+    summary: str
     """What it does, in one line."""
-    does: "Callable[[Desk, Call], Awaitable[Any]]"
+    handler: "Callable[[ApiContext, Call], Awaitable[Any]]"
     """Returns what is to be encoded, or a whole response."""
-    needs: Role | None = "reader"
+    role: Role | None = "reader"
     """Who may; None: everybody, always."""
-    asks: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
     """What may stand in the query."""
-    takes: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
     """The JSON body."""
-    answers: Any = None
+    response: Any = None
     """What is returned, as JSON."""
     status: int = 200
     media: str = "application/json"
@@ -66,7 +66,7 @@ class Route:
     """Further statuses, beside those that every such route may have."""
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def path_params(self) -> tuple[str, ...]:
         """Return the names of the places in the path."""
         return tuple(re.findall(r"{(\w+)}", self.path))
 
@@ -84,50 +84,50 @@ class Site(ErrorPage, Protocol):
         ...
 
 
-async def read(route: Route, request: web.Request, visitor: Visitor) -> Call:
+async def read_request(route: Route, request: web.Request, identity: Identity) -> Call:
     """Return what was asked, checked against the route's types. Raises Declined."""
-    places = {name: _place(name, request.match_info[name]) for name in route.places}
+    places = {name: _path_param(name, request.match_info[name]) for name in route.path_params}
     query = _query(route, request)
-    body = await _body(route, request) if route.takes is not None else None
-    return Call(request, visitor, places, query, body)
+    body = await _body(route, request) if route.body is not None else None
+    return Call(request, identity, places, query, body)
 
 
-def _place(name: str, given: str) -> Any:
+def _path_param(name: str, given: str) -> Any:
     try:
-        return msgspec.convert(given, PLACES[name], strict=False)
+        return msgspec.convert(given, PATH_PARAMS[name], strict=False)
     except msgspec.ValidationError as error:
-        raise Declined(
+        raise HttpError(
             404, "NotFound", f"{given[:80]!r} is no {name.removesuffix('_id')}", "look at the list"
         ) from error
 
 
 def _query(route: Route, request: web.Request) -> Any:
     given = request.query
-    if route.asks is None:
+    if route.query is None:
         for name in given:
-            raise Declined(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", "send none")
+            raise HttpError(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", "send none")
         return None
-    known = route.asks.__struct_fields__
+    known = route.query.__struct_fields__
     for name in given:
         if name not in known:
             todo = f"known are {', '.join(known)}"
-            raise Declined(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", todo)
+            raise HttpError(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", todo)
         if len(given.getall(name)) > 1:
-            raise Declined(400, "Unsupported", f"{name} is given twice", "give it once")
+            raise HttpError(400, "Unsupported", f"{name} is given twice", "give it once")
     try:
-        return msgspec.convert(dict(given), route.asks, strict=False)
+        return msgspec.convert(dict(given), route.query, strict=False)
     except msgspec.ValidationError as error:
-        raise Declined(400, "Unsupported", f"the query does not fit: {error}", _see(route)) from error
+        raise HttpError(400, "Unsupported", f"the query does not fit: {error}", _see(route)) from error
 
 
 async def _body(route: Route, request: web.Request) -> Any:
     if request.content_type != "application/json":
-        raise Declined(415, "Unsupported", f"the body is {request.content_type}", "send application/json")
+        raise HttpError(415, "Unsupported", f"the body is {request.content_type}", "send application/json")
     raw = await request.read()
     try:
-        return msgspec.json.decode(raw, type=route.takes)
+        return msgspec.json.decode(raw, type=route.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Declined(400, "Unsupported", f"the body does not fit: {error}", _see(route)) from error
+        raise HttpError(400, "Unsupported", f"the body does not fit: {error}", _see(route)) from error
 
 
 def _see(route: Route) -> str:

@@ -33,127 +33,127 @@ SnapshotId = Annotated[
 ManifestText = Annotated[str, msgspec.Meta(max_length=250_000, description="the YAML text of a mirror manifest")]
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """A list."""
 
 
-class Mirrors(Answer, frozen=True, kw_only=True):
+class Mirrors(Response, frozen=True, kw_only=True):
     """All mirrors by name."""
 
     mirrors: tuple[MirrorView, ...]
 
 
-class Manifests(Answer, frozen=True, kw_only=True):
+class Manifests(Response, frozen=True, kw_only=True):
     """Every manifest file, with what is wrong in it."""
 
     manifests: tuple[ManifestView, ...]
 
 
-class Origins(Answer, frozen=True, kw_only=True):
+class Origins(Response, frozen=True, kw_only=True):
     """Every upstream origin that was asked since the daemon began."""
 
     origins: tuple[OriginView, ...]
 
 
-class Scrubs(Answer, frozen=True, kw_only=True):
+class Scrubs(Response, frozen=True, kw_only=True):
     """How far the re-reading of each mirror is."""
 
     scrubs: tuple[ScrubView, ...]
 
 
-class Series(Answer, frozen=True, kw_only=True):
+class Series(Response, frozen=True, kw_only=True):
     """The last 24 hours, oldest first."""
 
     samples: tuple[Sample, ...]
 
 
-class Passes(Answer, frozen=True, kw_only=True):
+class Passes(Response, frozen=True, kw_only=True):
     """Passes, the newest first; `next` is the `before` of the next page."""
 
     passes: tuple[PassView, ...]
     next: int | None = None
 
 
-class PassEvents(Answer, frozen=True, kw_only=True):
+class PassEvents(Response, frozen=True, kw_only=True):
     """What happened in one pass; `next` is the `after` of the next page."""
 
     events: tuple[PassEvent, ...]
     next: int | None = None
 
 
-class Entries(Answer, frozen=True, kw_only=True):
+class Entries(Response, frozen=True, kw_only=True):
     """Files as they were proved, sorted; `next` is the `after` of the next page."""
 
     entries: tuple[EntryView, ...]
     next: str | None = None
 
 
-class Snapshots(Answer, frozen=True, kw_only=True):
+class Snapshots(Response, frozen=True, kw_only=True):
     """The kept snapshots, the current one first."""
 
     snapshots: tuple[SnapshotView, ...]
 
 
-class Quarantine(Answer, frozen=True, kw_only=True):
+class Quarantine(Response, frozen=True, kw_only=True):
     """What is kept aside, the newest first."""
 
     quarantine: tuple[QuarantineView, ...]
 
 
-class Parked(Answer, frozen=True, kw_only=True):
+class ParkedRemovals(Response, frozen=True, kw_only=True):
     """Removals that wait for an operator, sorted; `next` is the `after` of the next page."""
 
     parked: tuple[ParkedView, ...]
     next: str | None = None
 
 
-class Failures(Answer, frozen=True, kw_only=True):
+class Failures(Response, frozen=True, kw_only=True):
     """Files that could not be had, sorted; `next` is the `after` of the next page."""
 
     failures: tuple[FailureView, ...]
     next: str | None = None
 
 
-class Audit(Answer, frozen=True, kw_only=True):
+class Audit(Response, frozen=True, kw_only=True):
     """Who changed what, the newest first; `next` is the `before` of the next page."""
 
     audit: tuple[AuditView, ...]
     next: int | None = None
 
 
-class Ready(Answer, frozen=True, kw_only=True):
+class Ready(Response, frozen=True, kw_only=True):
     """Whether the daemon can work, and why not."""
 
     ready: bool
     reason: str = ""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A query, or a body."""
 
 
-class MirrorsAsked(Asked, frozen=True, kw_only=True):
+class MirrorsQuery(Query, frozen=True, kw_only=True):
     """Which mirrors."""
 
     state: State | None = None
     health: Health | None = None
 
 
-class PassesAsked(Asked, frozen=True, kw_only=True):
+class PassesQuery(Query, frozen=True, kw_only=True):
     """Which passes."""
 
     before: Number | None = None
     limit: Limit = 50
 
 
-class EventsAsked(Asked, frozen=True, kw_only=True):
+class EventsQuery(Query, frozen=True, kw_only=True):
     """Which events of a pass."""
 
     after: Number = 0
     limit: Limit = 200
 
 
-class EntriesAsked(Asked, frozen=True, kw_only=True):
+class EntriesQuery(Query, frozen=True, kw_only=True):
     """Which files."""
 
     prefix: Annotated[str, msgspec.Meta(max_length=4_096, description="how their paths begin")] = ""
@@ -161,13 +161,13 @@ class EntriesAsked(Asked, frozen=True, kw_only=True):
     limit: Limit = 200
 
 
-class EntryAsked(Asked, frozen=True, kw_only=True):
+class EntryQuery(Query, frozen=True, kw_only=True):
     """Which file."""
 
     path: Annotated[str, msgspec.Meta(min_length=1, max_length=4_096, description="its path below the mirror's folder")]
 
 
-class DiffAsked(Asked, frozen=True, kw_only=True):
+class DiffQuery(Query, frozen=True, kw_only=True):
     """Which snapshots."""
 
     before: SnapshotId
@@ -175,33 +175,33 @@ class DiffAsked(Asked, frozen=True, kw_only=True):
     limit: Limit = 1_000
 
 
-class LimitAsked(Asked, frozen=True, kw_only=True):
+class LimitQuery(Query, frozen=True, kw_only=True):
     """How many."""
 
     limit: Limit = 1_000
 
 
-class PageAsked(Asked, frozen=True, kw_only=True):
+class PageQuery(Query, frozen=True, kw_only=True):
     """Which page of a list sorted by path."""
 
     after: After = ""
     limit: Limit = 1_000
 
 
-class AuditAsked(Asked, frozen=True, kw_only=True):
+class AuditQuery(Query, frozen=True, kw_only=True):
     """Which part of the audit log."""
 
     before: Number | None = None
     limit: Limit = 100
 
 
-class StreamAsked(Asked, frozen=True, kw_only=True):
+class StreamQuery(Query, frozen=True, kw_only=True):
     """Whose events."""
 
     mirror: Annotated[str, msgspec.Meta(max_length=63, description="of this mirror only")] = ""
 
 
-class ApprovalAsked(Asked, frozen=True, kw_only=True):
+class ApprovalBody(Query, frozen=True, kw_only=True):
     """What is approved."""
 
     files: Annotated[
@@ -210,19 +210,19 @@ class ApprovalAsked(Asked, frozen=True, kw_only=True):
     ] = None
 
 
-class PlanAsked(Asked, frozen=True, kw_only=True):
+class PlanQuery(Query, frozen=True, kw_only=True):
     """How much of a plan."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="how many steps of each action at most")] = 100
 
 
-class TextAsked(Asked, frozen=True, kw_only=True):
+class TextBody(Query, frozen=True, kw_only=True):
     """The text of a manifest that is not in force."""
 
     text: ManifestText
 
 
-class TextPlanAsked(TextAsked, frozen=True, kw_only=True):
+class TextPlanBody(TextBody, frozen=True, kw_only=True):
     """The text of a manifest that is not in force, and how much of its plan."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="how many steps of each action at most")] = 100

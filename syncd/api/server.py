@@ -11,14 +11,14 @@ import msgspec
 import xxhash
 from aiohttp import web
 
-from syncd.api.auth.door import HEADERS, SAFE, Door
+from syncd.api.auth.door import HEADERS, SAFE, AccessControl
 from syncd.api.auth.sessions import Sessions
 from syncd.api.auth.tokens import SLOWNESS, Tokens
-from syncd.api.context import IS_PAGE, VISITOR, Desk, Metrics, Turns
-from syncd.api.errors import Declined, declined
+from syncd.api.context import IS_PAGE, VISITOR, ApiContext, CheckQueue, Metrics
+from syncd.api.errors import HttpError, http_error
 from syncd.api.rest import ROUTES, V1
-from syncd.api.routes import Route, Site, read
-from syncd.api.sse import TICK, Stream
+from syncd.api.routes import Route, Site, read_request
+from syncd.api.sse import TICK, EventStream
 from syncd.config.api_access import ApiSettings, Token
 from syncd.control.port import Control
 from syncd.core.errors import ConfigError, SyncdError
@@ -31,12 +31,12 @@ CHECKS = 4  # manifests that may wait while one is checked
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class RunningServer:
     """The running HTTP side."""
 
     url: str
     tokens: Tokens
-    stream: Stream
+    stream: EventStream
 
 
 @asynccontextmanager
@@ -51,18 +51,18 @@ async def serving(
     slowness: float = SLOWNESS,
     tick: float = TICK,
     site: Site | None = None,
-) -> AsyncIterator[Served]:
+) -> AsyncIterator[RunningServer]:
     """Serve over the block; `listen` may name port 0. Raises ConfigError if the address cannot be had.
 
     Whoever composes this calls `tokens.replace` on what it yields when the configuration changes. `site` may be
     shared; without one, only programs are answered.
     """
     known = Tokens(tokens, clock=time.monotonic, slowness=slowness)
-    door = Door(settings or ApiSettings(), listen, known, Sessions(known, clock))
-    stream = Stream(control, epoch=secrets.token_hex(4), tick=tick)
-    desk = Desk(control, door, stream, metrics, clock, site, Turns(CHECKS, "manifests"))
+    door = AccessControl(settings or ApiSettings(), listen, known, Sessions(known, clock))
+    stream = EventStream(control, epoch=secrets.token_hex(4), tick=tick)
+    context = ApiContext(control, door, stream, metrics, clock, site, CheckQueue(CHECKS, "manifests"))
     runner = web.AppRunner(
-        _app(desk, site), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
+        _app(context, site), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
         max_line_size=LINES, max_field_size=LINES, keepalive_timeout=75.0,
     )  # fmt: skip
     await runner.setup()
@@ -79,17 +79,17 @@ async def serving(
         async with stream.running():
             bound = runner.addresses[0]
             bound_host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-            yield Served(f"http://{bound_host}:{bound[1]}", known, stream)
+            yield RunningServer(f"http://{bound_host}:{bound[1]}", known, stream)
     finally:
         await runner.cleanup()
 
 
-def _app(desk: Desk, site: Site | None) -> web.Application:
-    app = web.Application(middlewares=[_at_the_door(desk)], client_max_size=LARGEST_BODY)
+def _app(context: ApiContext, site: Site | None) -> web.Application:
+    app = web.Application(middlewares=[_access_middleware(context)], client_max_size=LARGEST_BODY)
     for route in (*ROUTES, *(site.routes if site is not None else ())):
-        app.router.add_route(route.method, route.path, _answering(desk, route))
+        app.router.add_route(route.method, route.path, _endpoint_for(context, route))
         if route.method == "GET" and route.media != "text/event-stream":
-            app.router.add_route("HEAD", route.path, _answering(desk, route))
+            app.router.add_route("HEAD", route.path, _endpoint_for(context, route))
     if site is not None:
         site.add_files(app.router)
 
@@ -106,7 +106,7 @@ def _app(desk: Desk, site: Site | None) -> web.Application:
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def _at_the_door(desk: Desk) -> Any:
+def _access_middleware(context: ApiContext) -> Any:
     """Return the middleware that turns away whom we do not answer, and says in one shape why."""
 
     @web.middleware
@@ -116,61 +116,63 @@ def _at_the_door(desk: Desk) -> Any:
                 "/livez",
                 "/readyz",
             }:  # asked by whoever watches us, under any name; they tell nothing
-                desk.door.check_host(request)
+                context.access.check_host(request)
             return await handler(request)
         except SyncdError as error:
-            return await _decline(desk, request, declined(error))
+            return await _error_response(context, request, http_error(error))
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return await _decline(desk, request, _unroutable(request, error))
+            return await _error_response(context, request, _unroutable(request, error))
 
     return door
 
 
-def _unroutable(request: web.Request, error: web.HTTPException) -> Declined:
+def _unroutable(request: web.Request, error: web.HTTPException) -> HttpError:
     """Say in our words what the router or the server found."""
     if error.status == 405:
         known = error.headers.get("Allow", "")
-        return Declined(
+        return HttpError(
             405, "Unsupported", f"{request.method} is no method of {request.path[:200]}", f"use {known}", Allow=known
         )
     if error.status == 413:
-        return Declined(413, "TooLarge", f"the body is larger than {LARGEST_BODY} bytes", "send less")
+        return HttpError(413, "TooLarge", f"the body is larger than {LARGEST_BODY} bytes", "send less")
     if error.status == 404:
-        return Declined(404, "NotFound", f"{request.path[:200]}: there is no such page", f"see / or {V1}/openapi.json")
-    return Declined(error.status, "Unsupported", error.reason, f"see {V1}/openapi.json")
+        return HttpError(404, "NotFound", f"{request.path[:200]}: there is no such page", f"see / or {V1}/openapi.json")
+    return HttpError(error.status, "Unsupported", error.reason, f"see {V1}/openapi.json")
 
 
-async def _decline(desk: Desk, request: web.Request, error: Declined) -> web.Response:
+async def _error_response(context: ApiContext, request: web.Request, error: HttpError) -> web.Response:
     is_for_people = request.get(IS_PAGE) or (
         not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", "")
     )
-    if desk.site is not None and is_for_people:
-        return await desk.site.declined(desk, request, error)
+    if context.site is not None and is_for_people:
+        return await context.site.declined(context, request, error)
     body = msgspec.json.encode(error.failure)
     return web.Response(body=body, status=error.status, headers=error.headers, content_type="application/json")
 
 
-def _answering(desk: Desk, route: Route) -> Answering:
+def _endpoint_for(context: ApiContext, route: Route) -> Answering:
     """Return what the router calls for one route."""
     is_page = route.media == "text/html"
 
     async def answer(request: web.Request) -> web.StreamResponse:
         request[IS_PAGE] = is_page
-        visitor = await desk.door.visitor(request) if route.needs is not None or is_page else desk.door.nobody
-        request[VISITOR] = visitor
-        desk.door.admit(visitor, route.needs)
-        said = await route.does(desk, await read(route, request, visitor))
+        identity = (
+            await context.access.identify(request) if route.role is not None or is_page else context.access.nobody
+        )
+        request[VISITOR] = identity
+        context.access.admit(identity, route.role)
+        said = await route.handler(context, await read_request(route, request, identity))
         if isinstance(said, web.StreamResponse):
             return said
         body = bytes(said) if isinstance(said, msgspec.Raw) else msgspec.json.encode(said)
-        return _tagged(request, body, route.status)
+        return _with_etag(request, body, route.status)
 
     return answer
 
 
-def _tagged(request: web.Request, body: bytes, status: int) -> web.Response:
+def _with_etag(request: web.Request, body: bytes, status: int) -> web.Response:
     """Return JSON, or that it is still what the other side has."""
     if request.method not in SAFE:
         return web.Response(body=body, status=status, content_type="application/json")

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 from aiohttp import web
 
-from syncd.api.errors import Declined
+from syncd.api.errors import HttpError
 from syncd.control.port import Control
 from syncd.control.views import ProgressView
 from syncd.core.errors import NotFound
@@ -42,7 +42,7 @@ _OFTEN = (TransferStarted, TransferAdvanced, TransferFinished, SurveyAdvanced, S
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-class Moving(msgspec.Struct, frozen=True, kw_only=True):
+class ProgressMessage(msgspec.Struct, frozen=True, kw_only=True):
     """How far a running pass is; `progress` is null once none is."""
 
     mirror: str
@@ -55,7 +55,7 @@ class _Listener:
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(BEHIND)
         self.late = False
 
-    def tell(self, mirror: str, said: bytes) -> None:
+    def enqueue(self, mirror: str, said: bytes) -> None:
         if self.late or (self.mirror and mirror not in {self.mirror, ""}):
             return
         try:
@@ -64,7 +64,7 @@ class _Listener:
             self.late = True
 
 
-class Stream:
+class EventStream:
     """Tells all listeners what happens."""
 
     def __init__(
@@ -91,7 +91,7 @@ class Stream:
     async def running(self) -> AsyncIterator[None]:
         """Listen to the daemon over the block; at its end every listener is let go."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._hear()), group.create_task(self._tell_progress())]
+            tasks = [group.create_task(self._follow_events()), group.create_task(self._broadcast_progress())]
             try:
                 yield
             finally:
@@ -110,7 +110,7 @@ class Stream:
     async def serve(self, request: web.Request, mirror: str, *, until: float | None = None) -> web.StreamResponse:
         """Tell one listener what happens until it leaves, does not keep up, or `until` seconds have passed."""
         if self._over or len(self._listeners) >= LISTENERS:
-            raise Declined(
+            raise HttpError(
                 503, "Refused", f"{LISTENERS} listen already", "close another page, or ask again later", retry_after=30
             )
         listener = _Listener(mirror)
@@ -119,18 +119,18 @@ class Stream:
         )
         self._listeners.add(listener)  # before the first wait: nothing is missed
         for said in self._missed(request.headers.get("Last-Event-ID"), mirror):
-            listener.tell(mirror, said)
+            listener.enqueue(mirror, said)
         with suppress(ConnectionError, TimeoutError):
             try:
                 await response.prepare(request)
                 await response.write(b"retry: 3000\n\n")
                 async with asyncio.timeout(until):
-                    await self._talk(listener, response)
+                    await self._write_events(listener, response)
             finally:
                 self._listeners.discard(listener)
         return response
 
-    async def _talk(self, listener: _Listener, response: web.StreamResponse) -> None:
+    async def _write_events(self, listener: _Listener, response: web.StreamResponse) -> None:
         while not listener.late:
             said: bytes | None = b": still here\n\n"
             with suppress(TimeoutError):
@@ -153,24 +153,24 @@ class Stream:
             return [self._line("reset", b"{}", self._count)]
         return missed
 
-    async def _hear(self) -> None:
+    async def _follow_events(self) -> None:
         async with self._control.subscribe() as events:
             async for event in events:
-                self._take(event)
+                self._keep_event(event)
         self.close()  # the daemon stops
 
-    def _take(self, event: Event) -> None:
+    def _keep_event(self, event: Event) -> None:
         if isinstance(event, _OFTEN):
             self._moved.add(event.mirror)
             return
         self._moved.add(event.mirror)
         self._count += 1
-        word = "reset" if isinstance(event, EventsLost) else word_of(type(event))
+        word = "reset" if isinstance(event, EventsLost) else event_name(type(event))
         said = self._line(word, _encode(event), self._count)
         self._kept.append((self._count, event.mirror, said))
-        self._tell(event.mirror, said)
+        self._broadcast(event.mirror, said)
 
-    async def _tell_progress(self) -> None:
+    async def _broadcast_progress(self) -> None:
         while True:
             await asyncio.sleep(self._tick)
             moved, self._moved = self._moved - {""}, set()
@@ -180,19 +180,19 @@ class Stream:
             for name in sorted(moved):
                 with suppress(NotFound):
                     progress = self._control.mirror(name).progress
-                    said = msgspec.json.encode(Moving(mirror=name, progress=progress))
-                    self._tell(name, self._line("progress", said, None))
+                    said = msgspec.json.encode(ProgressMessage(mirror=name, progress=progress))
+                    self._broadcast(name, self._line("progress", said, None))
 
-    def _tell(self, mirror: str, said: bytes) -> None:
+    def _broadcast(self, mirror: str, said: bytes) -> None:
         for listener in self._listeners:
-            listener.tell(mirror, said)
+            listener.enqueue(mirror, said)
 
     def _line(self, word: str, said: bytes, number: int | None) -> bytes:
         known = f"id: {self._epoch}-{number}\n" if number is not None else ""
         return f"{known}event: {word}\n".encode() + b"data: " + said + b"\n\n"
 
 
-def word_of(kind: type[Event]) -> str:
+def event_name(kind: type[Event]) -> str:
     """Return an event's name as listeners hear it: PassFinished is pass_finished."""
     return _WORD.sub("_", kind.__name__).lower()
 

@@ -12,10 +12,10 @@ def table() -> str:
     """Return the table, in the order of the routes."""
     lines = ["| request | token | what | parameters |", "|---|---|---|---|"]
     for route in ROUTES:
-        fields = (*(route.asks.__struct_fields__ if route.asks else ()),)
-        body = f"body: {', '.join(f'`{one}`' for one in route.takes.__struct_fields__)}" if route.takes else ""
+        fields = (*(route.query.__struct_fields__ if route.query else ()),)
+        body = f"body: {', '.join(f'`{one}`' for one in route.body.__struct_fields__)}" if route.body else ""
         asked = ", ".join(f"`{one}`" for one in fields)
-        lines.append(f"| `{route.method} {route.path}` | {_NEEDS[route.needs]} | {route.says} | {asked or body} |")
+        lines.append(f"| `{route.method} {route.path}` | {_NEEDS[route.role]} | {route.summary} | {asked or body} |")
     return "\n".join(lines)
 
 

@@ -6,29 +6,46 @@ from typing import Self
 
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database, replace_catalogue
-from syncd.catalogue.history import Failure, History, Inflight, Row, Swap, moved_from
-from syncd.catalogue.holdings import Holdings, Removed, Version
-from syncd.catalogue.pass_history import Aside, Audit, Chronicle, Damage, Happening, Passed
-from syncd.catalogue.survey_frontier import Questions
+from syncd.catalogue.history import FailedFile, History, Inflight, MirrorRow, Swap, moved_from
+from syncd.catalogue.holdings import ArchivedVersion, Holdings, RemovedFile
+from syncd.catalogue.pass_history import AuditRow, DamagedFile, EventRow, PassHistory, PassRow, QuarantinedFile
+from syncd.catalogue.survey_frontier import SurveyFrontier
 
 __all__ = [
-    "Aside", "Audit", "Catalogue", "Chronicle", "Claims", "Damage", "Failure", "Happening", "History", "Holdings",
-    "Inflight", "Passed", "Questions", "Removed", "Row", "Swap", "Version", "moved_from", "replace_catalogue",
+    "ArchivedVersion",
+    "AuditRow",
+    "Catalogue",
+    "Claims",
+    "DamagedFile",
+    "EventRow",
+    "FailedFile",
+    "History",
+    "Holdings",
+    "Inflight",
+    "MirrorRow",
+    "PassHistory",
+    "PassRow",
+    "QuarantinedFile",
+    "RemovedFile",
+    "SurveyFrontier",
+    "Swap",
+    "moved_from",
+    "replace_catalogue",
 ]  # fmt: skip
 
 
 class Catalogue:
-    """The open Catalogue of one state folder: `claims` of this pass, `holdings` we proved, `history`, `chronicle`."""
+    """The open Catalogue of one state folder: `claims`, `frontier`, `holdings`, `history`, `pass_history`."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         """Open, or make, the database in `folder`; raises Busy, Damaged, NoSpace; Offline if there is none to read."""
         self.read_only = read_only
         self.database = Database(folder, read_only=read_only)
         self.claims = Claims(self.database)
-        self.questions = Questions(self.database)
+        self.frontier = SurveyFrontier(self.database)
         self.holdings = Holdings(self.database)
         self.history = History(self.database)
-        self.chronicle = Chronicle(self.database)
+        self.pass_history = PassHistory(self.database)
 
     def close(self) -> None:
         """Close; may be called twice."""

@@ -11,7 +11,7 @@ from syncd.catalogue import Catalogue
 T = TypeVar("T")
 
 
-class Beside:
+class BackgroundReader:
     """A reader of the Catalogue beside the one that writes; one question at a time."""
 
     def __init__(self, folder: Path) -> None:
@@ -20,7 +20,7 @@ class Beside:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._catalogue: Catalogue | None = None
 
-    async def ask(self, question: Callable[[Catalogue], T]) -> T:
+    async def run(self, question: Callable[[Catalogue], T]) -> T:
         """Return the answer to `question`, which must not hold on to what it reads from."""
 
         def answer() -> T:

@@ -59,7 +59,7 @@ class Claims:
             (
                 (
                     mirror,
-                    storable(stat.path),
+                    to_storable(stat.path),
                     stat.size,
                     stat.modified,
                     stat.version,
@@ -70,7 +70,7 @@ class Claims:
             ),
         )
 
-    def hold(self, mirror: int) -> None:
+    def claim_held(self, mirror: int) -> None:
         """Claim all that we hold, as upstream described it when it was fetched."""
         self._db.do(
             "INSERT OR REPLACE INTO claim (mirror, path, size, modified, version, digests) "
@@ -81,7 +81,7 @@ class Claims:
 
     def change(self, mirror: int, changes: Mapping[str, Stat | None]) -> None:
         """Put Stats in the place of what is claimed, and take away the claims of paths that have none."""
-        self._db.many("DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, storable(path)) for path in changes))
+        self._db.many("DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, to_storable(path)) for path in changes))
         self.add(mirror, [stat for stat in changes.values() if stat is not None])
 
     def promise(self, mirror: int, promises: Iterable[Promise]) -> None:
@@ -89,7 +89,7 @@ class Claims:
         self._db.many(
             "INSERT INTO promise VALUES (?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
             "digests=join_digests(promise.digests, excluded.digests), by=promise.by || ', ' || excluded.by",
-            ((mirror, storable(p.path), _json(p.digests).decode(), p.by) for p in promises),
+            ((mirror, to_storable(p.path), _json(p.digests).decode(), p.by) for p in promises),
         )
 
     def all(self, mirror: int) -> Iterator[Stat]:
@@ -113,7 +113,7 @@ class Claims:
             else:
                 yield [_claimed(*row) for row in page]
 
-    def blind(self, mirror: int, after: str, limit: int) -> list[Stat]:
+    def without_validator(self, mirror: int, after: str, limit: int) -> list[Stat]:
         """Return claims that say nothing by which a change could be seen, sorted, after path `after`."""
         return [
             Stat(path, urls=_strings(urls) if urls else ())
@@ -133,7 +133,7 @@ class Claims:
                 (
                     mirror,
                     step.action,
-                    storable(step.path),
+                    to_storable(step.path),
                     step.stat.size if step.stat is not None else None,
                     step.reason,
                     _pack(step.stat) if step.stat is not None else None,
@@ -223,9 +223,9 @@ class Claims:
             for path in page.paths:
                 yield path, False
 
-    def folds(self, mirror: int) -> "KeptFolds":
+    def folds(self, mirror: int) -> "CatalogueSpill":
         """Return the place for the digests of folded paths."""
-        return KeptFolds(self._db, mirror)
+        return CatalogueSpill(self._db, mirror)
 
     def _new(self, mirror: int) -> tuple[int, int]:
         """Return how many files are new a page at a time, and their bytes."""
@@ -268,27 +268,27 @@ def _claimed(
     return Stat(path, size, modified, version, found, _strings(urls) if urls else ())
 
 
-class KeptFolds:
-    """The digests of one mirror's folded paths; satisfies `syncd.engine.path_collisions.Kept`."""
+class CatalogueSpill:
+    """The digests of one mirror's folded paths; satisfies `syncd.engine.path_collisions.DigestSpill`."""
 
     def __init__(self, database: Database, mirror: int) -> None:
         """Work on an open database."""
         self._db = database
         self._mirror = mirror
 
-    def keep(self, parts: Iterable[tuple[int, bytes]]) -> None:
+    def add(self, parts: Iterable[tuple[int, bytes]]) -> None:
         """Add digests to parts."""
         self._db.many(
             "INSERT INTO scratch.fold VALUES (?,?,?)", ((self._mirror, part, digests) for part, digests in parts)
         )
 
-    def kept(self, part: int) -> Iterator[bytes]:
+    def read(self, part: int) -> Iterator[bytes]:
         """Yield what was added to a part."""
         rows = self._db.rows("SELECT digests FROM scratch.fold WHERE mirror=? AND part=?", (self._mirror, part))
         return (digests for (digests,) in rows)
 
 
-def storable(path: str) -> str:
+def to_storable(path: str) -> str:
     """Return `path`, or a form SQLite can hold of one that is no Unicode text (it will be refused by name)."""
     if path.isascii():
         return path

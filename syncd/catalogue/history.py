@@ -16,7 +16,7 @@ _snapshot = msgspec.json.Decoder(Snapshot).decode
 _COLUMNS = "id, name, prefix, snapshot, title, source, succeeded, attempted, last"
 
 
-class Row(msgspec.Struct):
+class MirrorRow(msgspec.Struct):
     """One mirror as the Catalogue knows it; times in seconds since the epoch."""
 
     id: int
@@ -50,7 +50,7 @@ class Inflight(msgspec.Struct, frozen=True):
     size: int
 
 
-class Failure(msgspec.Struct, frozen=True):
+class FailedFile(msgspec.Struct, frozen=True):
     """Why a file could not be had; `quarantined` is where its bytes lie, or ""."""
 
     path: str
@@ -60,7 +60,7 @@ class Failure(msgspec.Struct, frozen=True):
     quarantined: str
 
 
-def moved_from(row: Row | None, prefix: str) -> tuple[str, str] | None:
+def moved_from(row: MirrorRow | None, prefix: str) -> tuple[str, str] | None:
     """Return what is wrong and what to do where a mirror's copy lies under another prefix than it should now."""
     if row is None or not row.snapshot or row.prefix == prefix:
         return None
@@ -75,25 +75,27 @@ class History:
         """Work on an open database."""
         self._db = database
 
-    def setting(self, name: str) -> str | None:
+    def get_setting(self, name: str) -> str | None:
         """Return what was remembered under `name`."""
         row = self._db.one("SELECT value FROM setting WHERE name=?", (name,))
         return None if row is None else str(row[0])
 
-    def remember(self, name: str, value: str) -> None:
+    def set_setting(self, name: str, value: str) -> None:
         """Remember `value` under `name`."""
         self._db.do("INSERT INTO setting VALUES (?,?) ON CONFLICT DO UPDATE SET value=excluded.value", (name, value))
 
-    def mirrors(self) -> list[Row]:
+    def mirrors(self) -> list[MirrorRow]:
         """Return all mirrors, by name."""
         return [_row(row) for row in self._db.rows(f"SELECT {_COLUMNS} FROM mirror ORDER BY name")]  # noqa: S608  constant
 
-    def mirror(self, name: str) -> Row | None:
+    def mirror(self, name: str) -> MirrorRow | None:
         """Return one mirror."""
         row = self._db.one(f"SELECT {_COLUMNS} FROM mirror WHERE name=?", (name,))  # noqa: S608  constant
         return None if row is None else _row(row)
 
-    def enrol(self, name: str, *, prefix: str, title: str = "", source: str = "", may_move: bool = False) -> Row:
+    def ensure_mirror(
+        self, name: str, *, prefix: str, title: str = "", source: str = "", may_move: bool = False
+    ) -> MirrorRow:
         """Return the mirror of that name, made or brought up to date.
 
         Raises ConfigError if its copy lies under another prefix, unless it `may_move`: nothing would lie where its
@@ -255,17 +257,17 @@ class History:
         """Return the paths that no pass removes."""
         return {path for (path,) in self._db.rows("SELECT path FROM pin WHERE mirror=?", (mirror,))}
 
-    def fail(self, mirror: int, failure: Failure) -> None:
+    def fail(self, mirror: int, failure: FailedFile) -> None:
         """Remember why a file could not be had."""
         self._db.do(
             "INSERT OR REPLACE INTO failure VALUES (?,?,?,?,?,?)",
             (mirror, failure.path, failure.error, failure.reason, failure.at, failure.quarantined),
         )
 
-    def failures(self, mirror: int, after: str = "", limit: int = -1) -> list[Failure]:
+    def failures(self, mirror: int, after: str = "", limit: int = -1) -> list[FailedFile]:
         """Return what could not be had, sorted; those behind `after`, and `limit` of them."""
         return [
-            Failure(*row)
+            FailedFile(*row)
             for row in self._db.rows(
                 "SELECT path, error, reason, at, quarantined FROM failure WHERE mirror=? AND path>? ORDER BY path "
                 "LIMIT ?",
@@ -278,5 +280,5 @@ class History:
         self._db.do("DELETE FROM failure WHERE mirror=? AND at<?", (mirror, before))
 
 
-def _row(values: tuple[Any, ...]) -> Row:
-    return Row(*(*values[:-1], msgspec.json.decode(values[-1])))
+def _row(values: tuple[Any, ...]) -> MirrorRow:
+    return MirrorRow(*(*values[:-1], msgspec.json.decode(values[-1])))

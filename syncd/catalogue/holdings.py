@@ -14,7 +14,7 @@ _digests = msgspec.json.Decoder(dict[str, str]).decode
 _origin = msgspec.json.Decoder(Origin).decode
 
 
-class Removed(msgspec.Struct, frozen=True):
+class RemovedFile(msgspec.Struct, frozen=True):
     """A file that left the snapshot at `removed` (seconds since the epoch) and whose bytes still lie at its path."""
 
     path: str
@@ -23,7 +23,7 @@ class Removed(msgspec.Struct, frozen=True):
     removed: float
 
 
-class Version(msgspec.Struct, frozen=True):
+class ArchivedVersion(msgspec.Struct, frozen=True):
     """Replaced bytes, kept under `.syncd/versions/<mirror>/<snapshot>/<path>`."""
 
     snapshot: str
@@ -72,7 +72,7 @@ class Holdings:
                 Origin(path, url, verdict, proved, listed, modified, version, _digests(digests) if digests else {}, by),
             )
 
-    def shown(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
+    def entry_rows(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield what people want to know of the Entries of paths in `[first, last)`, sorted."""
         for path, size, sha256, xxh3, verdict, by, url, proved, checked in self._db.rows(
             "SELECT path, bytes, sha256, xxh3, verdict, by, url, proved, checked FROM entry "
@@ -91,7 +91,7 @@ class Holdings:
                 "checked": checked,
             }
 
-    def enter(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
+    def add(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
         """Enter Entries whose bytes are durable under their own paths; `changed` marks them for the next snapshot."""
         proved = list(proved)
 
@@ -121,7 +121,7 @@ class Holdings:
         """Yield the paths that came, went or changed since the last snapshot, sorted."""
         return (path for (path,) in self._db.rows("SELECT path FROM changed WHERE mirror=? ORDER BY path", (mirror,)))
 
-    def settled(self, mirror: int) -> None:
+    def clear_changed(self, mirror: int) -> None:
         """All changes stand in a published snapshot."""
         self._db.do("DELETE FROM changed WHERE mirror=?", (mirror,))
 
@@ -156,10 +156,10 @@ class Holdings:
         row = self._db.one("SELECT bytes, sha256, xxh3, origin FROM removed WHERE mirror=? AND path=?", (mirror, path))
         return None if row is None else (Entry(path, row[0], row[1], row[2]), _origin(row[3]))
 
-    def removed(self, mirror: int, before: float) -> list[Removed]:
+    def removed(self, mirror: int, before: float) -> list[RemovedFile]:
         """Return files removed before that time, sorted."""
         return [
-            Removed(*row)
+            RemovedFile(*row)
             for row in self._db.rows(
                 "SELECT path, bytes, sha256, removed FROM removed WHERE mirror=? AND removed<? ORDER BY path",
                 (mirror, before),
@@ -170,17 +170,17 @@ class Holdings:
         """The bytes of a removed file are gone, or it is an Entry again."""
         self._db.do("DELETE FROM removed WHERE mirror=? AND path=?", (mirror, path))
 
-    def put_aside(self, mirror: int, version: Version, at: float) -> None:
+    def add_version(self, mirror: int, version: ArchivedVersion, at: float) -> None:
         """Record replaced bytes."""
         self._db.do(
             "INSERT OR IGNORE INTO version VALUES (?,?,?,?,?,?)",
             (mirror, version.snapshot, version.path, version.bytes, version.sha256, at),
         )
 
-    def versions(self, mirror: int, path: str | None = None) -> list[Version]:
+    def versions(self, mirror: int, path: str | None = None) -> list[ArchivedVersion]:
         """Return kept versions, of one path or of all, sorted."""
         return [
-            Version(*row)
+            ArchivedVersion(*row)
             for row in self._db.rows(
                 "SELECT snapshot, path, bytes, sha256 FROM version WHERE mirror=?1 AND (?2 IS NULL OR path=?2) "
                 "ORDER BY path, replaced",
@@ -188,7 +188,7 @@ class Holdings:
             )
         ]
 
-    def forget_version(self, mirror: int, version: Version) -> None:
+    def forget_version(self, mirror: int, version: ArchivedVersion) -> None:
         """The replaced bytes are gone."""
         self._db.do(
             "DELETE FROM version WHERE mirror=? AND snapshot=? AND path=?", (mirror, version.snapshot, version.path)

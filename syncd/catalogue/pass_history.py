@@ -13,7 +13,7 @@ _COLUMNS = (
 )
 
 
-class Passed(msgspec.Struct, frozen=True):
+class PassRow(msgspec.Struct, frozen=True):
     """One pass, under way (`ended` is None) or over."""
 
     id: int
@@ -36,7 +36,7 @@ class Passed(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Happening(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True):
     """Something that happened in a pass."""
 
     id: int
@@ -47,7 +47,7 @@ class Happening(msgspec.Struct, frozen=True):
     text: str
 
 
-class Audit(msgspec.Struct, frozen=True):
+class AuditRow(msgspec.Struct, frozen=True):
     """Somebody changed something, or tried to."""
 
     id: int
@@ -58,7 +58,7 @@ class Audit(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class Aside(msgspec.Struct, frozen=True):
+class QuarantinedFile(msgspec.Struct, frozen=True):
     """Bytes in the quarantine."""
 
     place: str
@@ -68,7 +68,7 @@ class Aside(msgspec.Struct, frozen=True):
     at: float
 
 
-class Damage(msgspec.Struct, frozen=True):
+class DamagedFile(msgspec.Struct, frozen=True):
     """A stored file that is not what was proved (`sha256` in hex), and when we last tried to mend it."""
 
     path: str
@@ -79,7 +79,7 @@ class Damage(msgspec.Struct, frozen=True):
     tried: float | None = None
 
 
-class Chronicle:
+class PassHistory:
     """Passes, their events, the audit log, pauses, the quarantine and the faults found by scrubs."""
 
     def __init__(self, database: Database) -> None:
@@ -109,31 +109,31 @@ class Chronicle:
         )
         return int(self._db.one("SELECT changes()")[0])
 
-    def passes(self, mirror: int | None, before: int | None, limit: int) -> list[Passed]:
+    def passes(self, mirror: int | None, before: int | None, limit: int) -> list[PassRow]:
         """Return passes, the newest first, with ids below `before`."""
         whose = "mirror=?1 AND" if mirror is not None else ""  # each has an index of its own
         rows = self._db.rows(
             f"SELECT {_COLUMNS} FROM pass WHERE {whose} id<?2 ORDER BY id DESC LIMIT ?3",  # noqa: S608  constants
             (mirror, before if before is not None else 1 << 62, limit),
         )
-        return [Passed(*row) for row in rows]
+        return [PassRow(*row) for row in rows]
 
-    def passed(self, pass_id: int) -> Passed | None:
+    def passed(self, pass_id: int) -> PassRow | None:
         """Return one pass."""
         row = self._db.one(f"SELECT {_COLUMNS} FROM pass WHERE id=?", (pass_id,))  # noqa: S608  constant
-        return None if row is None else Passed(*row)
+        return None if row is None else PassRow(*row)
 
-    def tell(self, happenings: Iterable[tuple[int, Happening]]) -> None:
+    def add_events(self, happenings: Iterable[tuple[int, EventRow]]) -> None:
         """Write down what happened, `(pass, what)` each."""
         self._db.many(
             "INSERT OR REPLACE INTO pass_event VALUES (?,?,?,?,?,?,?)",
             ((number, h.id, h.at, h.level, h.event, h.path, h.text) for number, h in happenings),
         )
 
-    def happenings(self, pass_id: int, after: int, limit: int) -> list[Happening]:
+    def events(self, pass_id: int, after: int, limit: int) -> list[EventRow]:
         """Return what happened in a pass, the oldest first, with ids above `after`."""
         return [
-            Happening(*row)
+            EventRow(*row)
             for row in self._db.rows(
                 "SELECT id, at, level, event, path, text FROM pass_event WHERE pass=? AND id>? ORDER BY id LIMIT ?",
                 (pass_id, after, limit),
@@ -150,25 +150,25 @@ class Chronicle:
         self._db.do(f"DELETE FROM pass WHERE id IN ({old})", (before, keep))  # noqa: S608  as above
         return int(self._db.one("SELECT changes()")[0])
 
-    def forget_happenings(self, before: float) -> int:
+    def forget_events(self, before: float) -> int:
         """Let go of what happened in passes that ended before; the passes themselves stay."""
         self._db.do("DELETE FROM pass_event WHERE pass IN (SELECT id FROM pass WHERE ended<?)", (before,))
         return int(self._db.one("SELECT changes()")[0])
 
     # -- who changed what -----------------------------------------------------------------------------------------
 
-    def write(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> Audit:
+    def add_audit(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> AuditRow:
         """Write one line of the audit log."""
         row = self._db.one(
             "INSERT INTO audit (at, who, what, mirror, outcome) VALUES (?,?,?,?,?) RETURNING id",
             (at, who, what, mirror, outcome),
         )
-        return Audit(int(row[0]), at, who, what, mirror, outcome)
+        return AuditRow(int(row[0]), at, who, what, mirror, outcome)
 
-    def audit(self, before: int | None, limit: int) -> list[Audit]:
+    def audit(self, before: int | None, limit: int) -> list[AuditRow]:
         """Return lines of the audit log, the newest first, with ids below `before`."""
         return [
-            Audit(*row)
+            AuditRow(*row)
             for row in self._db.rows(
                 "SELECT id, at, who, what, mirror, outcome FROM audit WHERE (?1 IS NULL OR id<?1) ORDER BY id DESC "
                 "LIMIT ?2",
@@ -197,41 +197,41 @@ class Chronicle:
 
     # -- the quarantine -------------------------------------------------------------------------------------------
 
-    def put_aside(self, mirror: int, aside: Aside) -> None:
+    def add_quarantined(self, mirror: int, aside: QuarantinedFile) -> None:
         """Bytes lie in the quarantine now; what a failed transfer left there is written down by itself."""
         self._db.do(
             "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?)",
             (mirror, aside.place, aside.path, aside.error, aside.reason, aside.at),
         )
 
-    def aside(self, mirror: int, limit: int) -> list[Aside]:
+    def quarantined(self, mirror: int, limit: int) -> list[QuarantinedFile]:
         """Return what lies in the quarantine, the newest first."""
         return [
-            Aside(*row)
+            QuarantinedFile(*row)
             for row in self._db.rows(
                 "SELECT place, path, error, reason, at FROM quarantine WHERE mirror=? ORDER BY at DESC, place LIMIT ?",
                 (mirror, limit),
             )
         ]
 
-    def aside_at(self, mirror: str, place: str) -> float | None:
+    def quarantined_at(self, mirror: str, place: str) -> float | None:
         """Return when bytes came into the quarantine; None if that was not written down."""
         rows = self._db.rows(
             "SELECT at FROM quarantine WHERE mirror=(SELECT id FROM mirror WHERE name=?) AND place=?", (mirror, place)
         )
         return next((float(at) for (at,) in rows), None)
 
-    def aside_before(self, before: float) -> list[tuple[int, str]]:
+    def quarantined_before(self, before: float) -> list[tuple[int, str]]:
         """Return what lies in the quarantine for longer: mirror and place, 1,000 at most."""
         return list(self._db.rows("SELECT mirror, place FROM quarantine WHERE at<? ORDER BY at LIMIT 1000", (before,)))
 
-    def forget_aside(self, mirror: int, place: str) -> None:
+    def forget_quarantined(self, mirror: int, place: str) -> None:
         """The bytes are gone."""
         self._db.do("DELETE FROM quarantine WHERE mirror=? AND place=?", (mirror, place))
 
     # -- damage ---------------------------------------------------------------------------------------------------
 
-    def find(self, mirror: int, damage: Damage) -> None:
+    def add_damage(self, mirror: int, damage: DamagedFile) -> None:
         """A stored file is damaged or missing."""
         self._db.do(
             "INSERT OR REPLACE INTO fault VALUES (?,?,?,?,?,?,?)",
@@ -246,10 +246,10 @@ class Chronicle:
             ),
         )
 
-    def faults(self, mirror: int) -> list[Damage]:
+    def damaged(self, mirror: int) -> list[DamagedFile]:
         """Return the damage that is still true: what was replaced or removed since is none any more."""
         return [
-            Damage(path, finding, reason, sha256.hex(), found, tried)
+            DamagedFile(path, finding, reason, sha256.hex(), found, tried)
             for path, finding, reason, sha256, found, tried in self._db.rows(
                 "SELECT f.path, finding, reason, f.sha256, found, tried FROM fault f JOIN entry e "
                 "ON e.mirror=f.mirror AND e.path=f.path AND e.sha256=f.sha256 WHERE f.mirror=? ORDER BY f.path",
@@ -257,7 +257,7 @@ class Chronicle:
             )
         ]
 
-    def mended(self, mirror: int, path: str) -> None:
+    def forget_damage(self, mirror: int, path: str) -> None:
         """A file is whole again."""
         self._db.do("DELETE FROM fault WHERE mirror=? AND path=?", (mirror, path))
 

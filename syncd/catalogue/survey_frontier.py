@@ -11,24 +11,24 @@ from collections.abc import Iterable
 import msgspec
 import xxhash
 
-from manifests.reading.document import Follow
+from manifests.reading.document import DocumentRequest
 from syncd.catalogue.database import Database
 
 VALID = 3600.0  # seconds after its last sign of life in which a survey may be gone on with
 MOST = 86_400.0  # seconds after its beginning, however busy it was
 
 _pack = msgspec.msgpack.Encoder().encode
-_follow = msgspec.msgpack.Decoder(Follow).decode
+_follow = msgspec.msgpack.Decoder(DocumentRequest).decode
 
 
-class Questions:
+class SurveyFrontier:
     """The Follows of one mirror's survey."""
 
     def __init__(self, database: Database) -> None:
         """Work on an open database."""
         self._db = database
 
-    def goes_on(self, mirror: int, key: str, now: float) -> bool:
+    def can_resume(self, mirror: int, key: str, now: float) -> bool:
         """Tell whether a survey under way may be gone on with under that key; never under ""."""
         found = self._db.one("SELECT key, began, seen FROM asking WHERE mirror=?", (mirror,))
         if found is None or not key or found[0] != key:
@@ -40,18 +40,18 @@ class Questions:
         self.end(mirror)
         self._db.do("INSERT INTO asking VALUES (?,?,?,?,'')", (mirror, key, now, now))
 
-    def bind(self, mirror: int) -> None:
+    def forbid_resume(self, mirror: int) -> None:
         """Let nobody go on with this survey: something of it stands elsewhere and will be lost."""
         self._db.do("UPDATE asking SET key='' WHERE mirror=?", (mirror,))
 
-    def add(self, mirror: int, follows: Iterable[Follow]) -> int:
+    def add(self, mirror: int, follows: Iterable[DocumentRequest]) -> int:
         """Add what is to be asked, and return how much of it is new: what was asked already is not asked again."""
         rows = ((mirror, _mark(follow), _pack(follow)) for follow in follows)
         before = self._db.one("SELECT total_changes()")[0]
         self._db.many("INSERT OR IGNORE INTO question (mirror, mark, asked) VALUES (?,?,?)", rows)
         return int(self._db.one("SELECT total_changes()")[0] - before)
 
-    def next(self, mirror: int, after: int, limit: int) -> list[tuple[int, Follow]]:
+    def next(self, mirror: int, after: int, limit: int) -> list[tuple[int, DocumentRequest]]:
         """Return what waits behind number `after`, in the order in which it was added."""
         rows = self._db.rows(
             "SELECT id, asked FROM question WHERE mirror=? AND id>? AND asked IS NOT NULL ORDER BY id LIMIT ?",
@@ -59,17 +59,17 @@ class Questions:
         )
         return [(number, _follow(asked)) for number, asked in rows]
 
-    def done(self, mirror: int, numbers: Iterable[int], now: float, mark: str = "") -> None:
+    def mark_read(self, mirror: int, numbers: Iterable[int], now: float, mark: str = "") -> None:
         """Write down that documents were read to their ends, and how far upstream is read by its own clock."""
         self._db.many("UPDATE question SET asked=NULL WHERE id=?", ((number,) for number in numbers))
         self._db.do("UPDATE asking SET seen=?, mark=? WHERE mirror=?", (now, mark, mirror))
 
-    def known(self, mirror: int) -> tuple[int, int]:
+    def progress(self, mirror: int) -> tuple[int, int]:
         """Return how many documents are known, and how many of them were read."""
         row = self._db.one("SELECT count(*), count(*) - count(asked) FROM question WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
 
-    def mark(self, mirror: int) -> str:
+    def cursor(self, mirror: int) -> str:
         """Return how far upstream was read."""
         return str(self._db.one("SELECT mark FROM asking WHERE mirror=?", (mirror,))[0])
 
@@ -79,7 +79,7 @@ class Questions:
         self._db.do("DELETE FROM asking WHERE mirror=?", (mirror,))
 
 
-def _mark(follow: Follow) -> int:
+def _mark(follow: DocumentRequest) -> int:
     """Return what tells one question from another, as SQLite holds it."""
     head = f"{follow.method} {follow.url} {sorted(follow.headers.items())} {follow.state} "
     mark = xxhash.xxh3_64_intdigest(head.encode("utf-8", "surrogatepass") + follow.body)

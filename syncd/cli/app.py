@@ -20,11 +20,11 @@ import typer
 
 from syncd.core.errors import ConfigError, SyncdError
 from syncd.core.redaction import Secrets, of_environment
-from syncd.process.crash_report import overhear
-from syncd.process.gc_tuning import look_from_here_on
+from syncd.process.crash_report import install
+from syncd.process.gc_tuning import enable_after_imports
 
 if TYPE_CHECKING:
-    from syncd.cli.context import Context
+    from syncd.cli.context import CommandContext
     from syncd.config.load import Config
 
 app = typer.Typer(
@@ -83,15 +83,15 @@ def command(
         def called(**given: Any) -> None:
             options = {name: given.pop(name) for name in shared}
             json, secrets = options["json"], of_environment(os.environ)
-            overhear(secrets)
+            install(secrets)
 
             if asks_upstream and name != "run":  # its log says so
                 _warn_of_proxies(json=json)
 
             def work() -> Work:
-                from syncd.cli.context import Context
+                from syncd.cli.context import CommandContext
 
-                context = Context(
+                context = CommandContext(
                     _shared(**options),
                     os.environ,
                     json=json,
@@ -100,7 +100,7 @@ def command(
                     file=options["config"],
                 )
                 begun = function(context, **given)  # what it works with is imported by now
-                look_from_here_on()
+                enable_after_imports()
                 return begun
 
             _run(work, json=json, secrets=secrets)
@@ -129,19 +129,21 @@ def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
 
 def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
     """Say what went wrong, and return the exit code that it means."""
-    from syncd.cli.output import complain
+    from syncd.cli.output import print_error
     from syncd.process.event_loop import code_of
 
-    complain(error, json=json, secrets=secrets)
+    print_error(error, json=json, secrets=secrets)
     return code_of(error)
 
 
 def _warn_of_proxies(*, json: bool) -> None:
-    from syncd.cli.output import warn
+    from syncd.cli.output import print_warning
     from syncd.config.load import ignored_proxies
 
     if proxies := ignored_proxies(os.environ):
-        warn(f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)", json=json)
+        print_warning(
+            f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)", json=json
+        )
 
 
 @app.command(epilog="Example: syncd check manifests.d/ physionet.yaml")
@@ -156,7 +158,7 @@ def check(
 
 
 @command("syncd survey physionet.yaml --json | head", asks_upstream=True)
-def survey(context: "Context", file: File) -> Work:
+def survey(context: "CommandContext", file: File) -> Work:
     """Ask upstream what it has, and print the inventory."""
     from syncd.cli.commands import passes
 
@@ -165,7 +167,7 @@ def survey(context: "Context", file: File) -> Work:
 
 @command("syncd plan physionet.yaml --all", asks_upstream=True)
 def plan(
-    context: "Context",
+    context: "CommandContext",
     file: File,
     everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first of each kind.")] = False,
 ) -> Work:
@@ -176,7 +178,7 @@ def plan(
 
 
 @command("syncd sync physionet.yaml --store /data/mirror", asks_upstream=True)
-def sync(context: "Context", files: Files) -> Work:
+def sync(context: "CommandContext", files: Files) -> Work:
     """Run one pass over each mirror: survey, plan, transfer, publish."""
     from syncd.cli.commands import passes
 
@@ -184,7 +186,7 @@ def sync(context: "Context", files: Files) -> Work:
 
 
 @command("syncd run --config /etc/syncd/syncd.yaml", name="run", asks_upstream=True)
-def run_daemon(context: "Context") -> Work:
+def run_daemon(context: "CommandContext") -> Work:
     """Keep all mirrors current: the daemon, its page and its API. SIGHUP reads everything again, SIGTERM ends it."""
     from syncd.cli.commands import serve
 
@@ -193,7 +195,7 @@ def run_daemon(context: "Context") -> Work:
 
 @command("syncd verify physionet-mitdb --read-data --repair", asks_upstream=True)
 def verify(
-    context: "Context",
+    context: "CommandContext",
     mirror: Mirror,
     read_data: Annotated[bool, typer.Option("--read-data", help="Read every stored byte.")] = False,
     repair: Annotated[
@@ -207,7 +209,7 @@ def verify(
 
 
 @command("syncd status --json")
-def status(context: "Context") -> Work:
+def status(context: "CommandContext") -> Work:
     """Show every mirror: how fresh, how large, what failed, what is parked."""
     from syncd.cli.commands import looks
 
@@ -215,7 +217,7 @@ def status(context: "Context") -> Work:
 
 
 @command("syncd snapshots physionet-mitdb")
-def snapshots(context: "Context", mirror: Mirror) -> Work:
+def snapshots(context: "CommandContext", mirror: Mirror) -> Work:
     """List the kept snapshots, the current one first."""
     from syncd.cli.commands import looks
 
@@ -224,7 +226,7 @@ def snapshots(context: "Context", mirror: Mirror) -> Work:
 
 @command("syncd diff physionet-mitdb 3f2a91 c0ffee")
 def diff(
-    context: "Context",
+    context: "CommandContext",
     mirror: Mirror,
     before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, or its beginning.")],
     after: Annotated[str, typer.Argument(metavar="B", help="Another.")],
@@ -237,7 +239,7 @@ def diff(
 
 @command("syncd rollback physionet-mitdb 3f2a91")
 def rollback(
-    context: "Context",
+    context: "CommandContext",
     mirror: Mirror,
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or its beginning.")],
 ) -> Work:
@@ -248,7 +250,7 @@ def rollback(
 
 
 @command("syncd approve physionet-mitdb")
-def approve(context: "Context", mirror: Mirror) -> Work:
+def approve(context: "CommandContext", mirror: Mirror) -> Work:
     """Let the parked removals through: exactly those, at the next pass."""
     from syncd.cli.commands import steps_back
 
@@ -257,7 +259,7 @@ def approve(context: "Context", mirror: Mirror) -> Work:
 
 @command("syncd undelete physionet-mitdb 100.dat 100.hea")
 def undelete(
-    context: "Context",
+    context: "CommandContext",
     mirror: Mirror,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were removed.")],
 ) -> Work:
@@ -269,7 +271,7 @@ def undelete(
 
 @command("syncd rebuild --store /data/mirror --state ./state")
 def rebuild(
-    context: "Context",
+    context: "CommandContext",
     from_backup: Annotated[
         str | None,
         typer.Option(
@@ -284,7 +286,7 @@ def rebuild(
 
 
 @command("syncd probe --store s3://mirror/ --endpoint https://s3.example.org")
-def probe(context: "Context") -> Work:
+def probe(context: "CommandContext") -> Work:
     """Try what the store can do, and say whether it is good enough."""
     from syncd.cli.commands import whole_store
 
@@ -344,7 +346,7 @@ def add_ready(
 
 def _run_now(work: Callable[[], int], *, json: bool) -> None:
     """Run a command that waits for nothing to its exit code."""
-    look_from_here_on()
+    enable_after_imports()
     try:
         code = work()
     except SyncdError as error:

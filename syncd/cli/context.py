@@ -14,10 +14,10 @@ from syncd.config.load import Config
 from syncd.core.events import Listener
 from syncd.core.redaction import Secrets
 from syncd.process.event_loop import GRACE, Interruptible
-from syncd.session.session import Workbench, opened
+from syncd.session.session import Session, open_session
 
 
-class Context(msgspec.Struct, frozen=True):
+class CommandContext(msgspec.Struct, frozen=True):
     """How a command was called."""
 
     config: Config
@@ -30,15 +30,15 @@ class Context(msgspec.Struct, frozen=True):
     file: Path | None = None
 
     @asynccontextmanager
-    async def bench(
+    async def open_session(
         self, listener: Listener, *, writing: bool = True, grace: float = GRACE
-    ) -> AsyncIterator[Workbench]:
+    ) -> AsyncIterator[Session]:
         """Open everything, and mind the signals while it is open.
 
         `grace` is how long what is in flight may take once we are asked to stop, in seconds: 0 where nothing is.
         """
         with Interruptible(self.stopping, grace):
-            async with opened(
+            async with open_session(
                 self.config, self.environ, listener, writing=writing, stopping=self.stopping, secrets=self.secrets
             ) as bench:
                 yield bench

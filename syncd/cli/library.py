@@ -41,7 +41,7 @@ manifest says which facts could not be confirmed on the server itself.
 
 
 @dataclass(frozen=True)
-class Ready:
+class LibraryManifest:
     """One manifest of the library."""
 
     name: str
@@ -74,12 +74,12 @@ class Ready:
         return "; ".join(self.notes[name])
 
 
-def library() -> list[Ready]:
+def library() -> list[LibraryManifest]:
     """Return all manifests of the library, by field and name."""
     return list(_read(files("manifests").joinpath("library")))
 
 
-def find(name: str) -> Ready:
+def find(name: str) -> LibraryManifest:
     """Return a manifest by its name; raises ConfigError."""
     known = {ready.name: ready for ready in library()}
     if name not in known:
@@ -100,8 +100,10 @@ def list_all(*, json: bool) -> int:
             ("name", "field", "access", "what"),
             ((ready.name, ready.field, ready.mirror.about.access or "?", ready.mirror.title) for ready in found),
         )
-        output.say()
-        output.say("syncd library show NAME prints one; syncd library add NAME FOLDER copies it for you to fill in")
+        output.print_line()
+        output.print_line(
+            "syncd library show NAME prints one; syncd library add NAME FOLDER copies it for you to fill in"
+        )
     return DONE
 
 
@@ -112,7 +114,7 @@ def show_one(name: str, *, json: bool) -> int:
         output.print_json({**_object(ready), "text": ready.text})
     else:
         for line in ready.text.splitlines():
-            output.say(line)
+            output.print_line(line)
     return DONE
 
 
@@ -132,10 +134,10 @@ def add(name: str, folder: Path, *, json: bool) -> int:
     if json:
         output.print_json({"file": str(file), "fill_in": ready.to_fill_in, "access": ready.note("access")})
         return DONE
-    output.say(f"{file}: copied; access: {ready.note('access')}")
+    output.print_line(f"{file}: copied; access: {ready.note('access')}")
     for line in ready.to_fill_in:
-        output.say(f"  still to fill in: {line}")
-    output.say(f"  then: syncd check {file}")
+        output.print_line(f"  still to fill in: {line}")
+    output.print_line(f"  then: syncd check {file}")
     return DONE
 
 
@@ -149,7 +151,7 @@ def sources_page() -> str:
     return "".join(parts)
 
 
-def _chapter(ready: Ready) -> str:
+def _chapter(ready: LibraryManifest) -> str:
     about, source = ready.mirror.about, ready.mirror.source
     rows = (
         ("owner", ready.note("whose")),
@@ -166,7 +168,7 @@ def _chapter(ready: Ready) -> str:
     return f"\n### {ready.name}\n\n{ready.mirror.title}: `{source.url}`\n\n| | |\n|---|---|\n{table}"
 
 
-def _object(ready: Ready) -> dict[str, Any]:
+def _object(ready: LibraryManifest) -> dict[str, Any]:
     about = ready.mirror.about
     return {
         "name": ready.name,
@@ -187,11 +189,11 @@ def _object(ready: Ready) -> dict[str, Any]:
     }
 
 
-def _read(folder: Traversable) -> Iterator[Ready]:
+def _read(folder: Traversable) -> Iterator[LibraryManifest]:
     for field in sorted((one for one in folder.iterdir() if one.is_dir()), key=lambda one: one.name):
         for file in sorted(field.iterdir(), key=lambda one: one.name):
             if file.name.endswith(".yaml"):
-                yield Ready(file.name.removesuffix(".yaml"), field.name, file.read_text(encoding="utf-8"))
+                yield LibraryManifest(file.name.removesuffix(".yaml"), field.name, file.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

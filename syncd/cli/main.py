@@ -1,11 +1,11 @@
 """Starts the command line without looking for garbage in what is imported (`syncd.process.gc_tuning`)."""
 
-from syncd.process.gc_tuning import look_later
+from syncd.process.gc_tuning import disable_during_imports
 
 
 def main() -> None:
     """Run `syncd`."""
-    look_later()
+    disable_during_imports()
     from syncd.cli.app import main as run  # noqa: PLC0415  after the line above
 
     run()

@@ -20,12 +20,12 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def say(line: str = "") -> None:
+def print_line(line: str = "") -> None:
     """Print a line for people; whatever upstream put into a name stays harmless."""
     sys.stdout.write(printable(line) + "\n")
 
 
-def complain(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
+def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
     """Say on stderr what went wrong, without secrets; with `json` as an object."""
     reason = secrets.redact(str(error))
     if json:
@@ -35,7 +35,7 @@ def complain(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
             sys.stderr.write(f"syncd: {printable(line)}\n")
 
 
-def warn(text: str, *, json: bool) -> None:
+def print_warning(text: str, *, json: bool) -> None:
     """Say on stderr what does not stop us; with `json` as an object."""
     sys.stderr.write(msgspec.json.encode({"warning": text}).decode() + "\n" if json else f"syncd: {text}\n")
 

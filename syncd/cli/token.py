@@ -36,8 +36,8 @@ def token(name: str, role: str, *, chosen: bool, json: bool) -> int:
         output.print_json({"token": None if chosen else made, "entry": line})
         return DONE
     if not chosen:
-        output.say(f"the token, shown this once: {made}")
+        output.print_line(f"the token, shown this once: {made}")
     (kind, digest), *_ = hashed.items()
-    output.say("add this line to syncd.yaml, below tokens:")
-    output.say(f'  - {{name: {name}, role: {role}, {kind}: "{digest}"}}')
+    output.print_line("add this line to syncd.yaml, below tokens:")
+    output.print_line(f'  - {{name: {name}, role: {role}, {kind}: "{digest}"}}')
     return DONE

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
-from manifests.errors import Unfit
-from manifests.yaml.validation import STRICT, Clash, checked
+from manifests.errors import InvalidValue
+from manifests.yaml.validation import STRICT, KeyConflict, validated
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SCRYPT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{64}", re.ASCII)
@@ -26,19 +26,19 @@ Role = Literal["reader", "operator"]
 
 def _sha256(given: Any) -> Any:
     if isinstance(given, str) and _SHA256.fullmatch(given) is None:
-        raise Unfit("is not a sha256 in hexadecimal digits", _MAKE)
+        raise InvalidValue("is not a sha256 in hexadecimal digits", _MAKE)
     return given
 
 
 def _scrypt(given: Any) -> Any:
     if isinstance(given, str) and _SCRYPT.fullmatch(given) is None:
-        raise Unfit("is not a salt and a hash, as in 32 digits, a dot, 64 digits", _MAKE)
+        raise InvalidValue("is not a salt and a hash, as in 32 digits, a dot, 64 digits", _MAKE)
     return given
 
 
 def _host(given: Any) -> Any:
     if isinstance(given, str) and _HOST.fullmatch(given) is None:
-        raise Unfit("is not a host's name", "write it without scheme and port, as in mirror.example.org")
+        raise InvalidValue("is not a host's name", "write it without scheme and port, as in mirror.example.org")
     return given.lower() if isinstance(given, str) else given
 
 
@@ -47,7 +47,7 @@ def _network(given: Any) -> Any:
         try:
             return str(ipaddress.ip_network(given, strict=False))
         except ValueError as error:
-            raise Unfit("is no address", "write it as in 127.0.0.1 or 10.1.0.0/16") from error
+            raise InvalidValue("is no address", "write it as in 127.0.0.1 or 10.1.0.0/16") from error
     return given
 
 
@@ -68,23 +68,23 @@ class Token(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return checked(raw, handler, tuple(_token_clashes(raw)) if isinstance(raw, Mapping) else ())
+        return validated(raw, handler, tuple(_token_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
-def once_each(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+def validate_unique_names(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
     """Validate a field that lists tokens: each name stands once, so that the audit log says who it was."""
     names = [token.name for token in tokens]
     for name in names:
         if names.count(name) > 1:
-            raise Unfit(f"names {name} twice", "give every token a name of its own")
+            raise InvalidValue(f"names {name} twice", "give every token a name of its own")
     return tokens
 
 
-def _token_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+def _token_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if raw.get("sha256") is not None and raw.get("scrypt") is not None:
-        yield Clash("scrypt", "does not go with sha256", "keep one of the two")
+        yield KeyConflict("scrypt", "does not go with sha256", "keep one of the two")
     if raw.get("sha256") is None and raw.get("scrypt") is None:
-        yield Clash("", "says neither sha256 nor scrypt", _MAKE)
+        yield KeyConflict("", "says neither sha256 nor scrypt", _MAKE)
 
 
 class ApiSettings(BaseModel):

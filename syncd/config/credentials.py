@@ -7,9 +7,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.origins import normalise_origin, origin
-from manifests.yaml.validation import STRICT, Clash, checked
+from manifests.yaml.validation import STRICT, KeyConflict, validated
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}", re.ASCII)
@@ -28,22 +28,24 @@ def _token_url(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if "?" in given or "#" in given or not given.lower().startswith(("https://", "http://")):
-        raise Unfit("is not the url of a token", "write it as in https://identity.example.org/token")
+        raise InvalidValue("is not the url of a token", "write it as in https://identity.example.org/token")
     origin(given, frozenset(WEB))
     return given
 
 
 def _header(given: Any) -> Any:
     if isinstance(given, str) and _HEADER.fullmatch(given) is None:
-        raise Unfit("is not a header's name", "write it as in X-Api-Key")
+        raise InvalidValue("is not a header's name", "write it as in X-Api-Key")
     if isinstance(given, str) and given.lower() in _TOLD_BY_TRANSPORT:
-        raise Unfit("is a header that carries no secret", "write the one that does, as in X-Api-Key")
+        raise InvalidValue("is a header that carries no secret", "write the one that does, as in X-Api-Key")
     return given
 
 
 def _variable(given: Any) -> Any:
     if isinstance(given, str) and _VARIABLE.fullmatch(given) is None:
-        raise Unfit("is not a variable's name", "write the name of the variable that holds the secret, as in TOKEN")
+        raise InvalidValue(
+            "is not a variable's name", "write the name of the variable that holds the secret, as in TOKEN"
+        )
     return given
 
 
@@ -66,8 +68,8 @@ class Secret(BaseModel):
             return raw
         if not isinstance(raw, Mapping):
             todo = "put it into a file of its own and write {file: /path}, or {env: NAME} or {systemd: name}"
-            raise Unfit("a secret never stands here", todo)
-        return checked(raw, handler, tuple(_one_of(raw, PLACES, "{file: /run/secrets/name}")))
+            raise InvalidValue("a secret never stands here", todo)
+        return validated(raw, handler, tuple(_one_of(raw, PLACES, "{file: /run/secrets/name}")))
 
 
 class Basic(BaseModel):
@@ -137,14 +139,16 @@ class OAuth(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return checked(raw, handler, tuple(_oauth_clashes(raw)) if isinstance(raw, Mapping) else ())
+        return validated(raw, handler, tuple(_oauth_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
-def _oauth_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+def _oauth_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if (raw.get("username") is None) != (raw.get("password") is None):
-        yield Clash("", "has only one of username and password", "write both, or neither")
+        yield KeyConflict("", "has only one of username and password", "write both, or neither")
     elif raw.get("username") is None and raw.get("client_secret") is None:
-        yield Clash("", "says neither username and password nor client_secret", "write what the publisher gave you")
+        yield KeyConflict(
+            "", "says neither username and password nor client_secret", "write what the publisher gave you"
+        )
 
 
 class Login(BaseModel):
@@ -164,16 +168,18 @@ class Login(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return checked(raw, handler, tuple(_login_clashes(raw)) if isinstance(raw, Mapping) else ())
+        return validated(raw, handler, tuple(_login_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
-def _login_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+def _login_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     named = [key for key in ("username", "password") if raw.get(key) is not None]
     if raw.get("netrc") is not None:
         for key in named:
-            yield Clash(key, "does not go with netrc", "keep one of the two")
+            yield KeyConflict(key, "does not go with netrc", "keep one of the two")
     elif len(named) != 2:
-        yield Clash("", "has no username and password, and no netrc", "write {username: me, password: {file: /path}}")
+        yield KeyConflict(
+            "", "has no username and password, and no netrc", "write {username: me, password: {file: /path}}"
+        )
 
 
 class CredentialSettings(BaseModel):
@@ -205,35 +211,37 @@ class CredentialSettings(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return checked(raw, handler, tuple(_credential_clashes(raw)) if isinstance(raw, Mapping) else ())
+        return validated(raw, handler, tuple(_credential_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
-def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     yield from _one_of(raw, KINDS, "{bearer: {env: TOKEN}}")
     bucket = str(raw.get("origin", "")).lower().startswith("s3://")
     for kind in KINDS:
         if raw.get(kind) is not None and "origin" in raw and bucket != (kind == "s3"):
             todo = "use s3: {access_key_id: …}" if bucket else "write the origin as s3://bucket"
-            yield Clash(kind, f"does not go with an origin that is {'a bucket' if bucket else 'no bucket'}", todo)
+            yield KeyConflict(kind, f"does not go with an origin that is {'a bucket' if bucket else 'no bucket'}", todo)
     scheme = str(raw.get("origin", "")).lower().partition("://")[0]
     for kind, schemes in (("bearer", WEB), ("header", WEB), ("key", ("sftp",)), ("oauth", WEB), ("login", WEB)):
         if raw.get(kind) is not None and scheme not in (*schemes, "s3", ""):
             others = "basic or key" if scheme == "sftp" else "basic" if scheme in ("ftp", "ftps") else "basic or bearer"
-            yield Clash(kind, f"does not go with {scheme}", f"use {others}, or write another origin")
+            yield KeyConflict(kind, f"does not go with {scheme}", f"use {others}, or write another origin")
     also = raw.get("also")
     for one in also if isinstance(also, list | tuple) else ():
         if scheme not in WEB or str(one).lower().partition("://")[0] != scheme:
-            yield Clash("also", f"names what is not {scheme} as the origin is", "name origins of the same kind alone")
+            yield KeyConflict(
+                "also", f"names what is not {scheme} as the origin is", "name origins of the same kind alone"
+            )
     for kind, key in (("oauth", "token_url"), ("login", "at")):
         part = raw.get(kind)
         where = str(part.get(key, "")).lower() if isinstance(part, Mapping) else ""
         if scheme == "https" and where.startswith("http://"):
-            yield Clash(kind, f"would send its secret to {key} in the clear", f"write {key} with https")
+            yield KeyConflict(kind, f"would send its secret to {key} in the clear", f"write {key} with https")
 
 
-def _one_of(raw: Mapping[str, Any], keys: tuple[str, ...], example: str) -> Iterator[Clash]:
+def _one_of(raw: Mapping[str, Any], keys: tuple[str, ...], example: str) -> Iterator[KeyConflict]:
     given = [key for key in keys if raw.get(key) is not None]
     for key in given[1:]:
-        yield Clash(key, f"does not go with {given[0]}", "keep one of the two")
+        yield KeyConflict(key, f"does not go with {given[0]}", "keep one of the two")
     if not given:
-        yield Clash("", f"says none of {', '.join(keys)}", f"write it as in {example}")
+        yield KeyConflict("", f"says none of {', '.join(keys)}", f"write it as in {example}")

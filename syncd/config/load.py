@@ -15,12 +15,12 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Duration
 from manifests.origins import check_folder_url, normalise_origin
-from manifests.yaml.validation import STRICT, Clash, checked, load
+from manifests.yaml.validation import STRICT, KeyConflict, load, validated
 from manifests.yaml.yaml_tree import ManifestError
-from syncd.config.api_access import ApiSettings, Token, once_each
+from syncd.config.api_access import ApiSettings, Token, validate_unique_names
 from syncd.config.credentials import CredentialSettings, read_origin
 from syncd.config.secrets import read_credential
 from syncd.config.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 def _listen(given: Any) -> Any:
     if isinstance(given, str) and ((found := _LISTEN.fullmatch(given)) is None or int(found[2]) > 65_535):
-        raise Unfit("is not an address to listen on", "write it as in 127.0.0.1:8750 or [::1]:8750")
+        raise InvalidValue("is not an address to listen on", "write it as in 127.0.0.1:8750 or [::1]:8750")
     return given
 
 
@@ -48,7 +48,7 @@ def _store_url(given: Any) -> Any:
     if "://" in given:
         return check_folder_url(given, frozenset({"s3"}))
     if not given.strip() or "\0" in given:
-        raise Unfit("is no folder", "write a folder, as in ./store, or s3://bucket/prefix/")
+        raise InvalidValue("is no folder", "write a folder, as in ./store, or s3://bucket/prefix/")
     return given
 
 
@@ -73,14 +73,14 @@ class StoreSettings(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return checked(raw, handler, tuple(_store_clashes(raw)) if isinstance(raw, Mapping) else ())
+        return validated(raw, handler, tuple(_store_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
-def _store_clashes(raw: Mapping[str, Any]) -> Iterator[Clash]:
+def _store_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if not str(raw.get("url", "")).startswith("s3://"):
         for key in ("endpoint", "region", "profile"):
             if raw.get(key) is not None:
-                yield Clash(key, "does not go with a folder", "delete it, or write url: s3://bucket/prefix/")
+                yield KeyConflict(key, "does not go with a folder", "delete it, or write url: s3://bucket/prefix/")
 
 
 class Config(BaseModel):
@@ -100,7 +100,7 @@ class Config(BaseModel):
     """Where the daemon's HTTP side listens."""
     api: ApiSettings = ApiSettings()
     """Who is answered there."""
-    tokens: Annotated[tuple[Token, ...], AfterValidator(once_each)] = ()
+    tokens: Annotated[tuple[Token, ...], AfterValidator(validate_unique_names)] = ()
     """Who may read, and who may change something."""
     allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()
     """Origins on private or loopback addresses that a source may be on."""
@@ -136,7 +136,7 @@ def load_config(
     folder = state or _set(environ, "SYNCD_STATE")
     try:
         origins = frozenset(normalise_origin(origin) for origin in allow_private)
-    except Unfit as error:
+    except InvalidValue as error:
         raise ConfigError(f"--allow-private: {error}") from error
     return config.model_copy(
         update={
@@ -169,7 +169,7 @@ def _store(settings: StoreSettings, url: str | None, endpoint: str | None, envir
     try:
         found = _store_url(url) if url is not None else settings.url
         server = _endpoint(endpoint) if endpoint is not None else None
-    except Unfit as error:
+    except InvalidValue as error:
         raise ConfigError(f"{where if endpoint is None else f'{where}, --endpoint'}: {error}") from error
     if not found.startswith("s3://"):
         if endpoint is not None:
@@ -178,7 +178,7 @@ def _store(settings: StoreSettings, url: str | None, endpoint: str | None, envir
     if server is None and (given := _set(environ, "SYNCD_ENDPOINT")) is not None:
         try:
             server = _endpoint(given)
-        except Unfit as error:
+        except InvalidValue as error:
             raise ConfigError(f"SYNCD_ENDPOINT: {error}") from error
     return settings.model_copy(update={"url": found, "endpoint": server or settings.endpoint})
 
@@ -204,15 +204,15 @@ def _read(path: Path) -> Config:
             "state": here / config.state,
             "store": config.store.model_copy(update={"url": url}),
             "manifests": tuple(here / folder for folder in config.manifests),
-            "credentials": {name: _beside(one, here) for name, one in config.credentials.items()},
+            "credentials": {name: _resolve_paths(one, here) for name, one in config.credentials.items()},
         }
     )
 
 
-def _beside(part: Any, here: Path) -> Any:
+def _resolve_paths(part: Any, here: Path) -> Any:
     """Return a credential's settings with every relative path taken from the configuration's folder."""
     if isinstance(part, Path):
         return part if str(part).startswith("~") else here / part
     if not isinstance(part, BaseModel):
         return part
-    return part.model_copy(update={name: _beside(getattr(part, name), here) for name in type(part).model_fields})
+    return part.model_copy(update={name: _resolve_paths(getattr(part, name), here) for name in type(part).model_fields})

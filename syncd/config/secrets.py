@@ -85,7 +85,7 @@ def _oauth(oauth: OAuth, origin: str, name: str, environ: Mapping[str, str]) -> 
     )
 
 
-class _Claims(msgspec.Struct):
+class _JwtClaims(msgspec.Struct):
     exp: float | None = None
 
 
@@ -99,7 +99,7 @@ def expiry_of(credential: Credential) -> float | None:
         return None
     try:
         claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        return msgspec.json.decode(claims, type=_Claims).exp
+        return msgspec.json.decode(claims, type=_JwtClaims).exp
     except (ValueError, msgspec.DecodeError):
         return None  # a token of another kind that happens to have two dots
 
@@ -118,10 +118,10 @@ def _secret(secret: Secret, where: str, environ: Mapping[str, str], *, lines: bo
             raise ConfigError(f"{where}: systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set): {todo}")
         return take(_private(Path(folder) / secret.systemd, where), where)
     assert secret.file is not None  # a Secret has one place
-    return take(_private(_at_home(secret.file, environ), where), where)
+    return take(_private(_expand_home(secret.file, environ), where), where)
 
 
-def _at_home(path: Path, environ: Mapping[str, str]) -> Path:
+def _expand_home(path: Path, environ: Mapping[str, str]) -> Path:
     home = environ.get("HOME")
     return Path(home, *path.parts[1:]) if path.parts[:1] == ("~",) and home else path
 
@@ -129,7 +129,7 @@ def _at_home(path: Path, environ: Mapping[str, str]) -> Path:
 def _private(path: Path, where: str) -> str:
     """Return the text of a file that only its owner can change, and only its owner and group can read."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             mode = os.fstat(file.fileno()).st_mode  # of what we read, whatever the name means by then
             if not stat.S_ISREG(mode):
                 raise ConfigError(f"{where}: {path}: not a file: name the file that holds the secret")
@@ -148,7 +148,7 @@ def _private(path: Path, where: str) -> str:
         raise ConfigError(f"{where}: {path}: not UTF-8 text: store the bare secret") from None
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     """Open even a pipe that nobody writes to, so that it can be refused instead of waited for."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -172,7 +172,7 @@ def _many_lines(value: str, where: str) -> str:
 
 def _from_netrc(file: Path, origin: str, where: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """Return the name and the password that a netrc file has for an origin's host."""
-    path = _at_home(file, environ)
+    path = _expand_home(file, environ)
     _private(path, where)
     host = urlsplit(origin).hostname or ""
     try:

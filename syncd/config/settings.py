@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.field_types import Count, Duration, Flag, Rate
 from manifests.model.units import parse_size
 from manifests.yaml.validation import STRICT
@@ -16,7 +16,7 @@ def _size(given: Any) -> Any:
     if isinstance(given, str):
         return parse_size(given)
     if isinstance(given, int) and not isinstance(given, bool):
-        raise Unfit("is a number without a unit", "write the unit too, as in 512 MiB or 10 GB")
+        raise InvalidValue("is a number without a unit", "write the unit too, as in 512 MiB or 10 GB")
     return given
 
 

@@ -297,7 +297,7 @@ KINDS: tuple[type[Event], ...] = tuple(
 )
 
 
-def discreet(listener: Listener, secrets: Secrets) -> Listener:
+def redacting(listener: Listener, secrets: Secrets) -> Listener:
     """Return a listener that passes every event on, without the secrets that a stranger's words may hold."""
 
     def listen(event: Event) -> None:
@@ -322,5 +322,5 @@ _FREE = {
 }
 
 
-def nobody(event: Event) -> None:
+def ignore_event(event: Event) -> None:
     """Take an event and do nothing."""

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from manifests.reading.document import Document, Follow
+from manifests.reading.document import Document, DocumentRequest
 from manifests.stat import Stat
 
 Page = Sequence[Stat]  # of millions of files a `manifests.reading.stat_page.Stats`, else a list
@@ -41,10 +41,10 @@ class Body(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
-class Pouring(Body, Protocol):
+class CopyingBody(Body, Protocol):
     """A Body that can leave the event loop out, as is worth it for long ones; `thread_copy` does for all others."""
 
-    def pour(self, sink: Sink) -> AsyncIterator[int]:
+    def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
         """Instead of iterating: give every byte to `sink` in a thread, and yield how many more it has taken.
 
         Raises as iterating does, and whatever `sink` raises; the counts yielded before that are exact.
@@ -84,7 +84,7 @@ class Transport(Protocol):
 
 
 class Asking(Protocol):
-    """What a Transport may do beside reading: put a question that is more than a path (`streams.documents.put`)."""
+    """A Transport that takes requests with a method, headers and a body (`streams.documents.put`)."""
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -99,7 +99,7 @@ class Asking(Protocol):
 class Answering(Protocol):
     """What a Transport that tries again may do beside: have a question answered whole, from the beginning each time."""
 
-    async def answer(self, follow: Follow, spool: BinaryIO) -> Document:
+    async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
         """Return the whole answer, written into `spool`."""
         ...
 
@@ -121,11 +121,11 @@ class Staged(Protocol):
 
     `token` names the staging so that a later process can `resume` it, from the first byte on ("" = cannot be resumed):
     every `write` that returned is found again after SIGKILL, save what a store must gather first (at most one `piece`
-    for each gap). `held` are the ranges found intact on resume, sorted, disjoint, half-open.
+    for each gap). `present_ranges` are the ranges found intact on resume, sorted, disjoint, half-open.
     """
 
     token: str
-    held: tuple[tuple[int, int], ...]
+    present_ranges: tuple[tuple[int, int], ...]
 
     async def write(self, offset: int, chunk: bytes) -> None:
         """Put `chunk` at `offset`. Raises NoSpace, Offline, Damaged."""
@@ -135,7 +135,7 @@ class Staged(Protocol):
         """Return what writes from `offset` on, as `write` does, from a thread; None where bytes must be awaited."""
         ...
 
-    def fold(self, start: int, stop: int, update: Sink) -> None:
+    def read_back(self, start: int, stop: int, update: Sink) -> None:
         """Give `[start, stop)`, all of it written through sinks, to `update`. Blocks: call it in a thread."""
         ...
 

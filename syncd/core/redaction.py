@@ -38,7 +38,7 @@ _STANDING: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def is_telling(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     """Tell whether what stands under this name (a header, a variable, a field) is a secret."""
     return _TELLING.search(name) is not None
 
@@ -65,7 +65,7 @@ class Secrets:
         if len(secret) >= SHORTEST:
             self._known.add(secret)
 
-    def learn_for_a_while(self, secret: str) -> None:
+    def learn_for_now(self, secret: str) -> None:
         """Leave `secret` out until PASSING others were learnt in this way: a token that is renewed soon."""
         if len(secret) >= SHORTEST:
             self._passing.append(secret)
@@ -87,5 +87,7 @@ class Secrets:
 def of_environment(environ: Mapping[str, str]) -> Secrets:
     """Return the secrets that the environment holds under telling names, as AWS_SECRET_ACCESS_KEY."""
     return Secrets(
-        value for name, value in environ.items() if is_telling(name) and not name.endswith(_PLACES) and len(value) >= 8
+        value
+        for name, value in environ.items()
+        if is_secret_name(name) and not name.endswith(_PLACES) and len(value) >= 8
     )

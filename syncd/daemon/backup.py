@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from syncd.catalogue import Catalogue, replace_catalogue
-from syncd.catalogue.background_reader import Beside
+from syncd.catalogue.background_reader import BackgroundReader
 from syncd.config.load import Config
 from syncd.core.errors import Damaged, NotFound
 from syncd.core.ports import Store
@@ -53,13 +53,13 @@ async def backups(store: Store) -> list[Backup]:
 
 
 async def back_up(
-    store: Store, beside: Beside, spool: Path, now: Callable[[], float] = time.time
+    store: Store, beside: BackgroundReader, spool: Path, now: Callable[[], float] = time.time
 ) -> tuple[Backup, int]:
     """Copy the Catalogue into the store; returns the backup and its size."""
     folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
     twin, packed = folder / "catalogue.sqlite", folder / "packed"
     try:
-        await beside.ask(lambda catalogue: catalogue.database.copy(twin))
+        await beside.run(lambda catalogue: catalogue.database.copy(twin))
         sha256, size = await asyncio.to_thread(_pack, twin, packed)
         at = now()
         name = f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.{sha256}.sqlite.gz"
@@ -118,7 +118,7 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
     return backup
 
 
-async def bring_back(config: Config, wanted: str) -> tuple[str, Path | None]:
+async def restore_backup(config: Config, wanted: str) -> tuple[str, Path | None]:
     """Put a backup in the place of the Catalogue; returns its place, and where the Catalogue before lies now.
 
     Raises NotFound, Damaged, Busy (a daemon works here), Offline.

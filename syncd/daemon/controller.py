@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from manifests.model.mirror import ManifestError, Mirror, Problem
-from syncd.catalogue import Audit, Catalogue, Row
-from syncd.catalogue.background_reader import Beside
+from manifests.model.mirror import ManifestError, ManifestProblem, Mirror
+from syncd.catalogue import AuditRow, Catalogue, MirrorRow
+from syncd.catalogue.background_reader import BackgroundReader
 from syncd.control.views import (
     AuditView,
     CheckView,
@@ -36,20 +36,20 @@ from syncd.control.views import (
 from syncd.core.errors import Busy, ConfigError, NotFound, SyncdError
 from syncd.core.events import Audited, Event
 from syncd.daemon import queries
-from syncd.daemon.event_bus import Feed
-from syncd.daemon.manifest_watcher import Declared, File, Manifests
-from syncd.daemon.mirror_registry import Fleet, Standing
-from syncd.daemon.pass_scheduler import Rota
-from syncd.daemon.scrubber import Scrub
-from syncd.engine.build_plan import Planning, make_plan
-from syncd.session.session import VERSION, Workbench
+from syncd.daemon.event_bus import EventBus
+from syncd.daemon.manifest_watcher import DeclaredMirror, ManifestFile, ManifestWatcher
+from syncd.daemon.mirror_registry import MirrorRegistry, MirrorState
+from syncd.daemon.pass_scheduler import PassScheduler
+from syncd.daemon.scrubber import Scrubber
+from syncd.engine.build_plan import PlanResult, make_plan
+from syncd.session.session import VERSION, Session
 
 ORIGINS = 1_000  # shown
 ACTIONS: tuple[Literal["fetch", "replace", "remove", "refuse"], ...] = ("fetch", "replace", "remove", "refuse")
 
 
 @dataclass(slots=True)
-class Life:
+class DaemonStatus:
     """What the daemon says of itself."""
 
     started: float
@@ -58,54 +58,54 @@ class Life:
     rates: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
-class Steering:
+class Controller:
     """Satisfies `syncd.control.port.Control`."""
 
     def __init__(
         self,
-        fleet: Fleet,
-        rota: Rota,
-        scrub: Scrub,
-        manifests: Manifests,
-        bench: Callable[[], Workbench],
-        beside: Beside,
-        feed: Feed,
-        life: Life,
+        registry: MirrorRegistry,
+        scheduler: PassScheduler,
+        scrubber: Scrubber,
+        manifests: ManifestWatcher,
+        session: Callable[[], Session],
+        background: BackgroundReader,
+        event_bus: EventBus,
+        status: DaemonStatus,
     ) -> None:
-        """All are parts of the running daemon; `bench` is the workbench of the configuration in force."""
-        self._fleet = fleet
-        self._rota = rota
-        self._scrub = scrub
+        """All are parts of the running daemon; `session` is the workbench of the configuration in force."""
+        self._registry = registry
+        self._scheduler = scheduler
+        self._scrubber = scrubber
         self._manifests = manifests
-        self._bench = bench
-        self._beside = beside
-        self._feed = feed
-        self._life = life
+        self._session = session
+        self._reader = background
+        self._event_bus = event_bus
+        self._status = status
 
     # -- at once --------------------------------------------------------------------------------------------------
 
     def daemon(self) -> DaemonView:
         """Return how the daemon itself is."""
-        states = [self._fleet.state(standing)[0] for standing in self._fleet.standings.values()]
+        states = [self._registry.state(mirror_state)[0] for mirror_state in self._registry.states.values()]
         return DaemonView(
             version=VERSION,
             pid=os.getpid(),
-            started=self._life.started,
-            state=self._life.state,
-            ready=self._life.state == "running",
-            reason=self._life.reason,
+            started=self._status.started,
+            state=self._status.state,
+            ready=self._status.state == "running",
+            reason=self._status.reason,
             running=states.count("running"),
             waiting=states.count("waiting"),
-            bytes_in_flight=self._rota.room.bytes,
+            bytes_in_flight=self._scheduler.budget.bytes,
         )
 
     def mirrors(self) -> list[MirrorView]:
         """Return all mirrors by name."""
-        return [self._fleet.view(standing) for standing in self._fleet.standings.values()]
+        return [self._registry.view(mirror_state) for mirror_state in self._registry.states.values()]
 
     def mirror(self, name: str) -> MirrorView:
         """Return one mirror."""
-        return self._fleet.view(self._standing(name))
+        return self._registry.view(self._standing(name))
 
     def manifests(self) -> list[ManifestView]:
         """Return every manifest file, with what is wrong in it."""
@@ -122,8 +122,8 @@ class Steering:
 
     def origins(self) -> list[OriginView]:
         """Return the origins that were asked."""
-        now, clock, views = self._fleet.now(), time.monotonic(), []
-        for governor in sorted(self._bench().governors, key=lambda one: one.origin)[:ORIGINS]:
+        now, clock, views = self._registry.now(), time.monotonic(), []
+        for governor in sorted(self._session().governors, key=lambda one: one.origin)[:ORIGINS]:
             closed = governor.closed_for
             views.append(
                 OriginView(
@@ -139,7 +139,7 @@ class Steering:
 
     def _rate(self, origin: str, received: float, clock: float) -> float:
         """Return bytes a second since the last look that is some seconds old."""
-        rates = self._life.rates
+        rates = self._status.rates
         at, seen, rate = rates.get(origin, (clock, received, 0.0))
         if clock - at >= 5.0:
             at, seen, rate = clock, received, max(0.0, (received - seen) / (clock - at))
@@ -149,10 +149,10 @@ class Steering:
     def scrubs(self) -> list[ScrubView]:
         """Return how far the re-reading of each mirror is."""
         found = []
-        for name, standing in self._fleet.standings.items():
-            if standing.row is None:
+        for name, mirror_state in self._registry.states.items():
+            if mirror_state.row is None:
                 continue
-            reading = self._scrub.reading(standing)
+            reading = self._scrubber.progress_of(mirror_state)
             found.append(
                 ScrubView(
                     mirror=name,
@@ -163,17 +163,17 @@ class Steering:
                     covered=reading.covered,
                     rate=reading.rate,
                     running=reading.is_reading,
-                    faults=standing.faults,
-                    mended=standing.mended,
+                    faults=mirror_state.faults,
+                    mended=mirror_state.mended,
                 )
             )
         return found
 
     def store(self) -> StoreView:
         """Return how the store is."""
-        store = self._fleet.store
+        store = self._registry.store
         return StoreView(
-            url=self._bench().config.store.url,
+            url=self._session().config.store.url,
             state=cast("Literal['online', 'offline', 'full']", store.state),
             reason=store.reason,
             free=store.free,
@@ -183,22 +183,22 @@ class Steering:
 
     def series(self, name: str | None = None) -> list[Sample]:
         """Return the last 24 hours of one mirror, or of all together."""
-        return list((self._fleet.total if name is None else self._standing(name).series).samples())
+        return list((self._registry.total if name is None else self._standing(name).series).samples())
 
     # -- awaited --------------------------------------------------------------------------------------------------
 
     async def plan(self, name: str, *, limit: int = 100) -> PlanView:
         """Ask upstream, and return what a pass would do now."""
-        standing = self._standing(name)
-        if standing.declared is None:
+        mirror_state = self._standing(name)
+        if mirror_state.declared is None:
             raise Busy(f"{name}: no manifest of it is in force")
-        mirror, bench = standing.declared.mirror, self._bench()
-        row = bench.catalogue.history.enrol(
+        mirror, session = mirror_state.declared.mirror, self._session()
+        row = session.catalogue.history.ensure_mirror(
             mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
         )
-        standing.row = row
-        with self._rota.holding(standing, "a plan is being made"):
-            return await self._plan(mirror, row, bench.catalogue, limit)
+        mirror_state.row = row
+        with self._scheduler.holding(mirror_state, "a plan is being made"):
+            return await self._plan(mirror, row, session.catalogue, limit)
 
     async def plan_text(self, text: str, *, limit: int = 100) -> PlanView:
         """As `plan`, for the text of a manifest; nothing of it is kept."""
@@ -206,18 +206,18 @@ class Steering:
             mirror = await asyncio.to_thread(self._manifests.parse, text, "manifest")
         except ManifestError as error:
             raise ConfigError(str(error)) from error
-        bench = self._bench()
-        async with queries.trial(bench.spool) as trial:
-            known = bench.catalogue.history.mirror(mirror.name)
-            row = trial.history.enrol(mirror.name, prefix=mirror.prefix)
+        session = self._session()
+        async with queries.open_scratch_catalogue(session.spool) as trial:
+            known = session.catalogue.history.mirror(mirror.name)
+            row = trial.history.ensure_mirror(mirror.name, prefix=mirror.prefix)
             if known is not None:
                 row = known
-                trial.holdings = bench.catalogue.holdings
+                trial.holdings = session.catalogue.holdings
             return await self._plan(mirror, row, trial, limit)
 
-    async def _plan(self, mirror: Mirror, row: Row, catalogue: Catalogue, limit: int) -> PlanView:
-        async with self._bench().work(mirror) as composed:
-            work = queries.silent(composed, catalogue)
+    async def _plan(self, mirror: Mirror, row: MirrorRow, catalogue: Catalogue, limit: int) -> PlanView:
+        async with self._session().pass_context(mirror) as composed:
+            work = queries.plan_context(composed, catalogue)
             planning = await make_plan(work, row)
             free = await work.store.free()
             return _plan_view(mirror.name, planning, free, queries.steps(catalogue, row.id, ACTIONS, limit), limit)
@@ -225,115 +225,115 @@ class Steering:
     async def passes(self, name: str | None = None, *, before: int | None = None, limit: int = 50) -> list[PassView]:
         """Return passes, the newest first."""
         mirror = self._row(name) if name is not None else None
-        return await self._beside.ask(lambda c: queries.passes(c, mirror, before, limit, all_of=name is None))
+        return await self._reader.run(lambda c: queries.passes(c, mirror, before, limit, all_of=name is None))
 
     async def pass_events(self, name: str, pass_id: int, *, after: int = 0, limit: int = 200) -> list[PassEvent]:
         """Return what happened in one pass, the oldest first."""
         row = self._row(name)
-        self._fleet.write_down()
-        return await self._beside.ask(lambda c: queries.pass_events(c, row, name, pass_id, after, limit))
+        self._registry.flush_events()
+        return await self._reader.run(lambda c: queries.pass_events(c, row, name, pass_id, after, limit))
 
     async def entries(self, name: str, *, prefix: str = "", after: str = "", limit: int = 200) -> list[EntryView]:
         """Return Entries by prefix, sorted."""
         row = self._row(name)
-        return await self._beside.ask(lambda c: queries.entries(c, row, prefix, after, limit))
+        return await self._reader.run(lambda c: queries.entries(c, row, prefix, after, limit))
 
     async def entry(self, name: str, path: str) -> EntryView:
         """Return one Entry."""
         row = self._row(name)
-        return await self._beside.ask(lambda c: queries.entry(c, row, name, path))
+        return await self._reader.run(lambda c: queries.entry(c, row, name, path))
 
     async def snapshots(self, name: str) -> list[SnapshotView]:
         """Return the kept snapshots, the current one first."""
         row = self._row(name)
-        return await self._beside.ask(lambda c: queries.snapshots(c, row))
+        return await self._reader.run(lambda c: queries.snapshots(c, row))
 
     async def diff(self, name: str, before: str, after: str, *, limit: int = 1000) -> DiffView:
         """Compare two kept snapshots."""
         row = self._row(name)
-        kept = await self._beside.ask(lambda c: c.history.snapshots(row.id)) if row is not None else []
-        return await queries.diff(self._bench().store, name, kept, before, after, limit)
+        kept = await self._reader.run(lambda c: c.history.snapshots(row.id)) if row is not None else []
+        return await queries.diff(self._session().store, name, kept, before, after, limit)
 
     async def quarantine(self, name: str, *, limit: int = 1000) -> list[QuarantineView]:
         """Return what is kept aside, the newest first."""
         row = self._row(name)
-        return await self._beside.ask(lambda c: queries.quarantine(c, row, name, limit))
+        return await self._reader.run(lambda c: queries.quarantine(c, row, name, limit))
 
     async def parked(self, name: str, *, after: str = "", limit: int = 1000) -> list[ParkedView]:
         """Return the removals that wait for an operator, sorted."""
         row = self._row(name)
-        return await self._beside.ask(lambda c: queries.parked(c, row, after, limit))
+        return await self._reader.run(lambda c: queries.parked(c, row, after, limit))
 
     async def failures(self, name: str, *, after: str = "", limit: int = 1000) -> list[FailureView]:
         """Return the files that could not be had, sorted."""
         row = self._row(name)
-        return await self._beside.ask(lambda c: queries.failures(c, row, after, limit))
+        return await self._reader.run(lambda c: queries.failures(c, row, after, limit))
 
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
         """Return who changed what, the newest first."""
-        return await self._beside.ask(lambda c: [_audit(one) for one in c.chronicle.audit(before, limit)])
+        return await self._reader.run(lambda c: [_audit(one) for one in c.pass_history.audit(before, limit)])
 
     # -- what changes something -----------------------------------------------------------------------------------
 
     async def sync(self, name: str, who: str) -> AuditView:
         """Let a pass run as soon as there is room."""
-        standing = self._standing(name)
-        state, reason = self._fleet.state(standing)
+        mirror_state = self._standing(name)
+        state, reason = self._registry.state(mirror_state)
         if state in {"paused", "offline", "rejected", "retired"}:
             raise self._refused(who, "sync", name, f"{name}: is {state}: {reason}")
-        if standing.run is not None:
+        if mirror_state.run is not None:
             return self._written(who, "sync", name, "a pass is under way already")
-        standing.asked = who or "somebody"
-        self._fleet.wake.set()
+        mirror_state.requested_by = who or "somebody"
+        self._registry.wake.set()
         return self._written(who, "sync", name, "a pass begins as soon as there is room")
 
     async def pause(self, name: str, who: str) -> AuditView:
         """Start no pass of this mirror until it is resumed."""
-        standing = self._standing(name)
-        if standing.declared is None:
+        mirror_state = self._standing(name)
+        if mirror_state.declared is None:
             raise self._refused(who, "pause", name, f"{name}: no manifest of it is in force")
-        if standing.paused is not None:
-            return self._written(who, "pause", name, f"was paused by {standing.paused[0]} already")
-        mirror, history = standing.declared.mirror, self._fleet.catalogue.history
-        row = standing.row or history.enrol(
+        if mirror_state.paused is not None:
+            return self._written(who, "pause", name, f"was paused by {mirror_state.paused[0]} already")
+        mirror, history = mirror_state.declared.mirror, self._registry.catalogue.history
+        row = mirror_state.row or history.ensure_mirror(
             mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
         )
-        standing.row, standing.paused, standing.asked = row, (who, self._fleet.now()), ""
-        self._fleet.catalogue.chronicle.pause(row.id, who, self._fleet.now())
+        mirror_state.row, mirror_state.paused, mirror_state.requested_by = row, (who, self._registry.now()), ""
+        self._registry.catalogue.pass_history.pause(row.id, who, self._registry.now())
         return self._written(who, "pause", name, "paused")
 
     async def resume(self, name: str, who: str) -> AuditView:
         """End a pause."""
-        standing = self._standing(name)
-        if standing.paused is None or standing.row is None:
+        mirror_state = self._standing(name)
+        if mirror_state.paused is None or mirror_state.row is None:
             return self._written(who, "resume", name, "was not paused")
-        self._fleet.catalogue.chronicle.resume(standing.row.id)
-        standing.paused = None
-        self._fleet.wake.set()
+        self._registry.catalogue.pass_history.resume(mirror_state.row.id)
+        mirror_state.paused = None
+        self._registry.wake.set()
         return self._written(who, "resume", name, "resumed")
 
     async def approve(self, name: str, who: str) -> AuditView:
         """Let exactly the parked removals through, and run a pass soon."""
-        standing = self._standing(name)
-        if standing.row is None or not standing.parked:
+        mirror_state = self._standing(name)
+        if mirror_state.row is None or not mirror_state.parked:
             raise self._refused(who, "approve", name, f"{name}: nothing is parked")
-        if standing.run is not None:
+        if mirror_state.run is not None:
             raise self._refused(
                 who, "approve", name, f"{name}: a pass is under way; look at what it parks, then approve"
             )
-        count = self._fleet.catalogue.history.approve(standing.row.id)
-        self._fleet.look_up(standing)
-        if standing.paused is None and standing.declared is not None:
-            standing.asked = who or "somebody"
-        self._fleet.wake.set()
+        count = self._registry.catalogue.history.approve(mirror_state.row.id)
+        self._registry.refresh(mirror_state)
+        if mirror_state.paused is None and mirror_state.declared is not None:
+            mirror_state.requested_by = who or "somebody"
+        self._registry.wake.set()
         return self._written(who, "approve", name, f"{count:,} removals approved")
 
     async def cancel(self, name: str, who: str) -> AuditView:
         """Ask the pass under way to stop."""
-        standing = self._standing(name)
-        if standing.run is None:
+        mirror_state = self._standing(name)
+        if mirror_state.run is None:
             raise self._refused(who, "cancel", name, f"{name}: no pass is under way")
-        standing.run.stop(f"stopped by {who}", who or "somebody")
+        mirror_state.run.stop(f"stopped by {who}", who or "somebody")
         return self._written(who, "cancel", name, "stops, and publishes what is proved")
 
     # -- what happens ---------------------------------------------------------------------------------------------
@@ -344,25 +344,25 @@ class Steering:
 
     @asynccontextmanager
     async def _subscribed(self) -> AsyncIterator[AsyncIterator[Event]]:
-        with self._feed.subscribed() as subscription:
+        with self._event_bus.subscribed() as subscription:
             yield aiter(subscription)
 
     # -- below ----------------------------------------------------------------------------------------------------
 
-    def _standing(self, name: str) -> Standing:
-        standing = self._fleet.standings.get(name)
-        if standing is None:
+    def _standing(self, name: str) -> MirrorState:
+        mirror_state = self._registry.states.get(name)
+        if mirror_state is None:
             raise NotFound(f"{name}: no such mirror here")
-        return standing
+        return mirror_state
 
-    def _row(self, name: str) -> Row | None:
+    def _row(self, name: str) -> MirrorRow | None:
         return self._standing(name).row
 
     def _written(self, who: str, what: str, name: str, outcome: str) -> AuditView:
-        entry = self._fleet.catalogue.chronicle.write(
-            at=self._fleet.now(), who=who, what=what, mirror=name, outcome=outcome
+        entry = self._registry.catalogue.pass_history.add_audit(
+            at=self._registry.now(), who=who, what=what, mirror=name, outcome=outcome
         )
-        self._fleet.hear(Audited(name, who, what, outcome))
+        self._registry.on_event(Audited(name, who, what, outcome))
         return _audit(entry)
 
     def _refused(self, who: str, what: str, name: str, reason: str) -> SyncdError:
@@ -370,26 +370,26 @@ class Steering:
         return Busy(reason)
 
 
-def problem_view(one: Problem) -> ProblemView:
+def problem_view(one: ManifestProblem) -> ProblemView:
     """Return a problem as it is shown."""
     return ProblemView(file=one.file, line=one.line, column=one.column, where=one.where, what=one.what, todo=one.todo)
 
 
-def _audit(one: Audit) -> AuditView:
+def _audit(one: AuditRow) -> AuditView:
     return AuditView(id=one.id, at=one.at, who=one.who, what=one.what, mirror=one.mirror, outcome=one.outcome)
 
 
-def _manifest(file: File, by_file: Mapping[str, Declared]) -> ManifestView:
+def _manifest(file: ManifestFile, by_file: Mapping[str, DeclaredMirror]) -> ManifestView:
     declared = by_file.get(file.name)
     return ManifestView(
         file=file.name,
-        mirror=file.says or None,
-        problems=tuple(problem_view(one) for one in file.wrong),
+        mirror=file.declared_name or None,
+        problems=tuple(problem_view(one) for one in file.all_problems),
         since=declared.since if declared is not None else None,
     )
 
 
-def _plan_view(name: str, planning: Planning, free: int | None, steps: Sequence[StepView], limit: int) -> PlanView:
+def _plan_view(name: str, planning: PlanResult, free: int | None, steps: Sequence[StepView], limit: int) -> PlanView:
     counts = planning.counts
     total = counts.fetch + counts.replace + counts.remove + counts.refuse
     return PlanView(

@@ -22,10 +22,10 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from manifests.model.mirror import Mirror, Problem, load_mirror
+from manifests.model.mirror import ManifestProblem, Mirror, load_mirror
 from manifests.origins import origin_of
 from syncd.catalogue import Catalogue, moved_from
-from syncd.catalogue.background_reader import Beside
+from syncd.catalogue.background_reader import BackgroundReader
 from syncd.config.load import Config
 from syncd.control.port import Control
 from syncd.core.errors import Busy, ConfigError, Denied, NoSpace, TransientError
@@ -39,22 +39,22 @@ from syncd.core.events import (
     ManifestWithdrawn,
     Reloaded,
     ReloadFailed,
-    discreet,
+    redacting,
 )
 from syncd.core.ports import Store
 from syncd.core.redaction import Secrets
-from syncd.daemon.controller import Life, Steering
-from syncd.daemon.event_bus import Feed
-from syncd.daemon.maintenance import Upkeep
-from syncd.daemon.manifest_watcher import Changes, Manifests, Seen
-from syncd.daemon.mirror_registry import Fleet
-from syncd.daemon.pass_scheduler import Rota
-from syncd.daemon.scrubber import Scrub
+from syncd.daemon.controller import Controller, DaemonStatus
+from syncd.daemon.event_bus import EventBus
+from syncd.daemon.maintenance import Maintenance
+from syncd.daemon.manifest_watcher import Changes, ManifestWatcher, ScanResult
+from syncd.daemon.mirror_registry import MirrorRegistry
+from syncd.daemon.pass_scheduler import PassScheduler
+from syncd.daemon.scrubber import Scrubber
 from syncd.engine.restore import needs_rebuild, rebuild
 from syncd.process.event_loop import first_of
 from syncd.process.systemd import Notifier
 from syncd.session.plugins import names, open_store
-from syncd.session.session import HASHERS, VERSION, Workbench, leased
+from syncd.session.session import HASHERS, VERSION, Session, hold_lease
 from syncd.sources.open_source import TRANSPORTS
 from syncd.stores.lease import Lease
 from syncd.wrappers.governor import Governors
@@ -72,19 +72,19 @@ ROOMIER = 1.1  # times what is to be kept free: what must be free for passes to 
 RESTART = ("state", "store", "listen", "api", "log")  # keys that a running daemon cannot change
 
 Load = Callable[[], Config]
-Door = Callable[[Control, Config], AbstractAsyncContextManager[Callable[[Config], None]]]
+HttpFactory = Callable[[Control, Config], AbstractAsyncContextManager[Callable[[Config], None]]]
 """What shows the daemon to the world: open over its life; what it yields is told of every new configuration."""
 
 
 @dataclass(slots=True)
-class Surroundings:
+class DaemonDeps:
     """What a daemon is run with: all that it must not reach out for by itself."""
 
     environ: Mapping[str, str]
     load: Load
     watched: Path | None = None
     """The configuration's file."""
-    door: Door | None = None
+    http: HttpFactory | None = None
     listeners: tuple[Listener, ...] = ()
     crashed: Callable[[str, BaseException], None] = lambda _name, _error: None
     decorate: Callable[[Store], Store] = lambda store: store
@@ -93,7 +93,7 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: Callable[[Workbench], None] = lambda _: None
+    opened: Callable[[Session], None] = lambda _: None
     expiries: dict[str, float] = field(default_factory=dict)
     """By name: when a credential that was used is no longer valid, for those that say."""
     started: Callable[[Control], None] = lambda _: None
@@ -102,9 +102,9 @@ class Surroundings:
     """Seconds between two looks at the store."""
 
 
-async def run(around: Surroundings) -> None:
+async def run(deps: DaemonDeps) -> None:
     """Run a daemon until it is asked to stop. Raises Busy (another works here), ConfigError, Damaged, NoSpace."""
-    config = await asyncio.to_thread(around.load)
+    config = await asyncio.to_thread(deps.load)
     with ExitStack() as stack:
         catalogue = stack.enter_context(Catalogue(config.state))
         catalogue.database.say(
@@ -116,315 +116,324 @@ async def run(around: Surroundings) -> None:
         settings = config.store
         adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
-        beside = Beside(config.state)
+        background = BackgroundReader(config.state)
         try:
-            fleet = Fleet(catalogue, around.now, around.clock)
-            listener = discreet(fleet.hear, around.secrets)
-            bench = Workbench(
+            registry = MirrorRegistry(catalogue, deps.now, deps.clock)
+            listener = redacting(registry.on_event, deps.secrets)
+            session = Session(
                 config=config,
-                environ=around.environ,
+                environ=deps.environ,
                 catalogue=catalogue,
-                store=around.decorate(RetryingStore(adapter) if settings.url.startswith("s3://") else adapter),
+                store=deps.decorate(RetryingStore(adapter) if settings.url.startswith("s3://") else adapter),
                 governors=Governors(listener=listener),
                 hashing=hashing,
                 spool=Path(spool),
                 listener=listener,
-                stopping=around.stopping,
-                secrets=around.secrets,
-                expiries=around.expiries,
+                stopping=deps.stopping,
+                secrets=deps.secrets,
+                expiries=deps.expiries,
             )
-            bench.governors.show(getattr(adapter, "certificates", {}))
-            around.opened(bench)
-            await Daemon(around, fleet, bench, adapter, beside).run()
+            session.governors.show(getattr(adapter, "certificates", {}))
+            deps.opened(session)
+            await Daemon(deps, registry, session, adapter, background).run()
         finally:
             hashing.shutdown(wait=True, cancel_futures=True)
-            await asyncio.to_thread(beside.close)
+            await asyncio.to_thread(background.close)
             await adapter.aclose()
 
 
 class Daemon:
     """One daemon, from its start to its end."""
 
-    def __init__(self, around: Surroundings, fleet: Fleet, bench: Workbench, adapter: Store, beside: Beside) -> None:
+    def __init__(
+        self, deps: DaemonDeps, registry: MirrorRegistry, session: Session, adapter: Store, background: BackgroundReader
+    ) -> None:
         """`adapter` is the bare store, for its lease."""
-        self.around = around
-        self.fleet = fleet
-        self.bench = bench
+        self.deps = deps
+        self.registry = registry
+        self.session = session
         self.adapter = adapter
-        self.beside = beside
-        self.feed = Feed()
-        self.fleet.listeners = [*around.listeners, self.feed]
-        self.manifests = Manifests(
-            bench.config.manifests,
+        self.reader = background
+        self.event_bus = EventBus()
+        self.registry.listeners = [*deps.listeners, self.event_bus]
+        self.manifests = ManifestWatcher(
+            session.config.manifests,
             load=lambda text, name: load_mirror(text, name, schemes=names(TRANSPORTS)),
             check=self._check,
         )
-        self.rota = Rota(fleet, lambda: self.bench, crashed=around.crashed, trouble=self.look_at_store)
-        self.scrub = Scrub(fleet, self.rota, lambda: self.bench, beside, idle=30 * around.tick)
-        self.upkeep = Upkeep(fleet, lambda: self.bench, beside)
-        self.life = Life(around.now())
-        self.control = Steering(
-            fleet, self.rota, self.scrub, self.manifests, lambda: self.bench, beside, self.feed, self.life
+
+        def current() -> Session:
+            return self.session
+
+        self.scheduler = PassScheduler(registry, current, on_crash=deps.crashed, check_store=self.check_store)
+        self.scrubber = Scrubber(registry, self.scheduler, current, background, idle=30 * deps.tick)
+        self.maintenance = Maintenance(registry, current, background)
+        self.status = DaemonStatus(deps.now())
+        self.control = Controller(
+            registry, self.scheduler, self.scrubber, self.manifests, current, background, self.event_bus, self.status
         )
-        self.notifier = Notifier(around.environ)
-        self._began = around.clock()
-        self._offset = around.now() - around.clock()
-        self._looked = float("-inf")
+        self.notifier = Notifier(deps.environ)
+        self._began = deps.clock()
+        self._offset = deps.now() - deps.clock()
+        self._scanned_at = float("-inf")
         self._mark: tuple[int, int] | None = None
         self._failed_mark: tuple[int, int] | None = None
         self._seen_mark: tuple[int, int] | None = None
         self._identity: asyncio.Task[str] | None = None
-        self._asked_store = asyncio.Lock()
-        self._tell: Callable[[Config], None] = lambda _: None
+        self._store_check = asyncio.Lock()
+        self._on_config: Callable[[Config], None] = lambda _: None
         self._drained = asyncio.Event()
 
     async def run(self) -> None:
         """Live."""
-        killed = self.fleet.catalogue.chronicle.end_killed()
-        self._mark = await asyncio.to_thread(_mark, self.around.watched)
-        self.fleet.declare((), {})  # what we hold, before anybody says what he wants
-        await self._look(at_once=True)
+        killed = self.registry.catalogue.pass_history.end_killed()
+        self._mark = await asyncio.to_thread(_file_mark, self.deps.watched)
+        self.registry.declare((), {})  # what we hold, before anybody says what he wants
+        await self._scan_manifests(at_once=True)
         self._declare()
         try:
-            async with self._door():
-                await self._in_the_store(killed)
+            async with _open_http(self):
+                await self._run_with_store(killed)
         finally:
-            self.feed.end()
+            self.event_bus.end()
             if self._identity is not None:
                 self._identity.cancel()
                 await asyncio.wait({self._identity}, timeout=1.0)
 
-    def _door(self) -> AbstractAsyncContextManager[None]:
-        return _opened_door(self)
-
     # -- the store ------------------------------------------------------------------------------------------------
 
-    async def _in_the_store(self, killed: int) -> None:
+    async def _run_with_store(self, killed: int) -> None:
         """Work while we hold the store's lease, and wait for it otherwise."""
-        stopping, busy_since = self.around.stopping, None
+        stopping, busy_since = self.deps.stopping, None
         while not stopping.is_set():
-            await self.look_at_store()
-            if self.fleet.store.state == "offline":
-                if self.life.state == "starting":
-                    self.life.reason = f"the store is offline: {self.fleet.store.reason}"
-                    self.notifier.ready(self.life.reason)
+            await self.check_store()
+            if self.registry.store.state == "offline":
+                if self.status.state == "starting":
+                    self.status.reason = f"the store is offline: {self.registry.store.reason}"
+                    self.notifier.ready(self.status.reason)
                 await self._idle()
                 continue
             try:
-                async with leased(Lease(self.adapter, f"syncd {VERSION}")):
+                async with hold_lease(Lease(self.adapter, f"syncd {VERSION}")):
                     busy_since = None
-                    await self._first_time()
-                    await self._tenure(killed)
+                    await self._rebuild_if_needed()
+                    await self._run_with_lease(killed)
             except BaseExceptionGroup as group:
                 error = first_of(group)
                 if not isinstance(error, TransientError | Busy):
                     raise error from group
-                await self._lost(error)
+                await self._store_lost(error)
             except (TransientError, Busy) as error:
                 if isinstance(error, Busy):
                     # a lease of our own that we could not give back runs out by itself
-                    busy_since = self.around.clock() if busy_since is None else busy_since
-                    if self.life.state == "starting" or self.around.clock() - busy_since > EXPIRY:
+                    busy_since = self.deps.clock() if busy_since is None else busy_since
+                    if self.status.state == "starting" or self.deps.clock() - busy_since > EXPIRY:
                         raise
-                await self._lost(error)
+                await self._store_lost(error)
 
-    async def _lost(self, error: BaseException) -> None:
+    async def _store_lost(self, error: BaseException) -> None:
         """The store went away under us, or with it our lease: wait until it is back, unless another has it."""
-        await self.look_at_store()
-        if isinstance(error, Busy) and self.fleet.store.state != "offline" and "we lost it" in str(error):
+        await self.check_store()
+        if isinstance(error, Busy) and self.registry.store.state != "offline" and "we lost it" in str(error):
             raise error
-        self.fleet.set_store("offline", str(error))
+        self.registry.set_store("offline", str(error))
         await self._idle()
 
     async def _idle(self) -> None:
         """Go on showing and looking while the store is away."""
-        until = self.around.clock() + self.around.store_every
-        while self.around.clock() < until and not self.around.stopping.is_set():
+        until = self.deps.clock() + self.deps.store_every
+        while self.deps.clock() < until and not self.deps.stopping.is_set():
             await self._once()
-            await self._nap()
+            await self._wait_for_wake()
 
-    async def _first_time(self) -> None:
-        if needs_rebuild(self.fleet.catalogue):
-            await rebuild(self.bench.store, self.fleet.catalogue, self.fleet.now)
+    async def _rebuild_if_needed(self) -> None:
+        if needs_rebuild(self.registry.catalogue):
+            await rebuild(self.session.store, self.registry.catalogue, self.registry.now)
             self._declare()
-            for standing in self.fleet.standings.values():
-                self.fleet.look_up(standing)
-            self.fleet.reckon()
+            for mirror_state in self.registry.states.values():
+                self.registry.refresh(mirror_state)
+            self.registry.recompute_due()
 
-    async def _tenure(self, killed: int) -> None:
+    async def _run_with_lease(self, killed: int) -> None:
         async with asyncio.TaskGroup() as group:
-            beside = [
+            background = [
                 group.create_task(self._watch_store(), name="store"),
-                group.create_task(self.scrub.run(), name="scrub"),
-                group.create_task(self.upkeep.run(), name="upkeep"),
+                group.create_task(self.scrubber.run(), name="scrub"),
+                group.create_task(self.maintenance.run(), name="upkeep"),
             ]
-            if self.life.state == "starting":
+            if self.status.state == "starting":
                 self._started(killed)
-            self.life.state, self.life.reason = "running", ""
-            while not self.around.stopping.is_set():
+            self.status.state, self.status.reason = "running", ""
+            while not self.deps.stopping.is_set():
                 await self._once()
-                self.rota.look(group)
-                await self._nap()
-            await self._drain(beside)
+                self.scheduler.start_due(group)
+                await self._wait_for_wake()
+            await self._drain(background)
 
     def _started(self, killed: int) -> None:
-        seconds = round(self.around.clock() - self._began, 3)
-        self.fleet.hear(DaemonStarted("", VERSION, len(self.manifests.in_force), seconds))
+        seconds = round(self.deps.clock() - self._began, 3)
+        self.registry.on_event(DaemonStarted("", VERSION, len(self.manifests.in_force), seconds))
         more = f", {killed} passes were cut short by its end before" if killed else ""
         self.notifier.ready(f"{len(self.manifests.in_force)} mirrors{more}")
-        self.around.started(self.control)
+        self.deps.started(self.control)
 
-    async def _drain(self, beside: Iterable[asyncio.Task[None]]) -> None:
+    async def _drain(self, background: Iterable[asyncio.Task[None]]) -> None:
         """Let what is under way end; the grace is minded by whoever asked us to stop."""
-        running = len(self.fleet.running())
-        self.life.state, self.life.reason = "stopping", f"lets {running} passes end"
-        self.notifier.stopping(self.life.reason, self.bench.config.grace)
-        self.fleet.hear(DaemonStopping("", running))
-        self.rota.drain()
-        for task in beside:
+        running = len(self.registry.running())
+        self.status.state, self.status.reason = "stopping", f"lets {running} passes end"
+        self.notifier.stopping(self.status.reason, self.session.config.grace)
+        self.registry.on_event(DaemonStopping("", running))
+        self.scheduler.drain()
+        for task in background:
             task.cancel()
-        while self.fleet.running():
+        while self.registry.running():
             self._tick()
-            await self._nap()
+            await self._wait_for_wake()
 
     async def _watch_store(self) -> None:
         while True:
-            await self.look_at_store()
-            await asyncio.sleep(self.around.store_every)
+            await self.check_store()
+            await asyncio.sleep(self.deps.store_every)
 
-    async def look_at_store(self) -> None:
+    async def check_store(self) -> None:
         """Ask the store who it is and what is left of it; a store that does not answer is offline."""
-        async with self._asked_store:
-            history = self.fleet.catalogue.history
-            known = history.setting("store")
+        async with self._store_check:
+            history = self.registry.catalogue.history
+            known = history.get_setting("store")
             if self._identity is None:
                 asking = self.adapter.identify(known)
                 self._identity = asyncio.create_task(asking)  # owned by us: the next look, or our end
             await asyncio.wait({self._identity}, timeout=ANSWER)
             if not self._identity.done():
-                self.fleet.set_store("offline", f"{self.bench.config.store.url}: does not answer for {ANSWER:.0f} s")
+                self.registry.set_store(
+                    "offline", f"{self.session.config.store.url}: does not answer for {ANSWER:.0f} s"
+                )
                 return
             asked, self._identity = self._identity, None
             try:
                 found = asked.result()
                 if known is None:
-                    history.remember("store", found)
-                self.fleet.store.free = await self.adapter.free()
+                    history.set_setting("store", found)
+                self.registry.store.free = await self.adapter.free()
             except (TransientError, Denied) as error:
-                self.fleet.set_store("offline", str(error))
+                self.registry.set_store("offline", str(error))
                 return
             except NoSpace as error:
-                self.fleet.set_store("full", str(error))
+                self.registry.set_store("full", str(error))
                 return
-            self._judge_room(await asyncio.to_thread(_free, self.bench.config.state))
+            self._judge_room(await asyncio.to_thread(_free, self.session.config.state))
 
     def _judge_room(self, state_free: int) -> None:
-        keep, store = self.bench.config.budget.keep_free, self.fleet.store
+        keep, store = self.session.config.budget.keep_free, self.registry.store
         factor = 1.0 if store.state == "online" else ROOMIER
         if store.free is not None and store.free < keep * factor:
-            self.fleet.set_store("full", f"{store.free:,} bytes left, {keep:,} are kept free: make room")
+            self.registry.set_store("full", f"{store.free:,} bytes left, {keep:,} are kept free: make room")
         elif state_free < min(keep, LOW) * factor:
-            self.fleet.set_store(
-                "full", f"{self.bench.config.state}: {state_free:,} bytes left for the Catalogue: make room"
+            self.registry.set_store(
+                "full", f"{self.session.config.state}: {state_free:,} bytes left for the Catalogue: make room"
             )
         else:
-            self.fleet.set_store("online")
+            self.registry.set_store("online")
 
     # -- now and again --------------------------------------------------------------------------------------------
 
     async def _once(self) -> None:
-        if self.around.reload.is_set():
-            self.around.reload.clear()
+        if self.deps.reload.is_set():
+            self.deps.reload.clear()
             await self._reload(at_once=True)
-        elif self.manifests.is_unsure or self.around.clock() - self._looked >= min(LOOK, 2 * self.around.tick):
-            await self._look()
-            await self._mind_configuration()
+        elif self.manifests.is_unsettled or self.deps.clock() - self._scanned_at >= min(LOOK, 2 * self.deps.tick):
+            await self._scan_manifests()
+            await self._reload_if_changed()
         self._tick()
 
     def _tick(self) -> None:
-        self._mind_clock()
+        self._check_clock()
         try:
-            self.fleet.write_down()
+            self.registry.flush_events()
         except NoSpace as error:
-            self.fleet.set_store("full", str(error))
-        self.fleet.sample()
-        self.fleet.tell_states()
+            self.registry.set_store("full", str(error))
+        self.registry.sample()
+        self.registry.report_states()
         self._notify()
 
-    async def _nap(self) -> None:
+    async def _wait_for_wake(self) -> None:
         """Rest until the next tick, or until something happens."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.around.tick):
-                await self.fleet.wake.wait()
-        self.fleet.wake.clear()
+            async with asyncio.timeout(self.deps.tick):
+                await self.registry.wake.wait()
+        self.registry.wake.clear()
 
-    def _mind_clock(self) -> None:
+    def _check_clock(self) -> None:
         """Notice a wall clock that steps, and work out anew what hangs on it."""
-        offset = self.around.now() - self.around.clock()
+        offset = self.deps.now() - self.deps.clock()
         step, self._offset = offset - self._offset, offset
         if abs(step) > STEP:
-            self.fleet.hear(ClockStepped("", round(step, 3)))
-            self.fleet.reckon()
+            self.registry.on_event(ClockStepped("", round(step, 3)))
+            self.registry.recompute_due()
 
     def _notify(self) -> None:
-        running = self.fleet.running()
-        states = [self.fleet.state(standing)[0] for standing in self.fleet.standings.values()]
+        running = self.registry.running()
+        states = [self.registry.state(mirror_state)[0] for mirror_state in self.registry.states.values()]
         counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
-        if self.life.state == "running":
+        if self.status.state == "running":
             self.notifier.status(f"{len(states)} mirrors: {', '.join(sorted(counts)) or 'none'}")
-        clock = self.around.clock()
-        if all(standing.run is None or clock - standing.run.heard < STUCK for standing in running):
+        clock = self.deps.clock()
+        if all(mirror_state.run is None or clock - mirror_state.run.last_event < STUCK for mirror_state in running):
             self.notifier.alive()
 
     # -- manifests and configuration ------------------------------------------------------------------------------
 
-    async def _look(self, *, at_once: bool = False) -> None:
-        seen: Seen | None = await asyncio.to_thread(self.manifests.look)
-        self._looked = self.around.clock()
+    async def _scan_manifests(self, *, at_once: bool = False) -> None:
+        seen: ScanResult | None = await asyncio.to_thread(self.manifests.scan)
+        self._scanned_at = self.deps.clock()
         if seen is None:
             return
         vanished = self.manifests.vanished
-        self._take(self.manifests.take(seen, self.around.now(), at_once=at_once))
+        self._apply_changes(self.manifests.apply(seen, self.deps.now(), at_once=at_once))
         if self.manifests.vanished and not vanished:
             folders = ", ".join(str(path) for path in self.manifests.paths)
             what = (
                 f"{folders}: no manifest is left: is it mounted? All stay in force until SIGHUP says that it is meant"
             )
-            self.fleet.hear(ManifestRejected("", folders, (what,), in_force=True))
+            self.registry.on_event(ManifestRejected("", folders, (what,), in_force=True))
 
-    def _take(self, changes: Changes) -> None:
+    def _apply_changes(self, changes: Changes) -> None:
         if not changes:
             return
         self._declare()
         for declared in changes.withdrawn:
-            self.fleet.hear(ManifestWithdrawn(declared.mirror.name, declared.file))
+            self.registry.on_event(ManifestWithdrawn(declared.mirror.name, declared.file))
         for declared in changes.accepted:
-            self.bench.governors.forget(origin_of(declared.mirror.source.url))
-            self.fleet.hear(ManifestAccepted(declared.mirror.name, declared.file))
+            self.session.governors.forget(origin_of(declared.mirror.source.url))
+            self.registry.on_event(ManifestAccepted(declared.mirror.name, declared.file))
         for file in changes.rejected:
-            problems = tuple(str(problem) for problem in file.wrong)
+            problems = tuple(str(problem) for problem in file.all_problems)
             in_force = any(one.file == file.name for one in self.manifests.in_force.values())
-            self.fleet.hear(ManifestRejected(file.says, file.name, problems, in_force))
-        self.fleet.wake.set()
+            self.registry.on_event(ManifestRejected(file.declared_name, file.name, problems, in_force))
+        self.registry.wake.set()
 
     def _declare(self) -> None:
-        rejected = {file.says: str(file.wrong[0]) for file in self.manifests.files.values() if file.wrong and file.says}
-        self.fleet.declare(self.manifests.in_force.values(), rejected)
+        rejected = {
+            file.declared_name: str(file.all_problems[0])
+            for file in self.manifests.files.values()
+            if file.all_problems and file.declared_name
+        }
+        self.registry.declare(self.manifests.in_force.values(), rejected)
 
-    def _check(self, mirror: Mirror) -> Iterable[Problem]:
+    def _check(self, mirror: Mirror) -> Iterable[ManifestProblem]:
         """Yield what is wrong with a mirror in this daemon; may be asked by any thread."""
         for number, source in enumerate(mirror.sources):
             name = source.credentials
-            if name is not None and name not in self.bench.config.credentials:
+            if name is not None and name not in self.session.config.credentials:
                 where = "source.credentials" if len(mirror.sources) == 1 else f"source[{number}].credentials"
                 yield _problem(where, f"{name} is not in syncd.yaml", "add it there, under credentials")
-        standing = self.fleet.standings.get(mirror.name)
-        moved = moved_from(standing.row if standing is not None else None, mirror.prefix)
+        mirror_state = self.registry.states.get(mirror.name)
+        moved = moved_from(mirror_state.row if mirror_state is not None else None, mirror.prefix)
         if moved is not None:
             yield _problem("store.prefix", *moved)
 
-    async def _mind_configuration(self) -> None:
-        mark = await asyncio.to_thread(_mark, self.around.watched)
+    async def _reload_if_changed(self) -> None:
+        mark = await asyncio.to_thread(_file_mark, self.deps.watched)
         before, self._seen_mark = self._seen_mark, mark  # what is still being written is not read
         if mark is not None and mark == before and mark not in {self._mark, self._failed_mark}:
             await self._reload()
@@ -432,50 +441,50 @@ class Daemon:
     async def _reload(self, *, at_once: bool = False) -> None:
         """Read the configuration and the manifests again; what is wrong changes nothing."""
         self.notifier.reloading()
-        mark = await asyncio.to_thread(_mark, self.around.watched)
+        mark = await asyncio.to_thread(_file_mark, self.deps.watched)
         try:
-            config = await asyncio.to_thread(self.around.load)
+            config = await asyncio.to_thread(self.deps.load)
         except ConfigError as error:
             self._failed_mark = mark
-            self.fleet.hear(ReloadFailed("", tuple(str(error).splitlines())))
+            self.registry.on_event(ReloadFailed("", tuple(str(error).splitlines())))
         else:
             self._mark, self._failed_mark = mark, None
             at_once = self._adopt(config) or at_once
-        await self._look(at_once=at_once)
+        await self._scan_manifests(at_once=at_once)
         self.notifier.ready("read its configuration again")
 
     def _adopt(self, config: Config) -> bool:
         """Take a new configuration; returns whether manifests are looked for elsewhere now."""
-        old = self.bench.config
+        old = self.session.config
         changed = tuple(name for name in type(config).model_fields if getattr(config, name) != getattr(old, name))
         later = tuple(name for name in changed if name in RESTART)
-        self.bench = msgspec.structs.replace(
-            self.bench, config=config.model_copy(update={name: getattr(old, name) for name in later})
+        self.session = msgspec.structs.replace(
+            self.session, config=config.model_copy(update={name: getattr(old, name) for name in later})
         )
         self.manifests.paths = config.manifests
         if "credentials" in changed:
-            self.manifests.doubt()
-        self.rota.adjust()
-        self._tell(config)
-        self.fleet.hear(Reloaded("", changed, later))
+            self.manifests.recheck_all()
+        self.scheduler.adjust()
+        self._on_config(config)
+        self.registry.on_event(Reloaded("", changed, later))
         return "manifests" in changed
 
 
 @asynccontextmanager
-async def _opened_door(daemon: Daemon) -> AsyncIterator[None]:
-    if daemon.around.door is None:
+async def _open_http(daemon: Daemon) -> AsyncIterator[None]:
+    if daemon.deps.http is None:
         yield
         return
-    async with daemon.around.door(daemon.control, daemon.bench.config) as tell:
-        daemon._tell = tell  # noqa: SLF001  its own
+    async with daemon.deps.http(daemon.control, daemon.session.config) as tell:
+        daemon._on_config = tell  # noqa: SLF001  its own
         yield
 
 
-def _problem(where: str, what: str, todo: str) -> Problem:
-    return Problem("", 1, 1, where, what, todo)
+def _problem(where: str, what: str, todo: str) -> ManifestProblem:
+    return ManifestProblem("", 1, 1, where, what, todo)
 
 
-def _mark(path: Path | None) -> tuple[int, int] | None:
+def _file_mark(path: Path | None) -> tuple[int, int] | None:
     if path is None:
         return None
     with suppress(OSError):

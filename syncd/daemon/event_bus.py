@@ -53,7 +53,7 @@ class Subscription:
             self._lost = 0
 
 
-class Feed:
+class EventBus:
     """A listener that hands on to any number of subscribers, and to other listeners that were there first."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from manifests.model.mirror import ManifestError, Mirror, Problem, load_mirror, overlaps
+from manifests.model.mirror import ManifestError, ManifestProblem, Mirror, load_mirror, overlaps
 from manifests.yaml.parse import MAX_BYTES
 from syncd.daemon.schedule import cycle
 
@@ -29,7 +29,7 @@ _NAMED = re.compile(r"^mirror: *[\"']?([a-z0-9][a-z0-9-]{0,62})[\"']? *(?:#.*)?$
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredMirror:
     """A manifest in force."""
 
     mirror: Mirror
@@ -39,26 +39,26 @@ class Declared:
 
 
 @dataclass(slots=True)
-class File:
+class ManifestFile:
     """One manifest file as it was last read."""
 
     name: str
     mark: Mark | None = None
     text: str = ""
     mirror: Mirror | None = None
-    problems: tuple[Problem, ...] = ()
-    clashes: tuple[Problem, ...] = ()
-    told: tuple[Problem, ...] = ()
-    fresh: "Said | None" = None
+    problems: tuple[ManifestProblem, ...] = ()
+    clashes: tuple[ManifestProblem, ...] = ()
+    last_reported: tuple[ManifestProblem, ...] = ()
+    pending: "ParsedManifest | None" = None
     gone: int = 0
 
     @property
-    def wrong(self) -> tuple[Problem, ...]:
+    def all_problems(self) -> tuple[ManifestProblem, ...]:
         """All that is wrong with it."""
         return (*self.problems, *self.clashes)
 
     @property
-    def says(self) -> str:
+    def declared_name(self) -> str:
         """The mirror that the text means to declare, or ""."""
         if self.mirror is not None:
             return self.mirror.name
@@ -67,76 +67,76 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScanResult:
     """What a look at the disk found: the files that are there, and what those say that changed."""
 
     there: dict[str, Mark | None]
-    read: dict[str, "Said"]
+    read: dict[str, "ParsedManifest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ParsedManifest:
     """What one file says: its text if it could be read, and the mirror or the problems."""
 
     text: str | None
     mirror: Mirror | None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ManifestProblem, ...] = ()
 
 
 @dataclass(slots=True)
 class Changes:
     """What taking a look changed."""
 
-    accepted: list[Declared] = field(default_factory=list)
-    rejected: list[File] = field(default_factory=list)
-    withdrawn: list[Declared] = field(default_factory=list)
+    accepted: list[DeclaredMirror] = field(default_factory=list)
+    rejected: list[ManifestFile] = field(default_factory=list)
+    withdrawn: list[DeclaredMirror] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.accepted or self.rejected or self.withdrawn)
 
 
-class Manifests:
+class ManifestWatcher:
     """The manifests of a daemon."""
 
     def __init__(
-        self, paths: Iterable[Path], *, load: Load = load_mirror, check: Callable[[Mirror], Iterable[Problem]]
+        self, paths: Iterable[Path], *, load: Load = load_mirror, check: Callable[[Mirror], Iterable[ManifestProblem]]
     ) -> None:
         """`load` reads a text, `check` finds what is wrong with a mirror in this daemon."""
         self.paths = tuple(paths)
-        self.in_force: dict[str, Declared] = {}
-        self.files: dict[str, File] = {}
+        self.in_force: dict[str, DeclaredMirror] = {}
+        self.files: dict[str, ManifestFile] = {}
         self._load = load
         self._check = check
         self._locked = 0
-        self._doubted = False
+        self._recheck = False
         self.vanished = False
 
     def parse(self, text: str, name: str) -> Mirror:
         """Read a manifest that is not in force, as if it were to be. Raises ManifestError."""
         mirror = self._load(text, name)
         others = {key: one for key, one in self.in_force.items() if key != mirror.name}
-        problems = tuple(self._clashes(File(name, text=text, mirror=mirror), others))
+        problems = tuple(self._clashes(ManifestFile(name, text=text, mirror=mirror), others))
         if problems:
             raise ManifestError(problems)
         return mirror
 
-    def doubt(self) -> None:
+    def recheck_all(self) -> None:
         """Judge all manifests anew at the next look: what they are checked against has changed."""
-        self._doubted = True
+        self._recheck = True
 
     @property
-    def is_unsure(self) -> bool:
+    def is_unsettled(self) -> bool:
         """Tell whether something changed that another look, soon, will confirm."""
-        return any(file.fresh is not None for file in self.files.values())
+        return any(file.pending is not None for file in self.files.values())
 
-    def look(self) -> Seen | None:
+    def scan(self) -> ScanResult | None:
         """Look at the disk; None while a checkout is under way. Blocks: call it in a thread."""
         if self._locked < LOCKED and any((path / ".git/index.lock").exists() for path in self.paths):
             self._locked += 1
             return None
         self._locked = 0
         there: dict[str, Mark | None] = {}
-        read: dict[str, Said] = {}
+        read: dict[str, ParsedManifest] = {}
         for file in _files(self.paths):
             name = str(file)
             try:
@@ -154,12 +154,12 @@ class Manifests:
                 there[name] = None
                 why = error.strerror if isinstance(error, OSError) and error.strerror else "not UTF-8 text"
                 read[name] = _unread(name, f"cannot be read: {why}")
-        return Seen(there, read)
+        return ScanResult(there, read)
 
-    def take(self, seen: Seen, now: float, *, at_once: bool = False) -> Changes:
+    def apply(self, seen: ScanResult, now: float, *, at_once: bool = False) -> Changes:
         """Put in force what is right of what was seen; `at_once` believes all of it, even that all are gone."""
-        touched = self._note(seen, at_once=at_once) or at_once or self._doubted
-        self._doubted = False
+        touched = self._note_scan(seen, at_once=at_once) or at_once or self._recheck
+        self._recheck = False
         left = [file for file in self.files.values() if file.name in seen.there]
         before = [file for file in self.files.values() if file.mirror is not None]
         self.vanished = not at_once and len(before) > 1 and not any(file in left for file in before)
@@ -170,22 +170,22 @@ class Manifests:
                 touched = True
         return self._settle(now) if touched else Changes()
 
-    def _read(self, text: str, name: str) -> Said:
+    def _read(self, text: str, name: str) -> ParsedManifest:
         try:
-            return Said(text, self._load(text, name))
+            return ParsedManifest(text, self._load(text, name))
         except ManifestError as error:
-            return Said(text, None, error.problems)
+            return ParsedManifest(text, None, error.problems)
 
-    def _note(self, seen: Seen, *, at_once: bool) -> bool:
+    def _note_scan(self, seen: ScanResult, *, at_once: bool) -> bool:
         """Take what files say that said the same a look ago; returns whether any did."""
         is_news = False
         for name, mark in seen.there.items():
-            file = self.files.setdefault(name, File(name))
-            before, file.mark = file.fresh, mark
-            file.fresh = said = seen.read.get(name, before)
+            file = self.files.setdefault(name, ManifestFile(name))
+            before, file.mark = file.pending, mark
+            file.pending = said = seen.read.get(name, before)
             if said is None or (said != before and not at_once):
                 continue
-            file.fresh, file.problems = None, said.problems
+            file.pending, file.problems = None, said.problems
             if said.text is not None:  # else the last good one stays
                 file.text, file.mirror = said.text, said.mirror
             is_news = True
@@ -193,45 +193,45 @@ class Manifests:
 
     def _settle(self, now: float) -> Changes:
         """Work out what is in force now."""
-        changes, forced = Changes(), dict[str, Declared]()
+        changes, forced = Changes(), dict[str, DeclaredMirror]()
         by_file = {declared.file: declared for declared in self.in_force.values()}
         for file in sorted(self.files.values(), key=lambda file: (file.name not in by_file, file.name)):
             last = by_file.get(file.name)
             right = file.mirror is not None and not file.problems
             file.clashes = tuple(self._clashes(file, forced)) if right else ()
-            if file.mirror is not None and not file.wrong:
+            if file.mirror is not None and not file.all_problems:
                 same = last is not None and last.mirror == file.mirror
-                declared = last if same and last is not None else Declared(file.mirror, file.text, file.name, now)
+                declared = last if same and last is not None else DeclaredMirror(file.mirror, file.text, file.name, now)
                 forced[declared.mirror.name] = declared
-                if not same or file.told:
+                if not same or file.last_reported:
                     changes.accepted.append(declared)
                 continue
             if last is not None and last.mirror.name not in forced:
                 forced[last.mirror.name] = last
-            if file.wrong != file.told:
+            if file.all_problems != file.last_reported:
                 changes.rejected.append(file)
-        self._mind_rings(forced, changes)
+        self._reject_cycles(forced, changes)
         for file in self.files.values():
-            file.told = file.wrong
+            file.last_reported = file.all_problems
         changes.withdrawn = [declared for name, declared in self.in_force.items() if name not in forced]
         self.in_force = dict(sorted(forced.items()))
         return changes
 
-    def _clashes(self, file: File, forced: Mapping[str, Declared]) -> Iterator[Problem]:
+    def _clashes(self, file: ManifestFile, forced: Mapping[str, DeclaredMirror]) -> Iterator[ManifestProblem]:
         mirror = file.mirror
         assert mirror is not None
         other = forced.get(mirror.name)
         if other is not None:
-            yield place(file, "mirror", f"{other.file} declares this mirror already", "rename one of the two")
+            yield problem_at(file, "mirror", f"{other.file} declares this mirror already", "rename one of the two")
             return
         others = [declared.mirror for declared in forced.values()]
         for clash in overlaps([*others, mirror]) if others else ():
             what, _, todo = clash.partition(": ")[2].rpartition(": ")
-            yield place(file, "store.prefix", what, todo)
+            yield problem_at(file, "store.prefix", what, todo)
         for problem in self._check(mirror):
-            yield place(file, problem.where, problem.what, problem.todo)
+            yield problem_at(file, problem.where, problem.what, problem.todo)
 
-    def _mind_rings(self, forced: dict[str, Declared], changes: Changes) -> None:
+    def _reject_cycles(self, forced: dict[str, DeclaredMirror], changes: Changes) -> None:
         """Refuse mirrors that wait for one another; those that were in force before go back to what they were."""
         afters = {
             name: one.mirror.schedule.after if one.mirror.schedule is not None else () for name, one in forced.items()
@@ -242,10 +242,12 @@ class Manifests:
             if declared is last or file is None:
                 continue
             ring = ", ".join(sorted(cycle(afters)))
-            file.clashes = (place(file, "schedule.after", f"{ring} wait for one another", "let one of them go first"),)
+            file.clashes = (
+                problem_at(file, "schedule.after", f"{ring} wait for one another", "let one of them go first"),
+            )
             if declared in changes.accepted:
                 changes.accepted.remove(declared)
-            if file.wrong != file.told:
+            if file.all_problems != file.last_reported:
                 changes.rejected.append(file)
             if last is not None:
                 forced[name] = last
@@ -253,14 +255,14 @@ class Manifests:
                 del forced[name]
 
 
-def place(file: File, where: str, what: str, todo: str) -> Problem:
+def problem_at(file: ManifestFile, where: str, what: str, todo: str) -> ManifestProblem:
     """Return a problem at the line of its key, as well as a glance at the text can tell."""
     key = where.rpartition(".")[2]
     found = re.search(rf"^(.*?){re.escape(key)} *:", file.text, re.MULTILINE)
     if found is None:
-        return Problem(file.name, 1, 1, where, what, todo)
+        return ManifestProblem(file.name, 1, 1, where, what, todo)
     line = file.text.count("\n", 0, found.start()) + 1
-    return Problem(file.name, line, len(found[1]) + 1, where, what, todo)
+    return ManifestProblem(file.name, line, len(found[1]) + 1, where, what, todo)
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
@@ -286,5 +288,7 @@ def _text(file: Path) -> str:
         return opened.read(MAX_BYTES + 1).decode()
 
 
-def _unread(name: str, what: str) -> Said:
-    return Said(None, None, (Problem(name, 1, 1, "file", what, "give the path of a manifest, or of a folder of them"),))
+def _unread(name: str, what: str) -> ParsedManifest:
+    return ParsedManifest(
+        None, None, (ManifestProblem(name, 1, 1, "file", what, "give the path of a manifest, or of a folder of them"),)
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
-from syncd.catalogue import Catalogue, Passed, Row
+from syncd.catalogue import Catalogue, MirrorRow, PassRow
 from syncd.control.views import (
     AboutView,
     Health,
@@ -20,11 +20,11 @@ from syncd.control.views import (
     TransferView,
 )
 from syncd.core.events import Event, Listener, StateChanged, StoreChanged, TransferAdvanced
-from syncd.daemon.manifest_watcher import Declared
-from syncd.daemon.pass_log import Chronicler
+from syncd.daemon.manifest_watcher import DeclaredMirror
+from syncd.daemon.pass_log import PassLog
 from syncd.daemon.schedule import Past, due, fresh_within
-from syncd.daemon.throughput_history import Series
-from syncd.engine.pass_progress import Speed, Tally
+from syncd.daemon.throughput_history import ThroughputHistory
+from syncd.engine.pass_progress import PassProgress, Speed
 
 SHOWN = 50  # transfers shown of those under way
 LOOKED_BACK = 64  # passes that say how often one failed in a row
@@ -33,52 +33,52 @@ AWAY = ("Offline", "NoSpace")  # errors that are the store's, not the mirror's
 
 
 @dataclass(slots=True)
-class Run:
-    """A pass under way; `since` and `heard` are of the monotonic clock."""
+class PassRun:
+    """A pass under way; `since` and `last_event` are of the monotonic clock."""
 
     pass_id: int
     why: str
     who: str
     began: float
     since: float
-    tally: Tally
-    chronicler: Chronicler
-    heard: float
+    progress: PassProgress
+    log: PassLog
+    last_event: float
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     speed: Speed = field(default_factory=Speed)
-    cut: str = ""
+    stop_reason: str = ""
     """Why it was asked to stop."""
-    cut_by: str = ""
+    stopped_by: str = ""
     """Who asked, if it was a person."""
 
     def stop(self, why: str, who: str = "") -> None:
         """Ask it to start nothing new."""
         if not self.stopping.is_set():
-            self.cut, self.cut_by = why, who
+            self.stop_reason, self.stopped_by = why, who
             self.stopping.set()
 
     def left(self) -> int:
         """Return the bytes that are still to come, as far as upstream gives sizes."""
-        return max(0, self.tally.planned_bytes - self.tally.behind)
+        return max(0, self.progress.planned_bytes - self.progress.behind)
 
 
 @dataclass(slots=True)
-class Standing:
+class MirrorState:
     """One mirror: what is declared, what we have, what goes on."""
 
     name: str
-    row: Row | None = None
-    declared: Declared | None = None
+    row: MirrorRow | None = None
+    declared: DeclaredMirror | None = None
     rejected: str = ""
     paused: tuple[str, float] | None = None
     past: Past = field(default_factory=Past)
-    last: Passed | None = None
+    last: PassRow | None = None
     due: float | None = None
-    asked: str = ""
-    run: Run | None = None
+    requested_by: str = ""
+    run: PassRun | None = None
     busy: str = ""
     """What else holds it: no pass begins meanwhile."""
-    waits: str = ""
+    wait_reason: str = ""
     waiting_since: float | None = None
     files: int = 0
     bytes: int = 0
@@ -91,8 +91,8 @@ class Standing:
     received: int = 0
     backlog: tuple[int, int] = (0, 0)
     within: float | None = None
-    series: Series = field(default_factory=Series)
-    told: str = ""
+    series: ThroughputHistory = field(default_factory=ThroughputHistory)
+    last_reported: str = ""
 
     @property
     def succeeded(self) -> float | None:
@@ -101,7 +101,7 @@ class Standing:
 
 
 @dataclass(slots=True)
-class StoreStanding:
+class StoreState:
     """How the store is, and since when: by the wall clock for people, by the monotonic one (`changed`) for us."""
 
     state: str = "offline"
@@ -112,7 +112,7 @@ class StoreStanding:
     backup: float | None = None
 
 
-class Fleet:
+class MirrorRegistry:
     """All mirrors of a daemon, and its store."""
 
     def __init__(self, catalogue: Catalogue, now: Callable[[], float], clock: Callable[[], float]) -> None:
@@ -120,165 +120,175 @@ class Fleet:
         self.catalogue = catalogue
         self.now = now
         self.clock = clock
-        self.standings: dict[str, Standing] = {}
-        self.store = StoreStanding()
+        self.states: dict[str, MirrorState] = {}
+        self.store = StoreState()
         self.wake = asyncio.Event()
         self.listeners: list[Listener] = []
-        self.total = Series()
+        self.total = ThroughputHistory()
         self._gone = 0  # bytes received by mirrors that are no longer here
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event of the engine or of the daemon, and hand it on."""
-        standing = self.standings.get(event.mirror) if event.mirror else None
-        if standing is not None and standing.run is not None:
-            run = standing.run
-            run.tally.take(event)
-            run.heard = self.clock()
+        mirror_state = self.states.get(event.mirror) if event.mirror else None
+        if mirror_state is not None and mirror_state.run is not None:
+            run = mirror_state.run
+            run.progress.on_event(event)
+            run.last_event = self.clock()
             if not isinstance(event, TransferAdvanced):
-                run.chronicler.take(event)
+                run.log.on_event(event)
         for listener in self.listeners:
             listener(event)
 
-    def write_down(self) -> None:
+    def flush_events(self) -> None:
         """Write what happened in passes into the Catalogue."""
         found = []
-        for standing in self.standings.values():
-            if (run := standing.run) is not None and run.chronicler.waiting:
-                found += [(run.pass_id, happening) for happening in run.chronicler.waiting]
-                run.chronicler.waiting.clear()
+        for mirror_state in self.states.values():
+            if (run := mirror_state.run) is not None and run.log.waiting:
+                found += [(run.pass_id, happening) for happening in run.log.waiting]
+                run.log.waiting.clear()
         if found:
-            self.catalogue.chronicle.tell(found)
+            self.catalogue.pass_history.add_events(found)
 
     # -- what is known --------------------------------------------------------------------------------------------
 
-    def declare(self, declared: Iterable[Declared], rejected: dict[str, str]) -> None:
+    def declare(self, declared: Iterable[DeclaredMirror], rejected: dict[str, str]) -> None:
         """Take the manifests in force, and the mirrors whose manifest is wrong with the reason."""
         forced = {one.mirror.name: one for one in declared}
         rows = {row.name: row for row in self.catalogue.history.mirrors()}
-        paused = self.catalogue.chronicle.paused()
-        for name in {*forced, *rejected, *rows} - self.standings.keys():
-            self.standings[name] = Standing(name)
-        for name, standing in list(self.standings.items()):
-            standing.declared = forced.get(name)
-            standing.rejected = rejected.get(name, "") if standing.declared is None else ""
+        paused = self.catalogue.pass_history.paused()
+        for name in {*forced, *rejected, *rows} - self.states.keys():
+            self.states[name] = MirrorState(name)
+        for name, mirror_state in list(self.states.items()):
+            mirror_state.declared = forced.get(name)
+            mirror_state.rejected = rejected.get(name, "") if mirror_state.declared is None else ""
             row = rows.get(name)
-            if row is None and standing.declared is None and not standing.rejected and standing.run is None:
-                self._gone += standing.received
-                del self.standings[name]
+            if row is None and mirror_state.declared is None and not mirror_state.rejected and mirror_state.run is None:
+                self._gone += mirror_state.received
+                del self.states[name]
                 continue
-            standing.paused = paused.get(row.id) if row is not None else None
-            if row is not None and standing.row is None:
-                self.look_up(standing)
-        self.standings = dict(sorted(self.standings.items()))
-        self.reckon()
+            mirror_state.paused = paused.get(row.id) if row is not None else None
+            if row is not None and mirror_state.row is None:
+                self.refresh(mirror_state)
+        self.states = dict(sorted(self.states.items()))
+        self.recompute_due()
 
-    def look_up(self, standing: Standing) -> None:
+    def refresh(self, mirror_state: MirrorState) -> None:
         """Read anew what the Catalogue says of one mirror."""
-        history, chronicle = self.catalogue.history, self.catalogue.chronicle
-        standing.row = row = history.mirror(standing.name)
+        history, pass_history = self.catalogue.history, self.catalogue.pass_history
+        mirror_state.row = row = history.mirror(mirror_state.name)
         if row is None:
             return
         kept = history.current(row.id)
-        standing.files, standing.bytes = (kept.files, kept.bytes) if kept is not None else (0, 0)
-        standing.parked, standing.parked_bytes, standing.failed, standing.quarantined = chronicle.counts(row.id)
-        standing.faults = len(chronicle.faults(row.id))
-        passes = chronicle.passes(row.id, None, LOOKED_BACK)
-        standing.last = passes[0] if passes else None
-        standing.past = _past(row, passes)
+        mirror_state.files, mirror_state.bytes = (kept.files, kept.bytes) if kept is not None else (0, 0)
+        mirror_state.parked, mirror_state.parked_bytes, mirror_state.failed, mirror_state.quarantined = (
+            pass_history.counts(row.id)
+        )
+        mirror_state.faults = len(pass_history.damaged(row.id))
+        passes = pass_history.passes(row.id, None, LOOKED_BACK)
+        mirror_state.last = passes[0] if passes else None
+        mirror_state.past = _past(row, passes)
 
-    def reckon(self) -> None:
+    def recompute_due(self) -> None:
         """Work out anew when each mirror is due, and how old its copy may get."""
         now = self.now()
-        completed = {name: standing.succeeded for name, standing in self.standings.items()}
+        completed = {name: mirror_state.succeeded for name, mirror_state in self.states.items()}
         within: dict[str, float | None] = {}
         after = []
-        for standing in self.standings.values():
-            mirror = standing.declared.mirror if standing.declared is not None else None
-            standing.due = due(mirror, standing.past, now, completed) if mirror is not None else None
+        for mirror_state in self.states.values():
+            mirror = mirror_state.declared.mirror if mirror_state.declared is not None else None
+            mirror_state.due = due(mirror, mirror_state.past, now, completed) if mirror is not None else None
             if mirror is not None and mirror.schedule is not None and mirror.schedule.after:
-                after.append(standing)
-            within[standing.name] = standing.within = fresh_within(mirror, now) if mirror is not None else None
+                after.append(mirror_state)
+            within[mirror_state.name] = mirror_state.within = fresh_within(mirror, now) if mirror is not None else None
         for _ in after:  # a chain of them is as long as they are many
-            for standing in after:
-                assert standing.declared is not None
-                within[standing.name] = standing.within = fresh_within(standing.declared.mirror, now, within)
+            for mirror_state in after:
+                assert mirror_state.declared is not None
+                within[mirror_state.name] = mirror_state.within = fresh_within(
+                    mirror_state.declared.mirror, now, within
+                )
 
     def set_store(self, state: str, reason: str = "") -> None:
         """The store is in a state."""
         if state != self.store.state or (reason and not self.store.reason):
             self.store.state, self.store.reason, self.store.since = state, reason, self.now()
             self.store.changed = self.clock()
-            self.hear(StoreChanged("", state, reason))
+            self.on_event(StoreChanged("", state, reason))
             self.wake.set()
         self.store.reason = reason
 
-    def tell_states(self) -> None:
+    def report_states(self) -> None:
         """Tell of every mirror that is in another state than before."""
-        for standing in self.standings.values():
-            state, reason = self.state(standing)
-            if state != standing.told:
-                standing.told = state
-                self.hear(StateChanged(standing.name, state, reason))
+        for mirror_state in self.states.values():
+            state, reason = self.state(mirror_state)
+            if state != mirror_state.last_reported:
+                mirror_state.last_reported = state
+                self.on_event(StateChanged(mirror_state.name, state, reason))
 
     def sample(self) -> None:
         """Take note of rates and backlogs."""
         now, files, size = self.now(), 0, 0
-        for standing in self.standings.values():
-            backlog = _backlog(standing)
-            if standing.run is not None:
-                standing.run.speed.at(self.clock(), standing.run.tally.arrived)
-            standing.series.see(now, self.received(standing), *backlog)
+        for mirror_state in self.states.values():
+            backlog = _backlog(mirror_state)
+            if mirror_state.run is not None:
+                mirror_state.run.speed.at(self.clock(), mirror_state.run.progress.arrived)
+            mirror_state.series.add_sample(now, self.received(mirror_state), *backlog)
             files, size = files + backlog[0], size + backlog[1]
-        received = self._gone + sum(self.received(standing) for standing in self.standings.values())
-        self.total.see(now, received, files, size)
+        received = self._gone + sum(self.received(mirror_state) for mirror_state in self.states.values())
+        self.total.add_sample(now, received, files, size)
 
-    def received(self, standing: Standing) -> int:
+    def received(self, mirror_state: MirrorState) -> int:
         """Return the bytes that came for a mirror since the daemon began."""
-        return standing.received + (standing.run.tally.arrived if standing.run is not None else 0)
+        return mirror_state.received + (mirror_state.run.progress.arrived if mirror_state.run is not None else 0)
 
-    def running(self) -> list[Standing]:
+    def running(self) -> list[MirrorState]:
         """Return the mirrors whose pass is under way."""
-        return [standing for standing in self.standings.values() if standing.run is not None]
+        return [mirror_state for mirror_state in self.states.values() if mirror_state.run is not None]
 
     # -- what is shown --------------------------------------------------------------------------------------------
 
-    def state(self, standing: Standing) -> tuple[State, str]:
+    def state(self, mirror_state: MirrorState) -> tuple[State, str]:
         """Return the state of a mirror, and why."""
-        if standing.run is not None:
-            return "running", standing.run.cut
-        if standing.declared is None:
-            if standing.rejected:
-                return "rejected", standing.rejected
+        if mirror_state.run is not None:
+            return "running", mirror_state.run.stop_reason
+        if mirror_state.declared is None:
+            if mirror_state.rejected:
+                return "rejected", mirror_state.rejected
             return "retired", "its manifest was removed; the copy stays"
-        if standing.paused is not None:
-            return "paused", f"paused by {standing.paused[0]}"
+        if mirror_state.paused is not None:
+            return "paused", f"paused by {mirror_state.paused[0]}"
         if self.store.state != "online":
             return "offline", f"the store is {self.store.state}: {self.store.reason}"
-        if standing.past.failures and not standing.asked:
-            return "failing", (standing.last.reason if standing.last is not None else "") or "the last pass failed"
-        if standing.asked or standing.waits or (standing.due is not None and standing.due <= self.now()):
-            return "waiting", standing.busy or standing.waits or "waits for its turn"
+        if mirror_state.past.failures and not mirror_state.requested_by:
+            return "failing", (
+                mirror_state.last.reason if mirror_state.last is not None else ""
+            ) or "the last pass failed"
+        if (
+            mirror_state.requested_by
+            or mirror_state.wait_reason
+            or (mirror_state.due is not None and mirror_state.due <= self.now())
+        ):
+            return "waiting", mirror_state.busy or mirror_state.wait_reason or "waits for its turn"
         return "idle", ""
 
-    def health(self, standing: Standing) -> Health:
+    def health(self, mirror_state: MirrorState) -> Health:
         """Return how good the copy is."""
-        if standing.succeeded is None:
+        if mirror_state.succeeded is None:
             return "unknown"
-        if standing.within is not None and self.now() - standing.succeeded > standing.within:
+        if mirror_state.within is not None and self.now() - mirror_state.succeeded > mirror_state.within:
             return "stale"
-        bad = standing.failed or standing.parked or standing.faults or standing.past.failures
+        bad = mirror_state.failed or mirror_state.parked or mirror_state.faults or mirror_state.past.failures
         return "degraded" if bad else "good"
 
-    def view(self, standing: Standing) -> MirrorView:
+    def view(self, mirror_state: MirrorState) -> MirrorView:
         """Return a mirror as it is shown."""
-        row, mirror = standing.row, standing.declared.mirror if standing.declared is not None else None
-        state, reason = self.state(standing)
+        row, mirror = mirror_state.row, mirror_state.declared.mirror if mirror_state.declared is not None else None
+        state, reason = self.state(mirror_state)
         about = mirror.about if mirror is not None else None
-        files, size = _backlog(standing)
+        files, size = _backlog(mirror_state)
         return MirrorView(
-            name=standing.name,
+            name=mirror_state.name,
             title=mirror.title if mirror is not None else row.title if row is not None else "",
             source=mirror.source.url if mirror is not None else row.source if row is not None else "",
             prefix=mirror.prefix if mirror is not None else row.prefix if row is not None else "",
@@ -287,30 +297,30 @@ class Fleet:
             )
             if about is not None
             else AboutView(),
-            manifest=standing.declared.file if standing.declared is not None else "",
+            manifest=mirror_state.declared.file if mirror_state.declared is not None else "",
             state=state,
-            health=self.health(standing),
+            health=self.health(mirror_state),
             reason=reason,
             snapshot=row.snapshot if row is not None else "",
-            files=standing.files,
-            bytes=standing.bytes,
-            succeeded=standing.succeeded,
+            files=mirror_state.files,
+            bytes=mirror_state.bytes,
+            succeeded=mirror_state.succeeded,
             attempted=row.attempted if row is not None else None,
-            next_run=standing.due if standing.run is None and standing.paused is None else None,
-            fresh_within=standing.within,
+            next_run=mirror_state.due if mirror_state.run is None and mirror_state.paused is None else None,
+            fresh_within=mirror_state.within,
             backlog_files=files,
             backlog_bytes=size,
-            parked=standing.parked,
-            parked_bytes=standing.parked_bytes,
-            failed=standing.failed,
-            quarantined=standing.quarantined,
-            faults=standing.faults,
-            progress=self._progress(standing.run) if standing.run is not None else None,
-            last=pass_view(standing.last, standing.name) if standing.last is not None else None,
+            parked=mirror_state.parked,
+            parked_bytes=mirror_state.parked_bytes,
+            failed=mirror_state.failed,
+            quarantined=mirror_state.quarantined,
+            faults=mirror_state.faults,
+            progress=self._progress(mirror_state.run) if mirror_state.run is not None else None,
+            last=pass_view(mirror_state.last, mirror_state.name) if mirror_state.last is not None else None,
         )
 
-    def _progress(self, run: Run) -> ProgressView:
-        tally = run.tally
+    def _progress(self, run: PassRun) -> ProgressView:
+        tally = run.progress
         moving = tally.under_way()
         largest = sorted(moving, key=lambda one: -(one.size or 0))[:SHOWN] if len(moving) > SHOWN else moving
         partly = sum(min(one.received, one.size or 0) for one in moving)
@@ -333,7 +343,7 @@ class Fleet:
         )
 
 
-def pass_view(passed: Passed, name: str) -> PassView:
+def pass_view(passed: PassRow, name: str) -> PassView:
     """Return a pass as it is shown."""
     return PassView(
         id=passed.id,
@@ -357,17 +367,17 @@ def pass_view(passed: Passed, name: str) -> PassView:
     )
 
 
-def _backlog(standing: Standing) -> tuple[int, int]:
+def _backlog(mirror_state: MirrorState) -> tuple[int, int]:
     """Return the files and bytes still to come: of the pass under way, else what the last one left."""
-    run = standing.run
+    run = mirror_state.run
     if run is None:
-        return standing.backlog
-    if run.tally.phase == "survey":
-        return standing.backlog
-    return max(0, run.tally.planned_files - run.tally.files), run.left()
+        return mirror_state.backlog
+    if run.progress.phase == "survey":
+        return mirror_state.backlog
+    return max(0, run.progress.planned_files - run.progress.files), run.left()
 
 
-def _past(row: Row, passes: list[Passed]) -> Past:
+def _past(row: MirrorRow, passes: list[PassRow]) -> Past:
     """Return what a schedule must know; a pass that the command line ran is in the row alone."""
     over = [one for one in passes if one.outcome != "running"]
     last = over[0] if over else None

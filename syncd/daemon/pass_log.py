@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from manifests.model.units import format_size
-from syncd.catalogue import Happening
+from syncd.catalogue import EventRow
 from syncd.core.events import (
     DocumentFailed,
     Event,
@@ -25,16 +25,16 @@ MOST_RETRIES = 200
 Level = Literal["info", "warning", "error"]
 
 
-class Chronicler:
+class PassLog:
     """The happenings of one pass that are not written down yet."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         """`now` is the wall clock."""
         self._now = now
         self._count = self._retries = self._left_out = 0
-        self.waiting: list[Happening] = []
+        self.waiting: list[EventRow] = []
 
-    def take(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Note an event, if it is one that people want to read of."""
         words = _WORDS.get(type(event))
         if words is None:
@@ -44,7 +44,7 @@ class Chronicler:
             if self._retries > MOST_RETRIES:
                 return
         level, text = words(event)
-        self._note(level, _snake(type(event).__name__), getattr(event, "path", ""), text)
+        self._add_line(level, _snake(type(event).__name__), getattr(event, "path", ""), text)
 
     def end(self) -> None:
         """The pass is over: say how much was left out."""
@@ -53,7 +53,7 @@ class Chronicler:
             self._left_out = 0
             self._append("info", "left_out", "", f"{left_out:,} more events were not written down")
 
-    def _note(self, level: Level, event: str, path: str, text: str) -> None:
+    def _add_line(self, level: Level, event: str, path: str, text: str) -> None:
         if self._count >= MOST and level != "error" and event not in _ALWAYS:
             self._left_out += 1
         else:
@@ -61,7 +61,7 @@ class Chronicler:
 
     def _append(self, level: Level, event: str, path: str, text: str) -> None:
         self._count += 1
-        self.waiting.append(Happening(self._count, self._now(), level, event, path, printable(text)))
+        self.waiting.append(EventRow(self._count, self._now(), level, event, path, printable(text)))
 
 
 def _planned(event: Planned) -> tuple[Level, str]:

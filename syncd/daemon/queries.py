@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from manifests.snapshot import Entry, Snapshot
-from syncd.catalogue import Catalogue, Row
+from syncd.catalogue import Catalogue, MirrorRow
 from syncd.control.views import (
     ChangeView,
     DiffView,
@@ -26,17 +26,17 @@ from syncd.control.views import (
     StepView,
 )
 from syncd.core.errors import NotFound
-from syncd.core.events import nobody
+from syncd.core.events import ignore_event
 from syncd.core.ports import Store
 from syncd.daemon.mirror_registry import pass_view
-from syncd.engine.pass_context import Work
+from syncd.engine.pass_context import PassContext
 from syncd.engine.retention import shard_entries
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
 
 
 @asynccontextmanager
-async def trial(spool: Path) -> AsyncIterator[Catalogue]:
+async def open_scratch_catalogue(spool: Path) -> AsyncIterator[Catalogue]:
     """Open a Catalogue of which nothing is kept."""
     folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
     try:
@@ -46,9 +46,9 @@ async def trial(spool: Path) -> AsyncIterator[Catalogue]:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def silent(work: Work, catalogue: Catalogue) -> Work:
+def plan_context(context: PassContext, catalogue: Catalogue) -> PassContext:
     """Return what a plan is made with that nobody hears of."""
-    return msgspec.structs.replace(work, listener=nobody, catalogue=catalogue)
+    return msgspec.structs.replace(context, listener=ignore_event, catalogue=catalogue)
 
 
 def steps(
@@ -67,25 +67,27 @@ def steps(
     ]
 
 
-def passes(catalogue: Catalogue, row: Row | None, before: int | None, limit: int, *, all_of: bool) -> list[PassView]:
+def passes(
+    catalogue: Catalogue, row: MirrorRow | None, before: int | None, limit: int, *, all_of: bool
+) -> list[PassView]:
     """Return passes of one mirror, or of all, the newest first."""
     if row is None and not all_of:
         return []
     names = {one.id: one.name for one in catalogue.history.mirrors()}
-    found = catalogue.chronicle.passes(row.id if row is not None else None, before, limit)
+    found = catalogue.pass_history.passes(row.id if row is not None else None, before, limit)
     return [pass_view(one, names.get(one.mirror, "")) for one in found]
 
 
 def pass_events(
-    catalogue: Catalogue, row: Row | None, name: str, pass_id: int, after: int, limit: int
+    catalogue: Catalogue, row: MirrorRow | None, name: str, pass_id: int, after: int, limit: int
 ) -> list[PassEvent]:
     """Return what happened in one pass, the oldest first."""
-    passed = catalogue.chronicle.passed(pass_id)
+    passed = catalogue.pass_history.passed(pass_id)
     if row is None or passed is None or passed.mirror != row.id:
         raise NotFound(f"{name}: no pass {pass_id}, or it is forgotten")
     return [
         PassEvent(id=one.id, at=one.at, level=_level(one.level), event=one.event, path=one.path, text=one.text)
-        for one in catalogue.chronicle.happenings(pass_id, after, limit)
+        for one in catalogue.pass_history.events(pass_id, after, limit)
     ]
 
 
@@ -93,24 +95,24 @@ def _level(word: str) -> Literal["info", "warning", "error"]:
     return "error" if word == "error" else "warning" if word == "warning" else "info"
 
 
-def entries(catalogue: Catalogue, row: Row | None, prefix: str, after: str, limit: int) -> list[EntryView]:
+def entries(catalogue: Catalogue, row: MirrorRow | None, prefix: str, after: str, limit: int) -> list[EntryView]:
     """Return Entries by prefix, sorted."""
     if row is None:
         return []
     first = max(prefix, after + "\0") if after else prefix
-    found = catalogue.holdings.shown(row.id, first, prefix + LAST if prefix else None)
+    found = catalogue.holdings.entry_rows(row.id, first, prefix + LAST if prefix else None)
     return [EntryView(**one) for one in islice(found, limit)]
 
 
-def entry(catalogue: Catalogue, row: Row | None, name: str, path: str) -> EntryView:
+def entry(catalogue: Catalogue, row: MirrorRow | None, name: str, path: str) -> EntryView:
     """Return one Entry."""
-    one = next(catalogue.holdings.shown(row.id, path, path + "\0"), None) if row is not None else None
+    one = next(catalogue.holdings.entry_rows(row.id, path, path + "\0"), None) if row is not None else None
     if one is None:
         raise NotFound(f"{path}: not in {name}")
     return EntryView(**one)
 
 
-def snapshots(catalogue: Catalogue, row: Row | None) -> list[SnapshotView]:
+def snapshots(catalogue: Catalogue, row: MirrorRow | None) -> list[SnapshotView]:
     """Return the kept snapshots, the current one first."""
     return [
         SnapshotView(
@@ -128,14 +130,14 @@ def snapshots(catalogue: Catalogue, row: Row | None) -> list[SnapshotView]:
 
 async def diff(store: Store, name: str, kept: Sequence[Snapshot], before: str, after: str, limit: int) -> DiffView:
     """Compare two kept snapshots; only shards that differ are read."""
-    one, other = named(kept, name, before), named(kept, name, after)
+    one, other = find_snapshot(kept, name, before), find_snapshot(kept, name, after)
     old, new = await _differing(store, name, one, other), await _differing(store, name, other, one)
     paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
     changes = tuple(_change(path, old.get(path), new.get(path)) for path in paths[:limit])
     return DiffView(mirror=name, before=one.id, after=other.id, count=len(paths), changes=changes)
 
 
-def named(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
+def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
     """Return the kept snapshot whose id begins with `wanted`. Raises NotFound."""
     fitting = [one for one in kept if one.id.startswith(wanted)]
     if len(fitting) != 1 or len(wanted) < 4:
@@ -164,21 +166,21 @@ def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:
     )
 
 
-def quarantine(catalogue: Catalogue, row: Row | None, name: str, limit: int) -> list[QuarantineView]:
+def quarantine(catalogue: Catalogue, row: MirrorRow | None, name: str, limit: int) -> list[QuarantineView]:
     """Return what is kept aside, the newest first."""
     return [
         QuarantineView(mirror=name, path=one.path, place=one.place, error=one.error, reason=one.reason, at=one.at)
-        for one in (catalogue.chronicle.aside(row.id, limit) if row is not None else ())
+        for one in (catalogue.pass_history.quarantined(row.id, limit) if row is not None else ())
     ]
 
 
-def parked(catalogue: Catalogue, row: Row | None, after: str, limit: int) -> list[ParkedView]:
+def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[ParkedView]:
     """Return the removals that wait for an operator, sorted."""
     found = catalogue.history.parked(row.id, after, limit) if row is not None else []
     return [ParkedView(path=path, bytes=size) for path, size in found]
 
 
-def failures(catalogue: Catalogue, row: Row | None, after: str, limit: int) -> list[FailureView]:
+def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[FailureView]:
     """Return the files that could not be had, sorted."""
     return [
         FailureView(path=one.path, error=one.error, reason=one.reason, at=one.at, quarantined=one.quarantined)

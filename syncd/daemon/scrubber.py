@@ -1,8 +1,8 @@
 """Reads stored bytes again, all of them within each mirror's `verify.scrub`, and mends what is not as it was proved.
 
 Rules:
-1. The longest unread comes first. Reading goes on steadily, as fast as it must and never faster than `scrub.rate`; when
-   each file was read stands in the Catalogue, so a restart goes on where it was.
+1. The longest unread comes first. Reading goes on steadily, as fast as it must and never faster than `scrubber.rate`;
+when each file was read stands in the Catalogue, so a restart goes on where it was.
 2. A file is damaged only if a second read says so too, and it is still the file that was proved: what a pass replaces
    meanwhile is no damage. Two reads that differ from one another point at memory, cable or disk, and nothing is mended.
 3. Mending puts proved bytes in the place and the damaged ones into the quarantine; the last copy is never deleted.
@@ -19,8 +19,8 @@ import msgspec
 
 from manifests.model.mirror import Verify
 from manifests.snapshot import Entry
-from syncd.catalogue import Damage
-from syncd.catalogue.background_reader import Beside
+from syncd.catalogue import DamagedFile
+from syncd.catalogue.background_reader import BackgroundReader
 from syncd.core.errors import (
     Busy,
     ConfigError,
@@ -32,12 +32,12 @@ from syncd.core.errors import (
 )
 from syncd.core.events import DamageFound, DamageMended, DamageStays, ScrubAdvanced
 from syncd.core.ports import Body, Transport
-from syncd.daemon.mirror_registry import Fleet, Standing
-from syncd.daemon.pass_scheduler import Rota
+from syncd.daemon.mirror_registry import MirrorRegistry, MirrorState
+from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.schedule import opens_in
-from syncd.engine.transfer import Place, read_back
+from syncd.engine.transfer import PassPaths, hash_stored
 from syncd.engine.verify import Fault, Finding, Report, Verification
-from syncd.session.session import Workbench
+from syncd.session.session import Session
 
 SHARE = 0.8  # of `verify.scrub`: the time in which all is read
 PARTS = 100  # in so many parts
@@ -51,7 +51,7 @@ IDLE = 30.0  # seconds between two looks when there is nothing to read
 
 
 @dataclass(slots=True)
-class Reading:
+class ScrubProgress:
     """How far the reading of one mirror is; `next` and `counted` are of the monotonic clock."""
 
     next: float = 0.0
@@ -65,121 +65,128 @@ class Reading:
     is_reading: bool = False
 
 
-class Scrub:
+class Scrubber:
     """The reading of all mirrors, one after the other."""
 
     def __init__(
-        self, fleet: Fleet, rota: Rota, bench: Callable[[], Workbench], beside: Beside, idle: float = IDLE
+        self,
+        registry: MirrorRegistry,
+        scheduler: PassScheduler,
+        session: Callable[[], Session],
+        background: BackgroundReader,
+        idle: float = IDLE,
     ) -> None:
-        """`bench` is the workbench of the configuration in force, `idle` the longest rest, in seconds."""
-        self.fleet = fleet
-        self.rota = rota
-        self.bench = bench
-        self.beside = beside
+        """`session` is the workbench of the configuration in force, `idle` the longest rest, in seconds."""
+        self.registry = registry
+        self.scheduler = scheduler
+        self.session = session
+        self.reader = background
         self.idle = idle
-        self.readings: dict[str, Reading] = {}
+        self.progress: dict[str, ScrubProgress] = {}
 
     async def run(self) -> None:
         """Read, as long as the daemon runs."""
         while True:
             try:
-                rests = await self.go_on()
+                rests = await self.step()
             except (TransientError, NoSpace, Busy):  # the store or the state's disk: nothing of a single file
-                await self.rota.trouble()
+                await self.scheduler.check_store()
                 rests = self.idle
             await asyncio.sleep(rests)
 
-    async def go_on(self) -> float:
+    async def step(self) -> float:
         """Count, read one part, mend; returns how long to rest."""
         await self.count()
-        standing = self._next() if self.fleet.store.state == "online" and not self.rota.draining else None
-        if standing is not None:
-            await self._read_part(standing)
-        await self.mend()
-        return 0.0 if standing is not None else self._pause()
+        mirror_state = self._next() if self.registry.store.state == "online" and not self.scheduler.draining else None
+        if mirror_state is not None:
+            await self._read_part(mirror_state)
+        await self.repair()
+        return 0.0 if mirror_state is not None else self._pause()
 
-    def reading(self, standing: Standing) -> Reading:
+    def progress_of(self, mirror_state: MirrorState) -> ScrubProgress:
         """Return how far one mirror is."""
-        return self.readings.setdefault(standing.name, Reading())
+        return self.progress.setdefault(mirror_state.name, ScrubProgress())
 
     async def count(self) -> None:
         """Count, for each mirror now and then, how much was read."""
-        for standing in list(self.fleet.standings.values()):
-            reading = self.reading(standing)
-            waited = self.fleet.clock() - reading.counted
-            if standing.row is not None and (
-                waited >= min(COUNTED, reading.within or COUNTED) or (reading.files == 0 and standing.files)
+        for mirror_state in list(self.registry.states.values()):
+            reading = self.progress_of(mirror_state)
+            waited = self.registry.clock() - reading.counted
+            if mirror_state.row is not None and (
+                waited >= min(COUNTED, reading.within or COUNTED) or (reading.files == 0 and mirror_state.files)
             ):
-                await self._count(standing, reading)
-        for name in self.readings.keys() - self.fleet.standings.keys():
-            del self.readings[name]
+                await self._count(mirror_state, reading)
+        for name in self.progress.keys() - self.registry.states.keys():
+            del self.progress[name]
 
-    async def _count(self, standing: Standing, reading: Reading) -> None:
-        assert standing.row is not None
-        mirror, within = standing.row.id, _within(standing)
-        since = self.fleet.now() - within
-        files, size, fresh, oldest = await self.beside.ask(lambda c: c.chronicle.coverage(mirror, since))
-        reading.counted, reading.within = self.fleet.clock(), within
+    async def _count(self, mirror_state: MirrorState, reading: ScrubProgress) -> None:
+        assert mirror_state.row is not None
+        mirror, within = mirror_state.row.id, _within(mirror_state)
+        since = self.registry.now() - within
+        files, size, fresh, oldest = await self.reader.run(lambda c: c.pass_history.coverage(mirror, since))
+        reading.counted, reading.within = self.registry.clock(), within
         reading.files, reading.bytes, reading.oldest = files, size, oldest
         reading.covered = fresh / files if files else 1.0
 
-    def _next(self) -> Standing | None:
-        if not self.bench().config.scrub.enabled:
+    def _next(self) -> MirrorState | None:
+        if not self.session().config.scrub.enabled:
             return None
-        now = self.fleet.clock()
+        now = self.registry.clock()
         ready = [
             (reading.next, name)
-            for name, reading in self.readings.items()
-            if reading.files and reading.next <= now and name in self.fleet.standings
+            for name, reading in self.progress.items()
+            if reading.files and reading.next <= now and name in self.registry.states
         ]
-        return self.fleet.standings[min(ready)[1]] if ready else None
+        return self.registry.states[min(ready)[1]] if ready else None
 
     def _pause(self) -> float:
-        now = self.fleet.clock()
-        nexts = [reading.next - now for reading in self.readings.values() if reading.files]
-        return max(0.01, min([*nexts, self.idle])) if self.bench().config.scrub.enabled else self.idle
+        now = self.registry.clock()
+        nexts = [reading.next - now for reading in self.progress.values() if reading.files]
+        return max(0.01, min([*nexts, self.idle])) if self.session().config.scrub.enabled else self.idle
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    async def _read_part(self, standing: Standing) -> None:
+    async def _read_part(self, mirror_state: MirrorState) -> None:
         """Read the files of one mirror that were unread for longest."""
-        fleet, reading = self.fleet, self.reading(standing)
-        assert standing.row is not None
-        mirror, now = standing.row.id, fleet.now()
+        registry, reading = self.registry, self.progress_of(mirror_state)
+        assert mirror_state.row is not None
+        mirror, now = mirror_state.row.id, registry.now()
         before = now - min(86_400.0, YOUNG * reading.within)
         files = min(MAX_FILES, max(MIN_FILES, reading.files // PARTS))
         size = max(MIN_BYTES, reading.bytes // PARTS)
-        oldest = await self.beside.ask(lambda c: list(c.chronicle.oldest(mirror, before, files, size)))
-        began, good, read = fleet.clock(), list[str](), 0
+        oldest = await self.reader.run(lambda c: list(c.pass_history.oldest(mirror, before, files, size)))
+        began, good, read = registry.clock(), list[str](), 0
         reading.is_reading = bool(oldest)
         try:
             for path, _ in oldest:
-                entry = self._held(standing, path)
+                entry = self._held(mirror_state, path)
                 if entry is None:
                     continue
                 try:
-                    if await self._is_good(standing, entry):
+                    if await self._is_good(mirror_state, entry):
                         good.append(path)
                 except Offline:
                     raise
                 except TransientError:  # of this file alone: it stays unread for longest, so it comes again first
                     continue
                 read += entry.size
-                if fleet.store.state != "online" or self.rota.draining:
+                if registry.store.state != "online" or self.scheduler.draining:
                     break
         except Offline:
-            await self.rota.trouble()
+            await self.scheduler.check_store()
         finally:
-            fleet.catalogue.holdings.check(mirror, good, fleet.now())
+            registry.catalogue.holdings.check(mirror, good, registry.now())
             reading.is_reading = False
-        spent = max(0.001, fleet.clock() - began)
+        spent = max(0.001, registry.clock() - began)
         reading.rate = read / spent
         if good:
-            fleet.hear(ScrubAdvanced(standing.name, len(good), read))
-        reading.next = fleet.clock() + self._rest(reading, oldest, len(good), read, now)
-        await self._count(standing, reading)
+            registry.on_event(ScrubAdvanced(mirror_state.name, len(good), read))
+        reading.next = registry.clock() + self._rest(reading, oldest, len(good), read, now)
+        await self._count(mirror_state, reading)
 
-    def _rest(self, reading: Reading, oldest: list[tuple[str, float]], files: int, read: int, now: float) -> float:
+    def _rest(
+        self, reading: ScrubProgress, oldest: list[tuple[str, float]], files: int, read: int, now: float
+    ) -> float:
         """Return how long to rest, so that all is read in SHARE of the time."""
         span = SHARE * reading.within
         if not oldest:
@@ -189,34 +196,34 @@ class Scrub:
         part = max(files / max(1, reading.files), read / max(1, reading.bytes), 1 / max(PARTS, reading.files))
         return span * part
 
-    def _held(self, standing: Standing, path: str) -> Entry | None:
-        assert standing.row is not None
-        held = self.fleet.catalogue.holdings.entry(standing.row.id, path)
+    def _held(self, mirror_state: MirrorState, path: str) -> Entry | None:
+        assert mirror_state.row is not None
+        held = self.registry.catalogue.holdings.entry(mirror_state.row.id, path)
         return held[0] if held is not None else None
 
-    async def _is_good(self, standing: Standing, entry: Entry) -> bool:
-        assert standing.row is not None
-        place = standing.row.prefix + entry.path
-        first = await self._look(place, entry)
+    async def _is_good(self, mirror_state: MirrorState, entry: Entry) -> bool:
+        assert mirror_state.row is not None
+        place = mirror_state.row.prefix + entry.path
+        first = await self._inspect(place, entry)
         if first is None:
             return True
-        again = await self._look(place, entry)
+        again = await self._inspect(place, entry)
         if again is None:
             if first[0] == "digest":  # it was another only once
-                self._found(standing, entry, "unreadable", DIFFER)
+                self._note_damage(mirror_state, entry, "unreadable", DIFFER)
             return False
         if first[0] == again[0] == "digest" and first[1] != again[1]:
-            self._found(standing, entry, "unreadable", DIFFER)
+            self._note_damage(mirror_state, entry, "unreadable", DIFFER)
         else:
-            self._found(standing, entry, again[0], again[1])
+            self._note_damage(mirror_state, entry, again[0], again[1])
         return False
 
-    async def _look(self, place: str, entry: Entry) -> tuple[Finding, str] | None:
+    async def _inspect(self, place: str, entry: Entry) -> tuple[Finding, str] | None:
         """Return what is wrong with stored bytes, or None."""
-        bench = self.bench()
-        paced = cast("Transport", _Paced(bench.store, bench.config.scrub.rate))
+        session = self.session()
+        paced = cast("Transport", _Paced(session.store, session.config.scrub.rate))
         try:
-            size, digests = await read_back(paced, place, ("xxh3-128",), bench.hashing)
+            size, digests = await hash_stored(paced, place, ("xxh3-128",), session.hashing)
         except NotFound:
             return "missing", f"{entry.size} bytes proved, nothing found"
         except (Busy, NoSpace):
@@ -229,111 +236,122 @@ class Scrub:
             return "digest", f"xxh3-128 {entry.xxh3} proved, {digests['xxh3-128']} found"
         return None
 
-    def _found(self, standing: Standing, entry: Entry, finding: str, reason: str) -> None:
+    def _note_damage(self, mirror_state: MirrorState, entry: Entry, finding: str, reason: str) -> None:
         """Write damage down, unless the file is another by now, or about to be."""
-        fleet, row = self.fleet, standing.row
+        registry, row = self.registry, mirror_state.row
         assert row is not None
-        if self._held(standing, entry.path) != entry:
+        if self._held(mirror_state, entry.path) != entry:
             return
-        if any(swap.path == entry.path for swap in fleet.catalogue.history.swaps(row.id)):
+        if any(swap.path == entry.path for swap in registry.catalogue.history.swaps(row.id)):
             return
         reason = f"{entry.path}: {reason}"
-        known = {one.path: one for one in fleet.catalogue.chronicle.faults(row.id)}.get(entry.path)
+        known = {one.path: one for one in registry.catalogue.pass_history.damaged(row.id)}.get(entry.path)
         tried = known.tried if known is not None else None
-        fleet.catalogue.chronicle.find(row.id, Damage(entry.path, finding, reason, entry.sha256, fleet.now(), tried))
+        registry.catalogue.pass_history.add_damage(
+            row.id, DamagedFile(entry.path, finding, reason, entry.sha256, registry.now(), tried)
+        )
         if known is None:
-            fleet.hear(DamageFound(standing.name, entry.path, finding, reason))
-        fleet.look_up(standing)
+            registry.on_event(DamageFound(mirror_state.name, entry.path, finding, reason))
+        registry.refresh(mirror_state)
 
     # -- mending --------------------------------------------------------------------------------------------------
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         """Mend what can be mended now, mirror by mirror."""
-        if not self.bench().config.scrub.mend:
+        if not self.session().config.scrub.mend:
             return
-        for standing in [one for one in self.fleet.standings.values() if one.faults]:
-            if self.fleet.store.state != "online" or self.rota.draining or standing.row is None:
+        for mirror_state in [one for one in self.registry.states.values() if one.faults]:
+            if self.registry.store.state != "online" or self.scheduler.draining or mirror_state.row is None:
                 return
-            now = self.fleet.now()
+            now = self.registry.now()
             faults = [
                 fault
-                for fault in self.fleet.catalogue.chronicle.faults(standing.row.id)
+                for fault in self.registry.catalogue.pass_history.damaged(mirror_state.row.id)
                 if fault.tried is None or abs(now - fault.tried) >= MEND_AGAIN
             ]
-            if not faults or standing.run is not None or standing.busy:
+            if not faults or mirror_state.run is not None or mirror_state.busy:
                 continue
-            with self.rota.holding(standing, "mends damage"):
-                left = [fault for fault in faults if await self._is_to_mend(standing, fault)]
+            with self.scheduler.holding(mirror_state, "mends damage"):
+                left = [fault for fault in faults if await self._is_repairable(mirror_state, fault)]
                 if left:
-                    await self._mend(standing, left)
-                self.fleet.look_up(standing)
+                    await self._repair(mirror_state, left)
+                self.registry.refresh(mirror_state)
 
-    async def _is_to_mend(self, standing: Standing, fault: Damage) -> bool:
+    async def _is_repairable(self, mirror_state: MirrorState, fault: DamagedFile) -> bool:
         try:
-            return not await self._is_whole(standing, fault)
+            return not await self._is_whole(mirror_state, fault)
         except Offline:
             raise
         except TransientError:  # nothing is known of it now
-            assert standing.row is not None
-            tried = msgspec.structs.replace(fault, tried=self.fleet.now())
-            self.fleet.catalogue.chronicle.find(standing.row.id, tried)
+            assert mirror_state.row is not None
+            tried = msgspec.structs.replace(fault, tried=self.registry.now())
+            self.registry.catalogue.pass_history.add_damage(mirror_state.row.id, tried)
             return False
 
-    async def _is_whole(self, standing: Standing, fault: Damage) -> bool:
+    async def _is_whole(self, mirror_state: MirrorState, fault: DamagedFile) -> bool:
         """Tell whether a file that was called damaged is whole, or must be left alone: there is nothing to mend."""
-        chronicle, row = self.fleet.catalogue.chronicle, standing.row
+        pass_history, row = self.registry.catalogue.pass_history, mirror_state.row
         assert row is not None
-        entry = self._held(standing, fault.path)
+        entry = self._held(mirror_state, fault.path)
         if entry is None:
             return True
         place = row.prefix + fault.path
-        if await self._look(place, entry) is None and await self._look(place, entry) is None:
-            chronicle.mended(row.id, fault.path)
-            self.fleet.catalogue.holdings.check(row.id, [fault.path], self.fleet.now())
-            self.fleet.hear(DamageMended(standing.name, fault.path))
+        if await self._inspect(place, entry) is None and await self._inspect(place, entry) is None:
+            pass_history.forget_damage(row.id, fault.path)
+            self.registry.catalogue.holdings.check(row.id, [fault.path], self.registry.now())
+            self.registry.on_event(DamageMended(mirror_state.name, fault.path))
             return True
         if fault.reason.endswith(DIFFER):
-            chronicle.find(row.id, msgspec.structs.replace(fault, tried=self.fleet.now()))
+            pass_history.add_damage(row.id, msgspec.structs.replace(fault, tried=self.registry.now()))
             return True
         return False
 
-    async def _mend(self, standing: Standing, faults: list[Damage]) -> None:
-        fleet, bench, row = self.fleet, self.bench(), standing.row
+    async def _repair(self, mirror_state: MirrorState, faults: list[DamagedFile]) -> None:
+        registry, session, row = self.registry, self.session(), mirror_state.row
         assert row is not None
-        place = Place(row.name, row.prefix, f"scrub-{secrets.token_hex(6)}")
+        place = PassPaths(row.name, row.prefix, f"scrub-{secrets.token_hex(6)}")
         report = Report(
             row.name, row.snapshot, faults=[Fault(one.path, cast("Finding", one.finding), one.reason) for one in faults]
         )
         try:
-            async with self._source(standing) as source:
+            async with self._source(mirror_state) as source:
                 await Verification(
-                    bench.store, fleet.catalogue, row, place, bench.hashing, lambda *_: None, source, fleet.now
+                    session.store,
+                    registry.catalogue,
+                    row,
+                    place,
+                    session.hashing,
+                    lambda *_: None,
+                    source,
+                    registry.now,
                 ).repair(report)
         except (ConfigError, PermanentError, TransientError) as error:  # its source cannot even be opened
             report.faults = [msgspec.structs.replace(one, reason=f"{one.reason}; {error}") for one in report.faults]
         for damage, fault in zip(faults, report.faults, strict=True):
             if fault.repaired:
-                fleet.catalogue.chronicle.mended(row.id, fault.path)
-                fleet.catalogue.holdings.check(row.id, [fault.path], fleet.now())
-                standing.mended += 1
-                fleet.hear(DamageMended(standing.name, fault.path))
+                registry.catalogue.pass_history.forget_damage(row.id, fault.path)
+                registry.catalogue.holdings.check(row.id, [fault.path], registry.now())
+                mirror_state.mended += 1
+                registry.on_event(DamageMended(mirror_state.name, fault.path))
             else:
-                fleet.catalogue.chronicle.find(row.id, msgspec.structs.replace(damage, tried=fleet.now()))
-                fleet.hear(DamageStays(standing.name, fault.path, fault.reason))
+                registry.catalogue.pass_history.add_damage(
+                    row.id, msgspec.structs.replace(damage, tried=registry.now())
+                )
+                registry.on_event(DamageStays(mirror_state.name, fault.path, fault.reason))
 
     @asynccontextmanager
-    async def _source(self, standing: Standing) -> AsyncIterator[Transport | None]:
+    async def _source(self, mirror_state: MirrorState) -> AsyncIterator[Transport | None]:
         """Open the upstream of a mirror that is in force and in its window; else there is none."""
-        declared = standing.declared
-        if declared is None or opens_in(declared.mirror, self.fleet.now()) > 0:
+        declared = mirror_state.declared
+        if declared is None or opens_in(declared.mirror, self.registry.now()) > 0:
             yield None
             return
-        async with self.bench().source(declared.mirror) as source:
+        async with self.session().source(declared.mirror) as source:
             yield source
 
 
-def _within(standing: Standing) -> float:
-    return (standing.declared.mirror.verify if standing.declared is not None else Verify()).scrub
+def _within(mirror_state: MirrorState) -> float:
+    return (mirror_state.declared.mirror.verify if mirror_state.declared is not None else Verify()).scrub
 
 
 class _Paced:

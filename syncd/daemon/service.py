@@ -16,11 +16,11 @@ from syncd.config.load import Config, ignored_proxies
 from syncd.control.port import Control
 from syncd.core.redaction import Secrets
 from syncd.daemon import daemon
-from syncd.daemon.daemon import Surroundings
+from syncd.daemon.daemon import DaemonDeps
 from syncd.metrics import Metrics
 from syncd.process.event_loop import DONE, Interruptible
-from syncd.process.logging import logged, open_log, style_of
-from syncd.web.page import Page
+from syncd.process.logging import event_logger, open_log, style_of
+from syncd.web.page import StatusPage
 
 DESCRIPTORS = 65_536  # open files that we ask the system for; 256 connections and 96 folders need few of them
 
@@ -40,7 +40,7 @@ async def run(
     if proxies := ignored_proxies(environ):
         log.warning("proxies_ignored", variables=proxies)
     _raise_limit()
-    site = await asyncio.to_thread(Page.load)
+    site = await asyncio.to_thread(StatusPage.load)
     metrics, reload = Metrics(version("syncd")), asyncio.Event()
 
     @asynccontextmanager
@@ -57,25 +57,25 @@ async def run(
             log.info("serving", url=served.url)
             yield lambda changed: served.tokens.replace(changed.tokens)
 
-    around = Surroundings(
+    deps = DaemonDeps(
         environ=environ,
         load=load,
         watched=watched,
-        door=door,
-        listeners=(logged(log), metrics.listener),
+        http=door,
+        listeners=(event_logger(log), metrics.listener),
         crashed=lambda name, error: log.error("bug", mirror=name, exc_info=error),
         decorate=metrics.metered,
-        opened=lambda bench: metrics.watch(governors=bench.governors, credentials=bench.expiries),
+        opened=lambda session: metrics.watch(governors=session.governors, credentials=session.expiries),
         secrets=secrets,
         stopping=stopping,
         reload=reload,
     )
-    metrics.watch(credentials=around.expiries)
-    with Interruptible(stopping, config.grace), _hanging_up(reload):
+    metrics.watch(credentials=deps.expiries)
+    with Interruptible(stopping, config.grace), _on_sighup(reload):
         async with asyncio.TaskGroup() as group:
             lag = group.create_task(metrics.watch_loop())
             try:
-                await daemon.run(around)
+                await daemon.run(deps)
             finally:
                 lag.cancel()
     log.info("stopped")
@@ -105,7 +105,7 @@ def _raise_limit() -> None:
 
 
 @contextmanager
-def _hanging_up(reload: asyncio.Event) -> Iterator[None]:
+def _on_sighup(reload: asyncio.Event) -> Iterator[None]:
     """Read everything again on SIGHUP."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload.set)

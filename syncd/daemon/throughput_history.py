@@ -9,7 +9,7 @@ STEP = 300.0  # seconds that one sample stands for
 KEPT = 288  # samples: a day of them
 
 
-class Series:
+class ThroughputHistory:
     """A ring of samples; the last one is still growing."""
 
     __slots__ = ("_at", "_began", "_files", "_next", "_rate", "_seen", "_size")
@@ -21,7 +21,7 @@ class Series:
         self._began: float | None = None
         self._seen = 0.0
 
-    def see(self, at: float, received: float, files: int, size: int) -> None:
+    def add_sample(self, at: float, received: float, files: int, size: int) -> None:
         """Take note of all bytes `received` so far, and of the backlog; at most one sample a STEP comes of it."""
         if self._began is None or at < self._began:  # the first, or a clock that was set back
             self._began, self._seen = at, received

@@ -11,7 +11,7 @@ import msgspec
 from manifests.model.mirror import matcher
 from manifests.reading.stat_page import Stats, paths_of
 from manifests.stat import Stat
-from syncd.catalogue import Row
+from syncd.catalogue import MirrorRow
 from syncd.core.errors import Damaged, NoSpace, Offline, PermanentError, SyncdError, TransientError
 from syncd.core.events import (
     DocumentFailed,
@@ -22,17 +22,17 @@ from syncd.core.events import (
 )
 from syncd.core.ports import Page, SeveralSources
 from syncd.core.steps import Step
-from syncd.engine.pass_context import Work
-from syncd.engine.path_collisions import Folds, collisions
+from syncd.engine.pass_context import PassContext
+from syncd.engine.path_collisions import CaseFoldIndex, collisions
 from syncd.engine.planner import Counts, OutOfOrder, Planner
-from syncd.engine.survey import Inventory, Survey, see
-from syncd.engine.survey_cursor import Marks
+from syncd.engine.survey import Inventory, Survey, probe_missing_metadata
+from syncd.engine.survey_cursor import SurveyCursor
 from syncd.streams.derived_files import Spool
 
 T = TypeVar("T")
 
 
-class Planning(msgspec.Struct):
+class PlanResult(msgspec.Struct):
     """A Plan whose steps stand in the Catalogue."""
 
     counts: Counts
@@ -40,51 +40,51 @@ class Planning(msgspec.Struct):
     parked: str = ""
 
 
-async def make_plan(work: Work, row: Row) -> Planning:
+async def make_plan(context: PassContext, row: MirrorRow) -> PlanResult:
     """Ask upstream, and write the steps down. Raises what makes the source unreachable.
 
     Where the mirror has several sources and the first does not answer, the next one is asked. It may be behind, so what
     it has is only added: nothing is replaced or removed by its word.
     """
-    sources = work.source
+    sources = context.source
     if not isinstance(sources, SeveralSources):
-        return await _make_plan(work, row)
-    for number, reader in enumerate((work.reader, *work.others)):
+        return await _make_plan(context, row)
+    for number, reader in enumerate((context.reader, *context.others)):
         sources.lead = number
-        mirror = work.mirror.model_copy(update={"sources": (work.mirror.sources[number],)})
+        mirror = context.mirror.model_copy(update={"sources": (context.mirror.sources[number],)})
         try:
             return await _make_plan(
-                msgspec.structs.replace(work, mirror=mirror, reader=reader), row, elsewhere=number > 0
+                msgspec.structs.replace(context, mirror=mirror, reader=reader), row, elsewhere=number > 0
             )
         except (TransientError, PermanentError) as error:
-            if number == len(work.others) or isinstance(error, NoSpace | Offline | Damaged):
+            if number == len(context.others) or isinstance(error, NoSpace | Offline | Damaged):
                 raise
             sources.failed(number)
-            after = f"{error}: asking {work.mirror.sources[number + 1].url} instead"
-            work.listener(DocumentFailed(work.mirror.name, work.mirror.sources[number].url, after))
+            after = f"{error}: asking {context.mirror.sources[number + 1].url} instead"
+            context.listener(DocumentFailed(context.mirror.name, context.mirror.sources[number].url, after))
     raise AssertionError  # a mirror has a source
 
 
-async def _make_plan(work: Work, row: Row, *, elsewhere: bool = False) -> Planning:
-    survey = _begin(work, row)
-    if getattr(work.reader, "native", False):
+async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = False) -> PlanResult:
+    survey = _begin(context, row)
+    if getattr(context.reader, "native", False):
         try:
-            planning = await _plan_listing(work, row, survey, elsewhere=elsewhere)
+            planning = await _plan_listing(context, row, survey, elsewhere=elsewhere)
         except OutOfOrder:  # this server sorts otherwise: collect first
-            work.catalogue.claims.forget(row.id)
-            planning = await _plan_claims(work, row, survey, await _collect(work, survey), elsewhere=elsewhere)
+            context.catalogue.claims.forget(row.id)
+            planning = await _plan_claims(context, row, survey, await _collect(context, survey), elsewhere=elsewhere)
     else:
-        mark = marks_of(work, row).trusted() if not elsewhere else None
-        inventory = await _read(work, row, survey, mark.value if mark is not None else "")
-        planning = await _plan_claims(work, row, survey, inventory, elsewhere=elsewhere)
+        cursor = cursor_of(context, row).resumable() if not elsewhere else None
+        inventory = await _read(context, row, survey, cursor.value if cursor is not None else "")
+        planning = await _plan_claims(context, row, survey, inventory, elsewhere=elsewhere)
     counts = planning.counts
     if elsewhere:
-        planning.inventory.elsewhere = work.mirror.source.url
+        planning.inventory.elsewhere = context.mirror.source.url
         counts.remove = counts.remove_bytes = 0
-    planning.parked = _judge_removals(work, row, counts) if planning.inventory.complete else ""
-    work.listener(
+    planning.parked = _guard_reason(context, row, counts) if planning.inventory.complete else ""
+    context.listener(
         Planned(
-            work.mirror.name,
+            context.mirror.name,
             counts.fetch,
             counts.replace,
             counts.keep,
@@ -97,140 +97,144 @@ async def _make_plan(work: Work, row: Row, *, elsewhere: bool = False) -> Planni
     return planning
 
 
-async def take_stock(work: Work, row: Row) -> tuple[Inventory, Iterator[Stat]]:
+async def list_upstream(context: PassContext, row: MirrorRow) -> tuple[Inventory, Iterator[Stat]]:
     """Ask upstream, and return what it has, sorted by path."""
-    survey = _begin(work, row)
-    native = getattr(work.reader, "native", False)
-    inventory = await _collect(work, survey) if native else await _read(work, row, survey)
-    return inventory, work.catalogue.claims.all(row.id)
+    survey = _begin(context, row)
+    native = getattr(context.reader, "native", False)
+    inventory = await _collect(context, survey) if native else await _read(context, row, survey)
+    return inventory, context.catalogue.claims.all(row.id)
 
 
-def _begin(work: Work, row: Row) -> Survey:
-    work.listener(SurveyStarted(work.mirror.name))
-    if getattr(work.reader, "native", False):
-        work.catalogue.claims.forget(row.id)
+def _begin(context: PassContext, row: MirrorRow) -> Survey:
+    context.listener(SurveyStarted(context.mirror.name))
+    if getattr(context.reader, "native", False):
+        context.catalogue.claims.forget(row.id)
     else:
-        work.catalogue.claims.drop_steps(row.id)  # the survey may go on with the claims of one that was killed
+        context.catalogue.claims.drop_steps(row.id)  # the survey may go on with the claims of one that was killed
     return Survey(
-        mirror=work.mirror.name,
+        mirror=context.mirror.name,
         mirror_id=row.id,
-        transport=work.source,
-        claims=work.catalogue.claims,
-        questions=work.catalogue.questions,
-        wants=matcher(work.mirror.source.include, work.mirror.source.exclude),
-        listener=work.listener,
-        spool=work.spool,
-        made=Spool(work.spool / f"{work.mirror.name}.made"),
-        key=work.mirror.source.model_dump_json(by_alias=True),
-        now=work.now,
+        transport=context.source,
+        claims=context.catalogue.claims,
+        frontier=context.catalogue.frontier,
+        wants=matcher(context.mirror.source.include, context.mirror.source.exclude),
+        listener=context.listener,
+        spool=context.spool,
+        made=Spool(context.spool / f"{context.mirror.name}.made"),
+        key=context.mirror.source.model_dump_json(by_alias=True),
+        now=context.now,
     )
 
 
-async def _read(work: Work, row: Row, survey: Survey, mark: str = "") -> Inventory:
-    inventory = await survey.take(work.reader, mark)
-    await see(survey, inventory, lambda after, limit: work.catalogue.claims.blind(row.id, after, limit))
+async def _read(context: PassContext, row: MirrorRow, survey: Survey, cursor: str = "") -> Inventory:
+    inventory = await survey.read_changes(context.reader, cursor)
+    await probe_missing_metadata(
+        survey, inventory, lambda after, limit: context.catalogue.claims.without_validator(row.id, after, limit)
+    )
     survey.end()
     return inventory
 
 
-def marks_of(work: Work, row: Row) -> Marks:
+def cursor_of(context: PassContext, row: MirrorRow) -> SurveyCursor:
     """Return how far the mirror's source was read, for readers that can go on from there."""
-    return Marks(work.catalogue.history, row, work.mirror.source.model_dump_json(), work.now)
+    return SurveyCursor(context.catalogue.history, row, context.mirror.source.model_dump_json(), context.now)
 
 
-async def _plan_listing(work: Work, row: Row, survey: Survey, *, elsewhere: bool = False) -> Planning:
+async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *, elsewhere: bool = False) -> PlanResult:
     """Merge a listing that arrives sorted against what we hold, and write down only what differs."""
     inventory, planner, folds = (
         Inventory(),
-        _planner(work, row, adding=elsewhere),
-        Folds(work.catalogue.claims.folds(row.id)),
+        _planner(context, row, adding=elsewhere),
+        CaseFoldIndex(context.catalogue.claims.folds(row.id)),
     )
     try:
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
-                _count(work, inventory, page)
-                _merge(work, row, planner, page)
+                _count(context, inventory, page)
+                _merge(context, row, planner, page)
                 folds.add(paths_of(page))
     except SyncdError as error:
         if inventory.documents == 0:
             raise
-        _broke_off(work, inventory, error)
-    return await _planned(work, row, planner, inventory, folds)
+        _note_interruption(context, inventory, error)
+    return await _planned(context, row, planner, inventory, folds)
 
 
-async def _collect(work: Work, survey: Survey) -> Inventory:
+async def _collect(context: PassContext, survey: Survey) -> Inventory:
     """Collect a listing that arrives in no promised order."""
     inventory = Inventory()
     try:
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
                 survey.claims.add(survey.mirror_id, page)
-                _count(work, inventory, page)
+                _count(context, inventory, page)
     except SyncdError as error:
         if inventory.documents == 0:
             raise
-        _broke_off(work, inventory, error)
+        _note_interruption(context, inventory, error)
     return inventory
 
 
-def _count(work: Work, inventory: Inventory, page: Page) -> None:
+def _count(context: PassContext, inventory: Inventory, page: Page) -> None:
     """Take note of a page of a listing, and tell how far it has come; how many there will be nobody knows."""
     inventory.files += len(page)
     inventory.documents += 1
-    work.listener(SurveyAdvanced(work.mirror.name, inventory.documents, inventory.documents, inventory.files))
+    context.listener(SurveyAdvanced(context.mirror.name, inventory.documents, inventory.documents, inventory.files))
 
 
-def _broke_off(work: Work, inventory: Inventory, error: SyncdError) -> None:
-    inventory.failed.append((work.mirror.source.url, str(error)))
-    work.listener(DocumentFailed(work.mirror.name, work.mirror.source.url, str(error)))
+def _note_interruption(context: PassContext, inventory: Inventory, error: SyncdError) -> None:
+    inventory.failed.append((context.mirror.source.url, str(error)))
+    context.listener(DocumentFailed(context.mirror.name, context.mirror.source.url, str(error)))
 
 
 async def _plan_claims(
-    work: Work, row: Row, survey: Survey, inventory: Inventory, *, elsewhere: bool = False
-) -> Planning:
+    context: PassContext, row: MirrorRow, survey: Survey, inventory: Inventory, *, elsewhere: bool = False
+) -> PlanResult:
     """Merge the collected claims against what we hold."""
-    planner, folds = _planner(work, row, adding=elsewhere), Folds(work.catalogue.claims.folds(row.id))
+    planner, folds = _planner(context, row, adding=elsewhere), CaseFoldIndex(context.catalogue.claims.folds(row.id))
     for page in survey.claims.pages(row.id):
-        _merge(work, row, planner, page)
+        _merge(context, row, planner, page)
         folds.add(paths_of(page))
         await asyncio.sleep(0)
-    return await _planned(work, row, planner, inventory, folds)
+    return await _planned(context, row, planner, inventory, folds)
 
 
-def _planner(work: Work, row: Row, *, adding: bool) -> Planner:
+def _planner(context: PassContext, row: MirrorRow, *, adding: bool) -> Planner:
     return Planner(
-        work.catalogue.holdings.known(row.id),
+        context.catalogue.holdings.known(row.id),
         adding=adding,
-        published=work.mirror.verify.require == "published",
-        pinned=work.catalogue.history.pinned(row.id),
+        published=context.mirror.verify.require == "published",
+        pinned=context.catalogue.history.pinned(row.id),
     )
 
 
-async def _planned(work: Work, row: Row, planner: Planner, inventory: Inventory, folds: Folds) -> Planning:
+async def _planned(
+    context: PassContext, row: MirrorRow, planner: Planner, inventory: Inventory, folds: CaseFoldIndex
+) -> PlanResult:
     if inventory.complete:
         for page in _pages(planner.finish()):
-            _write(work, row, page)
+            _write(context, row, page)
     counts = planner.counts
     if suspects := folds.suspects():
-        found = list(collisions(work.catalogue.claims.held_paths(row.id), suspects))
+        found = list(collisions(context.catalogue.claims.held_paths(row.id), suspects))
         refused = [(path, f"differs from {other!r} only in case or Unicode form") for path, other in found]
-        work.catalogue.claims.refuse(row.id, refused)
+        context.catalogue.claims.refuse(row.id, refused)
         counts.fetch -= len(refused)
         counts.refuse += len(refused)
-    return Planning(counts, inventory)
+    return PlanResult(counts, inventory)
 
 
-def _merge(work: Work, row: Row, planner: Planner, page: Page) -> None:
+def _merge(context: PassContext, row: MirrorRow, planner: Planner, page: Page) -> None:
     """Let the planner decide on a page, and write down what differs."""
     if isinstance(page, Stats) and planner.takes_as_new(page):
-        work.catalogue.claims.add_new(row.id, page)
+        context.catalogue.claims.add_new(row.id, page)
     else:
-        _write(work, row, planner.feed(page))
+        _write(context, row, planner.feed(page))
 
 
-def _write(work: Work, row: Row, steps: list[Step]) -> None:
+def _write(context: PassContext, row: MirrorRow, steps: list[Step]) -> None:
     if steps:
-        work.catalogue.claims.add_steps(row.id, steps)
+        context.catalogue.claims.add_steps(row.id, steps)
 
 
 def _pages(rows: Iterator[T]) -> Iterator[list[T]]:
@@ -238,18 +242,18 @@ def _pages(rows: Iterator[T]) -> Iterator[list[T]]:
         yield page
 
 
-def _judge_removals(work: Work, row: Row, counts: Counts) -> str:
+def _guard_reason(context: PassContext, row: MirrorRow, counts: Counts) -> str:
     """Return why the removals must be parked, or "" if they may happen."""
     if counts.remove == 0:
         return ""
-    files, size = work.catalogue.holdings.totals(row.id)
-    approved = work.catalogue.history.approved(row.id)
-    removals = [(s.path, s.bytes) for s in work.catalogue.claims.steps(row.id, "remove") if s.path not in approved]
+    files, size = context.catalogue.holdings.totals(row.id)
+    approved = context.catalogue.history.approved(row.id)
+    removals = [(s.path, s.bytes) for s in context.catalogue.claims.steps(row.id, "remove") if s.path not in approved]
     if not removals:
         return ""
-    reason = work.mirror.guard.holds(len(removals), sum(count for _, count in removals), files, size)
+    reason = context.mirror.guard.holds(len(removals), sum(count for _, count in removals), files, size)
     if reason is None:
         return ""
-    work.catalogue.history.park(row.id, removals)
-    work.listener(RemovalsParked(work.mirror.name, len(removals), sum(count for _, count in removals), reason))
+    context.catalogue.history.park(row.id, removals)
+    context.listener(RemovalsParked(context.mirror.name, len(removals), sum(count for _, count in removals), reason))
     return reason

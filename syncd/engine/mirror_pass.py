@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from manifests.snapshot import Entry
-from syncd.catalogue import Failure, Row, Swap
+from syncd.catalogue import FailedFile, MirrorRow, Swap
 from syncd.core.errors import Exists, NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
 from syncd.core.events import (
     Event,
@@ -26,14 +26,14 @@ from syncd.core.events import (
     TransferStarted,
 )
 from syncd.core.steps import Step
-from syncd.engine.build_plan import Planning, make_plan, marks_of
-from syncd.engine.pass_context import Work
+from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
+from syncd.engine.pass_context import PassContext
 from syncd.engine.publish import Publisher
-from syncd.engine.retention import Housekeeping, Kept, put_aside
+from syncd.engine.retention import Housekeeping, RetainedSnapshots, archive_version
 from syncd.engine.survey import Inventory
-from syncd.engine.transfer import Place, Proved, Quarantined, Transfers, error_name, own_targets
-from syncd.engine.worker_port import LIKELY, SMALL, WORTH, Lost, Moving, Workers
-from syncd.streams.derived_files import Spool, WithMade
+from syncd.engine.transfer import PassPaths, Quarantined, Transfers, VerifiedFile, error_name, own_targets
+from syncd.engine.worker_port import LIKELY, SMALL, WORTH, ActiveTransfer, Lost, Workers
+from syncd.streams.derived_files import DerivedFileTransport, Spool
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the 
 RESERVE = 0.02  # of the bytes to move, left free on a store: the room for the snapshot's own files
 
 
-class Result(msgspec.Struct, frozen=True):
+class PassResult(msgspec.Struct, frozen=True):
     """How a pass ended; the object that `syncd sync --json` prints last."""
 
     mirror: str
@@ -62,37 +62,43 @@ class Result(msgspec.Struct, frozen=True):
 class Pass:
     """One run over one mirror."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, context: PassContext) -> None:
         """Prepare; nothing is asked or written before `run`."""
-        self.work = work
-        mirror = work.mirror
-        self.row = work.catalogue.history.enrol(
+        self.context = context
+        mirror = context.mirror
+        self.row = context.catalogue.history.ensure_mirror(
             mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
         )
-        self.place = Place(mirror.name, mirror.prefix, secrets.token_hex(8))
-        self.began = work.clock()
+        self.place = PassPaths(mirror.name, mirror.prefix, secrets.token_hex(8))
+        self.began = context.clock()
         self.fetched = self.replaced = self.failed = self.removed = self.parked = self.moved = 0
-        self.batch: list[Proved] = []
+        self.batch: list[VerifiedFile] = []
         self.batch_bytes = 0
         self.no_space: NoSpace | Offline | None = None
 
-    async def run(self) -> Result:
+    async def run(self) -> PassResult:
         """Return how it went. Raises what keeps a pass from being one: source or store away, no space, a bug."""
-        work, row = self.work, self.row
-        started = work.now()
+        context, row = self.context, self.row
+        started = context.now()
         recovering = row.last.get("state") == "running"
-        work.catalogue.history.attempt(row.id, started)
-        work.catalogue.history.finish(row.id, succeeded=None, last={"state": "running", "began": started})
+        context.catalogue.history.attempt(row.id, started)
+        context.catalogue.history.finish(row.id, succeeded=None, last={"state": "running", "began": started})
         publisher = Publisher(
-            work.store, work.catalogue, row, self.place, work.listener, work.mirror.keep.versions, work.now
+            context.store,
+            context.catalogue,
+            row,
+            self.place,
+            context.listener,
+            context.mirror.keep.versions,
+            context.now,
         )
         await publisher.swap()  # what a crash left half done
         if recovering:
             await self._drop_staged()
-        planning = await make_plan(msgspec.structs.replace(work, listener=self._hear_survey), row)
+        planning = await make_plan(msgspec.structs.replace(context, listener=self._on_survey_event), row)
         self._refuse(row)
         await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
-        stopped = work.stopping.is_set()
+        stopped = context.stopping.is_set()
         inventory = planning.inventory
         # of what another source lists nothing is removed: parked removals and their approval wait for the first one
         if inventory.complete and not inventory.elsewhere and not stopped and self.no_space is None:
@@ -101,112 +107,116 @@ class Pass:
         complete = planning.inventory.complete and not stopped and self.failed == 0 and self.no_space is None
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
         if planning.inventory.complete and not stopped:
-            work.catalogue.history.forget_failures(row.id, started)
+            context.catalogue.history.forget_failures(row.id, started)
         if complete and not self.parked and not planning.inventory.elsewhere:
-            marks_of(work, row).set(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
-        work.catalogue.history.finish(
-            row.id, succeeded=work.now() if complete else None, last={"state": "done", **msgspec.to_builtins(result)}
+            cursor_of(context, row).save(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
+        context.catalogue.history.finish(
+            row.id, succeeded=context.now() if complete else None, last={"state": "done", **msgspec.to_builtins(result)}
         )
         await Housekeeping(
-            work.store,
-            work.catalogue,
-            self.work.catalogue.history.enrol(row.name, prefix=row.prefix, title=row.title, source=row.source),
+            context.store,
+            context.catalogue,
+            self.context.catalogue.history.ensure_mirror(
+                row.name, prefix=row.prefix, title=row.title, source=row.source
+            ),
             self.place,
-            work.mirror.keep.versions,
-            work.mirror.keep.removed,
-            work.now,
+            context.mirror.keep.versions,
+            context.mirror.keep.removed,
+            context.now,
         ).run()
-        self._tell(result)
+        self._report(result)
         if self.no_space is not None:
             raise self.no_space
         return result
 
-    def _hear_survey(self, event: Event) -> None:
+    def _on_survey_event(self, event: Event) -> None:
         """Let workers start while the rest is read, where a mirror's first survey will find files enough for them."""
-        pool, is_first = self.work.pool, not self.row.snapshot
+        pool, is_first = self.context.pool, not self.row.snapshot
         if isinstance(event, SurveyAdvanced) and event.files >= LIKELY and pool is not None and is_first:
             pool.prepare()
-        self.work.listener(event)
+        self.context.listener(event)
 
     # -- transfers ------------------------------------------------------------------------------------------------
 
     async def _fetch(self, strays: frozenset[str], inventory: Inventory) -> None:
-        work, row, made = self.work, self.row, inventory.made
+        context, row, made = self.context, self.row, inventory.made
         transfers = Transfers(
-            source=WithMade(work.source, made.path) if made is not None else work.source,
-            store=work.store,
+            source=DerivedFileTransport(context.source, made.path) if made is not None else context.source,
+            store=context.store,
             place=self.place,
-            holdings=work.catalogue.holdings,
-            journal=work.catalogue.history,
+            holdings=context.catalogue.holdings,
+            journal=context.catalogue.history,
             mirror_id=row.id,
-            listener=work.listener,
-            hashing=work.hashing,
-            now=work.now,
+            listener=context.listener,
+            hashing=context.hashing,
+            now=context.now,
             strays=strays,
-            begun=work.catalogue.history.all_inflight(row.id),
-            ceiling=work.ceiling,
-            put_aside=self._put_aside(),
-            by=inventory.elsewhere or work.mirror.source.url,
-            targets=getattr(work.source, "targets", own_targets),
+            begun=context.catalogue.history.all_inflight(row.id),
+            ceiling=context.ceiling,
+            archive_removed=self._archive_removed(),
+            by=inventory.elsewhere or context.mirror.source.url,
+            targets=getattr(context.source, "targets", own_targets),
         )
-        budget = work.budget
+        budget = context.budget
         await self._room()
-        count = work.catalogue.claims.count(row.id, "fetch", "replace")
-        steps = work.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
+        count = context.catalogue.claims.count(row.id, "fetch", "replace")
+        steps = context.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
         try:
             async with asyncio.TaskGroup() as group:
 
-                def ourselves(moving: Moving) -> None:
-                    group.create_task(self._one(transfers, moving))
+                def ourselves(moving: ActiveTransfer) -> None:
+                    group.create_task(self._transfer_one(transfers, moving))
 
                 async with self._workers(made, count, ourselves) as workers:
                     for step in steps:
                         assert step.stat is not None
                         cost = transfers.cost(step.stat)
-                        await budget.take(cost)
-                        if work.stopping.is_set() or self.no_space is not None:
-                            budget.give(cost)
+                        await budget.acquire(cost)
+                        if context.stopping.is_set() or self.no_space is not None:
+                            budget.release(cost)
                             break
                         moving = self._begin(step, cost)
-                        if workers is not None and workers.takes(step) and not transfers.knows(step.path):
-                            workers.hand(moving)
+                        if workers is not None and workers.accepts(step) and not transfers.has_leftovers(step.path):
+                            workers.submit(moving)
                         else:
                             ourselves(moving)
                     if workers is not None:
-                        await workers.drained()
+                        await workers.join()
         finally:
-            self._write_down()
+            self._flush_batch()
         if made is not None:
             await made.drop()
 
-    def _put_aside(self) -> Callable[[Entry], Awaitable[None]]:
+    def _archive_removed(self) -> Callable[[Entry], Awaitable[None]]:
         """Return what keeps the bytes of a removed file that comes back with others."""
-        work, mirror, place = self.work, self.row.id, self.place
-        named = Kept(work.store, self.row.name, work.catalogue.history.snapshots(mirror))
-        holdings = work.catalogue.holdings
-        return lambda entry: put_aside(named, holdings, mirror, place, entry.path, entry.size, entry.sha256, work.now())
+        context, mirror, place = self.context, self.row.id, self.place
+        named = RetainedSnapshots(context.store, self.row.name, context.catalogue.history.snapshots(mirror))
+        holdings = context.catalogue.holdings
+        return lambda entry: archive_version(
+            named, holdings, mirror, place, entry.path, entry.size, entry.sha256, context.now()
+        )
 
     @asynccontextmanager
     async def _workers(
-        self, made: Spool | None, count: int, ourselves: Callable[[Moving], None]
+        self, made: Spool | None, count: int, ourselves: Callable[[ActiveTransfer], None]
     ) -> AsyncIterator[Workers | None]:
         """Start workers if there are small files enough for them among `count`; made files lie where only we can read.
 
         `ourselves` moves what a worker could not.
         """
-        pool = self.work.pool
+        pool = self.context.pool
         if (
             pool is None
             or made is not None
-            or (lanes := pool.lanes) <= 1
-            or (small := self.work.catalogue.claims.count_small(self.row.id, SMALL)) < WORTH
+            or (lanes := pool.concurrency) <= 1
+            or (small := self.context.catalogue.claims.count_small(self.row.id, SMALL)) < WORTH
         ):
             if pool is not None:
                 await pool.aclose()  # prepared for a plan that has no use for them
             yield None
             return
 
-        def told(moving: Moving, outcome: Proved | TransientError | PermanentError) -> None:
+        def on_done(moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
             if isinstance(outcome, Lost | Exists):  # it ended, or cannot tell what lies there: we can
                 ourselves(moving)
             else:
@@ -214,16 +224,16 @@ class Pass:
 
         if small < count:
             lanes //= 2  # the larger ones are ours to move, at the same time
-        async with pool.at_work(self.place, self.work.mirror.source.url, told, lanes) as workers:
+        async with pool.running(self.place, self.context.mirror.source.url, on_done, lanes) as workers:
             yield workers
 
-    def _begin(self, step: Step, cost: int) -> Moving:
-        work, stat = self.work, step.stat
+    def _begin(self, step: Step, cost: int) -> ActiveTransfer:
+        context, stat = self.context, step.stat
         assert stat is not None
-        work.listener(TransferStarted(work.mirror.name, step.path, stat.size, stat.modified))
-        return Moving(step, cost, work.clock())
+        context.listener(TransferStarted(context.mirror.name, step.path, stat.size, stat.modified))
+        return ActiveTransfer(step, cost, context.clock())
 
-    async def _one(self, transfers: Transfers, moving: Moving) -> None:
+    async def _transfer_one(self, transfers: Transfers, moving: ActiveTransfer) -> None:
         try:
             proved = await transfers.transfer(moving.step)
         except (TransientError, PermanentError) as error:
@@ -231,27 +241,27 @@ class Pass:
         else:
             self._end(moving, proved)
 
-    def _end(self, moving: Moving, outcome: Proved | TransientError | PermanentError) -> None:
+    def _end(self, moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
         """Take note of what became of a file."""
-        work = self.work
-        work.budget.give(moving.cost)
+        context = self.context
+        context.budget.release(moving.cost)
         if isinstance(outcome, NoSpace | Offline):
             self.no_space = outcome
         elif isinstance(outcome, SyncdError):
             self._fail(moving.step, outcome)
         else:
-            self._arrived(outcome, work.clock() - moving.began)
+            self._arrived(outcome, context.clock() - moving.began)
 
-    def _arrived(self, proved: Proved, seconds: float) -> None:
+    def _arrived(self, proved: VerifiedFile, seconds: float) -> None:
         entry = proved.entry
         self.moved += entry.size
         self.batch.append(proved)
         self.batch_bytes += entry.size
         if len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES:
-            self._write_down()
-        self.work.listener(
+            self._flush_batch()
+        self.context.listener(
             TransferFinished(
-                self.work.mirror.name,
+                self.context.mirror.name,
                 entry.path,
                 entry.size,
                 proved.origin.verdict,
@@ -261,57 +271,57 @@ class Pass:
             )
         )
 
-    def _write_down(self) -> None:
+    def _flush_batch(self) -> None:
         """Write down what is durable: never before it is."""
         batch, self.batch, self.batch_bytes = self.batch, [], 0
         if not batch:
             return
-        catalogue, row = self.work.catalogue, self.row
+        catalogue, row = self.context.catalogue, self.row
         fetched = [(proved.entry, proved.origin) for proved in batch if not proved.replaces]
         replaced = [proved for proved in batch if proved.replaces]
         if fetched:
-            catalogue.holdings.enter(row.id, fetched)
+            catalogue.holdings.add(row.id, fetched)
             self.fetched += len(fetched)
         for proved in replaced:
             self._replace(proved)
         catalogue.history.end_all(row.id, [proved.entry.path for proved in batch])
 
-    def _replace(self, proved: Proved) -> None:
-        catalogue, row, entry = self.work.catalogue, self.row, proved.entry
+    def _replace(self, proved: VerifiedFile) -> None:
+        catalogue, row, entry = self.context.catalogue, self.row, proved.entry
         held = catalogue.holdings.entry(row.id, entry.path)
         old = held[0] if held is not None else entry
         catalogue.history.add_swap(row.id, Swap(entry.path, proved.place, entry, proved.origin, old.size, old.sha256))
         self.replaced += 1
 
     def _fail(self, step: Step, error: SyncdError) -> None:
-        work = self.work
+        context = self.context
         self.failed += 1
         quarantined = error.place if isinstance(error, Quarantined) else ""
         kind = error_name(error)
-        work.catalogue.history.fail(self.row.id, Failure(step.path, kind, str(error), work.now(), quarantined))
-        work.listener(TransferFailed(work.mirror.name, step.path, str(error), kind, bool(quarantined)))
+        context.catalogue.history.fail(self.row.id, FailedFile(step.path, kind, str(error), context.now(), quarantined))
+        context.listener(TransferFailed(context.mirror.name, step.path, str(error), kind, bool(quarantined)))
 
-    def _refuse(self, row: Row) -> None:
+    def _refuse(self, row: MirrorRow) -> None:
         """Say of each refused file why, as of any that fails."""
-        for step in self.work.catalogue.claims.steps(row.id, "refuse"):
+        for step in self.context.catalogue.claims.steps(row.id, "refuse"):
             self._fail(step, Unsafe(f"{step.path}: {step.reason}"))
 
     async def _room(self) -> None:
         """Raise NoSpace before the first byte if the plan cannot fit."""
-        work = self.work
-        free = await (work.free or work.store.free)()
-        wanted = work.catalogue.claims.bytes_to_move(self.row.id)
+        context = self.context
+        free = await (context.free or context.store.free)()
+        wanted = context.catalogue.claims.bytes_to_move(self.row.id)
         if free is not None and wanted * (1 + RESERVE) > free:
             raise NoSpace(
-                f"{work.mirror.name}: no room: {wanted} bytes to move, {free} free in the store: "
+                f"{context.mirror.name}: no room: {wanted} bytes to move, {free} free in the store: "
                 "make room, or mirror less (source.include, source.exclude)"
             )
 
     async def _strays(self) -> frozenset[str]:
         """Return what lies under our prefix unrecorded: a pass that was killed had stored it."""
-        prefix, holdings = self.place.prefix, self.work.catalogue.holdings
+        prefix, holdings = self.place.prefix, self.context.catalogue.holdings
         strays = set()
-        async for stat in self.work.store.list(prefix):
+        async for stat in self.context.store.list(prefix):
             path = stat.path.removeprefix(prefix)
             if holdings.entry(self.row.id, path) is None:
                 strays.add(path)
@@ -319,14 +329,14 @@ class Pass:
 
     async def _drop_staged(self) -> None:
         """Drop replacements that were stored but not journaled when a pass was killed."""
-        async for stat in self.work.store.list(f".syncd/staged/{self.work.mirror.name}/"):
-            await self.work.store.delete(stat.path)
+        async for stat in self.context.store.list(f".syncd/staged/{self.context.mirror.name}/"):
+            await self.context.store.delete(stat.path)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
-    def _remove(self, row: Row, planning: Planning) -> None:
+    def _remove(self, row: MirrorRow, planning: PlanResult) -> None:
         """Take what upstream no longer lists out of the next snapshot, unless the guard holds it back."""
-        catalogue = self.work.catalogue
+        catalogue = self.context.catalogue
         approved = catalogue.history.approved(row.id)
         steps = list(catalogue.claims.steps(row.id, "remove"))
         if planning.parked:
@@ -334,13 +344,13 @@ class Pass:
             steps = [step for step in steps if step.path in approved]
         else:
             catalogue.history.park(row.id, [])
-        catalogue.holdings.remove(row.id, [step.path for step in steps], self.work.now())
+        catalogue.holdings.remove(row.id, [step.path for step in steps], self.context.now())
         catalogue.history.spend_approval(row.id)
         self.removed = len(steps)
 
-    def _result(self, snapshot: str, *, complete: bool, kept: int) -> Result:
-        return Result(
-            mirror=self.work.mirror.name,
+    def _result(self, snapshot: str, *, complete: bool, kept: int) -> PassResult:
+        return PassResult(
+            mirror=self.context.mirror.name,
             snapshot=snapshot,
             complete=complete,
             fetched=self.fetched,
@@ -350,10 +360,10 @@ class Pass:
             parked=self.parked,
             failed=self.failed,
             bytes=self.moved,
-            seconds=round(self.work.clock() - self.began, 3),
+            seconds=round(self.context.clock() - self.began, 3),
         )
 
-    def _tell(self, result: Result) -> None:
+    def _report(self, result: PassResult) -> None:
         values = msgspec.structs.asdict(result)
         del values["snapshot"]
-        self.work.listener(PassFinished(**values))
+        self.context.listener(PassFinished(**values))

@@ -14,11 +14,11 @@ from manifests.reading.document import Reader
 from syncd.catalogue import Catalogue
 from syncd.core.events import (
     Listener,
-    nobody,
+    ignore_event,
 )
 from syncd.core.ports import Store, Transport
 from syncd.engine.worker_port import Pool
-from syncd.wrappers.budget import Budget, Room
+from syncd.wrappers.budget import Budget, ByteBudget
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ IN_FLIGHT = 256 << 20  # bytes under way at once: the window of operations' memo
 FILES = 192  # files under way at once: three for each slot, so that storing one never starves fetching another
 
 
-class Work(msgspec.Struct, frozen=True):
+class PassContext(msgspec.Struct, frozen=True):
     """All that a pass works with; composed in `syncd.session.plugins`."""
 
     mirror: Mirror
@@ -36,7 +36,7 @@ class Work(msgspec.Struct, frozen=True):
     catalogue: Catalogue
     hashing: Executor
     spool: Path
-    listener: Listener = nobody
+    listener: Listener = ignore_event
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
@@ -45,6 +45,6 @@ class Work(msgspec.Struct, frozen=True):
     """How the mirror's further sources say what they have, where there are several."""
     pool: Pool | None = None
     """Worker processes for small files, where there are very many."""
-    budget: Room = msgspec.field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
+    budget: ByteBudget = msgspec.field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
     free: Callable[[], Awaitable[int | None]] | None = None
     """Bytes that this pass may fill; absent: all that the store has left."""

@@ -26,7 +26,7 @@ WINDOW = 10.0  # seconds over which a speed is taken
 Phase = Literal["survey", "transfer", "published"]
 
 
-class Moving(msgspec.Struct):
+class TransferProgress(msgspec.Struct):
     """One transfer under way."""
 
     path: str
@@ -34,7 +34,7 @@ class Moving(msgspec.Struct):
     received: int = 0
 
 
-class Tally(msgspec.Struct):
+class PassProgress(msgspec.Struct):
     """What one mirror's pass has done so far."""
 
     mirror: str
@@ -50,15 +50,15 @@ class Tally(msgspec.Struct):
     retried: int = 0
     arrived: int = 0  # bytes, those that had to come twice counted twice
     behind: int = 0  # bytes of the files behind us
-    moving: dict[str, Moving] = {}
+    moving: dict[str, TransferProgress] = {}
 
-    def take(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Count one event."""
         count = _COUNTS.get(type(event))
         if count is not None:
             count(self, event)
 
-    def under_way(self) -> list[Moving]:
+    def under_way(self) -> list[TransferProgress]:
         """Return the transfers under way; safe from another thread while the pass goes on."""
         return list(self.moving.values())
 
@@ -70,29 +70,29 @@ class Tally(msgspec.Struct):
         return min(1.0, self.files / self.planned_files) if self.planned_files else None
 
 
-def _advance(tally: Tally, event: SurveyAdvanced) -> None:
+def _advance(tally: PassProgress, event: SurveyAdvanced) -> None:
     tally.documents, tally.known, tally.found = event.documents, event.known, event.files
 
 
-def _plan(tally: Tally, event: Planned) -> None:
+def _plan(tally: PassProgress, event: Planned) -> None:
     tally.phase = "transfer"
     tally.planned_files, tally.planned_bytes = event.fetch + event.replace, event.bytes
 
 
-def _start(tally: Tally, event: TransferStarted) -> None:
-    tally.moving[event.path] = Moving(event.path, event.size)
+def _start(tally: PassProgress, event: TransferStarted) -> None:
+    tally.moving[event.path] = TransferProgress(event.path, event.size)
     if event.size is None:
         tally.sized = False
 
 
-def _arrive(tally: Tally, event: TransferAdvanced) -> None:
+def _arrive(tally: PassProgress, event: TransferAdvanced) -> None:
     tally.arrived += event.received
     transfer = tally.moving.get(event.path)
     if transfer is not None:
         transfer.received += event.received
 
 
-def _finish(tally: Tally, event: TransferFinished) -> None:
+def _finish(tally: PassProgress, event: TransferFinished) -> None:
     transfer = tally.moving.pop(event.path, None)
     if transfer is None or not transfer.received:
         tally.arrived += event.size  # it came in one go, without a word on its way
@@ -100,7 +100,7 @@ def _finish(tally: Tally, event: TransferFinished) -> None:
     tally.behind += event.size
 
 
-def _fail(tally: Tally, event: TransferFailed) -> None:
+def _fail(tally: PassProgress, event: TransferFailed) -> None:
     transfer = tally.moving.pop(event.path, None)
     tally.files += 1
     tally.failed += 1
@@ -108,15 +108,15 @@ def _fail(tally: Tally, event: TransferFailed) -> None:
         tally.behind += transfer.size
 
 
-def _retry(tally: Tally, _: TransferRetried) -> None:
+def _retry(tally: PassProgress, _: TransferRetried) -> None:
     tally.retried += 1
 
 
-def _publish(tally: Tally, _: Published) -> None:
+def _publish(tally: PassProgress, _: Published) -> None:
     tally.phase = "published"
 
 
-_COUNTS: dict[type[Event], Callable[[Tally, Any], None]] = {
+_COUNTS: dict[type[Event], Callable[[PassProgress, Any], None]] = {
     SurveyAdvanced: _advance,
     Planned: _plan,
     TransferStarted: _start,

@@ -1,9 +1,10 @@
 """Finds paths that are one and the same on a file system that folds case or normalises Unicode, among ten million.
 
 Two such paths may stand far apart in a sorted listing, so every path must be remembered: as 8 bytes, a digest of its
-folded form. Digests are kept in parts by their first bits, in memory up to MOST of them and then wherever `Kept` puts
-them; in the end each part is looked at for a digest that came twice. Two different paths have the same digest less than
-once in a hundred thousand mirrors of ten million files, and then `collisions`, which looks at the paths, lets them be.
+folded form. Digests are kept in parts by their first bits, in memory up to MOST of them and then wherever `DigestSpill`
+puts them; in the end each part is looked at for a digest that came twice. Two different paths have the same digest less
+than once in a hundred thousand mirrors of ten million files, and then `collisions`, which looks at the paths, lets them
+be.
 """
 
 from array import array
@@ -22,23 +23,23 @@ MOST = 1 << 19  # digests in memory: 4 MiB
 _EDGES = [(part + 1 << 64) // PARTS for part in range(PARTS)]
 
 
-class Kept(Protocol):
+class DigestSpill(Protocol):
     """A place for digests that are too many for memory."""
 
-    def keep(self, parts: Iterable[tuple[int, bytes]]) -> None:
+    def add(self, parts: Iterable[tuple[int, bytes]]) -> None:
         """Add digests to parts."""
         ...
 
-    def kept(self, part: int) -> Iterator[bytes]:
+    def read(self, part: int) -> Iterator[bytes]:
         """Yield what was added to a part."""
         ...
 
 
-class Folds:
+class CaseFoldIndex:
     """The paths of one inventory, each added once."""
 
-    def __init__(self, kept: Kept, most: int = MOST) -> None:
-        self._kept = kept
+    def __init__(self, kept: DigestSpill, most: int = MOST) -> None:
+        self._spill = kept
         self._most = most
         self._held = 0
         self._parts = [array("Q") for _ in range(PARTS)]
@@ -53,7 +54,7 @@ class Folds:
             start = stop
         self._held += len(digests)
         if self._held > self._most:
-            self._kept.keep((number, part.tobytes()) for number, part in enumerate(self._parts))
+            self._spill.add((number, part.tobytes()) for number, part in enumerate(self._parts))
             self._parts = [array("Q") for _ in range(PARTS)]
             self._held = 0
 
@@ -62,7 +63,7 @@ class Folds:
         found: set[int] = set()
         for number, held in enumerate(self._parts):
             part = held[:]
-            for more in self._kept.kept(number):
+            for more in self._spill.read(number):
                 part.frombytes(more)
             if len(set(part)) < len(part):
                 found.update(one for one, another in pairwise(sorted(part)) if one == another)

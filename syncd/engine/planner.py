@@ -78,9 +78,9 @@ class Planner:
         """
         self._adding = adding
         self.counts = Counts()
-        self._known = _Ahead(known)
+        self._known = _Lookahead(known)
         self._last = ""
-        self._clash = Clash()
+        self._clash = NestedPathFinder()
         self._published = published
         self._pinned = pinned
 
@@ -228,7 +228,7 @@ def changed(known: Known, stat: Stat) -> str | None:
     return None
 
 
-class Clash:
+class NestedPathFinder:
     """Finds a path that lies below another path that is itself a file, in a sorted walk."""
 
     __slots__ = ("_open",)
@@ -261,7 +261,7 @@ class Clash:
         return True
 
 
-class _Ahead:
+class _Lookahead:
     """Rows with a look at those that come next."""
 
     __slots__ = ("_rows", "_seen")

@@ -32,11 +32,11 @@ from manifests.snapshot import (
     shard_of,
     sums_line,
 )
-from syncd.catalogue import Catalogue, Row, Swap, Version
+from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
 from syncd.core.errors import NotFound, TooLarge
 from syncd.core.events import Listener, Published
 from syncd.core.ports import Store
-from syncd.engine.transfer import Place
+from syncd.engine.transfer import PassPaths
 
 WRITE = 1 << 20  # bytes of SHA256SUMS written at a time
 PACKING = 4  # files that are compressed while the next are read
@@ -47,8 +47,8 @@ class Publisher(msgspec.Struct, frozen=True):
 
     store: Store
     catalogue: Catalogue
-    mirror: Row
-    place: Place
+    mirror: MirrorRow
+    place: PassPaths
     listener: Listener
     keep_versions: int
     now: Callable[[], float] = time.time
@@ -60,8 +60,8 @@ class Publisher(msgspec.Struct, frozen=True):
         kept = history.snapshots(mirror.id)
         previous = kept[0] if kept else None
         if previous is not None and next(holdings.changed(mirror.id), None) is None:
-            await self._point(previous, kept)
-            self._tell(previous, changed=False)
+            await self._write_pointer(previous, kept)
+            self._report(previous, changed=False)
             return previous
         shards, origins = await self._shards(previous)
         content = Content(shards)
@@ -79,13 +79,13 @@ class Publisher(msgspec.Struct, frozen=True):
         )
         folder = snapshot_folder(mirror.name, snapshot.id)
         if snapshot.files <= MAX_SUMS:
-            await self._sums(f"{folder}SHA256SUMS")
+            await self._write_checksums(f"{folder}SHA256SUMS")
         # over an earlier announcement of the same content, too: the origins that one names go with its own row
         await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot))
-        await self._point(snapshot, kept)
+        await self._write_pointer(snapshot, kept)
         history.publish(mirror.id, snapshot)
-        holdings.settled(mirror.id)
-        self._tell(snapshot, changed=previous is None or previous.id != snapshot.id)
+        holdings.clear_changed(mirror.id)
+        self._report(snapshot, changed=previous is None or previous.id != snapshot.id)
         return snapshot
 
     async def swap(self) -> None:
@@ -98,17 +98,17 @@ class Publisher(msgspec.Struct, frozen=True):
         snapshot = mirror.snapshot or "none"
         aside = self.place.version(snapshot, swap.path)
         if await self._is_there(swap.staged):
-            kept = bool(mirror.snapshot) and await self._put_aside(natural, aside)
+            kept = bool(mirror.snapshot) and await self._archive_replaced(natural, aside)
             await self.store.move(swap.staged, natural)
         else:  # moved before the crash; what is left is to say so
             kept = bool(mirror.snapshot) and await self._is_there(aside)
         if kept:
-            version = Version(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
-            self.catalogue.holdings.put_aside(mirror.id, version, self.now())
-        self.catalogue.holdings.enter(mirror.id, [(swap.entry, swap.origin)])
+            version = ArchivedVersion(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
+            self.catalogue.holdings.add_version(mirror.id, version, self.now())
+        self.catalogue.holdings.add(mirror.id, [(swap.entry, swap.origin)])
         self.catalogue.history.end_swap(mirror.id, swap.path)
 
-    async def _put_aside(self, natural: str, aside: str) -> bool:
+    async def _archive_replaced(self, natural: str, aside: str) -> bool:
         """Copy the bytes that will be replaced; False if there are none.
 
         Of two swaps before a snapshot, the first holds what was published.
@@ -182,7 +182,7 @@ class Publisher(msgspec.Struct, frozen=True):
         except SnapshotError as error:
             raise TooLarge(f"{self.mirror.name}: {error}") from error
 
-    async def _sums(self, path: str) -> None:
+    async def _write_checksums(self, path: str) -> None:
         """Write the list that `sha256sum -c` reads; in pieces, for it may name a million files."""
         digest, size, piece = hashlib.sha256(), 0, bytearray()
         async with self.store.stage(path, size=None) as file:
@@ -198,14 +198,14 @@ class Publisher(msgspec.Struct, frozen=True):
                 await file.write(size, bytes(piece))
             await file.commit(size=size + len(piece), sha256=digest.hexdigest())
 
-    async def _point(self, snapshot: Snapshot, kept: Iterable[Snapshot]) -> None:
+    async def _write_pointer(self, snapshot: Snapshot, kept: Iterable[Snapshot]) -> None:
         ids = dict.fromkeys([snapshot.id, *(earlier.id for earlier in kept)])
         pointer = Pointer(
             self.mirror.name, snapshot.id, self.place.prefix, self.now(), tuple(ids)[: self.keep_versions + 1]
         )
         await self.store.put(pointer_path(self.mirror.name), msgspec.json.encode(pointer))
 
-    def _tell(self, snapshot: Snapshot, *, changed: bool) -> None:
+    def _report(self, snapshot: Snapshot, *, changed: bool) -> None:
         self.listener(Published(self.mirror.name, snapshot.id, snapshot.files, snapshot.bytes, changed))
 
 

@@ -22,7 +22,7 @@ from typing import Self
 from manifests.digest import Hasher
 from syncd.core.errors import Interrupted, SyncdError
 from syncd.core.ports import Body, Sink, Staged, Transport
-from syncd.streams.thread_copy import pour
+from syncd.streams.thread_copy import copy_to_sink
 
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
 STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
@@ -33,7 +33,7 @@ FOLDED = 8 << 20  # bytes hashed between two looks at the event loop
 HEAD = 1024  # first bytes, kept to be looked at
 
 
-class First:
+class FirstResponse:
     """The answer to the first request; can be let go before its block is left, so that it holds no slot."""
 
     __slots__ = ("_opening", "body")
@@ -59,7 +59,7 @@ class First:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DownloadSpec:
     """What is to be received: `[0, total)` of `target` at `version`, hashed under `names`."""
 
     target: str
@@ -71,130 +71,130 @@ class Order:
     parallel: bool
 
 
-async def receive(
+async def download(
     source: Transport,
-    order: Order,
+    spec: DownloadSpec,
     file: Staged,
-    first: First | None,
+    first: FirstResponse | None,
     *,
     hashing: Executor,
-    heard: Callable[[int], None],
+    on_received: Callable[[int], None],
 ) -> tuple[int, dict[str, str], bytes]:
     """Write the whole file into `file` and return its size, its digests and its first bytes.
 
     Raises Changed, Interrupted, and what the transport and the store raise; what was written stays for a resume.
     """
-    flow = _Flow(source, order, file, hashing, heard)
+    transfer = _RangedDownload(source, spec, file, hashing, on_received)
     try:
-        await flow.run(first)
+        await transfer.run(first)
     except BaseExceptionGroup as group:
-        raise _only(group) from group
-    if flow.following:
-        return flow.end, flow.hasher.hexdigests(), flow.head
-    return await _read_through(order, file, hashing)
+        raise _first_failure(group) from group
+    if transfer.following:
+        return transfer.end, transfer.hasher.hexdigests(), transfer.head
+    return await _read_through(spec, file, hashing)
 
 
-class _Flow:
+class _RangedDownload:
     """One file on its way."""
 
     def __init__(
-        self, source: Transport, order: Order, file: Staged, hashing: Executor, heard: Callable[[int], None]
+        self, source: Transport, spec: DownloadSpec, file: Staged, hashing: Executor, on_received: Callable[[int], None]
     ) -> None:
         self.source = source
-        self.order = order
+        self.spec = spec
         self.file = file
         self.hashing = hashing
-        self.heard = heard
-        self.hasher = Hasher(order.names)
-        self.following = not file.held
+        self.on_received = on_received
+        self.hasher = Hasher(spec.names)
+        self.following = not file.present_ranges
         self.head = b""
         self.front = 0
-        self.end = order.total if order.total is not None else 0
+        self.end = spec.total if spec.total is not None else 0
         self.done = False
-        self.landed: dict[int, bytes | int] = {}
+        self.written: dict[int, bytes | int] = {}
         self.arrived = asyncio.Event()
         self.advanced = asyncio.Event()
-        self.begun = asyncio.Event()
+        self.first_done = asyncio.Event()
 
-    async def run(self, first: First | None) -> None:
-        total = self.order.total
+    async def run(self, first: FirstResponse | None) -> None:
+        total = self.spec.total
         async with asyncio.TaskGroup() as group:
             if self.following:
                 group.create_task(self._hash())
             async with asyncio.TaskGroup() as receiving:
                 if total is None or (first is not None and first.body.stop in (None, total)):
                     receiving.create_task(self._stream(first))
-                elif not self.order.parallel:
+                elif not self.spec.parallel:
                     if first is not None:
                         await first.release()
                     receiving.create_task(self._stream(None))
                 else:
                     begun = first.body.stop if first is not None and first.body.stop is not None else 0
-                    wanted = list(gaps(self.file.held, begun, total))
+                    wanted = list(gaps(self.file.present_ranges, begun, total))
                     if not wanted and first is None and total:  # all is there: ask whether upstream still has it
                         wanted = [(total - 1, total)]
                     if first is not None:
                         receiving.create_task(self._begin(first))
                         with suppress(TimeoutError):
                             async with asyncio.timeout(QUICK):
-                                await self.begun.wait()
-                    waiting = deque(wanted if self.begun.is_set() else ranges(wanted, total))
-                    for _ in range(min(self.order.width, len(waiting))):
+                                await self.first_done.wait()
+                    waiting = deque(wanted if self.first_done.is_set() else ranges(wanted, total))
+                    for _ in range(min(self.spec.width, len(waiting))):
                         receiving.create_task(self._work(waiting))
             if self.following and not self.head and self.end:
-                head = partial(self.file.fold, 0, min(HEAD, self.end), self._look)
+                head = partial(self.file.read_back, 0, min(HEAD, self.end), self._note_head)
                 await asyncio.get_running_loop().run_in_executor(self.hashing, head)
             self.done = True
             self.arrived.set()
 
-    async def _begin(self, first: First) -> None:
-        await self._take(first.body, 0, first.body.stop)
+    async def _begin(self, first: FirstResponse) -> None:
+        await self._receive(first.body, 0, first.body.stop)
         await first.release()
-        self.begun.set()
+        self.first_done.set()
 
     async def _work(self, waiting: deque[tuple[int, int]]) -> None:
         while waiting:
             start, stop = waiting.popleft()
-            await self._room(start)
-            async with self.source.open(self.order.target, start=start, stop=stop, version=self.order.version) as body:
-                await self._take(body, start, stop)
+            await self._wait_for_window(start)
+            async with self.source.open(self.spec.target, start=start, stop=stop, version=self.spec.version) as body:
+                await self._receive(body, start, stop)
 
-    async def _stream(self, first: First | None) -> None:
+    async def _stream(self, first: FirstResponse | None) -> None:
         if first is not None:
-            await self._take(first.body, 0, self.order.total)
+            await self._receive(first.body, 0, self.spec.total)
             await first.release()
             return
-        async with self.source.open(self.order.target, version=self.order.version) as body:
-            await self._take(body, 0, self.order.total)
+        async with self.source.open(self.spec.target, version=self.spec.version) as body:
+            await self._receive(body, 0, self.spec.total)
 
-    async def _take(self, body: Body, start: int, stop: int | None) -> None:
+    async def _receive(self, body: Body, start: int, stop: int | None) -> None:
         """Write and hash `[start, stop)` from an open body."""
         if body.start != start:
-            raise Interrupted(f"{self.order.target}: asked for byte {start}, answered from {body.start}")
+            raise Interrupted(f"{self.spec.target}: asked for byte {start}, answered from {body.start}")
         if stop is not None and (sink := self.file.sink(start)) is not None:
-            await self._pour(body, start, stop, sink)
+            await self._copy_to_sink(body, start, stop, sink)
             return
         at, chunks, count = start, list[bytes](), 0
         async for chunk in body:
             chunks.append(chunk)
             count += len(chunk)
             if count >= FLUSH:
-                at = await self._accept(at, chunks, stop)
+                at = await self._write(at, chunks, stop)
                 chunks, count = [], 0
         if chunks:
-            at = await self._accept(at, chunks, stop)
+            at = await self._write(at, chunks, stop)
         if stop is not None and at != stop:
-            raise Interrupted(f"{self.order.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
+            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
         self.end = max(self.end, at)
 
-    async def _pour(self, body: Body, start: int, stop: int, sink: Sink) -> None:
+    async def _copy_to_sink(self, body: Body, start: int, stop: int, sink: Sink) -> None:
         """Have `[start, stop)` written without passing through here.
 
         Who is at the front hashes what it has at hand; what lands ahead of the front the hash reads back.
         """
         at = reached = start
 
-        def drink(chunk: memoryview) -> None:
+        def write_and_hash(chunk: memoryview) -> None:
             nonlocal reached
             sink(chunk)
             if self.following and reached == self.front:
@@ -202,41 +202,41 @@ class _Flow:
                 self.front += len(chunk)
             reached += len(chunk)
 
-        async with aclosing(pour(body, drink)) as counts:
+        async with aclosing(copy_to_sink(body, write_and_hash)) as counts:
             async for count in counts:
                 if at + count > stop:
-                    raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
-                self._land(at, at + count)
+                    raise Interrupted(f"{self.spec.target}: more bytes than the {stop} asked for")
+                self._note_written(at, at + count)
                 at += count
-                self.heard(count)
+                self.on_received(count)
         if at != stop:
-            raise Interrupted(f"{self.order.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
+            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
         self.end = max(self.end, at)
 
-    def _land(self, at: int, what: bytes | int) -> None:
+    def _note_written(self, at: int, what: bytes | int) -> None:
         """Tell the hash what lies at `at`: bytes, or the end of what the file itself holds."""
         if self.following:
             if at < self.front:
                 self.advanced.set()  # it is hashed already
             else:
-                self.landed[at] = what
+                self.written[at] = what
             self.arrived.set()
 
-    async def _accept(self, at: int, chunks: list[bytes], stop: int | None) -> int:
+    async def _write(self, at: int, chunks: list[bytes], stop: int | None) -> int:
         piece = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if stop is not None and at + len(piece) > stop:
-            raise Interrupted(f"{self.order.target}: more bytes than the {stop} asked for")
-        await self._room(at)
+            raise Interrupted(f"{self.spec.target}: more bytes than the {stop} asked for")
+        await self._wait_for_window(at)
         if at == 0:
             self.head = piece[:HEAD]
-        self._land(at, piece)
+        self._note_written(at, piece)
         await self.file.write(at, piece)
-        self.heard(len(piece))
+        self.on_received(len(piece))
         return at + len(piece)
 
-    async def _room(self, at: int) -> None:
+    async def _wait_for_window(self, at: int) -> None:
         """Wait until `at` is inside the window."""
-        while self.following and at >= self.front + self.order.window:
+        while self.following and at >= self.front + self.spec.window:
             self.advanced.clear()
             await self.advanced.wait()
 
@@ -244,7 +244,7 @@ class _Flow:
         """Follow the contiguous front."""
         loop = asyncio.get_running_loop()
         while not (self.done and self.front >= self.end):
-            what = self.landed.pop(self.front, None)
+            what = self.written.pop(self.front, None)
             if what is None:
                 self.arrived.clear()
                 await self.arrived.wait()
@@ -253,23 +253,23 @@ class _Flow:
                 self.front += len(what)
                 self.advanced.set()
             else:
-                while isinstance(more := self.landed.get(what), int) and more - self.front <= FOLDED:
-                    del self.landed[what]
+                while isinstance(more := self.written.get(what), int) and more - self.front <= FOLDED:
+                    del self.written[what]
                     what = more
-                await loop.run_in_executor(self.hashing, self._fold, what)
+                await loop.run_in_executor(self.hashing, self._hash_stored, what)
                 self.front = what
                 self.advanced.set()
 
-    def _fold(self, stop: int) -> None:
+    def _hash_stored(self, stop: int) -> None:
         """Hash what the file holds from the front to `stop`; runs in a thread."""
-        self.file.fold(self.front, stop, self.hasher.update)
+        self.file.read_back(self.front, stop, self.hasher.update)
 
-    def _look(self, head: memoryview) -> None:
+    def _note_head(self, head: memoryview) -> None:
         self.head = bytes(head)
 
 
-async def _read_through(order: Order, file: Staged, hashing: Executor) -> tuple[int, dict[str, str], bytes]:
-    hasher, size, head = Hasher(order.names), 0, b""
+async def _read_through(spec: DownloadSpec, file: Staged, hashing: Executor) -> tuple[int, dict[str, str], bytes]:
+    hasher, size, head = Hasher(spec.names), 0, b""
     loop = asyncio.get_running_loop()
     async for chunk in file.read():
         if size < HEAD:
@@ -279,10 +279,10 @@ async def _read_through(order: Order, file: Staged, hashing: Executor) -> tuple[
     return size, hasher.hexdigests(), head
 
 
-def gaps(held: Iterable[tuple[int, int]], begin: int, total: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of `[begin, total)` that are not held; `held` sorted and disjoint."""
+def gaps(present: Iterable[tuple[int, int]], begin: int, total: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of `[begin, total)` that are not held; `present` sorted and disjoint."""
     at = begin
-    for start, stop in held:
+    for start, stop in present:
         if start > at:
             yield at, min(start, total)
         at = max(at, stop)
@@ -298,7 +298,7 @@ def ranges(wanted: Iterable[tuple[int, int]], total: int) -> Iterator[tuple[int,
             yield at, min(at + step, stop)
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the failure that matters of several at once: a bug before ours, and of ours the first."""
     leaves: list[BaseException] = []
     waiting: list[BaseException] = [group]

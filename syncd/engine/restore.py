@@ -16,12 +16,12 @@ import msgspec
 
 from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer, Snapshot, entries_of, origins_of
 from manifests.stat import Stat
-from syncd.catalogue import Catalogue, Row, Swap, Version
+from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
 from syncd.core.errors import Damaged, NotFound, PermanentError
 from syncd.core.ports import Store
 from syncd.engine.publish import Publisher, origins_path, pointer_path, shard_path, snapshot_folder
-from syncd.engine.retention import Kept, put_aside, shard_entries, unpacked, whole
-from syncd.engine.transfer import Place, read_back
+from syncd.engine.retention import RetainedSnapshots, archive_version, read_bounded, read_packed, shard_entries
+from syncd.engine.transfer import PassPaths, hash_stored
 
 UNDER_WAY = "rebuilding"  # what the Catalogue remembers of a rebuild until it is over
 
@@ -31,8 +31,8 @@ class Restoration(msgspec.Struct, frozen=True):
 
     store: Store
     catalogue: Catalogue
-    mirror: Row
-    place: Place
+    mirror: MirrorRow
+    place: PassPaths
     publisher: Publisher
     now: Callable[[], float] = time.time
 
@@ -42,8 +42,8 @@ class Restoration(msgspec.Struct, frozen=True):
         holdings, mirror = self.catalogue.holdings, self.mirror
         await self.publisher.swap()
         back: list[Entry] = []
-        swaps: list[tuple[Entry, Version, Entry]] = []
-        returning: list[tuple[Entry, Version | None]] = []
+        swaps: list[tuple[Entry, ArchivedVersion, Entry]] = []
+        returning: list[tuple[Entry, ArchivedVersion | None]] = []
         named: set[str] = set()
         for shard in snapshot.content.shards:
             for entry in await shard_entries(self.store, mirror.name, shard.sha256):
@@ -64,11 +64,11 @@ class Restoration(msgspec.Struct, frozen=True):
                     swaps.append((entry, version, held[0]))
         origins = await self._origins(snapshot)
         leaving = [entry.path for entry in holdings.entries(mirror.id) if entry.path not in named]
-        await self._put_aside(entry.path for entry, _ in returning)
+        await self._archive_current(entry.path for entry, _ in returning)
         for entry, version in returning:
             assert version is not None
             await self.store.copy(self.place.version(version.snapshot, entry.path), self.place.natural(entry.path))
-        holdings.enter(mirror.id, [(entry, origins[entry.path]) for entry in (*back, *(e for e, _ in returning))])
+        holdings.add(mirror.id, [(entry, origins[entry.path]) for entry in (*back, *(e for e, _ in returning))])
         for entry, version, held_entry in swaps:
             staged = self.place.staged(entry.path)
             await self.store.copy(self.place.version(version.snapshot, entry.path), staged)
@@ -89,7 +89,7 @@ class Restoration(msgspec.Struct, frozen=True):
                 raise NotFound(f"{path}: was not removed from {mirror.name}, or its time is over")
             await self.store.stat(self.place.natural(path))
             found.append(removed)
-        holdings.enter(mirror.id, found)
+        holdings.add(mirror.id, found)
         self.catalogue.history.pin(mirror.id, [entry.path for entry, _ in found])
         return await self.publisher.publish()
 
@@ -102,20 +102,20 @@ class Restoration(msgspec.Struct, frozen=True):
             raise NotFound(f"{wanted}: not one kept snapshot of {self.mirror.name}; kept are {ids}")
         return matching[0]
 
-    async def _put_aside(self, paths: Iterable[str]) -> None:
+    async def _archive_current(self, paths: Iterable[str]) -> None:
         """Keep what lies where other bytes are about to come back, if it was removed and a kept Snapshot names it."""
         holdings, mirror = self.catalogue.holdings, self.mirror.id
-        named = Kept(self.store, self.mirror.name, self.catalogue.history.snapshots(mirror))
+        named = RetainedSnapshots(self.store, self.mirror.name, self.catalogue.history.snapshots(mirror))
         for path in paths:
             removed = holdings.was_removed(mirror, path)
             if removed is None:
                 continue
             size, sha256 = removed[0].size, removed[0].sha256
             with suppress(NotFound):  # already gone from its place: there is nothing to keep
-                await put_aside(named, holdings, mirror, self.place, path, size, sha256, self.now())
+                await archive_version(named, holdings, mirror, self.place, path, size, sha256, self.now())
             holdings.forget_removed(mirror, path)
 
-    def _version(self, entry: Entry) -> Version | None:
+    def _version(self, entry: Entry) -> ArchivedVersion | None:
         for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):
             if version.sha256 == entry.sha256:
                 return version
@@ -125,7 +125,7 @@ class Restoration(msgspec.Struct, frozen=True):
         """Return the Origins of a Snapshot by path."""
         found: dict[str, Origin] = {}
         for name in snapshot.origins:
-            for origin in origins_of(await unpacked(self.store, origins_path(self.mirror.name, name), name)):
+            for origin in origins_of(await read_packed(self.store, origins_path(self.mirror.name, name), name)):
                 found[origin.path] = origin
         return found
 
@@ -135,8 +135,8 @@ async def rebuild(
     catalogue: Catalogue,
     now: Callable[[], float] = time.time,
     *,
-    only: Callable[[Pointer, Row | None], bool] = lambda _pointer, _row: True,
-) -> list[Row]:
+    only: Callable[[Pointer, MirrorRow | None], bool] = lambda _pointer, _row: True,
+) -> list[MirrorRow]:
     """Fill an empty or doubtful Catalogue from what the store itself says; returns the mirrors found.
 
     `only` may leave out those of which what the Catalogue says is believed.
@@ -144,33 +144,33 @@ async def rebuild(
     Every pointer is followed to its snapshots and shards, each proved by its digest. Removed files whose bytes still
     lie at their place, and versions kept aside, are found again. Raises Damaged if a snapshot cannot be read.
     """
-    catalogue.history.remember(UNDER_WAY, "yes")
+    catalogue.history.set_setting(UNDER_WAY, "yes")
     try:
         rows = await _rebuild(store, catalogue, now, only)
     except PermanentError:  # another try would end as this one
-        catalogue.history.remember(UNDER_WAY, "")
+        catalogue.history.set_setting(UNDER_WAY, "")
         raise
-    catalogue.history.remember(UNDER_WAY, "")
+    catalogue.history.set_setting(UNDER_WAY, "")
     return rows
 
 
 def needs_rebuild(catalogue: Catalogue) -> bool:
     """Tell whether a Catalogue knows of no mirror, or a rebuild of it was cut short."""
-    return not catalogue.history.mirrors() or bool(catalogue.history.setting(UNDER_WAY))
+    return not catalogue.history.mirrors() or bool(catalogue.history.get_setting(UNDER_WAY))
 
 
 async def _rebuild(
     store: Store,
     catalogue: Catalogue,
     now: Callable[[], float],
-    only: Callable[[Pointer, Row | None], bool],
-) -> list[Row]:
-    rows: list[Row] = []
+    only: Callable[[Pointer, MirrorRow | None], bool],
+) -> list[MirrorRow]:
+    rows: list[MirrorRow] = []
     async for stat in store.list(".syncd/mirrors/"):
         pointer = await _pointer(store, stat)
         if not only(pointer, catalogue.history.mirror(pointer.mirror)):
             continue
-        row = catalogue.history.enrol(pointer.mirror, prefix=pointer.prefix, may_move=True)
+        row = catalogue.history.ensure_mirror(pointer.mirror, prefix=pointer.prefix, may_move=True)
         catalogue.history.drop(row.id)
         kept = [await _snapshot(store, pointer.mirror, name) for name in pointer.kept or (pointer.snapshot,)]
         found = [snapshot for snapshot in kept if snapshot is not None]
@@ -180,9 +180,11 @@ async def _rebuild(
         await _fill(store, catalogue, row, current)
         for snapshot in reversed(found):
             catalogue.history.publish(row.id, snapshot)
-        row = catalogue.history.enrol(pointer.mirror, prefix=pointer.prefix, source=current.source, may_move=True)
+        row = catalogue.history.ensure_mirror(
+            pointer.mirror, prefix=pointer.prefix, source=current.source, may_move=True
+        )
         catalogue.history.finish(row.id, succeeded=pointer.published, last={"state": "running"})
-        place = Place(pointer.mirror, pointer.prefix, "")
+        place = PassPaths(pointer.mirror, pointer.prefix, "")
         await _fill_removed(store, catalogue, row, place, found)
         await _fill_versions(store, catalogue, row, found, now())
         rows.append(row)
@@ -191,7 +193,7 @@ async def _rebuild(
 
 async def _pointer(store: Store, stat: Stat) -> Pointer:
     try:
-        return msgspec.json.decode(await whole(store, stat.path, MAX_POINTER), type=Pointer)
+        return msgspec.json.decode(await read_bounded(store, stat.path, MAX_POINTER), type=Pointer)
     except msgspec.MsgspecError as error:
         raise Damaged(f"{stat.path}: not a pointer: {error}") from error
 
@@ -199,28 +201,30 @@ async def _pointer(store: Store, stat: Stat) -> Pointer:
 async def _snapshot(store: Store, mirror: str, name: str) -> Snapshot | None:
     path = f"{snapshot_folder(mirror, name)}snapshot.json"
     try:
-        return msgspec.json.decode(await whole(store, path, MAX_SNAPSHOT), type=Snapshot)
+        return msgspec.json.decode(await read_bounded(store, path, MAX_SNAPSHOT), type=Snapshot)
     except NotFound:
         return None
     except msgspec.MsgspecError as error:
         raise Damaged(f"{path}: not a snapshot: {error}") from error
 
 
-async def _fill(store: Store, catalogue: Catalogue, row: Row, snapshot: Snapshot) -> None:
+async def _fill(store: Store, catalogue: Catalogue, row: MirrorRow, snapshot: Snapshot) -> None:
     for shard, name in zip(snapshot.content.shards, snapshot.origins, strict=True):
-        entries = entries_of(await unpacked(store, shard_path(row.name, shard.sha256), shard.sha256))
-        origins = origins_of(await unpacked(store, origins_path(row.name, name), name))
-        catalogue.holdings.enter(row.id, zip(entries, origins, strict=True), changed=False)
+        entries = entries_of(await read_packed(store, shard_path(row.name, shard.sha256), shard.sha256))
+        origins = origins_of(await read_packed(store, origins_path(row.name, name), name))
+        catalogue.holdings.add(row.id, zip(entries, origins, strict=True), changed=False)
 
 
-async def _fill_removed(store: Store, catalogue: Catalogue, row: Row, place: Place, kept: list[Snapshot]) -> None:
+async def _fill_removed(
+    store: Store, catalogue: Catalogue, row: MirrorRow, place: PassPaths, kept: list[Snapshot]
+) -> None:
     """Find files that an earlier kept Snapshot names, the current one does not, and whose bytes are still in place."""
     for newer, older in pairwise(kept):
         newer_shards = {shard.sha256 for shard in newer.content.shards}
         for shard, name in zip(older.content.shards, older.origins, strict=True):
             if shard.sha256 in newer_shards:
                 continue
-            origins = origins_of(await unpacked(store, origins_path(row.name, name), name))
+            origins = origins_of(await read_packed(store, origins_path(row.name, name), name))
             for entry, origin in zip(await shard_entries(store, row.name, shard.sha256), origins, strict=True):
                 if catalogue.holdings.entry(row.id, entry.path) is not None:
                     continue
@@ -229,8 +233,8 @@ async def _fill_removed(store: Store, catalogue: Catalogue, row: Row, place: Pla
                         catalogue.holdings.restore_removed(row.id, entry, origin, newer.created)
 
 
-async def _fill_versions(store: Store, catalogue: Catalogue, row: Row, kept: list[Snapshot], now: float) -> None:
-    named, prefix = Kept(store, row.name, kept), f".syncd/versions/{row.name}/"
+async def _fill_versions(store: Store, catalogue: Catalogue, row: MirrorRow, kept: list[Snapshot], now: float) -> None:
+    named, prefix = RetainedSnapshots(store, row.name, kept), f".syncd/versions/{row.name}/"
     by_id = {snapshot.id: snapshot for snapshot in kept}
     async for stat in store.list(prefix):
         folder, _, path = stat.path.removeprefix(prefix).partition("/")
@@ -239,10 +243,10 @@ async def _fill_versions(store: Store, catalogue: Catalogue, row: Row, kept: lis
         if entry is None:
             entry = await _read_back(store, named, path, stat)
         if entry is not None and entry.size == stat.size:
-            catalogue.holdings.put_aside(row.id, Version(folder, path, entry.size, entry.sha256), now)
+            catalogue.holdings.add_version(row.id, ArchivedVersion(folder, path, entry.size, entry.sha256), now)
 
 
-async def _read_back(store: Store, named: Kept, path: str, stat: Stat) -> Entry | None:
+async def _read_back(store: Store, named: RetainedSnapshots, path: str, stat: Stat) -> Entry | None:
     """Return what a kept Snapshot names at `path` if these are its bytes.
 
     They are read, for the Snapshot in whose folder they lie does not say: it is no longer kept, or does not name them.
@@ -252,15 +256,15 @@ async def _read_back(store: Store, named: Kept, path: str, stat: Stat) -> Entry 
     if not wanted:
         return None
     with ThreadPoolExecutor(1) as hashing:
-        _, digests = await read_back(store, stat.path, ("sha256",), hashing)
+        _, digests = await hash_stored(store, stat.path, ("sha256",), hashing)
     return wanted.get(digests["sha256"])
 
 
-def missing(name: str) -> PermanentError:
+def unknown_mirror(name: str) -> PermanentError:
     """Return what to raise for a mirror that nobody knows."""
     return NotFound(f"{name}: no such mirror in this state folder; `syncd status` lists them")
 
 
-async def pointed(store: Store, mirror: str) -> Pointer:
+async def current_snapshot(store: Store, mirror: str) -> Pointer:
     """Return what the store itself says is a mirror's current snapshot. Raises NotFound, Damaged."""
     return await _pointer(store, Stat(pointer_path(mirror)))

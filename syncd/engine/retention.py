@@ -16,16 +16,16 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
-from syncd.catalogue import Catalogue, Holdings, Row, Version
+from syncd.catalogue import ArchivedVersion, Catalogue, Holdings, MirrorRow
 from syncd.core.errors import Busy, Damaged, NoSpace, NotFound, PermanentError
 from syncd.core.ports import Store
 from syncd.engine.publish import origins_path, shard_path, snapshot_folder
-from syncd.engine.transfer import Place
+from syncd.engine.transfer import PassPaths
 
 STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
 
 
-class Kept(msgspec.Struct):
+class RetainedSnapshots(msgspec.Struct):
     """What the kept Snapshots of a mirror name, read from the store shard by shard as it is asked for."""
 
     store: Store
@@ -35,9 +35,9 @@ class Kept(msgspec.Struct):
 
     async def names(self, path: str, sha256: str) -> bool:
         """Tell whether a kept Snapshot names this content at this path."""
-        return await self.naming(path, sha256) is not None
+        return await self.snapshot_naming(path, sha256) is not None
 
-    async def naming(self, path: str, sha256: str, taken: Container[str] = ()) -> str | None:
+    async def snapshot_naming(self, path: str, sha256: str, taken: Container[str] = ()) -> str | None:
         """Return the newest kept Snapshot that names this content at this path; none of those that are `taken`."""
         for snapshot in self.snapshots:
             if snapshot.id in taken:
@@ -63,18 +63,18 @@ class Kept(msgspec.Struct):
 
 async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:
     """Return the Entries of one shard. Raises Damaged if it is not what its name says, or missing."""
-    return list(entries_of(await unpacked(store, shard_path(mirror, sha256), sha256)))
+    return list(entries_of(await read_packed(store, shard_path(mirror, sha256), sha256)))
 
 
-async def unpacked(store: Store, path: str, sha256: str) -> bytes:
+async def read_packed(store: Store, path: str, sha256: str) -> bytes:
     """Return the lines packed at `path`, proved by their digest. Raises Damaged."""
     try:
-        return unpack(await whole(store, path, MAX_SHARD), sha256)
+        return unpack(await read_bounded(store, path, MAX_SHARD), sha256)
     except (SnapshotError, NotFound) as error:
         raise Damaged(f"{path}: {error}") from error
 
 
-async def whole(store: Store, path: str, max_bytes: int) -> bytes:
+async def read_bounded(store: Store, path: str, max_bytes: int) -> bytes:
     """Return an object of ours. Raises Damaged if it is longer than one of its kind may be."""
     chunks: list[bytes] = []
     left = max_bytes
@@ -87,14 +87,21 @@ async def whole(store: Store, path: str, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def put_aside(
-    named: Kept, holdings: Holdings, mirror: int, place: Place, path: str, size: int, sha256: str, at: float
+async def archive_version(
+    named: RetainedSnapshots,
+    holdings: Holdings,
+    mirror: int,
+    place: PassPaths,
+    path: str,
+    size: int,
+    sha256: str,
+    at: float,
 ) -> None:
     """Keep the bytes of a removed file, which lie at its place, if a kept Snapshot names them. Raises NotFound."""
     if not await named.names(path, sha256):
         return
     aside = {version.snapshot: version.sha256 for version in holdings.versions(mirror, path)}
-    snapshot = await named.naming(path, sha256, {other for other, held in aside.items() if held != sha256})
+    snapshot = await named.snapshot_naming(path, sha256, {other for other, held in aside.items() if held != sha256})
     if snapshot is None:
         raise Damaged(f"{path}: other bytes lie aside under each snapshot that names sha256 {sha256}")
     if snapshot in aside:
@@ -102,10 +109,10 @@ async def put_aside(
             if (await named.store.stat(place.version(snapshot, path))).size == size:
                 return
     await named.store.copy(place.natural(path), place.version(snapshot, path))
-    holdings.put_aside(mirror, Version(snapshot, path, size, sha256), at)
+    holdings.add_version(mirror, ArchivedVersion(snapshot, path, size, sha256), at)
 
 
-class Failures:
+class FailureCollector:
     """Failures of single files, which keep no other from being dealt with."""
 
     def __init__(self) -> None:
@@ -113,7 +120,7 @@ class Failures:
         self.first: PermanentError | None = None
 
     @contextmanager
-    def collected(self) -> Iterator[None]:
+    def collect(self) -> Iterator[None]:
         """Take note of a failure; without a store, or room in it, nothing else can be done either: that is raised."""
         try:
             yield
@@ -128,8 +135,8 @@ class Housekeeping(msgspec.Struct, frozen=True):
 
     store: Store
     catalogue: Catalogue
-    mirror: Row
-    place: Place
+    mirror: MirrorRow
+    place: PassPaths
     versions: int
     removed: float
     now: Callable[[], float] = time.time
@@ -138,8 +145,8 @@ class Housekeeping(msgspec.Struct, frozen=True):
         """Let go of everything that is not kept. Raises the first failure, once all else is done."""
         snapshots = self.catalogue.history.snapshots(self.mirror.id)
         kept, gone = snapshots[: self.versions + 1], snapshots[self.versions + 1 :]
-        named = Kept(self.store, self.mirror.name, kept)
-        failures = Failures()
+        named = RetainedSnapshots(self.store, self.mirror.name, kept)
+        failures = FailureCollector()
         await self._versions(named, failures)
         await self._removed(named, failures)
         await self._snapshots(kept, gone)
@@ -147,20 +154,20 @@ class Housekeeping(msgspec.Struct, frozen=True):
         if failures.first is not None:
             raise failures.first
 
-    async def _versions(self, named: Kept, failures: Failures) -> None:
+    async def _versions(self, named: RetainedSnapshots, failures: FailureCollector) -> None:
         for version in self.catalogue.holdings.versions(self.mirror.id):
-            with failures.collected():
+            with failures.collect():
                 if not await named.names(version.path, version.sha256):
                     await self.store.delete(self.place.version(version.snapshot, version.path))
                     self.catalogue.holdings.forget_version(self.mirror.id, version)
 
-    async def _removed(self, named: Kept, failures: Failures) -> None:
+    async def _removed(self, named: RetainedSnapshots, failures: FailureCollector) -> None:
         holdings, mirror = self.catalogue.holdings, self.mirror
         for removed in holdings.removed(mirror.id, self.now() - self.removed):
             path, size, sha256 = removed.path, removed.bytes, removed.sha256
-            with failures.collected():
+            with failures.collect():
                 with suppress(NotFound):  # a kill came after the bytes went, or somebody took them by hand
-                    await put_aside(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
+                    await archive_version(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
                 await self.store.delete(self.place.natural(path))
                 holdings.forget_removed(mirror.id, path)
 

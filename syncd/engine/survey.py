@@ -20,27 +20,27 @@ import xxhash
 
 from manifests.model.globs import everything
 from manifests.reading.document import (
+    Cursor,
+    Deleted,
+    DerivedFile,
     Document,
     DocumentError,
-    Follow,
+    DocumentRequest,
     Found,
     Gap,
-    Gone,
-    Made,
-    Mark,
-    Note,
     Reader,
+    ReaderWarning,
     Resumable,
 )
 from manifests.reading.stat_page import Stats
 from manifests.stat import Promise, Stat
-from syncd.catalogue import Claims, Questions
+from syncd.catalogue import Claims, SurveyFrontier
 from syncd.core.errors import NoSpace, NotFound, PermanentError, SyncdError, TransientError, Unsafe, Unsupported
 from syncd.core.events import DocumentFailed, Listener, SurveyAdvanced, SurveyNoted
 from syncd.core.ports import Page, Transport
 from syncd.core.redaction import redact
 from syncd.streams.derived_files import WAITING, Spool
-from syncd.streams.documents import IN_MEMORY, fetch, guarded
+from syncd.streams.documents import IN_MEMORY, check_request, fetch
 
 WIDTH = 32  # documents under way at once; the governor decides how many of them talk
 LARGE = 256 << 10  # bytes of a document that is read in a thread, to let all else go on
@@ -56,7 +56,7 @@ Wants = Callable[[str], bool]
 class Inventory(msgspec.Struct):
     """How a survey went: `files` claimed, `documents` read, and what could not be read with the reason.
 
-    `made` holds the files that the Reader made from documents, None if there are none. `mark` is how far upstream was
+    `made` holds the files that the Reader made from documents, None if there are none. `cursor` is how far upstream was
     read, "" where it has no such thing. `is_part` says that only what changed since a mark was asked for, and `gap`
     that upstream did not tell all of it. `notes` are what was passed over in documents that were read, and how often.
     """
@@ -96,7 +96,7 @@ class Survey(msgspec.Struct, frozen=True):
     mirror_id: int
     transport: Transport
     claims: Claims
-    questions: Questions
+    frontier: SurveyFrontier
     wants: Wants
     listener: Listener
     spool: Path
@@ -110,27 +110,27 @@ class Survey(msgspec.Struct, frozen=True):
         Goes on with a survey of the same source that was killed within the hour. Raises the first error if none of the
         first documents can be had.
         """
-        reading = _Reading(self, reader)
+        reading = _SurveyRun(self, reader)
         first = list(reader.start())
         key = _key(self.key, first) if self.key else ""
-        if self.questions.goes_on(self.mirror_id, key, self.now()):
+        if self.frontier.can_resume(self.mirror_id, key, self.now()):
             reading.resume()
         else:
             self.claims.forget(self.mirror_id)
-            self.questions.begin(self.mirror_id, key, self.now())
+            self.frontier.begin(self.mirror_id, key, self.now())
         return await reading.run(first)
 
-    async def take(self, reader: Reader, mark: str) -> Inventory:
-        """Collect what changed since `mark`, or everything where there is none or upstream left a gap.
+    async def read_changes(self, reader: Reader, cursor: str) -> Inventory:
+        """Collect what changed since `cursor`, or everything where there is none or upstream left a gap.
 
         Raises as `read`.
         """
         if not hasattr(reader, "resume"):
             return await self.read(reader)
         resumable = cast("Resumable", reader)
-        if mark:
+        if cursor:
             self.claims.forget(self.mirror_id)
-            inventory = await self._changes(resumable, mark, held=True)
+            inventory = await self._changes(resumable, cursor, held=True)
             if not inventory.gap:
                 inventory.is_part = True
                 return inventory
@@ -145,25 +145,25 @@ class Survey(msgspec.Struct, frozen=True):
                 inventory.add(changes)
         return inventory
 
-    async def _changes(self, reader: Resumable, mark: str, *, held: bool) -> Inventory:
-        """Collect what changed since `mark`, over what we hold or what is claimed already; nothing if it has a gap."""
-        reading = _Reading(self, reader)
+    async def _changes(self, reader: Resumable, cursor: str, *, held: bool) -> Inventory:
+        """Collect what changed since `cursor`, over what we hold or have claimed; nothing if there is a gap."""
+        reading = _SurveyRun(self, reader)
         reading.changes = {}
-        self.questions.begin(self.mirror_id, "", self.now())
+        self.frontier.begin(self.mirror_id, "", self.now())
         try:
-            first = list(reader.resume(mark))
+            first = list(reader.resume(cursor))
         except Gap:
             return Inventory(gap=True)
         inventory = await reading.run(first)
         if not inventory.gap:
             if held:
-                self.claims.hold(self.mirror_id)
+                self.claims.claim_held(self.mirror_id)
             self.claims.change(self.mirror_id, reading.changes)
         return inventory
 
     def end(self) -> None:
         """Forget which documents were read: the next survey asks for all of them again."""
-        self.questions.end(self.mirror_id)
+        self.frontier.end(self.mirror_id)
 
     async def listed(self) -> AsyncGenerator[Page, None]:
         """Yield the transport's own listing a page at a time, without what the mirror does not want."""
@@ -177,19 +177,19 @@ class Survey(msgspec.Struct, frozen=True):
         return page.where(wants) if isinstance(page, Stats) else [stat for stat in page if wants(stat.path)]
 
 
-class _Kept(msgspec.Struct):
+class _UnwrittenClaims(msgspec.Struct):
     """What was found and is not yet written down."""
 
     stats: list[Stat] = []
     promises: list[Promise] = []
-    follows: list[Follow] = []
+    follows: list[DocumentRequest] = []
     done: list[int] = []
 
     def size(self) -> int:
         return len(self.stats) + len(self.promises) + len(self.follows)
 
 
-class _Reading:
+class _SurveyRun:
     """One run over the documents of one Reader."""
 
     def __init__(self, survey: Survey, reader: Reader) -> None:
@@ -197,32 +197,32 @@ class _Reading:
         self.reader = reader
         self.inventory = Inventory()
         self.known = 0
-        self.first: list[Follow] = []
+        self.first: list[DocumentRequest] = []
         self.is_given_up = False
         self.first_error: SyncdError | None = None
         self.slots = asyncio.Semaphore(WIDTH)
         self.turn = asyncio.Event()
         self.under_way = 0
-        self.kept = _Kept()
+        self.unwritten = _UnwrittenClaims()
         self.changes: dict[str, Stat | None] | None = None
 
     def resume(self) -> None:
         """Go on with a survey that was killed: what it had read stands among the claims."""
-        survey, questions = self.survey, self.survey.questions
-        self.known, self.inventory.documents = questions.known(survey.mirror_id)
+        survey, frontier = self.survey, self.survey.frontier
+        self.known, self.inventory.documents = frontier.progress(survey.mirror_id)
         self.inventory.files = survey.claims.claimed(survey.mirror_id)
-        self.inventory.mark = questions.mark(survey.mirror_id)
+        self.inventory.mark = frontier.cursor(survey.mirror_id)
 
-    async def run(self, first: list[Follow]) -> Inventory:
-        survey, questions, mirror, number = self.survey, self.survey.questions, self.survey.mirror_id, 0
-        fresh = questions.add(mirror, first)
+    async def run(self, first: list[DocumentRequest]) -> Inventory:
+        survey, frontier, mirror, number = self.survey, self.survey.frontier, self.survey.mirror_id, 0
+        fresh = frontier.add(mirror, first)
         self.known += fresh
         self.first = first
         async with asyncio.TaskGroup() as group:
             while True:
                 self.turn.clear()
-                self._write_down()
-                waiting = [] if self._is_barren() else questions.next(mirror, number, WIDTH)
+                self._flush()
+                waiting = [] if self._is_barren() else frontier.next(mirror, number, WIDTH)
                 for number, follow in waiting:
                     await self.slots.acquire()
                     self.under_way += 1
@@ -249,18 +249,18 @@ class _Reading:
             self._failed(self.first[0], Unsupported(f"{what} Leave out (source.exclude) what leads nowhere"))
         return True
 
-    async def _one(self, number: int, follow: Follow) -> None:
+    async def _one(self, number: int, follow: DocumentRequest) -> None:
         survey = self.survey
         try:
             with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(survey.spool)) as spool:
                 document = await fetch(survey.transport, follow, cast("BinaryIO", spool))
                 await self._read(document)
-            self._done(number)
+            self._note_read(number)
         except NotFound as error:
             if not follow.optional:
                 self._failed(follow, error)
             elif not follow.told or await self._missing(follow):
-                self._done(number, read=0)
+                self._note_read(number, read=0)
         except NoSpace:  # our own disk is full: nothing that is wrong with a document
             raise
         except (TransientError, PermanentError) as error:
@@ -274,7 +274,7 @@ class _Reading:
             self.turn.set()
         survey.listener(SurveyAdvanced(survey.mirror, self.inventory.documents, self.known, self.inventory.files))
 
-    async def _missing(self, follow: Follow) -> bool:
+    async def _missing(self, follow: DocumentRequest) -> bool:
         """Tell the Reader that a document is not there; returns whether it could make something of that."""
         try:
             await self._read(Document(follow, follow.url, {}, io.BytesIO(), missing=True))
@@ -283,7 +283,7 @@ class _Reading:
             return False
         return True
 
-    def _failed(self, follow: Follow, error: SyncdError) -> None:
+    def _failed(self, follow: DocumentRequest, error: SyncdError) -> None:
         if self.first_error is None:
             self.first_error = error
         url = redact(follow.url)  # a link that a catalogue signed
@@ -302,8 +302,8 @@ class _Reading:
                 self._keep(one, document)
             if self.inventory.made is not None:
                 await self.survey.made.flush()
-            if self.kept.size() >= SLICE:
-                self._write_down()
+            if self.unwritten.size() >= SLICE:
+                self._flush()
             if error is not None:
                 raise error
             if not batch:
@@ -313,24 +313,24 @@ class _Reading:
     def _keep(self, found: Found, document: Document) -> None:
         if isinstance(found, Stat):
             self._claim(found)
-        elif isinstance(found, Made):
+        elif isinstance(found, DerivedFile):
             if self.survey.wants(found.path):
                 self._bind()
-                self._claim(self.survey.made.keep(found, document.url))
+                self._claim(self.survey.made.add(found, document.url))
         elif isinstance(found, Promise):
-            self.kept.promises.append(found)
-        elif isinstance(found, Gone):
+            self.unwritten.promises.append(found)
+        elif isinstance(found, Deleted):
             if self.changes is not None:
                 self.changes[found.path] = None
-        elif isinstance(found, Mark):
+        elif isinstance(found, Cursor):
             self.inventory.mark = max(self.inventory.mark, found.value)
-        elif isinstance(found, Note):
+        elif isinstance(found, ReaderWarning):
             notes = self.inventory.notes
             text = found.text if found.text in notes or len(notes) < NOTES else "more was passed over"
             notes[text] = notes.get(text, 0) + 1
         else:
             try:
-                self.kept.follows.append(guarded(found, document))
+                self.unwritten.follows.append(check_request(found, document))
             except Unsafe as error:
                 self._failed(found, error)
 
@@ -339,7 +339,7 @@ class _Reading:
             return
         self.inventory.files += 1
         if self.changes is None:
-            self.kept.stats.append(stat)
+            self.unwritten.stats.append(stat)
             return
         self.changes[stat.path] = stat
         if len(self.changes) > MAX_CHANGES:
@@ -349,27 +349,27 @@ class _Reading:
         """Made files lie in the spool, which ends with this process: nobody else can go on with the survey."""
         if self.inventory.made is None:
             self.inventory.made = self.survey.made
-            self.survey.questions.bind(self.survey.mirror_id)
+            self.survey.frontier.forbid_resume(self.survey.mirror_id)
 
-    def _done(self, number: int, read: int = 1) -> None:
+    def _note_read(self, number: int, read: int = 1) -> None:
         self.inventory.documents += read
-        self.kept.done.append(number)
+        self.unwritten.done.append(number)
 
-    def _write_down(self) -> None:
+    def _flush(self) -> None:
         """Write down what was found in many documents at once, and only then that they were read."""
         survey, mirror = self.survey, self.survey.mirror_id
-        kept, self.kept = self.kept, _Kept()
-        if kept.stats:
-            survey.claims.add(mirror, kept.stats)
-        if kept.promises:
-            survey.claims.promise(mirror, kept.promises)
-        if kept.follows:
-            self.known += survey.questions.add(mirror, kept.follows)
-        if kept.done:
-            survey.questions.done(mirror, kept.done, survey.now(), self.inventory.mark)
+        unwritten, self.unwritten = self.unwritten, _UnwrittenClaims()
+        if unwritten.stats:
+            survey.claims.add(mirror, unwritten.stats)
+        if unwritten.promises:
+            survey.claims.promise(mirror, unwritten.promises)
+        if unwritten.follows:
+            self.known += survey.frontier.add(mirror, unwritten.follows)
+        if unwritten.done:
+            survey.frontier.mark_read(mirror, unwritten.done, survey.now(), self.inventory.mark)
 
 
-def _key(key: str, first: list[Follow]) -> str:
+def _key(key: str, first: list[DocumentRequest]) -> str:
     """Return what a survey must share with another to go on with it: the source, and the first questions."""
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first)))
 
@@ -381,7 +381,7 @@ def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:
     try:
         for one in islice(found, SLICE):
             batch.append(one)
-            if isinstance(one, Made):
+            if isinstance(one, DerivedFile):
                 size += len(one.body)
                 if size > WAITING:
                     break
@@ -390,10 +390,12 @@ def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:
     return batch, None
 
 
-async def see(survey: Survey, inventory: Inventory, blind: Callable[[str, int], list[Stat]]) -> None:
+async def probe_missing_metadata(
+    survey: Survey, inventory: Inventory, without_validator: Callable[[str, int], list[Stat]]
+) -> None:
     """Ask (HEAD) for each file of which the documents say nothing by which a change could be seen."""
     after = ""
-    while page := blind(after, SLICE):
+    while page := without_validator(after, SLICE):
         after = page[-1].path
         seen: list[Stat] = []
         todo = iter(page)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from syncd.catalogue import History, Row
+from syncd.catalogue import History, MirrorRow
 
 WHOLE_EVERY = 30 * 86_400.0  # seconds after which everything is read all the same
 
 
-class Mark(msgspec.Struct, frozen=True):
+class SavedCursor(msgspec.Struct, frozen=True):
     """How far upstream was read: `value` is its own word for it. `whole` is when everything was last read."""
 
     value: str
@@ -23,39 +23,39 @@ class Mark(msgspec.Struct, frozen=True):
     whole: float
 
 
-class Marks:
+class SurveyCursor:
     """The mark of one mirror; `source` stands for all that its manifest says of the source."""
 
-    def __init__(self, history: History, row: Row, source: str, now: Callable[[], float]) -> None:
+    def __init__(self, history: History, row: MirrorRow, source: str, now: Callable[[], float]) -> None:
         self._history = history
         self._row = row
         self._source = hashlib.sha256(source.encode()).hexdigest()
         self._now = now
 
-    def trusted(self) -> Mark | None:
+    def resumable(self) -> SavedCursor | None:
         """Return the mark from which a pass may go on, None if everything must be read."""
-        written = self._history.setting(_name(self._row.name))
+        written = self._history.get_setting(_name(self._row.name))
         if not written:
             return None
-        mark = msgspec.json.decode(written, type=Mark)
+        mark = msgspec.json.decode(written, type=SavedCursor)
         is_ours = (mark.source, mark.snapshot) == (self._source, self._row.snapshot)
         return mark if is_ours and self._now() - mark.whole < WHOLE_EVERY else None
 
-    def set(self, value: str, snapshot: str, *, is_part: bool) -> None:
+    def save(self, value: str, snapshot: str, *, is_part: bool) -> None:
         """Remember that all up to `value` is published as `snapshot`; `is_part` says that only changes were read."""
-        before = self.trusted() if is_part else None
+        before = self.resumable() if is_part else None
         if before is not None:
             value = max(value, before.value)
         whole = self._now() if before is None else before.whole
-        mark = Mark(value, self._source, snapshot, whole)
+        mark = SavedCursor(value, self._source, snapshot, whole)
         written = msgspec.json.encode(mark).decode() if value else ""
-        if written or self._history.setting(_name(self._row.name)):
-            self._history.remember(_name(self._row.name), written)
+        if written or self._history.get_setting(_name(self._row.name)):
+            self._history.set_setting(_name(self._row.name), written)
 
 
 def forget(history: History, mirror: str) -> None:
     """Let the next pass read everything."""
-    history.remember(_name(mirror), "")
+    history.set_setting(_name(mirror), "")
 
 
 def _name(mirror: str) -> str:

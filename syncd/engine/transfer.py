@@ -41,9 +41,9 @@ from syncd.core.events import Listener, TransferAdvanced, TransferRestarted
 from syncd.core.ports import Body, Staged, Store, Transport
 from syncd.core.redaction import redact
 from syncd.core.steps import Step
-from syncd.engine.ranged_download import First, Order, receive
-from syncd.engine.verdict import Arrived, algorithms, judge, promises
-from syncd.streams.failover_body import PLACES, Relay
+from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
+from syncd.engine.verdict import ReceivedFile, decide_verdict, has_digest, hash_algorithms
+from syncd.streams.failover_body import PLACES, FailoverTransport
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread
@@ -59,7 +59,7 @@ RECORDED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PassPaths:
     """Where a pass puts things. All paths are within the store."""
 
     mirror: str
@@ -83,7 +83,7 @@ class Place:
         return f".syncd/versions/{self.mirror}/{snapshot}/{path}"
 
 
-class Proved(msgspec.Struct, frozen=True):
+class VerifiedFile(msgspec.Struct, frozen=True):
     """A file that is what was promised, durable at `place`; `replaces` says that it waits there for the swap."""
 
     entry: Entry
@@ -132,7 +132,7 @@ class Journal(Protocol):
         ...
 
 
-def _beside(place: str) -> str:
+def _reason_path(place: str) -> str:
     """Return where the reason lies for which the bytes at `place` are kept aside; a name has 255 bytes at the most."""
     folder, slash, name = place.rpartition("/")
     if len(name.encode()) + len(REASON) > MAX_NAME:
@@ -151,7 +151,7 @@ class Transfers:
 
     source: Transport
     store: Store
-    place: Place
+    place: PassPaths
     holdings: Leftovers
     journal: Journal
     mirror_id: int
@@ -162,7 +162,7 @@ class Transfers:
     begun: dict[str, Inflight] = field(default_factory=dict)
     window: int = 128 << 20
     ceiling: int = 64
-    put_aside: Callable[[Entry], Awaitable[None]] | None = None
+    archive_removed: Callable[[Entry], Awaitable[None]] | None = None
     """Keeps the bytes of a removed file if a kept Snapshot names them; without it, they go into the quarantine."""
     only_small: bool = False
     """A file of unknown size that is not small raises NotSmall: who has no journal can stage nothing."""
@@ -172,7 +172,7 @@ class Transfers:
     tried: dict[str, list[str]] = field(default_factory=dict)
     """By path: what became of it where it was asked for before; only while it is under way."""
 
-    def knows(self, path: str) -> bool:
+    def has_leftovers(self, path: str) -> bool:
         """Tell whether an earlier pass left something of this file: staged parts, or bytes it did not record."""
         return path in self.strays or path in self.begun
 
@@ -180,7 +180,7 @@ class Transfers:
         """Return the bytes of memory that this file may take."""
         return RECKONED if stat.size is None else min(stat.size, self.window)
 
-    async def transfer(self, step: Step) -> Proved:
+    async def transfer(self, step: Step) -> VerifiedFile:
         """Return the proof of one fetched or replaced file. Raises Quarantined, PermanentError, TransientError."""
         stat = step.stat
         assert stat is not None
@@ -188,7 +188,7 @@ class Transfers:
             return found
         targets = self.targets(stat)
         if len(targets) > 1:
-            return await self._somewhere(step, stat, targets)
+            return await self._try_targets(step, stat, targets)
         attempt = 1
         while True:
             try:
@@ -199,7 +199,7 @@ class Transfers:
                 self._restarted(step, error)
             attempt += 1
 
-    async def _somewhere(self, step: Step, stat: Stat, targets: tuple[str, ...]) -> Proved:
+    async def _try_targets(self, step: Step, stat: Stat, targets: tuple[str, ...]) -> VerifiedFile:
         """Take a file from the first place that has it as it was promised; if none has, say what each of them did."""
         tried = self.tried.setdefault(step.path, [])
         wrong = ""  # where bytes came that are not what was promised
@@ -222,17 +222,19 @@ class Transfers:
     def _restarted(self, step: Step, error: SyncdError) -> None:
         self.listener(TransferRestarted(self.place.mirror, step.path, str(error), error_name(error)))
 
-    async def _once(self, step: Step, stat: Stat, target: str, others: tuple[str, ...] = (), *, last: bool) -> Proved:
-        source = Relay(self.source, others) if others and promises(stat) else self.source
+    async def _once(
+        self, step: Step, stat: Stat, target: str, others: tuple[str, ...] = (), *, last: bool
+    ) -> VerifiedFile:
+        source = FailoverTransport(self.source, others) if others and has_digest(stat) else self.source
         if stat.size is not None and stat.size <= SMALL:
             async with source.open(target) as body:
                 content = await self._gather(stat, body, stat.size)
             return await self._small(step, stat, _served(source, target), body, content, last=last)
         if (begun := self.begun.pop(step.path, None)) is not None:
-            if stat.size in (None, begun.size) and (promises(stat) or step.path not in self.tried):
+            if stat.size in (None, begun.size) and (has_digest(stat) or step.path not in self.tried):
                 return await self._large(source, step, stat, target, None, begun, last=last)
             self.journal.end(self.mirror_id, step.path)
-        async with First(source.open(target, stop=SMALL)) as first:
+        async with FirstResponse(source.open(target, stop=SMALL)) as first:
             total = first.body.stat.size
             if total is None or total > SMALL:
                 if self.only_small:
@@ -257,13 +259,15 @@ class Transfers:
         self.listener(TransferAdvanced(self.place.mirror, stat.path, count))
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _small(self, step: Step, stat: Stat, target: str, body: Body, content: bytes, *, last: bool) -> Proved:
-        names = algorithms(stat.digests, body.stat.digests, path=stat.path)
+    async def _small(
+        self, step: Step, stat: Stat, target: str, body: Body, content: bytes, *, last: bool
+    ) -> VerifiedFile:
+        names = hash_algorithms(stat.digests, body.stat.digests, path=stat.path)
         if len(content) <= INLINE:
             digests = digests_of(content, names)
         else:
             digests = await asyncio.get_running_loop().run_in_executor(self.hashing, digests_of, content, names)
-        arrived = Arrived(body.stat, len(content), digests, content[:1024], _kind(body), target)
+        arrived = ReceivedFile(body.stat, len(content), digests, content[:1024], _kind(body), target)
         try:
             proved = self._entry(step, stat, arrived)
         except Mismatch as error:
@@ -289,43 +293,43 @@ class Transfers:
         step: Step,
         stat: Stat,
         target: str,
-        first: First | None,
+        first: FirstResponse | None,
         begun: Inflight | None,
         *,
         last: bool,
-    ) -> Proved:
+    ) -> VerifiedFile:
         path, history = step.path, self.journal
         answered = first.body.stat if first is not None else Stat(path, size=begun.size if begun is not None else None)
         total = answered.size if answered.size is not None else stat.size
         version = begun.version if begun is not None else answered.version
         if stat.size is not None and total != stat.size:
             raise Mismatch(f"{path}: {stat.size} bytes promised, upstream now announces {total}")
-        order = Order(
+        order = DownloadSpec(
             target=target,
             total=total,
             version=version,
-            names=algorithms(stat.digests, answered.digests, path=stat.path),
+            names=hash_algorithms(stat.digests, answered.digests, path=stat.path),
             window=self.window,
             width=self.ceiling,
-            parallel=version is not None or promises(stat),
+            parallel=version is not None or has_digest(stat),
         )
         place = (self.place.staged if step.action == "replace" else self.place.natural)(path)
         resume = begun.token if begun is not None else None
         async with self.store.stage(place, size=total, resume=resume) as file:
             # a version says nothing of another place: there, only a digest proves what is put together
-            is_bound = promises(stat) or step.path not in self.tried
+            is_bound = has_digest(stat) or step.path not in self.tried
             is_resumable = False
             if version is not None and total is not None and file.token and is_bound:
                 is_resumable = True
                 history.begin(self.mirror_id, Inflight(path, file.token, version, total))
             try:
-                size, digests, head = await receive(
-                    source, order, file, first, hashing=self.hashing, heard=self._hear(path)
+                size, digests, head = await download(
+                    source, order, file, first, hashing=self.hashing, on_received=self._on_received(path)
                 )
                 kind = _kind(first.body) if first is not None else ""
-                self._whole(stat, answered, first)
+                self._require_end(stat, answered, first)
                 served = _served(source, target)
-                proved = self._entry(step, stat, Arrived(answered, size, digests, head, kind, served))
+                proved = self._entry(step, stat, ReceivedFile(answered, size, digests, head, kind, served))
             except (Changed, Mismatch) as error:
                 history.end(self.mirror_id, path)
                 if last and isinstance(error, Mismatch):
@@ -340,7 +344,7 @@ class Transfers:
             await self._commit(file, proved)
             return proved
 
-    async def _commit(self, file: Staged, proved: Proved) -> None:
+    async def _commit(self, file: Staged, proved: VerifiedFile) -> None:
         entry = proved.entry
         try:
             await file.commit(size=entry.size, sha256=entry.sha256, if_absent=not proved.replaces)
@@ -350,31 +354,39 @@ class Transfers:
             else:
                 await file.commit(size=entry.size, sha256=entry.sha256)
 
-    def _whole(self, stat: Stat, answered: Stat, first: First | None) -> None:
+    def _require_end(self, stat: Stat, answered: Stat, first: FirstResponse | None) -> None:
         """Raise Mismatch if nothing says where the file ends: neither a length, nor a digest, nor chunks."""
-        if first is None or answered.size is not None or stat.size is not None or promises(stat):
+        if first is None or answered.size is not None or stat.size is not None or has_digest(stat):
             return
         if "chunked" not in first.body.headers.get("transfer-encoding", ""):
             raise Mismatch(
                 f"{stat.path}: upstream announces neither a length nor a digest, so it cannot be proved whole"
             )
 
-    def _hear(self, path: str) -> Callable[[int], None]:
+    def _on_received(self, path: str) -> Callable[[int], None]:
         return lambda count: self.listener(TransferAdvanced(self.place.mirror, path, count))
 
     # -- proof ----------------------------------------------------------------------------------------------------
 
-    def _entry(self, step: Step, stat: Stat, arrived: Arrived) -> Proved:
+    def _entry(self, step: Step, stat: Stat, arrived: ReceivedFile) -> VerifiedFile:
         """Return the Entry of bytes that match every promise. Raises Mismatch."""
         digests = arrived.digests
-        verdict = judge(stat, arrived)
+        verdict = decide_verdict(stat, arrived)
         entry = Entry(step.path, arrived.size, digests["sha256"], digests["xxh3-128"])
         by = self.by if verdict == "verified" else ""
         origin = Origin(
-            step.path, _kept(arrived.url), verdict, self.now(), stat.size, stat.modified, stat.version, stat.digests, by
+            step.path,
+            _unsigned_url(arrived.url),
+            verdict,
+            self.now(),
+            stat.size,
+            stat.modified,
+            stat.version,
+            stat.digests,
+            by,
         )
         replaces = step.action == "replace"
-        return Proved(entry, origin, (self.place.staged if replaces else self.place.natural)(step.path), replaces)
+        return VerifiedFile(entry, origin, (self.place.staged if replaces else self.place.natural)(step.path), replaces)
 
     async def _quarantined(self, path: str, error: Mismatch, digests: dict[str, str], body: Body | None) -> Quarantined:
         """Write the reason beside the quarantined bytes and return what is to be raised."""
@@ -382,7 +394,7 @@ class Transfers:
         before = self.tried.get(path, [])
         told = "; before that, ".join((str(error), *before))
         await self.store.put(
-            _beside(place),
+            _reason_path(place),
             msgspec.json.encode(
                 {
                     "path": path,
@@ -390,7 +402,7 @@ class Transfers:
                     "tried": before,
                     "at": self.now(),
                     "arrived": digests,
-                    "url": _told(body.url) if body is not None else "",
+                    "url": _redacted_url(body.url) if body is not None else "",
                     "headers": {name: redact(value) for name, value in body.headers.items() if name in RECORDED}
                     if body is not None
                     else {},
@@ -401,13 +413,13 @@ class Transfers:
 
     # -- what already lies there ----------------------------------------------------------------------------------
 
-    async def _adopt(self, stat: Stat) -> Proved | None:
+    async def _adopt(self, stat: Stat) -> VerifiedFile | None:
         """Return the proof of a file that lies in the store unrecorded, if a promised digest proves it."""
         if not stat.digests:
             return None
         try:
-            size, digests = await self._read(self.place.natural(stat.path), algorithms(stat.digests))
-            arrived = Arrived(Stat(stat.path), size, digests, b"", "", _target(stat))
+            size, digests = await self._read(self.place.natural(stat.path), hash_algorithms(stat.digests))
+            arrived = ReceivedFile(Stat(stat.path), size, digests, b"", "", _target(stat))
             return self._entry(Step("fetch", stat.path, "", stat), stat, arrived)
         except (Mismatch, NotFound):
             return None
@@ -422,8 +434,8 @@ class Transfers:
         if (size, digests["sha256"]) == (entry.size, entry.sha256):
             return True
         removed = holdings.was_removed(self.mirror_id, entry.path)
-        if removed is not None and removed[0].sha256 == digests["sha256"] and self.put_aside is not None:
-            await self.put_aside(removed[0])
+        if removed is not None and removed[0].sha256 == digests["sha256"] and self.archive_removed is not None:
+            await self.archive_removed(removed[0])
             holdings.forget_removed(self.mirror_id, entry.path)
             return False
         unknown = Mismatch(f"{entry.path}: a file that syncd does not know lay in its place")
@@ -433,10 +445,10 @@ class Transfers:
 
     async def _read(self, place: str, names: tuple[str, ...]) -> tuple[int, dict[str, str]]:
         """Return size and digests of what lies in the store."""
-        return await read_back(self.store, place, names, self.hashing)
+        return await hash_stored(self.store, place, names, self.hashing)
 
 
-async def read_back(
+async def hash_stored(
     store: Transport, place: str, names: tuple[str, ...], hashing: Executor
 ) -> tuple[int, dict[str, str]]:
     """Return size and digests of stored bytes, read through. Raises NotFound."""
@@ -454,7 +466,7 @@ async def read_back(
 
 def _served(source: Transport, asked: str) -> str:
     """Return which place a file came from, the most of it where several took turns."""
-    return source.main(asked) if isinstance(source, Relay) else asked
+    return source.main_target(asked) if isinstance(source, FailoverTransport) else asked
 
 
 def _target(stat: Stat) -> str:
@@ -462,12 +474,12 @@ def _target(stat: Stat) -> str:
     return stat.urls[0] if stat.urls else stat.path
 
 
-def _kept(url: str) -> str:
+def _unsigned_url(url: str) -> str:
     """Return what was asked for without a signature that a catalogue put into its link."""
     return redact(url) if "?" in url else url
 
 
-def _told(url: str) -> str:
+def _redacted_url(url: str) -> str:
     """Return where bytes came from without the query: at the end of redirects it may be a signature."""
     return redact(url.partition("?")[0])
 

@@ -18,7 +18,7 @@ _TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
 _PAGES = (".html", ".htm", ".xhtml", ".shtml", ".php", "/")
 
 
-class Arrived(msgspec.Struct, frozen=True):
+class ReceivedFile(msgspec.Struct, frozen=True):
     """What is known of bytes once they are here.
 
     `answered` is what the answer itself claimed, `head` their first bytes, `kind` the media type or "".
@@ -32,7 +32,7 @@ class Arrived(msgspec.Struct, frozen=True):
     url: str
 
 
-def algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
+def hash_algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
     """Return what to compute: our digests, every promised one that we can, and of a zip without any whether it ends."""
     promised = [name for each in promises if each for name in each if name in KNOWN]
     if promised:
@@ -40,18 +40,18 @@ def algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
     return (*OURS, ZIP_END) if path.lower().endswith(".zip") else OURS
 
 
-def promises(stat: Stat) -> bool:
+def has_digest(stat: Stat) -> bool:
     """Tell whether upstream promises a digest that we can check."""
     return any(name in KNOWN for name in stat.digests)
 
 
-def judge(stat: Stat, arrived: Arrived) -> Verdict:
+def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
     """Return the verdict on what arrived for `stat`, or raise Mismatch in a steward's words.
 
     Both what the inventory promised and what the answer itself did must hold.
     """
     size, digests, answered = arrived.size, arrived.digests, arrived.answered
-    page = _page(stat.path, arrived.head, arrived.kind)
+    page = _web_page(stat.path, arrived.head, arrived.kind)
     for claimed in (stat.size, answered.size):
         if claimed is not None and size != claimed:
             raise Mismatch(f"{stat.path}: {claimed} bytes promised, {size} arrived{page}")
@@ -72,7 +72,7 @@ def judge(stat: Stat, arrived: Arrived) -> Verdict:
     return "attested"
 
 
-def _page(path: str, head: bytes, kind: str) -> str:
+def _web_page(path: str, head: bytes, kind: str) -> str:
     """Say that a web page came where it was not expected, or return ""."""
     if _PAGE.search(head[:HEAD]) is None or path.lower().endswith(_PAGES) or kind not in ("", "text/html"):
         return ""

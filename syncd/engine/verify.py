@@ -19,14 +19,14 @@ import msgspec
 
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
-from syncd.catalogue import Aside, Catalogue, Row
+from syncd.catalogue import Catalogue, MirrorRow, QuarantinedFile
 from syncd.core.errors import Busy, Damaged, NoSpace, NotFound, PermanentError, SyncdError
 from syncd.core.ports import Store, Summing, Transport
 from syncd.core.steps import Step
-from syncd.engine.restore import pointed
+from syncd.engine.restore import current_snapshot
 from syncd.engine.retention import shard_entries
 from syncd.engine.survey_cursor import forget
-from syncd.engine.transfer import Place, Transfers, read_back
+from syncd.engine.transfer import PassPaths, Transfers, hash_stored
 from syncd.streams.derived_files import SCHEME
 
 READERS = 8  # files read at once
@@ -60,7 +60,7 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _VerifyProgress:
     """How far the reading of all bytes is: the Entries that are left, what was found, what is not yet recorded."""
 
     entries: Iterator[Entry]
@@ -78,8 +78,8 @@ class Verification:
 
     store: Store
     catalogue: Catalogue
-    mirror: Row
-    place: Place
+    mirror: MirrorRow
+    place: PassPaths
     hashing: Executor
     heard: Callable[[int, int], None]
     """Called with files and bytes looked at since the last call."""
@@ -95,7 +95,7 @@ class Verification:
         if read_data:
             await self._read_all(report)
         else:
-            await self._look(report)
+            await self._check_sizes(report)
         return report
 
     async def repair(self, report: Report) -> None:
@@ -107,15 +107,15 @@ class Verification:
             if held is None:
                 continue
             try:
-                await self._mend(*held, fault.reason)
+                await self._repair_one(*held, fault.reason)
             except SyncdError as error:
                 report.faults[at] = msgspec.structs.replace(fault, reason=f"{fault.reason}; not repaired: {error}")
             else:
                 report.faults[at] = msgspec.structs.replace(fault, repaired=True)
 
-    async def _mend(self, entry: Entry, origin: Origin, reason: str) -> None:
+    async def _repair_one(self, entry: Entry, origin: Origin, reason: str) -> None:
         if (version := await self._version(entry)) is not None:
-            await self._aside(entry, reason)
+            await self._quarantine(entry, reason)
             await self.store.copy(version, self.place.natural(entry.path))
             return
         if self.source is None:
@@ -143,7 +143,7 @@ class Verification:
         begun = history.all_inflight(mirror).get(entry.path)
         try:
             proved = await transfers.transfer(Step("replace", entry.path, "repair", wanted))
-            await self._aside(entry, reason)
+            await self._quarantine(entry, reason)
             await self.store.move(proved.place, self.place.natural(entry.path))
         finally:
             if history.all_inflight(mirror).get(entry.path) != begun:  # of this mending: no pass is to go on with it
@@ -156,19 +156,19 @@ class Verification:
                 continue
             place = self.place.version(version.snapshot, entry.path)
             with suppress(PermanentError):
-                size, digests = await read_back(self.store, place, ("sha256",), self.hashing)
+                size, digests = await hash_stored(self.store, place, ("sha256",), self.hashing)
                 if (size, digests["sha256"]) == (entry.size, entry.sha256):
                     return place
         return None
 
-    async def _aside(self, entry: Entry, reason: str) -> None:
+    async def _quarantine(self, entry: Entry, reason: str) -> None:
         """Keep the damaged bytes in the quarantine, if there are any."""
         try:
             await self.store.copy(self.place.natural(entry.path), self.place.quarantine(entry.path))
         except NotFound:
             return
-        aside = Aside(self.place.quarantine(entry.path), entry.path, "Damaged", reason, self.now())
-        self.catalogue.chronicle.put_aside(self.mirror.id, aside)
+        aside = QuarantinedFile(self.place.quarantine(entry.path), entry.path, "Damaged", reason, self.now())
+        self.catalogue.pass_history.add_quarantined(self.mirror.id, aside)
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Verification:
         """Check that pointer, shards and Catalogue tell the same story."""
         holdings, mirror = self.catalogue.holdings, self.mirror
         try:
-            pointer = await pointed(self.store, mirror.name)
+            pointer = await current_snapshot(self.store, mirror.name)
             if pointer.snapshot != mirror.snapshot:
                 raise Damaged(f"the pointer names {pointer.snapshot}, the Catalogue {mirror.snapshot}")
             snapshot = self.catalogue.history.snapshots(mirror.id)[0]
@@ -188,14 +188,14 @@ class Verification:
         except (SyncdError, IndexError) as error:
             report.faults.append(Fault(mirror.snapshot or "no snapshot", "snapshot", str(error)))
 
-    async def _look(self, report: Report) -> None:
+    async def _check_sizes(self, report: Report) -> None:
         """Merge the store's listing with the Entries: what is missing, what has another size."""
         entries, prefix = self.catalogue.holdings.entries(self.mirror.id), self.place.prefix
         entry = next(entries, None)
         async for stat in self.store.list(prefix):
             path = stat.path.removeprefix(prefix)
             while entry is not None and entry.path < path:
-                self._gone(report, entry)
+                self._is_missing(report, entry)
                 entry = next(entries, None)
             if entry is not None and entry.path == path:
                 report.files += 1
@@ -206,15 +206,15 @@ class Verification:
                 self.heard(1, 0)
                 entry = next(entries, None)
         while entry is not None:
-            self._gone(report, entry)
+            self._is_missing(report, entry)
             entry = next(entries, None)
 
-    def _gone(self, report: Report, entry: Entry) -> None:
+    def _is_missing(self, report: Report, entry: Entry) -> None:
         report.files += 1
         report.faults.append(Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found"))
 
     async def _read_all(self, report: Report) -> None:
-        reading = _Reading(self.catalogue.holdings.entries(self.mirror.id), report)
+        reading = _VerifyProgress(self.catalogue.holdings.entries(self.mirror.id), report)
         if hasattr(self.store, "sums"):
             readers = [self._read_batches(reading) for _ in range(self.threads)]
         else:
@@ -227,7 +227,7 @@ class Verification:
             reading.over.set()
             self.catalogue.holdings.check(self.mirror.id, reading.good, self.now())
 
-    async def _read_batches(self, reading: _Reading) -> None:
+    async def _read_batches(self, reading: _VerifyProgress) -> None:
         """Have a thread read many files at one go; what is not as it was proved is read a second time by itself."""
         store, loop = cast("Summing", self.store), asyncio.get_running_loop()
         while batch := _batch(reading.entries):
@@ -240,14 +240,14 @@ class Verification:
             ]
             self._enter(reading, judged)
 
-    async def _read_each(self, reading: _Reading) -> None:
+    async def _read_each(self, reading: _VerifyProgress) -> None:
         for entry in reading.entries:
             fault = await self._read_one(entry)
             if fault is not None:
                 fault = await self._read_one(entry)
             self._enter(reading, [(entry, fault)])
 
-    def _enter(self, reading: _Reading, judged: Sequence[tuple[Entry, Fault | None]]) -> None:
+    def _enter(self, reading: _VerifyProgress, judged: Sequence[tuple[Entry, Fault | None]]) -> None:
         report, good = reading.report, reading.good
         for entry, fault in judged:
             report.files += 1
@@ -265,7 +265,7 @@ class Verification:
     async def _read_one(self, entry: Entry) -> Fault | None:
         place = self.place.natural(entry.path)
         try:
-            size, digests = await read_back(self.store, place, ("sha256",), self.hashing)
+            size, digests = await hash_stored(self.store, place, ("sha256",), self.hashing)
         except NotFound:
             return Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found")
         except (Busy, NoSpace):

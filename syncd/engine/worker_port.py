@@ -12,7 +12,7 @@ import msgspec
 
 from syncd.core.errors import PermanentError, TransientError
 from syncd.core.steps import Step
-from syncd.engine.transfer import Place, Proved
+from syncd.engine.transfer import PassPaths, VerifiedFile
 
 WORTH = 4000  # small files from which on starting workers pays
 LIKELY = 1000  # files from which on a first survey will probably find so many
@@ -25,7 +25,7 @@ class Lost(TransientError):
     """A worker did not move a file, for it ended or the file is not small; whoever asked does it again."""
 
 
-class Moving(msgspec.Struct, frozen=True):
+class ActiveTransfer(msgspec.Struct, frozen=True):
     """A file that a pass has under way: what it takes of the budget, and when it began by the monotonic clock."""
 
     step: Step
@@ -33,7 +33,7 @@ class Moving(msgspec.Struct, frozen=True):
     began: float
 
 
-Told = Callable[[Moving, Proved | TransientError | PermanentError], None]
+OnTransferDone = Callable[[ActiveTransfer, VerifiedFile | TransientError | PermanentError], None]
 """Hears what became of a file: its proof, what `Transfers` raised for it, Lost, or Exists for what a worker may not
 judge."""
 
@@ -41,15 +41,15 @@ judge."""
 class Workers(Protocol):
     """Workers at work. Nobody waits for a single file: a task for each would cost the pass as much as all else."""
 
-    def takes(self, step: Step) -> bool:
+    def accepts(self, step: Step) -> bool:
         """Tell whether a file is one for workers, and there is still one of them."""
         ...
 
-    def hand(self, moving: Moving) -> None:
+    def submit(self, moving: ActiveTransfer) -> None:
         """Have a worker move a file that they take."""
         ...
 
-    async def drained(self) -> None:
+    async def join(self) -> None:
         """Wait until it was told of every file what became of it."""
         ...
 
@@ -58,7 +58,7 @@ class Pool(Protocol):
     """Where workers are to be had."""
 
     @property
-    def lanes(self) -> int:
+    def concurrency(self) -> int:
         """Return how many requests the workers may have under way, all together; fewer than two: there are none."""
         ...
 
@@ -66,10 +66,12 @@ class Pool(Protocol):
         """Let the workers start, for they will probably be wanted: they import what they need while others think."""
         ...
 
-    def at_work(self, place: Place, by: str, told: Told, lanes: int) -> AbstractAsyncContextManager[Workers]:
-        """Start the workers unless they were prepared, and end them with the block; `told` is called within it.
+    def running(
+        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
+    ) -> AbstractAsyncContextManager[Workers]:
+        """Start the workers unless they were prepared, and end them with the block; `on_done` is called within it.
 
-        All together have no more than `lanes` requests under way.
+        All together have no more than `concurrency` requests under way.
         """
         ...
 

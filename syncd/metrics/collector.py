@@ -25,7 +25,7 @@ Labels = tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Watched:
+class MetricSources:
     """What is read at every scrape, as far as there is any of it."""
 
     counting: Counting
@@ -113,13 +113,13 @@ class Table:
         """Yield the families, those without samples too, so that what may come is known."""
         for family in f.ALL:
             if family.kind == "histogram":
-                histogram = HistogramMetricFamily(family.name, family.says, labels=family.labels)
+                histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
                 for labels, one in self._histograms[family.name].items():
                     histogram.add_metric(labels, one.buckets(), one.total)
                 yield histogram
                 continue
             kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-            plain: CounterMetricFamily | GaugeMetricFamily = kind(family.name, family.says, labels=family.labels)
+            plain: CounterMetricFamily | GaugeMetricFamily = kind(family.name, family.help, labels=family.labels)
             for labels, value in self._rows[family.name].items():
                 plain.add_metric(labels, value)
             yield plain
@@ -128,7 +128,7 @@ class Table:
 class SyncdCollector(Collector):
     """What the registry asks."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: MetricSources) -> None:
         """Read from `watched`."""
         self._watched = watched
         self._bounds = {label: Bound(most) for label, most in f.MOST.items()}

@@ -65,7 +65,7 @@ class Family:
     name: str
     kind: Kind
     part: Part
-    says: str
+    help: str
     labels: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()

@@ -17,10 +17,10 @@ from syncd.core.events import Listener
 from syncd.core.histogram import Histogram
 from syncd.core.ports import Store
 from syncd.metrics import families as f
-from syncd.metrics.collector import SyncdCollector, Watched
+from syncd.metrics.collector import MetricSources, SyncdCollector
 from syncd.metrics.counting import Counting
 from syncd.wrappers.governor import Governors
-from syncd.wrappers.metered_store import Meter, Metered
+from syncd.wrappers.metered_store import Meter, MeteredStore
 
 LAG_EVERY = 0.5  # seconds between two looks at how late the event loop is
 
@@ -34,14 +34,14 @@ class Metrics:
         self.listener: Listener = self.counting.listener
         self.meter = Meter()
         self.registry = CollectorRegistry(auto_describe=False)
-        self._watched = Watched(self.counting, self.meter, Histogram(f.LOOP), version)
+        self._watched = MetricSources(self.counting, self.meter, Histogram(f.LOOP), version)
         self.registry.register(SyncdCollector(self._watched))
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
     def metered(self, store: Store) -> Store:
         """Return `store`, its operations counted and timed."""
-        return Metered(store, self.meter)
+        return MeteredStore(store, self.meter)
 
     def watch(
         self,

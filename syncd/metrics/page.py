@@ -57,7 +57,7 @@ def _parts() -> Iterator[str]:
 def _row(family: Family) -> str:
     more = f" Buckets: {', '.join(f'{bound:g}' for bound in family.bounds)}." if family.bounds else ""
     labels = ", ".join(f"`{label}`" for label in family.labels)
-    said = family.says[0].upper() + family.says[1:]
+    said = family.help[0].upper() + family.help[1:]
     closed = f" `{family.labels[-1]}`: {', '.join(family.choices)}." if family.choices and family.labels else ""
     return f"| `{family.name}` | {family.kind} | {labels} | {said}.{closed}{more} |"
 

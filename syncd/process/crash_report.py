@@ -10,21 +10,23 @@ from syncd.core.printable import printable
 from syncd.core.redaction import Secrets
 
 
-def overhear(secrets: Secrets) -> None:
+def install(secrets: Secrets) -> None:
     """From now on say what ends this process, and what libraries warn of, without `secrets`."""
-    sys.excepthook = partial(_tell_bug, secrets)
+    sys.excepthook = partial(_write_traceback, secrets)
     heard = logging.StreamHandler()
-    heard.setFormatter(_Discreet(secrets))
+    heard.setFormatter(_RedactingFormatter(secrets))
     logging.getLogger().handlers[:] = [heard]
 
 
-def _tell_bug(secrets: Secrets, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _write_traceback(
+    secrets: Secrets, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Write a traceback as Python does."""
     text = secrets.redact("".join(traceback.format_exception(kind, error, trace)))
     sys.stderr.write("".join(f"{printable(line)}\n" for line in text.splitlines()))
 
 
-class _Discreet(logging.Formatter):
+class _RedactingFormatter(logging.Formatter):
     def __init__(self, secrets: Secrets) -> None:
         super().__init__("syncd: %(name)s: %(message)s")
         self._secrets = secrets

@@ -5,13 +5,13 @@ import gc
 YOUNG = 10_000  # objects made between two looks at the youngest: a pass makes and frees hundreds for each file
 
 
-def look_later() -> None:
+def disable_during_imports() -> None:
     """Look for none while modules are imported."""
     gc.disable()
 
 
-def look_from_here_on() -> None:
-    """Look for it in what is made from now on, if the program began with `look_later`."""
+def enable_after_imports() -> None:
+    """Look for it in what is made from now on, if the program began with `disable_during_imports`."""
     if not gc.isenabled():
         gc.freeze()
         gc.set_threshold(YOUNG, 20, 20)

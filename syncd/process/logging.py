@@ -45,7 +45,7 @@ from syncd.core.events import (
     TransferStarted,
 )
 from syncd.core.printable import printable
-from syncd.core.redaction import HIDDEN, Secrets, is_telling
+from syncd.core.redaction import HIDDEN, Secrets, is_secret_name
 
 _LINES = frozenset({"exception", "stack"})  # several lines by their nature
 
@@ -102,7 +102,7 @@ def open_log(
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
-        cleaned(secrets or Secrets()),
+        redacting_step(secrets or Secrets()),
     ]
     last: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=True)
@@ -142,7 +142,7 @@ def _with_priority(render: Callable[..., Any]) -> Processor:
     return rendered
 
 
-def cleaned(secrets: Secrets) -> Processor:
+def redacting_step(secrets: Secrets) -> Processor:
     """Return the step that every line goes through: secrets out, control characters written out, in all depths."""
 
     def clean(_log: WrappedLogger, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -155,7 +155,7 @@ def cleaned(secrets: Secrets) -> Processor:
 
 
 def _cleaned(name: str, value: Any, secrets: Secrets) -> Any:
-    if is_telling(name) and value not in (None, "", False, True):
+    if is_secret_name(name) and value not in (None, "", False, True):
         return HIDDEN
     if isinstance(value, str):
         return printable(secrets.redact(value))
@@ -198,15 +198,17 @@ LEVELS: dict[type[Event], Level | None] = {
 """How much an event matters, where that is not "info"; None: too many, only displays and metrics count them."""
 
 
-def name_of(kind: type[Event]) -> str:
+def event_name(kind: type[Event]) -> str:
     """Return the name of an event's log line: `transfer_failed` of TransferFailed."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
-def logged(log: FilteringBoundLogger) -> Listener:
+def event_logger(log: FilteringBoundLogger) -> Listener:
     """Return a listener that writes what happens to a mirror; single files that went well are for `debug`."""
     writers = {
-        kind: (getattr(log, level), name_of(kind)) for kind in KINDS if (level := LEVELS.get(kind, "info")) is not None
+        kind: (getattr(log, level), event_name(kind))
+        for kind in KINDS
+        if (level := LEVELS.get(kind, "info")) is not None
     }
 
     def listen(event: Event) -> None:

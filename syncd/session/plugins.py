@@ -7,8 +7,8 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from manifests.entry_points import plugged
-from manifests.errors import Unfit
+from manifests.entry_points import load_entry_point
+from manifests.errors import InvalidValue
 from manifests.model.mirror import Mirror, Source
 from manifests.reading.document import Reader
 from manifests.reading.reader import GROUP, installed
@@ -47,7 +47,7 @@ def open_reader(source: Source, today: date) -> Reader:
     except KeyError as error:
         known = ", ".join(installed())
         raise ConfigError(f"source.reader: {source.reader!r} is not known here: use one of {known}") from error
-    except Unfit as error:
+    except InvalidValue as error:
         raise ConfigError(f"source: reader {source.reader}: {error}") from error
 
 
@@ -67,4 +67,4 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
 @cache
 def names(group: str) -> tuple[str, ...]:
     """Return what can be found in a group: url schemes of TRANSPORTS, names of READERS."""
-    return tuple(sorted(point.name for point in plugged(group)))
+    return tuple(sorted(point.name for point in load_entry_point(group)))

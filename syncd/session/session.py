@@ -15,20 +15,20 @@ import msgspec
 
 from manifests.model.mirror import ManifestError, Mirror, load_mirror
 from manifests.origins import origin_of
-from manifests.reading.document import Follow
-from syncd.catalogue import Catalogue, Row
+from manifests.reading.document import DocumentRequest
+from syncd.catalogue import Catalogue, MirrorRow
 from syncd.config.load import Config, resolve_credential
 from syncd.config.secrets import expiry_of
 from syncd.core.errors import ConfigError, Damaged, Denied, NotFound, Offline, TransientError
-from syncd.core.events import Listener, TransferRetried, discreet
+from syncd.core.events import Listener, TransferRetried, redacting
 from syncd.core.ports import Credential, Store, Transport
 from syncd.core.redaction import Secrets
-from syncd.engine.pass_context import Work
-from syncd.engine.restore import missing, needs_rebuild, rebuild
+from syncd.engine.pass_context import PassContext
+from syncd.engine.restore import needs_rebuild, rebuild, unknown_mirror
 from syncd.engine.transfer import error_name
 from syncd.engine.worker_port import Pool
 from syncd.session.plugins import names, open_reader, open_store, upstream_of
-from syncd.sources.multi_source import Alternating
+from syncd.sources.multi_source import MultiSourceTransport
 from syncd.sources.oauth import TokenBroker
 from syncd.sources.open_source import EXTRAS, TRANSPORTS, Upstream, open_upstream
 from syncd.stores.lease import Lease
@@ -44,7 +44,7 @@ SEVERAL = 3  # tries at one of several sources
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
 
 
-class Workbench(msgspec.Struct, frozen=True):
+class Session(msgspec.Struct, frozen=True):
     """Everything that is open."""
 
     config: Config
@@ -92,7 +92,7 @@ class Workbench(msgspec.Struct, frozen=True):
             return None
         held = self.brokers.get(credential.name)
         if held is None or held.credential != credential:
-            held = TokenBroker(credential, self._post, self.secrets.learn_for_a_while)
+            held = TokenBroker(credential, self._post, self.secrets.learn_for_now)
             self.brokers[credential.name] = held
         return held
 
@@ -107,7 +107,7 @@ class Workbench(msgspec.Struct, frozen=True):
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         transport = open_upstream(where, self.governors)
         try:
-            follow = Follow(url, "POST", headers, body, max_bytes=MAX_TOKEN)
+            follow = DocumentRequest(url, "POST", headers, body, max_bytes=MAX_TOKEN)
             return (await fetch(transport, follow, io.BytesIO())).read(MAX_TOKEN)
         finally:
             await transport.aclose()
@@ -152,18 +152,18 @@ class Workbench(msgspec.Struct, frozen=True):
         try:
             for upstream in upstreams:
                 broker = self.broker(upstream.credential)
-                one = open_upstream(upstream, self.governors, policy, heard=heard, broker=broker, inside=inside)
+                one = open_upstream(upstream, self.governors, policy, on_retry=heard, broker=broker, inside=inside)
                 opened.append((upstream.url, one))
-            several = Alternating(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None
+            several = MultiSourceTransport(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None
             yield several if several is not None else opened[0][1]
         finally:
             for _, transport in opened:
                 await transport.aclose()
 
     @asynccontextmanager
-    async def work(
+    async def pass_context(
         self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
-    ) -> AsyncIterator[Work]:
+    ) -> AsyncIterator[PassContext]:
         """Compose what a pass over `mirror` works with."""
         today = datetime.now(UTC).date()
         upstreams = await self._upstreams(mirror)
@@ -171,7 +171,7 @@ class Workbench(msgspec.Struct, frozen=True):
             pool = await asyncio.to_thread(self.pool, mirror, upstreams[0])
             if pool is not None:
                 stack.push_async_callback(pool.aclose)
-            yield Work(
+            yield PassContext(
                 mirror=mirror,
                 reader=open_reader(mirror.source, today),
                 others=tuple(open_reader(one, today) for one in mirror.sources[1:]),
@@ -185,23 +185,23 @@ class Workbench(msgspec.Struct, frozen=True):
                 pool=pool,
             )
 
-    def mirror(self, name: str) -> Row:
+    def mirror(self, name: str) -> MirrorRow:
         """Return a mirror that the Catalogue knows. Raises NotFound."""
         row = self.catalogue.history.mirror(name)
         if row is None:
-            raise missing(name)
+            raise unknown_mirror(name)
         return row
 
     def manifest(self, name: str) -> Mirror:
         """Return the manifest with which a mirror was last synced. Raises NotFound, ConfigError."""
-        text = self.catalogue.history.setting(f"manifest:{name}")
+        text = self.catalogue.history.get_setting(f"manifest:{name}")
         if text is None:
             raise NotFound(f"{name}: its manifest is not known here: run `syncd sync FILE` once")
         return parse(text, f"{name} (as last synced)")
 
-    def remember(self, name: str, text: str) -> None:
+    def save_manifest(self, name: str, text: str) -> None:
         """Keep the manifest with which a mirror is synced."""
-        self.catalogue.history.remember(f"manifest:{name}", text)
+        self.catalogue.history.set_setting(f"manifest:{name}", text)
 
 
 def parse(text: str, file: str) -> Mirror:
@@ -223,7 +223,7 @@ def read_manifest(file: Path) -> tuple[Mirror, str]:
 
 
 @asynccontextmanager
-async def opened(
+async def open_session(
     config: Config,
     environ: Mapping[str, str],
     listener: Listener,
@@ -232,7 +232,7 @@ async def opened(
     stopping: asyncio.Event,
     secrets: Secrets | None = None,
     metered: Callable[[Store], Store] | None = None,
-) -> AsyncIterator[Workbench]:
+) -> AsyncIterator[Session]:
     """Open state, store and, for `writing`, the lease; close all in the other order.
 
     `metered` wraps the store, that its operations are counted. What `secrets` learns on the way is left out of what
@@ -241,7 +241,7 @@ async def opened(
     Raises Busy (another daemon), Offline (not the store we know), Denied, Damaged, NoSpace.
     """
     secrets = secrets if secrets is not None else Secrets()
-    listener = discreet(listener, secrets)
+    listener = redacting(listener, secrets)
     with (
         _catalogue(config, writing=writing) as catalogue,
         tempfile.TemporaryDirectory(dir=config.state, prefix="spool-") as spool,
@@ -250,15 +250,15 @@ async def opened(
         adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         try:
-            known = catalogue.history.setting("store")
+            known = catalogue.history.get_setting("store")
             found = await adapter.identify(known)
             if known is None and not catalogue.read_only:
-                catalogue.history.remember("store", found)
+                catalogue.history.set_setting("store", found)
             counted = metered(adapter) if metered is not None else adapter
             store = RetryingStore(counted) if settings.url.startswith("s3://") else counted
             governors = Governors(listener=listener)
             governors.show(getattr(adapter, "certificates", {}))
-            bench = Workbench(
+            bench = Session(
                 config=config,
                 environ=environ,
                 catalogue=catalogue,
@@ -273,7 +273,7 @@ async def opened(
             if not writing:
                 yield bench
                 return
-            async with leased(Lease(adapter, f"syncd {VERSION}")):
+            async with hold_lease(Lease(adapter, f"syncd {VERSION}")):
                 if needs_rebuild(catalogue):
                     await rebuild(store, catalogue)
                 yield bench
@@ -291,7 +291,7 @@ def _catalogue(config: Config, *, writing: bool) -> Catalogue:
 
 
 @asynccontextmanager
-async def leased(lease: Lease) -> AsyncIterator[None]:
+async def hold_lease(lease: Lease) -> AsyncIterator[None]:
     """Hold the lease over the block; if it is lost, the block is cancelled and Busy raised."""
     await lease.acquire()
     try:

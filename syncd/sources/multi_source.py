@@ -4,7 +4,7 @@ Rules:
 1. The order is the steward's, or the fastest first (`choose: fastest`): each is measured by what it brought, and who
    was not measured yet is tried first; now and then the one that was asked least is tried again.
 2. A source that failed just now comes last for a while, whatever the order.
-3. What a survey found belongs to the source that was surveyed (`lead`); the others have it under the same path.
+3. What a survey found belongs to the source that was surveyed (`active`); the others have it under the same path.
 """
 
 import time
@@ -16,14 +16,14 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from manifests.origins import origin_of
-from manifests.reading.document import Document, Follow
+from manifests.reading.document import Document, DocumentRequest
 from manifests.stat import Stat
 from syncd.core.errors import TransientError
 from syncd.core.ports import Body, Page, Sink, Transport
 from syncd.streams.derived_files import SCHEME
 from syncd.streams.documents import fetch
 from syncd.streams.failover_body import PLACES
-from syncd.streams.thread_copy import pour
+from syncd.streams.thread_copy import copy_to_sink
 
 DOWN_FOR = 60.0  # seconds for which a source that failed comes last
 AGAIN = 16  # files after which the source that was asked least is tried again
@@ -31,7 +31,7 @@ PLAIN = "/:@!$&'()*+,;=~"  # stays as it is in a path that becomes part of a url
 
 
 @dataclass(slots=True)
-class Place:
+class RankedSource:
     """One source, and what is known of it."""
 
     url: str
@@ -50,7 +50,7 @@ class Place:
         return self.bytes / self.seconds if self.seconds > 0 else float("inf")
 
 
-class Alternating:
+class MultiSourceTransport:
     """All sources of a mirror."""
 
     def __init__(
@@ -61,8 +61,8 @@ class Alternating:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`sources` are urls of folders with their transports, the preferred first."""
-        self.places = [Place(url, transport) for url, transport in sources]
-        self.lead = 0
+        self.sources = [RankedSource(url, transport) for url, transport in sources]
+        self.active = 0
         self._fastest = fastest
         self._clock = clock
         self._files = 0
@@ -71,39 +71,39 @@ class Alternating:
         """Return where a file can be had, absolute, in the order in which it is to be asked for."""
         if stat.urls and stat.urls[0].startswith(SCHEME):
             return stat.urls  # it lies in our spool
-        now, lead = self._clock(), self.places[self.lead]
-        inside = next((url[len(lead.url) :] for url in stat.urls if url.startswith(lead.url)), None)
+        now, active = self._clock(), self.sources[self.active]
+        inside = next((url[len(active.url) :] for url in stat.urls if url.startswith(active.url)), None)
         found: list[str] = []
-        order = sorted(self.places, key=lambda one: self._rank(one, now))
+        order = sorted(self.sources, key=lambda one: self._rank(one, now))
         self._files += 1
         if self._fastest and self._files % AGAIN == 0:
             order.sort(key=lambda one: (now < one.down_until, one.asked))
         order[0].asked += 1
-        for place in order:
-            if place is lead and stat.urls:
+        for source in order:
+            if source is active and stat.urls:
                 found += stat.urls
-            elif inside is not None and not {place.url[:2], lead.url[:2]} & {"s3"}:
-                found.append(place.url + inside)
+            elif inside is not None and not {source.url[:2], active.url[:2]} & {"s3"}:
+                found.append(source.url + inside)
             else:
-                found.append(place.url + (stat.path if place.url.startswith("s3:") else quote(stat.path, safe=PLAIN)))
+                found.append(source.url + (stat.path if source.url.startswith("s3:") else quote(stat.path, safe=PLAIN)))
         return tuple(dict.fromkeys(found))[:PLACES]
 
     def failed(self, number: int) -> None:
         """Put a source last for a while."""
-        self.places[number].failed(self._clock())
+        self.sources[number].failed(self._clock())
 
-    def _rank(self, place: Place, now: float) -> tuple[bool, float, int]:
-        return now < place.down_until, *((-place.speed(), place.asked) if self._fastest else (0.0, 0))
+    def _rank(self, source: RankedSource, now: float) -> tuple[bool, float, int]:
+        return now < source.down_until, *((-source.speed(), source.asked) if self._fastest else (0.0, 0))
 
     # -- the port -------------------------------------------------------------------------------------------------
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """List the source that leads."""
-        return self.places[self.lead].transport.list(prefix)
+        return self.sources[self.active].transport.list(prefix)
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        return self.places[self.lead].transport.list_pages(prefix, after)
+        return self.sources[self.active].transport.list_pages(prefix, after)
 
     async def stat(self, path: str) -> Stat:
         """Ask the source that it belongs to."""
@@ -113,42 +113,44 @@ class Alternating:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read from the source that it belongs to, and measure it."""
-        place = self._of(path)
-        opening = place.transport.open(path, start=start, stop=stop, version=version)
-        return _Measured(opening, place, self._clock)
+        source = self._of(path)
+        opening = source.transport.open(path, start=start, stop=stop, version=version)
+        return _Measured(opening, source, self._clock)
 
-    async def answer(self, follow: Follow, spool: BinaryIO) -> Document:
+    async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
         """Put a question to the source that leads."""
-        return await fetch(self.places[self.lead].transport, follow, spool)
+        return await fetch(self.sources[self.active].transport, follow, spool)
 
     async def aclose(self) -> None:
         """Close all sources."""
-        for place in self.places:
-            await place.transport.aclose()
+        for source in self.sources:
+            await source.transport.aclose()
 
-    def _of(self, path: str) -> Place:
+    def _of(self, path: str) -> RankedSource:
         """Return the source that a url belongs to: the longest that it lies below, else one on its origin."""
-        lead = self.places[self.lead]
+        active = self.sources[self.active]
         if "://" not in path:
-            return lead
-        below = [place for place in self.places if path.startswith(place.url)]
+            return active
+        below = [source for source in self.sources if path.startswith(source.url)]
         if below:
-            return max(below, key=lambda place: len(place.url))
+            return max(below, key=lambda source: len(source.url))
         try:
             origin = origin_of(path)
         except ValueError:
-            return lead  # a stranger wrote what is no url: the transport will refuse it in its own words
-        return next((place for place in self.places if origin_of(place.url) == origin), lead)
+            return active  # a stranger wrote what is no url: the transport will refuse it in its own words
+        return next((source for source in self.sources if origin_of(source.url) == origin), active)
 
 
 class _Measured:
     """One open body, by which its source is judged."""
 
-    __slots__ = ("_began", "_body", "_clock", "_inner", "_place", "headers", "start", "stat", "stop", "url")
+    __slots__ = ("_began", "_body", "_clock", "_inner", "_source", "headers", "start", "stat", "stop", "url")
 
-    def __init__(self, inner: AbstractAsyncContextManager[Body], place: Place, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, inner: AbstractAsyncContextManager[Body], source: RankedSource, clock: Callable[[], float]
+    ) -> None:
         self._inner = inner
-        self._place = place
+        self._source = source
         self._clock = clock
 
     async def __aenter__(self) -> Body:
@@ -156,7 +158,7 @@ class _Measured:
         try:
             body = self._body = await self._inner.__aenter__()
         except TransientError:
-            self._place.failed(self._clock())
+            self._source.failed(self._clock())
             raise
         self.stat, self.start, self.stop = body.stat, body.start, body.stop
         self.headers, self.url = body.headers, body.url
@@ -165,24 +167,24 @@ class _Measured:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        self._place.seconds += self._clock() - self._began
+        self._source.seconds += self._clock() - self._began
         return await self._inner.__aexit__(kind, error, trace)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._body:
-                self._place.bytes += len(chunk)
+                self._source.bytes += len(chunk)
                 yield chunk
         except TransientError:
-            self._place.failed(self._clock())
+            self._source.failed(self._clock())
             raise
 
-    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
         """As iterating, with the bytes going to `sink`."""
         try:
-            async for count in pour(self._body, sink):
-                self._place.bytes += count
+            async for count in copy_to_sink(self._body, sink):
+                self._source.bytes += count
                 yield count
         except TransientError:
-            self._place.failed(self._clock())
+            self._source.failed(self._clock())
             raise

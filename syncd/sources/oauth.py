@@ -27,7 +27,7 @@ MAX_TOKEN = 16 << 10  # characters
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
-class _Answer(msgspec.Struct):
+class _TokenResponse(msgspec.Struct):
     access_token: str
     expires_in: float | None = None
     refresh_token: str = ""
@@ -98,7 +98,7 @@ class TokenBroker:
         asked = self._clock()
         body = await self._ask(credential.at, urlencode({**who, **grant}).encode())
         try:
-            answer = msgspec.json.decode(body, type=_Answer)
+            answer = msgspec.json.decode(body, type=_TokenResponse)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # `from None`: the original may quote the answer
             raise Unreachable(f"credentials.{credential.name}: the answer of {credential.at} is no token") from None

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from manifests.entry_points import plugged
+from manifests.entry_points import load_entry_point
 from syncd.core.errors import ConfigError, TransientError
 from syncd.core.ports import Broker, Credential, Transport
-from syncd.sources.s3_routing import WEB, Routed
-from syncd.wrappers.governed_transport import Governed
+from syncd.sources.s3_routing import WEB, S3RoutedTransport
+from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import Governors
 from syncd.wrappers.retrying_transport import Policy, Retrying
 
@@ -40,7 +40,7 @@ def open_upstream(
     upstream: Upstream,
     governors: Governors,
     policy: Policy | None = None,
-    heard: Callable[[str, TransientError, int, float], None] | None = None,
+    on_retry: Callable[[str, TransientError, int, float], None] | None = None,
     broker: Broker | None = None,
     inside: Callable[[Transport], Transport] = lambda transport: transport,
 ) -> Transport:
@@ -53,7 +53,7 @@ def open_upstream(
         todo = f"pip install 'syncd[{extra}]'" if extra is not None else "install what the plug-in needs"
         raise ConfigError(f"{upstream.where}: {scheme} urls cannot be read here ({error}): {todo}") from error
     if make is None:
-        known = ", ".join(sorted(point.name for point in plugged(TRANSPORTS)))
+        known = ", ".join(sorted(point.name for point in load_entry_point(TRANSPORTS)))
         raise ConfigError(f"{upstream.where}: {scheme!r} is not known here: use one of {known}")
     adapter = make(
         upstream.url,
@@ -64,8 +64,8 @@ def open_upstream(
         **({"broker": broker} if broker is not None else {}),  # only the web's transports have tokens to ask for
     )
     if scheme in WEB:
-        adapter = Routed(cast("Transport", adapter), lambda bucket: _bucket(upstream, bucket))
-    governed = Governed(
+        adapter = S3RoutedTransport(cast("Transport", adapter), lambda bucket: _bucket(upstream, bucket))
+    governed = GovernedTransport(
         inside(cast("Transport", adapter)),
         governors,
         upstream.url,
@@ -73,7 +73,7 @@ def open_upstream(
         connections=upstream.connections or getattr(adapter, "connections", None),
         rate=upstream.rate,
     )
-    return Retrying(governed, policy) if heard is None else Retrying(governed, policy, heard)
+    return Retrying(governed, policy) if on_retry is None else Retrying(governed, policy, on_retry)
 
 
 def _bucket(upstream: Upstream, bucket: str) -> Transport:
@@ -96,5 +96,5 @@ def _bucket(upstream: Upstream, bucket: str) -> Transport:
 @cache
 def opener(scheme: str) -> Callable[..., Any] | None:
     """Return what opens urls of a scheme; looked for once."""
-    point = next(iter(plugged(TRANSPORTS).select(name=scheme)), None)
+    point = next(iter(load_entry_point(TRANSPORTS).select(name=scheme)), None)
     return None if point is None else cast("Callable[..., Any]", point.load())

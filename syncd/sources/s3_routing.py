@@ -11,12 +11,12 @@ from contextlib import AbstractAsyncContextManager
 from manifests.stat import Stat
 from syncd.core.errors import ConfigError, Unsupported
 from syncd.core.ports import Body, Page, Transport
-from syncd.streams.documents import put
+from syncd.streams.documents import open_request
 
 WEB = frozenset({"http", "https"})
 
 
-class Routed:
+class S3RoutedTransport:
     """A Transport of the web that reads from buckets too."""
 
     def __init__(self, inner: Transport, buckets: Callable[[str], Transport]) -> None:
@@ -48,7 +48,7 @@ class Routed:
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
         """Put a question to the web."""
-        return put(self._of(url), method, url, headers or {}, body)
+        return open_request(self._of(url), method, url, headers or {}, body)
 
     async def aclose(self) -> None:
         """Close all that was opened."""

@@ -36,7 +36,7 @@ class Lockable(Protocol):
         ...
 
 
-class Held(msgspec.Struct, frozen=True):
+class LeaseState(msgspec.Struct, frozen=True):
     """What the lease object says; times are seconds since the epoch."""
 
     holder: str
@@ -49,7 +49,7 @@ class Held(msgspec.Struct, frozen=True):
     expires: float
 
 
-class Place(msgspec.Struct, frozen=True):
+class ProcessIdentity(msgspec.Struct, frozen=True):
     """Where a process lives: `machine` differs between hosts, boots and containers, so that a pid means something."""
 
     host: str
@@ -57,14 +57,14 @@ class Place(msgspec.Struct, frozen=True):
     pid: int
 
 
-def here() -> Place:
+def here() -> ProcessIdentity:
     """Name this process."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     namespace = Path("/proc/self/ns/pid")
     host = socket.gethostname()
     if boot.exists() and namespace.is_symlink():
-        return Place(host, f"{boot.read_text().strip()} {os.readlink(namespace)}", os.getpid())  # noqa: PTH115  not a path
-    return Place(host, host, os.getpid())
+        return ProcessIdentity(host, f"{boot.read_text().strip()} {os.readlink(namespace)}", os.getpid())  # noqa: PTH115  not a path
+    return ProcessIdentity(host, host, os.getpid())
 
 
 class Lease:
@@ -78,7 +78,7 @@ class Lease:
         ttl: float = 60.0,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        place: Place | None = None,
+        place: ProcessIdentity | None = None,
     ) -> None:
         self._store = store
         self._holder = holder
@@ -87,7 +87,7 @@ class Lease:
         self._sleep = sleep
         self._place = here() if place is None else place
         self._token = secrets.token_hex(16)
-        self._held: Held | None = None
+        self._held: LeaseState | None = None
         self._until = 0.0  # by the monotonic clock
         self._lock: object | None = None
 
@@ -154,7 +154,7 @@ class Lease:
         now = self._clock()
         place = self._place
         epoch = 1 if found is None else found.epoch + 1
-        ours = Held(
+        ours = LeaseState(
             self._holder, place.host, place.machine, place.pid, self._token, epoch, since=now, expires=now + self._ttl
         )
         try:
@@ -169,7 +169,7 @@ class Lease:
                 raise Busy(self._explain(found))
         return epoch
 
-    def _is_free(self, found: Held, *, locked: bool) -> bool:
+    def _is_free(self, found: LeaseState, *, locked: bool) -> bool:
         if found.expires <= self._clock() or found.token == self._token:
             return True
         if found.machine != self._place.machine:
@@ -177,7 +177,7 @@ class Lease:
         # Under the system's lock no other process of this machine can be at work, even if one has the old number.
         return locked or not _is_alive(found.pid)
 
-    async def _read(self) -> Held | None:
+    async def _read(self) -> LeaseState | None:
         body = bytearray()
         try:
             async with self._store.open(LEASE) as chunks:
@@ -188,16 +188,16 @@ class Lease:
         except NotFound:
             return None
         try:
-            return msgspec.json.decode(body, type=Held)
+            return msgspec.json.decode(body, type=LeaseState)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Damaged(f"{LEASE}: not what we wrote: {error}; remove it if no daemon runs") from error
 
-    async def _write(self, held: Held, *, if_absent: bool = False) -> None:
+    async def _write(self, held: LeaseState, *, if_absent: bool = False) -> None:
         until = time.monotonic() + self._ttl
         await self._store.put(LEASE, msgspec.json.encode(held) + b"\n", if_absent=if_absent)
         self._held, self._until = held, until
 
-    def _explain(self, found: Held | None) -> str:
+    def _explain(self, found: LeaseState | None) -> str:
         if found is None:
             return f"{LEASE}: another process works on the store, and has not said its name yet; try again"
         return (

@@ -1,7 +1,7 @@
 """Keeps the files that a Reader made from documents until the pass has moved them: one spool, written front to back.
 
 Such a file is asked for by a `made:` url that names its place in the spool, the sha256 of its bytes and the document it
-was made from. `WithMade` answers these urls, and leaves all others to the source.
+was made from. `DerivedFileTransport` answers these urls, and leaves all others to the source.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from manifests.reading.document import MAX_MADE, DocumentError, Made
+from manifests.reading.document import MAX_MADE, DerivedFile, DocumentError
 from manifests.stat import Stat
 from syncd.core.errors import Changed, Damaged, NoSpace, NotFound
 from syncd.core.ports import Body, Page, Transport
@@ -35,7 +35,7 @@ class Spool:
         self._flushed = 0
         self._turn = asyncio.Lock()
 
-    def keep(self, made: Made, document: str) -> Stat:
+    def add(self, made: DerivedFile, document: str) -> Stat:
         """Take the bytes and return what is claimed of them; `document` is where they were made from."""
         if len(made.body) > MAX_MADE:
             raise DocumentError(f"{document}: {made.path}: made of more than {MAX_MADE} bytes")
@@ -59,7 +59,7 @@ class Spool:
         await asyncio.to_thread(self.path.unlink, missing_ok=True)
 
 
-class WithMade:
+class DerivedFileTransport:
     """A Transport: made files come from the spool at `path`, all others from `source`."""
 
     def __init__(self, source: Transport, path: Path) -> None:
@@ -102,7 +102,7 @@ class WithMade:
         if hashlib.sha256(content).hexdigest() != digest:
             raise Damaged(f"{url}: {self._path} does not hold what was written to it: is the disk sound?")
         stop = size if stop is None else min(stop, size)
-        yield _KeptBody(Stat(url, size, version=f'"{digest}"'), content[start:stop], start, stop, url)
+        yield _DerivedBody(Stat(url, size, version=f'"{digest}"'), content[start:stop], start, stop, url)
 
 
 def _append(path: Path, content: bytes, *, anew: bool) -> None:
@@ -121,7 +121,7 @@ def _read(path: Path, at: int, size: int) -> bytes:
         raise Damaged(f"{path}: cannot be read: {error.strerror}") from error
 
 
-class _KeptBody:
+class _DerivedBody:
     """A Body that is here already."""
 
     def __init__(self, stat: Stat, content: bytes, start: int, stop: int, url: str) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from manifests.origins import origin_of
-from manifests.reading.document import Document, Follow
+from manifests.reading.document import Document, DocumentRequest
 from syncd.core.errors import Interrupted, NoSpace, TooLarge, Unsafe, Unsupported
 from syncd.core.ports import Body, Transport
 
@@ -21,7 +21,7 @@ IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes t
 _HARMLESS = frozenset({"accept", "accept-language", "content-type"})
 
 
-def put(
+def open_request(
     transport: Transport, method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> AbstractAsyncContextManager[Body]:
     """Put a question; raises Unsupported where it needs more than a path and the transport can do no more."""
@@ -34,26 +34,28 @@ def put(
     return transport.open(url)
 
 
-async def fetch(transport: Transport, follow: Follow, spool: BinaryIO) -> Document:
+async def fetch(transport: Transport, follow: DocumentRequest, spool: BinaryIO) -> Document:
     """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
     if follow.method == "LIST":
         async for page in transport.list_pages(follow.url):
             lines = b"".join(msgspec.json.encode(stat) + b"\n" for stat in page)
-            with spooling(follow):
+            with spool_guard(follow):
                 await asyncio.to_thread(spool.write, lines)
         spool.seek(0)
         return Document(follow, follow.url, {}, spool)
     if follow.method == "GET" and not follow.headers and not follow.body:
-        return await gather(transport.open(follow.url), follow, spool)
+        return await read_into_spool(transport.open(follow.url), follow, spool)
     answer = getattr(transport, "answer", None)
     if answer is not None:
         document: Document = await answer(follow, spool)
         return document
-    return await gather(put(transport, follow.method, follow.url, follow.headers, follow.body), follow, spool)
+    return await read_into_spool(
+        open_request(transport, follow.method, follow.url, follow.headers, follow.body), follow, spool
+    )
 
 
 @contextmanager
-def spooling(follow: Follow) -> Iterator[None]:
+def spool_guard(follow: DocumentRequest) -> Iterator[None]:
     """Raise NoSpace where what was answered cannot be kept until it is read."""
     try:
         yield
@@ -61,7 +63,9 @@ def spooling(follow: Follow) -> Iterator[None]:
         raise NoSpace(f"{follow.url}: the answer cannot be kept beside the Catalogue: {error.strerror}") from error
 
 
-async def gather(opening: AbstractAsyncContextManager[Body], follow: Follow, spool: BinaryIO) -> Document:
+async def read_into_spool(
+    opening: AbstractAsyncContextManager[Body], follow: DocumentRequest, spool: BinaryIO
+) -> Document:
     """Write an answer into `spool`, from its beginning, and return it as a document."""
     spool.seek(0)
     spool.truncate()
@@ -71,7 +75,7 @@ async def gather(opening: AbstractAsyncContextManager[Body], follow: Follow, spo
             count += len(chunk)
             if count > follow.max_bytes:
                 raise TooLarge(f"{follow.url}: longer than the {follow.max_bytes} bytes allowed for such a document")
-            with spooling(follow):
+            with spool_guard(follow):
                 if count > IN_MEMORY:
                     await asyncio.to_thread(spool.write, chunk)
                 else:
@@ -82,7 +86,7 @@ async def gather(opening: AbstractAsyncContextManager[Body], follow: Follow, spo
         return Document(follow, body.url, body.headers, spool)
 
 
-def guarded(follow: Follow, document: Document) -> Follow:
+def check_request(follow: DocumentRequest, document: Document) -> DocumentRequest:
     """Return a Follow that a document named, as it may be put; raises Unsafe.
 
     A stranger's page may name any url to be read; it may not make us send a body, or headers that mean something, to

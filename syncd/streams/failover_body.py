@@ -13,12 +13,12 @@ from contextlib import AbstractAsyncContextManager
 from manifests.stat import Stat
 from syncd.core.errors import Interrupted, Mismatch, TransientError
 from syncd.core.ports import Body, Page, Transport
-from syncd.streams.resumable_body import Resumed
+from syncd.streams.resumable_body import ResumableBody
 
 PLACES = 8  # where one file is asked for, if so many have it
 
 
-class Relay:
+class FailoverTransport:
     """A Transport for one file: `others` take over from whoever is asked."""
 
     def __init__(self, inner: Transport, others: tuple[str, ...]) -> None:
@@ -27,7 +27,7 @@ class Relay:
         self.served: dict[str, int] = {}
         self._others = others
 
-    def main(self, asked: str) -> str:
+    def main_target(self, asked: str) -> str:
         """Return the place that most bytes came from."""
         return max(self.served, key=lambda place: self.served[place], default=asked)
 
@@ -47,19 +47,19 @@ class Relay:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)`, wherever its bytes can be had."""
-        return _Relayed(self, (path, *self._others), start, stop, version)
+        return _FailoverBody(self, (path, *self._others), start, stop, version)
 
     async def aclose(self) -> None:
         """Leave the transport within open: it is not ours."""
 
 
-class _Relayed(Resumed):
+class _FailoverBody(ResumableBody):
     """One read, from as many places as it takes."""
 
     __slots__ = ("_path", "_place", "_relay", "_stop", "_version", "_waiting")
 
     def __init__(
-        self, relay: Relay, places: tuple[str, ...], start: int, stop: int | None, version: str | None
+        self, relay: FailoverTransport, places: tuple[str, ...], start: int, stop: int | None, version: str | None
     ) -> None:
         super().__init__(start)
         self._relay = relay
@@ -82,14 +82,14 @@ class _Relayed(Resumed):
                     raise
                 continue
             self._open, self._place = opening, place
-            self._came(0)
+            self._count(0)
             return body
 
-    def _came(self, count: int) -> None:
+    def _count(self, count: int) -> None:
         served = self._relay.served
         served[self._place] = served.get(self._place, 0) + count
 
-    async def _go_on(self, reached: int, error: TransientError) -> Body:
+    async def _reopen(self, reached: int, error: TransientError) -> Body:
         """Have the next place take over."""
         if not self._waiting:
             raise error

@@ -1,6 +1,6 @@
 """A body that outlives its connections: where one breaks, another goes on at the byte reached.
 
-Whoever derives from `Resumed` says where the bytes come from next, and how often that is tried.
+Whoever derives from `ResumableBody` says where the bytes come from next, and how often that is tried.
 """
 
 from abc import ABC, abstractmethod
@@ -11,10 +11,10 @@ from typing import Self
 
 from syncd.core.errors import TransientError
 from syncd.core.ports import Body, Sink
-from syncd.streams.thread_copy import pour
+from syncd.streams.thread_copy import copy_to_sink
 
 
-class Resumed(ABC):
+class ResumableBody(ABC):
     """One read, over as many bodies as it takes; entered, it is a Body itself."""
 
     __slots__ = ("_body", "_open", "_start", "headers", "start", "stat", "stop", "url")
@@ -28,11 +28,11 @@ class Resumed(ABC):
         """Open a body at `at` and keep what closes it in `_open`. Raises what is not worth another try."""
 
     @abstractmethod
-    async def _go_on(self, reached: int, error: TransientError) -> Body:
+    async def _reopen(self, reached: int, error: TransientError) -> Body:
         """Return what goes on at `reached`, where `error` broke the last body, which is closed; or raise."""
 
     @abstractmethod
-    def _came(self, count: int) -> None:
+    def _count(self, count: int) -> None:
         """Take note of `count` bytes more."""
 
     async def __aenter__(self) -> Self:
@@ -56,21 +56,21 @@ class Resumed(ABC):
             try:
                 async for chunk in body:
                     reached += len(chunk)
-                    self._came(len(chunk))
+                    self._count(len(chunk))
                     yield chunk
             except TransientError as error:
                 body = await self._next(reached, error)
             else:
                 return
 
-    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
         """As iterating, with the bytes going to `sink`."""
         reached, body = self.start, self._body
         while True:
             try:
-                async for count in pour(body, sink):
+                async for count in copy_to_sink(body, sink):
                     reached += count
-                    self._came(count)
+                    self._count(count)
                     yield count
             except TransientError as error:
                 body = await self._next(reached, error)
@@ -82,4 +82,4 @@ class Resumed(ABC):
         if self._open is not None:
             broken, self._open = self._open, None
             await broken.__aexit__(type(error), error, error.__traceback__)
-        return await self._go_on(reached, error)
+        return await self._reopen(reached, error)

@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import cast
 
-from syncd.core.ports import Body, Pouring, Sink
+from syncd.core.ports import Body, CopyingBody, Sink
 
 
-async def pour(body: Body, sink: Sink) -> AsyncGenerator[int, None]:
+async def copy_to_sink(body: Body, sink: Sink) -> AsyncGenerator[int, None]:
     """Give every byte of `body` to `sink` in a thread, and yield how many more it took; see `ports.Pouring`."""
-    flow = cast("Pouring", body).pour(sink) if hasattr(body, "pour") else pour_slowly(body, sink)
+    flow = cast("CopyingBody", body).copy_to_sink(sink) if hasattr(body, "pour") else copy_to_sink_in_step(body, sink)
     async for count in flow:
         yield count
 
 
-async def pour_slowly(body: Body, sink: Sink) -> AsyncGenerator[int, None]:
-    """As `pour`, and never ahead of whoever takes the counts."""
+async def copy_to_sink_in_step(body: Body, sink: Sink) -> AsyncGenerator[int, None]:
+    """As `copy_to_sink`, and never ahead of whoever takes the counts."""
     loop = asyncio.get_running_loop()
     async for chunk in body:
         await loop.run_in_executor(None, sink, memoryview(chunk))

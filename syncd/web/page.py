@@ -22,16 +22,16 @@ from markupsafe import Markup, escape
 from syncd.api import schemas as a
 from syncd.api.auth.sessions import COOKIE as SESSION
 from syncd.api.auth.sessions import LASTS
-from syncd.api.context import BACK, VISITOR, Desk
-from syncd.api.errors import Declined, declined
+from syncd.api.context import BACK, VISITOR, ApiContext
+from syncd.api.errors import HttpError, http_error
 from syncd.api.rest import approve, check
 from syncd.api.routes import Call, Route
 from syncd.control.views import CheckView, MirrorView, PlanView
 from syncd.core.errors import Busy, ConfigError, PermanentError, SyncdError, TransientError
 from syncd.core.printable import printable
 from syncd.web.i18n.translator import COOKIE as LANGUAGE
-from syncd.web.i18n.translator import LANGUAGES, TAGS, Speech, choose, crumbs, load_words
-from syncd.web.static import Static
+from syncd.web.i18n.translator import LANGUAGES, TAGS, Translator, choose, crumbs, load_words
+from syncd.web.static import StaticFiles
 from syncd.web.view_models import Spark, age_of, badges, listing, spark
 
 FEW = 10  # of anything that has a page of its own
@@ -53,17 +53,17 @@ def _text(value: str) -> Markup:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StatusPage:
     """The templates, the sentences and the page's own files."""
 
     templates: Environment
     words: Mapping[str, Mapping[str, str]]
-    static: Static
+    static: StaticFiles
     sparks: dict[str, tuple[float, Spark | None]]
     """The sparkline of each mirror, and when it was made."""
 
     @classmethod
-    def load(cls) -> "Page":
+    def load(cls) -> "StatusPage":
         """Read everything (it blocks)."""
         sources = {one.name: one.read_text("utf-8") for one in files("syncd.web").joinpath("templates").iterdir()}
         templates = Environment(
@@ -71,11 +71,11 @@ class Page:
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         templates.filters["safetext"] = _text
-        return cls(templates, load_words(), Static.load(), {})
+        return cls(templates, load_words(), StaticFiles.load(), {})
 
     async def render(
         self,
-        desk: Desk,
+        context: ApiContext,
         request: web.Request,
         template: str,
         *,
@@ -84,14 +84,15 @@ class Page:
         **shown: Any,
     ) -> web.Response:
         """Return a page in the language of who asks."""
-        visitor = request.get(VISITOR) or desk.door.nobody
+        identity = request.get(VISITOR) or context.access.nobody
         language = choose(request.cookies.get(LANGUAGE), request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
-        speech = Speech(language, self.words[language], desk.clock())
+        speech = Translator(language, self.words[language], context.clock())
         known = {
             "speech": speech, "t": speech.say, "static": self.static, "languages": LANGUAGES, "tags": TAGS,
-            "visitor": visitor, "operator": visitor.role == "operator", "any_operator": desk.door.tokens.any_operator,
+            "visitor": identity, "operator": identity.role == "operator",
+            "any_operator": context.access.tokens.any_operator,
             "here": "", "back": request.get(BACK) or request.path_qs, "stream": stream, "done": "",
-            "daemon": desk.control.daemon(),
+            "daemon": context.control.daemon(),
         }  # fmt: skip
         if callable(done := shown.get("done")):
             shown["done"] = done(speech)
@@ -109,13 +110,13 @@ class Page:
             response.enable_compression()
         return response
 
-    async def declined(self, desk: Desk, request: web.Request, error: Declined) -> web.Response:
+    async def declined(self, context: ApiContext, request: web.Request, error: HttpError) -> web.Response:
         """Return the page that says why there is none; who may not look is led to where a token is given."""
         if error.status == 401 and request.method == "GET" and hdrs.AUTHORIZATION not in request.headers:
             return web.Response(status=303, headers={"Location": f"/login?back={quote(request.path_qs)}"})
         request[BACK] = "/"
         response = await self.render(
-            desk, request, "declined.html", status=error.status, code=error.status, failure=error.failure
+            context, request, "declined.html", status=error.status, code=error.status, failure=error.failure
         )
         response.headers.update(error.headers)
         return response
@@ -130,12 +131,12 @@ class Page:
         self.static.add_to(router)
 
 
-def _site(desk: Desk) -> Page:
-    return cast("Page", desk.site)  # what serves these routes
+def _site(context: ApiContext) -> StatusPage:
+    return cast("StatusPage", context.site)  # what serves these routes
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FleetLine:
     """One mirror of the fleet as its line shows it."""
 
     mirror: Any
@@ -144,37 +145,37 @@ class Line:
     spark: Any
 
 
-def _banners(desk: Desk) -> dict[str, Any]:
+def _banners(context: ApiContext) -> dict[str, Any]:
     return {
-        "store": desk.control.store(),
-        "wrong": [manifest for manifest in desk.control.manifests() if manifest.problems],
+        "store": context.control.store(),
+        "wrong": [manifest for manifest in context.control.manifests() if manifest.problems],
     }
 
 
-async def _fleet(desk: Desk, call: Call) -> web.Response:
-    control, now = desk.control, desk.clock()
+async def _fleet(context: ApiContext, call: Call) -> web.Response:
+    control, now = context.control, context.clock()
     mirrors = control.mirrors()
-    for gone in _site(desk).sparks.keys() - {one.name for one in mirrors}:
-        del _site(desk).sparks[gone]
-    lines = [Line(one, badges(one), age_of(one, now), _spark(desk, one.name, now)) for one in mirrors]
+    for gone in _site(context).sparks.keys() - {one.name for one in mirrors}:
+        del _site(context).sparks[gone]
+    lines = [FleetLine(one, badges(one), age_of(one, now), _spark(context, one.name, now)) for one in mirrors]
     kept = [one for one in mirrors if one.state != "retired"]
-    return await _site(desk).render(
-        desk, call.request, "fleet.html", here="fleet", stream="/api/v1/events", lines=lines,
+    return await _site(context).render(
+        context, call.request, "fleet.html", here="fleet", stream="/api/v1/events", lines=lines,
         current=sum(one.health in {"good", "degraded"} for one in kept),
         needy=sum(map(_is_needy, kept)),
         files=sum(one.files for one in mirrors), bytes=sum(one.bytes for one in mirrors),
         rate=sum(one.progress.rate for one in mirrors if one.progress is not None),
         running=sum(one.progress is not None for one in mirrors),
-        **_banners(desk),
+        **_banners(context),
     )  # fmt: skip
 
 
-def _spark(desk: Desk, name: str, now: float) -> Spark | None:
+def _spark(context: ApiContext, name: str, now: float) -> Spark | None:
     """Return the sparkline of a mirror; it is drawn anew once a minute at most, since it shows a day."""
-    sparks = _site(desk).sparks
+    sparks = _site(context).sparks
     made, found = sparks.get(name, (-math.inf, None))
     if not 0 <= now - made < SPARK_LASTS:
-        found = spark(desk.control.series(name), now)
+        found = spark(context.control.series(name), now)
         sparks[name] = (now, found)
     return found
 
@@ -185,15 +186,15 @@ def _is_needy(mirror: MirrorView) -> bool:
     return bool(wrong) or mirror.health in {"degraded", "stale"} or mirror.state in NEEDY
 
 
-class DoneAsked(a.Asked, frozen=True, kw_only=True):
+class DoneQuery(a.Query, frozen=True, kw_only=True):
     """What was just done, for the sentence above the mirror."""
 
     done: a.Act | None = None
 
 
-async def _mirror(desk: Desk, call: Call) -> web.Response:
-    name = call.places["mirror"]
-    control, now = desk.control, desk.clock()
+async def _mirror(context: ApiContext, call: Call) -> web.Response:
+    name = call.path_params["mirror"]
+    control, now = context.control, context.clock()
     mirror = control.mirror(name)
     passes = await control.passes(name, limit=FEW)
     act = call.query.done
@@ -201,8 +202,8 @@ async def _mirror(desk: Desk, call: Call) -> web.Response:
     left = None
     if progress is not None and progress.rate > 0 and progress.sized and progress.phase == "transfer":
         left = max(0, progress.bytes - progress.bytes_done) / progress.rate
-    return await _site(desk).render(
-        desk, call.request, "mirror.html", stream=f"/api/v1/events?mirror={name}", mirror=mirror,
+    return await _site(context).render(
+        context, call.request, "mirror.html", stream=f"/api/v1/events?mirror={name}", mirror=mirror,
         badges=badges(mirror), age=age_of(mirror, now), left=left,
         done=(lambda speech: speech.say(f"done.{act}")) if act is not None else "",
         scrub=next((one for one in control.scrubs() if one.mirror == name), None),
@@ -212,23 +213,23 @@ async def _mirror(desk: Desk, call: Call) -> web.Response:
         passes=passes, older=passes[-1].id if len(passes) == FEW else None,
         snapshots=await control.snapshots(name) if mirror.snapshot else [],
         peak=max([one.rate for one in control.series(name)] + ([progress.rate] if progress is not None else [0.0])),
-        **_banners(desk),
+        **_banners(context),
     )  # fmt: skip
 
 
-async def _act(desk: Desk, call: Call) -> web.Response:
-    name = call.places["mirror"]
+async def _act(context: ApiContext, call: Call) -> web.Response:
+    name = call.path_params["mirror"]
     form = await call.request.post()
     try:
         asked = msgspec.convert(dict(form), _ActForm, strict=False)
     except msgspec.ValidationError as error:
-        raise Declined(
+        raise HttpError(
             400, "Unsupported", f"the form does not fit: {error}", "go back and load the page again"
         ) from error
     if asked.act == "approve":
-        await approve(desk, name, call.who, asked.files)
+        await approve(context, name, call.who, asked.files)
     else:
-        await getattr(desk.control, asked.act)(name, call.who)
+        await getattr(context.control, asked.act)(name, call.who)
     return _see_other(f"/mirrors/{name}?done={asked.act}")
 
 
@@ -237,38 +238,40 @@ class _ActForm(msgspec.Struct, frozen=True):
     files: int | None = None
 
 
-async def _passes(desk: Desk, call: Call) -> web.Response:
-    name = call.places["mirror"]
-    mirror = desk.control.mirror(name)
-    found = await desk.control.passes(name, before=call.query.before, limit=call.query.limit)
+async def _passes(context: ApiContext, call: Call) -> web.Response:
+    name = call.path_params["mirror"]
+    mirror = context.control.mirror(name)
+    found = await context.control.passes(name, before=call.query.before, limit=call.query.limit)
     older = found[-1].id if len(found) >= call.query.limit else None
-    return await _site(desk).render(desk, call.request, "passlist.html", mirror=mirror, passes=found, older=older)
+    return await _site(context).render(context, call.request, "passlist.html", mirror=mirror, passes=found, older=older)
 
 
-async def _pass(desk: Desk, call: Call) -> web.Response:
-    name, number = call.places["mirror"], call.places["pass_id"]
-    mirror = desk.control.mirror(name)
-    events = await desk.control.pass_events(name, number, after=call.query.after, limit=EVENTS)
-    (one,) = await desk.control.passes(name, before=number + 1, limit=1)
+async def _pass(context: ApiContext, call: Call) -> web.Response:
+    name, number = call.path_params["mirror"], call.path_params["pass_id"]
+    mirror = context.control.mirror(name)
+    events = await context.control.pass_events(name, number, after=call.query.after, limit=EVENTS)
+    (one,) = await context.control.passes(name, before=number + 1, limit=1)
     newer = events[-1].id if len(events) >= EVENTS else None
-    return await _site(desk).render(desk, call.request, "pass.html", mirror=mirror, one=one, events=events, newer=newer)
+    return await _site(context).render(
+        context, call.request, "pass.html", mirror=mirror, one=one, events=events, newer=newer
+    )
 
 
-class FolderAsked(a.Asked, frozen=True, kw_only=True):
+class FolderQuery(a.Query, frozen=True, kw_only=True):
     """Which folder."""
 
     prefix: str = ""
     after: str = ""
 
 
-async def _files(desk: Desk, call: Call) -> web.Response:
+async def _files(context: ApiContext, call: Call) -> web.Response:
     prefix = call.query.prefix
     if prefix and not prefix.endswith("/"):
         prefix += "/"
-    mirror = desk.control.mirror(call.places["mirror"])
-    found = await listing(desk.control, mirror.name, prefix, call.query.after)
-    return await _site(desk).render(
-        desk,
+    mirror = context.control.mirror(call.path_params["mirror"])
+    found = await listing(context.control, mirror.name, prefix, call.query.after)
+    return await _site(context).render(
+        context,
         call.request,
         "files.html",
         mirror=mirror,
@@ -278,106 +281,108 @@ async def _files(desk: Desk, call: Call) -> web.Response:
     )
 
 
-async def _file(desk: Desk, call: Call) -> web.Response:
-    mirror = desk.control.mirror(call.places["mirror"])
-    entry = await desk.control.entry(mirror.name, call.query.path)
-    return await _site(desk).render(desk, call.request, "file.html", mirror=mirror, entry=entry)
+async def _file(context: ApiContext, call: Call) -> web.Response:
+    mirror = context.control.mirror(call.path_params["mirror"])
+    entry = await context.control.entry(mirror.name, call.query.path)
+    return await _site(context).render(context, call.request, "file.html", mirror=mirror, entry=entry)
 
 
-async def _diff(desk: Desk, call: Call) -> web.Response:
-    mirror = desk.control.mirror(call.places["mirror"])
+async def _diff(context: ApiContext, call: Call) -> web.Response:
+    mirror = context.control.mirror(call.path_params["mirror"])
     query = call.query
-    diff = await desk.control.diff(mirror.name, query.before, query.after, limit=query.limit)
-    return await _site(desk).render(desk, call.request, "diff.html", mirror=mirror, diff=diff)
+    diff = await context.control.diff(mirror.name, query.before, query.after, limit=query.limit)
+    return await _site(context).render(context, call.request, "diff.html", mirror=mirror, diff=diff)
 
 
-async def _parked(desk: Desk, call: Call) -> web.Response:
-    mirror = desk.control.mirror(call.places["mirror"])
-    found = await desk.control.parked(mirror.name, after=call.query.after, limit=call.query.limit)
+async def _parked(context: ApiContext, call: Call) -> web.Response:
+    mirror = context.control.mirror(call.path_params["mirror"])
+    found = await context.control.parked(mirror.name, after=call.query.after, limit=call.query.limit)
     following = found[-1].path if len(found) >= call.query.limit else ""
-    return await _site(desk).render(desk, call.request, "parked.html", mirror=mirror, parked=found, next=following)
+    return await _site(context).render(
+        context, call.request, "parked.html", mirror=mirror, parked=found, next=following
+    )
 
 
-async def _check(desk: Desk, call: Call) -> web.Response:
-    return await _checked(desk, call, "")
+async def _check(context: ApiContext, call: Call) -> web.Response:
+    return await _checked(context, call, "")
 
 
-async def _check_text(desk: Desk, call: Call) -> web.Response:
+async def _check_text(context: ApiContext, call: Call) -> web.Response:
     form = await call.request.post()
     given = form.get("text", "")
     text = given.replace("\r\n", "\n") if isinstance(given, str) else ""
-    found = await check(desk, text)
+    found = await check(context, text)
     if form.get("act") != "plan" or found.problems:
-        return await _checked(desk, call, text, found)
-    desk.door.admit(call.visitor, "operator")  # upstream is asked, from here
+        return await _checked(context, call, text, found)
+    context.access.admit(call.identity, "operator")  # upstream is asked, from here
     try:
-        plan = await desk.control.plan_text(text, limit=FEW)
+        plan = await context.control.plan_text(text, limit=FEW)
     except (Busy, ConfigError, PermanentError, TransientError) as error:
-        return await _checked(desk, call, text, found, failure=error)
-    return await _checked(desk, call, text, found, plan)
+        return await _checked(context, call, text, found, failure=error)
+    return await _checked(context, call, text, found, plan)
 
 
 async def _checked(
-    desk: Desk, call: Call, text: str, found: CheckView | None = None, plan: PlanView | None = None,
+    context: ApiContext, call: Call, text: str, found: CheckView | None = None, plan: PlanView | None = None,
     failure: SyncdError | None = None,
 ) -> web.Response:  # fmt: skip
     problems = found.problems if found is not None else ()
-    return await _site(desk).render(
-        desk, call.request, "check.html", here="check", text=text, found=found, plan=plan,
+    return await _site(context).render(
+        context, call.request, "check.html", here="check", text=text, found=found, plan=plan,
         lines=text.rstrip("\n").split("\n") if problems else [], wrong_lines={one.line for one in problems},
-        failure=declined(failure).failure if failure is not None else None,
+        failure=http_error(failure).failure if failure is not None else None,
     )  # fmt: skip
 
 
-class BackAsked(a.Asked, frozen=True, kw_only=True):
+class BackQuery(a.Query, frozen=True, kw_only=True):
     """Where to go afterwards."""
 
     back: str = "/"
 
 
-async def _login(desk: Desk, call: Call) -> web.Response:
+async def _login(context: ApiContext, call: Call) -> web.Response:
     call.request[BACK] = "/login"
-    return await _site(desk).render(
-        desk, call.request, "login.html", here="login", failure=None, target=_local(call.query.back)
+    return await _site(context).render(
+        context, call.request, "login.html", here="login", failure=None, target=_local(call.query.back)
     )
 
 
-async def _login_token(desk: Desk, call: Call) -> web.Response:
+async def _login_token(context: ApiContext, call: Call) -> web.Response:
     request = call.request
-    desk.door.check_origin(request)
+    context.access.check_origin(request)
     form = await request.post()
     given, target = str(form.get("token", "")).strip(), _local(str(form.get("back", "/")))
     request[BACK] = "/login"
     try:
-        token = await desk.door.tokens.judge(given, desk.door.address(request))
-    except Declined as error:
-        return await _site(desk).render(
-            desk, request, "login.html", status=error.status, here="login", failure=error.failure, target=target
+        token = await context.access.tokens.authenticate(given, context.access.address(request))
+    except HttpError as error:
+        return await _site(context).render(
+            context, request, "login.html", status=error.status, here="login", failure=error.failure, target=target
         )
     response = _see_other(target)
     response.set_cookie(
-        SESSION, desk.door.sessions.begin(token), max_age=LASTS, path="/", httponly=True, samesite="Strict",
-        secure=desk.door.is_secure(request),
+        SESSION, context.access.sessions.begin(token), max_age=LASTS, path="/", httponly=True, samesite="Strict",
+        secure=context.access.is_secure(request),
     )  # fmt: skip
     return response
 
 
-async def _logout(desk: Desk, call: Call) -> web.Response:
+async def _logout(context: ApiContext, call: Call) -> web.Response:
     response = _see_other("/")
     response.del_cookie(SESSION, path="/")
     return response
 
 
-async def _language(desk: Desk, call: Call) -> web.Response:
+async def _language(context: ApiContext, call: Call) -> web.Response:
     response = _see_other(_local(call.query.back))
-    response.set_cookie(LANGUAGE, call.places["language"], max_age=YEAR, path="/", httponly=True, samesite="Lax")
+    response.set_cookie(LANGUAGE, call.path_params["language"], max_age=YEAR, path="/", httponly=True, samesite="Lax")
     return response
 
 
-async def _audit(desk: Desk, call: Call) -> web.Response:
-    found = await desk.control.audit(before=call.query.before, limit=call.query.limit)
+async def _audit(context: ApiContext, call: Call) -> web.Response:
+    found = await context.control.audit(before=call.query.before, limit=call.query.limit)
     older = found[-1].id if len(found) >= call.query.limit else None
-    return await _site(desk).render(desk, call.request, "audit.html", here="audit", audit=found, older=older)
+    return await _site(context).render(context, call.request, "audit.html", here="audit", audit=found, older=older)
 
 
 def _see_other(place: str) -> web.Response:
@@ -391,27 +396,27 @@ def _local(place: str) -> str:
 
 
 def _page(method: str, path: str, name: str, does: Any, **more: Any) -> Route:
-    return Route(method=method, path=path, name=name, says="", does=does, media="text/html", **more)
+    return Route(method=method, path=path, name=name, summary="", handler=does, media="text/html", **more)
 
 
 MIRROR = "/mirrors/{mirror}"
 
 ROUTES: tuple[Route, ...] = (
     _page("GET", "/", "fleet", _fleet),
-    _page("GET", MIRROR, "mirror", _mirror, asks=DoneAsked),
-    _page("POST", f"{MIRROR}/act", "act", _act, needs="operator"),
-    _page("GET", f"{MIRROR}/passes", "passes", _passes, asks=a.PassesAsked),
-    _page("GET", f"{MIRROR}/passes/{{pass_id}}", "pass", _pass, asks=a.EventsAsked),
-    _page("GET", f"{MIRROR}/files", "files", _files, asks=FolderAsked),
-    _page("GET", f"{MIRROR}/file", "file", _file, asks=a.EntryAsked),
-    _page("GET", f"{MIRROR}/diff", "diff", _diff, asks=a.DiffAsked),
-    _page("GET", f"{MIRROR}/parked", "parked", _parked, asks=a.PageAsked),
+    _page("GET", MIRROR, "mirror", _mirror, query=DoneQuery),
+    _page("POST", f"{MIRROR}/act", "act", _act, role="operator"),
+    _page("GET", f"{MIRROR}/passes", "passes", _passes, query=a.PassesQuery),
+    _page("GET", f"{MIRROR}/passes/{{pass_id}}", "pass", _pass, query=a.EventsQuery),
+    _page("GET", f"{MIRROR}/files", "files", _files, query=FolderQuery),
+    _page("GET", f"{MIRROR}/file", "file", _file, query=a.EntryQuery),
+    _page("GET", f"{MIRROR}/diff", "diff", _diff, query=a.DiffQuery),
+    _page("GET", f"{MIRROR}/parked", "parked", _parked, query=a.PageQuery),
     _page("GET", "/check", "check", _check),
     _page("POST", "/check", "checkText", _check_text),
-    _page("GET", "/audit", "audit", _audit, needs="operator", asks=a.AuditAsked),
-    _page("GET", "/login", "login", _login, needs=None, asks=BackAsked),
-    _page("POST", "/login", "loginToken", _login_token, needs=None),
-    _page("POST", "/logout", "logout", _logout, needs=None),
-    _page("GET", "/language/{language}", "language", _language, needs=None, asks=BackAsked),
+    _page("GET", "/audit", "audit", _audit, role="operator", query=a.AuditQuery),
+    _page("GET", "/login", "login", _login, role=None, query=BackQuery),
+    _page("POST", "/login", "loginToken", _login_token, role=None),
+    _page("POST", "/logout", "logout", _logout, role=None),
+    _page("GET", "/language/{language}", "language", _language, role=None, query=BackQuery),
 )
 """Every page; they are no part of the API."""

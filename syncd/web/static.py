@@ -12,7 +12,7 @@ _SERVED = (".css", ".js", ".svg")
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class StaticFile:
     """One file; `url` changes with its content."""
 
     url: str
@@ -20,22 +20,22 @@ class File:
     media: str
 
 
-class Static:
+class StaticFiles:
     """All files by name."""
 
-    def __init__(self, found: dict[str, File]) -> None:
+    def __init__(self, found: dict[str, StaticFile]) -> None:
         """Hold what `load` found."""
         self._files = found
 
     @classmethod
-    def load(cls) -> "Static":
+    def load(cls) -> "StaticFiles":
         """Read all files (it blocks)."""
         found = {}
         for file in files("syncd.web").joinpath("static").iterdir():
             if file.name.endswith(_SERVED):
                 body = file.read_bytes()
                 media = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-                found[file.name] = File(f"/static/{xxhash.xxh3_64_hexdigest(body)}/{file.name}", body, media)
+                found[file.name] = StaticFile(f"/static/{xxhash.xxh3_64_hexdigest(body)}/{file.name}", body, media)
         return cls(found)
 
     def url(self, name: str) -> str:
@@ -50,7 +50,7 @@ class Static:
             router.add_get("/favicon.ico", _serving(self._files["icon.svg"]))
 
 
-def _serving(file: File) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _serving(file: StaticFile) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def give(_request: web.Request) -> web.Response:
         headers = {
             "Cache-Control": "public, max-age=31536000, immutable",

@@ -98,7 +98,7 @@ def spark(samples: Sequence[Sample], now: float) -> Spark | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class ListedFolder:
     """A folder among the files."""
 
     path: str
@@ -106,34 +106,34 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class FolderListing:
     """What lies directly in one folder of a mirror; `next` is where the following page begins, or ""."""
 
-    folders: tuple[Folder, ...]
+    folders: tuple[ListedFolder, ...]
     files: tuple[EntryView, ...]
     next: str
 
 
-async def listing(control: Control, mirror: str, prefix: str, after: str, limit: int = 100) -> Listing:
+async def listing(control: Control, mirror: str, prefix: str, after: str, limit: int = 100) -> FolderListing:
     """Return one page of a folder, without reading what lies in the folders below it."""
-    folders: list[Folder] = []
+    folders: list[ListedFolder] = []
     files: list[EntryView] = []
     at, known = after, ""
-    async for entry in _leaping(control, mirror, prefix, after):
+    async for entry in _one_per_folder(control, mirror, prefix, after):
         name, slash, _ = entry.path[len(prefix) :].partition("/")
         if len(folders) + len(files) >= limit:
-            return Listing(tuple(folders), tuple(files), at)
+            return FolderListing(tuple(folders), tuple(files), at)
         if slash:
             known = f"{prefix}{name}/"
-            folders.append(Folder(known, name))
+            folders.append(ListedFolder(known, name))
             at = known + _LAST
         else:
             files.append(entry)
             at = entry.path
-    return Listing(tuple(folders), tuple(files), "")
+    return FolderListing(tuple(folders), tuple(files), "")
 
 
-async def _leaping(control: Control, mirror: str, prefix: str, after: str) -> AsyncIterator[EntryView]:
+async def _one_per_folder(control: Control, mirror: str, prefix: str, after: str) -> AsyncIterator[EntryView]:
     """Yield the files of a folder, and the first file below each of its folders."""
     while True:
         batch = await control.entries(mirror, prefix=prefix, after=after, limit=BATCH)

@@ -10,7 +10,7 @@ import msgspec
 
 from syncd.core.errors import Damaged
 from syncd.core.steps import Step
-from syncd.engine.transfer import Place, Proved
+from syncd.engine.transfer import PassPaths, VerifiedFile
 from syncd.sources.open_source import Upstream
 
 M = TypeVar("M")
@@ -23,25 +23,25 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
     upstream: Upstream
     store: str
-    place: Place
+    place: PassPaths
     by: str
     ceiling: int
 
 
-class Errand(msgspec.Struct, frozen=True, tag=True):
+class TransferBatch(msgspec.Struct, frozen=True, tag=True):
     """Files to move, each under a number of its own."""
 
     steps: list[tuple[int, Step]]
 
 
-class Refusal(msgspec.Struct, frozen=True, tag=True):
+class Throttled(msgspec.Struct, frozen=True, tag=True):
     """An origin said "not now", to one of us; it holds for all of us."""
 
     origin: str
     retry_after: float | None
 
 
-class Failed(msgspec.Struct, frozen=True):
+class FailedTransfer(msgspec.Struct, frozen=True):
     """Why a file could not be had: the kind of `syncd.core.errors`, and where its bytes are kept aside, if they are.
 
     `received` bytes came in vain.
@@ -54,7 +54,7 @@ class Failed(msgspec.Struct, frozen=True):
     received: int
 
 
-class Again(msgspec.Struct, frozen=True):
+class RetriedTransfer(msgspec.Struct, frozen=True):
     """A try that failed and was followed by another.
 
     `wait` is None for a download that was begun afresh, of which `received` bytes came in vain.
@@ -81,15 +81,15 @@ class Traffic(msgspec.Struct):
 class Outcome(msgspec.Struct, frozen=True, tag=True):
     """What a worker did since its last message."""
 
-    proved: list[tuple[int, Proved]]
+    proved: list[tuple[int, VerifiedFile]]
     not_small: list[int]
-    failed: list[Failed]
-    again: list[Again]
+    failed: list[FailedTransfer]
+    retried: list[RetriedTransfer]
     traffic: dict[str, Traffic]
 
 
-Order = Setup | Errand | Refusal
-Answer = Outcome | Refusal
+Order = Setup | TransferBatch | Throttled
+Answer = Outcome | Throttled
 
 encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

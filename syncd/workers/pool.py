@@ -19,10 +19,10 @@ from syncd.core import errors
 from syncd.core.errors import PermanentError, TransientError
 from syncd.core.events import Listener, TransferAdvanced, TransferRestarted, TransferRetried
 from syncd.core.steps import Step
-from syncd.engine.transfer import Place, Quarantined
-from syncd.engine.worker_port import GUESSED, LARGE, SMALL, Lost, Moving, Told
+from syncd.engine.transfer import PassPaths, Quarantined
+from syncd.engine.worker_port import GUESSED, LARGE, SMALL, ActiveTransfer, Lost, OnTransferDone
 from syncd.sources.open_source import Upstream
-from syncd.workers.messages import Errand, Outcome, Refusal, Setup, decode_answer, receive, send
+from syncd.workers.messages import Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
 from syncd.wrappers.governor import Governor, Governors
 
 GRACE = 5.0  # seconds for a worker to end by itself
@@ -31,7 +31,7 @@ _KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Crew:
+class _WorkerGroup:
     """Worker processes: the one that was started, the others' parent, and the sockets to them that nobody uses yet."""
 
     process: subprocess.Popen[bytes]
@@ -47,20 +47,20 @@ class ProcessPool:
     store: str
     governors: Governors
     listener: Listener
-    _started: asyncio.Future[_Crew] | None = None
+    _started: asyncio.Future[_WorkerGroup] | None = None
 
     @property
     def _governor(self) -> Governor:
         return self.governors.of(origin_of(self.upstream.url))
 
     @property
-    def lanes(self) -> int:
+    def concurrency(self) -> int:
         """See `syncd.engine.worker_port.Pool`."""
         return self._governor.to_lend
 
     def prepare(self) -> None:
         """Let the workers start, if there are any."""
-        if self.lanes > 1:
+        if self.concurrency > 1:
             self._begin()
 
     def _begin(self) -> None:
@@ -69,22 +69,24 @@ class ProcessPool:
             self._started = asyncio.get_running_loop().run_in_executor(None, _start, self.count, scheme)
 
     @asynccontextmanager
-    async def at_work(self, place: Place, by: str, told: Told, lanes: int) -> AsyncIterator["Processes"]:
+    async def running(
+        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
+    ) -> AsyncIterator["ProcessWorkers"]:
         """See `worker_port.Pool`. Where the system lets no process start there are none, and they take nothing."""
-        count = min(self.count, lanes)
-        setup = Setup(self.upstream, self.store, place, by, lanes // count)
-        workers = Processes(place.mirror, self.governors, self.listener, told)
+        count = min(self.count, concurrency)
+        setup = Setup(self.upstream, self.store, place, by, concurrency // count)
+        workers = ProcessWorkers(place.mirror, self.governors, self.listener, on_done)
         try:
             async with asyncio.TaskGroup() as group:
                 self._begin()
-                workers.crew = crew = await self._crew()
+                workers.group = crew = await self._group()
                 while crew is not None and len(workers.all) < count:
                     reader, writer = await asyncio.open_unix_connection(sock=crew.sockets.pop(0))
                     send(writer, setup)
-                    one = _Worker(reader, writer)
+                    one = _WorkerConnection(reader, writer)
                     workers.all.append(one)
                     one.listening = group.create_task(workers.listen(one))
-                with self._governor.lent(lanes if workers.all else 0):
+                with self._governor.lent(concurrency if workers.all else 0):
                     yield workers
                 for one in workers.all:
                     one.writer.close()
@@ -100,13 +102,13 @@ class ProcessPool:
 
     async def _end(self, grace: float) -> None:
         """Have the workers end by themselves within `grace` seconds."""
-        if (crew := await self._crew()) is not None:
+        if (crew := await self._group()) is not None:
             for ours in crew.sockets:
                 ours.close()
             await _end(crew.process, grace)
         self._started = None
 
-    async def _crew(self) -> _Crew | None:
+    async def _group(self) -> _WorkerGroup | None:
         """Return what was started, or None if that failed."""
         assert self._started is not None
         with suppress(OSError):
@@ -115,31 +117,31 @@ class ProcessPool:
 
 
 @dataclass(slots=True)
-class _Worker:
+class _WorkerConnection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    waiting: dict[int, Moving] = field(default_factory=dict)
+    waiting: dict[int, ActiveTransfer] = field(default_factory=dict)
     unsent: list[tuple[int, Step]] = field(default_factory=list)
     listening: asyncio.Task[None] | None = None
     is_gone: bool = False
 
 
-class Processes:
+class ProcessWorkers:
     """Workers at work; see `syncd.engine.worker_port.Workers`."""
 
-    def __init__(self, mirror: str, governors: Governors, listener: Listener, told: Told) -> None:
-        self.all: list[_Worker] = []
-        self.crew: _Crew | None = None
+    def __init__(self, mirror: str, governors: Governors, listener: Listener, on_done: OnTransferDone) -> None:
+        self.all: list[_WorkerConnection] = []
+        self.group: _WorkerGroup | None = None
         self._mirror = mirror
         self._governors = governors
         self._listener = listener
-        self._told = told
+        self._on_done = on_done
         self._number = 0
         self._guessed = 0  # files of unknown size that are not known to be small
         self._right = 0  # and those that were
-        self._heard = asyncio.Event()
+        self._on_event = asyncio.Event()
 
-    def takes(self, step: Step) -> bool:
+    def accepts(self, step: Step) -> bool:
         """Tell whether a file is one for workers, and there is still one of them.
 
         A file of unknown size is one while most of those before it were.
@@ -148,7 +150,7 @@ class Processes:
         fits = self._guessed < GUESSED + self._right // LARGE if size is None else size <= SMALL
         return fits and not all(one.is_gone for one in self.all)
 
-    def hand(self, moving: Moving) -> None:
+    def submit(self, moving: ActiveTransfer) -> None:
         """Have the worker that has the fewest move a file."""
         one = None
         for other in self.all:
@@ -162,46 +164,46 @@ class Processes:
             asyncio.get_running_loop().call_soon(self._send, one)
         one.unsent.append((number, moving.step))
 
-    async def drained(self) -> None:
+    async def join(self) -> None:
         """Wait until it was told of every file what became of it."""
         while any(one.waiting for one in self.all):
-            self._heard.clear()
-            await self._heard.wait()
+            self._on_event.clear()
+            await self._on_event.wait()
 
-    def _send(self, one: _Worker) -> None:
+    def _send(self, one: _WorkerConnection) -> None:
         steps, one.unsent = one.unsent, []
         if not one.is_gone:
-            send(one.writer, Errand(steps))
+            send(one.writer, TransferBatch(steps))
 
-    async def listen(self, one: _Worker) -> None:
+    async def listen(self, one: _WorkerConnection) -> None:
         """Take what a worker reports until it ends."""
         try:
             while (body := await receive(one.reader)) is not None:
                 answer = decode_answer(body)
-                if isinstance(answer, Refusal):
-                    self._pass_on(one, answer)
+                if isinstance(answer, Throttled):
+                    self._forward(one, answer)
                 else:
-                    self._take(one, answer)
-                    self._heard.set()
+                    self._on_outcome(one, answer)
+                    self._on_event.set()
         finally:
             one.is_gone = True
         lost, one.waiting = one.waiting, {}
         for moving in lost.values():
-            self._told(moving, Lost("a worker process ended"))
-        self._heard.set()
+            self._on_done(moving, Lost("a worker process ended"))
+        self._on_event.set()
 
-    def _pass_on(self, by: _Worker, refusal: Refusal) -> None:
+    def _forward(self, by: _WorkerConnection, refusal: Throttled) -> None:
         """Let all know what an origin said to one."""
         self._governors.of(refusal.origin).refused(refusal.retry_after)
         for one in self.all:
             if one is not by and not one.is_gone:
                 send(one.writer, refusal)
 
-    def _take(self, one: _Worker, outcome: Outcome) -> None:
-        pop, told = one.waiting.pop, self._told
-        for again in outcome.again:  # before what became of the same files afterwards
+    def _on_outcome(self, one: _WorkerConnection, outcome: Outcome) -> None:
+        pop, on_done = one.waiting.pop, self._on_done
+        for again in outcome.retried:  # before what became of the same files afterwards
             if again.wait is None:
-                self._in_vain(again.path, again.received)
+                self._report_wasted(again.path, again.received)
                 self._listener(TransferRestarted(self._mirror, again.path, again.reason, again.error))
             else:
                 self._listener(
@@ -212,26 +214,26 @@ class Processes:
             if _is_guess(moving):
                 self._guessed -= 1
                 self._right += 1
-            told(moving, proved)
+            on_done(moving, proved)
         for number in outcome.not_small:
-            told(pop(number), Lost("not small"))
+            on_done(pop(number), Lost("not small"))
         for failed in outcome.failed:
             moving = pop(failed.number)
             self._guessed -= _is_guess(moving)
-            self._in_vain(moving.step.path, failed.received)
-            told(moving, _raised(failed.error, failed.reason, failed.quarantined))
+            self._report_wasted(moving.step.path, failed.received)
+            on_done(moving, _raised(failed.error, failed.reason, failed.quarantined))
         for origin, traffic in outcome.traffic.items():
             self._governors.of(origin).count.add(
                 traffic.answered, traffic.failed, traffic.bytes, traffic.seconds, traffic.first_byte
             )
 
-    def _in_vain(self, path: str, received: int) -> None:
+    def _report_wasted(self, path: str, received: int) -> None:
         """Tell of bytes that came; of a file that arrived nothing is told before it did."""
         if received:
             self._listener(TransferAdvanced(self._mirror, path, received))
 
 
-def _is_guess(moving: Moving) -> bool:
+def _is_guess(moving: ActiveTransfer) -> bool:
     return moving.step.stat is not None and moving.step.stat.size is None
 
 
@@ -244,7 +246,7 @@ def _raised(error: str, reason: str, quarantined: str) -> TransientError | Perma
     return kind(reason)
 
 
-def _start(count: int, scheme: str) -> _Crew:
+def _start(count: int, scheme: str) -> _WorkerGroup:
     """Start `count` workers that read urls of `scheme`. Raises OSError."""
     pairs = [socket.socketpair() for _ in range(count)]
     theirs = [number.fileno() for _, number in pairs]
@@ -260,7 +262,7 @@ def _start(count: int, scheme: str) -> _Crew:
     finally:
         for _, its in pairs:
             its.close()
-    return _Crew(process, [ours for ours, _ in pairs])
+    return _WorkerGroup(process, [ours for ours, _ in pairs])
 
 
 async def _end(process: subprocess.Popen[bytes], grace: float) -> None:

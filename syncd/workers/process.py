@@ -22,11 +22,22 @@ from syncd.core.errors import Exists, PermanentError, TransientError
 from syncd.core.events import Event, TransferAdvanced, TransferRestarted
 from syncd.core.redaction import Secrets
 from syncd.core.steps import Step
-from syncd.engine.transfer import NotSmall, Proved, Quarantined, Transfers, error_name
-from syncd.process.crash_report import overhear
+from syncd.engine.transfer import NotSmall, Quarantined, Transfers, VerifiedFile, error_name
+from syncd.process.crash_report import install
 from syncd.sources.open_source import open_upstream, opener
 from syncd.stores.filesystem.store import FilesystemStore
-from syncd.workers.messages import Again, Errand, Failed, Outcome, Refusal, Setup, Traffic, decode_order, receive, send
+from syncd.workers.messages import (
+    FailedTransfer,
+    Outcome,
+    RetriedTransfer,
+    Setup,
+    Throttled,
+    Traffic,
+    TransferBatch,
+    decode_order,
+    receive,
+    send,
+)
 from syncd.wrappers.governor import Count, Governors
 
 LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
@@ -50,7 +61,7 @@ class _NoLeftovers:
         raise AssertionError((mirror, path))
 
 
-class Worker:
+class WorkerProcess:
     """One worker at work."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -58,16 +69,16 @@ class Worker:
         self._writer = writer
         self._steps: deque[tuple[int, Step]] = deque()
         self._idle: list[asyncio.Future[None]] = []
-        self._proved: list[tuple[int, Proved]] = []
+        self._proved: list[tuple[int, VerifiedFile]] = []
         self._not_small: list[int] = []
-        self._failed: list[Failed] = []
-        self._again: list[Again] = []
+        self._failed: list[FailedTransfer] = []
+        self._retried: list[RetriedTransfer] = []
         self._received: dict[str, int] = {}
-        self._told: dict[str, Count] = {}
+        self._reported: dict[str, Count] = {}
         self._flushing: asyncio.TimerHandle | None = None
         self._governors = Governors(refused=self._refused)
         self._secrets = Secrets()
-        overhear(self._secrets)
+        install(self._secrets)
 
     async def run(self) -> None:
         """Work until the other side closes the socket."""
@@ -79,7 +90,7 @@ class Worker:
         if (credential := setup.upstream.credential) is not None:
             self._secrets.learn_credential(credential.username, credential.secret, credential.token)
         store = FilesystemStore(Path(setup.store), alone=True)
-        source = open_upstream(setup.upstream, self._governors, heard=self._heard)
+        source = open_upstream(setup.upstream, self._governors, on_retry=self._on_retry)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         nothing = _NoLeftovers()
         transfers = Transfers(
@@ -89,7 +100,7 @@ class Worker:
             holdings=nothing,
             journal=nothing,
             mirror_id=0,
-            listener=self._listen,
+            listener=self._on_event,
             hashing=hashing,
             by=setup.by,
             only_small=True,
@@ -97,7 +108,7 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as group:
                 lanes = [group.create_task(self._lane(transfers)) for _ in range(setup.ceiling)]
-                await self._listen_to_orders()
+                await self._receive_batches()
                 for lane in lanes:
                     lane.cancel()
         finally:
@@ -105,15 +116,15 @@ class Worker:
             await store.aclose()
             hashing.shutdown(wait=False, cancel_futures=True)
 
-    async def _listen_to_orders(self) -> None:
+    async def _receive_batches(self) -> None:
         while (body := await receive(self._reader)) is not None:
             order = decode_order(body)
-            if isinstance(order, Errand):
+            if isinstance(order, TransferBatch):
                 self._steps.extend(order.steps)
                 for _ in range(min(len(order.steps), len(self._idle))):
                     if not (idle := self._idle.pop()).done():
                         idle.set_result(None)
-            elif isinstance(order, Refusal):
+            elif isinstance(order, Throttled):
                 self._governors.of(order.origin).refused(order.retry_after, by_hearsay=True)
 
     async def _lane(self, transfers: Transfers) -> None:
@@ -129,7 +140,7 @@ class Worker:
             except (TransientError, PermanentError) as error:
                 place = error.place if isinstance(error, Quarantined) else ""
                 received = self._received.get(step.path, 0)
-                self._failed.append(Failed(number, error_name(error), str(error), place, received))
+                self._failed.append(FailedTransfer(number, error_name(error), str(error), place, received))
             else:  # not in one line with the wait: a flush meanwhile puts another list in place of this one
                 self._proved.append((number, proved))
             self._received.pop(step.path, None)
@@ -141,14 +152,14 @@ class Worker:
         proved, self._proved = self._proved, []
         not_small, self._not_small = self._not_small, []
         failed, self._failed = self._failed, []
-        again, self._again = self._again, []
+        again, self._retried = self._retried, []
         send(self._writer, Outcome(proved, not_small, failed, again, self._traffic()))
 
     def _traffic(self) -> dict[str, Traffic]:
         """Return what went over each origin since we last told."""
         found: dict[str, Traffic] = {}
         for governor in self._governors:
-            now, told = governor.count, self._told.setdefault(governor.origin, Count())
+            now, told = governor.count, self._reported.setdefault(governor.origin, Count())
             if now.answered == told.answered and now.bytes == told.bytes and now.failed == told.failed:
                 continue
             found[governor.origin] = Traffic(
@@ -163,23 +174,23 @@ class Worker:
         return found
 
     def _refused(self, origin: str, retry_after: float | None) -> None:
-        send(self._writer, Refusal(origin, retry_after))
+        send(self._writer, Throttled(origin, retry_after))
 
-    def _heard(self, path: str, error: TransientError, attempt: int, wait: float) -> None:
-        self._again.append(Again(path, str(error), error_name(error), attempt, wait))
+    def _on_retry(self, path: str, error: TransientError, attempt: int, wait: float) -> None:
+        self._retried.append(RetriedTransfer(path, str(error), error_name(error), attempt, wait))
 
-    def _listen(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, TransferAdvanced):
             self._received[event.path] = self._received.get(event.path, 0) + event.received
         elif isinstance(event, TransferRestarted):
             received = self._received.pop(event.path, 0)
-            self._again.append(Again(event.path, event.reason, event.error, 0, None, received))
+            self._retried.append(RetriedTransfer(event.path, event.reason, event.error, 0, None, received))
 
 
 async def _serve(own: socket.socket) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=own)
     try:
-        await Worker(reader, writer).run()
+        await WorkerProcess(reader, writer).run()
     finally:
         writer.close()
 

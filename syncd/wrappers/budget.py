@@ -5,14 +5,14 @@ from collections import deque
 from typing import Protocol
 
 
-class Room(Protocol):
+class ByteBudget(Protocol):
     """What bounds the files under way of one pass; a Budget, or a share of one (`syncd.wrappers.fair_share`)."""
 
-    async def take(self, count: int) -> None:
+    async def acquire(self, count: int) -> None:
         """Wait until `count` bytes and one more file fit."""
         ...
 
-    def give(self, count: int) -> None:
+    def release(self, count: int) -> None:
         """Return what was taken."""
         ...
 
@@ -28,7 +28,7 @@ class Budget:
         self.files = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def take(self, count: int) -> None:
+    async def acquire(self, count: int) -> None:
         """Wait until `count` bytes and one more file fit; in the order of asking, so a large file is not starved."""
         if not self._waiting and self._fits(count):
             self.bytes += count
@@ -40,13 +40,13 @@ class Budget:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.give(count)
+                self.release(count)
             else:
                 self._waiting.remove((count, turn))
                 self._admit()
             raise
 
-    def give(self, count: int) -> None:
+    def release(self, count: int) -> None:
         """Return what was taken."""
         self.bytes -= count
         self.files -= 1

@@ -16,15 +16,15 @@ from types import TracebackType
 
 from manifests.stat import Stat
 from syncd.core.ports import Body, Page, Transport
-from syncd.streams.documents import put
+from syncd.streams.documents import open_request
 
 LEFT = 3  # times what is left: the most that one share may hold
 
 
-class Share:
+class OriginShare:
     """The part of one pass; as `syncd.wrappers.budget.Budget`, it is taken from and given back to."""
 
-    def __init__(self, whole: "Fair", origin: str, max_bytes: int, max_files: int) -> None:
+    def __init__(self, whole: "FairShares", origin: str, max_bytes: int, max_files: int) -> None:
         self.origin = origin
         self.max_bytes = max_bytes
         self.max_files = max_files
@@ -33,7 +33,7 @@ class Share:
         self.waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._whole = whole
 
-    async def take(self, count: int) -> None:
+    async def acquire(self, count: int) -> None:
         """Wait until `count` bytes and one more file are ours to use."""
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append((count, turn))
@@ -42,14 +42,14 @@ class Share:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.give(count)
+                self.release(count)
             else:
                 with suppress(ValueError):  # another was let in meanwhile, and dropped us on the way
                     self.waiting.remove((count, turn))
                 self._whole.admit()
             raise
 
-    def take_at_once(self, most: int) -> int:
+    def acquire_now(self, most: int) -> int:
         """Take up to `most`, each without bytes, as far as they are to be had without waiting; return how many."""
         loop = asyncio.get_running_loop()
         turns = [(0, loop.create_future()) for _ in range(most)]
@@ -62,14 +62,14 @@ class Share:
             self._whole.admit()
         return most - len(refused)
 
-    def give(self, count: int) -> None:
+    def release(self, count: int) -> None:
         """Return what was taken."""
         self.bytes -= count
         self.files -= 1
-        self._whole.give(count)
+        self._whole.release(count)
 
 
-class Fair:
+class FairShares:
     """The whole, and the shares of it."""
 
     def __init__(self, max_bytes: int, max_files: int) -> None:
@@ -78,12 +78,12 @@ class Fair:
         self.max_files = max_files
         self.bytes = 0
         self.files = 0
-        self._shares: list[Share] = []
+        self._shares: list[OriginShare] = []
 
     @contextmanager
-    def share(self, origin: str, *, max_bytes: int = 1 << 62, max_files: int = 1 << 62) -> Iterator[Share]:
+    def share(self, origin: str, *, max_bytes: int = 1 << 62, max_files: int = 1 << 62) -> Iterator[OriginShare]:
         """Take part for as long as the block lasts; what a pass that was cut still holds then is given back."""
-        share = Share(self, origin, max_bytes, max_files)
+        share = OriginShare(self, origin, max_bytes, max_files)
         self._shares.append(share)
         try:
             yield share
@@ -93,7 +93,7 @@ class Fair:
             self.files -= share.files
             self.admit()
 
-    def give(self, count: int) -> None:
+    def release(self, count: int) -> None:
         """Something came back."""
         self.bytes -= count
         self.files -= 1
@@ -115,7 +115,7 @@ class Fair:
             self.files += 1
             turn.set_result(None)
 
-    def _next(self) -> Share | None:
+    def _next(self) -> OriginShare | None:
         waiting = [share for share in self._shares if share.waiting and self._may_grow(share)]
         if len(waiting) < 2:
             return waiting[0] if waiting else None
@@ -124,10 +124,10 @@ class Fair:
             held[share.origin] = held.get(share.origin, 0.0) + self._part(share)
         return min(waiting, key=lambda share: (held[share.origin], self._part(share)))
 
-    def _part(self, share: Share) -> float:
+    def _part(self, share: OriginShare) -> float:
         return max(share.bytes / self.max_bytes, share.files / self.max_files)
 
-    def _may_grow(self, share: Share) -> bool:
+    def _may_grow(self, share: OriginShare) -> bool:
         """Tell whether a share is not at its own bound, so that it is not it whom everybody waits for."""
         if share.files == 0:
             return True
@@ -144,10 +144,10 @@ class Fair:
         return self.bytes + count <= self.max_bytes and self.files < self.max_files
 
 
-class Capped:
+class FairTransport:
     """A Transport whose requests also count against the connections that all passes share."""
 
-    def __init__(self, inner: Transport, share: Share) -> None:
+    def __init__(self, inner: Transport, share: OriginShare) -> None:
         """`share` counts one for each request."""
         self._inner = inner
         self._share = share
@@ -163,11 +163,11 @@ class Capped:
 
     async def stat(self, path: str) -> Stat:
         """Ask when there is a connection."""
-        await self._share.take(0)
+        await self._share.acquire(0)
         try:
             return await self._inner.stat(path)
         finally:
-            self._share.give(0)
+            self._share.release(0)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
@@ -179,7 +179,7 @@ class Capped:
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
         """Put a question when there is a connection, held until the block is left."""
-        return _Counted(put(self._inner, method, url, headers or {}, body), self._share)
+        return _Counted(open_request(self._inner, method, url, headers or {}, body), self._share)
 
     async def aclose(self) -> None:
         """Close the transport within."""
@@ -189,16 +189,16 @@ class Capped:
 class _Counted:
     __slots__ = ("_inner", "_share")
 
-    def __init__(self, inner: AbstractAsyncContextManager[Body], share: Share) -> None:
+    def __init__(self, inner: AbstractAsyncContextManager[Body], share: OriginShare) -> None:
         self._inner = inner
         self._share = share
 
     async def __aenter__(self) -> Body:
-        await self._share.take(0)
+        await self._share.acquire(0)
         try:
             return await self._inner.__aenter__()
         except BaseException:
-            self._share.give(0)
+            self._share.release(0)
             raise
 
     async def __aexit__(
@@ -207,4 +207,4 @@ class _Counted:
         try:
             return await self._inner.__aexit__(kind, error, trace)
         finally:
-            self._share.give(0)
+            self._share.release(0)

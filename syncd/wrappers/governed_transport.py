@@ -11,14 +11,14 @@ from manifests.origins import origin_of
 from manifests.stat import Stat
 from syncd.core.errors import PermanentError, Refused, TransientError
 from syncd.core.ports import Body, Page, Sink, Transport
-from syncd.streams.documents import put
-from syncd.streams.thread_copy import pour, pour_slowly
+from syncd.streams.documents import open_request
+from syncd.streams.thread_copy import copy_to_sink, copy_to_sink_in_step
 from syncd.wrappers.governor import Governor, Governors
 
 T = TypeVar("T")
 
 
-class Governed:
+class GovernedTransport:
     """A Transport whose every request waits for its origin's governor and is measured by it."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Governed:
             found = await self._inner.stat(path)
             governor.answered(self._clock() - began)
         except TransientError as error:
-            _tell(governor, error)
+            _report_failure(governor, error)
             raise
         except PermanentError:
             governor.count.failed += 1
@@ -71,13 +71,17 @@ class Governed:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Open under a slot, held until the block is left."""
-        return _Held(self._inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock)
+        return _GovernedOpening(
+            self._inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock
+        )
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
         """Put a question under a slot, held until the block is left."""
-        return _Held(put(self._inner, method, url, headers or {}, body), self._governor(url), self._clock)
+        return _GovernedOpening(
+            open_request(self._inner, method, url, headers or {}, body), self._governor(url), self._clock
+        )
 
     async def aclose(self) -> None:
         """Close the transport within."""
@@ -101,13 +105,13 @@ class Governed:
             async for found in listing:
                 yield found
         except TransientError as error:
-            _tell(self.governor, error)
+            _report_failure(self.governor, error)
             raise
         finally:
             self.governor.leave()
 
 
-class _Held:
+class _GovernedOpening:
     """One open body and the slot it holds."""
 
     __slots__ = ("_clock", "_governor", "_inner")
@@ -127,14 +131,14 @@ class _Held:
             body = await self._inner.__aenter__()
         except TransientError as error:
             governor.leave()
-            _tell(governor, error)
+            _report_failure(governor, error)
             raise
         except BaseException as error:
             governor.leave()
             governor.count.failed += isinstance(error, PermanentError)
             raise
         governor.answered(self._clock() - began)
-        return _Metered(body, governor)
+        return _MeteredBody(body, governor)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -145,7 +149,7 @@ class _Held:
             self._governor.leave()
 
 
-class _Metered:
+class _MeteredBody:
     """A Body whose bytes are counted, and slowed down to the rate."""
 
     __slots__ = ("_body", "_governor", "headers", "start", "stat", "stop", "url")
@@ -167,24 +171,24 @@ class _Metered:
                     await asyncio.sleep(owed)
                 yield chunk
         except TransientError as error:
-            _tell(self._governor, error)
+            _report_failure(self._governor, error)
             raise
 
-    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
         """As iterating, with the bytes going to `sink`; where there is a rate to keep, no thread may run ahead."""
         moved = self._governor.moved
-        flow = pour_slowly if self._governor.is_rated else pour
+        flow = copy_to_sink_in_step if self._governor.is_rated else copy_to_sink
         try:
             async for count in flow(self._body, sink):
                 if owed := moved(count):
                     await asyncio.sleep(owed)
                 yield count
         except TransientError as error:
-            _tell(self._governor, error)
+            _report_failure(self._governor, error)
             raise
 
 
-def _tell(governor: Governor, error: TransientError) -> None:
+def _report_failure(governor: Governor, error: TransientError) -> None:
     if isinstance(error, Refused) or error.retry_after is not None:
         governor.refused(error.retry_after)
     else:

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
-from syncd.core.events import LimitChanged, Listener, nobody
+from syncd.core.events import LimitChanged, Listener, ignore_event
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class Governor:
         *,
         ceiling: int = CEILING,
         rate: float | None = None,
-        listener: Listener = nobody,
+        listener: Listener = ignore_event,
         clock: Callable[[], float] = time.monotonic,
         refused: Callable[[str, float | None], None] | None = None,
     ) -> None:
@@ -335,7 +335,7 @@ class Governors:
     def __init__(
         self,
         *,
-        listener: Listener = nobody,
+        listener: Listener = ignore_event,
         clock: Callable[[], float] = time.monotonic,
         refused: Callable[[str, float | None], None] | None = None,
     ) -> None:

@@ -52,7 +52,7 @@ class Timing:
             meter.failed[self._operation] += 1
 
 
-class Metered:
+class MeteredStore:
     """Wraps a Store; what it does not name itself it leaves to the store within."""
 
     def __init__(self, inner: Store, meter: Meter) -> None:
@@ -82,7 +82,7 @@ class Metered:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read; the time is that to the beginning of the answer."""
-        return _Opening(self._inner.open(path, start=start, stop=stop, version=version), self._meter)
+        return _TimedOpening(self._inner.open(path, start=start, stop=stop, version=version), self._meter)
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write one small object."""
@@ -91,7 +91,7 @@ class Metered:
 
     def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is timed too."""
-        return _Staging(self._inner.stage(path, size=size, resume=resume), self._meter)
+        return _TimedStaging(self._inner.stage(path, size=size, resume=resume), self._meter)
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""
@@ -125,7 +125,7 @@ class Metered:
         await self._inner.aclose()
 
 
-class _Opening:
+class _TimedOpening:
     """A block whose entering is timed."""
 
     __slots__ = ("_inner", "_meter")
@@ -144,7 +144,7 @@ class _Opening:
         return await self._inner.__aexit__(kind, error, trace)
 
 
-class _Staging:
+class _TimedStaging:
     """The block of a staging: its entering and its commit are timed."""
 
     __slots__ = ("_inner", "_meter")
@@ -155,7 +155,7 @@ class _Staging:
 
     async def __aenter__(self) -> Staged:
         with self._meter.timing("stage"):
-            return cast("Staged", _MeteredStaged(await self._inner.__aenter__(), self._meter))
+            return cast("Staged", _TimedStaged(await self._inner.__aenter__(), self._meter))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -163,7 +163,7 @@ class _Staging:
         return await self._inner.__aexit__(kind, error, trace)
 
 
-class _MeteredStaged:
+class _TimedStaged:
     """A Staged whose commit is timed; all else is the one within."""
 
     def __init__(self, inner: Staged, meter: Meter) -> None:

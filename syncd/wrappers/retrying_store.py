@@ -46,7 +46,7 @@ class RetryingStore:
 
     def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
         """Begin a file whose writes are tried again."""
-        return _Staging(lambda: self._inner.stage(path, size=size, resume=resume), path, self._policy)
+        return _RetryingStaging(lambda: self._inner.stage(path, size=size, resume=resume), path, self._policy)
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""
@@ -77,7 +77,7 @@ class RetryingStore:
         await self._inner.aclose()
 
 
-class _Staging:
+class _RetryingStaging:
     """The block of a staging; entering it is tried again, leaving it is not."""
 
     def __init__(self, begin: Callable[[], AbstractAsyncContextManager[Staged]], path: str, policy: Policy) -> None:
@@ -104,7 +104,7 @@ class _RetryingStaged:
         self._path = path
         self._policy = policy
         self.token = inner.token
-        self.held = inner.held
+        self.present_ranges = inner.present_ranges
 
     async def write(self, offset: int, chunk: bytes) -> None:
         await retrying(lambda: self._inner.write(offset, chunk), self._path, self._policy)
@@ -112,8 +112,8 @@ class _RetryingStaged:
     def sink(self, offset: int) -> Sink | None:
         return self._inner.sink(offset)
 
-    def fold(self, start: int, stop: int, update: Sink) -> None:
-        self._inner.fold(start, stop, update)
+    def read_back(self, start: int, stop: int, update: Sink) -> None:
+        self._inner.read_back(start, stop, update)
 
     async def read(self) -> AsyncIterator[bytes]:
         """Read; where it breaks off, from the beginning again, passing over what was given: it stays the same."""

@@ -17,19 +17,19 @@ from typing import BinaryIO, Self, TypeVar
 import msgspec
 import tenacity
 
-from manifests.reading.document import Document, Follow
+from manifests.reading.document import Document, DocumentRequest
 from manifests.stat import Stat
 from syncd.core.errors import Changed, Interrupted, Stalled, TransientError
 from syncd.core.ports import Body, Page, Transport
-from syncd.streams.documents import gather, put
-from syncd.streams.resumable_body import Resumed
+from syncd.streams.documents import open_request, read_into_spool
+from syncd.streams.resumable_body import ResumableBody
 
 T = TypeVar("T")
 Heard = Callable[[str, TransientError, int, float], None]
 """Called with path, error, number of the try that failed, and the wait that follows."""
 
 
-def _unheard(path: str, error: TransientError, attempt: int, wait: float) -> None:
+def _ignore_retry(path: str, error: TransientError, attempt: int, wait: float) -> None:
     """Tell nobody."""
 
 
@@ -47,7 +47,7 @@ class Policy(msgspec.Struct, frozen=True):
         return random.uniform(0, min(self.most, self.first * 2 ** (attempt - 1)))  # noqa: S311  as above
 
 
-async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, heard: Heard = _unheard) -> T:
+async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, on_retry: Heard = _ignore_retry) -> T:
     """Return what `call` returns, tried again while it raises TransientError."""
 
     def wait(state: tenacity.RetryCallState) -> float:
@@ -57,7 +57,7 @@ async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, 
     def before_sleep(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         if isinstance(error, TransientError):
-            heard(path, error, state.attempt_number, state.upcoming_sleep)
+            on_retry(path, error, state.attempt_number, state.upcoming_sleep)
 
     async def once() -> T:
         # a coroutine function, and no lambda: the library would take what a lambda returns for the outcome
@@ -76,11 +76,11 @@ async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, 
 class Retrying:
     """A Transport that tries again; the outermost decorator, so that whoever waits here holds no slot."""
 
-    def __init__(self, inner: Transport, policy: Policy | None = None, heard: Heard = _unheard) -> None:
-        """`heard` is told of every failed try."""
+    def __init__(self, inner: Transport, policy: Policy | None = None, on_retry: Heard = _ignore_retry) -> None:
+        """`on_retry` is told of every failed try."""
         self._inner = inner
         self._policy = policy if policy is not None else Policy()
-        self._heard = heard
+        self._on_retry = on_retry
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """List, going on behind the last path where it broke off."""
@@ -102,7 +102,7 @@ class Retrying:
                 if attempt >= self._policy.attempts or not is_sorted:
                     raise
                 wait = self._policy.wait(error, attempt)
-                self._heard(prefix, error, attempt, wait)
+                self._on_retry(prefix, error, attempt, wait)
                 await asyncio.sleep(wait)
             else:
                 return
@@ -114,29 +114,29 @@ class Retrying:
 
     async def stat(self, path: str) -> Stat:
         """Ask until there is an answer."""
-        return await retrying(lambda: self._inner.stat(path), path, self._policy, self._heard)
+        return await retrying(lambda: self._inner.stat(path), path, self._policy, self._on_retry)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Open a body that survives interruptions."""
-        return _Reopened(self, path, start, stop, version)
+        return _RetryingBody(self, path, start, stop, version)
 
-    async def answer(self, follow: Follow, spool: BinaryIO) -> Document:
+    async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
         """Have a question answered whole; an answer that broke off is asked for again from its beginning."""
 
         async def once() -> Document:
-            question = put(self._inner, follow.method, follow.url, follow.headers, follow.body)
-            return await gather(question, follow, spool)
+            question = open_request(self._inner, follow.method, follow.url, follow.headers, follow.body)
+            return await read_into_spool(question, follow, spool)
 
-        return await retrying(once, follow.url, self._policy, self._heard)
+        return await retrying(once, follow.url, self._policy, self._on_retry)
 
     async def aclose(self) -> None:
         """Close the transport within."""
         await self._inner.aclose()
 
 
-class _Reopened(Resumed):
+class _RetryingBody(ResumableBody):
     """One read of `[start, stop)`, over as many connections as it takes."""
 
     __slots__ = ("_attempt", "_path", "_stalls", "_stop", "_to", "_version")
@@ -154,11 +154,11 @@ class _Reopened(Resumed):
         self._version = self.stat.version if self.stat.version is not None else self._version
         return self
 
-    def _came(self, count: int) -> None:
+    def _count(self, count: int) -> None:
         del count
         self._attempt = 0
 
-    async def _go_on(self, reached: int, error: TransientError) -> Body:
+    async def _reopen(self, reached: int, error: TransientError) -> Body:
         """Open again at the byte reached."""
         if self._version is None and reached > self.start:
             raise Changed(
@@ -190,5 +190,5 @@ class _Reopened(Resumed):
         if self._attempt >= policy.attempts:
             raise error
         wait = policy.wait(error, self._attempt)
-        self._to._heard(self._path, error, self._attempt, wait)  # noqa: SLF001  as above
+        self._to._on_retry(self._path, error, self._attempt, wait)  # noqa: SLF001  as above
         await asyncio.sleep(wait)

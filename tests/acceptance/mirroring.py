@@ -12,11 +12,11 @@ from manifests.model.mirror import load_mirror
 from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue
 from syncd.engine.mirror_pass import Pass
-from syncd.engine.pass_context import Work
+from syncd.engine.pass_context import PassContext
 from syncd.engine.publish import Publisher
 from syncd.engine.restore import Restoration
-from syncd.engine.retention import whole
-from syncd.engine.transfer import Place
+from syncd.engine.retention import read_bounded
+from syncd.engine.transfer import PassPaths
 from syncd.stores.filesystem.store import FilesystemStore
 from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.fakes import Listing
@@ -61,7 +61,7 @@ class Mirroring:
             return await Pass(self.work(wrap(store), catalogue, stopping)).run()
 
     def work(self, store, catalogue, stopping=None):
-        return Work(
+        return PassContext(
             mirror=self.mirror,
             reader=Listing(),
             source=Retrying(self.archive, Policy(attempts=4, first=0.001, most=0.002)),
@@ -80,11 +80,11 @@ class Mirroring:
         return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
     async def pointer(self, store):
-        return msgspec.json.decode(await whole(store, ".syncd/mirrors/scenes.json", 1 << 20), type=Pointer)
+        return msgspec.json.decode(await read_bounded(store, ".syncd/mirrors/scenes.json", 1 << 20), type=Pointer)
 
     def restoration(self, store, catalogue):
         row = catalogue.history.mirror("scenes")
-        place = Place("scenes", "scenes/", "restore")
+        place = PassPaths("scenes", "scenes/", "restore")
         publisher = Publisher(store, catalogue, row, place, lambda _: None, 2, lambda: self.now)
         return Restoration(store, catalogue, row, place, publisher, lambda: self.now)
 

@@ -7,7 +7,7 @@ import pytest
 
 from syncd.core.errors import Interrupted
 from syncd.core.events import DamageFound, DamageMended, DamageStays, PassFinished, ScrubAdvanced, StoreChanged
-from syncd.daemon.scrubber import PARTS, Reading, Scrub
+from syncd.daemon.scrubber import PARTS, Scrubber, ScrubProgress
 from tests.daemons import House
 
 DAY = 86_400.0
@@ -95,7 +95,7 @@ async def test_what_upstream_no_longer_has_stays_where_it_is_and_is_told_until_i
 async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
-        whole, waits, goes = Scrub._look, asyncio.Event(), asyncio.Event()
+        whole, waits, goes = Scrubber._inspect, asyncio.Event(), asyncio.Event()
 
         async def slow(self, place, entry):
             if place.endswith("f1.dat") and not goes.is_set():
@@ -103,7 +103,7 @@ async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
                 await goes.wait()
             return await whole(self, place, entry)
 
-        monkeypatch.setattr(Scrub, "_look", slow)
+        monkeypatch.setattr(Scrubber, "_inspect", slow)
         house.time.forward(9 * DAY)
         await asyncio.wait_for(waits.wait(), 20)
         house.archive("a", {"f1.dat": b"quite another content"})
@@ -119,21 +119,21 @@ async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
 async def test_two_reads_that_differ_point_at_the_hardware_and_nothing_is_touched(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
-        whole, count = Scrub._look, iter(range(1000))
+        whole, count = Scrubber._inspect, iter(range(1000))
 
         async def flaky(self, place, entry):
             if place.endswith("f1.dat"):
                 return "digest", f"xxh3-128 {entry.xxh3} proved, {next(count):032x} found"
             return await whole(self, place, entry)
 
-        monkeypatch.setattr(Scrub, "_look", flaky)
+        monkeypatch.setattr(Scrubber, "_inspect", flaky)
         house.time.forward(9 * DAY)
         await house.until(lambda: house.heard(DamageFound))
         assert "suspect memory, cable or disk" in house.heard(DamageFound)[0].reason
         await asyncio.sleep(0.3)
         assert house.heard(DamageMended) == house.heard(DamageStays) == []
         assert control.mirror("a").faults == 1
-        monkeypatch.setattr(Scrub, "_look", whole)
+        monkeypatch.setattr(Scrubber, "_inspect", whole)
         house.time.forward(3700)
         await house.until(lambda: house.heard(DamageMended))  # it is whole, and was all the time
         assert control.mirror("a").faults == 0
@@ -158,14 +158,14 @@ async def test_a_link_in_the_place_of_a_file_is_told_and_neither_the_daemon_nor_
 async def test_a_file_that_cannot_be_read_just_now_is_read_later_and_the_others_meanwhile(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
-        whole, is_back = Scrub._look, False
+        whole, is_back = Scrubber._inspect, False
 
         async def wavering(self, place, entry):
             if place.endswith("f1.dat") and not is_back:
                 raise Interrupted(f"{place}: the answer broke off")
             return await whole(self, place, entry)
 
-        monkeypatch.setattr(Scrub, "_look", wavering)
+        monkeypatch.setattr(Scrubber, "_inspect", wavering)
         house.time.forward(9 * DAY)
         await house.until(lambda: sum(e.files for e in house.heard(ScrubAdvanced)) == 7)
         is_back = True
@@ -178,7 +178,7 @@ async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, m
     async with house.living() as control:
         await first_pass(house, control)
         begun = len(house.heard(StoreChanged))
-        whole, tried, is_back = Scrub._is_whole, [], False
+        whole, tried, is_back = Scrubber._is_whole, [], False
 
         async def wavering(self, standing, fault):
             tried.append(fault.path)
@@ -186,7 +186,7 @@ async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, m
                 raise Interrupted(f"{fault.path}: the answer broke off")
             return await whole(self, standing, fault)
 
-        monkeypatch.setattr(Scrub, "_is_whole", wavering)
+        monkeypatch.setattr(Scrubber, "_is_whole", wavering)
         (house.store / "a/f1.dat").unlink()
         house.time.forward(9 * DAY)
         await house.until(lambda: tried)
@@ -224,10 +224,10 @@ async def test_reading_keeps_to_its_rate(house):
 def test_the_rest_between_two_parts_makes_a_round_fit_into_its_time():
     """Pure arithmetic: parts of a hundredth each, in four fifths of the time; late ones at once."""
     nothing: Any = None  # the daemon is not asked
-    reading = Reading(within=10 * DAY, files=100_000, bytes=10**12)
-    rest = Scrub._rest(nothing, reading, [("a", 0.0)], 1_000, 10**10, now=5 * DAY)
+    reading = ScrubProgress(within=10 * DAY, files=100_000, bytes=10**12)
+    rest = Scrubber._rest(nothing, reading, [("a", 0.0)], 1_000, 10**10, now=5 * DAY)
     assert rest == pytest.approx(0.8 * 10 * DAY / PARTS)
-    assert Scrub._rest(nothing, reading, [("a", 0.0)], 1_000, 10**10, now=9 * DAY) == 0.0
-    assert Scrub._rest(nothing, reading, [], 0, 0, now=0.0) == 3_600.0
-    few = Reading(within=10 * DAY, files=4, bytes=400)
-    assert Scrub._rest(nothing, few, [("a", 0.0)], 1, 100, now=1 * DAY) == pytest.approx(2 * DAY)
+    assert Scrubber._rest(nothing, reading, [("a", 0.0)], 1_000, 10**10, now=9 * DAY) == 0.0
+    assert Scrubber._rest(nothing, reading, [], 0, 0, now=0.0) == 3_600.0
+    few = ScrubProgress(within=10 * DAY, files=4, bytes=400)
+    assert Scrubber._rest(nothing, few, [("a", 0.0)], 1, 100, now=1 * DAY) == pytest.approx(2 * DAY)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from syncd.catalogue import Aside, Catalogue
+from syncd.catalogue import Catalogue, QuarantinedFile
 from syncd.core.errors import Busy
 from syncd.core.events import (
     BackupWritten,
@@ -15,8 +15,8 @@ from syncd.core.events import (
     PassStarted,
     StoreChanged,
 )
-from syncd.daemon.maintenance import Upkeep
-from syncd.daemon.pass_scheduler import Rota
+from syncd.daemon.maintenance import Maintenance
+from syncd.daemon.pass_scheduler import PassScheduler
 from tests.daemons import House, small
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -119,7 +119,7 @@ async def test_a_plan_without_room_backs_off_whatever_the_clock_did(house, monke
         async def hardly_any(rota, run):
             return 10
 
-        monkeypatch.setattr(Rota, "_free", hardly_any)
+        monkeypatch.setattr(PassScheduler, "_free", hardly_any)
         house.declare("a")
         await house.until(lambda: house.heard(PassFailed, "a"))
         await house.until(lambda: house.state_of("a") == "failing")
@@ -163,7 +163,7 @@ async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
         await control.pause("a", "ada")
         await control.resume("a", "ada")
         keeper = upkeep(house)
-        assert isinstance(keeper, Upkeep)
+        assert isinstance(keeper, Maintenance)
         for n in range(3):
             await keeper.once()
             await keeper.once()  # not due again
@@ -184,8 +184,8 @@ async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
     assert "brought back .syncd/backup/" in told
     assert "a: 4 files" in told, "what was published since is rebuilt from the store"
     with Catalogue(house.state) as catalogue:
-        assert [one.what for one in catalogue.chronicle.audit(None, 10)] == ["resume", "pause"]
-        assert len(catalogue.chronicle.passes(None, None, 10)) >= 1
+        assert [one.what for one in catalogue.pass_history.audit(None, 10)] == ["resume", "pause"]
+        assert len(catalogue.pass_history.passes(None, None, 10)) >= 1
     damaged = house.store / ".syncd/backup" / places[-1]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest", wanted=1)
@@ -227,10 +227,10 @@ async def test_what_lies_in_the_quarantine_is_as_old_as_its_lying_there_and_not_
             (aside / place).write_bytes(b"?")
             os.utime(aside / place, (old, old))
         (aside / "p/told.reason.json").write_bytes(b"{}")
-        written = Aside(".syncd/quarantine/a/p/written", "written", "Damaged", "", house.time.now())
+        written = QuarantinedFile(".syncd/quarantine/a/p/written", "written", "Damaged", "", house.time.now())
         keeper = upkeep(house)
-        catalogue = keeper.fleet.catalogue
-        catalogue.chronicle.put_aside(catalogue.history.mirror("a").id, written)
+        catalogue = keeper.registry.catalogue
+        catalogue.pass_history.add_quarantined(catalogue.history.mirror("a").id, written)
         await keeper.once()
         assert lying(aside) == {"p/written", "p/told", "p/told.reason.json"}
         house.time.forward(31 * DAY)

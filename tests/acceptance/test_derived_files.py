@@ -5,11 +5,11 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from manifests.reading.document import MAX_MADE, DocumentError, Follow, Made
+from manifests.reading.document import MAX_MADE, DerivedFile, DocumentError, DocumentRequest
 from syncd.core.errors import Changed, Damaged, NotFound
-from syncd.engine.transfer import Place
+from syncd.engine.transfer import PassPaths
 from syncd.engine.verify import Verification
-from syncd.streams.derived_files import Spool, WithMade
+from syncd.streams.derived_files import DerivedFileTransport, Spool
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, sha256
 
@@ -20,11 +20,11 @@ class Cards:
     native = False
 
     def start(self):
-        return [Follow("cards.json")]
+        return [DocumentRequest("cards.json")]
 
     def read(self, document):
         for name, card in json.loads(document.read(64 << 20)).items():
-            yield Made(f"{name}.json", json.dumps(card, sort_keys=True).encode())
+            yield DerivedFile(f"{name}.json", json.dumps(card, sort_keys=True).encode())
 
 
 class Catalogued(Mirroring):
@@ -83,7 +83,7 @@ async def test_a_made_file_that_is_damaged_is_made_anew_by_the_next_pass(catalog
             store,
             catalogue,
             row,
-            Place("scenes", "scenes/", "verify"),
+            PassPaths("scenes", "scenes/", "verify"),
             catalogued.hashing,
             lambda files, size: None,
             catalogued.archive,
@@ -99,12 +99,14 @@ async def test_a_made_file_that_is_damaged_is_made_anew_by_the_next_pass(catalog
 
 async def test_what_is_not_as_it_was_kept_is_refused(tmp_path):
     spool = Spool(tmp_path / "m.made")
-    stats = [spool.keep(Made(name, name.encode()), "https://a.example/list?token=secret") for name in ("one", "two")]
+    stats = [
+        spool.add(DerivedFile(name, name.encode()), "https://a.example/list?token=secret") for name in ("one", "two")
+    ]
     assert [stat.size for stat in stats] == [3, 3]
     assert stats[1].urls == (f"made:3+3:{sha256(b'two')}:https://a.example/list",)
     await spool.flush()
     await spool.flush()
-    source = WithMade(Archive({"plain": b"other"}), spool.path)
+    source = DerivedFileTransport(Archive({"plain": b"other"}), spool.path)
     async with source.open(stats[1].urls[0], start=1, stop=9) as body:
         assert ([chunk async for chunk in body], body.start, body.stop, body.stat.size) == ([b"wo"], 1, 3, 3)
     async with source.open("plain") as body:
@@ -121,4 +123,4 @@ async def test_what_is_not_as_it_was_kept_is_refused(tmp_path):
         async with source.open(stats[0].urls[0]):
             pass
     with pytest.raises(DocumentError, match="made of more than"):
-        spool.keep(Made("huge", bytes(MAX_MADE + 1)), "https://a.example/")
+        spool.add(DerivedFile("huge", bytes(MAX_MADE + 1)), "https://a.example/")

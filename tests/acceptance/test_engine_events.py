@@ -6,7 +6,7 @@ import pytest
 
 from syncd.core import events
 from syncd.core.errors import Interrupted, NotFound
-from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import FIRST_BYTE, Governors
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip
@@ -30,7 +30,7 @@ async def test_a_governor_counts_what_goes_over_its_origin():
     archive = Archive({"a": b"1234", "b": b"12345678"}, chunk=4)
     archive.faults["b"] = [break_after(1)]
     governors = Governors()
-    governed = Governed(archive, governors, "http://x/")
+    governed = GovernedTransport(archive, governors, "http://x/")
     async with governed.open("a") as body:
         assert [chunk async for chunk in body] == [b"1234"]
     with pytest.raises(Interrupted):

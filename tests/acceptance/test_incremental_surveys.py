@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from manifests.reading.document import Follow, Gap, Gone, Made, Mark
+from manifests.reading.document import Cursor, Deleted, DerivedFile, DocumentRequest, Gap
 from manifests.stat import Stat
 from syncd.engine import survey
 from tests.acceptance.mirroring import Mirroring
@@ -21,10 +21,10 @@ class Telling:
         self.archive = archive
 
     def start(self):
-        return [Follow("all.json")]
+        return [DocumentRequest("all.json")]
 
     def resume(self, mark):
-        return [Follow(f"since/{mark}.json", state=mark)]
+        return [DocumentRequest(f"since/{mark}.json", state=mark)]
 
     def read(self, document):
         said = json.loads(document.read(1 << 20))
@@ -32,12 +32,12 @@ class Telling:
             raise Gap(f"{document.url}: begins later")
         for path, version in said["files"]:
             if version is None:
-                yield Gone(path)
+                yield Deleted(path)
             elif path.endswith(".json"):
-                yield Made(path, version.encode())
+                yield DerivedFile(path, version.encode())
             else:
                 yield Stat(path, None, None, version)
-        yield Mark(said["at"])
+        yield Cursor(said["at"])
 
 
 class Told(Mirroring):

@@ -14,8 +14,8 @@ from syncd.config.load import Config
 from syncd.core.errors import ConfigError, Offline, Unreachable
 from syncd.engine import restore
 from syncd.engine.mirror_pass import Pass
-from syncd.session.session import opened
-from syncd.sources.multi_source import Alternating
+from syncd.session.session import open_session
+from syncd.sources.multi_source import MultiSourceTransport
 from syncd.stores.filesystem.staged_file import StagedFile
 from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.acceptance.mirroring import Mirroring
@@ -93,9 +93,9 @@ async def test_a_rebuild_that_was_cut_short_is_done_again(tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(restore, "_fill", killed)
         with pytest.raises(ExceptionGroup):
-            async with opened(config, {}, print, writing=True, stopping=asyncio.Event()):
+            async with open_session(config, {}, print, writing=True, stopping=asyncio.Event()):
                 pass
-    async with opened(config, {}, print, writing=True, stopping=asyncio.Event()) as bench:
+    async with open_session(config, {}, print, writing=True, stopping=asyncio.Event()) as bench:
         (row,) = bench.catalogue.history.mirrors()
         assert row.snapshot == snapshot
         assert bench.catalogue.holdings.totals(row.id)[0] == 20
@@ -145,7 +145,9 @@ async def test_an_approval_is_not_spent_by_a_pass_that_another_source_served(tmp
                 for url, archive in (("file:///archive/", mirroring.archive), ("file:///other/", other))
             ]
             work = mirroring.work(store, catalogue)
-            return await Pass(msgspec.structs.replace(work, source=Alternating(sources), others=(Listing(),))).run()
+            return await Pass(
+                msgspec.structs.replace(work, source=MultiSourceTransport(sources), others=(Listing(),))
+            ).run()
 
     async def down(*_, **__):
         raise Unreachable("down")

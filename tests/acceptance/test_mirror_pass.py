@@ -11,8 +11,8 @@ import pytest
 
 from manifests.snapshot import Snapshot
 from manifests.stat import Stat
-from syncd.engine.retention import whole
-from syncd.wrappers.governed_transport import Governed
+from syncd.engine.retention import read_bounded
+from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import Governors
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip, sha256
@@ -226,7 +226,9 @@ async def test_rule_5_hostile_names_are_refused_one_by_one(tmp_path):
 
 async def test_rule_7_mirrors_of_one_origin_share_one_governor():
     governors = Governors()
-    one, other = (Governed(Archive({"f": b"x"}), governors, f"http://h/{name}/", connections=1) for name in "ab")
+    one, other = (
+        GovernedTransport(Archive({"f": b"x"}), governors, f"http://h/{name}/", connections=1) for name in "ab"
+    )
     async with one.open("f"):
         waiting = asyncio.create_task(other.stat("f"))
         await asyncio.sleep(0.01)
@@ -384,7 +386,7 @@ async def test_a_snapshot_says_where_it_came_from(mirroring):
     second = await mirroring.run()
     async with mirroring.open() as (store, _):
         path = f".syncd/snapshots/scenes/{second.snapshot}/snapshot.json"
-        snapshot = msgspec.json.decode(await whole(store, path, 1 << 20), type=Snapshot)
+        snapshot = msgspec.json.decode(await read_bounded(store, path, 1 << 20), type=Snapshot)
     assert (snapshot.previous, snapshot.source, snapshot.files) == (first.snapshot, "file:///archive/", 13)
     assert hashlib.sha256(msgspec.json.encode(snapshot.content)).hexdigest() == snapshot.id
 

@@ -4,7 +4,7 @@ import pytest
 
 from syncd.core.errors import Damaged, NotFound
 from syncd.engine.restore import rebuild
-from syncd.engine.transfer import Place
+from syncd.engine.transfer import PassPaths
 from syncd.engine.verify import Verification
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive
@@ -162,7 +162,7 @@ async def test_verify_finds_damage_and_repair_mends_it_without_deleting(mirrorin
         work = mirroring.work(store, catalogue)
         row = catalogue.history.mirror("scenes")
         check = Verification(
-            store, catalogue, row, Place("scenes", "scenes/", "v"), mirroring.hashing, lambda *_: None, work.source
+            store, catalogue, row, PassPaths("scenes", "scenes/", "v"), mirroring.hashing, lambda *_: None, work.source
         )
         quick = await check.run(read_data=False)
         assert sorted((f.path, f.finding) for f in quick.faults) == [

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from manifests.reading.document import DocumentError, Follow, Gap, Mark, Note
+from manifests.reading.document import Cursor, DocumentError, DocumentRequest, Gap, ReaderWarning
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue
 from syncd.core.errors import NoSpace, Unsupported
@@ -21,7 +21,7 @@ from syncd.core.events import SurveyNoted
 from syncd.engine.survey import Survey
 from syncd.process.event_loop import first_of
 from syncd.streams.derived_files import Spool
-from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import Governors
 from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.acceptance.cli import Folder, run, start
@@ -49,13 +49,13 @@ class Scripted:
 async def surveying(tmp_path, transport, listener=lambda event: None, key="", now=lambda: 1000.0):
     (tmp_path / "spool").mkdir(exist_ok=True)
     with Catalogue(tmp_path / "state") as catalogue:
-        row = catalogue.history.enrol("m", prefix="m/", title="", source="")
+        row = catalogue.history.ensure_mirror("m", prefix="m/", title="", source="")
         yield Survey(
             mirror="m",
             mirror_id=row.id,
             transport=transport,
             claims=catalogue.claims,
-            questions=catalogue.questions,
+            frontier=catalogue.frontier,
             wants=lambda path: True,
             listener=listener,
             spool=tmp_path / "spool",
@@ -68,7 +68,7 @@ async def surveying(tmp_path, transport, listener=lambda event: None, key="", no
 @asynccontextmanager
 async def over_http(root, **more):
     adapter = HttpTransport(f"{root}/", user_agent="test", allow_private=frozenset({str(root), *more.get("also", ())}))
-    transport = Retrying(Governed(adapter, Governors(), f"{root}/"), Policy(first=0.001))
+    transport = Retrying(GovernedTransport(adapter, Governors(), f"{root}/"), Policy(first=0.001))
     try:
         yield transport
     finally:
@@ -122,7 +122,7 @@ def said(seen):
 async def test_a_question_takes_its_body_and_its_headers_along_and_the_answers_headers_come_back(tmp_path):
     seen = []
     with serving(echoing) as site:
-        asked = Follow(
+        asked = DocumentRequest(
             f"{site}/search",
             "POST",
             {"X-Page": "3", "Content-Type": "application/json", "Accept": "a/b"},
@@ -137,7 +137,7 @@ async def test_a_question_takes_its_body_and_its_headers_along_and_the_answers_h
 async def test_an_answer_that_breaks_off_is_asked_for_again_from_its_beginning(tmp_path):
     seen = []
     with serving(echoing) as site:
-        asked = Follow(f"{site}/broken", "POST", {}, b"{}")
+        asked = DocumentRequest(f"{site}/broken", "POST", {}, b"{}")
         async with over_http(site) as transport, surveying(tmp_path, transport) as survey:
             inventory = await survey.read(Scripted([asked], said(seen)))
     assert inventory.complete, inventory.failed
@@ -149,8 +149,8 @@ async def test_an_answer_that_breaks_off_is_asked_for_again_from_its_beginning(t
 async def test_a_document_without_end_is_given_up_at_its_bound(tmp_path):
     with serving(echoing) as site:
         first = [
-            Follow(f"{site}/endless", headers={"Accept": "a/b"}, max_bytes=1 << 20),
-            Follow(f"{site}/search", headers={"Accept": "a/b"}),
+            DocumentRequest(f"{site}/endless", headers={"Accept": "a/b"}, max_bytes=1 << 20),
+            DocumentRequest(f"{site}/search", headers={"Accept": "a/b"}),
         ]
         async with over_http(site) as transport, surveying(tmp_path, transport) as survey:
             inventory = await survey.read(Scripted(first, lambda document: [Stat("a", 1)]))
@@ -167,13 +167,13 @@ async def test_a_strangers_page_cannot_make_us_send_a_body_or_a_header_elsewhere
             if document.asked.state:
                 return said(seen)(document)
             return [
-                Follow(f"{other}/search", "POST", {}, b"{}", state="post"),
-                Follow(f"{other}/search", headers={"X-Page": "secret", "Accept": "a/b"}, state="get"),
+                DocumentRequest(f"{other}/search", "POST", {}, b"{}", state="post"),
+                DocumentRequest(f"{other}/search", headers={"X-Page": "secret", "Accept": "a/b"}, state="get"),
             ]
 
         seen = []
         async with over_http(site, also=[str(other)]) as transport, surveying(tmp_path, transport) as survey:
-            inventory = await survey.read(Scripted([Follow(f"{site}/search", headers={"X-Page": "1"})], find))
+            inventory = await survey.read(Scripted([DocumentRequest(f"{site}/search", headers={"X-Page": "1"})], find))
         assert [reason for _, reason in inventory.failed] == [
             f"{site}/search wants a POST there, which is another origin"
         ]
@@ -185,11 +185,11 @@ async def test_a_transport_without_questions_reads_plain_ones_and_refuses_the_ot
     archive = Archive({"a.json": b"{}"})
     async with surveying(tmp_path, archive) as survey:
         inventory = await survey.read(
-            Scripted([Follow("a.json", headers={"Accept": "x"})], lambda document: [Stat("f")])
+            Scripted([DocumentRequest("a.json", headers={"Accept": "x"})], lambda document: [Stat("f")])
         )
         assert (inventory.complete, inventory.files) == (True, 1)
         with pytest.raises(Unsupported, match="POST is not a way to ask for a document here"):
-            await survey.read(Scripted([Follow("a.json", "POST")], lambda document: []))
+            await survey.read(Scripted([DocumentRequest("a.json", "POST")], lambda document: []))
 
 
 async def test_what_stood_before_a_mistake_is_kept_and_followed(tmp_path):
@@ -201,14 +201,14 @@ async def test_what_stood_before_a_mistake_is_kept_and_followed(tmp_path):
             return
         yield Stat("a")
         yield Promise("a", {"md5": "0" * 32}, "1")
-        yield Follow("2")
-        yield Note("a digest that is none")
-        yield Note("a digest that is none")
+        yield DocumentRequest("2")
+        yield ReaderWarning("a digest that is none")
+        yield ReaderWarning("a digest that is none")
         raise DocumentError("1: row 3 is no row")
 
     heard = []
     async with surveying(tmp_path, archive, heard.append) as survey:
-        inventory = await survey.read(Scripted([Follow("1")], find))
+        inventory = await survey.read(Scripted([DocumentRequest("1")], find))
         assert [stat.path for stat in survey.claims.all(survey.mirror_id)] == ["a", "b"]
     assert inventory.failed == [("1", "row 3 is no row")]
     assert [event for event in heard if isinstance(event, SurveyNoted)] == [
@@ -222,11 +222,11 @@ async def test_what_waits_is_on_disk_and_no_document_is_asked_for_twice(tmp_path
 
     def find(document):
         if document.asked.url == "index":
-            return [Follow(f"d{n % count}") for n in range(2 * count)]
+            return [DocumentRequest(f"d{n % count}") for n in range(2 * count)]
         return [Stat(document.asked.url, 0)]
 
     async with surveying(tmp_path, archive) as survey:
-        inventory = await survey.read(Scripted([Follow("index")], find))
+        inventory = await survey.read(Scripted([DocumentRequest("index")], find))
     assert (inventory.documents, inventory.files, inventory.complete) == (count + 1, count, True)
     assert len(archive.asked) == count + 1
 
@@ -244,13 +244,13 @@ async def test_documents_that_name_documents_for_ever_and_hardly_a_file_are_give
 
     def calendar(document):
         day = int(document.asked.url.removeprefix("day/"))
-        yield Stat(f"f{day}") if day < 2 else Note("nothing that day")
+        yield Stat(f"f{day}") if day < 2 else ReaderWarning("nothing that day")
         for n in (1, 2):
-            yield Follow(f"day/{2 * day + n}")
+            yield DocumentRequest(f"day/{2 * day + n}")
 
     archive = Archive(dict.fromkeys((f"day/{n}" for n in range(10_000)), b""))
     async with surveying(tmp_path, archive) as survey:
-        inventory = await survey.read(Scripted([Follow("day/0")], calendar))
+        inventory = await survey.read(Scripted([DocumentRequest("day/0")], calendar))
     assert not inventory.complete
     assert inventory.files == 2
     assert 300 <= inventory.documents < 400
@@ -268,11 +268,11 @@ async def test_a_survey_is_gone_on_with_only_by_the_same_question_and_within_the
             number = int(document.asked.url)
             if number in fails:
                 raise RuntimeError("killed")
-            return [Stat(f"f{number}", 1), *([Follow(str(number + 1))] if number < 3 else [])]
+            return [Stat(f"f{number}", 1), *([DocumentRequest(str(number + 1))] if number < 3 else [])]
 
         async with surveying(tmp_path, archive, key=key, now=lambda: at) as survey:
             try:
-                inventory = await survey.read(Scripted([Follow(first)], find))
+                inventory = await survey.read(Scripted([DocumentRequest(first)], find))
             except ExceptionGroup:
                 return [path for path, _, _ in archive.asked], []
             assert inventory.complete
@@ -309,7 +309,9 @@ class Behind(Scripted):
 async def test_a_mark_that_is_too_old_to_ask_from_makes_the_survey_a_whole_one(tmp_path):
     archive = Archive({"1": b""})
     async with surveying(tmp_path, archive) as survey:
-        inventory = await survey.take(Behind([Follow("1")], lambda document: [Stat("a"), Mark("5")]), "3")
+        inventory = await survey.read_changes(
+            Behind([DocumentRequest("1")], lambda document: [Stat("a"), Cursor("5")]), "3"
+        )
         assert (inventory.complete, inventory.is_part, inventory.files, inventory.mark) == (True, False, 1, "")
         assert [stat.path for stat in survey.claims.all(survey.mirror_id)] == ["a"]
 
@@ -384,6 +386,6 @@ async def test_a_full_disk_of_ours_is_no_mistake_of_a_document(tmp_path, monkeyp
     monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
     async with surveying(tmp_path, archive) as survey:
         with pytest.raises(ExceptionGroup) as caught:
-            await survey.read(Scripted([Follow("a")], lambda document: []))
+            await survey.read(Scripted([DocumentRequest("a")], lambda document: []))
     assert isinstance(first_of(caught.value), NoSpace)
     assert "a: the answer cannot be kept beside the Catalogue: No space left" in str(first_of(caught.value))

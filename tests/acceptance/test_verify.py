@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from syncd.engine.transfer import Place
+from syncd.engine.transfer import PassPaths
 from syncd.engine.verify import BATCH, Report, Verification
 from syncd.wrappers.retrying_store import RetryingStore
 from tests.acceptance.mirroring import Mirroring
@@ -39,7 +39,7 @@ async def verifying(mirroring, way, heard=lambda *_: None):
             way(store),
             catalogue,
             catalogue.history.mirror("scenes"),
-            Place("scenes", "scenes/", "v"),
+            PassPaths("scenes", "scenes/", "v"),
             mirroring.hashing,
             heard,
             mirroring.archive,
@@ -49,7 +49,7 @@ async def verifying(mirroring, way, heard=lambda *_: None):
 
 def checked(verification):
     """The files that are recorded as read and good."""
-    return {one["path"] for one in verification.catalogue.holdings.shown(1) if one["checked"] is not None}
+    return {one["path"] for one in verification.catalogue.holdings.entry_rows(1) if one["checked"] is not None}
 
 
 async def test_what_is_as_it_was_proved_is_counted_told_and_recorded(mirroring, way):
@@ -90,7 +90,7 @@ async def test_many_faults_side_by_side_are_each_found_and_mended_and_nothing_el
         a_folder.rmdir()
         await verification.repair(report)
         assert all(fault.repaired for fault in report.faults), report.faults
-        aside = {one.path: one.at for one in verification.catalogue.chronicle.aside(1, 10)}
+        aside = {one.path: one.at for one in verification.catalogue.pass_history.quarantined(1, 10)}
         assert aside == dict.fromkeys(("d0/f030", "d0/f033", "d0/f036"), mirroring.now), "what is kept is written down"
         assert (await verification.run(read_data=True)).faults == []
     assert mirroring.natural() == FILES

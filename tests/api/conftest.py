@@ -8,7 +8,7 @@ import pytest
 
 from syncd.api import serving
 from syncd.config.api_access import Token
-from syncd.web.page import Page
+from syncd.web.page import StatusPage
 from tests.fakes_control import FakeControl
 
 NOW = 1_700_000_000.0
@@ -29,7 +29,7 @@ def bearer(token):
     return {"Authorization": f"Bearer {token}"}
 
 
-PAGE = Page.load()  # its templates are compiled once for all tests
+PAGE = StatusPage.load()  # its templates are compiled once for all tests
 
 
 @asynccontextmanager

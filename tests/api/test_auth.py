@@ -7,8 +7,8 @@ import pytest
 
 from syncd.api.auth import tokens as tokens_module
 from syncd.api.auth.sessions import COOKIE, LASTS, Sessions
-from syncd.api.auth.tokens import ALLOWANCE, REGAIN, Tokens, make_token, mark_of, scrypt
-from syncd.api.errors import Declined
+from syncd.api.auth.tokens import ALLOWANCE, REGAIN, Tokens, fingerprint, make_token, scrypt
+from syncd.api.errors import HttpError
 from syncd.config.api_access import ApiSettings, Token
 from syncd.core.errors import ConfigError
 from tests.api.conftest import OPERATOR, READER, TOKENS, bearer, served_by, sha256
@@ -35,8 +35,8 @@ def known(clock):
 
 
 async def refused(known, token, address="192.0.2.1"):
-    with pytest.raises(Declined) as declined:
-        await known.judge(token, address)
+    with pytest.raises(HttpError) as declined:
+        await known.authenticate(token, address)
     return declined.value.status
 
 
@@ -99,7 +99,7 @@ async def test_a_made_token_is_the_one_that_its_hash_lets_in(clock):
     known = Tokens([Token(name="new", role="operator", sha256=hashed)], clock=clock, slowness=0.0)
     assert token.startswith("syncd_")
     assert len(token) > 40
-    assert (await known.judge(token, "::1")).name == "new"
+    assert (await known.authenticate(token, "::1")).name == "new"
     assert await refused(known, token + "x") == 401
     assert make_token() != make_token()
 
@@ -109,10 +109,10 @@ async def test_a_token_that_a_person_chose_is_hashed_slowly_and_only_once(clock,
     hashed = []
     monkeypatch.setattr(tokens_module, "scrypt", lambda token, salt: hashed.append(token) or scrypt(token, salt))
     for _ in range(3):
-        assert (await known.judge("correct horse", "::1")).name == "own"
+        assert (await known.authenticate("correct horse", "::1")).name == "own"
     assert hashed == ["correct horse"]
     assert await refused(known, "wrong horse") == 401
-    assert (await known.judge(OPERATOR, "::1")).name == "ops"
+    assert (await known.authenticate(OPERATOR, "::1")).name == "ops"
     assert hashed == ["correct horse", "wrong horse"]
     known.replace(TOKENS)
     assert await refused(known, "correct horse", "::2") == 401
@@ -122,13 +122,13 @@ async def test_wrong_tokens_are_counted_and_bounded_for_each_address(known, cloc
     for n in range(ALLOWANCE):
         assert await refused(known, f"syncd_{n}") == 401
     assert await refused(known, "syncd_more") == 429
-    with pytest.raises(Declined) as declined:
-        await known.judge(OPERATOR, "192.0.2.1")  # not even the right one is looked at
+    with pytest.raises(HttpError) as declined:
+        await known.authenticate(OPERATOR, "192.0.2.1")  # not even the right one is looked at
     assert (declined.value.status, declined.value.headers["Retry-After"]) == (429, "30")
-    assert (await known.judge(OPERATOR, "192.0.2.2")).name == "ops"
+    assert (await known.authenticate(OPERATOR, "192.0.2.2")).name == "ops"
     assert known.refused == ALLOWANCE
     clock.now += REGAIN
-    assert (await known.judge(OPERATOR, "192.0.2.1")).name == "ops"
+    assert (await known.authenticate(OPERATOR, "192.0.2.1")).name == "ops"
     assert await refused(known, "syncd_once") == 401
     assert await refused(known, "syncd_again") == 429
 
@@ -154,7 +154,7 @@ async def test_a_wrong_token_waits_and_only_so_many_wait(clock):
         await asyncio.sleep(0)
     assert not any(task.done() for task in tasks)
     assert await refused(known, "syncd_x", "198.51.100.1") == 429
-    assert (await known.judge(OPERATOR, "198.51.100.1")).name == "ops"
+    assert (await known.authenticate(OPERATOR, "198.51.100.1")).name == "ops"
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -170,7 +170,7 @@ async def test_many_tries_at_once_are_many_tries(clock):
 def test_a_session_is_only_ours_and_only_for_a_while(known, clock):
     sessions = Sessions(known, clock)
     cookie = sessions.begin(TOKENS[0])
-    found = sessions.whose(cookie)
+    found = sessions.owner(cookie)
     assert found is not None
     token, until = found
     assert (token.name, until) == ("ops", clock.now + LASTS)
@@ -183,22 +183,22 @@ def test_a_session_is_only_ours_and_only_for_a_while(known, clock):
         "A" * 5000,
         Sessions(known, clock).begin(TOKENS[0]),
     ):
-        assert sessions.whose(forged) is None
+        assert sessions.owner(forged) is None
     clock.now += LASTS
-    assert sessions.whose(cookie) is None
+    assert sessions.owner(cookie) is None
 
 
 def test_a_session_ends_with_its_token(known, clock):
     sessions = Sessions(known, clock)
     cookie = sessions.begin(TOKENS[0])
     known.replace([Token(name="ops", role="operator", sha256=sha256("another"))])
-    assert sessions.whose(cookie) is None
+    assert sessions.owner(cookie) is None
     known.replace([Token(name="ops", role="reader", sha256=TOKENS[0].sha256)])
-    assert sessions.whose(cookie) is None
+    assert sessions.owner(cookie) is None
     known.replace(TOKENS)
-    assert sessions.whose(cookie) is not None
+    assert sessions.owner(cookie) is not None
     assert TOKENS[0].sha256
-    assert TOKENS[0].sha256 not in mark_of(TOKENS[0])
+    assert TOKENS[0].sha256 not in fingerprint(TOKENS[0])
 
 
 async def test_a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use(api):

@@ -72,8 +72,8 @@ def test_every_operation_says_what_it_needs_and_how_it_fails():
         operation = DOC["paths"][route.path][route.method.lower()]
         assert operation["summary"].endswith(".")
         assert set(operation["responses"]) - {"304", str(route.status)} == {str(one) for one in statuses(route)}
-        assert operation.get("x-role") == route.needs
-        assert ("security" in operation) == (route.needs is not None)
+        assert operation.get("x-role") == route.role
+        assert ("security" in operation) == (route.role is not None)
 
 
 async def test_the_document_is_served_as_it_is(api):

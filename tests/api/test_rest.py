@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from syncd.api import schemas
-from syncd.api.context import Turns
-from syncd.api.errors import Declined
+from syncd.api.context import CheckQueue
+from syncd.api.errors import HttpError
 from syncd.api.rest import ROUTES
 from syncd.api.server import CHECKS
 from syncd.control.views import AuditView, CheckView, EntryView, MirrorView, PlanView
@@ -131,7 +131,7 @@ async def test_a_manifest_is_linted_at_its_lines(api):
 
 
 async def test_one_goes_at_a_time_and_only_so_many_wait():
-    turns, go, gone = Turns(2, "manifests"), asyncio.Event(), []
+    turns, go, gone = CheckQueue(2, "manifests"), asyncio.Event(), []
 
     async def take(n):
         async with turns.turn():
@@ -142,7 +142,7 @@ async def test_one_goes_at_a_time_and_only_so_many_wait():
         for n in range(3):
             group.create_task(take(n))
         await asyncio.sleep(0)
-        with pytest.raises(Declined) as declined:
+        with pytest.raises(HttpError) as declined:
             await take(3)
         assert (declined.value.status, str(declined.value)) == (503, "2 manifests wait already")
         assert gone == [0]

@@ -126,7 +126,7 @@ async def test_silence_is_broken_by_a_heartbeat(api, control):
 async def test_who_does_not_keep_up_is_let_go(api, control):
     async with listening(api) as heard:
         for n in range(stream_module.BEHIND * 3):
-            api.served.stream._take(Audited("idle", "ops", "sync", f"{n}"))
+            api.served.stream._keep_event(Audited("idle", "ops", "sync", f"{n}"))
         told = 0
         while await heard.next() is not None:
             told += 1
@@ -143,7 +143,7 @@ async def test_who_does_not_read_is_let_go(api, control):
     cast("asyncio.Transport", writer.transport).pause_reading()
     async with asyncio.timeout(30):
         while stream.listeners:
-            stream._take(Audited("idle", "ops", "sync", "x" * 200_000))
+            stream._keep_event(Audited("idle", "ops", "sync", "x" * 200_000))
             await asyncio.sleep(0.001)
     writer.close()
 

@@ -24,7 +24,7 @@ async def who(line, token, tmp_path):
     file = tmp_path / "syncd.yaml"
     file.write_text(f"tokens:\n{line}\n")
     config = await asyncio.to_thread(load_config, file, environ={})
-    found = await Tokens(config.tokens, clock=lambda: 0.0, slowness=0.0).judge(token, "::1")
+    found = await Tokens(config.tokens, clock=lambda: 0.0, slowness=0.0).authenticate(token, "::1")
     return found.name, found.role
 
 

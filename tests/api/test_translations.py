@@ -11,7 +11,7 @@ import pytest
 
 from syncd.control import views
 from syncd.core import errors
-from syncd.web.i18n.translator import LANGUAGES, Speech, choose, load_words
+from syncd.web.i18n.translator import LANGUAGES, Translator, choose, load_words
 
 SYNCD = Path(__file__).parents[2] / "syncd"
 WORDS = load_words()
@@ -104,7 +104,7 @@ def test_the_language_is_the_chosen_one_or_the_one_liked_best(cookie, accept, la
 
 
 def speech(language="en"):
-    return Speech(language, WORDS[language], NOW)
+    return Translator(language, WORDS[language], NOW)
 
 
 @pytest.mark.parametrize(

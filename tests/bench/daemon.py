@@ -25,7 +25,7 @@ import aiohttp
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Catalogue
 from syncd.engine.publish import Publisher
-from syncd.engine.transfer import Place
+from syncd.engine.transfer import PassPaths
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.servers.nginx import nginx
 
@@ -76,20 +76,20 @@ async def fill(root: Path, origin: str) -> None:
     known = await store.identify(None)
     chance, now = random.Random(1), time.time()
     with Catalogue(root / "state") as catalogue:
-        catalogue.history.remember("store", known)
+        catalogue.history.set_setting("store", known)
         for number in range(MIRRORS):
             name = f"m{number:02}"
             manifest = f"mirror: {name}\nsource: {{url: '{origin}/{name}/'}}\n"
             (root / f"m/{name}.yaml").write_text(manifest)
-            row = catalogue.history.enrol(name, prefix=f"{name}/", source=f"{origin}/{name}/")
+            row = catalogue.history.ensure_mirror(name, prefix=f"{name}/", source=f"{origin}/{name}/")
             proved = []
             for n in range(EACH):
                 path = f"archive/{n // 1000:03}/observation-{name}-{n:07}.nc"
                 digest = hashlib.sha256(path.encode()).hexdigest()
                 entry = Entry(path, chance.randrange(1 << 24), digest, digest[:32])
                 proved.append((entry, Origin(path, path, "attested", now, entry.size, now, f'"{digest[:16]}"')))
-            catalogue.holdings.enter(row.id, proved)
-            await Publisher(store, catalogue, row, Place(name, f"{name}/", "bench"), lambda _: None, 2).publish()
+            catalogue.holdings.add(row.id, proved)
+            await Publisher(store, catalogue, row, PassPaths(name, f"{name}/", "bench"), lambda _: None, 2).publish()
             catalogue.history.attempt(row.id, now)
             catalogue.history.finish(row.id, succeeded=now, last={"state": "done"})
     await store.aclose()

@@ -21,8 +21,8 @@ from manifests.reading.document import Document
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
 from syncd.core.ports import Transport
-from syncd.engine.build_plan import take_stock
-from syncd.engine.pass_context import Work
+from syncd.engine.build_plan import list_upstream
+from syncd.engine.pass_context import PassContext
 from tests.unit.reader_harness import Source
 
 LIST = 1_000_000
@@ -77,7 +77,7 @@ def peak():
 
 
 def opened():
-    options = s3_inventory.Options(inventory="s3://lists/", manifest="2024")
+    options = s3_inventory.S3InventoryOptions(inventory="s3://lists/", manifest="2024")
     return s3_inventory.open_reader(Source("s3://bucket/", options))
 
 
@@ -102,12 +102,12 @@ async def survey(folder, state):
         'mirror: m\nsource: {url: "s3://bucket/", reader: s3-inventory, inventory: "s3://lists/"}\n', "m.yaml"
     )
     with Catalogue(state) as catalogue:
-        row = catalogue.history.enrol("m", prefix="m/")
+        row = catalogue.history.ensure_mirror("m", prefix="m/")
         lists, nothing = cast("Transport", Lists(folder)), cast("Any", None)  # a survey stores and hashes nothing
-        work = Work(
+        work = PassContext(
             mirror=mirror, reader=opened(), source=lists, store=nothing, catalogue=catalogue, hashing=nothing, spool=state,
         )  # fmt: skip
-        inventory, _ = await take_stock(work, row)
+        inventory, _ = await list_upstream(work, row)
         assert inventory.complete, inventory.failed
         return inventory.files
 

@@ -27,14 +27,14 @@ from typing import cast
 import msgspec
 
 from syncd.config.load import Config, StoreSettings
-from syncd.core.events import Event, Listener, nobody
+from syncd.core.events import Event, Listener, ignore_event
 from syncd.core.ports import Store
 from syncd.engine.mirror_pass import Pass
 from syncd.metrics import Metrics
 from syncd.process.event_loop import run
-from syncd.session.session import opened, parse
+from syncd.session.session import open_session, parse
 from syncd.wrappers.governor import FIRST_BYTE, Count
-from syncd.wrappers.metered_store import Meter, Metered
+from syncd.wrappers.metered_store import Meter, MeteredStore
 from tests.bench.__main__ import alone, home
 from tests.bench.archive import Archive, make
 from tests.bench.servers import nginx
@@ -73,7 +73,7 @@ async def _measure(archive: Archive, url: str, folder: Path, rounds: int, found:
         for who in ("without", "with") if number % 2 == 0 else ("with", "without"):
             began = _cpu()
             if who == "without":
-                await _pass(url, folder, nobody)
+                await _pass(url, folder, ignore_event)
             else:
                 metrics = Metrics("bench")
                 async with _watched(metrics):
@@ -107,10 +107,10 @@ async def _pass(url: str, folder: Path, listener: Listener, metrics: Metrics | N
     config = Config(state=work / "state", store=StoreSettings(url=str(work / "store")), allow_private=frozenset({url}))
     mirror = parse(f"mirror: bench\nsource: {{url: {url}/, reader: autoindex}}\n", "bench.yaml")
     metered = metrics.metered if metrics is not None else None
-    async with opened(config, {}, listener, writing=True, stopping=asyncio.Event(), metered=metered) as bench:
+    async with open_session(config, {}, listener, writing=True, stopping=asyncio.Event(), metered=metered) as bench:
         if metrics is not None:
             metrics.watch(governors=bench.governors)
-        async with bench.work(mirror) as composed:
+        async with bench.pass_context(mirror) as composed:
             result = await Pass(composed).run()
             assert result.complete
     await asyncio.to_thread(shutil.rmtree, work)
@@ -158,7 +158,7 @@ def _replayed(events: list[Event]) -> float:
 
     def nothing() -> None:
         for event in events:
-            nobody(event)
+            ignore_event(event)
 
     return _best(replay) - _best(nothing)
 
@@ -190,7 +190,7 @@ async def _metered(operations: int) -> float:
     """Return what metering so many puts costs."""
     inner = cast("Store", _Nowhere())  # as much of a store as is used
     found = {}
-    for name, store in (("bare", inner), ("metered", Metered(inner, Meter()))):
+    for name, store in (("bare", inner), ("metered", MeteredStore(inner, Meter()))):
         times = []
         for _ in range(REPLAYS):
             began = time.process_time()

@@ -97,13 +97,13 @@ async def main(kind, count):
     mirror = load_mirror(MANIFESTS[kind], "m")
     reader = installed()[mirror.source.reader].opened(mirror.source, date(2024, 5, 1))
     with tempfile.TemporaryDirectory() as folder, Catalogue(Path(folder) / "state") as catalogue:
-        row = catalogue.history.enrol("m", prefix="m/", title="", source="")
+        row = catalogue.history.ensure_mirror("m", prefix="m/", title="", source="")
         survey = Survey(
             mirror="m",
             mirror_id=row.id,
             transport=cast("Transport", Upstream(kind, count)),
             claims=catalogue.claims,
-            questions=catalogue.questions,
+            frontier=catalogue.frontier,
             wants=lambda path: True,
             listener=lambda event: None,
             spool=Path(folder),

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from syncd.core.errors import Busy, Changed, Damaged, Exists, NotFound, Offline, PermanentError, Unsafe, Unsupported
-from syncd.stores.lease import Lease, Place
+from syncd.stores.lease import Lease, ProcessIdentity
 from syncd.stores.probe import probe
 from tests.servers.fixtures import sha256
 
@@ -251,7 +251,7 @@ class StoreContract:
             await self.settle(staged)
         other = await reopen()
         async with other.stage("res", size=len(body), resume=token) as staged:
-            assert staged.held == ((0, piece), (2 * piece, 3 * piece))
+            assert staged.present_ranges == ((0, piece), (2 * piece, 3 * piece))
             await staged.write(3 * piece, body[3 * piece :])
             await staged.write(piece, body[piece : 2 * piece])
             assert b"".join([chunk async for chunk in staged.read()]) == body
@@ -267,7 +267,7 @@ class StoreContract:
             assert b"".join([chunk async for chunk in staged.read()]) == body
         other = await reopen()
         async with other.stage("res", size=len(body), resume=token) as staged:
-            assert staged.held == ((0, len(body)),)
+            assert staged.present_ranges == ((0, len(body)),)
             assert b"".join([chunk async for chunk in staged.read()]) == body
             await staged.commit(size=len(body), sha256=sha256(body))
         assert await read(other, "res") == body
@@ -276,7 +276,7 @@ class StoreContract:
     async def test_a_token_that_left_nothing_begins_anew(self, store, token):
         body = bytes(store.piece + 1)
         async with store.stage("anew", size=len(body), resume=token) as staged:
-            assert staged.held == ()
+            assert staged.present_ranges == ()
             await staged.write(0, body)
             await staged.commit(size=len(body), sha256=sha256(body))
         assert await read(store, "anew") == body
@@ -289,7 +289,7 @@ class StoreContract:
             await self.settle(staged)
             await staged.discard()
         async with store.stage("d", size=len(body), resume=token) as staged:
-            assert staged.held == ()
+            assert staged.present_ranges == ()
             await staged.discard()
         assert await paths(store) == []
         assert await store.sweep(-5.0) == 0
@@ -308,7 +308,7 @@ class StoreContract:
         assert await other.sweep(3600.0) == 0
         assert await other.sweep(-5.0) == 1
         async with other.stage("old", size=len(body), resume=token) as staged:
-            assert staged.held == ()
+            assert staged.present_ranges == ()
             await staged.discard()
         assert await paths(other) == ["kept"]
 
@@ -387,7 +387,7 @@ class StoreContract:
         async def settle(_):
             return None
 
-        place = Place(host, host, pid or 12345)
+        place = ProcessIdentity(host, host, pid or 12345)
         return Lease(store, holder, ttl=60.0, clock=lambda: now[0], sleep=settle, place=place)
 
     def unlock(self, lease):

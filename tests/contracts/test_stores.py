@@ -3,7 +3,7 @@
 import pytest
 
 from syncd.stores.filesystem.store import FilesystemStore
-from syncd.wrappers.metered_store import Meter, Metered
+from syncd.wrappers.metered_store import Meter, MeteredStore
 from tests.contracts.store_contract import StoreContract, SummingContract
 
 
@@ -71,7 +71,7 @@ class TestMetered(StoreContract):
         async def open_again():
             opened.append(FilesystemStore(tmp_path / "store"))
             opened[-1].piece = 1 << 16
-            return Metered(opened[-1], Meter())
+            return MeteredStore(opened[-1], Meter())
 
         yield open_again
         for store in opened:

@@ -9,7 +9,7 @@ import pytest
 from tests.hostile.http_case import CONTENT, read
 from tests.hostile.server import HostileServer
 from transports.http.transport import HttpTransport
-from transports.net.connect import connected
+from transports.net.connect import connect
 
 NAME = "several.test"
 
@@ -67,6 +67,6 @@ async def test_of_several_addresses_a_dead_one_costs_a_moment_and_the_name_is_as
 async def test_what_is_not_http_tries_the_next_address_as_well(server, named):
     origin = f"ftp://{NAME}:{server.port}"
     async with asyncio.timeout(4):
-        found = await connected(origin, NAME, server.port, allowed=True, timeout=5.0, label="x")
+        found = await connect(origin, NAME, server.port, allowed=True, timeout=5.0, label="x")
     with found:
         assert found.getpeername() == ("127.0.0.1", server.port)

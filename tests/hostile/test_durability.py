@@ -75,7 +75,7 @@ async def test_a_power_cut_at_any_moment_of_a_pass_leaves_whole_files_and_a_poin
         assert left[f"{folder}SHA256SUMS"]
 
     platter.check = whole
-    recorded, enter = [], Holdings.enter
+    recorded, enter = [], Holdings.add
 
     def durable_by_then(self, mirror, pairs):
         pairs = list(pairs)
@@ -86,7 +86,7 @@ async def test_a_power_cut_at_any_moment_of_a_pass_leaves_whole_files_and_a_poin
             recorded.append(entry.path)
         return enter(self, mirror, pairs)
 
-    monkeypatch.setattr(Holdings, "enter", durable_by_then)
+    monkeypatch.setattr(Holdings, "add", durable_by_then)
     for number in range(3):
         result = await mirroring.run()
         assert result.complete

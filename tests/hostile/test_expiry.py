@@ -8,7 +8,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from syncd.config.secrets import expiry_of
 from syncd.core.ports import Credential
-from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import KNOWN, Governors
 from tests.hostile.http_case import at, hostile
 from tests.hostile.server import HostileServer
@@ -32,7 +32,7 @@ async def test_the_certificate_of_every_origin_that_was_asked_is_known_and_stays
         at(server, ssl_context=authority.client) as transport,
     ):
         governors = Governors()
-        governed = Governed(transport, governors, server.url())
+        governed = GovernedTransport(transport, governors, server.url())
         assert governors.certificates() == {}
         async with governed.open("x") as body:
             assert [chunk async for chunk in body] == [b"1"]
@@ -45,7 +45,7 @@ async def test_the_certificate_of_every_origin_that_was_asked_is_known_and_stays
 async def test_an_origin_without_tls_has_none():
     async with hostile({"x": b"1"}) as (server, transport):
         governors = Governors()
-        governed = Governed(transport, governors, server.url())
+        governed = GovernedTransport(transport, governors, server.url())
         async with governed.open("x"):
             pass
         assert governors.certificates() == {}

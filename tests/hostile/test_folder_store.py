@@ -316,10 +316,10 @@ async def test_bytes_that_did_not_reach_the_disk_are_not_believed_after_a_power_
     part.write_bytes(torn)
     log.write_bytes(log.read_bytes()[:-20])  # and its last line was torn
     async with store.stage("f", size=300, resume=token) as staged:
-        assert staged.held == ((0, 100),)
+        assert staged.present_ranges == ((0, 100),)
         await staged.write(100, body[100:])
     async with store.stage("f", size=300, resume=token) as staged:
-        assert staged.held == ((0, 300),)
+        assert staged.present_ranges == ((0, 300),)
         await staged.commit(size=300, sha256=sha256(body))
     assert await read(store, "f") == body
     assert temporary(root) == []
@@ -341,7 +341,7 @@ async def test_a_journal_that_makes_no_sense_holds_nothing(store, root, journal)
         token = staged.token
     (root / f".syncd/tmp/{token}.log").write_bytes(journal)
     async with store.stage("f", size=10, resume=token) as staged:
-        assert staged.held == ()
+        assert staged.present_ranges == ()
 
 
 async def test_a_journal_of_bytes_beyond_the_end_holds_nothing(store, root):
@@ -351,7 +351,7 @@ async def test_a_journal_of_bytes_beyond_the_end_holds_nothing(store, root):
     digest = xxhash.xxh3_64_hexdigest(b"abc\0")
     (root / f".syncd/tmp/{token}.log").write_text(f"0 4 {digest}\n")
     async with store.stage("f", size=None, resume=token) as staged:
-        assert staged.held == ()
+        assert staged.present_ranges == ()
 
 
 async def test_a_folder_that_holds_other_files_does_not_become_a_store(store, root):

@@ -3,7 +3,7 @@
 import pytest
 
 from syncd.core.errors import Changed, PermanentError, Unsupported
-from syncd.streams.thread_copy import pour
+from syncd.streams.thread_copy import copy_to_sink
 from tests.hostile.faults import Chunked, IgnoreRange, Raw, Rewrite, Status, Swap, login_page, wrong_range
 from tests.hostile.http_case import CONTENT, hostile, read
 
@@ -206,7 +206,7 @@ async def test_the_page_that_comes_with_no_such_range_is_no_part_of_the_empty_fi
             assert (body.stat.size, body.start, body.stop) == (0, 0, 0)
             given = []
             if way == "poured":
-                assert [count async for count in pour(body, given.append)] == []
+                assert [count async for count in copy_to_sink(body, given.append)] == []
             else:
                 given = [chunk async for chunk in body]
             assert given == []

@@ -11,8 +11,8 @@ from manifests.readers import autoindex, checksums
 from manifests.reading.document import Reader
 from syncd.cli.progress.plain import line_of
 from syncd.core.printable import printable
-from syncd.engine.pass_context import Work
-from syncd.wrappers.governed_transport import Governed
+from syncd.engine.pass_context import PassContext
+from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import Governors
 from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.acceptance.mirroring import Mirroring
@@ -57,9 +57,9 @@ class HttpMirroring(Mirroring):
             floor=(1000.0, 0.5),
         )
         self.transports = [*getattr(self, "transports", ()), http]
-        governed = Governed(http, Governors(), self.server.url())
+        governed = GovernedTransport(http, Governors(), self.server.url())
         polite = super().work(store, catalogue, stopping)
-        return Work(
+        return PassContext(
             mirror=self.mirror,
             reader=READERS[self.mirror.source.reader](self.mirror.source),
             source=Retrying(governed, Policy(attempts=4, first=0.001, most=0.002)),

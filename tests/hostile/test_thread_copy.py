@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from syncd.core.errors import Interrupted, NoSpace
-from syncd.streams.thread_copy import pour
+from syncd.streams.thread_copy import copy_to_sink
 from tests.hostile.faults import Extra, Hang, Reset, Truncate
 from tests.hostile.http_case import at, hostile, read
 from tests.hostile.server import HostileServer
@@ -30,7 +30,7 @@ class Glass:
 async def poured(transport, path, sink, counts=None, **span):
     counts = [] if counts is None else counts
     async with transport.open(path, **span) as body:
-        async for count in pour(body, sink):
+        async for count in copy_to_sink(body, sink):
             counts.append(count)
     return counts
 

@@ -17,15 +17,15 @@ from syncd.core.errors import Exists, Mismatch, NotFound
 from syncd.core.events import TransferRetried, TransferStarted
 from syncd.core.ports import Credential
 from syncd.core.steps import Step
-from syncd.daemon.pass_scheduler import _InTurn
+from syncd.daemon.pass_scheduler import _ExclusivePool
 from syncd.engine.mirror_pass import Pass
-from syncd.engine.transfer import SMALL, Place, Quarantined
-from syncd.engine.worker_port import GUESSED, LARGE, Lost, Moving
+from syncd.engine.transfer import SMALL, PassPaths, Quarantined
+from syncd.engine.worker_port import GUESSED, LARGE, ActiveTransfer, Lost
 from syncd.metrics.counting import Counting
 from syncd.sources.open_source import Upstream
 from syncd.stores.filesystem.store import FilesystemStore
-from syncd.workers.pool import Processes, ProcessPool
-from syncd.wrappers.fair_share import Fair
+from syncd.workers.pool import ProcessPool, ProcessWorkers
+from syncd.wrappers.fair_share import FairShares
 from syncd.wrappers.governor import Governors
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
@@ -47,10 +47,10 @@ class Asker:
         self.workers = None
 
     @asynccontextmanager
-    async def at_work(self, pool, by="upstream"):
-        async with pool.at_work(Place("m", "m/", "p"), by, self.told, pool.lanes) as self.workers:
+    async def running(self, pool, by="upstream"):
+        async with pool.running(PassPaths("m", "m/", "p"), by, self.told, pool.concurrency) as self.workers:
             yield self
-            await self.workers.drained()
+            await self.workers.join()
 
     def told(self, moving, outcome):
         done = self.waiting.pop(moving.step.path)
@@ -61,12 +61,12 @@ class Asker:
 
     async def transfer(self, step):
         self.waiting[step.path] = done = asyncio.get_running_loop().create_future()
-        self.workers.hand(Moving(step, 0, 0.0))
+        self.workers.submit(ActiveTransfer(step, 0, 0.0))
         return await done
 
     @property
     def process(self):
-        return self.workers.crew.process
+        return self.workers.group.process
 
 
 def fetch(path, size=None, **digests):
@@ -75,7 +75,7 @@ def fetch(path, size=None, **digests):
 
 async def test_every_file_arrives_proved_under_its_name(tmp_path):
     async with HostileServer(FILES) as server:
-        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+        async with Asker().running(pool(server, tmp_path, [])) as workers:
             proved = await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
         assert {one.entry.path: one.entry.size for one in proved} == {path: len(body) for path, body in FILES.items()}
         assert {path: (tmp_path / "m" / path).read_bytes() for path in FILES} == FILES
@@ -90,7 +90,7 @@ async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
         governors = Governors()
         (tmp_path / "m/d5").mkdir(parents=True)
         (tmp_path / "m/d5/005.dat").write_bytes(b"a stranger's")
-        async with Asker().at_work(pool(server, tmp_path, heard, governors=governors)) as workers:
+        async with Asker().running(pool(server, tmp_path, heard, governors=governors)) as workers:
             with pytest.raises(NotFound, match=r"^d1/001.dat: "):
                 await workers.transfer(fetch("d1/001.dat"))
             with pytest.raises(Quarantined, match=r"sha256 0{64} promised") as caught:
@@ -115,7 +115,7 @@ async def test_bytes_that_came_to_a_worker_in_vain_are_told_of_as_those_that_cam
     counting = Counting()
     async with HostileServer(FILES) as server:
         workers = ProcessPool(2, pool(server, tmp_path, []).upstream, str(tmp_path), Governors(), counting.listener)
-        async with Asker().at_work(workers) as asker:
+        async with Asker().running(workers) as asker:
             with pytest.raises(Quarantined):
                 await asker.transfer(fetch("d2/002.dat", sha256="0" * 64))
             server.fault("d3/003.dat", f.Rewrite(body=b"x" * len(FILES["d3/003.dat"])))
@@ -129,7 +129,7 @@ async def test_bytes_that_came_to_a_worker_in_vain_are_told_of_as_those_that_cam
 async def test_a_file_of_unknown_size_is_moved_if_it_is_small_and_left_to_the_pass_if_not(tmp_path):
     large = bytes(SMALL + 1)
     async with HostileServer({**FILES, "large": large}) as server:
-        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+        async with Asker().running(pool(server, tmp_path, [])) as workers:
             assert (await workers.transfer(unsized("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
             with pytest.raises(Lost, match="not small"):
                 await workers.transfer(unsized("large"))
@@ -138,14 +138,14 @@ async def test_a_file_of_unknown_size_is_moved_if_it_is_small_and_left_to_the_pa
 
 async def test_files_of_unknown_size_are_for_workers_as_long_as_most_of_them_are_small(tmp_path):
     async with HostileServer({**FILES, "large": bytes(SMALL + 1)}) as server:
-        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+        async with Asker().running(pool(server, tmp_path, [])) as workers:
             for _ in range(GUESSED):
-                assert workers.workers.takes(unsized("large"))
+                assert workers.workers.accepts(unsized("large"))
                 with pytest.raises(Lost):
                     await workers.transfer(unsized("large"))
-            assert not workers.workers.takes(unsized("large"))
-            assert workers.workers.takes(fetch("d5/005.dat"))
-        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+            assert not workers.workers.accepts(unsized("large"))
+            assert workers.workers.accepts(fetch("d5/005.dat"))
+        async with Asker().running(pool(server, tmp_path, [])) as workers:
             for path in FILES:
                 await workers.transfer(unsized(path))
             assert await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
@@ -154,7 +154,7 @@ async def test_files_of_unknown_size_are_for_workers_as_long_as_most_of_them_are
             for _ in range(GUESSED + len(FILES) // LARGE):
                 with pytest.raises(Lost):
                     await workers.transfer(unsized("large"))
-            assert not workers.workers.takes(unsized("large"))
+            assert not workers.workers.accepts(unsized("large"))
 
 
 @pytest.mark.promise("P3")
@@ -162,7 +162,7 @@ async def test_files_of_unknown_size_are_for_workers_as_long_as_most_of_them_are
 async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
     async with HostileServer(FILES) as server:
         server.fault("d6/006.dat", f.Hang())
-        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+        async with Asker().running(pool(server, tmp_path, [])) as workers:
             waiting = asyncio.create_task(workers.transfer(fetch("d6/006.dat")))
             while not server.requests:
                 await asyncio.sleep(0)
@@ -172,18 +172,18 @@ async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
                 await waiting
             # the other one goes on, and takes what the first would have had
             assert (await workers.transfer(fetch("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
-            assert workers.workers.takes(fetch("d4/004.dat"))
+            assert workers.workers.accepts(fetch("d4/004.dat"))
 
 
 async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkeypatch):
     monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
-    hand = Processes.hand
+    hand = ProcessWorkers.submit
 
     def hand_and_kill(self, moving):
         hand(self, moving)
-        os.killpg(self.crew.process.pid, signal.SIGKILL)
+        os.killpg(self.group.process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr("syncd.workers.pool.Processes.hand", hand_and_kill)
+    monkeypatch.setattr("syncd.workers.pool.ProcessWorkers.submit", hand_and_kill)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
@@ -236,7 +236,7 @@ async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later
         prepared.append(self)
 
     monkeypatch.setattr("syncd.workers.pool.ProcessPool.prepare", prepare)
-    monkeypatch.setattr("syncd.workers.pool.ProcessPool.at_work", no_workers)
+    monkeypatch.setattr("syncd.workers.pool.ProcessPool.running", no_workers)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         mirroring = HttpMirroring(tmp_path, server, reader="autoindex")
         async with mirroring.open() as (store, catalogue):
@@ -276,40 +276,40 @@ async def test_workers_that_the_plan_has_no_use_for_end_before_anything_moves(tm
 async def test_workers_that_another_pass_took_meanwhile_end_at_once(tmp_path):
     async with HostileServer(FILES) as server:
         idle = pool(server, tmp_path, [])
-        rota: Any = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 256))
-        turn = _InTurn(idle, rota, server.origin)
+        rota: Any = SimpleNamespace(workers_taken=False, connections=FairShares(1 << 40, 256))
+        turn = _ExclusivePool(idle, rota, server.origin)
         turn.prepare()
         crew = await idle._started
         rota.workers_taken = True
-        async with turn.at_work(Place("m", "m/", "p"), "x", print, turn.lanes) as workers:
+        async with turn.running(PassPaths("m", "m/", "p"), "x", print, turn.concurrency) as workers:
             assert crew.process.returncode is not None
-            assert not workers.takes(fetch("d5/005.dat"))
+            assert not workers.accepts(fetch("d5/005.dat"))
         assert rota.workers_taken
-        assert rota.lines.files == 0
+        assert rota.connections.files == 0
 
 
 async def test_workers_hold_what_they_need_of_the_connections_that_all_passes_share(tmp_path):
     async with HostileServer(FILES) as server:
         server.fault(None, f.Drip(step=1000, every=0.02), times=None)  # slow enough that more connections would help
-        rota: Any = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 16))
-        turn = _InTurn(pool(server, tmp_path, []), rota, server.origin)
-        async with Asker().at_work(turn) as workers:
-            assert rota.lines.files == 12  # three quarters, as for any lone share: whoever comes finds room
+        rota: Any = SimpleNamespace(workers_taken=False, connections=FairShares(1 << 40, 16))
+        turn = _ExclusivePool(pool(server, tmp_path, []), rota, server.origin)
+        async with Asker().running(turn) as workers:
+            assert rota.connections.files == 12  # three quarters, as for any lone share: whoever comes finds room
             await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
             assert 2 <= server.connections <= 12
-        assert rota.lines.files == 0
+        assert rota.connections.files == 0
 
 
 async def test_where_others_hold_the_connections_a_pass_does_without_workers(tmp_path):
     async with HostileServer(FILES) as server:
-        rota: Any = SimpleNamespace(workers_taken=False, lines=Fair(1 << 40, 4))
-        turn = _InTurn(pool(server, tmp_path, []), rota, server.origin)
-        with rota.lines.share("https://elsewhere") as others:
+        rota: Any = SimpleNamespace(workers_taken=False, connections=FairShares(1 << 40, 4))
+        turn = _ExclusivePool(pool(server, tmp_path, []), rota, server.origin)
+        with rota.connections.share("https://elsewhere") as others:
             for _ in range(3):
-                await others.take(0)
-            async with turn.at_work(Place("m", "m/", "p"), "x", print, turn.lanes) as workers:
-                assert not workers.takes(fetch("d5/005.dat"))
-                assert rota.lines.files == 3
+                await others.acquire(0)
+            async with turn.running(PassPaths("m", "m/", "p"), "x", print, turn.concurrency) as workers:
+                assert not workers.accepts(fetch("d5/005.dat"))
+                assert rota.connections.files == 3
 
 
 @asynccontextmanager
@@ -324,7 +324,7 @@ async def test_a_worker_is_told_its_secrets_over_its_own_socket_and_ends_with_it
             allow_private=frozenset({server.origin}),
             credential=Credential("me", server.origin, "bearer", "hush-hush"),
         )
-        async with Asker().at_work(ProcessPool(2, secret, str(tmp_path), Governors(), print)) as workers:
+        async with Asker().running(ProcessPool(2, secret, str(tmp_path), Governors(), print)) as workers:
             await workers.transfer(fetch("d5/005.dat"))
             assert server.requests[-1].headers["authorization"] == "Bearer hush-hush"
             for pid in family(workers.process.pid):
@@ -343,7 +343,7 @@ def family(pid):
 
 async def test_each_worker_ends_with_its_own_socket_and_the_first_waits_for_the_other(tmp_path):
     async with HostileServer(FILES) as server:
-        async with Asker().at_work(pool(server, tmp_path, [])) as workers:
+        async with Asker().running(pool(server, tmp_path, [])) as workers:
             await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
             first, second = family(workers.process.pid)
             workers.workers.all[1].writer.close()
@@ -368,8 +368,8 @@ async def test_workers_that_were_prepared_are_those_that_work(tmp_path):
         ready = pool(server, tmp_path, [])
         ready.prepare()
         crew = await ready._started
-        async with Asker().at_work(ready) as workers:
-            assert workers.workers.crew is crew
+        async with Asker().running(ready) as workers:
+            assert workers.workers.group is crew
             assert (await workers.transfer(fetch("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
 
 
@@ -378,5 +378,5 @@ async def test_where_no_process_can_start_there_are_no_workers_and_nothing_is_le
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr("syncd.workers.pool.subprocess.Popen", refused)
-    async with HostileServer(FILES) as server, Asker().at_work(pool(server, tmp_path, [])) as workers:
-        assert not workers.workers.takes(fetch("d5/005.dat"))
+    async with HostileServer(FILES) as server, Asker().running(pool(server, tmp_path, [])) as workers:
+        assert not workers.workers.accepts(fetch("d5/005.dat"))

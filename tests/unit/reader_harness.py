@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from manifests.reading.document import Document, DocumentError, Follow, Gone, Made, Mark
+from manifests.reading.document import Cursor, Deleted, DerivedFile, Document, DocumentError, DocumentRequest
 from manifests.stat import Promise, Stat
 
 
@@ -31,7 +31,7 @@ def stats(found):
 
 
 def follows(found):
-    return [one for one in found if isinstance(one, Follow)]
+    return [one for one in found if isinstance(one, DocumentRequest)]
 
 
 def read_all(reader, documents, *, base="https://archive.example/"):
@@ -47,14 +47,14 @@ def read_all(reader, documents, *, base="https://archive.example/"):
             if follow.told:
                 gone = Document(follow, base + follow.url, {}, io.BytesIO(), missing=True)
                 for one in reader.read(gone):
-                    (waiting if isinstance(one, Follow) else found).append(one)
+                    (waiting if isinstance(one, DocumentRequest) else found).append(one)
                 continue
             if follow.optional:
                 continue
             raise AssertionError(f"nobody knows {follow.url}; known are {sorted(documents)}")
         body, headers = body if isinstance(body, tuple) else (body, {})
         for one in reader.read(answer(follow, body, base=base, **headers)):
-            (waiting if isinstance(one, Follow) else found).append(one)
+            (waiting if isinstance(one, DocumentRequest) else found).append(one)
     return found
 
 
@@ -63,8 +63,8 @@ def survives(reader, follow, body, **headers):
     found = []
     with contextlib.suppress(DocumentError):
         for one in reader.read(answer(follow, body, **headers)):
-            assert isinstance(one, Stat | Promise | Follow | Made | Gone | Mark)
-            if isinstance(one, Follow):
+            assert isinstance(one, Stat | Promise | DocumentRequest | DerivedFile | Deleted | Cursor)
+            if isinstance(one, DocumentRequest):
                 one.url.encode()
                 one.state.encode()
             found.append(one)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from manifests.readers import autoindex
 from manifests.readers.autoindex import open_reader
 from manifests.readers.objects import open_reader as open_objects
-from manifests.reading.document import Document, DocumentError, Follow
+from manifests.reading.document import Document, DocumentError, DocumentRequest
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "autoindex"
@@ -29,12 +29,12 @@ class Source:
 
     @property
     def options(self):
-        return autoindex.Options(checksums=self.checksums)
+        return autoindex.AutoindexOptions(checksums=self.checksums)
 
 
 def read(
-    body: bytes, *, source: Source | None = None, asked: Follow | None = None, url: str | None = None
-) -> list[Stat | Promise | Follow]:
+    body: bytes, *, source: Source | None = None, asked: DocumentRequest | None = None, url: str | None = None
+) -> list[Stat | Promise | DocumentRequest]:
     reader = open_reader(source or Source())
     if asked is None:
         (asked,) = reader.start()
@@ -50,7 +50,7 @@ def stats(found: Iterable[object]) -> dict[str, Stat]:
 
 
 def follows(found: Iterable[object]) -> list[str]:
-    return [each.url for each in found if isinstance(each, Follow)]
+    return [each.url for each in found if isinstance(each, DocumentRequest)]
 
 
 def listing(*names: str) -> bytes:
@@ -346,10 +346,10 @@ def test_whatever_the_links_nothing_outside_the_folder_comes_out(hrefs):
 def test_a_list_met_on_the_way_is_a_file_and_its_digests_are_promised():
     source = Source(checksums=("**/SHA256SUMS", "**/*.md5"))
     digest, md5 = "ab" * 32, "cd" * 16
-    (folder,) = (each for each in read(listing("sub/"), source=source) if isinstance(each, Follow))
+    (folder,) = (each for each in read(listing("sub/"), source=source) if isinstance(each, DocumentRequest))
     found = read(listing("SHA256SUMS", "a", "b c.md5"), source=source, asked=folder)
     assert list(stats(found)) == ["sub/SHA256SUMS", "sub/a", "sub/b c.md5"]
-    sums, sidecar = (each for each in found if isinstance(each, Follow))
+    sums, sidecar = (each for each in found if isinstance(each, DocumentRequest))
     assert (sums.url, sidecar.url) == (ROOT + "sub/SHA256SUMS", ROOT + "sub/b%20c.md5")
     assert read(f"{digest}  a\n{digest}  SHA256SUMS\nSM3 (x) = {digest}\n".encode(), source=source, asked=sums) == [
         Promise("sub/a", {"sha256": digest}, "sub/SHA256SUMS")
@@ -378,4 +378,4 @@ def test_objects_leaves_the_listing_to_the_transport():
     reader = open_objects(Source("s3://bucket/"))
     assert reader.native
     assert list(reader.start()) == []
-    assert list(reader.read(Document(Follow(""), "", {}, io.BytesIO()))) == []
+    assert list(reader.read(Document(DocumentRequest(""), "", {}, io.BytesIO()))) == []

@@ -7,7 +7,7 @@ import pytest
 
 from manifests.readers import autoindex, autoindex_formats
 from manifests.readers.autoindex import open_reader
-from manifests.reading.document import Document, DocumentError, Follow
+from manifests.reading.document import Document, DocumentError, DocumentRequest
 from manifests.stat import Stat
 from tests.unit.test_autoindex import ROOT, Source, follows, listing, page, read, stats
 
@@ -20,7 +20,7 @@ def walk(pages: dict[str, bytes], reader: object | None = None) -> tuple[list[St
         asked = waiting.pop()
         try:
             for each in reader.read(Document(asked, asked.url, {}, io.BytesIO(pages[asked.url]))):
-                if isinstance(each, Follow):
+                if isinstance(each, DocumentRequest):
                     waiting.append(each)
                 else:
                     files.append(each)
@@ -92,7 +92,7 @@ def test_the_first_hour_of_the_first_day_of_the_first_month_is_no_loop():
     for depth in range(4):
         found = list(reader.read(Document(asked, asked.url, {}, io.BytesIO(pages[asked.url]))))
         if depth < 3:
-            asked = next(each for each in found if isinstance(each, Follow))
+            asked = next(each for each in found if isinstance(each, DocumentRequest))
     assert list(stats(found)) == ["01/01/01/x"]
 
 
@@ -131,7 +131,7 @@ def test_a_page_that_was_sent_on_out_of_the_source_is_refused(url):
 
 
 def test_a_folder_that_is_sent_back_up_is_no_listing_of_its_own():
-    (folder,) = (each for each in read(listing("gone/")) if isinstance(each, Follow))
+    (folder,) = (each for each in read(listing("gone/")) if isinstance(each, DocumentRequest))
     with pytest.raises(
         DocumentError, match=r"^https://archive.example/data/gone/: was sent back up to https://archive.example/data/"
     ):
@@ -139,7 +139,7 @@ def test_a_folder_that_is_sent_back_up_is_no_listing_of_its_own():
 
 
 def test_a_folder_that_was_sent_on_to_its_sibling_names_where_its_files_are():
-    (folder,) = (each for each in read(listing("latest/")) if isinstance(each, Follow))
+    (folder,) = (each for each in read(listing("latest/")) if isinstance(each, DocumentRequest))
     found = read(listing("a b", "c/"), asked=folder, url=ROOT + "v2/")
     assert stats(found) == {"latest/a b": Stat("latest/a b", urls=(ROOT + "v2/a%20b",))}
     assert follows(found) == [ROOT + "v2/c/"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.readers.bagit import Options, open_reader
+from manifests.readers.bagit import BagitOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
@@ -30,7 +30,7 @@ def bag(version="1.0", **files):
 
 
 def reader(**options):
-    return open_reader(Source(ROOT, Options(**options)))
+    return open_reader(Source(ROOT, BagitOptions(**options)))
 
 
 def read(documents, **options):
@@ -185,10 +185,10 @@ def test_a_long_line_ends_the_reading(monkeypatch):
 
 
 def test_only_algorithms_that_can_be_checked_are_asked_for():
-    assert Options.model_validate({"algorithms": ["SHA256"]}).algorithms == ("sha256",)
+    assert BagitOptions.model_validate({"algorithms": ["SHA256"]}).algorithms == ("sha256",)
     for wrong in (["rot13"], []):
         with pytest.raises(ValidationError):
-            Options.model_validate({"algorithms": wrong})
+            BagitOptions.model_validate({"algorithms": wrong})
 
 
 @given(st.data())

@@ -8,7 +8,7 @@ import pytest
 from manifests.reading.stat_page import Stats
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Promise, Stat
-from syncd.catalogue import Catalogue, Damage, Failure, Happening, Version
+from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, EventRow, FailedFile
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
 from syncd.core.errors import Busy, Damaged, Offline
 from syncd.core.steps import Step
@@ -31,8 +31,8 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_state(tmp_path):
 )
 def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
     with Catalogue(tmp_path) as catalogue:
-        mirror = catalogue.history.enrol("m", prefix="m/").id
-        catalogue.holdings.enter(mirror, [proved(f"{n:05}") for n in range(3000)])
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        catalogue.holdings.add(mirror, [proved(f"{n:05}") for n in range(3000)])
     file = tmp_path / "catalogue.sqlite"
     file.write_bytes(spoil(file.read_bytes()))
 
@@ -40,7 +40,7 @@ def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
         with Catalogue(tmp_path) as catalogue:
             list(catalogue.holdings.entries(1))
             catalogue.history.mirrors()
-            catalogue.holdings.enter(1, [proved("new")])
+            catalogue.holdings.add(1, [proved("new")])
 
     with pytest.raises(Damaged, match="syncd rebuild"):
         use()
@@ -76,27 +76,27 @@ def test_files_of_which_nothing_is_known_are_asked_for_and_no_others(tmp_path):
             1, [Stat("blind"), Stat("dated", None, 1.0), Stat("digest", digests={"md5": "1" * 32}), Stat("listed")]
         )
         catalogue.claims.promise(1, [Promise("listed", {"md5": "2" * 32}, "SUMS")])
-        assert [stat.path for stat in catalogue.claims.blind(1, "", 10)] == ["blind"]
+        assert [stat.path for stat in catalogue.claims.without_validator(1, "", 10)] == ["blind"]
 
 
 @pytest.mark.promise("P6")
 def test_the_first_of_two_swaps_before_a_snapshot_keeps_what_was_published(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        catalogue.holdings.put_aside(1, Version("s", "f", 1, "published"), 1.0)
-        catalogue.holdings.put_aside(1, Version("s", "f", 2, "never published"), 2.0)
+        catalogue.holdings.add_version(1, ArchivedVersion("s", "f", 1, "published"), 1.0)
+        catalogue.holdings.add_version(1, ArchivedVersion("s", "f", 2, "never published"), 2.0)
         assert [v.sha256 for v in catalogue.holdings.versions(1, "f")] == ["published"]
 
 
 def test_a_removed_file_is_remembered_until_it_is_back(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         holdings = catalogue.holdings
-        holdings.enter(1, [proved("f")])
-        holdings.settled(1)
+        holdings.add(1, [proved("f")])
+        holdings.clear_changed(1)
         holdings.remove(1, ["f", "never there"], 5.0)
         assert list(holdings.changed(1)) == ["f"]
         assert [r.path for r in holdings.removed(1, 6.0)] == ["f"]
         assert holdings.removed(1, 5.0) == []
-        holdings.enter(1, [proved("f")])
+        holdings.add(1, [proved("f")])
         assert holdings.was_removed(1, "f") is None
 
 
@@ -129,7 +129,9 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date_and_nothing_is_lost(tmp_
             assert (row.snapshot, row.succeeded) == ("abc", 5.0)
             assert catalogue.holdings.totals(row.id) == (3_000, 3_000)
             assert catalogue.history.approved(row.id) == {"00001"}
-            assert [one.place for one in catalogue.chronicle.aside(row.id, 10)] == [".syncd/quarantine/old/x/bad"]
+            assert [one.place for one in catalogue.pass_history.quarantined(row.id, 10)] == [
+                ".syncd/quarantine/old/x/bad"
+            ]
             assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION == 4
             assert catalogue.database._db.pragma("auto_vacuum") == 2
             assert catalogue.database._db.pragma("integrity_check") == "ok"
@@ -139,10 +141,10 @@ def test_who_only_looks_does_so_beside_the_writer_and_cannot_write(tmp_path):
     with pytest.raises(Offline):
         Catalogue(tmp_path, read_only=True)
     with Catalogue(tmp_path) as writer, Catalogue(tmp_path, read_only=True) as reader:
-        writer.history.enrol("m", prefix="m/")
+        writer.history.ensure_mirror("m", prefix="m/")
         assert [row.name for row in reader.history.mirrors()] == ["m"]
         with pytest.raises(Offline, match="readonly"):
-            reader.history.enrol("other", prefix="o/")
+            reader.history.ensure_mirror("other", prefix="o/")
 
 
 def test_an_older_catalogue_that_another_syncd_holds_is_not_misread(tmp_path):
@@ -153,8 +155,8 @@ def test_an_older_catalogue_that_another_syncd_holds_is_not_misread(tmp_path):
 
 def test_room_is_given_back_a_little_at_a_time(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        mirror = catalogue.history.enrol("m", prefix="m/").id
-        catalogue.holdings.enter(mirror, [proved(f"{n:06}" + "x" * 200) for n in range(30_000)])
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        catalogue.holdings.add(mirror, [proved(f"{n:06}" + "x" * 200) for n in range(30_000)])
         before = catalogue.database._db.pragma("page_count")
         catalogue.history.drop(mirror)
         bites = 0
@@ -166,8 +168,8 @@ def test_room_is_given_back_a_little_at_a_time(tmp_path):
 
 def test_a_copy_is_whole_compact_and_without_the_work_under_way(tmp_path):
     with Catalogue(tmp_path / "state") as catalogue:
-        mirror = catalogue.history.enrol("m", prefix="m/").id
-        catalogue.holdings.enter(mirror, [proved("a"), proved("b")])
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        catalogue.holdings.add(mirror, [proved("a"), proved("b")])
         catalogue.claims.add(mirror, [Stat("a", 1)])
         with Catalogue(tmp_path / "state", read_only=True) as beside:
             (tmp_path / "copy").mkdir()
@@ -180,14 +182,14 @@ def test_a_copy_is_whole_compact_and_without_the_work_under_way(tmp_path):
 
 def test_passes_are_written_down_told_and_forgotten(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        one, other = (catalogue.history.enrol(name, prefix=f"{name}/").id for name in "ab")
-        chronicle = catalogue.chronicle
+        one, other = (catalogue.history.ensure_mirror(name, prefix=f"{name}/").id for name in "ab")
+        chronicle = catalogue.pass_history
         ids = [chronicle.begin(one, why="schedule", who="", at=float(n)) for n in range(5)]
         ids.append(chronicle.begin(other, why="asked", who="ada", at=9.0))
         assert ids == sorted(set(ids))
         for number in ids[:4]:
             chronicle.end(number, outcome="complete", at=number + 0.5, fetched=3, bytes=7)
-        chronicle.tell([(ids[4], Happening(1, 4.25, "info", "planned", "", "3 to fetch"))])
+        chronicle.add_events([(ids[4], EventRow(1, 4.25, "info", "planned", "", "3 to fetch"))])
         assert [p.id for p in chronicle.passes(one, None, 10)] == ids[4::-1]
         assert [p.id for p in chronicle.passes(None, ids[5], 2)] == [ids[4], ids[3]]
         assert chronicle.end_killed() == 2
@@ -196,48 +198,48 @@ def test_passes_are_written_down_told_and_forgotten(tmp_path):
         assert chronicle.passed(ids[0]).fetched == 3
         assert chronicle.forget_passes(before=100.0, keep=2) == 3
         assert [p.id for p in chronicle.passes(None, None, 10)] == [ids[5], ids[4], ids[3]]
-        assert chronicle.happenings(ids[4], 0, 10)[0].event == "planned"
-        assert chronicle.forget_happenings(before=100.0) == 1
-        assert chronicle.happenings(ids[4], 0, 10) == []
+        assert chronicle.events(ids[4], 0, 10)[0].event == "planned"
+        assert chronicle.forget_events(before=100.0) == 1
+        assert chronicle.events(ids[4], 0, 10) == []
 
 
 @pytest.mark.promise("P7")
 def test_the_longest_unread_comes_first_and_coverage_says_how_much_was_read(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        mirror = catalogue.history.enrol("m", prefix="m/").id
-        catalogue.holdings.enter(
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        catalogue.holdings.add(
             mirror,
             [(Entry(f"{n}", 10, "ab" * 32, "cd" * 16), Origin(f"{n}", "", "attested", 100.0 - n)) for n in range(6)],
         )
         catalogue.holdings.check(mirror, ["5"], 200.0)
-        oldest = list(catalogue.chronicle.oldest(mirror, 150.0, 10, 10**9))
+        oldest = list(catalogue.pass_history.oldest(mirror, 150.0, 10, 10**9))
         assert [path for path, _ in oldest] == ["4", "3", "2", "1", "0"]
-        assert [path for path, _ in catalogue.chronicle.oldest(mirror, 150.0, 10, 15)] == ["4", "3"]
-        assert [path for path, _ in catalogue.chronicle.oldest(mirror, 98.0, 10, 10**9)] == ["4", "3"]
-        assert catalogue.chronicle.coverage(mirror, 99.0) == (6, 60, 3, 96.0)
+        assert [path for path, _ in catalogue.pass_history.oldest(mirror, 150.0, 10, 15)] == ["4", "3"]
+        assert [path for path, _ in catalogue.pass_history.oldest(mirror, 98.0, 10, 10**9)] == ["4", "3"]
+        assert catalogue.pass_history.coverage(mirror, 99.0) == (6, 60, 3, 96.0)
 
 
 def test_damage_is_true_until_the_file_is_another(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        mirror = catalogue.history.enrol("m", prefix="m/").id
-        catalogue.holdings.enter(mirror, [proved("a"), proved("b")])
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        catalogue.holdings.add(mirror, [proved("a"), proved("b")])
         for path in "ab":
-            catalogue.chronicle.find(mirror, Damage(path, "digest", "is another", "ab" * 32, 5.0))
-        catalogue.holdings.enter(mirror, [(Entry("a", 1, "00" * 32, "cd" * 16), Origin("a", "", "attested", 6.0))])
-        assert [fault.path for fault in catalogue.chronicle.faults(mirror)] == ["b"]
-        catalogue.chronicle.mended(mirror, "b")
-        assert catalogue.chronicle.faults(mirror) == []
+            catalogue.pass_history.add_damage(mirror, DamagedFile(path, "digest", "is another", "ab" * 32, 5.0))
+        catalogue.holdings.add(mirror, [(Entry("a", 1, "00" * 32, "cd" * 16), Origin("a", "", "attested", 6.0))])
+        assert [fault.path for fault in catalogue.pass_history.damaged(mirror)] == ["b"]
+        catalogue.pass_history.forget_damage(mirror, "b")
+        assert catalogue.pass_history.damaged(mirror) == []
 
 
 def test_what_fails_into_the_quarantine_is_remembered_after_it_was_mended(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        mirror = catalogue.history.enrol("m", prefix="m/").id
-        catalogue.history.fail(mirror, Failure("a", "Mismatch", "a: 1 promised", 3.0, "q/a"))
-        catalogue.history.fail(mirror, Failure("b", "NotFound", "b: 404", 4.0, ""))
-        assert catalogue.chronicle.counts(mirror) == (0, 0, 2, 1)
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        catalogue.history.fail(mirror, FailedFile("a", "Mismatch", "a: 1 promised", 3.0, "q/a"))
+        catalogue.history.fail(mirror, FailedFile("b", "NotFound", "b: 404", 4.0, ""))
+        assert catalogue.pass_history.counts(mirror) == (0, 0, 2, 1)
         catalogue.history.forget_failures(mirror, 10.0)
-        assert [one.place for one in catalogue.chronicle.aside(mirror, 10)] == ["q/a"]
-        assert catalogue.chronicle.aside_before(10.0) == [(mirror, "q/a")]
+        assert [one.place for one in catalogue.pass_history.quarantined(mirror, 10)] == ["q/a"]
+        assert catalogue.pass_history.quarantined_before(10.0) == [(mirror, "q/a")]
 
 
 def test_claims_come_by_column_where_nothing_more_is_said_of_a_file_and_are_the_same_either_way(tmp_path, monkeypatch):
@@ -303,7 +305,7 @@ def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
 
 def test_what_a_killed_process_planned_is_gone_and_what_it_recorded_is_not(tmp_path):
     catalogue = Catalogue(tmp_path)
-    mirror = catalogue.history.enrol("m", prefix="m/").id
+    mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
     catalogue.claims.add_steps(mirror, [Step("fetch", "a", "new upstream", Stat("a", 5))])
     catalogue.database._db.close()  # as a kill does: the scratch file stays
     os.close(catalogue.database._lock)

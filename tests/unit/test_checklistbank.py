@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from manifests.readers.checklistbank import Options, open_reader
+from manifests.readers.checklistbank import ChecklistbankOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
@@ -19,7 +19,7 @@ RELEASE = {"key": 9910, "alias": "COL23.9", "origin": "release", "sourceKey": 3,
 
 
 def reader(**options):
-    return open_reader(Source(ROOT, Options(**options)))
+    return open_reader(Source(ROOT, ChecklistbankOptions(**options)))
 
 
 def exports(key, form="COLDP"):
@@ -128,7 +128,7 @@ def test_a_dataset_that_is_none_is_told():
         read_all(reader(datasets=("COL23.9",)), {f"{ROOT}dataset/COL23.9": "{}"})
     for wrong in ({}, {"datasets": ("../x",)}, {"releases": "monthly"}):
         with pytest.raises(ValidationError):
-            Options(**wrong)
+            ChecklistbankOptions(**wrong)
 
 
 @settings(max_examples=40)

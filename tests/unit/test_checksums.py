@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.digest import KNOWN
-from manifests.readers.checksums import Line, Options, open_reader, parse_checksums
+from manifests.readers.checksums import ChecksumLine, ChecksumsOptions, open_reader, parse_checksums
 from manifests.reading.document import Document, DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 
@@ -26,7 +26,7 @@ class Source:
 
     @property
     def options(self):
-        return Options(checksums=self.checksums)
+        return ChecksumsOptions(checksums=self.checksums)
 
 
 def parse(text: str | bytes, name: str = "CHECKSUMS") -> list[tuple[str, str, str]]:
@@ -342,4 +342,4 @@ def test_a_list_is_read_as_it_comes_and_never_gathered():
             yield f"{SHA256}  a".encode()
 
     lines = parse_checksums(endless(), name="SHA256SUMS")
-    assert [next(lines) for _ in range(3)] == [Line("a", "sha256", SHA256)] * 3
+    assert [next(lines) for _ in range(3)] == [ChecksumLine("a", "sha256", SHA256)] * 3

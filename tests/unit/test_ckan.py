@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given, settings
 
-from manifests.readers.ckan import Options, open_reader
+from manifests.readers.ckan import CkanOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, broken, read_all, stats, survives
@@ -44,7 +44,7 @@ def shown(*links):
 
 
 def reader(**options):
-    return open_reader(Source(ROOT, Options(**({"packages": ("air-quality",)} | options))))
+    return open_reader(Source(ROOT, CkanOptions(**({"packages": ("air-quality",)} | options))))
 
 
 def read(*links, **options):

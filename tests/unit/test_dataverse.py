@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from manifests.readers.dataverse import Options, open_reader
+from manifests.readers.dataverse import DataverseOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, broken, read_all, stats, survives
@@ -46,7 +46,7 @@ def dataset(*files):
 
 
 def reader(*datasets, **options):
-    return open_reader(Source(ROOT, Options(datasets=datasets, **options)))
+    return open_reader(Source(ROOT, DataverseOptions(datasets=datasets, **options)))
 
 
 def read(*files, **options):
@@ -129,7 +129,7 @@ def test_a_collection_that_ends_early_is_told():
 def test_what_is_no_identifier_is_told():
     for wrong in ({}, {"datasets": ("10.7910/DVN/TJCLKP",)}, {"datasets": (DOI,), "version": "draft"}):
         with pytest.raises(ValidationError):
-            Options(**wrong)
+            DataverseOptions(**wrong)
 
 
 @settings(max_examples=40)

@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 import pytest
 
 from manifests import entry_points as module
-from manifests.entry_points import plugged
+from manifests.entry_points import load_entry_point
 
 
 @pytest.fixture
@@ -25,10 +25,10 @@ def looks(monkeypatch):
 
 def test_all_groups_are_found_by_one_look(looks):
     for group in ("syncd.readers.v1", "syncd.transports.v1", "console_scripts"):
-        assert list(plugged(group)) == list(entry_points(group=group))
-        assert group in {point.group for point in plugged(group)}
+        assert list(load_entry_point(group)) == list(entry_points(group=group))
+        assert group in {point.group for point in load_entry_point(group)}
     assert len(looks) == 1
 
 
 def test_nothing_is_plugged_in_where_nobody_knows_the_group(looks):
-    assert list(plugged("syncd.nothing.v1")) == []
+    assert list(load_entry_point("syncd.nothing.v1")) == []

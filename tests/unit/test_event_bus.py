@@ -1,7 +1,7 @@
 """Whoever listens from outside hears everything in order, or is told how much is missing."""
 
 from syncd.core.events import EventsLost, SurveyStarted, TransferAdvanced
-from syncd.daemon.event_bus import Feed
+from syncd.daemon.event_bus import EventBus
 
 
 async def heard(subscription):
@@ -9,7 +9,7 @@ async def heard(subscription):
 
 
 async def test_a_subscriber_hears_all_but_bytes_on_their_way():
-    feed = Feed()
+    feed = EventBus()
     with feed.subscribed() as one, feed.subscribed() as other:
         for n in range(3):
             feed(SurveyStarted(str(n)))
@@ -19,7 +19,7 @@ async def test_a_subscriber_hears_all_but_bytes_on_their_way():
 
 
 async def test_a_slow_subscriber_is_told_how_much_it_lost_where_it_lost_it():
-    feed = Feed()
+    feed = EventBus()
     with feed.subscribed(2) as slow:
         for n in range(5):
             feed(SurveyStarted(str(n)))
@@ -31,7 +31,7 @@ async def test_a_slow_subscriber_is_told_how_much_it_lost_where_it_lost_it():
 
 
 async def test_who_comes_after_the_end_waits_for_nothing():
-    feed = Feed()
+    feed = EventBus()
     feed.end()
     with feed.subscribed() as late:
         assert await heard(late) == []

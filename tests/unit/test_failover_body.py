@@ -6,8 +6,8 @@ import pytest
 
 from manifests.stat import Stat
 from syncd.core.errors import Interrupted, Mismatch, NotFound
-from syncd.sources.multi_source import Alternating
-from syncd.streams.failover_body import Relay
+from syncd.sources.multi_source import MultiSourceTransport
+from syncd.streams.failover_body import FailoverTransport
 from syncd.wrappers.retrying_transport import Policy, Retrying
 from tests.hostile.faults import Drip, Status, Truncate
 from tests.hostile.http_case import at
@@ -24,7 +24,7 @@ async def read(transport, path, **span):
 async def drink(transport, path, **span):
     taken = []
     async with transport.open(path, **span) as body:
-        async for _ in body.pour(lambda chunk: taken.append(bytes(chunk))):
+        async for _ in body.copy_to_sink(lambda chunk: taken.append(bytes(chunk))):
             pass
     return b"".join(taken)
 
@@ -44,7 +44,7 @@ async def test_a_range_that_breaks_or_stalls_is_taken_over_at_the_byte_it_reache
     a, b, transport = two
     for fault in (Truncate(after=1000), Drip(), Status(503)):
         a.fault("x", fault)
-        relay = Relay(transport, (b.url("x"),))
+        relay = FailoverTransport(transport, (b.url("x"),))
         assert await way(relay, a.url("x"), start=1, stop=900_000) == CONTENT[1:900_000]
     a.assert_spent()
     begun = [int(request.headers["range"][6:].partition("-")[0]) for request in b.requests]
@@ -57,10 +57,10 @@ async def test_when_nobody_is_left_the_failure_is_what_it_was(two):
     a.fault("x", Truncate(after=1000))
     b.fault("x", Truncate(after=1000))
     with pytest.raises(Interrupted):
-        await read(Relay(transport, (b.url("x"),)), a.url("x"))
+        await read(FailoverTransport(transport, (b.url("x"),)), a.url("x"))
     a.fault("x", Status(404))
     with pytest.raises(NotFound):
-        await read(Relay(transport, (b.url("x"),)), a.url("x"))
+        await read(FailoverTransport(transport, (b.url("x"),)), a.url("x"))
 
 
 @pytest.mark.fault(35)
@@ -69,7 +69,7 @@ async def test_a_file_of_another_length_takes_nothing_over(two):
     a.fault("x", Truncate(after=1000))
     b.put("x", CONTENT + b"!")
     with pytest.raises(Mismatch, match=r"1024000 bytes, and .* has 1024001"):
-        await read(Relay(transport, (b.url("x"),)), a.url("x"))
+        await read(FailoverTransport(transport, (b.url("x"),)), a.url("x"))
 
 
 class Here:
@@ -79,7 +79,7 @@ class Here:
 def alternating(*urls, **more):
     now = [0.0]
     sources: list[Any] = [(url, Here()) for url in urls]
-    return now, Alternating(sources, clock=lambda: now[0], **more)
+    return now, MultiSourceTransport(sources, clock=lambda: now[0], **more)
 
 
 def test_a_file_is_asked_for_in_the_order_of_the_sources_and_last_where_it_failed_just_now():
@@ -94,7 +94,7 @@ def test_a_file_is_asked_for_in_the_order_of_the_sources_and_last_where_it_faile
 
 def test_the_fastest_is_first_and_who_was_not_measured_before_it():
     _, several = alternating("https://a/", "https://b/", "https://c/", fastest=True)
-    for place, count in zip(several.places, (10, 1000, 0), strict=True):
+    for place, count in zip(several.sources, (10, 1000, 0), strict=True):
         place.bytes, place.seconds = count, 1.0 if count else 0.0
     assert several.targets(Stat("x")) == ("https://c/x", "https://b/x", "https://a/x")
 
@@ -110,4 +110,4 @@ def test_what_a_catalogue_names_stays_first_and_is_found_below_the_others():
 def test_a_url_is_asked_of_the_source_that_it_lies_below():
     _, several = alternating("https://a/", "https://a/deep/", "https://b/")
     for url, number in [("https://a/x", 0), ("https://a/deep/x", 1), ("https://b/x", 2), ("x", 0), ("https://z/x", 0)]:
-        assert several._of(url) is several.places[number]
+        assert several._of(url) is several.sources[number]

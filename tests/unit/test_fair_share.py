@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.wrappers.fair_share import Fair
+from syncd.wrappers.fair_share import FairShares
 
 
 async def turns(count=3):
@@ -18,13 +18,13 @@ async def flood(share, size, group, taken, *, give=True):
     held = asyncio.Event()
 
     async def one():
-        await share.take(size)
+        await share.acquire(size)
         taken.append(size)
         try:
             await held.wait()
         finally:
             if give:
-                share.give(size)
+                share.release(size)
 
     for _ in range(200):
         group.append(asyncio.create_task(one()))
@@ -38,65 +38,65 @@ async def end(tasks):
 
 
 async def test_a_lone_share_uses_three_quarters_and_whoever_comes_finds_room_at_once():
-    whole, tasks, taken = Fair(1000, 100), [], []
+    whole, tasks, taken = FairShares(1000, 100), [], []
     with whole.share("a") as large, whole.share("b") as small:
         await flood(large, 10, tasks, taken)
         assert (large.bytes, large.files) == (750, 75)
         for _ in range(10):  # nothing of the large one ever ends
-            await asyncio.wait_for(small.take(10), 10)
+            await asyncio.wait_for(small.acquire(10), 10)
         assert whole.bytes == 850
         for _ in range(10):
-            small.give(10)
+            small.release(10)
         await end(tasks)
     assert (whole.bytes, whole.files) == (0, 0)
 
 
 async def test_a_large_file_is_not_starved_by_many_small_ones():
-    whole, tasks = Fair(1000, 1000), []
+    whole, tasks = FairShares(1000, 1000), []
     with whole.share("a") as many, whole.share("b") as one:
         await flood(many, 10, tasks, [], give=False)
-        wanted = asyncio.create_task(one.take(900))
+        wanted = asyncio.create_task(one.acquire(900))
         await turns()
         assert not wanted.done()
         for n in range(70):  # each that ends gives way to the one that waits, not to the next small one
             assert not wanted.done(), n
-            many.give(10)
+            many.release(10)
             await turns(1)
             if wanted.done():
                 break
         await asyncio.wait_for(wanted, 10)
         assert one.bytes == 900
-        one.give(900)
+        one.release(900)
         await end(tasks)
 
 
 async def test_what_is_larger_than_the_whole_goes_alone():
-    whole = Fair(100, 10)
+    whole = FairShares(100, 10)
     with whole.share("a") as one, whole.share("b") as other:
-        await asyncio.wait_for(one.take(5_000), 10)
-        waits = asyncio.create_task(other.take(1))
+        await asyncio.wait_for(one.acquire(5_000), 10)
+        waits = asyncio.create_task(other.acquire(1))
         await turns()
         assert not waits.done()
-        one.give(5_000)
+        one.release(5_000)
         await asyncio.wait_for(waits, 10)
 
 
 async def test_an_origin_with_many_mirrors_gets_no_more_than_one_with_one():
-    whole, tasks = Fair(1 << 40, 120), []
+    whole, tasks = FairShares(1 << 40, 120), []
     shares = []
     with whole.share("lone") as lone:
         gates = [whole.share("crowd") for _ in range(5)]
         shares = [gate.__enter__() for gate in gates]
         for share in (*shares, lone):
             for _ in range(100):
-                tasks.append(asyncio.create_task(share.take(0)))
+                tasks.append(asyncio.create_task(share.acquire(0)))
         await turns()
         crowd = sum(share.files for share in shares)
         # all of the crowd was there first and took what it could; what comes free goes to the lone one until it is even
         for _ in range(200):
             for share in shares:
                 if share.files:
-                    share.give(0)
+                    share.release(0)
             await turns(1)
             if lone.files >= sum(share.files for share in shares):
                 break
@@ -114,16 +114,16 @@ async def test_an_origin_with_many_mirrors_gets_no_more_than_one_with_one():
 )
 def test_never_more_than_the_whole_is_out_and_all_comes_back(acts):
     async def play():
-        whole = Fair(500, 7)
+        whole = FairShares(500, 7)
         gates = [whole.share("ab"[n % 2], max_files=5) for n in range(4)]
         shares = [gate.__enter__() for gate in gates]
         pending, held = [], []
         for number, act, size in acts:
             if act == "take":
-                pending.append((number, size, asyncio.create_task(shares[number].take(size))))
+                pending.append((number, size, asyncio.create_task(shares[number].acquire(size))))
             elif act == "give" and held:
                 who, count = held.pop(0)
-                shares[who].give(count)
+                shares[who].release(count)
             elif act == "cancel" and pending:
                 pending.pop()[2].cancel()
             await turns()
@@ -136,7 +136,7 @@ def test_never_more_than_the_whole_is_out_and_all_comes_back(acts):
         while held or pending:  # whoever waits is served in the end
             if held:
                 who, count = held.pop(0)
-                shares[who].give(count)
+                shares[who].release(count)
             await turns()
             done = [one for one in pending if one[2].done()]
             assert done or held or not pending, "somebody waits while nothing is out"
@@ -148,35 +148,35 @@ def test_never_more_than_the_whole_is_out_and_all_comes_back(acts):
 
 
 async def test_who_is_cancelled_while_waiting_takes_nothing():
-    whole = Fair(10, 5)
+    whole = FairShares(10, 5)
     with whole.share("a") as one, whole.share("b") as other:
-        await other.take(8)
-        waits = asyncio.create_task(one.take(5))
+        await other.acquire(8)
+        waits = asyncio.create_task(one.acquire(5))
         await turns()
         await end([waits])
         assert (whole.bytes, whole.files, len(one.waiting)) == (8, 1, 0)
-        other.give(8)
+        other.release(8)
         assert whole.files == 0
 
 
 async def test_who_is_cancelled_just_as_another_is_let_in_ends_as_cancelled():
-    whole = Fair(10, 10)
+    whole = FairShares(10, 10)
     with whole.share("a") as one, whole.share("b") as other:
-        await one.take(10)
-        waiting = asyncio.create_task(other.take(10))
+        await one.acquire(10)
+        waiting = asyncio.create_task(other.acquire(10))
         await turns()
         waiting.cancel()
-        one.give(10)  # looks through who waits before the task itself wakes up
+        one.release(10)  # looks through who waits before the task itself wakes up
         await asyncio.wait({waiting})
         assert (waiting.cancelled(), whole.bytes, whole.files) == (True, 0, 0)
 
 
 async def test_a_share_that_ends_gives_back_what_it_still_holds_and_lets_others_in():
-    fair = Fair(100, 10)
+    fair = FairShares(100, 10)
     with fair.share("b") as other:
         with fair.share("a") as cut:
-            await cut.take(100)
-            waiting = asyncio.create_task(other.take(50))
+            await cut.acquire(100)
+            waiting = asyncio.create_task(other.acquire(50))
             await turns()
             assert not waiting.done()
         await waiting
@@ -185,18 +185,18 @@ async def test_a_share_that_ends_gives_back_what_it_still_holds_and_lets_others_
 
 
 async def test_what_is_to_be_had_at_once_is_taken_at_once_and_nobody_who_waits_is_overtaken():
-    whole = Fair(1 << 40, 16)
+    whole = FairShares(1 << 40, 16)
     with whole.share("a") as workers, whole.share("b") as other:
-        assert workers.take_at_once(64) == 12
+        assert workers.acquire_now(64) == 12
         assert (workers.files, len(workers.waiting)) == (12, 0)
         for _ in range(3):
-            await asyncio.wait_for(other.take(0), 10)
-        waiting = asyncio.create_task(other.take(0))
+            await asyncio.wait_for(other.acquire(0), 10)
+        waiting = asyncio.create_task(other.acquire(0))
         await turns()
         assert not waiting.done()
-        assert workers.take_at_once(64) == 0
+        assert workers.acquire_now(64) == 0
         for _ in range(10):
-            workers.give(0)
+            workers.release(0)
         await asyncio.wait_for(waiting, 10)
-        assert workers.take_at_once(2) == 2
+        assert workers.acquire_now(2) == 2
     assert whole.files == 0

@@ -8,7 +8,7 @@ from aiohttp.http import HttpProcessingError, HttpResponseParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transports.http.fast_response import read_brief
+from transports.http.fast_response import parse_fast_response
 
 PLAIN = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 28 Nov 2026 22:27:00 GMT\r\nContent-Type: text/plain\r\n"
@@ -17,7 +17,7 @@ PLAIN = (
 
 
 def test_a_plain_answer_is_read_with_its_headers_in_lower_case():
-    brief = read_brief(PLAIN)
+    brief = parse_fast_response(PLAIN)
     assert (brief.status, brief.headers["etag"], brief.headers["content-length"]) == (200, '"x-5"', "5")
     assert (brief.is_eof(), brief.at_eof()) == (True, False)
     assert asyncio.run(brief.readany()) == b"hello"
@@ -25,8 +25,8 @@ def test_a_plain_answer_is_read_with_its_headers_in_lower_case():
 
 
 def test_a_part_and_an_empty_file_are_plain_too():
-    assert read_brief(PLAIN.replace(b"200 OK", b"206 Partial Content")).status == 206
-    assert read_brief(PLAIN.replace(b"Length: 5", b"Length: 0").removesuffix(b"hello")).at_eof()
+    assert parse_fast_response(PLAIN.replace(b"200 OK", b"206 Partial Content")).status == 206
+    assert parse_fast_response(PLAIN.replace(b"Length: 5", b"Length: 0").removesuffix(b"hello")).at_eof()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_part_and_an_empty_file_are_plain_too():
 def test_whatever_is_not_plain_is_left_to_the_parser(old, new):
     piece = PLAIN.replace(old, new)
     assert piece != PLAIN
-    assert read_brief(piece) is None
+    assert parse_fast_response(piece) is None
 
 
 def parsed(piece):
@@ -108,12 +108,12 @@ lines = st.lists(st.tuples(names, st.sampled_from([":", ": ", " : ", ""]), value
 def test_what_is_read_is_what_the_parser_reads(status, headers, end, body):
     head = end.join([status, "Content-Length: 5", *(name + mark + value for name, mark, value in headers), "", ""])
     piece = head.encode() + body
-    if (brief := read_brief(piece)) is not None:
+    if (brief := parse_fast_response(piece)) is not None:
         assert (brief.status, brief.headers, brief.content) == parsed(piece)
 
 
 @given(st.integers(0, len(PLAIN) - 1), st.binary(max_size=3), st.integers(0, 3))
 def test_an_answer_with_any_bytes_changed_is_read_as_the_parser_reads_it_or_not_at_all(at, new, dropped):
     piece = PLAIN[:at] + new + PLAIN[at + dropped :]
-    if (brief := read_brief(piece)) is not None:
+    if (brief := parse_fast_response(piece)) is not None:
         assert (brief.status, brief.headers, brief.content) == parsed(piece)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from manifests.model.mirror import Mirror
-from manifests.yaml.field_docs import described
+from manifests.yaml.field_docs import field_docs
 from manifests.yaml.validation import STRICT
 from syncd.config.load import Config
 
@@ -44,7 +44,7 @@ def test_a_schema_says_what_stands_below_each_key_over_what_its_type_says():
 
 def test_every_key_of_the_configuration_and_of_a_manifest_says_what_it_is():
     for model in (Config, Mirror):
-        assert described(model).keys() == model.model_fields.keys()
+        assert field_docs(model).keys() == model.model_fields.keys()
 
 
 def test_no_source_is_read_for_it_as_a_model_is_made():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from manifests.readers import figshare
-from manifests.readers.figshare import Options, open_reader
+from manifests.readers.figshare import FigshareOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
@@ -16,7 +16,7 @@ MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
 def reader(**options):
-    return open_reader(Source(ROOT, Options(**options)))
+    return open_reader(Source(ROOT, FigshareOptions(**options)))
 
 
 def file(number, name=None, **more):

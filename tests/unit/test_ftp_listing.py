@@ -2,7 +2,7 @@
 
 import pytest
 
-from transports.ftp.listing import Listed, instant, list_line, mlsd, version
+from transports.ftp.listing import FtpEntry, instant, list_line, mlsd, version
 
 
 @pytest.mark.parametrize(
@@ -10,15 +10,15 @@ from transports.ftp.listing import Listed, instant, list_line, mlsd, version
     [
         (
             b"modify=20150813175250;perm=adfr;size=951;type=file;unique=119FBB87UE;UNIX.group=0; welcome.msg\r\n",
-            Listed("welcome.msg", "file", 951, "20150813175250"),
+            FtpEntry("welcome.msg", "file", 951, "20150813175250"),
         ),
-        (b"Type=file;Size=431;Modify=20130303210732; HEADER.html", Listed("HEADER.html", "file", 431, "20130303210732")),
-        (b"Type=dir;Modify=20141022065102.999;UNIX.mode=0775; source", Listed("source", "folder", None, "20141022065102.999")),
-        (b"Type=file;Size=1;   two before", Listed("  two before", "file", 1)),
-        (b" no facts", Listed("no facts", "file")),
-        (b"type=OS.unix=slink:/x; link", Listed("link", "other")),
+        (b"Type=file;Size=431;Modify=20130303210732; HEADER.html", FtpEntry("HEADER.html", "file", 431, "20130303210732")),
+        (b"Type=dir;Modify=20141022065102.999;UNIX.mode=0775; source", FtpEntry("source", "folder", None, "20141022065102.999")),
+        (b"Type=file;Size=1;   two before", FtpEntry("  two before", "file", 1)),
+        (b" no facts", FtpEntry("no facts", "file")),
+        (b"type=OS.unix=slink:/x; link", FtpEntry("link", "other")),
         (b"type=cdir;modify=20141022065102; .", None),
-        ("type=file;size=2; é".encode("latin-1"), Listed("\udce9", "file", 2)),
+        ("type=file;size=2; é".encode("latin-1"), FtpEntry("\udce9", "file", 2)),
     ],
 )  # fmt: skip
 def test_a_line_of_mlsd_says_what_it_says(line, found):
@@ -46,18 +46,18 @@ def test_a_line_of_mlsd_that_cannot_be_is_an_error(line):
     [
         (
             b"-rw-r--r--   1 marketwired marketwired    12016 Mar 16  2016 2016031611G087802-001.newsml",
-            Listed("2016031611G087802-001.newsml", "file", 12016),
+            FtpEntry("2016031611G087802-001.newsml", "file", 12016),
         ),
-        (b"lrwxrwxrwx   1 root     other          7 Jan 25 00:17 bin -> usr/bin", Listed("bin -> usr/bin", "other")),
-        (b"-rwxrw-r--+  1 521      101         2080 May 21 10:53 data.csv", Listed("data.csv", "file", 2080)),
+        (b"lrwxrwxrwx   1 root     other          7 Jan 25 00:17 bin -> usr/bin", FtpEntry("bin -> usr/bin", "other")),
+        (b"-rwxrw-r--+  1 521      101         2080 May 21 10:53 data.csv", FtpEntry("data.csv", "file", 2080)),
         (
             b"-rw-r--r--        0   18446744073709551615 18446744073709551615 Nov 16  2006 VIDEO_TS.VOB",
-            Listed("VIDEO_TS.VOB", "file", None),
+            FtpEntry("VIDEO_TS.VOB", "file", None),
         ),
-        (b"08-07-15  07:50PM                  718 Post_PRR.dat", Listed("Post_PRR.dat", "file", 718)),
-        (b"08-10-15  02:04PM       <DIR>          Billing", Listed("Billing", "folder")),
-        (b"-rw-r--r--    1 0        0              11 Nov 25 02:41  edges \r\n", Listed(" edges ", "file", 11)),
-        (b"drwxr-xr-x    3 0        0            4096 Nov 25 02:41 a b", Listed("a b", "folder")),
+        (b"08-07-15  07:50PM                  718 Post_PRR.dat", FtpEntry("Post_PRR.dat", "file", 718)),
+        (b"08-10-15  02:04PM       <DIR>          Billing", FtpEntry("Billing", "folder")),
+        (b"-rw-r--r--    1 0        0              11 Nov 25 02:41  edges \r\n", FtpEntry(" edges ", "file", 11)),
+        (b"drwxr-xr-x    3 0        0            4096 Nov 25 02:41 a b", FtpEntry("a b", "folder")),
         (b"total 1", None),
         (b"drwxr-xr-x    3 0        0            4096 Nov 25 02:41 ..", None),
     ],

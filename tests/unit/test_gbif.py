@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from manifests.readers.gbif import Options, open_reader
+from manifests.readers.gbif import GbifOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, broken, read_all, stats, survives
@@ -34,7 +34,7 @@ def dataset(key=ONE, **more):
 
 
 def reader(url=ROOT, **options):
-    return open_reader(Source(url, Options(**options)))
+    return open_reader(Source(url, GbifOptions(**options)))
 
 
 def test_the_archive_of_a_dataset_is_where_its_endpoint_says_and_its_server_tells_of_changes():
@@ -163,7 +163,7 @@ def test_an_inventory_tells_all_archives_with_their_versions():
 )
 def test_a_manifest_that_asks_for_nothing_or_for_what_nobody_has_is_told(wrong):
     with pytest.raises(ValidationError):
-        Options(**wrong)
+        GbifOptions(**wrong)
 
 
 @settings(max_examples=40)

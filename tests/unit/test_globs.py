@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pathspec import PathSpec
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.globs import check_glob, everything, matcher
 
 PATHS = st.lists(st.sampled_from(["a", "b", "raw", "x.nc", "x.tmp", "ü.nc"]), min_size=1, max_size=4).map("/".join)
@@ -61,6 +61,6 @@ def test_excluding_everything_leaves_nothing():
 
 @pytest.mark.parametrize("glob", ["", " ", "!", "/", "#x", "./a", "a//b", "../a", "a\nb", "a/\\"])
 def test_what_can_match_no_path_is_refused_with_what_to_write(glob):
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(InvalidValue) as refused:
         check_glob(glob)
     assert refused.value.todo

@@ -7,7 +7,7 @@ import pytest
 
 from syncd.core.errors import Refused, Unsafe
 from syncd.wrappers.budget import Budget
-from syncd.wrappers.governed_transport import Governed
+from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import CEILING, KNOWN, OURS, START, Governor, Governors
 from tests.fakes import Archive
 
@@ -130,7 +130,7 @@ def test_what_upstream_refused_while_it_was_lent_is_not_forgotten_with_it():
 
 def test_an_origin_has_one_governor_as_long_as_somebody_reads_from_it():
     governors = Governors()
-    source = Governed(Archive(), governors, "http://x/", connections=3)
+    source = GovernedTransport(Archive(), governors, "http://x/", connections=3)
     governors.forget("http://x")
     assert governors.of("http://x") is source.governor
     source.governor.holders = 0
@@ -217,7 +217,7 @@ async def test_a_refusal_gives_the_slot_back_and_slows_the_origin():
             return None
 
     refusing: Any = Refusing()
-    governed = Governed(refusing, Governors(), "http://x/")
+    governed = GovernedTransport(refusing, Governors(), "http://x/")
     before = governed.governor.limit
     with pytest.raises(Refused):
         async with governed.open("a"):
@@ -233,22 +233,22 @@ async def test_what_is_no_url_is_left_to_the_transport_to_refuse():
 
     refusing: Any = Refusing()
     with pytest.raises(Unsafe):
-        Governed(refusing, Governors(), "http://x/").open("http://x:99999/y")
+        GovernedTransport(refusing, Governors(), "http://x/").open("http://x:99999/y")
 
 
 async def test_a_budget_bounds_bytes_and_files_and_always_admits_one():
     budget = Budget(100, 2)
-    await budget.take(1000)
-    waiting = [asyncio.create_task(budget.take(60)) for _ in range(3)]
+    await budget.acquire(1000)
+    waiting = [asyncio.create_task(budget.acquire(60)) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
-    budget.give(1000)
+    budget.release(1000)
     await asyncio.sleep(0)
     assert [task.done() for task in waiting] == [True, False, False]
     waiting[1].cancel()
-    budget.give(60)
+    budget.release(60)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert waiting[2].done()
-    budget.give(60)
+    budget.release(60)
     assert (budget.bytes, budget.files) == (0, 0)

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from manifests.readers.huggingface import Options, open_reader
+from manifests.readers.huggingface import HuggingfaceOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
@@ -30,7 +30,7 @@ SECOND = [{"type": "file", "oid": GIT, "size": 5, "path": "README.md", "lfs": No
 
 
 def reader(*repositories, **options):
-    return open_reader(Source(ROOT, Options(repositories=repositories or (REPO,), **options)))
+    return open_reader(Source(ROOT, HuggingfaceOptions(repositories=repositories or (REPO,), **options)))
 
 
 DOCUMENTS = {

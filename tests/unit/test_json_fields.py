@@ -5,8 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.reading.document import DocumentError, Follow
-from manifests.reading.json_fields import Unread, absolute, answer, digests, folders, moment, next_link, size, text
+from manifests.reading.document import DocumentError, DocumentRequest
+from manifests.reading.json_fields import (
+    SkippedEntries,
+    absolute,
+    digests,
+    folders,
+    moment,
+    next_link,
+    read_json,
+    size,
+    text,
+)
 from tests.unit.reader_harness import answer as document
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -18,7 +28,7 @@ class Shape(msgspec.Struct):
 
 
 def page(body=b"{}", url="https://a.example/api/x?page=1", **headers):
-    return document(Follow("x"), body, url=url, **headers)
+    return document(DocumentRequest("x"), body, url=url, **headers)
 
 
 @pytest.mark.fault(17)
@@ -36,11 +46,11 @@ def page(body=b"{}", url="https://a.example/api/x?page=1", **headers):
 )
 def test_what_is_no_such_json_is_said(body, said):
     with pytest.raises(DocumentError, match=said):
-        answer(page(body), Shape, limit=1000 if len(body) < 5000 else 1 << 20)
+        read_json(page(body), Shape, limit=1000 if len(body) < 5000 else 1 << 20)
 
 
 def test_a_mark_of_byte_order_is_passed_over():
-    assert answer(page(b'\xef\xbb\xbf{"name": 5}'), Shape).name == 5
+    assert read_json(page(b'\xef\xbb\xbf{"name": 5}'), Shape).name == 5
 
 
 @pytest.mark.fault(17)
@@ -113,12 +123,12 @@ def test_what_is_no_link_is_none(href):
 
 
 def test_what_could_not_be_used_is_told_once_with_its_number():
-    unread = Unread(page())
-    unread.tell()
+    unread = SkippedEntries(page())
+    unread.raise_if_any()
     unread.add("a file without a name")
     unread.add("another")
     with pytest.raises(DocumentError, match=r"^https://a\.example/api/x\?page=1: a file without a name, and 1 more$"):
-        unread.tell()
+        unread.raise_if_any()
 
 
 def test_several_datasets_have_a_folder_each_and_one_has_none():

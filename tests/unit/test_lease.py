@@ -6,9 +6,9 @@ import pytest
 
 from syncd.core.errors import Unreachable
 from syncd.stores.filesystem.store import FilesystemStore
-from syncd.stores.lease import Lease, Place
+from syncd.stores.lease import Lease, ProcessIdentity
 
-HERE = Place("here", "here", 12345)
+HERE = ProcessIdentity("here", "here", 12345)
 
 
 async def test_a_store_that_does_not_answer_in_time_ends_the_lease(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from syncd.core import events
 from syncd.core.events import PassFinished, TransferAdvanced, TransferFailed, TransferFinished
 from syncd.core.redaction import HIDDEN, Secrets
-from syncd.process.logging import LEVELS, logged, name_of, open_log, style_of
+from syncd.process.logging import LEVELS, event_logger, event_name, open_log, style_of
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +105,7 @@ def test_a_stream_that_breaks_makes_the_log_silent_and_fails_nothing():
 
 def test_events_are_logged_by_how_much_they_matter():
     stream = io.StringIO()
-    listen = logged(open_log(stream, json=True))
+    listen = event_logger(open_log(stream, json=True))
     listen(TransferAdvanced("m", "a", 1))
     listen(TransferFinished("m", "a", 1, "verified", replaced=False, seconds=0.1))
     listen(TransferFailed("m", "b", "b: gone", "NotFound", quarantined=False))
@@ -117,13 +117,13 @@ def test_events_are_logged_by_how_much_they_matter():
 
 def test_every_event_has_a_line_of_its_own_or_is_too_frequent_for_one():
     stream = io.StringIO()
-    listen = logged(open_log(stream, json=True, level="debug"))
+    listen = event_logger(open_log(stream, json=True, level="debug"))
     kinds = events.KINDS
     assert len(kinds) > 30
     for kind in kinds:
         listen(kind(*range(len(kind.__match_args__))))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["event"] for line in lines] == [name_of(kind) for kind in kinds if LEVELS.get(kind, "") is not None]
+    assert [line["event"] for line in lines] == [event_name(kind) for kind in kinds if LEVELS.get(kind, "") is not None]
     by_name = {line["event"]: line for line in lines}
     assert len(by_name) == len(lines)
     assert by_name["transfer_failed"]["level"] == "warning"
@@ -133,7 +133,7 @@ def test_every_event_has_a_line_of_its_own_or_is_too_frequent_for_one():
 
 def test_a_store_that_is_there_again_is_no_warning():
     stream = io.StringIO()
-    listen = logged(open_log(stream, json=True))
+    listen = event_logger(open_log(stream, json=True))
     for state in ("online", "offline"):
         listen(events.StoreChanged("", state, ""))
     assert [json.loads(line)["level"] for line in stream.getvalue().splitlines()] == ["info", "warning"]
@@ -141,7 +141,7 @@ def test_a_store_that_is_there_again_is_no_warning():
 
 def test_no_listener_hears_a_secret_that_stands_in_a_strangers_words():
     heard = []
-    listen = events.discreet(heard.append, Secrets(["correct-horse"]))
+    listen = events.redacting(heard.append, Secrets(["correct-horse"]))
     for event in (
         events.DocumentFailed("m", "https://me:SWORDFISH@h/x?sig=SWORDFISH", "said correct-horse"),
         events.TransferFailed("m", "a", "a: Bearer SWORDFISH1", "Denied", quarantined=False),

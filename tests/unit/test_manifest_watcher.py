@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from manifests.model.mirror import Problem
-from syncd.daemon.manifest_watcher import LOCKED, Manifests
+from manifests.model.mirror import ManifestProblem
+from syncd.daemon.manifest_watcher import LOCKED, ManifestWatcher
 
 GOOD = "mirror: {name}\nsource: {{url: 'https://example.org/{name}/'}}\n{more}"
 
@@ -15,7 +15,7 @@ def text(name, more=""):
 
 
 def scanned(manifests):
-    found = manifests.look()
+    found = manifests.scan()
     assert found is not None
     return found
 
@@ -23,7 +23,7 @@ def scanned(manifests):
 class Desk:
     def __init__(self, folder):
         self.folder, self.now, self.checks = folder, 100.0, {}
-        self.manifests = Manifests([folder], check=lambda mirror: self.checks.get(mirror.name, ()))
+        self.manifests = ManifestWatcher([folder], check=lambda mirror: self.checks.get(mirror.name, ()))
 
     def write(self, name, content):
         file = self.folder / name
@@ -34,14 +34,14 @@ class Desk:
     def look(self, **how):
         """Look until what changed is believed."""
         changes = self.glance(**how)
-        while self.manifests.is_unsure:
+        while self.manifests.is_unsettled:
             changes = self.glance(**how)
         return changes
 
     def glance(self, **how):
         self.now += 2
-        seen = self.manifests.look()
-        return None if seen is None else self.manifests.take(seen, self.now, **how)
+        seen = self.manifests.scan()
+        return None if seen is None else self.manifests.apply(seen, self.now, **how)
 
     def problems(self, name):
         file = self.manifests.files[str(self.folder / name)]
@@ -99,7 +99,7 @@ def test_a_broken_file_is_told_once_with_its_line_and_the_last_good_one_stays(de
     desk.write("a.yaml", text("a", "guard: {max_removed: soon}\n"))
     changes = desk.look()
     assert names([*changes.accepted, *changes.withdrawn]) == []
-    assert [file.says for file in changes.rejected] == ["a"]
+    assert [file.declared_name for file in changes.rejected] == ["a"]
     assert desk.problems("a.yaml")[0].startswith("a.yaml:3:22: guard.max_removed: ")
     assert "a" in desk.manifests.in_force
     assert not desk.look(), "it is told once"
@@ -133,7 +133,9 @@ def test_two_files_cannot_declare_one_mirror_or_one_folder_and_the_first_stays(d
 
 
 def test_what_the_daemon_itself_finds_wrong_is_told_at_its_key(desk):
-    desk.checks["a"] = [Problem("", 0, 0, "source.credentials", "'portal' is not in syncd.yaml", "add it there")]
+    desk.checks["a"] = [
+        ManifestProblem("", 0, 0, "source.credentials", "'portal' is not in syncd.yaml", "add it there")
+    ]
     desk.write("a.yaml", "mirror: a\nsource:\n  url: 'https://example.org/'\n  credentials: portal\n")
     desk.look()
     assert desk.problems("a.yaml") == ["a.yaml:4:3: source.credentials: 'portal' is not in syncd.yaml: add it there"]
@@ -183,13 +185,13 @@ def test_hidden_files_configurations_and_other_files_are_no_manifests(desk):
 
 
 def test_a_file_that_is_named_and_not_there_is_told(tmp_path):
-    manifests = Manifests([tmp_path / "a.yaml"], check=lambda _: ())
-    changes = manifests.take(scanned(manifests), 1.0, at_once=True)
+    manifests = ManifestWatcher([tmp_path / "a.yaml"], check=lambda _: ())
+    changes = manifests.apply(scanned(manifests), 1.0, at_once=True)
     assert [str(problem) for file in changes.rejected for problem in file.problems] == [
         f"{tmp_path}/a.yaml:1:1: file: is not there: give the path of a manifest, or of a folder of them"
     ]
     (tmp_path / "a.yaml").write_bytes(b"mirror: \xff")
-    changes = manifests.take(scanned(manifests), 2.0, at_once=True)
+    changes = manifests.apply(scanned(manifests), 2.0, at_once=True)
     assert "not UTF-8" in str(changes.rejected[0].problems[0])
 
 

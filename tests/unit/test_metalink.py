@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.readers.metalink import Options, open_reader
+from manifests.readers.metalink import MetalinkOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, stats, survives
@@ -36,7 +36,9 @@ THREE = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def reader(*lists, **options):
-    return open_reader(Source("https://archive.example/", Options(lists=lists or ("RELEASE.metalink",), **options)))
+    return open_reader(
+        Source("https://archive.example/", MetalinkOptions(lists=lists or ("RELEASE.metalink",), **options))
+    )
 
 
 def read(body, path="RELEASE.metalink", **options):

@@ -75,7 +75,7 @@ def test_what_is_exposed_is_what_is_declared_and_every_family_has_samples():
     assert set(shown) == {family.name.removesuffix("_total") for family in f.ALL}
     for family in f.ALL:
         found = shown[family.name.removesuffix("_total")]
-        assert (found.type, found.documentation) == (family.kind, family.says)
+        assert (found.type, found.documentation) == (family.kind, family.help)
         assert found.samples, family.name
         for sample in found.samples:
             assert set(sample.labels) - {"le"} == set(family.labels), family.name
@@ -97,7 +97,7 @@ def test_names_say_kind_and_unit_and_labels_are_of_the_closed_list():
         if family.kind == "histogram":
             assert family.bounds == tuple(sorted(set(family.bounds)))
             assert family.name.endswith(("_seconds", "_bytes"))
-        assert family.says[-1] != "."
+        assert family.help[-1] != "."
 
 
 async def test_promtool_finds_nothing_to_blame():

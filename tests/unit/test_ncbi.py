@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from manifests.readers.ncbi import Options, open_reader
+from manifests.readers.ncbi import NcbiOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
@@ -50,7 +50,7 @@ LIST = f"""{MD5}  ./GCF_000009605.1_ASM1_assembly_report.txt
 
 
 def reader(url="https://ftp.ncbi.nlm.nih.gov/", **options):
-    return open_reader(Source(url, Options(**({"summaries": (SUMMARY,)} | options))))
+    return open_reader(Source(url, NcbiOptions(**({"summaries": (SUMMARY,)} | options))))
 
 
 def asked(body, **options):
@@ -147,7 +147,7 @@ def test_a_sidecar_of_another_file_is_told():
 
 def test_a_manifest_that_names_nothing_is_told_what_to_name():
     with pytest.raises(ValidationError, match="name summaries, or singles"):
-        Options()
+        NcbiOptions()
 
 
 @settings(max_examples=40)

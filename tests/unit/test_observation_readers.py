@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from manifests.model.mirror import ManifestError, load_mirror
 from manifests.readers import cmr, laads, odata
-from manifests.reading.document import DocumentError, Follow, Gap, Gone, Mark, Note
+from manifests.reading.document import Cursor, Deleted, DocumentError, DocumentRequest, Gap, ReaderWarning
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, stats
 
@@ -24,7 +24,7 @@ NOW = "Fri, 31 May 2024 12:10:00 GMT"
 
 
 def opened(module, url, **options):
-    return module.open_reader(Source(url, module.Options.model_validate(options)), DAY)
+    return module.open_reader(Source(url, module.READER.options.model_validate(options)), DAY)
 
 
 def repository(**options):
@@ -116,14 +116,14 @@ def test_a_granule_that_only_another_kind_of_url_reaches_is_told_and_one_without
     with pytest.raises(DocumentError, match="granule x: cannot be had by https, http, s3"):
         read(repository(), granules(row))
     assert read(repository(), granules(granule(urls=[{"URL": "https://h/", "Type": "VIEW RELATED INFORMATION"}]))) == [
-        Note("granules that name no file were passed over")
+        ReaderWarning("granules that name no file were passed over")
     ]
 
 
 def test_a_checksum_that_we_cannot_check_is_said_and_the_file_stays():
     entry = {"Name": "x.nc", "SizeInBytes": 5, "Checksum": {"Value": "12345", "Algorithm": "Fletcher-32"}}
     note, stat = read(repository(), granules(granule(entry)))
-    assert note == Note("checksums by Fletcher-32 cannot be checked")
+    assert note == ReaderWarning("checksums by Fletcher-32 cannot be checked")
     assert (stat.size, stat.digests, stat.version) == (5, {}, "revised:2024-05-01T00:00:00.000Z")
 
 
@@ -139,7 +139,7 @@ def test_files_within_packages_are_known_by_their_names():
 def test_after_a_whole_survey_only_revisions_are_asked_for_and_deletions_bring_back_the_whole():
     reader = repository()
     (mark, _) = read(reader, granules(granule()), date=NOW)
-    assert mark == Mark("2024-05-31T12:00:00Z")
+    assert mark == Cursor("2024-05-31T12:00:00Z")
     revised, deleted = reader.resume(mark.value)
     assert parse_qs(urlsplit(revised.url).query)["revision_date[]"] == ["2024-05-31T12:00:00Z,"]
     assert parse_qs(urlsplit(deleted.url).query) == {
@@ -228,7 +228,7 @@ def test_a_walk_along_the_dates_brings_every_product_once_and_skips_little(days,
 
 def test_more_products_of_one_date_than_can_be_skipped_are_told():
     reader = copernicus()
-    state = odata.State(since="2025-07-17T11:55:07.282635Z", skip=9_500)
+    state = odata.OdataState(since="2025-07-17T11:55:07.282635Z", skip=9_500)
     rows = [product() for _ in range(1_000)]
     with pytest.raises(DocumentError, match="more than 10000 products have one PublicationDate"):
         read(reader, {"value": rows}, reader._page(state))
@@ -249,7 +249,7 @@ def test_what_was_deleted_is_asked_for_behind_what_was_modified():
     assert filter_of(deleted)["$orderby"] == "DeletionDate asc"
     gone = product(DeletionDate="2024-06-01T00:00:00.000Z", DeletionCause="Corrupted product")
     assert read(reader, {"value": [gone]}, deleted) == [
-        Gone("2014/04/06/S1A_AUX_INS_V20140406T010000_G20140409T142540.SAFE.zip")
+        Deleted("2014/04/06/S1A_AUX_INS_V20140406T010000_G20140409T142540.SAFE.zip")
     ]
     with pytest.raises(Gap, match="not when they were taken is told"):
         read(reader, {"value": [product(ContentDate=None)]}, deleted)
@@ -392,9 +392,9 @@ def test_a_broken_document_raises_nothing_but_that_it_is_broken(name, data):
     if name == "deleted":
         _, follow = reader.resume("2024-05-01T00:00:00Z")
     if name == "nodes":
-        follow = Follow("https://h/Nodes", state=odata._state(odata.State("nodes", folder="x")))
+        follow = DocumentRequest("https://h/Nodes", state=odata._state(odata.OdataState("nodes", folder="x")))
     try:
         for one in reader.read(answer(follow, data.draw(broken(body)))):
-            assert isinstance(one, Stat | Follow | Note | Mark | Gone)
+            assert isinstance(one, Stat | DocumentRequest | ReaderWarning | Cursor | Deleted)
     except DocumentError:
         pass

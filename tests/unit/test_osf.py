@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from manifests.readers.osf import Options, open_reader
+from manifests.readers.osf import OsfOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, broken, read_all, stats, survives
@@ -41,7 +41,7 @@ def page(*rows, more=None):
 
 
 def reader(*nodes, **options):
-    return open_reader(Source(ROOT, Options(nodes=nodes, **options)))
+    return open_reader(Source(ROOT, OsfOptions(nodes=nodes, **options)))
 
 
 def test_folders_and_pages_are_followed_and_paths_are_those_that_osf_shows():

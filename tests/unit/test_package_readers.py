@@ -19,7 +19,7 @@ SHA256 = "5262f12512590031bbcc9a430452bfd75c2791ad6771320bb4b5728bfb78c4d0"
 
 
 def opened(module, **options):
-    return module.open_reader(Source(ROOT, module.Options(**options)))
+    return module.open_reader(Source(ROOT, module.READER.options(**options)))
 
 
 def read(module, body, **options):
@@ -305,9 +305,9 @@ def test_whatever_is_broken_only_a_document_error_comes_of_it(name, drawn):
 def test_options_are_checked():
     for wrong in ("../up.json", "https://other.example/x.json", ""):
         with pytest.raises(ValidationError):
-            datapackage.Options(package=wrong)
+            datapackage.DatapackageOptions(package=wrong)
     with pytest.raises(ValidationError):
-        hashdeep.Options.model_validate({"lists": []})
+        hashdeep.HashdeepOptions.model_validate({"lists": []})
 
 
 def test_all_files_of_a_crate_are_found_through_the_reader_alone():

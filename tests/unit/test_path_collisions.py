@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.catalogue import Catalogue
-from syncd.engine.path_collisions import PARTS, Folds, collisions
+from syncd.engine.path_collisions import PARTS, CaseFoldIndex, collisions
 
 NAMES = st.text(alphabet="abAB-.1é\u0301\n", min_size=1, max_size=4)
 
@@ -16,11 +16,11 @@ class InMemory:
     def __init__(self):
         self.parts = [[] for _ in range(PARTS)]
 
-    def keep(self, parts):
+    def add(self, parts):
         for number, digests in parts:
             self.parts[number].append(digests)
 
-    def kept(self, part):
+    def read(self, part):
         return iter(self.parts[part])
 
 
@@ -35,7 +35,7 @@ def fold(path):
     st.integers(0, 40),
 )
 def test_of_paths_that_fold_into_one_the_one_we_hold_stays(paths, size, most):
-    folds = Folds(InMemory(), most)
+    folds = CaseFoldIndex(InMemory(), most)
     for at in range(0, len(paths), size):
         folds.add([path for path, _ in paths[at : at + size]])
     refused = dict(collisions(paths, folds.suspects()))
@@ -50,12 +50,12 @@ def test_of_paths_that_fold_into_one_the_one_we_hold_stays(paths, size, most):
 
 def test_digests_that_are_too_many_for_memory_are_found_again_in_the_catalogue(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        folds = Folds(catalogue.claims.folds(1), most=1000)
+        folds = CaseFoldIndex(catalogue.claims.folds(1), most=1000)
         for first in range(0, 10_000, 500):
             folds.add([f"granule/{number:06}" for number in range(first, first + 500)])
         assert folds.suspects() == set()
         folds.add(["Granule/000007"])
         assert len(folds.suspects()) == 1
-        assert Folds(catalogue.claims.folds(2)).suspects() == set()
+        assert CaseFoldIndex(catalogue.claims.folds(2)).suspects() == set()
         catalogue.claims.forget(1)
-        assert Folds(catalogue.claims.folds(1)).suspects() == set()
+        assert CaseFoldIndex(catalogue.claims.folds(1)).suspects() == set()

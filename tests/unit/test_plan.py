@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from manifests.reading.stat_page import Stats
 from manifests.stat import Stat, are_harmless, check_path
 from syncd.core.steps import Known, Step
-from syncd.engine.planner import Clash, OutOfOrder, Planner, plan
+from syncd.engine.planner import NestedPathFinder, OutOfOrder, Planner, plan
 
 NAMES = st.text(alphabet="abAB-.1é", min_size=1, max_size=4)
 TREES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.integers(0, 3), max_size=30)
@@ -158,7 +158,7 @@ def test_a_path_below_a_file_is_refused_even_with_others_between():
 
 @given(TREES, st.integers(1, 7))
 def test_a_clash_is_seen_by_the_page_as_by_the_path(tree, size):
-    paged, single, paths = Clash(), Clash(), sorted(tree)
+    paged, single, paths = NestedPathFinder(), NestedPathFinder(), sorted(tree)
     for at in range(0, len(paths), size):
         page = paths[at : at + size]
         found = [single.parent(path) for path in page]
@@ -170,7 +170,7 @@ def test_a_clash_is_seen_by_the_page_as_by_the_path(tree, size):
 @pytest.mark.fault(20)
 @given(TREES)
 def test_a_clash_is_found_exactly_where_a_file_is_also_a_folder(tree):
-    clash, files, refused = Clash(), set(), set()
+    clash, files, refused = NestedPathFinder(), set(), set()
     for path in sorted(tree):
         if clash.parent(path) is None:
             files.add(path)

@@ -25,7 +25,7 @@ from syncd.core.events import (
     TransferStarted,
 )
 from syncd.core.printable import printable
-from syncd.engine.pass_progress import Speed, Tally
+from syncd.engine.pass_progress import PassProgress, Speed
 
 
 class Clock:
@@ -80,13 +80,13 @@ def test_letters_of_every_script_stay_as_they_are():
 
 
 def test_a_tally_remembers_only_what_is_under_way():
-    tally = Tally("m")
-    tally.take(Planned("m", 300_000, 0, 0, 0, 0, 300_000, complete=True))
+    tally = PassProgress("m")
+    tally.on_event(Planned("m", 300_000, 0, 0, 0, 0, 300_000, complete=True))
     tracemalloc.start()
     for number in range(100_000):
         path = f"folder/{number}"
-        tally.take(TransferStarted("m", path, 1))
-        tally.take(TransferFinished("m", path, 1, "verified", replaced=False, seconds=0.1))
+        tally.on_event(TransferStarted("m", path, 1))
+        tally.on_event(TransferFinished("m", path, 1, "verified", replaced=False, seconds=0.1))
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 100_000
@@ -94,29 +94,29 @@ def test_a_tally_remembers_only_what_is_under_way():
 
 
 def test_bytes_that_had_to_come_twice_never_show_more_than_the_whole():
-    tally = Tally("m")
-    tally.take(Planned("m", 2, 0, 0, 0, 0, 200, complete=True))
-    tally.take(TransferStarted("m", "a", 100))
+    tally = PassProgress("m")
+    tally.on_event(Planned("m", 2, 0, 0, 0, 0, 200, complete=True))
+    tally.on_event(TransferStarted("m", "a", 100))
     for _ in range(3):
-        tally.take(TransferAdvanced("m", "a", 90))
+        tally.on_event(TransferAdvanced("m", "a", 90))
     assert tally.share() == 0.5
 
 
 def test_where_upstream_says_no_sizes_the_files_are_the_measure():
-    tally = Tally("m")
-    tally.take(Planned("m", 4, 0, 0, 0, 0, 17, complete=True))
-    tally.take(TransferStarted("m", "a", None))
-    tally.take(TransferAdvanced("m", "a", 5_000_000))
+    tally = PassProgress("m")
+    tally.on_event(Planned("m", 4, 0, 0, 0, 0, 17, complete=True))
+    tally.on_event(TransferStarted("m", "a", None))
+    tally.on_event(TransferAdvanced("m", "a", 5_000_000))
     assert tally.share() == 0.0
-    tally.take(TransferFinished("m", "a", 5_000_000, "verified", replaced=False, seconds=1.0))
+    tally.on_event(TransferFinished("m", "a", 5_000_000, "verified", replaced=False, seconds=1.0))
     assert tally.share() == 0.25
 
 
 def test_a_file_that_failed_is_behind_us():
-    tally = Tally("m")
-    tally.take(Planned("m", 2, 0, 0, 0, 0, 200, complete=True))
-    tally.take(TransferStarted("m", "a", 100))
-    tally.take(TransferFailed("m", "a", "a: broken", "Interrupted", quarantined=False))
+    tally = PassProgress("m")
+    tally.on_event(Planned("m", 2, 0, 0, 0, 0, 200, complete=True))
+    tally.on_event(TransferStarted("m", "a", 100))
+    tally.on_event(TransferFailed("m", "a", "a: broken", "Interrupted", quarantined=False))
     assert (tally.share(), tally.files, tally.failed) == (0.5, 1, 1)
 
 
@@ -155,7 +155,7 @@ def test_a_stream_that_breaks_makes_a_display_silent_and_fails_nothing(display):
     with display(Broken()) as progress:
         progress.listener(SurveyStarted("m"))
         progress.listener(DocumentFailed("m", "u", "r"))
-        progress.looked(1, 1)
+        progress.count_verified(1, 1)
 
 
 def test_a_million_failures_are_a_few_lines_and_a_number():
@@ -199,8 +199,8 @@ def test_json_says_once_a_second_how_far_we_are():
 def test_json_says_what_a_verification_looked_at():
     stream = io.StringIO()
     with JsonProgress(stream) as progress:
-        progress.looked(2, 300)
-        progress.looked(1, 0)
+        progress.count_verified(2, 300)
+        progress.count_verified(1, 0)
     assert json.loads(stream.getvalue()) == {"event": "Verified", "files": 3, "bytes": 300}
 
 

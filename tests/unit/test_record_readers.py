@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from manifests.readers import kcdb, oai_pmh, resourcesync
-from manifests.reading.document import DocumentError, Follow, Gap, Gone, Made, Mark
+from manifests.reading.document import Cursor, Deleted, DerivedFile, DocumentError, DocumentRequest, Gap
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
@@ -20,7 +20,7 @@ KCDB = "https://www.bipm.example/api/kcdb/"
 
 
 def bipm(**options):
-    return kcdb.open_reader(Source(KCDB, kcdb.Options(**options)))
+    return kcdb.open_reader(Source(KCDB, kcdb.KcdbOptions(**options)))
 
 
 def page(cards, number=0, size=2, total=None, version="1.0.9"):
@@ -59,7 +59,7 @@ def test_a_search_is_read_page_by_page_and_each_of_its_cards_is_a_file():
     assert [json.loads(one.body)["page"] for one in more] == [1, 2]
     for number, follow in enumerate(more, 1):
         found += reader.read(answer(follow, page(cards, number)))
-    made = {one.path: one.body for one in found if isinstance(one, Made)}
+    made = {one.path: one.body for one in found if isinstance(one, DerivedFile)}
     assert sorted(made) == [f"physics/{n}.json" for n in range(5)]
     assert json.loads(made["physics/3.json"]) == cards[3]
 
@@ -115,7 +115,7 @@ def test_a_card_without_an_id_cannot_be_named():
 def test_options_of_the_database_are_checked():
     for wrong in ({"searches": ["astrology"]}, {"page_size": 0}, {"page_size": 10_001}, {"searches": []}):
         with pytest.raises(ValidationError):
-            kcdb.Options(**wrong)
+            kcdb.KcdbOptions(**wrong)
 
 
 # OAI-PMH
@@ -124,7 +124,7 @@ OAI = "https://repo.example/"
 
 
 def oai(**options):
-    return oai_pmh.open_reader(Source(OAI, oai_pmh.Options(**{"repository": "oai2d", **options})))
+    return oai_pmh.open_reader(Source(OAI, oai_pmh.OaiOptions(**{"repository": "oai2d", **options})))
 
 
 def answered(inside, when="2024-05-01T12:00:00Z"):
@@ -162,7 +162,7 @@ def test_pages_are_read_by_their_tokens_and_each_record_is_a_file():
     assert query(first) == {"verb": "ListRecords", "metadataPrefix": "oai_dc", "from": "2020-01-01", "set": "open"}
     made, mark, second = reader.read(answer(first, listed(record("oai:repo.example:1"), token=" a/b=c&amp;d ")))
     assert made.path == "oai:repo.example:1.xml"
-    assert mark == Mark("2024-05-01T12:00:00Z")
+    assert mark == Cursor("2024-05-01T12:00:00Z")
     assert query(second) == {"verb": "ListRecords", "resumptionToken": "a/b=c&d"}
     body = listed(record("http://hdl.example/10.1/a b"), record("gone", deleted=True), token="")
     (last,) = reader.read(answer(second, body))
@@ -211,7 +211,9 @@ def test_a_token_that_no_longer_holds_begins_the_list_once_more_but_only_once():
 
 def test_no_records_are_an_empty_list():
     (first,) = oai().start()
-    assert list(oai().read(answer(first, answered('<error code="noRecordsMatch"/>')))) == [Mark("2024-05-01T12:00:00Z")]
+    assert list(oai().read(answer(first, answered('<error code="noRecordsMatch"/>')))) == [
+        Cursor("2024-05-01T12:00:00Z")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +259,7 @@ def test_changes_are_asked_for_since_the_mark_as_exactly_as_the_repository_can(g
     assert query(second)["from"] == since
     body = listed(record("a", deleted=True), record("b"), when="2024-05-02T00:00:00+00:00")
     gone, made, mark = reader.read(answer(second, body))
-    assert (gone, made.path, mark) == (Gone("a.xml"), "b.xml", Mark("2024-05-02T00:00:00Z"))
+    assert (gone, made.path, mark) == (Deleted("a.xml"), "b.xml", Cursor("2024-05-02T00:00:00Z"))
 
 
 def test_a_repository_that_does_not_tell_deletions_leaves_a_gap():
@@ -269,7 +271,7 @@ def test_a_repository_that_does_not_tell_deletions_leaves_a_gap():
 def test_dates_of_the_manifest_are_those_of_the_protocol():
     for wrong in ("yesterday", "2024-1-1", "2024-01-01 00:00"):
         with pytest.raises(ValidationError):
-            oai_pmh.Options(since=wrong)
+            oai_pmh.OaiOptions(since=wrong)
 
 
 # ResourceSync
@@ -291,7 +293,7 @@ LIST = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def rs(**options):
-    return resourcesync.open_reader(Source(SYNC, resourcesync.Options(**options)))
+    return resourcesync.open_reader(Source(SYNC, resourcesync.ResyncOptions(**options)))
 
 
 def sitemap(capability, *entries, root="urlset", **described):
@@ -333,7 +335,7 @@ def test_a_resource_list_is_found_from_the_description_and_names_files():
             },
             urls=("https://data.example/a%20b/res2", "https://mirror1.example/res2", "https://mirror2.example/res2"),
         ),
-        Mark("2013-01-03T09:00:00.000000Z"),
+        Cursor("2013-01-03T09:00:00.000000Z"),
     ]
 
 
@@ -351,7 +353,7 @@ def test_a_large_list_has_parts_that_an_index_names():
     }
     found = read_all(rs(start="index.xml"), documents, base=SYNC)
     assert sorted(stats(found)) == ["a b/res2", "res1", "x"]
-    assert [one for one in found if isinstance(one, Mark)] == [Mark("2013-01-04T00:00:00.000000Z")]
+    assert [one for one in found if isinstance(one, Cursor)] == [Cursor("2013-01-04T00:00:00.000000Z")]
 
 
 def test_a_plain_sitemap_is_a_resource_list():
@@ -365,7 +367,7 @@ def changed(mark, documents):
     while waiting:
         follow = waiting.pop(0)
         for one in reader.read(answer(follow, documents[follow.url], base=SYNC)):
-            (waiting if isinstance(one, Follow) else found).append(one)
+            (waiting if isinstance(one, DocumentRequest) else found).append(one)
     return found
 
 
@@ -381,9 +383,9 @@ CHANGES = sitemap(
 def test_changes_since_the_mark_are_told_in_their_order():
     documents = {**WELL_KNOWN, f"{SYNC}changes.xml": CHANGES}
     assert changed("2013-01-03T09:00:00.000000Z", documents) == [
-        Gone("res2.pdf"),
+        Deleted("res2.pdf"),
         Stat("res3.tiff", 7, 1293840000.0),
-        Mark("2013-01-03T15:00:00.000000Z"),
+        Cursor("2013-01-03T15:00:00.000000Z"),
     ]
 
 

@@ -77,6 +77,6 @@ def test_the_environment_tells_its_secrets_by_their_names():
 def test_of_tokens_that_live_for_minutes_the_newest_are_left_out_and_not_all_there_ever_were():
     secrets = Secrets(["correct-horse"])
     for number in range(PASSING + 1):
-        secrets.learn_for_a_while(f"token-{number:04}")
+        secrets.learn_for_now(f"token-{number:04}")
     assert secrets.redact("token-0000") == "token-0000"
     assert secrets.redact(f"token-0001 token-{PASSING:04} correct-horse") == f"{HIDDEN} {HIDDEN} {HIDDEN}"

@@ -111,7 +111,7 @@ class Stagings:
 
     def __init__(self, *opening, reading=()):
         self.opening, self.reading, self.left = list(opening), list(reading), 0
-        self.token, self.held = "token", ()
+        self.token, self.present_ranges = "token", ()
 
     @asynccontextmanager
     async def stage(self, path, *, size, resume=None):

@@ -20,7 +20,7 @@ from pyarrow import orc, parquet
 from pydantic import ValidationError
 
 from manifests.readers import s3_inventory
-from manifests.reading.document import Document, DocumentError, Follow
+from manifests.reading.document import Document, DocumentError, DocumentRequest
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, survives
 
@@ -30,7 +30,7 @@ MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
 def reader(url="s3://nix-cache/", **options):
-    return s3_inventory.open_reader(Source(url, s3_inventory.Options(inventory=PLACE, **options)))
+    return s3_inventory.open_reader(Source(url, s3_inventory.S3InventoryOptions(inventory=PLACE, **options)))
 
 
 def row(key, size="5", latest="true", marker="false", etag=MD5, when="2024-05-01T10:00:00.000Z"):
@@ -214,7 +214,7 @@ def test_a_list_of_another_length_or_digest_is_refused():
 def test_an_inventory_lies_in_a_bucket():
     for wrong in ("https://lists.example/", "inv/", "s3://"):
         with pytest.raises(ValidationError):
-            s3_inventory.Options(inventory=wrong)
+            s3_inventory.S3InventoryOptions(inventory=wrong)
 
 
 class Endless:
@@ -241,7 +241,7 @@ def test_rows_need_no_memory_in_proportion():
     _, (follow,) = lists(manifest(packed(row("x"))))
     peaks = []
     for rows in (4_000, 20_000):
-        note = msgspec.json.decode(follow.state, type=s3_inventory._Note)
+        note = msgspec.json.decode(follow.state, type=s3_inventory._S3InventoryState)
         stream = io.BufferedReader(Raw(Endless(rows)))
         tracemalloc.start()
         assert sum(1 for _ in one._objects(Document(follow, "s3://lists/x", {}, stream), note)) == rows
@@ -273,7 +273,7 @@ def test_whatever_is_broken_only_a_document_error_comes_of_it(drawn):
     changed = drawn.draw(broken(text))
     columns = [name.strip().lower() for name in SCHEMA.split(",")]
     note = {"kind": kind, "name": "x", "md5": md5(changed), "columns": columns}
-    survives(reader(), Follow("s3://lists/x", state=json.dumps(note)), changed)
+    survives(reader(), DocumentRequest("s3://lists/x", state=json.dumps(note)), changed)
 
 
 def test_nothing_is_followed_but_what_the_manifest_lists():

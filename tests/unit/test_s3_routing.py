@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from syncd.core.errors import ConfigError, Unsupported
-from syncd.sources.s3_routing import Routed
-from syncd.streams.documents import put
-from syncd.wrappers.fair_share import Capped
+from syncd.sources.s3_routing import S3RoutedTransport
+from syncd.streams.documents import open_request
+from syncd.wrappers.fair_share import FairTransport
 from tests.fakes import Archive
 
 
@@ -27,7 +27,7 @@ def routed(buckets=None):
         return buckets
 
     web = Web({"page": b"{}", "https://h/x": b"web"})
-    return Routed(web, bucket), web, opened
+    return S3RoutedTransport(web, bucket), web, opened
 
 
 async def content(transport, path):
@@ -67,17 +67,19 @@ class Share:
     def __init__(self):
         self.taken = self.given = 0
 
-    async def take(self, count):
+    async def acquire(self, count):
         self.taken += 1
 
-    def give(self, count):
+    def release(self, count):
         self.given += 1
 
 
 async def test_questions_pass_through_every_decorator_and_count_as_connections():
     transport, web, _ = routed()
     share: Any = Share()
-    async with put(Capped(transport, share), "POST", "https://h/search", {"Accept": "a/b"}, b"{}") as body:
+    async with open_request(
+        FairTransport(transport, share), "POST", "https://h/search", {"Accept": "a/b"}, b"{}"
+    ) as body:
         assert share.taken == 1
         assert [chunk async for chunk in body] == [b"{}"]
     assert share.given == 1

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from manifests.model.mirror import ManifestError, load_mirror
 from manifests.readers.stac import open_reader
-from manifests.readers.stac_options import Options
-from manifests.reading.document import DocumentError, Follow, Made, Note
+from manifests.readers.stac_options import StacOptions
+from manifests.reading.document import DerivedFile, DocumentError, DocumentRequest, ReaderWarning
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, follows, stats
 
@@ -31,7 +31,7 @@ ASSETS = {
 
 def opened(url=API, today=date(2024, 5, 31), pays=False, **options):
     options = options or {"collections": ("c",)}
-    source = Source(url, Options.model_validate(options))
+    source = Source(url, StacOptions.model_validate(options))
     object.__setattr__(source, "requester_pays", pays) if pays else None
     return open_reader(source, today)
 
@@ -218,14 +218,14 @@ def test_an_asset_is_fetched_by_the_kind_of_url_that_is_preferred():
 
 def test_that_readers_pay_is_told_in_both_versions_of_the_extension():
     found = read(page(item()), opened(collections=("c",), prefer=("s3",)))
-    assert [one for one in found if isinstance(one, Note)] == [
-        Note("assets lie in buckets whose readers pay: say requester_pays: true, or prefer: [https]")
+    assert [one for one in found if isinstance(one, ReaderWarning)] == [
+        ReaderWarning("assets lie in buckets whose readers pay: say requester_pays: true, or prefer: [https]")
     ]
     schemes = {"aws": {"type": "aws-s3", "bucket": "b", "region": "us-west-2", "requester_pays": True}}
     asset = {"B2": {"href": "s3://b/B2.TIF", "storage:refs": ["aws"]}}
     found = read(page(item(asset, properties={"storage:schemes": schemes})))
-    assert any(isinstance(one, Note) for one in found)
-    assert not any(isinstance(one, Note) for one in read(page(item(asset))))
+    assert any(isinstance(one, ReaderWarning) for one in found)
+    assert not any(isinstance(one, ReaderWarning) for one in read(page(item(asset))))
 
 
 def test_paths_follow_the_template():
@@ -239,7 +239,7 @@ def test_paths_follow_the_template():
 def test_an_items_own_json_is_a_file_where_it_is_wanted_and_the_same_for_the_same_item():
     options = {"collections": ("c",), "items": True}
     found = read(page(item()), opened(**options))
-    (made,) = [one for one in found if isinstance(one, Made)]
+    (made,) = [one for one in found if isinstance(one, DerivedFile)]
     assert made.path == f"{S1}/{S1}.json"
     assert json.loads(made.body) == item()
     turned = dict(reversed(item().items()))
@@ -265,7 +265,7 @@ def crawl(url="https://h/stac/", documents=STATIC, **options):
         follow = waiting.pop()
         where = follow.url if "://" in follow.url else url + follow.url
         for one in reader.read(answer(follow, json.dumps(documents[where.removeprefix(url)]), url=where)):
-            (waiting if isinstance(one, Follow) else found).append(one)
+            (waiting if isinstance(one, DocumentRequest) else found).append(one)
     return stats(found)
 
 
@@ -296,7 +296,7 @@ def test_links_to_another_server_are_not_followed_and_that_is_said():
         {"rel": "child", "href": "http://h/x.json"},
     ]
     found = read({**CATALOG, "links": links}, reader, url="https://h/stac/catalog.json")
-    assert found == [Note("a catalogue links to documents on another server, which are not followed")] * 2
+    assert found == [ReaderWarning("a catalogue links to documents on another server, which are not followed")] * 2
 
 
 def test_a_catalogue_that_leads_into_itself_comes_to_an_end():
@@ -392,7 +392,7 @@ def test_a_broken_document_raises_nothing_but_that_it_is_broken(body, is_static)
     (follow,) = reader.start()
     try:
         for one in reader.read(answer(follow, body)):
-            assert isinstance(one, Stat | Follow | Made | Note)
+            assert isinstance(one, Stat | DocumentRequest | DerivedFile | ReaderWarning)
     except DocumentError:
         pass
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.readers import erddap, thredds, webdav
-from manifests.reading.document import DocumentError, Follow
+from manifests.reading.document import DocumentError, DocumentRequest
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
@@ -44,11 +44,11 @@ CATALOG = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def tds(**options):
-    return thredds.open_reader(Source(TDS, thredds.Options(**options)))
+    return thredds.open_reader(Source(TDS, thredds.ThreddsOptions(**options)))
 
 
 def read_catalog(body, url=f"{TDS}catalog.xml", **options):
-    return list(tds(**options).read(answer(Follow(url), body)))
+    return list(tds(**options).read(answer(DocumentRequest(url), body)))
 
 
 def test_a_catalog_names_files_on_its_file_server_and_further_catalogs():
@@ -144,7 +144,7 @@ secret,no,https://erddap.example/erddap/files/secret/
 
 
 def erd(*datasets):
-    return erddap.open_reader(Source(ERDDAP, erddap.Options(datasets=datasets)))
+    return erddap.open_reader(Source(ERDDAP, erddap.ErddapOptions(datasets=datasets)))
 
 
 def test_the_folders_of_a_dataset_are_read_with_exact_sizes_and_times():
@@ -200,7 +200,7 @@ def test_folders_without_end_are_a_loop():
 
 def test_an_identifier_is_one():
     with pytest.raises(ValidationError):
-        erddap.Options.model_validate({"datasets": ["../x"]})
+        erddap.ErddapOptions.model_validate({"datasets": ["../x"]})
 
 
 # WebDAV
@@ -318,7 +318,7 @@ def test_a_name_no_store_may_hold_comes_out_to_be_refused():
 
 
 def test_only_web_servers_have_such_folders():
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidValue):
         webdav.open_reader(Source("s3://bucket/", webdav.READER.options()))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.units import (
     MAX_DURATION,
     MAX_SIZE,
@@ -58,7 +58,7 @@ def test_sizes_count_in_thousands_or_in_1024s_as_their_prefix_says(text, size):
     ],
 )
 def test_a_size_that_could_mean_two_things_is_refused_with_what_to_write(text, todo):
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(InvalidValue) as refused:
         parse_size(text)
     assert todo in refused.value.todo
 
@@ -79,7 +79,7 @@ def test_a_rate_is_bytes_or_bits_a_second(text, rate):
 
 @pytest.mark.parametrize("text", ["50 MB", "50/s", "50 MB/h", "50 Mb/s", "/s", "fast", "5 Mbps"])
 def test_a_rate_without_its_unit_is_refused(text):
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidValue):
         parse_rate(text)
 
 
@@ -104,7 +104,7 @@ def test_durations_add_up_their_parts(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "6", "h", "6 fortnights", "1mo", "1y", "-6h", "6h-", "6,5h", "101 w 100000d"])
 def test_a_duration_needs_units_of_constant_length(text):
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidValue):
         parse_duration(text)
 
 
@@ -153,6 +153,6 @@ def test_whatever_is_written_is_read_or_refused_and_nothing_else(text):
     for parse in (parse_size, parse_rate, parse_duration):
         try:
             found = parse(text)
-        except Unfit:
+        except InvalidValue:
             continue
         assert found >= 0

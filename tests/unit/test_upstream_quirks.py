@@ -28,11 +28,11 @@ from manifests.readers import (
     thredds,
     zenodo,
 )
-from manifests.reading.document import DocumentError, Note
+from manifests.reading.document import DocumentError, ReaderWarning
 from manifests.reading.reader import built_in
 from manifests.stat import Stat, UnsafePath, check_path
 from syncd.core.errors import Mismatch
-from syncd.engine.verdict import Arrived, algorithms, judge
+from syncd.engine.verdict import ReceivedFile, decide_verdict, hash_algorithms
 from tests.miniatures.checklistbank import coldp
 from tests.miniatures.stac import Stac
 from tests.unit.reader_harness import Source, answer, follows, read_all, stats
@@ -44,7 +44,7 @@ MD5 = "246e75874963b153bfd517320f4e891e"
 
 
 def opened(module, url="https://archive.example/", **options):
-    return module.open_reader(Source(url, module.Options(**options)))
+    return module.open_reader(Source(url, module.READER.options(**options)))
 
 
 def test_1_a_multihash_field_holds_a_bare_md5():
@@ -72,7 +72,7 @@ def landsat(*assets):
         }
         for n, asset in enumerate(assets)
     ]
-    reader = stac.open_reader(Source("https://h/", stac_options.Options(collections=("c",))), date(2024, 5, 1))
+    reader = stac.open_reader(Source("https://h/", stac_options.StacOptions(collections=("c",))), date(2024, 5, 1))
     return reader.read(answer(next(iter(reader.start())), json.dumps({"features": items, "links": []})))
 
 
@@ -80,7 +80,7 @@ def test_1_a_publisher_of_stac_who_writes_bare_md5s_is_believed_and_that_is_said
     bare = {"href": "https://h/B2.TIF", "file:checksum": "dd3cc7ed9a831bfe915c87e45638c48c"}
     found = list(landsat(bare))
     assert next(iter(stats(found).values())).digests == {"md5": "dd3cc7ed9a831bfe915c87e45638c48c"}
-    assert any(isinstance(one, Note) and "bare digests" in one.text for one in found)
+    assert any(isinstance(one, ReaderWarning) and "bare digests" in one.text for one in found)
 
 
 def test_2_what_a_checksum_is_its_publisher_decides_and_no_single_value():
@@ -90,7 +90,7 @@ def test_2_what_a_checksum_is_its_publisher_decides_and_no_single_value():
     assert stats(landsat(cut, bare))["i0/cut.TIF"].digests == {"md5": "120e" + EMPTY[:28]}
     found = list(landsat(cut, whole))
     assert stats(found)["i0/cut.TIF"].digests == {}
-    assert any(isinstance(one, Note) and "cut short" in one.text for one in found)
+    assert any(isinstance(one, ReaderWarning) and "cut short" in one.text for one in found)
 
 
 def test_12_items_of_landsat_without_a_checksum_or_a_size_are_files_all_the_same():
@@ -107,7 +107,7 @@ def test_11_products_of_copernicus_without_a_checksum_and_of_length_0_are_files_
         "EvictionDate": "",
         "ContentDate": {"Start": "2015-07-04T10:10:06.027Z"},
     }
-    reader = odata.open_reader(Source("https://h/", odata.Options(collections=("SENTINEL-2",))), date(2024, 5, 1))
+    reader = odata.open_reader(Source("https://h/", odata.OdataOptions(collections=("SENTINEL-2",))), date(2024, 5, 1))
     (stat,) = reader.read(answer(next(iter(reader.start())), json.dumps({"value": [row]})))
     assert (stat.path, stat.size, stat.digests) == ("2015/07/04/S2A.SAFE.zip", None, {})
 
@@ -132,7 +132,7 @@ def test_13_granules_without_a_name_a_unit_or_a_checksum_are_files_all_the_same(
             }
         }
 
-    reader = cmr.open_reader(Source("https://h/", cmr.Options(collections=("C1-X",))), date(2024, 5, 1))
+    reader = cmr.open_reader(Source("https://h/", cmr.CmrOptions(collections=("C1-X",))), date(2024, 5, 1))
 
     def read(*urls):
         page = json.dumps({"hits": 1, "items": [granule(*urls)]})
@@ -146,18 +146,20 @@ def test_13_granules_without_a_name_a_unit_or_a_checksum_are_files_all_the_same(
 def test_14_a_login_page_that_comes_with_200_is_not_taken_for_a_file():
     page = b"<!DOCTYPE html>\n<html><head><title>Earthdata Login</title></head><body></body></html>"
     for promised in (Stat("x.hdf"), Stat("x.hdf", size=69035465), Stat("x.hdf", digests={"md5": EMPTY})):
-        hasher = Hasher(algorithms(promised.digests))
+        hasher = Hasher(hash_algorithms(promised.digests))
         hasher.update(page)
         answered = Stat("x.hdf", len(page))
         with pytest.raises(Mismatch):
-            judge(promised, Arrived(answered, len(page), hasher.hexdigests(), page, "text/html", "https://h/x.hdf"))
+            decide_verdict(
+                promised, ReceivedFile(answered, len(page), hasher.hexdigests(), page, "text/html", "https://h/x.hdf")
+            )
 
 
 def test_21_an_item_that_came_without_its_bands_is_read_again_when_they_are_there():
     upstream = Stac("merge")
     complete = dict(upstream.files)
     upstream.files = {path: body for path, body in complete.items() if path.endswith("MTL.json")}
-    reader = stac.open_reader(Source("https://h/stac/", stac_options.Options(collections=("c",))), date(2024, 5, 1))
+    reader = stac.open_reader(Source("https://h/stac/", stac_options.StacOptions(collections=("c",))), date(2024, 5, 1))
 
     def listed():
         follow, page = next(iter(reader.start())), {"features": upstream.items("https://h"), "links": []}
@@ -243,14 +245,14 @@ def test_20_a_zip_of_gbif_without_a_digest_must_end_in_its_directory():
         job = {"key": key, "status": "SUCCEEDED", "size": len(body)}
         chosen = opened(gbif, "https://api.gbif.example/v1/", downloads=(key,))
         (stat,) = chosen.read(answer(next(iter(chosen.start())), json.dumps(job)))
-        hasher = Hasher(algorithms(path=stat.path))
+        hasher = Hasher(hash_algorithms(path=stat.path))
         hasher.update(body)
-        arrived = Arrived(stat, len(body), hasher.hexdigests(), body[:1024], "application/zip", stat.urls[0])
+        arrived = ReceivedFile(stat, len(body), hasher.hexdigests(), body[:1024], "application/zip", stat.urls[0])
         if is_whole:
-            assert judge(stat, arrived) == "attested"
+            assert decide_verdict(stat, arrived) == "attested"
         else:
             with pytest.raises(Mismatch, match="this is no whole zip"):
-                judge(stat, arrived)
+                decide_verdict(stat, arrived)
 
 
 def test_22_gbif_stops_at_a_hundred_thousand_rows_and_zenodo_at_ten_thousand():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.errors import Unfit
+from manifests.errors import InvalidValue
 from manifests.model.windows import check_cron, next_cron, parse_window
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -78,7 +78,7 @@ def test_an_hour_that_does_not_come_opens_nothing():
     ],
 )
 def test_a_window_that_says_too_little_is_refused(text):
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidValue):
         parse_window(text)
 
 
@@ -99,5 +99,5 @@ def test_the_next_pass_is_always_later(now, line):
 
 @pytest.mark.parametrize("line", ["", "x", "0 3 * *", "61 * * * *", "0 0 31 2 *", "@hourlyish"])
 def test_a_cron_line_that_is_never_due_is_refused(line):
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidValue):
         check_cron(line)

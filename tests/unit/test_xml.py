@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.reading import xml
-from manifests.reading.document import Document, DocumentError, Follow
-from manifests.reading.xml import Part, events, parts
+from manifests.reading.document import Document, DocumentError, DocumentRequest
+from manifests.reading.xml import XmlElement, elements, events
 
 GOOD = b"""<?xml version="1.0"?>
 <a:list xmlns:a="urn:one" xmlns="urn:two"><head>x</head>
@@ -18,18 +18,18 @@ GOOD = b"""<?xml version="1.0"?>
 
 
 def document(body):
-    return Document(Follow("list.xml"), "https://archive.example/list.xml", {}, io.BytesIO(body))
+    return Document(DocumentRequest("list.xml"), "https://archive.example/list.xml", {}, io.BytesIO(body))
 
 
 def read(body, *wanted, root=""):
-    return list(parts(document(body), wanted, root=root))
+    return list(elements(document(body), wanted, root=root))
 
 
 def test_a_wanted_element_comes_with_all_that_is_in_it():
     one, two = read(GOOD, "file", root="list")
     assert (one.name, one.space, one.attributes) == ("file", "urn:two", {"name": "<1>", "kind": "k"})
-    assert (one.says("size"), one.says("more", "deep"), one.says("nothing", "there")) == ("5", "dé", "")
-    assert two == Part("file", "urn:two", {"name": "2"})
+    assert (one.text_of("size"), one.text_of("more", "deep"), one.text_of("nothing", "there")) == ("5", "dé", "")
+    assert two == XmlElement("file", "urn:two", {"name": "2"})
 
 
 def test_what_is_inside_a_wanted_element_is_not_yielded_once_more():
@@ -58,7 +58,7 @@ def test_what_is_refused_is_named(body, said):
 
 
 def test_what_came_whole_before_a_break_is_yielded():
-    walk = parts(document(b"<list><file name='1'/><file name='2'"), {"file"})
+    walk = elements(document(b"<list><file name='1'/><file name='2'"), {"file"})
     assert next(walk).attributes == {"name": "1"}
     with pytest.raises(DocumentError):
         next(walk)
@@ -80,7 +80,7 @@ def test_whatever_is_broken_only_a_document_error_comes_of_it(at, junk, piece):
     whole = stream.stream.read
     stream.stream.read = lambda size: whole(min(size, piece))  # pieces may end anywhere
     with contextlib.suppress(DocumentError):
-        list(parts(stream, {"file"}))
+        list(elements(stream, {"file"}))
 
 
 def test_every_element_is_told_as_it_opens_and_as_it_closes():

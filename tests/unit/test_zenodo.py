@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from pydantic import ValidationError
 
 from manifests.readers import zenodo
-from manifests.readers.zenodo import Options, open_reader
+from manifests.readers.zenodo import ZenodoOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
@@ -19,7 +19,7 @@ API = f"{ROOT}api/records"
 
 
 def reader(*records, **options):
-    return open_reader(Source(ROOT, Options(records=records, **options)))
+    return open_reader(Source(ROOT, ZenodoOptions(records=records, **options)))
 
 
 def legacy(number=100, key="my-file.zip", **more):
@@ -135,7 +135,7 @@ def test_names_leave_as_they_are(key):
 def test_what_names_nothing_or_two_things_is_told():
     for wrong in ({}, {"records": ("1",), "query": "x"}, {"records": ("1/2",)}):
         with pytest.raises(ValidationError):
-            Options(**wrong)
+            ZenodoOptions(**wrong)
 
 
 @settings(max_examples=40)

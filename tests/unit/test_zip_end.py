@@ -12,7 +12,7 @@ from manifests.digest import ZIP_END, Hasher
 from manifests.stat import Stat
 from manifests.zip_end import WHOLE, ZipEnd
 from syncd.core.errors import Mismatch
-from syncd.engine.verdict import Arrived, algorithms, judge
+from syncd.engine.verdict import ReceivedFile, decide_verdict, hash_algorithms
 
 
 def zipped(files, comment=b"", **more):
@@ -81,10 +81,12 @@ def test_whatever_comes_is_judged_and_the_pieces_make_no_difference(body, piece)
 
 def verdict(path, body, **promised):
     stat = Stat(path, digests=promised)
-    names = algorithms(stat.digests, path=path)
+    names = hash_algorithms(stat.digests, path=path)
     hasher = Hasher(names)
     hasher.update(body)
-    return judge(stat, Arrived(Stat(path), len(body), hasher.hexdigests(), body[:1024], "", "https://x/")), names
+    return decide_verdict(
+        stat, ReceivedFile(Stat(path), len(body), hasher.hexdigests(), body[:1024], "", "https://x/")
+    ), names
 
 
 def test_only_a_zip_without_a_promise_is_looked_at():

@@ -17,8 +17,8 @@ from typing import cast
 import aioftp
 
 from syncd.core.errors import Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsafe, Unsupported
-from transports.ftp.listing import FILE, Listed, mlsd
-from transports.net.connect import connected
+from transports.ftp.listing import FILE, FtpEntry, mlsd
+from transports.net.connect import connect
 from transports.net.socket_policy import one_line, valid_until
 
 BUFFER = 1 << 18  # bytes of a data connection that wait for us
@@ -29,7 +29,7 @@ _FORBIDDEN = ("permission", "denied", "not allowed", "not permitted", "forbidden
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class FtpServer:
     """Where an FTP server is, how it is talked to, and who we are there."""
 
     origin: str
@@ -45,10 +45,10 @@ class Server:
     reply_timeout: float
 
 
-class Control(aioftp.Client):
+class FtpControl(aioftp.Client):
     """A control connection, logged in."""
 
-    def __init__(self, server: Server, label: str) -> None:
+    def __init__(self, server: FtpServer, label: str) -> None:
         """`label` begins the messages of what goes wrong while it is made."""
         super().__init__(
             socket_timeout=server.reply_timeout,
@@ -68,7 +68,7 @@ class Control(aioftp.Client):
         server = self._server
         is_data = self._stream is not None
         where = self._peer if is_data else server.host
-        socket = await connected(
+        socket = await connect(
             server.origin, where, port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
             label=self._label,
         )  # fmt: skip
@@ -116,7 +116,7 @@ class Control(aioftp.Client):
         """Return the server's whole path of what may be relative to the folder of the login."""
         return where if where.startswith("/") else f"{self.base}/{where}"
 
-    async def say(
+    async def send_command(
         self, command: str, expected: str | tuple[str, ...], wait: str | tuple[str, ...] = ()
     ) -> tuple[aioftp.Code, list[str]]:
         """Send a command that holds a name, byte for byte as the server wrote it, and return the reply."""
@@ -134,7 +134,7 @@ class Control(aioftp.Client):
     async def begin(self) -> None:
         """Connect, log in, and learn what the server can do. Raises our own errors."""
         server = self._server
-        with told(self._label, server.origin):
+        with translated_errors(self._label, server.origin):
             await self.connect(server.host, server.port)
             if server.context is not None:
                 if not server.implicit:
@@ -143,9 +143,9 @@ class Control(aioftp.Client):
                 await self.command("PBSZ 0", "200")
                 await self.command("PROT P", "200")
             self.certificate = valid_until(cast("asyncio.Transport", self.stream.writer.transport))
-        with told(self._label, server.origin, login=server.username):
+        with translated_errors(self._label, server.origin, login=server.username):
             await self.login(server.username, server.password)
-        with told(self._label, server.origin):
+        with translated_errors(self._label, server.origin):
             code, lines = await self.command("FEAT", ("211", "5xx"))
             if code == "211":
                 self.features = frozenset(line.strip().partition(" ")[0].upper() for line in lines[1:-1])
@@ -175,18 +175,18 @@ class Control(aioftp.Client):
             )
         await writer.start_tls(context, server_hostname=server.host, ssl_handshake_timeout=server.connect_timeout)
 
-    async def describe(self, path: str, name: str) -> Listed:
+    async def describe(self, path: str, name: str) -> FtpEntry:
         """Return size and time of one file; `path` is the server's, `name` ours. Raises NotFound, Denied."""
-        with told(name, self._server.origin):
+        with translated_errors(name, self._server.origin):
             if "MLST" in self.features:
-                _, lines = await self.say(f"MLST {path}", "250")
+                _, lines = await self.send_command(f"MLST {path}", "250")
                 found = mlsd(lines[1].strip().encode(self.encoding, "surrogateescape"), self.encoding)
                 if found is None or found.kind != FILE:
                     raise NotFound(f"{name}: not a file on {self._server.origin}")
                 return found
-            code, lines = await self.say(f"SIZE {path}", ("213", "50x"))
+            code, lines = await self.send_command(f"SIZE {path}", ("213", "50x"))
             size = int(lines[-1]) if code == "213" else None
-            return Listed(name, FILE, size, (await self.times([path]))[0])
+            return FtpEntry(name, FILE, size, (await self.times([path]))[0])
 
     async def times(self, paths: list[str]) -> list[str]:
         """Return when files were modified, "" where that is not said; all are asked for before the first reply."""
@@ -196,7 +196,7 @@ class Control(aioftp.Client):
 
     async def opened(self, command: str, name: str, offset: int = 0) -> aioftp.DataConnectionThrottleStreamIO:
         """Open a data connection for a command, from a byte on."""
-        with told(name, self._server.origin):
+        with translated_errors(name, self._server.origin):
             try:
                 return await self._opened(command, name, offset)
             except aioftp.StatusCodeError as error:
@@ -209,7 +209,7 @@ class Control(aioftp.Client):
         try:
             if offset:
                 await self.command(f"REST {offset}", "350")
-            await self.say(command, "1xx")
+            await self.send_command(command, "1xx")
             if (secured := self.stream.writer.get_extra_info("ssl_object")) is not None:
                 resumed = aioftp.common.SSLSessionBoundContext(
                     ssl.PROTOCOL_TLS_CLIENT, context=secured.context, session=secured.session
@@ -234,7 +234,7 @@ class Control(aioftp.Client):
 
     async def finish(self, name: str, *, early: bool) -> None:
         """Take the reply to a data connection that is over; `early` says that it was we who closed it."""
-        with told(name, self._server.origin, broken=True):
+        with translated_errors(name, self._server.origin, broken=True):
             async with asyncio.timeout(FINISHING if early else None):
                 await self.command(None, ("2xx", "4xx", "5xx") if early else "2xx", "1xx")
 
@@ -245,7 +245,7 @@ class Control(aioftp.Client):
 
 
 @contextmanager
-def told(label: str, origin: str, *, login: str = "", broken: bool = False) -> Iterator[None]:
+def translated_errors(label: str, origin: str, *, login: str = "", broken: bool = False) -> Iterator[None]:
     """Say in our words what the library raises; `broken` where a body was under way."""
     try:
         yield

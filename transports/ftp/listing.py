@@ -24,7 +24,7 @@ _DOS = re.compile(
 MAX_SIZE = 1 << 62
 
 
-class Listed(NamedTuple):
+class FtpEntry(NamedTuple):
     """One name in a folder; `stamp` is when it was modified, in UTC, as the server writes it (`20250813175250`)."""
 
     name: str
@@ -33,7 +33,7 @@ class Listed(NamedTuple):
     stamp: str = ""
 
 
-def mlsd(line: bytes, encoding: str) -> Listed | None:
+def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
     """Return what a line of MLSD or MLST says, None for the folder itself and the one above. Raises ValueError."""
     text = _text(line, encoding)
     facts, space, name = text.partition(" ")
@@ -51,10 +51,10 @@ def mlsd(line: bytes, encoding: str) -> Listed | None:
     size, stamp = known.get("size", ""), known.get("modify", "")
     if stamp and _STAMP.fullmatch(stamp) is None:
         raise ValueError("a time that is none")
-    return Listed(name, {"dir": FOLDER, "file": FILE}.get(kind, OTHER), _size(size) if size else None, stamp)
+    return FtpEntry(name, {"dir": FOLDER, "file": FILE}.get(kind, OTHER), _size(size) if size else None, stamp)
 
 
-def list_line(line: bytes, encoding: str) -> Listed | None:
+def list_line(line: bytes, encoding: str) -> FtpEntry | None:
     """Return what a line of LIST says, None for what names nothing. Raises ValueError."""
     text = _text(line, encoding)
     if not text.strip() or re.fullmatch(r"total \d+", text.strip()):
@@ -64,12 +64,12 @@ def list_line(line: bytes, encoding: str) -> Listed | None:
         kind, name = {"-": FILE, "d": FOLDER}.get(found["kind"], OTHER), found["name"]
         if name in (".", ".."):
             return None
-        return Listed(name, kind, _size(found["size"]) if kind == FILE else None)
+        return FtpEntry(name, kind, _size(found["size"]) if kind == FILE else None)
     found = _DOS.fullmatch(text)
     if found is not None:
         if found["folder"]:
-            return None if found["name"] in (".", "..") else Listed(found["name"], FOLDER)
-        return Listed(found["name"], FILE, _size(found["size"].replace(",", "")))
+            return None if found["name"] in (".", "..") else FtpEntry(found["name"], FOLDER)
+        return FtpEntry(found["name"], FILE, _size(found["size"].replace(",", "")))
     raise ValueError("no line that we can read")
 
 

@@ -26,10 +26,10 @@ from manifests.origins import origin_of
 from manifests.stat import Stat, UnsafePath, check_path
 from syncd.core.errors import Changed, Interrupted, NotFound, Refused, TooLarge, Unsafe, Unsupported
 from syncd.core.ports import Body, Credential, Page
-from transports.ftp.control import Control, Server, told
-from transports.ftp.listing import FILE, FOLDER, Listed, instant, list_line, mlsd, version
+from transports.ftp.control import FtpControl, FtpServer, translated_errors
+from transports.ftp.listing import FILE, FOLDER, FtpEntry, instant, list_line, mlsd, version
 from transports.net import urls
-from transports.net.stall import Watched
+from transports.net.stall import StallDetector
 
 PAGE = 1000
 CHUNK = 256 << 10  # bytes read at a time
@@ -88,7 +88,7 @@ class FtpTransport:
         if credential is not None and credential.origin != self._origin:
             credential = None  # it is for somebody else
         mail = _MAIL.search(user_agent)
-        self._server = Server(
+        self._server = FtpServer(
             origin=self._origin,
             host=parts.hostname or "",
             port=parts.port or 21,
@@ -102,7 +102,7 @@ class FtpTransport:
             reply_timeout=reply_timeout,
         )
         self._clock = clock
-        self._idle: list[Control] = []
+        self._idle: list[FtpControl] = []
 
     # -- the port -------------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class FtpTransport:
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
         page: list[Stat] = []
-        control: Control | None
+        control: FtpControl | None
         control, top = await self._asked(lambda control: self._files(control, "", prefix, after), self.root)
         try:
             walked: list[Iterator[tuple[str, Stat | None]]] = [iter(top)]
@@ -150,7 +150,7 @@ class FtpTransport:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)`; what the server sends behind `stop` is cut off."""
-        return _Reading(self, path, start, stop, version)
+        return _FtpRead(self, path, start, stop, version)
 
     async def aclose(self) -> None:
         """Close what is open."""
@@ -161,18 +161,18 @@ class FtpTransport:
 
     # -- connections ----------------------------------------------------------------------------------------------
 
-    async def begin(self, path: str) -> tuple[Control, str, Listed]:
+    async def begin(self, path: str) -> tuple[FtpControl, str, FtpEntry]:
         """Return a control connection, the server's path of a file, and what it says of the file."""
         where, name = self._where(path)
         control, found = await self._asked(lambda control: control.describe(control.at(where), name), name)
         return control, control.at(where), found
 
-    def keep(self, control: Control) -> None:
+    def keep(self, control: FtpControl) -> None:
         """Let a control connection be used again."""
         control.used_at = self._clock()
         self._idle.append(control)
 
-    async def _asked(self, ask: Callable[[Control], Awaitable[T]], name: str) -> tuple[Control, T]:
+    async def _asked(self, ask: Callable[[FtpControl], Awaitable[T]], name: str) -> tuple[FtpControl, T]:
         """Ask on an idle connection, or on a new one; one that the server closed meanwhile is no failure."""
         while self._idle:
             control = self._idle.pop()
@@ -181,13 +181,13 @@ class FtpTransport:
                 continue
             with suppress(Refused):
                 return control, await self._ask_on(control, ask)
-        control = Control(self._server, name)
-        await self._ask_on(control, Control.begin)
+        control = FtpControl(self._server, name)
+        await self._ask_on(control, FtpControl.begin)
         if control.certificate is not None:
             self.certificates[self._origin] = control.certificate
         return control, await self._ask_on(control, ask)
 
-    async def _ask_on(self, control: Control, ask: Callable[[Control], Awaitable[T]]) -> T:
+    async def _ask_on(self, control: FtpControl, ask: Callable[[FtpControl], Awaitable[T]]) -> T:
         try:
             return await ask(control)
         except NotFound:
@@ -215,9 +215,11 @@ class FtpTransport:
 
     # -- folders --------------------------------------------------------------------------------------------------
 
-    async def _files(self, control: Control, above: str, prefix: str, after: str) -> Sequence[tuple[str, Stat | None]]:
+    async def _files(
+        self, control: FtpControl, above: str, prefix: str, after: str
+    ) -> Sequence[tuple[str, Stat | None]]:
         """Return what one folder holds, in the order of whole paths; folders end in a slash and have no Stat."""
-        files: dict[str, Listed] = {}
+        files: dict[str, FtpEntry] = {}
         for one in await self._names(control, above):
             if "/" in one.name:
                 raise Unsafe(f"{above}{one.name}: a slash in a name")
@@ -232,24 +234,24 @@ class FtpTransport:
         untimed = [path for path in paths if files[path].kind == FILE and not files[path].stamp]
         for at in range(0, len(untimed), ASKED_AT_ONCE):
             batch = untimed[at : at + ASKED_AT_ONCE]
-            with told(above or self.root, self._origin):
+            with translated_errors(above or self.root, self._origin):
                 times = await control.times([control.at(self._folder + path) for path in batch])
             for path, stamp in zip(batch, times, strict=True):
                 files[path] = files[path]._replace(stamp=stamp)
         return [(path, _stat(path, files[path]) if files[path].kind == FILE else None) for path in paths]
 
-    async def _names(self, control: Control, above: str) -> Sequence[Listed]:
+    async def _names(self, control: FtpControl, above: str) -> Sequence[FtpEntry]:
         """Return the names in one folder, as the server orders them."""
         name = above or self.root
         is_exact = "MLST" in control.features
         read = mlsd if is_exact else list_line
-        with told(name, self._origin):
-            await control.say(f"CWD {control.at(self._folder + above).rstrip('/') or '/'}", "2xx")
+        with translated_errors(name, self._origin):
+            await control.send_command(f"CWD {control.at(self._folder + above).rstrip('/') or '/'}", "2xx")
         data = await control.opened("MLSD" if is_exact else "LIST", name)
-        found: list[Listed] = []
-        watched = Watched(name, self.floor)
+        found: list[FtpEntry] = []
+        watched = StallDetector(name, self.floor)
         try:
-            with told(name, self._origin, broken=True):
+            with translated_errors(name, self._origin, broken=True):
                 while line := await watched.read(data.reader.readline):
                     if not line.endswith(b"\n"):
                         raise Interrupted(f"{name}: its list broke off within a line")
@@ -263,14 +265,14 @@ class FtpTransport:
         return found
 
 
-class _Reading:
+class _FtpRead:
     """One read: its file is described when entered, a Body from then on."""
 
     def __init__(self, transport: FtpTransport, path: str, start: int, stop: int | None, version: str | None) -> None:
         self._transport = transport
         self._path = path
         self._version = version
-        self._control: Control | None = None
+        self._control: FtpControl | None = None
         self._data: aioftp.DataConnectionThrottleStreamIO | None = None
         self.start = start
         self.stop = stop
@@ -298,10 +300,10 @@ class _Reading:
         data, stop, path, at = self._data, self.stop, self._path, self.start
         if data is None:
             return
-        watched = Watched(path, self._transport.floor)
+        watched = StallDetector(path, self._transport.floor)
         while stop is None or at < stop:
             count = CHUNK if stop is None else min(CHUNK, stop - at)
-            with told(path, self._transport.root, broken=True):
+            with translated_errors(path, self._transport.root, broken=True):
                 chunk = await watched.read(partial(data.reader.read, count))
             if not chunk:
                 break
@@ -317,8 +319,8 @@ class _Reading:
         if stop is not None and at < stop:
             raise Interrupted(f"{path}: ended at byte {at} of {stop}")
         if not is_early:
-            with told(path, self._transport.root, broken=True):
-                more = await Watched(path, self._transport.floor).read(partial(data.reader.read, 1))
+            with translated_errors(path, self._transport.root, broken=True):
+                more = await StallDetector(path, self._transport.floor).read(partial(data.reader.read, 1))
             if more:
                 raise Interrupted(f"{path}: more bytes came than the {size} announced")
         data.writer.transport.abort()
@@ -353,5 +355,5 @@ class _Reading:
             control.drop()
 
 
-def _stat(path: str, found: Listed) -> Stat:
+def _stat(path: str, found: FtpEntry) -> Stat:
     return Stat(path, found.size, instant(found.stamp), version(found.stamp, found.size))

@@ -28,7 +28,7 @@ _VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]*")
 _GONE = re.compile(r";\s*(?:max-age\s*=\s*(?:0|-\d+)\s*(?:;|$)|expires\s*=[^;]*\b(?:1970|0001)\b)", re.IGNORECASE)
 
 
-class Admission:
+class HttpAuth:
     """What one credential adds to requests."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Admission:
         self.moves = credential is not None and credential.scheme in ("oauth", "login")
         """Whether what is added changes from request to request."""
 
-    def fixed(self, origin: str) -> str:
+    def static_header(self, origin: str) -> str:
         """Return the header that every request to an origin has."""
         credential = self.credential
         if credential is None:
@@ -67,7 +67,7 @@ class Admission:
             return f"{credential.header}: {credential.secret}\r\n"
         raise ConfigError(f"{credential.name}: a credential for {credential.scheme} cannot be used over http")
 
-    async def moving(self, origin: str) -> tuple[str, str]:
+    async def dynamic_header(self, origin: str) -> tuple[str, str]:
         """Return the header that this request to an origin has now, and the token in it. Raises Denied, Unreachable."""
         if self._broker is not None and origin in self.origins:
             token = await self._broker.token()
@@ -84,7 +84,7 @@ class Admission:
 
     # -- logins through redirects ---------------------------------------------------------------------------------
 
-    def keep(self, origin: str, written: str | None) -> bool:
+    def store_cookies(self, origin: str, written: str | None) -> bool:
         """Keep the cookies that an answer sets, if we log in there; tells whether something changed."""
         if not self._at or not written or (origin not in self.origins and origin != self._at):
             return False

@@ -26,16 +26,16 @@ SIP = 1 << 17  # ... and where they come slowly
 LOOK = 250  # milliseconds between two looks, while nothing comes, at whether anybody still wants it
 
 
-class Flood(asyncio.BufferedProtocol):
-    """The rest of a body, read like a StreamReader; `wire` is the connection's own protocol.
+class BulkBody(asyncio.BufferedProtocol):
+    """The rest of a body, read like a StreamReader; `protocol` is the connection's own protocol.
 
     One byte more than announced is asked for, so that a server that sends too much is found out (`exception`).
     """
 
-    def __init__(self, wire: ResponseHandler, payload: StreamReader, length: int) -> None:
-        transport = wire.transport
+    def __init__(self, protocol: ResponseHandler, payload: StreamReader, length: int) -> None:
+        transport = protocol.transport
         assert transport is not None
-        self._wire = wire
+        self._protocol = protocol
         self._payload = payload
         self._transport: asyncio.Transport = transport
         self._first = payload.read_nowait(-1)
@@ -45,7 +45,7 @@ class Flood(asyncio.BufferedProtocol):
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._exception: BaseException | None = None
-        self._pouring: _Pouring | None = None
+        self._copy: _ThreadCopy | None = None
         transport.pause_reading()
         transport.set_protocol(self)
         transport.resume_reading()
@@ -73,47 +73,49 @@ class Flood(asyncio.BufferedProtocol):
                 self._transport.resume_reading()
         return chunk
 
-    def can_pour(self) -> bool:
+    def can_copy_to_sink(self) -> bool:
         """Tell whether a thread can read the socket itself: nothing lies between it and the body."""
         return self._transport.get_extra_info("sslcontext") is None and not self._transport.is_closing()
 
-    async def pour(self, sink: Sink, threads: Executor, heard: Callable[[int], None]) -> AsyncGenerator[int, None]:
-        """Give all bytes to `sink` in a thread and yield how many more it took; `heard` is told of each that came."""
+    async def copy_to_sink(
+        self, sink: Sink, threads: Executor, on_received: Callable[[int], None]
+    ) -> AsyncGenerator[int, None]:
+        """Give all bytes to `sink` in a thread and yield how many more it took; `on_received` counts what came."""
         loop = asyncio.get_running_loop()
         self._transport.pause_reading()
         here = [memoryview(piece) for piece in (self._first, bytes(self._block[: self._filled])) if piece]
         self._first, self._filled, self._is_paused = b"", 0, True
-        heard(sum(map(len, here)))
+        on_received(sum(map(len, here)))
         moved = asyncio.Event()
-        pouring = _Pouring(here, self._left, heard, sink, lambda: loop.call_soon_threadsafe(moved.set))
+        copy = _ThreadCopy(here, self._left, on_received, sink, lambda: loop.call_soon_threadsafe(moved.set))
         if self._left:
-            pouring.socket = socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
-        ended = loop.run_in_executor(threads, pouring.run)
-        ended.add_done_callback(pouring.ended)
+            copy.socket = socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
+        ended = loop.run_in_executor(threads, copy.run)
+        ended.add_done_callback(copy.ended)
         ended.add_done_callback(lambda _: moved.set())
-        self._pouring = pouring
+        self._copy = copy
         taken = 0
         try:
-            while not (ended.done() and pouring.taken == taken):
+            while not (ended.done() and copy.taken == taken):
                 await moved.wait()
                 moved.clear()
-                if (more := pouring.taken - taken) > 0:
+                if (more := copy.taken - taken) > 0:
                     taken += more
                     yield more
             if self._exception is not None:
                 raise self._exception
             ended.result()
         finally:
-            pouring.halt()
-            self._pouring = None
+            copy.halt()
+            self._copy = None
             if self._left:  # what the socket still holds is nobody's now
-                self._left = pouring.left
+                self._left = copy.left
                 if self._left or not ended.done() or ended.exception() is not None:
-                    self._wire.force_close()
+                    self._protocol.force_close()
                 elif self._exception is None:
                     self._give_back()
-        if pouring.is_over:
-            self._wire.force_close()
+        if copy.is_over:
+            self._protocol.force_close()
             self.set_exception(Interrupted("more bytes came than were announced"))  # who asked says it better
 
     def is_eof(self) -> bool:
@@ -132,8 +134,8 @@ class Flood(asyncio.BufferedProtocol):
         """Break the body."""
         if self._exception is None:
             self._exception = error
-            if self._pouring is not None:
-                self._pouring.halt()
+            if self._copy is not None:
+                self._copy.halt()
             self._wake()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -146,7 +148,7 @@ class Flood(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take note of `nbytes` that arrived."""
         if nbytes > self._left:
-            self._wire.force_close()
+            self._protocol.force_close()
             self.set_exception(Interrupted("more bytes came than were announced"))
             nbytes = self._left
         self._left -= nbytes
@@ -163,23 +165,23 @@ class Flood(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the connection's own protocol, which breaks the body."""
-        self._wire.connection_lost(exc)
+        self._protocol.connection_lost(exc)
         self.set_exception(exc if exc is not None else ConnectionError("the connection was closed"))
 
     def pause_writing(self) -> None:
         """Pass on."""
-        self._wire.pause_writing()
+        self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass on."""
-        self._wire.resume_writing()
+        self._protocol.resume_writing()
 
     def _give_back(self) -> None:
         """Make the connection what it is after a body that its own parser read, with a parser that expects nothing."""
         self._payload.feed_eof()
-        self._wire.set_response_params(read_until_eof=True, auto_decompress=False)
+        self._protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         self._transport.pause_reading()
-        self._transport.set_protocol(self._wire)
+        self._transport.set_protocol(self._protocol)
         self._transport.resume_reading()
 
     def _wake(self) -> None:
@@ -188,25 +190,25 @@ class Flood(asyncio.BufferedProtocol):
             waiter.set_result(None)
 
 
-class _Pouring:
+class _ThreadCopy:
     """What the thread of one `pour` does: read the socket, hand on, count."""
 
     def __init__(
         self,
         here: list[memoryview],
         left: int,
-        heard: Callable[[int], None],
+        on_received: Callable[[int], None],
         sink: Sink,
-        told: Callable[[], object],
+        on_written: Callable[[], object],
     ) -> None:
         self.socket: socket.socket | None = None
         self.left = left
         self.taken = 0
         self.is_over = False
         self._here = here
-        self._heard = heard
+        self._on_received = on_received
         self._sink = sink
-        self._told = told
+        self._on_written = on_written
         self._is_halted = False
 
     def halt(self) -> None:
@@ -229,13 +231,13 @@ class _Pouring:
         open_socket = self.socket
         with open_socket if open_socket is not None else contextlib.nullcontext():
             for piece in self._here:
-                self._hand_on(piece)
+                self._write(piece)
             if open_socket is None:
                 return
             block = memoryview(bytearray(min(POUR, self.left)))
             while self.left:
                 goal = block[: min(POUR, self.left)]
-                self._hand_on(goal[: self._fill(open_socket, goal)])
+                self._write(goal[: self._fill(open_socket, goal)])
             with contextlib.suppress(OSError):  # nothing more to peek at: the usual end
                 self.is_over = bool(open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
 
@@ -258,10 +260,10 @@ class _Pouring:
                 raise ConnectionError("the connection was closed")
             filled += count
             self.left -= count
-            self._heard(count)
+            self._on_received(count)
         return filled
 
-    def _hand_on(self, piece: memoryview) -> None:
+    def _write(self, piece: memoryview) -> None:
         self._sink(piece)
         self.taken += len(piece)
-        self._told()
+        self._on_written()

@@ -28,10 +28,10 @@ from yarl import URL
 
 from syncd.core.errors import Interrupted, Refused, Stalled, SyncdError, TransientError, Unreachable, Unsupported
 from syncd.core.ports import Sink
-from transports.http.bulk_body import LONG, Flood
-from transports.http.fast_response import Brief
-from transports.http.protocol import BUFFER, Wire
-from transports.net.socket_policy import Dial, current, make_socket, one_line, valid_until, why_unconnected
+from transports.http.bulk_body import LONG, BulkBody
+from transports.http.fast_response import FastResponse
+from transports.http.protocol import BUFFER, HttpProtocol
+from transports.net.socket_policy import SocketPolicy, connection_error, current, make_socket, one_line, valid_until
 
 MAX_DRAINED = 16 << 10  # bytes of a body read for no other use than to keep its connection
 MAX_EARLY = 8  # 1xx answers before the real one
@@ -46,7 +46,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class StallLimit:
     """The least progress we take: `rate` bytes per second over any `window` seconds spent waiting for them."""
 
     rate: float = 1024.0
@@ -63,12 +63,12 @@ class Connections:
         ssl_context: ssl.SSLContext | None = None,
         connect_timeout: float = 30.0,
         header_timeout: float = 60.0,
-        floor: Floor | None = None,
+        stall_limit: StallLimit | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Timeouts are in seconds; `allow_private` are the origins that may be on private addresses."""
         self.clock = clock
-        self.floor = floor if floor is not None else Floor()
+        self.stall_limit = stall_limit if stall_limit is not None else StallLimit()
         self.header_timeout = header_timeout
         self._allow_private = allow_private
         self._ssl_context = ssl_context
@@ -77,7 +77,7 @@ class Connections:
         self._keys: dict[str, ClientRequest] = {}
         self._idle: dict[str, deque[tuple[float, Connection]]] = {}
         self._open: set[Exchange] = set()
-        self._tick = min(self.floor.window / TICKS, header_timeout / 4)
+        self._tick = min(self.stall_limit.window / TICKS, header_timeout / 4)
         self._watch: asyncio.TimerHandle | None = None
         self._threads: ThreadPoolExecutor | None = None
         self.certificates: dict[str, float] = {}  # by origin: until when the one it showed last is valid
@@ -101,8 +101,10 @@ class Connections:
         idle = self._idle.get(origin)
         while idle:
             _, connection = idle.pop()
-            wire = connection.protocol
-            if wire is None or not wire.is_connected() or wire.should_close:  # it left, or spoke without being asked
+            protocol = connection.protocol
+            if (
+                protocol is None or not protocol.is_connected() or protocol.should_close
+            ):  # it left, or spoke without being asked
                 connection.close()
                 continue
             exchange = Exchange(self, connection, origin, label)
@@ -118,7 +120,7 @@ class Connections:
             self._watch.cancel()
             self._watch = None
         for exchange in tuple(self._open):
-            exchange.distrust()
+            exchange.discard_connection()
             exchange.close()
         for idle in self._idle.values():
             for _, connection in idle:
@@ -138,14 +140,14 @@ class Connections:
         connector = self._connector
         if key is None or connector is None:
             connector, key = self._prepare(origin)
-        dial = Dial(origin in self._allow_private)
-        token = current.set(dial)
+        policy = SocketPolicy(origin in self._allow_private)
+        token = current.set(policy)
         try:
             connection = await connector.connect(key, [], self._timeout)
         except TimeoutError as error:
             raise Unreachable(f"{label}: no connection to {origin} within {self._timeout.connect:g} s") from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last for names that are none
-            raise why_unconnected(error, dial, origin, label) from error
+            raise connection_error(error, policy, origin, label) from error
         finally:
             current.reset(token)
         if (expiry := valid_until(connection.transport)) is not None:
@@ -162,7 +164,7 @@ class Connections:
                 ssl=self._ssl_context if self._ssl_context is not None else True,
                 socket_factory=make_socket,
             )
-            connector._factory = partial(Wire, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  the connector has no public way to choose its protocol
+            connector._factory = partial(HttpProtocol, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  the connector has no public way to choose its protocol
             self._connector = connector
         if len(self._keys) >= MAX_ORIGINS:
             self._keys.clear()
@@ -175,15 +177,15 @@ class Connections:
         """Watch an exchange from now on."""
         self._open.add(exchange)
         if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(self._tick, self._look)
+            self._watch = asyncio.get_running_loop().call_later(self._tick, self._check_stalls)
 
     def ended(self, exchange: "Exchange", connection: Connection, origin: str) -> None:
         """Keep the connection of an exchange that is over if it can be used again, or close it."""
         self._open.discard(exchange)
-        wire = connection.protocol
-        if wire is None:
+        protocol = connection.protocol
+        if protocol is None:
             return
-        if wire.should_close or not wire.is_connected() or self._watch is None:
+        if protocol.should_close or not protocol.is_connected() or self._watch is None:
             _drop(connection)
             return
         idle = self._idle.get(origin)
@@ -194,7 +196,7 @@ class Connections:
             longest = min(filter(None, self._idle.values()), key=lambda idle: idle[0][0])
             _drop(longest.popleft()[1])
 
-    def _look(self) -> None:
+    def _check_stalls(self) -> None:
         """Look at every open exchange and at what is idle, one tick after the last time."""
         now = self.clock()
         for origin, idle in tuple(self._idle.items()):
@@ -203,9 +205,9 @@ class Connections:
             if not idle:
                 del self._idle[origin]
         for exchange in tuple(self._open):
-            exchange.look(now, self._tick)
+            exchange.check_stall(now, self._tick)
         busy = self._open or self._idle
-        self._watch = asyncio.get_running_loop().call_later(self._tick, self._look) if busy else None
+        self._watch = asyncio.get_running_loop().call_later(self._tick, self._check_stalls) if busy else None
 
 
 class Exchange:
@@ -224,8 +226,8 @@ class Exchange:
         "_marks",
         "_origin",
         "_payload",
+        "_protocol",
         "_waiting",
-        "_wire",
         "headers",
         "is_delimited",
         "length",
@@ -236,12 +238,12 @@ class Exchange:
     def __init__(self, connections: Connections, connection: Connection, origin: str, label: str) -> None:
         self._connections = connections
         self._connection = connection
-        wire = connection.protocol
-        assert isinstance(wire, Wire)
-        self._wire = wire
+        protocol = connection.protocol
+        assert isinstance(protocol, HttpProtocol)
+        self._protocol = protocol
         self._origin = origin
         self._label = label
-        self._payload: StreamReader | Flood | Brief = EMPTY_PAYLOAD
+        self._payload: StreamReader | BulkBody | FastResponse = EMPTY_PAYLOAD
         self._marks: deque[int] | None = None
         self._waiting = False
         self._is_over = False
@@ -254,26 +256,26 @@ class Exchange:
 
     async def begin(self, request: bytes, body: bytes, *, bodiless: bool, may_be_stale: bool) -> bool:
         """Send the request and read the answer's head; False if the pooled connection turned out to be dead."""
-        wire = self._wire
+        protocol = self._protocol
         is_begun = False
         self._connections.began(self)
         try:
-            wire.await_answer(bodiless=bodiless)
+            protocol.await_answer(bodiless=bodiless)
             self._asked_at = self._connections.clock()
-            if wire.transport is not None:  # else it was closed as soon as it was open, and `read` says so
-                wire.transport.write(request)
+            if protocol.transport is not None:  # else it was closed as soon as it was open, and `read` says so
+                protocol.transport.write(request)
             if body:
                 await self._send(body)
-            message, payload = cast("tuple[RawResponseMessage | Brief, StreamReader]", await wire.read())
+            message, payload = cast("tuple[RawResponseMessage | FastResponse, StreamReader]", await protocol.read())
             early = 0
-            while not isinstance(message, Brief) and _is_early(message.code) and early < MAX_EARLY:
+            while not isinstance(message, FastResponse) and _is_early(message.code) and early < MAX_EARLY:
                 early += 1
-                message, payload = await wire.read()
+                message, payload = await protocol.read()
             self._asked_at = None
-            if body and wire.transport is not None and wire.transport.get_write_buffer_size():
-                self.distrust()  # an answer before the question's end
-            if isinstance(message, Brief):
-                self._take_brief(message)
+            if body and protocol.transport is not None and protocol.transport.get_write_buffer_size():
+                self.discard_connection()  # an answer before the question's end
+            if isinstance(message, FastResponse):
+                self._take_fast(message)
             else:
                 self._take(message, payload)
             is_begun = True
@@ -287,23 +289,23 @@ class Exchange:
             ) from error
         finally:
             if not is_begun:
-                wire.force_close()
+                protocol.force_close()
                 self.close()
         return True
 
     async def _send(self, body: bytes) -> None:
         """Write the body no faster than it goes out; the time for an answer begins anew with each stretch of it."""
-        wire, whole = self._wire, memoryview(body)
+        protocol, whole = self._protocol, memoryview(body)
         limit = self._connections.header_timeout
         for start in range(0, len(whole), BUFFER):
-            transport = wire.transport
-            if transport is None or transport.is_closing() or len(wire):
-                self.distrust()  # the answer, if there is one, says why
+            transport = protocol.transport
+            if transport is None or transport.is_closing() or len(protocol):
+                self.discard_connection()  # the answer, if there is one, says why
                 return
             transport.write(whole[start : start + BUFFER])
             try:
                 async with asyncio.timeout(limit):
-                    await wire._drain_helper()  # noqa: SLF001  what aiohttp's own writer awaits
+                    await protocol._drain_helper()  # noqa: SLF001  what aiohttp's own writer awaits
             except TimeoutError as error:
                 raise Unreachable(f"{self._label}: {self._origin} took no bytes for {limit:g} s") from error
             except ConnectionError:
@@ -320,7 +322,7 @@ class Exchange:
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
         except RuntimeError as error:  # how the library says that the connection was closed under it
-            if self._wire.connected:
+            if self._protocol.connected:
                 raise
             raise Interrupted(f"{self._label}: {self._so_far()}: the connection was closed") from error
         finally:
@@ -328,10 +330,10 @@ class Exchange:
         self.received += len(chunk)
         return chunk
 
-    async def pour(self, sink: Sink) -> AsyncGenerator[int, None]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """Give the body's bytes to `sink` in a thread, and yield how many more it took."""
         payload, threads = self._payload, self._connections.threads()
-        if not isinstance(payload, Flood) or not payload.can_pour():
+        if not isinstance(payload, BulkBody) or not payload.can_copy_to_sink():
             loop = asyncio.get_running_loop()
             while chunk := await self.read():
                 await loop.run_in_executor(threads, sink, memoryview(chunk))
@@ -339,7 +341,7 @@ class Exchange:
             return
         self._waiting = True
         try:
-            async with aclosing(payload.pour(sink, threads, self._hear)) as counts:
+            async with aclosing(payload.copy_to_sink(sink, threads, self._count)) as counts:
                 async for count in counts:
                     yield count
         except ConnectionError as error:
@@ -347,7 +349,7 @@ class Exchange:
         finally:
             self._waiting = False
 
-    def _hear(self, count: int) -> None:
+    def _count(self, count: int) -> None:
         self.received += count
 
     def is_at_end(self) -> bool:
@@ -356,25 +358,25 @@ class Exchange:
 
     def finish(self) -> None:
         """Judge a body that was read to its end: raises Interrupted for one that was cut, or had bytes behind it."""
-        wire = self._wire
-        if not wire.should_close:
+        protocol = self._protocol
+        if not protocol.should_close:
             return
-        error = wire.exception()
+        error = protocol.exception()
         payload = self._payload
-        if isinstance(error, HttpProcessingError) or len(wire) or payload.exception() or not payload.is_eof():
-            self.distrust()
+        if isinstance(error, HttpProcessingError) or len(protocol) or payload.exception() or not payload.is_eof():
+            self.discard_connection()
             raise Interrupted(f"{self._label}: more bytes came than the {self.received} announced")
         if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
             raise Interrupted(f"{self._label}: {self._so_far()}: the connection was reset")
 
-    async def dismiss(self) -> None:
+    async def drain_and_close(self) -> None:
         """Close an answer that nobody wants, and read a short rest of it first to have the connection used again."""
         try:
             if self.length is not None and self.length <= MAX_DRAINED:
                 while await self.read():
                     pass
         except TransientError:
-            self.distrust()
+            self.discard_connection()
         finally:  # who waits for the rest may be cancelled
             self.close()
 
@@ -382,39 +384,39 @@ class Exchange:
         """Let the connection be used again if the answer is whole, else close it. May be called twice."""
         if not self._is_over:
             self._is_over = True
-            self._wire.body = None
+            self._protocol.body = None
             self._connections.ended(self, self._connection, self._origin)
 
-    def distrust(self) -> None:
+    def discard_connection(self) -> None:
         """Have the connection closed, not reused: its answer was not what it should be."""
-        self._wire.force_close()
+        self._protocol.force_close()
 
-    def look(self, now: float, tick: float) -> None:
+    def check_stall(self, now: float, tick: float) -> None:
         """Break off if the head is late, or too little arrived in one window; called once in `tick` seconds."""
         connections = self._connections
         if self._asked_at is not None:
             if now - self._asked_at > connections.header_timeout:
                 late = f"gave no answer in {connections.header_timeout:g} s"
-                self._wire.set_exception(Unreachable(f"{self._label}: {self._origin} {late}"))
+                self._protocol.set_exception(Unreachable(f"{self._label}: {self._origin} {late}"))
             return
         if not self._waiting:  # it is we who are slow
             self._marks = None
             return
-        floor = connections.floor
-        ticks = max(1, round(floor.window / tick))
+        stall_limit = connections.stall_limit
+        ticks = max(1, round(stall_limit.window / tick))
         if self._marks is None:
             self._marks = deque(maxlen=ticks + 1)
         marks = self._marks
         marks.append(self.received)
-        if len(marks) > ticks and marks[-1] - marks[0] < floor.rate * floor.window:
-            came = f"{marks[-1] - marks[0]} bytes in {floor.window:g} s"
+        if len(marks) > ticks and marks[-1] - marks[0] < stall_limit.rate * stall_limit.window:
+            came = f"{marks[-1] - marks[0]} bytes in {stall_limit.window:g} s"
             self._payload.set_exception(Stalled(f"{self._label}: {self._so_far()}: stalled, {came}"))
 
-    def _take_brief(self, brief: Brief) -> None:
-        self.status = brief.status
-        self.headers = brief.headers
-        self.length = len(brief.content)
-        self._payload = brief  # whole: nothing that happens to the wire can break it
+    def _take_fast(self, fast: FastResponse) -> None:
+        self.status = fast.status
+        self.headers = fast.headers
+        self.length = len(fast.content)
+        self._payload = fast  # whole: nothing that happens to the wire can break it
 
     def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
         given = message.headers
@@ -425,26 +427,26 @@ class Exchange:
         self.status = status = int(message.code)
         coding = headers.get("transfer-encoding")
         if status < 200 or (coding is not None and coding.lower() != "chunked"):
-            self.distrust()
+            self.discard_connection()
             raise Unsupported(f"{self._label}: {self._origin} answered {status} with transfer coding {coding}")
         if "content-length" in headers:  # the parser took it for a number
             self.length = int(headers["content-length"])
         self.is_delimited = self.length is not None or coding is not None
-        self._payload = self._wire.body = payload
-        wire = self._wire
+        self._payload = self._protocol.body = payload
+        protocol = self._protocol
         if (
             self.length is not None
             and payload is not EMPTY_PAYLOAD
             and self.length - payload.total_bytes >= LONG
-            and wire.held
-            and wire.transport is not None
-            and not wire.transport.is_closing()
-            and not wire._reading_paused  # noqa: SLF001  the parser holds nothing back
+            and protocol.held
+            and protocol.transport is not None
+            and not protocol.transport.is_closing()
+            and not protocol._reading_paused  # noqa: SLF001  the parser holds nothing back
         ):
-            wire.held = False
-            self._payload = wire.body = Flood(wire, payload, self.length)
+            protocol.held = False
+            self._payload = protocol.body = BulkBody(protocol, payload, self.length)
         else:
-            wire.let_go()
+            protocol.resume_parsing()
 
     def _readable(self, given: Mapping[str, str]) -> dict[str, str]:
         """Join repeated headers and decode what is not ASCII; raises Refused for control characters."""
@@ -452,7 +454,7 @@ class Exchange:
         for name, value in given.items():
             text = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("latin-1")
             if _CONTROL.search(text) is not None:
-                self.distrust()
+                self.discard_connection()
                 raise Refused(f"{self._label}: {self._origin} answered with control characters in header {name!a}")
             key = name.lower()
             headers[key] = f"{headers[key]}, {text}" if key in headers else text

@@ -17,7 +17,7 @@ _UNUSUAL = frozenset({"transfer-encoding", "connection", "upgrade", "trailer"})
 _PLAIN = {"keep-alive", "Keep-Alive"}
 
 
-class Brief:
+class FastResponse:
     """A whole answer; its body is read as that of a stream that has ended."""
 
     __slots__ = ("content", "headers", "status")
@@ -48,7 +48,7 @@ class Brief:
         """Take no notice, as above."""
 
 
-def read_brief(piece: bytes) -> Brief | None:
+def parse_fast_response(piece: bytes) -> FastResponse | None:
     """Return the answer that `piece` is, if it is one plain answer from its first byte to its last."""
     head = _HEAD.match(piece, 0, MAX_HEAD)
     if head is None:
@@ -65,7 +65,7 @@ def read_brief(piece: bytes) -> Brief | None:
     content = piece[head.end() :]
     if not length.isdigit() or int(length) != len(content):
         return None
-    return Brief(int(head[1]), headers, content)
+    return FastResponse(int(head[1]), headers, content)
 
 
 def _is_plain(headers: Mapping[str, str]) -> bool:

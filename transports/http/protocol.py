@@ -3,22 +3,22 @@
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from transports.http.bulk_body import Flood
-from transports.http.fast_response import read_brief
+from transports.http.bulk_body import BulkBody
+from transports.http.fast_response import parse_fast_response
 
 BUFFER = 1 << 18  # bytes; a connection that nobody reads holds at most about three times as many
 MAX_LINE = 16 << 10  # bytes of one header
 MAX_HEADERS = 128
 
 
-class Wire(ResponseHandler):
+class HttpProtocol(ResponseHandler):
     """aiohttp's protocol, with two gaps closed.
 
     What breaks the parser in mid-body also breaks the body; and a body that did not come whole with its head waits for
     whoever asked (`held`), who then decides how it is read. The parser is made when an answer needs one.
     """
 
-    body: StreamReader | Flood | None = None
+    body: StreamReader | BulkBody | None = None
     held = False
     _awaits = False
     _bodiless = False
@@ -32,7 +32,7 @@ class Wire(ResponseHandler):
         """Take bytes that came."""
         if self._awaits:
             self._awaits = False
-            brief = None if self._bodiless else read_brief(data)
+            brief = None if self._bodiless else parse_fast_response(data)
             if brief is not None:
                 self.feed_data((brief, EMPTY_PAYLOAD))  # type: ignore[arg-type]  # `begin` waits for either in one place
                 return
@@ -52,7 +52,7 @@ class Wire(ResponseHandler):
             self.held = True
             self.transport.pause_reading()
 
-    def let_go(self) -> None:
+    def resume_parsing(self) -> None:
         """Have the body that waits read as any other."""
         if self.held:
             self.held = False

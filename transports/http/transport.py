@@ -33,8 +33,8 @@ from syncd.core.errors import (
 )
 from syncd.core.ports import Body, Broker, Credential, Page, Sink
 from transports.http import headers as heads
-from transports.http.auth import Admission
-from transports.http.connections import Connections, Exchange, Floor
+from transports.http.auth import HttpAuth
+from transports.http.connections import Connections, Exchange, StallLimit
 from transports.net import urls
 from transports.net.redirects import MAX_HOPS, STATUSES, next_hop
 
@@ -79,13 +79,13 @@ class HttpTransport:
         """`floor` is bytes per second over a window of seconds; a body below it is stalled. `now` reads Retry-After."""
         self.root = root_url
         self.now = now
-        self._admission = Admission(credential, broker)
+        self._admission = HttpAuth(credential, broker)
         self._connections = Connections(
             allow_private=frozenset(_one_form(allowed) for allowed in allow_private),
             ssl_context=ssl_context,
             connect_timeout=connect_timeout,
             header_timeout=header_timeout,
-            floor=Floor(*floor),
+            stall_limit=StallLimit(*floor),
         )
         self._origin, target = urls.split(root_url)
         folder, mark, query = target.partition("?")
@@ -111,23 +111,23 @@ class HttpTransport:
     async def stat(self, path: str) -> Stat:
         """Ask by HEAD; where that is not answered, by a GET of the first byte."""
         try:
-            async with _Reading(self, "HEAD", path) as body:
+            async with _HttpRead(self, "HEAD", path) as body:
                 return body.stat
         except (Unsupported, Denied):
-            async with _Reading(self, "GET", path, stop=1) as body:
+            async with _HttpRead(self, "GET", path, stop=1) as body:
                 return body.stat
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)`. Where ranges are ignored the whole comes for start 0: the body's `stop` says so."""
-        return _Reading(self, "GET", path, start=start, stop=stop, version=version)
+        return _HttpRead(self, "GET", path, start=start, stop=stop, version=version)
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
         """Ask a question of a catalogue: any method, with its own headers and body, and read the answer."""
-        return _Reading(self, method, url, fields=headers or {}, sent=body)
+        return _HttpRead(self, method, url, fields=headers or {}, sent=body)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -144,7 +144,7 @@ class HttpTransport:
             target = f"{self._folder}{urls.escape(path)}{self._query}" if path else self._whole_root
         if self._admission.moves:
             return await self._let_in(method, origin, target, label, bound, fields, sent)
-        return await self._hop(method, origin, target, label, bound, fields, sent, _Way())
+        return await self._hop(method, origin, target, label, bound, fields, sent, _RedirectChain())
 
     async def _let_in(
         self, method: str, origin: str, target: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes
@@ -152,7 +152,7 @@ class HttpTransport:
         """As `_hop`, and log in where a redirect leads to that; asked again if somebody else did meanwhile."""
         admission = self._admission
         while True:
-            way = _Way(logins=admission.logins)
+            way = _RedirectChain(logins=admission.logins)
             is_in, refusal = False, ""
             try:
                 answer, url = await self._hop(method, origin, target, label, bound, fields, sent, way)
@@ -175,7 +175,7 @@ class HttpTransport:
         bound: str,
         fields: Mapping[str, str],
         sent: bytes,
-        way: "_Way",
+        way: "_RedirectChain",
     ) -> tuple[Exchange, str]:
         """Follow redirects to the answer at their end."""
         first, admission, visited = origin, self._admission, way.visited
@@ -186,20 +186,20 @@ class HttpTransport:
             if rest and _ACCEPT.search(rest) is not None:
                 head = head.replace("Accept: */*\r\n", "")
             if admission.moves:
-                added, token = await admission.moving(origin)
+                added, token = await admission.dynamic_header(origin)
                 head += added
             request = f"{method} {target} HTTP/1.1\r\n{head}{bound}{rest}\r\n".encode("latin-1")
             answer = await self._connections.ask(origin, request, bodiless=method == "HEAD", body=sent, label=label)
             url = origin + target
             if answer.status == 401 and token and not way.is_renewed:
                 way.is_renewed = True
-                await answer.dismiss()
+                await answer.drain_and_close()
                 await admission.renew(token)
                 continue
-            has_changed = admission.moves and admission.keep(origin, answer.headers.get("set-cookie"))
+            has_changed = admission.moves and admission.store_cookies(origin, answer.headers.get("set-cookie"))
             if answer.status not in STATUSES:
                 return answer, url
-            await answer.dismiss()
+            await answer.drain_and_close()
             if has_changed:
                 visited.clear()  # the same url again, with a new cookie, is no circle
             visited.append(url)
@@ -222,7 +222,7 @@ class HttpTransport:
         head = self._heads.get(origin)
         if head is None:
             host = origin.partition("://")[2]
-            lines = f"Host: {host}\r\n{self._common}{self._admission.fixed(origin)}"
+            lines = f"Host: {host}\r\n{self._common}{self._admission.static_header(origin)}"
             if _UNFIT.search(lines.replace("\r\n", "")) is not None or not lines.isascii():
                 credential = self._admission.credential
                 name = credential.name if credential is not None else "user_agent"
@@ -242,7 +242,7 @@ class _AskAgain(Exception):
 
 
 @dataclass(slots=True)
-class _Way:
+class _RedirectChain:
     """How far one question has come: where it was, and what was done for it on the way."""
 
     logins: int = 0
@@ -252,7 +252,7 @@ class _Way:
     visited: list[str] = field(default_factory=list)
 
 
-class _Reading:
+class _HttpRead:
     """One read: asked when entered, a Body from then on, over when left."""
 
     __slots__ = (
@@ -294,11 +294,11 @@ class _Reading:
         try:
             self._accept(answer)
         except SyncdError:
-            await answer.dismiss()
+            await answer.drain_and_close()
             raise
         if answer.status == 416:  # an empty file: what the answer holds is a page that says so
             self._answer = None
-            await answer.dismiss()
+            await answer.drain_and_close()
         self._left = None if self.stop is None else self.stop - self.start
         return self
 
@@ -328,20 +328,20 @@ class _Reading:
         if chunk and self._left >= 0:
             return chunk
         if chunk:
-            answer.distrust()
+            answer.discard_connection()
             raise Interrupted(f"{self._label}: more bytes came than the {self._span()} announced")
         if self._left:
             raise Interrupted(f"{self._label}: ended {self._left} bytes before its announced end")
         answer.finish()
         raise StopAsyncIteration
 
-    async def pour(self, sink: Sink) -> AsyncGenerator[int, None]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
         answer, label = self._answer, self._label
         if answer is None:
             return
         came = 0
-        async with aclosing(answer.pour(sink)) as counts:
+        async with aclosing(answer.copy_to_sink(sink)) as counts:
             async for count in counts:
                 came += count
                 yield count
@@ -375,7 +375,7 @@ class _Reading:
             return
         coding = fields.get("content-encoding", "identity").strip().lower()
         if coding not in ("identity", ""):
-            answer.distrust()
+            answer.discard_connection()
             raise Unsupported(f"{self._label}: upstream answered compressed ({coding}) although asked not to")
         size = answer.length
         if status == 206:
@@ -401,7 +401,7 @@ class _Reading:
             raise Unsupported(f"{label}: bytes {self._start}-{last} asked for, {start}-{stop - 1} came")
         announced = answer.length
         if announced is not None and announced != stop - start:
-            answer.distrust()
+            answer.discard_connection()
             raise Interrupted(f"{label}: a part of {stop - start} bytes announced as {announced}")
         self.start, self.stop = start, stop
         return size

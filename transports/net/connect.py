@@ -9,14 +9,14 @@ import socket
 import aiohappyeyeballs
 
 from syncd.core.errors import Unreachable
-from transports.net.socket_policy import Dial, current, make_socket, why_unconnected
+from transports.net.socket_policy import SocketPolicy, connection_error, current, make_socket
 
 STAGGER = 0.25  # seconds after which the next address is tried beside the first
 
 
-async def connected(origin: str, host: str, port: int, *, allowed: bool, timeout: float, label: str) -> socket.socket:  # noqa: ASYNC109  the limit belongs to the message
+async def connect(origin: str, host: str, port: int, *, allowed: bool, timeout: float, label: str) -> socket.socket:  # noqa: ASYNC109  the limit belongs to the message
     """Return a connected socket; `allowed` lets it be on a private address. Raises Unreachable, Refused, Unsafe."""
-    dial = Dial(allowed)
+    dial = SocketPolicy(allowed)
     token = current.set(dial)
     try:
         async with asyncio.timeout(timeout):
@@ -28,6 +28,6 @@ async def connected(origin: str, host: str, port: int, *, allowed: bool, timeout
     except TimeoutError as error:
         raise Unreachable(f"{label}: no connection to {origin} within {timeout:g} s") from error
     except (OSError, UnicodeError) as error:  # the last for names that are none
-        raise why_unconnected(error, dial, origin, label) from error
+        raise connection_error(error, dial, origin, label) from error
     finally:
         current.reset(token)

@@ -12,7 +12,7 @@ from syncd.core.errors import Denied, Refused, SyncdError, Unreachable, Unsafe
 from transports.net.ip_policy import is_public, refusal
 
 
-class Dial:
+class SocketPolicy:
     """One attempt to connect: whether private addresses will do, and what became of its sockets."""
 
     __slots__ = ("allowed", "made", "refused")
@@ -23,17 +23,17 @@ class Dial:
         self.refused = ""
 
 
-current: ContextVar[Dial] = ContextVar("dial")  # the only way for a socket to know for whom it is made
+current: ContextVar[SocketPolicy] = ContextVar("dial")  # the only way for a socket to know for whom it is made
 
 
 def make_socket(address: AddrInfoType) -> socket.socket:
     """Make the socket for one address, if it may be reached."""
     family, kind, protocol, _, where = address
-    dial = current.get()
-    if not dial.allowed and not is_public(str(where[0])):
-        dial.refused = str(where[0])
-        raise PermissionError(f"{dial.refused} is no public address")
-    dial.made += 1
+    policy = current.get()
+    if not policy.allowed and not is_public(str(where[0])):
+        policy.refused = str(where[0])
+        raise PermissionError(f"{policy.refused} is no public address")
+    policy.made += 1
     return socket.socket(family, kind, protocol)
 
 
@@ -44,10 +44,10 @@ def valid_until(transport: asyncio.Transport | None) -> float | None:
     return None if until is None else float(ssl.cert_time_to_seconds(until))
 
 
-def why_unconnected(error: Exception, dial: Dial, origin: str, label: str) -> SyncdError:
+def connection_error(error: Exception, policy: SocketPolicy, origin: str, label: str) -> SyncdError:
     """Say in our words why there is no connection."""
-    if dial.refused and not dial.made:
-        return Unsafe(f"{label}: {refusal(origin, dial.refused)}")
+    if policy.refused and not policy.made:
+        return Unsafe(f"{label}: {refusal(origin, policy.refused)}")
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):
         return Unsafe(f"{label}: {origin} is no valid address: {one_line(error)}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

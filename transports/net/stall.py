@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from syncd.core.errors import Stalled
 
 
-class Watched:
+class StallDetector:
     """The reads of one body, and how much came in the time spent waiting for them; `spent` is all of that time."""
 
     __slots__ = ("_came", "_clock", "_label", "_rate", "_waited", "_window", "spent")

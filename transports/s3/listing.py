@@ -44,7 +44,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the fast way reads times of which
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class S3ListPage:
     """One page: its files, and the token of the next one, or None at the end."""
 
     page: Stats
@@ -70,7 +70,7 @@ def early_token(body: bytes | bytearray) -> str | None:
     return _plain(found[1].decode(errors="replace"))
 
 
-def read_page(body: bytes | bytearray, root: str, name: str) -> Listed:
+def read_page(body: bytes | bytearray, root: str, name: str) -> S3ListPage:
     """Read a whole page; paths are what follows `root`. Raises Unsafe, PermanentError, and the error the body holds."""
     text = body.decode("utf-8", "replace").strip()
     taken = _take(text)
@@ -121,7 +121,7 @@ def _is_tail(text: str) -> bool:
     return _TAIL.fullmatch(text) is not None and text.replace("\n", "").isprintable() and "]]>" not in text
 
 
-def _read_slowly(text: str, root: str, name: str) -> Listed:
+def _read_slowly(text: str, root: str, name: str) -> S3ListPage:
     """Read any correct XML."""
     hidden = hidden_failure(text.encode(), name)
     if hidden is not None:
@@ -137,7 +137,7 @@ def _read_slowly(text: str, root: str, name: str) -> Listed:
     return _listed(frame, columns, root, name)
 
 
-def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> Listed:
+def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListPage:
     top, token = frame.top, None
     if "IsTruncated" not in top:
         raise PermanentError(f"{name}: an answer that is no listing: {frame.begins!r}")
@@ -148,7 +148,7 @@ def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> Listed:
     keys = columns.keys
     if top.get("EncodingType") == "url":
         keys = _unquoted(keys)
-    return Listed(_page(keys, columns, root, name), token)
+    return S3ListPage(_page(keys, columns, root, name), token)
 
 
 def _unquoted(keys: Sequence[str]) -> Sequence[str]:

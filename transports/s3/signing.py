@@ -41,7 +41,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BucketAddress:
     """Where a bucket is: `origin` answers for it, `base` stands before each key, `region` is signed."""
 
     origin: str
@@ -61,14 +61,14 @@ class Signing:
         self.bucket = bucket
         self._account = account
         self._clock = clock
-        self._place: Place | None = None
+        self._place: BucketAddress | None = None
         self._session: Any = None
         self._credentials: Any = None
         self._taken = 0.0
         self._signer: Any = None
         self._finding = asyncio.Lock()
 
-    async def place(self) -> Place:
+    async def place(self) -> BucketAddress:
         """Find the bucket's endpoint and region. Raises ConfigError, Denied."""
         if self._place is None:
             async with self._finding:
@@ -97,7 +97,7 @@ class Signing:
         if signer is None or self._clock() - self._taken > REFRESH:
             signer = await self._renew()
         place = await self.place()
-        signer.add_auth(_Request(method, place, target, headers, payload))
+        signer.add_auth(_SignableRequest(method, place, target, headers, payload))
 
     async def _renew(self) -> Any:
         place = await self.place()
@@ -130,7 +130,7 @@ class Signing:
         except BotoCoreError as error:
             raise Denied(f"s3://{self.bucket}: no credentials: {error}") from error
 
-    def _find(self, region: str | None) -> Place:
+    def _find(self, region: str | None) -> BucketAddress:
         """Find endpoint and region; blocks."""
         account = self._account
         endpoint = account.endpoint
@@ -146,10 +146,10 @@ class Signing:
         is_aws = parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         if is_aws and _PLAIN_BUCKET.fullmatch(self.bucket) is not None:
             origin = origin_of(f"{parts.scheme}://{self.bucket}.{parts.netloc}")
-            return self._bound(Place(origin, f"{above}/", region), endpoint)
-        return self._bound(Place(origin_of(endpoint), f"{above}/{self.bucket}/", region), endpoint)
+            return self._bound(BucketAddress(origin, f"{above}/", region), endpoint)
+        return self._bound(BucketAddress(origin_of(endpoint), f"{above}/{self.bucket}/", region), endpoint)
 
-    def _bound(self, place: Place, endpoint: str) -> Place:
+    def _bound(self, place: BucketAddress, endpoint: str) -> BucketAddress:
         """Return `place` if our credential may be used there: it is bound to the bucket or to the endpoint's origin."""
         given = self._account.credential
         if given is not None and given.origin not in {f"s3://{self.bucket}", origin_of(endpoint)}:
@@ -176,12 +176,12 @@ class Signing:
             raise ConfigError(f"s3://{self.bucket}: no endpoint in region {region}: {error}") from error
 
 
-class _Request:
+class _SignableRequest:
     """What botocore's signer reads of a request and writes to it; its own class costs more than the signature."""
 
     __slots__ = ("body", "context", "headers", "method", "params", "url")
 
-    def __init__(self, method: str, place: Place, target: str, headers: dict[str, str], payload: str) -> None:
+    def __init__(self, method: str, place: BucketAddress, target: str, headers: dict[str, str], payload: str) -> None:
         self.method = method
         self.url = place.origin + target
         self.headers = headers
@@ -205,10 +205,10 @@ def _signer_type() -> Any:
     class Signer(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
         _key = ("", b"")
 
-        def payload(self, request: _Request) -> str:
+        def payload(self, request: _SignableRequest) -> str:
             return request.context["payload"]
 
-        def headers_to_sign(self, request: _Request) -> _Signed:
+        def headers_to_sign(self, request: _SignableRequest) -> _Signed:
             signed = _Signed((name, value) for name, value in request.headers.items() if name.startswith("x-amz-"))
             signed["host"] = request.context["host"]
             signed["x-amz-date"] = request.headers["X-Amz-Date"]
@@ -217,7 +217,7 @@ def _signer_type() -> Any:
                 signed["x-amz-security-token"] = self.credentials.token
             return signed
 
-        def signature(self, string_to_sign: str, request: _Request) -> str:
+        def signature(self, string_to_sign: str, request: _SignableRequest) -> str:
             day = request.context["timestamp"][:8]
             if self._key[0] != day:
                 key = f"AWS4{self.credentials.secret_key}".encode()

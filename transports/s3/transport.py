@@ -99,12 +99,12 @@ class S3Body:
         if left:
             raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
 
-    async def pour(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
         """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
         if self._answer is None:
             return
         left = self._left
-        async with aclosing(self._answer.pour(sink)) as counts:
+        async with aclosing(self._answer.copy_to_sink(sink)) as counts:
             async for count in counts:
                 left -= count
                 yield count

@@ -20,7 +20,7 @@ import asyncssh
 
 from syncd.core.errors import ConfigError, Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsupported
 from syncd.core.ports import Credential
-from transports.net.connect import connected
+from transports.net.connect import connect
 from transports.net.socket_policy import one_line
 
 LINKS = 4
@@ -30,7 +30,7 @@ KNOWN_HOSTS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class SftpServer:
     """Where an SSH server is, how it proves itself, and who we are there."""
 
     origin: str
@@ -46,7 +46,7 @@ class Server:
 
 
 @dataclass(slots=True, eq=False)
-class Link:
+class SftpConnection:
     """One connection with its file channel, and how many use it."""
 
     connection: asyncssh.SSHClientConnection
@@ -90,14 +90,14 @@ class Link:
 
 
 @dataclass(slots=True)
-class Links:
+class SftpConnections:
     """All connections to one server."""
 
-    server: Server
-    _open: list[Link] = field(default_factory=list)
+    server: SftpServer
+    _open: list[SftpConnection] = field(default_factory=list)
     _making: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def take(self, label: str) -> Link:
+    async def acquire(self, label: str) -> SftpConnection:
         """Return the connection with the least to do; give it back. Raises our own errors."""
         async with self._making:
             self._open = [link for link in self._open if not (link.is_gone or link.connection.is_closed())]
@@ -108,7 +108,7 @@ class Links:
             link.busy += 1
             return link
 
-    def give(self, link: Link) -> None:
+    def release(self, link: SftpConnection) -> None:
         """Give a connection back."""
         link.busy -= 1
 
@@ -134,17 +134,17 @@ class _Client(asyncssh.SSHClient):
         return key.get_fingerprint() in self._pinned or _written(key) in self._pinned
 
 
-async def _connect(server: Server, label: str) -> Link:
+async def _connect(server: SftpServer, label: str) -> SftpConnection:
     client = _Client(server.host_keys)
     credential = server.credential
     keys = [_key(credential)] if credential is not None and credential.scheme == "key" else []
     known = None if server.host_keys else await asyncio.to_thread(_known_hosts, server)
-    socket = await connected(
+    socket = await connect(
         server.origin, server.host, server.port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
         label=label,
     )  # fmt: skip
     try:
-        with told(label, server.origin, lambda: _untrusted(label, server, client, known), credential):
+        with translated_errors(label, server.origin, lambda: _untrusted(label, server, client, known), credential):
             connection = await asyncssh.connect(
                 server.host,
                 server.port,
@@ -171,7 +171,7 @@ async def _connect(server: Server, label: str) -> Link:
     except BaseException:
         socket.close()
         raise
-    return Link(connection, files, server.reply_timeout)
+    return SftpConnection(connection, files, server.reply_timeout)
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def _key(credential: Credential) -> asyncssh.SSHKey:
         raise ConfigError(f"credentials.{credential.name}: not a private key that can be read: {todo}") from None
 
 
-def _known_hosts(server: Server) -> asyncssh.SSHKnownHosts | None:
+def _known_hosts(server: SftpServer) -> asyncssh.SSHKnownHosts | None:
     """Read the known_hosts files that there are. Blocks."""
     files = [path for name in server.known_hosts if (path := Path(os.path.expanduser(name))).is_file()]  # noqa: PTH111  no error without a home
     try:
@@ -228,7 +228,7 @@ def _written(key: asyncssh.SSHKey) -> str:
     return " ".join(key.export_public_key("openssh").decode().split()[:2])
 
 
-def _untrusted(label: str, server: Server, client: _Client, known: asyncssh.SSHKnownHosts | None) -> Denied:
+def _untrusted(label: str, server: SftpServer, client: _Client, known: asyncssh.SSHKnownHosts | None) -> Denied:
     """Say why the server's key is not believed, and what to do."""
     shown = client.shown
     if shown is None:
@@ -249,7 +249,7 @@ def _untrusted(label: str, server: Server, client: _Client, known: asyncssh.SSHK
 
 
 @contextmanager
-def told(
+def translated_errors(
     label: str, origin: str, untrusted: Callable[[], Denied] | None = None, credential: Credential | None = None
 ) -> Iterator[None]:
     """Say in our words what the library raises."""

@@ -24,8 +24,8 @@ from manifests.stat import Stat, UnsafePath, check_path
 from syncd.core.errors import Changed, Interrupted, NotFound, TooLarge, Unsafe, Unsupported
 from syncd.core.ports import Body, Credential, Page
 from transports.net import urls
-from transports.net.stall import Watched
-from transports.sftp.connections import KNOWN_HOSTS, Link, Links, Server, told
+from transports.net.stall import StallDetector
+from transports.sftp.connections import KNOWN_HOSTS, SftpConnection, SftpConnections, SftpServer, translated_errors
 
 PAGE = 1000
 LEAST, MOST = 64 << 10, 2 << 20  # bytes asked for at a time: what is asked for travels in many packets at once
@@ -78,8 +78,8 @@ class SftpTransport:
         self.origin = origin_of(url)
         self._encoding = encoding
         self._folder = _below_home(unquote(parts.path, encoding, "surrogateescape"))
-        self.links = Links(
-            Server(
+        self.links = SftpConnections(
+            SftpServer(
                 origin=self.origin,
                 host=parts.hostname or "",
                 port=parts.port or 22,
@@ -102,7 +102,7 @@ class SftpTransport:
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
         page: list[Stat] = []
-        link = await self.links.take(self.root)
+        link = await self.links.acquire(self.root)
         try:
             walked: list[Iterator[tuple[str, Stat | None]]] = [iter(await self._files(link, "", prefix, after))]
             while walked:
@@ -121,23 +121,23 @@ class SftpTransport:
             if page:
                 yield page
         finally:
-            self.links.give(link)
+            self.links.release(link)
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
         where, name = self.where(path)
-        link = await self.links.take(name)
+        link = await self.links.acquire(name)
         try:
-            with told(name, self.origin), link.answers():
+            with translated_errors(name, self.origin), link.answers():
                 return describe(path, name, await link.files.stat(where))
         finally:
-            self.links.give(link)
+            self.links.release(link)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)`."""
-        return _Reading(self, path, start, stop, version)
+        return _SftpRead(self, path, start, stop, version)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -162,11 +162,13 @@ class SftpTransport:
         except UnsafePath as error:
             raise Unsafe(str(error)) from error
 
-    async def _files(self, link: Link, above: str, prefix: str, after: str) -> Sequence[tuple[str, Stat | None]]:
+    async def _files(
+        self, link: SftpConnection, above: str, prefix: str, after: str
+    ) -> Sequence[tuple[str, Stat | None]]:
         """Return what one folder holds, in the order of whole paths; folders end in a slash and have no Stat."""
         found: list[tuple[str, Stat | None]] = []
         name, count = above or self.root, 0
-        with told(name, self.origin):
+        with translated_errors(name, self.origin):
             async with aclosing(link.names(self._folder + above)) as names:
                 async for one in names:
                     count += 1
@@ -187,14 +189,14 @@ class SftpTransport:
         return sorted(found, key=lambda one: one[0])
 
 
-class _Reading:
+class _SftpRead:
     """One read: the file is open from entering to leaving; a Body meanwhile."""
 
     def __init__(self, transport: SftpTransport, path: str, start: int, stop: int | None, version: str | None) -> None:
         self._transport = transport
         self._path = path
         self._version = version
-        self._link: Link | None = None
+        self._link: SftpConnection | None = None
         self._file: asyncssh.SFTPClientFile | None = None
         self._asked: asyncio.Future[bytes] | None = None
         self.start = start
@@ -205,9 +207,9 @@ class _Reading:
     async def __aenter__(self) -> Body:
         transport = self._transport
         where, name = transport.where(self._path)
-        self._link = await transport.links.take(name)
+        self._link = await transport.links.acquire(name)
         try:
-            with told(name, transport.origin):
+            with translated_errors(name, transport.origin):
                 with self._link.answers():
                     self._file = await self._link.files.open(where, "rb")
                 with self._link.answers():
@@ -228,10 +230,10 @@ class _Reading:
         assert file is not None
         assert link is not None
         assert stop is not None
-        watched = Watched(path, self._transport.floor)
+        watched = StallDetector(path, self._transport.floor)
         while at < stop:
             count = min(many, stop - at)
-            with told(path, self._transport.origin):
+            with translated_errors(path, self._transport.origin):
                 before = watched.spent
                 # Shielded: asyncssh leaves the packets of a read that is cancelled without an owner. What is slow, but
                 # not too slow, is waited for once more instead of being asked for again.
@@ -246,7 +248,7 @@ class _Reading:
             many = min(many * 2, MOST) if took < 1.0 else max(many // 2, LEAST)
             at += len(chunk)
             yield chunk
-        with told(path, self._transport.origin), link.answers():
+        with translated_errors(path, self._transport.origin), link.answers():
             now = describe(path, path, await file.stat())
         if now.version != self.stat.version:
             raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
@@ -269,7 +271,7 @@ class _Reading:
         file, self._file = self._file, None
         link, self._link = self._link, None
         if link is not None:
-            self._transport.links.give(link)
+            self._transport.links.release(link)
             if file is not None:
                 await link.close(file, self._asked)
 

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 
 from syncd.api.auth.sessions import COOKIE, Sessions
 from syncd.api.auth.tokens import Tokens
-from syncd.api.errors import Declined
+from syncd.api.errors import HttpError
 from syncd.config.api_access import ApiSettings, Role
 
 SAFE = frozenset({"GET", "HEAD"})
@@ -37,7 +37,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class Identity:
     """Who asks: the token's name and role, both empty of somebody unknown; `until` when a session ends."""
 
     name: str = ""
@@ -45,10 +45,10 @@ class Visitor:
     until: float | None = None
 
 
-class Door:
+class AccessControl:
     """Knows whom to let in."""
 
-    nobody = Visitor()
+    nobody = Identity()
 
     def __init__(self, settings: ApiSettings, listen: str, tokens: Tokens, sessions: Sessions) -> None:
         """`listen` is the configured address, host:port."""
@@ -64,50 +64,50 @@ class Door:
         """Decline a request under a name that is not ours."""
         host = _host_of(request.headers.get(hdrs.HOST, ""))
         if host not in self._hosts and not _is_address(host):
-            raise Declined(
+            raise HttpError(
                 421, "Denied", f"{host[:80]!r} is not a name under which this daemon answers",
                 "ask under localhost or an address, or add the name to api.hosts in syncd.yaml",
             )  # fmt: skip
 
-    async def visitor(self, request: web.Request) -> Visitor:
+    async def identify(self, request: web.Request) -> Identity:
         """Return who asks. Raises Declined for a wrong token."""
         if (given := request.headers.get(hdrs.AUTHORIZATION)) is not None:
             scheme, _, token = given.partition(" ")
             if scheme.lower() != "bearer":
-                raise Declined(
+                raise HttpError(
                     401, "Denied", "the Authorization header has another scheme", "send Authorization: Bearer syncd_…",
                     WWW_Authenticate='Bearer realm="syncd"',
                 )  # fmt: skip
-            found = await self.tokens.judge(token.strip(), self.address(request))
-            return Visitor(found.name, found.role)
+            found = await self.tokens.authenticate(token.strip(), self.address(request))
+            return Identity(found.name, found.role)
         cookie = request.cookies.get(COOKIE)
-        session = self.sessions.whose(cookie) if cookie is not None else None
+        session = self.sessions.owner(cookie) if cookie is not None else None
         if session is None:
-            return Visitor()
+            return Identity()
         if request.method not in SAFE:
             self.check_origin(request)
-        return Visitor(session[0].name, session[0].role, session[1])
+        return Identity(session[0].name, session[0].role, session[1])
 
     def check_origin(self, request: web.Request) -> None:
         """Decline a change that another site's page may have made the browser send."""
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
         ours = origin is not None and urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
         if not ours or site not in {None, "same-origin"}:
-            raise Declined(
+            raise HttpError(
                 403, "Denied", "the request does not come from this daemon's own page",
                 "use the page itself, or a token in the Authorization header",
             )  # fmt: skip
 
-    def admit(self, visitor: Visitor, needs: Role | None) -> None:
+    def admit(self, identity: Identity, needs: Role | None) -> None:
         """Decline who may not."""
-        if needs is None or visitor.role == "operator" or (needs == "reader" and (self.open or visitor.role)):
+        if needs is None or identity.role == "operator" or (needs == "reader" and (self.open or identity.role)):
             return
-        if visitor.role is not None:
-            raise Declined(403, "Denied", f"{visitor.name} may read, and this needs role operator", "ask an operator")
+        if identity.role is not None:
+            raise HttpError(403, "Denied", f"{identity.name} may read, and this needs role operator", "ask an operator")
         todo = "send Authorization: Bearer syncd_…; `syncd token NAME` makes a token"
         if needs == "operator" and not self.tokens.any_operator:
             todo = "make one: `syncd token NAME --role operator`, and add the line it prints to syncd.yaml"
-        raise Declined(
+        raise HttpError(
             401, "Denied", f"this needs a token with the role {needs}", todo, WWW_Authenticate='Bearer realm="syncd"'
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from syncd.api.auth.tokens import Tokens, mark_of
+from syncd.api.auth.tokens import Tokens, fingerprint
 from syncd.config.api_access import Token
 
 COOKIE = "syncd_session"
@@ -21,7 +21,7 @@ LASTS = 12 * 3_600  # seconds
 _LONGEST = 1_024
 
 
-class _Session(msgspec.Struct, frozen=True, array_like=True):
+class _LoginSession(msgspec.Struct, frozen=True, array_like=True):
     name: str
     mark: str
     until: float
@@ -38,10 +38,10 @@ class Sessions:
 
     def begin(self, token: Token) -> str:
         """Return the cookie's value for whoever sent `token`."""
-        said = msgspec.json.encode(_Session(token.name, mark_of(token), self._clock() + LASTS))
+        said = msgspec.json.encode(_LoginSession(token.name, fingerprint(token), self._clock() + LASTS))
         return base64.urlsafe_b64encode(self._sign(said) + said).decode()
 
-    def whose(self, cookie: str) -> tuple[Token, float] | None:
+    def owner(self, cookie: str) -> tuple[Token, float] | None:
         """Return the token a session came from and when it ends, if it is ours and still holds."""
         if len(cookie) > _LONGEST:
             return None
@@ -52,8 +52,8 @@ class Sessions:
         signature, said = raw[:32], raw[32:]
         if not hmac.compare_digest(signature, self._sign(said)):
             return None
-        session = msgspec.json.decode(said, type=_Session)
-        token = self._tokens.still(session.name, session.mark)
+        session = msgspec.json.decode(said, type=_LoginSession)
+        token = self._tokens.current(session.name, session.mark)
         return (token, session.until) if token is not None and self._clock() < session.until else None
 
     def _sign(self, said: bytes) -> bytes:

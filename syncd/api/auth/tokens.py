@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from syncd.api.errors import Declined
+from syncd.api.errors import HttpError
 from syncd.config.api_access import Token
 
 PREFIX = "syncd_"  # so that scanners of leaked secrets can know one
@@ -78,14 +78,14 @@ class Tokens:
         """Tell whether anybody at all may change something."""
         return any(token.role == "operator" for token in self._tokens)
 
-    def still(self, name: str, mark: str) -> Token | None:
+    def current(self, name: str, mark: str) -> Token | None:
         """Return the token of that name if it is the one whose `mark` was given at login."""
         found = next((token for token in self._tokens if token.name == name), None)
-        return found if found is not None and hmac.compare_digest(mark_of(found), mark) else None
+        return found if found is not None and hmac.compare_digest(fingerprint(found), mark) else None
 
-    async def judge(self, given: str, address: str) -> Token:
+    async def authenticate(self, given: str, address: str) -> Token:
         """Return the token that was given. Raises Declined, 401 after a wait or 429."""
-        place = _place(address)
+        place = _client_network(address)
         allowance = self._allowance(place)
         if allowance.left < 1:
             raise self._too_many()
@@ -101,7 +101,7 @@ class Tokens:
             await asyncio.sleep(self._slowness)
         finally:
             self._waiting -= 1
-        raise Declined(
+        raise HttpError(
             401,
             "Denied",
             "the token is not one we know",
@@ -109,8 +109,8 @@ class Tokens:
             WWW_Authenticate='Bearer realm="syncd"',
         )
 
-    def _too_many(self) -> Declined:
-        return Declined(
+    def _too_many(self) -> HttpError:
+        return HttpError(
             429, "Denied", "too many wrong tokens came from this address", "wait, then send the right one",
             retry_after=int(REGAIN),
         )  # fmt: skip
@@ -150,12 +150,12 @@ class Tokens:
         return found
 
 
-def mark_of(token: Token) -> str:
+def fingerprint(token: Token) -> str:
     """Return what tells one token from a later one of the same name, without telling its hash."""
     return hashlib.sha256(f"{token.name}\n{token.role}\n{token.sha256}\n{token.scrypt}".encode()).hexdigest()[:32]
 
 
-def _place(address: str) -> str:
+def _client_network(address: str) -> str:
     """Return the address, or the /64 network of one of version 6: who has one has all of them."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

@@ -32,11 +32,11 @@ def check(paths: list[Path], *, json: bool) -> int:
         output.print_json({"files": len(files), "problems": problems})
     else:
         for problem in problems:
-            output.say("{file}:{line}:{column}: {where}: {what}: {todo}".format(**problem))
+            output.print_line("{file}:{line}:{column}: {where}: {what}: {todo}".format(**problem))
         if not files:
-            output.say("no manifest found: give files, or folders that hold *.yaml")
+            output.print_line("no manifest found: give files, or folders that hold *.yaml")
         elif not problems:
-            output.say(f"{output.files(len(files))}: no problems")
+            output.print_line(f"{output.files(len(files))}: no problems")
     return USAGE if problems or not files else DONE
 
 

@@ -6,19 +6,19 @@ import time
 import msgspec
 
 from syncd.cli import output
-from syncd.cli.context import Context
+from syncd.cli.context import CommandContext
 from syncd.daemon import queries
 from syncd.process.event_loop import DONE
 
 
-async def status(context: Context) -> int:
+async def status(context: CommandContext) -> int:
     """Show every mirror."""
-    async with context.bench(lambda _: None, writing=False) as bench:
-        rows = bench.catalogue.history.mirrors()
+    async with context.open_session(lambda _: None, writing=False) as session:
+        rows = session.catalogue.history.mirrors()
         now = time.time()
         found = []
         for row in rows:
-            count, size = bench.catalogue.holdings.totals(row.id)
+            count, size = session.catalogue.holdings.totals(row.id)
             found.append(
                 {
                     "mirror": row.name,
@@ -30,14 +30,14 @@ async def status(context: Context) -> int:
                     "succeeded": output.instant(row.succeeded),
                     "attempted": output.instant(row.attempted),
                     "last": row.last,
-                    "parked": len(bench.catalogue.history.parked(row.id)),
-                    "failures": msgspec.to_builtins(bench.catalogue.history.failures(row.id)),
+                    "parked": len(session.catalogue.history.parked(row.id)),
+                    "failures": msgspec.to_builtins(session.catalogue.history.failures(row.id)),
                 }
             )
         if context.json:
             output.print_json(found)
         elif not rows:
-            output.say(f"no mirrors in {context.config.state} yet; the first: syncd sync FILE")
+            output.print_line(f"no mirrors in {context.config.state} yet; the first: syncd sync FILE")
         else:
             output.table(
                 ("mirror", "last success", ">files", ">bytes", ">failed", ">parked", "snapshot"),
@@ -57,10 +57,10 @@ async def status(context: Context) -> int:
         return DONE
 
 
-async def snapshots(context: Context, name: str) -> int:
+async def snapshots(context: CommandContext, name: str) -> int:
     """List kept snapshots."""
-    async with context.bench(lambda _: None, writing=False) as bench:
-        kept = bench.catalogue.history.snapshots(bench.mirror(name).id)
+    async with context.open_session(lambda _: None, writing=False) as session:
+        kept = session.catalogue.history.snapshots(session.mirror(name).id)
         if context.json:
             output.print_json(
                 [
@@ -92,16 +92,16 @@ async def snapshots(context: Context, name: str) -> int:
         return DONE
 
 
-async def diff(context: Context, name: str, before: str, after: str) -> int:
+async def diff(context: CommandContext, name: str, before: str, after: str) -> int:
     """Compare two kept snapshots; only shards that differ are read."""
-    async with context.bench(lambda _: None, writing=False) as bench:
-        kept = bench.catalogue.history.snapshots(bench.mirror(name).id)
-        found = await queries.diff(bench.store, name, kept, before, after, limit=sys.maxsize)
+    async with context.open_session(lambda _: None, writing=False) as session:
+        kept = session.catalogue.history.snapshots(session.mirror(name).id)
+        found = await queries.diff(session.store, name, kept, before, after, limit=sys.maxsize)
         if context.json:
             changes = [{"path": change.path, "change": change.change} for change in found.changes]
             output.print_json({"mirror": name, "before": found.before, "after": found.after, "changes": changes})
         else:
             for change in found.changes:
-                output.say(f"{change.change:8} {change.path}")
-            output.say(f"{output.files(found.count)} differ between {found.before[:12]} and {found.after[:12]}")
+                output.print_line(f"{change.change:8} {change.path}")
+            output.print_line(f"{output.files(found.count)} differ between {found.before[:12]} and {found.after[:12]}")
         return DONE

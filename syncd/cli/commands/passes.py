@@ -5,29 +5,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from manifests.model.mirror import Mirror
-from syncd.catalogue import Row
+from syncd.catalogue import MirrorRow
 from syncd.cli import output
-from syncd.cli.context import Context
+from syncd.cli.context import CommandContext
 from syncd.config.load import Config
 from syncd.core.errors import SyncdError
 from syncd.core.printable import printable
-from syncd.engine.build_plan import make_plan, take_stock
-from syncd.engine.mirror_pass import Pass, Result
+from syncd.engine.build_plan import list_upstream, make_plan
+from syncd.engine.mirror_pass import Pass, PassResult
 from syncd.process.event_loop import DONE, GUARDED, INTERRUPTED, SOME_FAILED, code_of
-from syncd.session.session import Workbench, read_manifest
+from syncd.session.session import Session, read_manifest
 
 SHOWN = 20  # files of each kind that a plan shows without --all
 
 
-async def survey(context: Context, file: Path) -> int:
+async def survey(context: CommandContext, file: Path) -> int:
     """Print the inventory."""
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
-        async with context.bench(progress.listener, grace=0.0) as bench, bench.work(mirror) as work:
-            row = bench.catalogue.history.enrol(
+        async with context.open_session(progress.listener, grace=0.0) as session, session.pass_context(mirror) as work:
+            row = session.catalogue.history.ensure_mirror(
                 mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
             )
-            inventory, found = await take_stock(work, row)
+            inventory, found = await list_upstream(work, row)
             progress.stop()
             count = 0
             for stat in found:
@@ -37,27 +37,27 @@ async def survey(context: Context, file: Path) -> int:
                 else:
                     size = "?" if stat.size is None else str(stat.size)
                     digests = " ".join(f"{name}:{value[:12]}…" for name, value in stat.digests.items())
-                    output.say(
+                    output.print_line(
                         f"{size:>14}  {output.instant(stat.modified) or '-':20}  {stat.path}  {digests}".rstrip()
                     )
             for url, reason in inventory.failed:
                 sys.stderr.write(f"syncd: {printable(url)}: {printable(reason)}\n")
             if not context.json:
                 state = "complete" if inventory.complete else "INCOMPLETE"
-                output.say(f"{output.files(count)} upstream, inventory {state}")
+                output.print_line(f"{output.files(count)} upstream, inventory {state}")
             return DONE if inventory.complete else SOME_FAILED
 
 
-async def plan(context: Context, file: Path, *, everything: bool) -> int:
+async def plan(context: CommandContext, file: Path, *, everything: bool) -> int:
     """Print the plan."""
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
-        async with context.bench(progress.listener, grace=0.0) as bench, bench.work(mirror) as work:
-            row = bench.catalogue.history.enrol(
+        async with context.open_session(progress.listener, grace=0.0) as session, session.pass_context(mirror) as work:
+            row = session.catalogue.history.ensure_mirror(
                 mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
             )
             planning = await make_plan(work, row)
-            free = await bench.store.free()
+            free = await session.store.free()
             counts = planning.counts
             if context.json:
                 output.print_json(
@@ -90,84 +90,84 @@ async def plan(context: Context, file: Path, *, everything: bool) -> int:
             )
             more = f", and {output.files(counts.sizeless)} whose size upstream does not say" if counts.sizeless else ""
             room = "unknown" if free is None else output.size(free)
-            output.say(f"to move: {output.size(counts.bytes)}{more}; free in the store: {room}")
+            output.print_line(f"to move: {output.size(counts.bytes)}{more}; free in the store: {room}")
             for action in ("fetch", "replace", "remove", "refuse"):
-                for number, step in enumerate(bench.catalogue.claims.steps(row.id, action)):
+                for number, step in enumerate(session.catalogue.claims.steps(row.id, action)):
                     if number >= SHOWN and not everything:
-                        output.say(f"  … {action}: more; --all shows every file")
+                        output.print_line(f"  … {action}: more; --all shows every file")
                         break
-                    output.say(f"  {action:8} {step.path}  ({step.reason})")
+                    output.print_line(f"  {action:8} {step.path}  ({step.reason})")
             if planning.parked:
-                output.say(f"the removals would be parked: {planning.parked}; then: syncd approve {mirror.name}")
+                output.print_line(f"the removals would be parked: {planning.parked}; then: syncd approve {mirror.name}")
             for url, reason in planning.inventory.failed:
-                output.say(f"not read: {url}: {reason}")
+                output.print_line(f"not read: {url}: {reason}")
             if not planning.inventory.complete:
-                output.say("the inventory is INCOMPLETE: nothing would be removed")
+                output.print_line("the inventory is INCOMPLETE: nothing would be removed")
             return DONE if planning.inventory.complete else SOME_FAILED
 
 
-async def sync(context: Context, files: list[Path]) -> int:
+async def sync(context: CommandContext, files: list[Path]) -> int:
     """Run one pass over each mirror; the worst outcome is the exit code."""
     declared = [read_manifest(file) for file in files]
     worst = DONE
     with context.progress() as progress:
-        async with context.bench(progress.listener) as bench:
+        async with context.open_session(progress.listener) as session:
             for mirror, text in declared:
                 if context.stopping.is_set():
                     return INTERRUPTED
-                bench.remember(mirror.name, text)
-                _mind_window(mirror)
+                session.save_manifest(mirror.name, text)
+                _warn_outside_window(mirror)
                 try:
-                    async with bench.work(mirror) as work:
+                    async with session.pass_context(mirror) as work:
                         result = await Pass(work).run()
                 except SyncdError as error:
                     progress.stop()
-                    output.complain(error, json=context.json, secrets=context.secrets)
+                    output.print_error(error, json=context.json, secrets=context.secrets)
                     worst = max(worst, code_of(error))
                     continue
                 progress.stop()
-                worst = max(worst, _outcome(context, bench, result))
+                worst = max(worst, _outcome(context, session, result))
             return INTERRUPTED if context.stopping.is_set() else worst
 
 
-def _mind_window(mirror: Mirror) -> None:
+def _warn_outside_window(mirror: Mirror) -> None:
     """Say that a pass runs outside its hours; whoever asks for one by hand gets it."""
     window = mirror.source.limits.window
     if window is not None and not window.is_open(datetime.now(UTC)):
         sys.stderr.write(f"syncd: {mirror.name}: outside its window (source.limits.window), but asked for by hand\n")
 
 
-def _outcome(context: Context, bench: Workbench, result: Result) -> int:
+def _outcome(context: CommandContext, session: Session, result: PassResult) -> int:
     """Print how a pass ended, and return its exit code."""
-    row = bench.mirror(result.mirror)
+    row = session.mirror(result.mirror)
     if context.json:
         output.print_json(result)
     else:
         rate = result.bytes / result.seconds if result.seconds else 0.0
-        output.say(
+        output.print_line(
             f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced, {result.kept} kept, "
             f"{result.removed} removed, {result.parked} parked, {result.failed} failed; "
             f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
         )
-        for failure in bench.catalogue.history.failures(row.id)[:SHOWN]:
+        for failure in session.catalogue.history.failures(row.id)[:SHOWN]:
             kept = f" (kept in {failure.quarantined})" if failure.quarantined else ""
-            output.say(f"  failed: {failure.reason}{kept}")
+            output.print_line(f"  failed: {failure.reason}{kept}")
         if result.failed > SHOWN:
-            output.say(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
+            output.print_line(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
         if result.parked:
-            output.say(
+            output.print_line(
                 f"  {output.files(result.parked)} gone upstream, parked; let them go: syncd approve {result.mirror}"
             )
         if not result.complete and not result.failed:
-            output.say("  the inventory is incomplete, or the pass was stopped: nothing was removed")
-        output.say(f"  snapshot {result.snapshot}")
-        output.say(f"  check it: {sums_command(context.config, row)}")
+            output.print_line("  the inventory is incomplete, or the pass was stopped: nothing was removed")
+        output.print_line(f"  snapshot {result.snapshot}")
+        output.print_line(f"  check it: {checksum_command(context.config, row)}")
     if result.parked:
         return GUARDED
     return DONE if result.complete else SOME_FAILED
 
 
-def sums_command(config: Config, row: Row) -> str:
+def checksum_command(config: Config, row: MirrorRow) -> str:
     """Return the command that checks a mirror without us."""
     sums = f".syncd/snapshots/{row.name}/{row.snapshot}/SHA256SUMS"
     if config.store.url.startswith("s3://"):

@@ -1,10 +1,10 @@
 """Runs the daemon until it is told to end."""
 
-from syncd.cli.context import Context
+from syncd.cli.context import CommandContext
 from syncd.daemon import service
 
 
-async def run(context: Context) -> int:
+async def run(context: CommandContext) -> int:
     """Run the daemon."""
     assert context.load is not None
     return await service.run(

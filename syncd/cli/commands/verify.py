@@ -6,29 +6,29 @@ from typing import Any
 import msgspec
 
 from syncd.cli import output
-from syncd.cli.context import Context
+from syncd.cli.context import CommandContext
 from syncd.core.errors import NotFound
-from syncd.engine.transfer import Place
+from syncd.engine.transfer import PassPaths
 from syncd.engine.verify import Report, Verification
 from syncd.process.event_loop import DONE, SOME_FAILED
 from syncd.workers.pool import processors
 
 
-async def verify(context: Context, name: str, *, read_data: bool, repair: bool) -> int:
+async def verify(context: CommandContext, name: str, *, read_data: bool, repair: bool) -> int:
     """Verify one mirror, and mend it if asked to."""
     with context.progress() as progress:
-        async with context.bench(progress.listener, grace=0.0) as bench:
-            row = bench.mirror(name)
-            place = Place(row.name, row.prefix, "verify")
+        async with context.open_session(progress.listener, grace=0.0) as session:
+            row = session.mirror(name)
+            place = PassPaths(row.name, row.prefix, "verify")
 
             def verification(source: Any = None) -> Verification:
                 return Verification(
-                    store=bench.store,
-                    catalogue=bench.catalogue,
+                    store=session.store,
+                    catalogue=session.catalogue,
                     mirror=row,
                     place=place,
-                    hashing=bench.hashing,
-                    heard=progress.looked,
+                    hashing=session.hashing,
+                    heard=progress.count_verified,
                     source=source,
                     threads=processors(),
                 )
@@ -37,18 +37,18 @@ async def verify(context: Context, name: str, *, read_data: bool, repair: bool) 
             report = await verification().run(read_data=read_data)
             if repair and report.faults:
                 try:
-                    manifest = bench.manifest(name)
+                    manifest = session.manifest(name)
                 except NotFound:
                     await verification().repair(report)
                 else:
-                    async with bench.source(manifest) as source:
+                    async with session.source(manifest) as source:
                         await verification(source).repair(report)
             progress.stop()
             _show_report(context, report, time.monotonic() - began, read_data=read_data)
             return DONE if all(fault.repaired for fault in report.faults) else SOME_FAILED
 
 
-def _show_report(context: Context, report: Report, seconds: float, *, read_data: bool) -> None:
+def _show_report(context: CommandContext, report: Report, seconds: float, *, read_data: bool) -> None:
     if context.json:
         output.print_json(
             {
@@ -63,9 +63,9 @@ def _show_report(context: Context, report: Report, seconds: float, *, read_data:
         )
         return
     for fault in report.faults:
-        output.say(f"{'repaired' if fault.repaired else 'FAULT'}: {fault.finding}: {fault.reason}")
+        output.print_line(f"{'repaired' if fault.repaired else 'FAULT'}: {fault.finding}: {fault.reason}")
     how = "read and compared" if read_data else "present with the right size"
     found = "no faults" if not report.faults else f"{len(report.faults)} faults"
-    output.say(
+    output.print_line(
         f"{report.mirror}: {output.files(report.files)}, {output.size(report.bytes)} {how}: {found}, {seconds:.1f} s"
     )

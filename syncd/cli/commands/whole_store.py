@@ -3,38 +3,42 @@
 import msgspec
 
 from manifests.snapshot import Pointer
-from syncd.catalogue import Row
+from syncd.catalogue import MirrorRow
 from syncd.cli import output
-from syncd.cli.context import Context
-from syncd.daemon.backup import bring_back
+from syncd.cli.context import CommandContext
+from syncd.daemon.backup import restore_backup
 from syncd.engine.restore import rebuild as rebuild_catalogue
 from syncd.process.event_loop import DONE, SOME_FAILED
 from syncd.stores.probe import probe as probe_store
 
 
-async def rebuild(context: Context, from_backup: str | None) -> int:
+async def rebuild(context: CommandContext, from_backup: str | None) -> int:
     """Fill the Catalogue from the store, or bring a backup back and fill in what was published since."""
     if from_backup is not None:
-        place, kept = await bring_back(context.config, from_backup)
+        place, kept = await restore_backup(context.config, from_backup)
         if not context.json:
-            output.say(f"brought back {place}" + (f"; what was there before is {kept}" if kept is not None else ""))
-    async with context.bench(lambda _: None) as bench:
-        rows = await rebuild_catalogue(bench.store, bench.catalogue, only=_differs if from_backup is not None else _any)
-        found = [(row.name, *bench.catalogue.holdings.totals(row.id)) for row in rows]
+            output.print_line(
+                f"brought back {place}" + (f"; what was there before is {kept}" if kept is not None else "")
+            )
+    async with context.open_session(lambda _: None) as session:
+        rows = await rebuild_catalogue(
+            session.store, session.catalogue, only=_differs if from_backup is not None else _any
+        )
+        found = [(row.name, *session.catalogue.holdings.totals(row.id)) for row in rows]
         if context.json:
             output.print_json([{"mirror": name, "files": count, "bytes": size} for name, count, size in found])
         for name, count, size in found if not context.json else ():
-            output.say(f"{name}: {output.files(count)}, {output.size(size)}")
+            output.print_line(f"{name}: {output.files(count)}, {output.size(size)}")
         if not found and not context.json:
-            output.say("the store holds no mirror")
+            output.print_line("the store holds no mirror")
         return DONE
 
 
-async def probe(context: Context) -> int:
+async def probe(context: CommandContext) -> int:
     """Try what the store can do."""
-    async with context.bench(lambda _: None) as bench:
-        capabilities = await probe_store(bench.store)
-        bench.catalogue.history.remember("capabilities", msgspec.json.encode(capabilities).decode())
+    async with context.open_session(lambda _: None) as session:
+        capabilities = await probe_store(session.store)
+        session.catalogue.history.set_setting("capabilities", msgspec.json.encode(capabilities).decode())
         if context.json:
             output.print_json(capabilities)
         else:
@@ -42,10 +46,10 @@ async def probe(context: Context) -> int:
         return DONE if capabilities.good_enough else SOME_FAILED
 
 
-def _differs(pointer: Pointer, row: Row | None) -> bool:
+def _differs(pointer: Pointer, row: MirrorRow | None) -> bool:
     """Tell whether a mirror was published since the backup was made."""
     return row is None or row.snapshot != pointer.snapshot or row.prefix != pointer.prefix
 
 
-def _any(_pointer: Pointer, _row: Row | None) -> bool:
+def _any(_pointer: Pointer, _row: MirrorRow | None) -> bool:
     return True

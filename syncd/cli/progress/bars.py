@@ -15,7 +15,7 @@ from manifests.model.units import format_rate, format_size
 from syncd.cli.progress.plain import WITHIN, Display, amount_of, trouble_of
 from syncd.core.events import Event, LimitChanged, PassFinished, Published, SurveyStarted, TransferFinished
 from syncd.core.printable import printable
-from syncd.engine.pass_progress import Speed, Tally
+from syncd.engine.pass_progress import PassProgress, Speed
 
 BARS = 4  # of single transfers, at most
 LARGE = 8 << 20  # bytes from which a transfer may have a bar of its own
@@ -60,9 +60,9 @@ class RichProgress(Display):
         elif self._live is None and kind is not LimitChanged:
             self._show()
 
-    def looked(self, files: int, count: int) -> None:
+    def count_verified(self, files: int, count: int) -> None:
         """Count what a verification has looked at."""
-        super().looked(files, count)
+        super().count_verified(files, count)
         if self._live is None:
             self._show()
 
@@ -112,7 +112,7 @@ class RichProgress(Display):
             return Text(f"{printable(tally.mirror)}  survey: {read}, {tally.found:,} files found")
         return Group(self._over_all(tally, now), self._single(tally))
 
-    def _over_all(self, tally: Tally, now: float) -> RenderableType:
+    def _over_all(self, tally: PassProgress, now: float) -> RenderableType:
         share = tally.share()
         pace = self._pace.at(now, share or 0.0)
         left = f"{_clockwise((1 - share) / pace)} to go" if share is not None and pace > 0 else ""
@@ -126,7 +126,7 @@ class RichProgress(Display):
         )
         return grid
 
-    def _single(self, tally: Tally) -> RenderableType:
+    def _single(self, tally: PassProgress) -> RenderableType:
         large = [one for one in tally.under_way() if (one.size or one.received) >= LARGE]
         grid = Table.grid(padding=(0, 2))
         for one in heapq.nlargest(BARS, large, key=lambda one: one.size or one.received):

@@ -32,7 +32,7 @@ from syncd.core.events import (
     TransferStarted,
 )
 from syncd.core.printable import printable
-from syncd.engine.pass_progress import Speed, Tally
+from syncd.engine.pass_progress import PassProgress, Speed
 
 EVERY = 5.0  # seconds between two plain lines
 SECOND = 1.0  # between two JSON lines that say how far we are
@@ -46,7 +46,7 @@ class Progress(Protocol):
         """Take an event."""
         ...
 
-    def looked(self, files: int, count: int) -> None:
+    def count_verified(self, files: int, count: int) -> None:
         """Count files and bytes that a verification has looked at."""
         ...
 
@@ -68,7 +68,7 @@ class Display:
         """Write to `stream`."""
         self._stream = stream
         self._clock = clock
-        self._tally = Tally("")
+        self._tally = PassProgress("")
         self._speed = Speed()
         self._looked_files = self._looked_bytes = 0
         self._said: dict[type[Event], int] = {}
@@ -76,13 +76,13 @@ class Display:
 
     def _count(self, event: Event) -> None:
         if type(event) is SurveyStarted:
-            self._tally, self._speed = Tally(event.mirror), Speed()
+            self._tally, self._speed = PassProgress(event.mirror), Speed()
             self._said.clear()
-        self._tally.take(event)
+        self._tally.on_event(event)
         if type(event) is Planned:
             self._speed.at(self._clock(), 0)  # from here on
 
-    def looked(self, files: int, count: int) -> None:
+    def count_verified(self, files: int, count: int) -> None:
         """Count what a verification has looked at."""
         self._looked_files += files
         self._looked_bytes += count
@@ -135,9 +135,9 @@ class PlainProgress(Display):
         elif type(event) in _FREQUENT and self._is_due():
             self._write(printable(self._far()))
 
-    def looked(self, files: int, count: int) -> None:
+    def count_verified(self, files: int, count: int) -> None:
         """Count what a verification has looked at."""
-        super().looked(files, count)
+        super().count_verified(files, count)
         if self._is_due():
             self._write(f"verify: {self._looked_files:,} files, {format_size(self._looked_bytes)}")
 
@@ -232,13 +232,13 @@ def line_of(event: Event) -> str | None:
             return None
 
 
-def amount_of(tally: Tally) -> str:
+def amount_of(tally: PassProgress) -> str:
     """Return the bytes that arrived, and of how many where every size is known."""
     whole = f" of {format_size(tally.planned_bytes)}" if tally.sized else ""
     return f"{format_size(tally.arrived)}{whole}"
 
 
-def trouble_of(tally: Tally) -> str:
+def trouble_of(tally: PassProgress) -> str:
     """Return what went wrong so far, in numbers; nothing if nothing did."""
     failed = f", {tally.failed:,} failed" if tally.failed else ""
     return f"{failed}, {tally.retried:,} tried again" if tally.retried else failed

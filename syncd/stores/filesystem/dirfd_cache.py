@@ -34,7 +34,7 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER_FLAGS = READ | os.O_DIRECTORY
 
 
-class Opened:
+class OpenDescriptor:
     """A descriptor that closes itself when nobody holds it any more, whichever thread was last."""
 
     __slots__ = ("fd",)
@@ -46,37 +46,37 @@ class Opened:
         os.close(self.fd)
 
 
-class Folder(Opened):
+class OpenFolder(OpenDescriptor):
     """An open folder; `parent` is dropped once this folder is durable in it.
 
-    `is_dear` tells that room in it costs as much as writing there, as far as somebody has tried.
+    `is_slow_to_reserve` tells that room in it costs as much as writing there, as far as somebody has tried.
     """
 
-    __slots__ = ("is_dear", "parent", "path")
+    __slots__ = ("is_slow_to_reserve", "parent", "path")
 
-    def __init__(self, fd: int, path: str, parent: "Folder | None") -> None:
+    def __init__(self, fd: int, path: str, parent: "OpenFolder | None") -> None:
         super().__init__(fd)
         self.path = path
         self.parent = parent
-        self.is_dear = False
+        self.is_slow_to_reserve = False
 
 
-class Folders:
+class DirfdCache:
     """The open folders of one store, by path; safe to use from several threads."""
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._lock = threading.Lock()
-        self._open: dict[str, Folder] = {}
-        self._top: Folder | None = None
+        self._open: dict[str, OpenFolder] = {}
+        self._top: OpenFolder | None = None
 
-    def top(self) -> Folder:
+    def top(self) -> OpenFolder:
         """Return the store's own folder, made if it is missing."""
         if self._top is None:
             with self._lock:
                 if self._top is None:
                     os.makedirs(self.root, exist_ok=True)  # noqa: PTH103  hot paths here know no Path
-                    self._top = Folder(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "", None)
+                    self._top = OpenFolder(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), "", None)
         return self._top
 
     def renew(self) -> None:
@@ -93,7 +93,7 @@ class Folders:
                 self._open.clear()
                 self._top = None
 
-    def find(self, path: str, *, make: bool = False) -> Folder:
+    def find(self, path: str, *, make: bool = False) -> OpenFolder:
         """Open the folder at `path` ("" is the root). Raises OSError; Unsafe for a link on the way."""
         known = self._open.get(path)
         if known is not None:
@@ -108,7 +108,7 @@ class Folders:
             if known is not None:
                 os.close(fd)
                 return known
-            folder = Folder(fd, path, parent)
+            folder = OpenFolder(fd, path, parent)
             if len(self._open) >= MAX_OPEN:
                 del self._open[next(iter(self._open))]
             self._open[path] = folder
@@ -125,16 +125,16 @@ class Folders:
         """Open every folder on the way to `path` anew: one of them is gone, and we do not know which."""
         self.forget(path.partition("/")[0])
 
-    def split(self, path: str, *, make: bool = False) -> tuple[Folder, str]:
+    def split(self, path: str, *, make: bool = False) -> tuple[OpenFolder, str]:
         """Open the folder that holds `path`, and return it with the last name."""
         above, _, name = path.rpartition("/")
         return self.find(above, make=make), name
 
-    def open_file(self, path: str) -> tuple[Opened, os.stat_result]:
+    def open_file(self, path: str) -> tuple[OpenDescriptor, os.stat_result]:
         """Open the file at `path` to read it. Raises OSError; Unsafe for a link, NotFound for a folder."""
         folder, name = self.split(path)
-        file = Opened(os.open(name, READ | os.O_NONBLOCK, dir_fd=folder.fd))  # a named pipe must not hold us
-        return file, regular(os.fstat(file.fd), path, self.root)
+        file = OpenDescriptor(os.open(name, READ | os.O_NONBLOCK, dir_fd=folder.fd))  # a named pipe must not hold us
+        return file, check_regular(os.fstat(file.fd), path, self.root)
 
     def prune(self, path: str) -> None:
         """Remove the folders above `path` that became empty; the root and `.syncd/*` stay."""
@@ -154,7 +154,7 @@ class Folders:
             self._open.clear()
             self._top = None
 
-    def _enter(self, parent: Folder, name: str, path: str, *, make: bool) -> int:
+    def _enter(self, parent: OpenFolder, name: str, path: str, *, make: bool) -> int:
         try:
             return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
         except FileNotFoundError:
@@ -166,7 +166,7 @@ class Folders:
             os.mkdir(name, dir_fd=parent.fd)
         return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
 
-    def _what_is(self, parent: Folder, name: str) -> str:
+    def _what_is(self, parent: OpenFolder, name: str) -> str:
         try:
             os.readlink(name, dir_fd=parent.fd)
         except OSError:
@@ -174,14 +174,14 @@ class Folders:
         return "there is a symbolic link of this name, which we do not follow"
 
 
-def safe(path: str) -> str:
+def check_safe(path: str) -> str:
     """Return `path` if every part is a plain name. Raises Unsafe."""
     if _UNSAFE.search(path) is not None:
         raise Unsafe(f"{path!r}: absolute, or with a part that is empty, . or ..")
     return path
 
 
-def regular(found: os.stat_result, path: str, root: str) -> os.stat_result:
+def check_regular(found: os.stat_result, path: str, root: str) -> os.stat_result:
     """Return `found` if it is of a file. Raises NotFound for a folder, Unsafe for a link or a device."""
     if S_ISREG(found.st_mode):
         return found
@@ -190,7 +190,7 @@ def regular(found: os.stat_result, path: str, root: str) -> os.stat_result:
     raise Unsafe(f"{path}: is a link or a device in {root}, which we do not follow")
 
 
-def unsynced(folder: Folder) -> Iterator[Folder]:
+def unsynced(folder: OpenFolder) -> Iterator[OpenFolder]:
     """Yield the folder and those above it that must be synced before a name made in it is durable."""
     yield folder
     above = folder.parent

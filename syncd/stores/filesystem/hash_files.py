@@ -8,15 +8,15 @@ import os
 from collections.abc import Callable
 
 from syncd.core.errors import SyncdError
-from syncd.stores.filesystem.dirfd_cache import Folders, safe
+from syncd.stores.filesystem.dirfd_cache import DirfdCache, check_safe
 from syncd.stores.filesystem.staged_file import FOLD
 
 
-def sum_of(folders: Folders, path: str, is_over: Callable[[], bool]) -> str | None:
+def hash_file(folders: DirfdCache, path: str, is_over: Callable[[], bool]) -> str | None:
     """Return the sha256 (hex) of the file at `path`; None if it cannot be read to its end, or `is_over` before that."""
     seen, at = hashlib.sha256(), 0
     try:
-        file, found = folders.open_file(safe(path))
+        file, found = folders.open_file(check_safe(path))
         while at < found.st_size:
             block = os.pread(file.fd, min(FOLD, found.st_size - at), at)
             if not block or is_over():

@@ -24,8 +24,8 @@ from manifests.stat import Stat
 from syncd.core.errors import Damaged, SyncdError
 from syncd.core.ports import Sink
 from syncd.stores import ranges
-from syncd.stores.filesystem.dirfd_cache import Folder, Folders, Opened, safe, translate, unsynced
-from syncd.stores.filesystem.sync_batch import Change, Group, Touched
+from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, OpenFolder, check_safe, translate, unsynced
+from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 
 TMP = ".syncd/tmp"
 CHUNK = 1 << 21  # bytes read at a time
@@ -43,24 +43,24 @@ _AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 class StagedFile:
     """What `FilesystemStore.stage` hands out; satisfies `syncd.core.ports.Staged`."""
 
-    def __init__(self, folders: Folders, group: Group, threads: Executor, path: str, token: str) -> None:
+    def __init__(self, folders: DirfdCache, group: SyncBatch, threads: Executor, path: str, token: str) -> None:
         self.token = token
-        self.held: tuple[tuple[int, int], ...] = ()
+        self.present_ranges: tuple[tuple[int, int], ...] = ()
         self._folders = folders
         self._group = group
         self._threads = threads
         self._path = path
         self._ranges: list[tuple[int, int]] = []
         self._lock = threading.Lock()  # over the ranges: sinks run in threads
-        self._part: Opened | None = None
-        self._log: Opened | None = None
+        self._part: OpenDescriptor | None = None
+        self._log: OpenDescriptor | None = None
 
     def begin(self, size: int | None) -> None:
         """Make the two files; blocks."""
 
-        def make(tmp: Folder) -> tuple[Opened, Opened, Folder]:
-            part = Opened(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
-            return part, Opened(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd)), tmp
+        def make(tmp: OpenFolder) -> tuple[OpenDescriptor, OpenDescriptor, OpenFolder]:
+            part = OpenDescriptor(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
+            return part, OpenDescriptor(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd)), tmp
 
         self._part, self._log, tmp = in_tmp(self._folders, make)
         if size:
@@ -74,8 +74,8 @@ class StagedFile:
         """Open what an earlier process left and find what is intact; blocks. False if it left nothing."""
         try:
             tmp = self._folders.find(TMP)
-            self._part = Opened(os.open(f"{self.token}.part", _AGAIN, dir_fd=tmp.fd))
-            self._log = Opened(os.open(f"{self.token}.log", _AGAIN | os.O_APPEND, dir_fd=tmp.fd))
+            self._part = OpenDescriptor(os.open(f"{self.token}.part", _AGAIN, dir_fd=tmp.fd))
+            self._log = OpenDescriptor(os.open(f"{self.token}.log", _AGAIN | os.O_APPEND, dir_fd=tmp.fd))
         except FileNotFoundError:
             self._part = self._log = None
             return False
@@ -88,7 +88,7 @@ class StagedFile:
                 start, stop = int(written[1]), int(written[2])
                 if _is_intact(self._part.fd, start, stop, written[3]):
                     ranges.add(self._ranges, start, stop)
-        self.held = tuple(self._ranges)
+        self.present_ranges = tuple(self._ranges)
         os.utime(self._log.fd)
         return True
 
@@ -112,7 +112,7 @@ class StagedFile:
 
         return take
 
-    def fold(self, start: int, stop: int, update: Sink) -> None:
+    def read_back(self, start: int, stop: int, update: Sink) -> None:
         """Read `[start, stop)` back, while the system still has it at hand; blocks."""
         part = self._alive(self._part)
         block = memoryview(bytearray(min(FOLD, stop - start)))
@@ -136,7 +136,7 @@ class StagedFile:
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
         """Sync the bytes, put the name in its place, sync the folder. `sha256` was proved while the bytes passed."""
-        path = self._path if to is None else safe(to)
+        path = self._path if to is None else check_safe(to)
         del sha256  # what is on the disk is what we wrote, once the sync says so
         self._check_whole(size)
         try:
@@ -145,7 +145,7 @@ class StagedFile:
             await self.discard()  # a failed sync may have dropped the bytes from memory: they are worth nothing now
             raise
         stat: Stat = await self._group.make(
-            Change(path, lambda touched: self._place(path, touched, if_absent=if_absent))
+            FileChange(path, lambda touched: self._place(path, touched, if_absent=if_absent))
         )
         self._part = self._log = None
         return stat
@@ -202,7 +202,7 @@ class StagedFile:
             start, stop = ranges.first_gap(self._ranges, size)
             raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
 
-    def _alive(self, opened: Opened | None) -> Opened:
+    def _alive(self, opened: OpenDescriptor | None) -> OpenDescriptor:
         if opened is None:
             raise Damaged(f"{self._path}: its staging {self.token} is over")
         return opened
@@ -223,7 +223,7 @@ def write_all(fd: int, chunk: bytes | memoryview, offset: int) -> None:
             written += os.pwrite(fd, rest[written:], offset + written)
 
 
-def in_tmp(folders: Folders, act: Callable[[Folder], R]) -> R:
+def in_tmp(folders: DirfdCache, act: Callable[[OpenFolder], R]) -> R:
     """Do `act` in the folder of what is under way; once more if somebody removed that folder. Raises OSError."""
     try:
         return act(folders.find(TMP, make=True))
@@ -233,7 +233,7 @@ def in_tmp(folders: Folders, act: Callable[[Folder], R]) -> R:
 
 
 def put_in_place(
-    folders: Folders, source: Folder, name: str, path: str, touched: Touched, *, if_absent: bool = False
+    folders: DirfdCache, source: OpenFolder, name: str, path: str, touched: Touched, *, if_absent: bool = False
 ) -> None:
     """Rename a finished file to its path; with `if_absent` never over another. Raises OSError, Unsafe."""
     above, _, last = path.rpartition("/")
@@ -254,7 +254,7 @@ def put_in_place(
 
 
 async def read_chunks(
-    threads: Executor, file: Opened, start: int, stop: int, *, path: str, root: str, first: bytes = b""
+    threads: Executor, file: OpenDescriptor, start: int, stop: int, *, path: str, root: str, first: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
     """Yield `[start, stop)`, one chunk ahead of the caller; `first` was read already."""
     loop = asyncio.get_running_loop()
@@ -295,7 +295,7 @@ def _is_intact(fd: int, start: int, stop: int, digest: bytes) -> bool:
     return seen.hexdigest().encode() == digest
 
 
-def _link_or_rename(source: Folder, name: str, folder: Folder, last: str) -> None:
+def _link_or_rename(source: OpenFolder, name: str, folder: OpenFolder, last: str) -> None:
     """Name the file without replacing another; where there are no hard links, look first and then rename."""
     try:
         os.link(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
@@ -310,19 +310,19 @@ def _link_or_rename(source: Folder, name: str, folder: Folder, last: str) -> Non
         os.unlink(name, dir_fd=source.fd)
 
 
-def _reserve(fd: int, size: int, folder: Folder) -> None:
+def _reserve(fd: int, size: int, folder: OpenFolder) -> None:
     """Take the room now, so that a full disk is known before the first byte. Raises OSError for no room.
 
     Where that is the work of writing itself (tmpfs makes every page: 0.4 s for each GiB, in which nothing arrives), it
     is only looked whether there is room. What it costs in `folder` is learnt once.
     """
     trial = 0
-    if not folder.is_dear:
+    if not folder.is_slow_to_reserve:
         trial = min(size, TRIAL)
         began = time.thread_time()
         _take(fd, 0, trial)
-        folder.is_dear = time.thread_time() - began >= DEAR
-    if not folder.is_dear:
+        folder.is_slow_to_reserve = time.thread_time() - began >= DEAR
+    if not folder.is_slow_to_reserve:
         _take(fd, trial, size)
         return
     found = os.fstatvfs(fd)

@@ -24,8 +24,17 @@ import msgspec
 from manifests.stat import Stat
 from syncd.core.errors import Busy, Changed, ConfigError, Damaged, Exists, NotFound, Offline, SyncdError, Unsupported
 from syncd.core.ports import Body, Page, Staged
-from syncd.stores.filesystem.dirfd_cache import READ, Folder, Folders, Opened, regular, safe, translate, unsynced
-from syncd.stores.filesystem.hash_files import sum_of
+from syncd.stores.filesystem.dirfd_cache import (
+    READ,
+    DirfdCache,
+    OpenDescriptor,
+    OpenFolder,
+    check_regular,
+    check_safe,
+    translate,
+    unsynced,
+)
+from syncd.stores.filesystem.hash_files import hash_file
 from syncd.stores.filesystem.staged_file import (
     CHUNK,
     TMP,
@@ -36,7 +45,7 @@ from syncd.stores.filesystem.staged_file import (
     stat_of,
     write_all,
 )
-from syncd.stores.filesystem.sync_batch import Change, Group, Touched
+from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 
 SENTINEL = ".syncd/store.json"
 LOCK = ".syncd/lock"
@@ -77,12 +86,12 @@ class FilesystemStore:
         threads: int = 2,
         alone: bool = False,
     ) -> None:
-        """`alone` says that the event loop has nothing to do but to store (see `Group`)."""
+        """`alone` says that the event loop has nothing to do but to store (see `SyncBatch`)."""
         self.root = os.path.abspath(root)  # noqa: PTH100  a str: this path is on every hot path
         self._clock = clock
-        self._folders = Folders(self.root)
+        self._folders = DirfdCache(self.root)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
-        self._group = Group(self.root, self._threads, alone=alone)
+        self._group = SyncBatch(self.root, self._threads, alone=alone)
         self._names = secrets.token_hex(8)  # temporary names of this process; the counter makes them its own
         self._count = 0
         self._alive: set[str] = set()  # tokens of stagings this process has open
@@ -111,14 +120,14 @@ class FilesystemStore:
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
-        return await self._in_thread(safe(path), self._stat, path)
+        return await self._in_thread(check_safe(path), self._stat, path)
 
     @asynccontextmanager
     async def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AsyncIterator[Body]:
         """Read `[start, stop)`; the open file stays that version even if another takes its name."""
-        file, stat, first = await self._in_thread(safe(path), self._open, path, start, stop, version)
+        file, stat, first = await self._in_thread(check_safe(path), self._open, path, start, stop, version)
         end = _size(stat) if stop is None else min(stop, _size(stat))
         chunks = read_chunks(self._threads, file, start, end, path=path, root=self.root, first=first)
         async with contextlib.aclosing(chunks):
@@ -130,8 +139,8 @@ class FilesystemStore:
         folders = self._folders
         found: list[os.stat_result] = []
 
-        def write() -> Opened:
-            file = in_tmp(folders, lambda tmp: Opened(os.open(name, _WRITE_NEW, 0o666, dir_fd=tmp.fd)))
+        def write() -> OpenDescriptor:
+            file = in_tmp(folders, lambda tmp: OpenDescriptor(os.open(name, _WRITE_NEW, 0o666, dir_fd=tmp.fd)))
             write_all(file.fd, body, 0)
             found.append(os.fstat(file.fd))
             return file
@@ -140,13 +149,15 @@ class FilesystemStore:
             put_in_place(folders, folders.find(TMP), name, path, touched, if_absent=if_absent)
             return stat_of(path, found[0])
 
-        stat: Stat = await self._group.make(Change(safe(path), place, write, lambda: self._unlink_temporary(name)))
+        stat: Stat = await self._group.make(
+            FileChange(check_safe(path), place, write, lambda: self._unlink_temporary(name))
+        )
         return stat
 
     @asynccontextmanager
     async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
         """Begin a file, or go on with `resume`; a token that left nothing behind begins anew under another."""
-        staged = await self._in_thread(safe(path), self._begin, path, size, resume)
+        staged = await self._in_thread(check_safe(path), self._begin, path, size, resume)
         self._alive.add(staged.token)
         try:
             yield staged
@@ -156,20 +167,22 @@ class FilesystemStore:
 
     async def move(self, path: str, to: str) -> None:
         """Rename; done already if `path` is gone and `to` is there."""
-        await self._group.make(Change(safe(path), lambda touched: self._move(path, safe(to), touched)))
+        await self._group.make(FileChange(check_safe(path), lambda touched: self._move(path, check_safe(to), touched)))
 
     async def copy(self, path: str, to: str) -> None:
         """Give the file a second name, or a copy where the file system has no hard links."""
         name = self._temporary()
-        await self._group.make(Change(safe(path), lambda touched: self._copy(path, safe(to), name, touched)))
+        await self._group.make(
+            FileChange(check_safe(path), lambda touched: self._copy(path, check_safe(to), name, touched))
+        )
 
     async def delete(self, path: str) -> None:
         """Remove a file, and the folders it leaves empty."""
-        await self._group.make(Change(safe(path), lambda touched: self._delete(path, touched)))
+        await self._group.make(FileChange(check_safe(path), lambda touched: self._delete(path, touched)))
 
     def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
         """Return the sha256 of each file, read in the caller's thread; None for what cannot be read."""
-        return [None if is_over() else sum_of(self._folders, path, is_over) for path in paths]
+        return [None if is_over() else hash_file(self._folders, path, is_over) for path in paths]
 
     async def free(self) -> int:
         """Bytes that an ordinary user may still write."""
@@ -200,7 +213,7 @@ class FilesystemStore:
             raise Offline(f"{self.root}: is store {known}, not the store {expected} that we know: another disk?")
         return known
 
-    async def lock(self) -> Opened:
+    async def lock(self) -> OpenDescriptor:
         """Exclude every other process that shares this folder, for as long as the result is held. Raises Busy."""
         return await self._in_thread(LOCK, self._lock)
 
@@ -255,9 +268,9 @@ class FilesystemStore:
     def _stat(self, path: str) -> Stat:
         folder, name = self._folders.split(path)
         found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-        return stat_of(path, regular(found, path, self.root))
+        return stat_of(path, check_regular(found, path, self.root))
 
-    def _open(self, path: str, start: int, stop: int | None, version: str | None) -> tuple[Opened, Stat, bytes]:
+    def _open(self, path: str, start: int, stop: int | None, version: str | None) -> tuple[OpenDescriptor, Stat, bytes]:
         file, found = self._folders.open_file(path)
         stat = stat_of(path, found)
         size = _size(stat)
@@ -276,7 +289,7 @@ class FilesystemStore:
     def _move(self, path: str, to: str, touched: Touched) -> None:
         try:
             source, name = self._folders.split(path)
-            found = regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
+            found = check_regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
         except FileNotFoundError:
             self._stat(to)  # raises if there is no `to` either
             return
@@ -294,7 +307,7 @@ class FilesystemStore:
 
     def _copy(self, path: str, to: str, temporary: str, touched: Touched) -> None:
         source, name = self._folders.split(path)
-        regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
+        check_regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
         try:
             tmp = in_tmp(self._folders, lambda tmp: self._link(source, name, tmp, temporary))
             put_in_place(self._folders, tmp, temporary, to, touched)
@@ -302,14 +315,14 @@ class FilesystemStore:
             with contextlib.suppress(OSError):
                 self._unlink_temporary(temporary)
 
-    def _link(self, source: Folder, name: str, tmp: Folder, temporary: str) -> Folder:
+    def _link(self, source: OpenFolder, name: str, tmp: OpenFolder, temporary: str) -> OpenFolder:
         try:
             os.link(name, temporary, src_dir_fd=source.fd, dst_dir_fd=tmp.fd, follow_symlinks=False)
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}:
                 raise
-            original = Opened(os.open(name, READ, dir_fd=source.fd))
-            twin = Opened(os.open(temporary, _WRITE_NEW, 0o666, dir_fd=tmp.fd))
+            original = OpenDescriptor(os.open(name, READ, dir_fd=source.fd))
+            twin = OpenDescriptor(os.open(temporary, _WRITE_NEW, 0o666, dir_fd=tmp.fd))
             offset = 0
             while chunk := os.pread(original.fd, CHUNK, offset):
                 write_all(twin.fd, chunk, offset)
@@ -335,10 +348,12 @@ class FilesystemStore:
         room = os.fstatvfs(self._folders.top().fd)
         return room.f_bavail * room.f_frsize
 
-    def _lock(self) -> Opened:
+    def _lock(self) -> OpenDescriptor:
         self._folders.find(".syncd", make=True)
         folder, name = self._folders.split(LOCK)
-        file = Opened(os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder.fd))
+        file = OpenDescriptor(
+            os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder.fd)
+        )
         try:
             fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -370,12 +385,12 @@ class FilesystemStore:
     def _walk(self, prefix: str, after: str) -> Iterator[Stat]:
         above, slash, start = prefix.rpartition("/")
         try:
-            folder = self._folders.find(safe(above) if above else "")
+            folder = self._folders.find(check_safe(above) if above else "")
         except (FileNotFoundError, SyncdError):  # no folder there, so nothing begins with this prefix
             return
         yield from self._walk_folder(folder, above + slash, start, after)
 
-    def _walk_folder(self, folder: Folder, above: str, start: str, after: str) -> Iterator[Stat]:
+    def _walk_folder(self, folder: OpenFolder, above: str, start: str, after: str) -> Iterator[Stat]:
         """Yield one folder's files in the order of their whole paths: `a-b` before `a/b` before `a0`."""
         names: list[str] = []
         with os.scandir(folder.fd) as entries:
@@ -394,7 +409,7 @@ class FilesystemStore:
             try:
                 name.encode()
                 if name.endswith("/"):
-                    below = Folder(os.open(name[:-1], READ | os.O_DIRECTORY, dir_fd=folder.fd), path, None)
+                    below = OpenFolder(os.open(name[:-1], READ | os.O_DIRECTORY, dir_fd=folder.fd), path, None)
                     yield from self._walk_folder(below, path, "", after)
                 else:
                     yield stat_of(path, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
@@ -402,7 +417,7 @@ class FilesystemStore:
                 continue  # gone while we looked; or a name that is no text, which we never wrote
 
 
-def _names(folder: Folder) -> set[str]:
+def _names(folder: OpenFolder) -> set[str]:
     return set(os.listdir(folder.fd))  # noqa: PTH208  a Path cannot list a descriptor
 
 

@@ -17,16 +17,16 @@ from functools import partial
 from typing import Any
 
 from syncd.core.errors import SyncdError
-from syncd.stores.filesystem.dirfd_cache import Folder, Opened, translate
+from syncd.stores.filesystem.dirfd_cache import OpenDescriptor, OpenFolder, translate
 
 MAX_BATCH = 256  # changes; each may hold a descriptor open
 SLOW_SYNC = 0.001  # seconds; from here on syncs are worth threads of their own, so that the disk can join them
 
-Touched = set[Folder]
+Touched = set[OpenFolder]
 
 
 @dataclass(slots=True)
-class Change:
+class FileChange:
     """One change: `write` makes a file that must be synced first, `place` puts names where they belong.
 
     `place` adds the folders it changed; `undo` removes what `write` left if the change fails, as far as it can.
@@ -34,11 +34,11 @@ class Change:
 
     path: str
     place: Callable[[Touched], Any]
-    write: Callable[[], Opened] | None = None
+    write: Callable[[], OpenDescriptor] | None = None
     undo: Callable[[], None] | None = None
 
 
-class Group:
+class SyncBatch:
     """The queue of changes of one store; belongs to one event loop."""
 
     def __init__(self, root: str, syncers: Executor, *, alone: bool = False) -> None:
@@ -46,11 +46,11 @@ class Group:
         self._alone = alone
         self._syncers = syncers
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-changes")
-        self._waiting: list[tuple[Change, asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[FileChange, asyncio.Future[Any]]] = []
         self._running: asyncio.Future[list[Any]] | None = None
         self._slow = False
 
-    async def make(self, change: Change) -> Any:
+    async def make(self, change: FileChange) -> Any:
         """Make the change; returns what its `place` returned, once durable."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append((change, waiter))
@@ -84,7 +84,7 @@ class Group:
         finally:
             self._ended(running, waiters)
 
-    def _next_batch(self) -> tuple[list[Change], list[asyncio.Future[Any]]]:
+    def _next_batch(self) -> tuple[list[FileChange], list[asyncio.Future[Any]]]:
         batch = [(change, waiter) for change, waiter in self._waiting[:MAX_BATCH] if not waiter.done()]
         del self._waiting[:MAX_BATCH]
         return [change for change, _ in batch], [waiter for _, waiter in batch]
@@ -103,7 +103,7 @@ class Group:
         if self._waiting:
             self._start()
 
-    def _run(self, changes: list[Change]) -> list[Any]:
+    def _run(self, changes: list[FileChange]) -> list[Any]:
         """Make all changes; the outcome of each is its result or its failure."""
         outcomes: list[Any] = [None] * len(changes)
         files = self._write(changes, outcomes)
@@ -121,9 +121,9 @@ class Group:
                 self._try(change, change.undo)  # a disk that failed lets nothing be removed: what failed first is told
         return outcomes
 
-    def _write(self, changes: list[Change], outcomes: list[Any]) -> dict[int, Opened]:
+    def _write(self, changes: list[FileChange], outcomes: list[Any]) -> dict[int, OpenDescriptor]:
         """Write the files of a batch; on a disk that syncs at once, sync each as it is written."""
-        files: dict[int, Opened] = {}
+        files: dict[int, OpenDescriptor] = {}
         for number, change in enumerate(changes):
             if change.write is None:
                 continue
@@ -138,7 +138,7 @@ class Group:
                 self._slow = time.monotonic() - started > SLOW_SYNC
         return files
 
-    def _sync_files(self, changes: list[Change], files: dict[int, Opened], outcomes: list[Any]) -> None:
+    def _sync_files(self, changes: list[FileChange], files: dict[int, OpenDescriptor], outcomes: list[Any]) -> None:
         started = time.monotonic()
         syncs = {number: self._syncers.submit(self._sync, changes[number].path, file) for number, file in files.items()}
         for number, sync in syncs.items():
@@ -162,7 +162,7 @@ class Group:
             for folder in where & failed.keys():
                 outcomes[number] = failed[folder]
 
-    def _sync(self, path: str, opened: Opened) -> SyncdError | None:
+    def _sync(self, path: str, opened: OpenDescriptor) -> SyncdError | None:
         """Sync once; a sync that failed is never tried again, for the second would lie."""
         try:
             os.fsync(opened.fd)
@@ -170,7 +170,7 @@ class Group:
             return translate(error, path, self._root)
         return None
 
-    def _try(self, change: Change, act: Callable[[], Any]) -> Any:
+    def _try(self, change: FileChange, act: Callable[[], Any]) -> Any:
         try:
             return act()
         except SyncdError as error:

@@ -31,7 +31,7 @@ _TOKEN = re.compile(r"([0-9a-f]{32})\.(\d{1,12})\.(.{1,1024})")
 
 
 @dataclass(slots=True)
-class Part:
+class PendingPart:
     """What has been written of a part that is not on its way yet."""
 
     chunks: dict[int, bytes | memoryview] = field(default_factory=dict)
@@ -58,14 +58,14 @@ class StagedObject:
 
     def __init__(self, objects: Objects, abilities: Abilities, path: str, piece: int) -> None:
         self.token = ""
-        self.held: tuple[tuple[int, int], ...] = ()
+        self.present_ranges: tuple[tuple[int, int], ...] = ()
         self._objects = objects
         self._abilities = abilities
         self._path = path
         self._piece = piece  # what a small file may be
         self._step = piece  # what a part is
         self._ranges: list[tuple[int, int]] = []
-        self._parts: dict[int, Part] = {}
+        self._parts: dict[int, PendingPart] = {}
         self._md5s: dict[int, bytes] = {}
         self._upload: Upload | None = None
         self._joined: Stat | None = None
@@ -98,14 +98,14 @@ class StagedObject:
                 start = (number - 1) * self._step
                 ranges.add(self._ranges, start, start + part.size)
                 self._md5s[number] = bytes.fromhex(part.etag)
-        self.held = tuple(self._ranges)
+        self.present_ranges = tuple(self._ranges)
         return True
 
     def sink(self, offset: int) -> Sink | None:  # noqa: ARG002  the port names it
         """Return None: parts travel through the event loop."""
         return None
 
-    def fold(self, start: int, stop: int, update: Sink) -> None:  # noqa: ARG002  the port names them
+    def read_back(self, start: int, stop: int, update: Sink) -> None:  # noqa: ARG002  the port names them
         """Fail: nothing was written through a sink."""
         raise AssertionError("an upload has no sinks")
 
@@ -121,7 +121,7 @@ class StagedObject:
             if number > MAX_PARTS:
                 raise TooLarge(f"{self._path}: more than {MAX_PARTS * self._step} bytes, and its size was not known")
             taken = view[: self._step - within]
-            part = self._parts.setdefault(number, Part())
+            part = self._parts.setdefault(number, PendingPart())
             part.add(within, chunk if len(taken) == len(chunk) else taken)
             ranges.add(self._ranges, at, at + len(taken))
             if part.ranges == [(0, self._step)] and (self._upload is not None or self._is_large()):
@@ -262,7 +262,7 @@ class StagedObject:
             return False
         size = self._joined.size or 0
         ranges.add(self._ranges, 0, size)
-        self.held = tuple(self._ranges)
+        self.present_ranges = tuple(self._ranges)
         return True
 
     def _small(self, size: int) -> bytes:
@@ -286,7 +286,7 @@ def part_size(size: int, piece: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class UploadedPart:
     """A part that the server has; `etag` without quotes, `at` in seconds since the epoch."""
 
     size: int
@@ -294,9 +294,9 @@ class Arrived:
     at: float
 
 
-async def list_parts(objects: Objects, upload: Upload) -> dict[int, Arrived]:
+async def list_parts(objects: Objects, upload: Upload) -> dict[int, UploadedPart]:
     """Ask which parts arrived, by number. Raises NoSuchUpload."""
-    found: dict[int, Arrived] = {}
+    found: dict[int, UploadedPart] = {}
     query = {"uploadId": upload.id, "max-parts": "1000"}
     key = objects.reading.root + upload.path
     while True:
@@ -304,7 +304,7 @@ async def list_parts(objects: Objects, upload: Upload) -> dict[int, Arrived]:
         top, parts = elements(document, "Part", upload.path)
         for part in parts:
             at = instant(part["LastModified"].strip()) if "LastModified" in part else 0.0
-            found[int(part["PartNumber"])] = Arrived(int(part["Size"]), part["ETag"].strip().strip('"'), at)
+            found[int(part["PartNumber"])] = UploadedPart(int(part["Size"]), part["ETag"].strip().strip('"'), at)
         marker = top.get("NextPartNumberMarker", "")
         if top.get("IsTruncated") != "true" or not marker or marker == query.get("part-number-marker"):
             return found

@@ -17,7 +17,7 @@ import msgspec
 from manifests.stat import Stat
 from syncd.core.errors import ConfigError, Damaged, Exists, NotFound, Offline, Unsafe
 from syncd.core.ports import Body, Credential, Page, Staged
-from syncd.stores.filesystem.dirfd_cache import safe
+from syncd.stores.filesystem.dirfd_cache import check_safe
 from syncd.stores.s3.abilities import Abilities, Verifies
 from syncd.stores.s3.objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
 from syncd.stores.s3.staged import UPLOADS, StagedObject, elements, list_parts
@@ -100,13 +100,13 @@ class S3Store:
 
     async def stat(self, path: str) -> Stat:
         """Describe one object."""
-        return await self._reading.stat(safe(path))
+        return await self._reading.stat(check_safe(path))
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)`."""
-        return self._reading.open(safe(path), start=start, stop=stop, version=version)
+        return self._reading.open(check_safe(path), start=start, stop=stop, version=version)
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write one object, proved. Of `if_absent`, an object of the same bytes may count as ours: a lost answer."""
@@ -131,7 +131,7 @@ class S3Store:
     async def move(self, path: str, to: str) -> None:
         """Copy, then remove; done already if `path` is gone and `to` is there."""
         try:
-            await self._objects.copy(safe(path), self._fit(to))
+            await self._objects.copy(check_safe(path), self._fit(to))
         except NoSuchBucket:
             raise
         except NotFound:
@@ -142,11 +142,11 @@ class S3Store:
 
     async def copy(self, path: str, to: str) -> None:
         """Copy on the server."""
-        await self._objects.copy(safe(path), self._fit(to))
+        await self._objects.copy(check_safe(path), self._fit(to))
 
     async def delete(self, path: str) -> None:
         """Remove an object."""
-        await self._objects.remove(safe(path))
+        await self._objects.remove(check_safe(path))
 
     async def free(self) -> None:
         """Say that there is no such number."""
@@ -239,7 +239,7 @@ class S3Store:
 
     def _fit(self, path: str) -> str:
         """Return `path` if it is a plain one, and short enough behind our prefix."""
-        length = len((self._reading.root + safe(path)).encode())
+        length = len((self._reading.root + check_safe(path)).encode())
         if length > MAX_KEY:
             raise Unsafe(f"{path[:80]!r}: has {length} bytes with its prefix, S3 takes {MAX_KEY}")
         return path

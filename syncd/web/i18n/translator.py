@@ -55,7 +55,7 @@ def _weight(rest: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class Translator:
     """One language at one moment."""
 
     language: str
