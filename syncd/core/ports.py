@@ -108,7 +108,7 @@ class Answering(Protocol):
 class SeveralSources(Protocol):
     """What a Transport over several sources may do beside: be told which of them is surveyed, and which failed."""
 
-    lead: int
+    active: int
     """The source that is surveyed, by its place in the manifest."""
 
     def failed(self, number: int) -> None:

@@ -50,7 +50,7 @@ async def make_plan(context: PassContext, row: MirrorRow) -> PlanResult:
     if not isinstance(sources, SeveralSources):
         return await _make_plan(context, row)
     for number, reader in enumerate((context.reader, *context.others)):
-        sources.lead = number
+        sources.active = number
         mirror = context.mirror.model_copy(update={"sources": (context.mirror.sources[number],)})
         try:
             return await _make_plan(

@@ -8,9 +8,10 @@ from syncd.core.ports import Body, CopyingBody, Sink
 
 
 async def copy_to_sink(body: Body, sink: Sink) -> AsyncGenerator[int, None]:
-    """Give every byte of `body` to `sink` in a thread, and yield how many more it took; see `ports.Pouring`."""
-    flow = cast("CopyingBody", body).copy_to_sink(sink) if hasattr(body, "pour") else copy_to_sink_in_step(body, sink)
-    async for count in flow:
+    """Give every byte of `body` to `sink` in a thread, and yield how many more it took; see `ports.CopyingBody`."""
+    copies = hasattr(body, "copy_to_sink")
+    counts = cast("CopyingBody", body).copy_to_sink(sink) if copies else copy_to_sink_in_step(body, sink)
+    async for count in counts:
         yield count
 
 
