@@ -83,6 +83,24 @@ def vague_names(tree: Tree) -> Iterator[Finding]:
 
 
 @rule(
+    bites=[
+        {"syncd/a.py": "class Place: ...\n", "transports/b.py": "class Place: ...\n"},
+        {"manifests/a.py": "class Note: ...\n", "manifests/b.py": "class _Note: ...\n"},
+        {"syncd/a.py": "class Note: ...\ndef f():\n    class Note: ...\n"},
+    ],
+    allows=[{"syncd/a.py": "class Note: ...\n", "syncd/b.py": "class Notes: ...\n", "tests/c.py": "class Note: ...\n"}],
+)
+def unique_class_names(tree: Tree) -> Iterator[Finding]:
+    """A class name stands once in the program; an underscore in front makes no other name of it."""
+    first: dict[str, str] = {}
+    for file in tree.modules:
+        for node in file.nodes(ast.ClassDef):
+            name = node.name.lstrip("_")
+            if (known := first.setdefault(name, f"{file.path}:{node.lineno}")) != f"{file.path}:{node.lineno}":
+                yield file.finding(node.lineno, f"{node.name} is the name of another class, too: {known}")
+
+
+@rule(
     bites=[{"tests/unit/test_surprises.py": ""}, {"tests/browser/eyes.py": ""}, {"tests/api/test_more_words.py": ""}],
     allows=[{"tests/unit/test_upstream_quirks.py": "", "tests/browser/page_actions.py": ""}],
 )
