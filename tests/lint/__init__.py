@@ -16,7 +16,8 @@ A finding is one line, `file:line: message`, and any finding fails. A rule is a 
 
 `bites` are small trees (path: text) with an offence in each; `allows` are small trees without one. `tests/unit/test_lint.py`
 proves both for every rule, so a rule without an example of what it catches does not exist. The function's name is the
-rule's name: `python -m tests.lint no_sched` runs it alone, `python -m tests.lint --list` shows all of them.
+rule's name: `python -m tests.lint no_sched` runs it alone, `python -m tests.lint --list` shows all of them. A rule that the
+tree does not keep yet says `enforced=False`: `python -m tests.lint --report` shows what it finds, and nothing fails.
 
 `tree.modules` are the Python files of syncd, transports and manifests; `tree.tests` those below tests/; `tree.python` all
 of them and those of deploy/; `tree.matching("docs/*.md")` any other files by pattern. A file's text, lines and syntax tree are
