@@ -1,6 +1,7 @@
 """A daemon and what it stands on: stores that come and go, full disks, clocks that step, its own Catalogue."""
 
 import asyncio
+import errno
 import os
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from syncd.catalogue import Catalogue, QuarantinedFile
 from syncd.core.errors import Busy
 from syncd.core.events import (
+    BackupFailed,
     BackupWritten,
     ClockStepped,
     PassFailed,
@@ -15,6 +17,7 @@ from syncd.core.events import (
     PassStarted,
     StoreChanged,
 )
+from syncd.daemon import maintenance
 from syncd.daemon.maintenance import Maintenance
 from syncd.daemon.pass_scheduler import PassScheduler
 from tests.daemons import House, small
@@ -189,6 +192,43 @@ async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
     damaged = house.store / ".syncd/backup" / places[-1]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest", wanted=1)
+
+
+async def test_a_backup_that_fails_is_told_and_tried_again_after_an_hour(house):
+    house.archive("a", small())
+    house.declare("a")
+    house.configure("backup: {every: 1d, keep: 2}\nbudget: {keep_free: 0 B}\n")
+    async with house.living() as control:
+        await house.idle("a")
+        keeper = upkeep(house)
+        in_the_way = house.store / ".syncd/backup"
+        in_the_way.write_bytes(b"a file where a folder is to be")
+        await keeper.once()
+        (failed,) = house.heard(BackupFailed)
+        assert ".syncd/backup" in failed.reason
+        in_the_way.unlink()
+        await keeper.once()  # not yet
+        assert (len(house.heard(BackupFailed)), house.heard(BackupWritten)) == (1, [])
+        house.time.forward(HOUR + 1)
+        await keeper.once()
+        assert (len(house.heard(BackupFailed)), len(house.heard(BackupWritten))) == (1, 1)
+        assert control.store().backup is not None
+
+
+async def test_a_backup_that_finds_no_room_on_the_own_disk_is_told(house, monkeypatch):
+    house.archive("a", small())
+    house.declare("a")
+    house.configure("backup: {every: 1d, keep: 2}\nbudget: {keep_free: 0 B}\n")
+
+    async def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with house.living():
+        await house.idle("a")
+        monkeypatch.setattr(maintenance, "back_up", full)
+        await upkeep(house).once()
+        (failed,) = house.heard(BackupFailed)
+        assert "No space left on device" in failed.reason
 
 
 async def test_what_is_old_is_forgotten_but_the_last_passes_stay(house):
