@@ -113,7 +113,7 @@ class Schedule(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return validated(raw, handler, tuple(_schedule_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
@@ -228,7 +228,7 @@ class Mirror(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return validated(raw, handler, tuple(_source_clashes(raw)) if isinstance(raw, Mapping) else ())
 
     @property

@@ -141,7 +141,7 @@ class Source(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         if not isinstance(raw, Mapping):
             return handler(raw)
         readers: Mapping[str, ReaderKind] = (info.context or {}).get("readers") or installed()

@@ -52,7 +52,7 @@ class ChecklistbankOptions(BaseModel):
     """Take ChecklistBank's export of each dataset, or the archive that it was imported from."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "ChecklistbankOptions":
+    def _validate(self) -> "ChecklistbankOptions":
         if self.releases is None and not self.datasets:
             raise InvalidValue("names nothing to mirror", "name releases: latest, or datasets")
         return self

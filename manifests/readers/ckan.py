@@ -57,7 +57,7 @@ class CkanOptions(BaseModel):
     """Take the portal's `hash` for a promise."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "CkanOptions":
+    def _validate(self) -> "CkanOptions":
         if bool(self.packages) == bool(self.query):
             raise InvalidValue("names both packages and a query, or neither", "name packages, or a query")
         return self

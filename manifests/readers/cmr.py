@@ -102,7 +102,7 @@ class CmrOptions(BaseModel):
         return self.path or ("{collection}/" if len(self.collections) > 1 else "") + "{year}/{month}/{day}/{file}"
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _validate(self) -> Self:
         if bool(self.collections) == bool(self.short_name):
             raise InvalidValue(
                 "names both collections and a short name, or neither", "write collections, or short_name"

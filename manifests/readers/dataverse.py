@@ -68,7 +68,7 @@ class DataverseOptions(BaseModel):
     """Whether to ask for files that need a permission."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "DataverseOptions":
+    def _validate(self) -> "DataverseOptions":
         if not self.datasets and not self.collections:
             raise InvalidValue("names nothing to mirror", "name datasets, or collections")
         return self

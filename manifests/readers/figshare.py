@@ -59,7 +59,7 @@ class FigshareOptions(BaseModel):
     """Rows to ask for at once."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "FigshareOptions":
+    def _validate(self) -> "FigshareOptions":
         if not self.articles and not self.collections and self.group is None and self.institution is None:
             raise InvalidValue("names nothing to mirror", "name articles, collections, a group or an institution")
         return self

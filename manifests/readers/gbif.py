@@ -54,7 +54,7 @@ class GbifOptions(BaseModel):
     """The url is an IPT: read its inventory of all datasets, or its feed of the newest."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "GbifOptions":
+    def _validate(self) -> "GbifOptions":
         asks = bool(self.datasets or self.publishers or self.search or self.downloads)
         if not asks and self.ipt is None:
             raise InvalidValue("names nothing to mirror", "name datasets, publishers, a search, downloads, or ipt")

@@ -50,7 +50,7 @@ class NcbiOptions(BaseModel):
     """Paths of files that have an .md5 beside them, as in pub/taxonomy/taxdump.tar.gz."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "NcbiOptions":
+    def _validate(self) -> "NcbiOptions":
         if not self.summaries and not self.singles:
             raise InvalidValue("names nothing to mirror", "name summaries, or singles")
         return self

@@ -67,7 +67,7 @@ class OdataOptions(BaseModel):
         return self.path or ("{collection}/" if len(self.collections) != 1 else "") + "{year}/{month}/{day}/{name}"
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _validate(self) -> Self:
         if not self.collections and not self.filter:
             raise InvalidValue(
                 "names neither collections nor a filter", "name the collections wanted, as in [SENTINEL-2]"

@@ -51,7 +51,7 @@ class OsfOptions(BaseModel):
     """Take the components of each project too."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "OsfOptions":
+    def _validate(self) -> "OsfOptions":
         if not self.nodes and not self.registrations:
             raise InvalidValue("names nothing to mirror", "name nodes, or registrations")
         return self

@@ -64,7 +64,7 @@ class StacOptions(BaseModel):
         return self.path or ("{id}/{file}" if len(self.collections) == 1 else "{collection}/{id}/{file}")
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _validate(self) -> Self:
         if self.catalog and (self.filter or self.query):
             raise InvalidValue("has a filter for files, which answer none", "delete filter and query, or catalog")
         if not self.catalog and not self.collections and not self.ids:

@@ -54,7 +54,7 @@ class ZenodoOptions(BaseModel):
     """Give a single record a folder of its own too."""
 
     @model_validator(mode="after")
-    def _whole(self) -> "ZenodoOptions":
+    def _validate(self) -> "ZenodoOptions":
         if bool(self.records) == bool(self.query):
             raise InvalidValue("names both records and a query, or neither", "name records, or a query")
         return self

@@ -35,7 +35,7 @@ class CheckQueue:
         self._here = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Wait for a turn and keep it over the block. Raises Declined if too many wait."""
         if self._here > self._most:
             raise HttpError(503, "Refused", f"{self._most} {self._what} wait already", "ask again", retry_after=5)

@@ -46,7 +46,7 @@ async def _check(context: ApiContext, call: Call) -> CheckView:
 
 async def check(context: ApiContext, text: str) -> CheckView:
     """Lint a text, which takes its time, in a thread: one after the other, and not for too many at once."""
-    async with context.checks.turn():
+    async with context.checks.slot():
         return await asyncio.to_thread(context.control.check, text)
 
 

@@ -117,7 +117,7 @@ def _query(route: Route, request: web.Request) -> Any:
     try:
         return msgspec.convert(dict(given), route.query, strict=False)
     except msgspec.ValidationError as error:
-        raise HttpError(400, "Unsupported", f"the query does not fit: {error}", _see(route)) from error
+        raise HttpError(400, "Unsupported", f"the query does not fit: {error}", _hint(route)) from error
 
 
 async def _body(route: Route, request: web.Request) -> Any:
@@ -127,8 +127,8 @@ async def _body(route: Route, request: web.Request) -> Any:
     try:
         return msgspec.json.decode(raw, type=route.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HttpError(400, "Unsupported", f"the body does not fit: {error}", _see(route)) from error
+        raise HttpError(400, "Unsupported", f"the body does not fit: {error}", _hint(route)) from error
 
 
-def _see(route: Route) -> str:
+def _hint(route: Route) -> str:
     return f"see {route.name} in /api/v1/openapi.json"

@@ -223,7 +223,7 @@ class Claims:
             for path in page.paths:
                 yield path, False
 
-    def folds(self, mirror: int) -> "CatalogueSpill":
+    def spill(self, mirror: int) -> "CatalogueSpill":
         """Return the place for the digests of folded paths."""
         return CatalogueSpill(self._db, mirror)
 

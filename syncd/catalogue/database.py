@@ -132,7 +132,7 @@ class Database:
     ) -> None:
         self.close()
 
-    def say(self, holder: str) -> None:
+    def describe_holder(self, holder: str) -> None:
         """Tell whoever is refused because of us more than our number: `holder` is a line."""
         if self._lock >= 0:
             line = f"{os.getpid()} {holder}\n".encode()

@@ -39,7 +39,7 @@ class Holdings:
         """Work on an open database."""
         self._db = database
 
-    def known(self, mirror: int) -> Iterator[Known]:
+    def known_files(self, mirror: int) -> Iterator[Known]:
         """Yield what we hold, sorted by path, in the form that a plan compares: each row is a Known."""
         return self._db.rows(
             "SELECT path, bytes, version, modified, sha256, digests FROM entry WHERE mirror=? ORDER BY path", (mirror,)

@@ -67,7 +67,7 @@ class Token(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return validated(raw, handler, tuple(_token_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 

@@ -63,7 +63,7 @@ class Secret(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if isinstance(raw, cls):
             return raw
         if not isinstance(raw, Mapping):
@@ -138,7 +138,7 @@ class OAuth(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return validated(raw, handler, tuple(_oauth_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
@@ -167,7 +167,7 @@ class Login(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return validated(raw, handler, tuple(_login_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 
@@ -210,7 +210,7 @@ class CredentialSettings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return validated(raw, handler, tuple(_credential_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 

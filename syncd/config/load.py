@@ -72,7 +72,7 @@ class StoreSettings(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _whole(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return validated(raw, handler, tuple(_store_clashes(raw)) if isinstance(raw, Mapping) else ())
 
 

@@ -23,7 +23,7 @@ def _size(given: Any) -> Any:
 Size = Annotated[int, BeforeValidator(_size)]
 
 
-def _said(default: str) -> Any:
+def _default_text(default: str) -> Any:
     return {"default": default}
 
 
@@ -34,13 +34,13 @@ class BudgetSettings(BaseModel):
 
     passes: Annotated[Count, Field(ge=1, le=1_000)] = 16
     """How many run side by side; who waits too long makes the longest one yield."""
-    memory: Annotated[Size, Field(ge=16 << 20)] = Field(default=512 << 20, json_schema_extra=_said("512 MiB"))
+    memory: Annotated[Size, Field(ge=16 << 20)] = Field(default=512 << 20, json_schema_extra=_default_text("512 MiB"))
     """Bytes in flight at once."""
     files: Annotated[Count, Field(ge=8, le=100_000)] = 384
     """Files under way at once."""
     connections: Annotated[Count, Field(ge=4, le=10_000)] = 256
     """Requests to upstreams at once."""
-    keep_free: Annotated[Size, Field(ge=0)] = Field(default=1 << 30, json_schema_extra=_said("1 GiB"))
+    keep_free: Annotated[Size, Field(ge=0)] = Field(default=1 << 30, json_schema_extra=_default_text("1 GiB"))
     """Bytes of the store's and of the state's disk that are left free; below, no pass begins."""
 
 
@@ -51,7 +51,7 @@ class ScrubSettings(BaseModel):
 
     enabled: Flag = True
     """Whether stored bytes are read again at all."""
-    rate: Rate = Field(default=50_000_000, json_schema_extra=_said("50 MB/s"))
+    rate: Rate = Field(default=50_000_000, json_schema_extra=_default_text("50 MB/s"))
     """The most bytes a second; as a rule far fewer are needed."""
     mend: Flag = True
     """Whether damage is mended from kept versions and from upstream."""
@@ -62,13 +62,13 @@ class RetentionSettings(BaseModel):
 
     model_config = STRICT
 
-    passes: Duration = Field(default=400 * _DAY, json_schema_extra=_said("400d"))
+    passes: Duration = Field(default=400 * _DAY, json_schema_extra=_default_text("400d"))
     """Passes and their counts; the last ten of each mirror stay."""
-    events: Duration = Field(default=60 * _DAY, json_schema_extra=_said("60d"))
+    events: Duration = Field(default=60 * _DAY, json_schema_extra=_default_text("60d"))
     """What happened in a pass."""
-    audit: Duration = Field(default=730 * _DAY, json_schema_extra=_said("730d"))
+    audit: Duration = Field(default=730 * _DAY, json_schema_extra=_default_text("730d"))
     """Who changed what."""
-    quarantine: Duration = Field(default=30 * _DAY, json_schema_extra=_said("30d"))
+    quarantine: Duration = Field(default=30 * _DAY, json_schema_extra=_default_text("30d"))
     """Bytes that were not what was promised."""
 
 
@@ -77,7 +77,7 @@ class BackupSettings(BaseModel):
 
     model_config = STRICT
 
-    every: Duration = Field(default=_DAY, json_schema_extra=_said("1d"))
+    every: Duration = Field(default=_DAY, json_schema_extra=_default_text("1d"))
     """The time between two."""
     keep: Annotated[Count, Field(ge=0, le=1_000)] = 7
     """How many are kept; 0 makes none."""

@@ -197,7 +197,7 @@ class Controller:
             mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
         )
         mirror_state.row = row
-        with self._scheduler.holding(mirror_state, "a plan is being made"):
+        with self._scheduler.reserve(mirror_state, "a plan is being made"):
             return await self._plan(mirror, row, session.catalogue, limit)
 
     async def plan_text(self, text: str, *, limit: int = 100) -> PlanView:

@@ -107,7 +107,7 @@ async def run(deps: DaemonDeps) -> None:
     config = await asyncio.to_thread(deps.load)
     with ExitStack() as stack:
         catalogue = stack.enter_context(Catalogue(config.state))
-        catalogue.database.say(
+        catalogue.database.describe_holder(
             f"`syncd run`: ask it (POST http://{config.listen}/api/v1/mirrors/MIRROR/sync), or stop it"
         )
         for left in config.state.glob("spool-*"):  # of a daemon that was killed
@@ -133,7 +133,7 @@ async def run(deps: DaemonDeps) -> None:
                 secrets=deps.secrets,
                 expiries=deps.expiries,
             )
-            session.governors.show(getattr(adapter, "certificates", {}))
+            session.governors.watch(getattr(adapter, "certificates", {}))
             deps.opened(session)
             await Daemon(deps, registry, session, adapter, background).run()
         finally:
@@ -321,9 +321,9 @@ class Daemon:
             except NoSpace as error:
                 self.registry.set_store("full", str(error))
                 return
-            self._judge_room(await asyncio.to_thread(_free, self.session.config.state))
+            self._update_store_state(await asyncio.to_thread(_free, self.session.config.state))
 
-    def _judge_room(self, state_free: int) -> None:
+    def _update_store_state(self, state_free: int) -> None:
         keep, store = self.session.config.budget.keep_free, self.registry.store
         factor = 1.0 if store.state == "online" else ROOMIER
         if store.free is not None and store.free < keep * factor:

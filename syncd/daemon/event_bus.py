@@ -26,7 +26,7 @@ class Subscription:
         if len(self._waiting) >= self._most:
             self._lost += 1
         else:
-            self._tell_loss()
+            self._report_loss()
             self._waiting.append(event)
         self._turn.set()
 
@@ -39,7 +39,7 @@ class Subscription:
         while True:
             while self._waiting:
                 yield self._waiting.popleft()
-            self._tell_loss()
+            self._report_loss()
             if self._waiting:
                 continue
             if self._ended:
@@ -47,7 +47,7 @@ class Subscription:
             self._turn.clear()
             await self._turn.wait()
 
-    def _tell_loss(self) -> None:
+    def _report_loss(self) -> None:
         if self._lost:
             self._waiting.append(EventsLost("", self._lost))
             self._lost = 0

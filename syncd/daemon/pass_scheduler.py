@@ -96,7 +96,7 @@ class PassScheduler:
             mirror_state.wait_reason, mirror_state.waiting_since = "", None
             run = self._begin(mirror_state, why)
             group.create_task(self._run(mirror_state, run), name=f"pass {mirror_state.name}")
-        self._make_room()
+        self._stop_longest()
 
     def drain(self) -> None:
         """Begin nothing more, and ask all passes to stop."""
@@ -106,7 +106,7 @@ class PassScheduler:
             mirror_state.run.stop("the daemon stops")
 
     @contextmanager
-    def holding(self, mirror_state: MirrorState, what: str) -> Iterator[None]:
+    def reserve(self, mirror_state: MirrorState, what: str) -> Iterator[None]:
         """Keep passes of a mirror away while the block lasts. Raises Busy."""
         if mirror_state.run is not None:
             raise Busy(f"{mirror_state.name}: a pass is under way")
@@ -177,7 +177,7 @@ class PassScheduler:
             elif run.why != "asked" and opens_in(mirror_state.declared.mirror, now) > 0:
                 run.stop(f"its window has closed, {mirror_state.declared.mirror.source.limits.window}")
 
-    def _make_room(self) -> None:
+    def _stop_longest(self) -> None:
         registry = self.registry
         since = [one.waiting_since for one in registry.states.values() if one.waiting_since is not None]
         if not since or registry.clock() - min(since) < self.turn:

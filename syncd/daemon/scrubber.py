@@ -159,7 +159,7 @@ class Scrubber:
         reading.is_reading = bool(oldest)
         try:
             for path, _ in oldest:
-                entry = self._held(mirror_state, path)
+                entry = self._entry(mirror_state, path)
                 if entry is None:
                     continue
                 try:
@@ -196,7 +196,7 @@ class Scrubber:
         part = max(files / max(1, reading.files), read / max(1, reading.bytes), 1 / max(PARTS, reading.files))
         return span * part
 
-    def _held(self, mirror_state: MirrorState, path: str) -> Entry | None:
+    def _entry(self, mirror_state: MirrorState, path: str) -> Entry | None:
         assert mirror_state.row is not None
         held = self.registry.catalogue.holdings.entry(mirror_state.row.id, path)
         return held[0] if held is not None else None
@@ -221,7 +221,7 @@ class Scrubber:
     async def _inspect(self, place: str, entry: Entry) -> tuple[Finding, str] | None:
         """Return what is wrong with stored bytes, or None."""
         session = self.session()
-        paced = cast("Transport", _Paced(session.store, session.config.scrub.rate))
+        paced = cast("Transport", _PacedStore(session.store, session.config.scrub.rate))
         try:
             size, digests = await hash_stored(paced, place, ("xxh3-128",), session.hashing)
         except NotFound:
@@ -240,7 +240,7 @@ class Scrubber:
         """Write damage down, unless the file is another by now, or about to be."""
         registry, row = self.registry, mirror_state.row
         assert row is not None
-        if self._held(mirror_state, entry.path) != entry:
+        if self._entry(mirror_state, entry.path) != entry:
             return
         if any(swap.path == entry.path for swap in registry.catalogue.history.swaps(row.id)):
             return
@@ -271,7 +271,7 @@ class Scrubber:
             ]
             if not faults or mirror_state.run is not None or mirror_state.busy:
                 continue
-            with self.scheduler.holding(mirror_state, "mends damage"):
+            with self.scheduler.reserve(mirror_state, "mends damage"):
                 left = [fault for fault in faults if await self._is_repairable(mirror_state, fault)]
                 if left:
                     await self._repair(mirror_state, left)
@@ -279,7 +279,7 @@ class Scrubber:
 
     async def _is_repairable(self, mirror_state: MirrorState, fault: DamagedFile) -> bool:
         try:
-            return not await self._is_whole(mirror_state, fault)
+            return not await self._needs_no_repair(mirror_state, fault)
         except Offline:
             raise
         except TransientError:  # nothing is known of it now
@@ -288,11 +288,11 @@ class Scrubber:
             self.registry.catalogue.pass_history.add_damage(mirror_state.row.id, tried)
             return False
 
-    async def _is_whole(self, mirror_state: MirrorState, fault: DamagedFile) -> bool:
+    async def _needs_no_repair(self, mirror_state: MirrorState, fault: DamagedFile) -> bool:
         """Tell whether a file that was called damaged is whole, or must be left alone: there is nothing to mend."""
         pass_history, row = self.registry.catalogue.pass_history, mirror_state.row
         assert row is not None
-        entry = self._held(mirror_state, fault.path)
+        entry = self._entry(mirror_state, fault.path)
         if entry is None:
             return True
         place = row.prefix + fault.path
@@ -354,7 +354,7 @@ def _within(mirror_state: MirrorState) -> float:
     return (mirror_state.declared.mirror.verify if mirror_state.declared is not None else Verify()).scrub
 
 
-class _Paced:
+class _PacedStore:
     """The reading side of a store, no faster than `rate` bytes a second."""
 
     def __init__(self, store: Transport, rate: float) -> None:
@@ -362,12 +362,12 @@ class _Paced:
         self._rate = rate
 
     @asynccontextmanager
-    async def open(self, path: str) -> AsyncIterator["_Slow"]:
+    async def open(self, path: str) -> AsyncIterator["_PacedBody"]:
         async with self._store.open(path) as body:
-            yield _Slow(body, self._rate)
+            yield _PacedBody(body, self._rate)
 
 
-class _Slow:
+class _PacedBody:
     def __init__(self, body: Body, rate: float) -> None:
         self._body = body
         self._rate = rate

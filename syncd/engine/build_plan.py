@@ -145,7 +145,7 @@ async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *,
     inventory, planner, folds = (
         Inventory(),
         _planner(context, row, adding=elsewhere),
-        CaseFoldIndex(context.catalogue.claims.folds(row.id)),
+        CaseFoldIndex(context.catalogue.claims.spill(row.id)),
     )
     try:
         async with aclosing(survey.listed()) as pages:
@@ -191,7 +191,7 @@ async def _plan_claims(
     context: PassContext, row: MirrorRow, survey: Survey, inventory: Inventory, *, elsewhere: bool = False
 ) -> PlanResult:
     """Merge the collected claims against what we hold."""
-    planner, folds = _planner(context, row, adding=elsewhere), CaseFoldIndex(context.catalogue.claims.folds(row.id))
+    planner, folds = _planner(context, row, adding=elsewhere), CaseFoldIndex(context.catalogue.claims.spill(row.id))
     for page in survey.claims.pages(row.id):
         _merge(context, row, planner, page)
         folds.add(paths_of(page))
@@ -201,7 +201,7 @@ async def _plan_claims(
 
 def _planner(context: PassContext, row: MirrorRow, *, adding: bool) -> Planner:
     return Planner(
-        context.catalogue.holdings.known(row.id),
+        context.catalogue.holdings.known_files(row.id),
         adding=adding,
         published=context.mirror.verify.require == "published",
         pinned=context.catalogue.history.pinned(row.id),
@@ -226,7 +226,7 @@ async def _planned(
 
 def _merge(context: PassContext, row: MirrorRow, planner: Planner, page: Page) -> None:
     """Let the planner decide on a page, and write down what differs."""
-    if isinstance(page, Stats) and planner.takes_as_new(page):
+    if isinstance(page, Stats) and planner.fetch_page(page):
         context.catalogue.claims.add_new(row.id, page)
     else:
         _write(context, row, planner.feed(page))

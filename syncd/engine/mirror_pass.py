@@ -32,7 +32,7 @@ from syncd.engine.publish import Publisher
 from syncd.engine.retention import Housekeeping, RetainedSnapshots, archive_version
 from syncd.engine.survey import Inventory
 from syncd.engine.transfer import PassPaths, Quarantined, Transfers, VerifiedFile, error_name, own_targets
-from syncd.engine.worker_port import LIKELY, SMALL, WORTH, ActiveTransfer, Lost, Workers
+from syncd.engine.worker_port import LIKELY, SMALL, WORTH, ActiveTransfer, WorkerLost, Workers
 from syncd.streams.derived_files import DerivedFileTransport, Spool
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class Pass:
             targets=getattr(context.source, "targets", own_targets),
         )
         budget = context.budget
-        await self._room()
+        await self._require_space()
         count = context.catalogue.claims.count(row.id, "fetch", "replace")
         steps = context.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
         try:
@@ -217,7 +217,7 @@ class Pass:
             return
 
         def on_done(moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
-            if isinstance(outcome, Lost | Exists):  # it ended, or cannot tell what lies there: we can
+            if isinstance(outcome, WorkerLost | Exists):  # it ended, or cannot tell what lies there: we can
                 ourselves(moving)
             else:
                 self._end(moving, outcome)
@@ -306,7 +306,7 @@ class Pass:
         for step in self.context.catalogue.claims.steps(row.id, "refuse"):
             self._fail(step, Unsafe(f"{step.path}: {step.reason}"))
 
-    async def _room(self) -> None:
+    async def _require_space(self) -> None:
         """Raise NoSpace before the first byte if the plan cannot fit."""
         context = self.context
         free = await (context.free or context.store.free)()

@@ -84,7 +84,7 @@ class Planner:
         self._published = published
         self._pinned = pinned
 
-    def takes_as_new(self, page: Stats) -> bool:
+    def fetch_page(self, page: Stats) -> bool:
         """Tell, and count, if the whole page is to be fetched, as NEW; if not, `feed` it."""
         have = self._known.first()
         if not page or (have is not None and have[0] <= page.paths[-1]) or not self._is_sound(page.paths):
@@ -97,19 +97,19 @@ class Planner:
     def feed(self, claimed: Sequence[Stat]) -> list[Step]:
         """Return every Step but `keep`, which is only counted. Raises OutOfOrder if `claimed` is not sorted."""
         is_sound = isinstance(claimed, Stats) and self._is_sound(claimed.paths)
-        if is_sound and isinstance(claimed, Stats) and self._takes_as_kept(claimed):
+        if is_sound and isinstance(claimed, Stats) and self._keep_page(claimed):
             return []
         steps = self._merge(claimed, is_sound=is_sound)
         for step in steps:
             self.counts.add(step)
         return steps
 
-    def _takes_as_kept(self, page: Stats) -> bool:
+    def _keep_page(self, page: Stats) -> bool:
         """Tell, and count, if what we hold next is exactly this page."""
         have = self._known.first()
         if not page or have is None or have[0] != page.paths[0]:
             return False
-        rows = self._known.look(len(page))
+        rows = self._known.peek(len(page))
         if (
             list(map(_path, rows)) != page.paths
             or list(map(_length, rows)) != page.sizes
@@ -281,7 +281,7 @@ class _Lookahead:
         self._seen.popleft()
         return self.first()
 
-    def look(self, count: int) -> list[Known]:
+    def peek(self, count: int) -> list[Known]:
         """Return the next rows, as many as there are up to `count`, and leave them."""
         self._seen.extend(islice(self._rows, max(0, count - len(self._seen))))
         return list(islice(self._seen, count))

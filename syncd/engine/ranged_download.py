@@ -140,7 +140,7 @@ class _RangedDownload:
                                 await self.first_done.wait()
                     waiting = deque(wanted if self.first_done.is_set() else ranges(wanted, total))
                     for _ in range(min(self.spec.width, len(waiting))):
-                        receiving.create_task(self._work(waiting))
+                        receiving.create_task(self._fetch_ranges(waiting))
             if self.following and not self.head and self.end:
                 head = partial(self.file.read_back, 0, min(HEAD, self.end), self._note_head)
                 await asyncio.get_running_loop().run_in_executor(self.hashing, head)
@@ -152,7 +152,7 @@ class _RangedDownload:
         await first.release()
         self.first_done.set()
 
-    async def _work(self, waiting: deque[tuple[int, int]]) -> None:
+    async def _fetch_ranges(self, waiting: deque[tuple[int, int]]) -> None:
         while waiting:
             start, stop = waiting.popleft()
             await self._wait_for_window(start)

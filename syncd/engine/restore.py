@@ -38,7 +38,7 @@ class Restoration(msgspec.Struct, frozen=True):
 
     async def rollback(self, wanted: str) -> Snapshot:
         """Make an earlier kept Snapshot the current one. Raises NotFound, Damaged with what is missing."""
-        snapshot = self.kept(wanted)
+        snapshot = self.find_snapshot(wanted)
         holdings, mirror = self.catalogue.holdings, self.mirror
         await self.publisher.swap()
         back: list[Entry] = []
@@ -93,7 +93,7 @@ class Restoration(msgspec.Struct, frozen=True):
         self.catalogue.history.pin(mirror.id, [entry.path for entry, _ in found])
         return await self.publisher.publish()
 
-    def kept(self, wanted: str) -> Snapshot:
+    def find_snapshot(self, wanted: str) -> Snapshot:
         """Return the kept Snapshot whose id begins with `wanted`. Raises NotFound."""
         kept = self.catalogue.history.snapshots(self.mirror.id)
         matching = [snapshot for snapshot in kept if snapshot.id.startswith(wanted)]

@@ -226,7 +226,7 @@ class _SurveyRun:
                 for number, follow in waiting:
                     await self.slots.acquire()
                     self.under_way += 1
-                    group.create_task(self._one(number, follow))
+                    group.create_task(self._read_one(number, follow))
                 if not waiting:
                     if not self.under_way:
                         break
@@ -249,7 +249,7 @@ class _SurveyRun:
             self._failed(self.first[0], Unsupported(f"{what} Leave out (source.exclude) what leads nowhere"))
         return True
 
-    async def _one(self, number: int, follow: DocumentRequest) -> None:
+    async def _read_one(self, number: int, follow: DocumentRequest) -> None:
         survey = self.survey
         try:
             with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(survey.spool)) as spool:
@@ -299,7 +299,7 @@ class _SurveyRun:
         while True:
             batch, error = await asyncio.to_thread(_batch, found) if is_large else _batch(found)
             for one in batch:
-                self._keep(one, document)
+                self._collect(one, document)
             if self.inventory.made is not None:
                 await self.survey.made.flush()
             if self.unwritten.size() >= SLICE:
@@ -310,7 +310,7 @@ class _SurveyRun:
                 return
             await asyncio.sleep(0)
 
-    def _keep(self, found: Found, document: Document) -> None:
+    def _collect(self, found: Found, document: Document) -> None:
         if isinstance(found, Stat):
             self._claim(found)
         elif isinstance(found, DerivedFile):

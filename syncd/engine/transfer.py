@@ -281,7 +281,7 @@ class Transfers:
         try:
             await self.store.put(proved.place, content, if_absent=True)
         except Exists:
-            if not await self._make_way(proved.entry):
+            if not await self._clear_path(proved.entry):
                 await self.store.put(proved.place, content)
         return proved
 
@@ -349,7 +349,7 @@ class Transfers:
         try:
             await file.commit(size=entry.size, sha256=entry.sha256, if_absent=not proved.replaces)
         except Exists:
-            if await self._make_way(entry):
+            if await self._clear_path(entry):
                 await file.discard()
             else:
                 await file.commit(size=entry.size, sha256=entry.sha256)
@@ -424,7 +424,7 @@ class Transfers:
         except (Mismatch, NotFound):
             return None
 
-    async def _make_way(self, entry: Entry) -> bool:
+    async def _clear_path(self, entry: Entry) -> bool:
         """Deal with what lies where `entry` belongs; True if it is the same content and can stay."""
         place, holdings = self.place.natural(entry.path), self.holdings
         try:

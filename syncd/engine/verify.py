@@ -81,7 +81,7 @@ class Verification:
     mirror: MirrorRow
     place: PassPaths
     hashing: Executor
-    heard: Callable[[int, int], None]
+    on_verified: Callable[[int, int], None]
     """Called with files and bytes looked at since the last call."""
     source: Transport | None = None
     now: Callable[[], float] = time.time
@@ -203,7 +203,7 @@ class Verification:
                 if stat.size != entry.size:
                     reason = f"{path}: {entry.size} bytes proved, {stat.size} found"
                     report.faults.append(Fault(path, "size", reason))
-                self.heard(1, 0)
+                self.on_verified(1, 0)
                 entry = next(entries, None)
         while entry is not None:
             self._is_missing(report, entry)
@@ -260,7 +260,7 @@ class Verification:
         if len(good) >= CHECKED:
             self.catalogue.holdings.check(self.mirror.id, good, self.now())
             good.clear()
-        self.heard(len(judged), sum(entry.size for entry, _ in judged))
+        self.on_verified(len(judged), sum(entry.size for entry, _ in judged))
 
     async def _read_one(self, entry: Entry) -> Fault | None:
         place = self.place.natural(entry.path)

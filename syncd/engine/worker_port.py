@@ -21,7 +21,7 @@ GUESSED = 16  # files of unknown size that they are given before one of them tur
 LARGE = 4  # of so many such files that turned out to be small, one more may be large: each costs a request
 
 
-class Lost(TransientError):
+class WorkerLost(TransientError):
     """A worker did not move a file, for it ended or the file is not small; whoever asked does it again."""
 
 

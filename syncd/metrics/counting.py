@@ -74,7 +74,7 @@ class MirrorCount:
     proved: dict[int, int] = field(default_factory=dict)
     """Files that wait for the publish, by the minute in which upstream published them."""
     newest_proved: float = NEVER
-    told: bool = False
+    is_counted: bool = False
     """The pass under way has said how it ended."""
 
 
@@ -119,7 +119,7 @@ class Counting:
 
 def _pass_started(counting: Counting, event: PassStarted) -> None:
     count = counting.of(event.mirror)
-    count.told = False
+    count.is_counted = False
     count.moving.clear()
     count.proved.clear()
     count.newest_proved = NEVER
@@ -127,7 +127,7 @@ def _pass_started(counting: Counting, event: PassStarted) -> None:
 
 def _pass_finished(counting: Counting, event: PassFinished) -> None:
     count = counting.of(event.mirror)
-    count.told = True
+    count.is_counted = True
     count.passes["complete" if event.complete else "incomplete"] += 1
     count.moving.clear()
     if event.complete:
@@ -138,7 +138,7 @@ def _pass_failed(counting: Counting, event: PassFailed) -> None:
     count = counting.of(event.mirror)
     _add(count.pass_failures, event.error)
     count.moving.clear()
-    if not count.told:  # else it published what could be had, and was counted
+    if not count.is_counted:  # else it published what could be had, and was counted
         count.passes["failed"] += 1
 
 
@@ -223,7 +223,7 @@ def _damaged(counting: Counting, event: DamageFound) -> None:
     _add(counting.of(event.mirror).damaged, event.finding)
 
 
-def _mended(counting: Counting, event: DamageMended) -> None:
+def _repaired(counting: Counting, event: DamageMended) -> None:
     counting.of(event.mirror).mended += 1
 
 
@@ -262,7 +262,7 @@ _TAKES: dict[type[Event], Callable[[Counting, Any], None]] = {
     DocumentFailed: _document_failed,
     ScrubAdvanced: _scrubbed,
     DamageFound: _damaged,
-    DamageMended: _mended,
+    DamageMended: _repaired,
     ManifestRejected: _manifest_rejected,
     Reloaded: _reloaded,
     ReloadFailed: _reload_failed,

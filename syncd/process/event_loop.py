@@ -83,7 +83,7 @@ class Interruptible:
         loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._asked)
+            loop.add_signal_handler(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,7 +93,7 @@ class Interruptible:
         if self._later is not None:
             self._later.cancel()
 
-    def _asked(self) -> None:
+    def _on_signal(self) -> None:
         assert self._task is not None
         if self.stopping.is_set():
             self._task.cancel()

@@ -54,7 +54,7 @@ Style = Literal["console", "json", "journal"]
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # of syslog
 
 
-class Outlet:
+class LogStream:
     """A stream that may break without anybody noticing."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -111,7 +111,7 @@ def open_log(
     )
     if journal:
         last = _with_priority(structlog.processors.JSONRenderer(ensure_ascii=True))
-    outlet = cast("TextIO", Outlet(stream))
+    outlet = cast("TextIO", LogStream(stream))
     _route_libraries(outlet, before, last, max(threshold, logging.WARNING))
     log: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(outlet),

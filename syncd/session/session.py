@@ -143,7 +143,7 @@ class Session(msgspec.Struct, frozen=True):
     async def _opened(
         self, mirror: Mirror, upstreams: list[Upstream], inside: Callable[[Transport], Transport]
     ) -> AsyncIterator[Transport]:
-        def heard(path: str, error: TransientError, attempt: int, wait: float) -> None:
+        def on_retry(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
         # with another source at hand, no time is lost on one that fails
@@ -152,7 +152,7 @@ class Session(msgspec.Struct, frozen=True):
         try:
             for upstream in upstreams:
                 broker = self.broker(upstream.credential)
-                one = open_upstream(upstream, self.governors, policy, on_retry=heard, broker=broker, inside=inside)
+                one = open_upstream(upstream, self.governors, policy, on_retry=on_retry, broker=broker, inside=inside)
                 opened.append((upstream.url, one))
             several = MultiSourceTransport(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None
             yield several if several is not None else opened[0][1]
@@ -257,8 +257,8 @@ async def open_session(
             counted = metered(adapter) if metered is not None else adapter
             store = RetryingStore(counted) if settings.url.startswith("s3://") else counted
             governors = Governors(listener=listener)
-            governors.show(getattr(adapter, "certificates", {}))
-            bench = Session(
+            governors.watch(getattr(adapter, "certificates", {}))
+            session = Session(
                 config=config,
                 environ=environ,
                 catalogue=catalogue,
@@ -271,12 +271,12 @@ async def open_session(
                 secrets=secrets,
             )
             if not writing:
-                yield bench
+                yield session
                 return
             async with hold_lease(Lease(adapter, f"syncd {VERSION}")):
                 if needs_rebuild(catalogue):
                     await rebuild(store, catalogue)
-                yield bench
+                yield session
         finally:
             hashing.shutdown(wait=True, cancel_futures=True)
             await adapter.aclose()
@@ -296,7 +296,7 @@ async def hold_lease(lease: Lease) -> AsyncIterator[None]:
     await lease.acquire()
     try:
         async with asyncio.TaskGroup() as group:
-            keeper = group.create_task(lease.keep())
+            keeper = group.create_task(lease.renew_forever())
             try:
                 yield
             finally:

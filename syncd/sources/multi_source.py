@@ -115,7 +115,7 @@ class MultiSourceTransport:
         """Read from the source that it belongs to, and measure it."""
         source = self._of(path)
         opening = source.transport.open(path, start=start, stop=stop, version=version)
-        return _Measured(opening, source, self._clock)
+        return _MeasuredOpening(opening, source, self._clock)
 
     async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
         """Put a question to the source that leads."""
@@ -141,7 +141,7 @@ class MultiSourceTransport:
         return next((source for source in self.sources if origin_of(source.url) == origin), active)
 
 
-class _Measured:
+class _MeasuredOpening:
     """One open body, by which its source is judged."""
 
     __slots__ = ("_began", "_body", "_clock", "_inner", "_source", "headers", "start", "stat", "stop", "url")

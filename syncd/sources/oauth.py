@@ -75,7 +75,7 @@ class TokenBroker:
         if self._refresh and self._clock() < self._refresh_until:
             refresh, self._refresh = self._refresh, ""
             try:
-                await self._take({"grant_type": "refresh_token", "refresh_token": refresh})
+                await self._accept({"grant_type": "refresh_token", "refresh_token": refresh})
             except PermanentError:
                 pass  # it ended early, or all sessions were closed: log in
             else:
@@ -84,13 +84,13 @@ class TokenBroker:
         if credential.username:
             grant = {"grant_type": "password", "username": credential.username, "password": credential.secret}
         try:
-            await self._take(grant)
+            await self._accept(grant)
         except PermanentError as error:
             told = f"credentials.{credential.name}: no token for it: {error}: are name, password and client_id right?"
             self._refused = (self._clock(), told)
             raise Denied(told) from error
 
-    async def _take(self, grant: dict[str, str]) -> None:
+    async def _accept(self, grant: dict[str, str]) -> None:
         credential = self.credential
         who = {"client_id": credential.client}
         if credential.token:

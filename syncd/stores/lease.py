@@ -105,12 +105,12 @@ class Lease:
             except Busy as error:
                 raise Busy(self._explain(await self._read())) from error
         try:
-            return await self._take(locked=locked)
+            return await self._try_acquire(locked=locked)
         except BaseException:
             self._lock = None
             raise
 
-    async def keep(self) -> NoReturn:
+    async def renew_forever(self) -> NoReturn:
         """Renew for ever, beside the work. Raises Busy if another took over, TransientError if we cannot tell."""
         while True:
             await self._sleep(self._ttl / 3)
@@ -147,7 +147,7 @@ class Lease:
         self._held = None
         self._lock = None
 
-    async def _take(self, *, locked: bool) -> int:
+    async def _try_acquire(self, *, locked: bool) -> int:
         found = await self._read()
         if found is not None and not self._is_free(found, locked=locked):
             raise Busy(self._explain(found))

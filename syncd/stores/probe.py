@@ -43,14 +43,14 @@ class Capabilities(msgspec.Struct, frozen=True):
         """Tell whether nothing that is needed is missing."""
         return all(check.good for check in self.checks if check.needed)
 
-    def words(self) -> Sequence[tuple[str, str, str]]:
+    def lines(self) -> Sequence[tuple[str, str, str]]:
         """Return a mark, the check and what was seen, for each check."""
         return [(_mark(check), check.name, check.seen) for check in self.checks]
 
 
 async def probe(store: Store) -> Capabilities:
     """Try the store. A check that fails by one of our errors is a bad check; whatever else is raised is a bug."""
-    tried = _Tried(store)
+    tried = _Probe(store)
     try:
         await tried.run()
     finally:
@@ -58,7 +58,7 @@ async def probe(store: Store) -> Capabilities:
     return Capabilities(tried.kind, tuple(tried.checks))
 
 
-class _Tried:
+class _Probe:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.inner: Any = getattr(store, "inner", store)  # a store that tries again has another inside

@@ -83,7 +83,7 @@ class DerivedFileTransport:
     ) -> AbstractAsyncContextManager[Body]:
         """Read from the spool, or from the source."""
         if path.startswith(SCHEME):
-            return self._kept(path, start, stop, version)
+            return self._open_derived(path, start, stop, version)
         return self._source.open(path, start=start, stop=stop, version=version)
 
     async def aclose(self) -> None:
@@ -91,7 +91,7 @@ class DerivedFileTransport:
         await self._source.aclose()
 
     @asynccontextmanager
-    async def _kept(self, url: str, start: int, stop: int | None, version: str | None) -> AsyncIterator[Body]:
+    async def _open_derived(self, url: str, start: int, stop: int | None, version: str | None) -> AsyncIterator[Body]:
         found = _URL.fullmatch(url)
         if found is None:
             raise NotFound(f"{url}: not the name of a made file")

@@ -42,7 +42,7 @@ WORTH = 4_096  # bytes of a page above which it is compressed, for who takes tha
 NEEDY = frozenset({"failing", "offline", "rejected"})  # states that want a person
 
 
-def _shown(value: Any) -> Any:
+def _printable(value: Any) -> Any:
     """Return what a template shows; markup is ours, text may be anybody's."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -67,7 +67,7 @@ class StatusPage:
         """Read everything (it blocks)."""
         sources = {one.name: one.read_text("utf-8") for one in files("syncd.web").joinpath("templates").iterdir()}
         templates = Environment(
-            loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, finalize=_shown,
+            loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, finalize=_printable,
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         templates.filters["safetext"] = _text

@@ -20,7 +20,7 @@ from syncd.core.errors import PermanentError, TransientError
 from syncd.core.events import Listener, TransferAdvanced, TransferRestarted, TransferRetried
 from syncd.core.steps import Step
 from syncd.engine.transfer import PassPaths, Quarantined
-from syncd.engine.worker_port import GUESSED, LARGE, SMALL, ActiveTransfer, Lost, OnTransferDone
+from syncd.engine.worker_port import GUESSED, LARGE, SMALL, ActiveTransfer, OnTransferDone, WorkerLost
 from syncd.sources.open_source import Upstream
 from syncd.workers.messages import Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
 from syncd.wrappers.governor import Governor, Governors
@@ -189,7 +189,7 @@ class ProcessWorkers:
             one.is_gone = True
         lost, one.waiting = one.waiting, {}
         for moving in lost.values():
-            self._on_done(moving, Lost("a worker process ended"))
+            self._on_done(moving, WorkerLost("a worker process ended"))
         self._on_event.set()
 
     def _forward(self, by: _WorkerConnection, refusal: Throttled) -> None:
@@ -216,7 +216,7 @@ class ProcessWorkers:
                 self._right += 1
             on_done(moving, proved)
         for number in outcome.not_small:
-            on_done(pop(number), Lost("not small"))
+            on_done(pop(number), WorkerLost("not small"))
         for failed in outcome.failed:
             moving = pop(failed.number)
             self._guessed -= _is_guess(moving)

@@ -107,7 +107,7 @@ class WorkerProcess:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                lanes = [group.create_task(self._lane(transfers)) for _ in range(setup.ceiling)]
+                lanes = [group.create_task(self._run_lane(transfers)) for _ in range(setup.ceiling)]
                 await self._receive_batches()
                 for lane in lanes:
                     lane.cancel()
@@ -127,7 +127,7 @@ class WorkerProcess:
             elif isinstance(order, Throttled):
                 self._governors.of(order.origin).refused(order.retry_after, by_hearsay=True)
 
-    async def _lane(self, transfers: Transfers) -> None:
+    async def _run_lane(self, transfers: Transfers) -> None:
         while True:
             while not self._steps:
                 self._idle.append(idle := asyncio.get_running_loop().create_future())

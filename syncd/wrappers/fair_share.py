@@ -173,20 +173,20 @@ class FairTransport:
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
         """Open when there is a connection, held until the block is left."""
-        return _Counted(self._inner.open(path, start=start, stop=stop, version=version), self._share)
+        return _SharedOpening(self._inner.open(path, start=start, stop=stop, version=version), self._share)
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
         """Put a question when there is a connection, held until the block is left."""
-        return _Counted(open_request(self._inner, method, url, headers or {}, body), self._share)
+        return _SharedOpening(open_request(self._inner, method, url, headers or {}, body), self._share)
 
     async def aclose(self) -> None:
         """Close the transport within."""
         await self._inner.aclose()
 
 
-class _Counted:
+class _SharedOpening:
     __slots__ = ("_inner", "_share")
 
     def __init__(self, inner: AbstractAsyncContextManager[Body], share: OriginShare) -> None:

@@ -39,15 +39,15 @@ class GovernedTransport:
         self.governor.holders += 1
         self._is_open = True
         self._certificates: Mapping[str, float] = getattr(inner, "certificates", {})  # of transports that have any
-        governors.show(self._certificates)
+        governors.watch(self._certificates)
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """List through one slot, held while the listing lasts."""
-        return self._held(self._inner.list(prefix))
+        return self._with_slot(self._inner.list(prefix))
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        return self._held(self._inner.list_pages(prefix, after))
+        return self._with_slot(self._inner.list_pages(prefix, after))
 
     async def stat(self, path: str) -> Stat:
         """Ask under a slot."""
@@ -85,7 +85,7 @@ class GovernedTransport:
 
     async def aclose(self) -> None:
         """Close the transport within."""
-        self._governors.hide(self._certificates)
+        self._governors.unwatch(self._certificates)
         if self._is_open:
             self._is_open = False
             self.governor.holders -= 1
@@ -99,7 +99,7 @@ class GovernedTransport:
         except ValueError:
             return self.governor  # a stranger wrote what is no url: the transport will refuse it in its own words
 
-    async def _held(self, listing: AsyncIterator[T]) -> AsyncIterator[T]:
+    async def _with_slot(self, listing: AsyncIterator[T]) -> AsyncIterator[T]:
         await self.governor.enter()
         try:
             async for found in listing:

@@ -174,7 +174,7 @@ class Governor:
         """Return how many slots other processes may be lent: none where a manifest sets limits, for one keeps them."""
         if self.is_rated or self.ceiling < CEILING:
             return 0
-        return max(0, self._whole() - self._lent - max(self.busy, self.ceiling // OURS))
+        return max(0, self._growth_limit() - self._lent - max(self.busy, self.ceiling // OURS))
 
     @contextmanager
     def lent(self, count: int) -> Iterator[None]:
@@ -218,7 +218,7 @@ class Governor:
         if self._doubling and self._full and self.limit < self._reach():
             self.limit += 1
             self._wake()
-        self._judge()
+        self._evaluate_window()
 
     def moved(self, count: int) -> float:
         """Count `count` bytes that arrived; returns how many seconds the caller owes before it reads on."""
@@ -252,7 +252,7 @@ class Governor:
         """Return the level that is never passed."""
         return max(1, self.ceiling - self._lent)
 
-    def _whole(self) -> int:
+    def _growth_limit(self) -> int:
         """Return the level up to which it is worth growing now, ours and what is lent together."""
         if self._clock() - self._refused_when > REMEMBER:
             return self.ceiling
@@ -260,9 +260,9 @@ class Governor:
 
     def _reach(self) -> int:
         """Return the level up to which it is worth growing now."""
-        return max(1, self._whole() - self._lent)
+        return max(1, self._growth_limit() - self._lent)
 
-    def _judge(self) -> None:
+    def _evaluate_window(self) -> None:
         """At the end of a window compare its goodput with that of the windows before, and move the limit."""
         now = self._clock()
         spent = now - self._window_began
@@ -273,9 +273,9 @@ class Governor:
         self._full = self.busy >= self.limit
         if full:  # else demand, not upstream, set the pace, and nothing was learnt
             if self._doubling:
-                self._judge_doubling(goodput, at)
+                self._evaluate_doubling(goodput, at)
             elif self._probed is not None:
-                self._judge_probe(goodput, at)
+                self._evaluate_probe(goodput, at)
             else:
                 self._steady += (goodput - self._steady) * 0.3
                 self._windows += 1
@@ -283,7 +283,7 @@ class Governor:
                     self._probe()
         self._window_limit = self.limit
 
-    def _judge_doubling(self, goodput: float, at: int) -> None:
+    def _evaluate_doubling(self, goodput: float, at: int) -> None:
         if goodput > self._steady * GROWS:
             self._steady, self._best_limit, self._flat = goodput, at, 0
             return
@@ -292,7 +292,7 @@ class Governor:
             self._doubling = False
             self._settle(self._best_limit, "goodput no longer grows")
 
-    def _judge_probe(self, goodput: float, at: int) -> None:
+    def _evaluate_probe(self, goodput: float, at: int) -> None:
         before, self._probed = self._probed, None
         assert before is not None
         worth_more = at > before and goodput > self._steady * GROWS
@@ -366,11 +366,11 @@ class Governors:
             governor.tighten(connections, rate)
         return governor
 
-    def show(self, certificates: Mapping[str, float]) -> None:
+    def watch(self, certificates: Mapping[str, float]) -> None:
         """Look from now on at what an open transport knows: by origin, when its certificate is no longer valid."""
         self._shown.append(certificates)
 
-    def hide(self, certificates: Mapping[str, float]) -> None:
+    def unwatch(self, certificates: Mapping[str, float]) -> None:
         """Keep what it knew, and look no more: the transport is closed."""
         self._shown = [one for one in self._shown if one is not certificates]
         self._certificates.update(certificates)

@@ -178,7 +178,7 @@ async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, m
     async with house.living() as control:
         await first_pass(house, control)
         begun = len(house.heard(StoreChanged))
-        whole, tried, is_back = Scrubber._is_whole, [], False
+        whole, tried, is_back = Scrubber._needs_no_repair, [], False
 
         async def wavering(self, standing, fault):
             tried.append(fault.path)
@@ -186,7 +186,7 @@ async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, m
                 raise Interrupted(f"{fault.path}: the answer broke off")
             return await whole(self, standing, fault)
 
-        monkeypatch.setattr(Scrubber, "_is_whole", wavering)
+        monkeypatch.setattr(Scrubber, "_needs_no_repair", wavering)
         (house.store / "a/f1.dat").unlink()
         house.time.forward(9 * DAY)
         await house.until(lambda: tried)

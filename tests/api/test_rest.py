@@ -134,7 +134,7 @@ async def test_one_goes_at_a_time_and_only_so_many_wait():
     turns, go, gone = CheckQueue(2, "manifests"), asyncio.Event(), []
 
     async def take(n):
-        async with turns.turn():
+        async with turns.slot():
             gone.append(n)
             await go.wait()
 

@@ -396,9 +396,9 @@ class StoreContract:
 
     async def test_a_probe_finds_the_store_good_and_leaves_nothing(self, store):
         found = await probe(store)
-        assert found.good_enough, found.words()
+        assert found.good_enough, found.lines()
         assert {check.name for check in found.checks} >= {"writes and reads", "takes files in parts"}
-        assert all(seen for _, _, seen in found.words())
+        assert all(seen for _, _, seen in found.lines())
         assert await paths(store) == []
 
 

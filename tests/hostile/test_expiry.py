@@ -55,8 +55,8 @@ async def test_an_origin_without_tls_has_none():
 def test_certificates_are_remembered_of_so_many_origins_and_no_more():
     governors = Governors()
     shown = {f"https://{number}": float(number) for number in range(KNOWN + 5)}
-    governors.show(shown)
-    governors.hide(shown)
+    governors.watch(shown)
+    governors.unwatch(shown)
     assert len(governors.certificates()) == KNOWN
 
 

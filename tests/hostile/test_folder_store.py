@@ -287,7 +287,7 @@ async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_wr
         spent[0] += cost
         stops.append(stop)
 
-    monkeypatch.setattr(staged_file, "_take", take)
+    monkeypatch.setattr(staged_file, "_allocate", take)
     monkeypatch.setattr(time, "thread_time", lambda: spent[0])
     async with store.stage("big", size=1 << 30) as file:
         await file.discard()

@@ -8,7 +8,7 @@ import pytest
 
 from syncd.core.errors import Damaged, Denied, Exists, Interrupted, NoSpace, NotFound, Refused, Unsafe
 from syncd.core.ports import Credential
-from syncd.stores.s3.abilities import Verifies
+from syncd.stores.s3.abilities import ServerChecks
 from syncd.stores.s3.staged import elements
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import BUCKET, PART, sha256
@@ -16,8 +16,8 @@ from tests.servers.s3_proxy import SLOW_DOWN, answer, error
 from transports.s3.transport import open_transport
 
 pytestmark = pytest.mark.swift
-GOOD = Verifies(md5=True, sha256=True, if_none_match=True)
-BLIND = Verifies(md5=False, sha256=False, if_none_match=False)
+GOOD = ServerChecks(md5=True, sha256=True, if_none_match=True)
+BLIND = ServerChecks(md5=False, sha256=False, if_none_match=False)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from syncd.core.steps import Step
 from syncd.daemon.pass_scheduler import _ExclusivePool
 from syncd.engine.mirror_pass import Pass
 from syncd.engine.transfer import SMALL, PassPaths, Quarantined
-from syncd.engine.worker_port import GUESSED, LARGE, ActiveTransfer, Lost
+from syncd.engine.worker_port import GUESSED, LARGE, ActiveTransfer, WorkerLost
 from syncd.metrics.counting import Counting
 from syncd.sources.open_source import Upstream
 from syncd.stores.filesystem.store import FilesystemStore
@@ -131,7 +131,7 @@ async def test_a_file_of_unknown_size_is_moved_if_it_is_small_and_left_to_the_pa
     async with HostileServer({**FILES, "large": large}) as server:
         async with Asker().running(pool(server, tmp_path, [])) as workers:
             assert (await workers.transfer(unsized("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])
-            with pytest.raises(Lost, match="not small"):
+            with pytest.raises(WorkerLost, match="not small"):
                 await workers.transfer(unsized("large"))
         assert sorted(path.name for path in (tmp_path / "m").rglob("*") if path.is_file()) == ["005.dat"]
 
@@ -141,7 +141,7 @@ async def test_files_of_unknown_size_are_for_workers_as_long_as_most_of_them_are
         async with Asker().running(pool(server, tmp_path, [])) as workers:
             for _ in range(GUESSED):
                 assert workers.workers.accepts(unsized("large"))
-                with pytest.raises(Lost):
+                with pytest.raises(WorkerLost):
                     await workers.transfer(unsized("large"))
             assert not workers.workers.accepts(unsized("large"))
             assert workers.workers.accepts(fetch("d5/005.dat"))
@@ -152,7 +152,7 @@ async def test_files_of_unknown_size_are_for_workers_as_long_as_most_of_them_are
             with pytest.raises(NotFound):
                 await workers.transfer(unsized("gone"))  # was none of the large ones
             for _ in range(GUESSED + len(FILES) // LARGE):
-                with pytest.raises(Lost):
+                with pytest.raises(WorkerLost):
                     await workers.transfer(unsized("large"))
             assert not workers.workers.accepts(unsized("large"))
 
@@ -168,7 +168,7 @@ async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
                 await asyncio.sleep(0)
             assert workers.workers.all[0].waiting
             os.kill(workers.process.pid, signal.SIGKILL)  # the first of them, and the parent of the other
-            with pytest.raises(Lost):
+            with pytest.raises(WorkerLost):
                 await waiting
             # the other one goes on, and takes what the first would have had
             assert (await workers.transfer(fetch("d5/005.dat"))).entry.size == len(FILES["d5/005.dat"])

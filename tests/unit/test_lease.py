@@ -22,7 +22,7 @@ async def test_a_store_that_does_not_answer_in_time_ends_the_lease(tmp_path, mon
     monkeypatch.setattr(store, "put", hangs)
     async with asyncio.timeout(30):
         with pytest.raises(Unreachable, match="could not be renewed while it was ours"):
-            await lease.keep()
+            await lease.renew_forever()
     await store.aclose()
 
 
@@ -39,7 +39,7 @@ async def test_a_lease_that_is_renewed_in_time_goes_on(tmp_path):
     lease._sleep = soon
     await lease.acquire()
     with pytest.raises(KeyboardInterrupt):
-        await lease.keep()
+        await lease.renew_forever()
     await lease.release()
     await store.aclose()
 

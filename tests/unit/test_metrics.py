@@ -48,7 +48,7 @@ def filled():
         e.Published("running", "0" * 64, 1, 10, changed=True),
     ):
         metrics.listener(event)
-    governors.show({"https://running.example.org": NOW + 1})
+    governors.watch({"https://running.example.org": NOW + 1})
     metrics.watch(control, governors, {"earthdata": NOW + 2})
     return metrics, control
 

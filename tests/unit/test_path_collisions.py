@@ -50,12 +50,12 @@ def test_of_paths_that_fold_into_one_the_one_we_hold_stays(paths, size, most):
 
 def test_digests_that_are_too_many_for_memory_are_found_again_in_the_catalogue(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        folds = CaseFoldIndex(catalogue.claims.folds(1), most=1000)
+        folds = CaseFoldIndex(catalogue.claims.spill(1), most=1000)
         for first in range(0, 10_000, 500):
             folds.add([f"granule/{number:06}" for number in range(first, first + 500)])
         assert folds.suspects() == set()
         folds.add(["Granule/000007"])
         assert len(folds.suspects()) == 1
-        assert CaseFoldIndex(catalogue.claims.folds(2)).suspects() == set()
+        assert CaseFoldIndex(catalogue.claims.spill(2)).suspects() == set()
         catalogue.claims.forget(1)
-        assert CaseFoldIndex(catalogue.claims.folds(1)).suspects() == set()
+        assert CaseFoldIndex(catalogue.claims.spill(1)).suspects() == set()

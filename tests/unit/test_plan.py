@@ -81,7 +81,7 @@ def test_a_page_by_column_is_planned_as_its_files_one_by_one(upstream, data, pub
     steps = []
     for at in range(0, len(page), size):
         part = page[at : at + size]
-        if planner.takes_as_new(part):
+        if planner.fetch_page(part):
             steps += [Step("fetch", stat.path, "new upstream", stat) for stat in part]
         else:
             steps += planner.feed(part)
@@ -95,7 +95,7 @@ def test_pages_that_are_all_new_or_all_unchanged_are_taken_whole(monkeypatch):
     planner = Planner(known(tree))
     assert planner.feed(columns(tree)) == []
     more = columns({f"b/{n}": 1 for n in range(1000)})
-    assert planner.takes_as_new(more)
+    assert planner.fetch_page(more)
     assert (planner.counts.keep, planner.counts.fetch, planner.counts.fetch_bytes) == (1000, 1000, 1000)
 
 

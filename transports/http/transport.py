@@ -143,10 +143,10 @@ class HttpTransport:
             origin = self._origin
             target = f"{self._folder}{urls.escape(path)}{self._query}" if path else self._whole_root
         if self._admission.moves:
-            return await self._let_in(method, origin, target, label, bound, fields, sent)
+            return await self._authorize(method, origin, target, label, bound, fields, sent)
         return await self._hop(method, origin, target, label, bound, fields, sent, _RedirectChain())
 
-    async def _let_in(
+    async def _authorize(
         self, method: str, origin: str, target: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes
     ) -> tuple[Exchange, str]:
         """As `_hop`, and log in where a redirect leads to that; asked again if somebody else did meanwhile."""

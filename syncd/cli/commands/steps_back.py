@@ -17,17 +17,17 @@ from syncd.session.session import Session
 async def rollback(context: CommandContext, name: str, snapshot: str) -> int:
     """Go back to a kept snapshot."""
     async with context.open_session(lambda _: None) as session:
-        restoration = _restoration(session, session.mirror(name), _versions_kept(session, name))
+        restoration = _restoration(session, session.mirror(name), _keep_versions(session, name))
         current = await restoration.rollback(snapshot)
-        _say_current(context, name, current)
+        _print_current(context, name, current)
         return DONE
 
 
 async def undelete(context: CommandContext, name: str, paths: list[str]) -> int:
     """Bring removed files back."""
     async with context.open_session(lambda _: None) as session:
-        restoration = _restoration(session, session.mirror(name), _versions_kept(session, name))
-        _say_current(context, name, await restoration.undelete(paths))
+        restoration = _restoration(session, session.mirror(name), _keep_versions(session, name))
+        _print_current(context, name, await restoration.undelete(paths))
         return DONE
 
 
@@ -52,14 +52,14 @@ def _restoration(session: Session, row: MirrorRow, keep_versions: int) -> Restor
     return Restoration(session.store, session.catalogue, row, place, publisher)
 
 
-def _versions_kept(session: Session, name: str) -> int:
+def _keep_versions(session: Session, name: str) -> int:
     try:
         return session.manifest(name).keep.versions
     except SyncdError:
         return 2
 
 
-def _say_current(context: CommandContext, name: str, snapshot: Snapshot) -> None:
+def _print_current(context: CommandContext, name: str, snapshot: Snapshot) -> None:
     if context.json:
         output.print_json({"mirror": name, "snapshot": snapshot.id, "files": snapshot.files, "bytes": snapshot.bytes})
     else:

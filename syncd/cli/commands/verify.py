@@ -28,7 +28,7 @@ async def verify(context: CommandContext, name: str, *, read_data: bool, repair:
                     mirror=row,
                     place=place,
                     hashing=session.hashing,
-                    heard=progress.count_verified,
+                    on_verified=progress.count_verified,
                     source=source,
                     threads=processors(),
                 )

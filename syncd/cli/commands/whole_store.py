@@ -42,7 +42,7 @@ async def probe(context: CommandContext) -> int:
         if context.json:
             output.print_json(capabilities)
         else:
-            output.table(("", "check", "what was seen"), capabilities.words())
+            output.table(("", "check", "what was seen"), capabilities.lines())
         return DONE if capabilities.good_enough else SOME_FAILED
 
 

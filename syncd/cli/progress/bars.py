@@ -48,23 +48,23 @@ class RichProgress(Display):
         kind = type(event)
         if kind in WITHIN or kind is TransferFinished:
             if self._live is None:
-                self._show()
+                self._refresh()
             return
         if kind is SurveyStarted:
             self._pace = Speed()
         line = self._line(event)
         if line is not None and kind not in {SurveyStarted, Published}:
-            self._say(line)
+            self._print(line)
         if kind is PassFinished:
             self.stop()
         elif self._live is None and kind is not LimitChanged:
-            self._show()
+            self._refresh()
 
     def count_verified(self, files: int, count: int) -> None:
         """Count what a verification has looked at."""
         super().count_verified(files, count)
         if self._live is None:
-            self._show()
+            self._refresh()
 
     def stop(self) -> None:
         """Take the bars away."""
@@ -76,7 +76,7 @@ class RichProgress(Display):
                 self._broken = True
         self._looked_files = self._looked_bytes = 0
 
-    def _show(self) -> None:
+    def _refresh(self) -> None:
         if self._broken:
             return
         live = Live(
@@ -94,7 +94,7 @@ class RichProgress(Display):
         else:
             self._live = live
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self._broken:
             return
         try:

@@ -130,7 +130,7 @@ class StagedFile:
         """Read the file back from its beginning."""
         part = self._alive(self._part)
         size = self._ranges[-1][1] if self._ranges else 0
-        self._check_whole(size)
+        self._require_complete(size)
         async for chunk in read_chunks(self._threads, part, 0, size, path=self._path, root=self._folders.root):
             yield chunk
 
@@ -138,7 +138,7 @@ class StagedFile:
         """Sync the bytes, put the name in its place, sync the folder. `sha256` was proved while the bytes passed."""
         path = self._path if to is None else check_safe(to)
         del sha256  # what is on the disk is what we wrote, once the sync says so
-        self._check_whole(size)
+        self._require_complete(size)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._seal, size)
         except SyncdError:
@@ -197,7 +197,7 @@ class StagedFile:
             os.unlink(f"{self.token}.log", dir_fd=tmp.fd)
         return stat_of(path, os.fstat(part.fd))
 
-    def _check_whole(self, size: int) -> None:
+    def _require_complete(self, size: int) -> None:
         if not ranges.are_whole(self._ranges, size):
             start, stop = ranges.first_gap(self._ranges, size)
             raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
@@ -320,17 +320,17 @@ def _reserve(fd: int, size: int, folder: OpenFolder) -> None:
     if not folder.is_slow_to_reserve:
         trial = min(size, TRIAL)
         began = time.thread_time()
-        _take(fd, 0, trial)
+        _allocate(fd, 0, trial)
         folder.is_slow_to_reserve = time.thread_time() - began >= DEAR
     if not folder.is_slow_to_reserve:
-        _take(fd, trial, size)
+        _allocate(fd, trial, size)
         return
     found = os.fstatvfs(fd)
     if found.f_bavail * found.f_frsize < size - trial:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _take(fd: int, start: int, stop: int) -> None:
+def _allocate(fd: int, start: int, stop: int) -> None:
     """Take room by the system's own call, not `os.posix_fallocate`.
 
     Where a file system cannot reserve, libc writes a byte into every block instead, which on a network file system

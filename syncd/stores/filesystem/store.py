@@ -204,7 +204,7 @@ class FilesystemStore:
         try:
             body = await self._in_thread(SENTINEL, self._read_small, SENTINEL)
         except NotFound:
-            return await self._give_id(expected)
+            return await self._assign_id(expected)
         try:
             known = str(msgspec.json.decode(body)["id"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
@@ -237,7 +237,7 @@ class FilesystemStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
 
-    async def _give_id(self, expected: str | None) -> str:
+    async def _assign_id(self, expected: str | None) -> str:
         if expected is not None:
             raise Offline(f"{self.root}: is not the store {expected} that we know: {SENTINEL} is missing: unmounted?")
         if await self._in_thread(SENTINEL, self._holds_files):

@@ -20,7 +20,7 @@ from transports.s3.errors import BadDigest, Precondition
 PROBES = ".syncd/uploads/probe-"
 
 
-class Verifies(msgspec.Struct, frozen=True):
+class ServerChecks(msgspec.Struct, frozen=True):
     """`md5`, `sha256`: a wrong digest is refused. `if_none_match`: a create-only put refuses to replace."""
 
     md5: bool
@@ -28,20 +28,20 @@ class Verifies(msgspec.Struct, frozen=True):
     if_none_match: bool
 
 
-class Abilities:
+class S3Capabilities:
     """The answers, found out once; and a put that makes up for what is missing."""
 
-    def __init__(self, objects: Objects, given: Verifies | None = None) -> None:
+    def __init__(self, objects: Objects, given: ServerChecks | None = None) -> None:
         self._objects = objects
         self._known = given
         self._finding = asyncio.Lock()
 
-    async def known(self) -> Verifies:
+    async def known(self) -> ServerChecks:
         """Return what the server verifies."""
         if self._known is None:
             async with self._finding:
                 if self._known is None:
-                    self._known = await self._find_out()
+                    self._known = await self._probe()
         return self._known
 
     async def put(self, path: str, body: bytes, sha256: str, *, if_absent: bool) -> Stat:
@@ -54,7 +54,7 @@ class Abilities:
             headers |= checksum_header(sha256)
         if known.md5:
             return await self._objects.put(path, body, headers=headers, must_be_new=if_absent and known.if_none_match)
-        return await self._put_by_way_of_staging(path, body, sha256, headers)
+        return await self._put_through_staging(path, body, sha256, headers)
 
     async def read_back(self, path: str, size: int, sha256: str) -> None:
         """Read what is stored. Raises Damaged if it is not that."""
@@ -69,7 +69,7 @@ class Abilities:
         if length != size or seen.hexdigest() != sha256:
             raise Damaged(f"{path}: stored as {length} bytes {seen.hexdigest()}, not {size} bytes {sha256}")
 
-    async def _put_by_way_of_staging(self, path: str, body: bytes, sha256: str, headers: dict[str, str]) -> Stat:
+    async def _put_through_staging(self, path: str, body: bytes, sha256: str, headers: dict[str, str]) -> Stat:
         """Put where nobody looks, read back, then copy: this server verifies nothing."""
         staging = f".syncd/uploads/{secrets.token_hex(16)}"
         await self._objects.put(staging, body, headers=headers)
@@ -79,7 +79,7 @@ class Abilities:
         finally:
             await self._objects.remove(staging)
 
-    async def _find_out(self) -> Verifies:
+    async def _probe(self) -> ServerChecks:
         path = PROBES + secrets.token_hex(16)
         body = b"syncd: is a wrong digest refused?\n"
         right = hashlib.md5(body, usedforsecurity=False).digest()
@@ -93,7 +93,7 @@ class Abilities:
             await self._objects.put(path, body, headers={})
             again = await self._is_refused(path, b"other bytes\n", {"If-None-Match": "*"}, None)
             stat = await self._objects.reading.stat(path)
-            return Verifies(md5, sha256, again and is_md5(stat, right.hex()))
+            return ServerChecks(md5, sha256, again and is_md5(stat, right.hex()))
         finally:
             await self._objects.remove(path)
 

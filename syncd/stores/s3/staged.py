@@ -19,7 +19,7 @@ from manifests.stat import Stat
 from syncd.core.errors import Damaged, NotFound, PermanentError, SyncdError, TooLarge, Unsafe
 from syncd.core.ports import Sink
 from syncd.stores import ranges
-from syncd.stores.s3.abilities import Abilities
+from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers, sha256_of
 from transports.s3.errors import Doctype, NoSuchUpload, refuse_doctype
 from transports.s3.listing import instant
@@ -56,7 +56,7 @@ class PendingPart:
 class StagedObject:
     """What `S3Store.stage` hands out; satisfies `syncd.core.ports.Staged`."""
 
-    def __init__(self, objects: Objects, abilities: Abilities, path: str, piece: int) -> None:
+    def __init__(self, objects: Objects, abilities: S3Capabilities, path: str, piece: int) -> None:
         self.token = ""
         self.present_ranges: tuple[tuple[int, int], ...] = ()
         self._objects = objects
@@ -111,7 +111,7 @@ class StagedObject:
 
     async def write(self, offset: int, chunk: bytes) -> None:
         """Take bytes; waits while enough parts are on their way."""
-        await self._tell()
+        await self._raise_failed()
         if self._joined is not None:
             raise Damaged(f"{self._path}: was read back already; nothing may be written to it")
         view = memoryview(chunk)
@@ -132,7 +132,7 @@ class StagedObject:
     async def read(self) -> AsyncIterator[bytes]:
         """Read the file back; a large one is joined first, under its staging key."""
         size = self._ranges[-1][1] if self._ranges else 0
-        self._check_whole(size)
+        self._require_complete(size)
         if self._upload is None:
             yield self._small(size)
             return
@@ -144,7 +144,7 @@ class StagedObject:
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
         """Prove the bytes and put them at their path."""
         path = self._path if to is None else to
-        self._check_whole(size)
+        self._require_complete(size)
         if self._upload is None:
             body = self._small(size)
             if await sha256_of(body) != sha256:
@@ -219,7 +219,7 @@ class StagedObject:
         finally:
             self._flying.pop(number, None)
 
-    async def _tell(self) -> None:
+    async def _raise_failed(self) -> None:
         """Raise what befell a part, once; the next call sends it again."""
         if self._failed:
             error = self._failed[min(self._failed)]
@@ -232,7 +232,7 @@ class StagedObject:
         """Bring every part up and join them under the staging key."""
         if self._joined is not None:
             return self._joined
-        await self._tell()
+        await self._raise_failed()
         last = math.ceil(size / self._step)
         for number in range(1, last + 1):
             length = min(self._step, size - (number - 1) * self._step)
@@ -241,7 +241,7 @@ class StagedObject:
                 await self._fly(number, length)
         while self._flying:
             await asyncio.wait(self._flying.values())
-        await self._tell()
+        await self._raise_failed()
         if self._failed or self._ready:
             return await self._join(size)
         missing = [number for number in range(1, last + 1) if number not in self._md5s]
@@ -274,7 +274,7 @@ class StagedObject:
                 whole[start + offset : start + offset + len(chunk)] = chunk
         return bytes(whole)
 
-    def _check_whole(self, size: int) -> None:
+    def _require_complete(self, size: int) -> None:
         if not ranges.are_whole(self._ranges, size):
             start, stop = ranges.first_gap(self._ranges, size)
             raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")

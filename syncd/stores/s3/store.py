@@ -18,7 +18,7 @@ from manifests.stat import Stat
 from syncd.core.errors import ConfigError, Damaged, Exists, NotFound, Offline, Unsafe
 from syncd.core.ports import Body, Credential, Page, Staged
 from syncd.stores.filesystem.dirfd_cache import check_safe
-from syncd.stores.s3.abilities import Abilities, Verifies
+from syncd.stores.s3.abilities import S3Capabilities, ServerChecks
 from syncd.stores.s3.objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
 from syncd.stores.s3.staged import UPLOADS, StagedObject, elements, list_parts
 from transports.s3.client import HEADER_TIMEOUT, Bucket, split_url
@@ -46,7 +46,7 @@ class S3Store:
         region: str | None = None,
         profile: str | None = None,
         credential: Credential | None = None,
-        verifies: Verifies | None = None,
+        verifies: ServerChecks | None = None,
         piece: int = PIECE,
         copy_limit: int = COPY_LIMIT,
         copy_part: int = COPY_PART,
@@ -74,7 +74,7 @@ class S3Store:
         )
         self._reading = S3Transport(self._bucket, root, page=page)
         self._objects = Objects(self._reading, copy_limit=copy_limit, copy_part=copy_part)
-        self._abilities = Abilities(self._objects, verifies)
+        self._abilities = S3Capabilities(self._objects, verifies)
         self._alive: set[str] = set()  # staging keys that this process has open
 
     @property
@@ -152,7 +152,7 @@ class S3Store:
         """Say that there is no such number."""
         return
 
-    async def verifies(self) -> Verifies:
+    async def verifies(self) -> ServerChecks:
         """Return what the server was seen to verify."""
         return await self._abilities.known()
 
@@ -167,7 +167,7 @@ class S3Store:
         except NoSuchBucket as error:
             raise ConfigError(f"{self.url}: there is no such bucket: create it first") from error
         except NotFound:
-            return await self._give_id(expected)
+            return await self._assign_id(expected)
         try:
             known = str(msgspec.json.decode(document)["id"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
@@ -196,7 +196,7 @@ class S3Store:
         """Close all connections."""
         await self._bucket.aclose()
 
-    async def _give_id(self, expected: str | None) -> str:
+    async def _assign_id(self, expected: str | None) -> str:
         if expected is not None:
             raise Offline(f"{self.url}: is not the store {expected} that we know: {SENTINEL} is missing")
         async with aclosing(self.list()) as found:
