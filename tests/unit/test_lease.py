@@ -66,7 +66,7 @@ async def test_a_store_that_is_away_for_a_moment_does_not_end_the_lease(tmp_path
 
     monkeypatch.setattr(store, "put", away)
     with pytest.raises(Unreachable, match="the store is away"):
-        await lease.keep()
+        await lease.renew_forever()
     assert tries == [1000.0, 1025.0, 1050.0], "it is tried until the lease is over, and no longer"
     await store.aclose()
 
