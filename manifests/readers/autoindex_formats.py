@@ -109,7 +109,7 @@ def _html(stream: BinaryIO, head: bytes, folder: FolderUrl, url: str) -> Iterato
                 is_folder,
             ):  # its icon; what we look for follows its name
                 continue
-            date, size, exact = _beside(anchor, rows)
+            date, size, exact = _date_and_size(anchor, rows)
             yield ListingLink(
                 name,
                 is_folder,
@@ -221,11 +221,11 @@ def _looks_listed(anchor: LexborNode, name: str, rows: _RowParser) -> bool:
     return (
         text == name
         or (clipped != text and name.startswith(clipped) and bool(clipped))
-        or bool(_beside(anchor, rows)[0])
+        or bool(_date_and_size(anchor, rows)[0])
     )
 
 
-def _beside(anchor: LexborNode, rows: _RowParser) -> tuple[str, str, str | None]:
+def _date_and_size(anchor: LexborNode, rows: _RowParser) -> tuple[str, str, str | None]:
     """Return what stands beside a link: its date, its size as written ("" where there is none), and its exact bytes."""
     said = rows.said(anchor)
     if said is not None and said[0]:

@@ -86,7 +86,7 @@ class ResyncReader:
         elif capability == "changelist" and note.mark:
             yield from self._changes(document, note, described)
         elif capability == "resourcelist" and not note.mark:
-            yield from self._whole(document)
+            yield from self._full_list(document)
             if not note.is_part and (at := _instant(described.get("at"))):
                 yield Cursor(at)
         elif capability == "resourcelist":
@@ -143,7 +143,7 @@ class ResyncReader:
                 wanted[0], _ResyncState(note.mark, is_part=True, depth=note.depth + 1, rest=tuple(wanted[1:]))
             )
 
-    def _whole(self, document: Document) -> Iterator[Stat]:
+    def _full_list(self, document: Document) -> Iterator[Stat]:
         unread = SkippedEntries(document)
         for part in elements(document, ("url",)):
             stat = self._stat(document, part)

@@ -150,9 +150,9 @@ class _Catalog:
         elif part.name in ("dataset", "catalogRef"):
             yield from self._files(self._datasets.pop())
         elif self._datasets:
-            self._told(self._datasets[-1], part)
+            self._read_metadata(self._datasets[-1], part)
 
-    def _told(self, dataset: _ThreddsDataset, part: XmlElement) -> None:
+    def _read_metadata(self, dataset: _ThreddsDataset, part: XmlElement) -> None:
         text = part.text.strip()
         if part.name == "serviceName":
             if self._metadata and self._metadata[-1]:

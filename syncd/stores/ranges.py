@@ -18,7 +18,7 @@ def add(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
     ranges[first:last] = [(start, stop)]
 
 
-def are_whole(ranges: list[tuple[int, int]], size: int) -> bool:
+def are_complete(ranges: list[tuple[int, int]], size: int) -> bool:
     """Tell whether the ranges are exactly `[0, size)`."""
     return ranges == ([(0, size)] if size else [])
 

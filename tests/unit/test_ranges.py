@@ -28,7 +28,7 @@ def test_a_whole_file_has_no_gap_and_another_names_its_first(spans, size):
         ranges.add(held, start, stop)
         seen |= set(range(start, stop))
     missing = set(range(size)) - seen
-    if ranges.are_whole(held, size):
+    if ranges.are_complete(held, size):
         assert not missing
     elif missing:
         start, stop = ranges.first_gap(held, size)

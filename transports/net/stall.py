@@ -30,17 +30,17 @@ class StallDetector:
                     chunk = await ask()
             except TimeoutError as error:
                 self.spent += self._clock() - began
-                self._judge(error)
+                self._check(error)
                 continue
             waited = self._clock() - began
             self.spent += waited
             self._waited += waited
             self._came += len(chunk)
             if self._waited >= self._window and chunk:
-                self._judge(None)
+                self._check(None)
             return chunk
 
-    def _judge(self, error: TimeoutError | None) -> None:
+    def _check(self, error: TimeoutError | None) -> None:
         """Begin a new window, if the old one brought enough."""
         came, self._came, self._waited = self._came, 0, 0.0
         if came < self._rate * self._window:

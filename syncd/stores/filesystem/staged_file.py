@@ -198,7 +198,7 @@ class StagedFile:
         return stat_of(path, os.fstat(part.fd))
 
     def _require_complete(self, size: int) -> None:
-        if not ranges.are_whole(self._ranges, size):
+        if not ranges.are_complete(self._ranges, size):
             start, stop = ranges.first_gap(self._ranges, size)
             raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
 

@@ -275,7 +275,7 @@ class StagedObject:
         return bytes(whole)
 
     def _require_complete(self, size: int) -> None:
-        if not ranges.are_whole(self._ranges, size):
+        if not ranges.are_complete(self._ranges, size):
             start, stop = ranges.first_gap(self._ranges, size)
             raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
 

@@ -16,6 +16,17 @@ EMPTY = {
     "told", "various", "watched", "way", "words",
 }  # fmt: skip
 
+# Words that a reader has to decode, as words of a function's or a class's name, and what says the same.
+DECODED = {
+    "anew": "again", "aside": "archive, quarantine", "beside": "what it is", "drained": "join", "errand": "batch",
+    "hand": "submit, pass", "hear": "on_event", "heard": "on_event", "judge": "check, evaluate", "lest": "guard",
+    "mend": "repair", "mended": "repaired", "mind": "check", "nobody": "none", "pour": "copy", "rota": "schedule",
+    "sift": "filter", "somebody": "any", "tell": "report, emit", "told": "reported", "whole": "complete",
+    "whoever": "any",
+}  # fmt: skip
+
+SHOWN = {"DamageMended"}  # names of events, which --json and the log show
+
 
 def words_of(name: str) -> set[str]:
     """Return the words of a name, lower case and singular: `HTTPHandlers` gives http, handler."""
@@ -80,6 +91,24 @@ def vague_names(tree: Tree) -> Iterator[Finding]:
         for node in file.nodes(ast.stmt):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _is_vague(node.name):
                 yield file.finding(node.lineno, f"the name {node.name} says nothing of its duty")
+
+
+@rule(
+    bites=[
+        {"syncd/copy.py": "def _tell(event): ...\n"},
+        {"transports/copy.py": "class Body:\n    async def is_whole(self): ...\n"},
+        {"manifests/copy.py": "class _Told: ...\n"},
+    ],
+    allows=[{"syncd/copy.py": "def report(event, told): ...\n", "tests/unit/test_copy.py": "def tell(): ...\n"}],
+)
+def decoded_names(tree: Tree) -> Iterator[Finding]:
+    """A function or class is named by the field's words, not by a word that a reader has to decode."""
+    for file in tree.modules:
+        for node in file.nodes(ast.stmt):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name not in SHOWN:
+                for part in re.findall(r"[A-Z]?[a-z]+", node.name):
+                    if (plain := DECODED.get(part.lower())) is not None:
+                        yield file.finding(node.lineno, f"{node.name}: say {plain} for {part.lower()}")
 
 
 @rule(
