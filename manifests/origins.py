@@ -22,7 +22,7 @@ MAX_URL = 2_000
 def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
     """Return the url of a folder in its one form: scheme and host in lower case, exactly what is asked, `/` at its end.
 
-    Raises Unfit for other schemes, for what holds a name, a password or a fragment, and for what is no url.
+    Raises InvalidValue for other schemes, for what holds a name, a password or a fragment, and for what is no url.
     """
     parts = _split(url, schemes)
     if "#" in url:
@@ -39,7 +39,7 @@ def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
 
 
 def origin(url: str, schemes: frozenset[str] = SCHEMES) -> str:
-    """Return the origin of a url that stands in a manifest or configuration, written as it should be; raises Unfit."""
+    """Return the origin of a url that stands in a manifest or configuration, in its one form; raises InvalidValue."""
     parts = _split(url, schemes)
     if parts.scheme not in {"s3", "file"} and not parts.netloc.isascii():
         raise InvalidValue("the url's host is not ASCII", "write it in its ASCII form, which begins with xn--")
@@ -103,7 +103,7 @@ def _ascii(name: str) -> str:
 
 
 def normalise_origin(url: str) -> str:
-    """Return an origin that stands alone in its one form (`https://host[:port]`, `s3://bucket`); raises Unfit."""
+    """Return an origin in its one form (`https://host[:port]`, `s3://bucket`); raises InvalidValue."""
     found = origin(url.strip(), ORIGINS)
     if url.strip().partition("://")[2].partition("/")[2]:
         raise InvalidValue("the origin has a path", f"write scheme and host alone, as in {found}")

@@ -26,7 +26,7 @@ def everything(path: str) -> bool:  # noqa: ARG001  the choice that needs no loo
 def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Matcher:
     """Return the function that tells whether a path is wanted; it is `everything` where nothing is left out.
 
-    Raises Unfit for what is no glob.
+    Raises InvalidValue for what is no glob.
     """
     wanted = _chooser(tuple(include))
     unwanted = _chooser(tuple(exclude))
@@ -40,7 +40,7 @@ def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Ma
 
 
 def check_glob(glob: str) -> str:
-    """Return `glob` itself if it is one; raises Unfit."""
+    """Return `glob` itself if it is one; raises InvalidValue."""
     _compile(glob)
     return glob
 

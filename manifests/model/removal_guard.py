@@ -33,7 +33,7 @@ class Threshold:
 
 
 def parse_threshold(given: Any) -> Threshold:
-    """Read 10%, 200 or 5 GB; raises Unfit."""
+    """Read 10%, 200 or 5 GB; raises InvalidValue."""
     if isinstance(given, Threshold):
         return given
     if isinstance(given, int) and not isinstance(given, bool) and given >= 0:

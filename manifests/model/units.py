@@ -40,7 +40,7 @@ MAX_DURATION = 100 * 366 * _DAY
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that `text` names ("50 MB", "8 GiB", "1.5 TB", "512"); raises Unfit."""
+    """Return the bytes that `text` names ("50 MB", "8 GiB", "1.5 TB", "512"); raises InvalidValue."""
     found = _QUANTITY.fullmatch(text.strip())
     if found is None:
         raise InvalidValue(f"{text[:40]!r} is not a size", "write a number and a unit, as in 50 MB or 8 GiB")
@@ -49,7 +49,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_rate(text: str) -> int:
-    """Return the bytes per second that `text` names ("50 MB/s", "100 Mbit/s"); raises Unfit."""
+    """Return the bytes per second that `text` names ("50 MB/s", "100 Mbit/s"); raises InvalidValue."""
     amount, slash, per = (part.strip() for part in text.strip().partition("/"))
     found = _QUANTITY.fullmatch(amount)
     if found is None or slash != "/" or per != "s" or not found[2]:
@@ -61,7 +61,7 @@ def parse_rate(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that `text` names ("90s", "1h30m", "30d", "6 hours"); raises Unfit."""
+    """Return the seconds that `text` names ("90s", "1h30m", "30d", "6 hours"); raises InvalidValue."""
     todo = "write numbers with their units, as in 90s, 1h30m, 6h or 30d"
     if _PARTS.fullmatch(text.strip()) is None:
         raise InvalidValue(f"{text[:40]!r} is not a duration", todo)

@@ -52,7 +52,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def parse_window(text: str) -> Window:
-    """Read "20:00-06:00 Asia/Shanghai"; raises Unfit."""
+    """Read "20:00-06:00 Asia/Shanghai"; raises InvalidValue."""
     found = _WINDOW.fullmatch(text.strip())
     if found is None:
         raise InvalidValue(f"{text[:60]!r} is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
@@ -65,7 +65,7 @@ def parse_window(text: str) -> Window:
 
 
 def parse_zone(name: str) -> ZoneInfo:
-    """Return the time zone of that name ("Asia/Shanghai", "UTC"); raises Unfit."""
+    """Return the time zone of that name ("Asia/Shanghai", "UTC"); raises InvalidValue."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -74,7 +74,7 @@ def parse_zone(name: str) -> ZoneInfo:
 
 
 def check_cron(line: str) -> str:
-    """Return the cron line itself if it can ever be due; raises Unfit."""
+    """Return the cron line itself if it can ever be due; raises InvalidValue."""
     try:
         due = next(CronSim(line, _PROBE))
     except (CronSimError, StopIteration) as error:

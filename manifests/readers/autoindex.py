@@ -1,6 +1,6 @@
 """The reader for directory listings: walks the pages of a web server's folders, and reads checksum lists it meets.
 
-Every page is one Follow. A folder stays below the source, a page that was sent on elsewhere is refused, and so is a
+Every page is one request. A folder stays below the source, a page that was sent on elsewhere is refused, and so is a
 folder that lists the same as three of the folders above it: a link that leads back up, and a walk without an end.
 Files that match a pattern of `checksums` are files of the mirror, and what they list is promised.
 """
@@ -32,7 +32,7 @@ _HEADERS = {"accept": "text/html, application/json;q=0.9, */*;q=0.1"}
 
 
 class _AutoindexState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the path in the mirror, and fingerprints of the listings above it."""
+    """The state of a request: the path in the mirror, and fingerprints of the listings above it."""
 
     path: str = ""
     above: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class AutoindexOptions(BaseModel):
 
 
 def open_reader(source: ReaderSource) -> "AutoindexReader":
-    """Return the reader for `source`; raises Unfit if its url is no web server's."""
+    """Return the reader for `source`; raises InvalidValue if its url is no web server's."""
     root = folder_of(source.url if source.url.endswith("/") else f"{source.url}/")
     if root is None:
         raise InvalidValue(f"{source.url!r} has no directory listings to read", "name a url of http:// or https://")
@@ -57,7 +57,7 @@ def open_reader(source: ReaderSource) -> "AutoindexReader":
 
 
 class AutoindexReader:
-    """A Reader: one Follow for each folder and each list met, one Stat for each file, Promises for what lists say."""
+    """A Reader: one request for each folder and each list met, one Stat for each file, Promises for what lists say."""
 
     native = False
 

@@ -67,7 +67,7 @@ class BagitOptions(BaseModel):
 
 
 class _BagitState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: what to read, what the declaration said, and what the first manifest listed."""
+    """The state of a request: what to read, what the declaration said, and what the first manifest listed."""
 
     kind: str = "bagit.txt"
     version: tuple[int, int] = (0, 0)
@@ -85,7 +85,7 @@ def open_reader(source: ReaderSource) -> "BagReader":
 
 
 class BagReader:
-    """A Reader: Follows from the declaration to the last manifest; a Stat for each file, the lists included."""
+    """A Reader: requests from the declaration to the last manifest; a Stat for each file, the lists included."""
 
     native = False
 
@@ -179,7 +179,7 @@ class BagReader:
         unread.raise_if_any()
 
     def _next(self, note: _BagitState) -> DocumentRequest:
-        """Return the Follow of the next payload manifest that may be there."""
+        """Return the request of the next payload manifest that may be there."""
         return self._follow(msgspec.structs.replace(note, algorithm=note.rest[0], rest=note.rest[1:]))
 
     def _follow(self, note: _BagitState) -> DocumentRequest:

@@ -59,7 +59,7 @@ class ChecklistbankOptions(BaseModel):
 
 
 class _ChecklistbankState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the kind of document, a dataset's key, and the path of its file."""
+    """The state of a request: the kind of document, a dataset's key, and the path of its file."""
 
     kind: str
     key: str = ""
@@ -116,7 +116,7 @@ def open_reader(source: ReaderSource) -> "ChecklistbankReader":
 
 
 class ChecklistbankReader:
-    """A Reader: one Follow for each dataset, page of releases, list of exports; one Stat for each file."""
+    """A Reader: one request for each dataset, page of releases, list of exports; one Stat for each file."""
 
     native = False
 

@@ -64,7 +64,7 @@ class CkanOptions(BaseModel):
 
 
 class _CkanState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the folder of a package, or where a page of a search begins."""
+    """The state of a request: the folder of a package, or where a page of a search begins."""
 
     folder: str = ""
     begin: int | None = None
@@ -105,12 +105,12 @@ class _CkanSearchResponse(msgspec.Struct):
 
 
 def open_reader(source: ReaderSource) -> "CkanReader":
-    """Return the reader for `source`; raises Unfit for packages that would share a folder."""
+    """Return the reader for `source`; raises InvalidValue for packages that would share a folder."""
     return CkanReader(source.url, chosen(source, CkanOptions))
 
 
 class CkanReader:
-    """A Reader: one Follow for each package, or page of a search; one Stat for each file linked."""
+    """A Reader: one request for each package, or page of a search; one Stat for each file linked."""
 
     native = False
 

@@ -116,7 +116,7 @@ class CmrOptions(BaseModel):
 
 
 class CmrState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: whether it is the first page, which question it belongs to, granules seen so far."""
+    """The state of a request: whether it is the first page, which question it belongs to, granules seen so far."""
 
     kind: Literal["granules", "deleted"] = "granules"
     is_first: bool = False
@@ -139,7 +139,7 @@ def open_reader(source: ReaderSource, today: date) -> "CmrReader":
 
 
 class CmrReader:
-    """A Reader: one Follow for each page of granules, one Stat for each file of each granule."""
+    """A Reader: one request for each page of granules, one Stat for each file of each granule."""
 
     native = False
 

@@ -62,7 +62,7 @@ def open_reader(source: ReaderSource) -> "CroissantReader":
 
 
 class CroissantReader:
-    """A Reader: one Follow, for the description; one Stat for each file it names, and one for itself."""
+    """A Reader: one request, for the description; one Stat for each file it names, and one for itself."""
 
     native = False
 

@@ -49,7 +49,7 @@ def open_reader(source: ReaderSource) -> "DatapackageReader":
 
 
 class DatapackageReader:
-    """A Reader: one Follow, for the package; one Stat for each file of a resource, and one for the package itself."""
+    """A Reader: one request, for the package; one Stat for each file of a resource, and one for the package itself."""
 
     native = False
 

@@ -75,7 +75,7 @@ class DataverseOptions(BaseModel):
 
 
 class _DataverseState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: a collection and where its page begins, or a dataset's folder."""
+    """The state of a request: a collection and where its page begins, or a dataset's folder."""
 
     folder: str = ""
     collection: str = ""
@@ -131,12 +131,12 @@ class _DataverseSearchResponse(msgspec.Struct):
 
 
 def open_reader(source: ReaderSource) -> "DataverseReader":
-    """Return the reader for `source`; raises Unfit for datasets that would share a folder."""
+    """Return the reader for `source`; raises InvalidValue for datasets that would share a folder."""
     return DataverseReader(source.url, chosen(source, DataverseOptions))
 
 
 class DataverseReader:
-    """A Reader: one Follow for each dataset, and each page of a collection; one Stat for each file."""
+    """A Reader: one request for each dataset, and each page of a collection; one Stat for each file."""
 
     native = False
 

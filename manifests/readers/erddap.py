@@ -45,7 +45,7 @@ class ErddapOptions(BaseModel):
 
 
 class _ErddapState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the dataset, where it lies in the mirror, and the folder below it."""
+    """The state of a request: the dataset, where it lies in the mirror, and the folder below it."""
 
     dataset: str = ""
     place: str = ""
@@ -58,7 +58,7 @@ def open_reader(source: ReaderSource) -> "ErddapReader":
 
 
 class ErddapReader:
-    """A Reader: one Follow for each folder of each dataset, one Stat for each file."""
+    """A Reader: one request for each folder of each dataset, one Stat for each file."""
 
     native = False
 

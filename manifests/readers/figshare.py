@@ -66,7 +66,7 @@ class FigshareOptions(BaseModel):
 
 
 class _FigshareState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: list and page, where files go or the window begins, a mark of the page before."""
+    """The state of a request: list and page, where files go or the window begins, a mark of the page before."""
 
     list: str
     page: int = 1
@@ -96,7 +96,7 @@ def open_reader(source: ReaderSource) -> "FigshareReader":
 
 
 class FigshareReader:
-    """A Reader: one Follow for each page of files or articles; one Stat for each file that Figshare itself holds."""
+    """A Reader: one request for each page of files or articles; one Stat for each file that Figshare itself holds."""
 
     native = False
 

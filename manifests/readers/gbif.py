@@ -64,7 +64,7 @@ class GbifOptions(BaseModel):
 
 
 class _GbifState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the kind of document, a list and where its page begins, or a key and its folder."""
+    """The state of a request: the kind of document, a list and where its page begins, or a key and its folder."""
 
     kind: str
     key: str = ""
@@ -113,7 +113,7 @@ def open_reader(source: ReaderSource) -> "GbifReader":
 
 
 class GbifReader:
-    """A Reader: one Follow for each dataset, download or page of a list; one Stat for each archive."""
+    """A Reader: one request for each dataset, download or page of a list; one Stat for each archive."""
 
     native = False
 

@@ -45,7 +45,7 @@ def open_reader(source: ReaderSource) -> "HashdeepReader":
 
 
 class HashdeepReader:
-    """A Reader: one Follow for each list; one Stat for each file listed, and one for the list itself."""
+    """A Reader: one request for each list; one Stat for each file listed, and one for the list itself."""
 
     native = False
 

@@ -44,7 +44,7 @@ class HuggingfaceOptions(BaseModel):
 
 
 class _HuggingfaceState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the repository, the folder of its files, and the commit once it is known."""
+    """The state of a request: the repository, the folder of its files, and the commit once it is known."""
 
     repository: str
     folder: str = ""
@@ -65,12 +65,12 @@ class _Blob(msgspec.Struct):
 
 
 def open_reader(source: ReaderSource) -> "HuggingfaceReader":
-    """Return the reader for `source`; raises Unfit for repositories that would share a folder."""
+    """Return the reader for `source`; raises InvalidValue for repositories that would share a folder."""
     return HuggingfaceReader(source.url, chosen(source, HuggingfaceOptions))
 
 
 class HuggingfaceReader:
-    """A Reader: one Follow for the commit, one for each page of its tree; one Stat for each file."""
+    """A Reader: one request for the commit, one for each page of its tree; one Stat for each file."""
 
     native = False
 

@@ -46,7 +46,7 @@ class KcdbOptions(BaseModel):
 
 
 class _KcdbState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the search, the page, and how many records the first page counted."""
+    """The state of a request: the search, the page, and how many records the first page counted."""
 
     search: str
     page: int = 0
@@ -67,7 +67,7 @@ def open_reader(source: ReaderSource) -> "KcdbReader":
 
 
 class KcdbReader:
-    """A Reader: one Follow for each page of each search, one Made for each record."""
+    """A Reader: one request for each page of each search, one DerivedFile for each record."""
 
     native = False
 

@@ -37,7 +37,7 @@ class LaadsOptions(BaseModel):
 
 
 class LaadsState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the folder's path in the copy, its url, and how deep it lies."""
+    """The state of a request: the folder's path in the copy, its url, and how deep it lies."""
 
     url: str
     path: str = ""
@@ -50,7 +50,7 @@ def open_reader(source: ReaderSource, today: date) -> "LaadsReader":
 
 
 class LaadsReader:
-    """A Reader: one Follow for each folder, one Stat for each file."""
+    """A Reader: one request for each folder, one Stat for each file."""
 
     native = False
 

@@ -52,7 +52,7 @@ def open_reader(source: ReaderSource) -> "MetalinkReader":
 
 
 class MetalinkReader:
-    """A Reader: one Follow for each Metalink; one Stat for each file in it, and one for the Metalink itself."""
+    """A Reader: one request for each Metalink; one Stat for each file in it, and one for the Metalink itself."""
 
     native = False
 

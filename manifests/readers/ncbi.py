@@ -57,7 +57,7 @@ class NcbiOptions(BaseModel):
 
 
 class _NcbiState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: what kind of document it names, and its path in the mirror."""
+    """The state of a request: what kind of document it names, and its path in the mirror."""
 
     kind: str
     path: str
@@ -69,7 +69,7 @@ def open_reader(source: ReaderSource) -> "NcbiReader":
 
 
 class NcbiReader:
-    """A Reader: one Follow for each summary, and for each assembly in it; Stats for the lists and all they list."""
+    """A Reader: one request for each summary, and for each assembly in it; Stats for the lists and all they list."""
 
     native = False
 

@@ -75,7 +75,7 @@ class OaiOptions(BaseModel):
 
 
 class _OaiState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the first request, the page, the token that was sent, the mark if any."""
+    """The state of a request: the first request, the page, the token that was sent, the mark if any."""
 
     query: dict[str, str] = {}
     page: int = 0
@@ -90,7 +90,7 @@ def open_reader(source: ReaderSource) -> "OaiReader":
 
 
 class OaiReader:
-    """A Reader: one Follow for each page, one Made for each record."""
+    """A Reader: one request for each page, one DerivedFile for each record."""
 
     native = False
 

@@ -76,7 +76,7 @@ class OdataOptions(BaseModel):
 
 
 class OdataState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the kind of document, where the walk is, and a product's folder."""
+    """The state of a request: the kind of document, where the walk is, and a product's folder."""
 
     kind: Literal["products", "deleted", "nodes"] = "products"
     by: Literal["PublicationDate", "ModificationDate", "DeletionDate"] = "PublicationDate"
@@ -103,7 +103,7 @@ def open_reader(source: ReaderSource, today: date) -> "OdataReader":
 
 
 class OdataReader:
-    """A Reader: one Follow for each page of products, and for each folder in them; one Stat for each file."""
+    """A Reader: one request for each page of products, and for each folder in them; one Stat for each file."""
 
     native = False
 

@@ -58,7 +58,7 @@ class OsfOptions(BaseModel):
 
 
 class _OsfState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: what is listed, the folder of the copy it goes to, and how deep we are."""
+    """The state of a request: what is listed, the folder of the copy it goes to, and how deep we are."""
 
     kind: str
     folder: str = ""
@@ -84,7 +84,7 @@ def open_reader(source: ReaderSource) -> "OsfReader":
 
 
 class OsfReader:
-    """A Reader: one Follow for each page of a folder's files; one Stat for each file."""
+    """A Reader: one request for each page of a folder's files; one Stat for each file."""
 
     native = False
 

@@ -42,7 +42,7 @@ class ResyncOptions(BaseModel):
 
 
 class _ResyncState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: since when changes are wanted, whether it is a part, and the lists still to read."""
+    """The state of a request: since when changes are wanted, whether it is a part, and the lists still to read."""
 
     mark: str = ""
     is_part: bool = False
@@ -56,7 +56,7 @@ def open_reader(source: ReaderSource) -> "ResyncReader":
 
 
 class ResyncReader:
-    """A Reader: Follows down from the description; one Stat for each resource, or one Gone."""
+    """A Reader: requests down from the description; one Stat for each resource, or one Deleted."""
 
     native = False
 
@@ -95,7 +95,7 @@ class ResyncReader:
             raise DocumentError(f"{document.url}: is a {capability[:40]}, which lists no resources")
 
     def _capabilities(self, document: Document, note: _ResyncState) -> Iterator[DocumentRequest]:
-        """Yield the Follows to what is wanted: the description's capability lists, or the list itself."""
+        """Yield the requests for what is wanted: the description's capability lists, or the list itself."""
         wanted = "changelist" if note.mark else "resourcelist"
         found = False
         for part in elements(document, ("url", "sitemap")):

@@ -55,7 +55,7 @@ def open_reader(source: ReaderSource) -> "CrateReader":
 
 
 class CrateReader:
-    """A Reader: one Follow, for the crate's description; one Stat for each file it describes, and one for itself."""
+    """A Reader: one request, for the crate's description; one Stat for each file it describes, and one for itself."""
 
     native = False
 

@@ -52,7 +52,7 @@ class S3InventoryOptions(BaseModel):
 
 
 class _S3InventoryState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: what to read, and what it must be."""
+    """The state of a request: what to read, and what it must be."""
 
     kind: str = "dates"
     name: str = ""
@@ -82,7 +82,7 @@ def open_reader(source: ReaderSource) -> "InventoryReader":
 
 
 class InventoryReader:
-    """A Reader: Follows to the newest manifest and its lists; one Stat for each object."""
+    """A Reader: requests to the newest manifest and its lists; one Stat for each object."""
 
     native = False
 

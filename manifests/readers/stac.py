@@ -43,7 +43,7 @@ class StacPage(msgspec.Struct):
 
 
 class StacState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: how deep we are, the items seen so far, and the pages without any."""
+    """The state of a request: how deep we are, the items seen so far, and the pages without any."""
 
     depth: int = 0
     seen: int = 0
@@ -57,7 +57,7 @@ def open_reader(source: ReaderSource, today: date) -> "StacReader":
 
 
 class StacReader:
-    """A Reader: one Follow for each page of items, catalogue or item; one Stat for each asset that is wanted."""
+    """A Reader: one request for each page of items, catalogue or item; one Stat for each asset that is wanted."""
 
     native = False
 

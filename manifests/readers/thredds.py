@@ -44,7 +44,7 @@ def open_reader(source: ReaderSource) -> "ThreddsReader":
 
 
 class ThreddsReader:
-    """A Reader: one Follow for each catalog, one Stat for each dataset that is a file."""
+    """A Reader: one request for each catalog, one Stat for each dataset that is a file."""
 
     native = False
 

@@ -33,13 +33,13 @@ _HEADERS = {"depth": "1", "content-type": "application/xml; charset=utf-8", "acc
 
 
 class _WebdavState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the folder's path in the mirror."""
+    """The state of a request: the folder's path in the mirror."""
 
     path: str = ""
 
 
 def open_reader(source: ReaderSource) -> "WebdavReader":
-    """Return the reader for `source`; raises Unfit if its url is no web server's."""
+    """Return the reader for `source`; raises InvalidValue if its url is no web server's."""
     root = folder_of(source.url)
     if root is None:
         raise InvalidValue("has no WebDAV folders: they need http:// or https://", "use another url, or another reader")
@@ -47,7 +47,7 @@ def open_reader(source: ReaderSource) -> "WebdavReader":
 
 
 class WebdavReader:
-    """A Reader: one Follow for each folder, one Stat for each file."""
+    """A Reader: one request for each folder, one Stat for each file."""
 
     native = False
 

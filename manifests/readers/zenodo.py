@@ -61,7 +61,7 @@ class ZenodoOptions(BaseModel):
 
 
 class _ZenodoState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a Follow's state holds: the kind of document, its files' folder, whether it is the newest version."""
+    """The state of a request: the kind of document, its files' folder, whether it is the newest version."""
 
     kind: str
     folder: str = ""
@@ -103,12 +103,12 @@ class _ZenodoSearchResponse(msgspec.Struct):
 
 
 def open_reader(source: ReaderSource) -> "ZenodoReader":
-    """Return the reader for `source`; raises Unfit for records that would share a folder."""
+    """Return the reader for `source`; raises InvalidValue for records that would share a folder."""
     return ZenodoReader(source.url, chosen(source, ZenodoOptions))
 
 
 class ZenodoReader:
-    """A Reader: one Follow for each record, or page of a search; one Stat for each file."""
+    """A Reader: one request for each record, or page of a search; one Stat for each file."""
 
     native = False
 

@@ -1,9 +1,9 @@
 """How a Reader asks for documents and what it is handed: the sans-I/O contract between formats and the survey.
 
-A Reader is pure. It names documents (Follow), is handed each one whole and complete (Document), and yields what it
-finds: Stats (files that exist), Made (files whose bytes it computed from the document), Promises (digests of files that
-may exist), and further Follows. The survey fetches Follows through the Transport, many at once, in no promised order;
-an inventory is complete only if every Follow was read to its end without an error.
+A Reader is pure. It names documents (DocumentRequest), is handed each one whole and complete (Document), and yields
+what it finds: Stats (files that exist), DerivedFiles (whose bytes it computed from the document), Promises (digests of
+files that may exist), and further DocumentRequests. The survey fetches requests through the Transport, many at once, in
+no promised order; an inventory is complete only if every request was read to its end without an error.
 """
 
 from collections.abc import Iterable, Iterator
@@ -77,8 +77,8 @@ class ReaderWarning(msgspec.Struct, frozen=True):
 class Document:
     """One fetched document: complete, of bounded length, on disk if it is large; read once, from its beginning.
 
-    `url` is where it was finally found (after redirects), `asked` the Follow that named it, `headers` have lower-case
-    names. `stream` is a seekable binary file. `missing` says that it is not there, and the Follow wanted to be told.
+    `url` is where it was finally found (after redirects), `asked` the request that named it, `headers` have lower-case
+    names. `stream` is a seekable binary file. `missing` says that it is not there, and the request wanted to be told.
     """
 
     __slots__ = ("asked", "headers", "missing", "stream", "url")
@@ -130,7 +130,7 @@ class Reader(Protocol):
 class Resumable(Reader, Protocol):
     """A Reader that can ask for what changed since an earlier survey, instead of for everything.
 
-    It yields Marks. `resume` begins at one; of what is then read the last word on a path counts, so a Reader asks for
+    It yields Cursors. `resume` begins at one; of what is then read the last word on a path counts, so a Reader asks for
     documents one behind the other where their order matters. Raises Gap where upstream does not tell all changes.
     """
 

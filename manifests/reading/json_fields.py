@@ -149,7 +149,7 @@ def below(folder: str, name: str) -> str:
 def folders(keys: Iterable[str]) -> dict[str, str]:
     """Return the folder for each of several datasets: its own key, made one name; "" for one that is alone.
 
-    Raises Unfit where two would share one.
+    Raises InvalidValue where two would share one.
     """
     distinct = list(dict.fromkeys(keys))
     if len(distinct) == 1:

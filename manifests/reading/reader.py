@@ -6,7 +6,8 @@ A reader is one module and one entry point in the group `syncd.readers.v1`. The 
 
 and the entry point names it: `stac = "manifests.readers.stac:READER"`. `Options` is a pydantic model with
 `model_config = STRICT` and a docstring below each key; in a manifest its keys stand beside `reader:`, and a Source
-holds the validated model as `options`. What a reader says of its options raises Unfit: what is wrong, and what to do.
+holds the validated model as `options`. What a reader says of its options raises InvalidValue: what is wrong, and what
+to do.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -52,9 +53,9 @@ class ReaderSource(Protocol):
 class ReaderKind(msgspec.Struct, frozen=True):
     """One format for saying what is there.
 
-    `open` takes the Source, and the day too (UTC) where `dated` says so, and returns a Reader; it may raise Unfit for
-    what no check of the options can see. `schemes` are those of the urls it reads; ANY but those in `without`. `also`
-    are those at which its files may lie beside: their keys then stand in its manifests too.
+    `open` takes the Source, and the day too (UTC) where `dated` says so, and returns a Reader; it may raise
+    InvalidValue for what no check of the options can see. `schemes` are those of the urls it reads; ANY but those in
+    `without`. `also` are those at which its files may lie beside: their keys then stand in its manifests too.
     """
 
     open: Callable[..., Reader]
@@ -74,12 +75,12 @@ class ReaderKind(msgspec.Struct, frozen=True):
         return scheme not in self.without and (scheme in self.schemes or "*" in self.schemes)
 
     def opened(self, source: ReaderSource, today: date) -> Reader:
-        """Return the Reader of one source; raises Unfit."""
+        """Return the Reader of one source; raises InvalidValue."""
         return self.open(source, today) if self.dated else self.open(source)
 
 
 class Kinds(Mapping[str, ReaderKind]):
-    """Readers by name, each loaded when it is first asked for; raises Unfit for one that cannot be."""
+    """Readers by name, each loaded when it is first asked for; raises InvalidValue for one that cannot be."""
 
     def __init__(self, load: Mapping[str, Callable[[], Any]]) -> None:
         self._load = dict(load)

@@ -36,7 +36,7 @@ class CheckQueue:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a turn and keep it over the block. Raises Declined if too many wait."""
+        """Wait for a turn and keep it over the block. Raises HttpError if too many wait."""
         if self._here > self._most:
             raise HttpError(503, "Refused", f"{self._most} {self._what} wait already", "ask again", retry_after=5)
         self._here += 1

@@ -85,7 +85,7 @@ class Site(ErrorPage, Protocol):
 
 
 async def read_request(route: Route, request: web.Request, identity: Identity) -> Call:
-    """Return what was asked, checked against the route's types. Raises Declined."""
+    """Return what was asked, checked against the route's types. Raises HttpError."""
     places = {name: _path_param(name, request.match_info[name]) for name in route.path_params}
     query = _query(route, request)
     body = await _body(route, request) if route.body is not None else None

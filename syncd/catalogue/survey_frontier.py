@@ -22,7 +22,7 @@ _follow = msgspec.msgpack.Decoder(DocumentRequest).decode
 
 
 class SurveyFrontier:
-    """The Follows of one mirror's survey."""
+    """The requests of one mirror's survey."""
 
     def __init__(self, database: Database) -> None:
         """Work on an open database."""

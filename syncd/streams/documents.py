@@ -1,4 +1,4 @@
-"""Fetches one document whole: how a Follow is asked, and how its answer is gathered, bounded, in memory or on disk.
+"""Fetches one document whole: how a request is asked, and how its answer is gathered, bounded, in memory or on disk.
 
 A question is more than a path where it has a method, a body or headers of its own; Transports that can put one have
 `ask` (`syncd.core.ports.Asking`). Where it is all the same (a folder has no headers), a plain read does.
@@ -87,7 +87,7 @@ async def read_into_spool(
 
 
 def check_request(follow: DocumentRequest, document: Document) -> DocumentRequest:
-    """Return a Follow that a document named, as it may be put; raises Unsafe.
+    """Return a request that a document named, as it may be put; raises Unsafe.
 
     A stranger's page may name any url to be read; it may not make us send a body, or headers that mean something, to
     another origin than the one it came from.

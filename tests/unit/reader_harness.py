@@ -20,7 +20,7 @@ class Source:
 
 
 def answer(follow, body, *, url=None, base="https://archive.example/", **headers):
-    """The document that a Follow is answered with."""
+    """The document that a request is answered with."""
     found = url or (follow.url if "://" in follow.url else base + follow.url)
     lower = {name.replace("_", "-"): value for name, value in headers.items()}
     return Document(follow, found, lower, io.BytesIO(body if isinstance(body, bytes) else body.encode()))
@@ -35,7 +35,7 @@ def follows(found):
 
 
 def read_all(reader, documents, *, base="https://archive.example/"):
-    """Read until no Follow is left; `documents` maps a url to its body or to (body, headers). Returns what was found."""
+    """Read until no request is left; `documents` maps a url to its body or to (body, headers). Returns what was found."""
     found, waiting, seen = [], list(reader.start()), set()
     while waiting:
         follow = waiting.pop(0)

@@ -65,7 +65,7 @@ def listing(*paths):
 
 
 def lists(body, **options):
-    """Read from the checksum on; returns the Follows of the lists."""
+    """Read from the checksum on; returns the requests for the lists."""
     one = reader(manifest="2024-05-01T00-00Z", **options)
     (checksum,) = one.start()
     (described,) = one.read(answer(checksum, md5(body) + "\n"))

@@ -70,7 +70,7 @@ class AccessControl:
             )  # fmt: skip
 
     async def identify(self, request: web.Request) -> Identity:
-        """Return who asks. Raises Declined for a wrong token."""
+        """Return who asks. Raises HttpError for a wrong token."""
         if (given := request.headers.get(hdrs.AUTHORIZATION)) is not None:
             scheme, _, token = given.partition(" ")
             if scheme.lower() != "bearer":

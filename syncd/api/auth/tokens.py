@@ -84,7 +84,7 @@ class Tokens:
         return found if found is not None and hmac.compare_digest(fingerprint(found), mark) else None
 
     async def authenticate(self, given: str, address: str) -> Token:
-        """Return the token that was given. Raises Declined, 401 after a wait or 429."""
+        """Return the token that was given. Raises HttpError, 401 after a wait or 429."""
         place = _client_network(address)
         allowance = self._allowance(place)
         if allowance.left < 1:
