@@ -15,13 +15,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from manifests.yaml.field_docs import field_docs
-from syncd.config.load import Config
-from syncd.config.settings import BudgetSettings
-from syncd.core.events import KINDS
-from syncd.engine.survey import WIDTH
-from syncd.process.logging import LEVELS, event_name
-from syncd.streams.documents import IN_MEMORY
-from transports.http.connections import BUFFER
+from syncd.config import BudgetSettings, Config
+from syncd.core import KINDS
+from syncd.engine import WIDTH
+from syncd.process import LEVELS, event_name
+from syncd.streams import IN_MEMORY
+from transports.http.protocol import BUFFER
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "deploy" / "prometheus" / "syncd.rules.yml"

@@ -1,0 +1,1 @@
+"""What should be there: mirror manifests, readers of upstream formats, digests and snapshots. Pure: no I/O."""

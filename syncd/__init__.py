@@ -1,0 +1,1 @@
+"""The engine, the daemon, the command line, and everything between them."""

@@ -21,8 +21,19 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from manifests.stat import Stat, UnsafePath, check_path
-from syncd.core.errors import Changed, Denied, Interrupted, NotFound, SyncdError, Unreachable, Unsafe, Unsupported
-from syncd.core.ports import Body, Credential, Page
+from syncd.core import (
+    Body,
+    Changed,
+    Credential,
+    Denied,
+    Interrupted,
+    NotFound,
+    Page,
+    SyncdError,
+    Unreachable,
+    Unsafe,
+    Unsupported,
+)
 
 CHUNK = 1 << 20  # bytes read at a time
 PAGE = 1000

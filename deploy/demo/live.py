@@ -21,7 +21,7 @@ from pathlib import Path
 
 import serve
 
-from syncd.api.auth.tokens import make_token
+from syncd.api import make_token
 
 KB, MB = 1_000, 1_000_000
 PORT = 8750

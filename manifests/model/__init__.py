@@ -1,0 +1,5 @@
+"""What a mirror manifest may say: the mirror, its source, guard, schedule, and the types of their values."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -33,10 +33,9 @@ from manifests.model.removal_guard import Guard
 from manifests.model.source import Limits, Source
 from manifests.model.windows import next_cron, parse_zone
 from manifests.origins import SCHEMES
-from manifests.reading.reader import ReaderKind, built_in, installed
+from manifests.reading import ReaderKind, built_in, installed
 from manifests.stat import UnsafePath, check_path, fold
-from manifests.yaml.validation import STRICT, KeyConflict, load, validated
-from manifests.yaml.yaml_tree import ManifestError, ManifestProblem
+from manifests.yaml import STRICT, KeyConflict, ManifestError, ManifestProblem, load, validated
 
 __all__ = [
     "About",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, WithJson
 
 from manifests.errors import InvalidValue
 from manifests.model.units import format_size, parse_size
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%", re.ASCII)
 _FILES = re.compile(r"(\d{1,15})(?: files?)?", re.ASCII)

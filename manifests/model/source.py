@@ -28,8 +28,8 @@ from pydantic_core import InitErrorDetails
 from manifests.errors import InvalidValue
 from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
 from manifests.origins import SCHEMES, check_folder_url, origin
-from manifests.reading.reader import NoOptions, ReaderKind, installed
-from manifests.yaml.validation import STRICT, KeyConflict, again, keys, nearest, unknown, unknown_key, validated
+from manifests.reading import NoOptions, ReaderKind, installed
+from manifests.yaml import STRICT, KeyConflict, again, keys, nearest, unknown, unknown_key, validated
 
 _READER_OF = {
     "s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex",

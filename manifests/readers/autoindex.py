@@ -12,15 +12,13 @@ import xxhash
 from pydantic import BaseModel
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Glob
-from manifests.model.globs import matcher
+from manifests.model import Glob, matcher
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
 from manifests.readers.checksums import read_list
-from manifests.reading.document import Document, DocumentError, DocumentRequest
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.reading import Document, DocumentError, DocumentRequest, ReaderKind, ReaderSource, chosen
 from manifests.stat import Promise, Stat, UnsafePath, check_path
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_DEPTH = 32  # folders below the source
 MAX_LINKS = 2_000_000  # on one page

@@ -15,7 +15,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from manifests.readers.autoindex_dates import DATE, seconds
 from manifests.readers.autoindex_links import FolderUrl, child_name
-from manifests.reading.document import DocumentError
+from manifests.reading import DocumentError
 
 PIECE = 1 << 20  # bytes of HTML parsed at once: a page of two million links needs no more memory than a small one
 MAX_ROW = 8 << 20  # bytes without the end of a row

@@ -23,14 +23,26 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from manifests.digest import canonical
 from manifests.errors import InvalidValue
-from manifests.model.field_types import AtLeastOne
-from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, digests, size
-from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
-from manifests.reading.url_paths import is_remote
+from manifests.model import AtLeastOne
+from manifests.reading import (
+    ANY,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ListPath,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    below,
+    chosen,
+    digests,
+    is_remote,
+    own,
+    size,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_LINE = 1 << 16  # characters
 MAX_TWICE = 4_000_000  # files up to which a manifest is searched for names that stand in it twice

@@ -16,12 +16,26 @@ import msgspec
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Count, Flag, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, absolute, below, digests, moment, read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.model import Count, Flag, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    absolute,
+    below,
+    chosen,
+    digests,
+    moment,
+    read_json,
+    size,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 LIMIT = 1000  # rows to ask for at once: the most that ChecklistBank gives
 REACH = 100_000  # rows of a list that it gives

@@ -25,11 +25,10 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from manifests.digest import BY_LENGTH, KNOWN, canonical, parse_digest
 from manifests.errors import InvalidValue
-from manifests.model.field_types import AtLeastOne
-from manifests.reading.document import Document, DocumentError, DocumentRequest
-from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
+from manifests.model import AtLeastOne
+from manifests.reading import ANY, Document, DocumentError, DocumentRequest, ReaderKind, ReaderSource, chosen
 from manifests.stat import Promise, Stat, UnsafePath, check_path
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 
 def _list_path(given: Any) -> Any:

@@ -16,12 +16,18 @@ import msgspec
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Flag, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import (
+from manifests.model import Flag, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
     SkippedEntries,
     absolute,
     below,
+    chosen,
     dig,
     digests,
     folders,
@@ -30,9 +36,8 @@ from manifests.reading.json_fields import (
     size,
     text,
 )
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 ROWS = 1000  # packages in one answer to a search: the most that CKAN gives
 

@@ -18,13 +18,34 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJso
 
 from manifests.digest import canonical
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Count, Flag, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found, Gap, ReaderWarning
-from manifests.reading.filters import Box, Span, When, days, read_until, span, template
-from manifests.reading.json_fields import SkippedEntries, absolute, digests, moment, read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.model import Count, Flag, like
+from manifests.reading import (
+    Box,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    Gap,
+    ReaderKind,
+    ReaderSource,
+    ReaderWarning,
+    SkippedEntries,
+    Span,
+    When,
+    absolute,
+    chosen,
+    days,
+    digests,
+    moment,
+    read_json,
+    read_until,
+    size,
+    span,
+    template,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_GRANULES = 2_000  # in one answer

@@ -16,13 +16,28 @@ import msgspec
 from pydantic import BaseModel
 
 from manifests.digest import parse_digest
-from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, digests, read_json, size, text
-from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
-from manifests.reading.url_paths import folder_of, is_remote, placed
+from manifests.reading import (
+    ANY,
+    Document,
+    DocumentRequest,
+    Found,
+    ListPath,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    below,
+    chosen,
+    digests,
+    folder_of,
+    is_remote,
+    own,
+    placed,
+    read_json,
+    size,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 _BYTES = re.compile(r"([0-9]{1,19}) ?(?:B|bytes?)?", re.IGNORECASE)
 _ALGORITHMS = ("sha256", "md5", "sha1", "sha512")

@@ -16,12 +16,26 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Flag, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, digests, folders, read_json, size, text, verbatim
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.model import Flag, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    below,
+    chosen,
+    digests,
+    folders,
+    read_json,
+    size,
+    text,
+    verbatim,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 PAGE = 1000  # datasets in one answer to a search
 _ENDINGS = {  # of originals whose name is not told

@@ -18,11 +18,22 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator
 
 from manifests.errors import InvalidValue
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, folders, moment, size
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    below,
+    chosen,
+    folders,
+    moment,
+    size,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_DEPTH = 32  # folders below a dataset
 

@@ -15,12 +15,18 @@ import xxhash
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Count, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import (
+from manifests.model import Count, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
     SkippedEntries,
     absolute,
     below,
+    chosen,
     digests,
     folders,
     read_json,
@@ -28,9 +34,8 @@ from manifests.reading.json_fields import (
     text,
     verbatim,
 )
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 REACH = 1000  # rows that a list of articles gives, however many there are
 MAX_PAGES = 10_000  # of one list

@@ -15,13 +15,28 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import AtLeastOne, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, absolute, below, digests, folders, read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
-from manifests.reading.xml import XmlElement, elements
+from manifests.model import AtLeastOne, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    XmlElement,
+    absolute,
+    below,
+    chosen,
+    digests,
+    elements,
+    folders,
+    read_json,
+    size,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 LIMIT = 1000  # rows to ask for at once: the most that the registry gives
 REACH = 100_000  # rows of a list that the registry gives

@@ -17,13 +17,25 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, digests, size
-from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
-from manifests.reading.url_paths import folder_of
+from manifests.reading import (
+    ANY,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ListPath,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    below,
+    chosen,
+    digests,
+    folder_of,
+    own,
+    size,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 _MAGIC = b"%%%% HASHDEEP-"
 

@@ -15,12 +15,27 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from manifests.digest import MAX_GIT_BLOB
-from manifests.model.field_types import AtLeastOne, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, dig, digests, folders, next_link, read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.model import AtLeastOne, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    below,
+    chosen,
+    dig,
+    digests,
+    folders,
+    next_link,
+    read_json,
+    size,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 Repository = Annotated[
     str,

@@ -15,11 +15,21 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, Field
 
-from manifests.model.field_types import AtLeastOne, Count
-from manifests.reading.document import DerivedFile, Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
-from manifests.yaml.validation import STRICT
+from manifests.model import AtLeastOne, Count
+from manifests.reading import (
+    DerivedFile,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    chosen,
+    read_json,
+    size,
+    text,
+)
+from manifests.yaml import STRICT
 
 MAX_PAGES = 100_000
 

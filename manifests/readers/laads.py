@@ -13,12 +13,28 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel
 
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found, ReaderWarning
-from manifests.reading.filters import When, span
-from manifests.reading.json_fields import SkippedEntries, absolute, below, digests, moment, read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    ReaderWarning,
+    SkippedEntries,
+    When,
+    absolute,
+    below,
+    chosen,
+    digests,
+    moment,
+    read_json,
+    size,
+    span,
+    text,
+)
 from manifests.stat import Stat, UnsafePath, check_path
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_DEPTH = 8  # folders below the source

@@ -17,13 +17,26 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from manifests.model.field_types import AtLeastOne, Flag, PathBelow, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, digests, size
-from manifests.reading.reader import ANY, WEB, ReaderKind, ReaderSource, chosen
-from manifests.reading.xml import XmlElement, elements
+from manifests.model import AtLeastOne, Flag, PathBelow, like
+from manifests.reading import (
+    ANY,
+    WEB,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    XmlElement,
+    below,
+    chosen,
+    digests,
+    elements,
+    size,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 V3 = "http://www.metalinker.org/"
 V4 = "urn:ietf:params:xml:ns:metalink"

@@ -21,14 +21,21 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import AtLeastOne, Glob, PathBelow
-from manifests.model.globs import matcher
+from manifests.model import AtLeastOne, Glob, PathBelow, matcher
 from manifests.readers.checksums import read_list
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries
-from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    ANY,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    chosen,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_LINE = 1 << 20  # bytes of a row
 _MUTABLE = frozenset({"annotation_hashes.txt", "assembly_status.txt"})

@@ -22,7 +22,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator
 
 from manifests.errors import InvalidValue
-from manifests.reading.document import (
+from manifests.reading import (
     MAX_MADE,
     Cursor,
     Deleted,
@@ -32,10 +32,12 @@ from manifests.reading.document import (
     DocumentRequest,
     Found,
     Gap,
+    ReaderKind,
+    ReaderSource,
+    chosen,
+    text as words,
 )
-from manifests.reading.json_fields import text as words
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_PAGES = 1_000_000
 PIECE = 64 << 10  # bytes read at once

@@ -5,8 +5,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from manifests.reading.document import Document, DocumentRequest
-from manifests.reading.reader import ANY, WEB, ReaderKind
+from manifests.reading import ANY, WEB, Document, DocumentRequest, ReaderKind
 from manifests.stat import Promise, Stat
 
 

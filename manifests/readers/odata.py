@@ -16,14 +16,36 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Count, Flag
+from manifests.model import Count, Flag
 from manifests.origins import check_folder_url
-from manifests.reading.document import Deleted, Document, DocumentError, DocumentRequest, Found, Gap, ReaderWarning
-from manifests.reading.filters import Box, When, days, read_until, span, template
-from manifests.reading.json_fields import SkippedEntries, below, digests, moment, read_json, size, text
-from manifests.reading.reader import WEB, ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    WEB,
+    Box,
+    Deleted,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    Gap,
+    ReaderKind,
+    ReaderSource,
+    ReaderWarning,
+    SkippedEntries,
+    When,
+    below,
+    chosen,
+    days,
+    digests,
+    moment,
+    read_json,
+    read_until,
+    size,
+    span,
+    template,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_PRODUCTS = 1_000  # in one answer

@@ -12,12 +12,18 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import AtLeastOne, Flag, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import (
+from manifests.model import AtLeastOne, Flag, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
     SkippedEntries,
     absolute,
     below,
+    chosen,
     dig,
     digests,
     folders,
@@ -26,9 +32,8 @@ from manifests.reading.json_fields import (
     size,
     text,
 )
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_DEPTH = 64  # folders, or components, inside one another
 

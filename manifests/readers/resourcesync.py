@@ -16,14 +16,30 @@ from datetime import UTC, datetime
 import msgspec
 from pydantic import BaseModel
 
-from manifests.reading.checksum_lists import ListPath
-from manifests.reading.document import Cursor, Deleted, Document, DocumentError, DocumentRequest, Found, Gap
-from manifests.reading.json_fields import SkippedEntries, absolute, digests, moment, size
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
-from manifests.reading.url_paths import placed
-from manifests.reading.xml import XmlElement, elements, events
+from manifests.reading import (
+    Cursor,
+    Deleted,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    Gap,
+    ListPath,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    XmlElement,
+    absolute,
+    chosen,
+    digests,
+    elements,
+    events,
+    moment,
+    placed,
+    size,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_LISTS = 5_000  # change lists read one behind the other
 

@@ -13,13 +13,31 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from pydantic import BaseModel
 
-from manifests.reading.checksum_lists import ListPath, own
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import SkippedEntries, below, digests, moment, read_json, size, text
-from manifests.reading.reader import ANY, ReaderKind, ReaderSource, chosen
-from manifests.reading.url_paths import decoded, folder_of, is_remote, placed
+from manifests.reading import (
+    ANY,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ListPath,
+    ReaderKind,
+    ReaderSource,
+    SkippedEntries,
+    below,
+    chosen,
+    decoded,
+    digests,
+    folder_of,
+    is_remote,
+    moment,
+    own,
+    placed,
+    read_json,
+    size,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 _ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
 

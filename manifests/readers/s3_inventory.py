@@ -23,12 +23,21 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator
 
 from manifests.origins import check_folder_url
-from manifests.reading.checksum_lists import listing
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    chosen,
+    listing,
+    read_json,
+    size,
+    text,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 MAX_LIST = 1 << 40  # bytes of one list
 ROWS = 65_536  # rows taken from Parquet at once

@@ -18,10 +18,24 @@ from manifests.origins import origin_of
 from manifests.readers.stac_assets import Assets
 from manifests.readers.stac_options import StacOptions
 from manifests.readers.stac_search import Search, follow_next
-from manifests.reading.document import DerivedFile, Document, DocumentError, DocumentRequest, Found, ReaderWarning
-from manifests.reading.filters import meets, span
-from manifests.reading.json_fields import SkippedEntries, absolute, read_json, size, text
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    DerivedFile,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    ReaderWarning,
+    SkippedEntries,
+    absolute,
+    chosen,
+    meets,
+    read_json,
+    size,
+    span,
+    text,
+)
 from manifests.stat import Stat
 
 MAX_DEPTH = 32  # catalogues within catalogues

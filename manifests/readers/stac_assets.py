@@ -7,9 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from manifests.digest import could_be_cut, parse_digest, parse_multihash
 from manifests.readers.stac_options import StacOptions
-from manifests.reading.document import Document, Found, ReaderWarning
-from manifests.reading.filters import days
-from manifests.reading.json_fields import SkippedEntries, absolute, moment, size, text
+from manifests.reading import Document, Found, ReaderWarning, SkippedEntries, absolute, days, moment, size, text
 from manifests.stat import Stat
 
 MAX_ASSETS = 100_000  # of one item

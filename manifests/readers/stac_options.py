@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Count, Flag, PathBelow
-from manifests.reading.filters import Box, Json, When, template
-from manifests.yaml.validation import STRICT
+from manifests.model import Count, Flag, PathBelow
+from manifests.reading import Box, Json, When, template
+from manifests.yaml import STRICT
 
 MAX_PAGE_ITEMS = 10_000
 PLACES = frozenset({"collection", "id", "key", "file", "year", "month", "day"})

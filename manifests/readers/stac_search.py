@@ -6,9 +6,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from manifests.readers.stac_options import StacOptions
-from manifests.reading.document import Document, DocumentError, DocumentRequest
-from manifests.reading.filters import Span
-from manifests.reading.json_fields import absolute, size, text
+from manifests.reading import Document, DocumentError, DocumentRequest, Span, absolute, size, text
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_EMPTY = 5  # pages without an item, one behind the other, after which there is no more

@@ -15,13 +15,23 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from pydantic import BaseModel
 
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import digests, moment, size
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
-from manifests.reading.url_paths import decoded
-from manifests.reading.xml import XmlElement, events
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    XmlElement,
+    chosen,
+    decoded,
+    digests,
+    events,
+    moment,
+    size,
+)
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 _FILE_SERVERS = frozenset({"httpserver", "http", "file", "httpdownload"})
 _SAFE = "/:@!$&'()*+,;=~%"

@@ -16,10 +16,19 @@ import msgspec
 
 from manifests.errors import InvalidValue
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import digests, moment, size
-from manifests.reading.reader import ReaderKind, ReaderSource
-from manifests.reading.xml import XmlElement, elements
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
+    XmlElement,
+    digests,
+    elements,
+    moment,
+    size,
+)
 from manifests.stat import Stat, UnsafePath, check_path
 
 MAX_DEPTH = 32  # folders below the source

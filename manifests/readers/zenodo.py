@@ -12,12 +12,18 @@ import msgspec
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Flag, like
-from manifests.reading.document import Document, DocumentError, DocumentRequest, Found
-from manifests.reading.json_fields import (
+from manifests.model import Flag, like
+from manifests.reading import (
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    ReaderKind,
+    ReaderSource,
     SkippedEntries,
     absolute,
     below,
+    chosen,
     digests,
     folders,
     read_json,
@@ -25,9 +31,8 @@ from manifests.reading.json_fields import (
     text,
     verbatim,
 )
-from manifests.reading.reader import ReaderKind, ReaderSource, chosen
 from manifests.stat import Stat
-from manifests.yaml.validation import STRICT
+from manifests.yaml import STRICT
 
 PAGE = 25  # records in one answer to a search; guests of Zenodo get no more
 MOST_FOUND = 10_000  # records that a search gives, however many there are

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from manifests.entry_points import load_entry_point
 from manifests.errors import InvalidValue
 from manifests.reading.document import Reader
-from manifests.yaml.validation import STRICT, keys
+from manifests.yaml import STRICT, keys
 
 GROUP = "syncd.readers.v1"
 ANY = frozenset({"*"})

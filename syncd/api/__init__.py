@@ -1,5 +1,5 @@
-"""The HTTP side of the daemon: REST API, status page, health checks."""
+"""The HTTP API of the daemon: routes, authentication, server-sent events, health checks."""
 
-from syncd.api.server import RunningServer, serving
+import lazy_loader
 
-__all__ = ["RunningServer", "serving"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

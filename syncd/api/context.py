@@ -11,7 +11,7 @@ from aiohttp import web
 from syncd.api.auth.door import AccessControl, Identity
 from syncd.api.errors import HttpError
 from syncd.api.sse import EventStream
-from syncd.control.port import Control
+from syncd.control import Control
 
 Metrics = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Given the Accept header, returns the exposition and its content type."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from syncd.core.errors import (
+from syncd.core import (
     Busy,
     Changed,
     ConfigError,
@@ -23,8 +23,8 @@ from syncd.core.errors import (
     TooLarge,
     TransientError,
     Unsafe,
+    printable,
 )
-from syncd.core.printable import printable
 
 RETRY = 30  # seconds after which what is busy or offline may be asked again
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from syncd.api.auth.door import Identity
 from syncd.api.context import ApiContext, ErrorPage
 from syncd.api.errors import HttpError
-from syncd.config.api_access import Role
+from syncd.config import Role
 
 PATH_PARAMS: dict[str, Any] = {
     "mirror": Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="a mirror's name")],

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from syncd.control.views import (
+from syncd.control import (
     AuditView,
     EntryView,
     FailureView,

@@ -19,9 +19,9 @@ from syncd.api.errors import HttpError, http_error
 from syncd.api.rest import ROUTES, V1
 from syncd.api.routes import Route, Site, read_request
 from syncd.api.sse import TICK, EventStream
-from syncd.config.api_access import ApiSettings, Token
-from syncd.control.port import Control
-from syncd.core.errors import ConfigError, SyncdError
+from syncd.config import ApiSettings, Token
+from syncd.control import Control
+from syncd.core import ConfigError, SyncdError
 
 LARGEST_BODY = 1 << 20
 LINES = 8_190  # bytes of a request's line and of each header

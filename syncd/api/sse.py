@@ -18,12 +18,11 @@ import msgspec
 from aiohttp import web
 
 from syncd.api.errors import HttpError
-from syncd.control.port import Control
-from syncd.control.views import ProgressView
-from syncd.core.errors import NotFound
-from syncd.core.events import (
+from syncd.control import Control, ProgressView
+from syncd.core import (
     Event,
     EventsLost,
+    NotFound,
     ScrubAdvanced,
     SurveyAdvanced,
     TransferAdvanced,

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from syncd.control.views import MirrorView
+from syncd.control import MirrorView
 
 _NEVER = "0001-01-01 00:00:00 +0000"
 _NEVER_TS = -62_135_596_800

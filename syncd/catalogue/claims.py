@@ -10,11 +10,11 @@ from itertools import chain, islice
 
 import msgspec
 
-from manifests.reading.stat_page import Stats
+from manifests.reading import Stats
 from manifests.stat import Promise, Stat
 from syncd.catalogue.database import Database
 from syncd.catalogue.schema import SCRATCH_TABLES
-from syncd.core.steps import NEW, Step
+from syncd.core import NEW, Step
 
 PAGE = 5000  # claims of a page
 SORTED_HERE = 50_000  # new files that are sorted in memory, some 20 MB; more of them become rows and SQLite sorts them

@@ -22,7 +22,7 @@ import apsw
 import msgspec
 
 from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
-from syncd.core.errors import Busy, Damaged, NoSpace, Offline
+from syncd.core import Busy, Damaged, NoSpace, Offline
 
 FILE = "catalogue.sqlite"
 STEPS_FILE = "steps.sqlite"

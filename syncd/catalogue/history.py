@@ -7,7 +7,7 @@ import msgspec
 
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue.database import Database
-from syncd.core.errors import ConfigError
+from syncd.core import ConfigError
 
 _json = msgspec.json.Encoder().encode
 _entry = msgspec.json.Decoder(Entry).decode

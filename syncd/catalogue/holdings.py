@@ -7,7 +7,7 @@ import msgspec
 
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.database import Database
-from syncd.core.steps import Known
+from syncd.core import Known
 
 _json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode

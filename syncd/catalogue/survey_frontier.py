@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 import xxhash
 
-from manifests.reading.document import DocumentRequest
+from manifests.reading import DocumentRequest
 from syncd.catalogue.database import Database
 
 VALID = 3600.0  # seconds after its last sign of life in which a survey may be gone on with

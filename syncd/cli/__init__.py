@@ -1,0 +1,1 @@
+"""The command line: what stewards and operators type, and what they see."""

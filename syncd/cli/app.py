@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syncd.core.errors import ConfigError, SyncdError
-from syncd.core.redaction import Secrets, of_environment
-from syncd.process.crash_report import install
-from syncd.process.gc_tuning import enable_after_imports
+from syncd.core import ConfigError, Secrets, SyncdError, of_environment
+from syncd.process import enable_after_imports, install
 
 if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
-    from syncd.config.load import Config
+    from syncd.config import Config
 
 app = typer.Typer(
     name="syncd",
@@ -59,7 +57,7 @@ def _shared(
     json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,  # noqa: ARG001  of all of them
 ) -> "Config":
     """Return the configuration that the options which every command shares say."""
-    from syncd.config.load import load_config
+    from syncd.config import load_config
 
     return load_config(
         config, store=store, endpoint=endpoint, state=state, allow_private=allow_private or (), environ=os.environ
@@ -116,7 +114,7 @@ def command(
 
 def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
     """Run a command to its exit code; every failure we expect is one clear sentence."""
-    from syncd.process.event_loop import INTERRUPTED, run
+    from syncd.process import INTERRUPTED, run
 
     try:
         code = run(work)
@@ -130,7 +128,7 @@ def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
 def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
     """Say what went wrong, and return the exit code that it means."""
     from syncd.cli.output import print_error
-    from syncd.process.event_loop import code_of
+    from syncd.process import code_of
 
     print_error(error, json=json, secrets=secrets)
     return code_of(error)
@@ -138,7 +136,7 @@ def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
 
 def _warn_of_proxies(*, json: bool) -> None:
     from syncd.cli.output import print_warning
-    from syncd.config.load import ignored_proxies
+    from syncd.config import ignored_proxies
 
     if proxies := ignored_proxies(os.environ):
         print_warning(

@@ -10,11 +10,10 @@ import msgspec
 
 from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress
-from syncd.config.load import Config
-from syncd.core.events import Listener
-from syncd.core.redaction import Secrets
-from syncd.process.event_loop import GRACE, Interruptible
-from syncd.session.session import Session, open_session
+from syncd.config import Config
+from syncd.core import Listener, Secrets
+from syncd.process import GRACE, Interruptible
+from syncd.session import Session, open_session
 
 
 class CommandContext(msgspec.Struct, frozen=True):

@@ -14,11 +14,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from manifests.model.mirror import Mirror, load_mirror
-from manifests.yaml.validation import nearest
+from manifests.model import Mirror, load_mirror
+from manifests.yaml import nearest
 from syncd.cli import output
-from syncd.core.errors import ConfigError
-from syncd.process.event_loop import DONE
+from syncd.core import ConfigError
+from syncd.process import DONE
 
 NOTES = ("whose", "size", "listed", "verified", "access", "fill in", "contact")
 NOTHING = "nothing"  # how what is to be filled in begins where a manifest can be used as it is

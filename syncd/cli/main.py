@@ -1,6 +1,6 @@
 """Starts the command line without looking for garbage in what is imported (`syncd.process.gc_tuning`)."""
 
-from syncd.process.gc_tuning import disable_during_imports
+from syncd.process import disable_during_imports
 
 
 def main() -> None:

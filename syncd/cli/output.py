@@ -7,11 +7,9 @@ from typing import Any
 
 import msgspec
 
-from manifests.model.units import format_size
+from manifests.model import format_size
 from manifests.stat import Stat
-from syncd.core.errors import SyncdError
-from syncd.core.printable import printable
-from syncd.core.redaction import Secrets
+from syncd.core import Secrets, SyncdError, printable
 
 
 def print_json(value: Any) -> None:

@@ -4,11 +4,11 @@ import sys
 
 from pydantic import ValidationError
 
-from syncd.api.auth.tokens import SHORTEST, make_token, scrypt
+from syncd.api import SHORTEST, make_token, scrypt
 from syncd.cli import output
-from syncd.config.api_access import Token
-from syncd.core.printable import printable
-from syncd.process.event_loop import DONE, USAGE
+from syncd.config import Token
+from syncd.core import printable
+from syncd.process import DONE, USAGE
 
 
 def token(name: str, role: str, *, chosen: bool, json: bool) -> int:

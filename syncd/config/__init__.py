@@ -1,0 +1,5 @@
+"""What syncd.yaml says: settings, credentials and where their secrets are, who may use the API."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.yaml.validation import STRICT, KeyConflict, validated
+from manifests.yaml import STRICT, KeyConflict, validated
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SCRYPT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{64}", re.ASCII)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandle
 
 from manifests.errors import InvalidValue
 from manifests.origins import normalise_origin, origin
-from manifests.yaml.validation import STRICT, KeyConflict, validated
+from manifests.yaml import STRICT, KeyConflict, validated
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}", re.ASCII)

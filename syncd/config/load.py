@@ -16,16 +16,14 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Duration
+from manifests.model import Duration
 from manifests.origins import check_folder_url, normalise_origin
-from manifests.yaml.validation import STRICT, KeyConflict, load, validated
-from manifests.yaml.yaml_tree import ManifestError
+from manifests.yaml import STRICT, KeyConflict, ManifestError, load, validated
 from syncd.config.api_access import ApiSettings, Token, validate_unique_names
 from syncd.config.credentials import CredentialSettings, read_origin
 from syncd.config.secrets import read_credential
 from syncd.config.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
-from syncd.core.errors import ConfigError
-from syncd.core.ports import Credential
+from syncd.core import ConfigError, Credential
 
 __all__ = ["Config", "StoreSettings", "ignored_proxies", "load_config", "normalise_origin", "resolve_credential"]
 

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from syncd.config.credentials import CredentialSettings, OAuth, Secret
-from syncd.core.errors import ConfigError
-from syncd.core.ports import Credential
+from syncd.core import ConfigError, Credential
 
 MAX_SECRET = 64 << 10  # bytes
 

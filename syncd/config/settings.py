@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from manifests.errors import InvalidValue
-from manifests.model.field_types import Count, Duration, Flag, Rate
-from manifests.model.units import parse_size
-from manifests.yaml.validation import STRICT
+from manifests.model import Count, Duration, Flag, Rate, parse_size
+from manifests.yaml import STRICT
 
 _DAY = 86_400.0
 

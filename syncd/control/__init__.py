@@ -1,0 +1,5 @@
+"""What a running daemon shows, and what can be asked of it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -33,7 +33,7 @@ from syncd.control.views import (
     SnapshotView,
     StoreView,
 )
-from syncd.core.events import Event
+from syncd.core import Event
 
 
 class Control(Protocol):

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from manifests.reading.document import Document, DocumentRequest
+from manifests.reading import Document, DocumentRequest
 from manifests.stat import Stat
 
 Page = Sequence[Stat]  # of millions of files a `manifests.reading.stat_page.Stats`, else a list

@@ -18,12 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 
-from syncd.catalogue import Catalogue, replace_catalogue
-from syncd.catalogue.background_reader import BackgroundReader
-from syncd.config.load import Config
-from syncd.core.errors import Damaged, NotFound
-from syncd.core.ports import Store
-from syncd.session.plugins import open_store
+from syncd.catalogue import BackgroundReader, Catalogue, replace_catalogue
+from syncd.config import Config
+from syncd.core import Damaged, NotFound, Store
+from syncd.session import open_store
 
 FOLDER = ".syncd/backup/"
 PIECE = 1 << 20

@@ -8,10 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from manifests.model.mirror import ManifestError, ManifestProblem, Mirror
-from syncd.catalogue import AuditRow, Catalogue, MirrorRow
-from syncd.catalogue.background_reader import BackgroundReader
-from syncd.control.views import (
+from manifests.model import ManifestError, ManifestProblem, Mirror
+from syncd.catalogue import AuditRow, BackgroundReader, Catalogue, MirrorRow
+from syncd.control import (
     AuditView,
     CheckView,
     DaemonView,
@@ -33,16 +32,15 @@ from syncd.control.views import (
     StepView,
     StoreView,
 )
-from syncd.core.errors import Busy, ConfigError, NotFound, SyncdError
-from syncd.core.events import Audited, Event
+from syncd.core import Audited, Busy, ConfigError, Event, NotFound, SyncdError
 from syncd.daemon import queries
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.manifest_watcher import DeclaredMirror, ManifestFile, ManifestWatcher
 from syncd.daemon.mirror_registry import MirrorRegistry, MirrorState
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.scrubber import Scrubber
-from syncd.engine.build_plan import PlanResult, make_plan
-from syncd.session.session import VERSION, Session
+from syncd.engine import PlanResult, make_plan
+from syncd.session import VERSION, Session
 
 ORIGINS = 1_000  # shown
 ACTIONS: tuple[Literal["fetch", "replace", "remove", "refuse"], ...] = ("fetch", "replace", "remove", "refuse")

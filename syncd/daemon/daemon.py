@@ -22,27 +22,30 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from manifests.model.mirror import ManifestProblem, Mirror, load_mirror
+from manifests.model import ManifestProblem, Mirror, load_mirror
 from manifests.origins import origin_of
-from syncd.catalogue import Catalogue, moved_from
-from syncd.catalogue.background_reader import BackgroundReader
-from syncd.config.load import Config
-from syncd.control.port import Control
-from syncd.core.errors import Busy, ConfigError, Denied, NoSpace, TransientError
-from syncd.core.events import (
+from syncd.catalogue import BackgroundReader, Catalogue, moved_from
+from syncd.config import Config
+from syncd.control import Control
+from syncd.core import (
+    Busy,
     ClockStepped,
+    ConfigError,
     DaemonStarted,
     DaemonStopping,
+    Denied,
     Listener,
     ManifestAccepted,
     ManifestRejected,
     ManifestWithdrawn,
+    NoSpace,
     Reloaded,
     ReloadFailed,
+    Secrets,
+    Store,
+    TransientError,
     redacting,
 )
-from syncd.core.ports import Store
-from syncd.core.redaction import Secrets
 from syncd.daemon.controller import Controller, DaemonStatus
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.maintenance import Maintenance
@@ -50,15 +53,12 @@ from syncd.daemon.manifest_watcher import Changes, ManifestWatcher, ScanResult
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.scrubber import Scrubber
-from syncd.engine.restore import needs_rebuild, rebuild
-from syncd.process.event_loop import first_of
-from syncd.process.systemd import Notifier
-from syncd.session.plugins import names, open_store
-from syncd.session.session import HASHERS, VERSION, Session, hold_lease
-from syncd.sources.open_source import TRANSPORTS
-from syncd.stores.lease import Lease
-from syncd.wrappers.governor import Governors
-from syncd.wrappers.retrying_store import RetryingStore
+from syncd.engine import needs_rebuild, rebuild
+from syncd.process import Notifier, first_of
+from syncd.session import HASHERS, VERSION, Session, hold_lease, names, open_store
+from syncd.sources import TRANSPORTS
+from syncd.stores import Lease
+from syncd.wrappers import Governors, RetryingStore
 
 TICK = 1.0  # seconds between two looks at everything
 LOOK = 2.0  # seconds between two looks at the manifests and at syncd.yaml

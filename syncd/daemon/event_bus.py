@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
-from syncd.core.events import Event, EventsLost, TransferAdvanced
+from syncd.core import Event, EventsLost, TransferAdvanced
 
 QUEUE = 1000  # events that wait for one subscriber
 

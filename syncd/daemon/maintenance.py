@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable
 
 from manifests.stat import Stat
-from syncd.catalogue.background_reader import BackgroundReader
-from syncd.core.errors import NotFound, SyncdError
-from syncd.core.events import BackupFailed, BackupWritten
+from syncd.catalogue import BackgroundReader
+from syncd.core import BackupFailed, BackupWritten, NotFound, SyncdError
 from syncd.daemon.backup import back_up, backups, prune
 from syncd.daemon.mirror_registry import MirrorRegistry
-from syncd.engine.transfer import REASON
-from syncd.session.session import Session
+from syncd.engine import REASON
+from syncd.session import Session
 
 FIRST = 60.0  # seconds after the start
 EVERY = 600.0

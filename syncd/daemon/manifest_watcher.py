@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from manifests.model.mirror import ManifestError, ManifestProblem, Mirror, load_mirror, overlaps
-from manifests.yaml.parse import MAX_BYTES
+from manifests.model import ManifestError, ManifestProblem, Mirror, load_mirror, overlaps
+from manifests.yaml import MAX_BYTES
 from syncd.daemon.schedule import cycle
 
 SUFFIXES = (".yaml", ".yml")

@@ -9,22 +9,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from syncd.catalogue import Catalogue, MirrorRow, PassRow
-from syncd.control.views import (
-    AboutView,
-    Health,
-    MirrorView,
-    Outcome,
-    PassView,
-    ProgressView,
-    State,
-    TransferView,
-)
-from syncd.core.events import Event, Listener, StateChanged, StoreChanged, TransferAdvanced
+from syncd.control import AboutView, Health, MirrorView, Outcome, PassView, ProgressView, State, TransferView
+from syncd.core import Event, Listener, StateChanged, StoreChanged, TransferAdvanced
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.pass_log import PassLog
 from syncd.daemon.schedule import Past, due, fresh_within
 from syncd.daemon.throughput_history import ThroughputHistory
-from syncd.engine.pass_progress import PassProgress, Speed
+from syncd.engine import PassProgress, Speed
 
 SHOWN = 50  # transfers shown of those under way
 LOOKED_BACK = 64  # passes that say how often one failed in a row

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from manifests.model.units import format_size
+from manifests.model import format_size
 from syncd.catalogue import EventRow
-from syncd.core.events import (
+from syncd.core import (
     DocumentFailed,
     Event,
     PassFailed,
@@ -16,8 +16,8 @@ from syncd.core.events import (
     SurveyStarted,
     TransferFailed,
     TransferRetried,
+    printable,
 )
-from syncd.core.printable import printable
 
 MOST = 2_000  # happenings of one pass
 MOST_RETRIES = 200

@@ -18,20 +18,26 @@ from typing import Any, TypeVar
 import msgspec
 
 from manifests.origins import origin_of
-from syncd.core.errors import Busy, NoSpace, Offline, SyncdError
-from syncd.core.events import PassFailed, PassStarted
-from syncd.core.steps import Step
+from syncd.core import Busy, NoSpace, Offline, PassFailed, PassStarted, Step, SyncdError
 from syncd.daemon.mirror_registry import CANCELLED, MirrorRegistry, MirrorState, PassRun
 from syncd.daemon.pass_log import PassLog
 from syncd.daemon.schedule import opens_in, waits_for
-from syncd.engine.mirror_pass import Pass, PassResult
-from syncd.engine.pass_context import FILES, IN_FLIGHT
-from syncd.engine.pass_progress import PassProgress
-from syncd.engine.transfer import PassPaths, error_name
-from syncd.engine.worker_port import ActiveTransfer, OnTransferDone, Pool, Workers
-from syncd.process.event_loop import first_of
-from syncd.session.session import Session
-from syncd.wrappers.fair_share import FairShares, FairTransport
+from syncd.engine import (
+    FILES,
+    IN_FLIGHT,
+    ActiveTransfer,
+    OnTransferDone,
+    Pass,
+    PassPaths,
+    PassProgress,
+    PassResult,
+    Pool,
+    Workers,
+    error_name,
+)
+from syncd.process import first_of
+from syncd.session import Session
+from syncd.wrappers import FairShares, FairTransport
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import msgspec
 
 from manifests.snapshot import Entry, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.control.views import (
+from syncd.control import (
     ChangeView,
     DiffView,
     EntryView,
@@ -25,12 +25,9 @@ from syncd.control.views import (
     SnapshotView,
     StepView,
 )
-from syncd.core.errors import NotFound
-from syncd.core.events import ignore_event
-from syncd.core.ports import Store
+from syncd.core import NotFound, Store, ignore_event
 from syncd.daemon.mirror_registry import pass_view
-from syncd.engine.pass_context import PassContext
-from syncd.engine.retention import shard_entries
+from syncd.engine import PassContext, shard_entries
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import xxhash
 
-from manifests.model.mirror import Mirror, Schedule
+from manifests.model import Mirror, Schedule
 
 EARLY = 0.05  # of `every`: the most that a pass comes early ...
 MAX_EARLY = 900.0  # ... in seconds

@@ -17,27 +17,29 @@ from typing import cast
 
 import msgspec
 
-from manifests.model.mirror import Verify
+from manifests.model import Verify
 from manifests.snapshot import Entry
-from syncd.catalogue import DamagedFile
-from syncd.catalogue.background_reader import BackgroundReader
-from syncd.core.errors import (
+from syncd.catalogue import BackgroundReader, DamagedFile
+from syncd.core import (
+    Body,
     Busy,
     ConfigError,
+    DamageFound,
+    DamageMended,
+    DamageStays,
     NoSpace,
     NotFound,
     Offline,
     PermanentError,
+    ScrubAdvanced,
     TransientError,
+    Transport,
 )
-from syncd.core.events import DamageFound, DamageMended, DamageStays, ScrubAdvanced
-from syncd.core.ports import Body, Transport
 from syncd.daemon.mirror_registry import MirrorRegistry, MirrorState
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.schedule import opens_in
-from syncd.engine.transfer import PassPaths, hash_stored
-from syncd.engine.verify import Fault, Finding, Report, Verification
-from syncd.session.session import Session
+from syncd.engine import Fault, Finding, PassPaths, Report, Verification, hash_stored
+from syncd.session import Session
 
 SHARE = 0.8  # of `verify.scrub`: the time in which all is read
 PARTS = 100  # in so many parts

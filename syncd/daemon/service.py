@@ -12,15 +12,14 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from syncd.api import serving
-from syncd.config.load import Config, ignored_proxies
-from syncd.control.port import Control
-from syncd.core.redaction import Secrets
+from syncd.config import Config, ignored_proxies
+from syncd.control import Control
+from syncd.core import Secrets
 from syncd.daemon import daemon
 from syncd.daemon.daemon import DaemonDeps
 from syncd.metrics import Metrics
-from syncd.process.event_loop import DONE, Interruptible
-from syncd.process.logging import event_logger, open_log, style_of
-from syncd.web.page import StatusPage
+from syncd.process import DONE, Interruptible, event_logger, open_log, style_of
+from syncd.web import StatusPage
 
 DESCRIPTORS = 65_536  # open files that we ask the system for; 256 connections and 96 folders need few of them
 

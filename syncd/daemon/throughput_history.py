@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterator
 
-from syncd.control.views import Sample
+from syncd.control import Sample
 
 STEP = 300.0  # seconds that one sample stands for
 KEPT = 288  # samples: a day of them

@@ -8,26 +8,32 @@ from typing import TypeVar
 
 import msgspec
 
-from manifests.model.mirror import matcher
-from manifests.reading.stat_page import Stats, paths_of
+from manifests.model import matcher
+from manifests.reading import Stats, paths_of
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
-from syncd.core.errors import Damaged, NoSpace, Offline, PermanentError, SyncdError, TransientError
-from syncd.core.events import (
+from syncd.core import (
+    Damaged,
     DocumentFailed,
+    NoSpace,
+    Offline,
+    Page,
+    PermanentError,
     Planned,
     RemovalsParked,
+    SeveralSources,
+    Step,
     SurveyAdvanced,
     SurveyStarted,
+    SyncdError,
+    TransientError,
 )
-from syncd.core.ports import Page, SeveralSources
-from syncd.core.steps import Step
 from syncd.engine.pass_context import PassContext
 from syncd.engine.path_collisions import CaseFoldIndex, collisions
 from syncd.engine.planner import Counts, OutOfOrder, Planner
 from syncd.engine.survey import Inventory, Survey, probe_missing_metadata
 from syncd.engine.survey_cursor import SurveyCursor
-from syncd.streams.derived_files import Spool
+from syncd.streams import Spool
 
 T = TypeVar("T")
 

@@ -16,16 +16,22 @@ import msgspec
 
 from manifests.snapshot import Entry
 from syncd.catalogue import FailedFile, MirrorRow, Swap
-from syncd.core.errors import Exists, NoSpace, Offline, PermanentError, SyncdError, TransientError, Unsafe
-from syncd.core.events import (
+from syncd.core import (
     Event,
+    Exists,
+    NoSpace,
+    Offline,
     PassFinished,
+    PermanentError,
+    Step,
     SurveyAdvanced,
+    SyncdError,
     TransferFailed,
     TransferFinished,
     TransferStarted,
+    TransientError,
+    Unsafe,
 )
-from syncd.core.steps import Step
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.pass_context import PassContext
 from syncd.engine.publish import Publisher
@@ -33,7 +39,7 @@ from syncd.engine.retention import Housekeeping, RetainedSnapshots, archive_vers
 from syncd.engine.survey import Inventory
 from syncd.engine.transfer import PassPaths, Quarantined, Transfers, VerifiedFile, error_name, own_targets
 from syncd.engine.worker_port import LIKELY, SMALL, WORTH, ActiveTransfer, WorkerLost, Workers
-from syncd.streams.derived_files import DerivedFileTransport, Spool
+from syncd.streams import DerivedFileTransport, Spool
 
 T = TypeVar("T")
 

@@ -9,16 +9,12 @@ from typing import TypeVar
 
 import msgspec
 
-from manifests.model.mirror import Mirror
-from manifests.reading.document import Reader
+from manifests.model import Mirror
+from manifests.reading import Reader
 from syncd.catalogue import Catalogue
-from syncd.core.events import (
-    Listener,
-    ignore_event,
-)
-from syncd.core.ports import Store, Transport
+from syncd.core import Listener, Store, Transport, ignore_event
 from syncd.engine.worker_port import Pool
-from syncd.wrappers.budget import Budget, ByteBudget
+from syncd.wrappers import Budget, ByteBudget
 
 T = TypeVar("T")
 

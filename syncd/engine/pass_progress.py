@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from syncd.core.events import (
+from syncd.core import (
     Event,
     Planned,
     Published,

@@ -16,9 +16,9 @@ from operator import itemgetter, lt
 
 import msgspec
 
-from manifests.reading.stat_page import Stats
+from manifests.reading import Stats
 from manifests.stat import Stat, UnsafePath, are_harmless, check_path
-from syncd.core.steps import NEW, Known, Step
+from syncd.core import NEW, Known, Step
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)

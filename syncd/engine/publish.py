@@ -33,9 +33,7 @@ from manifests.snapshot import (
     sums_line,
 )
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
-from syncd.core.errors import NotFound, TooLarge
-from syncd.core.events import Listener, Published
-from syncd.core.ports import Store
+from syncd.core import Listener, NotFound, Published, Store, TooLarge
 from syncd.engine.transfer import PassPaths
 
 WRITE = 1 << 20  # bytes of SHA256SUMS written at a time

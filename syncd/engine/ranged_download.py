@@ -20,9 +20,8 @@ from types import TracebackType
 from typing import Self
 
 from manifests.digest import Hasher
-from syncd.core.errors import Interrupted, SyncdError
-from syncd.core.ports import Body, Sink, Staged, Transport
-from syncd.streams.thread_copy import copy_to_sink
+from syncd.core import Body, Interrupted, Sink, Staged, SyncdError, Transport
+from syncd.streams import copy_to_sink
 
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
 STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request

@@ -17,8 +17,7 @@ import msgspec
 from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer, Snapshot, entries_of, origins_of
 from manifests.stat import Stat
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
-from syncd.core.errors import Damaged, NotFound, PermanentError
-from syncd.core.ports import Store
+from syncd.core import Damaged, NotFound, PermanentError, Store
 from syncd.engine.publish import Publisher, origins_path, pointer_path, shard_path, snapshot_folder
 from syncd.engine.retention import RetainedSnapshots, archive_version, read_bounded, read_packed, shard_entries
 from syncd.engine.transfer import PassPaths, hash_stored

@@ -17,8 +17,7 @@ import msgspec
 
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
 from syncd.catalogue import ArchivedVersion, Catalogue, Holdings, MirrorRow
-from syncd.core.errors import Busy, Damaged, NoSpace, NotFound, PermanentError
-from syncd.core.ports import Store
+from syncd.core import Busy, Damaged, NoSpace, NotFound, PermanentError, Store
 from syncd.engine.publish import origins_path, shard_path, snapshot_folder
 from syncd.engine.transfer import PassPaths
 

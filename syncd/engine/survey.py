@@ -18,8 +18,8 @@ from typing import BinaryIO, cast
 import msgspec
 import xxhash
 
-from manifests.model.globs import everything
-from manifests.reading.document import (
+from manifests.model import everything
+from manifests.reading import (
     Cursor,
     Deleted,
     DerivedFile,
@@ -31,16 +31,27 @@ from manifests.reading.document import (
     Reader,
     ReaderWarning,
     Resumable,
+    Stats,
 )
-from manifests.reading.stat_page import Stats
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Claims, SurveyFrontier
-from syncd.core.errors import NoSpace, NotFound, PermanentError, SyncdError, TransientError, Unsafe, Unsupported
-from syncd.core.events import DocumentFailed, Listener, SurveyAdvanced, SurveyNoted
-from syncd.core.ports import Page, Transport
-from syncd.core.redaction import redact
-from syncd.streams.derived_files import WAITING, Spool
-from syncd.streams.documents import IN_MEMORY, check_request, fetch
+from syncd.core import (
+    DocumentFailed,
+    Listener,
+    NoSpace,
+    NotFound,
+    Page,
+    PermanentError,
+    SurveyAdvanced,
+    SurveyNoted,
+    SyncdError,
+    TransientError,
+    Transport,
+    Unsafe,
+    Unsupported,
+    redact,
+)
+from syncd.streams import IN_MEMORY, WAITING, Spool, check_request, fetch
 
 WIDTH = 32  # documents under way at once; the governor decides how many of them talk
 LARGE = 256 << 10  # bytes of a document that is read in a thread, to let all else go on

@@ -24,26 +24,31 @@ from manifests.digest import OURS, Hasher, digests_of
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Inflight
-from syncd.core.errors import (
+from syncd.core import (
+    Body,
     Busy,
     Changed,
     Damaged,
     Exists,
+    Listener,
     Mismatch,
     NoSpace,
     NotFound,
     Offline,
     PermanentError,
+    Staged,
+    Step,
+    Store,
     SyncdError,
+    TransferAdvanced,
+    TransferRestarted,
     TransientError,
+    Transport,
+    redact,
 )
-from syncd.core.events import Listener, TransferAdvanced, TransferRestarted
-from syncd.core.ports import Body, Staged, Store, Transport
-from syncd.core.redaction import redact
-from syncd.core.steps import Step
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
 from syncd.engine.verdict import ReceivedFile, decide_verdict, has_digest, hash_algorithms
-from syncd.streams.failover_body import PLACES, FailoverTransport
+from syncd.streams import PLACES, FailoverTransport
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread

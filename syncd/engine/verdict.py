@@ -9,7 +9,7 @@ from manifests.digest import KNOWN, OURS, ZIP_END
 from manifests.snapshot import Verdict
 from manifests.stat import Stat
 from manifests.zip_end import WHOLE
-from syncd.core.errors import Mismatch
+from syncd.core import Mismatch
 
 HEAD = 1024  # bytes of a file that are looked at for a web page
 

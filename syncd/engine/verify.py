@@ -20,14 +20,12 @@ import msgspec
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue, MirrorRow, QuarantinedFile
-from syncd.core.errors import Busy, Damaged, NoSpace, NotFound, PermanentError, SyncdError
-from syncd.core.ports import Store, Summing, Transport
-from syncd.core.steps import Step
+from syncd.core import Busy, Damaged, NoSpace, NotFound, PermanentError, Step, Store, Summing, SyncdError, Transport
 from syncd.engine.restore import current_snapshot
 from syncd.engine.retention import shard_entries
 from syncd.engine.survey_cursor import forget
 from syncd.engine.transfer import PassPaths, Transfers, hash_stored
-from syncd.streams.derived_files import SCHEME
+from syncd.streams import SCHEME
 
 READERS = 8  # files read at once
 BATCH = 64  # files that a thread reads at one go, where the store can

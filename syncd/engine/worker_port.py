@@ -10,8 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from syncd.core.errors import PermanentError, TransientError
-from syncd.core.steps import Step
+from syncd.core import PermanentError, Step, TransientError
 from syncd.engine.transfer import PassPaths, VerifiedFile
 
 WORTH = 4000  # small files from which on starting workers pays

@@ -1,5 +1,5 @@
-"""Metrics for Prometheus: a listener that counts, and an exposition that reads the rest when it is asked for."""
+"""Metrics for Prometheus: counts events, and reads everything else when it is scraped."""
 
-from syncd.metrics.metrics import Metrics
+import lazy_loader
 
-__all__ = ["Metrics"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from syncd.control.port import Control
-from syncd.control.views import MirrorView
-from syncd.core.histogram import Histogram
+from syncd.control import Control, MirrorView
+from syncd.core import Histogram
 from syncd.metrics import families as f
 from syncd.metrics.counting import NEVER, Counting, MirrorCount
 from syncd.metrics.families import Family
-from syncd.wrappers.governor import FIRST_BYTE, Governor, Governors
-from syncd.wrappers.metered_store import OPERATIONS, Meter
+from syncd.wrappers import FIRST_BYTE, OPERATIONS, Governor, Governors, Meter
 
 Labels = tuple[str, ...]
 

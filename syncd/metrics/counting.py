@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from syncd.core.events import (
+from syncd.core import (
     BackupFailed,
     ClockStepped,
     DamageFound,
     DamageMended,
     DocumentFailed,
     Event,
+    Histogram,
     ManifestRejected,
     PassFailed,
     PassFinished,
@@ -31,7 +32,6 @@ from syncd.core.events import (
     TransferRetried,
     TransferStarted,
 )
-from syncd.core.histogram import Histogram
 from syncd.metrics import families as f
 
 MINUTE = 60

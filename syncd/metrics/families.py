@@ -11,9 +11,8 @@ Rules:
 from dataclasses import dataclass
 from typing import Literal
 
-from syncd.control.views import STATES
-from syncd.wrappers.governor import FIRST_BYTE
-from syncd.wrappers.metered_store import OPERATION, OPERATIONS
+from syncd.control import STATES
+from syncd.wrappers import FIRST_BYTE, OPERATION, OPERATIONS
 
 Kind = Literal["counter", "gauge", "histogram"]
 Fold = Literal["sum", "min", "max"]

@@ -12,15 +12,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from syncd.control.port import Control
-from syncd.core.events import Listener
-from syncd.core.histogram import Histogram
-from syncd.core.ports import Store
+from syncd.control import Control
+from syncd.core import Histogram, Listener, Store
 from syncd.metrics import families as f
 from syncd.metrics.collector import MetricSources, SyncdCollector
 from syncd.metrics.counting import Counting
-from syncd.wrappers.governor import Governors
-from syncd.wrappers.metered_store import Meter, MeteredStore
+from syncd.wrappers import Governors, Meter, MeteredStore
 
 LAG_EVERY = 0.5  # seconds between two looks at how late the event loop is
 

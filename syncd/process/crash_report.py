@@ -6,8 +6,7 @@ import traceback
 from functools import partial
 from types import TracebackType
 
-from syncd.core.printable import printable
-from syncd.core.redaction import Secrets
+from syncd.core import Secrets, printable
 
 
 def install(secrets: Secrets) -> None:

@@ -6,17 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
-from syncd.core.errors import (
-    Busy,
-    ConfigError,
-    Damaged,
-    Denied,
-    NoSpace,
-    Parked,
-    PermanentError,
-    SyncdError,
-    TransientError,
-)
+from syncd.core import Busy, ConfigError, Damaged, Denied, NoSpace, Parked, PermanentError, SyncdError, TransientError
 
 DONE, SOME_FAILED, USAGE, GUARDED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 GRACE = 30.0  # seconds that transfers in flight are given to end

@@ -18,7 +18,8 @@ import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor, WrappedLogger
 
-from syncd.core.events import (
+from syncd.core import (
+    HIDDEN,
     KINDS,
     BackupFailed,
     ClockStepped,
@@ -35,6 +36,7 @@ from syncd.core.events import (
     ReloadFailed,
     RemovalsParked,
     ScrubAdvanced,
+    Secrets,
     StateChanged,
     StoreChanged,
     SurveyAdvanced,
@@ -43,9 +45,9 @@ from syncd.core.events import (
     TransferFailed,
     TransferFinished,
     TransferStarted,
+    is_secret_name,
+    printable,
 )
-from syncd.core.printable import printable
-from syncd.core.redaction import HIDDEN, Secrets, is_secret_name
 
 _LINES = frozenset({"exception", "stack"})  # several lines by their nature
 

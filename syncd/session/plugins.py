@@ -9,12 +9,10 @@ from pathlib import Path
 
 from manifests.entry_points import load_entry_point
 from manifests.errors import InvalidValue
-from manifests.model.mirror import Mirror, Source
-from manifests.reading.document import Reader
-from manifests.reading.reader import GROUP, installed
-from syncd.core.errors import ConfigError
-from syncd.core.ports import Credential, Store
-from syncd.sources.open_source import Upstream
+from manifests.model import Mirror, Source
+from manifests.reading import GROUP, Reader, installed
+from syncd.core import ConfigError, Credential, Store
+from syncd.sources import Upstream
 
 READERS = GROUP
 
@@ -54,12 +52,12 @@ def open_reader(source: Source, today: date) -> Reader:
 def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None) -> Store:
     """Return the adapter of a store: a folder, or `s3://bucket/prefix`."""
     if url.startswith("s3://"):
-        from syncd.stores.s3.store import S3Store  # noqa: PLC0415  boto3 is slow to import, and a folder needs none of it
+        from syncd.stores import S3Store  # noqa: PLC0415  boto3 is slow to import, and a folder needs none of it
 
         return S3Store(url, endpoint=endpoint, region=region, profile=profile)
     if "://" in url and not url.startswith("file://"):
         raise ConfigError(f"store: {url}: not a store: give a folder, or s3://bucket/prefix")
-    from syncd.stores.filesystem.store import FilesystemStore  # noqa: PLC0415  as above
+    from syncd.stores import FilesystemStore  # noqa: PLC0415  as above
 
     return FilesystemStore(Path(url.removeprefix("file://")))
 

@@ -13,30 +13,33 @@ from pathlib import Path
 
 import msgspec
 
-from manifests.model.mirror import ManifestError, Mirror, load_mirror
+from manifests.model import ManifestError, Mirror, load_mirror
 from manifests.origins import origin_of
-from manifests.reading.document import DocumentRequest
+from manifests.reading import DocumentRequest
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.config.load import Config, resolve_credential
-from syncd.config.secrets import expiry_of
-from syncd.core.errors import ConfigError, Damaged, Denied, NotFound, Offline, TransientError
-from syncd.core.events import Listener, TransferRetried, redacting
-from syncd.core.ports import Credential, Store, Transport
-from syncd.core.redaction import Secrets
-from syncd.engine.pass_context import PassContext
-from syncd.engine.restore import needs_rebuild, rebuild, unknown_mirror
-from syncd.engine.transfer import error_name
-from syncd.engine.worker_port import Pool
+from syncd.config import Config, expiry_of, resolve_credential
+from syncd.core import (
+    ConfigError,
+    Credential,
+    Damaged,
+    Denied,
+    Listener,
+    NotFound,
+    Offline,
+    Secrets,
+    Store,
+    TransferRetried,
+    TransientError,
+    Transport,
+    redacting,
+)
+from syncd.engine import PassContext, Pool, error_name, needs_rebuild, rebuild, unknown_mirror
 from syncd.session.plugins import names, open_reader, open_store, upstream_of
-from syncd.sources.multi_source import MultiSourceTransport
-from syncd.sources.oauth import TokenBroker
-from syncd.sources.open_source import EXTRAS, TRANSPORTS, Upstream, open_upstream
-from syncd.stores.lease import Lease
-from syncd.streams.documents import fetch
-from syncd.workers.pool import ProcessPool, processors
-from syncd.wrappers.governor import Governors
-from syncd.wrappers.retrying_store import RetryingStore
-from syncd.wrappers.retrying_transport import Policy
+from syncd.sources import EXTRAS, TRANSPORTS, MultiSourceTransport, TokenBroker, Upstream, open_upstream
+from syncd.stores import Lease
+from syncd.streams import fetch
+from syncd.workers import ProcessPool, processors
+from syncd.wrappers import Governors, Policy, RetryingStore
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of an answer that holds a token

@@ -16,14 +16,10 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from manifests.origins import origin_of
-from manifests.reading.document import Document, DocumentRequest
+from manifests.reading import Document, DocumentRequest
 from manifests.stat import Stat
-from syncd.core.errors import TransientError
-from syncd.core.ports import Body, Page, Sink, Transport
-from syncd.streams.derived_files import SCHEME
-from syncd.streams.documents import fetch
-from syncd.streams.failover_body import PLACES
-from syncd.streams.thread_copy import copy_to_sink
+from syncd.core import Body, Page, Sink, TransientError, Transport
+from syncd.streams import PLACES, SCHEME, copy_to_sink, fetch
 
 DOWN_FOR = 60.0  # seconds for which a source that failed comes last
 AGAIN = 16  # files after which the source that was asked least is tried again

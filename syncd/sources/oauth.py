@@ -15,8 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from syncd.core.errors import Denied, PermanentError, Unreachable
-from syncd.core.ports import Credential
+from syncd.core import Credential, Denied, PermanentError, Unreachable
 
 Ask = Callable[[str, bytes], Awaitable[bytes]]
 """Posts a form to a url and returns the answer. Raises PermanentError, TransientError."""

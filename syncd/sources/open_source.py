@@ -11,12 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from manifests.entry_points import load_entry_point
-from syncd.core.errors import ConfigError, TransientError
-from syncd.core.ports import Broker, Credential, Transport
+from syncd.core import Broker, ConfigError, Credential, TransientError, Transport
 from syncd.sources.s3_routing import WEB, S3RoutedTransport
-from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import Governors
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers import GovernedTransport, Governors, Policy, Retrying
 
 TRANSPORTS = "syncd.transports.v1"
 EXTRAS = {"ftp": "ftp", "ftps": "ftp", "sftp": "sftp"}

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from manifests.stat import Stat
-from syncd.core.errors import ConfigError, Unsupported
-from syncd.core.ports import Body, Page, Transport
-from syncd.streams.documents import open_request
+from syncd.core import Body, ConfigError, Page, Transport, Unsupported
+from syncd.streams import open_request
 
 WEB = frozenset({"http", "https"})
 

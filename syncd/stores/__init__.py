@@ -1,0 +1,5 @@
+"""Where bytes lie: a folder or a bucket behind one port, its lease, and the probe of what a server can do."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,8 +19,7 @@ from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from syncd.core.errors import Busy, Damaged, Exists, NotFound, TransientError, Unreachable
-from syncd.core.ports import Store
+from syncd.core import Busy, Damaged, Exists, NotFound, Store, TransientError, Unreachable
 
 LEASE = ".syncd/lease.json"
 MAX_LEASE = 1 << 16  # bytes

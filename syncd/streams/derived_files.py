@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from manifests.reading.document import MAX_MADE, DerivedFile, DocumentError
+from manifests.reading import MAX_MADE, DerivedFile, DocumentError
 from manifests.stat import Stat
-from syncd.core.errors import Changed, Damaged, NoSpace, NotFound
-from syncd.core.ports import Body, Page, Transport
+from syncd.core import Body, Changed, Damaged, NoSpace, NotFound, Page, Transport
 
 SCHEME = "made:"
 PIECE = 1 << 20  # bytes handed on at once

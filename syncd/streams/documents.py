@@ -12,9 +12,8 @@ from typing import BinaryIO
 import msgspec
 
 from manifests.origins import origin_of
-from manifests.reading.document import Document, DocumentRequest
-from syncd.core.errors import Interrupted, NoSpace, TooLarge, Unsafe, Unsupported
-from syncd.core.ports import Body, Transport
+from manifests.reading import Document, DocumentRequest
+from syncd.core import Body, Interrupted, NoSpace, TooLarge, Transport, Unsafe, Unsupported
 
 IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes to a file (docs/operating.md counts them)
 

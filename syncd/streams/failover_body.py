@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from manifests.stat import Stat
-from syncd.core.errors import Interrupted, Mismatch, TransientError
-from syncd.core.ports import Body, Page, Transport
+from syncd.core import Body, Interrupted, Mismatch, Page, TransientError, Transport
 from syncd.streams.resumable_body import ResumableBody
 
 PLACES = 8  # where one file is asked for, if so many have it

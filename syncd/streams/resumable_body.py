@@ -9,8 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
-from syncd.core.errors import TransientError
-from syncd.core.ports import Body, Sink
+from syncd.core import Body, Sink, TransientError
 from syncd.streams.thread_copy import copy_to_sink
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import cast
 
-from syncd.core.ports import Body, CopyingBody, Sink
+from syncd.core import Body, CopyingBody, Sink
 
 
 async def copy_to_sink(body: Body, sink: Sink) -> AsyncGenerator[int, None]:

@@ -19,18 +19,23 @@ from aiohttp import hdrs, web
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from syncd.api import schemas as a
-from syncd.api.auth.sessions import COOKIE as SESSION
-from syncd.api.auth.sessions import LASTS
-from syncd.api.context import BACK, VISITOR, ApiContext
-from syncd.api.errors import HttpError, http_error
-from syncd.api.rest import approve, check
-from syncd.api.routes import Call, Route
-from syncd.control.views import CheckView, MirrorView, PlanView
-from syncd.core.errors import Busy, ConfigError, PermanentError, SyncdError, TransientError
-from syncd.core.printable import printable
-from syncd.web.i18n.translator import COOKIE as LANGUAGE
-from syncd.web.i18n.translator import LANGUAGES, TAGS, Translator, choose, crumbs, load_words
+from syncd.api import (
+    BACK,
+    COOKIE as SESSION,
+    LASTS,
+    VISITOR,
+    ApiContext,
+    Call,
+    HttpError,
+    Route,
+    approve,
+    check,
+    http_error,
+    schemas as a,
+)
+from syncd.control import CheckView, MirrorView, PlanView
+from syncd.core import Busy, ConfigError, PermanentError, SyncdError, TransientError, printable
+from syncd.web.i18n.translator import COOKIE as LANGUAGE, LANGUAGES, TAGS, Translator, choose, crumbs, load_words
 from syncd.web.static import StaticFiles
 from syncd.web.view_models import Spark, age_of, badges, listing, spark
 

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from syncd.control.port import Control
-from syncd.control.views import EntryView, MirrorView, Sample
+from syncd.control import Control, EntryView, MirrorView, Sample
 
 Tone = Literal["ok", "warn", "bad", "busy", "calm"]
 

@@ -1,0 +1,5 @@
+"""Worker processes that move small files where there are very many of them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,10 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-from syncd.core.errors import Damaged
-from syncd.core.steps import Step
-from syncd.engine.transfer import PassPaths, VerifiedFile
-from syncd.sources.open_source import Upstream
+from syncd.core import Damaged, Step
+from syncd.engine import PassPaths, VerifiedFile
+from syncd.sources import Upstream
 
 M = TypeVar("M")
 

@@ -15,15 +15,20 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from manifests.origins import origin_of
-from syncd.core import errors
-from syncd.core.errors import PermanentError, TransientError
-from syncd.core.events import Listener, TransferAdvanced, TransferRestarted, TransferRetried
-from syncd.core.steps import Step
-from syncd.engine.transfer import PassPaths, Quarantined
-from syncd.engine.worker_port import GUESSED, LARGE, SMALL, ActiveTransfer, OnTransferDone, WorkerLost
-from syncd.sources.open_source import Upstream
+from syncd.core import (
+    Listener,
+    PermanentError,
+    Step,
+    TransferAdvanced,
+    TransferRestarted,
+    TransferRetried,
+    TransientError,
+    errors,
+)
+from syncd.engine import GUESSED, LARGE, SMALL, ActiveTransfer, OnTransferDone, PassPaths, Quarantined, WorkerLost
+from syncd.sources import Upstream
 from syncd.workers.messages import Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
-from syncd.wrappers.governor import Governor, Governors
+from syncd.wrappers import Governor, Governors
 
 GRACE = 5.0  # seconds for a worker to end by itself
 

@@ -18,14 +18,11 @@ import uvloop
 
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Inflight
-from syncd.core.errors import Exists, PermanentError, TransientError
-from syncd.core.events import Event, TransferAdvanced, TransferRestarted
-from syncd.core.redaction import Secrets
-from syncd.core.steps import Step
-from syncd.engine.transfer import NotSmall, Quarantined, Transfers, VerifiedFile, error_name
-from syncd.process.crash_report import install
-from syncd.sources.open_source import open_upstream, opener
-from syncd.stores.filesystem.store import FilesystemStore
+from syncd.core import Event, Exists, PermanentError, Secrets, Step, TransferAdvanced, TransferRestarted, TransientError
+from syncd.engine import NotSmall, Quarantined, Transfers, VerifiedFile, error_name
+from syncd.process import install
+from syncd.sources import open_upstream, opener
+from syncd.stores import FilesystemStore
 from syncd.workers.messages import (
     FailedTransfer,
     Outcome,
@@ -38,7 +35,7 @@ from syncd.workers.messages import (
     receive,
     send,
 )
-from syncd.wrappers.governor import Count, Governors
+from syncd.wrappers import Count, Governors
 
 LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
 HASHERS = 2

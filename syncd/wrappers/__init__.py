@@ -1,0 +1,5 @@
+"""Decorators of any Transport or Store: governed, retried, metered, sharing one budget."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

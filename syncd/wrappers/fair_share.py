@@ -15,8 +15,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from types import TracebackType
 
 from manifests.stat import Stat
-from syncd.core.ports import Body, Page, Transport
-from syncd.streams.documents import open_request
+from syncd.core import Body, Page, Transport
+from syncd.streams import open_request
 
 LEFT = 3  # times what is left: the most that one share may hold
 

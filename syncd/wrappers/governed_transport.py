@@ -9,10 +9,8 @@ from typing import TypeVar
 
 from manifests.origins import origin_of
 from manifests.stat import Stat
-from syncd.core.errors import PermanentError, Refused, TransientError
-from syncd.core.ports import Body, Page, Sink, Transport
-from syncd.streams.documents import open_request
-from syncd.streams.thread_copy import copy_to_sink, copy_to_sink_in_step
+from syncd.core import Body, Page, PermanentError, Refused, Sink, TransientError, Transport
+from syncd.streams import copy_to_sink, copy_to_sink_in_step, open_request
 from syncd.wrappers.governor import Governor, Governors
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
-from syncd.core.events import LimitChanged, Listener, ignore_event
+from syncd.core import LimitChanged, Listener, ignore_event
 
 T = TypeVar("T")
 

@@ -7,9 +7,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from manifests.stat import Stat
-from syncd.core.errors import Exists, NotFound, SyncdError
-from syncd.core.histogram import Histogram
-from syncd.core.ports import Body, Page, Staged, Store
+from syncd.core import Body, Exists, Histogram, NotFound, Page, Staged, Store, SyncdError
 
 OPERATION = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds, in seconds
 OPERATIONS = ("put", "stage", "commit", "open", "stat", "move", "copy", "delete")

@@ -6,8 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from manifests.stat import Stat
-from syncd.core.errors import TransientError
-from syncd.core.ports import Body, Page, Sink, Staged, Store
+from syncd.core import Body, Page, Sink, Staged, Store, TransientError
 from syncd.wrappers.retrying_transport import Policy, Retrying, retrying
 
 

@@ -17,12 +17,10 @@ from typing import BinaryIO, Self, TypeVar
 import msgspec
 import tenacity
 
-from manifests.reading.document import Document, DocumentRequest
+from manifests.reading import Document, DocumentRequest
 from manifests.stat import Stat
-from syncd.core.errors import Changed, Interrupted, Stalled, TransientError
-from syncd.core.ports import Body, Page, Transport
-from syncd.streams.documents import open_request, read_into_spool
-from syncd.streams.resumable_body import ResumableBody
+from syncd.core import Body, Changed, Interrupted, Page, Stalled, TransientError, Transport
+from syncd.streams import ResumableBody, open_request, read_into_spool
 
 T = TypeVar("T")
 Heard = Callable[[str, TransientError, int, float], None]

@@ -5,8 +5,7 @@ import json
 import msgspec
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import given as holds
+from hypothesis import HealthCheck, Phase, given as holds, settings
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 

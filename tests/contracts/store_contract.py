@@ -9,8 +9,8 @@ from contextlib import aclosing
 import pytest
 
 from syncd.core.errors import Busy, Changed, Damaged, Exists, NotFound, Offline, PermanentError, Unsafe, Unsupported
+from syncd.stores.capability_probe import probe
 from syncd.stores.lease import Lease, ProcessIdentity
-from syncd.stores.probe import probe
 from tests.servers.fixtures import sha256
 
 NAMES = [

@@ -7,8 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import given, settings, strategies as some
 
 from manifests.stat import UnsafePath, check_path
 from syncd.core.errors import Changed, Denied, Interrupted, NotFound, Unreachable, Unsafe, Unsupported

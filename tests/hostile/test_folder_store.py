@@ -13,8 +13,7 @@ import pytest
 import xxhash
 
 from syncd.core.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
-from syncd.stores.filesystem import staged_file, sync_batch
-from syncd.stores.filesystem import store as store_room
+from syncd.stores.filesystem import staged_file, store as store_room, sync_batch
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import sha256

@@ -10,7 +10,7 @@ from manifests.model.mirror import load_mirror
 from manifests.readers import autoindex, checksums
 from manifests.reading.document import Reader
 from syncd.cli.progress.plain import line_of
-from syncd.core.printable import printable
+from syncd.core.text import printable
 from syncd.engine.pass_context import PassContext
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import Governors

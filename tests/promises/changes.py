@@ -481,7 +481,7 @@ CHANGES = (
     Change(
         (48,),
         "control characters are shown as they are",
-        "syncd/core/printable.py",
+        "syncd/core/text.py",
         "    if text.isprintable():\n",
         "    if text is not None:\n",
         by="nothing_printable_commands_a_terminal_or_hides",

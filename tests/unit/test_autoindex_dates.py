@@ -1,8 +1,7 @@
 """Dates as the servers write them into their listings."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.readers.autoindex_dates import DATE, seconds
 

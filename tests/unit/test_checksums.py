@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.digest import KNOWN
 from manifests.readers.checksums import ChecksumLine, ChecksumsOptions, open_reader, parse_checksums

@@ -6,8 +6,7 @@ import zlib
 
 import pytest
 import xxhash
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.digest import BY_LENGTH, KNOWN, OURS, Hasher, canonical, could_be_cut, parse_digest, parse_multihash
 

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError, HttpResponseParser
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from transports.http.fast_response import parse_fast_response
 

@@ -1,8 +1,7 @@
 """Which paths a steward wants: globs as git reads them, exclude wins, and choosing everything costs nothing."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pathspec import PathSpec
 
 from manifests.errors import InvalidValue

@@ -3,8 +3,7 @@
 import email.utils
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from manifests.origins import origin_of
 from syncd.core.errors import Unsafe

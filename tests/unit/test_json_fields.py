@@ -2,8 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.reading.document import DocumentError, DocumentRequest
 from manifests.reading.json_fields import (

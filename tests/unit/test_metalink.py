@@ -4,8 +4,7 @@ import hashlib
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from manifests.readers.metalink import MetalinkOptions, open_reader
 from manifests.reading.document import DocumentError

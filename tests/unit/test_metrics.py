@@ -12,8 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from syncd.core import events as e
 from syncd.core.errors import Damaged, NotFound
-from syncd.metrics import Metrics
-from syncd.metrics import families as f
+from syncd.metrics import Metrics, families as f
 from syncd.metrics.counting import OLD
 from syncd.metrics.page import page
 from syncd.stores.filesystem.store import FilesystemStore

@@ -3,8 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from syncd.catalogue import Catalogue
 from syncd.engine.path_collisions import PARTS, CaseFoldIndex, collisions

@@ -1,8 +1,7 @@
 """A Plan turns what we have into exactly what upstream says it has."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.reading.stat_page import Stats
 from manifests.stat import Stat, are_harmless, check_path

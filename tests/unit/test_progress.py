@@ -24,7 +24,7 @@ from syncd.core.events import (
     TransferRetried,
     TransferStarted,
 )
-from syncd.core.printable import printable
+from syncd.core.text import printable
 from syncd.engine.pass_progress import PassProgress, Speed
 
 

@@ -14,8 +14,7 @@ from typing import BinaryIO, cast
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pyarrow import orc, parquet
 from pydantic import ValidationError
 

@@ -4,8 +4,7 @@ from urllib.parse import quote_plus
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from manifests.stat import Stat
 from syncd.core.errors import PermanentError, Refused, Unsafe

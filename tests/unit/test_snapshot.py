@@ -5,8 +5,7 @@ import hashlib
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from manifests import snapshot as snap
 from manifests.snapshot import Content, Entry, affected, cut, entries_of, identity, is_cut, pack, shard_of, unpack

@@ -1,8 +1,7 @@
 """Trees that servers of weather and ocean data show: THREDDS catalogs, ERDDAP's files, WebDAV folders."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from manifests.errors import InvalidValue

@@ -4,8 +4,7 @@ import contextlib
 import io
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.reading import xml
 from manifests.reading.document import Document, DocumentError, DocumentRequest

@@ -1,8 +1,7 @@
 """A file read as YAML: every mistake at its line and column, nothing that could grow without bound, nothing guessed."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.yaml.parse import MAX_BYTES, read
 from manifests.yaml.yaml_tree import ManifestError, dotted

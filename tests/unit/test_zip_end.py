@@ -5,8 +5,7 @@ import io
 import zipfile
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from manifests.digest import ZIP_END, Hasher
 from manifests.stat import Stat

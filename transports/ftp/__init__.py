@@ -1,0 +1,1 @@
+"""Reads files over FTP, plain or with TLS."""

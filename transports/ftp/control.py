@@ -16,10 +16,10 @@ from typing import cast
 
 import aioftp
 
-from syncd.core.errors import Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsafe, Unsupported
+from syncd.core import Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsafe, Unsupported
 from transports.ftp.listing import FILE, FtpEntry, mlsd
+from transports.net import one_line, valid_until
 from transports.net.connect import connect
-from transports.net.socket_policy import one_line, valid_until
 
 BUFFER = 1 << 18  # bytes of a data connection that wait for us
 MAX_REPLY = 1000  # lines: some servers greet at length

@@ -24,12 +24,10 @@ import aioftp
 
 from manifests.origins import origin_of
 from manifests.stat import Stat, UnsafePath, check_path
-from syncd.core.errors import Changed, Interrupted, NotFound, Refused, TooLarge, Unsafe, Unsupported
-from syncd.core.ports import Body, Credential, Page
+from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, Refused, TooLarge, Unsafe, Unsupported
 from transports.ftp.control import FtpControl, FtpServer, translated_errors
 from transports.ftp.listing import FILE, FOLDER, FtpEntry, instant, list_line, mlsd, version
-from transports.net import urls
-from transports.net.stall import StallDetector
+from transports.net import StallDetector, urls
 
 PAGE = 1000
 CHUNK = 256 << 10  # bytes read at a time

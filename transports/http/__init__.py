@@ -1,0 +1,5 @@
+"""Reads files over http and https."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,8 +16,7 @@ import time
 from collections.abc import Callable
 
 from manifests.origins import origin_of
-from syncd.core.errors import ConfigError, Denied
-from syncd.core.ports import Broker, Credential
+from syncd.core import Broker, ConfigError, Credential, Denied
 
 REFUSED_FOR = 60.0  # seconds for which a refused login is not tried again
 MAX_COOKIES = 50  # of one origin

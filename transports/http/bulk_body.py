@@ -16,8 +16,7 @@ from concurrent.futures import Executor
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import StreamReader
 
-from syncd.core.errors import Interrupted
-from syncd.core.ports import Sink
+from syncd.core import Interrupted, Sink
 
 LONG = 1 << 18  # bytes still to come from which on it is worth it
 BLOCK = 1 << 19  # bytes; what waits for the reader is at most this

@@ -26,12 +26,11 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
-from syncd.core.errors import Interrupted, Refused, Stalled, SyncdError, TransientError, Unreachable, Unsupported
-from syncd.core.ports import Sink
+from syncd.core import Interrupted, Refused, Sink, Stalled, SyncdError, TransientError, Unreachable, Unsupported
 from transports.http.bulk_body import LONG, BulkBody
 from transports.http.fast_response import FastResponse
 from transports.http.protocol import BUFFER, HttpProtocol
-from transports.net.socket_policy import SocketPolicy, connection_error, current, make_socket, one_line, valid_until
+from transports.net import SocketPolicy, connection_error, current, make_socket, one_line, valid_until
 
 MAX_DRAINED = 16 << 10  # bytes of a body read for no other use than to keep its connection
 MAX_EARLY = 8  # 1xx answers before the real one

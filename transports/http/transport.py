@@ -18,25 +18,28 @@ from types import TracebackType
 
 from manifests.origins import origin_of
 from manifests.stat import Stat
-from syncd.core.errors import (
+from syncd.core import (
+    Body,
+    Broker,
     Changed,
     ConfigError,
+    Credential,
     Denied,
     Interrupted,
     NotFound,
+    Page,
     PermanentError,
     Refused,
+    Sink,
     SyncdError,
     Unreachable,
     Unsafe,
     Unsupported,
 )
-from syncd.core.ports import Body, Broker, Credential, Page, Sink
 from transports.http import headers as heads
 from transports.http.auth import HttpAuth
 from transports.http.connections import Connections, Exchange, StallLimit
-from transports.net import urls
-from transports.net.redirects import MAX_HOPS, STATUSES, next_hop
+from transports.net import MAX_HOPS, STATUSES, next_hop, urls
 
 FLOOR = 1024.0  # bytes/s below which a body is stalled ...
 OVER = 60.0  # ... when it goes on for so many seconds

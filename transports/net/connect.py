@@ -8,7 +8,7 @@ import socket
 
 import aiohappyeyeballs
 
-from syncd.core.errors import Unreachable
+from syncd.core import Unreachable
 from transports.net.socket_policy import SocketPolicy, connection_error, current, make_socket
 
 STAGGER = 0.25  # seconds after which the next address is tried beside the first

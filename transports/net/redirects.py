@@ -9,7 +9,7 @@ Rules:
 from collections.abc import Sequence
 from urllib.parse import urljoin
 
-from syncd.core.errors import Unsafe, Unsupported
+from syncd.core import Unsafe, Unsupported
 from transports.net import urls
 
 MAX_HOPS = 10

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import aiohttp
 from aiohttp.connector import AddrInfoType
 
-from syncd.core.errors import Denied, Refused, SyncdError, Unreachable, Unsafe
+from syncd.core import Denied, Refused, SyncdError, Unreachable, Unsafe
 from transports.net.ip_policy import is_public, refusal
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from syncd.core.errors import Stalled
+from syncd.core import Stalled
 
 
 class StallDetector:

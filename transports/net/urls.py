@@ -4,7 +4,7 @@ import re
 from urllib.parse import quote
 
 from manifests.origins import origin_of
-from syncd.core.errors import Unsafe, Unsupported
+from syncd.core import Unsafe, Unsupported
 
 MAX_URL = 8192  # characters; most servers refuse longer ones
 

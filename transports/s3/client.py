@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
 from urllib.parse import quote
 
-from syncd.core.errors import NotFound, Offline, TooLarge, Unreachable
-from transports.http.connections import Connections, Exchange
+from syncd.core import NotFound, Offline, TooLarge, Unreachable
+from transports.http import Connections, Exchange
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
 from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing
 

@@ -6,7 +6,7 @@ Some errors come with status 200: a server that copies or joins for minutes has 
 import re
 from xml.parsers import expat
 
-from syncd.core.errors import (
+from syncd.core import (
     Changed,
     Denied,
     Interrupted,

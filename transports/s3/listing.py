@@ -16,8 +16,8 @@ from itertools import repeat
 from urllib.parse import unquote_plus
 from xml.parsers import expat
 
-from manifests.reading.stat_page import Stats
-from syncd.core.errors import PermanentError, Unsafe
+from manifests.reading import Stats
+from syncd.core import PermanentError, Unsafe
 from transports.s3.errors import Doctype, hidden_failure, refuse_doctype
 
 MAX_PAGE = 16 << 20  # bytes

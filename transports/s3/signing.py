@@ -19,8 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from manifests.origins import origin_of
-from syncd.core.errors import ConfigError, Denied
-from syncd.core.ports import Credential
+from syncd.core import ConfigError, Credential, Denied
 
 REFRESH = 60.0  # seconds after which credentials that may expire are asked for again
 EMPTY = sha256(b"").hexdigest()

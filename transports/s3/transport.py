@@ -18,9 +18,19 @@ from contextlib import aclosing, asynccontextmanager, closing
 from typing import Any
 
 from manifests.stat import Stat
-from syncd.core.errors import Changed, ConfigError, Interrupted, PermanentError, TooLarge, Unsupported
-from syncd.core.ports import Body, Credential, Page, Sink
-from transports.http.connections import Exchange
+from syncd.core import (
+    Body,
+    Changed,
+    ConfigError,
+    Credential,
+    Interrupted,
+    Page,
+    PermanentError,
+    Sink,
+    TooLarge,
+    Unsupported,
+)
+from transports.http import Exchange
 from transports.s3.client import Bucket, split_url
 from transports.s3.errors import Precondition
 from transports.s3.listing import HEAD, MAX_PAGE, early_token, read_page

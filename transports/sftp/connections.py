@@ -18,10 +18,19 @@ from pathlib import Path
 
 import asyncssh
 
-from syncd.core.errors import ConfigError, Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsupported
-from syncd.core.ports import Credential
+from syncd.core import (
+    ConfigError,
+    Credential,
+    Denied,
+    Interrupted,
+    NotFound,
+    Refused,
+    SyncdError,
+    Unreachable,
+    Unsupported,
+)
+from transports.net import one_line
 from transports.net.connect import connect
-from transports.net.socket_policy import one_line
 
 LINKS = 4
 PLENTY = 4  # reads on one connection before another one is made

@@ -21,10 +21,8 @@ import asyncssh
 
 from manifests.origins import origin_of
 from manifests.stat import Stat, UnsafePath, check_path
-from syncd.core.errors import Changed, Interrupted, NotFound, TooLarge, Unsafe, Unsupported
-from syncd.core.ports import Body, Credential, Page
-from transports.net import urls
-from transports.net.stall import StallDetector
+from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, TooLarge, Unsafe, Unsupported
+from transports.net import StallDetector, urls
 from transports.sftp.connections import KNOWN_HOSTS, SftpConnection, SftpConnections, SftpServer, translated_errors
 
 PAGE = 1000

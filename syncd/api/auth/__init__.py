@@ -1,0 +1,1 @@
+"""Who may ask: tokens, sessions, and the checks at the door."""

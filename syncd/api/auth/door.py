@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from syncd.api.auth.sessions import COOKIE, Sessions
 from syncd.api.auth.tokens import Tokens
 from syncd.api.errors import HttpError
-from syncd.config.api_access import ApiSettings, Role
+from syncd.config import ApiSettings, Role
 
 SAFE = frozenset({"GET", "HEAD"})
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from syncd.api.auth.tokens import Tokens, fingerprint
-from syncd.config.api_access import Token
+from syncd.config import Token
 
 COOKIE = "syncd_session"
 LASTS = 12 * 3_600  # seconds

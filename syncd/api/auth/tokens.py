@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from syncd.api.errors import HttpError
-from syncd.config.api_access import Token
+from syncd.config import Token
 
 PREFIX = "syncd_"  # so that scanners of leaked secrets can know one
 ALLOWANCE = 10  # wrong tokens of one address before it is not listened to

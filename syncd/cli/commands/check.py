@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from manifests.model.mirror import ManifestError, Mirror, load_mirror, overlaps
+from manifests.model import ManifestError, Mirror, load_mirror, overlaps
 from syncd.cli import output
-from syncd.daemon.manifest_watcher import manifest_files
-from syncd.process.event_loop import DONE, USAGE
-from syncd.session.plugins import names
-from syncd.sources.open_source import TRANSPORTS
+from syncd.daemon import manifest_files
+from syncd.process import DONE, USAGE
+from syncd.session import names
+from syncd.sources import TRANSPORTS
 
 
 def check(paths: list[Path], *, json: bool) -> int:

@@ -8,7 +8,7 @@ import msgspec
 from syncd.cli import output
 from syncd.cli.context import CommandContext
 from syncd.daemon import queries
-from syncd.process.event_loop import DONE
+from syncd.process import DONE
 
 
 async def status(context: CommandContext) -> int:

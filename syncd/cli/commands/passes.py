@@ -4,17 +4,15 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from manifests.model.mirror import Mirror
+from manifests.model import Mirror
 from syncd.catalogue import MirrorRow
 from syncd.cli import output
 from syncd.cli.context import CommandContext
-from syncd.config.load import Config
-from syncd.core.errors import SyncdError
-from syncd.core.printable import printable
-from syncd.engine.build_plan import list_upstream, make_plan
-from syncd.engine.mirror_pass import Pass, PassResult
-from syncd.process.event_loop import DONE, GUARDED, INTERRUPTED, SOME_FAILED, code_of
-from syncd.session.session import Session, read_manifest
+from syncd.config import Config
+from syncd.core import SyncdError, printable
+from syncd.engine import Pass, PassResult, list_upstream, make_plan
+from syncd.process import DONE, GUARDED, INTERRUPTED, SOME_FAILED, code_of
+from syncd.session import Session, read_manifest
 
 SHOWN = 20  # files of each kind that a plan shows without --all
 

@@ -6,12 +6,10 @@ from manifests.snapshot import Snapshot
 from syncd.catalogue import MirrorRow
 from syncd.cli import output
 from syncd.cli.context import CommandContext
-from syncd.core.errors import SyncdError
-from syncd.engine.publish import Publisher
-from syncd.engine.restore import Restoration
-from syncd.engine.transfer import PassPaths
-from syncd.process.event_loop import DONE
-from syncd.session.session import Session
+from syncd.core import SyncdError
+from syncd.engine import PassPaths, Publisher, Restoration
+from syncd.process import DONE
+from syncd.session import Session
 
 
 async def rollback(context: CommandContext, name: str, snapshot: str) -> int:

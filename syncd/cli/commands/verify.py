@@ -7,11 +7,10 @@ import msgspec
 
 from syncd.cli import output
 from syncd.cli.context import CommandContext
-from syncd.core.errors import NotFound
-from syncd.engine.transfer import PassPaths
-from syncd.engine.verify import Report, Verification
-from syncd.process.event_loop import DONE, SOME_FAILED
-from syncd.workers.pool import processors
+from syncd.core import NotFound
+from syncd.engine import PassPaths, Report, Verification
+from syncd.process import DONE, SOME_FAILED
+from syncd.workers import processors
 
 
 async def verify(context: CommandContext, name: str, *, read_data: bool, repair: bool) -> int:

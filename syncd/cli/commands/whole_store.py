@@ -6,10 +6,10 @@ from manifests.snapshot import Pointer
 from syncd.catalogue import MirrorRow
 from syncd.cli import output
 from syncd.cli.context import CommandContext
-from syncd.daemon.backup import restore_backup
-from syncd.engine.restore import rebuild as rebuild_catalogue
-from syncd.process.event_loop import DONE, SOME_FAILED
-from syncd.stores.probe import probe as probe_store
+from syncd.daemon import restore_backup
+from syncd.engine import rebuild as rebuild_catalogue
+from syncd.process import DONE, SOME_FAILED
+from syncd.stores import probe as probe_store
 
 
 async def rebuild(context: CommandContext, from_backup: str | None) -> int:

@@ -11,11 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from manifests.model.units import format_rate, format_size
+from manifests.model import format_rate, format_size
 from syncd.cli.progress.plain import WITHIN, Display, amount_of, trouble_of
-from syncd.core.events import Event, LimitChanged, PassFinished, Published, SurveyStarted, TransferFinished
-from syncd.core.printable import printable
-from syncd.engine.pass_progress import PassProgress, Speed
+from syncd.core import Event, LimitChanged, PassFinished, Published, SurveyStarted, TransferFinished, printable
+from syncd.engine import PassProgress, Speed
 
 BARS = 4  # of single transfers, at most
 LARGE = 8 << 20  # bytes from which a transfer may have a bar of its own

@@ -15,8 +15,8 @@ from typing import Protocol, Self, TextIO
 
 import msgspec
 
-from manifests.model.units import format_rate, format_size
-from syncd.core.events import (
+from manifests.model import format_rate, format_size
+from syncd.core import (
     DocumentFailed,
     Event,
     Planned,
@@ -30,9 +30,9 @@ from syncd.core.events import (
     TransferFinished,
     TransferRetried,
     TransferStarted,
+    printable,
 )
-from syncd.core.printable import printable
-from syncd.engine.pass_progress import PassProgress, Speed
+from syncd.engine import PassProgress, Speed
 
 EVERY = 5.0  # seconds between two plain lines
 SECOND = 1.0  # between two JSON lines that say how far we are

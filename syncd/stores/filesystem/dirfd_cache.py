@@ -14,18 +14,7 @@ import threading
 from collections.abc import Iterator
 from stat import S_ISDIR, S_ISREG
 
-from syncd.core.errors import (
-    Damaged,
-    Denied,
-    Exists,
-    NoSpace,
-    NotFound,
-    Offline,
-    SyncdError,
-    TooLarge,
-    Unsafe,
-    Unsupported,
-)
+from syncd.core import Damaged, Denied, Exists, NoSpace, NotFound, Offline, SyncdError, TooLarge, Unsafe, Unsupported
 
 MAX_OPEN = 96  # folders kept open; a process usually may hold 1,024 descriptors
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 
-from syncd.core.errors import SyncdError
+from syncd.core import SyncdError
 from syncd.stores.filesystem.dirfd_cache import DirfdCache, check_safe
 from syncd.stores.filesystem.staged_file import FOLD
 

@@ -21,8 +21,7 @@ from typing import TypeVar
 import xxhash
 
 from manifests.stat import Stat
-from syncd.core.errors import Damaged, SyncdError
-from syncd.core.ports import Sink
+from syncd.core import Damaged, Sink, SyncdError
 from syncd.stores import ranges
 from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, OpenFolder, check_safe, translate, unsynced
 from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched

@@ -22,8 +22,20 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from manifests.stat import Stat
-from syncd.core.errors import Busy, Changed, ConfigError, Damaged, Exists, NotFound, Offline, SyncdError, Unsupported
-from syncd.core.ports import Body, Page, Staged
+from syncd.core import (
+    Body,
+    Busy,
+    Changed,
+    ConfigError,
+    Damaged,
+    Exists,
+    NotFound,
+    Offline,
+    Page,
+    Staged,
+    SyncdError,
+    Unsupported,
+)
 from syncd.stores.filesystem.dirfd_cache import (
     READ,
     DirfdCache,

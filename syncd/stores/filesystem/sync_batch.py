@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from syncd.core.errors import SyncdError
+from syncd.core import SyncdError
 from syncd.stores.filesystem.dirfd_cache import OpenDescriptor, OpenFolder, translate
 
 MAX_BATCH = 256  # changes; each may hold a descriptor open

@@ -1,0 +1,1 @@
+"""A store that is a bucket, or a part of one."""

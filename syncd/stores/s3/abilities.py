@@ -12,10 +12,9 @@ from contextlib import closing
 import msgspec
 
 from manifests.stat import Stat
-from syncd.core.errors import Damaged, Unsupported
+from syncd.core import Damaged, Unsupported
 from syncd.stores.s3.objects import Objects, checksum_header, is_md5, sha256_headers
-from transports.s3.client import INLINE
-from transports.s3.errors import BadDigest, Precondition
+from transports.s3 import INLINE, BadDigest, Precondition
 
 PROBES = ".syncd/uploads/probe-"
 

@@ -18,10 +18,8 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from manifests.stat import Stat
-from syncd.core.errors import Damaged, Exists, Interrupted, NotFound, PermanentError, SyncdError, TransientError
-from transports.s3.client import INLINE, NONE, Bucket
-from transports.s3.errors import NoSuchUpload, Precondition, read_texts
-from transports.s3.transport import S3Transport, stat_of
+from syncd.core import Damaged, Exists, Interrupted, NotFound, PermanentError, SyncdError, TransientError
+from transports.s3 import INLINE, NONE, Bucket, NoSuchUpload, Precondition, S3Transport, read_texts, stat_of
 
 COPY_LIMIT = 5 << 30  # bytes that S3 copies in one request
 COPY_PART = 512 << 20

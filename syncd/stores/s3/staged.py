@@ -16,13 +16,11 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from manifests.stat import Stat
-from syncd.core.errors import Damaged, NotFound, PermanentError, SyncdError, TooLarge, Unsafe
-from syncd.core.ports import Sink
+from syncd.core import Damaged, NotFound, PermanentError, Sink, SyncdError, TooLarge, Unsafe
 from syncd.stores import ranges
 from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers, sha256_of
-from transports.s3.errors import Doctype, NoSuchUpload, refuse_doctype
-from transports.s3.listing import instant
+from transports.s3 import Doctype, NoSuchUpload, instant, refuse_doctype
 
 UPLOADS = ".syncd/uploads/"
 MAX_PARTS_PAGE = 16 << 20  # bytes of a list of parts

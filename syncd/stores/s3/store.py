@@ -15,17 +15,12 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 import msgspec
 
 from manifests.stat import Stat
-from syncd.core.errors import ConfigError, Damaged, Exists, NotFound, Offline, Unsafe
-from syncd.core.ports import Body, Credential, Page, Staged
+from syncd.core import Body, ConfigError, Credential, Damaged, Exists, NotFound, Offline, Page, Staged, Unsafe
 from syncd.stores.filesystem.dirfd_cache import check_safe
 from syncd.stores.s3.abilities import S3Capabilities, ServerChecks
 from syncd.stores.s3.objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
 from syncd.stores.s3.staged import UPLOADS, StagedObject, elements, list_parts
-from transports.s3.client import HEADER_TIMEOUT, Bucket, split_url
-from transports.s3.errors import NoSuchBucket, NoSuchUpload
-from transports.s3.listing import instant
-from transports.s3.signing import Account
-from transports.s3.transport import S3Transport
+from transports.s3 import HEADER_TIMEOUT, Account, Bucket, NoSuchBucket, NoSuchUpload, S3Transport, instant, split_url
 
 SENTINEL = ".syncd/store.json"
 PIECE = 16 << 20

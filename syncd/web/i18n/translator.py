@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import msgspec
 
-from manifests.model.units import format_size
+from manifests.model import format_size
 
 COOKIE = "syncd_language"
 LANGUAGES = {"en": "English", "zh": "中文"}

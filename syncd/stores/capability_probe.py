@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from syncd.core.errors import Changed, Exists, NotFound, SyncdError
-from syncd.core.ports import Store
+from syncd.core import Changed, Exists, NotFound, Store, SyncdError
 from syncd.stores.filesystem.store import FilesystemStore
 
 FOLDER = ".syncd/probe/"

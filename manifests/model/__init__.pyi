@@ -1,0 +1,22 @@
+from .field_types import (
+    AtLeastOne as AtLeastOne,
+    Count as Count,
+    Duration as Duration,
+    Flag as Flag,
+    Glob as Glob,
+    PathBelow as PathBelow,
+    Rate as Rate,
+    like as like,
+)
+from .globs import everything as everything, matcher as matcher
+from .mirror import (
+    ManifestError as ManifestError,
+    ManifestProblem as ManifestProblem,
+    Mirror as Mirror,
+    Schedule as Schedule,
+    Source as Source,
+    Verify as Verify,
+    load_mirror as load_mirror,
+    overlaps as overlaps,
+)
+from .units import format_rate as format_rate, format_size as format_size, parse_size as parse_size

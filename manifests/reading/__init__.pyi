@@ -1,0 +1,54 @@
+from .checksum_lists import ListPath as ListPath, listing as listing, own as own
+from .document import (
+    MAX_MADE as MAX_MADE,
+    Cursor as Cursor,
+    Deleted as Deleted,
+    DerivedFile as DerivedFile,
+    Document as Document,
+    DocumentError as DocumentError,
+    DocumentRequest as DocumentRequest,
+    Found as Found,
+    Gap as Gap,
+    Reader as Reader,
+    ReaderWarning as ReaderWarning,
+    Resumable as Resumable,
+)
+from .filters import (
+    Box as Box,
+    Json as Json,
+    Span as Span,
+    When as When,
+    days as days,
+    meets as meets,
+    read_until as read_until,
+    span as span,
+    template as template,
+)
+from .json_fields import (
+    SkippedEntries as SkippedEntries,
+    absolute as absolute,
+    below as below,
+    dig as dig,
+    digests as digests,
+    folders as folders,
+    moment as moment,
+    next_link as next_link,
+    read_json as read_json,
+    size as size,
+    text as text,
+    verbatim as verbatim,
+)
+from .reader import (
+    ANY as ANY,
+    GROUP as GROUP,
+    WEB as WEB,
+    NoOptions as NoOptions,
+    ReaderKind as ReaderKind,
+    ReaderSource as ReaderSource,
+    built_in as built_in,
+    chosen as chosen,
+    installed as installed,
+)
+from .stat_page import Stats as Stats, paths_of as paths_of
+from .url_paths import decoded as decoded, folder_of as folder_of, is_remote as is_remote, placed as placed
+from .xml import XmlElement as XmlElement, elements as elements, events as events

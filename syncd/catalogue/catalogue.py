@@ -1,0 +1,38 @@
+"""The open Catalogue of one state folder: its parts, over one database."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from syncd.catalogue.claims import Claims
+from syncd.catalogue.database import Database
+from syncd.catalogue.history import History
+from syncd.catalogue.holdings import Holdings
+from syncd.catalogue.pass_history import PassHistory
+from syncd.catalogue.survey_frontier import SurveyFrontier
+
+
+class Catalogue:
+    """The open Catalogue of one state folder: `claims`, `frontier`, `holdings`, `history`, `pass_history`."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Open, or make, the database in `folder`; raises Busy, Damaged, NoSpace; Offline if there is none to read."""
+        self.read_only = read_only
+        self.database = Database(folder, read_only=read_only)
+        self.claims = Claims(self.database)
+        self.frontier = SurveyFrontier(self.database)
+        self.holdings = Holdings(self.database)
+        self.history = History(self.database)
+        self.pass_history = PassHistory(self.database)
+
+    def close(self) -> None:
+        """Close; may be called twice."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

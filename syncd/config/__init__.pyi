@@ -1,0 +1,9 @@
+from .api_access import ApiSettings as ApiSettings, Role as Role, Token as Token
+from .load import (
+    Config as Config,
+    ignored_proxies as ignored_proxies,
+    load_config as load_config,
+    resolve_credential as resolve_credential,
+)
+from .secrets import expiry_of as expiry_of
+from .settings import BudgetSettings as BudgetSettings

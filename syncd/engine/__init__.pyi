@@ -1,0 +1,34 @@
+from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
+from .mirror_pass import Pass as Pass, PassResult as PassResult
+from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
+from .pass_progress import PassProgress as PassProgress, Speed as Speed
+from .publish import Publisher as Publisher
+from .restore import (
+    Restoration as Restoration,
+    needs_rebuild as needs_rebuild,
+    rebuild as rebuild,
+    unknown_mirror as unknown_mirror,
+)
+from .retention import shard_entries as shard_entries
+from .survey import WIDTH as WIDTH
+from .transfer import (
+    REASON as REASON,
+    NotSmall as NotSmall,
+    PassPaths as PassPaths,
+    Quarantined as Quarantined,
+    Transfers as Transfers,
+    VerifiedFile as VerifiedFile,
+    error_name as error_name,
+    hash_stored as hash_stored,
+)
+from .verify import Fault as Fault, Finding as Finding, Report as Report, Verification as Verification
+from .worker_port import (
+    GUESSED as GUESSED,
+    LARGE as LARGE,
+    SMALL as SMALL,
+    ActiveTransfer as ActiveTransfer,
+    OnTransferDone as OnTransferDone,
+    Pool as Pool,
+    WorkerLost as WorkerLost,
+    Workers as Workers,
+)

@@ -1,0 +1,9 @@
+from .multi_source import MultiSourceTransport as MultiSourceTransport
+from .oauth import TokenBroker as TokenBroker
+from .open_source import (
+    EXTRAS as EXTRAS,
+    TRANSPORTS as TRANSPORTS,
+    Upstream as Upstream,
+    open_upstream as open_upstream,
+    opener as opener,
+)

@@ -1,0 +1,4 @@
+from .capability_probe import probe as probe
+from .filesystem.store import FilesystemStore as FilesystemStore
+from .lease import Lease as Lease
+from .s3.store import S3Store as S3Store

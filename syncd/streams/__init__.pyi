@@ -1,0 +1,16 @@
+from .derived_files import (
+    SCHEME as SCHEME,
+    WAITING as WAITING,
+    DerivedFileTransport as DerivedFileTransport,
+    Spool as Spool,
+)
+from .documents import (
+    IN_MEMORY as IN_MEMORY,
+    check_request as check_request,
+    fetch as fetch,
+    open_request as open_request,
+    read_into_spool as read_into_spool,
+)
+from .failover_body import PLACES as PLACES, FailoverTransport as FailoverTransport
+from .resumable_body import ResumableBody as ResumableBody
+from .thread_copy import copy_to_sink as copy_to_sink, copy_to_sink_in_step as copy_to_sink_in_step

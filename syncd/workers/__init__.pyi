@@ -1,0 +1,1 @@
+from .pool import ProcessPool as ProcessPool, processors as processors

@@ -1,0 +1,1 @@
+from .connections import Connections as Connections, Exchange as Exchange

@@ -1,0 +1,11 @@
+from . import urls as urls
+from .redirects import MAX_HOPS as MAX_HOPS, STATUSES as STATUSES, next_hop as next_hop
+from .socket_policy import (
+    SocketPolicy as SocketPolicy,
+    connection_error as connection_error,
+    current as current,
+    make_socket as make_socket,
+    one_line as one_line,
+    valid_until as valid_until,
+)
+from .stall import StallDetector as StallDetector

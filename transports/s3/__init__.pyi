@@ -1,0 +1,19 @@
+from .client import (
+    HEADER_TIMEOUT as HEADER_TIMEOUT,
+    INLINE as INLINE,
+    NONE as NONE,
+    Bucket as Bucket,
+    split_url as split_url,
+)
+from .errors import (
+    BadDigest as BadDigest,
+    Doctype as Doctype,
+    NoSuchBucket as NoSuchBucket,
+    NoSuchUpload as NoSuchUpload,
+    Precondition as Precondition,
+    read_texts as read_texts,
+    refuse_doctype as refuse_doctype,
+)
+from .listing import instant as instant
+from .signing import Account as Account
+from .transport import S3Transport as S3Transport, stat_of as stat_of
