@@ -23,7 +23,6 @@ from urllib.parse import quote, unquote, urlsplit
 from manifests.stat import Stat, UnsafePath, check_path
 from syncd.core import (
     Body,
-    Changed,
     Credential,
     Denied,
     Interrupted,
@@ -34,9 +33,9 @@ from syncd.core import (
     Unsafe,
     Unsupported,
 )
+from transports.net import PAGE, Selection, check_unchanged, read_stop
 
 CHUNK = 1 << 20  # bytes read at a time
-PAGE = 1000
 T = TypeVar("T")
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -71,7 +70,7 @@ class FileTransport:
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        walk = _walk(self.root, "", prefix, after)
+        walk = _walk(self.root, "", Selection(prefix, after))
         while page := await self._call(prefix or self.root, lambda: list(islice(walk, PAGE))):
             yield page
 
@@ -170,7 +169,7 @@ class _FileRead:
         self._descriptor, found = await self._transport.acquire(self._path)
         self.stat = stat = _describe(self._path, found)
         try:
-            self._check(stat)
+            self.stop = read_stop(stat, self.start, self.stop, self._version, binding=('"',))
         except SyncdError:
             os.close(self._descriptor)
             raise
@@ -201,18 +200,7 @@ class _FileRead:
             yield chunk
         if self._descriptor is not None:
             now = await transport.look(path, self._descriptor)
-            if now.version != self.stat.version:
-                raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
-
-    def _check(self, stat: Stat) -> None:
-        """Bound the range by the file's size; raises Changed, Unsupported."""
-        path, version, size = self._path, self._version, stat.size
-        assert size is not None
-        if version is not None and version.startswith('"') and version != stat.version:
-            raise Changed(f"{path}: version {version} became {stat.version}")
-        if self.start > 0 and self.start >= size:
-            raise Unsupported(f"{path}: has {size} bytes, none from {self.start} on")
-        self.stop = size if self.stop is None else min(self.stop, size)
+            check_unchanged(self.stat, now)
 
 
 def _open(root: str, parts: tuple[str, ...]) -> int:
@@ -233,24 +221,22 @@ def _open(root: str, parts: tuple[str, ...]) -> int:
     return found
 
 
-def _walk(folder: str, above: str, prefix: str, after: str) -> Iterator[Stat]:
-    """Yield the files below a folder in the order of their whole paths; what vanishes meanwhile is left out."""
-    names: list[str] = []
+def _walk(folder: str, above: str, selection: Selection) -> Iterator[Stat]:
+    """Yield the selected files below a folder in the order of their whole paths; one that vanishes is left out."""
+    paths: list[str | None] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                names.append(f"{entry.name}/")
+                paths.append(selection.folder(above, entry.name))
             elif entry.is_file(follow_symlinks=False):
-                names.append(entry.name)
-    # with its slash, a folder sorts where its files belong in the order of whole paths
-    for name in sorted(names):
-        path = above + name
+                paths.append(selection.file(above, entry.name))
+    for path in sorted(path for path in paths if path is not None):
+        where = f"{folder}/{path.removeprefix(above)}"
         try:
-            if not name.endswith("/"):
-                if path > after and path.startswith(prefix):
-                    yield _describe(path, os.lstat(f"{folder}/{name}"))
-            elif path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
-                yield from _walk(f"{folder}/{name[:-1]}", path, prefix, after)
+            if path.endswith("/"):
+                yield from _walk(where[:-1], path, selection)
+            else:
+                yield _describe(path, os.lstat(where))
         except (FileNotFoundError, NotADirectoryError):
             continue
 

@@ -13,26 +13,32 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from functools import partial
 from types import TracebackType
 from typing import TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import aioftp
 
-from manifests.origins import origin_of
-from manifests.stat import Stat, UnsafePath, check_path
-from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, Refused, TooLarge, Unsafe, Unsupported
+from manifests.stat import Stat
+from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, Refused, Unsupported
 from transports.ftp.control import FtpControl, FtpServer, translated_errors
 from transports.ftp.listing import FILE, FOLDER, FtpEntry, instant, list_line, mlsd, version
-from transports.net import StallDetector, urls
+from transports.net import (
+    Listing,
+    Selection,
+    ServerTree,
+    StallDetector,
+    check_count,
+    check_unchanged,
+    read_stop,
+    urls,
+    walk_tree,
+)
 
-PAGE = 1000
 CHUNK = 256 << 10  # bytes read at a time
-DEEPEST = 64  # folders below one another
-MAX_NAMES = 2_000_000  # in one folder, which is in memory while it is walked
 KEEP_IDLE = 20.0  # seconds; many servers close before a minute has passed
 ASKED_AT_ONCE = 32  # files whose times are asked for before the first answer is read
 FLOOR = (1024.0, 60.0)
@@ -80,8 +86,9 @@ class FtpTransport:
         self.root = url
         self.floor = floor
         self.certificates: dict[str, float] = {}
-        self._origin = origin_of(url)
-        self._folder = unquote(parts.path, encoding, "surrogateescape").removeprefix("/")
+        self._tree = ServerTree(url, encoding, _below_login)
+        self._origin = self._tree.origin
+        self._folder = self._tree.folder
         is_secure = parts.scheme == "ftps"
         if credential is not None and credential.origin != self._origin:
             credential = None  # it is for somebody else
@@ -112,28 +119,23 @@ class FtpTransport:
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        page: list[Stat] = []
-        control: FtpControl | None
-        control, top = await self._asked(lambda control: self._files(control, "", prefix, after), self.root)
+        selection = Selection(prefix, after)
+        control: FtpControl | None = None
+
+        async def list_folder(above: str) -> Listing:
+            nonlocal control
+            if control is not None:
+                return await self._files(control, above, selection)
+            control, found = await self._asked(lambda control: self._files(control, above, selection), self.root)
+            return found
+
         try:
-            walked: list[Iterator[tuple[str, Stat | None]]] = [iter(top)]
-            while walked:
-                path, stat = next(walked[-1], ("", None))
-                if not path:
-                    walked.pop()
-                elif stat is not None:
-                    page.append(stat)
-                    if len(page) >= PAGE:
-                        yield page
-                        page = []
-                else:
-                    if len(walked) > DEEPEST:
-                        raise TooLarge(f"{path}: more than {DEEPEST} folders below one another")
-                    walked.append(iter(await self._files(control, path, prefix, after)))
-            self.keep(control)
-            control = None
-            if page:
-                yield page
+            async with aclosing(walk_tree(list_folder)) as pages:
+                async for page in pages:
+                    yield page
+            if control is not None:
+                self.keep(control)
+                control = None
         finally:
             if control is not None:
                 control.drop()
@@ -161,7 +163,7 @@ class FtpTransport:
 
     async def begin(self, path: str) -> tuple[FtpControl, str, FtpEntry]:
         """Return a control connection, the server's path of a file, and what it says of the file."""
-        where, name = self._where(path)
+        where, name = self._tree.locate(path)
         control, found = await self._asked(lambda control: control.describe(control.at(where), name), name)
         return control, control.at(where), found
 
@@ -195,38 +197,14 @@ class FtpTransport:
             control.drop()
             raise
 
-    def _where(self, path: str) -> tuple[str, str]:
-        """Return the path below the folder of the login, and the name for messages. Raises Unsafe, Unsupported."""
-        name = urls.shown(path or self.root)
-        if urls.is_absolute(path):
-            try:
-                is_ours = origin_of(path) == self._origin
-            except ValueError as error:
-                raise Unsafe(f"{name}: this url {error}") from error
-            if not is_ours:
-                raise Unsupported(f"{name}: not on {self._origin}")
-            return unquote(urlsplit(path).path, self._server.encoding, "surrogateescape").removeprefix("/"), name
-        try:
-            return self._folder + (check_path(path) if path else ""), name
-        except UnsafePath as error:
-            raise Unsafe(str(error)) from error
-
     # -- folders --------------------------------------------------------------------------------------------------
 
-    async def _files(
-        self, control: FtpControl, above: str, prefix: str, after: str
-    ) -> Sequence[tuple[str, Stat | None]]:
-        """Return what one folder holds, in the order of whole paths; folders end in a slash and have no Stat."""
+    async def _files(self, control: FtpControl, above: str, selection: Selection) -> Listing:
+        """Return the selected files and folders in one folder."""
         files: dict[str, FtpEntry] = {}
         for one in await self._names(control, above):
-            if "/" in one.name:
-                raise Unsafe(f"{above}{one.name}: a slash in a name")
-            path = f"{above}{one.name}"
-            if one.kind == FOLDER:
-                path += "/"
-                if path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
-                    files[path] = one
-            elif one.kind == FILE and path > after and path.startswith(prefix):
+            select = {FOLDER: selection.folder, FILE: selection.file}.get(one.kind)
+            if select is not None and (path := select(above, one.name)) is not None:
                 files[path] = one
         paths = sorted(files)
         untimed = [path for path in paths if files[path].kind == FILE and not files[path].stamp]
@@ -255,8 +233,7 @@ class FtpTransport:
                         raise Interrupted(f"{name}: its list broke off within a line")
                     if (one := read(line, self._server.encoding)) is not None:
                         found.append(one)
-                    if len(found) > MAX_NAMES:
-                        raise TooLarge(f"{name}: more than {MAX_NAMES} names in one folder")
+                    check_count(len(found), name)
         finally:
             data.close()
         await control.finish(name, early=False)
@@ -281,7 +258,7 @@ class _FtpRead:
         self._control, self._where, found = await self._transport.begin(self._path)
         self.stat = _stat(self._path, found)
         try:
-            self._check()
+            self.stop = read_stop(self.stat, self.start, self.stop, self._version)
             if self.stop is None or self.start < self.stop:
                 self._data = await self._control.opened(f"RETR {self._where}", self._path, self.start)
         except BaseException as error:
@@ -323,25 +300,8 @@ class _FtpRead:
                 raise Interrupted(f"{path}: more bytes came than the {size} announced")
         data.writer.transport.abort()
         await control.finish(path, early=is_early)
-        now = _stat(path, await control.describe(self._where, path))
-        if now.version != self.stat.version or now.size != size:
-            raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
+        check_unchanged(self.stat, _stat(self._path, await control.describe(self._where, path)))
         self._data = None
-
-    def _check(self) -> None:
-        """Bound the range by the file's size; raises Changed, Unsupported."""
-        path, found, size = self._path, self.stat.version, self.stat.size
-        wanted = self._version
-        if wanted is not None and wanted != found and wanted.startswith(('"', "modified:")):
-            raise Changed(f"{path}: version {wanted} became {found}")
-        if size is None:
-            self.stop = self.stop or None
-        elif self.start > 0 and self.start >= size:
-            raise Unsupported(f"{path}: has {size} bytes, none from {self.start} on")
-        else:
-            self.stop = size if not self.stop else min(self.stop, size)
-        if self.stop is not None and self.start > self.stop:
-            raise Unsupported(f"{path}: bytes {self.start}-{self.stop} are none at all")
 
     def _leave(self, *, is_usable: bool) -> None:
         control, self._control = self._control, None
@@ -355,3 +315,8 @@ class _FtpRead:
 
 def _stat(path: str, found: FtpEntry) -> Stat:
     return Stat(path, found.size, instant(found.stamp), version(found.stamp, found.size))
+
+
+def _below_login(path: str) -> str:
+    """Return the path of a url as the server takes it: relative to the folder of the login."""
+    return path.removeprefix("/")

@@ -9,3 +9,13 @@ from .socket_policy import (
     valid_until as valid_until,
 )
 from .stall import StallDetector as StallDetector
+from .tree_walk import (
+    PAGE as PAGE,
+    Listing as Listing,
+    Selection as Selection,
+    ServerTree as ServerTree,
+    check_count as check_count,
+    check_unchanged as check_unchanged,
+    read_stop as read_stop,
+    walk_tree as walk_tree,
+)

@@ -10,25 +10,31 @@ Rules:
 
 import asyncio
 import stat as modes
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from types import TracebackType
 from typing import cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import asyncssh
 
-from manifests.origins import origin_of
-from manifests.stat import Stat, UnsafePath, check_path
-from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, TooLarge, Unsafe, Unsupported
-from transports.net import StallDetector, urls
+from manifests.stat import Stat
+from syncd.core import Body, Credential, Interrupted, NotFound, Page, Unsupported
+from transports.net import (
+    Listing,
+    Selection,
+    ServerTree,
+    StallDetector,
+    check_count,
+    check_unchanged,
+    read_stop,
+    urls,
+    walk_tree,
+)
 from transports.sftp.connections import KNOWN_HOSTS, SftpConnection, SftpConnections, SftpServer, translated_errors
 
-PAGE = 1000
 LEAST, MOST = 64 << 10, 2 << 20  # bytes asked for at a time: what is asked for travels in many packets at once
-DEEPEST = 64  # folders below one another
-MAX_NAMES = 2_000_000  # in one folder, which is in memory while it is walked
 FLOOR = (1024.0, 60.0)
 CONNECTIONS = 16  # reads at once, where the manifest says nothing
 
@@ -73,9 +79,8 @@ class SftpTransport:
         parts = urlsplit(url)
         self.root = url
         self.floor = floor
-        self.origin = origin_of(url)
-        self._encoding = encoding
-        self._folder = _below_home(unquote(parts.path, encoding, "surrogateescape"))
+        self.tree = ServerTree(url, encoding, _below_home)
+        self.origin = self.tree.origin
         self.links = SftpConnections(
             SftpServer(
                 origin=self.origin,
@@ -99,31 +104,18 @@ class SftpTransport:
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        page: list[Stat] = []
+        selection = Selection(prefix, after)
         link = await self.links.acquire(self.root)
         try:
-            walked: list[Iterator[tuple[str, Stat | None]]] = [iter(await self._files(link, "", prefix, after))]
-            while walked:
-                path, stat = next(walked[-1], ("", None))
-                if not path:
-                    walked.pop()
-                elif stat is not None:
-                    page.append(stat)
-                    if len(page) >= PAGE:
-                        yield page
-                        page = []
-                else:
-                    if len(walked) > DEEPEST:
-                        raise TooLarge(f"{path}: more than {DEEPEST} folders below one another")
-                    walked.append(iter(await self._files(link, path, prefix, after)))
-            if page:
-                yield page
+            async with aclosing(walk_tree(lambda above: self._files(link, above, selection))) as pages:
+                async for page in pages:
+                    yield page
         finally:
             self.links.release(link)
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
-        where, name = self.where(path)
+        where, name = self.tree.locate(path)
         link = await self.links.acquire(name)
         try:
             with translated_errors(name, self.origin), link.answers():
@@ -141,48 +133,23 @@ class SftpTransport:
         """Close all connections."""
         await self.links.aclose()
 
-    def where(self, path: str) -> tuple[str, str]:
-        """Return the server's path, and the name for messages. Raises Unsafe, Unsupported."""
-        name = urls.shown(path or self.root)
-        if urls.is_absolute(path):
-            try:
-                is_ours = origin_of(path) == self.origin
-            except ValueError as error:
-                raise Unsafe(f"{name}: this url {error}") from error
-            if not is_ours:
-                raise Unsupported(f"{name}: not on {self.origin}")
-            found = _below_home(unquote(urlsplit(path).path, self._encoding, "surrogateescape"))
-            if "\0" in found:
-                raise Unsafe(f"{name}: holds a NUL")
-            return found, name
-        try:
-            return self._folder + (check_path(path) if path else ""), name
-        except UnsafePath as error:
-            raise Unsafe(str(error)) from error
-
-    async def _files(
-        self, link: SftpConnection, above: str, prefix: str, after: str
-    ) -> Sequence[tuple[str, Stat | None]]:
-        """Return what one folder holds, in the order of whole paths; folders end in a slash and have no Stat."""
+    async def _files(self, link: SftpConnection, above: str, selection: Selection) -> Listing:
+        """Return the selected files and folders in one folder."""
         found: list[tuple[str, Stat | None]] = []
         name, count = above or self.root, 0
         with translated_errors(name, self.origin):
-            async with aclosing(link.names(self._folder + above)) as names:
+            async with aclosing(link.names(self.tree.folder + above)) as names:
                 async for one in names:
                     count += 1
-                    if count > MAX_NAMES:
-                        raise TooLarge(f"{name}: more than {MAX_NAMES} names in one folder")
-                    called = cast("str", one.filename)  # as the path that was asked for
+                    check_count(count, name)
+                    called = cast("str", one.filename)  # of the type of the path that was asked for
+                    mode = one.attrs.permissions or 0
                     if called in (".", ".."):
                         continue
-                    if "/" in called or not called:
-                        raise Unsafe(f"{above}{called}: a slash in a name")
-                    path = above + called
-                    if modes.S_ISDIR(one.attrs.permissions or 0):
-                        path += "/"
-                        if path >= after[: len(path)] and (path.startswith(prefix) or prefix.startswith(path)):
+                    if modes.S_ISDIR(mode):
+                        if (path := selection.folder(above, called)) is not None:
                             found.append((path, None))
-                    elif modes.S_ISREG(one.attrs.permissions or 0) and path > after and path.startswith(prefix):
+                    elif modes.S_ISREG(mode) and (path := selection.file(above, called)) is not None:
                         found.append((path, describe(path, path, one.attrs)))
         return sorted(found, key=lambda one: one[0])
 
@@ -204,7 +171,7 @@ class _SftpRead:
 
     async def __aenter__(self) -> Body:
         transport = self._transport
-        where, name = transport.where(self._path)
+        where, name = transport.tree.locate(self._path)
         self._link = await transport.links.acquire(name)
         try:
             with translated_errors(name, transport.origin):
@@ -212,7 +179,9 @@ class _SftpRead:
                     self._file = await self._link.files.open(where, "rb")
                 with self._link.answers():
                     self.stat = describe(self._path, name, await self._file.stat())
-            self._check()
+            if self.stat.size is None:
+                raise Unsupported(f"{self._path}: the server does not report its size")
+            self.stop = read_stop(self.stat, self.start, self.stop, self._version)
         except BaseException:
             await self._leave()
             raise
@@ -248,21 +217,7 @@ class _SftpRead:
             yield chunk
         with translated_errors(path, self._transport.origin), link.answers():
             now = describe(path, path, await file.stat())
-        if now.version != self.stat.version:
-            raise Changed(f"{path}: version {self.stat.version} became {now.version} while it was read")
-
-    def _check(self) -> None:
-        """Bound the range by the file's size; raises Changed, Unsupported."""
-        path, found, wanted, size = self._path, self.stat.version, self._version, self.stat.size
-        if wanted is not None and wanted != found and wanted.startswith(('"', "modified:")):
-            raise Changed(f"{path}: version {wanted} became {found}")
-        if size is None:
-            raise Unsupported(f"{path}: the server does not say how long it is")
-        if self.start > 0 and self.start >= size:
-            raise Unsupported(f"{path}: has {size} bytes, none from {self.start} on")
-        self.stop = size if not self.stop else min(self.stop, size)
-        if self.start > self.stop:
-            raise Unsupported(f"{path}: bytes {self.start}-{self.stop} are none at all")
+        check_unchanged(self.stat, now)
 
     async def _leave(self) -> None:
         """Close the file, and give the connection back."""
