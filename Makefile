@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage check lint types layers hooks docs site wheel-test mutants mutants-short lock images clean
+.PHONY: help demo test coverage check lint types layers hooks docs site wheel-test aiohttp-contract mutants mutants-short lock images clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make docs        generate what follows from code: reference pages, tutorial output, schema, dashboards'
 	@echo 'make site        build the documentation into ./site, and check that it needs no network'
 	@echo 'make wheel-test  build the wheel, install it elsewhere, look inside'
+	@echo 'make aiohttp-contract  test the http transport with the oldest and the newest allowed aiohttp'
 	@echo 'make mutants     break each promise in a copy, and show that a test notices (15 minutes; mutants-short: 2)'
 	@echo 'make soak        fifty mirrors, a hostile upstream and a daemon that is killed, for some minutes'
 	@echo 'make lock        write requirements.lock anew from what the package index offers today'
@@ -99,6 +100,9 @@ site: $(MADE)
 
 wheel-test: $(MADE)
 	$(BIN)/python -m pytest tests/wheel/check_wheel.py
+
+aiohttp-contract: $(MADE)
+	$(BIN)/python -m tests.contracts.aiohttp_versions
 
 mutants: $(MADE)
 	$(BIN)/python -m tests.promises.mutants

@@ -30,7 +30,7 @@ OPERATING = ROOT / "docs" / "operating.md"
 MB = 1 << 20
 CONSTANT = 200 * MB  # interpreter and libraries, the Catalogue's caches, threads that hash, the page and its answers
 WORKER = 80 * MB  # a worker process beside the bytes in flight, which count as those of the pass
-HELD = 3 * BUFFER  # what a connection holds that nobody reads at the moment (transports/http/connections.py)
+HELD = 3 * BUFFER  # what a connection holds while its body is not read (transports/http/protocol.py)
 
 RULE = """\
 # Written by `make docs` from deploy/prometheus/syncd.rules.yml.

@@ -11,6 +11,8 @@ from tests.servers.nginx import nginx
 from tests.servers.sshd import sshd
 from transports.file import FileTransport
 from transports.ftp.transport import FtpTransport
+from transports.http.client import missing_names
+from transports.http.session import SessionClient
 from transports.http.transport import HttpTransport
 from transports.s3.transport import open_transport as open_s3
 from transports.sftp.transport import SftpTransport
@@ -43,11 +45,33 @@ class TestNginx(OverHttp):
             yield server.origin
 
 
+class OverTheClientSession(OverHttp):
+    """As if aiohttp had renamed something that our own connections need."""
+
+    @pytest.fixture
+    async def transport(self, origin, monkeypatch):
+        monkeypatch.setattr("transports.http.client.PROTOCOL_NAMES", ("a_name_of_another_release",))
+        missing_names.cache_clear()
+        found = HttpTransport(f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}))
+        assert isinstance(found._client, SessionClient)
+        yield found
+        await found.aclose()
+        missing_names.cache_clear()
+
+
+class TestNginxOverTheClientSession(OverTheClientSession, TestNginx):
+    pass
+
+
 class TestPoliteServer(OverHttp):
     @pytest.fixture
     async def origin(self, tree):
         async with HostileServer(tree) as server:
             yield server.origin
+
+
+class TestPoliteServerOverTheClientSession(OverTheClientSession, TestPoliteServer):
+    pass
 
 
 class TestFiles(TransportContract):

@@ -167,7 +167,7 @@ async def test_a_question_takes_its_own_headers_only_along_its_own_origin():
         assert (foreign.method, foreign.body, "x-api-key" in foreign.headers) == ("GET", b"", False)
         assert foreign.headers["accept"] == "application/json"
         mine.fault("search", redirect(other.url("x"), 307))
-        with pytest.raises(Unsafe, match="a question that has a body"):
+        with pytest.raises(Unsafe, match="a request with a body"):
             async with transport.ask("POST", mine.url("search"), fields, b"{}"):
                 pass
 

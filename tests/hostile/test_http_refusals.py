@@ -284,7 +284,7 @@ async def test_a_secret_with_the_end_of_a_line_in_it_is_a_mistake_of_the_configu
 async def test_idle_connections_are_closed_after_a_while():
     clock = [0.0]
     async with hostile(floor=(1, 0.16)) as (server, transport):
-        transport._connections.clock = lambda: clock[0]
+        transport._client.clock = lambda: clock[0]
         assert await read(transport, "x") == CONTENT
         clock[0] = 100.0
         async with asyncio.timeout(30):
@@ -354,12 +354,12 @@ async def test_a_read_that_is_cancelled_while_an_answer_is_thrown_away_leaves_no
             server.fault("x", Hang(after=1, answer=answer))
             reading = asyncio.create_task(read(transport, "x"))
             async with asyncio.timeout(30):
-                while not any(exchange.received for exchange in transport._connections._open):
+                while not any(exchange.received for exchange in transport._client._open):
                     await asyncio.sleep(0.01)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
-            assert transport._connections._open == set()
+            assert transport._client._open == set()
             async with asyncio.timeout(30):
                 while server.open_connections:
                     await asyncio.sleep(0.01)

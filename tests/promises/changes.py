@@ -150,7 +150,7 @@ CHANGES = (
     Change(
         (3,),
         "a body that breaks in the middle of its chunks is taken for whole",
-        "transports/http/connections.py",
+        "transports/http/exchange.py",
         "HttpProcessingError, OSError) as error:\n",
         'HttpProcessingError, OSError) as error:\n            self._payload = EMPTY_PAYLOAD\n            return b""\n',
         by="chunks_that_are_cut_or_nonsense_are_interrupted_at_once",
@@ -158,7 +158,7 @@ CHANGES = (
     Change(
         (4,),
         "a connection on which too many bytes came is used again",
-        "transports/http/connections.py",
+        "transports/http/exchange.py",
         "        if not protocol.should_close:\n            return\n",
         "        return\n",
         by="bytes_behind_an_answer_never_reach_the_next_read",
@@ -166,7 +166,7 @@ CHANGES = (
     Change(
         (5,),
         "control characters in headers are let in",
-        "transports/http/connections.py",
+        "transports/http/headers.py",
         "if _CONTROL.search(text) is not None:",
         "if text is None:",
         by="a_broken_head_is_refused_so_that_the_origin_is_left_in_peace_for_a_while",
@@ -182,7 +182,7 @@ CHANGES = (
     Change(
         (7,),
         "the floor of progress is turned around",
-        "transports/http/connections.py",
+        "transports/http/exchange.py",
         "< stall_limit.rate * stall_limit.window",
         "> stall_limit.rate * stall_limit.window",
         by="a_slow_body_above_the_floor_is_left_alone",
@@ -190,7 +190,7 @@ CHANGES = (
     Change(
         (8,),
         "an answer is waited for without end",
-        "transports/http/connections.py",
+        "transports/http/exchange.py",
         "if now - self._asked_at > connections.header_timeout:",
         "if now < 0:",
         by="silence_before_the_answer_is_unreachable",
@@ -198,7 +198,7 @@ CHANGES = (
     Change(
         (9, 12),
         "a part is asked for whatever its version",
-        "transports/http/transport.py",
+        "transports/http/read.py",
         'return f"{bound}If-Range: {condition}\\r\\n"',
         "return bound",
         by="a_range_is_bound_to_a_strong_etag_by_if_range_and_the_whole_by_if_match",
@@ -206,7 +206,7 @@ CHANGES = (
     Change(
         (10,),
         "the whole is taken for a part",
-        "transports/http/transport.py",
+        "transports/http/read.py",
         "            if self._start > 0:\n",
         "            if self._start < 0:\n",
         by="a_200_to_a_range_is_never_appended",
@@ -214,7 +214,7 @@ CHANGES = (
     Change(
         (11,),
         "another part than the one asked for is taken",
-        "transports/http/transport.py",
+        "transports/http/read.py",
         "if start != self._start or (wanted is not None and stop != wanted):",
         "if start < 0:",
         by="a_part_other_than_the_one_asked_for_is_not_accepted",
@@ -222,7 +222,7 @@ CHANGES = (
     Change(
         (12,),
         "another version is taken for the one that was begun",
-        "transports/http/transport.py",
+        "transports/http/read.py",
         "if found is not None and found != wanted:",
         "if found == 0:",
         by="a_file_swapped_between_two_ranges_is_noticed",
@@ -238,7 +238,7 @@ CHANGES = (
     Change(
         (14,),
         "a compressed answer is taken for the file",
-        "transports/http/transport.py",
+        "transports/http/read.py",
         'if coding not in ("identity", ""):',
         'if coding == "x":',
         by="an_answer_that_is_compressed_although_asked_not_to_be_is_no_answer",
@@ -335,9 +335,9 @@ CHANGES = (
     Change(
         (26,),
         "a file that is not there is asked for again and again",
-        "transports/http/transport.py",
-        "if status in (404, 410):",
-        "if status == 410:",
+        "transports/http/statuses.py",
+        "    404: _NOT_FOUND,\n",
+        "    404: _FAILED,\n",
         by="a_file_that_is_listed_and_cannot_be_had_leaves_the_copy_that_we_hold",
     ),
     Change(

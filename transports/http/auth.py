@@ -1,12 +1,12 @@
-"""How a request over http is let in: what a credential adds to it, each origin only what is meant for it.
+"""Authentication of HTTP requests: what a credential adds to them, for each origin only what belongs to it.
 
 Rules:
-1. A secret goes to the credential's own origins (`origin`, `also`); the password of a login goes to the place of the
-   login (`at`) alone; a token that a broker holds goes to the credential's origins alone.
-2. Cookies are kept only for a credential that logs in through redirects, and each is sent back to the very origin that
-   set it, whatever it says of domains.
-3. Who needs to log in does so alone: the others wait, and go on with the cookies that it brought.
-4. A login that was refused is not tried again for a while, by nobody: accounts are locked for that.
+1. A secret is sent to the credential's own origins only (`origin`, `also`). The password of a login is sent to the
+   origin of the login (`at`) only. A token of a broker is sent to the credential's origins only.
+2. Cookies are kept only for a credential that logs in through redirects. Each is sent back to the origin that set it,
+   whatever its Domain attribute.
+3. Only one request logs in at a time. The others wait, and continue with the cookies of that login.
+4. After a refused login none is tried for a while: servers lock accounts after several.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ _GONE = re.compile(r";\s*(?:max-age\s*=\s*(?:0|-\d+)\s*(?:;|$)|expires\s*=[^;]*\
 
 
 class HttpAuth:
-    """What one credential adds to requests."""
+    """The headers that one credential adds to requests."""
 
     def __init__(
         self, credential: Credential | None, broker: Broker | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`broker` holds the token of a credential whose scheme is oauth."""
+        """`broker` provides the tokens of a credential whose scheme is oauth."""
         self.credential = credential
         self._clock = clock
         self._broker = broker
@@ -47,10 +47,10 @@ class HttpAuth:
             self.origins = frozenset(_one_form(origin) for origin in (credential.origin, *credential.also))
             self._at = _one_form(credential.at) if credential.scheme == "login" else ""
         self.moves = credential is not None and credential.scheme in ("oauth", "login")
-        """Whether what is added changes from request to request."""
+        """True if the added headers can differ from request to request."""
 
     def static_header(self, origin: str) -> str:
-        """Return the header that every request to an origin has."""
+        """Return the header of every request to an origin."""
         credential = self.credential
         if credential is None:
             return ""
@@ -67,7 +67,7 @@ class HttpAuth:
         raise ConfigError(f"{credential.name}: a credential for {credential.scheme} cannot be used over http")
 
     async def dynamic_header(self, origin: str) -> tuple[str, str]:
-        """Return the header that this request to an origin has now, and the token in it. Raises Denied, Unreachable."""
+        """Return the header of the next request to an origin, and the token in it. Raises Denied, Unreachable."""
         if self._broker is not None and origin in self.origins:
             token = await self._broker.token()
             return f"Authorization: Bearer {token}\r\n", token
@@ -77,14 +77,14 @@ class HttpAuth:
         return f"Cookie: {'; '.join(f'{name}={value}' for name, value in kept.items())}\r\n", ""
 
     async def renew(self, spent: str) -> None:
-        """Have a token that was refused replaced. Raises Denied, Unreachable."""
+        """Replace a token that was refused. Raises Denied, Unreachable."""
         if self._broker is not None:
             await self._broker.token(spent)
 
     # -- logins through redirects ---------------------------------------------------------------------------------
 
     def store_cookies(self, origin: str, written: str | None) -> bool:
-        """Keep the cookies that an answer sets, if we log in there; tells whether something changed."""
+        """Store the cookies that an answer sets, if the credential logs in there. Return True if any changed."""
         if not self._at or not written or (origin not in self.origins and origin != self._at):
             return False
         kept = self._cookies.setdefault(origin, {})
@@ -100,13 +100,13 @@ class HttpAuth:
         return kept != before
 
     def is_login(self, origin: str, target: str) -> bool:
-        """Tell whether a redirect leads to the place of the login."""
+        """Return True if a redirect leads to the origin of the login."""
         return bool(self._at) and target == self._at and origin != self._at
 
     async def begin_login(self, known: int) -> bool:
-        """Wait for the turn to log in; False if somebody did since `known`, so that the question is put again.
+        """Wait for the turn to log in. Return False if a login succeeded since `known`: then ask again.
 
-        Whoever has the turn must call `end_login`. Raises Denied while a refusal is remembered.
+        After True, the caller must call `end_login`. Raises Denied for REFUSED_FOR seconds after a refused login.
         """
         await self._turn.acquire()
         if self.logins != known:
@@ -119,7 +119,7 @@ class HttpAuth:
         return True
 
     def end_login(self, refusal: str = "", *, is_in: bool = False) -> None:
-        """Give the turn back; `is_in` says that it succeeded, `refusal` what is to be told to those who come next."""
+        """End the turn. `is_in` is True after a success; `refusal` is the message for the requests that wait."""
         if is_in:
             self.logins += 1
         elif refusal:
@@ -127,12 +127,12 @@ class HttpAuth:
         self._turn.release()
 
     def denied(self, label: str, status: int, origin: str) -> Denied:
-        """Return what to raise for 401, 403 and 407."""
+        """Return the error for the statuses 401, 403 and 407."""
         credential = self.credential
         if credential is None:
             return Denied(f"{label}: {origin} answers {status} and no credential is set: name one under credentials")
         if self._at:
-            todo = "is its password right, and does the account have the publisher's leave for this dataset?"
+            todo = "check its password, and that the account has access to this dataset"
             return Denied(f"{label}: {origin} answers {status} to the login with credential {credential.name}: {todo}")
         if origin not in self.origins:
             return Denied(
@@ -147,7 +147,7 @@ def _basic(credential: Credential) -> str:
 
 
 def _one_form(origin: str) -> str:
-    """Return an origin from the configuration as we write them; what is none stays, and matches nothing."""
+    """Return an origin of the configuration in its canonical form; an invalid one is returned as it is."""
     try:
         return origin_of(origin)
     except ValueError:

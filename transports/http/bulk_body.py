@@ -1,8 +1,8 @@
-"""A long body of known length, read past the parser: the system writes straight into a buffer of ours.
+"""A long body of known length, read without the parser: the system writes into our own buffer.
 
-The parser has nothing to find in the gigabytes between a head and the end it announces, and each byte it passes on is
-copied three times. So the connection is given another protocol until the last byte is here, and then its own again.
-Where the bytes are bound for a file, the event loop is left out too: a thread reads the socket, and hands on (`pour`).
+The parser copies each byte of a body three times. So the connection has another protocol until the last byte of the
+body has arrived, and then its own again. If the bytes go to a file, the event loop is not involved either: a thread
+reads the socket and writes (`copy_to_sink`).
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from aiohttp.streams import StreamReader
 
 from syncd.core import Interrupted, Sink
 
-LONG = 1 << 18  # bytes still to come from which on it is worth it
-BLOCK = 1 << 19  # bytes; what waits for the reader is at most this
-POUR = 1 << 20  # bytes handed on at a time where they come fast ...
-SIP = 1 << 17  # ... and where they come slowly
-LOOK = 250  # milliseconds between two looks, while nothing comes, at whether anybody still wants it
+LONG = 1 << 18  # bytes; shorter rests of a body are read through the parser
+BLOCK = 1 << 19  # bytes that wait for the reader, at most
+POUR = 1 << 20  # bytes written at a time if they arrive fast ...
+SIP = 1 << 17  # ... and if they arrive slowly
+LOOK = 250  # milliseconds between two checks for a cancelled read, while no bytes arrive
 
 
 class BulkBody(asyncio.BufferedProtocol):
     """The rest of a body, read like a StreamReader; `protocol` is the connection's own protocol.
 
-    One byte more than announced is asked for, so that a server that sends too much is found out (`exception`).
+    One byte more than announced is read, so that a server that sends too much is noticed (`exception`).
     """
 
     def __init__(self, protocol: ResponseHandler, payload: StreamReader, length: int) -> None:
@@ -39,7 +39,7 @@ class BulkBody(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport = transport
         self._first = payload.read_nowait(-1)
         self._left = length - payload.total_bytes
-        self._block = memoryview(b"")  # made with the first bytes for it: a body that is poured needs none
+        self._block = memoryview(b"")  # made with the first bytes for it: `copy_to_sink` needs none
         self._filled = 0
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -50,7 +50,7 @@ class BulkBody(asyncio.BufferedProtocol):
         transport.resume_reading()
 
     async def readany(self) -> bytes:
-        """Return what is here, or wait for it; nothing at the end."""
+        """Return the bytes that have arrived, or wait for some; empty at the end."""
         if self._first:
             first, self._first = self._first, b""
             return first
@@ -73,13 +73,13 @@ class BulkBody(asyncio.BufferedProtocol):
         return chunk
 
     def can_copy_to_sink(self) -> bool:
-        """Tell whether a thread can read the socket itself: nothing lies between it and the body."""
+        """Return True if a thread can read the body from the socket: without TLS."""
         return self._transport.get_extra_info("sslcontext") is None and not self._transport.is_closing()
 
     async def copy_to_sink(
         self, sink: Sink, threads: Executor, on_received: Callable[[int], None]
     ) -> AsyncGenerator[int, None]:
-        """Give all bytes to `sink` in a thread and yield how many more it took; `on_received` counts what came."""
+        """Pass all bytes to `sink` in a thread; yield their number. `on_received` counts arrived bytes."""
         loop = asyncio.get_running_loop()
         self._transport.pause_reading()
         here = [memoryview(piece) for piece in (self._first, bytes(self._block[: self._filled])) if piece]
@@ -107,7 +107,7 @@ class BulkBody(asyncio.BufferedProtocol):
         finally:
             copy.halt()
             self._copy = None
-            if self._left:  # what the socket still holds is nobody's now
+            if self._left:  # the rest of the body is no longer wanted
                 self._left = copy.left
                 if self._left or not ended.done() or ended.exception() is not None:
                     self._protocol.force_close()
@@ -115,18 +115,18 @@ class BulkBody(asyncio.BufferedProtocol):
                     self._give_back()
         if copy.is_over:
             self._protocol.force_close()
-            self.set_exception(Interrupted("more bytes came than were announced"))  # who asked says it better
+            self.set_exception(Interrupted("more bytes came than were announced"))  # the read raises it with the path
 
     def is_eof(self) -> bool:
-        """Tell whether the last byte is here."""
+        """Return True if the last byte has arrived."""
         return self._left == 0
 
     def at_eof(self) -> bool:
-        """Tell whether the last byte was read."""
+        """Return True if the last byte was read."""
         return self._left == 0 and not self._filled and not self._first
 
     def exception(self) -> BaseException | None:
-        """Return what broke the body."""
+        """Return the error that broke the body, None if it is intact."""
         return self._exception
 
     def set_exception(self, error: BaseException) -> None:
@@ -138,14 +138,14 @@ class BulkBody(asyncio.BufferedProtocol):
             self._wake()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where the next bytes go."""
+        """Return the buffer for the next bytes."""
         del sizehint
         if not self._block:
             self._block = memoryview(bytearray(min(BLOCK, self._left + 1)))
         return self._block[self._filled : min(self._filled + self._left + 1, len(self._block))]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take note of `nbytes` that arrived."""
+        """Count `nbytes` that have arrived."""
         if nbytes > self._left:
             self._protocol.force_close()
             self.set_exception(Interrupted("more bytes came than were announced"))
@@ -160,23 +160,23 @@ class BulkBody(asyncio.BufferedProtocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """Let the connection be closed."""
+        """Return None, so that the connection is closed."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the connection's own protocol, which breaks the body."""
+        """Tell the connection's own protocol, and break the body."""
         self._protocol.connection_lost(exc)
         self.set_exception(exc if exc is not None else ConnectionError("the connection was closed"))
 
     def pause_writing(self) -> None:
-        """Pass on."""
+        """Tell the connection's own protocol."""
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on."""
+        """Tell the connection's own protocol."""
         self._protocol.resume_writing()
 
     def _give_back(self) -> None:
-        """Make the connection what it is after a body that its own parser read, with a parser that expects nothing."""
+        """Give the connection its own protocol back, in the state after a complete answer."""
         self._payload.feed_eof()
         self._protocol.set_response_params(read_until_eof=True, auto_decompress=False)
         self._transport.pause_reading()
@@ -190,7 +190,7 @@ class BulkBody(asyncio.BufferedProtocol):
 
 
 class _ThreadCopy:
-    """What the thread of one `pour` does: read the socket, hand on, count."""
+    """The work of the thread of one `copy_to_sink`: read the socket, write, count."""
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class _ThreadCopy:
         self._is_halted = False
 
     def halt(self) -> None:
-        """Have the thread end: nobody wants the rest."""
+        """End the thread: the rest is no longer wanted."""
         self._is_halted = True
         open_socket = self.socket
         if open_socket is not None and self.left:
@@ -219,14 +219,14 @@ class _ThreadCopy:
                 open_socket.shutdown(socket.SHUT_RDWR)
 
     def ended(self, future: asyncio.Future[None]) -> None:
-        """Close what a thread that never began was to close; whoever still listens has the error from `future`."""
+        """Close the socket of a thread that was never started; the error is raised from `future`."""
         if future.cancelled() and self.socket is not None:
             self.socket.close()
         elif not future.cancelled():
             future.exception()
 
     def run(self) -> None:
-        """Run in the thread, to the last byte. Raises ConnectionError where the body broke off."""
+        """Run in the thread, to the last byte. Raises ConnectionError if the body breaks off."""
         open_socket = self.socket
         with open_socket if open_socket is not None else contextlib.nullcontext():
             for piece in self._here:
@@ -237,11 +237,11 @@ class _ThreadCopy:
             while self.left:
                 goal = block[: min(POUR, self.left)]
                 self._write(goal[: self._fill(open_socket, goal)])
-            with contextlib.suppress(OSError):  # nothing more to peek at: the usual end
+            with contextlib.suppress(OSError):  # no more bytes: the normal end
                 self.is_over = bool(open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
 
     def _fill(self, open_socket: socket.socket, goal: memoryview) -> int:
-        """Return how many bytes of `goal` came before it was worth handing them on."""
+        """Fill `goal` until a write is worth it; return the number of bytes."""
         filled = 0
         poll = select.poll()
         poll.register(open_socket, select.POLLIN)
@@ -253,7 +253,7 @@ class _ThreadCopy:
                     break
                 poll.poll(LOOK)
                 if self._is_halted:
-                    raise ConnectionAbortedError("nobody wants the rest") from None
+                    raise ConnectionAbortedError("the read was abandoned") from None
                 continue
             if count == 0:
                 raise ConnectionError("the connection was closed")

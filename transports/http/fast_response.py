@@ -1,8 +1,9 @@
-"""Reads an answer that came in one piece and says only what nearly every answer says: a quick way past the parser.
+"""Parses an ordinary answer that arrives in one piece, without aiohttp's parser and its stream.
 
-Where thousands of small files are fetched, much of what an answer costs is the parser and the stream made for it. A
-piece that is exactly one plain answer (RFC 9112: status 200 or 206, each header once, a length and as many bytes) needs
-neither. All else is None here and left to the parser, which sees the same bytes: nothing is read that it would refuse.
+For small files they are a large part of the cost of an answer (docs/adr/0013-own-connections.md). An answer is ordinary
+if the piece is exactly one answer (RFC 9112) of status 200 or 206, with each header once, a Content-Length, and as many
+bytes. For all others the result is None, and aiohttp's parser reads the same bytes. Nothing is accepted here that it
+would refuse.
 """
 
 import re
@@ -18,7 +19,7 @@ _PLAIN = {"keep-alive", "Keep-Alive"}
 
 
 class FastResponse:
-    """A whole answer; its body is read as that of a stream that has ended."""
+    """A complete answer; its body is read like a stream that has ended."""
 
     __slots__ = ("content", "headers", "status")
 
@@ -29,27 +30,27 @@ class FastResponse:
         self.content = content
 
     async def readany(self) -> bytes:
-        """Return the body, and then nothing."""
+        """Return the body at the first call, then an empty one."""
         content, self.content = self.content, b""
         return content
 
     def is_eof(self) -> bool:
-        """Tell that all of it is here."""
+        """Return True: the body is complete."""
         return True
 
     def at_eof(self) -> bool:
-        """Tell whether it was read."""
+        """Return True if the body was read."""
         return not self.content
 
     def exception(self) -> None:
-        """Return nothing: what is here cannot break."""
+        """Return None: a complete body cannot break."""
 
     def set_exception(self, error: BaseException) -> None:
-        """Take no notice, as above."""
+        """Do nothing: a complete body cannot break."""
 
 
 def parse_fast_response(piece: bytes) -> FastResponse | None:
-    """Return the answer that `piece` is, if it is one plain answer from its first byte to its last."""
+    """Return the answer if `piece` is one ordinary answer from its first byte to its last, else None."""
     head = _HEAD.match(piece, 0, MAX_HEAD)
     if head is None:
         return None

@@ -6,16 +6,16 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from transports.http.bulk_body import BulkBody
 from transports.http.fast_response import parse_fast_response
 
-BUFFER = 1 << 18  # bytes; a connection that nobody reads holds at most about three times as many
+BUFFER = 1 << 18  # bytes; a connection whose body is not read holds at most about three times as many
 MAX_LINE = 16 << 10  # bytes of one header
 MAX_HEADERS = 128
 
 
 class HttpProtocol(ResponseHandler):
-    """aiohttp's protocol, with two gaps closed.
+    """aiohttp's protocol, with two differences.
 
-    What breaks the parser in mid-body also breaks the body; and a body that did not come whole with its head waits for
-    whoever asked (`held`), who then decides how it is read. The parser is made when an answer needs one.
+    An error of the parser within a body breaks the body too. A body that did not arrive completely with its head waits
+    (`held`) until the exchange has decided how it is read. The parser is made when an answer needs one.
     """
 
     body: StreamReader | BulkBody | None = None
@@ -24,17 +24,17 @@ class HttpProtocol(ResponseHandler):
     _bodiless = False
 
     def await_answer(self, *, bodiless: bool) -> None:
-        """Take what comes next for an answer; `bodiless` says that it has no body (HEAD)."""
+        """Expect an answer; `bodiless` is True if it has no body (HEAD)."""
         self.body = None
         self._awaits, self._bodiless = True, bodiless
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes that came."""
+        """Parse bytes that have arrived."""
         if self._awaits:
             self._awaits = False
             brief = None if self._bodiless else parse_fast_response(data)
             if brief is not None:
-                self.feed_data((brief, EMPTY_PAYLOAD))  # type: ignore[arg-type]  # `begin` waits for either in one place
+                self.feed_data((brief, EMPTY_PAYLOAD))  # type: ignore[arg-type]  # `begin` awaits either
                 return
             self.set_response_params(
                 skip_payload=self._bodiless,
@@ -53,14 +53,14 @@ class HttpProtocol(ResponseHandler):
             self.transport.pause_reading()
 
     def resume_parsing(self) -> None:
-        """Have the body that waits read as any other."""
+        """Read the body that waits through the parser."""
         if self.held:
             self.held = False
             if self.transport is not None and not self._reading_paused:
                 self.transport.resume_reading()
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Break the answer that is awaited, and the body that is under way."""
+        """Break the awaited answer, and the body that is being read."""
         super().set_exception(exc, *cause)
         body = self.body
         if body is not None and not body.is_eof() and body.exception() is None:

@@ -1,51 +1,33 @@
-"""Reads files over http and https: ranges bound to a version, redirects by our own rules, progress and no deadlines.
+"""Reads files over http and https: ranges bound to a version, our own redirects, a stall limit and no deadlines.
 
 Rules:
-1. What is asked for is what is accepted: another range, another version, a compressed answer are errors.
-2. A read is bound by a strong ETag, or `modified:<Last-Modified>|<size>` where upstream has none, sent as If-Range (a
-   part) or If-Match (the whole) and compared with what the answer says. Other versions bind nothing here.
-3. A credential goes to its own origin and nowhere else, whatever redirects say; nothing is unpacked, and cookies are
-   kept only for a credential that logs in through redirects (`transports.http.auth`).
+1. An answer must match its request: see `transports.http.read`.
+2. A credential is sent to its own origins only, whatever a redirect says; cookies are kept only for a credential that
+   logs in through redirects (`transports.http.auth`).
+3. No content coding is undone: a compressed answer is an error.
 """
 
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from manifests.origins import origin_of
 from manifests.stat import Stat
-from syncd.core import (
-    Body,
-    Broker,
-    Changed,
-    ConfigError,
-    Credential,
-    Denied,
-    Interrupted,
-    NotFound,
-    Page,
-    PermanentError,
-    Refused,
-    Sink,
-    SyncdError,
-    Unreachable,
-    Unsafe,
-    Unsupported,
-)
-from transports.http import headers as heads
+from syncd.core import Body, Broker, ConfigError, Credential, Denied, Page, Unsafe, Unsupported
 from transports.http.auth import HttpAuth
-from transports.http.connections import Connections, Exchange, StallLimit
+from transports.http.client import open_client
+from transports.http.ports import HttpAnswer, StallLimit
+from transports.http.read import HttpRead
 from transports.net import MAX_HOPS, STATUSES, next_hop, urls
 
-FLOOR = 1024.0  # bytes/s below which a body is stalled ...
-OVER = 60.0  # ... when it goes on for so many seconds
+FLOOR = 1024.0  # bytes per second; a body that is slower ...
+OVER = 60.0  # ... for so many seconds has stalled
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 _ACCEPT = re.compile(r"^accept:", re.IGNORECASE | re.MULTILINE)
-_CARRIED = frozenset({"accept", "content-type"})  # what a caller's headers may take along to another origin
+_CARRIED = frozenset({"accept", "content-type"})  # headers of a caller that are sent to another origin, too
 
 
 def open_transport(
@@ -57,13 +39,13 @@ def open_transport(
     user_agent: str,
     broker: Broker | None = None,
 ) -> "HttpTransport":
-    """Return the transport of an http(s) url; it has no options. `broker` holds the token of the credential."""
+    """Return the transport of an http(s) url; it has no options. `broker` provides the tokens of the credential."""
     del options
     return HttpTransport(url, user_agent=user_agent, credential=credential, broker=broker, allow_private=allow_private)
 
 
 class HttpTransport:
-    """One site, and wherever it redirects to."""
+    """One site, and the sites that it redirects to."""
 
     def __init__(
         self,
@@ -79,11 +61,11 @@ class HttpTransport:
         floor: tuple[float, float] = (FLOOR, OVER),
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`floor` is bytes per second over a window of seconds; a body below it is stalled. `now` reads Retry-After."""
+        """`floor`: bytes per second over a window of seconds; a slower body stalls. `now`: clock of Retry-After."""
         self.root = root_url
         self.now = now
         self._admission = HttpAuth(credential, broker)
-        self._connections = Connections(
+        self._client = open_client(
             allow_private=frozenset(_one_form(allowed) for allowed in allow_private),
             ssl_context=ssl_context,
             connect_timeout=connect_timeout,
@@ -100,46 +82,46 @@ class HttpTransport:
 
     @property
     def certificates(self) -> dict[str, float]:
-        """Return, by origin, when the certificate that it showed last is no longer valid."""
-        return self._connections.certificates
+        """Return the expiry of the certificate that each origin presented last, in seconds since the epoch."""
+        return self._client.certificates
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """Refuse: http has no listing of its own."""
-        raise Unsupported(f"{self.root}{prefix}: http lists nothing by itself; use the reader autoindex or checksums")
+        """Raise Unsupported: http has no listings."""
+        raise Unsupported(f"{self.root}{prefix}: http has no listings: set the reader autoindex or checksums")
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """Refuse, as `list`."""
-        raise Unsupported(f"{self.root}{prefix}{after}: http lists nothing by itself; use autoindex or checksums")
+        """Raise Unsupported, as `list`."""
+        raise Unsupported(f"{self.root}{prefix}{after}: http has no listings: set the reader autoindex or checksums")
 
     async def stat(self, path: str) -> Stat:
-        """Ask by HEAD; where that is not answered, by a GET of the first byte."""
+        """Ask with HEAD; if that is refused, with a GET of the first byte."""
         try:
-            async with _HttpRead(self, "HEAD", path) as body:
+            async with HttpRead(self, "HEAD", path) as body:
                 return body.stat
         except (Unsupported, Denied):
-            async with _HttpRead(self, "GET", path, stop=1) as body:
+            async with HttpRead(self, "GET", path, stop=1) as body:
                 return body.stat
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read `[start, stop)`. Where ranges are ignored the whole comes for start 0: the body's `stop` says so."""
-        return _HttpRead(self, "GET", path, start=start, stop=stop, version=version)
+        """Read `[start, stop)`. If the server ignores ranges, start 0 gives the whole file; see the body's `stop`."""
+        return HttpRead(self, "GET", path, start=start, stop=stop, version=version)
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
-        """Ask a question of a catalogue: any method, with its own headers and body, and read the answer."""
-        return _HttpRead(self, method, url, fields=headers or {}, sent=body)
+        """Send a request of any method with its own headers and body, and read the answer."""
+        return HttpRead(self, method, url, fields=headers or {}, sent=body)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._connections.aclose()
+        await self._client.aclose()
 
     async def follow(
         self, method: str, path: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes
-    ) -> tuple[Exchange, str]:
-        """Return the answer at the end of all redirects, and its url; `label` begins messages. The caller closes it."""
+    ) -> tuple[HttpAnswer, str]:
+        """Return the answer at the end of all redirects, and its url; the caller closes it. `label` begins messages."""
         if urls.is_absolute(path):
             origin, target = urls.split(path)
         else:
@@ -151,8 +133,8 @@ class HttpTransport:
 
     async def _authorize(
         self, method: str, origin: str, target: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes
-    ) -> tuple[Exchange, str]:
-        """As `_hop`, and log in where a redirect leads to that; asked again if somebody else did meanwhile."""
+    ) -> tuple[HttpAnswer, str]:
+        """As `_hop`, and log in if a redirect leads to the login; ask again if another request has logged in."""
         admission = self._admission
         while True:
             way = _RedirectChain(logins=admission.logins)
@@ -179,7 +161,7 @@ class HttpTransport:
         fields: Mapping[str, str],
         sent: bytes,
         way: "_RedirectChain",
-    ) -> tuple[Exchange, str]:
+    ) -> tuple[HttpAnswer, str]:
         """Follow redirects to the answer at their end."""
         first, admission, visited = origin, self._admission, way.visited
         token = ""
@@ -192,7 +174,7 @@ class HttpTransport:
                 added, token = await admission.dynamic_header(origin)
                 head += added
             request = f"{method} {target} HTTP/1.1\r\n{head}{bound}{rest}\r\n".encode("latin-1")
-            answer = await self._connections.ask(origin, request, bodiless=method == "HEAD", body=sent, label=label)
+            answer = await self._client.ask(origin, request, bodiless=method == "HEAD", body=sent, label=label)
             url = origin + target
             if answer.status == 401 and token and not way.is_renewed:
                 way.is_renewed = True
@@ -204,7 +186,7 @@ class HttpTransport:
                 return answer, url
             await answer.drain_and_close()
             if has_changed:
-                visited.clear()  # the same url again, with a new cookie, is no circle
+                visited.clear()  # the same url with a new cookie is no loop
             visited.append(url)
             way.hops += 1
             before = origin
@@ -218,10 +200,10 @@ class HttpTransport:
             if answer.status == 303 and method != "HEAD":
                 method, sent = "GET", b""
             elif sent and origin != before:
-                raise Unsafe(f"{label}: {before} redirects a question that has a body to {origin}")
+                raise Unsafe(f"{label}: {before} redirects a request with a body to {origin}")
 
     def _head(self, origin: str) -> str:
-        """Return the headers that every request to an origin has; only its own credential is among them."""
+        """Return the headers of every request to an origin, with no credential but its own."""
         head = self._heads.get(origin)
         if head is None:
             host = origin.partition("://")[2]
@@ -229,24 +211,24 @@ class HttpTransport:
             if _UNFIT.search(lines.replace("\r\n", "")) is not None or not lines.isascii():
                 credential = self._admission.credential
                 name = credential.name if credential is not None else "user_agent"
-                raise ConfigError(f"{name}: holds a character that may not stand in a header (a line's end?)")
+                raise ConfigError(f"{name}: contains a character that is not allowed in a header (a line break?)")
             if len(self._heads) >= 1024:
                 self._heads.clear()
             head = self._heads[origin] = lines
         return head
 
     def denied(self, label: str, status: int, url: str) -> Denied:
-        """Return what to raise for 401, 403 and 407."""
+        """Return the error for the statuses 401, 403 and 407."""
         return self._admission.denied(label, status, urls.split(url)[0])
 
 
 class _AskAgain(Exception):
-    """Somebody else logged in while we waited for our turn to."""
+    """Another request has logged in while this one waited for its turn."""
 
 
 @dataclass(slots=True)
 class _RedirectChain:
-    """How far one question has come: where it was, and what was done for it on the way."""
+    """The redirects of one request so far, and what was done on the way."""
 
     logins: int = 0
     hops: int = 0
@@ -255,212 +237,8 @@ class _RedirectChain:
     visited: list[str] = field(default_factory=list)
 
 
-class _HttpRead:
-    """One read: asked when entered, a Body from then on, over when left."""
-
-    __slots__ = (
-        "_answer", "_fields", "_label", "_left", "_method", "_path", "_sent", "_start", "_stop", "_transport",
-        "_version", "headers", "start", "stat", "stop", "url",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        transport: HttpTransport,
-        method: str,
-        path: str,
-        *,
-        start: int = 0,
-        stop: int | None = None,
-        version: str | None = None,
-        fields: Mapping[str, str] | None = None,
-        sent: bytes = b"",
-    ) -> None:
-        self._transport = transport
-        self._method = method
-        self._path = path
-        self._label = urls.shown(path or transport.root)
-        self._start = start
-        self._stop = stop or None  # of an empty file there is no range to ask for
-        self._version = heads.binding(version)
-        self._fields = fields
-        self._sent = sent
-        self._answer: Exchange | None = None
-        self._left: int | None = None
-
-    async def __aenter__(self) -> Body:
-        transport = self._transport
-        answer, self.url = await transport.follow(
-            self._method, self._path, self._label, self._bound(), self._fields or {}, self._sent
-        )
-        self._answer = answer
-        self.headers = answer.headers
-        try:
-            self._accept(answer)
-        except SyncdError:
-            await answer.drain_and_close()
-            raise
-        if answer.status == 416:  # an empty file: what the answer holds is a page that says so
-            self._answer = None
-            await answer.drain_and_close()
-        self._left = None if self.stop is None else self.stop - self.start
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._answer is not None:
-            self._answer.close()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        answer = self._answer
-        if answer is None:
-            raise StopAsyncIteration
-        if self._left == 0 and answer.is_at_end():
-            answer.finish()
-            raise StopAsyncIteration
-        chunk = await answer.read()
-        if self._left is None:
-            if chunk:
-                return chunk
-            answer.finish()
-            raise StopAsyncIteration
-        self._left -= len(chunk)
-        if chunk and self._left >= 0:
-            return chunk
-        if chunk:
-            answer.discard_connection()
-            raise Interrupted(f"{self._label}: more bytes came than the {self._span()} announced")
-        if self._left:
-            raise Interrupted(f"{self._label}: ended {self._left} bytes before its announced end")
-        answer.finish()
-        raise StopAsyncIteration
-
-    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
-        """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
-        answer, label = self._answer, self._label
-        if answer is None:
-            return
-        came = 0
-        async with aclosing(answer.copy_to_sink(sink)) as counts:
-            async for count in counts:
-                came += count
-                yield count
-        if self._left is not None:
-            self._left -= came
-            if self._left:
-                raise Interrupted(f"{label}: ended {self._left} bytes before its announced end")
-        answer.finish()
-
-    def _span(self) -> int:
-        return self.stop - self.start if self.stop is not None else 0
-
-    def _bound(self) -> str:
-        """Return the headers that say which part of which version is wanted."""
-        start, stop, version = self._start, self._stop, self._version
-        if stop is not None and start >= stop:
-            raise Unsupported(f"{self._label}: bytes {start}-{stop} are none at all")
-        if start == 0 and stop is None:
-            return f"If-Match: {version}\r\n" if version is not None and version.startswith('"') else ""
-        bound = f"Range: bytes={start}-{'' if stop is None else stop - 1}\r\n"
-        if version is None:
-            return bound
-        condition = version if version.startswith('"') else version.removeprefix(heads.MODIFIED).rpartition("|")[0]
-        return f"{bound}If-Range: {condition}\r\n"
-
-    def _accept(self, answer: Exchange) -> None:
-        """Take the answer for what was asked, or raise."""
-        status, fields = answer.status, self.headers
-        if status not in (200, 206) and not (self._method not in ("GET", "HEAD") and 200 <= status < 300):
-            self._refuse(status)
-            return
-        coding = fields.get("content-encoding", "identity").strip().lower()
-        if coding not in ("identity", ""):
-            answer.discard_connection()
-            raise Unsupported(f"{self._label}: upstream answered compressed ({coding}) although asked not to")
-        size = answer.length
-        if status == 206:
-            size = self._accept_part(answer)
-        else:
-            self._compare(size)
-            if self._start > 0:
-                raise Unsupported(f"{self._label}: upstream ignores ranges: the whole came for bytes {self._start}-")
-            self.start, self.stop = 0, size
-        self.stat = self._claim(size)
-
-    def _accept_part(self, answer: Exchange) -> int | None:
-        """Take a 206 if it is exactly the part that was asked for; return the size of the whole."""
-        label, fields = self._label, self.headers
-        part = heads.content_range(fields)
-        if part is None or (self._start == 0 and self._stop is None):
-            raise Unsupported(f"{label}: a part came that was not asked for: {fields.get('content-range')}")
-        start, stop, size = part
-        self._compare(size)
-        wanted = self._stop if size is None else size if self._stop is None else min(self._stop, size)
-        if start != self._start or (wanted is not None and stop != wanted):
-            last = "" if wanted is None else wanted - 1
-            raise Unsupported(f"{label}: bytes {self._start}-{last} asked for, {start}-{stop - 1} came")
-        announced = answer.length
-        if announced is not None and announced != stop - start:
-            answer.discard_connection()
-            raise Interrupted(f"{label}: a part of {stop - start} bytes announced as {announced}")
-        self.start, self.stop = start, stop
-        return size
-
-    def _claim(self, size: int | None) -> Stat:
-        fields = self.headers
-        digests: dict[str, str] = {}
-        if not heads.PROMISING.isdisjoint(fields):
-            digests = heads.digests(fields, part=self._answer is not None and self._answer.status == 206)
-        return Stat(self._path, size, heads.instant(fields.get("last-modified")), heads.version(fields, size), digests)
-
-    def _compare(self, size: int | None) -> None:
-        """Raise Changed if the answer is of another version than the one this read is bound to."""
-        version, fields = self._version, self.headers
-        if version is None:
-            return
-        if version.startswith('"'):
-            wanted, found = version, fields.get("etag")
-        else:
-            wanted, _, wanted_size = version.removeprefix(heads.MODIFIED).rpartition("|")
-            found = fields.get("last-modified")
-            if size is not None and str(size) != wanted_size:
-                raise Changed(f"{self._label}: had {wanted_size} bytes and has {size} now")
-        if found is None and self._start > 0:
-            raise Unsupported(f"{self._label}: a part came without the version it belongs to, wanted {wanted}")
-        if found is not None and found != wanted:
-            raise Changed(f"{self._label}: version {wanted} became {found}")
-
-    def _refuse(self, status: int) -> None:
-        """Raise what a status that is no success means."""
-        label, fields = self._label, self.headers
-        if status == 416 and self._start == 0 and "".join(fields.get("content-range", "").split()) == "bytes*/0":
-            self.start = self.stop = 0
-            self.stat = self._claim(0)
-            return
-        wait = heads.retry_after(fields, self._transport.now())
-        if status in (404, 410):
-            raise NotFound(f"{label}: upstream has no such file ({status})")
-        if status in (401, 403, 407):
-            raise self._transport.denied(label, status, self.url)
-        if status == 412:
-            raise Changed(f"{label}: is no longer {self._version}")
-        if status == 416:
-            there = fields.get("content-range")
-            raise Unsupported(f"{label}: upstream has no bytes {self._start}-{self._stop or ''}, only {there}")
-        if status in (202, 429, 503, 509):
-            raise Refused(f"{label}: upstream asks for patience ({status})", retry_after=wait)
-        if status in (405, 501):
-            raise Unsupported(f"{label}: upstream does not answer {self._method} ({status})")
-        if status >= 500 or status in (408, 425):
-            raise Unreachable(f"{label}: upstream failed ({status})", retry_after=wait)
-        raise PermanentError(f"{label}: upstream answers {status}")
-
-
 def _one_form(origin: str) -> str:
-    """Return an origin from the configuration as we write them; what is none stays, and matches nothing."""
+    """Return an origin of the configuration in its canonical form; an invalid one is returned as it is."""
     try:
         return origin_of(origin)
     except ValueError:
@@ -468,11 +246,11 @@ def _one_form(origin: str) -> str:
 
 
 def _lines(fields: Mapping[str, str], sent: bytes, method: str, *, carried_only: bool) -> str:
-    """Write a caller's headers; on another origin than the first only the harmless ones."""
+    """Return a caller's header lines; for another origin than the first one, only those in _CARRIED."""
     lines = [f"{name}: {value}\r\n" for name, value in fields.items() if not carried_only or name.lower() in _CARRIED]
     if sent or method not in ("GET", "HEAD"):
         lines.append(f"Content-Length: {len(sent)}\r\n")
     written = "".join(lines)
     if _UNFIT.search(written.replace("\r\n", "")) is not None or len(written.split("\r\n")) != len(lines) + 1:
-        raise Unsafe("a header of the question holds a control character")
+        raise Unsafe("a header of the request contains a control character")
     return written

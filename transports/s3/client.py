@@ -8,7 +8,6 @@ Rules:
 
 import asyncio
 import base64
-import email.utils
 import hashlib
 import ssl
 import time
@@ -17,13 +16,12 @@ from contextlib import closing
 from urllib.parse import quote
 
 from syncd.core import NotFound, Offline, TooLarge, Unreachable
-from transports.http import Connections, Exchange
+from transports.http import HttpAnswer, HttpClient, headers as heads, open_client
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
 from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing
 
 HEADER_TIMEOUT = 120.0  # seconds; a server may copy or join gigabytes before it answers
 INLINE = 1 << 18  # bytes; longer bodies are hashed in a thread
-MOST_RETRY_AFTER = 3600.0
 
 Query = Mapping[str, str]
 NONE: Query = {}
@@ -52,7 +50,7 @@ class Bucket:
         self._common = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         if requester_pays:
             self._common["x-amz-request-payer"] = "requester"
-        self._connections: Connections | None = None
+        self._connections: HttpClient | None = None
         self.certificates: dict[str, float] = {}
         """By origin: when the certificate that it showed last is no longer valid."""
 
@@ -71,7 +69,7 @@ class Bucket:
         headers: Mapping[str, str] = NONE,
         body: bytes = b"",
         md5: bytes | None = None,
-    ) -> Exchange:
+    ) -> HttpAnswer:
         """Send one request and return its answer, a success; the caller closes it. `path` begins the messages.
 
         `md5` is the body's digest if it is known already. Raises what `s3_errors.failure` says, Refused, Denied,
@@ -91,7 +89,7 @@ class Bucket:
                 if not last and b"ExpiredToken" in document:
                     self._signing.expired()
                     continue
-                failed = failure(answer.status, document, path, _retry_after(answer))
+                failed = failure(answer.status, document, path, heads.retry_after(answer.headers, time.time()))
                 if "uploadId" in query and isinstance(failed, NotFound):  # Ceph says NoSuchKey of an upload
                     raise NoSuchUpload(f"{path}: there is no such upload any more")
                 raise failed
@@ -117,7 +115,7 @@ class Bucket:
                 raise hidden
             return answer.headers, document
 
-    async def chunks(self, answer: Exchange) -> AsyncIterator[bytes]:
+    async def chunks(self, answer: HttpAnswer) -> AsyncIterator[bytes]:
         """Yield an answer's body to its announced end. Raises Interrupted if it breaks off, stalls or is too long."""
         while chunk := await answer.read():
             yield chunk
@@ -137,7 +135,7 @@ class Bucket:
         headers: Mapping[str, str],
         body: bytes,
         digests: tuple[str, str],
-    ) -> Exchange:
+    ) -> HttpAnswer:
         place = await self._signing.place()
         target = place.base + quote(key, safe="/-_.~")
         if query:
@@ -157,9 +155,9 @@ class Bucket:
                 raise Offline(str(error)) from error
             raise
 
-    def _open(self, origin: str) -> Connections:
+    def _open(self, origin: str) -> HttpClient:
         if self._connections is None:
-            self._connections = Connections(
+            self._connections = open_client(
                 allow_private=frozenset({origin}) if self._allow_private is None else self._allow_private,
                 ssl_context=self._ssl,
                 header_timeout=self._header_timeout,
@@ -167,7 +165,7 @@ class Bucket:
             self._connections.certificates = self.certificates
         return self._connections
 
-    async def _document(self, answer: Exchange, path: str, limit: int) -> bytes:
+    async def _document(self, answer: HttpAnswer, path: str, limit: int) -> bytes:
         document = bytearray()
         async for chunk in self.chunks(answer):
             document += chunk
@@ -197,14 +195,3 @@ async def _digests(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str
 def _hash(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str, str]:
     known = hashlib.md5(body, usedforsecurity=False).digest() if md5 is None else md5
     return base64.b64encode(known).decode(), hashlib.sha256(body).hexdigest() if signed else UNSIGNED
-
-
-def _retry_after(answer: Exchange) -> float | None:
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isdigit():
-        return min(float(text[:12]), MOST_RETRY_AFTER)
-    try:
-        wait = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-    except ValueError:
-        return None
-    return min(wait, MOST_RETRY_AFTER) if wait > 0 else None

@@ -26,11 +26,6 @@ _BUSY = frozenset({
     "SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
     "BandwidthLimitExceeded", "OperationAborted", "ConditionalRequestConflict",
 })  # fmt: skip
-_BROKEN = frozenset({"InternalError", "RequestTimeout", "IncompleteBody"})
-_GARBLED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
-_FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded"})
-_GONE = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound"})
-_CLOCK = "the clock of this machine and the server's differ too much: set the clock"
 
 
 class NoSuchUpload(NotFound):
@@ -49,35 +44,55 @@ class Precondition(Changed):
     """A condition that came with the request does not hold."""
 
 
+_QUOTA = "free some space or raise the quota"
+_RIGHTS = "are the credentials right, and do they grant this request?"
+_REGION = "the bucket is in another region: set `region`"
+_GONE = ("NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound")
+
+# The error of a code, else of a status, and what to do about it.
+_BY_CODE: dict[str, tuple[type[SyncdError], str]] = {
+    **dict.fromkeys(_BUSY, (Refused, "")),
+    **dict.fromkeys(
+        ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded"),
+        (NoSpace, _QUOTA),
+    ),
+    **dict.fromkeys(
+        ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), (BadDigest, "")
+    ),
+    **dict.fromkeys(("InternalError", "RequestTimeout", "IncompleteBody"), (Interrupted, "")),
+    **dict.fromkeys(_GONE, (NotFound, "")),
+    **dict.fromkeys(("ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"), (Denied, _RIGHTS)),
+    "RequestTimeTooSkewed": (Denied, "the clocks of this machine and the server differ too much: set the clock"),
+    "PreconditionFailed": (Precondition, ""),
+    "EntityTooLarge": (TooLarge, ""),
+}
+_BY_STATUS: dict[int, tuple[type[SyncdError], str]] = {
+    **dict.fromkeys((301, 307), (Denied, _REGION)),
+    **dict.fromkeys((400, 405, 416, 501), (Unsupported, "")),
+    **dict.fromkeys((401, 403), (Denied, _RIGHTS)),
+    **dict.fromkeys((404, 410), (NotFound, "")),
+    409: (Refused, ""),
+    412: (Precondition, ""),
+    413: (TooLarge, ""),
+    429: (Refused, ""),
+    500: (Interrupted, ""),
+    503: (Refused, ""),
+    507: (NoSpace, _QUOTA),
+}
+
+
 def failure(status: int, body: bytes, path: str, retry_after: float | None = None) -> SyncdError:
-    """Return what to raise for an answer that is no success."""
+    """Return the error of an answer that is no success."""
     code, message = read_error(body)
-    said = f"{path}: S3 answers {status} {code}: {message}".rstrip(": ")
-    if code in _BUSY or status in {429, 503}:
-        return Refused(said, retry_after=retry_after)
-    if code in _FULL or status == 507:
-        return NoSpace(f"{said}; free some space or raise the quota")
-    if code in _GARBLED:
-        return BadDigest(said)
-    if code in _BROKEN:
-        return Interrupted(said)
-    if code in _GONE or status in {404, 410}:
+    other: tuple[type[SyncdError], str] = (Unreachable if status >= 500 else PermanentError, "")
+    known = None if status in (429, 503) else _BY_CODE.get(code)  # busy servers write any code
+    kind, advice = known or _BY_STATUS.get(status, other)
+    if kind is NotFound:
         return _missing(code, path)
-    if code == "RequestTimeTooSkewed":
-        return Denied(f"{said}: {_CLOCK}")
-    if status in {401, 403} or code in {"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}:
-        return Denied(f"{said}: are the credentials right, and may they do this?")
-    if status == 412 or code == "PreconditionFailed":
-        return Precondition(said)
-    if code == "EntityTooLarge" or status == 413:
-        return TooLarge(said)
-    if status == 409:
-        return Refused(said, retry_after=retry_after)
-    if status >= 500 and status != 501:
-        return Interrupted(said) if status == 500 else Unreachable(said, retry_after=retry_after)
-    if status in {301, 307}:
-        return Denied(f"{said}: the bucket is in another region: give `region`")
-    return Unsupported(said) if status in {400, 405, 416, 501} else PermanentError(said)
+    said = f"{path}: S3 answers {status} {code}: {message}".rstrip(": ")
+    if advice:
+        said = f"{said}{'; ' if kind is NoSpace else ': '}{advice}"
+    return kind(said, retry_after=retry_after) if issubclass(kind, Refused | Unreachable) else kind(said)
 
 
 def hidden_failure(body: bytes, path: str) -> SyncdError | None:

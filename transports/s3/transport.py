@@ -7,12 +7,7 @@ A version is the ETag with its quotes. A range that the server ignores or answer
 """
 
 import asyncio
-import base64
-import binascii
-import calendar
 import dataclasses
-import email.utils
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import Any
@@ -30,7 +25,7 @@ from syncd.core import (
     TooLarge,
     Unsupported,
 )
-from transports.http import Exchange
+from transports.http import HttpAnswer, headers as heads
 from transports.s3.client import Bucket, split_url
 from transports.s3.errors import Precondition
 from transports.s3.listing import HEAD, MAX_PAGE, early_token, read_page
@@ -39,7 +34,7 @@ from transports.s3.signing import Account
 MAX_EMPTY = 1000  # pages of a listing in a row that hold no file
 
 _SCHEME = "s3://"
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CHECKSUM = ("x-amz-checksum-sha256", "x-amz-checksum-type")
 
 
 def open_transport(
@@ -87,7 +82,7 @@ def open_transport(
 class S3Body:
     """The bytes of an answer; satisfies `syncd.core.ports.Body`."""
 
-    def __init__(self, bucket: Bucket, answer: Exchange | None, stat: Stat, start: int, stop: int, url: str) -> None:
+    def __init__(self, bucket: Bucket, answer: HttpAnswer | None, stat: Stat, start: int, stop: int, url: str) -> None:
         self.stat = stat
         self.start = start
         self.stop: int | None = stop
@@ -258,15 +253,15 @@ class S3Transport:
         return S3Body(self.bucket, None, stat, start, start, await self.bucket.url(self.root + path))
 
     def _accept(
-        self, answer: Exchange, path: str, start: int, stop: int | None, *, version: str | None, url: str
+        self, answer: HttpAnswer, path: str, start: int, stop: int | None, *, version: str | None, url: str
     ) -> S3Body:
         """Return the body if it is what was asked for."""
         headers = answer.headers
         if answer.status == 206:
-            match = _RANGE.fullmatch(headers.get("content-range", ""))
-            if match is None:
-                raise Unsupported(f"{path}: a part came, but not which: {headers.get('content-range')!r}")
-            first, end, size = int(match[1]), int(match[2]) + 1, int(match[3])
+            first, end, whole = heads.content_range(headers) or (0, 0, None)
+            if whole is None:
+                raise Unsupported(f"{path}: a range without its position came: {headers.get('content-range')!r}")
+            size = whole
             if first != start or end != (size if stop is None else min(stop, size)):
                 raise Unsupported(f"{path}: bytes [{start}, {stop}) asked for, [{first}, {end}) came")
         else:
@@ -334,29 +329,16 @@ def _expect_progress(name: str, asked: str | None, token: str | None, empty: int
 
 
 def stat_of(path: str, headers: Mapping[str, str], size: int) -> Stat:
-    """Describe an object from the headers of an answer."""
+    """Describe an object from the headers of an answer; of the checksums only its sha256 is taken."""
     etag = headers.get("etag", "").strip()
     if etag and not etag.startswith('"'):
         etag = "" if etag.startswith("W/") else f'"{etag}"'
-    parsed = email.utils.parsedate(headers.get("last-modified", ""))
-    digests = _promised(headers)
-    return Stat(path, size, None if parsed is None else float(calendar.timegm(parsed)), etag or None, digests)
-
-
-def _promised(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the sha256 that the server keeps of the whole object; a digest of its parts' digests (`-N`) is none."""
-    text = headers.get("x-amz-checksum-sha256", "")
-    if headers.get("x-amz-checksum-type", "FULL_OBJECT") != "FULL_OBJECT" or "-" in text:
-        return {}
-    try:
-        digest = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return {}
-    return {"sha256": digest.hex()} if len(digest) == 32 else {}
+    digests = heads.digests({name: value for name, value in headers.items() if name in _CHECKSUM})
+    return Stat(path, size, heads.instant(headers.get("last-modified")), etag or None, digests)
 
 
 def _length(headers: Mapping[str, str]) -> int:
-    text = headers.get("content-length", "")
-    if not text.isdigit():
-        raise PermanentError(f"an object without a length: {text!r}")
-    return int(text)
+    length = heads.length(headers)
+    if length is None:
+        raise PermanentError(f"an object without a length: {headers.get('content-length', '')!r}")
+    return length

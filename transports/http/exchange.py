@@ -1,0 +1,287 @@
+"""One request and its answer on a connection of `connections`, read through aiohttp's response parser."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
+from contextlib import aclosing
+from typing import Protocol, cast
+
+import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from syncd.core import Interrupted, Refused, Sink, Stalled, SyncdError, TransientError, Unreachable, Unsupported
+from transports.http import headers as heads
+from transports.http.bulk_body import LONG, BulkBody
+from transports.http.fast_response import FastResponse
+from transports.http.ports import StallLimit
+from transports.http.protocol import BUFFER, HttpProtocol
+from transports.net import one_line
+
+MAX_DRAINED = 16 << 10  # bytes of a body read only to keep its connection
+MAX_EARLY = 8  # 1xx answers before the final one
+
+
+class ExchangeOwner(Protocol):
+    """What an exchange needs of the pool that its connection came from."""
+
+    clock: Callable[[], float]
+    stall_limit: StallLimit
+    header_timeout: float
+
+    def threads(self) -> Executor:
+        """Return the threads that read sockets."""
+        ...
+
+    def began(self, exchange: "Exchange") -> None:
+        """Check the exchange for stalls from now on."""
+        ...
+
+    def ended(self, exchange: "Exchange", connection: Connection, origin: str) -> None:
+        """Take the connection back."""
+        ...
+
+
+class Exchange:
+    """One request and its answer; satisfies `ports.HttpAnswer`."""
+
+    __slots__ = (
+        "_asked_at",
+        "_connection",
+        "_connections",
+        "_is_over",
+        "_label",
+        "_marks",
+        "_origin",
+        "_payload",
+        "_protocol",
+        "_waiting",
+        "headers",
+        "is_delimited",
+        "length",
+        "received",
+        "status",
+    )
+
+    def __init__(self, connections: ExchangeOwner, connection: Connection, origin: str, label: str) -> None:
+        self._connections = connections
+        self._connection = connection
+        protocol = connection.protocol
+        assert isinstance(protocol, HttpProtocol)
+        self._protocol = protocol
+        self._origin = origin
+        self._label = label
+        self._payload: StreamReader | BulkBody | FastResponse = EMPTY_PAYLOAD
+        self._marks: deque[int] | None = None
+        self._waiting = False
+        self._is_over = False
+        self._asked_at: float | None = None
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.length: int | None = None
+        self.is_delimited = True
+        self.received = 0
+
+    async def begin(self, request: bytes, body: bytes, *, bodiless: bool, may_be_stale: bool) -> bool:
+        """Send the request and read the head of the answer. Return False if the pooled connection was dead."""
+        protocol = self._protocol
+        is_begun = False
+        self._connections.began(self)
+        try:
+            protocol.await_answer(bodiless=bodiless)
+            self._asked_at = self._connections.clock()
+            if protocol.transport is not None:  # else the server closed it at once, and `read` raises
+                protocol.transport.write(request)
+            if body:
+                await self._send(body)
+            message, payload = cast("tuple[RawResponseMessage | FastResponse, StreamReader]", await protocol.read())
+            early = 0
+            while not isinstance(message, FastResponse) and _is_early(message.code) and early < MAX_EARLY:
+                early += 1
+                message, payload = await protocol.read()
+            self._asked_at = None
+            if body and protocol.transport is not None and protocol.transport.get_write_buffer_size():
+                self.discard_connection()  # the answer came before the whole body was sent
+            if isinstance(message, FastResponse):
+                self._take_fast(message)
+            else:
+                self._take(message, payload)
+            is_begun = True
+        except HttpProcessingError as error:
+            raise Refused(f"{self._label}: {self._origin} answered with broken HTTP: {one_line(error)}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            if may_be_stale:
+                return False
+            raise Refused(
+                f"{self._label}: {self._origin} closed the connection without an answer: {one_line(error)}"
+            ) from error
+        finally:
+            if not is_begun:
+                protocol.force_close()
+                self.close()
+        return True
+
+    async def _send(self, body: bytes) -> None:
+        """Write the body as fast as the server reads it. The time for an answer starts again with each block."""
+        protocol, whole = self._protocol, memoryview(body)
+        limit = self._connections.header_timeout
+        for start in range(0, len(whole), BUFFER):
+            transport = protocol.transport
+            if transport is None or transport.is_closing() or len(protocol):
+                self.discard_connection()  # the answer, if there is one, holds the reason
+                return
+            transport.write(whole[start : start + BUFFER])
+            try:
+                async with asyncio.timeout(limit):
+                    await protocol._drain_helper()  # noqa: SLF001  as aiohttp's own writer does
+            except TimeoutError as error:
+                raise Unreachable(f"{self._label}: {self._origin} took no bytes for {limit:g} s") from error
+            except ConnectionError:
+                return  # as above
+            self._asked_at = self._connections.clock()
+
+    async def read(self) -> bytes:
+        """Return the bytes of the body that have arrived, or wait for some; see `ports.HttpAnswer`."""
+        self._waiting = True
+        try:
+            chunk = await self._payload.readany()
+        except SyncdError:
+            raise
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
+            raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
+        except RuntimeError as error:  # raised by aiohttp if the connection was closed during the read
+            if self._protocol.connected:
+                raise
+            raise Interrupted(f"{self._label}: {self._so_far()}: the connection was closed") from error
+        finally:
+            self._waiting = False
+        self.received += len(chunk)
+        return chunk
+
+    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
+        """Pass the body to `sink` in a thread; yield the number of bytes after each step."""
+        payload, threads = self._payload, self._connections.threads()
+        if not isinstance(payload, BulkBody) or not payload.can_copy_to_sink():
+            loop = asyncio.get_running_loop()
+            while chunk := await self.read():
+                await loop.run_in_executor(threads, sink, memoryview(chunk))
+                yield len(chunk)
+            return
+        self._waiting = True
+        try:
+            async with aclosing(payload.copy_to_sink(sink, threads, self._count)) as counts:
+                async for count in counts:
+                    yield count
+        except ConnectionError as error:
+            raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
+        finally:
+            self._waiting = False
+
+    def _count(self, count: int) -> None:
+        self.received += count
+
+    def is_at_end(self) -> bool:
+        """Return True if every byte of the body was read."""
+        return self._payload.at_eof()
+
+    def finish(self) -> None:
+        """Raise Interrupted if a body that was read to its end was cut short, or if more bytes followed it."""
+        protocol = self._protocol
+        if not protocol.should_close:
+            return
+        error = protocol.exception()
+        payload = self._payload
+        if isinstance(error, HttpProcessingError) or len(protocol) or payload.exception() or not payload.is_eof():
+            self.discard_connection()
+            raise Interrupted(f"{self._label}: more bytes came than the {self.received} announced")
+        if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
+            raise Interrupted(f"{self._label}: {self._so_far()}: the connection was reset")
+
+    async def drain_and_close(self) -> None:
+        """Close an answer whose body is not needed. A short rest is read first so that the connection can be reused."""
+        try:
+            if self.length is not None and self.length <= MAX_DRAINED:
+                while await self.read():
+                    pass
+        except TransientError:
+            self.discard_connection()
+        finally:  # also if the read is cancelled
+            self.close()
+
+    def close(self) -> None:
+        """Return the connection to the pool if the answer is complete, else close it. May be called twice."""
+        if not self._is_over:
+            self._is_over = True
+            self._protocol.body = None
+            self._connections.ended(self, self._connection, self._origin)
+
+    def discard_connection(self) -> None:
+        """Have the connection closed instead of reused: its answer was not valid."""
+        self._protocol.force_close()
+
+    def check_stall(self, now: float, tick: float) -> None:
+        """Break the exchange if its head is late or its body below the stall limit; called every `tick` seconds."""
+        connections = self._connections
+        if self._asked_at is not None:
+            if now - self._asked_at > connections.header_timeout:
+                late = f"gave no answer in {connections.header_timeout:g} s"
+                self._protocol.set_exception(Unreachable(f"{self._label}: {self._origin} {late}"))
+            return
+        if not self._waiting:  # the reader is slow, not the server
+            self._marks = None
+            return
+        stall_limit = connections.stall_limit
+        ticks = max(1, round(stall_limit.window / tick))
+        if self._marks is None:
+            self._marks = deque(maxlen=ticks + 1)
+        marks = self._marks
+        marks.append(self.received)
+        if len(marks) > ticks and marks[-1] - marks[0] < stall_limit.rate * stall_limit.window:
+            came = f"{marks[-1] - marks[0]} bytes in {stall_limit.window:g} s"
+            self._payload.set_exception(Stalled(f"{self._label}: {self._so_far()}: stalled, {came}"))
+
+    def _take_fast(self, fast: FastResponse) -> None:
+        self.status = fast.status
+        self.headers = fast.headers
+        self.length = len(fast.content)
+        self._payload = fast  # complete: the connection cannot break it any more
+
+    def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
+        self.status = status = int(message.code)
+        try:
+            self.headers = headers = heads.joined(message.headers, f"{self._label}: {self._origin}")
+        except SyncdError:
+            self.discard_connection()
+            raise
+        coding = heads.transfer_coding(headers)
+        if status < 200 or coding not in (None, "chunked"):
+            self.discard_connection()
+            raise Unsupported(f"{self._label}: {self._origin} answered {status} with transfer coding {coding}")
+        self.length = heads.length(headers)
+        self.is_delimited = self.length is not None or coding is not None
+        self._payload = self._protocol.body = payload
+        protocol = self._protocol
+        if (
+            self.length is not None
+            and payload is not EMPTY_PAYLOAD
+            and self.length - payload.total_bytes >= LONG
+            and protocol.held
+            and protocol.transport is not None
+            and not protocol.transport.is_closing()
+            and not protocol._reading_paused  # noqa: SLF001  the parser has no bytes that it holds back
+        ):
+            protocol.held = False
+            self._payload = protocol.body = BulkBody(protocol, payload, self.length)
+        else:
+            protocol.resume_parsing()
+
+    def _so_far(self) -> str:
+        whole = f" of {self.length}" if self.length is not None else ""
+        return f"broke off after {self.received}{whole} bytes"
+
+
+def _is_early(status: int) -> bool:
+    """Return True if another answer follows this one (RFC 9110, section 15.2)."""
+    return 100 <= status < 200 and status != 101
