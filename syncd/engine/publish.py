@@ -86,6 +86,17 @@ class Publisher(msgspec.Struct, frozen=True):
         self._report(snapshot, changed=previous is None or previous.id != snapshot.id)
         return snapshot
 
+    async def finish(self) -> Snapshot | None:
+        """Roll forward a publish that was interrupted; None if there is none, or no Snapshot yet.
+
+        Until then the files under their natural names, the Catalogue and the pointer can be of different Snapshots.
+        """
+        mirror = self.mirror
+        is_interrupted = bool(self.catalogue.history.swaps(mirror.id)) or (
+            next(self.catalogue.holdings.changed(mirror.id), None) is not None
+        )
+        return await self.publish() if mirror.snapshot and is_interrupted else None
+
     async def swap(self) -> None:
         """Put the proved replacements in their places, and go on where a crash interrupted that."""
         for swap in self.catalogue.history.swaps(self.mirror.id):

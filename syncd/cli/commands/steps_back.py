@@ -15,7 +15,7 @@ from syncd.session import Session
 async def rollback(context: CommandContext, name: str, snapshot: str) -> int:
     """Go back to a kept snapshot."""
     async with context.open_session(lambda _: None) as session:
-        restoration = _restoration(session, session.mirror(name), _keep_versions(session, name))
+        restoration = _restoration(session, session.mirror(name), keep_versions(session, name))
         current = await restoration.rollback(snapshot)
         _print_current(context, name, current)
         return DONE
@@ -24,7 +24,7 @@ async def rollback(context: CommandContext, name: str, snapshot: str) -> int:
 async def undelete(context: CommandContext, name: str, paths: list[str]) -> int:
     """Bring removed files back."""
     async with context.open_session(lambda _: None) as session:
-        restoration = _restoration(session, session.mirror(name), _keep_versions(session, name))
+        restoration = _restoration(session, session.mirror(name), keep_versions(session, name))
         _print_current(context, name, await restoration.undelete(paths))
         return DONE
 
@@ -50,7 +50,8 @@ def _restoration(session: Session, row: MirrorRow, keep_versions: int) -> Restor
     return Restoration(session.store, session.catalogue, row, place, publisher)
 
 
-def _keep_versions(session: Session, name: str) -> int:
+def keep_versions(session: Session, name: str) -> int:
+    """Return how many Snapshots the mirror keeps; the default where its manifest is not known."""
     try:
         return session.manifest(name).keep.versions
     except SyncdError:

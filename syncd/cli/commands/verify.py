@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 
 from syncd.cli import output
+from syncd.cli.commands.steps_back import keep_versions
 from syncd.cli.context import CommandContext
 from syncd.core import NotFound
-from syncd.engine import PassPaths, Report, Verification
+from syncd.engine import PassPaths, Publisher, Report, Verification
 from syncd.process import DONE, SOME_FAILED
+from syncd.session import Session
 from syncd.workers import processors
 
 
@@ -17,6 +19,7 @@ async def verify(context: CommandContext, name: str, *, read_data: bool, repair:
     """Verify one mirror, and mend it if asked to."""
     with context.progress() as progress:
         async with context.open_session(progress.listener, grace=0.0) as session:
+            await _finish_publish(session, name, json=context.json)
             row = session.mirror(name)
             place = PassPaths(row.name, row.prefix, "verify")
 
@@ -45,6 +48,17 @@ async def verify(context: CommandContext, name: str, *, read_data: bool, repair:
             progress.stop()
             _show_report(context, report, time.monotonic() - began, read_data=read_data)
             return DONE if all(fault.repaired for fault in report.faults) else SOME_FAILED
+
+
+async def _finish_publish(session: Session, name: str, *, json: bool) -> None:
+    """Roll forward what a crash interrupted, so that it is not reported as damage."""
+    row = session.mirror(name)
+    place = PassPaths(row.name, row.prefix, f"publish-{time.time_ns():x}")
+    publisher = Publisher(session.store, session.catalogue, row, place, session.listener, keep_versions(session, name))
+    if (snapshot := await publisher.finish()) is not None:
+        output.print_warning(
+            f"{name}: a publish was interrupted; it is finished now: snapshot {snapshot.id[:12]}", json=json
+        )
 
 
 def _show_report(context: CommandContext, report: Report, seconds: float, *, read_data: bool) -> None:
