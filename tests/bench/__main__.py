@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.bench import daemon
 from tests.bench.cases import CASES, Case, quick
-from tests.bench.contest import US, Outcome, contest
+from tests.bench.contest import BEFORE, US, Outcome, contest
 from tests.bench.measure import Measured, middle
 
 
@@ -48,7 +48,9 @@ def main() -> int:
 def _outcome(name: str, asked: argparse.Namespace, home: Path) -> Outcome:
     case = quick(CASES[name]) if asked.quick else CASES[name]
     say = _silent if asked.json else _aside
-    outcome = contest(case, _contenders(case, asked), asked.rounds, asked.reader or case.reader, home, say)
+    outcome = contest(
+        case, _contenders(case, asked), asked.rounds, asked.reader or case.reader, home, say, asked.before
+    )
     if not asked.json:
         print(table(outcome), flush=True)
     return outcome
@@ -111,6 +113,8 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
 
 
 def _contenders(case: Case, asked: argparse.Namespace) -> list[str]:
+    if asked.before is not None:
+        return [US, BEFORE]
     peers = list(case.peers if asked.peer is None else asked.peer)
     return peers if asked.peers_only else [US, *(peer for peer in peers if peer != "none")]
 
@@ -145,6 +149,12 @@ def _words() -> argparse.ArgumentParser:
     words.add_argument("names", nargs="*", help="cases; or list, all, clean")
     words.add_argument("--peer", action="append", help="only this peer (repeatable; none: syncd alone)")
     words.add_argument("--peers-only", action="store_true", help="leave syncd out")
+    words.add_argument(
+        "--before",
+        type=Path,
+        metavar="DIR",
+        help="only syncd of this checkout and syncd of DIR, an earlier one with its .venv",
+    )
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--reader", choices=["autoindex", "checksums"], help="another reader than the case's own")
     words.add_argument("--quick", action="store_true", help="a quarter of the work or less")

@@ -18,6 +18,7 @@ from tests.bench.prefilled_store import prefill
 from tests.bench.servers import ROOT, Serving, cpu_seconds, link, listing, nginx
 
 US = "syncd"
+BEFORE = "before"  # another checkout of ours, with an environment of its own
 REST = 5.0  # seconds for a link's connections to close between two runs
 
 Say = Callable[[str], None]
@@ -35,6 +36,11 @@ class Ground:
     archive: Archive | None
     link: Serving | None
     server: Serving | None
+    before: Path | None = None
+
+    def kept(self, contender: str) -> Path:
+        """Return where a contender of ours has what a case begins with."""
+        return self.scratch / f"kept-{contender}"
 
 
 @dataclass(slots=True)
@@ -49,16 +55,20 @@ class Outcome:
     seen: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
 
-def contest(case: Case, contenders: list[str], rounds: int, reader: str, home: Path, say: Say) -> Outcome:
+def contest(
+    case: Case, contenders: list[str], rounds: int, reader: str, home: Path, say: Say, before: Path | None = None
+) -> Outcome:
     """Run every contender `rounds` times, in turns."""
-    with _ground(case, reader, home) as ground:
+    with _ground(case, reader, home) as found:
+        ground = replace(found, before=before)
         archive = ground.archive
         files, size = (len(archive.sizes), archive.bytes) if archive is not None else (case.keys, 0)
         outcome = Outcome(case, files, size, limit(case, archive))
-        if case.kind == "verify" and US in contenders:
-            _must(_sync(ground, ground.scratch / "kept"))
-        if case.is_known and US in contenders:
-            _must(_know(ground, ground.scratch / "kept"))
+        for contender in (US, BEFORE):
+            if case.kind == "verify" and contender in contenders:
+                _must(_sync(ground, ground.kept(contender), contender))
+            if case.is_known and contender in contenders:
+                _must(_know(ground, ground.kept(contender), contender))
         for number in range(rounds):
             for contender in contenders:
                 measured, seen = _turn(ground, contender)
@@ -94,7 +104,7 @@ def _turn(ground: Ground, contender: str) -> tuple[Measured, dict[str, float]]:
     measured = _run(ground, contender, folder)
     after = _look(ground)
     if ground.case.kind == "copy" and ground.archive is not None:
-        copy = folder / "store" / "bench" if contender == US else folder / "copy"
+        copy = folder / "store" / "bench" if contender in (US, BEFORE) else folder / "copy"
         measured = replace(measured, lost=len(lost(ground.archive, copy)))
     shutil.rmtree(folder)
     _rest(ground)
@@ -106,13 +116,13 @@ def _turn(ground: Ground, contender: str) -> tuple[Measured, dict[str, float]]:
 def _run(ground: Ground, contender: str, folder: Path) -> Measured:
     case, log = ground.case, folder / "log"
     tool = {"aria2": "aria2c"}.get(contender, contender.split("-", maxsplit=1)[0])
-    if contender == US:
+    if contender in (US, BEFORE):
         if case.kind == "copy":
-            return _sync(ground, folder)
+            return _sync(ground, folder, contender)
         if case.kind == "plan":
-            return _plan(ground, folder)
-        words = ["verify", "bench", "--read-data", *_places(ground.scratch / "kept")]
-        return run([_syncd(), *words], {}, log)
+            return _plan(ground, folder, contender)
+        words = ["verify", "bench", "--read-data", *_places(ground.kept(contender))]
+        return run([_syncd(ground, contender), *words], {}, log)
     program = peers.find(tool, ground.cache)
     if case.kind == "plan":
         commands = {
@@ -132,25 +142,25 @@ def _run(ground: Ground, contender: str, folder: Path) -> Measured:
     return run(peers.rclone_copy(program, ground.url, folder / "copy", transfers), {}, log)
 
 
-def _sync(ground: Ground, folder: Path) -> Measured:
+def _sync(ground: Ground, folder: Path, contender: str) -> Measured:
     folder.mkdir(exist_ok=True)
-    return run(
-        [_syncd(), "sync", str(_declare(ground, folder)), *_places(folder), *_private(ground)], {}, folder / "log"
-    )
+    words = ["sync", str(_declare(ground, folder)), *_places(folder), *_private(ground)]
+    return run([_syncd(ground, contender), *words], {}, folder / "log")
 
 
-def _know(ground: Ground, folder: Path) -> Measured:
+def _know(ground: Ground, folder: Path, contender: str) -> Measured:
     """Let a Catalogue know all keys; the first rebuild makes the store, the second one reads it."""
     folder.mkdir()
-    _must(run([_syncd(), "rebuild", *_places(folder)], {}, folder / "log"))
+    rebuild = [_syncd(ground, contender), "rebuild", *_places(folder)]
+    _must(run(rebuild, {}, folder / "log"))
     prefill(ground.case.keys, folder / "store")
-    return run([_syncd(), "rebuild", *_places(folder)], {}, folder / "log")
+    return run(rebuild, {}, folder / "log")
 
 
-def _plan(ground: Ground, folder: Path) -> Measured:
-    places = _places(ground.scratch / "kept" if ground.case.is_known else folder)
+def _plan(ground: Ground, folder: Path, contender: str) -> Measured:
+    places = _places(ground.kept(contender) if ground.case.is_known else folder)
     words = ["plan", str(_declare(ground, folder)), "--json", *places, *_private(ground)]
-    measured = run([_syncd(), *words], peers.s3_environ(ground.url), folder / "log")
+    measured = run([_syncd(ground, contender), *words], peers.s3_environ(ground.url), folder / "log")
     try:
         planned = json.loads(measured.tail.strip().splitlines()[-1])["keep" if ground.case.is_known else "fetch"]
     except (ValueError, LookupError):
@@ -164,8 +174,9 @@ def _declare(ground: Ground, folder: Path) -> Path:
     return path
 
 
-def _syncd() -> str:
-    return str(ROOT / ".venv" / "bin" / "syncd")
+def _syncd(ground: Ground, contender: str) -> str:
+    checkout = ground.before if contender == BEFORE and ground.before is not None else ROOT
+    return str(checkout / ".venv" / "bin" / "syncd")
 
 
 def _places(folder: Path) -> list[str]:
