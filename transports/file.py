@@ -1,11 +1,11 @@
-"""Reads files below a folder of this machine: a disk that arrived by post, a mounted archive.
+"""Reads files below a folder of this machine: a disk that was shipped, a mounted archive.
 
 Rules:
-1. No symbolic link below the folder is followed, in a listing or in a read; what is no regular file is left out.
-2. A version is made of the time, size and number of a file, looked at before the first byte and after the last: a file
-   that is written to while it is read is noticed.
-3. Nothing here blocks the loop: calls into the file system are made in threads, and what they opened is closed even if
-   nobody waits for it any more.
+1. No symbolic link below the folder is followed, in a listing or in a read; only regular files are listed.
+2. A version consists of the time, size and inode of a file. It is read before the first byte and after the last, so
+   that a write during the read is noticed.
+3. The event loop is never blocked: calls to the file system are made in threads. A file that a thread opens after its
+   caller was cancelled is closed.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ def open_transport(
     allow_private: frozenset[str],
     user_agent: str,
 ) -> "FileTransport":
-    """Return the transport of a `file:///folder/` url; it has no options and no secrets."""
+    """Return the transport of a `file:///folder/` url; it has no options and no credentials."""
     del options, credential, allow_private, user_agent
     return FileTransport(unquote(urlsplit(url).path))
 
@@ -58,12 +58,12 @@ class FileTransport:
     """One folder."""
 
     def __init__(self, root: str) -> None:
-        """`root` is looked at when it is read from, not before."""
+        """`root` is accessed at the first read, not before."""
         self.root = root.rstrip("/") or "/"
         self.url = f"file://{quote(root.rstrip('/'))}/"
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """Yield every regular file, sorted by its whole path; a name that is no text comes with its bytes escaped."""
+        """Yield every regular file, sorted by its whole path; bytes of a name that are not UTF-8 are escaped."""
         async for page in self.list_pages(prefix):
             for stat in page:
                 yield stat
@@ -94,10 +94,10 @@ class FileTransport:
         return _FileRead(self, path, start, stop, version)
 
     async def aclose(self) -> None:
-        """Nothing stays open."""
+        """Do nothing: no file stays open."""
 
     async def acquire(self, path: str) -> tuple[int, os.stat_result]:
-        """Open a file; the caller closes it. If the caller is cancelled meanwhile, it is closed here."""
+        """Open a file; the caller closes it. If the caller is cancelled during the call, it is closed here."""
         below = self._below(path)
 
         def look() -> tuple[int, os.stat_result]:
@@ -119,7 +119,7 @@ class FileTransport:
         return await self._call(path, partial(os.pread, descriptor, count, at))
 
     async def look(self, path: str, descriptor: int) -> Stat:
-        """Describe an open file as it is now."""
+        """Describe an open file in its present state."""
         return await self._call(path, lambda: _describe(path, os.fstat(descriptor)))
 
     def _below(self, path: str) -> tuple[str, ...]:
@@ -138,12 +138,12 @@ class FileTransport:
             raise Unsafe(str(error)) from error
 
     async def _call(self, path: str, call: Callable[[], T]) -> T:
-        """Run a blocking call in a thread, its errors in our words."""
+        """Run a blocking call in a thread, and raise our own errors."""
         try:
             return await asyncio.to_thread(call)
         except (FileNotFoundError, NotADirectoryError) as error:
             if not await asyncio.to_thread(os.path.isdir, self.root):
-                raise Unreachable(f"{self.root}: the folder is not there") from error
+                raise Unreachable(f"{self.root}: no such folder: is it mounted?") from error
             raise NotFound(f"{path}: no such file in {self.root}") from error
         except PermissionError as error:
             raise Denied(f"{path}: {error.strerror}") from error
@@ -180,7 +180,7 @@ class _FileRead:
     ) -> None:
         descriptor, self._descriptor = self._descriptor, None
         assert descriptor is not None
-        if self._busy is not None and not self._busy.done():  # a thread still reads for somebody who was cancelled
+        if self._busy is not None and not self._busy.done():  # a thread still reads for a caller that was cancelled
             self._busy.add_done_callback(partial(_close, descriptor))
         else:
             os.close(descriptor)
@@ -217,7 +217,7 @@ def _open(root: str, parts: tuple[str, ...]) -> int:
         os.close(here)
     if not modes.S_ISREG(os.fstat(found).st_mode):
         os.close(found)
-        raise FileNotFoundError(errno.ENOENT, "is no regular file")
+        raise FileNotFoundError(errno.ENOENT, "not a regular file")
     return found
 
 
@@ -247,9 +247,9 @@ def _describe(path: str, found: os.stat_result) -> Stat:
 
 
 def _why(path: str, error: OSError) -> SyncdError:
-    """Say in our words what the file system said."""
+    """Return our error for an error of the file system."""
     if error.errno == errno.ELOOP:
-        return Unsafe(f"{path}: a symbolic link, which is not followed")
+        return Unsafe(f"{path}: is a symbolic link; links are not followed")
     if error.errno == errno.ENAMETOOLONG:
         return NotFound(f"{path}: {error.strerror}")
     if error.errno in (errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT):
@@ -258,12 +258,12 @@ def _why(path: str, error: OSError) -> SyncdError:
 
 
 def _drop(opening: asyncio.Future[tuple[int, os.stat_result]]) -> None:
-    """Close what was opened for somebody who is gone."""
+    """Close a file that was opened for a cancelled caller."""
     if not opening.cancelled() and opening.exception() is None:
         os.close(opening.result()[0])
 
 
 def _close(descriptor: int, read: asyncio.Future[bytes]) -> None:
     if not read.cancelled():
-        read.exception()  # seen; nobody waits for it
+        read.exception()  # marks it as retrieved
     os.close(descriptor)

@@ -1,10 +1,10 @@
-"""One writer for a store: a small object that says who works on it, until when; a second daemon is told so, clearly.
+"""One writer for a store: a small object names the process that writes, and until when; a second daemon is refused.
 
-Rule 1: `.syncd/lease.json` names the holder, its process and host, since when and until when, and an epoch that grows
-with each change of hands: what an older epoch still writes is not to be believed.
-Rule 2: a lease is free when it has expired, or when its process is dead on this very machine.
-Rule 3: on a folder a lock of the system excludes exactly; elsewhere the lease is read again after a moment, since
-servers may let two writers win. A holder reads it again before each renewal and stops at once if it is not its own.
+Rule 1: `.syncd/lease.json` names the holder, its process and host, its start and its end, and an epoch that grows with
+each new holder. Writes of an older epoch are not valid.
+Rule 2: a lease is free if it has expired, or if its process on this same machine has ended.
+Rule 3: on a folder, a lock of the system excludes other processes exactly. On other stores the lease is read again
+after a moment, since two writers may both succeed. The holder reads it before each renewal, and stops if it is lost.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from syncd.core import Busy, Damaged, Exists, NotFound, Store, TransientError, U
 
 LEASE = ".syncd/lease.json"
 MAX_LEASE = 1 << 16  # bytes
-SETTLE = 1.0  # seconds after which we look who really wrote last, where the system gives no lock
+SETTLE = 1.0  # seconds until the lease is read again, on a store without a lock
 
 
 @runtime_checkable
 class Lockable(Protocol):
-    """A store that can also exclude other processes exactly."""
+    """A store that can also lock out other processes exactly."""
 
     async def lock(self) -> object:
-        """Lock for as long as the result is held. Raises Busy."""
+        """Lock until the result is deleted. Raises Busy."""
         ...
 
 
 class LeaseState(msgspec.Struct, frozen=True):
-    """What the lease object says; times are seconds since the epoch."""
+    """The content of the lease object; times are in seconds since the epoch."""
 
     holder: str
     host: str
@@ -49,7 +49,7 @@ class LeaseState(msgspec.Struct, frozen=True):
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
-    """Where a process lives: `machine` differs between hosts, boots and containers, so that a pid means something."""
+    """The identity of a process: `machine` differs between hosts, boots and containers; a pid is unique in it."""
 
     host: str
     machine: str
@@ -57,7 +57,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 def here() -> ProcessIdentity:
-    """Name this process."""
+    """Return the identity of this process."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     namespace = Path("/proc/self/ns/pid")
     host = socket.gethostname()
@@ -92,11 +92,11 @@ class Lease:
 
     @property
     def epoch(self) -> int:
-        """The number of this tenure; 0 if we hold nothing."""
+        """The epoch of the lease that is held; 0 if none is."""
         return 0 if self._held is None else self._held.epoch
 
     async def acquire(self) -> int:
-        """Take the lease and return its epoch. Raises Busy, naming who holds it, since when, until when."""
+        """Take the lease and return its epoch. Raises Busy with the holder, its start and its end."""
         locked = isinstance(self._store, Lockable)
         if isinstance(self._store, Lockable):
             try:
@@ -110,15 +110,15 @@ class Lease:
             raise
 
     async def renew_forever(self) -> NoReturn:
-        """Renew for ever, beside the work. Raises Busy if another took over, TransientError if we cannot tell."""
+        """Renew the lease until cancelled. Raises Busy if another took over, TransientError if we cannot tell."""
         while True:
             await self._sleep(self._ttl / 3)
             try:
-                # a store that takes longer to answer than our right lasts may have given it to another meanwhile
+                # if the store answers only after the lease has ended, another process may have taken it
                 async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
                     await self.renew()
             except TimeoutError:
-                raise Unreachable(f"{LEASE}: could not be renewed while it was ours") from None
+                raise Unreachable(f"{LEASE}: could not be renewed in time") from None
             except TransientError:
                 if self._held is None or self._clock() >= self._held.expires:
                     raise
@@ -133,15 +133,15 @@ class Lease:
         await self._write(msgspec.structs.replace(ours, expires=self._clock() + self._ttl))
 
     def check(self) -> None:
-        """Raise Busy if the lease is over; call it before what cannot be taken back."""
+        """Raise Busy if the lease is over; call it before an irreversible step."""
         if self._held is None or self._clock() >= self._held.expires:
             raise Busy(f"{LEASE}: ours is over; another daemon may work on the store now")
 
     async def release(self) -> None:
-        """Give it back, if it is still ours."""
+        """Release the lease if it is still held."""
         found = await self._read()
         if self._held is not None and found is not None and found.token == self._token:
-            # Expired, not deleted: the next holder must find the epoch that it is to exceed.
+            # Expired, not deleted: the next holder needs the epoch to increase it.
             await self._write(msgspec.structs.replace(found, expires=0.0))
         self._held = None
         self._lock = None
@@ -189,7 +189,7 @@ class Lease:
         try:
             return msgspec.json.decode(body, type=LeaseState)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Damaged(f"{LEASE}: not what we wrote: {error}; remove it if no daemon runs") from error
+            raise Damaged(f"{LEASE}: not a valid lease: {error}; remove it if no daemon runs") from error
 
     async def _write(self, held: LeaseState, *, if_absent: bool = False) -> None:
         until = time.monotonic() + self._ttl
@@ -198,9 +198,9 @@ class Lease:
 
     def _explain(self, found: LeaseState | None) -> str:
         if found is None:
-            return f"{LEASE}: another process works on the store, and has not said its name yet; try again"
+            return f"{LEASE}: another process uses the store and has not written its name yet; try again"
         return (
-            f"{LEASE}: {found.holder} (process {found.pid} on {found.host}) works on this store since "
+            f"{LEASE}: {found.holder} (process {found.pid} on {found.host}) has used this store since "
             f"{_date(found.since)}, until {_date(found.expires)} unless renewed: stop it, or wait until then"
         )
 
@@ -210,7 +210,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # alive, and somebody else's
+    except PermissionError:  # alive, and of another user
         return True
     return True
 

@@ -270,7 +270,7 @@ async def test_a_full_disk_is_named_before_the_first_byte_where_the_size_is_know
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(staged_file, "_reserve", no_room)
-    with pytest.raises(NoSpace, match=f"^big: no room in {root}"):
+    with pytest.raises(NoSpace, match=f"^big: no space left in {root}"):
         async with store.stage("big", size=1 << 40):
             pass
     assert temporary(root) == []
@@ -295,7 +295,7 @@ async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_wr
         async with store.stage("other", size=1 << 30) as file:
             await file.discard()
         assert len(stops) == 1, "it was learnt"
-        with pytest.raises(NoSpace, match=f"^big: no room in {root}"):
+        with pytest.raises(NoSpace, match=f"^big: no space left in {root}"):
             async with store.stage("big", size=1 << 60):
                 pass
     assert temporary(root) == []

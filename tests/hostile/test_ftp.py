@@ -227,14 +227,14 @@ async def test_what_somebody_adds_in_the_clear_before_tls_begins_is_never_read_a
         server.behind_auth = b"200 yes\r\n200 yes\r\n230 in\x1b[2J\r\n"
         async with aclosing(reach()) as transport:
             with pytest.raises(
-                Denied, match=r"^x: 30 bytes came .* in the clear .*'200 yes.*somebody may sit in between"
+                Denied, match=r"^x: 30 bytes came .* in clear text .*'200 yes.*an attacker between here and the server"
             ):
                 await transport.stat("x")
         assert server.said == ["AUTH TLS"]
         server.behind_auth, server.before_data = b"", b"type=file;size=4;modify=20260101000000; evil\r\n"
         async with aclosing(reach()) as transport:
-            with pytest.raises(Denied, match=r"46 bytes came .* in the clear .*evil"):
+            with pytest.raises(Denied, match=r"46 bytes came .* in clear text .*evil"):
                 [stat async for stat in transport.list()]
         async with aclosing(reach()) as transport:
-            with pytest.raises(Denied, match=r"^x: 46 bytes came .* in the clear"):
+            with pytest.raises(Denied, match=r"^x: 46 bytes came .* in clear text"):
                 await read(transport, "x")

@@ -183,7 +183,7 @@ async def test_a_server_that_lives_but_answers_nothing_is_hung_up_on_and_the_nex
     async with hostile(tmp_path) as (server, transport):
         server.hangs = step
         async with asyncio.timeout(30):
-            with pytest.raises(Unreachable, match=rf"^{label}.*{server.origin} gave no answer in time"):
+            with pytest.raises(Unreachable, match=rf"^{label}.*{server.origin} sent no answer in time"):
                 await ask(transport)
         server.hangs = ""
         assert await read(transport, "a/x") == CONTENT

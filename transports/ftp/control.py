@@ -1,10 +1,10 @@
-"""One control connection to an FTP server, and what its replies mean; beneath `transports.ftp.transport`.
+"""One control connection to an FTP server, and the meaning of its replies; beneath `transports.ftp.transport`.
 
-aioftp speaks the protocol; what it leaves to trust is decided here:
-1. Passive mode only, and a data connection goes to the address of the control connection, whatever PASV says.
-2. Every reply is bounded in lines and in time, and what a server writes is shown without control characters.
-3. With TLS (`ftps`) both connections have it, and the data connection resumes the session of its control connection.
-   Nothing that came in the clear before a handshake is read after it: anybody on the way may have written it.
+aioftp speaks the protocol. In addition:
+1. Only passive mode is used, and a data connection goes to the address of the control connection, whatever PASV says.
+2. Every reply is bounded in lines and in time; messages show it without control characters.
+3. With TLS (`ftps`) both connections are encrypted, and the data connection resumes the session of its control
+   connection. Bytes that arrived in clear text before a handshake are refused: an attacker can have sent them.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from transports.ftp.listing import FILE, FtpEntry, mlsd
 from transports.net import one_line, valid_until
 from transports.net.connect import connect
 
-BUFFER = 1 << 18  # bytes of a data connection that wait for us
-MAX_REPLY = 1000  # lines: some servers greet at length
-FINISHING = 5.0  # seconds for a server to say that it noticed the end of a data connection
+BUFFER = 1 << 18  # bytes of a data connection that wait to be read
+MAX_REPLY = 1000  # lines; some servers have long greetings
+FINISHING = 5.0  # seconds for the reply to the end of a data connection
 _FULL = ("too many", "maximum", "try again", "limit", "busy", "overload")
 _FORBIDDEN = ("permission", "denied", "not allowed", "not permitted", "forbidden", "access")
 
 
 @dataclass(frozen=True, slots=True)
 class FtpServer:
-    """Where an FTP server is, how it is talked to, and who we are there."""
+    """The address of an FTP server, how it is spoken to, and the login."""
 
     origin: str
     host: str
@@ -49,7 +49,7 @@ class FtpControl(aioftp.Client):
     """A control connection, logged in."""
 
     def __init__(self, server: FtpServer, label: str) -> None:
-        """`label` begins the messages of what goes wrong while it is made."""
+        """`label` begins the messages of errors during the login."""
         super().__init__(
             socket_timeout=server.reply_timeout,
             encoding=server.encoding,
@@ -64,7 +64,7 @@ class FtpControl(aioftp.Client):
         self.certificate: float | None = None
 
     async def _open_connection(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        del host  # nobody but the server itself decides where it is
+        del host  # a data connection goes to the peer of the control connection
         server = self._server
         is_data = self._stream is not None
         where = self._peer if is_data else server.host
@@ -88,7 +88,7 @@ class FtpControl(aioftp.Client):
         return reader, writer
 
     async def parse_line(self) -> tuple[aioftp.Code, str]:
-        """Read one line of a reply, whatever its bytes are."""
+        """Read one line of a reply, in whatever encoding."""
         line = await self.stream.readline()
         if not line.endswith(b"\n"):
             self.stream.close()
@@ -97,11 +97,11 @@ class FtpControl(aioftp.Client):
         return aioftp.Code(text[:3]), text[3:]
 
     async def parse_response(self) -> tuple[aioftp.Code, list[str]]:
-        """Read a whole reply, up to MAX_REPLY lines of it."""
+        """Read a reply of up to MAX_REPLY lines."""
         code, rest = await self.parse_line()
         lines = [rest]
         if not code.isdigit():
-            raise ValueError(f"{code}{rest} is no reply")
+            raise ValueError(f"{code}{rest} is not a reply")
         if not rest.startswith("-"):
             return code, lines
         while len(lines) < MAX_REPLY:
@@ -113,7 +113,7 @@ class FtpControl(aioftp.Client):
         raise ValueError(f"a reply of more than {MAX_REPLY} lines")
 
     def at(self, where: str) -> str:
-        """Return the server's whole path of what may be relative to the folder of the login."""
+        """Return the server's absolute path of one that may be relative to the folder of the login."""
         return where if where.startswith("/") else f"{self.base}/{where}"
 
     async def send_command(
@@ -127,12 +127,12 @@ class FtpControl(aioftp.Client):
         """Send commands whose replies are read later."""
         for command in commands:
             if any(character in "\r\n\0" for character in command):
-                raise aioftp.errors.AIOFTPException("holds the end of a line")
+                raise aioftp.errors.AIOFTPException("contains a line break")
         lines = "".join(f"{command}\r\n" for command in commands)
         await self.stream.write(lines.encode(self.encoding, "surrogateescape"))
 
     async def begin(self) -> None:
-        """Connect, log in, and learn what the server can do. Raises our own errors."""
+        """Connect, log in, and ask for the features of the server. Raises our own errors."""
         server = self._server
         with translated_errors(self._label, server.origin):
             await self.connect(server.host, server.port)
@@ -161,22 +161,22 @@ class FtpControl(aioftp.Client):
     async def _secure(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext, label: str
     ) -> None:
-        """Begin TLS on a connection. Raises Denied where something came before it (as in CVE-2011-0411)."""
+        """Begin TLS on a connection. Raises Denied if bytes arrived before it (as in CVE-2011-0411)."""
         server = self._server
-        # What lies in the buffer stays in it, and would be read as if it had come through TLS. Nothing slips in behind
-        # the look: the loop has no turn (there is nothing left to drain) until TLS takes what comes.
-        early = bytes(reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001  no other look does not wait
+        # Bytes in the buffer stay there and would be read as if they had come through TLS. None can arrive after this
+        # check: the loop has no turn (nothing is left to drain) until TLS reads the socket.
+        early = bytes(reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001  public reads wait
         if early:
             said = early[:60].decode(server.encoding, "replace").rstrip("\r\n")
             shown = "".join(one if one.isprintable() else "?" for one in said)
             raise Denied(
-                f"{label}: {len(early)} bytes came from {server.origin} in the clear before TLS began ({shown!r}): "
-                "somebody may sit in between and write in its name"
+                f"{label}: {len(early)} bytes came from {server.origin} in clear text before TLS began ({shown!r}): "
+                "an attacker between here and the server may have sent them"
             )
         await writer.start_tls(context, server_hostname=server.host, ssl_handshake_timeout=server.connect_timeout)
 
     async def describe(self, path: str, name: str) -> FtpEntry:
-        """Return size and time of one file; `path` is the server's, `name` ours. Raises NotFound, Denied."""
+        """Return size and time of one file; `path` is the server's, `name` for messages. Raises NotFound, Denied."""
         with translated_errors(name, self._server.origin):
             if "MLST" in self.features:
                 _, lines = await self.send_command(f"MLST {path}", "250")
@@ -189,13 +189,13 @@ class FtpControl(aioftp.Client):
             return FtpEntry(name, FILE, size, (await self.times([path]))[0])
 
     async def times(self, paths: list[str]) -> list[str]:
-        """Return when files were modified, "" where that is not said; all are asked for before the first reply."""
+        """Return the times of modification, "" if unknown; all are asked for before the first reply."""
         await self.send([f"MDTM {path}" for path in paths])
         replies = [await self.command(None, ("213", "5xx")) for _ in paths]
         return [lines[-1].strip() if code == "213" else "" for code, lines in replies]
 
     async def opened(self, command: str, name: str, offset: int = 0) -> aioftp.DataConnectionThrottleStreamIO:
-        """Open a data connection for a command, from a byte on."""
+        """Open a data connection for a command, from the byte `offset` on."""
         with translated_errors(name, self._server.origin):
             try:
                 return await self._opened(command, name, offset)
@@ -221,7 +221,7 @@ class FtpControl(aioftp.Client):
         return aioftp.DataConnectionThrottleStreamIO(self, reader, writer, throttles={"_": self.throttle})
 
     async def _passive(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a data connection, to the server that we talk to and to no other."""
+        """Open a data connection to the server of the control connection."""
         try:
             _, port = await self._do_epsv()
         except aioftp.StatusCodeError as error:
@@ -229,24 +229,24 @@ class FtpControl(aioftp.Client):
                 raise
             _, port = await self._do_pasv()
         if not 0 < port < 65_536:
-            raise ValueError(f"the data port {port} cannot be")
+            raise ValueError(f"invalid data port {port}")
         return await self._open_connection(self._peer, port)
 
     async def finish(self, name: str, *, early: bool) -> None:
-        """Take the reply to a data connection that is over; `early` says that it was we who closed it."""
+        """Read the reply at the end of a data connection; `early` is True if it was closed before its end."""
         with translated_errors(name, self._server.origin, broken=True):
             async with asyncio.timeout(FINISHING if early else None):
                 await self.command(None, ("2xx", "4xx", "5xx") if early else "2xx", "1xx")
 
     def drop(self) -> None:
-        """Close without a goodbye."""
+        """Close without QUIT."""
         if self._stream is not None:
             self._stream.writer.transport.abort()
 
 
 @contextmanager
 def translated_errors(label: str, origin: str, *, login: str = "", broken: bool = False) -> Iterator[None]:
-    """Say in our words what the library raises; `broken` where a body was under way."""
+    """Raise our own errors for those of aioftp; `broken` is True during a body."""
     try:
         yield
     except SyncdError:
@@ -254,20 +254,20 @@ def translated_errors(label: str, origin: str, *, login: str = "", broken: bool 
     except aioftp.StatusCodeError as error:
         raise _meaning(label, origin, error, login, broken=broken) from error
     except ssl.SSLCertVerificationError as error:
-        raise Denied(f"{label}: {origin} shows a certificate that proves nothing: {error.verify_message}") from error
+        raise Denied(f"{label}: {origin} presents an invalid certificate: {error.verify_message}") from error
     except ssl.SSLError as error:
         raise Denied(f"{label}: no TLS with {origin}: {one_line(error)}") from error
     except TimeoutError as error:
-        raise Unreachable(f"{label}: {origin} gave no reply in time") from error
+        raise Unreachable(f"{label}: {origin} sent no reply in time") from error
     except aioftp.AIOFTPException as error:
-        raise Unsafe(f"{label}: cannot be asked for: {one_line(error)}") from error
+        raise Unsafe(f"{label}: not a valid FTP command: {one_line(error)}") from error
     except OSError as error:
         kind = Interrupted if broken else Refused
         raise kind(f"{label}: {origin} closed the connection: {one_line(error)}") from error
     except UnicodeEncodeError as error:
-        raise NotFound(f"{label}: cannot be written in {error.encoding}, the encoding of {origin}") from error
+        raise NotFound(f"{label}: cannot be encoded in {error.encoding}, as {origin} needs") from error
     except (ValueError, IndexError) as error:
-        raise Refused(f"{label}: {origin} answered with broken FTP: {one_line(error)}") from error
+        raise Refused(f"{label}: {origin} sent an invalid FTP reply: {one_line(error)}") from error
 
 
 def _meaning(label: str, origin: str, error: aioftp.StatusCodeError, login: str, *, broken: bool) -> SyncdError:
@@ -279,9 +279,9 @@ def _meaning(label: str, origin: str, error: aioftp.StatusCodeError, login: str,
     if code == "421" or (code.startswith(("4", "5")) and code != "550" and any(word in low for word in _FULL)):
         return Refused(f"{label}: {answer}")
     if code == "534" or "AUTH" in low.upper().split() or (code in ("502", "504") and "234" in error.expected_codes):
-        return Denied(f"{label}: no TLS with {origin}: it answers {code} {said}: use ftp:// if you must")
+        return Denied(f"{label}: no TLS with {origin}: it answers {code} {said}: ftp:// works without encryption")
     if login:
-        who = "anonymous is not let in: name a credential" if login == "anonymous" else "is the credential still valid?"
+        who = "no anonymous access: name a credential" if login == "anonymous" else "is the credential still valid?"
         return Denied(f"{label}: {answer}: {who}")
     if code in ("530", "532", "553") or (code == "550" and any(word in low for word in _FORBIDDEN)):
         return Denied(f"{label}: {answer}")

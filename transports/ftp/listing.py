@@ -1,10 +1,10 @@
-"""What FTP servers write of a folder: `MLSD`, which is exact, and `LIST`, which is meant for people. Pure: bytes in.
+"""Parses the listings of FTP servers: `MLSD` (RFC 3659), which is exact, and `LIST`, which is for people. Pure.
 
 Rules:
-1. A name is what stands there, byte for byte, spaces at its ends included; what is no text of the server's encoding has
-   its bytes escaped, and is refused later as a path.
-2. Of LIST only kind, size and name are believed: its times have no zone, and lose their minutes after half a year.
-3. What cannot be read is an error of the whole folder: a line passed over would look like a file that is gone.
+1. A name is taken byte for byte, with spaces at its ends. Bytes that are invalid in the server's encoding are escaped,
+   and such a path is refused later.
+2. From LIST only kind, size and name are used: its times have no zone, and no minutes after half a year.
+3. A line that cannot be parsed is an error of the whole folder: if it were skipped, its file would seem deleted.
 """
 
 import calendar

@@ -1,12 +1,11 @@
-"""Reads files over FTP, plain (`ftp`) or with TLS on both connections (`ftps`): archives' oldest way of being mirrored.
+"""Reads files over FTP, plain (`ftp`) or with TLS on both connections (`ftps`).
 
 Rules:
-1. FTP has no strong validator: a version is `modified:<MDTM>|<size>`, asked for before the first byte and after the
-   last, so that a file that is replaced while it is read is noticed. Versions of other kinds bind nothing here.
-2. A path is relative to the folder of the login, as FTP urls are (`ftp://host//srv/data/` for an absolute one).
-3. A listing walks folder by folder, sorted by whole paths: by MLSD, or by LIST with the time of each file asked for.
-   Symbolic links are left out. A folder that cannot be listed is an error, never a folder without files.
-4. Every read has a control connection of its own; the governor says how many there may be.
+1. FTP has no strong validator. A version is `modified:<MDTM>|<size>`, asked for before the first byte and after the
+   last, so that a file that is replaced during the read is noticed. Versions of other kinds bind nothing.
+2. A path is relative to the folder of the login, as in FTP urls (`ftp://host//srv/data/` is absolute).
+3. A listing uses MLSD, else LIST, with the time of each file asked for. Symbolic links are left out.
+4. Every read has a control connection of its own; the governor limits how many.
 """
 
 import asyncio
@@ -39,10 +38,10 @@ from transports.net import (
 )
 
 CHUNK = 256 << 10  # bytes read at a time
-KEEP_IDLE = 20.0  # seconds; many servers close before a minute has passed
-ASKED_AT_ONCE = 32  # files whose times are asked for before the first answer is read
+KEEP_IDLE = 20.0  # seconds; many servers close an idle connection within a minute
+ASKED_AT_ONCE = 32  # files whose times are asked for before the first reply is read
 FLOOR = (1024.0, 60.0)
-CONNECTIONS = 8  # at once, where the manifest says nothing: FTP servers count them, and ban
+CONNECTIONS = 8  # at once, by default: FTP servers ban clients with too many
 T = TypeVar("T")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 
@@ -91,7 +90,7 @@ class FtpTransport:
         self._folder = self._tree.folder
         is_secure = parts.scheme == "ftps"
         if credential is not None and credential.origin != self._origin:
-            credential = None  # it is for somebody else
+            credential = None  # it belongs to another origin
         mail = _MAIL.search(user_agent)
         self._server = FtpServer(
             origin=self._origin,
@@ -149,31 +148,31 @@ class FtpTransport:
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read `[start, stop)`; what the server sends behind `stop` is cut off."""
+        """Read `[start, stop)`; bytes behind `stop` are cut off."""
         return _FtpRead(self, path, start, stop, version)
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close all idle connections."""
         idle, self._idle = self._idle, []
         for control in idle:
             control.drop()
-        await asyncio.sleep(0)  # what was dropped is closed by the loop's next turn
+        await asyncio.sleep(0)  # closed sockets leave the loop in its next turn
 
     # -- connections ----------------------------------------------------------------------------------------------
 
     async def begin(self, path: str) -> tuple[FtpControl, str, FtpEntry]:
-        """Return a control connection, the server's path of a file, and what it says of the file."""
+        """Return a control connection, the server's path of a file, and its description of the file."""
         where, name = self._tree.locate(path)
         control, found = await self._asked(lambda control: control.describe(control.at(where), name), name)
         return control, control.at(where), found
 
     def keep(self, control: FtpControl) -> None:
-        """Let a control connection be used again."""
+        """Keep a control connection for the next read."""
         control.used_at = self._clock()
         self._idle.append(control)
 
     async def _asked(self, ask: Callable[[FtpControl], Awaitable[T]], name: str) -> tuple[FtpControl, T]:
-        """Ask on an idle connection, or on a new one; one that the server closed meanwhile is no failure."""
+        """Ask on an idle connection, else on a new one. One that the server has closed meanwhile is skipped."""
         while self._idle:
             control = self._idle.pop()
             if self._clock() - control.used_at > KEEP_IDLE:
@@ -287,7 +286,7 @@ class _FtpRead:
         await self._finish(data, at)
 
     async def _finish(self, data: aioftp.DataConnectionThrottleStreamIO, at: int) -> None:
-        """Take the server's last word, and see whether the file is still the one that was described."""
+        """Read the last reply, and check that the file has not changed."""
         control, path, stop, size = self._control, self._path, self.stop, self.stat.size
         assert control is not None
         is_early = stop is not None and size is not None and stop < size

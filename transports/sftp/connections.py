@@ -1,12 +1,12 @@
-"""SSH connections to one server, and what goes wrong on them in our words; beneath `transports.sftp.transport`.
+"""SSH connections to one server, and the meaning of their errors; beneath `transports.sftp.transport`.
 
 Rules:
-1. The server must prove that it is who we mean: by a host key of the manifest, else by the known_hosts files of the
-   daemon's user and of the machine. There is no first time that is taken on trust.
-2. No ssh agent, no key that happens to lie around, no configuration of ssh: only the credential that is named.
-3. Many reads share a connection; a second one is made when the first has plenty, up to LINKS.
-4. Every question has its time: sshd goes on to answer keepalives while its sftp-server hangs. Who does not answer in
-   time is hung up on, and the next question goes over a new connection.
+1. The server must prove its identity with a host key: one of the manifest, else one of the known_hosts files of the
+   daemon's user and of the machine. There is no trust on first use.
+2. No ssh agent, no other private keys, no ssh configuration: only the credential that is named.
+3. Reads share a connection; another is opened when the first has PLENTY, up to LINKS.
+4. Every request has a time limit: sshd still answers keepalives while its sftp-server hangs. If there is no answer in
+   time, the connection is closed, and the next request uses a new one.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from transports.net.connect import connect
 
 LINKS = 4
 PLENTY = 4  # reads on one connection before another one is made
-FINISHING = 5.0  # seconds for a server to say that it closed what we are done with
+FINISHING = 5.0  # seconds for the answer to a close
 KNOWN_HOSTS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 
 
 @dataclass(frozen=True, slots=True)
 class SftpServer:
-    """Where an SSH server is, how it proves itself, and who we are there."""
+    """The address of an SSH server, its host keys, and the login."""
 
     origin: str
     host: str
@@ -56,7 +56,7 @@ class SftpServer:
 
 @dataclass(slots=True, eq=False)
 class SftpConnection:
-    """One connection with its file channel, and how many use it."""
+    """One connection with its SFTP channel; `busy` counts its users."""
 
     connection: asyncssh.SSHClientConnection
     files: asyncssh.SFTPClient
@@ -66,7 +66,7 @@ class SftpConnection:
 
     @contextmanager
     def answers(self) -> Iterator[None]:
-        """Bound the one question that is asked within. Raises TimeoutError."""
+        """Limit the time of one request. Raises TimeoutError."""
         try:
             with _answers(self.connection, self.reply_timeout):
                 yield
@@ -76,7 +76,7 @@ class SftpConnection:
             raise
 
     async def names(self, folder: str) -> AsyncGenerator[asyncssh.SFTPName, None]:
-        """Yield what a folder holds; each step has its time."""
+        """Yield the entries of a folder; each step has a time limit."""
         names = self.files.scandir(folder)
         try:
             while True:
@@ -90,7 +90,7 @@ class SftpConnection:
                 await names.aclose()  # type: ignore[attr-defined]  # a generator, whatever its annotation says
 
     async def close(self, file: asyncssh.SFTPClientFile, asked: asyncio.Future[bytes] | None) -> None:
-        """Close a file, behind what was last asked of it. What the server says to that is nobody's concern."""
+        """Close a file after its last request has ended. Errors of the server are ignored."""
         if not self.connection.is_closed():
             with suppress(asyncssh.Error, OSError), _answers(self.connection, FINISHING):
                 if asked is not None:
@@ -107,7 +107,7 @@ class SftpConnections:
     _making: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def acquire(self, label: str) -> SftpConnection:
-        """Return the connection with the least to do; give it back. Raises our own errors."""
+        """Return the connection with the fewest users; the caller releases it. Raises our own errors."""
         async with self._making:
             self._open = [link for link in self._open if not (link.is_gone or link.connection.is_closed())]
             link = min(self._open, key=lambda link: link.busy, default=None)
@@ -131,7 +131,7 @@ class SftpConnections:
 
 
 class _Client(asyncssh.SSHClient):
-    """Judges the key that a server shows."""
+    """Checks the host key of a server."""
 
     def __init__(self, pinned: Sequence[str]) -> None:
         self._pinned = {one.split()[-1] if one.startswith("SHA256:") else " ".join(one.split()[:2]) for one in pinned}
@@ -185,10 +185,10 @@ async def _connect(server: SftpServer, label: str) -> SftpConnection:
 
 @contextmanager
 def _answers(connection: asyncssh.SSHClientConnection, wait: float) -> Iterator[None]:
-    """Hang up when the answer does not come in `wait` seconds. Raises TimeoutError then.
+    """Close the connection after `wait` seconds without an answer; raises TimeoutError then.
 
-    A deadline that cancels would not do: a scan that is cancelled asks the server to close its folder, and waits again.
-    When the connection is gone, whatever waits for it ends.
+    A cancellation would not do: a cancelled scan asks the server to close its folder, and waits again. If the
+    connection is closed, every wait on it ends.
     """
     is_late = False
 
@@ -209,7 +209,7 @@ def _answers(connection: asyncssh.SSHClientConnection, wait: float) -> Iterator[
 
 
 def _key(credential: Credential) -> asyncssh.SSHKey:
-    """Return a private key; what is wrong with it is said without a character of it."""
+    """Return a private key; error messages show no character of it."""
     try:
         return asyncssh.import_private_key(credential.secret, credential.token or None)
     except asyncssh.KeyEncryptionError:
@@ -218,37 +218,35 @@ def _key(credential: Credential) -> asyncssh.SSHKey:
     except asyncssh.KeyImportError:
         # `from None`: the original may quote the key
         todo = "name a private key as ssh-keygen writes it, and its passphrase if it has one"
-        raise ConfigError(f"credentials.{credential.name}: not a private key that can be read: {todo}") from None
+        raise ConfigError(f"credentials.{credential.name}: not a readable private key: {todo}") from None
 
 
 def _known_hosts(server: SftpServer) -> asyncssh.SSHKnownHosts | None:
-    """Read the known_hosts files that there are. Blocks."""
+    """Read the known_hosts files that exist. Blocks."""
     files = [path for name in server.known_hosts if (path := Path(os.path.expanduser(name))).is_file()]  # noqa: PTH111  no error without a home
     try:
         return asyncssh.read_known_hosts([str(path) for path in files]) if files else None
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{', '.join(map(str, files))}: not known_hosts that can be read: {one_line(error)}"
+            f"{', '.join(map(str, files))}: not a readable known_hosts file: {one_line(error)}"
         ) from error
 
 
 def _written(key: asyncssh.SSHKey) -> str:
-    """Return a public key as a line of known_hosts has it."""
+    """Return a public key in the form of known_hosts."""
     return " ".join(key.export_public_key("openssh").decode().split()[:2])
 
 
 def _untrusted(label: str, server: SftpServer, client: _Client, known: asyncssh.SSHKnownHosts | None) -> Denied:
-    """Say why the server's key is not believed, and what to do."""
+    """Return the error for an untrusted host key, with what to do."""
     shown = client.shown
     if shown is None:
-        why = "shows no host key of a kind that is known for it: was the server set up anew? ask its publisher"
+        why = "presents no host key of a known type: ask its publisher whether the server was reinstalled"
         return Denied(f"{label}: {server.origin} {why}")
-    what = f"{server.origin} shows the host key {shown.get_algorithm()} {shown.get_fingerprint()}"
+    what = f"{server.origin} presents the host key {shown.get_algorithm()} {shown.get_fingerprint()}"
     trusted = known.match(server.host, "", server.port)[0] if known is not None else server.host_keys
     if trusted:
-        why = (
-            "another key is known for it: somebody may sit in between, or the server was set up anew: ask its publisher"
-        )
+        why = "another key is known for it: an attack, or a reinstalled server: ask its publisher"
         return Denied(f"{label}: {what}, and {why}")
     todo = (
         "compare it with what its publisher says, then write it into the manifest, as in "
@@ -261,7 +259,7 @@ def _untrusted(label: str, server: SftpServer, client: _Client, known: asyncssh.
 def translated_errors(
     label: str, origin: str, untrusted: Callable[[], Denied] | None = None, credential: Credential | None = None
 ) -> Iterator[None]:
-    """Say in our words what the library raises."""
+    """Raise our own errors for those of asyncssh."""
     try:
         yield
     except SyncdError:
@@ -277,13 +275,13 @@ def translated_errors(
     except asyncssh.PermissionDenied as error:
         todo = "name one under credentials" if credential is None else f"is {credential.name} still valid?"
         who = "without a credential" if credential is None else f"with credential {credential.name}"
-        raise Denied(f"{label}: {origin} lets nobody in {who}: {todo}") from error
+        raise Denied(f"{label}: {origin} refuses the login {who}: {todo}") from error
     except asyncssh.ConnectionLost as error:
         raise Interrupted(f"{label}: {origin} closed the connection: {one_line(error)}") from error
     except (asyncssh.DisconnectError, asyncssh.ChannelOpenError) as error:
         raise Refused(f"{label}: {origin} refuses: {one_line(error)}") from error
     except TimeoutError as error:
-        raise Unreachable(f"{label}: {origin} gave no answer in time") from error
+        raise Unreachable(f"{label}: {origin} sent no answer in time") from error
     except OSError as error:
         raise Interrupted(f"{label}: {origin}: {one_line(error)}") from error
 
@@ -292,7 +290,7 @@ def _meaning(label: str, origin: str, error: asyncssh.SFTPError) -> SyncdError:
     if isinstance(error, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath | asyncssh.SFTPNotADirectory):
         return NotFound(f"{label}: no such file on {origin}")
     if isinstance(error, asyncssh.SFTPPermissionDenied):
-        return Denied(f"{label}: {origin} does not let us read it")
+        return Denied(f"{label}: permission denied on {origin}")
     if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
         return Interrupted(f"{label}: {origin} closed the connection: {one_line(error)}")
     if isinstance(error, asyncssh.SFTPOpUnsupported):

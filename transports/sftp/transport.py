@@ -1,11 +1,10 @@
-"""Reads files over SFTP, from servers that prove who they are by their host key.
+"""Reads files over SFTP, from servers that are authenticated by their host key.
 
 Rules:
-1. SFTP has no strong validator: a version is `modified:<seconds>|<size>` of the open file, looked at before the first
-   byte and after the last. Versions of other kinds bind nothing here.
-2. A url's path is absolute on the server; `sftp://host/~/data/` begins at the home of the login.
-3. A listing walks folder by folder, sorted by whole paths; symbolic links and what is no file are left out. A folder
-   that cannot be listed is an error, never a folder without files.
+1. SFTP has no strong validator. A version is `modified:<seconds>|<size>` of the open file, read before the first byte
+   and after the last. Versions of other kinds bind nothing.
+2. The path of a url is absolute on the server; `sftp://host/~/data/` begins at the home folder of the login.
+3. Listings leave out symbolic links and other files that are not regular.
 """
 
 import asyncio
@@ -34,9 +33,9 @@ from transports.net import (
 )
 from transports.sftp.connections import KNOWN_HOSTS, SftpConnection, SftpConnections, SftpServer, translated_errors
 
-LEAST, MOST = 64 << 10, 2 << 20  # bytes asked for at a time: what is asked for travels in many packets at once
+LEAST, MOST = 64 << 10, 2 << 20  # bytes per request, sent in many packets at once
 FLOOR = (1024.0, 60.0)
-CONNECTIONS = 16  # reads at once, where the manifest says nothing
+CONNECTIONS = 16  # reads at once, by default
 
 
 def open_transport(
@@ -47,7 +46,7 @@ def open_transport(
     allow_private: frozenset[str],
     user_agent: str,
 ) -> "SftpTransport":
-    """Return the transport of an `sftp://` url; a server asks for no user agent."""
+    """Return the transport of an `sftp://` url; SFTP has no user agent."""
     del user_agent
     found = options.get("host_keys", ())
     host_keys = tuple(str(key) for key in found) if isinstance(found, Sequence) else ()
@@ -75,7 +74,7 @@ class SftpTransport:
         reply_timeout: float = 60.0,
         floor: tuple[float, float] = FLOOR,
     ) -> None:
-        """`host_keys` are public keys (`ssh-ed25519 AAAA…`) or fingerprints (`SHA256:…`); they outrank the files."""
+        """`host_keys` are public keys (`ssh-ed25519 AAAA…`) or fingerprints (`SHA256:…`); they override the files."""
         parts = urlsplit(url)
         self.root = url
         self.floor = floor
@@ -202,8 +201,8 @@ class _SftpRead:
             count = min(many, stop - at)
             with translated_errors(path, self._transport.origin):
                 before = watched.spent
-                # Shielded: asyncssh leaves the packets of a read that is cancelled without an owner. What is slow, but
-                # not too slow, is waited for once more instead of being asked for again.
+                # Shielded: if a read is cancelled, asyncssh leaves its packets without an owner. A read that is slow
+                # but above the stall limit is awaited again, not sent again.
                 reading = asyncio.ensure_future(file.read(count, at))  # owned by this read, or else by _leave
                 self._asked = asked = cast("asyncio.Future[bytes]", reading)
                 chunk = await watched.read(partial(asyncio.shield, asked))
@@ -230,7 +229,7 @@ class _SftpRead:
 
 
 def describe(path: str, name: str, found: asyncssh.SFTPAttrs) -> Stat:
-    """Return what the server says of a file. Raises NotFound for what is none."""
+    """Return the Stat of a file from its attributes. Raises NotFound if it is not a regular file."""
     if not modes.S_ISREG(found.permissions or 0):
         raise NotFound(f"{name}: not a file")
     modified, size = found.mtime, found.size
@@ -239,5 +238,5 @@ def describe(path: str, name: str, found: asyncssh.SFTPAttrs) -> Stat:
 
 
 def _below_home(path: str) -> str:
-    """Return a url's path as the server takes it: relative where it begins at the home of the login."""
+    """Return the server's path of a url's path: relative if it begins at the home folder of the login."""
     return path.removeprefix("/~/") if path.startswith("/~/") else path

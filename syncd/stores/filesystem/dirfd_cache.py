@@ -1,9 +1,9 @@
 """The folders of a store on disk: opened part by part below the root, never through a symbolic link.
 
-A folder is held open by its descriptor, so that a name swapped for a link afterwards leads nowhere. Descriptors are
-closed when the last user lets go (reference counts), because threads may still work in a folder that was forgotten:
-so hold the Folder while you use its `fd`, and never hand on the number alone.
-A folder is durable once its parent was synced after we first saw it; `unsynced` names what a writer must still sync.
+A folder is held open by its descriptor, so that a name that is replaced by a link later leads nowhere. Descriptors are
+reference counted and closed by the last user, because a thread may still work in a folder that the cache has dropped.
+So hold the OpenFolder while you use its `fd`, and do not pass on the number alone.
+A folder is durable if its parent was synced after it was created; `unsynced` yields what a writer must still sync.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _FOLDER_FLAGS = READ | os.O_DIRECTORY
 
 
 class OpenDescriptor:
-    """A descriptor that closes itself when nobody holds it any more, whichever thread was last."""
+    """A descriptor that is closed with its last reference, in whichever thread."""
 
     __slots__ = ("fd",)
 
@@ -38,7 +38,7 @@ class OpenDescriptor:
 class OpenFolder(OpenDescriptor):
     """An open folder; `parent` is dropped once this folder is durable in it.
 
-    `is_slow_to_reserve` tells that room in it costs as much as writing there, as far as somebody has tried.
+    `is_slow_to_reserve` is True if a reservation of space in it was seen to cost as much as a write.
     """
 
     __slots__ = ("is_slow_to_reserve", "parent", "path")
@@ -60,7 +60,7 @@ class DirfdCache:
         self._top: OpenFolder | None = None
 
     def top(self) -> OpenFolder:
-        """Return the store's own folder, made if it is missing."""
+        """Return the store's own folder; create it if it is missing."""
         if self._top is None:
             with self._lock:
                 if self._top is None:
@@ -69,7 +69,7 @@ class DirfdCache:
         return self._top
 
     def renew(self) -> None:
-        """Let go of every folder if another lies at the root's path now: something was mounted, or unmounted."""
+        """Close every folder if the root's path is another folder now: after a mount or an unmount."""
         with self._lock:
             if self._top is None:
                 return
@@ -104,14 +104,14 @@ class DirfdCache:
             return folder
 
     def forget(self, path: str) -> None:
-        """Open `path` and all below it anew next time: it was removed, or replaced."""
+        """Drop `path` and all below it from the cache: it was removed or replaced."""
         with self._lock:
             below = path + "/"
             for known in [known for known in self._open if known == path or known.startswith(below)]:
                 del self._open[known]
 
     def forget_chain(self, path: str) -> None:
-        """Open every folder on the way to `path` anew: one of them is gone, and we do not know which."""
+        """Drop every folder on the way to `path` from the cache: one of them was removed."""
         self.forget(path.partition("/")[0])
 
     def split(self, path: str, *, make: bool = False) -> tuple[OpenFolder, str]:
@@ -122,7 +122,9 @@ class DirfdCache:
     def open_file(self, path: str) -> tuple[OpenDescriptor, os.stat_result]:
         """Open the file at `path` to read it. Raises OSError; Unsafe for a link, NotFound for a folder."""
         folder, name = self.split(path)
-        file = OpenDescriptor(os.open(name, READ | os.O_NONBLOCK, dir_fd=folder.fd))  # a named pipe must not hold us
+        file = OpenDescriptor(
+            os.open(name, READ | os.O_NONBLOCK, dir_fd=folder.fd)
+        )  # O_NONBLOCK: a named pipe would block
         return file, check_regular(os.fstat(file.fd), path, self.root)
 
     def prune(self, path: str) -> None:
@@ -132,13 +134,13 @@ class DirfdCache:
             try:
                 parent, name = self.split(above)
                 os.rmdir(name, dir_fd=parent.fd)
-            except OSError:  # not empty, or gone already: both are the end of our business here
+            except OSError:  # not empty, or removed already
                 return
             self.forget(above)
             above = above.rpartition("/")[0]
 
     def close(self) -> None:
-        """Let go of every folder."""
+        """Close every folder."""
         with self._lock:
             self._open.clear()
             self._top = None
@@ -150,7 +152,7 @@ class DirfdCache:
             if not make:
                 raise
         except NotADirectoryError as error:
-            raise Unsafe(f"{path}: {self._what_is(parent, name)}, where a folder is needed") from error
+            raise Unsafe(f"{path}: {self._what_is(parent, name)}, but a folder is needed") from error
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, dir_fd=parent.fd)
         return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
@@ -159,14 +161,14 @@ class DirfdCache:
         try:
             os.readlink(name, dir_fd=parent.fd)
         except OSError:
-            return "there is a file of this name"
-        return "there is a symbolic link of this name, which we do not follow"
+            return "a file has this name"
+        return "a symbolic link has this name; links are not followed"
 
 
 def check_safe(path: str) -> str:
     """Return `path` if every part is a plain name. Raises Unsafe."""
     if _UNSAFE.search(path) is not None:
-        raise Unsafe(f"{path!r}: absolute, or with a part that is empty, . or ..")
+        raise Unsafe(f"{path!r}: not a relative path of plain names (no empty part, `.` or `..`)")
     return path
 
 
@@ -176,7 +178,7 @@ def check_regular(found: os.stat_result, path: str, root: str) -> os.stat_result
         return found
     if S_ISDIR(found.st_mode):
         raise NotFound(f"{path}: is a folder in {root}, not a file")
-    raise Unsafe(f"{path}: is a link or a device in {root}, which we do not follow")
+    raise Unsafe(f"{path}: is a link or a device in {root}; only regular files are read")
 
 
 def unsynced(folder: OpenFolder) -> Iterator[OpenFolder]:
@@ -189,27 +191,27 @@ def unsynced(folder: OpenFolder) -> Iterator[OpenFolder]:
 
 
 def translate(error: OSError, path: str, root: str) -> SyncdError:
-    """Turn what the system says about `path` into our word for it."""
+    """Return our error for an error of the system about `path`."""
     why = error.strerror or str(error)
     match error.errno:
         case errno.ENOENT:
             return NotFound(f"{path}: no such file in {root}")
         case errno.ENOSPC | errno.EDQUOT:
-            return NoSpace(f"{path}: no room in {root}: {why}; free some space or move the store")
+            return NoSpace(f"{path}: no space left in {root}: {why}; free some space or move the store")
         case errno.EEXIST:
-            return Exists(f"{path}: is there already in {root}")
+            return Exists(f"{path}: exists already in {root}")
         case errno.EACCES | errno.EPERM:
-            return Denied(f"{path}: the system does not let us in {root}: {why}")
+            return Denied(f"{path}: permission denied in {root} for user id {os.geteuid()}: {why}")
         case errno.EIO:
             return Damaged(f"{path}: the disk under {root} failed: {why}")
         case errno.ELOOP:
-            return Unsafe(f"{path}: is a symbolic link in {root}, which we do not follow")
+            return Unsafe(f"{path}: is a symbolic link in {root}; links are not followed")
         case errno.ENOTDIR | errno.EISDIR:
-            return Unsafe(f"{path}: is a file and a folder at once in {root}: {why}")
+            return Unsafe(f"{path}: is needed as a file and as a folder in {root}: {why}")
         case errno.ENAMETOOLONG | errno.EILSEQ | errno.EINVAL:
-            return Unsafe(f"{path}: not a name that {root} can hold: {why}")
+            return Unsafe(f"{path}: not a valid name in {root}: {why}")
         case errno.EFBIG:
-            return TooLarge(f"{path}: larger than {root} can hold: {why}")
+            return TooLarge(f"{path}: too large for {root}: {why}")
         case errno.EXDEV:
-            return Unsupported(f"{path}: lies on another file system than {root}/.syncd; a store must be one")
-    return Offline(f"{path}: {root} does not answer: {why}")  # EROFS, ESTALE, ENODEV, EMFILE, ETIMEDOUT and their like
+            return Unsupported(f"{path}: is on another file system than {root}/.syncd; a store must be one")
+    return Offline(f"{path}: {root} does not answer: {why}")  # EROFS, ESTALE, ENODEV, EMFILE, ETIMEDOUT and others

@@ -1,6 +1,6 @@
-"""Reads and hashes files of a folder one after the other, in one thread: a small file costs less than a hop to another.
+"""Hashes files of a folder one after the other, in one thread: a small file costs less than a switch of threads.
 
-What is wrong with a file is not told here: who wants to know opens it again, the usual way.
+An error is not reported here: the caller opens such a file again in the usual way.
 """
 
 import hashlib

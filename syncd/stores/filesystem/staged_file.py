@@ -1,8 +1,8 @@
-"""One file on its way into a folder: its bytes so far, and a journal of what arrived, so that a kill costs no bytes.
+"""One file on its way into a folder: its bytes so far, and a journal, so that a killed process loses no bytes.
 
-`.syncd/tmp/<token>.part` holds the bytes at their offsets; `<token>.log` one line per write that returned: start, stop
-and the xxh3-64 of what was written. Nothing is synced before the commit: after a kill the bytes are in the page cache,
-after a power cut the digests tell which of them reached the disk.
+`.syncd/tmp/<token>.part` holds the bytes at their offsets; `<token>.log` has one line for each completed write: start,
+stop and the xxh3-64 of its bytes. Nothing is synced before the commit. After a kill the bytes are in the page cache;
+after a power cut the journal's checksums tell which of them reached the disk.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 
 TMP = ".syncd/tmp"
 CHUNK = 1 << 21  # bytes read at a time
-TRIAL = 8 << 20  # bytes of room taken to learn what room costs ...
-DEAR = 0.001  # ... in seconds of processor: from here on, as much as writing them
-FOLD = 1 << 19  # bytes read back at a time, so few that they stay in the processor's own memory until they are hashed
+TRIAL = 8 << 20  # bytes reserved to measure what a reservation costs ...
+DEAR = 0.001  # ... in seconds of processor time; above it, a reservation costs as much as the write
+FOLD = 1 << 19  # bytes read back at a time: they stay in the processor's cache until they are hashed
 
 R = TypeVar("R")
 
@@ -40,7 +40,7 @@ _AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class StagedFile:
-    """What `FilesystemStore.stage` hands out; satisfies `syncd.core.ports.Staged`."""
+    """A staged file of `FilesystemStore`; satisfies `syncd.core.ports.Staged`."""
 
     def __init__(self, folders: DirfdCache, group: SyncBatch, threads: Executor, path: str, token: str) -> None:
         self.token = token
@@ -55,7 +55,7 @@ class StagedFile:
         self._log: OpenDescriptor | None = None
 
     def begin(self, size: int | None) -> None:
-        """Make the two files; blocks."""
+        """Create the two files. Blocks."""
 
         def make(tmp: OpenFolder) -> tuple[OpenDescriptor, OpenDescriptor, OpenFolder]:
             part = OpenDescriptor(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
@@ -70,7 +70,7 @@ class StagedFile:
                 raise
 
     def resume(self) -> bool:
-        """Open what an earlier process left and find what is intact; blocks. False if it left nothing."""
+        """Open the files of an earlier process and find the intact ranges. Blocks. Return False if there are none."""
         try:
             tmp = self._folders.find(TMP)
             self._part = OpenDescriptor(os.open(f"{self.token}.part", _AGAIN, dir_fd=tmp.fd))
@@ -92,14 +92,14 @@ class StagedFile:
         return True
 
     async def write(self, offset: int, chunk: bytes) -> None:
-        """Put `chunk` at `offset` and note it in the journal."""
+        """Write `chunk` at `offset` and add it to the journal."""
         if chunk:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._write, offset, chunk)
             with self._lock:
                 ranges.add(self._ranges, offset, offset + len(chunk))
 
     def sink(self, offset: int) -> Sink:
-        """Return what writes from `offset` on and notes it in the journal, in the caller's thread."""
+        """Return a sink that writes from `offset` on, journal included, in the caller's thread."""
         at = offset
 
         def take(chunk: memoryview) -> None:
@@ -112,7 +112,7 @@ class StagedFile:
         return take
 
     def read_back(self, start: int, stop: int, update: Sink) -> None:
-        """Read `[start, stop)` back, while the system still has it at hand; blocks."""
+        """Read `[start, stop)` back, while it is in the page cache. Blocks."""
         part = self._alive(self._part)
         block = memoryview(bytearray(min(FOLD, stop - start)))
         while start < stop:
@@ -126,7 +126,7 @@ class StagedFile:
             start += count
 
     async def read(self) -> AsyncGenerator[bytes, None]:
-        """Read the file back from its beginning."""
+        """Read the whole file back."""
         part = self._alive(self._part)
         size = self._ranges[-1][1] if self._ranges else 0
         self._require_complete(size)
@@ -134,14 +134,14 @@ class StagedFile:
             yield chunk
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
-        """Sync the bytes, put the name in its place, sync the folder. `sha256` was proved while the bytes passed."""
+        """Sync the bytes, rename the file, sync the folder. `sha256` was verified while the bytes were written."""
         path = self._path if to is None else check_safe(to)
-        del sha256  # what is on the disk is what we wrote, once the sync says so
+        del sha256  # after a sync without an error, the disk has the bytes that were written
         self._require_complete(size)
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._seal, size)
         except SyncdError:
-            await self.discard()  # a failed sync may have dropped the bytes from memory: they are worth nothing now
+            await self.discard()  # after a failed sync the page cache may have lost the bytes
             raise
         stat: Stat = await self._group.make(
             FileChange(path, lambda touched: self._place(path, touched, if_absent=if_absent))
@@ -150,11 +150,11 @@ class StagedFile:
         return stat
 
     async def discard(self) -> None:
-        """Remove both files, as far as the disk lets us."""
+        """Remove both files, as far as the disk permits."""
         await asyncio.get_running_loop().run_in_executor(self._threads, self.drop)
 
     def drop(self) -> None:
-        """Remove both files, as far as the disk lets us; blocks.
+        """Remove both files, as far as the disk permits. Blocks.
 
         Who drops them has a failure to tell, which must not be hidden by the next; what stays is swept one day.
         """
@@ -166,7 +166,7 @@ class StagedFile:
                     os.unlink(name, dir_fd=tmp.fd)
 
     def close(self) -> None:
-        """Let go of the files; a thread still at work keeps them open until it ends."""
+        """Close the files; a thread that still writes keeps them open until it ends."""
         self._part = self._log = None
 
     def _write(self, offset: int, chunk: bytes | memoryview) -> None:
@@ -208,13 +208,13 @@ class StagedFile:
 
 
 def stat_of(path: str, found: os.stat_result) -> Stat:
-    """Describe a file: its version changes with every replacement, as each is a new inode at a new time."""
+    """Describe a file. Its version changes with each replacement: that has a new inode and a new time."""
     modified, inode = found.st_mtime_ns, found.st_ino
     return Stat(path, found.st_size, modified / 1e9, f'"{modified:x}-{found.st_size:x}-{inode:x}"')
 
 
 def write_all(fd: int, chunk: bytes | memoryview, offset: int) -> None:
-    """Write every byte: the system may take fewer than it was given."""
+    """Write every byte; a call of the system may write fewer than it was given."""
     written = os.pwrite(fd, chunk, offset)
     if written != len(chunk):
         rest = memoryview(chunk)
@@ -223,7 +223,7 @@ def write_all(fd: int, chunk: bytes | memoryview, offset: int) -> None:
 
 
 def in_tmp(folders: DirfdCache, act: Callable[[OpenFolder], R]) -> R:
-    """Do `act` in the folder of what is under way; once more if somebody removed that folder. Raises OSError."""
+    """Call `act` with `.syncd/tmp`; once more if that folder was removed meanwhile. Raises OSError."""
     try:
         return act(folders.find(TMP, make=True))
     except FileNotFoundError:
@@ -234,7 +234,7 @@ def in_tmp(folders: DirfdCache, act: Callable[[OpenFolder], R]) -> R:
 def put_in_place(
     folders: DirfdCache, source: OpenFolder, name: str, path: str, touched: Touched, *, if_absent: bool = False
 ) -> None:
-    """Rename a finished file to its path; with `if_absent` never over another. Raises OSError, Unsafe."""
+    """Rename a finished file to its path; `if_absent` never replaces another file. Raises OSError, Unsafe."""
     above, _, last = path.rpartition("/")
     for attempt in range(8):
         try:
@@ -243,7 +243,7 @@ def put_in_place(
                 _link_or_rename(source, name, folder, last)
             else:
                 os.rename(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
-        except FileNotFoundError:  # a folder on the way was pruned, or removed by hand, after we opened it
+        except FileNotFoundError:  # a folder of the path was removed after it was opened
             folders.forget_chain(above)
             if attempt == 7:
                 raise
@@ -255,7 +255,7 @@ def put_in_place(
 async def read_chunks(
     threads: Executor, file: OpenDescriptor, start: int, stop: int, *, path: str, root: str, first: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
-    """Yield `[start, stop)`, one chunk ahead of the caller; `first` was read already."""
+    """Yield `[start, stop)`, one chunk ahead of the caller; `first` has been read before."""
     loop = asyncio.get_running_loop()
 
     def read(at: int) -> bytes:
@@ -295,7 +295,7 @@ def _is_intact(fd: int, start: int, stop: int, digest: bytes) -> bool:
 
 
 def _link_or_rename(source: OpenFolder, name: str, folder: OpenFolder, last: str) -> None:
-    """Name the file without replacing another; where there are no hard links, look first and then rename."""
+    """Link the file to its path without replacing another; without hard links, look first and then rename."""
     try:
         os.link(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd, follow_symlinks=False)
     except OSError as error:
@@ -310,7 +310,7 @@ def _link_or_rename(source: OpenFolder, name: str, folder: OpenFolder, last: str
 
 
 def _reserve(fd: int, size: int, folder: OpenFolder) -> None:
-    """Take the room now, so that a full disk is known before the first byte. Raises OSError for no room.
+    """Reserve the space, so that a full disk is known before the first byte. Raises OSError if there is too little.
 
     Where that is the work of writing itself (tmpfs makes every page: 0.4 s for each GiB, in which nothing arrives), it
     is only looked whether there is room. What it costs in `folder` is learnt once.
@@ -330,7 +330,7 @@ def _reserve(fd: int, size: int, folder: OpenFolder) -> None:
 
 
 def _allocate(fd: int, start: int, stop: int) -> None:
-    """Take room by the system's own call, not `os.posix_fallocate`.
+    """Reserve space with fallocate(2), not `os.posix_fallocate`.
 
     Where a file system cannot reserve, libc writes a byte into every block instead, which on a network file system
     moves the file twice.

@@ -1,9 +1,9 @@
-"""A store that is a folder: natural paths a steward can look at, each file whole or absent, and durable once we say so.
+"""A store in a folder: files under their natural paths, each complete or absent, durable when a call returns.
 
-Rule 1: a file is written under `.syncd/tmp/`, synced, renamed to its path, and the folder synced; only then it counts.
-Rule 2: no symbolic link below the root is followed, so that nothing planted there leads us outside.
-Rule 3: a sync that failed is never tried again; the bytes are dropped and fetched anew.
-Rule 4: what is under way (`.syncd/tmp/`) is listed nowhere.
+Rule 1: a file is written under `.syncd/tmp/`, synced, and renamed to its path; then its folder is synced.
+Rule 2: no symbolic link below the root is followed, so that none can lead outside.
+Rule 3: a sync that failed is not tried again; the bytes are discarded and downloaded again.
+Rule 4: listings leave out `.syncd/tmp/`.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 
 SENTINEL = ".syncd/store.json"
 LOCK = ".syncd/lock"
-PAGE = 1000  # Stats handed over at a time by a listing
+PAGE = 1000  # Stats in one page of a listing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,7 +71,7 @@ _WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileBody:
-    """An open file's bytes; satisfies `syncd.core.ports.Body`."""
+    """The bytes of an open file; satisfies `syncd.core.ports.Body`."""
 
     def __init__(self, stat: Stat, start: int, stop: int, url: str, chunks: AsyncIterator[bytes]) -> None:
         self.stat = stat
@@ -98,15 +98,15 @@ class FilesystemStore:
         threads: int = 2,
         alone: bool = False,
     ) -> None:
-        """`alone` says that the event loop has nothing to do but to store (see `SyncBatch`)."""
+        """`alone` is True if the event loop does nothing but write to this store (see `SyncBatch`)."""
         self.root = os.path.abspath(root)  # noqa: PTH100  a str: this path is on every hot path
         self._clock = clock
         self._folders = DirfdCache(self.root)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._group = SyncBatch(self.root, self._threads, alone=alone)
-        self._names = secrets.token_hex(8)  # temporary names of this process; the counter makes them its own
+        self._names = secrets.token_hex(8)  # prefix of the temporary names of this process; a counter follows it
         self._count = 0
-        self._alive: set[str] = set()  # tokens of stagings this process has open
+        self._alive: set[str] = set()  # tokens of the staged files that this process has open
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every regular file below `prefix`, sorted by path."""
@@ -116,7 +116,7 @@ class FilesystemStore:
                     yield stat
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
-        """As `list`, many Stats at a time; one folder's names are in memory at once."""
+        """As `list`, a page at a time; the names of one folder are in memory at once."""
         walk = self._walk(prefix, after)
 
         def take() -> Page:
@@ -138,7 +138,7 @@ class FilesystemStore:
     async def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AsyncIterator[Body]:
-        """Read `[start, stop)`; the open file stays that version even if another takes its name."""
+        """Read `[start, stop)`; the open file stays the same version if another replaces it."""
         file, stat, first = await self._in_thread(check_safe(path), self._open, path, start, stop, version)
         end = _size(stat) if stop is None else min(stop, _size(stat))
         chunks = read_chunks(self._threads, file, start, end, path=path, root=self.root, first=first)
@@ -146,7 +146,7 @@ class FilesystemStore:
             yield FileBody(stat, start, end, f"{self.root}/{path}", chunks)
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
-        """Write one small file; many at once share their syncs."""
+        """Write one small file; concurrent calls share their syncs."""
         name = self._temporary()
         folders = self._folders
         found: list[os.stat_result] = []
@@ -168,7 +168,7 @@ class FilesystemStore:
 
     @asynccontextmanager
     async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
-        """Begin a file, or go on with `resume`; a token that left nothing behind begins anew under another."""
+        """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
         staged = await self._in_thread(check_safe(path), self._begin, path, size, resume)
         self._alive.add(staged.token)
         try:
@@ -178,30 +178,30 @@ class FilesystemStore:
             staged.close()
 
     async def move(self, path: str, to: str) -> None:
-        """Rename; done already if `path` is gone and `to` is there."""
+        """Rename. If `path` is absent and `to` exists, an earlier call has done it."""
         await self._group.make(FileChange(check_safe(path), lambda touched: self._move(path, check_safe(to), touched)))
 
     async def copy(self, path: str, to: str) -> None:
-        """Give the file a second name, or a copy where the file system has no hard links."""
+        """Make a hard link, or a copy if the file system has no hard links."""
         name = self._temporary()
         await self._group.make(
             FileChange(check_safe(path), lambda touched: self._copy(path, check_safe(to), name, touched))
         )
 
     async def delete(self, path: str) -> None:
-        """Remove a file, and the folders it leaves empty."""
+        """Remove a file, and the folders that become empty."""
         await self._group.make(FileChange(check_safe(path), lambda touched: self._delete(path, touched)))
 
     def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
-        """Return the sha256 of each file, read in the caller's thread; None for what cannot be read."""
+        """Return the sha256 of each file, None for one that cannot be read; reads in the caller's thread."""
         return [None if is_over() else hash_file(self._folders, path, is_over) for path in paths]
 
     async def free(self) -> int:
-        """Bytes that an ordinary user may still write."""
+        """Return the bytes that an ordinary user can still write."""
         return await self._in_thread("free space", self._free)
 
     async def sweep(self, older_than: float) -> int:
-        """Drop what nobody touched under `.syncd/tmp/`."""
+        """Delete staged files that have not changed for `older_than` seconds; return their number."""
         return await self._in_thread(TMP, self._sweep, older_than)
 
     async def identify(self, expected: str | None) -> str:
@@ -212,7 +212,7 @@ class FilesystemStore:
         """
         await self._in_thread(SENTINEL, self._folders.renew)
         if expected is not None and not await asyncio.to_thread(os.path.isdir, self.root):
-            raise Offline(f"{self.root}: there is no such folder; it was store {expected}: unmounted?")
+            raise Offline(f"{self.root}: no such folder; it was store {expected}: is it unmounted?")
         try:
             body = await self._in_thread(SENTINEL, self._read_small, SENTINEL)
         except NotFound:
@@ -220,23 +220,23 @@ class FilesystemStore:
         try:
             known = str(msgspec.json.decode(body)["id"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Damaged(f"{SENTINEL}: not what we wrote in {self.root}: {error}") from error
+            raise Damaged(f"{SENTINEL}: not a valid store identity in {self.root}: {error}") from error
         if expected is not None and known != expected:
-            raise Offline(f"{self.root}: is store {known}, not the store {expected} that we know: another disk?")
+            raise Offline(f"{self.root}: is store {known}, but store {expected} is expected: is another disk mounted?")
         return known
 
     async def lock(self) -> OpenDescriptor:
-        """Exclude every other process that shares this folder, for as long as the result is held. Raises Busy."""
+        """Lock the folder against other processes until the result is deleted. Raises Busy."""
         return await self._in_thread(LOCK, self._lock)
 
     async def aclose(self) -> None:
-        """End the threads and close what is open."""
+        """End the threads and close all descriptors."""
         await self._group.aclose()
         await asyncio.to_thread(self._threads.shutdown)
         self._folders.close()
 
     def _temporary(self) -> str:
-        """Return a name under `.syncd/tmp/` that no sweep of ours takes, however old the bytes behind it are."""
+        """Return a name under `.syncd/tmp/` that a sweep of this process leaves alone, even if the file is old."""
         self._count += 1
         return f"{self._names}-{self._count:x}.put"
 
@@ -251,7 +251,7 @@ class FilesystemStore:
 
     async def _assign_id(self, expected: str | None) -> str:
         if expected is not None:
-            raise Offline(f"{self.root}: is not the store {expected} that we know: {SENTINEL} is missing: unmounted?")
+            raise Offline(f"{self.root}: is not the expected store {expected}: {SENTINEL} is missing: is it unmounted?")
         if await self._in_thread(SENTINEL, self._holds_files):
             raise ConfigError(f"{self.root}: holds files but no {SENTINEL}; a new store needs an empty folder")
         known = secrets.token_hex(16)
@@ -311,7 +311,7 @@ class FilesystemStore:
             target, last = self._folders.split(to)
             there = os.stat(last, dir_fd=target.fd, follow_symlinks=False)
             if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
-                self._delete(path, touched)  # two names of one file: a rename between them does nothing
+                self._delete(path, touched)  # hard links of one file: a rename between them does nothing (POSIX)
                 return
         put_in_place(self._folders, source, name, to, touched)
         touched.add(source)
@@ -323,7 +323,7 @@ class FilesystemStore:
         try:
             tmp = in_tmp(self._folders, lambda tmp: self._link(source, name, tmp, temporary))
             put_in_place(self._folders, tmp, temporary, to, touched)
-        finally:  # still there if `to` was this very file, or if we failed, and that is what must be told
+        finally:  # it remains if `to` is the same file, or after an error, which is raised
             with contextlib.suppress(OSError):
                 self._unlink_temporary(temporary)
 
@@ -369,7 +369,7 @@ class FilesystemStore:
         try:
             fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Busy(f"{self.root}/{LOCK}: another process works on this store") from error
+            raise Busy(f"{self.root}/{LOCK}: another process uses this store") from error
         return file
 
     def _sweep(self, older_than: float) -> int:
@@ -383,7 +383,7 @@ class FilesystemStore:
         for name in there:
             with contextlib.suppress(FileNotFoundError):
                 found = os.stat(name, dir_fd=tmp.fd, follow_symlinks=False)
-                touched = max(found.st_mtime, found.st_ctime)  # a second name of an old file was made just now
+                touched = max(found.st_mtime, found.st_ctime)  # st_ctime: a hard link of an old file may be new
                 by_token.setdefault(name.partition(".")[0], []).append((name, touched))
         swept = 0
         for token, names in by_token.items():
@@ -403,7 +403,7 @@ class FilesystemStore:
         yield from self._walk_folder(folder, above + slash, start, after)
 
     def _walk_folder(self, folder: OpenFolder, above: str, start: str, after: str) -> Iterator[Stat]:
-        """Yield one folder's files in the order of their whole paths: `a-b` before `a/b` before `a0`."""
+        """Yield the files of one folder in the order of their whole paths: `a-b` before `a/b` before `a0`."""
         names: list[str] = []
         with os.scandir(folder.fd) as entries:
             for entry in entries:
@@ -426,7 +426,7 @@ class FilesystemStore:
                 else:
                     yield stat_of(path, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
             except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
-                continue  # gone while we looked; or a name that is no text, which we never wrote
+                continue  # removed meanwhile; or its name is not UTF-8, so this store did not write it
 
 
 def _names(folder: OpenFolder) -> set[str]:

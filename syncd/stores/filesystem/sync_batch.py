@@ -1,10 +1,10 @@
-"""Many small changes to a folder tree made durable together: one thread, one sync of each folder for all of them.
+"""Makes many small changes to a folder tree durable together: one thread, and one sync of each folder for all of them.
 
-A batch is what gathered while the batch before it was on its way. Files are written and synced first, then every name
-is put in its place, then each folder that changed is synced once; only then does anyone hear that it is done.
-No task runs here: a batch starts when a change comes in or when the batch before it ends.
-Who is `alone` has an event loop that waits for nothing else: on a disk that syncs at once it makes the batch itself,
-for two threads that take turns at the interpreter cost more than the disk does.
+A batch is the changes that arrived during the batch before it. Its files are written and synced first, then each is
+renamed to its path, then each changed folder is synced once; then the callers learn that their change is durable.
+There is no task: a batch starts with a change, or at the end of the batch before it.
+With `alone`, the event loop waits for nothing else. On a disk that syncs fast it then makes the batch itself: two
+threads that take turns at the interpreter cost more than the disk.
 """
 
 import asyncio

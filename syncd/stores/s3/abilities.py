@@ -1,7 +1,7 @@
-"""What this S3 server really verifies, tried once before the first write: nothing is believed for its name's sake.
+"""Finds out what an S3 server verifies, before the first write, whatever software it is.
 
-Three requests on an object of a few bytes: one with a wrong MD5 that must be refused, one that creates, and one that
-may create only what is not there. Where no digest is verified, what was written is read back before it counts.
+Three requests on an object of a few bytes: one with a wrong MD5, which must be refused, one that creates, and one that
+may only create. If the server verifies no checksum, each upload is read back before it counts.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class ServerChecks(msgspec.Struct, frozen=True):
 
 
 class S3Capabilities:
-    """The answers, found out once; and a put that makes up for what is missing."""
+    """The abilities of a server, found out once; and a put that does without the missing ones."""
 
     def __init__(self, objects: Objects, given: ServerChecks | None = None) -> None:
         self._objects = objects
@@ -36,7 +36,7 @@ class S3Capabilities:
         self._finding = asyncio.Lock()
 
     async def known(self) -> ServerChecks:
-        """Return what the server verifies."""
+        """Return the checksums and conditions that the server verifies."""
         if self._known is None:
             async with self._finding:
                 if self._known is None:
@@ -44,7 +44,7 @@ class S3Capabilities:
         return self._known
 
     async def put(self, path: str, body: bytes, sha256: str, *, if_absent: bool) -> Stat:
-        """Put one object, proved. Raises Exists, Damaged."""
+        """Put one object, verified. Raises Exists, Damaged."""
         known = await self.known()
         if if_absent and not known.if_none_match:
             await self._objects.must_be_absent(path)
@@ -56,7 +56,7 @@ class S3Capabilities:
         return await self._put_through_staging(path, body, sha256, headers)
 
     async def read_back(self, path: str, size: int, sha256: str) -> None:
-        """Read what is stored. Raises Damaged if it is not that."""
+        """Read the stored object. Raises Damaged if it differs."""
         seen, length = hashlib.sha256(), 0
         async with self._objects.reading.open(path) as body:
             async for chunk in body:
@@ -69,7 +69,7 @@ class S3Capabilities:
             raise Damaged(f"{path}: stored as {length} bytes {seen.hexdigest()}, not {size} bytes {sha256}")
 
     async def _put_through_staging(self, path: str, body: bytes, sha256: str, headers: dict[str, str]) -> Stat:
-        """Put where nobody looks, read back, then copy: this server verifies nothing."""
+        """Put under a staging key, read back, then copy: for a server that verifies nothing."""
         staging = f".syncd/uploads/{secrets.token_hex(16)}"
         await self._objects.put(staging, body, headers=headers)
         try:
@@ -97,10 +97,10 @@ class S3Capabilities:
             await self._objects.remove(path)
 
     async def _is_refused(self, path: str, body: bytes, headers: dict[str, str], md5: bytes | None) -> bool:
-        """Tell whether a put with a wrong digest or condition is refused, for being wrong."""
+        """Return True if a put with a wrong checksum or condition is refused."""
         key = self._objects.reading.root + path
         try:
             with closing(await self._objects.bucket.send("PUT", key, path, headers=headers, body=body, md5=md5)):
                 return False
-        except (BadDigest, Precondition, Unsupported):  # of the last: 400 and 501, which some answer instead
+        except (BadDigest, Precondition, Unsupported):  # Unsupported: 400 and 501 of some servers
             return True

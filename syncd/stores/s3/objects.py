@@ -1,9 +1,9 @@
-"""The few things one does to objects: put, copy, join, remove; each proved, and each safe to try again.
+"""The operations on objects: put, copy, join, remove; each is verified and can be repeated.
 
-Rule 1: an answer that was lost (a timeout, a 500, an error in a body of status 200) decides nothing: we look whether
-the object is there with the very ETag it must have, or the sha256 that we sent with it, and only then give up. That an
-object of the same size is there says nothing: it may be the one that was to be replaced.
-Rule 2: an ETag is the MD5 of the bytes, or of the parts' MD5s with `-N`; both are computed here and compared.
+Rule 1: if an answer is lost (a timeout, a 500, an error in a body of status 200), the object is looked up. It counts
+if it has the expected ETag, or the sha256 that was sent with it; else the error is raised. Its size proves nothing: it
+may be the object that was to be replaced.
+Rule 2: an ETag is the MD5 of the bytes, or of the MD5s of the parts with `-N`; both are computed here and compared.
 Rule 3: copies above `copy_limit` go by parts, on the server.
 """
 
@@ -24,7 +24,7 @@ from transports.s3 import INLINE, NONE, Bucket, NoSuchUpload, Precondition, S3Tr
 COPY_LIMIT = 5 << 30  # bytes that S3 copies in one request
 COPY_PART = 512 << 20
 MAX_PARTS = 10_000
-IN_FLIGHT = 4  # parts of one file on their way
+IN_FLIGHT = 4  # parts of one file that are sent at once
 ABORTING = 20.0  # seconds that the end of a failed upload may take
 
 SHA256 = "x-amz-meta-sha256"
@@ -40,7 +40,7 @@ class Upload:
 
 
 class Objects:
-    """The objects of a bucket below a root; reading is the transport's business."""
+    """The objects of a bucket below a root; the transport reads them."""
 
     def __init__(self, reading: S3Transport, *, copy_limit: int, copy_part: int) -> None:
         self.reading = reading
@@ -57,8 +57,8 @@ class Objects:
         except Precondition as error:
             found = await self.reading.stat(path)
             if found.version != f'"{md5.hex()}"':
-                raise Exists(f"{path}: is there already, as version {found.version}") from error
-            return found  # an earlier try of ours, whose answer was lost
+                raise Exists(f"{path}: exists already, as version {found.version}") from error
+            return found  # an earlier try, whose answer was lost
         except TransientError:
             found_now = await self._find_sent(path, len(body), f'"{md5.hex()}"', headers.get(SHA256, ""))
             if found_now is None:
@@ -70,7 +70,7 @@ class Objects:
         return Stat(path, len(body), None, f'"{etag}"' if etag else None)
 
     async def remove(self, path: str) -> None:
-        """Remove an object that may be there or not."""
+        """Remove an object; a missing one is no error."""
         try:
             await self.bucket.read("DELETE", self._key(path), path)
         except NotFound as error:
@@ -96,7 +96,7 @@ class Objects:
         return md5
 
     async def complete(self, upload: Upload, etags: Mapping[int, str], expected: str, size: int) -> Stat:
-        """Join the parts where nothing lay before; return the object, found whole. `expected` is its bare ETag."""
+        """Join the parts at a path without an object, verify and return the object. `expected` is its bare ETag."""
         try:
             await self._join(upload, etags)
         except (TransientError, NoSuchUpload) as error:
@@ -110,7 +110,7 @@ class Objects:
         return found
 
     async def abort(self, upload: Upload) -> None:
-        """Drop an upload; one that is over is no error."""
+        """Abort an upload; one that is over is no error."""
         try:
             await self.bucket.read("DELETE", self._key(upload.path), upload.path, query={"uploadId": upload.id})
         except NoSuchUpload:
@@ -151,11 +151,11 @@ class Objects:
         """Raise Exists if there is an object."""
         found = await self._find(path)
         if found is not None:
-            raise Exists(f"{path}: is there already, as version {found.version}")
+            raise Exists(f"{path}: exists already, as version {found.version}")
 
     async def _copy_by_parts(self, source: Stat, to: str, headers: Mapping[str, str]) -> Stat:
         size = source.size or 0
-        before = await self._find(to)  # what a repair replaces may have this very size, ETag and sha256, and be rotten
+        before = await self._find(to)  # a damaged object that a repair replaces may have the same size, ETag and sha256
         upload = await self.begin(to, headers)
         try:
             etags = await self._copy_parts(source, upload)
@@ -168,7 +168,7 @@ class Objects:
                 return found  # it was joined, and only the answer was lost
         except BaseException as error:
             await self._drop(upload)
-            if isinstance(error, NoSuchUpload):  # no NotFound: to our callers, that would be the source
+            if isinstance(error, NoSuchUpload):  # not NotFound: callers would take that for the source
                 raise Interrupted(f"{to}: the server forgot the upload that {source.path} was copied to") from error
             raise
         found = await self.reading.stat(to)
@@ -214,13 +214,13 @@ class Objects:
         await self.bucket.read("POST", self._key(upload.path), upload.path, query={"uploadId": upload.id}, body=body)
 
     async def _drop(self, upload: Upload) -> None:
-        """Abort an upload that failed, if the server lets us; what stays is found by a sweep."""
+        """Abort a failed upload, if the server permits; a sweep finds the rest."""
         with suppress(SyncdError, TimeoutError):
             async with asyncio.timeout(ABORTING):
                 await self.abort(upload)
 
     async def _find_sent(self, path: str, size: int, version: str, sha256: str) -> Stat | None:
-        """Return what lies at `path` if it is what we sent: of this ETag, or of this sha256 where ETags are no MD5s.
+        """Return the object at `path` if it was sent by us: by its ETag, or its sha256 if ETags are no MD5s.
 
         An older object may lie there, of the same size: an ETag that says nothing is no reason to believe it is ours.
         """
@@ -233,7 +233,7 @@ class Objects:
         return found if found.version == version or (sha256 and named == sha256) else None
 
     async def _describe(self, path: str) -> tuple[Stat, str]:
-        """Return an object's Stat, and the sha256 that it names for itself, or "". Raises NotFound."""
+        """Return an object's Stat and the sha256 in its metadata, else "". Raises NotFound."""
         with closing(await self.bucket.send("HEAD", self._key(path), path)) as answer:
             size = answer.length
             if size is None:
@@ -262,7 +262,7 @@ def joined_etag(md5s: MD5S) -> str:
 
 
 def is_md5(found: Stat, expected: str) -> bool:
-    """Tell whether an ETag is `expected`, or of a kind that says nothing of MD5s (encryption by the server's keys)."""
+    """Return True if an ETag is `expected`, or is no MD5 (encryption with keys of the server)."""
     etag = (found.version or "").strip('"')
     return etag == expected or not _looks_like_md5(etag.partition("-")[0])
 
@@ -282,12 +282,12 @@ async def sha256_of(body: bytes) -> str:
 
 
 def sha256_headers(sha256: str) -> dict[str, str]:
-    """Return the metadata by which an object names its own digest."""
+    """Return the metadata header with an object's own sha256."""
     return {SHA256: sha256} if sha256 else {}
 
 
 def checksum_header(sha256: str) -> dict[str, str]:
-    """Return the header by which a server that knows it verifies the digest and keeps it."""
+    """Return the header with which S3 verifies and keeps the checksum."""
     return {"x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(sha256)).decode()}
 
 
@@ -300,7 +300,7 @@ def _looks_like_md5(etag: str) -> bool:
 
 
 def _quoted_etag(etags: Mapping[int, str]) -> str:
-    """Return the ETag of what is joined of these parts; "" if theirs are no MD5s, and it cannot be known."""
+    """Return the ETag of the object joined of these parts; "" if their ETags are no MD5s."""
     if not all(_looks_like_md5(etag) for etag in etags.values()):
         return ""
     return f'"{joined_etag({number: bytes.fromhex(etag) for number, etag in etags.items()})}"'

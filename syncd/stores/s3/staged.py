@@ -1,9 +1,9 @@
-"""One file on its way into a bucket: small ones wait in memory and go in one request, large ones go up by parts.
+"""One file on its way into a bucket: a small one is sent in one request, a large one in parts.
 
-A large file is joined under `.syncd/uploads/<name>`, so that it can be read back and proved before it is copied, on the
-server, to its path. `token` is that name, the size of a part and the upload's id; what arrived is asked of the server.
-Rule 1: parts go up behind the caller's back, at most `IN_FLIGHT` at once; one that failed is told to whoever writes
-next, and tried again by the write after that, so that the caller's retry has its pause.
+A large file is joined under `.syncd/uploads/<name>`, so that it can be read back and verified before it is copied, on
+the server, to its path. `token` is that name, the size of a part and the upload's id; the server lists what arrived.
+Rule 1: parts are sent in the background, at most `IN_FLIGHT` at once. The next write raises the error of a failed
+part, and the write after that sends it again, so that the caller's retry has its pause.
 Rule 2: nothing is joined before every byte was written, and nothing is at its path before it was proved.
 """
 
@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"([0-9a-f]{32})\.(\d{1,12})\.(.{1,1024})")
 
 @dataclass(slots=True)
 class PendingPart:
-    """What has been written of a part that is not on its way yet."""
+    """The bytes of a part that is not sent yet."""
 
     chunks: dict[int, bytes | memoryview] = field(default_factory=dict)
     ranges: list[tuple[int, int]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class PendingPart:
         ranges.add(self.ranges, offset, offset + len(chunk))
 
     def body(self, size: int) -> bytes:
-        """Return the part's bytes, all of which are here."""
+        """Return the bytes of a complete part."""
         offsets = sorted(self.chunks)
         if sum(len(self.chunks[offset]) for offset in offsets) == size:
             return b"".join(self.chunks[offset] for offset in offsets)
@@ -52,7 +52,7 @@ class PendingPart:
 
 
 class StagedObject:
-    """What `S3Store.stage` hands out; satisfies `syncd.core.ports.Staged`."""
+    """A staged file of `S3Store`; satisfies `syncd.core.ports.Staged`."""
 
     def __init__(self, objects: Objects, abilities: S3Capabilities, path: str, piece: int) -> None:
         self.token = ""
@@ -74,13 +74,13 @@ class StagedObject:
         self._lock = asyncio.Lock()
 
     async def begin(self, size: int | None) -> None:
-        """Begin a file; one that is known to be large gets its upload and its token at once."""
+        """Begin a file; one that is known to be large gets its upload and token at once."""
         if size is not None and size > self._piece:
             self._step = part_size(size, self._piece)
             await self._begin_upload()
 
     async def resume(self, token: str) -> bool:
-        """Go on with an upload; False if it is over and left nothing."""
+        """Continue an upload. Return False if it is over and left nothing."""
         known = _TOKEN.fullmatch(token)
         if known is None:
             return False
@@ -104,7 +104,7 @@ class StagedObject:
         return None
 
     def read_back(self, start: int, stop: int, update: Sink) -> None:  # noqa: ARG002  the port names them
-        """Fail: nothing was written through a sink."""
+        """Raise: nothing was written through a sink."""
         raise AssertionError("an upload has no sinks")
 
     async def write(self, offset: int, chunk: bytes) -> None:
@@ -140,7 +140,7 @@ class StagedObject:
                 yield chunk
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
-        """Prove the bytes and put them at their path."""
+        """Verify the bytes and put them at their path."""
         path = self._path if to is None else to
         self._require_complete(size)
         if self._upload is None:
@@ -159,7 +159,7 @@ class StagedObject:
         return self._placed
 
     async def discard(self) -> None:
-        """Drop the parts, or what was joined of them."""
+        """Delete the parts, or the object joined of them."""
         await self.stop()
         upload, self._upload, self.token = self._upload, None, ""
         if upload is not None:
@@ -167,7 +167,7 @@ class StagedObject:
             await self._objects.remove(upload.path)
 
     async def stop(self) -> None:
-        """End what is on its way; what has arrived stays for a resume."""
+        """Stop the uploads of parts; those that have arrived stay for a resume."""
         flying = list(self._flying.values())
         for task in flying:
             task.cancel()
@@ -178,7 +178,7 @@ class StagedObject:
         self._ready.clear()
 
     async def drop_unnamed(self) -> None:
-        """Drop an upload that no token names: nobody could go on with it."""
+        """Abort an upload that has no token: it cannot be resumed."""
         if not self.token and self._upload is not None:
             await self.discard()
 
@@ -218,7 +218,7 @@ class StagedObject:
             self._flying.pop(number, None)
 
     async def _raise_failed(self) -> None:
-        """Raise what befell a part, once; the next call sends it again."""
+        """Raise the error of a part, once; the next call sends the part again."""
         if self._failed:
             error = self._failed[min(self._failed)]
             self._failed.clear()
@@ -227,7 +227,7 @@ class StagedObject:
             await self._fly(0, 0)
 
     async def _join(self, size: int) -> Stat:
-        """Bring every part up and join them under the staging key."""
+        """Send every part and join them under the staging key."""
         if self._joined is not None:
             return self._joined
         await self._raise_failed()
@@ -252,7 +252,7 @@ class StagedObject:
         return self._joined
 
     async def _resume_joined(self, path: str) -> bool:
-        """Go on with what was joined already, before we were stopped."""
+        """Continue with an object that was joined before the interruption."""
         try:
             self._joined = await self._objects.reading.stat(path)
         except NotFound:
@@ -293,7 +293,7 @@ class UploadedPart:
 
 
 async def list_parts(objects: Objects, upload: Upload) -> dict[int, UploadedPart]:
-    """Ask which parts arrived, by number. Raises NoSuchUpload."""
+    """Return the parts that have arrived, by number. Raises NoSuchUpload."""
     found: dict[int, UploadedPart] = {}
     query = {"uploadId": upload.id, "max-parts": "1000"}
     key = objects.reading.root + upload.path

@@ -1,9 +1,9 @@
-"""A store that is a bucket, or a part of one: the same layout as in a folder, on AWS S3, Ceph, Swift and their kin.
+"""A store in a bucket, or in a prefix of one: the same layout as in a folder, on AWS S3, Ceph, Swift and others.
 
-Rule 1: an object is whole or absent; a large one is joined under `.syncd/uploads/`, proved, then copied on the server.
-Rule 2: every request that carries bytes carries their MD5; what the server does not verify is read back.
-Rule 3: conditional writes are advice: servers exist that ignore them, or let two writers win.
-Rule 4: what is under way (`.syncd/uploads/`) is listed nowhere.
+Rule 1: an object is complete or absent. A large one is joined under `.syncd/uploads/`, verified, then copied.
+Rule 2: every request with a body has its MD5; an upload that the server does not verify is read back.
+Rule 3: conditional writes are advice: some servers ignore them, or let two writers win.
+Rule 4: listings leave out `.syncd/uploads/`.
 """
 
 import secrets
@@ -27,7 +27,7 @@ PIECE = 16 << 20
 MAX_KEY = 1024  # bytes
 MAX_UPLOADS_PAGE = 16 << 20  # bytes of a list of uploads
 
-Uploads = list[tuple[Upload, float]]  # each with when it began
+Uploads = list[tuple[Upload, float]]  # each with its start, in seconds since the epoch
 
 
 class S3Store:
@@ -74,7 +74,7 @@ class S3Store:
 
     @property
     def certificates(self) -> dict[str, float]:
-        """Return, by origin, when the certificate that it showed last is no longer valid."""
+        """Return the expiry of the certificate that each origin presented last, in seconds since the epoch."""
         return self._bucket.certificates
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
@@ -104,12 +104,12 @@ class S3Store:
         return self._reading.open(check_safe(path), start=start, stop=stop, version=version)
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
-        """Write one object, proved. Of `if_absent`, an object of the same bytes may count as ours: a lost answer."""
+        """Write one object, verified. With `if_absent`, an object of the same bytes counts as an earlier try."""
         return await self._abilities.put(self._fit(path), body, await sha256_of(body), if_absent=if_absent)
 
     @asynccontextmanager
     async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
-        """Begin a file, or go on with `resume`; a token that left nothing behind begins anew under another."""
+        """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
         staged = StagedObject(self._objects, self._abilities, self._fit(path), self.piece)
         if resume is None or not await staged.resume(resume):
             staged = StagedObject(self._objects, self._abilities, path, self.piece)
@@ -124,7 +124,7 @@ class S3Store:
             await staged.drop_unnamed()
 
     async def move(self, path: str, to: str) -> None:
-        """Copy, then remove; done already if `path` is gone and `to` is there."""
+        """Copy, then remove. If `path` is absent and `to` exists, an earlier call has done it."""
         try:
             await self._objects.copy(check_safe(path), self._fit(to))
         except NoSuchBucket:
@@ -144,11 +144,11 @@ class S3Store:
         await self._objects.remove(check_safe(path))
 
     async def free(self) -> None:
-        """Say that there is no such number."""
+        """Return None: buckets do not report free space."""
         return
 
     async def verifies(self) -> ServerChecks:
-        """Return what the server was seen to verify."""
+        """Return the checksums that the server was seen to verify."""
         return await self._abilities.known()
 
     async def identify(self, expected: str | None) -> str:
@@ -160,19 +160,19 @@ class S3Store:
             async with self._reading.open(SENTINEL, stop=1 << 16) as body:
                 document = b"".join([chunk async for chunk in body])
         except NoSuchBucket as error:
-            raise ConfigError(f"{self.url}: there is no such bucket: create it first") from error
+            raise ConfigError(f"{self.url}: no such bucket: create it first") from error
         except NotFound:
             return await self._assign_id(expected)
         try:
             known = str(msgspec.json.decode(document)["id"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Damaged(f"{SENTINEL}: not what we wrote in {self.url}: {error}") from error
+            raise Damaged(f"{SENTINEL}: not a valid store identity in {self.url}: {error}") from error
         if expected is not None and known != expected:
-            raise Offline(f"{self.url}: is store {known}, not the store {expected} that we know: another bucket?")
+            raise Offline(f"{self.url}: is store {known}, but store {expected} is expected: is it another bucket?")
         return known
 
     async def sweep(self, older_than: float) -> int:
-        """Drop uploads and staged objects that nobody touched."""
+        """Delete uploads and staged objects that have not changed for `older_than` seconds; return their number."""
         before = self._clock() - older_than
         swept = 0
         for upload, begun in await self._uploads():
@@ -193,7 +193,7 @@ class S3Store:
 
     async def _assign_id(self, expected: str | None) -> str:
         if expected is not None:
-            raise Offline(f"{self.url}: is not the store {expected} that we know: {SENTINEL} is missing")
+            raise Offline(f"{self.url}: is not the expected store {expected}: {SENTINEL} is missing")
         async with aclosing(self.list()) as found:
             async for stat in found:
                 raise ConfigError(f"{self.url}: holds {stat.path} but no {SENTINEL}; a new store needs an empty prefix")
@@ -206,7 +206,7 @@ class S3Store:
         return known
 
     async def _uploads(self) -> Uploads:
-        """Ask which uploads are on their way, and when each began: stagings, and copies by parts to anywhere."""
+        """Return the unfinished uploads with their start: staged files, and copies by parts to any path."""
         found: Uploads = []
         root = self._reading.root
         query = {"uploads": "", "prefix": root, "max-uploads": "1000"}
@@ -216,7 +216,7 @@ class S3Store:
             for upload in uploads:
                 key = upload.get("Key", "")
                 path = key.removeprefix(root)
-                is_another_stores = UPLOADS in path and not path.startswith(UPLOADS)  # in a folder of this one
+                is_another_stores = UPLOADS in path and not path.startswith(UPLOADS)  # that is below this one
                 if key.startswith(root) and not is_another_stores:
                     begun = instant(upload["Initiated"].strip())
                     found.append((Upload(path, upload["UploadId"]), begun))
@@ -226,14 +226,14 @@ class S3Store:
             query |= marker
 
     async def _touched(self, upload: Upload) -> float:
-        """Return when the newest part of an upload arrived; 0 if none did, or it is over."""
+        """Return the time of the newest part of an upload; 0 if it has none, or is over."""
         try:
             return max((part.at for part in (await list_parts(self._objects, upload)).values()), default=0.0)
         except NoSuchUpload:
             return 0.0
 
     def _fit(self, path: str) -> str:
-        """Return `path` if it is a plain one, and short enough behind our prefix."""
+        """Return `path` if it is valid and, with the prefix, short enough. Raises Unsafe."""
         length = len((self._reading.root + check_safe(path)).encode())
         if length > MAX_KEY:
             raise Unsafe(f"{path[:80]!r}: has {length} bytes with its prefix, S3 takes {MAX_KEY}")
