@@ -62,7 +62,6 @@ def module_docstring(tree: Tree) -> Iterator[Finding]:
 @rule(
     bites=[{"syncd/copies/__init__.py": ""}, {"syncd/copies/__init__.py": '"""Copies bytes."""\n'}],
     allows=[{"syncd/copies/__init__.py": '"""Copies bodies to their sinks, from one end to the other."""\n'}],
-    enforced=False,
 )
 def package_docstring(tree: Tree) -> Iterator[Finding]:
     """A package's `__init__.py` says in its docstring what the package is for."""
