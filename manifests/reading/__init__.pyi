@@ -12,6 +12,7 @@ from .document import (
     Reader as Reader,
     ReaderWarning as ReaderWarning,
     Resumable as Resumable,
+    is_native as is_native,
 )
 from .filters import (
     Box as Box,

@@ -7,7 +7,7 @@ no promised order; an inventory is complete only if every request was read to it
 """
 
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import msgspec
 
@@ -127,6 +127,19 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class ListsNatively(Protocol):
+    """Capability of a Reader: say that it reads no documents, but the transport's own listing, which comes sorted."""
+
+    native: bool
+
+
+def is_native(reader: Reader) -> bool:
+    """Return True if a Reader reads the transport's own listing."""
+    return isinstance(reader, ListsNatively) and reader.native
+
+
+@runtime_checkable
 class Resumable(Reader, Protocol):
     """A Reader that can ask for what changed since an earlier survey, instead of for everything.
 

@@ -38,7 +38,12 @@ class CommandContext(msgspec.Struct, frozen=True):
         """
         with Interruptible(self.stopping, grace):
             async with open_session(
-                self.config, self.environ, listener, writing=writing, stopping=self.stopping, secrets=self.secrets
+                self.config,
+                self.environ,
+                listener,
+                lease="held" if writing else "none",
+                stopping=self.stopping,
+                secrets=self.secrets,
             ) as bench:
                 yield bench
 

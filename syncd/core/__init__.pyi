@@ -7,6 +7,7 @@ from .errors import (
     Denied as Denied,
     Exists as Exists,
     Interrupted as Interrupted,
+    LeaseLost as LeaseLost,
     Mismatch as Mismatch,
     NoSpace as NoSpace,
     NotFound as NotFound,
@@ -66,17 +67,23 @@ from .events import (
 )
 from .histogram import Histogram as Histogram
 from .ports import (
+    Answering as Answering,
+    Asking as Asking,
     Body as Body,
     Broker as Broker,
     CopyingBody as CopyingBody,
     Credential as Credential,
+    LimitsConnections as LimitsConnections,
     Page as Page,
     SeveralSources as SeveralSources,
+    ShowsCertificates as ShowsCertificates,
     Sink as Sink,
     Staged as Staged,
     Store as Store,
     Summing as Summing,
     Transport as Transport,
+    Wrapper as Wrapper,
+    capability as capability,
 )
 from .redaction import (
     HIDDEN as HIDDEN,

@@ -21,7 +21,8 @@ Rule 4: a message holds no secret, whoever put it into a url or a header: it goe
     │   ├── Unsafe          a path, redirect, address or document we refuse to follow
     │   ├── TooLarge        a read went past its bound
     │   ├── NoSpace         the store or the state folder is full
-    │   ├── Busy            another daemon holds the lease
+    │   ├── Busy            another process holds the lease
+    │   │   └── LeaseLost       another process took the lease while we worked
     │   ├── Exists          a create-only put found something there
     │   ├── Damaged         our own bytes or our own Catalogue are not what we wrote
     │   └── Parked          a guard holds the removals back until a steward approves
@@ -103,7 +104,11 @@ class NoSpace(PermanentError):
 
 
 class Busy(PermanentError):
-    """Another daemon holds the lease."""
+    """Another process holds the lease."""
+
+
+class LeaseLost(Busy):
+    """The lease was ours, and another process has taken it."""
 
 
 class Exists(PermanentError):

@@ -9,13 +9,15 @@ Rules for every implementation:
    where a Stat names one.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from manifests.reading import Document, DocumentRequest
 from manifests.stat import Stat
+
+C = TypeVar("C")
 
 Page = Sequence[Stat]  # of millions of files a `manifests.reading.stat_page.Stats`, else a list
 Sink = Callable[[memoryview], None]
@@ -41,10 +43,11 @@ class Body(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
-class CopyingBody(Body, Protocol):
-    """A Body that can leave the event loop out, as is worth it for long ones; `thread_copy` does for all others."""
+@runtime_checkable
+class CopyingBody(Protocol):
+    """Capability of a Body: copy itself in a thread, without the event loop (`streams.thread_copy`)."""
 
-    def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
+    def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """Instead of iterating: give every byte to `sink` in a thread, and yield how many more it has taken.
 
         Raises as iterating does, and whatever `sink` raises; the counts yielded before that are exact.
@@ -83,21 +86,42 @@ class Transport(Protocol):
         ...
 
 
+class Wrapper:
+    """Base of everything that wraps one other Transport or Store (`syncd.wrappers.base`)."""
+
+    inner: object
+
+
+def capability(layer: object, kind: type[C]) -> C | None:
+    """Return the outermost layer that has the capability `kind`, or None.
+
+    A capability is a protocol of this module, marked so, that a Transport or Store may have besides its port. It is
+    looked for in `layer`, then in what `layer` wraps, and so on: a wrapper forwards a capability by not naming it.
+    """
+    while not isinstance(layer, kind):
+        if not isinstance(layer, Wrapper):
+            return None
+        layer = layer.inner
+    return layer
+
+
+@runtime_checkable
 class Asking(Protocol):
-    """A Transport that takes requests with a method, headers and a body (`streams.documents.put`)."""
+    """Capability of a Transport: send a request that is more than a path (`streams.documents.open_request`)."""
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
-        """Ask with a method, headers and a body of its own; any 2xx is an answer.
+        """Send a request with a method, headers and a body; any status 2xx is an answer.
 
-        No header that means something, and no body, goes along to another origin.
+        Sensitive headers and the body are not sent across origins.
         """
         ...
 
 
+@runtime_checkable
 class Answering(Protocol):
-    """What a Transport that tries again may do beside: have a question answered whole, from the beginning each time."""
+    """Capability of a Transport that retries: read the whole answer to a request, from its beginning at each try."""
 
     async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
         """Return the whole answer, written into `spool`."""
@@ -105,14 +129,38 @@ class Answering(Protocol):
 
 
 @runtime_checkable
+class ShowsCertificates(Protocol):
+    """Capability of a Transport or Store that uses TLS: show when the certificates of its servers expire."""
+
+    @property
+    def certificates(self) -> Mapping[str, float]:
+        """Return the expiry (seconds since the epoch) of the last certificate seen, by origin; a live mapping."""
+        ...
+
+
+@runtime_checkable
+class LimitsConnections(Protocol):
+    """Capability of a Transport: say how many connections its servers bear, where that is fewer than usual."""
+
+    @property
+    def connections(self) -> int:
+        """Return the number of connections to open at most, unless the manifest says less."""
+        ...
+
+
+@runtime_checkable
 class SeveralSources(Protocol):
-    """What a Transport over several sources may do beside: be told which of them is surveyed, and which failed."""
+    """Capability of a Transport over several sources: be told which of them is surveyed, and which failed."""
 
     active: int
     """The source that is surveyed, by its place in the manifest."""
 
     def failed(self, number: int) -> None:
         """Put a source last for a while."""
+        ...
+
+    def targets(self, stat: Stat) -> tuple[str, ...]:
+        """Return the absolute urls from which a file can be downloaded, in the order in which to try them."""
         ...
 
 
@@ -208,8 +256,9 @@ class Store(Transport, Protocol):
         ...
 
 
+@runtime_checkable
 class Summing(Protocol):
-    """What a Store may do beside: read many files at one go, without the event loop, as is worth it for small ones."""
+    """Capability of a Store: hash many files in one call, without the event loop; it pays for small files."""
 
     def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
         """Return the sha256 (hex) of each file, or None: it cannot be read to its end, and `open` says why.

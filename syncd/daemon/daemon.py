@@ -11,20 +11,17 @@ Rules:
 
 import asyncio
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
 from manifests.model import ManifestProblem, Mirror, load_mirror
 from manifests.origins import origin_of
-from syncd.catalogue import BackgroundReader, Catalogue, moved_from
+from syncd.catalogue import BackgroundReader, moved_from
 from syncd.config import Config
 from syncd.control import Control
 from syncd.core import (
@@ -34,6 +31,8 @@ from syncd.core import (
     DaemonStarted,
     DaemonStopping,
     Denied,
+    Event,
+    LeaseLost,
     Listener,
     ManifestAccepted,
     ManifestRejected,
@@ -42,9 +41,7 @@ from syncd.core import (
     Reloaded,
     ReloadFailed,
     Secrets,
-    Store,
     TransientError,
-    redacting,
 )
 from syncd.daemon.controller import Controller, DaemonStatus
 from syncd.daemon.event_bus import EventBus
@@ -53,12 +50,10 @@ from syncd.daemon.manifest_watcher import Changes, ManifestWatcher, ScanResult
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.scrubber import Scrubber
-from syncd.engine import needs_rebuild, rebuild
 from syncd.process import Notifier, first_of
-from syncd.session import HASHERS, VERSION, Session, hold_lease, names, open_store
+from syncd.session import VERSION, Session, names, open_session
 from syncd.sources import TRANSPORTS
-from syncd.stores import Lease
-from syncd.wrappers import Governors, RetryingStore
+from syncd.wrappers import Meter
 
 TICK = 1.0  # seconds between two looks at everything
 LOOK = 2.0  # seconds between two looks at the manifests and at syncd.yaml
@@ -87,15 +82,14 @@ class DaemonDeps:
     http: HttpFactory | None = None
     listeners: tuple[Listener, ...] = ()
     crashed: Callable[[str, BaseException], None] = lambda _name, _error: None
-    decorate: Callable[[Store], Store] = lambda store: store
+    meter: Meter | None = None
+    """Counts and times the operations of the store."""
     secrets: Secrets = field(default_factory=Secrets)
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     opened: Callable[[Session], None] = lambda _: None
-    expiries: dict[str, float] = field(default_factory=dict)
-    """By name: when a credential that was used is no longer valid, for those that say."""
     started: Callable[[Control], None] = lambda _: None
     tick: float = TICK
     store_every: float = STORE
@@ -105,54 +99,41 @@ class DaemonDeps:
 async def run(deps: DaemonDeps) -> None:
     """Run a daemon until it is asked to stop. Raises Busy (another works here), ConfigError, Damaged, NoSpace."""
     config = await asyncio.to_thread(deps.load)
-    with ExitStack() as stack:
-        catalogue = stack.enter_context(Catalogue(config.state))
-        catalogue.database.describe_holder(
+
+    def on_event(event: Event) -> None:
+        registry.on_event(event)
+
+    async with open_session(
+        config,
+        deps.environ,
+        on_event,
+        lease="later",
+        stopping=deps.stopping,
+        secrets=deps.secrets,
+        meter=deps.meter,
+        now=deps.now,
+    ) as session:
+        session.catalogue.database.describe_holder(
             f"`syncd run`: ask it (POST http://{config.listen}/api/v1/mirrors/MIRROR/sync), or stop it"
         )
-        for left in config.state.glob("spool-*"):  # of a daemon that was killed
-            await asyncio.to_thread(shutil.rmtree, left, True)
-        spool = stack.enter_context(TemporaryDirectory(dir=config.state, prefix="spool-"))
-        settings = config.store
-        adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
-        hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
+        registry = MirrorRegistry(session.catalogue, deps.now, deps.clock)
         background = BackgroundReader(config.state)
         try:
-            registry = MirrorRegistry(catalogue, deps.now, deps.clock)
-            listener = redacting(registry.on_event, deps.secrets)
-            session = Session(
-                config=config,
-                environ=deps.environ,
-                catalogue=catalogue,
-                store=deps.decorate(RetryingStore(adapter) if settings.url.startswith("s3://") else adapter),
-                governors=Governors(listener=listener),
-                hashing=hashing,
-                spool=Path(spool),
-                listener=listener,
-                stopping=deps.stopping,
-                secrets=deps.secrets,
-                expiries=deps.expiries,
-            )
-            session.governors.watch(getattr(adapter, "certificates", {}))
             deps.opened(session)
-            await Daemon(deps, registry, session, adapter, background).run()
+            await Daemon(deps, registry, session, background).run()
         finally:
-            hashing.shutdown(wait=True, cancel_futures=True)
             await asyncio.to_thread(background.close)
-            await adapter.aclose()
 
 
 class Daemon:
     """One daemon, from its start to its end."""
 
     def __init__(
-        self, deps: DaemonDeps, registry: MirrorRegistry, session: Session, adapter: Store, background: BackgroundReader
+        self, deps: DaemonDeps, registry: MirrorRegistry, session: Session, background: BackgroundReader
     ) -> None:
-        """`adapter` is the bare store, for its lease."""
         self.deps = deps
         self.registry = registry
         self.session = session
-        self.adapter = adapter
         self.reader = background
         self.event_bus = EventBus()
         self.registry.listeners = [*deps.listeners, self.event_bus]
@@ -179,7 +160,7 @@ class Daemon:
         self._mark: tuple[int, int] | None = None
         self._failed_mark: tuple[int, int] | None = None
         self._seen_mark: tuple[int, int] | None = None
-        self._identity: asyncio.Task[str] | None = None
+        self._identity: asyncio.Task[None] | None = None
         self._store_check = asyncio.Lock()
         self._on_config: Callable[[Config], None] = lambda _: None
         self._drained = asyncio.Event()
@@ -214,9 +195,10 @@ class Daemon:
                 await self._idle()
                 continue
             try:
-                async with hold_lease(Lease(self.adapter, f"syncd {VERSION}")):
+                async with self.session.hold_lease() as is_rebuilt:
                     busy_since = None
-                    await self._rebuild_if_needed()
+                    if is_rebuilt:
+                        self._on_rebuilt()
                     await self._run_with_lease(killed)
             except BaseExceptionGroup as group:
                 error = first_of(group)
@@ -234,7 +216,7 @@ class Daemon:
     async def _store_lost(self, error: BaseException) -> None:
         """The store went away under us, or with it our lease: wait until it is back, unless another has it."""
         await self.check_store()
-        if isinstance(error, Busy) and self.registry.store.state != "offline" and "we lost it" in str(error):
+        if isinstance(error, LeaseLost) and self.registry.store.state != "offline":
             raise error
         self.registry.set_store("offline", str(error))
         await self._idle()
@@ -246,13 +228,12 @@ class Daemon:
             await self._once()
             await self._wait_for_wake()
 
-    async def _rebuild_if_needed(self) -> None:
-        if needs_rebuild(self.registry.catalogue):
-            await rebuild(self.session.store, self.registry.catalogue, self.registry.now)
-            self._declare()
-            for mirror_state in self.registry.states.values():
-                self.registry.refresh(mirror_state)
-            self.registry.recompute_due()
+    def _on_rebuilt(self) -> None:
+        """Read again what the Catalogue says of each mirror."""
+        self._declare()
+        for mirror_state in self.registry.states.values():
+            self.registry.refresh(mirror_state)
+        self.registry.recompute_due()
 
     async def _run_with_lease(self, killed: int) -> None:
         async with asyncio.TaskGroup() as group:
@@ -298,11 +279,9 @@ class Daemon:
     async def check_store(self) -> None:
         """Ask the store who it is and what is left of it; a store that does not answer is offline."""
         async with self._store_check:
-            history = self.registry.catalogue.history
-            known = history.get_setting("store")
             if self._identity is None:
-                asking = self.adapter.identify(known)
-                self._identity = asyncio.create_task(asking)  # owned by us: the next look, or our end
+                asking = self.session.identify_store()
+                self._identity = asyncio.create_task(asking)  # owned by the daemon: the next check, or its end
             await asyncio.wait({self._identity}, timeout=ANSWER)
             if not self._identity.done():
                 self.registry.set_store(
@@ -311,10 +290,8 @@ class Daemon:
                 return
             asked, self._identity = self._identity, None
             try:
-                found = asked.result()
-                if known is None:
-                    history.set_setting("store", found)
-                self.registry.store.free = await self.adapter.free()
+                asked.result()
+                self.registry.store.free = await self.session.adapter.free()
             except (TransientError, Denied) as error:
                 self.registry.set_store("offline", str(error))
                 return

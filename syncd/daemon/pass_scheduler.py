@@ -37,7 +37,7 @@ from syncd.engine import (
 )
 from syncd.process import first_of
 from syncd.session import Session
-from syncd.wrappers import FairShares, FairTransport
+from syncd.wrappers import FairShares
 
 T = TypeVar("T")
 
@@ -242,9 +242,7 @@ class PassScheduler:
             self.budget.share(origin, max_bytes=IN_FLIGHT, max_files=FILES) as share,
             self.connections.share(origin) as line,
         ):
-            async with self.session().pass_context(
-                mirror, lambda transport: FairTransport(transport, line)
-            ) as composed:
+            async with self.session().pass_context(mirror, connections=line) as composed:
                 work = msgspec.structs.replace(
                     composed,
                     stopping=run.stopping,

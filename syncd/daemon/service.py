@@ -63,13 +63,12 @@ async def run(
         http=door,
         listeners=(event_logger(log), metrics.listener),
         crashed=lambda name, error: log.error("bug", mirror=name, exc_info=error),
-        decorate=metrics.metered,
+        meter=metrics.meter,
         opened=lambda session: metrics.watch(governors=session.governors, credentials=session.expiries),
         secrets=secrets,
         stopping=stopping,
         reload=reload,
     )
-    metrics.watch(credentials=deps.expiries)
     with Interruptible(stopping, config.grace), _on_sighup(reload):
         async with asyncio.TaskGroup() as group:
             lag = group.create_task(metrics.watch_loop())

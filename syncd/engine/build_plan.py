@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from manifests.model import matcher
-from manifests.reading import Stats, paths_of
+from manifests.reading import Stats, is_native, paths_of
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
 from syncd.core import (
@@ -73,7 +73,7 @@ async def make_plan(context: PassContext, row: MirrorRow) -> PlanResult:
 
 async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = False) -> PlanResult:
     survey = _begin(context, row)
-    if getattr(context.reader, "native", False):
+    if is_native(context.reader):
         try:
             planning = await _plan_listing(context, row, survey, elsewhere=elsewhere)
         except OutOfOrder:  # this server sorts otherwise: collect first
@@ -106,14 +106,14 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
 async def list_upstream(context: PassContext, row: MirrorRow) -> tuple[Inventory, Iterator[Stat]]:
     """Ask upstream, and return what it has, sorted by path."""
     survey = _begin(context, row)
-    native = getattr(context.reader, "native", False)
+    native = is_native(context.reader)
     inventory = await _collect(context, survey) if native else await _read(context, row, survey)
     return inventory, context.catalogue.claims.all(row.id)
 
 
 def _begin(context: PassContext, row: MirrorRow) -> Survey:
     context.listener(SurveyStarted(context.mirror.name))
-    if getattr(context.reader, "native", False):
+    if is_native(context.reader):
         context.catalogue.claims.forget(row.id)
     else:
         context.catalogue.claims.drop_steps(row.id)  # the survey may go on with the claims of one that was killed

@@ -23,6 +23,7 @@ from syncd.core import (
     Offline,
     PassFinished,
     PermanentError,
+    SeveralSources,
     Step,
     SurveyAdvanced,
     SyncdError,
@@ -31,6 +32,7 @@ from syncd.core import (
     TransferStarted,
     TransientError,
     Unsafe,
+    capability,
 )
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.pass_context import PassContext
@@ -39,7 +41,8 @@ from syncd.engine.retention import Housekeeping, RetainedSnapshots, archive_vers
 from syncd.engine.survey import Inventory
 from syncd.engine.transfer import PassPaths, Quarantined, Transfers, VerifiedFile, error_name, own_targets
 from syncd.engine.worker_port import LIKELY, SMALL, WORTH, ActiveTransfer, WorkerLost, Workers
-from syncd.streams import DerivedFileTransport, Spool
+from syncd.streams import Spool
+from syncd.wrappers import DerivedFileTransport
 
 T = TypeVar("T")
 
@@ -146,6 +149,7 @@ class Pass:
 
     async def _fetch(self, strays: frozenset[str], inventory: Inventory) -> None:
         context, row, made = self.context, self.row, inventory.made
+        several = capability(context.source, SeveralSources)
         transfers = Transfers(
             source=DerivedFileTransport(context.source, made.path) if made is not None else context.source,
             store=context.store,
@@ -161,7 +165,7 @@ class Pass:
             ceiling=context.ceiling,
             archive_removed=self._archive_removed(),
             by=inventory.elsewhere or context.mirror.source.url,
-            targets=getattr(context.source, "targets", own_targets),
+            targets=several.targets if several is not None else own_targets,
         )
         budget = context.budget
         await self._require_space()

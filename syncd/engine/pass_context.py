@@ -14,7 +14,7 @@ from manifests.reading import Reader
 from syncd.catalogue import Catalogue
 from syncd.core import Listener, Store, Transport, ignore_event
 from syncd.engine.worker_port import Pool
-from syncd.wrappers import Budget, ByteBudget
+from syncd.wrappers import OriginShare, alone
 
 T = TypeVar("T")
 
@@ -41,6 +41,6 @@ class PassContext(msgspec.Struct, frozen=True):
     """How the mirror's further sources say what they have, where there are several."""
     pool: Pool | None = None
     """Worker processes for small files, where there are very many."""
-    budget: ByteBudget = msgspec.field(default_factory=lambda: Budget(IN_FLIGHT, FILES))
+    budget: OriginShare = msgspec.field(default_factory=lambda: alone(IN_FLIGHT, FILES))
     free: Callable[[], Awaitable[int | None]] | None = None
     """Bytes that this pass may fill; absent: all that the store has left."""

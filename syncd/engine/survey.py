@@ -136,12 +136,11 @@ class Survey(msgspec.Struct, frozen=True):
 
         Raises as `read`.
         """
-        if not hasattr(reader, "resume"):
+        if not isinstance(reader, Resumable):
             return await self.read(reader)
-        resumable = cast("Resumable", reader)
         if cursor:
             self.claims.forget(self.mirror_id)
-            inventory = await self._changes(resumable, cursor, held=True)
+            inventory = await self._changes(reader, cursor, held=True)
             if not inventory.gap:
                 inventory.is_part = True
                 return inventory
@@ -149,7 +148,7 @@ class Survey(msgspec.Struct, frozen=True):
         inventory = await self.read(reader)
         if inventory.mark and inventory.complete:
             # all of it may be older than the last changes, and reading it took its time
-            changes = await self._changes(resumable, inventory.mark, held=False)
+            changes = await self._changes(reader, inventory.mark, held=False)
             if changes.gap:
                 inventory.mark = ""
             else:

@@ -48,7 +48,7 @@ from syncd.core import (
 )
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
 from syncd.engine.verdict import ReceivedFile, decide_verdict, has_digest, hash_algorithms
-from syncd.streams import PLACES, FailoverTransport
+from syncd.wrappers import PLACES, FailoverTransport
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 INLINE = 128 << 10  # bytes up to which hashing costs less than handing it to a thread

@@ -13,14 +13,26 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue, MirrorRow, QuarantinedFile
-from syncd.core import Busy, Damaged, NoSpace, NotFound, PermanentError, Step, Store, Summing, SyncdError, Transport
+from syncd.core import (
+    Busy,
+    Damaged,
+    NoSpace,
+    NotFound,
+    PermanentError,
+    Step,
+    Store,
+    Summing,
+    SyncdError,
+    Transport,
+    capability,
+)
 from syncd.engine.restore import current_snapshot
 from syncd.engine.retention import shard_entries
 from syncd.engine.survey_cursor import forget
@@ -213,8 +225,9 @@ class Verification:
 
     async def _read_all(self, report: Report) -> None:
         reading = _VerifyProgress(self.catalogue.holdings.entries(self.mirror.id), report)
-        if hasattr(self.store, "sums"):
-            readers = [self._read_batches(reading) for _ in range(self.threads)]
+        summing = capability(self.store, Summing)
+        if summing is not None:
+            readers = [self._read_batches(reading, summing) for _ in range(self.threads)]
         else:
             readers = [self._read_each(reading) for _ in range(READERS)]
         try:
@@ -225,9 +238,9 @@ class Verification:
             reading.over.set()
             self.catalogue.holdings.check(self.mirror.id, reading.good, self.now())
 
-    async def _read_batches(self, reading: _VerifyProgress) -> None:
-        """Have a thread read many files at one go; what is not as it was proved is read a second time by itself."""
-        store, loop = cast("Summing", self.store), asyncio.get_running_loop()
+    async def _read_batches(self, reading: _VerifyProgress, store: Summing) -> None:
+        """Have a thread hash many files in one call; a file that differs is read a second time by itself."""
+        loop = asyncio.get_running_loop()
         while batch := _batch(reading.entries):
             places = [self.place.natural(entry.path) for entry in batch]
             async with reading.small if len(batch) == BATCH else nullcontext():

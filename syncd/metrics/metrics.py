@@ -13,11 +13,11 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from syncd.control import Control
-from syncd.core import Histogram, Listener, Store
+from syncd.core import Histogram, Listener
 from syncd.metrics import families as f
 from syncd.metrics.collector import MetricSources, SyncdCollector
 from syncd.metrics.counting import Counting
-from syncd.wrappers import Governors, Meter, MeteredStore
+from syncd.wrappers import Governors, Meter
 
 LAG_EVERY = 0.5  # seconds between two looks at how late the event loop is
 
@@ -35,10 +35,6 @@ class Metrics:
         self.registry.register(SyncdCollector(self._watched))
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-
-    def metered(self, store: Store) -> Store:
-        """Return `store`, its operations counted and timed."""
-        return MeteredStore(store, self.meter)
 
     def watch(
         self,

@@ -3,13 +3,16 @@
 import asyncio
 import io
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -27,10 +30,12 @@ from syncd.core import (
     NotFound,
     Offline,
     Secrets,
+    ShowsCertificates,
     Store,
     TransferRetried,
     TransientError,
     Transport,
+    capability,
     redacting,
 )
 from syncd.engine import PassContext, Pool, error_name, needs_rebuild, rebuild, unknown_mirror
@@ -39,12 +44,16 @@ from syncd.sources import EXTRAS, TRANSPORTS, MultiSourceTransport, TokenBroker,
 from syncd.stores import Lease
 from syncd.streams import fetch
 from syncd.workers import ProcessPool, processors
-from syncd.wrappers import Governors, Policy, RetryingStore
+from syncd.wrappers import Governors, Meter, OriginShare, Policy, stack_store
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of an answer that holds a token
 SEVERAL = 3  # tries at one of several sources
 HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
+
+
+LeaseMode = Literal["none", "held", "later"]
+"""Whether a session takes the store's lease: never, while it is open, or at times."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -53,6 +62,8 @@ class Session(msgspec.Struct, frozen=True):
     config: Config
     environ: Mapping[str, str]
     catalogue: Catalogue
+    adapter: Store
+    """The store without wrappers, for its lease and its identity."""
     store: Store
     governors: Governors
     hashing: Executor
@@ -60,6 +71,7 @@ class Session(msgspec.Struct, frozen=True):
     listener: Listener
     stopping: asyncio.Event
     secrets: Secrets
+    now: Callable[[], float] = time.time
     expiries: dict[str, float] = {}
     """By name: when a credential that was used is no longer valid, for those that say."""
     brokers: dict[str, TokenBroker] = {}
@@ -130,12 +142,29 @@ class Session(msgspec.Struct, frozen=True):
         folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
         return ProcessPool(count, upstream, folder, self.governors, self.listener)
 
+    async def identify_store(self) -> None:
+        """Ask the store for its id; a session that may write remembers it. Raises Offline if it is another store."""
+        known = self.catalogue.history.get_setting("store")
+        found = await self.adapter.identify(known)
+        if known is None and not self.catalogue.read_only:
+            self.catalogue.history.set_setting("store", found)
+
     @asynccontextmanager
-    async def source(
-        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
-    ) -> AsyncIterator[Transport]:
-        """Open a mirror's source with its credential; `inside` decorates it below the governor."""
-        async with self._opened(mirror, await self._upstreams(mirror), inside) as source:
+    async def hold_lease(self) -> AsyncIterator[bool]:
+        """Hold the store's lease over the block; yield True if an empty Catalogue was rebuilt from the store first.
+
+        Raises Busy if another process holds it. If it is lost, the block is cancelled and LeaseLost raised.
+        """
+        async with _hold(Lease(self.adapter, f"syncd {VERSION}")):
+            is_empty = needs_rebuild(self.catalogue)
+            if is_empty:
+                await rebuild(self.store, self.catalogue, self.now)
+            yield is_empty
+
+    @asynccontextmanager
+    async def source(self, mirror: Mirror) -> AsyncIterator[Transport]:
+        """Open a mirror's source with its credential."""
+        async with self._opened(mirror, await self._upstreams(mirror), None) as source:
             yield source
 
     async def _upstreams(self, mirror: Mirror) -> list[Upstream]:
@@ -144,7 +173,7 @@ class Session(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def _opened(
-        self, mirror: Mirror, upstreams: list[Upstream], inside: Callable[[Transport], Transport]
+        self, mirror: Mirror, upstreams: list[Upstream], connections: OriginShare | None
     ) -> AsyncIterator[Transport]:
         def on_retry(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
@@ -155,7 +184,9 @@ class Session(msgspec.Struct, frozen=True):
         try:
             for upstream in upstreams:
                 broker = self.broker(upstream.credential)
-                one = open_upstream(upstream, self.governors, policy, on_retry=on_retry, broker=broker, inside=inside)
+                one = open_upstream(
+                    upstream, self.governors, policy=policy, on_retry=on_retry, broker=broker, connections=connections
+                )
                 opened.append((upstream.url, one))
             several = MultiSourceTransport(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None
             yield several if several is not None else opened[0][1]
@@ -165,12 +196,12 @@ class Session(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def pass_context(
-        self, mirror: Mirror, inside: Callable[[Transport], Transport] = lambda transport: transport
+        self, mirror: Mirror, *, connections: OriginShare | None = None
     ) -> AsyncIterator[PassContext]:
-        """Compose what a pass over `mirror` works with."""
+        """Compose what a pass over `mirror` works with; `connections` is its share of those of a daemon."""
         today = datetime.now(UTC).date()
         upstreams = await self._upstreams(mirror)
-        async with self._opened(mirror, upstreams, inside) as source, AsyncExitStack() as stack:
+        async with self._opened(mirror, upstreams, connections) as source, AsyncExitStack() as stack:
             pool = await asyncio.to_thread(self.pool, mirror, upstreams[0])
             if pool is not None:
                 stack.push_async_callback(pool.aclose)
@@ -231,70 +262,66 @@ async def open_session(
     environ: Mapping[str, str],
     listener: Listener,
     *,
-    writing: bool,
+    lease: LeaseMode,
     stopping: asyncio.Event,
     secrets: Secrets | None = None,
-    metered: Callable[[Store], Store] | None = None,
+    meter: Meter | None = None,
+    now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Session]:
-    """Open state, store and, for `writing`, the lease; close all in the other order.
+    """Open state folder and store, with `lease` "held" take the store's lease; close everything in reverse order.
 
-    `metered` wraps the store, that its operations are counted. What `secrets` learns on the way is left out of what
-    `listener` hears.
+    With "later" nothing is asked of the store: the daemon waits for it, and takes the lease by `Session.hold_lease`.
+    With "none" the Catalogue is opened beside a daemon that works with it, and only read. `meter` counts and times the
+    operations of the store. Values that `secrets` learns are removed from the events that `listener` is given.
 
     Raises Busy (another daemon), Offline (not the store we know), Denied, Damaged, NoSpace.
     """
     secrets = secrets if secrets is not None else Secrets()
     listener = redacting(listener, secrets)
-    with (
-        _catalogue(config, writing=writing) as catalogue,
-        tempfile.TemporaryDirectory(dir=config.state, prefix="spool-") as spool,
-    ):
-        settings = config.store
+    settings = config.store
+    async with AsyncExitStack() as stack:
+        catalogue = stack.enter_context(_open_catalogue(config, lease))
+        if not catalogue.read_only:
+            for left in config.state.glob("spool-*"):  # by a process that was killed
+                await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+        spool = stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-"))
         adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+        stack.push_async_callback(adapter.aclose)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
-        try:
-            known = catalogue.history.get_setting("store")
-            found = await adapter.identify(known)
-            if known is None and not catalogue.read_only:
-                catalogue.history.set_setting("store", found)
-            counted = metered(adapter) if metered is not None else adapter
-            store = RetryingStore(counted) if settings.url.startswith("s3://") else counted
-            governors = Governors(listener=listener)
-            governors.watch(getattr(adapter, "certificates", {}))
-            session = Session(
-                config=config,
-                environ=environ,
-                catalogue=catalogue,
-                store=store,
-                governors=governors,
-                hashing=hashing,
-                spool=Path(spool),
-                listener=listener,
-                stopping=stopping,
-                secrets=secrets,
-            )
-            if not writing:
-                yield session
-                return
-            async with hold_lease(Lease(adapter, f"syncd {VERSION}")):
-                if needs_rebuild(catalogue):
-                    await rebuild(store, catalogue)
-                yield session
-        finally:
-            hashing.shutdown(wait=True, cancel_futures=True)
-            await adapter.aclose()
+        stack.callback(hashing.shutdown, wait=True, cancel_futures=True)
+        governors = Governors(listener=listener)
+        if (shown := capability(adapter, ShowsCertificates)) is not None:
+            governors.watch(shown.certificates)
+        session = Session(
+            config=config,
+            environ=environ,
+            catalogue=catalogue,
+            adapter=adapter,
+            store=stack_store(adapter, is_remote=settings.url.startswith("s3://"), meter=meter),
+            governors=governors,
+            hashing=hashing,
+            spool=Path(spool),
+            listener=listener,
+            stopping=stopping,
+            secrets=secrets,
+            now=now,
+        )
+        if lease != "later":
+            await session.identify_store()
+        if lease == "held":
+            await stack.enter_async_context(session.hold_lease())
+        yield session
 
 
-def _catalogue(config: Config, *, writing: bool) -> Catalogue:
-    """Open the Catalogue; who only looks does so beside a daemon that works with it."""
-    if not writing:
-        with suppress(Offline, Damaged):  # none yet, or one of an older syncd: open it as one who may make it
+def _open_catalogue(config: Config, lease: LeaseMode) -> Catalogue:
+    if lease == "none":
+        with suppress(Offline, Damaged):  # there is none yet, or one of an older syncd: open it to make or convert it
             return Catalogue(config.state, read_only=True)
     return Catalogue(config.state)
 
 
 @asynccontextmanager
-async def hold_lease(lease: Lease) -> AsyncIterator[None]:
+async def _hold(lease: Lease) -> AsyncIterator[None]:
     """Hold the lease over the block; if it is lost, the block is cancelled and Busy raised."""
     await lease.acquire()
     try:

@@ -8,7 +8,7 @@ Rules:
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,7 +19,8 @@ from manifests.origins import origin_of
 from manifests.reading import Document, DocumentRequest
 from manifests.stat import Stat
 from syncd.core import Body, Page, Sink, TransientError, Transport
-from syncd.streams import PLACES, SCHEME, copy_to_sink, fetch
+from syncd.streams import SCHEME, BodyWrapper, copy_to_sink, fetch
+from syncd.wrappers import PLACES
 
 DOWN_FOR = 60.0  # seconds for which a source that failed comes last
 AGAIN = 16  # files after which the source that was asked least is tried again
@@ -111,7 +112,7 @@ class MultiSourceTransport:
         """Read from the source that it belongs to, and measure it."""
         source = self._of(path)
         opening = source.transport.open(path, start=start, stop=stop, version=version)
-        return _MeasuredOpening(opening, source, self._clock)
+        return _MeasuredBody(opening, source, self._clock)
 
     async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
         """Put a question to the source that leads."""
@@ -137,10 +138,10 @@ class MultiSourceTransport:
         return next((source for source in self.sources if origin_of(source.url) == origin), active)
 
 
-class _MeasuredOpening:
-    """One open body, by which its source is judged."""
+class _MeasuredBody(BodyWrapper):
+    """One open body, by which its source is ranked."""
 
-    __slots__ = ("_began", "_body", "_clock", "_inner", "_source", "headers", "start", "stat", "stop", "url")
+    __slots__ = ("_began", "_body", "_clock", "_inner", "_source")
 
     def __init__(
         self, inner: AbstractAsyncContextManager[Body], source: RankedSource, clock: Callable[[], float]
@@ -156,8 +157,7 @@ class _MeasuredOpening:
         except TransientError:
             self._source.failed(self._clock())
             raise
-        self.stat, self.start, self.stop = body.stat, body.start, body.stop
-        self.headers, self.url = body.headers, body.url
+        self.claim_as(body)
         return self
 
     async def __aexit__(
@@ -175,7 +175,7 @@ class _MeasuredOpening:
             self._source.failed(self._clock())
             raise
 
-    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """As iterating, with the bytes going to `sink`."""
         try:
             async for count in copy_to_sink(self._body, sink):

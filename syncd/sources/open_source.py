@@ -1,6 +1,6 @@
-"""Opens a source from plain values, in this process or in a worker: the one place where its decorators are stacked.
+"""Opens a source from plain values, in this process or in a worker.
 
-The adapter is found by the url's scheme (entry point `syncd.transports.v1`), retried outermost, governed inside.
+The url's scheme names the adapter (entry point `syncd.transports.v1`); `syncd.wrappers.stack` puts its wrappers on it.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from manifests.entry_points import load_entry_point
-from syncd.core import Broker, ConfigError, Credential, TransientError, Transport
+from syncd.core import Broker, ConfigError, Credential, LimitsConnections, Transport, capability
 from syncd.sources.s3_routing import WEB, S3RoutedTransport
-from syncd.wrappers import GovernedTransport, Governors, Policy, Retrying
+from syncd.wrappers import Governors, OnRetry, OriginShare, Policy, ignore_retry, stack_transport
 
 TRANSPORTS = "syncd.transports.v1"
 EXTRAS = {"ftp": "ftp", "ftps": "ftp", "sftp": "sftp"}
@@ -36,12 +36,16 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 def open_upstream(
     upstream: Upstream,
     governors: Governors,
+    *,
     policy: Policy | None = None,
-    on_retry: Callable[[str, TransientError, int, float], None] | None = None,
+    on_retry: OnRetry = ignore_retry,
     broker: Broker | None = None,
-    inside: Callable[[Transport], Transport] = lambda transport: transport,
+    connections: OriginShare | None = None,
 ) -> Transport:
-    """Return the transport of a source, `inside` around the adapter. Raises ConfigError for an unknown scheme."""
+    """Return the transport of a source with its wrappers. Raises ConfigError for an unknown scheme.
+
+    `connections` is a pass's share of those of a daemon, `broker` holds the token of the credential.
+    """
     scheme = urlsplit(upstream.url).scheme
     try:
         make = opener(scheme)
@@ -52,7 +56,7 @@ def open_upstream(
     if make is None:
         known = ", ".join(sorted(point.name for point in load_entry_point(TRANSPORTS)))
         raise ConfigError(f"{upstream.where}: {scheme!r} is not known here: use one of {known}")
-    adapter = make(
+    adapter: Transport = make(
         upstream.url,
         options=upstream.options,
         credential=upstream.credential,
@@ -60,17 +64,19 @@ def open_upstream(
         user_agent=upstream.user_agent,
         **({"broker": broker} if broker is not None else {}),  # only the web's transports have tokens to ask for
     )
+    bearing = capability(adapter, LimitsConnections)
     if scheme in WEB:
-        adapter = S3RoutedTransport(cast("Transport", adapter), lambda bucket: _bucket(upstream, bucket))
-    governed = GovernedTransport(
-        inside(cast("Transport", adapter)),
-        governors,
+        adapter = S3RoutedTransport(adapter, lambda bucket: _bucket(upstream, bucket))
+    return stack_transport(
+        adapter,
         upstream.url,
-        # some transports know that their servers bear less than the web's
-        connections=upstream.connections or getattr(adapter, "connections", None),
+        governors,
+        limit=upstream.connections or (bearing.connections if bearing is not None else None),
         rate=upstream.rate,
+        connections=connections,
+        policy=policy,
+        on_retry=on_retry,
     )
-    return Retrying(governed, policy) if on_retry is None else Retrying(governed, policy, on_retry)
 
 
 def _bucket(upstream: Upstream, bucket: str) -> Transport:

@@ -5,33 +5,25 @@ Rules:
 2. A credential of the source goes to its own bucket alone; else S3 is asked as manifest and environment say.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from manifests.stat import Stat
-from syncd.core import Body, ConfigError, Page, Transport, Unsupported
+from syncd.core import Body, ConfigError, Transport, Unsupported
 from syncd.streams import open_request
+from syncd.wrappers import TransportWrapper
 
 WEB = frozenset({"http", "https"})
 
 
-class S3RoutedTransport:
+class S3RoutedTransport(TransportWrapper):
     """A Transport of the web that reads from buckets too."""
 
     def __init__(self, inner: Transport, buckets: Callable[[str], Transport]) -> None:
         """`buckets` opens the transport for the bucket of a url."""
-        self._inner = inner
+        super().__init__(inner)
         self._buckets = buckets
         self._opened: dict[str, Transport] = {}
-        self.certificates: Mapping[str, float] = getattr(inner, "certificates", {})
-
-    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List the web, if it can be."""
-        return self._inner.list(prefix)
-
-    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """As `list`, a page at a time."""
-        return self._inner.list_pages(prefix, after)
 
     async def stat(self, path: str) -> Stat:
         """Ask whoever keeps it."""
@@ -54,12 +46,12 @@ class S3RoutedTransport:
         opened, self._opened = self._opened, {}
         for transport in opened.values():
             await transport.aclose()
-        await self._inner.aclose()
+        await self.inner.aclose()
 
     def _of(self, path: str) -> Transport:
         scheme, separator, rest = path.partition("://")
         if not separator or scheme.lower() in WEB or "/" in scheme:
-            return self._inner
+            return self.inner
         if scheme != "s3":
             raise Unsupported(f"{path}: a source on the web keeps no files at {scheme[:20]}://")
         bucket = f"s3://{rest.partition('/')[0]}/"

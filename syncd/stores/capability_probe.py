@@ -11,12 +11,15 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
-from syncd.core import Changed, Exists, NotFound, Store, SyncdError
+from syncd.core import Changed, Exists, NotFound, Store, SyncdError, capability
 from syncd.stores.filesystem.store import FilesystemStore
+
+if TYPE_CHECKING:
+    from syncd.stores.s3.abilities import ServerChecks
 
 FOLDER = ".syncd/probe/"
 NAMES = ("plain", "with space", "ü%20+&'", "x" * 200)
@@ -57,12 +60,22 @@ async def probe(store: Store) -> Capabilities:
     return Capabilities(tried.kind, tuple(tried.checks))
 
 
+@runtime_checkable
+class Verifying(Protocol):
+    """Capability of a Store: say which checksums its server verifies."""
+
+    async def verifies(self) -> "ServerChecks":
+        """Return what the server verifies, found out by trying."""
+        ...
+
+
 class _Probe:
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.inner: Any = getattr(store, "inner", store)  # a store that tries again has another inside
+        self.folder = capability(store, FilesystemStore)
+        self.verifying = capability(store, Verifying)
         self.checks: list[Check] = []
-        self.kind = "folder" if isinstance(self.inner, FilesystemStore) else "bucket"
+        self.kind = "folder" if self.folder is not None else "bucket"
         self.root = f"{FOLDER}{secrets.token_hex(8)}/"
 
     async def run(self) -> None:
@@ -75,7 +88,7 @@ class _Probe:
         await self.check("takes files in parts", self.parts, needed=True)
         await self.check("copies and moves by itself", self.copies, needed=True)
         await self.check("creates without replacing", self.creates, needed=False)
-        if isinstance(self.inner, FilesystemStore):
+        if self.folder is not None:
             await self.check("has hard links", self.hard_links, needed=False)
             await self.check("tells upper from lower case", self.case, needed=False)
             await self.check("names of 255 bytes", self.long_names, needed=False)
@@ -152,8 +165,7 @@ class _Probe:
         return False, "what was moved is still there"
 
     async def creates(self) -> tuple[bool, str]:
-        verifies = getattr(self.inner, "verifies", None)
-        if verifies is not None and not (await verifies()).if_none_match:
+        if self.verifying is not None and not (await self.verifying.verifies()).if_none_match:
             return False, "If-None-Match is ignored: syncd looks first, and relies on its lease"
         await self.store.put(self.root + "new", b"one")
         try:
@@ -163,14 +175,16 @@ class _Probe:
         return False, "a second writer replaces the first: syncd relies on its lease"
 
     async def md5(self) -> tuple[bool, str]:
-        good = bool((await self.inner.verifies()).md5)
+        assert self.verifying is not None
+        good = (await self.verifying.verifies()).md5
         return (
             good,
             "each part is verified as it arrives" if good else "what is written is read back: twice the traffic",
         )
 
     async def sha256(self) -> tuple[bool, str]:
-        good = bool((await self.inner.verifies()).sha256)
+        assert self.verifying is not None
+        good = (await self.verifying.verifies()).sha256
         return good, "verified and kept by the server" if good else "ignored: the MD5 and our own sha256 must do"
 
     async def hard_links(self) -> tuple[bool, str]:
@@ -203,7 +217,8 @@ class _Probe:
             return b"".join([chunk async for chunk in body])
 
     async def in_folder(self, act: Callable[[Path], tuple[bool, str]]) -> tuple[bool, str]:
-        return await asyncio.to_thread(act, Path(self.inner.root) / self.root)
+        assert self.folder is not None
+        return await asyncio.to_thread(act, Path(self.folder.root) / self.root)
 
 
 def _mark(check: Check) -> str:

@@ -19,7 +19,7 @@ from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from syncd.core import Busy, Damaged, Exists, NotFound, Store, TransientError, Unreachable
+from syncd.core import Busy, Damaged, Exists, LeaseLost, NotFound, Store, TransientError, Unreachable
 
 LEASE = ".syncd/lease.json"
 MAX_LEASE = 1 << 16  # bytes
@@ -110,7 +110,7 @@ class Lease:
             raise
 
     async def renew_forever(self) -> NoReturn:
-        """Renew the lease until cancelled. Raises Busy if another took over, TransientError if we cannot tell."""
+        """Renew the lease until cancelled. Raises LeaseLost if another took it, TransientError if the store is away."""
         while True:
             await self._sleep(self._ttl / 3)
             try:
@@ -124,12 +124,12 @@ class Lease:
                     raise
 
     async def renew(self) -> None:
-        """Extend the lease by another `ttl`. Raises Busy if it is not ours any more."""
+        """Extend the lease by another `ttl`. Raises LeaseLost if another process has taken it."""
         ours = self._held
         found = await self._read()
         if ours is None or found is None or found.token != self._token or found.epoch != ours.epoch:
             self._held = None
-            raise Busy(f"{LEASE}: we lost it: {self._explain(found)}")
+            raise LeaseLost(f"{LEASE}: we lost it: {self._explain(found)}")
         await self._write(msgspec.structs.replace(ours, expires=self._clock() + self._ttl))
 
     def check(self) -> None:

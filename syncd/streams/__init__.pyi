@@ -1,8 +1,9 @@
+from .body_wrapper import BodyWrapper as BodyWrapper
 from .derived_files import (
     SCHEME as SCHEME,
     WAITING as WAITING,
-    DerivedFileTransport as DerivedFileTransport,
     Spool as Spool,
+    open_derived as open_derived,
 )
 from .documents import (
     IN_MEMORY as IN_MEMORY,
@@ -11,6 +12,5 @@ from .documents import (
     open_request as open_request,
     read_into_spool as read_into_spool,
 )
-from .failover_body import PLACES as PLACES, FailoverTransport as FailoverTransport
 from .resumable_body import ResumableBody as ResumableBody
 from .thread_copy import copy_to_sink as copy_to_sink, copy_to_sink_in_step as copy_to_sink_in_step

@@ -1,7 +1,7 @@
-"""Keeps the files that a Reader made from documents until the pass has moved them: one spool, written front to back.
+"""Keeps the files that a Reader derived from documents until the pass has stored them: one spool, only appended to.
 
-Such a file is asked for by a `made:` url that names its place in the spool, the sha256 of its bytes and the document it
-was made from. `DerivedFileTransport` answers these urls, and leaves all others to the source.
+A `made:` url names such a file: its offset and size in the spool, the sha256 of its bytes, and the document that it was
+derived from. `syncd.wrappers.derived_file_transport` reads these urls.
 """
 
 import asyncio
@@ -9,16 +9,16 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from manifests.reading import MAX_MADE, DerivedFile, DocumentError
 from manifests.stat import Stat
-from syncd.core import Body, Changed, Damaged, NoSpace, NotFound, Page, Transport
+from syncd.core import Body, Changed, Damaged, NoSpace, NotFound
 
 SCHEME = "made:"
-PIECE = 1 << 20  # bytes handed on at once
-WAITING = 4 << 20  # bytes of made files after which they are written down
+PIECE = 1 << 20  # bytes of a chunk
+WAITING = 4 << 20  # bytes of derived files in memory after which they are written to disk
 
 _URL = re.compile(r"made:([0-9]{1,18})\+([0-9]{1,18}):([0-9a-f]{64}):.*", re.DOTALL)
 
@@ -58,50 +58,22 @@ class Spool:
         await asyncio.to_thread(self.path.unlink, missing_ok=True)
 
 
-class DerivedFileTransport:
-    """A Transport: made files come from the spool at `path`, all others from `source`."""
-
-    def __init__(self, source: Transport, path: Path) -> None:
-        self._source = source
-        self._path = path
-
-    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List the source."""
-        return self._source.list(prefix)
-
-    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """List the source, a page at a time."""
-        return self._source.list_pages(prefix, after)
-
-    async def stat(self, path: str) -> Stat:
-        """Ask the source."""
-        return await self._source.stat(path)
-
-    def open(
-        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
-    ) -> AbstractAsyncContextManager[Body]:
-        """Read from the spool, or from the source."""
-        if path.startswith(SCHEME):
-            return self._open_derived(path, start, stop, version)
-        return self._source.open(path, start=start, stop=stop, version=version)
-
-    async def aclose(self) -> None:
-        """Close the source."""
-        await self._source.aclose()
-
-    @asynccontextmanager
-    async def _open_derived(self, url: str, start: int, stop: int | None, version: str | None) -> AsyncIterator[Body]:
-        found = _URL.fullmatch(url)
-        if found is None:
-            raise NotFound(f"{url}: not the name of a made file")
-        at, size, digest = int(found[1]), int(found[2]), found[3]
-        if version not in (None, f'"{digest}"'):
-            raise Changed(f"{url}: version {version} became {digest}")
-        content = await asyncio.to_thread(_read, self._path, at, size)
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise Damaged(f"{url}: {self._path} does not hold what was written to it: is the disk sound?")
-        stop = size if stop is None else min(stop, size)
-        yield _DerivedBody(Stat(url, size, version=f'"{digest}"'), content[start:stop], start, stop, url)
+@asynccontextmanager
+async def open_derived(
+    spool: Path, url: str, start: int = 0, stop: int | None = None, version: str | None = None
+) -> AsyncIterator[Body]:
+    """Open a derived file by its url in the spool at `spool`. Raises NotFound, Changed, Damaged."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise NotFound(f"{url}: not the name of a made file")
+    at, size, digest = int(found[1]), int(found[2]), found[3]
+    if version not in (None, f'"{digest}"'):
+        raise Changed(f"{url}: version {version} became {digest}")
+    content = await asyncio.to_thread(_read, spool, at, size)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise Damaged(f"{url}: {spool} does not hold what was written to it: is the disk sound?")
+    stop = size if stop is None else min(stop, size)
+    yield _DerivedBody(Stat(url, size, version=f'"{digest}"'), content[start:stop], start, stop, url)
 
 
 def _append(path: Path, content: bytes, *, anew: bool) -> None:

@@ -13,7 +13,18 @@ import msgspec
 
 from manifests.origins import origin_of
 from manifests.reading import Document, DocumentRequest
-from syncd.core import Body, Interrupted, NoSpace, TooLarge, Transport, Unsafe, Unsupported
+from syncd.core import (
+    Answering,
+    Asking,
+    Body,
+    Interrupted,
+    NoSpace,
+    TooLarge,
+    Transport,
+    Unsafe,
+    Unsupported,
+    capability,
+)
 
 IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes to a file (docs/operating.md counts them)
 
@@ -24,10 +35,10 @@ def open_request(
     transport: Transport, method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> AbstractAsyncContextManager[Body]:
     """Put a question; raises Unsupported where it needs more than a path and the transport can do no more."""
-    ask = getattr(transport, "ask", None)
-    if ask is not None and (method != "GET" or headers or body):
-        asked: AbstractAsyncContextManager[Body] = ask(method, url, headers, body)
-        return asked
+    if method != "GET" or headers or body:
+        asking = capability(transport, Asking)
+        if asking is not None:
+            return asking.ask(method, url, headers, body)
     if method != "GET" or body:
         raise Unsupported(f"{url}: {method} is not a way to ask for a document here")
     return transport.open(url)
@@ -44,10 +55,9 @@ async def fetch(transport: Transport, follow: DocumentRequest, spool: BinaryIO) 
         return Document(follow, follow.url, {}, spool)
     if follow.method == "GET" and not follow.headers and not follow.body:
         return await read_into_spool(transport.open(follow.url), follow, spool)
-    answer = getattr(transport, "answer", None)
-    if answer is not None:
-        document: Document = await answer(follow, spool)
-        return document
+    answering = capability(transport, Answering)
+    if answering is not None:
+        return await answering.answer(follow, spool)
     return await read_into_spool(
         open_request(transport, follow.method, follow.url, follow.headers, follow.body), follow, spool
     )

@@ -1,22 +1,23 @@
 """A body that outlives its connections: where one breaks, another goes on at the byte reached.
 
-Whoever derives from `ResumableBody` says where the bytes come from next, and how often that is tried.
+A subclass of `ResumableBody` decides where the next bytes come from, and how often that is tried.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
 from syncd.core import Body, Sink, TransientError
+from syncd.streams.body_wrapper import BodyWrapper
 from syncd.streams.thread_copy import copy_to_sink
 
 
-class ResumableBody(ABC):
+class ResumableBody(BodyWrapper, ABC):
     """One read, over as many bodies as it takes; entered, it is a Body itself."""
 
-    __slots__ = ("_body", "_open", "_start", "headers", "start", "stat", "stop", "url")
+    __slots__ = ("_body", "_open", "_start")
 
     def __init__(self, start: int) -> None:
         self._start = start
@@ -24,23 +25,19 @@ class ResumableBody(ABC):
 
     @abstractmethod
     async def _enter(self, at: int) -> Body:
-        """Open a body at `at` and keep what closes it in `_open`. Raises what is not worth another try."""
+        """Open a body at `at`, and keep what closes it in `_open`. Raises what is not retried."""
 
     @abstractmethod
     async def _reopen(self, reached: int, error: TransientError) -> Body:
-        """Return what goes on at `reached`, where `error` broke the last body, which is closed; or raise."""
+        """Return a body that begins at `reached`, where `error` broke the last one, which is closed; or raise."""
 
     @abstractmethod
     def _count(self, count: int) -> None:
-        """Take note of `count` bytes more."""
+        """Count `count` bytes more."""
 
     async def __aenter__(self) -> Self:
         body = await self._enter(self._start)
-        self.stat = body.stat
-        self.start = body.start
-        self.stop = body.stop
-        self.headers = body.headers
-        self.url = body.url
+        self.claim_as(body)
         self._body = body
         return self
 
@@ -62,7 +59,7 @@ class ResumableBody(ABC):
             else:
                 return
 
-    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """As iterating, with the bytes going to `sink`."""
         reached, body = self.start, self._body
         while True:
@@ -77,7 +74,7 @@ class ResumableBody(ABC):
                 return
 
     async def _next(self, reached: int, error: TransientError) -> Body:
-        """Close what broke, then go on."""
+        """Close the broken body, and return the next one."""
         if self._open is not None:
             broken, self._open = self._open, None
             await broken.__aexit__(type(error), error, error.__traceback__)

@@ -1,12 +1,12 @@
-from .budget import Budget as Budget, ByteBudget as ByteBudget
-from .fair_share import FairShares as FairShares, FairTransport as FairTransport
-from .governed_transport import GovernedTransport as GovernedTransport
+from .base import TransportWrapper as TransportWrapper
+from .derived_file_transport import DerivedFileTransport as DerivedFileTransport
+from .failover_transport import PLACES as PLACES, FailoverTransport as FailoverTransport
+from .fair_share import FairShares as FairShares, OriginShare as OriginShare, alone as alone
 from .governor import FIRST_BYTE as FIRST_BYTE, Count as Count, Governor as Governor, Governors as Governors
 from .metered_store import (
     OPERATION as OPERATION,
     OPERATIONS as OPERATIONS,
     Meter as Meter,
-    MeteredStore as MeteredStore,
 )
-from .retrying_store import RetryingStore as RetryingStore
-from .retrying_transport import Policy as Policy, Retrying as Retrying
+from .retry_policy import OnRetry as OnRetry, Policy as Policy, ignore_retry as ignore_retry
+from .stack import stack_store as stack_store, stack_transport as stack_transport

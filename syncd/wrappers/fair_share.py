@@ -1,28 +1,24 @@
-"""What many passes share (bytes in flight, files under way, connections): whoever holds least is served first.
+"""Divides what many passes share (bytes in memory, files, connections) fairly: the share that holds least comes first.
 
 Rules:
-1. Never more than the whole is out, save that one is always let in, lest what is larger than the whole waits for ever.
-2. Nobody can take all: a share that holds something gets more only while its part stays below three times what is left.
-   So a lone pass uses three quarters, many passes divide fairly, and whoever comes new finds room at once.
-3. Of those who wait the one is next whose origin, then whose share, holds least; nobody overtakes it, so that a large
-   file is not starved by many small ones. Within a share it goes by the order of asking.
+1. No more than the whole is given out; but one request is always admitted, or one larger than the whole would never be.
+2. No share can take the whole: a share that holds something grows only while it stays below three times what is left.
+   So a lone pass uses three quarters, many passes divide fairly, and a new pass finds room at once. A pass that has no
+   others beside it, as on the command line, may use the whole (`alone`).
+3. Of the shares that wait, the next is the one whose origin, then which itself, holds least. None overtakes it, so that
+   many small files do not starve a large one. Within a share the order is that of asking.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from types import TracebackType
-
-from manifests.stat import Stat
-from syncd.core import Body, Page, Transport
-from syncd.streams import open_request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 LEFT = 3  # times what is left: the most that one share may hold
 
 
 class OriginShare:
-    """The part of one pass; as `syncd.wrappers.budget.Budget`, it is taken from and given back to."""
+    """The part of one pass."""
 
     def __init__(self, whole: "FairShares", origin: str, max_bytes: int, max_files: int) -> None:
         self.origin = origin
@@ -34,7 +30,9 @@ class OriginShare:
         self._whole = whole
 
     async def acquire(self, count: int) -> None:
-        """Wait until `count` bytes and one more file are ours to use."""
+        """Wait until `count` bytes and one more file are admitted."""
+        if self._whole.admit_now(self, count):
+            return
         turn = asyncio.get_running_loop().create_future()
         self.waiting.append((count, turn))
         self._whole.admit()
@@ -44,13 +42,13 @@ class OriginShare:
             if turn.done() and not turn.cancelled():
                 self.release(count)
             else:
-                with suppress(ValueError):  # another was let in meanwhile, and dropped us on the way
+                with suppress(ValueError):  # `admit` ran meanwhile, and dropped us on its way
                     self.waiting.remove((count, turn))
                 self._whole.admit()
             raise
 
     def acquire_now(self, most: int) -> int:
-        """Take up to `most`, each without bytes, as far as they are to be had without waiting; return how many."""
+        """Take up to `most` files of no bytes, as many as need not wait; return how many."""
         loop = asyncio.get_running_loop()
         turns = [(0, loop.create_future()) for _ in range(most)]
         self.waiting.extend(turns)
@@ -63,7 +61,7 @@ class OriginShare:
         return most - len(refused)
 
     def release(self, count: int) -> None:
-        """Return what was taken."""
+        """Give back what `acquire` took."""
         self.bytes -= count
         self.files -= 1
         self._whole.release(count)
@@ -72,19 +70,25 @@ class OriginShare:
 class FairShares:
     """The whole, and the shares of it."""
 
-    def __init__(self, max_bytes: int, max_files: int) -> None:
-        """Both bounds hold at once; either may be changed while it is used."""
+    def __init__(self, max_bytes: int, max_files: int, *, left: int | None = LEFT) -> None:
+        """Both bounds hold at once; either may be changed while it is used. `left` is LEFT, or None without rule 2."""
         self.max_bytes = max_bytes
         self.max_files = max_files
         self.bytes = 0
         self.files = 0
+        self._left = left
         self._shares: list[OriginShare] = []
+
+    def join(self, origin: str, max_bytes: int, max_files: int) -> OriginShare:
+        """Return a new share, which takes part from now on."""
+        share = OriginShare(self, origin, max_bytes, max_files)
+        self._shares.append(share)
+        return share
 
     @contextmanager
     def share(self, origin: str, *, max_bytes: int = 1 << 62, max_files: int = 1 << 62) -> Iterator[OriginShare]:
         """Take part for as long as the block lasts; what a pass that was cut still holds then is given back."""
-        share = OriginShare(self, origin, max_bytes, max_files)
-        self._shares.append(share)
+        share = self.join(origin, max_bytes, max_files)
         try:
             yield share
         finally:
@@ -94,13 +98,20 @@ class FairShares:
             self.admit()
 
     def release(self, count: int) -> None:
-        """Something came back."""
+        """Take back what a share gave back, and admit what fits now."""
         self.bytes -= count
         self.files -= 1
         self.admit()
 
+    def admit_now(self, share: OriginShare, count: int) -> bool:
+        """Admit `count` bytes and one more file if no share waits and they fit; return True if they were."""
+        if any(one.waiting for one in self._shares) or not (self._may_grow(share, count) and self._fits(count)):
+            return False
+        self._give(share, count)
+        return True
+
     def admit(self) -> None:
-        """Let in whoever may."""
+        """Admit what waits, as far as it fits."""
         while (share := self._next()) is not None:
             count, turn = share.waiting[0]
             if turn.cancelled():
@@ -109,14 +120,17 @@ class FairShares:
             if not self._fits(count):
                 return
             share.waiting.popleft()
-            share.bytes += count
-            share.files += 1
-            self.bytes += count
-            self.files += 1
+            self._give(share, count)
             turn.set_result(None)
 
+    def _give(self, share: OriginShare, count: int) -> None:
+        share.bytes += count
+        share.files += 1
+        self.bytes += count
+        self.files += 1
+
     def _next(self) -> OriginShare | None:
-        waiting = [share for share in self._shares if share.waiting and self._may_grow(share)]
+        waiting = [share for share in self._shares if share.waiting and self._may_grow(share, share.waiting[0][0])]
         if len(waiting) < 2:
             return waiting[0] if waiting else None
         held: dict[str, float] = {}
@@ -127,15 +141,14 @@ class FairShares:
     def _part(self, share: OriginShare) -> float:
         return max(share.bytes / self.max_bytes, share.files / self.max_files)
 
-    def _may_grow(self, share: OriginShare) -> bool:
-        """Tell whether a share is not at its own bound, so that it is not it whom everybody waits for."""
-        if share.files == 0:
+    def _may_grow(self, share: OriginShare, count: int) -> bool:
+        """Return True if a share is below its own bounds, so that others need not wait for it."""
+        if share.files == 0 or self._left is None:
             return True
-        count = share.waiting[0][0]
         files, size = share.files + 1, share.bytes + count
         return (
-            files <= min(share.max_files, LEFT * (self.max_files - self.files))
-            and size <= min(share.max_bytes, LEFT * (self.max_bytes - self.bytes))
+            files <= min(share.max_files, self._left * (self.max_files - self.files))
+            and size <= min(share.max_bytes, self._left * (self.max_bytes - self.bytes))
         )  # fmt: skip
 
     def _fits(self, count: int) -> bool:
@@ -144,67 +157,6 @@ class FairShares:
         return self.bytes + count <= self.max_bytes and self.files < self.max_files
 
 
-class FairTransport:
-    """A Transport whose requests also count against the connections that all passes share."""
-
-    def __init__(self, inner: Transport, share: OriginShare) -> None:
-        """`share` counts one for each request."""
-        self._inner = inner
-        self._share = share
-        self.certificates: Mapping[str, float] = getattr(inner, "certificates", {})
-
-    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List; a listing holds one connection at a time, and is not counted."""
-        return self._inner.list(prefix)
-
-    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """As `list`."""
-        return self._inner.list_pages(prefix, after)
-
-    async def stat(self, path: str) -> Stat:
-        """Ask when there is a connection."""
-        await self._share.acquire(0)
-        try:
-            return await self._inner.stat(path)
-        finally:
-            self._share.release(0)
-
-    def open(
-        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
-    ) -> AbstractAsyncContextManager[Body]:
-        """Open when there is a connection, held until the block is left."""
-        return _SharedOpening(self._inner.open(path, start=start, stop=stop, version=version), self._share)
-
-    def ask(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> AbstractAsyncContextManager[Body]:
-        """Put a question when there is a connection, held until the block is left."""
-        return _SharedOpening(open_request(self._inner, method, url, headers or {}, body), self._share)
-
-    async def aclose(self) -> None:
-        """Close the transport within."""
-        await self._inner.aclose()
-
-
-class _SharedOpening:
-    __slots__ = ("_inner", "_share")
-
-    def __init__(self, inner: AbstractAsyncContextManager[Body], share: OriginShare) -> None:
-        self._inner = inner
-        self._share = share
-
-    async def __aenter__(self) -> Body:
-        await self._share.acquire(0)
-        try:
-            return await self._inner.__aenter__()
-        except BaseException:
-            self._share.release(0)
-            raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        try:
-            return await self._inner.__aexit__(kind, error, trace)
-        finally:
-            self._share.release(0)
+def alone(max_bytes: int, max_files: int) -> OriginShare:
+    """Return a share that has no others beside it."""
+    return FairShares(max_bytes, max_files, left=None).join("", max_bytes, max_files)

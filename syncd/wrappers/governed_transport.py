@@ -2,21 +2,32 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TypeVar
 
 from manifests.origins import origin_of
 from manifests.stat import Stat
-from syncd.core import Body, Page, PermanentError, Refused, Sink, TransientError, Transport
-from syncd.streams import copy_to_sink, copy_to_sink_in_step, open_request
+from syncd.core import (
+    Body,
+    Page,
+    PermanentError,
+    Refused,
+    ShowsCertificates,
+    Sink,
+    TransientError,
+    Transport,
+    capability,
+)
+from syncd.streams import BodyWrapper, copy_to_sink, copy_to_sink_in_step, open_request
+from syncd.wrappers.base import OpeningWrapper, TransportWrapper
 from syncd.wrappers.governor import Governor, Governors
 
 T = TypeVar("T")
 
 
-class GovernedTransport:
+class GovernedTransport(TransportWrapper):
     """A Transport whose every request waits for its origin's governor and is measured by it."""
 
     def __init__(
@@ -30,22 +41,23 @@ class GovernedTransport:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is the source's url: relative paths belong to its origin."""
-        self._inner = inner
+        super().__init__(inner)
         self._governors = governors
         self._clock = clock
         self.governor = governors.of(origin_of(root), connections=connections, rate=rate)
         self.governor.holders += 1
         self._is_open = True
-        self._certificates: Mapping[str, float] = getattr(inner, "certificates", {})  # of transports that have any
+        shown = capability(inner, ShowsCertificates)
+        self._certificates = shown.certificates if shown is not None else {}
         governors.watch(self._certificates)
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """List through one slot, held while the listing lasts."""
-        return self._with_slot(self._inner.list(prefix))
+        return self._with_slot(self.inner.list(prefix))
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        return self._with_slot(self._inner.list_pages(prefix, after))
+        return self._with_slot(self.inner.list_pages(prefix, after))
 
     async def stat(self, path: str) -> Stat:
         """Ask under a slot."""
@@ -53,7 +65,7 @@ class GovernedTransport:
         await governor.enter()
         began = self._clock()
         try:
-            found = await self._inner.stat(path)
+            found = await self.inner.stat(path)
             governor.answered(self._clock() - began)
         except TransientError as error:
             _report_failure(governor, error)
@@ -70,7 +82,7 @@ class GovernedTransport:
     ) -> AbstractAsyncContextManager[Body]:
         """Open under a slot, held until the block is left."""
         return _GovernedOpening(
-            self._inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock
+            self.inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock
         )
 
     def ask(
@@ -78,7 +90,7 @@ class GovernedTransport:
     ) -> AbstractAsyncContextManager[Body]:
         """Put a question under a slot, held until the block is left."""
         return _GovernedOpening(
-            open_request(self._inner, method, url, headers or {}, body), self._governor(url), self._clock
+            open_request(self.inner, method, url, headers or {}, body), self._governor(url), self._clock
         )
 
     async def aclose(self) -> None:
@@ -87,7 +99,7 @@ class GovernedTransport:
         if self._is_open:
             self._is_open = False
             self.governor.holders -= 1
-        await self._inner.aclose()
+        await self.inner.aclose()
 
     def _governor(self, path: str) -> Governor:
         if "://" not in path:
@@ -109,15 +121,15 @@ class GovernedTransport:
             self.governor.leave()
 
 
-class _GovernedOpening:
+class _GovernedOpening(OpeningWrapper[Body]):
     """One open body and the slot it holds."""
 
-    __slots__ = ("_clock", "_governor", "_inner")
+    __slots__ = ("_clock", "_governor")
 
     def __init__(
         self, inner: AbstractAsyncContextManager[Body], governor: Governor, clock: Callable[[], float]
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._governor = governor
         self._clock = clock
 
@@ -126,7 +138,7 @@ class _GovernedOpening:
         await governor.enter()
         began = self._clock()
         try:
-            body = await self._inner.__aenter__()
+            body = await self.inner.__aenter__()
         except TransientError as error:
             governor.leave()
             _report_failure(governor, error)
@@ -142,24 +154,20 @@ class _GovernedOpening:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         try:
-            return await self._inner.__aexit__(kind, error, trace)
+            return await self.inner.__aexit__(kind, error, trace)
         finally:
             self._governor.leave()
 
 
-class _MeteredBody:
+class _MeteredBody(BodyWrapper):
     """A Body whose bytes are counted, and slowed down to the rate."""
 
-    __slots__ = ("_body", "_governor", "headers", "start", "stat", "stop", "url")
+    __slots__ = ("_body", "_governor")
 
     def __init__(self, body: Body, governor: Governor) -> None:
         self._body = body
         self._governor = governor
-        self.stat = body.stat
-        self.start = body.start
-        self.stop = body.stop
-        self.headers = body.headers
-        self.url = body.url
+        self.claim_as(body)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         moved = self._governor.moved
@@ -172,7 +180,7 @@ class _MeteredBody:
             _report_failure(self._governor, error)
             raise
 
-    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """As iterating, with the bytes going to `sink`; where there is a rate to keep, no thread may run ahead."""
         moved = self._governor.moved
         flow = copy_to_sink_in_step if self._governor.is_rated else copy_to_sink

@@ -1,13 +1,15 @@
 """A Store whose operations are counted and timed, for the metrics; it changes nothing else."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import Any, cast
+from typing import TypeVar
 
 from manifests.stat import Stat
-from syncd.core import Body, Exists, Histogram, NotFound, Page, Staged, Store, SyncdError
+from syncd.core import Body, Exists, Histogram, NotFound, Staged, Store, SyncdError
+from syncd.wrappers.base import OpeningWrapper, StagedWrapper, StoreWrapper
+
+T = TypeVar("T")
 
 OPERATION = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds, in seconds
 OPERATIONS = ("put", "stage", "commit", "open", "stat", "move", "copy", "delete")
@@ -50,127 +52,81 @@ class Timing:
             meter.failed[self._operation] += 1
 
 
-class MeteredStore:
-    """Wraps a Store; what it does not name itself it leaves to the store within."""
+class MeteredStore(StoreWrapper):
+    """A Store whose operations are counted and timed. Listings are not: their reader sets the pace."""
 
     def __init__(self, inner: Store, meter: Meter) -> None:
         """Count in `meter`."""
-        self.inner = inner  # for `probe`, which asks what kind of store this is
-        self._inner = inner
+        super().__init__(inner)
         self._meter = meter
-        self.piece = inner.piece
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List; not timed, for who reads it sets the pace."""
-        return self._inner.list(prefix)
-
-    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """As `list`, a page at a time."""
-        return self._inner.list_pages(prefix, after)
 
     async def stat(self, path: str) -> Stat:
         """Ask for one file."""
         with self._meter.timing("stat"):
-            return await self._inner.stat(path)
+            return await self.inner.stat(path)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read; the time is that to the beginning of the answer."""
-        return _TimedOpening(self._inner.open(path, start=start, stop=stop, version=version), self._meter)
+        """Read; the time is that until the answer begins."""
+        return _TimedOpening(self.inner.open(path, start=start, stop=stop, version=version), self._meter, "open")
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write one small object."""
         with self._meter.timing("put"):
-            return await self._inner.put(path, body, if_absent=if_absent)
+            return await self.inner.put(path, body, if_absent=if_absent)
 
     def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is timed too."""
-        return _TimedStaging(self._inner.stage(path, size=size, resume=resume), self._meter)
+        return _TimedStaging(self.inner.stage(path, size=size, resume=resume), self._meter, "stage")
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""
         with self._meter.timing("move"):
-            await self._inner.move(path, to)
+            await self.inner.move(path, to)
 
     async def copy(self, path: str, to: str) -> None:
         """Copy inside the store."""
         with self._meter.timing("copy"):
-            await self._inner.copy(path, to)
+            await self.inner.copy(path, to)
 
     async def delete(self, path: str) -> None:
         """Remove."""
         with self._meter.timing("delete"):
-            await self._inner.delete(path)
-
-    async def identify(self, expected: str | None) -> str:
-        """Ask for its id."""
-        return await self._inner.identify(expected)
-
-    async def free(self) -> int | None:
-        """Ask for room."""
-        return await self._inner.free()
-
-    async def sweep(self, older_than: float) -> int:
-        """Drop stale stagings."""
-        return await self._inner.sweep(older_than)
-
-    async def aclose(self) -> None:
-        """Close the store within."""
-        await self._inner.aclose()
+            await self.inner.delete(path)
 
 
-class _TimedOpening:
+class _TimedOpening(OpeningWrapper[T]):
     """A block whose entering is timed."""
 
-    __slots__ = ("_inner", "_meter")
+    __slots__ = ("_meter", "_operation")
 
-    def __init__(self, inner: AbstractAsyncContextManager[Body], meter: Meter) -> None:
-        self._inner = inner
+    def __init__(self, inner: AbstractAsyncContextManager[T], meter: Meter, operation: str) -> None:
+        super().__init__(inner)
         self._meter = meter
+        self._operation = operation
 
-    async def __aenter__(self) -> Body:
-        with self._meter.timing("open"):
-            return await self._inner.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(kind, error, trace)
+    async def __aenter__(self) -> T:
+        with self._meter.timing(self._operation):
+            return await self.inner.__aenter__()
 
 
-class _TimedStaging:
+class _TimedStaging(_TimedOpening[Staged]):
     """The block of a staging: its entering and its commit are timed."""
 
-    __slots__ = ("_inner", "_meter")
-
-    def __init__(self, inner: AbstractAsyncContextManager[Staged], meter: Meter) -> None:
-        self._inner = inner
-        self._meter = meter
+    __slots__ = ()
 
     async def __aenter__(self) -> Staged:
-        with self._meter.timing("stage"):
-            return cast("Staged", _TimedStaged(await self._inner.__aenter__(), self._meter))
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(kind, error, trace)
+        return _TimedStaged(await super().__aenter__(), self._meter)
 
 
-class _TimedStaged:
-    """A Staged whose commit is timed; all else is the one within."""
+class _TimedStaged(StagedWrapper):
+    """A Staged whose commit is timed."""
 
     def __init__(self, inner: Staged, meter: Meter) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._meter = meter
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
         with self._meter.timing("commit"):
-            return await self._inner.commit(size=size, sha256=sha256, if_absent=if_absent, to=to)
+            return await self.inner.commit(size=size, sha256=sha256, if_absent=if_absent, to=to)

@@ -18,7 +18,8 @@ from syncd.engine.restore import Restoration
 from syncd.engine.retention import read_bounded
 from syncd.engine.transfer import PassPaths
 from syncd.stores.filesystem.store import FilesystemStore
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers.retry_policy import Policy
+from syncd.wrappers.retrying_transport import Retrying
 from tests.fakes import Listing
 
 MANIFEST = """

@@ -9,7 +9,8 @@ from manifests.reading.document import MAX_MADE, DerivedFile, DocumentError, Doc
 from syncd.core.errors import Changed, Damaged, NotFound
 from syncd.engine.transfer import PassPaths
 from syncd.engine.verify import Verification
-from syncd.streams.derived_files import DerivedFileTransport, Spool
+from syncd.streams.derived_files import Spool
+from syncd.wrappers.derived_file_transport import DerivedFileTransport
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, sha256
 

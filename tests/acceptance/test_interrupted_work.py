@@ -17,7 +17,8 @@ from syncd.engine.mirror_pass import Pass
 from syncd.session.session import open_session
 from syncd.sources.multi_source import MultiSourceTransport
 from syncd.stores.filesystem.staged_file import StagedFile
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers.retry_policy import Policy
+from syncd.wrappers.retrying_transport import Retrying
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, Listing, break_after
 
@@ -93,9 +94,9 @@ async def test_a_rebuild_that_was_cut_short_is_done_again(tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(restore, "_fill", killed)
         with pytest.raises(ExceptionGroup):
-            async with open_session(config, {}, print, writing=True, stopping=asyncio.Event()):
+            async with open_session(config, {}, print, lease="held", stopping=asyncio.Event()):
                 pass
-    async with open_session(config, {}, print, writing=True, stopping=asyncio.Event()) as bench:
+    async with open_session(config, {}, print, lease="held", stopping=asyncio.Event()) as bench:
         (row,) = bench.catalogue.history.mirrors()
         assert row.snapshot == snapshot
         assert bench.catalogue.holdings.totals(row.id)[0] == 20

@@ -23,7 +23,8 @@ from syncd.process.event_loop import first_of
 from syncd.streams.derived_files import Spool
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import Governors
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers.retry_policy import Policy
+from syncd.wrappers.retrying_transport import Retrying
 from tests.acceptance.cli import Folder, run, start
 from tests.fakes import Archive
 from tests.servers.web import serving

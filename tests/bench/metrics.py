@@ -106,8 +106,8 @@ async def _pass(url: str, folder: Path, listener: Listener, metrics: Metrics | N
     work = folder / "pass"
     config = Config(state=work / "state", store=StoreSettings(url=str(work / "store")), allow_private=frozenset({url}))
     mirror = parse(f"mirror: bench\nsource: {{url: {url}/, reader: autoindex}}\n", "bench.yaml")
-    metered = metrics.metered if metrics is not None else None
-    async with open_session(config, {}, listener, writing=True, stopping=asyncio.Event(), metered=metered) as bench:
+    meter = metrics.meter if metrics is not None else None
+    async with open_session(config, {}, listener, lease="held", stopping=asyncio.Event(), meter=meter) as bench:
         if metrics is not None:
             metrics.watch(governors=bench.governors)
         async with bench.pass_context(mirror) as composed:

@@ -6,7 +6,8 @@ import pytest
 
 from syncd.core.errors import Changed, Denied, Interrupted, NotFound, Refused, Stalled, Unsafe, Unsupported
 from syncd.core.ports import Credential
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers.retry_policy import Policy
+from syncd.wrappers.retrying_transport import Retrying
 from tests.hostile.ftp_server import HostileFtp
 from tests.hostile.http_case import read
 from tests.servers.ftp import TLS, vsftpd

@@ -9,7 +9,8 @@ import pytest
 from syncd.core.errors import Denied, PermanentError, Unreachable, Unsafe
 from syncd.core.ports import Credential
 from syncd.sources.oauth import TokenBroker
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers.retry_policy import Policy
+from syncd.wrappers.retrying_transport import Retrying
 from tests.hostile.archives import Identity, Scripted, to
 from tests.hostile.faults import Answer, Truncate
 from tests.hostile.http_case import read

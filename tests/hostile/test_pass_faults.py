@@ -14,7 +14,8 @@ from syncd.core.text import printable
 from syncd.engine.pass_context import PassContext
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import Governors
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers.retry_policy import Policy
+from syncd.wrappers.retrying_transport import Retrying
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
 from tests.hostile import faults as f

@@ -55,7 +55,7 @@ OFFENCES = [
     Offence(FLOORS.format("syncd"), "syncd/api/rest.py", "import syncd.daemon", "syncd.api.rest -> syncd.daemon"),
     # client libraries
     Offence(ENGINE, "syncd/engine/planner.py", "import aiohttp", "syncd.engine.planner -> aiohttp"),
-    Offence(ENGINE, "syncd/wrappers/budget.py", "import rich", "syncd.wrappers.budget -> rich"),
+    Offence(ENGINE, "syncd/wrappers/fair_share.py", "import rich", "syncd.wrappers.fair_share -> rich"),
     Offence(ENGINE, "syncd/engine/planner.py", "import transports.http", "syncd.engine.planner -> transports.http"),
     Offence(
         "only the retry policy knows tenacity", "syncd/engine/transfer.py", "import tenacity", "transfer -> tenacity"

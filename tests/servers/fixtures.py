@@ -14,7 +14,7 @@ import pytest
 
 from syncd.core.ports import Credential
 from syncd.stores.s3.store import S3Store
-from syncd.wrappers.retrying_transport import Policy, retrying
+from syncd.wrappers.retry_policy import Policy, retrying
 from tests.servers import rgw as ceph
 from tests.servers.s3_proxy import Proxy
 from tests.servers.swift import Swift, install

@@ -7,8 +7,9 @@ import pytest
 from manifests.stat import Stat
 from syncd.core.errors import Interrupted, Mismatch, NotFound
 from syncd.sources.multi_source import MultiSourceTransport
-from syncd.streams.failover_body import FailoverTransport
-from syncd.wrappers.retrying_transport import Policy, Retrying
+from syncd.wrappers.failover_transport import FailoverTransport
+from syncd.wrappers.retry_policy import Policy
+from syncd.wrappers.retrying_transport import Retrying
 from tests.hostile.faults import Drip, Status, Truncate
 from tests.hostile.http_case import at
 from tests.hostile.server import HostileServer

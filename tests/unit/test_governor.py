@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from syncd.core.errors import Refused, Unsafe
-from syncd.wrappers.budget import Budget
+from syncd.wrappers.fair_share import alone
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import CEILING, KNOWN, OURS, START, Governor, Governors
 from tests.fakes import Archive
@@ -236,8 +236,8 @@ async def test_what_is_no_url_is_left_to_the_transport_to_refuse():
         GovernedTransport(refusing, Governors(), "http://x/").open("http://x:99999/y")
 
 
-async def test_a_budget_bounds_bytes_and_files_and_always_admits_one():
-    budget = Budget(100, 2)
+async def test_a_share_alone_uses_the_whole_and_always_admits_one():
+    budget = alone(100, 2)
     await budget.acquire(1000)
     waiting = [asyncio.create_task(budget.acquire(60)) for _ in range(3)]
     await asyncio.sleep(0)

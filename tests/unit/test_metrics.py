@@ -17,6 +17,7 @@ from syncd.metrics.counting import OLD
 from syncd.metrics.page import page
 from syncd.stores.filesystem.store import FilesystemStore
 from syncd.wrappers.governor import Governors
+from syncd.wrappers.metered_store import MeteredStore
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, flip
 from tests.fakes_control import FakeControl
@@ -351,7 +352,7 @@ async def test_the_store_is_timed_and_what_is_not_there_is_no_failure(tmp_path):
     metrics = Metrics(VERSION)
     inner = FilesystemStore(tmp_path)
     await inner.identify(None)
-    store = metrics.metered(inner)
+    store = MeteredStore(inner, metrics.meter)
     try:
         await store.put("a", b"1")
         with pytest.raises(NotFound):

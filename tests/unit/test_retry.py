@@ -8,8 +8,9 @@ import pytest
 
 from manifests.stat import Stat
 from syncd.core.errors import Changed, Interrupted, NotFound, Refused
+from syncd.wrappers.retry_policy import Policy, retrying
 from syncd.wrappers.retrying_store import RetryingStore
-from syncd.wrappers.retrying_transport import Policy, Retrying, retrying
+from syncd.wrappers.retrying_transport import Retrying
 from tests.fakes import Archive, break_after
 
 QUICK = Policy(attempts=4, first=0.001, most=0.002)

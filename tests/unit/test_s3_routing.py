@@ -7,7 +7,7 @@ import pytest
 from syncd.core.errors import ConfigError, Unsupported
 from syncd.sources.s3_routing import S3RoutedTransport
 from syncd.streams.documents import open_request
-from syncd.wrappers.fair_share import FairTransport
+from syncd.wrappers.fair_transport import FairTransport
 from tests.fakes import Archive
 
 

@@ -104,7 +104,7 @@ class S3Body:
         if left:
             raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
 
-    async def copy_to_sink(self, sink: Sink) -> AsyncIterator[int]:
+    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
         if self._answer is None:
             return

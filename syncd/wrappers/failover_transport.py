@@ -1,55 +1,42 @@
-"""Reads one file from several places, one taking over where another breaks off: only where a digest proves the whole.
+"""Reads one file from several sources: where one breaks off, another goes on. A checksum must prove the whole file.
 
 Rules:
-1. Who uses this knows a digest of the file that its publisher promises: bytes of two places are one file only if the
-   whole matches it. Without one, the whole file starts again at the next place, and nothing is put together.
-2. Only what may pass (a stall, a broken connection, a server that is down) is taken over; who says that the file is not
-   there, or is another, is believed, and the file as a whole is asked for at the next place.
+1. It is used only for a file with a checksum from its publisher: bytes of two sources are one file only if the whole
+   matches it. Without one, the file starts again at the next source, and nothing is put together.
+2. Another source takes over after a TransientError alone (a stall, a broken connection, a server that is down). A
+   source that answers that the file is missing or changed is believed, and the file starts again at the next one.
 """
 
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
-from manifests.stat import Stat
-from syncd.core import Body, Interrupted, Mismatch, Page, TransientError, Transport
-from syncd.streams.resumable_body import ResumableBody
+from syncd.core import Body, Interrupted, Mismatch, TransientError, Transport
+from syncd.streams import ResumableBody
+from syncd.wrappers.base import TransportWrapper
 
-PLACES = 8  # where one file is asked for, if so many have it
+PLACES = 8  # urls at which one file is asked for, at most
 
 
-class FailoverTransport:
-    """A Transport for one file: `others` take over from whoever is asked."""
+class FailoverTransport(TransportWrapper):
+    """A Transport for one file: `others` take over from the url that is asked for."""
 
     def __init__(self, inner: Transport, others: tuple[str, ...]) -> None:
-        """`others` are absolute, the preferred first."""
-        self.inner = inner
+        """`others` are absolute urls, the preferred first."""
+        super().__init__(inner)
         self.served: dict[str, int] = {}
         self._others = others
 
     def main_target(self, asked: str) -> str:
-        """Return the place that most bytes came from."""
+        """Return the url that most bytes came from."""
         return max(self.served, key=lambda place: self.served[place], default=asked)
-
-    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List as the transport within."""
-        return self.inner.list(prefix)
-
-    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """List as the transport within."""
-        return self.inner.list_pages(prefix, after)
-
-    async def stat(self, path: str) -> Stat:
-        """Ask as the transport within."""
-        return await self.inner.stat(path)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read `[start, stop)`, wherever its bytes can be had."""
+        """Read `[start, stop)`, from as many urls as it takes."""
         return _FailoverBody(self, (path, *self._others), start, stop, version)
 
     async def aclose(self) -> None:
-        """Leave the transport within open: it is not ours."""
+        """Leave the inner transport open: other files use it."""
 
 
 class _FailoverBody(ResumableBody):

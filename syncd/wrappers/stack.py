@@ -1,0 +1,52 @@
+"""Stacks the wrappers around the transport of a source and around the store: the one place that knows their order.
+
+Around a transport, from the inside out:
+1. The adapter of the url's scheme (on the web in `sources.s3_routing`, which reads from buckets too).
+2. `FairTransport`, in a daemon: a request takes one of the connections that all passes share. It stands inside the
+   governor, so that a request that still waits for its origin holds none of them.
+3. `GovernedTransport`: a request waits for a slot of its origin, and is measured.
+4. `Retrying`: outermost, so that a request that waits for its next attempt holds neither slot nor connection, and each
+   attempt is governed and counted as a request of its own.
+A pass puts two more around the result, each for what it alone knows: `DerivedFileTransport` for a survey that derived
+files, `FailoverTransport` for a file that several sources have; `MultiSourceTransport` joins the stacks of all sources.
+
+Around a store, from the inside out:
+1. The adapter. The lease uses it bare: it must know what it wrote.
+2. `RetryingStore`, where the store is on a network; a folder's failures do not pass by themselves.
+3. `MeteredStore`, in a daemon: outermost, so that an operation counts once, however many attempts it took.
+"""
+
+from syncd.core import Store, Transport
+from syncd.wrappers.fair_share import OriginShare
+from syncd.wrappers.fair_transport import FairTransport
+from syncd.wrappers.governed_transport import GovernedTransport
+from syncd.wrappers.governor import Governors
+from syncd.wrappers.metered_store import Meter, MeteredStore
+from syncd.wrappers.retry_policy import OnRetry, Policy, ignore_retry
+from syncd.wrappers.retrying_store import RetryingStore
+from syncd.wrappers.retrying_transport import Retrying
+
+
+def stack_transport(
+    adapter: Transport,
+    url: str,
+    governors: Governors,
+    *,
+    limit: int | None = None,
+    rate: float | None = None,
+    connections: OriginShare | None = None,
+    policy: Policy | None = None,
+    on_retry: OnRetry = ignore_retry,
+) -> Transport:
+    """Return `adapter`, which reads `url`, with all its wrappers.
+
+    `limit` is the most requests at once, `rate` bytes per second, `connections` the share of those of a daemon.
+    """
+    inner = FairTransport(adapter, connections) if connections is not None else adapter
+    return Retrying(GovernedTransport(inner, governors, url, connections=limit, rate=rate), policy, on_retry)
+
+
+def stack_store(adapter: Store, *, is_remote: bool, meter: Meter | None = None) -> Store:
+    """Return `adapter` with all its wrappers; `meter` counts and times its operations."""
+    inner = RetryingStore(adapter) if is_remote else adapter
+    return MeteredStore(inner, meter) if meter is not None else inner
