@@ -4,37 +4,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 from manifests.stat import Stat
-from syncd.core import Body, Page, Staged, Store, TransientError
+from syncd.core import Staged, Store, TransientError
 from syncd.wrappers.base import OpeningWrapper, StagedWrapper, StoreWrapper
 from syncd.wrappers.retry_policy import Attempts, Policy, retrying
 from syncd.wrappers.retrying_transport import Retrying
 
 
-class RetryingStore(StoreWrapper):
+class RetryingStore(Retrying, StoreWrapper):
     """A Store that retries. The lease takes the inner store: it must know what it wrote."""
 
+    inner: Store
+
     def __init__(self, inner: Store, policy: Policy | None = None) -> None:
-        super().__init__(inner)
-        self._policy = policy if policy is not None else Policy()
-        self._reading = Retrying(inner, self._policy)
-
-    def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List; resume where it broke off."""
-        return self._reading.list(prefix)
-
-    def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """As `list`, a page at a time."""
-        return self._reading.list_pages(prefix, after)
-
-    async def stat(self, path: str) -> Stat:
-        """Ask until there is an answer."""
-        return await self._reading.stat(path)
-
-    def open(
-        self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
-    ) -> AbstractAsyncContextManager[Body]:
-        """Read, over as many connections as it takes."""
-        return self._reading.open(path, start=start, stop=stop, version=version)
+        super().__init__(inner, policy)
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write; the same bytes twice are the same object."""
