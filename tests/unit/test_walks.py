@@ -28,7 +28,7 @@ LONG = hashlib.shake_256(b"walked").digest(3 << 20)
 def walk(heading):
     """Return the text of a walk, and the first name of each of its numbered stops."""
     text = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return text, [NAME.search(line)[1] for line in text.splitlines() if re.match(r"[0-9]+\. ", line)]
+    return text, [NAME.findall(line)[0] for line in text.splitlines() if re.match(r"[0-9]+\. ", line)]
 
 
 def resolve(name):
