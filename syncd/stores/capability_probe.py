@@ -1,7 +1,7 @@
-"""Tries what a store can do before anybody entrusts data to it, and says it in words a steward understands.
+"""Checks what a store supports before it receives data, and reports it in words for stewards.
 
-Everything happens under `.syncd/probe/`, with objects of a few bytes and one upload of two parts, and is removed.
-A check is needed, or it is only good to know: then syncd does without, more slowly.
+The probe works under `.syncd/probe/`, with objects of a few bytes and one upload of two parts, and removes them.
+A check is either required, or syncd works without it, more slowly.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ NAMES = ("plain", "with space", "ü%20+&'", "x" * 200)
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was tried: `good` or not, what was `seen`, and whether we can do without (`needed` is False)."""
+    """The result of one check: `good`, the observation `seen`, and whether it is required (`needed`)."""
 
     name: str
     good: bool
@@ -35,23 +35,23 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """All that was tried on one store."""
+    """The results of all checks of one store."""
 
     store: str
     checks: tuple[Check, ...]
 
     @property
     def good_enough(self) -> bool:
-        """Tell whether nothing that is needed is missing."""
+        """True if every required check is good."""
         return all(check.good for check in self.checks if check.needed)
 
     def lines(self) -> Sequence[tuple[str, str, str]]:
-        """Return a mark, the check and what was seen, for each check."""
+        """Return a mark, the name and the observation of each check."""
         return [(_mark(check), check.name, check.seen) for check in self.checks]
 
 
 async def probe(store: Store) -> Capabilities:
-    """Try the store. A check that fails by one of our errors is a bad check; whatever else is raised is a bug."""
+    """Check the store. A SyncdError makes a check bad; any other exception is a bug."""
     tried = _Probe(store)
     try:
         await tried.run()
@@ -116,7 +116,10 @@ class _Probe:
         await self.store.put(self.root + "a", b"syncd was here\n")
         took = loop.time() - began
         good = await self.read("a") == b"syncd was here\n"
-        return good, f"a small file is safe after {took * 1000:.0f} ms" if good else "other bytes came back"
+        return (
+            good,
+            f"a small file is safe after {took * 1000:.0f} ms" if good else "the bytes differ from those written",
+        )
 
     async def names(self) -> tuple[bool, str]:
         for name in NAMES:
@@ -130,12 +133,12 @@ class _Probe:
             await self.store.put(self.root + name, b"")
         found = [stat.path async for stat in self.store.list(self.root + "s/")]
         good = found == sorted(found) and len(found) == 6
-        return good, "in the order of bytes" if good else f"{found!r}: surveys of it need more time"
+        return good, "in the order of bytes" if good else f"{found!r}: surveys need more time"
 
     async def ranges(self) -> tuple[bool, str]:
         old = await self.store.put(self.root + "r", b"0123456789")
         if await self.read("r", start=3, stop=6, version=old.version) != b"345":
-            return False, "another range than was asked for"
+            return False, "the range differs from the request"
         await self.store.put(self.root + "r", b"abcdefghij")
         try:
             await self.read("r", start=3, stop=6, version=old.version)
@@ -161,8 +164,8 @@ class _Probe:
         try:
             await self.store.stat(self.root + "c2")
         except NotFound:
-            return await self.read("c3") == b"copied", "no bytes travel for it"
-        return False, "what was moved is still there"
+            return await self.read("c3") == b"copied", "the server copies without a transfer"
+        return False, "a moved file is still at its old path"
 
     async def creates(self) -> tuple[bool, str]:
         if self.verifying is not None and not (await self.verifying.verifies()).if_none_match:
@@ -185,7 +188,7 @@ class _Probe:
     async def sha256(self) -> tuple[bool, str]:
         assert self.verifying is not None
         good = (await self.verifying.verifies()).sha256
-        return good, "verified and kept by the server" if good else "ignored: the MD5 and our own sha256 must do"
+        return good, "verified and kept by the server" if good else "ignored: syncd relies on MD5 and its own sha256"
 
     async def hard_links(self) -> tuple[bool, str]:
         def try_it(folder: Path) -> tuple[bool, str]:
@@ -193,8 +196,8 @@ class _Probe:
             try:
                 os.link(folder / "l1", folder / "l2")
             except OSError as error:
-                return False, f"{error.strerror}: versions that are kept are copied, and need room"
-            return True, "versions that are kept cost no room"
+                return False, f"{error.strerror}: kept versions are copied, and need space"
+            return True, "kept versions need no space"
 
         return await self.in_folder(try_it)
 
@@ -202,7 +205,7 @@ class _Probe:
         await self.store.put(self.root + "case", b"lower")
         await self.store.put(self.root + "CASE", b"upper")
         good = await self.read("case") == b"lower"
-        return good, "yes" if good else "no: files whose names differ in case only are refused"
+        return good, "yes" if good else "no: files whose names differ only in case are refused"
 
     async def long_names(self) -> tuple[bool, str]:
         await self.store.put(self.root + "n" * 255, b"")

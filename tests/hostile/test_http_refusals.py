@@ -175,7 +175,7 @@ async def test_an_origin_may_be_configured_in_any_spelling():
 @pytest.mark.fault(28)
 async def test_a_certificate_of_an_unknown_authority_is_denied(authority):
     async with HostileServer({"x": CONTENT}, ssl_context=authority.server) as server, at(server) as transport:
-        with pytest.raises(Denied, match=rf"^x: {server.origin} shows a certificate of an unknown authority"):
+        with pytest.raises(Denied, match=rf"^x: {server.origin} presents a certificate of an unknown authority"):
             await read(transport, "x")
         assert server.requests == []
 

@@ -1,6 +1,6 @@
-"""A plain connection to a host, to addresses only that a source may reach: for what is not http.
+"""A plain TCP connection to a host, for protocols other than http.
 
-The address is checked when its socket is made (`socket_policy`), and several addresses are raced as browsers do.
+The address is checked when its socket is made (`socket_policy`). Several addresses are raced (RFC 8305).
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import aiohappyeyeballs
 from syncd.core import Unreachable
 from transports.net.socket_policy import SocketPolicy, connection_error, current, make_socket
 
-STAGGER = 0.25  # seconds after which the next address is tried beside the first
+STAGGER = 0.25  # seconds until the next address is tried in parallel
 
 
 async def connect(origin: str, host: str, port: int, *, allowed: bool, timeout: float, label: str) -> socket.socket:  # noqa: ASYNC109  the limit belongs to the message
-    """Return a connected socket; `allowed` lets it be on a private address. Raises Unreachable, Refused, Unsafe."""
+    """Return a connected socket; `allowed` permits private addresses. Raises Unreachable, Refused, Unsafe."""
     dial = SocketPolicy(allowed)
     token = current.set(dial)
     try:
@@ -27,7 +27,7 @@ async def connect(origin: str, host: str, port: int, *, allowed: bool, timeout: 
             )
     except TimeoutError as error:
         raise Unreachable(f"{label}: no connection to {origin} within {timeout:g} s") from error
-    except (OSError, UnicodeError) as error:  # the last for names that are none
+    except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
         raise connection_error(error, dial, origin, label) from error
     finally:
         current.reset(token)

@@ -1,16 +1,16 @@
-"""Which network addresses a source may be on: public ones, unless the operator allowed the origin.
+"""Which network addresses a source may use: public ones, unless the operator allows the origin.
 
-Checked when the socket is made, so that names, literals, redirects and names that change their mind all pass here.
+They are checked when a socket is made, which covers names, literals, redirects and names that change their address.
 """
 
 import ipaddress
 
-_WRAPPED = (  # IPv6 networks whose addresses carry an IPv4 address, and how many bits stand behind it
+_WRAPPED = (  # IPv6 networks whose addresses carry an IPv4 address, and the number of bits behind it
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),
     (ipaddress.IPv6Network("2002::/16"), 80),
 )
-_NEVER = (  # a site's own NAT64, Teredo, the site-local addresses of old, documentation
+_NEVER = (  # a site's own NAT64, Teredo, the site-local addresses (deprecated), documentation
     ipaddress.IPv6Network("64:ff9b:1::/48"),
     ipaddress.IPv6Network("2001::/32"),
     ipaddress.IPv6Network("fec0::/10"),
@@ -23,9 +23,9 @@ _CARRIER = (  # of providers, within their networks
 
 
 def is_public(host: str) -> bool:
-    """Tell whether a numeric address is one that anybody can reach; False for what is no address.
+    """Return True if a numeric address is public; False for text that is no address.
 
-    An IPv6 address that wraps an IPv4 one (mapped, NAT64, 6to4) is judged by what is inside.
+    An IPv6 address that wraps an IPv4 one (mapped, NAT64, 6to4) is judged by the IPv4 address.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -43,7 +43,7 @@ def is_public(host: str) -> bool:
 
 
 def refusal(origin: str, host: str) -> str:
-    """Return what to tell the operator of an address that is not public."""
+    """Return the message for an address that is not public."""
     return (
         f"{origin}: is on the private address {host}, which sources may not reach unless it is allowed: "
         f"--allow-private {origin}, or allow_private in syncd.yaml"

@@ -1,4 +1,4 @@
-"""How a connection is made: which addresses its sockets may reach, and what to say where there is none."""
+"""Which addresses a socket may connect to, and the errors of connections."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from transports.net.ip_policy import is_public, refusal
 
 
 class SocketPolicy:
-    """One attempt to connect: whether private addresses will do, and what became of its sockets."""
+    """One attempt to connect: whether private addresses are allowed, and which sockets were made or refused."""
 
     __slots__ = ("allowed", "made", "refused")
 
@@ -23,11 +23,11 @@ class SocketPolicy:
         self.refused = ""
 
 
-current: ContextVar[SocketPolicy] = ContextVar("dial")  # the only way for a socket to know for whom it is made
+current: ContextVar[SocketPolicy] = ContextVar("dial")  # passes the policy to the socket factory
 
 
 def make_socket(address: AddrInfoType) -> socket.socket:
-    """Make the socket for one address, if it may be reached."""
+    """Make the socket for one address. Raises PermissionError if the address is not allowed."""
     family, kind, protocol, _, where = address
     policy = current.get()
     if not policy.allowed and not is_public(str(where[0])):
@@ -38,14 +38,14 @@ def make_socket(address: AddrInfoType) -> socket.socket:
 
 
 def valid_until(transport: asyncio.Transport | None) -> float | None:
-    """Return until when the other side's certificate is valid, since the epoch; None where it showed none."""
+    """Return the expiry of the peer's certificate in seconds since the epoch; None if it presented none."""
     shown = transport.get_extra_info("peercert") if transport is not None else None
     until = shown.get("notAfter") if shown else None
     return None if until is None else float(ssl.cert_time_to_seconds(until))
 
 
 def connection_error(error: Exception, policy: SocketPolicy, origin: str, label: str) -> SyncdError:
-    """Say in our words why there is no connection."""
+    """Return our error for a failed connection."""
     if policy.refused and not policy.made:
         return Unsafe(f"{label}: {refusal(origin, policy.refused)}")
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):
@@ -63,20 +63,20 @@ def connection_error(error: Exception, policy: SocketPolicy, origin: str, label:
 
 
 def _why_untrusted(error: Exception) -> str:
-    """Say what is wrong with a certificate, in words an operator can act on."""
+    """Return what is wrong with a certificate, in words for operators."""
     reason = getattr(error, "verify_message", "") or str(error)
     if "expired" in reason:
-        return "shows a certificate that has expired"
+        return "presents a certificate that has expired"
     if "not yet valid" in reason:
-        return "shows a certificate that is not yet valid; is this machine's clock right?"
+        return "presents a certificate that is not yet valid; is this machine's clock right?"
     if "doesn't match" in reason or "mismatch" in reason:
-        return f"shows a certificate for another host: {reason}"
+        return f"presents a certificate for another host: {reason}"
     if "self-signed" in reason or "self signed" in reason or "unable to get local issuer" in reason:
-        return f"shows a certificate of an unknown authority: {reason}"
-    return f"shows a certificate that proves nothing: {reason}"
+        return f"presents a certificate of an unknown authority: {reason}"
+    return f"presents an invalid certificate: {reason}"
 
 
 def one_line(error: BaseException) -> str:
-    """Return what a library says, fit for a message of ours."""
+    """Return the message of a library's error in one line, at most 300 characters."""
     text = str(error) or type(error).__name__
     return " ".join(text.split())[:300]

@@ -1,4 +1,4 @@
-"""Progress, not deadlines: a body may take as long as it likes, while enough of it comes (for what is not http)."""
+"""The stall limit of a body, for protocols other than http: no deadline, but a least rate."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from syncd.core import Stalled
 
 
 class StallDetector:
-    """The reads of one body, and how much came in the time spent waiting for them; `spent` is all of that time."""
+    """Counts the bytes of one body against the time spent waiting for them; `spent` is that time in seconds."""
 
     __slots__ = ("_came", "_clock", "_label", "_rate", "_waited", "_window", "spent")
 
@@ -22,7 +22,7 @@ class StallDetector:
         self.spent = 0.0
 
     async def read(self, ask: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return what `ask` returns, asked again where it is slow but the body as a whole is not. Raises Stalled."""
+        """Return the result of `ask`, called again if it is slow but the body is not. Raises Stalled."""
         while True:
             began = self._clock()
             try:
@@ -41,7 +41,7 @@ class StallDetector:
             return chunk
 
     def _check(self, error: TimeoutError | None) -> None:
-        """Begin a new window, if the old one brought enough."""
+        """Begin a new window, if the last one had enough bytes. Raises Stalled."""
         came, self._came, self._waited = self._came, 0, 0.0
         if came < self._rate * self._window:
             raise Stalled(f"{self._label}: stalled, {came} bytes in {self._window:g} s") from error

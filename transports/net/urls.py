@@ -1,4 +1,4 @@
-"""How a url is taken apart, put together and shown: nothing here touches the network."""
+"""How urls are split, escaped and shown; nothing here uses the network."""
 
 import re
 from urllib.parse import quote
@@ -10,20 +10,20 @@ MAX_URL = 8192  # characters; most servers refuse longer ones
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _PARTS = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
-_IN_TARGET = "%/?:@!$&'()*+,;=~[]|"  # stays as it is in what was written as a url
-_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")  # as most paths are: there is nothing to escape
-_IN_PATH = "/:@!$&'()*+,;=~"  # stays as it is in a path, where `%`, `?` and `#` are characters like any other
+_IN_TARGET = "%/?:@!$&'()*+,;=~[]|"  # not escaped in a url
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")  # most paths: nothing to escape
+_IN_PATH = "/:@!$&'()*+,;=~"  # not escaped in a path, in which `%`, `?` and `#` are ordinary characters
 
 
 def is_absolute(path: str) -> bool:
-    """Tell whether this is a url and not a path."""
+    """Return True if this is a url, not a path."""
     return "://" in path and _ABSOLUTE.match(path) is not None
 
 
 def split(url: str) -> tuple[str, str]:
-    """Return the origin of an http(s) url and its target, the part that the server is asked for.
+    """Return the origin of an http(s) url and its target, path and query.
 
-    The fragment is dropped, what may not stand in a url is escaped. Raises Unsupported for another scheme, Unsafe for a
+    The fragment is dropped, invalid characters are escaped. Raises Unsupported for another scheme, Unsafe for a
     url that names a user, is too long, or has no valid host.
     """
     if len(url) > MAX_URL:

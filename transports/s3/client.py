@@ -1,9 +1,9 @@
-"""One bucket on the wire: requests that botocore signed, sent over our own connections, answers or errors in our words.
+"""Requests to one bucket: signed by botocore, sent by our HTTP client; the answer is a document, a body or an error.
 
 Rules:
-1. No retries here, but two: a bucket in another region is followed there once, credentials just renewed are tried once.
-2. A body goes with its Content-MD5, which every S3 server worth the name verifies; over http also under its sha256.
-3. What comes back is bounded: documents by `limit`, files by their announced length.
+1. There are two retries: a bucket in another region is followed once, and renewed credentials are tried once.
+2. A body is sent with its Content-MD5, and over http also with its sha256.
+3. Answers are bounded: documents by `limit`, files by their announced length.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ NONE: Query = {}
 
 
 class Bucket:
-    """A bucket at an endpoint. `allow_private` is None where any address will do: the store's own endpoint."""
+    """A bucket at an endpoint. `allow_private` is None if any address is allowed: for the store's own endpoint."""
 
     def __init__(
         self,
@@ -52,10 +52,10 @@ class Bucket:
             self._common["x-amz-request-payer"] = "requester"
         self._connections: HttpClient | None = None
         self.certificates: dict[str, float] = {}
-        """By origin: when the certificate that it showed last is no longer valid."""
+        """The expiry of the certificate that each origin presented last, in seconds since the epoch."""
 
     async def url(self, key: str) -> str:
-        """Return where a key is, for people."""
+        """Return the url of a key, for messages."""
         place = await self._signing.place()
         return place.origin + place.base + quote(key, safe="/-_.~")
 
@@ -72,7 +72,7 @@ class Bucket:
     ) -> HttpAnswer:
         """Send one request and return its answer, a success; the caller closes it. `path` begins the messages.
 
-        `md5` is the body's digest if it is known already. Raises what `s3_errors.failure` says, Refused, Denied,
+        `md5` is the checksum of the body if it is known. Raises the errors of `errors.failure`, Refused, Denied,
         Unsafe, and Unreachable (Offline for the store's own endpoint).
         """
         signed = (await self._signing.place()).origin.startswith("http:")
@@ -90,8 +90,8 @@ class Bucket:
                     self._signing.expired()
                     continue
                 failed = failure(answer.status, document, path, heads.retry_after(answer.headers, time.time()))
-                if "uploadId" in query and isinstance(failed, NotFound):  # Ceph says NoSuchKey of an upload
-                    raise NoSuchUpload(f"{path}: there is no such upload any more")
+                if "uploadId" in query and isinstance(failed, NotFound):  # Ceph answers NoSuchKey for an upload
+                    raise NoSuchUpload(f"{path}: no such upload any more")
                 raise failed
         raise AssertionError("the second try returns or raises")
 
@@ -107,7 +107,7 @@ class Bucket:
         md5: bytes | None = None,
         limit: int = MAX_ERROR,
     ) -> tuple[dict[str, str], bytes]:
-        """As `send`, and read the document that answers; an error in a body of status 200 is raised too."""
+        """As `send`, and read the document of the answer; an error in a body of status 200 is raised, too."""
         with closing(await self.send(method, key, path, query=query, headers=headers, body=body, md5=md5)) as answer:
             document = await self._document(answer, path, limit)
             hidden = hidden_failure(document, path)
@@ -151,7 +151,7 @@ class Bucket:
         try:
             return await connections.ask(place.origin, head.encode(), label=path, bodiless=method == "HEAD", body=body)
         except Unreachable as error:
-            if self._allow_private is None:  # our own store
+            if self._allow_private is None:  # the store itself
                 raise Offline(str(error)) from error
             raise
 
@@ -170,7 +170,7 @@ class Bucket:
         async for chunk in self.chunks(answer):
             document += chunk
             if len(document) > limit:
-                raise TooLarge(f"{path}: an answer of more than {limit} bytes where a short one was expected")
+                raise TooLarge(f"{path}: an answer of more than {limit} bytes, longer than expected")
         return bytes(document)
 
 
@@ -184,7 +184,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 async def _digests(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str, str]:
-    """Return a body's Content-MD5, and what is signed of it."""
+    """Return a body's Content-MD5, and the sha256 that is signed."""
     if not body:
         return "", EMPTY if signed else UNSIGNED
     if len(body) <= INLINE or (md5 is not None and not signed):

@@ -1,6 +1,6 @@
-"""What an S3 server means by a status and an error document, in our words.
+"""The errors of S3 answers: one table for codes, one for statuses.
 
-Some errors come with status 200: a server that copies or joins for minutes has sent its headers long before it fails.
+Some errors come with status 200: a server that copies or joins for minutes has sent its headers before it fails.
 """
 
 import re
@@ -37,11 +37,11 @@ class NoSuchBucket(NotFound):
 
 
 class BadDigest(Interrupted):
-    """The bytes that arrived there are not those of the digest that came with them."""
+    """The bytes that the server received do not match their checksum."""
 
 
 class Precondition(Changed):
-    """A condition that came with the request does not hold."""
+    """A condition of the request is not met."""
 
 
 _QUOTA = "free some space or raise the quota"
@@ -96,7 +96,7 @@ def failure(status: int, body: bytes, path: str, retry_after: float | None = Non
 
 
 def hidden_failure(body: bytes, path: str) -> SyncdError | None:
-    """Return the error that a body of status 200 holds, or None."""
+    """Return the error in a body of status 200, or None."""
     start = body.lstrip()[:512]
     if re.match(rb"(?:<\?xml[^>]*\?>\s*)?<Error[\s>]", start) is None:
         return None
@@ -105,13 +105,13 @@ def hidden_failure(body: bytes, path: str) -> SyncdError | None:
 
 
 def read_error(body: bytes) -> tuple[str, str]:
-    """Return code and message of an error document; both "" if it is none."""
+    """Return code and message of an error document; both "" for another document."""
     texts = read_texts(body, ("Code", "Message"))
     return texts.get("Code", "")[:100], " ".join(texts.get("Message", "").split())[:300]
 
 
 def read_texts(body: bytes, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the first text of each element among `names`; what cannot be parsed gives what came before it."""
+    """Return the text of each element of `names`; of a broken document, those before the error."""
     found: dict[str, str] = {}
     stack: list[str] = []
 
@@ -136,7 +136,7 @@ def read_texts(body: bytes, names: tuple[str, ...]) -> dict[str, str]:
 
 
 class Doctype(ValueError):
-    """A document type declaration: nobody needs one here, and entities are how XML explodes."""
+    """A document type declaration: it is never needed here, and its entities can expand without limit."""
 
 
 def refuse_doctype(name: str, system: str | None, public: str | None, internal: bool) -> None:
@@ -147,7 +147,7 @@ def refuse_doctype(name: str, system: str | None, public: str | None, internal: 
 
 def _missing(code: str, path: str) -> NotFound:
     if code == "NoSuchUpload":
-        return NoSuchUpload(f"{path}: there is no such upload any more")
+        return NoSuchUpload(f"{path}: no such upload any more")
     if code == "NoSuchBucket":
-        return NoSuchBucket(f"{path}: there is no such bucket: create it, or correct its name")
+        return NoSuchBucket(f"{path}: no such bucket: create it, or correct its name")
     return NotFound(f"{path}: no such object")

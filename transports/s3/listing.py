@@ -1,11 +1,11 @@
-"""Reads a page of an S3 listing: a thousand keys in a millisecond when it looks as all servers write it.
+"""Parses pages of an S3 listing: a thousand keys in a millisecond if the page has the usual form.
 
-Rule 1: the fast way takes the plain `<Contents>` out of a page and leaves the rest to expat, which must find it to be
-a well-formed listing with a gap where they stood. Anything unusual in one of them (an attribute, an entity beyond the
-quotes of an ETag, a comment, another order) sends the whole page to expat: the two can differ in time alone.
-Rule 2: keys are passed on as they come, in the order they come; keys that end in `/` are folder markers, not files.
-Rule 3: an ETag becomes a version with its quotes, whether the server wrote them or not.
-Rule 4: what is no UTF-8 is replaced, so that one strange key costs one file; document types are refused.
+Rule 1: the fast way takes the plain `<Contents>` elements out of a page. expat parses the rest, which must be a
+well-formed listing with one gap. If an element is unusual (an attribute, an entity beyond the quotes of an ETag, a
+comment, another order), expat parses the whole page: the two differ in time only.
+Rule 2: keys keep their form and order; keys that end in `/` are folder markers, not files.
+Rule 3: an ETag becomes a version with quotes, whether the server wrote them or not.
+Rule 4: bytes that are not UTF-8 are replaced, so that one such key costs one file; document types are refused.
 """
 
 import re
@@ -21,7 +21,7 @@ from syncd.core import PermanentError, Unsafe
 from transports.s3.errors import Doctype, hidden_failure, refuse_doctype
 
 MAX_PAGE = 16 << 20  # bytes
-HEAD = 1 << 14  # bytes of a page among which a token may be seen early
+HEAD = 1 << 14  # bytes of a page in which the token is looked for before the rest has arrived
 
 _SHAPE = (
     "<Contents>{0}<Key>([^<]*)</Key>{0}<LastModified>([^<T]*T[^<]*)Z</LastModified>{0}"
@@ -40,7 +40,7 @@ _END = "</Contents>"
 _GAP = "<Gap/>"
 _TOKEN = re.compile(rb"<NextContinuationToken>([^<]+)</NextContinuationToken>")
 _FIELDS = frozenset({"Key", "LastModified", "ETag", "Size"})
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the fast way reads times of which it knows that they are UTC
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the fast way reads times that are in UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class _Columns:
 
 
 def early_token(body: bytes | bytearray) -> str | None:
-    """Return the next page's token if it can be seen in what has arrived, though it may be only the beginning."""
+    """Return the token of the next page if the bytes that have arrived contain it, else None."""
     head = bytes(body[:HEAD])
     found = _TOKEN.search(head)
     if found is None or b"<IsTruncated>true" not in head or b"<!" in head:
@@ -71,7 +71,7 @@ def early_token(body: bytes | bytearray) -> str | None:
 
 
 def read_page(body: bytes | bytearray, root: str, name: str) -> S3ListPage:
-    """Read a whole page; paths are what follows `root`. Raises Unsafe, PermanentError, and the error the body holds."""
+    """Parse a whole page; paths are relative to `root`. Raises Unsafe, PermanentError, and an error in the body."""
     text = body.decode("utf-8", "replace").strip()
     taken = _take(text)
     if taken is not None:
@@ -80,20 +80,20 @@ def read_page(body: bytes | bytearray, root: str, name: str) -> S3ListPage:
         try:
             frame.read(rest)
         except (Doctype, expat.ExpatError, ValueError):
-            frame.is_whole = False  # told better by whoever reads all of it
+            frame.is_whole = False  # expat reports it better
         if frame.is_whole:
             return _listed(frame, columns, root, name)
     return _read_slowly(text, root, name)
 
 
 def instant(text: str) -> float:
-    """Return an ISO date as S3 writes it, as seconds since the epoch. Raises ValueError."""
+    """Return a date of S3 (ISO 8601) in seconds since the epoch. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     return moment.timestamp() if moment.tzinfo is not None else moment.replace(tzinfo=UTC).timestamp()
 
 
 def _take(text: str) -> tuple[_Columns, str] | None:
-    """Return the objects of a page, and the page with a gap in their stead; None if one is of an unusual shape."""
+    """Return the objects of a page, and the page without them; None if one has an unusual form."""
     parts = _CONTENTS.split(text)
     if len(parts) == 1:
         parts = _SPACED.split(text)
@@ -110,7 +110,7 @@ def _take(text: str) -> tuple[_Columns, str] | None:
         return None
     try:
         modified = [(moment - _EPOCH).total_seconds() for moment in map(datetime.fromisoformat, parts[2::5])]
-    except (ValueError, TypeError):  # the second for times with another zone before their Z
+    except (ValueError, TypeError):  # TypeError: a time with a zone before its Z
         return None
     quoted = ('"' + '"\n"'.join(etags) + '"').split("\n")
     versions: Sequence[str | None] = quoted if all(etags) else [each if len(each) > 2 else None for each in quoted]
@@ -122,7 +122,7 @@ def _is_tail(text: str) -> bool:
 
 
 def _read_slowly(text: str, root: str, name: str) -> S3ListPage:
-    """Read any correct XML."""
+    """Parse any well-formed page."""
     hidden = hidden_failure(text.encode(), name)
     if hidden is not None:
         raise hidden
@@ -152,7 +152,7 @@ def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListP
 
 
 def _unquoted(keys: Sequence[str]) -> Sequence[str]:
-    """Decode keys, all at once where none holds a line's end."""
+    """Decode keys, all at once if none contains a line break."""
     text = "\n".join(keys)
     if "%" not in text and "+" not in text:
         return keys
@@ -176,7 +176,7 @@ def _is_file(path: str) -> bool:
 
 
 class _Frame:
-    """A page as expat sees it: what stands at its top, the objects in it, and whether there was one gap at its top."""
+    """A page parsed by expat: its top elements, its objects, and whether it has one gap."""
 
     def __init__(self) -> None:
         self.top: dict[str, str] = {}
@@ -186,7 +186,7 @@ class _Frame:
         self._stack: list[str] = []
 
     def read(self, text: str) -> None:
-        """Read all of it. Raises Doctype, ExpatError."""
+        """Parse the page. Raises Doctype, ExpatError."""
         self.begins = text[:80]
         parser = expat.ParserCreate()
         parser.buffer_text = True

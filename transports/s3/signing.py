@@ -1,10 +1,10 @@
-"""Who we are to an S3 server and where it is: credentials, region, endpoint as boto3 finds them, signed by botocore.
+"""Credentials, region and endpoint of an S3 server, as boto3 finds them, and requests signed by botocore.
 
 Rules:
-1. boto3 is imported when the first request needs it, and works in a thread: profiles, single sign-on and instance
-   roles may ask the network. Credentials that expire are asked for again each minute; botocore renews them in time.
-2. Only `host` and the `x-amz-*` headers are signed; bodies over https go unsigned (TLS and Content-MD5 prove them),
-   over http under their sha256.
+1. boto3 is imported for the first request that needs it, and runs in a thread: profiles, single sign-on and instance
+   roles may use the network. Credentials that expire are asked for again each minute; botocore renews them in time.
+2. Only `host` and the `x-amz-*` headers are signed. Bodies over https are unsigned (TLS and Content-MD5 protect them);
+   over http their sha256 is signed.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from urllib.parse import urlsplit
 from manifests.origins import origin_of
 from syncd.core import ConfigError, Credential, Denied
 
-REFRESH = 60.0  # seconds after which credentials that may expire are asked for again
+REFRESH = 60.0  # seconds until credentials that may expire are asked for again
 EMPTY = sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
-_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # a name that is one label of a host name
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # a name that is one label of a host name (RFC 1123)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How to be known: by a Credential, a profile, what boto3 finds by itself, or not at all."""
+    """How to authenticate: with a Credential, a profile, the credentials that boto3 finds, or not at all."""
 
     endpoint: str | None = None
     region: str | None = None
@@ -76,7 +76,7 @@ class Signing:
         return self._place
 
     async def moved(self, region: str) -> bool:
-        """Learn from the server that the bucket is in `region`; False if we knew."""
+        """Set the region of the bucket as the server names it. Return False if it was known."""
         place = await self.place()
         if place.region == region:
             return False
@@ -108,7 +108,7 @@ class Signing:
         return self._signer
 
     def _freeze(self) -> Any:
-        """Take the credentials of this moment; blocks."""
+        """Get the current credentials. Blocks."""
         from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415  slow to import, and not always needed
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  as above
 
@@ -130,7 +130,7 @@ class Signing:
             raise Denied(f"s3://{self.bucket}: no credentials: {error}") from error
 
     def _find(self, region: str | None) -> BucketAddress:
-        """Find endpoint and region; blocks."""
+        """Find endpoint and region. Blocks."""
         account = self._account
         endpoint = account.endpoint
         if endpoint is None or region is None:
@@ -149,7 +149,7 @@ class Signing:
         return self._bound(BucketAddress(origin_of(endpoint), f"{above}/{self.bucket}/", region), endpoint)
 
     def _bound(self, place: BucketAddress, endpoint: str) -> BucketAddress:
-        """Return `place` if our credential may be used there: it is bound to the bucket or to the endpoint's origin."""
+        """Return `place` if the credential belongs to it: to the bucket or to the origin of the endpoint."""
         given = self._account.credential
         if given is not None and given.origin not in {f"s3://{self.bucket}", origin_of(endpoint)}:
             raise Denied(f"s3://{self.bucket}: the credential {given.name} is for {given.origin}, not for {endpoint}")
@@ -176,7 +176,7 @@ class Signing:
 
 
 class _SignableRequest:
-    """What botocore's signer reads of a request and writes to it; its own class costs more than the signature."""
+    """The part of a request that botocore's signer uses; botocore's own class costs more than the signature."""
 
     __slots__ = ("body", "context", "headers", "method", "params", "url")
 
@@ -190,7 +190,7 @@ class _SignableRequest:
 
 
 class _Signed(dict[str, str]):
-    """The headers to be signed, each there once."""
+    """The headers that are signed, each once."""
 
     def get_all(self, name: str) -> tuple[str, ...]:
         return (self[name],)
@@ -198,7 +198,7 @@ class _Signed(dict[str, str]):
 
 @functools.cache
 def _signer_type() -> Any:
-    """Make the signer's class: botocore's own, with what it computes anew for each request kept."""
+    """Make the signer's class: botocore's own, with a cache of what it computes for each request."""
     from botocore.auth import S3SigV4Auth  # noqa: PLC0415  slow to import, and not always needed
 
     class Signer(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types

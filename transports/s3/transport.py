@@ -80,7 +80,7 @@ def open_transport(
 
 
 class S3Body:
-    """The bytes of an answer; satisfies `syncd.core.ports.Body`."""
+    """The body of an answer; satisfies `syncd.core.ports.Body`."""
 
     def __init__(self, bucket: Bucket, answer: HttpAnswer | None, stat: Stat, start: int, stop: int, url: str) -> None:
         self.stat = stat
@@ -105,7 +105,7 @@ class S3Body:
             raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
 
     async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
-        """As iterating, but the bytes go to `sink` in a thread, and how many is what comes out."""
+        """As iterating, but pass the bytes to `sink` in a thread, and yield their number after each step."""
         if self._answer is None:
             return
         left = self._left
@@ -124,7 +124,7 @@ class S3Transport:
     def __init__(
         self, bucket: Bucket, root: str, *, page: int = 1000, other: Callable[[str], Bucket] | None = None
     ) -> None:
-        """`page` is how many keys to ask for at a time; none gives more than 1,000. `other` opens another bucket."""
+        """`page` is the number of keys in a page; servers give at most 1,000. `other` opens another bucket."""
         self.bucket = bucket
         self.root = root
         self._page = page
@@ -133,7 +133,7 @@ class S3Transport:
 
     @property
     def certificates(self) -> dict[str, float]:
-        """Return, by origin, when the certificate that it showed last is no longer valid."""
+        """Return the expiry of the certificate that each origin presented last, in seconds since the epoch."""
         return self.bucket.certificates
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
@@ -144,7 +144,7 @@ class S3Transport:
                     yield stat
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
-        """Yield pages; the next one is on its way while the caller works on this one."""
+        """Yield pages; the next one is requested while the caller works on this one."""
         if prefix.startswith(_SCHEME):
             there, key = self._elsewhere(prefix)
             async with aclosing(there.list_pages(key, after)) as pages:
@@ -171,7 +171,7 @@ class S3Transport:
                         await following.aclose()
                     raise
                 if following is not None and listed.token != token:
-                    await following.aclose()  # it was no token, but looked like one
+                    await following.aclose()  # text that only looked like a token
                     following = None
                 if following is None and listed.token is not None:
                     following = _Fetch(self.bucket, name, {**query, "continuation-token": listed.token})
@@ -186,7 +186,7 @@ class S3Transport:
             await current.aclose()
 
     async def stat(self, path: str) -> Stat:
-        """Ask by HEAD."""
+        """Ask with HEAD."""
         if path.startswith(_SCHEME):
             there, key = self._elsewhere(path)
             return await there.stat(key)
@@ -218,7 +218,7 @@ class S3Transport:
         except Precondition as error:
             raise Changed(f"{path}: is no longer {version}") from error
         except Unsupported:
-            # 416: the range begins at or behind the end; of an empty file from its beginning that is no error.
+            # 416: the range begins at or behind the end. From the beginning of an empty file, that is no error.
             if start == 0 and (await self.stat(path)).size == 0:
                 yield await self._nothing(path, 0, version)
                 return
@@ -239,12 +239,12 @@ class S3Transport:
         there = self._others.get(name)
         if there is None:
             if self._other is None or not name:
-                raise Unsupported(f"{url}: another bucket, which cannot be asked from here")
+                raise Unsupported(f"{url}: another bucket, which this source does not include")
             there = self._others[name] = S3Transport(self._other(name), "", page=self._page)
         return there, key
 
     async def _nothing(self, path: str, start: int, version: str | None) -> S3Body:
-        """Return a body without bytes, which no range can ask for."""
+        """Return a body without bytes; no range can ask for one."""
         stat = await self.stat(path)
         if version is not None and stat.version != version:
             raise Changed(f"{path}: version {version} became {stat.version}")
@@ -276,7 +276,7 @@ class S3Transport:
 
 
 class _Fetch:
-    """One page of a listing on its way; its owner takes the body or closes it."""
+    """The request of one page; its owner takes the body or closes it."""
 
     def __init__(self, bucket: Bucket, name: str, query: Mapping[str, str]) -> None:
         self._bucket = bucket
@@ -286,7 +286,7 @@ class _Fetch:
         self._task = asyncio.create_task(self._run())  # owned by list_pages, which takes or closes it
 
     async def token(self) -> str | None:
-        """Return the next page's token as soon as it can be seen; None if it cannot be, or there is none."""
+        """Return the token of the next page as soon as it has arrived; None if it is not found early, or absent."""
         both: list[asyncio.Future[Any]] = [self._token, self._task]
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         return self._token.result() if self._token.done() else None
@@ -296,11 +296,11 @@ class _Fetch:
         return await self._task
 
     async def aclose(self) -> None:
-        """Let go of a page nobody wants any more."""
+        """Abandon a page that is no longer needed."""
         self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
-            self._task.exception()  # seen, or of no interest
+            self._task.exception()  # marks it as retrieved
 
     async def _run(self) -> bytearray:
         body = bytearray()
