@@ -2,7 +2,7 @@ from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream
 from .mirror_pass import Pass as Pass, PassResult as PassResult
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
-from .publish import Publisher as Publisher
+from .publish import Publisher as Publisher, is_interrupted as is_interrupted
 from .restore import (
     Restoration as Restoration,
     needs_rebuild as needs_rebuild,

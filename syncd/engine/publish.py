@@ -91,11 +91,7 @@ class Publisher(msgspec.Struct, frozen=True):
 
         Until then the files under their natural names, the Catalogue and the pointer can be of different Snapshots.
         """
-        mirror = self.mirror
-        is_interrupted = bool(self.catalogue.history.swaps(mirror.id)) or (
-            next(self.catalogue.holdings.changed(mirror.id), None) is not None
-        )
-        return await self.publish() if mirror.snapshot and is_interrupted else None
+        return await self.publish() if is_interrupted(self.catalogue, self.mirror) else None
 
     async def swap(self) -> None:
         """Put the proved replacements in their places, and go on where a crash interrupted that."""
@@ -216,6 +212,13 @@ class Publisher(msgspec.Struct, frozen=True):
 
     def _report(self, snapshot: Snapshot, *, changed: bool) -> None:
         self.listener(Published(self.mirror.name, snapshot.id, snapshot.files, snapshot.bytes, changed))
+
+
+def is_interrupted(catalogue: Catalogue, mirror: MirrorRow) -> bool:
+    """Return True if a publish of a mirror that has a Snapshot was begun and not finished."""
+    return bool(mirror.snapshot) and (
+        bool(catalogue.history.swaps(mirror.id)) or next(catalogue.holdings.changed(mirror.id), None) is not None
+    )
 
 
 def _runs(pairs: Iterator[tuple[Entry, Origin]]) -> Iterator[list[tuple[Entry, Origin]]]:

@@ -9,7 +9,7 @@ from syncd.cli import output
 from syncd.cli.commands.steps_back import keep_versions
 from syncd.cli.context import CommandContext
 from syncd.core import NotFound
-from syncd.engine import PassPaths, Publisher, Report, Verification
+from syncd.engine import PassPaths, Publisher, Report, Verification, is_interrupted
 from syncd.process import DONE, SOME_FAILED
 from syncd.session import Session
 from syncd.workers import processors
@@ -53,6 +53,8 @@ async def verify(context: CommandContext, name: str, *, read_data: bool, repair:
 async def _finish_publish(session: Session, name: str, *, json: bool) -> None:
     """Roll forward what a crash interrupted, so that it is not reported as damage."""
     row = session.mirror(name)
+    if not is_interrupted(session.catalogue, row):
+        return  # without reading the manifest, which only a publish needs
     place = PassPaths(row.name, row.prefix, f"publish-{time.time_ns():x}")
     publisher = Publisher(session.store, session.catalogue, row, place, session.listener, keep_versions(session, name))
     if (snapshot := await publisher.finish()) is not None:
