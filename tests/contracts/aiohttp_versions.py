@@ -36,7 +36,7 @@ def main() -> int:
         if subprocess.run(command, cwd=ROOT, env=environ, check=False).returncode != 0:
             failed.append(version[0])
     if failed:
-        print(f"fails with aiohttp {', '.join(failed)}: see docs/adr/0013-own-connections.md", file=sys.stderr)
+        print(f"fails with aiohttp {', '.join(failed)}: see docs/adr/0015-own-connections.md", file=sys.stderr)
     return int(bool(failed))
 
 

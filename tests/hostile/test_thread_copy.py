@@ -41,7 +41,7 @@ async def test_every_byte_is_poured_once_in_order_by_a_thread_of_the_connection(
         counts = await poured(transport, "x", glass)
         assert bytes(glass.content) == LONG
         assert sum(counts) == len(LONG)
-        assert all(name.startswith("pour") for name in glass.threads)
+        assert all(name.startswith("socket-reader") for name in glass.threads)
         assert await read(transport, "x") == LONG
         assert server.connections == 1  # the connection is good for another body
 

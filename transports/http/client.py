@@ -2,7 +2,7 @@
 
 `connections` is built on names of aiohttp that its authors may change in any release. They are looked up once, when the
 first client is opened. If one is missing, transfers go on over `session`, more slowly, and a warning names it.
-See docs/adr/0013-own-connections.md.
+See docs/adr/0015-own-connections.md.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """A pool of connections to web servers, beneath `transport`; the exchanges on them are in `exchange`.
 
 aiohttp resolves names, connects, does TLS and parses answers. Its client session, which costs more than all of that, is
-not used (docs/adr/0013-own-connections.md). Rules:
+not used (docs/adr/0015-own-connections.md). Rules:
 1. An address is checked when its socket is made (`transports.net.socket_policy`).
 2. A connection returns to the pool only after a complete answer with no byte behind it; else it is closed.
 3. There is no time limit on a body, but a stall limit: the bytes that must arrive while the body is awaited.

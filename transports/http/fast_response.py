@@ -1,6 +1,6 @@
 """Parses an ordinary answer that arrives in one piece, without aiohttp's parser and its stream.
 
-For small files they are a large part of the cost of an answer (docs/adr/0013-own-connections.md). An answer is ordinary
+For small files they are a large part of the cost of an answer (docs/adr/0015-own-connections.md). An answer is ordinary
 if the piece is exactly one answer (RFC 9112) of status 200 or 206, with each header once, a Content-Length, and as many
 bytes. For all others the result is None, and aiohttp's parser reads the same bytes. Nothing is accepted here that it
 would refuse.
