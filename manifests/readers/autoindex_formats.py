@@ -15,7 +15,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from manifests.readers.autoindex_dates import DATE, seconds
 from manifests.readers.autoindex_links import FolderUrl, child_name
-from manifests.reading import DocumentError
+from manifests.reading import BROKEN_XML, DocumentError
 
 PIECE = 1 << 20  # bytes of HTML parsed at once: a page of two million links needs no more memory than a small one
 MAX_ROW = 8 << 20  # bytes without the end of a row
@@ -348,6 +348,8 @@ def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[ListingLink]:
             found.clear()
             head = stream.read(PIECE)
         parser.Parse(b"", True)
-    except expat.ExpatError as error:
+    except DocumentError:
+        raise
+    except BROKEN_XML as error:
         raise DocumentError(f"{url}: XML, but not a directory listing: {error}") from error
     yield from found

@@ -23,6 +23,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from manifests.errors import InvalidValue
 from manifests.reading import (
+    BROKEN_XML,
     MAX_MADE,
     Cursor,
     Deleted,
@@ -204,7 +205,7 @@ class _OaiPage:
             piece = document.stream.read(PIECE)
             try:
                 parser.Parse(piece, not piece)
-            except (expat.ExpatError, ValueError) as error:
+            except BROKEN_XML as error:
                 raise DocumentError(f"{document.url}: cannot be read as OAI-PMH: {error}") from error
             yield from self._done
             self._done.clear()

@@ -52,4 +52,4 @@ from .reader import (
 )
 from .stat_page import Stats as Stats, paths_of as paths_of
 from .url_paths import decoded as decoded, folder_of as folder_of, is_remote as is_remote, placed as placed
-from .xml import XmlElement as XmlElement, elements as elements, events as events
+from .xml import BROKEN_XML as BROKEN_XML, XmlElement as XmlElement, elements as elements, events as events

@@ -20,7 +20,10 @@ def placed(url: str, root: str) -> tuple[str, tuple[str, ...]]:
     if rest is not None:
         path = decoded(rest)
         return path, (() if url == root + quote(path, safe=_SAFE, errors="surrogateescape") else (url,))
-    there = urlsplit(url)
+    try:
+        there = urlsplit(url)
+    except ValueError:  # a bracket that is no IPv6 address: check_path rejects the whole url as a path
+        return url, (url,)
     name = f"{there.path.removeprefix('/')}?{there.query}" if there.query else there.path.removeprefix("/")
     return f"{there.netloc.rpartition('@')[2].lower()}/{decoded(name)}", (url,)
 

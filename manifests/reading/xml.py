@@ -18,6 +18,9 @@ MAX_DEPTH = 64  # elements inside one another
 MAX_PART = 4 << 20  # characters of text and attributes in one wanted element
 PIECE = 64 << 10  # bytes read at once
 
+BROKEN_XML = (expat.ExpatError, ValueError, LookupError)
+"""What expat raises for a document that is no XML; the latter two for an encoding that it does not know."""
+
 
 @dataclass(slots=True)
 class XmlElement:
@@ -177,7 +180,7 @@ def _fed(document: Document, building: _XmlTarget[Yielded]) -> Iterator[Yielded]
     while wrong is None:
         try:
             parser.Parse(piece, not piece)
-        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an encoding nobody knows
+        except BROKEN_XML as error:
             wrong = error
         yield from building.done
         building.done.clear()

@@ -52,6 +52,14 @@ def test_a_source_on_http_has_what_its_https_serves():
     assert placed("https://a.example/s/f", "http://a.example/s/") == ("f", ("https://a.example/s/f",))
 
 
+@pytest.mark.parametrize("url", ["http://[]/f", "https://[::1/f"])
+def test_a_url_that_is_none_stays_whole_and_is_rejected_as_a_path(url):
+    path, urls = placed(url, ROOT)
+    assert urls == (url,)
+    with pytest.raises(UnsafePath):
+        check_path(path)
+
+
 # Frictionless
 
 

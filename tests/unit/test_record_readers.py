@@ -225,6 +225,7 @@ def test_no_records_are_an_empty_list():
         ("<html/>", "begins with <html>"),
         ('<!DOCTYPE OAI-PMH [<!ENTITY a "b">]>' + answered("").split("?>")[1], "document type"),
         (listed(record("a", title="&nbsp;")), "cannot be read as OAI-PMH"),
+        ('<?xml version="1.0" encoding="null"?><OAI-PMH/>', "cannot be read as OAI-PMH"),
     ],
 )
 def test_an_answer_that_is_no_list_says_why(body, said):

@@ -121,7 +121,17 @@ def test_an_error_in_a_page_of_status_200_is_an_error():
         read_page(b"<Error><Code>SlowDown</Code><Message>less, please</Message></Error>", "", "b")
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>login</html>", b"{}", b"<ListBucketResult>", HEAD.encode()])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>login</html>",
+        b"{}",
+        b"<ListBucketResult>",
+        HEAD.encode(),
+        b'<?xml version="1.0" encoding="null"?><a/>',
+    ],
+)
 def test_what_is_no_listing_is_refused(body):
     with pytest.raises(PermanentError):
         read_page(body, "", "b")

@@ -102,3 +102,9 @@ def test_no_text_of_a_walk_can_fill_the_memory(monkeypatch):
     monkeypatch.setattr(xml, "MAX_PART", 1000)
     with pytest.raises(DocumentError, match="of more than 1000"):
         list(events(document(b"<list>" + b"12345 <b/>" * 500 + b"</list>")))
+
+
+@pytest.mark.parametrize("encoding", ["null", "utf-99", "rot13"])
+def test_an_encoding_that_nothing_knows_makes_the_document_unreadable(encoding):
+    with pytest.raises(DocumentError):
+        read(f'<?xml version="1.0" encoding="{encoding}"?><list/>'.encode(), "file", root="list")

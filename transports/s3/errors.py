@@ -130,7 +130,7 @@ def read_texts(body: bytes, names: tuple[str, ...]) -> dict[str, str]:
     parser.StartDoctypeDeclHandler = refuse_doctype
     try:
         parser.Parse(body.strip(), True)
-    except (expat.ExpatError, Doctype):
+    except (expat.ExpatError, ValueError, LookupError):  # the latter two: a Doctype, an unknown encoding
         return found
     return found
 

@@ -79,7 +79,7 @@ def read_page(body: bytes | bytearray, root: str, name: str) -> S3ListPage:
         frame = _Frame()
         try:
             frame.read(rest)
-        except (Doctype, expat.ExpatError, ValueError):
+        except (expat.ExpatError, ValueError, LookupError):
             frame.is_whole = False  # expat reports it better
         if frame.is_whole:
             return _listed(frame, columns, root, name)
@@ -132,7 +132,7 @@ def _read_slowly(text: str, root: str, name: str) -> S3ListPage:
         columns = frame.columns()
     except Doctype as error:
         raise Unsafe(f"{name}: a listing with {error}") from error
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
         raise PermanentError(f"{name}: a listing that cannot be read: {error}") from error
     return _listed(frame, columns, root, name)
 

@@ -336,6 +336,6 @@ def elements(document: bytes, name: str, path: str) -> tuple[dict[str, str], lis
         parser.Parse(document.strip(), True)
     except Doctype as error:
         raise Unsafe(f"{path}: an answer with {error}") from error
-    except expat.ExpatError as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
         raise PermanentError(f"{path}: an answer that cannot be read: {error}") from error
     return top, found
