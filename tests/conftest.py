@@ -1,10 +1,16 @@
 """What holds for every test: our own code never blocks the event loop's thread."""
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
+
+import manifests
+import syncd
+import transports
 
 settings.register_profile("here", deadline=None)  # a busy machine is no fault of a property
 settings.load_profile("here")
@@ -46,12 +52,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("+".join(groups)))
 
 
+def _import_all() -> None:
+    """Import all modules, so that no test meets the first import of one on a running loop.
+
+    A package's face imports a module when one of its names is first used; a process of ours does so once.
+    """
+    for package in (manifests, syncd, transports):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_blocking() -> Iterator[None]:
     """Fail whatever sleeps, reads a file or waits for a socket on the thread of a running loop.
 
     Only calls that come from our packages count: a test may read its own files as it likes. Worker threads may block.
     """
+    _import_all()
     with blockbuster_ctx(scanned_modules=["syncd", "transports", "manifests"]) as watch:
         for function in watch.functions.values():
             for file, name in (*OPENING, *ALONE, *KERNEL):

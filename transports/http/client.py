@@ -15,6 +15,13 @@ from functools import lru_cache
 from aiohttp import connector
 
 from transports.http.ports import HttpClient, StallLimit
+from transports.http.session import SessionClient
+
+# now, and not when the first client is opened: that is on the event loop, which waits for no file
+try:
+    from transports.http import connections
+except ImportError:  # of a name that aiohttp no longer has
+    connections = None  # type: ignore[assignment]  # the name of a module otherwise
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +44,8 @@ def open_client(
     clock: Callable[[], float] = time.monotonic,
 ) -> HttpClient:
     """Return a client. Timeouts are in seconds; `allow_private` are the origins that may be on private addresses."""
-    if missing_names():
-        from transports.http.session import SessionClient as Client  # noqa: PLC0415  one of the two is needed
-    else:
-        from transports.http.connections import Connections as Client  # type: ignore[assignment]  # noqa: PLC0415  as above
-    return Client(
+    client = SessionClient if missing_names() or connections is None else connections.Connections
+    return client(
         allow_private=allow_private,
         ssl_context=ssl_context,
         connect_timeout=connect_timeout,
