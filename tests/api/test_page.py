@@ -107,22 +107,22 @@ async def test_the_fleet_shows_every_mirror_with_its_state_in_words(api, control
     rows = {row.css_first("th a").text(): words(row) for row in tree.css("table.mirrors tbody tr")}
     assert set(rows) == {one.name for one in control.mirrors()}
     for name, word in {
-        "idle": "Current", "running": "Copying", "paused": "Paused Stale", "failing": "Failing", "offline": "Store away",
-        "rejected": "Manifest refused", "retired": "Retired", "waiting": "Waiting",
+        "idle": "Current", "running": "Copying", "paused": "Paused Stale", "failing": "Failing", "offline": "Store unavailable",
+        "rejected": "Manifest rejected", "retired": "Retired", "waiting": "Waiting",
     }.items():  # fmt: skip
         assert word in " ".join(rows[name].split())
-    assert "1 h ago goal: 24 h" in rows["idle"]
-    assert "9 d ago goal: 24 h" in rows["failing"]
+    assert "1 h ago target: 24 h" in rows["idle"]
+    assert "9 d ago target: 24 h" in rows["failing"]
     assert "12 MB 12 files" in rows["idle"]
     assert "1.5 MB/s" in rows["running"]
     assert "in 60 min" in rows["idle"] or "in 1 h" in rows["idle"]
     assert len(tree.css("svg.spark")) == 8
-    assert [rows[name].split()[-1] for name in ("running", "paused", "rejected")] == ["way", "–", "–"]
+    assert [rows[name].split()[-1] for name in ("running", "paused", "rejected")] == ["running", "–", "–"]
 
 
 async def test_a_broken_manifest_is_told_with_its_line(api):
     notice = words((await page(api, "/")).css_first(".notice.bad"))
-    assert "1 manifest is refused" in notice
+    assert "1 manifest is rejected" in notice
     assert "manifests.d/rejected.yaml:3:5 source.url is missing: add url to source" in notice
 
 
@@ -143,7 +143,7 @@ async def test_a_daemon_that_just_started_says_so_and_not_that_there_is_nothing(
     assert tree.css_first("#first") is None
 
 
-@pytest.mark.parametrize(("state", "word"), [("offline", "The store is away"), ("full", "The store is full")])
+@pytest.mark.parametrize(("state", "word"), [("offline", "The store is unavailable"), ("full", "The store is full")])
 async def test_a_store_that_is_away_is_told_everywhere(api, control, monkeypatch, state, word):
     store = StoreView(url="/data", state=state, reason="/data: not mounted")
     monkeypatch.setattr(control, "store", lambda: store)
@@ -155,11 +155,11 @@ async def test_a_store_that_is_away_is_told_everywhere(api, control, monkeypatch
 
 async def test_what_failed_says_why_in_a_stewards_words(api):
     told = words((await page(api, "/mirrors/failing")).css_first("#failures"))
-    assert "2 files could not be had" in told
-    assert "Upstream lists the file and does not have it." in told
+    assert "2 files failed to download" in told
+    assert "Upstream lists the file but does not have it." in told
     assert "bad.nc: 404" in told
     told = words((await page(api, "/mirrors/failing")).css_first("#quarantine"))
-    assert "What arrived is not what upstream promised" in told
+    assert "The file failed verification" in told
     assert ".syncd/quarantine/failing/77/bad.nc" in told
 
 
@@ -195,14 +195,14 @@ async def test_a_form_does_what_it_says_and_leads_back(api, control):
     await login(api)
     status, tree, where = await send(api, "/mirrors/idle/act", act="pause")
     assert (status, where) == (200, "/mirrors/idle?done=pause")
-    assert "no pass begins until you resume" in words(tree.css_first("#done"))
+    assert "no pass starts until you resume" in words(tree.css_first("#done"))
     assert control.mirror("idle").state == "paused"
 
 
 async def test_approving_from_the_page_lets_go_what_was_seen(api, control):
     await login(api)
     dialog = (await page(api, "/mirrors/idle")).css_first("#approving")
-    assert "Let 3 files go?" in words(dialog)
+    assert "Delete 3 files?" in words(dialog)
     assert dialog.css_first("input[name=files]").attributes["value"] == "3"
     status, tree, _ = await send(api, "/mirrors/idle/act", act="approve", files="2")
     assert status == 409

@@ -25,7 +25,7 @@ def test_parked_removals_are_approved_after_a_second_thought(operator, daemon):
     operator.go("/mirrors/idle")
     operator.click("#approve")
     operator.wait(lambda: operator.run("return document.getElementById('approving').matches(':modal')"), "no dialog")
-    assert "Let 3 files go?" in operator.text("#approving")
+    assert "Delete 3 files?" in operator.text("#approving")
     assert "old/0" in operator.text("#approving")
     operator.click("#approving [data-closes]")
     assert daemon.control.mirror("idle").parked == 3
@@ -56,11 +56,11 @@ def test_removals_that_came_since_are_not_approved_unseen(operator, daemon):
 def test_sync_now_pause_resume_and_stop(operator, daemon):
     operator.go("/mirrors/idle")
     operator.click("#act-sync")
-    operator.wait_for("#done", "A pass begins")
-    operator.wait_for("#live", "2 files on their way")
+    operator.wait_for("#done", "A pass starts")
+    operator.wait_for("#live", "2 transfers in progress")
     assert daemon.control.mirror("idle").state == "running"
     operator.click("#act-cancel")
-    operator.wait_for("#done", "The pass stops")
+    operator.wait_for("#done", "The pass is stopping")
     operator.wait_until_gone("#live")
     operator.click("#act-pause")
     operator.wait_for("#spoken", "Paused")
@@ -89,7 +89,7 @@ def test_an_operator_sees_the_plan_before_it_runs(operator):
     paste(operator, GOOD)
     operator.click("#plan")
     operator.wait_for("#plan-shown", "What a pass over new would do now")
-    assert "fetch new/0 new upstream 1 kB" in operator.text("#plan-shown")
+    assert "download new/0 new upstream 1 kB" in operator.text("#plan-shown")
 
 
 def test_the_language_is_switched_with_one_click_and_stays(page):
