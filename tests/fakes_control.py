@@ -22,6 +22,7 @@ from syncd.control.views import (
     EntryView,
     FailureView,
     ManifestView,
+    Message,
     MirrorView,
     OriginView,
     ParkedView,
@@ -51,6 +52,14 @@ REASONS = {
     "rejected": "rejected.yaml:3:5: source.url: is missing",
     "retired": "its manifest was removed",
 }
+MESSAGES = {
+    "waiting": Message(code="waits.window", values={"window": "20:00-06:00 UTC"}),
+    "paused": Message(code="paused", values={"who": "ops"}),
+    "failing": Message(code="failed", values={"detail": REASONS["failing"]}),
+    "offline": Message(code="store.offline", values={"detail": REASONS["offline"]}),
+    "rejected": Message(code="rejected", values={"detail": REASONS["rejected"]}),
+    "retired": Message(code="retired"),
+}
 
 
 def digest(number):
@@ -69,6 +78,7 @@ def _mirror(state, now):
         state=state,
         health="good" if good else "unknown" if state == "rejected" else "stale",
         reason=REASONS.get(state, ""),
+        message=MESSAGES.get(state),
         snapshot="" if state == "rejected" else digest(2),
         files=0 if state == "rejected" else 12,
         bytes=0 if state == "rejected" else 12_000_000,
@@ -407,7 +417,13 @@ class FakeControl:
     async def pause(self, name, who):
         if self.mirror(name).state == "paused":
             return self._written(who, "pause", name, "was paused already")
-        self._change(name, state="paused", reason=f"paused by {who}", progress=None)
+        self._change(
+            name,
+            state="paused",
+            reason=f"paused by {who}",
+            message=Message(code="paused", values={"who": who}),
+            progress=None,
+        )
         return self._written(who, "pause", name, "paused")
 
     async def resume(self, name, who):

@@ -11,6 +11,7 @@ from .views import (
     FailureView as FailureView,
     Health as Health,
     ManifestView as ManifestView,
+    Message as Message,
     MirrorView as MirrorView,
     OriginView as OriginView,
     Outcome as Outcome,

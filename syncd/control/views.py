@@ -99,6 +99,13 @@ class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A text as a code and its values, for translation."""
+
+    code: str
+    values: dict[str, str] = {}
+
+
 class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     """One mirror at a glance."""
 
@@ -113,6 +120,8 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     reason: str = ""
     """Why it is in this state, in a steward's words."""
+    message: Message | None = None
+    """`reason` as a code and values; None if there is no reason."""
     snapshot: str = ""
     files: int = 0
     bytes: int = 0

@@ -38,6 +38,7 @@ from syncd.daemon.event_bus import EventBus
 from syncd.daemon.manifest_watcher import DeclaredMirror, ManifestFile, ManifestWatcher
 from syncd.daemon.mirror_registry import MirrorRegistry, MirrorState
 from syncd.daemon.pass_scheduler import PassScheduler
+from syncd.daemon.reasons import because
 from syncd.daemon.scrubber import Scrubber
 from syncd.engine import PlanResult, make_plan
 from syncd.session import VERSION, Session
@@ -195,7 +196,7 @@ class Controller:
             mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
         )
         mirror_state.row = row
-        with self._scheduler.reserve(mirror_state, "a plan is being made"):
+        with self._scheduler.reserve(mirror_state, because("waits.plan")):
             return await self._plan(mirror, row, session.catalogue, limit)
 
     async def plan_text(self, text: str, *, limit: int = 100) -> PlanView:
@@ -276,9 +277,9 @@ class Controller:
     async def sync(self, name: str, who: str) -> AuditView:
         """Let a pass run as soon as there is room."""
         mirror_state = self._standing(name)
-        state, reason = self._registry.state(mirror_state)
+        state, why = self._registry.state(mirror_state)
         if state in {"paused", "offline", "rejected", "retired"}:
-            raise self._refused(who, "sync", name, f"{name}: is {state}: {reason}")
+            raise self._refused(who, "sync", name, f"{name}: is {state}: {why}")
         if mirror_state.run is not None:
             return self._written(who, "sync", name, "a pass is under way already")
         mirror_state.requested_by = who or "somebody"
@@ -331,7 +332,7 @@ class Controller:
         mirror_state = self._standing(name)
         if mirror_state.run is None:
             raise self._refused(who, "cancel", name, f"{name}: no pass is under way")
-        mirror_state.run.stop(f"stopped by {who}", who or "somebody")
+        mirror_state.run.stop(because("stops.asked", who=who), who or "somebody")
         return self._written(who, "cancel", name, "stops, and publishes what is proved")
 
     # -- what happens ---------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from syncd.catalogue import Catalogue, MirrorRow, PassRow
-from syncd.control import AboutView, Health, MirrorView, Outcome, PassView, ProgressView, State, TransferView
+from syncd.control import AboutView, Health, Message, MirrorView, Outcome, PassView, ProgressView, State, TransferView
 from syncd.core import Event, Listener, StateChanged, StoreChanged, TransferAdvanced
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.pass_log import PassLog
+from syncd.daemon.reasons import NO_REASON, Reason, because
 from syncd.daemon.schedule import Past, due, fresh_within
 from syncd.daemon.throughput_history import ThroughputHistory
 from syncd.engine import PassProgress, Speed
@@ -37,12 +38,12 @@ class PassRun:
     last_event: float
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     speed: Speed = field(default_factory=Speed)
-    stop_reason: str = ""
+    stop_reason: Reason = NO_REASON
     """Why it was asked to stop."""
     stopped_by: str = ""
     """Who asked, if it was a person."""
 
-    def stop(self, why: str, who: str = "") -> None:
+    def stop(self, why: Reason, who: str = "") -> None:
         """Ask it to start nothing new."""
         if not self.stopping.is_set():
             self.stop_reason, self.stopped_by = why, who
@@ -67,9 +68,9 @@ class MirrorState:
     due: float | None = None
     requested_by: str = ""
     run: PassRun | None = None
-    busy: str = ""
+    busy: Reason = NO_REASON
     """What else holds it: no pass begins meanwhile."""
-    wait_reason: str = ""
+    wait_reason: Reason = NO_REASON
     waiting_since: float | None = None
     files: int = 0
     bytes: int = 0
@@ -212,10 +213,10 @@ class MirrorRegistry:
     def report_states(self) -> None:
         """Tell of every mirror that is in another state than before."""
         for mirror_state in self.states.values():
-            state, reason = self.state(mirror_state)
+            state, text = self.state(mirror_state)
             if state != mirror_state.last_reported:
                 mirror_state.last_reported = state
-                self.on_event(StateChanged(mirror_state.name, state, reason))
+                self.on_event(StateChanged(mirror_state.name, state, text))
 
     def sample(self) -> None:
         """Take note of rates and backlogs."""
@@ -240,28 +241,32 @@ class MirrorRegistry:
     # -- what is shown --------------------------------------------------------------------------------------------
 
     def state(self, mirror_state: MirrorState) -> tuple[State, str]:
-        """Return the state of a mirror, and why."""
+        """Return the state of a mirror, and the reason as an English text."""
+        state, why = self.state_reason(mirror_state)
+        return state, str(why)
+
+    def state_reason(self, mirror_state: MirrorState) -> tuple[State, Reason]:
+        """Return the state of a mirror, and the reason."""
         if mirror_state.run is not None:
             return "running", mirror_state.run.stop_reason
         if mirror_state.declared is None:
             if mirror_state.rejected:
-                return "rejected", mirror_state.rejected
-            return "retired", "its manifest was removed; the copy stays"
+                return "rejected", because("rejected", detail=mirror_state.rejected)
+            return "retired", because("retired")
         if mirror_state.paused is not None:
-            return "paused", f"paused by {mirror_state.paused[0]}"
+            return "paused", because("paused", who=mirror_state.paused[0])
         if self.store.state != "online":
-            return "offline", f"the store is {self.store.state}: {self.store.reason}"
+            return "offline", because(f"store.{self.store.state}", detail=self.store.reason)
         if mirror_state.past.failures and not mirror_state.requested_by:
-            return "failing", (
-                mirror_state.last.reason if mirror_state.last is not None else ""
-            ) or "the last pass failed"
+            last = mirror_state.last.reason if mirror_state.last is not None else ""
+            return "failing", because("failed", detail=last or "the last pass failed")
         if (
             mirror_state.requested_by
             or mirror_state.wait_reason
             or (mirror_state.due is not None and mirror_state.due <= self.now())
         ):
-            return "waiting", mirror_state.busy or mirror_state.wait_reason or "waits for its turn"
-        return "idle", ""
+            return "waiting", mirror_state.busy or mirror_state.wait_reason or because("waits.turn")
+        return "idle", Reason()
 
     def health(self, mirror_state: MirrorState) -> Health:
         """Return how good the copy is."""
@@ -275,7 +280,7 @@ class MirrorRegistry:
     def view(self, mirror_state: MirrorState) -> MirrorView:
         """Return a mirror as it is shown."""
         row, mirror = mirror_state.row, mirror_state.declared.mirror if mirror_state.declared is not None else None
-        state, reason = self.state(mirror_state)
+        state, why = self.state_reason(mirror_state)
         about = mirror.about if mirror is not None else None
         files, size = _backlog(mirror_state)
         return MirrorView(
@@ -291,7 +296,8 @@ class MirrorRegistry:
             manifest=mirror_state.declared.file if mirror_state.declared is not None else "",
             state=state,
             health=self.health(mirror_state),
-            reason=reason,
+            reason=str(why),
+            message=Message(code=why.code, values=dict(why.values)) if why else None,
             snapshot=row.snapshot if row is not None else "",
             files=mirror_state.files,
             bytes=mirror_state.bytes,

@@ -21,6 +21,7 @@ from manifests.origins import origin_of
 from syncd.core import Busy, NoSpace, Offline, PassFailed, PassStarted, Step, SyncdError
 from syncd.daemon.mirror_registry import CANCELLED, MirrorRegistry, MirrorState, PassRun
 from syncd.daemon.pass_log import PassLog
+from syncd.daemon.reasons import Reason, because
 from syncd.daemon.schedule import opens_in, waits_for
 from syncd.engine import (
     FILES,
@@ -95,11 +96,11 @@ class PassScheduler:
         for mirror_state, why in ready:
             running = self.registry.running()
             if len(running) >= self.session().config.budget.passes:
-                mirror_state.wait_reason = f"waits for its turn: {len(running)} passes run"
+                mirror_state.wait_reason = because("waits.turn.running", n=len(running))
                 if mirror_state.waiting_since is None:
                     mirror_state.waiting_since = self.registry.clock()
                 continue
-            mirror_state.wait_reason, mirror_state.waiting_since = "", None
+            mirror_state.wait_reason, mirror_state.waiting_since = Reason(), None
             run = self._begin(mirror_state, why)
             group.create_task(self._run(mirror_state, run), name=f"pass {mirror_state.name}")
         self._stop_longest()
@@ -109,10 +110,10 @@ class PassScheduler:
         self.draining = True
         for mirror_state in self.registry.running():
             assert mirror_state.run is not None
-            mirror_state.run.stop("the daemon stops")
+            mirror_state.run.stop(because("stops.daemon"))
 
     @contextmanager
-    def reserve(self, mirror_state: MirrorState, what: str) -> Iterator[None]:
+    def reserve(self, mirror_state: MirrorState, what: Reason) -> Iterator[None]:
         """Keep passes of a mirror away while the block lasts. Raises Busy."""
         if mirror_state.run is not None:
             raise Busy(f"{mirror_state.name}: a pass is under way")
@@ -122,7 +123,7 @@ class PassScheduler:
         try:
             yield
         finally:
-            mirror_state.busy = ""
+            mirror_state.busy = Reason()
             self.registry.wake.set()
 
     # -- who ------------------------------------------------------------------------------------------------------
@@ -137,16 +138,16 @@ class PassScheduler:
                 at_work[origin] = at_work.get(origin, 0) + 1
         ready: list[tuple[MirrorState, str]] = []
         for mirror_state in registry.states.values():
-            since, mirror_state.waiting_since, mirror_state.wait_reason = mirror_state.waiting_since, None, ""
+            since, mirror_state.waiting_since, mirror_state.wait_reason = mirror_state.waiting_since, None, Reason()
             if mirror_state.declared is None or mirror_state.run is not None or mirror_state.paused is not None:
                 continue
             mirror = mirror_state.declared.mirror
             if not mirror_state.requested_by and (mirror_state.due is None or mirror_state.due > now):
                 first = waits_for(mirror, mirror_state.past, completed, now)
                 if mirror_state.due is None and first:
-                    mirror_state.wait_reason = f"waits for a complete pass of {', '.join(first)}"
+                    mirror_state.wait_reason = because("waits.mirrors", mirrors=", ".join(first))
             elif not mirror_state.requested_by and opens_in(mirror, now) > 0:
-                mirror_state.wait_reason = f"waits for its window, {mirror.source.limits.window}"
+                mirror_state.wait_reason = because("waits.window", window=mirror.source.limits.window)
             else:
                 mirror_state.waiting_since = since  # nobody else waits for others to make room
                 if not mirror_state.busy:
@@ -179,9 +180,9 @@ class PassScheduler:
             run = mirror_state.run
             assert run is not None
             if mirror_state.declared is None:
-                run.stop("its manifest was removed")
+                run.stop(because("stops.manifest"))
             elif run.why != "asked" and opens_in(mirror_state.declared.mirror, now) > 0:
-                run.stop(f"its window has closed, {mirror_state.declared.mirror.source.limits.window}")
+                run.stop(because("stops.window", window=mirror_state.declared.mirror.source.limits.window))
 
     def _stop_longest(self) -> None:
         registry = self.registry
@@ -193,7 +194,7 @@ class PassScheduler:
             return  # one is on its way out already
         longest = min(running, key=lambda run: run.since)
         if registry.clock() - longest.since >= self.turn:
-            longest.stop("makes room for others that wait")
+            longest.stop(because("stops.turn"))
 
     # -- one pass -------------------------------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ class PassScheduler:
             written = True
         finally:
             if not written:  # we are cancelled
-                self._write(run, outcome="stopped", error="", reason="the daemon stopped at once")
+                self._write(run, outcome="stopped", error="", reason=str(because("stops.now")))
                 mirror_state.run = None
 
     async def _pass(self, mirror_state: MirrorState, run: PassRun) -> PassResult:
@@ -271,10 +272,10 @@ class PassScheduler:
                 self._write(run, outcome="complete", **counts)
             elif run.stopping.is_set():
                 error = CANCELLED if run.stopped_by else ""
-                self._write(run, outcome="stopped", error=error, reason=run.stop_reason, **counts)
+                self._write(run, outcome="stopped", error=error, reason=str(run.stop_reason), **counts)
             else:
-                reason = f"{found.failed} files failed" if found.failed else "the inventory is incomplete"
-                self._write(run, outcome="incomplete", reason=reason, **counts)
+                text = f"{found.failed} files failed" if found.failed else "the inventory is incomplete"
+                self._write(run, outcome="incomplete", reason=text, **counts)
         else:
             self._fail(mirror_state, run, found.error)
         tally = run.progress

@@ -37,6 +37,7 @@ from syncd.core import (
 )
 from syncd.daemon.mirror_registry import MirrorRegistry, MirrorState
 from syncd.daemon.pass_scheduler import PassScheduler
+from syncd.daemon.reasons import because
 from syncd.daemon.schedule import opens_in
 from syncd.engine import Fault, Finding, PassPaths, Report, Verification, hash_stored
 from syncd.session import Session
@@ -273,7 +274,7 @@ class Scrubber:
             ]
             if not faults or mirror_state.run is not None or mirror_state.busy:
                 continue
-            with self.scheduler.reserve(mirror_state, "mends damage"):
+            with self.scheduler.reserve(mirror_state, because("waits.repair")):
                 left = [fault for fault in faults if await self._is_repairable(mirror_state, fault)]
                 if left:
                     await self._repair(mirror_state, left)

@@ -94,6 +94,60 @@ async def test_every_page_is_whole_and_says_its_language(api, path, language):
     assert bool(pattern.search(words(tree.css_first("main")))) == (language == "zh")
 
 
+ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,;:]+[A-Za-z]{2,})+")
+# the mirrors' titles and commands are no sentences of the page
+KEPT = ("The {} archive", "MIT-BIH Arrhythmia Database", "syncd token NAME", "syncd undelete")
+
+
+def english_in(tree, states):
+    for node in tree.css("[lang=en], .path, .digest, code, pre, textarea, .source, script, style"):
+        node.decompose()
+    text = tree.body.text(separator="\n")  # a sentence stands in one text node
+    for kept in KEPT:
+        for state in states:
+            text = text.replace(kept.format(state), "")
+    return ENGLISH.findall(text)
+
+
+async def test_the_chinese_page_is_chinese_in_every_state(api, control, monkeypatch):
+    await login(api)
+    await send(api, "/mirrors/waiting/act", act="pause")
+    await send(api, "/mirrors/waiting/act", act="resume")
+    await send(api, "/mirrors/rejected/act", act="sync")
+    states = sorted(control.by_name)
+    paths = [*PAGES, *(f"/mirrors/{one}" for one in states), *(f"/mirrors/{one}/passes" for one in states)]
+    found = {path: english_in(await page(api, path, Accept_Language="zh"), states) for path in paths}
+    for path, status in (("/nothing", 404), ("/mirrors/nobody", 404), ("/mirrors/idle/files?x=1", 400)):
+        found[path] = english_in(await page(api, path, status=status, Accept_Language="zh"), states)
+    for state in ("offline", "full"):
+        store = StoreView(url="/data", state=state, reason="/data: not mounted at all")
+        monkeypatch.setattr(control, "store", lambda store=store: store)
+        found[state] = english_in(await page(api, "/", Accept_Language="zh"), states)
+    for daemon in (
+        DaemonView(version="1", pid=1, started=NOW, state="starting", ready=False, reason="reads the Catalogue"),
+        DaemonView(version="1", pid=1, started=NOW, state="stopping", ready=False, reason="lets 2 passes end"),
+    ):
+        monkeypatch.setattr(control, "daemon", lambda daemon=daemon: daemon)
+        found[daemon.state] = english_in(await page(api, "/", Accept_Language="zh"), states)
+    for act, text in (
+        ("check", "mirror: x\nsource:\n  reader: nonsense\n"),
+        ("plan", "mirror: new\nsource: {url: https://example.org/, reader: autoindex}\n"),
+    ):
+        async with api.post(
+            "/check", data={"text": text, "act": act}, headers={"Origin": api.served.url, "Accept-Language": "zh"}
+        ) as response:
+            found[act] = english_in(Tree(await response.text()), states)
+    assert {path: one for path, one in found.items() if one} == {}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_a_reason_is_told_in_the_readers_language(api, language):
+    tree = await page(api, "/mirrors/waiting", Accept_Language=language)
+    assert {"en": "waits for its window, 20:00-06:00 UTC", "zh": "等待时间窗口 20:00-06:00 UTC"}[language] in words(
+        tree.css_first("#spoken")
+    )
+
+
 async def test_there_is_a_test_for_every_page():
     tried = {re.sub(r"\?.*", "", one) for one in PAGES}
     for route in ROUTES:

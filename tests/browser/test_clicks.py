@@ -35,7 +35,7 @@ def test_parked_removals_are_approved_after_a_second_thought(operator, daemon):
     assert daemon.control.audited == []
     operator.click("#approve")
     operator.click("#approve-yes")
-    operator.wait_for("#done", "Approved: exactly these files")
+    operator.wait_for("#done", "Approved: the next pass deletes exactly these files")
     assert daemon.control.mirror("idle").parked == 0
     operator.wait_until_gone("#parked")
     assert [one.who for one in daemon.control.audited] == ["ops"]
