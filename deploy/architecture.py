@@ -31,7 +31,8 @@ def arrows() -> Arrows:
         package = package_of(module)
         imported = {package_of(other) for other in graph.find_modules_directly_imported_by(module)}
         found.setdefault(package, set()).update(imported - {package})
-    found.pop("syncd", None)
+    for entry in ("syncd", "syncd.__main__"):
+        found.pop(entry, None)
     return {name: targets - {"syncd"} for name, targets in sorted(found.items())}
 
 
@@ -45,7 +46,7 @@ def floors() -> list[list[str]]:
     """Return the packages floor by floor, the highest first, as the layers contract orders them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     layers = next(one["layers"] for one in contracts if one.get("containers") == ["syncd"])
-    rows = [[f"syncd.{name.strip()}" for name in re.split(r"[|:]", layer)] for layer in layers]
+    rows = [[f"syncd.{name.strip()}" for name in re.split(r"[|:]", layer)] for layer in layers if layer != "__main__"]
     return [*rows[:-1], ["transports"], rows[-1], ["manifests"]]
 
 

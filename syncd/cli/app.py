@@ -31,7 +31,6 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 usage or manifest, "
     "3 refused by a guard (parked, lease held, no space), 4 source or store unreachable, 130 interrupted.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -42,6 +41,24 @@ Mirror = Annotated[str, typer.Argument(metavar="MIRROR", help="The name of a mir
 
 
 Work = Coroutine[Any, Any, int]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"syncd {version('syncd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and nothing else."),
+    ] = False,
+) -> None: ...
 
 
 def _shared(
