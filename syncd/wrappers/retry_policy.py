@@ -68,7 +68,7 @@ class Attempts:
         assert isinstance(state.retry_object, tenacity.AsyncRetrying)
         wait = await state.retry_object.iter(state)  # raises the error where no attempt is left
         assert isinstance(wait, tenacity.DoSleep)
-        self._on_retry(self._path, error, state.attempt_number, wait)
+        self._on_retry(self._path, error, state.attempt_number, float(wait))  # what events encode is a plain number
         state.prepare_for_next_attempt()
         await asyncio.sleep(wait)
 

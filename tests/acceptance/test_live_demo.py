@@ -46,9 +46,12 @@ async def test_a_daemon_at_work_is_seen_and_steered(live, tmp_path):
 
         async with session.get("/mirrors/stations", headers={"Accept": "text/html"}) as response:
             page = await response.text()
-        assert "2 files could not be had" in page
-        assert "Upstream lists the file and does not have it." in page
-        assert "What arrived is not what upstream promised" in page
+        assert "2 files failed to download" in page
+        assert "Upstream lists the file but does not have it." in page
+        assert (
+            "The file failed verification: its size or checksum differs from what upstream published. Upstream may be changing the file or its checksum list; if this persists, contact the publisher."
+            in page
+        )
 
         async with session.get("/api/v1/mirrors/buoys/entries?limit=1") as response:
             (entry,) = (await response.json())["entries"]

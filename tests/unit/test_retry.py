@@ -44,6 +44,12 @@ async def test_a_transient_failure_is_tried_again_and_heard_of():
     assert heard == [("a", 1), ("a", 2)]
 
 
+async def test_the_wait_that_listeners_hear_of_is_a_plain_number_which_events_can_encode():
+    store, heard = Failing(Interrupted("a: cut")), []
+    await retrying(lambda: store.put("a", b""), "a", QUICK, lambda *what: heard.append(what[3]))
+    assert [type(wait) for wait in heard] == [float]
+
+
 async def test_the_last_failure_is_raised_when_the_tries_are_used_up():
     store: Any = Failing(*[Interrupted(f"a: {n}") for n in range(9)])
     with pytest.raises(Interrupted, match="a: 3"):
