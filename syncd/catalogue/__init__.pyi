@@ -1,15 +1,11 @@
+from .approvals import Approvals as Approvals
 from .background_reader import BackgroundReader as BackgroundReader
 from .catalogue import Catalogue as Catalogue
+from .catalogue_settings import CatalogueSettings as CatalogueSettings
 from .claims import Claims as Claims
 from .database import Database as Database, replace_catalogue as replace_catalogue
-from .history import (
-    FailedFile as FailedFile,
-    History as History,
-    Inflight as Inflight,
-    MirrorRow as MirrorRow,
-    Swap as Swap,
-    moved_from as moved_from,
-)
+from .failed_files import FailedFile as FailedFile, FailedFiles as FailedFiles
+from .history import History as History, MirrorRow as MirrorRow, moved_from as moved_from
 from .holdings import ArchivedVersion as ArchivedVersion, Holdings as Holdings, RemovedFile as RemovedFile
 from .pass_history import (
     AuditRow as AuditRow,
@@ -20,3 +16,4 @@ from .pass_history import (
     QuarantinedFile as QuarantinedFile,
 )
 from .survey_frontier import SurveyFrontier as SurveyFrontier
+from .work_journal import Inflight as Inflight, Swap as Swap, WorkJournal as WorkJournal

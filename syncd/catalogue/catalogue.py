@@ -4,16 +4,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from syncd.catalogue.approvals import Approvals
+from syncd.catalogue.catalogue_settings import CatalogueSettings
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database
+from syncd.catalogue.failed_files import FailedFiles
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
 from syncd.catalogue.pass_history import PassHistory
 from syncd.catalogue.survey_frontier import SurveyFrontier
+from syncd.catalogue.work_journal import WorkJournal
 
 
 class Catalogue:
-    """The open Catalogue of one state folder: `claims`, `frontier`, `holdings`, `history`, `pass_history`."""
+    """The open Catalogue of one state folder; each part has tables of its own in the one database."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         """Open, or make, the database in `folder`; raises Busy, Damaged, NoSpace; Offline if there is none to read."""
@@ -22,7 +26,11 @@ class Catalogue:
         self.claims = Claims(self.database)
         self.frontier = SurveyFrontier(self.database)
         self.holdings = Holdings(self.database)
+        self.settings = CatalogueSettings(self.database)
         self.history = History(self.database)
+        self.journal = WorkJournal(self.database)
+        self.approvals = Approvals(self.database)
+        self.failures = FailedFiles(self.database)
         self.pass_history = PassHistory(self.database)
 
     def close(self) -> None:

@@ -192,9 +192,7 @@ class Controller:
         if mirror_state.declared is None:
             raise Busy(f"{name}: no manifest of it is in force")
         mirror, session = mirror_state.declared.mirror, self._session()
-        row = session.catalogue.history.ensure_mirror(
-            mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
-        )
+        row = session.catalogue.history.ensure_declared(mirror)
         mirror_state.row = row
         with self._scheduler.reserve(mirror_state, because("waits.plan")):
             return await self._plan(mirror, row, session.catalogue, limit)
@@ -294,9 +292,7 @@ class Controller:
         if mirror_state.paused is not None:
             return self._written(who, "pause", name, f"was paused by {mirror_state.paused[0]} already")
         mirror, history = mirror_state.declared.mirror, self._registry.catalogue.history
-        row = mirror_state.row or history.ensure_mirror(
-            mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
-        )
+        row = mirror_state.row or history.ensure_declared(mirror)
         mirror_state.row, mirror_state.paused, mirror_state.requested_by = row, (who, self._registry.now()), ""
         self._registry.catalogue.pass_history.pause(row.id, who, self._registry.now())
         return self._written(who, "pause", name, "paused")
@@ -320,7 +316,7 @@ class Controller:
             raise self._refused(
                 who, "approve", name, f"{name}: a pass is under way; look at what it parks, then approve"
             )
-        count = self._registry.catalogue.history.approve(mirror_state.row.id)
+        count = self._registry.catalogue.approvals.approve(mirror_state.row.id)
         self._registry.refresh(mirror_state)
         if mirror_state.paused is None and mirror_state.declared is not None:
             mirror_state.requested_by = who or "somebody"

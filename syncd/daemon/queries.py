@@ -173,7 +173,7 @@ def quarantine(catalogue: Catalogue, row: MirrorRow | None, name: str, limit: in
 
 def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[ParkedView]:
     """Return the removals that wait for an operator, sorted."""
-    found = catalogue.history.parked(row.id, after, limit) if row is not None else []
+    found = catalogue.approvals.parked(row.id, after, limit) if row is not None else []
     return [ParkedView(path=path, bytes=size) for path, size in found]
 
 
@@ -181,5 +181,5 @@ def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int
     """Return the files that could not be had, sorted."""
     return [
         FailureView(path=one.path, error=one.error, reason=one.reason, at=one.at, quarantined=one.quarantined)
-        for one in (catalogue.history.failures(row.id, after, limit) if row is not None else ())
+        for one in (catalogue.failures.files(row.id, after, limit) if row is not None else ())
     ]

@@ -245,7 +245,7 @@ class Scrubber:
         assert row is not None
         if self._entry(mirror_state, entry.path) != entry:
             return
-        if any(swap.path == entry.path for swap in registry.catalogue.history.swaps(row.id)):
+        if any(swap.path == entry.path for swap in registry.catalogue.journal.swaps(row.id)):
             return
         reason = f"{entry.path}: {reason}"
         known = {one.path: one for one in registry.catalogue.pass_history.damaged(row.id)}.get(entry.path)

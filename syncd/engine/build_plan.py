@@ -143,7 +143,7 @@ async def _read(context: PassContext, row: MirrorRow, survey: Survey, cursor: st
 
 def cursor_of(context: PassContext, row: MirrorRow) -> SurveyCursor:
     """Return how far the mirror's source was read, for readers that can go on from there."""
-    return SurveyCursor(context.catalogue.history, row, context.mirror.source.model_dump_json(), context.now)
+    return SurveyCursor(context.catalogue.settings, row, context.mirror.source.model_dump_json(), context.now)
 
 
 async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *, elsewhere: bool = False) -> PlanResult:
@@ -210,7 +210,7 @@ def _planner(context: PassContext, row: MirrorRow, *, adding: bool) -> Planner:
         context.catalogue.holdings.known_files(row.id),
         adding=adding,
         published=context.mirror.verify.require == "published",
-        pinned=context.catalogue.history.pinned(row.id),
+        pinned=context.catalogue.approvals.pinned(row.id),
     )
 
 
@@ -253,13 +253,13 @@ def _guard_reason(context: PassContext, row: MirrorRow, counts: Counts) -> str:
     if counts.remove == 0:
         return ""
     files, size = context.catalogue.holdings.totals(row.id)
-    approved = context.catalogue.history.approved(row.id)
+    approved = context.catalogue.approvals.approved(row.id)
     removals = [(s.path, s.bytes) for s in context.catalogue.claims.steps(row.id, "remove") if s.path not in approved]
     if not removals:
         return ""
     reason = context.mirror.guard.holds(len(removals), sum(count for _, count in removals), files, size)
     if reason is None:
         return ""
-    context.catalogue.history.park(row.id, removals)
+    context.catalogue.approvals.park(row.id, removals)
     context.listener(RemovalsParked(context.mirror.name, len(removals), sum(count for _, count in removals), reason))
     return reason

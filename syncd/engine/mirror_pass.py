@@ -75,9 +75,7 @@ class Pass:
         """Prepare; nothing is asked or written before `run`."""
         self.context = context
         mirror = context.mirror
-        self.row = context.catalogue.history.ensure_mirror(
-            mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
-        )
+        self.row = context.catalogue.history.ensure_declared(mirror)
         self.place = PassPaths(mirror.name, mirror.prefix, secrets.token_hex(8))
         self.began = context.clock()
         self.fetched = self.replaced = self.failed = self.removed = self.parked = self.moved = 0
@@ -116,7 +114,7 @@ class Pass:
         complete = planning.inventory.complete and not stopped and self.failed == 0 and self.no_space is None
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
         if planning.inventory.complete and not stopped:
-            context.catalogue.history.forget_failures(row.id, started)
+            context.catalogue.failures.forget_before(row.id, started)
         if complete and not self.parked and not planning.inventory.elsewhere:
             cursor_of(context, row).save(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         context.catalogue.history.finish(
@@ -155,13 +153,13 @@ class Pass:
             store=context.store,
             place=self.place,
             holdings=context.catalogue.holdings,
-            journal=context.catalogue.history,
+            journal=context.catalogue.journal,
             mirror_id=row.id,
             listener=context.listener,
             hashing=context.hashing,
             now=context.now,
             strays=strays,
-            begun=context.catalogue.history.all_inflight(row.id),
+            begun=context.catalogue.journal.all_inflight(row.id),
             ceiling=context.ceiling,
             archive_removed=self._archive_removed(),
             by=inventory.elsewhere or context.mirror.source.url,
@@ -294,13 +292,13 @@ class Pass:
             self.fetched += len(fetched)
         for proved in replaced:
             self._replace(proved)
-        catalogue.history.end_all(row.id, [proved.entry.path for proved in batch])
+        catalogue.journal.end_all(row.id, [proved.entry.path for proved in batch])
 
     def _replace(self, proved: VerifiedFile) -> None:
         catalogue, row, entry = self.context.catalogue, self.row, proved.entry
         held = catalogue.holdings.entry(row.id, entry.path)
         old = held[0] if held is not None else entry
-        catalogue.history.add_swap(row.id, Swap(entry.path, proved.place, entry, proved.origin, old.size, old.sha256))
+        catalogue.journal.add_swap(row.id, Swap(entry.path, proved.place, entry, proved.origin, old.size, old.sha256))
         self.replaced += 1
 
     def _fail(self, step: Step, error: SyncdError) -> None:
@@ -308,7 +306,7 @@ class Pass:
         self.failed += 1
         quarantined = error.place if isinstance(error, Quarantined) else ""
         kind = error_name(error)
-        context.catalogue.history.fail(self.row.id, FailedFile(step.path, kind, str(error), context.now(), quarantined))
+        context.catalogue.failures.add(self.row.id, FailedFile(step.path, kind, str(error), context.now(), quarantined))
         context.listener(TransferFailed(context.mirror.name, step.path, str(error), kind, bool(quarantined)))
 
     def _refuse(self, row: MirrorRow) -> None:
@@ -347,15 +345,15 @@ class Pass:
     def _remove(self, row: MirrorRow, planning: PlanResult) -> None:
         """Take what upstream no longer lists out of the next snapshot, unless the guard holds it back."""
         catalogue = self.context.catalogue
-        approved = catalogue.history.approved(row.id)
+        approved = catalogue.approvals.approved(row.id)
         steps = list(catalogue.claims.steps(row.id, "remove"))
         if planning.parked:
             self.parked = sum(step.path not in approved for step in steps)
             steps = [step for step in steps if step.path in approved]
         else:
-            catalogue.history.park(row.id, [])
+            catalogue.approvals.park(row.id, [])
         catalogue.holdings.remove(row.id, [step.path for step in steps], self.context.now())
-        catalogue.history.spend_approval(row.id)
+        catalogue.approvals.spend_approval(row.id)
         self.removed = len(steps)
 
     def _result(self, snapshot: str, *, complete: bool, kept: int) -> PassResult:

@@ -95,7 +95,7 @@ class Publisher(msgspec.Struct, frozen=True):
 
     async def swap(self) -> None:
         """Put the proved replacements in their places, and go on where a crash interrupted that."""
-        for swap in self.catalogue.history.swaps(self.mirror.id):
+        for swap in self.catalogue.journal.swaps(self.mirror.id):
             await self._swap(swap)
 
     async def _swap(self, swap: Swap) -> None:
@@ -111,7 +111,7 @@ class Publisher(msgspec.Struct, frozen=True):
             version = ArchivedVersion(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
             self.catalogue.holdings.add_version(mirror.id, version, self.now())
         self.catalogue.holdings.add(mirror.id, [(swap.entry, swap.origin)])
-        self.catalogue.history.end_swap(mirror.id, swap.path)
+        self.catalogue.journal.end_swap(mirror.id, swap.path)
 
     async def _archive_replaced(self, natural: str, aside: str) -> bool:
         """Copy the bytes that will be replaced; False if there are none.
@@ -217,7 +217,7 @@ class Publisher(msgspec.Struct, frozen=True):
 def is_interrupted(catalogue: Catalogue, mirror: MirrorRow) -> bool:
     """Return True if a publish of a mirror that has a Snapshot was begun and not finished."""
     return bool(mirror.snapshot) and (
-        bool(catalogue.history.swaps(mirror.id)) or next(catalogue.holdings.changed(mirror.id), None) is not None
+        bool(catalogue.journal.swaps(mirror.id)) or next(catalogue.holdings.changed(mirror.id), None) is not None
     )
 
 

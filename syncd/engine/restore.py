@@ -71,7 +71,7 @@ class Restoration(msgspec.Struct, frozen=True):
         for entry, version, held_entry in swaps:
             staged = self.place.staged(entry.path)
             await self.store.copy(self.place.version(version.snapshot, entry.path), staged)
-            self.catalogue.history.add_swap(
+            self.catalogue.journal.add_swap(
                 mirror.id,
                 Swap(entry.path, staged, entry, origins[entry.path], held_entry.size, held_entry.sha256),
             )
@@ -89,7 +89,7 @@ class Restoration(msgspec.Struct, frozen=True):
             await self.store.stat(self.place.natural(path))
             found.append(removed)
         holdings.add(mirror.id, found)
-        self.catalogue.history.pin(mirror.id, [entry.path for entry, _ in found])
+        self.catalogue.approvals.pin(mirror.id, [entry.path for entry, _ in found])
         return await self.publisher.publish()
 
     def find_snapshot(self, wanted: str) -> Snapshot:
@@ -143,19 +143,19 @@ async def rebuild(
     Every pointer is followed to its snapshots and shards, each proved by its digest. Removed files whose bytes still
     lie at their place, and versions kept aside, are found again. Raises Damaged if a snapshot cannot be read.
     """
-    catalogue.history.set_setting(UNDER_WAY, "yes")
+    catalogue.settings.set(UNDER_WAY, "yes")
     try:
         rows = await _rebuild(store, catalogue, now, only)
     except PermanentError:  # another try would end as this one
-        catalogue.history.set_setting(UNDER_WAY, "")
+        catalogue.settings.set(UNDER_WAY, "")
         raise
-    catalogue.history.set_setting(UNDER_WAY, "")
+    catalogue.settings.set(UNDER_WAY, "")
     return rows
 
 
 def needs_rebuild(catalogue: Catalogue) -> bool:
     """Tell whether a Catalogue knows of no mirror, or a rebuild of it was cut short."""
-    return not catalogue.history.mirrors() or bool(catalogue.history.get_setting(UNDER_WAY))
+    return not catalogue.history.mirrors() or bool(catalogue.settings.get(UNDER_WAY))
 
 
 async def _rebuild(

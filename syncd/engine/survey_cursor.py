@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from syncd.catalogue import History, MirrorRow
+from syncd.catalogue import CatalogueSettings, MirrorRow
 
 WHOLE_EVERY = 30 * 86_400.0  # seconds after which everything is read all the same
 
@@ -26,15 +26,15 @@ class SavedCursor(msgspec.Struct, frozen=True):
 class SurveyCursor:
     """The mark of one mirror; `source` stands for all that its manifest says of the source."""
 
-    def __init__(self, history: History, row: MirrorRow, source: str, now: Callable[[], float]) -> None:
-        self._history = history
+    def __init__(self, settings: CatalogueSettings, row: MirrorRow, source: str, now: Callable[[], float]) -> None:
+        self._settings = settings
         self._row = row
         self._source = hashlib.sha256(source.encode()).hexdigest()
         self._now = now
 
     def resumable(self) -> SavedCursor | None:
         """Return the mark from which a pass may go on, None if everything must be read."""
-        written = self._history.get_setting(_name(self._row.name))
+        written = self._settings.get(_name(self._row.name))
         if not written:
             return None
         mark = msgspec.json.decode(written, type=SavedCursor)
@@ -49,13 +49,13 @@ class SurveyCursor:
         whole = self._now() if before is None else before.whole
         mark = SavedCursor(value, self._source, snapshot, whole)
         written = msgspec.json.encode(mark).decode() if value else ""
-        if written or self._history.get_setting(_name(self._row.name)):
-            self._history.set_setting(_name(self._row.name), written)
+        if written or self._settings.get(_name(self._row.name)):
+            self._settings.set(_name(self._row.name), written)
 
 
-def forget(history: History, mirror: str) -> None:
+def forget(settings: CatalogueSettings, mirror: str) -> None:
     """Let the next pass read everything."""
-    history.set_setting(_name(mirror), "")
+    settings.set(_name(mirror), "")
 
 
 def _name(mirror: str) -> str:

@@ -131,7 +131,7 @@ class Verification:
         if self.source is None:
             raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
         if origin.url.startswith(SCHEME):
-            forget(self.catalogue.history, self.mirror.name)
+            forget(self.catalogue.settings, self.mirror.name)
             self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
             raise Damaged(f"{entry.path}: is made from upstream's documents, and the next pass will make it anew")
         with suppress(NotFound):  # what cannot even be looked at could not be kept: nothing is fetched in vain
@@ -143,21 +143,21 @@ class Verification:
             store=self.store,
             place=self.place,
             holdings=self.catalogue.holdings,
-            journal=self.catalogue.history,
+            journal=self.catalogue.journal,
             mirror_id=self.mirror.id,
             listener=lambda _: None,
             hashing=self.hashing,
             now=self.now,
         )
-        history, mirror = self.catalogue.history, self.mirror.id
-        begun = history.all_inflight(mirror).get(entry.path)
+        journal, mirror = self.catalogue.journal, self.mirror.id
+        begun = journal.all_inflight(mirror).get(entry.path)
         try:
             proved = await transfers.transfer(Step("replace", entry.path, "repair", wanted))
             await self._quarantine(entry, reason)
             await self.store.move(proved.place, self.place.natural(entry.path))
         finally:
-            if history.all_inflight(mirror).get(entry.path) != begun:  # of this mending: no pass is to go on with it
-                history.end(mirror, entry.path)
+            if journal.all_inflight(mirror).get(entry.path) != begun:  # of this mending: no pass is to go on with it
+                journal.end(mirror, entry.path)
 
     async def _version(self, entry: Entry) -> str | None:
         """Return where the bytes of an Entry are kept and still are what was proved: a hard link shares all damage."""

@@ -144,10 +144,10 @@ class Session(msgspec.Struct, frozen=True):
 
     async def identify_store(self) -> None:
         """Ask the store for its id; a session that may write remembers it. Raises Offline if it is another store."""
-        known = self.catalogue.history.get_setting("store")
+        known = self.catalogue.settings.get("store")
         found = await self.adapter.identify(known)
         if known is None and not self.catalogue.read_only:
-            self.catalogue.history.set_setting("store", found)
+            self.catalogue.settings.set("store", found)
 
     @asynccontextmanager
     async def hold_lease(self) -> AsyncIterator[bool]:
@@ -228,14 +228,14 @@ class Session(msgspec.Struct, frozen=True):
 
     def manifest(self, name: str) -> Mirror:
         """Return the manifest with which a mirror was last synced. Raises NotFound, ConfigError."""
-        text = self.catalogue.history.get_setting(f"manifest:{name}")
+        text = self.catalogue.settings.get(f"manifest:{name}")
         if text is None:
             raise NotFound(f"{name}: its manifest is not known here: run `syncd sync FILE` once")
         return parse(text, f"{name} (as last synced)")
 
     def save_manifest(self, name: str, text: str) -> None:
         """Keep the manifest with which a mirror is synced."""
-        self.catalogue.history.set_setting(f"manifest:{name}", text)
+        self.catalogue.settings.set(f"manifest:{name}", text)
 
 
 def parse(text: str, file: str) -> Mirror:

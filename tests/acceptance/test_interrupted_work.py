@@ -159,7 +159,7 @@ async def test_an_approval_is_not_spent_by_a_pass_that_another_source_served(tmp
         del mirroring.archive.files[f"f{n:02}"]
     assert (await run()).parked == 5
     async with mirroring.open() as (_, catalogue):
-        assert catalogue.history.approve(1) == 5
+        assert catalogue.approvals.approve(1) == 5
     with monkeypatch.context() as patch:
         patch.setattr(mirroring.archive, "list_pages", down)
         assert (await run()).removed == 0
@@ -178,7 +178,7 @@ async def test_a_name_as_long_as_names_may_be_goes_to_the_quarantine_with_its_re
     mirroring = Mirroring(tmp_path, archive)
     assert (await mirroring.run()).failed == 1
     async with mirroring.open() as (_, catalogue):
-        (failure,) = catalogue.history.failures(1)
+        (failure,) = catalogue.failures.files(1)
         assert (failure.error, failure.quarantined.endswith(name)) == ("Mismatch", True)
     aside = [path for path in (mirroring.store_folder / ".syncd/quarantine").rglob("*") if path.is_file()]
     assert sorted(path.read_bytes()[:4] for path in aside) == [b"data", b'{"pa']

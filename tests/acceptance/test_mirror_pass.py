@@ -158,7 +158,7 @@ async def test_rule_4_too_many_removals_are_parked_whole_until_they_are_approved
     parked = await mirroring.run()
     assert (parked.parked, parked.removed, parked.fetched) == (4, 0, 1)
     async with mirroring.open() as (_, catalogue):
-        assert catalogue.history.approve(1) == 4
+        assert catalogue.approvals.approve(1) == 4
     # what goes after the approval was not approved
     del mirroring.archive.files["LC08/1/b10.tif"]
     approved = await mirroring.run()
@@ -178,13 +178,13 @@ async def test_rule_4_an_approval_removes_nothing_by_the_word_of_an_incomplete_i
         del mirroring.archive.files[path]
     assert (await mirroring.run()).parked == 4
     async with mirroring.open() as (_, catalogue):
-        assert catalogue.history.approve(1) == 4
+        assert catalogue.approvals.approve(1) == 4
     mirroring.archive.listing_fails_after = 6
     half = await mirroring.run()
     assert (half.removed, half.complete) == (0, False)
     async with mirroring.open() as (_, catalogue):
         assert catalogue.holdings.totals(1)[0] == 12
-        assert catalogue.history.approved(1) == set(gone)
+        assert catalogue.approvals.approved(1) == set(gone)
     mirroring.archive.listing_fails_after = None
     whole = await mirroring.run()
     assert (whole.removed, whole.parked, whole.complete) == (4, 0, True)
@@ -218,7 +218,7 @@ async def test_rule_5_hostile_names_are_refused_one_by_one(tmp_path):
     assert mirroring.natural() == {"good": b"1", "dir": b"4", "Case": b"6"}
     assert result.failed == 4
     async with mirroring.open() as (_, catalogue):
-        reasons = {failure.path: failure.reason for failure in catalogue.history.failures(1)}
+        reasons = {failure.path: failure.reason for failure in catalogue.failures.files(1)}
     assert "'dir' is a file upstream" in reasons["dir/below"]
     assert "differs from 'Case' only in case" in reasons["case"]
     assert not (tmp_path / "up").exists()
@@ -341,7 +341,7 @@ async def test_a_kill_between_a_swap_and_its_record_loses_neither_the_new_versio
     assert (second.complete, mirroring.natural()[path]) == (True, b"replaced")
     assert second.snapshot != first.snapshot
     async with mirroring.open() as (store, catalogue):
-        assert catalogue.history.swaps(1) == []
+        assert catalogue.journal.swaps(1) == []
         await mirroring.restoration(store, catalogue).rollback(first.snapshot)
     assert mirroring.natural()[path] == old
 

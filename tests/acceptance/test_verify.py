@@ -190,14 +190,14 @@ async def test_a_kept_version_that_is_whole_mends_without_upstream(mirroring, wa
 async def test_mending_a_large_file_leaves_no_staging_for_a_pass_to_go_on_with(mirroring, way):
     (mirroring.store_folder / "scenes/large").unlink()
     async with verifying(mirroring, way) as verification:
-        begun, history = [], verification.catalogue.history
-        begin = history.begin
-        history.begin = lambda mirror, inflight: (begun.append(inflight.path), begin(mirror, inflight))
+        begun, journal = [], verification.catalogue.journal
+        begin = journal.begin
+        journal.begin = lambda mirror, inflight: (begun.append(inflight.path), begin(mirror, inflight))
         report = await verification.run(read_data=True)
         await verification.repair(report)
         assert report.faults[0].repaired
         assert begun == ["large"]
-        assert history.all_inflight(1) == {}
+        assert journal.all_inflight(1) == {}
 
 
 async def test_when_it_is_cancelled_its_threads_stop_between_two_files(mirroring, monkeypatch):

@@ -76,7 +76,7 @@ async def fill(root: Path, origin: str) -> None:
     known = await store.identify(None)
     chance, now = random.Random(1), time.time()
     with Catalogue(root / "state") as catalogue:
-        catalogue.history.set_setting("store", known)
+        catalogue.settings.set("store", known)
         for number in range(MIRRORS):
             name = f"m{number:02}"
             manifest = f"mirror: {name}\nsource: {{url: '{origin}/{name}/'}}\n"

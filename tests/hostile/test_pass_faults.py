@@ -80,7 +80,7 @@ class HttpMirroring(Mirroring):
 
     async def reasons(self):
         async with self.open() as (_, catalogue):
-            return {failure.path: failure for failure in catalogue.history.failures(1)}
+            return {failure.path: failure for failure in catalogue.failures.files(1)}
 
 
 PASSING = {

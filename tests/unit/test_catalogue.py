@@ -128,7 +128,7 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date_and_nothing_is_lost(tmp_
             row = catalogue.history.mirror("old")
             assert (row.snapshot, row.succeeded) == ("abc", 5.0)
             assert catalogue.holdings.totals(row.id) == (3_000, 3_000)
-            assert catalogue.history.approved(row.id) == {"00001"}
+            assert catalogue.approvals.approved(row.id) == {"00001"}
             assert [one.place for one in catalogue.pass_history.quarantined(row.id, 10)] == [
                 ".syncd/quarantine/old/x/bad"
             ]
@@ -234,10 +234,10 @@ def test_damage_is_true_until_the_file_is_another(tmp_path):
 def test_what_fails_into_the_quarantine_is_remembered_after_it_was_mended(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
-        catalogue.history.fail(mirror, FailedFile("a", "Mismatch", "a: 1 promised", 3.0, "q/a"))
-        catalogue.history.fail(mirror, FailedFile("b", "NotFound", "b: 404", 4.0, ""))
+        catalogue.failures.add(mirror, FailedFile("a", "Mismatch", "a: 1 promised", 3.0, "q/a"))
+        catalogue.failures.add(mirror, FailedFile("b", "NotFound", "b: 404", 4.0, ""))
         assert catalogue.pass_history.counts(mirror) == (0, 0, 2, 1)
-        catalogue.history.forget_failures(mirror, 10.0)
+        catalogue.failures.forget_before(mirror, 10.0)
         assert [one.place for one in catalogue.pass_history.quarantined(mirror, 10)] == ["q/a"]
         assert catalogue.pass_history.quarantined_before(10.0) == [(mirror, "q/a")]
 

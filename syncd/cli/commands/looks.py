@@ -30,8 +30,8 @@ async def status(context: CommandContext) -> int:
                     "succeeded": output.instant(row.succeeded),
                     "attempted": output.instant(row.attempted),
                     "last": row.last,
-                    "parked": len(session.catalogue.history.parked(row.id)),
-                    "failures": msgspec.to_builtins(session.catalogue.history.failures(row.id)),
+                    "parked": len(session.catalogue.approvals.parked(row.id)),
+                    "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id)),
                 }
             )
         if context.json:

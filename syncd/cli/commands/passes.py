@@ -22,9 +22,7 @@ async def survey(context: CommandContext, file: Path) -> int:
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
         async with context.open_session(progress.listener, grace=0.0) as session, session.pass_context(mirror) as work:
-            row = session.catalogue.history.ensure_mirror(
-                mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
-            )
+            row = session.catalogue.history.ensure_declared(mirror)
             inventory, found = await list_upstream(work, row)
             progress.stop()
             count = 0
@@ -51,9 +49,7 @@ async def plan(context: CommandContext, file: Path, *, everything: bool) -> int:
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
         async with context.open_session(progress.listener, grace=0.0) as session, session.pass_context(mirror) as work:
-            row = session.catalogue.history.ensure_mirror(
-                mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url
-            )
+            row = session.catalogue.history.ensure_declared(mirror)
             planning = await make_plan(work, row)
             free = await session.store.free()
             counts = planning.counts
@@ -147,7 +143,7 @@ def _outcome(context: CommandContext, session: Session, result: PassResult) -> i
             f"{result.removed} removed, {result.parked} parked, {result.failed} failed; "
             f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
         )
-        for failure in session.catalogue.history.failures(row.id)[:SHOWN]:
+        for failure in session.catalogue.failures.files(row.id)[:SHOWN]:
             kept = f" (kept in {failure.quarantined})" if failure.quarantined else ""
             output.print_line(f"  failed: {failure.reason}{kept}")
         if result.failed > SHOWN:

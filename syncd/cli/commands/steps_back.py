@@ -32,7 +32,7 @@ async def undelete(context: CommandContext, name: str, paths: list[str]) -> int:
 async def approve(context: CommandContext, name: str) -> int:
     """Let parked removals through at the next pass."""
     async with context.open_session(lambda _: None) as session:
-        count = session.catalogue.history.approve(session.mirror(name).id)
+        count = session.catalogue.approvals.approve(session.mirror(name).id)
         if context.json:
             output.print_json({"mirror": name, "approved": count})
         elif count:

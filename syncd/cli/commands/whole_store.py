@@ -38,7 +38,7 @@ async def probe(context: CommandContext) -> int:
     """Try what the store can do."""
     async with context.open_session(lambda _: None) as session:
         capabilities = await probe_store(session.store)
-        session.catalogue.history.set_setting("capabilities", msgspec.json.encode(capabilities).decode())
+        session.catalogue.settings.set("capabilities", msgspec.json.encode(capabilities).decode())
         if context.json:
             output.print_json(capabilities)
         else:

@@ -1,0 +1,20 @@
+"""Named values that outlast a process: the store's address, manifests, survey cursors."""
+
+from syncd.catalogue.database import Database
+
+
+class CatalogueSettings:
+    """Named texts in the Catalogue."""
+
+    def __init__(self, database: Database) -> None:
+        """Use an open database."""
+        self._db = database
+
+    def get(self, name: str) -> str | None:
+        """Return the value of `name`, or None."""
+        row = self._db.one("SELECT value FROM setting WHERE name=?", (name,))
+        return None if row is None else str(row[0])
+
+    def set(self, name: str, value: str) -> None:
+        """Store `value` under `name`."""
+        self._db.do("INSERT INTO setting VALUES (?,?) ON CONFLICT DO UPDATE SET value=excluded.value", (name, value))
