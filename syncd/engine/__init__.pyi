@@ -1,8 +1,10 @@
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .mirror_pass import Pass as Pass, PassResult as PassResult
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
+from .pass_paths import PassPaths as PassPaths
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .publish import Publisher as Publisher, is_interrupted as is_interrupted
+from .quarantine import REASON as REASON, Quarantined as Quarantined
 from .restore import (
     Restoration as Restoration,
     needs_rebuild as needs_rebuild,
@@ -10,17 +12,10 @@ from .restore import (
     unknown_mirror as unknown_mirror,
 )
 from .retention import shard_entries as shard_entries
+from .stored_digests import hash_stored as hash_stored
 from .survey import WIDTH as WIDTH
-from .transfer import (
-    REASON as REASON,
-    NotSmall as NotSmall,
-    PassPaths as PassPaths,
-    Quarantined as Quarantined,
-    Transfers as Transfers,
-    VerifiedFile as VerifiedFile,
-    error_name as error_name,
-    hash_stored as hash_stored,
-)
+from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name
+from .verified_file import VerifiedFile as VerifiedFile
 from .verify import Fault as Fault, Finding as Finding, Report as Report, Verification as Verification
 from .worker_port import (
     GUESSED as GUESSED,

@@ -36,10 +36,13 @@ from syncd.core import (
 )
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.pass_context import PassContext
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
+from syncd.engine.quarantine import Quarantined
 from syncd.engine.retention import Housekeeping, RetainedSnapshots, archive_version
 from syncd.engine.survey import Inventory
-from syncd.engine.transfer import PassPaths, Quarantined, Transfers, VerifiedFile, error_name, own_targets
+from syncd.engine.transfer import Transfers, error_name, own_targets
+from syncd.engine.verified_file import VerifiedFile
 from syncd.engine.worker_port import LIKELY, SMALL, WORTH, ActiveTransfer, WorkerLost, Workers
 from syncd.streams import Spool
 from syncd.wrappers import DerivedFileTransport

@@ -34,7 +34,7 @@ from manifests.snapshot import (
 )
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
 from syncd.core import Listener, NotFound, Published, Store, TooLarge
-from syncd.engine.transfer import PassPaths
+from syncd.engine.pass_paths import PassPaths
 
 WRITE = 1 << 20  # bytes of SHA256SUMS written at a time
 PACKING = 4  # files that are compressed while the next are read

@@ -18,9 +18,10 @@ from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer
 from manifests.stat import Stat
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
 from syncd.core import Damaged, NotFound, PermanentError, Store
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher, origins_path, pointer_path, shard_path, snapshot_folder
 from syncd.engine.retention import RetainedSnapshots, archive_version, read_bounded, read_packed, shard_entries
-from syncd.engine.transfer import PassPaths, hash_stored
+from syncd.engine.stored_digests import hash_stored
 
 UNDER_WAY = "rebuilding"  # what the Catalogue remembers of a rebuild until it is over
 

@@ -18,8 +18,8 @@ import msgspec
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
 from syncd.catalogue import ArchivedVersion, Catalogue, Holdings, MirrorRow
 from syncd.core import Busy, Damaged, NoSpace, NotFound, PermanentError, Store
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import origins_path, shard_path, snapshot_folder
-from syncd.engine.transfer import PassPaths
 
 STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
 

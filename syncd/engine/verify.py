@@ -33,10 +33,12 @@ from syncd.core import (
     Transport,
     capability,
 )
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.restore import current_snapshot
 from syncd.engine.retention import shard_entries
+from syncd.engine.stored_digests import hash_stored
 from syncd.engine.survey_cursor import forget
-from syncd.engine.transfer import PassPaths, Transfers, hash_stored
+from syncd.engine.transfer import Transfers
 from syncd.streams import SCHEME
 
 READERS = 8  # files read at once

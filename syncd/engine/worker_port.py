@@ -11,7 +11,8 @@ from typing import Protocol
 import msgspec
 
 from syncd.core import PermanentError, Step, TransientError
-from syncd.engine.transfer import PassPaths, VerifiedFile
+from syncd.engine.pass_paths import PassPaths
+from syncd.engine.verified_file import VerifiedFile
 
 WORTH = 4000  # small files from which on starting workers pays
 LIKELY = 1000  # files from which on a first survey will probably find so many

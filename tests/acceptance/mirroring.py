@@ -13,10 +13,10 @@ from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue
 from syncd.engine.mirror_pass import Pass
 from syncd.engine.pass_context import PassContext
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
 from syncd.engine.restore import Restoration
 from syncd.engine.retention import read_bounded
-from syncd.engine.transfer import PassPaths
 from syncd.stores.filesystem.store import FilesystemStore
 from syncd.wrappers.retry_policy import Policy
 from syncd.wrappers.retrying_transport import Retrying

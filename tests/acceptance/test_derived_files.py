@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from manifests.reading.document import MAX_MADE, DerivedFile, DocumentError, DocumentRequest
 from syncd.core.errors import Changed, Damaged, NotFound
-from syncd.engine.transfer import PassPaths
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.verify import Verification
 from syncd.streams.derived_files import Spool
 from syncd.wrappers.derived_file_transport import DerivedFileTransport

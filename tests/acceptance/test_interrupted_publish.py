@@ -6,8 +6,8 @@ import contextlib
 import pytest
 
 from syncd.core.errors import Offline
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
-from syncd.engine.transfer import PassPaths
 from syncd.engine.verify import Verification
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive

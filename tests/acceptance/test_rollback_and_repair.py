@@ -3,8 +3,8 @@
 import pytest
 
 from syncd.core.errors import Damaged, NotFound
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.restore import rebuild
-from syncd.engine.transfer import PassPaths
 from syncd.engine.verify import Verification
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive

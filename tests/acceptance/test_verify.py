@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from syncd.engine.transfer import PassPaths
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.verify import BATCH, Report, Verification
 from syncd.wrappers.retrying_store import RetryingStore
 from tests.acceptance.mirroring import Mirroring

@@ -24,8 +24,8 @@ import aiohttp
 
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Catalogue
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
-from syncd.engine.transfer import PassPaths
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.servers.nginx import nginx
 

@@ -19,7 +19,9 @@ from syncd.core.ports import Credential
 from syncd.core.steps import Step
 from syncd.daemon.pass_scheduler import _ExclusivePool
 from syncd.engine.mirror_pass import Pass
-from syncd.engine.transfer import SMALL, PassPaths, Quarantined
+from syncd.engine.pass_paths import PassPaths
+from syncd.engine.quarantine import Quarantined
+from syncd.engine.transfer import SMALL
 from syncd.engine.worker_port import GUESSED, LARGE, ActiveTransfer, WorkerLost
 from syncd.metrics.counting import Counting
 from syncd.sources.open_source import Upstream

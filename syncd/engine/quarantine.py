@@ -1,0 +1,70 @@
+"""Records why bytes are in the quarantine, in a JSON file beside them."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from syncd.core import Body, Mismatch, Store, redact
+from syncd.engine.pass_paths import PassPaths
+
+REASON = ".reason.json"  # suffix of the file that records the reason
+MAX_NAME = 255  # bytes of a file name that common file systems allow
+# response headers that are recorded; others may hold session secrets, or text that upstream chose
+RECORDED = frozenset(
+    {"accept-ranges", "age", "content-disposition", "content-encoding", "content-length", "content-range",
+     "content-type", "date", "digest", "etag", "last-modified", "repr-digest", "retry-after", "server", "via"}
+)  # fmt: skip
+
+
+class Quarantined(Mismatch):
+    """A Mismatch whose bytes are in the quarantine at `place`."""
+
+    def __init__(self, message: str, place: str) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+@dataclass(frozen=True, slots=True)
+class PassQuarantine:
+    """The quarantine of one pass."""
+
+    store: Store
+    paths: PassPaths
+    now: Callable[[], float]
+
+    async def write_reason(
+        self, path: str, error: Mismatch, digests: Mapping[str, str], body: Body | None, earlier: Sequence[str] = ()
+    ) -> Quarantined:
+        """Write the reason beside the quarantined bytes of a file, and return the error to raise.
+
+        `earlier` are the failures at other sources before this one, `body` the response that the bytes came in.
+        """
+        place = self.paths.quarantine(path)
+        reason = "; before that, ".join((str(error), *earlier))
+        headers = body.headers.items() if body is not None else ()
+        record = {
+            "path": path,
+            "reason": reason,
+            "tried": earlier,
+            "at": self.now(),
+            "arrived": digests,
+            "url": _redacted_url(body.url) if body is not None else "",
+            "headers": {name: redact(value) for name, value in headers if name in RECORDED},
+        }
+        await self.store.put(_reason_path(place), msgspec.json.encode(record))
+        return Quarantined(reason, place)
+
+
+def _reason_path(place: str) -> str:
+    """Return the path of the reason for the bytes at `place`; a name that would be too long is hashed."""
+    folder, slash, name = place.rpartition("/")
+    if len(name.encode()) + len(REASON) > MAX_NAME:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return f"{folder}{slash}{name}{REASON}"
+
+
+def _redacted_url(url: str) -> str:
+    """Return the URL of a response without its query: after redirects the query may be a signature."""
+    return redact(url.partition("?")[0])
