@@ -68,9 +68,9 @@ async def test_the_byte_makes_exactly_the_hops_that_the_page_lists():
             async with transport.open("x") as body:
                 assert isinstance(body, CopyingBody)
                 async with aclosing(copy_to_sink(body, lambda _: None)) as counts:
-                    assert await anext(counts)
+                    first = await anext(counts)  # of a quick server's body it may be all
                     hops = {one.ag_code for one in live()}
-                    assert sum([count async for count in counts])
+                    assert first + sum([count async for count in counts]) == len(LONG)
         finally:
             await transport.aclose()
     assert hops == {resolve(stop)[0].__code__ for stop in stops}
