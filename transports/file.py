@@ -128,7 +128,10 @@ class FileTransport:
         if "://" in path:
             if not path.startswith("file://"):
                 raise Unsupported(f"{path}: not a file of this machine")
-            whole = unquote(urlsplit(path).path)
+            try:
+                whole = unquote(urlsplit(path).path)
+            except ValueError as error:  # a bracket that is no IPv6 address
+                raise Unsafe(f"{path}: not a url") from error
             relative = whole.removeprefix(f"{self.root.rstrip('/')}/")
             if relative == whole:
                 raise Unsafe(f"{path}: not below {self.root}")

@@ -4,7 +4,6 @@ Keys that fit neither the url's scheme nor the reader are refused: they would be
 Each reader brings options of its own; their keys stand beside `reader:` and are checked with the rest.
 """
 
-import codecs
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
@@ -28,7 +27,7 @@ from pydantic_core import InitErrorDetails
 from manifests.errors import InvalidValue
 from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
 from manifests.origins import SCHEMES, check_folder_url, origin
-from manifests.reading import NoOptions, ReaderKind, installed
+from manifests.reading import NoOptions, ReaderKind, installed, text_encoding
 from manifests.yaml import STRICT, KeyConflict, again, keys, nearest, unknown, unknown_key, validated
 
 _READER_OF = {
@@ -58,10 +57,10 @@ def _region(given: Any) -> Any:
 def _encoding(given: Any) -> Any:
     if not isinstance(given, str):
         return given
-    try:
-        return codecs.lookup(given).name
-    except (LookupError, ValueError) as error:
-        raise InvalidValue("is no encoding we know", "write it as in utf-8, latin-1 or gb18030") from error
+    found = text_encoding(given)
+    if found is None:
+        raise InvalidValue("is not a known character encoding", "write it as in utf-8, latin-1 or gb18030")
+    return found
 
 
 def _host_key(given: Any) -> Any:

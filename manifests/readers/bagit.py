@@ -11,7 +11,6 @@ Rules:
 5. Names that lead out of the bag come out as they are, to be refused by `check_path`.
 """
 
-import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -40,6 +39,7 @@ from manifests.reading import (
     is_remote,
     own,
     size,
+    text_encoding,
 )
 from manifests.stat import Stat
 from manifests.yaml import STRICT
@@ -210,13 +210,10 @@ def _name(note: _BagitState) -> str:
 
 def _codec(document: Document, name: str) -> str:
     """Return the name of a text encoding; raises DocumentError."""
-    try:
-        found = codecs.lookup(name)
-        if isinstance(found.decode(b"")[0], str):
-            return found.name
-    except (LookupError, ValueError, TypeError):
-        pass
-    raise DocumentError(f"{document.url}: {name[:40]!r} is no encoding of text that we know")
+    found = text_encoding(name)
+    if found is None:
+        raise DocumentError(f"{document.url}: {name[:40]!r} is not a known character encoding")
+    return found
 
 
 def _lines(document: Document, encoding: str) -> Iterator[str]:

@@ -11,10 +11,12 @@ Rules:
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 from urllib.parse import quote, urljoin, urlsplit
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
+from manifests.errors import InvalidValue
 from manifests.reading import (
     Document,
     DocumentError,
@@ -37,12 +39,20 @@ _FILE_SERVERS = frozenset({"httpserver", "http", "file", "httpdownload"})
 _SAFE = "/:@!$&'()*+,;=~%"
 
 
+def _checked_catalog(given: str) -> str:
+    try:
+        urlsplit(given)
+    except ValueError as error:
+        raise InvalidValue("is not a url", "write it as in catalog.xml or https://host/folder/catalog.xml") from error
+    return given
+
+
 class ThreddsOptions(BaseModel):
     """What a manifest says to this reader."""
 
     model_config = STRICT
 
-    catalog: str = "catalog.xml"
+    catalog: Annotated[str, AfterValidator(_checked_catalog)] = "catalog.xml"
     """The first catalog, below the url."""
     below: str = ""
     """The beginning of each urlPath that paths leave out, as in noaaport/text/; other files are not mirrored."""

@@ -14,6 +14,7 @@ from .document import (
     Resumable as Resumable,
     is_native as is_native,
 )
+from .encodings import text_encoding as text_encoding
 from .filters import (
     Box as Box,
     Json as Json,

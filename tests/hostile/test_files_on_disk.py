@@ -134,7 +134,7 @@ async def test_urls_are_taken_if_they_are_below_the_folder(folder, transport):
     (folder / "a b%").write_bytes(b"1")
     for url in (f"file://{folder}/a%20b%25", f"file://localhost{folder}/a%20b%25"):
         assert await read(transport, url) == b"1"
-    for url in (f"file://{folder.parent}/outside", f"file://{folder}/../outside"):
+    for url in (f"file://{folder.parent}/outside", f"file://{folder}/../outside", f"file://[{folder}/x", "file://[]/x"):
         with pytest.raises(Unsafe):
             await read(transport, url)
     with pytest.raises(Unsupported):

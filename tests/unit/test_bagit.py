@@ -116,8 +116,11 @@ def test_names_are_escaped_as_their_version_has_it(version, written, name):
         ("BagIt-Version : 1.0\nTag-File-Character-Encoding: UTF-8\n", "spaces in"),
         ("BagIt-Version: 2.5\nTag-File-Character-Encoding: UTF-8\n", "no version we know"),
         ("BagIt-Version: 1.0\n", "does not name a Tag-File"),
-        (declared(encoding="klingon"), "no encoding of text"),
-        (declared(encoding="base64"), "no encoding of text"),
+        (declared(encoding="klingon"), "not a known character encoding"),
+        *(
+            (declared(encoding=name), "not a known character encoding")
+            for name in ("base64", "zip", "bz2", "undefined")
+        ),
         ("<html>", "no bag"),
         ("", "no bag"),
     ],

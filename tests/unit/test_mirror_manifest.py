@@ -453,6 +453,8 @@ def test_keys_of_ftp_and_sftp_stand_with_their_urls_only():
         ("url: 'sftp://h/', host_keys: ['AAAA']", "source.host_keys[0]"),
         ("url: 'https://h/', encoding: utf-8", "source.encoding"),
         ("url: 'ftp://h/', encoding: klingon", "source.encoding"),
+        ("url: 'ftp://h/', encoding: zip", "source.encoding"),
+        ("url: 'https://h/', reader: thredds, catalog: 'http://[h/catalog.xml'", "source.catalog"),
         ("url: 'ftp://h/', region: eu", "source.region"),
         ("url: 'ftp://u:p@h/'", "source.url"),
     ]:
