@@ -1,18 +1,21 @@
-"""The old import path of what is in `manifests.reader_api` now; 0.3 removes it."""
+"""The old import path of the parsers of JSON fields in `manifests.reader_api`; 0.3 removes it."""
 
-import warnings
-
-from manifests.moved import forwarding
+from manifests.moved import forwarding, warn
 from manifests.reading import SkippedEntries
 
-__getattr__ = forwarding(__name__, "manifests.reading.json_fields", {"answer": "read_json"})
 
-
-class Unread(SkippedEntries):
-    """The old name of SkippedEntries."""
+class _Unread(SkippedEntries):
+    """SkippedEntries under its old name."""
 
     def tell(self) -> None:
         """Raise DocumentError if there was any; the old name of `raise_if_any`."""
-        message = "manifests.answers.Unread is going to be removed in 0.3: use SkippedEntries of manifests.reader_api"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        warn("manifests.answers.Unread.tell", "SkippedEntries")
         self.raise_if_any()
+
+
+__getattr__ = forwarding(
+    __name__,
+    "manifests.reading.json_fields",
+    {"answer": "read_json", "Unread": "SkippedEntries"},
+    {"Unread": _Unread},
+)

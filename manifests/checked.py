@@ -1,4 +1,4 @@
-"""The old import path of what is in `manifests.reader_api` now; 0.3 removes it."""
+"""The old import path of the base of options in `manifests.reader_api`; 0.3 removes it."""
 
 from manifests.moved import forwarding
 

@@ -4,6 +4,7 @@ VERSION is the version of this face, and of the entry point group `syncd.readers
 added; none is removed, and none changes its meaning. docs/writing-a-reader.md describes it.
 """
 
+from manifests.errors import InvalidValue
 from manifests.reading import (
     ANY,
     WEB,
@@ -56,6 +57,7 @@ __all__ = [
     "DocumentRequest",
     "Found",
     "Gap",
+    "InvalidValue",
     "NoOptions",
     "Promise",
     "Reader",

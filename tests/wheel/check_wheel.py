@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plug_ins import write_package
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"syncd", "transports", "manifests"}
 
@@ -98,3 +100,42 @@ def test_installed_elsewhere_it_runs(elsewhere):
     manifest = elsewhere / "m.yaml"
     manifest.write_text("mirror: m\nsource: {url: 'https://example.org/data/', reader: autoindex}\n")
     assert "no problems" in run(elsewhere / "venv/bin/syncd", "check", manifest, cwd=elsewhere)
+
+
+LISTS = {
+    "list.tsv": "b.txt\t5\t486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7\nsub/\n",
+    "b.txt": "world",
+    "sub/list.tsv": "c.txt\t5\t2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\n",
+    "sub/c.txt": "hello",
+    "not listed.txt": "",
+}
+
+
+@pytest.fixture(scope="module")
+def plug_ins(elsewhere, tmp_path_factory):
+    """The environment with the two packages of the documentation, each built from its own pyproject.toml."""
+    folder = tmp_path_factory.mktemp("plug-ins")
+    for module in ("syncd_tsv", "syncd_zip"):
+        package = write_package(module, folder / module)
+        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, package)
+    pip = (elsewhere / "venv/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps")
+    run(*pip, "--no-index", *folder.glob("*.whl"), cwd=folder)
+    archive = folder / "archive.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in LISTS.items():
+            made.writestr(name, content)
+    return elsewhere / "venv/bin/syncd", archive
+
+
+@pytest.mark.parametrize(("reader", "expected"), [("objects", set(LISTS)), ("tsv", {"b.txt", "sub/c.txt"})])
+def test_a_transport_of_another_package_is_mirrored_from(plug_ins, tmp_path, reader, expected):
+    syncd, archive = plug_ins
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(f"mirror: m\nsource: {{url: 'zip://localhost{archive}/', reader: {reader}}}\n")
+    assert "no problems" in run(syncd, "check", manifest, cwd=tmp_path)
+    store = tmp_path / "store"
+    done = run(syncd, "sync", manifest, "--store", store, "--state", tmp_path / "state", "--json", cwd=tmp_path)
+    last = json.loads(done.splitlines()[-1])
+    assert (last["complete"], last["fetched"], last["failed"]) == (True, len(expected), 0)
+    assert {name: (store / "m" / name).read_text() for name in expected} == {name: LISTS[name] for name in expected}
+    assert {str(p.relative_to(store / "m")) for p in (store / "m").rglob("*") if p.is_file()} == expected
