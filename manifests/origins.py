@@ -26,7 +26,7 @@ def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
     """
     parts = _split(url, schemes)
     if "#" in url:
-        raise InvalidValue("the url has a fragment (#)", "drop it, or write %23 where a name holds a #")
+        raise InvalidValue("the url has a fragment (#)", "remove it, or write %23 where a name holds a #")
     if "?" in url:
         raise InvalidValue("the url has a query (?)", "name the folder itself, or write %3F where a name holds a ?")
     if parts.scheme == "file":
@@ -82,16 +82,16 @@ def _host(written: str) -> tuple[str, int | None]:
         try:
             name, port = f"[{ipaddress.IPv6Address(inside)}]", rest[1:]
         except ValueError as error:
-            raise ValueError("has an address that cannot be") from error
+            raise ValueError("has an invalid address") from error
         if not closed or "%" in inside or (rest and not rest.startswith(":")):
-            raise ValueError("has an address that cannot be")
+            raise ValueError("has an invalid address")
     else:
         name, _, port = written.partition(":")
         name = (name if name.isascii() else _ascii(name)).lower().removesuffix(".")
         if _HOST.fullmatch(name) is None:
-            raise ValueError("has no host, or one that cannot be")
+            raise ValueError("has no host, or an invalid one")
     if port and not (_PORT.fullmatch(port) and 0 < int(port) < 65_536):
-        raise ValueError("has a port that cannot be")
+        raise ValueError("has an invalid port")
     return name, int(port) if port else None
 
 
@@ -99,7 +99,7 @@ def _ascii(name: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode()
     except UnicodeError as error:
-        raise ValueError("has a host that cannot be") from error
+        raise ValueError("has an invalid host") from error
 
 
 def normalise_origin(url: str) -> str:
@@ -114,18 +114,18 @@ def _split(url: str, schemes: frozenset[str]) -> SplitResult:
     if len(url) > MAX_URL:
         raise InvalidValue(f"the url has more than {MAX_URL} characters", "a source is a folder; name it")
     if _UNFIT.search(url):
-        raise InvalidValue("the url holds a backslash or a control character", "write / between folders")
+        raise InvalidValue("the url has a backslash or a control character", "write / between folders")
     if " " in url and not url.startswith("s3://"):  # a key is taken as it stands, all else is percent-decoded
-        raise InvalidValue("the url holds a space", "write it as %20")
+        raise InvalidValue("the url has a space", "write it as %20")
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise InvalidValue("this is no url", "write it as in https://host/folder/") from error
+        raise InvalidValue("this is not a url", "write it as in https://host/folder/") from error
     if "@" in parts.netloc:
         raise InvalidValue(
-            "the url holds a name or a password",
-            "drop it, a secret never stands here; put it where a credential of syncd.yaml finds it",
+            "the url has a name or a password",
+            "remove it; put it where a credential of syncd.yaml refers to it",
         )
     if parts.scheme not in schemes or not url[len(parts.scheme) :].startswith("://"):
-        raise InvalidValue("the url's scheme is not one we know", f"use {', '.join(sorted(schemes))}")
+        raise InvalidValue("the url's scheme is not supported", f"use {', '.join(sorted(schemes))}")
     return parts

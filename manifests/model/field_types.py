@@ -28,7 +28,7 @@ def _rate(given: Any) -> Any:
         given = parse_rate(given)
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return given
-    raise InvalidValue("is no rate that moves anything", "write it per second, as in 50 MB/s or 100 Mbit/s")
+    raise InvalidValue("is a rate of zero", "write it per second, as in 50 MB/s or 100 Mbit/s")
 
 
 def _duration(given: Any) -> Any:

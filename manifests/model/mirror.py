@@ -75,7 +75,7 @@ def _prefix(given: Any) -> Any:
     try:
         return check_path(given.rstrip("/")) + "/"
     except UnsafePath as error:
-        raise InvalidValue(f"is no folder of the store ({error})", "write it as in physionet/mitdb/1.0.0/") from error
+        raise InvalidValue(f"is not a path in the store ({error})", "write it as in physionet/mitdb/1.0.0/") from error
 
 
 class Placement(BaseModel):
@@ -119,14 +119,14 @@ class Schedule(BaseModel):
 def _schedule_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     every, cron, after = (raw.get(key) is not None and raw.get(key) != [] for key in ("every", "cron", "after"))
     if every and cron:
-        yield KeyConflict("cron", "does not go with every", "keep one of the two")
+        yield KeyConflict("cron", "cannot be combined with every", "keep one of the two")
     if after and (every or cron):
-        yield KeyConflict("after", f"does not go with {'every' if every else 'cron'}", "keep one of the two")
+        yield KeyConflict("after", f"cannot be combined with {'every' if every else 'cron'}", "keep one of the two")
     if not every and not cron and not after:
         todo = 'write {every: 6h}, {cron: "0 3 * * *"} or {after: [another-mirror]}, or delete schedule'
-        yield KeyConflict("", "says neither every nor cron nor after", todo)
+        yield KeyConflict("", "has none of every, cron and after", todo)
     if not cron and raw.get("timezone") not in {None, "UTC"}:
-        yield KeyConflict("timezone", "does not go without cron", "delete it; it is for cron")
+        yield KeyConflict("timezone", "has no effect without cron", "delete it; it is for cron")
 
 
 class Keep(BaseModel):
@@ -175,7 +175,7 @@ def _source_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     given = raw.get("source")
     if not isinstance(given, list | tuple):
         if raw.get("choose") is not None and raw.get("choose") != "first":
-            yield KeyConflict("choose", "does not go with one source", "delete it, or write source as a list")
+            yield KeyConflict("choose", "applies only to several sources", "delete it, or write source as a list")
         return
     if not given:
         yield KeyConflict("source", "is empty", "name at least one source")

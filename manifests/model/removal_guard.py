@@ -39,7 +39,7 @@ def parse_threshold(given: Any) -> Threshold:
     if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
         return Threshold(Fraction(given), "files")
     if not isinstance(given, str):
-        raise InvalidValue("is no measure of removals", _TODO)
+        raise InvalidValue("is not a deletion limit", _TODO)
     text = given.strip()
     if (share := _PERCENT.fullmatch(text)) is not None:
         if Fraction(share[1]) > 100:
@@ -50,7 +50,7 @@ def parse_threshold(given: Any) -> Threshold:
     try:
         return Threshold(Fraction(parse_size(text)), "bytes")
     except InvalidValue as error:
-        raise InvalidValue(f"{text[:40]!r} is no measure of removals", _TODO) from error
+        raise InvalidValue(f"{text[:40]!r} is not a deletion limit", _TODO) from error
 
 
 def _written(threshold: Threshold) -> str:

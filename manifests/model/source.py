@@ -66,7 +66,7 @@ def _encoding(given: Any) -> Any:
 def _host_key(given: Any) -> Any:
     if isinstance(given, str) and _HOST_KEY.fullmatch(given) is None:
         todo = "write its fingerprint as in SHA256:…, or the key as in ssh-ed25519 AAAA…"
-        raise InvalidValue("is no public key of an SSH server", todo)
+        raise InvalidValue("is not a public key of an SSH server", todo)
     return given
 
 
@@ -226,15 +226,15 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -
     if scheme in _READER_OF and scheme != "s3" and "s3" not in also:
         for key in _S3_KEYS:
             if key in given:
-                yield KeyConflict(key, f"does not go with a {scheme} url", "delete it; it is for s3:// urls")
+                yield KeyConflict(key, f"does not apply to a {scheme} url", "delete it; it is for s3:// urls")
     for key, schemes in _KEYS_OF.items():
         if key in given and scheme in _READER_OF and scheme not in schemes:
             yield KeyConflict(
-                key, f"does not go with a {scheme} url", f"delete it; it is for {', '.join(schemes)} urls"
+                key, f"does not apply to a {scheme} url", f"delete it; it is for {', '.join(schemes)} urls"
             )
     if scheme == "file" and "credentials" in given:
         yield KeyConflict(
-            "credentials", "does not go with a file url", "delete it; the daemon's user must be able to read"
+            "credentials", "does not apply to a file url", "delete it; the daemon's user must be able to read"
         )
     for key in ("include", "exclude"):
         globs = raw.get(key)
@@ -246,9 +246,13 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -
             )
     if "anonymous" in given:
         for key in sorted(given & {"credentials", "profile", "requester_pays"}):
-            yield KeyConflict(key, "does not go with anonymous", f"delete {key}, or delete anonymous to sign requests")
+            yield KeyConflict(
+                key, "cannot be combined with anonymous", f"delete {key}, or delete anonymous to sign requests"
+            )
     elif {"credentials", "profile"} <= given:
-        yield KeyConflict("profile", "does not go with credentials: both say who we are", "keep one of the two")
+        yield KeyConflict(
+            "profile", "cannot be combined with credentials: both name an identity", "keep one of the two"
+        )
 
 
 def _reader_clashes(
@@ -259,7 +263,7 @@ def _reader_clashes(
     if kind is None:
         meant = nearest(name, readers)
         yield KeyConflict(
-            "reader", "is no reader we know", f"did you mean {meant}?" if meant else f"use {', '.join(readers)}"
+            "reader", "is not a known reader", f"did you mean {meant}?" if meant else f"use {', '.join(readers)}"
         )
     elif scheme and not kind.reads(scheme):
         usual = _READER_OF.get(scheme)

@@ -69,7 +69,7 @@ def parse_duration(text: str) -> float:
     for number, unit in _PART.findall(text):
         if unit not in _SECONDS:
             raise InvalidValue(
-                f"{unit[:20]!r} is no unit of time", "use s, m, h, d or w; months and years vary in length"
+                f"{unit[:20]!r} is not a unit of time", "use s, m, h, d or w; months and years vary in length"
             )
         total += Decimal(number) * _SECONDS[unit]
     if total > MAX_DURATION:

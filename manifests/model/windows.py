@@ -58,7 +58,7 @@ def parse_window(text: str) -> Window:
         raise InvalidValue(f"{text[:60]!r} is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
     opens, closes = _clock(found[1], found[2]), _clock(found[3], found[4])
     if found[5] is None:
-        raise InvalidValue("the window names no time zone", f'write it as in "{text.strip()} UTC"')
+        raise InvalidValue("the window has no time zone", f'write it as in "{text.strip()} UTC"')
     if opens == closes:
         raise InvalidValue("the window opens and closes at the same minute", "leave it out to work at any time")
     return Window(opens, closes, parse_zone(found[5]))
@@ -70,7 +70,7 @@ def parse_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         todo = "use a name of the IANA time zone database, as in Asia/Shanghai, Europe/Berlin or UTC"
-        raise InvalidValue(f"{name[:60]!r} is no time zone of this machine", todo) from error
+        raise InvalidValue(f"{name[:60]!r} is not a known time zone", todo) from error
 
 
 def check_cron(line: str) -> str:
@@ -79,7 +79,7 @@ def check_cron(line: str) -> str:
         due = next(CronSim(line, _PROBE))
     except (CronSimError, StopIteration) as error:
         todo = 'write minute, hour, day of month, month, day of week, as in "0 3 * * *"'
-        raise InvalidValue(f"{line[:60]!r} is not a cron line, or one that is never due", todo) from error
+        raise InvalidValue(f"{line[:60]!r} is not a valid cron line", todo) from error
     if due is None:
         raise InvalidValue(f"{line[:60]!r} is never due", "check day and month")
     return line
@@ -93,7 +93,7 @@ def next_cron(line: str, zone: ZoneInfo, after: datetime) -> datetime:
 
 def _clock(hour: str, minute: str) -> time:
     if int(hour) == 24 and minute != "00":
-        raise InvalidValue(f"{hour}:{minute} is no time of day", "write 24:00 or an earlier one")
+        raise InvalidValue(f"{hour}:{minute} is not a time of day", "write 24:00 or an earlier one")
     return time(int(hour) % 24, int(minute))
 
 

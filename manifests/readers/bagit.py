@@ -61,7 +61,7 @@ _ESCAPE = {True: re.compile("%(0A|0D|25)", re.IGNORECASE), False: re.compile("%(
 
 def _algorithm(given: str) -> str:
     if canonical(given) is None:
-        raise InvalidValue("is no algorithm we can check", f"use {', '.join(_ALGORITHMS)}")
+        raise InvalidValue("is not a supported algorithm", f"use {', '.join(_ALGORITHMS)}")
     return given.lower()
 
 
@@ -133,12 +133,14 @@ class BagReader:
         first = next(lines, "")
         version = _VERSION[False].fullmatch(first)
         if version is None:
-            raise DocumentError(f"{document.url}: no bag: the first line is not BagIt-Version: M.N but {first[:60]!r}")
+            raise DocumentError(
+                f"{document.url}: not a bag: the first line is not BagIt-Version: M.N, but {first[:60]!r}"
+            )
         found = int(version[1]), int(version[2])
         if found >= (1, 0) and _VERSION[True].fullmatch(first) is None:
             raise DocumentError(f"{document.url}: spaces in {first[:60]!r} that version {found[0]}.{found[1]} forbids")
         if not (0, 90) <= found < (2, 0):
-            raise DocumentError(f"{document.url}: BagIt {found[0]}.{found[1]} is no version we know, 0.93 to 1.0")
+            raise DocumentError(f"{document.url}: BagIt {found[0]}.{found[1]} is not supported; supported: 0.93 to 1.0")
         encoding = _ENCODING.fullmatch(next(lines, ""))
         if encoding is None:
             raise DocumentError(f"{document.url}: the second line does not name a Tag-File-Character-Encoding")

@@ -43,7 +43,8 @@ _ANNUAL = re.compile(r"[A-Za-z]+(?:\d{4}|\d{2})")
 
 
 Key = Annotated[
-    str, like(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", "is no dataset", "write its key or its alias, as in 2144 or COL23.9")
+    str,
+    like(r"[A-Za-z0-9][A-Za-z0-9.-]{0,39}", "is not a dataset", "write its key or its alias, as in 2144 or COL23.9"),
 ]
 
 
@@ -68,7 +69,7 @@ class ChecklistbankOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "ChecklistbankOptions":
         if self.releases is None and not self.datasets:
-            raise InvalidValue("names nothing to mirror", "name releases: latest, or datasets")
+            raise InvalidValue("selects nothing to mirror", "name releases: latest, or datasets")
         return self
 
 

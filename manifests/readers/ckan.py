@@ -42,7 +42,7 @@ from manifests.yaml import STRICT
 ROWS = 1000  # packages in one answer to a search: the most that CKAN gives
 
 
-Package = Annotated[str, like(r"[\w-]{1,200}", "is no package", "write what follows /dataset/ in its address")]
+Package = Annotated[str, like(r"[\w-]{1,200}", "is not a package", "write what follows /dataset/ in its address")]
 
 
 class CkanOptions(BaseModel):

@@ -57,7 +57,7 @@ _METADATA = frozenset({"EXTENDED METADATA"})
 _OURS = frozenset({"page_size", "page_num", "offset", "scroll", "revision_date", "sort_key", "collection_concept_id"})
 
 ConceptId = Annotated[
-    str, like(r"C[0-9]{1,20}-[A-Z0-9_]{1,40}", "is no collection", "write its concept id, as in C1996881146-POCLOUD")
+    str, like(r"C[0-9]{1,20}-[A-Z0-9_]{1,40}", "is not a collection", "write its concept id, as in C1996881146-POCLOUD")
 ]
 
 
@@ -237,14 +237,14 @@ class CmrReader:
         umm = row.get("umm") if isinstance(row, dict) else None
         meta = row.get("meta") if isinstance(row, dict) else None
         if not isinstance(umm, dict):
-            unread.add("a granule that is none")
+            unread.add("a granule that is not an object")
             return
         name = text(umm.get("GranuleUR")) or (text(meta.get("native-id")) if isinstance(meta, dict) else "")
         files, foreign = self._files(document, umm)
         if not files:
             if foreign:
                 wanted = ", ".join(self._options.prefer)
-                unread.add(f"granule {name}: cannot be had by {wanted}: name its kind of url in prefer")
+                unread.add(f"granule {name}: has no url of {wanted}: name its kind of url in prefer")
             else:
                 yield ReaderWarning("granules that name no file were passed over")
             return

@@ -102,7 +102,7 @@ class CroissantReader:
             try:
                 found = msgspec.convert(one, _FileObject)
             except msgspec.ValidationError:
-                unread.add(f"distribution {number} is no object")
+                unread.add(f"distribution {number} is not an object")
                 continue
             if "FileObject" in _types(found.type) and found.inside in (None, [], {}):
                 yield from self._file(found, is_live=dataset.live in (True, "true", "True"), unread=unread)

@@ -84,7 +84,7 @@ class DatapackageReader:
             try:
                 resource = msgspec.json.decode(raw, type=_Described)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                unread.add(f"resource {number} is no object")
+                unread.add(f"resource {number} is not an object")
                 continue
             named = f"resource {text(resource.name) or number}"
             paths = resource.path if resource.path is not None else resource.url  # url: packages before 1.0

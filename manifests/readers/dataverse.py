@@ -55,13 +55,13 @@ _ENDINGS = {  # of originals whose name is not told
 
 
 Identifier = Annotated[
-    str, like(r"(doi|hdl|perma):\S{1,200}", "is no persistent identifier", "write it as in doi:10.7910/DVN/TJCLKP")
+    str, like(r"(doi|hdl|perma):\S{1,200}", "is not a persistent identifier", "write it as in doi:10.7910/DVN/TJCLKP")
 ]
 Alias = Annotated[
-    str, like(r"[\w.-]{1,200}", "is no alias of a collection", "write what follows /dataverse/ in its address")
+    str, like(r"[\w.-]{1,200}", "is not an alias of a collection", "write what follows /dataverse/ in its address")
 ]
 Version = Annotated[
-    str, like(r":latest-published|\d{1,6}(\.\d{1,6})?", "is no version", 'write it as in "2.1", or delete the key')
+    str, like(r":latest-published|\d{1,6}(\.\d{1,6})?", "is not a version", 'write it as in "2.1", or delete the key')
 ]
 
 
@@ -84,7 +84,7 @@ class DataverseOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "DataverseOptions":
         if not self.datasets and not self.collections:
-            raise InvalidValue("names nothing to mirror", "name datasets, or collections")
+            raise InvalidValue("selects nothing to mirror", "name datasets, or collections")
         return self
 
 

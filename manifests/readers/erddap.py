@@ -42,7 +42,7 @@ _QUERY = "datasetID%2Caccessible%2Cfiles"
 
 def _identifier(given: object) -> object:
     if isinstance(given, str) and not given.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        raise InvalidValue("is no datasetID", "write it as ERDDAP's page of datasets shows it, as in erdMBsstd1day")
+        raise InvalidValue("is not a datasetID", "write it as ERDDAP's page of datasets shows it, as in erdMBsstd1day")
     return given
 
 
@@ -92,7 +92,7 @@ class ErddapReader:
             yield from self._datasets(document, rows, columns)
             return
         if not {"Name", "Last modified", "Size"} <= columns.keys():
-            raise DocumentError(f"{document.url}: is no list of ERDDAP's files: it has not Name,Last modified,Size")
+            raise DocumentError(f"{document.url}: is not a list of ERDDAP's files: it lacks Name,Last modified,Size")
         if note.folder.count("/") >= MAX_DEPTH:
             raise DocumentError(f"{document.url}: {note.folder} has folders more than {MAX_DEPTH} deep: a loop?")
         unread = SkippedEntries(document)
@@ -115,7 +115,7 @@ class ErddapReader:
     ) -> Iterator[DocumentRequest]:
         if not {"datasetID", "accessible", "files"} <= columns.keys():
             raise DocumentError(
-                f"{document.url}: is no table of ERDDAP's datasets: name them in the manifest (datasets)"
+                f"{document.url}: is not a table of ERDDAP's datasets: name them in the manifest (datasets)"
             )
         next(rows, None)  # the units
         for row in rows:

@@ -41,9 +41,9 @@ REACH = 1000  # rows that a list of articles gives, however many there are
 MAX_PAGES = 10_000  # of one list
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
-Number = Annotated[str, like(r"\d{1,12}", "is no number of Figshare's", "write it as its address does, as in 5616409")]
+Number = Annotated[str, like(r"\d{1,12}", "is not an id of Figshare", "write it as its address does, as in 5616409")]
 Article = Annotated[
-    str, like(r"\d{1,12}(\.v\d{1,6})?", "is no article", "write its number, or one version of it, as in 5616409.v3")
+    str, like(r"\d{1,12}(\.v\d{1,6})?", "is not an article", "write its number, or one version of it, as in 5616409.v3")
 ]
 
 
@@ -66,7 +66,7 @@ class FigshareOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "FigshareOptions":
         if not self.articles and not self.collections and self.group is None and self.institution is None:
-            raise InvalidValue("names nothing to mirror", "name articles, collections, a group or an institution")
+            raise InvalidValue("selects nothing to mirror", "name articles, collections, a group or an institution")
         return self
 
 

@@ -45,8 +45,8 @@ Key = Annotated[
     str,
     like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is no UUID", "write the one in its address"),
 ]
-Filter = Annotated[str, like("[A-Za-z]{1,40}", "is no filter of the registry's", "write it as in type or country")]
-Download = Annotated[str, like(r"\d{7}-\d{15,20}", "is no key of a download", "write it as in 0040513-240906103802322")]
+Filter = Annotated[str, like("[A-Za-z]{1,40}", "is not a filter of the registry", "write it as in type or country")]
+Download = Annotated[str, like(r"\d{7}-\d{15,20}", "is not a download key", "write it as in 0040513-240906103802322")]
 Kind = Literal["DWC_ARCHIVE", "COLDP", "CAMTRAP_DP", "EML"]
 
 
@@ -72,9 +72,9 @@ class GbifOptions(BaseModel):
     def _validate(self) -> "GbifOptions":
         asks = bool(self.datasets or self.publishers or self.search or self.downloads)
         if not asks and self.ipt is None:
-            raise InvalidValue("names nothing to mirror", "name datasets, publishers, a search, downloads, or ipt")
+            raise InvalidValue("selects nothing to mirror", "name datasets, publishers, a search, downloads, or ipt")
         if asks and self.ipt is not None:
-            raise InvalidValue("asks an IPT for what only the registry has", "delete ipt, or all the other keys")
+            raise InvalidValue("combines ipt with keys of the registry", "delete ipt, or all the other keys")
         return self
 
 
@@ -231,8 +231,8 @@ class GbifReader:
             )
         if status != "SUCCEEDED":
             raise DocumentError(
-                f"{document.url}: download {key} cannot be had ({status or 'no status'}): take it out of the manifest, "
-                "or ask GBIF for a new one"
+                f"{document.url}: download {key} is not available ({status or 'no status'}): "
+                "delete it from the manifest, or ask GBIF for a new one"
             )
         url = absolute(document, found.download_link) or f"{self._url}occurrence/download/request/{key}.zip"
         return Stat(f"{key}.zip", size(found.size), version=f"download:{key}", digests=digests(), urls=(url,))

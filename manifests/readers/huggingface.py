@@ -40,7 +40,9 @@ from manifests.yaml import STRICT
 Repository = Annotated[
     str,
     like(
-        r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})?", "is no repository", "write owner and name, as in openslr/librispeech_asr"
+        r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})?",
+        "is not a repository",
+        "write owner and name, as in openslr/librispeech_asr",
     ),
 ]
 
@@ -54,7 +56,9 @@ class HuggingfaceOptions(BaseModel):
     """The repositories wanted, as in openslr/librispeech_asr."""
     kind: Literal["datasets", "models", "spaces"] = "datasets"
     """What kind of repository they are."""
-    revision: Annotated[str, like(r"\w[\w./-]{0,200}", "is no revision", "name a branch, a tag or a commit")] = "main"
+    revision: Annotated[str, like(r"\w[\w./-]{0,200}", "is not a revision", "name a branch, a tag or a commit")] = (
+        "main"
+    )
     """A branch, a tag or a commit."""
 
 

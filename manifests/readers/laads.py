@@ -99,7 +99,7 @@ class LaadsReader:
                 continue
             promised = digests(("md5", sums)) if sums else {}
             if sums and not promised:
-                yield ReaderWarning("checksums that cannot be one were passed over")
+                yield ReaderWarning("invalid checksums were ignored")
             url = absolute(document, row.get("downloadsLink")) or f"{state.url}{quote(name, errors='surrogateescape')}"
             modified = _modified(row)
             yield Stat(below(state.path, name), length, modified, None, promised, (url,))
@@ -160,7 +160,7 @@ def _table(document: Document) -> Iterator[Mapping[str, Any]]:
         else:
             raise DocumentError(f"{document.url}: no listing: its first line names no columns")
     if not names:
-        raise DocumentError(f"{document.url}: an empty answer is no listing")
+        raise DocumentError(f"{document.url}: an empty response is not a listing")
 
 
 def _modified(row: Mapping[str, Any]) -> float | None:

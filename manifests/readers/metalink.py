@@ -51,9 +51,9 @@ class MetalinkOptions(BaseModel):
 
     lists: Annotated[tuple[PathBelow, ...], AtLeastOne] = Field(json_schema_extra={"minItems": 1})
     """Paths of the Metalinks, relative to the url, as in RELEASE.metalink."""
-    protocols: tuple[Annotated[str, like("[a-z][a-z0-9+.-]*", "is no protocol", "write it as in https")], ...] = ()
+    protocols: tuple[Annotated[str, like("[a-z][a-z0-9+.-]*", "is not a protocol", "write it as in https")], ...] = ()
     """The protocols of places that may be asked; by default those that go with the url: https and http, or its own."""
-    prefer: tuple[Annotated[str, like("[A-Za-z]{2}", "is no country", "write two letters, as in ch")], ...] = ()
+    prefer: tuple[Annotated[str, like("[A-Za-z]{2}", "is not a country", "write two letters, as in ch")], ...] = ()
     """Countries (two letters, as in the list) whose places are asked first."""
     beside: Flag = False
     """Take every file from beside its list, wherever else it could be had."""

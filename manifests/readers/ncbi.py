@@ -59,7 +59,7 @@ class NcbiOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "NcbiOptions":
         if not self.summaries and not self.singles:
-            raise InvalidValue("names nothing to mirror", "name summaries, or singles")
+            raise InvalidValue("selects nothing to mirror", "name summaries, or singles")
         return self
 
 

@@ -53,7 +53,7 @@ def _date(given: object) -> object:
     if not isinstance(given, str):
         return given
     if _DATE.fullmatch(given) is None:
-        raise InvalidValue("is no date of OAI-PMH", 'write it as in "2024-01-31" or "2024-01-31T00:00:00Z"')
+        raise InvalidValue("is not a date of OAI-PMH", 'write it as in "2024-01-31" or "2024-01-31T00:00:00Z"')
     return given
 
 
@@ -123,7 +123,7 @@ class OaiReader:
         if page.error not in ("", "noRecordsMatch"):
             raise DocumentError(f"{document.url}: the repository answers {page.error}: {page.said[:200]}")
         if not page.is_list and not page.error:
-            raise DocumentError(f"{document.url}: is no list of OAI-PMH records")
+            raise DocumentError(f"{document.url}: is not a list of OAI-PMH records")
         if note.page == 0 and not note.begun_again and page.answered:
             yield Cursor(page.answered)
         if page.token:

@@ -37,8 +37,8 @@ from manifests.yaml import STRICT
 
 MAX_DEPTH = 64  # folders, or components, inside one another
 
-Guid = Annotated[str, like(r"[a-z0-9]{3,20}", "is no id of OSF's", "write the end of its address, as in fdkmx")]
-Provider = Annotated[str, like(r"[a-z0-9]{1,40}", "is no storage provider", "write it as in osfstorage")]
+Guid = Annotated[str, like(r"[a-z0-9]{3,20}", "is not an id of OSF", "write the end of its address, as in fdkmx")]
+Provider = Annotated[str, like(r"[a-z0-9]{1,40}", "is not a storage provider", "write it as in osfstorage")]
 
 
 class OsfOptions(BaseModel):
@@ -58,7 +58,7 @@ class OsfOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "OsfOptions":
         if not self.nodes and not self.registrations:
-            raise InvalidValue("names nothing to mirror", "name nodes, or registrations")
+            raise InvalidValue("selects nothing to mirror", "name nodes, or registrations")
         return self
 
 

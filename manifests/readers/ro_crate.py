@@ -94,7 +94,7 @@ class CrateReader:
             try:
                 entity = msgspec.json.decode(raw, type=_Entity)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                unread.add(f"entity {number} of @graph is no object")
+                unread.add(f"entity {number} of @graph is not an object")
                 continue
             types = entity.type if isinstance(entity.type, list) else [entity.type]
             is_crate = is_crate or text(entity.id).rpartition("/")[2].startswith("ro-crate-metadata.json")

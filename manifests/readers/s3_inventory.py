@@ -146,7 +146,7 @@ class InventoryReader:
             )
         form = text(manifest.format).lower()
         if form not in ("csv", "parquet", "orc"):
-            raise DocumentError(f"{document.url}: lists in the format {form[:40]!r}; we read CSV, Parquet and ORC")
+            raise DocumentError(f"{document.url}: lists in the format {form[:40]!r}; supported: CSV, Parquet and ORC")
         columns = tuple(_bare(name) for name in text(manifest.schema).split(",")) if form == "csv" else ()
         if form == "csv" and "key" not in columns:
             raise DocumentError(f"{document.url}: its fileSchema names no Key")
@@ -264,7 +264,7 @@ def _utf8(document: Document, value: object) -> str:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, str):
         return value
-    raise DocumentError(f"{document.url}: a key that is no text: {value!r:.40}")
+    raise DocumentError(f"{document.url}: a key that is not text: {value!r:.40}")
 
 
 def _arrow(document: Document, module: str) -> tuple[Any, Any]:

@@ -117,7 +117,7 @@ class StacReader:
             if isinstance(feature, dict):
                 yield from self._feature(document, feature, unread)
             else:
-                unread.add("an item that is none")
+                unread.add("an item that is not a STAC item")
         after = StacState(
             depth=state.depth,
             seen=state.seen + len(features),
@@ -188,7 +188,7 @@ class StacReader:
                 continue
             url = absolute(document, link.get("href"))
             if url is None:
-                unread.add(f"a link ({kind}) that is no url")
+                unread.add(f"a link ({kind}) that is not a url")
             elif not self._is_ours(url):
                 yield ReaderWarning("a catalogue links to documents on another server, which are not followed")
             else:

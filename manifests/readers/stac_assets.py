@@ -45,7 +45,7 @@ class Assets:
                 found.append((key, _file(key, asset, urls[0]), asset, urls))
             elif asset.get("href") is not None:
                 schemes = ", ".join(self._options.prefer)
-                unread.add(f"item {name}: asset {key} cannot be had by {schemes}: name its kind of url in prefer")
+                unread.add(f"item {name}: asset {key} has no url of {schemes}: name its kind of url in prefer")
         files = [file.casefold() for _, file, _, _ in found]
         seen: set[str] = set()
         for key, file, asset, urls in found:
@@ -149,10 +149,10 @@ class _Style:
         if found is not None:
             return {found[0]: found[1]}, []
         if could_be_cut(value) and self._whole and not self._bare:
-            return {}, [ReaderWarning("checksums that were cut short cannot be checked")]
+            return {}, [ReaderWarning("truncated checksums were ignored")]
         found = parse_digest(value)
         if found is None:
-            return {}, [ReaderWarning("checksums that cannot be one were passed over")]
+            return {}, [ReaderWarning("invalid checksums were ignored")]
         return {found[0]: found[1]}, [
             ReaderWarning("checksums are bare digests and no multihashes: their length says which")
         ]

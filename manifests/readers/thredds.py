@@ -199,7 +199,7 @@ class _Catalog:
         try:
             return urljoin(self._url, quote(path, safe=safe))
         except ValueError as error:
-            raise DocumentError(f"{self._url}: {path[:100]!r} is no address") from error
+            raise DocumentError(f"{self._url}: {path[:100]!r} is not a url") from error
 
     def further(self, part: XmlElement) -> str | None:
         """Return the catalog that a reference names; None if it is on another host."""

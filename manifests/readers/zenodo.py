@@ -40,7 +40,8 @@ _HEADERS = {"accept": "application/json"}
 
 
 Key = Annotated[
-    str, like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "is no record", "write the last part of its address, as in 4288857")
+    str,
+    like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "is not a record", "write the last part of its address, as in 4288857"),
 ]
 
 

@@ -32,7 +32,7 @@ def _datetime(given: Any) -> Any:
     known = [part for part in parts if part not in {"..", ""}]
     if len(parts) > 2 or not known or any(moment(part) is None for part in known):
         raise InvalidValue(
-            f"{given[:60]!r} is no time and no span of time",
+            f"{given[:60]!r} is neither a time nor a span of time",
             "write 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days",
         )
     if len(known) == 2 and (moment(known[0]) or 0) > (moment(known[1]) or 0):
@@ -43,10 +43,10 @@ def _datetime(given: Any) -> Any:
 def _bbox(given: Any) -> Any:
     if isinstance(given, list | tuple) and len(given) > 0:
         if len(given) not in {4, 6} or not all(isinstance(one, int | float) for one in given):
-            raise InvalidValue("is no box", "write [west, south, east, north] in degrees")
+            raise InvalidValue("is not a bounding box", "write [west, south, east, north] in degrees")
         half = len(given) // 2
         if given[1] > given[half + 1]:
-            raise InvalidValue("has its south north of its north", "write [west, south, east, north] in degrees")
+            raise InvalidValue("has a south that is north of its north", "write [west, south, east, north] in degrees")
         return tuple(float(one) for one in given)
     return given
 

@@ -116,17 +116,17 @@ def _syntax(problem: str, context: str) -> tuple[str, str]:
     if "mapping values are not allowed" in problem:
         return (
             "a second `: ` in one line, or a line indented too far",
-            "put the value in quotes, or indent as its sisters",
+            "put the value in quotes, or indent it as the lines around it",
         )
     if "quoted scalar" in context:
-        return "a quote that is opened and never closed", "close it"
+        return "an unclosed quote", "close it"
     if "flow" in context:
         return (
-            "a [ or { that is opened and never closed, or a comma that is missing",
-            "close it, and put commas between",
+            "an unclosed [ or {, or a missing comma",
+            "close it, and separate the values with commas",
         )
     if "expected <block end>" in problem:
-        return "a line that is indented otherwise than its sisters", "indent the keys of one block alike"
+        return "inconsistent indentation", "give all keys of one block the same indentation"
     if "could not find expected ':'" in problem:
         return "a line that is neither `key: value` nor `- value`", "write a colon and a space after the key"
     if "tag" in f"{context} {problem}":
@@ -176,7 +176,7 @@ def _value(events: _Events, tree: YamlTree, event: Event, path: Path, depth: int
     if isinstance(event, ScalarEvent):
         return _scalar(tree, event, place, path)
     if depth >= MAX_DEPTH:
-        tree.wrong(place, (), f"more than {MAX_DEPTH} levels deep", "nothing we read is; close the brackets")
+        tree.wrong(place, (), f"more than {MAX_DEPTH} levels deep", "close the brackets, or flatten it")
         raise _Stop
     if isinstance(event, MappingStartEvent):
         return _mapping(events, tree, path, depth)
@@ -198,7 +198,7 @@ def _mapping(events: _Events, tree: YamlTree, path: Path, depth: int) -> dict[st
         inner = (*path, key)
         if inner in tree.keys:
             first = tree.keys[inner].line
-            tree.wrong(place, inner, f"stands twice, first in line {first}", "delete one of the two")
+            tree.wrong(place, inner, f"is a duplicate key, first used in line {first}", "delete one of the two")
             _value(events, YamlTree(tree.file), events.next(), inner, depth + 1)  # read past it
             continue
         tree.keys[inner] = place

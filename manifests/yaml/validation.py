@@ -83,7 +83,7 @@ def unknown(key: str, known: Iterable[str]) -> tuple[str, str]:
     """Say of a key that it is none of the `known` ones."""
     known = tuple(known)
     meant = nearest(key, known)
-    return "is no key we know", f"did you mean {meant}?" if meant else f"delete it; known here: {', '.join(known)}"
+    return "is not a known key", f"did you mean {meant}?" if meant else f"delete it; known here: {', '.join(known)}"
 
 
 def keys(model: type[BaseModel], path: tuple[int | str, ...] = ()) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ _PLAIN = {
     "frozen_set_type": ("is not a list", 'write it as a list, as in ["one", "two"]'),
     "model_type": ("is not a mapping", "write keys and values below it"),
     "dict_type": ("is not a mapping", "write keys and values below it"),
-    "string_pattern_mismatch": ("holds what may not stand here", "use letters, digits, ., _ and -"),
+    "string_pattern_mismatch": ("has characters that are not allowed", "use letters, digits, ., _ and -"),
     "string_too_short": ("is empty", "write it, or delete the key"),
     "too_short": ("is empty", "name at least one, or delete the key"),
 }
@@ -197,7 +197,7 @@ def _plain(kind: str, context: Mapping[str, Any], message: str) -> tuple[str, st
     if kind in _PLAIN:
         return _PLAIN[kind]
     if kind == "literal_error":
-        return "is none of the words that may stand here", f"use {context['expected']}"
+        return f"is not an allowed value; allowed: {context['expected']}", "write one of these"
     if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
         sign = {"greater_than_equal": "≥", "less_than_equal": "≤", "greater_than": ">", "less_than": "<"}[kind]
         bound = next(iter(context.values()))

@@ -47,7 +47,7 @@ def _network(given: Any) -> Any:
         try:
             return str(ipaddress.ip_network(given, strict=False))
         except ValueError as error:
-            raise InvalidValue("is no address", "write it as in 127.0.0.1 or 10.1.0.0/16") from error
+            raise InvalidValue("is not an IP address", "write it as in 127.0.0.1 or 10.1.0.0/16") from error
     return given
 
 
@@ -82,9 +82,9 @@ def validate_unique_names(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
 
 def _token_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if raw.get("sha256") is not None and raw.get("scrypt") is not None:
-        yield KeyConflict("scrypt", "does not go with sha256", "keep one of the two")
+        yield KeyConflict("scrypt", "cannot be combined with sha256", "keep one of the two")
     if raw.get("sha256") is None and raw.get("scrypt") is None:
-        yield KeyConflict("", "says neither sha256 nor scrypt", _MAKE)
+        yield KeyConflict("", "has neither sha256 nor scrypt", _MAKE)
 
 
 class ApiSettings(BaseModel):

@@ -68,7 +68,7 @@ class Secret(BaseModel):
             return raw
         if not isinstance(raw, Mapping):
             todo = "put it into a file of its own and write {file: /path}, or {env: NAME} or {systemd: name}"
-            raise InvalidValue("a secret never stands here", todo)
+            raise InvalidValue("a secret is not allowed here", todo)
         return validated(raw, handler, tuple(_one_of(raw, PLACES, "{file: /run/secrets/name}")))
 
 
@@ -147,7 +147,7 @@ def _oauth_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
         yield KeyConflict("", "has only one of username and password", "write both, or neither")
     elif raw.get("username") is None and raw.get("client_secret") is None:
         yield KeyConflict(
-            "", "says neither username and password nor client_secret", "write what the publisher gave you"
+            "", "has neither username and password nor client_secret", "write what the publisher gave you"
         )
 
 
@@ -175,7 +175,7 @@ def _login_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     named = [key for key in ("username", "password") if raw.get(key) is not None]
     if raw.get("netrc") is not None:
         for key in named:
-            yield KeyConflict(key, "does not go with netrc", "keep one of the two")
+            yield KeyConflict(key, "cannot be combined with netrc", "keep one of the two")
     elif len(named) != 2:
         yield KeyConflict(
             "", "has no username and password, and no netrc", "write {username: me, password: {file: /path}}"
@@ -220,12 +220,12 @@ def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     for kind in KINDS:
         if raw.get(kind) is not None and "origin" in raw and bucket != (kind == "s3"):
             todo = "use s3: {access_key_id: …}" if bucket else "write the origin as s3://bucket"
-            yield KeyConflict(kind, f"does not go with an origin that is {'a bucket' if bucket else 'no bucket'}", todo)
+            yield KeyConflict(kind, f"does not apply to an origin that is {'' if bucket else 'not '}a bucket", todo)
     scheme = str(raw.get("origin", "")).lower().partition("://")[0]
     for kind, schemes in (("bearer", WEB), ("header", WEB), ("key", ("sftp",)), ("oauth", WEB), ("login", WEB)):
         if raw.get(kind) is not None and scheme not in (*schemes, "s3", ""):
             others = "basic or key" if scheme == "sftp" else "basic" if scheme in ("ftp", "ftps") else "basic or bearer"
-            yield KeyConflict(kind, f"does not go with {scheme}", f"use {others}, or write another origin")
+            yield KeyConflict(kind, f"does not apply to {scheme}", f"use {others}, or write another origin")
     also = raw.get("also")
     for one in also if isinstance(also, list | tuple) else ():
         if scheme not in WEB or str(one).lower().partition("://")[0] != scheme:
@@ -242,6 +242,6 @@ def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
 def _one_of(raw: Mapping[str, Any], keys: tuple[str, ...], example: str) -> Iterator[KeyConflict]:
     given = [key for key in keys if raw.get(key) is not None]
     for key in given[1:]:
-        yield KeyConflict(key, f"does not go with {given[0]}", "keep one of the two")
+        yield KeyConflict(key, f"cannot be combined with {given[0]}", "keep one of the two")
     if not given:
-        yield KeyConflict("", f"says none of {', '.join(keys)}", f"write it as in {example}")
+        yield KeyConflict("", f"has none of {', '.join(keys)}", f"write it as in {example}")

@@ -46,7 +46,7 @@ def _store_url(given: Any) -> Any:
     if "://" in given:
         return check_folder_url(given, frozenset({"s3"}))
     if not given.strip() or "\0" in given:
-        raise InvalidValue("is no folder", "write a folder, as in ./store, or s3://bucket/prefix/")
+        raise InvalidValue("is not a folder", "write a folder, as in ./store, or s3://bucket/prefix/")
     return given
 
 
@@ -78,7 +78,7 @@ def _store_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if not str(raw.get("url", "")).startswith("s3://"):
         for key in ("endpoint", "region", "profile"):
             if raw.get(key) is not None:
-                yield KeyConflict(key, "does not go with a folder", "delete it, or write url: s3://bucket/prefix/")
+                yield KeyConflict(key, "does not apply to a folder", "delete it, or write url: s3://bucket/prefix/")
 
 
 class Config(BaseModel):
@@ -171,7 +171,7 @@ def _store(settings: StoreSettings, url: str | None, endpoint: str | None, envir
         raise ConfigError(f"{where if endpoint is None else f'{where}, --endpoint'}: {error}") from error
     if not found.startswith("s3://"):
         if endpoint is not None:
-            raise ConfigError(f"--endpoint: does not go with the folder {found}: write --store s3://bucket/prefix/")
+            raise ConfigError(f"--endpoint: does not apply to the folder {found}: write --store s3://bucket/prefix/")
         return StoreSettings(url=found)  # what the environment or the file says of a server is not meant for a folder
     if server is None and (given := _set(environ, "SYNCD_ENDPOINT")) is not None:
         try:

@@ -75,10 +75,10 @@ def test_the_reader_of_the_page_mirrors_as_a_plug_in(tmp_path):
         assert [second[key] for key in ("fetched", "replaced", "removed", "kept")] == [1, 1, 1, 1]
         misspelt = tmp_path / "misspelt.yaml"
         misspelt.write_text(manifest.read_text().replace("list: list.tsv", "lst: list.tsv"))
-    assert "source.lst: is no key we know: did you mean list?" in refused(misspelt, store.environ)
+    assert "source.lst: is not a known key: did you mean list?" in refused(misspelt, store.environ)
 
 
 def test_nothing_of_it_is_left_where_it_is_not_installed(tmp_path):
     manifest = tmp_path / "scenes.yaml"
     manifest.write_text("mirror: scenes\nsource: {url: 'https://archive.example.org/', reader: tsv}\n")
-    assert "source.reader: is no reader we know" in refused(manifest, {})
+    assert "source.reader: is not a known reader" in refused(manifest, {})

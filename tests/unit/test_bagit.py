@@ -112,17 +112,17 @@ def test_names_are_escaped_as_their_version_has_it(version, written, name):
 @pytest.mark.parametrize(
     ("declaration", "said"),
     [
-        (b"\xef\xbb\xbf" + declared().encode(), "no bag: the first line"),
+        (b"\xef\xbb\xbf" + declared().encode(), "not a bag: the first line"),
         ("BagIt-Version : 1.0\nTag-File-Character-Encoding: UTF-8\n", "spaces in"),
-        ("BagIt-Version: 2.5\nTag-File-Character-Encoding: UTF-8\n", "no version we know"),
+        ("BagIt-Version: 2.5\nTag-File-Character-Encoding: UTF-8\n", "BagIt 2.5 is not supported"),
         ("BagIt-Version: 1.0\n", "does not name a Tag-File"),
         (declared(encoding="klingon"), "not a known character encoding"),
         *(
             (declared(encoding=name), "not a known character encoding")
             for name in ("base64", "zip", "bz2", "undefined")
         ),
-        ("<html>", "no bag"),
-        ("", "no bag"),
+        ("<html>", "not a bag"),
+        ("", "not a bag"),
     ],
 )
 def test_a_declaration_that_is_none_says_why(declaration, said):

@@ -175,7 +175,7 @@ def test_a_secret_in_the_file_is_refused_and_never_shown(written, keys):
 
 
 def test_a_literal_is_refused_with_what_to_do(written):
-    assert "a secret never stands here: put it into a file of its own" in told(
+    assert "a secret is not allowed here: put it into a file of its own" in told(
         written(credential("https://h", "bearer: x"))
     )
 
@@ -320,12 +320,15 @@ def test_who_is_answered_and_who_may_change_something(written):
     [
         ("tokens: [{name: a, sha256: hunter2}]", "1:28: tokens[0].sha256: is not a sha256"),
         ("tokens: [{name: a, scrypt: hunter2}]", "1:28: tokens[0].scrypt: is not a salt and a hash"),
-        ("tokens: [{name: a}]", "says neither sha256 nor scrypt"),
-        (f'tokens: [{{name: a, sha256: "{HASH}", scrypt: "{HASH[:32]}.{HASH}"}}]', "scrypt: does not go with sha256"),
-        (f'tokens: [{{name: a, role: root, sha256: "{HASH}"}}]', "tokens[0].role: is none of the words"),
+        ("tokens: [{name: a}]", "has neither sha256 nor scrypt"),
+        (
+            f'tokens: [{{name: a, sha256: "{HASH}", scrypt: "{HASH[:32]}.{HASH}"}}]',
+            "scrypt: cannot be combined with sha256",
+        ),
+        (f'tokens: [{{name: a, role: root, sha256: "{HASH}"}}]', "tokens[0].role: is not an allowed value; allowed: "),
         (f'tokens: [{{name: a, sha256: "{HASH}"}}, {{name: a, sha256: "{HASH}"}}]', "tokens: names a twice"),
         ("api: {hosts: ['http://x.org']}", "api.hosts[0]: is not a host's name"),
-        ("api: {proxies: [localhost]}", "api.proxies[0]: is no address"),
+        ("api: {proxies: [localhost]}", "api.proxies[0]: is not an IP address"),
         ("api: {read: yes}", "api.read"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_download_has_a_size_and_no_digest():
     ("status", "said"),
     [
         ("PREPARING", "still being prepared"),
-        ("FILE_ERASED", "cannot be had .FILE_ERASED.*ask GBIF for a new one"),
+        ("FILE_ERASED", "is not available .FILE_ERASED.*ask GBIF for a new one"),
         (None, "no status"),
     ],
 )

@@ -229,7 +229,7 @@ async def test_a_refusal_gives_the_slot_back_and_slows_the_origin():
 async def test_what_is_no_url_is_left_to_the_transport_to_refuse():
     class Refusing:
         def open(self, path, **_):
-            raise Unsafe(f"{path}: this url has a port that cannot be")
+            raise Unsafe(f"{path}: this url has an invalid port")
 
     refusing: Any = Refusing()
     with pytest.raises(Unsafe):

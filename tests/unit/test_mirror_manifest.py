@@ -134,7 +134,7 @@ def test_every_line_has_file_line_column_where_what_and_what_to_do():
     _, text = told("mirror: X\nsource: {url: 'https://h/', readr: autoindex}\nkeep: {versions: x}\n")
     assert text.splitlines() == [
         "m.yaml:1:9: mirror: is not a mirror's name: use a-z, 0-9 and -, at most 63, beginning with a letter or a digit",
-        "m.yaml:2:29: source.readr: is no key we know: did you mean reader?",
+        "m.yaml:2:29: source.readr: is not a known key: did you mean reader?",
         "m.yaml:3:18: keep.versions: is not a whole number: write a whole number without quotes",
     ]
 
@@ -246,7 +246,7 @@ def test_plug_ins_are_known_where_they_are_named():
 
 
 def test_a_mirror_made_in_code_is_checked_as_strictly():
-    with pytest.raises(ValidationError, match="does not go with a https url"):
+    with pytest.raises(ValidationError, match="does not apply to a https url"):
         Mirror.model_validate({"mirror": "x", "source": {"url": "https://h/", "region": "eu"}})
     made = Mirror.model_validate(
         {"mirror": "x", "source": {"url": "https://h/"}, "schedule": {"every": timedelta(hours=6)}}
@@ -362,10 +362,10 @@ def test_a_key_of_another_reader_is_told_as_such_and_a_misspelt_one_is_corrected
         "delete it, or write reader: autoindex"
     )
     _, text = told(source("url: 'https://h/', reader: checksums, checksum: [SUMS]"))
-    assert "m.yaml:2:48: source.checksum: is no key we know: did you mean checksums?" in text
+    assert "m.yaml:2:48: source.checksum: is not a known key: did you mean checksums?" in text
     assert "m.yaml:2:1: source.checksums: is missing: add checksums to source" in text
     _, text = told(source("url: 'https://h/', options: {}"))
-    assert "source.options: is no key we know" in text
+    assert "source.options: is not a known key" in text
 
 
 class Corner(BaseModel):

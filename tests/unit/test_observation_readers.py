@@ -112,7 +112,7 @@ def test_a_partial_answer_is_an_error_and_so_are_full_pages_that_end_too_early()
 
 def test_a_granule_that_only_another_kind_of_url_reaches_is_told_and_one_without_files_noted():
     row = granule(urls=[{"URL": "ftp://old.example/x.nc", "Type": "GET DATA"}])
-    with pytest.raises(DocumentError, match="granule x: cannot be had by https, http, s3"):
+    with pytest.raises(DocumentError, match="granule x: has no url of https, http, s3"):
         read(repository(), granules(row))
     assert read(repository(), granules(granule(urls=[{"URL": "https://h/", "Type": "VIEW RELATED INFORMATION"}]))) == [
         ReaderWarning("granules that name no file were passed over")
@@ -340,9 +340,9 @@ def test_what_is_no_listing_is_refused(body):
         ("cmr", "short_name: x, path: '{granule}'", "source.path", "write {file} into it"),
         ("cmr", "short_name: x, page: 2001", "source.page", "≤ 2000"),
         ("odata", "", "source", "names neither collections nor a filter"),
-        ("odata", "collections: [S1], files: all", "source.files", "use 'archive' or 'nodes'"),
+        ("odata", "collections: [S1], files: all", "source.files", "allowed: 'archive' or 'nodes'"),
         ("odata", "collections: [S1], download: 'ftp://x/'", "source.download", "scheme"),
-        ("laads", "listing: html", "source.listing", "use 'json' or 'csv'"),
+        ("laads", "listing: html", "source.listing", "allowed: 'json' or 'csv'"),
         ("laads", "assets: [B1]", "source.assets", "is an option of reader stac, not of laads"),
     ],
 )

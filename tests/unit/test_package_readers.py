@@ -104,7 +104,7 @@ def test_a_path_out_of_the_package_comes_out_to_be_refused(path):
     ("package", "said"),
     [
         ({"resources": [{"path": 5}]}, "resource 1 has no path that is text"),
-        ({"resources": [3, {"path": "a"}]}, "resource 1 is no object"),
+        ({"resources": [3, {"path": "a"}]}, "resource 1 is not an object"),
         ({}, "JSON of another shape"),
         ("<html>", "web page"),
     ],
@@ -170,7 +170,7 @@ def test_a_live_dataset_promises_no_digest():
         ),
         (dataset({"@type": "FileObject", "@id": "x"}), "x: has no contentUrl"),
         ({"name": "no distribution"}, "has no distribution"),
-        (dataset("text"), "distribution 1 is no object"),
+        (dataset("text"), "distribution 1 is not an object"),
     ],
 )
 def test_a_croissant_that_names_no_files_says_why(described, said):

@@ -219,7 +219,7 @@ def test_no_records_are_an_empty_list():
     ("body", "said"),
     [
         (answered('<error code="cannotDisseminateFormat">no</error>'), "answers cannotDisseminateFormat: no"),
-        (answered("<Identify/>"), "is no list of OAI-PMH records"),
+        (answered("<Identify/>"), "is not a list of OAI-PMH records"),
         (listed("<record><header/></record>"), "a record without an identifier"),
         (listed(record("a"))[:-40], "cannot be read as OAI-PMH"),
         ("<html/>", "begins with <html>"),

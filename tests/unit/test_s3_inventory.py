@@ -176,7 +176,7 @@ def test_what_is_no_such_list_is_said(form):
     ("body", "said"),
     [
         (manifest(bucket="other"), "is an inventory of other, and the source is nix-cache"),
-        (manifest(form="Avro"), "in the format 'avro'; we read CSV, Parquet and ORC"),
+        (manifest(form="Avro"), "in the format 'avro'; supported: CSV, Parquet and ORC"),
         (manifest(schema="Bucket, Size"), "names no Key"),
         (b"{}", "JSON of another shape"),
     ],

@@ -175,8 +175,8 @@ def test_without_names_all_public_datasets_with_files_are_mirrored_each_in_its_f
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("<html>", "is no list of ERDDAP's files"),
-        ("", "is no list of ERDDAP's files"),
+        ("<html>", "is not a list of ERDDAP's files"),
+        ("", "is not a list of ERDDAP's files"),
         (FOLDER + "short\n", "line 5 has not the columns"),
         (FOLDER + '"open\n', "cannot be read as CSV"),
         (FOLDER.encode() + b"\xff,,,\n", "cannot be read as CSV"),

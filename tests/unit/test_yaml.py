@@ -33,13 +33,13 @@ def told(text):
         ("a: !foo!bar x\n", 1, 4, "a value that begins with !"),
         ("a: @x\n", 1, 4, "cannot start"),
         ("a: %x\n", 1, 4, "cannot start"),
-        ("a: 1\nb: 2\na: 3\n", 3, 1, "stands twice, first in line 1"),
-        ("a: {b: 1, b: 2}\n", 1, 11, "stands twice"),
+        ("a: 1\nb: 2\na: 3\n", 3, 1, "is a duplicate key, first used in line 1"),
+        ("a: {b: 1, b: 2}\n", 1, 11, "is a duplicate key"),
         ("a:\nb: 1\n", 1, 1, "has no value"),
         ("a: null\n", 1, 1, "has no value"),
         ("a: b\n---\nc: d\n", 2, 1, "a second document"),
-        ("a: [1\nb: 2\n", 2, 2, "never closed"),
-        ("a: 'x\n", 2, 1, "never closed"),
+        ("a: [1\nb: 2\n", 2, 2, "unclosed ["),
+        ("a: 'x\n", 2, 1, "unclosed quote"),
         ("a: b: c\n", 1, 5, "a second `: `"),
         ("a: 1\n  b: 2\n", 2, 4, "a second `: `"),
         ("a: b\nfoo\nc: d\n", 3, 1, "neither"),
@@ -61,7 +61,7 @@ def test_all_mistakes_are_told_at_once():
     assert told("a: *x\nb: &y 1\na: 2\nc:\n") == [
         'f.yaml:1:4: a: an alias (a value that begins with *): write it out, or put it in quotes, as in "*.nc"',
         "f.yaml:2:4: b: an anchor (a value that begins with &): write the value without it, or quote it",
-        "f.yaml:3:1: a: stands twice, first in line 1: delete one of the two",
+        "f.yaml:3:1: a: is a duplicate key, first used in line 1: delete one of the two",
         "f.yaml:4:1: c: has no value: write one, or delete the key",
     ]
 
