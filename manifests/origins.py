@@ -51,10 +51,10 @@ def origin(url: str, schemes: frozenset[str] = SCHEMES) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return `scheme://host[:port]` of any url, whoever wrote it, in its one form: limits and secrets are bound to it.
+    """Return `scheme://host[:port]` of any url in its one form: limits and secrets are bound to it.
 
-    Lower case, ASCII, no user, no default port; `s3://bucket` and `file://` for these. Raises ValueError for what has
-    no origin; its words go on from "the url".
+    Lower case, ASCII, no user, no default port; `s3://bucket` and `file://` for these. Raises ValueError if the
+    url has no origin; the message continues "the url".
     """
     scheme, separator, rest = url.partition("://")
     if not separator:

@@ -1,8 +1,8 @@
-"""Tells from the end of a zip whether it can be whole: for archives of which nobody publishes a digest.
+"""Checks from the end of a ZIP archive whether it can be complete: for archives without a published digest.
 
 A zip ends in its directory, and that in a record which says how long the directory is and where it begins. A file that
 was cut off has no such record; one that lost bytes in the middle has a directory that would begin too late. Nothing is
-read twice: the last bytes are kept as they go by. It is a test, not a proof: what is inside may still be wrong.
+read twice: the last bytes are kept while they pass. The check is no proof: the members may still be wrong.
 """
 
 import struct

@@ -130,7 +130,7 @@ def _schedule_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
 
 
 class Keep(BaseModel):
-    """How long what was replaced or removed can be had back."""
+    """How long replaced and deleted files can be restored."""
 
     model_config = STRICT
 
@@ -245,8 +245,8 @@ def load_mirror(
 ) -> Mirror:
     """Return the mirror that a manifest declares; raises ManifestError with every problem of the file.
 
-    `readers` (by default all that are installed) and `schemes` are those that can be had, plug-ins included; of the
-    readers only the one that the manifest names is loaded.
+    `readers` (by default all that are installed) and `schemes` are the known ones, plug-ins included. Only the reader
+    that the manifest names is loaded.
     """
     readers = readers if readers is not None else installed()
     return load(text, file, Mirror, {"readers": readers, "schemes": frozenset(schemes)})

@@ -204,7 +204,7 @@ def _options(
 def _strange(
     key: str, known: tuple[str, ...], name: str, kind: ReaderKind | None, readers: Mapping[str, ReaderKind]
 ) -> tuple[str, str] | None:
-    """Say of a key that it is another reader's, or nobody's; None where no reader is known and it is somebody's."""
+    """Return the error of a key that the reader does not have; None if it belongs to another and ours is unknown."""
     others = [each for each in readers if key in _keys_of(readers, each)]
     if not others:
         return unknown(key, known)

@@ -1,7 +1,7 @@
 """The reader for NASA's Common Metadata Repository: the granules of collections, and the files of each granule.
 
 Rules:
-1. A search goes on with the header `CMR-Search-After` until the answer has none; a partial answer is an error.
+1. A search continues with the header `CMR-Search-After` until a response has none; a partial response is an error.
 2. A file is known by the last part of its url; its size and digest are those of the entry of the same name, or of the
    only entry of a granule with one file. A rounded size is no size.
 3. After a whole survey only what was revised is asked for. What was deleted is told by names that are no paths, so then

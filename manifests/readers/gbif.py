@@ -216,7 +216,7 @@ class GbifReader:
                 yield Stat(below(folder, _file(kind)), urls=(url,))
 
     def _has_any(self, dataset: _GbifDataset, unread: SkippedEntries) -> None:
-        """Note a dataset that was named and has nothing of what is wanted: nobody asks for nothing."""
+        """Report a dataset that the manifest names and that has none of the wanted endpoints."""
         kinds = {text(each.type) for each in dataset.endpoints or ()}
         if dataset.deleted is None and kinds.isdisjoint(self._options.endpoints):
             wanted, there = ", ".join(self._options.endpoints), ", ".join(sorted(kinds)) or "none"

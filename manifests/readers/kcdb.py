@@ -4,7 +4,7 @@ Rules:
 1. A record is `<search>/<id>.json`: its own JSON with sorted keys, so that an unchanged record is an unchanged file,
    whatever page it came on.
 2. A search is read whole. The first page says how many there are; every other page must say the same, and hold as many
-   records as it should, else somebody changed the database on the way, and the inventory is incomplete.
+   records as it should; else the database changed during the search, and the inventory is incomplete.
 3. A record whose `status` is not among the wanted ones is no file; by default what was deleted is not wanted.
 """
 

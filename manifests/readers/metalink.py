@@ -1,6 +1,6 @@
 """The reader for Metalinks, of version 4 (RFC 5854) and of version 3, which UniProt and ASF still write.
 
-A file is what the list says: its size, its digests, and where it can be had, the best place first. Rules:
+The list gives the size, the digests and the urls of each file, the best url first. Rules:
 
 1. `priority` counts up from the best (4), `preference` down from it (3); equal ones stay in the order they stand in,
    those in a country that the manifest prefers come first.
@@ -56,7 +56,7 @@ class MetalinkOptions(BaseModel):
     prefer: tuple[Annotated[str, like("[A-Za-z]{2}", "is not a country", "write two letters, as in ch")], ...] = ()
     """Countries (two letters, as in the list) whose places are asked first."""
     beside: Flag = False
-    """Take every file from beside its list, wherever else it could be had."""
+    """Download every file from the folder of its list, and from no other url."""
 
 
 def open_reader(source: ReaderSource) -> "MetalinkReader":

@@ -2,7 +2,7 @@
 
 Rules:
 1. Every entity of type File whose `@id` is a relative path or an http(s) url is a file; `#…` names something else.
-2. An `@id` is a url reference: percent signs are resolved once. What lies elsewhere lies under its host in the mirror.
+2. An `@id` is a url reference: percent signs are resolved once. A file on another host is stored under the host's name.
 3. No digest is required by the format; those that stand there (`sha256`, `md5` …) are promised. A `contentSize` that is
    no whole number of bytes is no size.
 4. A folder's files are those that the crate describes, or the `distribution` that holds them: there is no more.

@@ -1,7 +1,7 @@
 """The reader for SpatioTemporal Asset Catalogs: what a search answers, or a catalogue of files that link on and on.
 
 Rules:
-1. Every item that is found is read anew in each pass: items are published before their assets are complete.
+1. Every item that is found is read again in each pass: items are published before their assets are complete.
 2. An asset has one path whatever its links are; where two assets of an item would share one, their keys part them.
 3. A link leads to documents of the source's own origin; assets may lie anywhere that our transports reach.
 4. A checksum is a multihash; a bare digest is known by its length, if its publisher writes them so.

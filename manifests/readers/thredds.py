@@ -3,7 +3,7 @@
 Rules:
 1. A dataset with a `urlPath` is a file if a service of type HTTPServer serves it: the service that the dataset, its
    `access` elements or the metadata above it name, looked for inside compound ones; else the catalog's first one.
-2. A `catalogRef` is followed on the catalog's own host. The same catalog is read once, whoever refers to it.
+2. A `catalogRef` is followed on the catalog's own host. A catalog that several others refer to is read once.
 3. `dataSize` is rounded for people. Only whole bytes, and the `size` property of ESGF, are a size.
 4. A file's path is its `urlPath` without what the manifest's `below` names; what does not lie below that is left out.
 5. ESGF's `checksum` and `checksum_type` properties are promised digests.

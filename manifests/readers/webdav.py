@@ -1,8 +1,8 @@
 """The reader for WebDAV folders (Nextcloud, ownCloud, dCache, Apache, IIS): one PROPFIND of depth 1 for each folder.
 
 Rules:
-1. Names come from `href` alone, percent-decoded once, as children of the folder that was asked; the folder itself, and
-   what lies elsewhere, is passed over.
+1. Names come from `href` alone, percent-decoded once, as children of the requested folder; the folder itself and
+   names outside it are ignored.
 2. Of several `propstat` of one response only those of status 200 count.
 3. An `ETag` is the file's version, with quotes whether the server wrote them or not; weak ones too, for a change shows.
 4. `oc:checksums` (ownCloud, Nextcloud) and Fastmail's `sha1hex` are promised digests.

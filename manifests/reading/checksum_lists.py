@@ -1,6 +1,6 @@
-"""Documents that are files of the mirror too: lists, packages and bags that say what lies beside them.
+"""Documents that are also files of the mirror: lists, packages and bags that describe the files beside them.
 
-With them researchers can run the publisher's own check on the copy, so they are mirrored as they were read.
+Researchers can run the publisher's own check on the copy with them, so they are mirrored unchanged.
 """
 
 import hashlib

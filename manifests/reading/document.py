@@ -1,7 +1,7 @@
-"""How a Reader asks for documents and what it is handed: the sans-I/O contract between formats and the survey.
+"""The port of a Reader, without I/O: it requests documents, receives them, and yields the files that they list.
 
-A Reader is pure. It names documents (DocumentRequest), is handed each one whole and complete (Document), and yields
-what it finds: Stats (files that exist), DerivedFiles (whose bytes it computed from the document), Promises (digests of
+A Reader is pure. It names documents (DocumentRequest), receives each one complete (Document), and yields what it
+finds: Stats (files that exist), DerivedFiles (whose bytes it computed from the document), Promises (digests of
 files that may exist), and further DocumentRequests. The survey fetches requests through the Transport, many at once, in
 no promised order; an inventory is complete only if every request was read to its end without an error.
 """
@@ -18,19 +18,19 @@ MAX_MADE = 64 << 20  # bytes of one file that a Reader makes
 
 
 class DocumentError(ValueError):
-    """A document that is not what its Reader can read; the message begins with the document's url or path."""
+    """A document that its Reader cannot read; the message begins with the document's url or path."""
 
 
 class Gap(DocumentError):
-    """Upstream no longer tells all that changed since a mark: everything must be read once more."""
+    """Upstream no longer reports all changes since a cursor: everything must be read again."""
 
 
 class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The next document: `url` is absolute or relative to the source; `state` is the Reader's own note to itself.
+    """A document to read: `url` is absolute or relative to the source; the Reader gets `state` back with the document.
 
-    `optional` says that a 404 is an answer (a sidecar that may not exist) and not an incomplete inventory; with `told`
-    the Reader is handed that answer too, as an empty Document that is `missing`. The method LIST asks for the
-    transport's own listing of all whose url begins with `url`: a line of JSON (a Stat) for each file.
+    With `optional` a 404 does not make the inventory incomplete (a sidecar that may not exist); with `told` the Reader
+    also receives it, as an empty Document that is `missing`. The method LIST requests the transport's own listing of
+    all files whose url begins with `url`: a line of JSON (a Stat) for each one.
     """
 
     url: str
@@ -44,9 +44,9 @@ class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DerivedFile(msgspec.Struct, frozen=True):
-    """A file that upstream has only as part of a document: the Reader computed its bytes, the same for the same answer.
+    """A file that upstream has only as part of a document: the Reader computes its bytes, equal for equal documents.
 
-    For catalogues whose answers are the dataset. Nobody publishes digests of these files: their verdict is `attested`.
+    For catalogues whose responses are the dataset. Their digests are not published: their verdict is `attested`.
     """
 
     path: str
@@ -54,31 +54,31 @@ class DerivedFile(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """A path that upstream says it has no longer; it counts only where a Reader was asked for changes."""
+    """A path that upstream deleted; it is ignored unless the Reader was asked for changes."""
 
     path: str
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """How far upstream has been read, by its own clock: the greatest one of a survey is where the next may go on."""
+    """How far upstream was read, by its own clock: the next survey resumes at the greatest one of this survey."""
 
     value: str
 
 
 class ReaderWarning(msgspec.Struct, frozen=True):
-    """Something a Reader passed over in a document that it read all the same, such as a digest that cannot be one.
+    """A part that a Reader ignored in a document that it could read, such as an invalid digest.
 
-    The survey tells each text once, with how often it came: say what and where in general, not the file.
+    The survey reports each text once, with its count: describe the kind of fault, not the file.
     """
 
     text: str
 
 
 class Document:
-    """One fetched document: complete, of bounded length, on disk if it is large; read once, from its beginning.
+    """One downloaded document: complete, of bounded length, on disk if it is large; read once, from its beginning.
 
-    `url` is where it was finally found (after redirects), `asked` the request that named it, `headers` have lower-case
-    names. `stream` is a seekable binary file. `missing` says that it is not there, and the request wanted to be told.
+    `url` is the final url after redirects, `asked` is the request, `headers` have lower-case names. `stream` is a
+    seekable binary file. `missing` is True if it does not exist and the request has `told`.
     """
 
     __slots__ = ("asked", "headers", "missing", "stream", "url")
@@ -108,13 +108,13 @@ class Document:
 
 
 Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning
-"""What a Reader may find in a document."""
+"""What `Reader.read` may yield."""
 
 
 class Reader(Protocol):
-    """One upstream format for saying what is there. Pure: no I/O, no clock.
+    """One format in which upstreams list their files. Pure: no I/O, no clock.
 
-    `start` names the first documents. `read` may raise DocumentError: the inventory is then incomplete, nothing more.
+    `start` requests the first documents. If `read` raises DocumentError, the inventory is incomplete; the pass goes on.
     Paths are yielded as upstream writes them; the survey checks them (`check_path`), not the Reader.
     """
 
@@ -123,7 +123,7 @@ class Reader(Protocol):
         ...
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one document says; raises DocumentError."""
+        """Yield the files and requests that one document holds; raises DocumentError."""
         ...
 
 
@@ -141,10 +141,10 @@ def is_native(reader: Reader) -> bool:
 
 @runtime_checkable
 class Resumable(Reader, Protocol):
-    """A Reader that can ask for what changed since an earlier survey, instead of for everything.
+    """A Reader that can request the changes since an earlier survey, instead of everything.
 
-    It yields Cursors. `resume` begins at one; of what is then read the last word on a path counts, so a Reader asks for
-    documents one behind the other where their order matters. Raises Gap where upstream does not tell all changes.
+    It yields Cursors, and `resume` begins at one. The last entry for a path counts, so a Reader requests documents one
+    after the other if their order matters. Raises Gap if upstream does not report all changes.
     """
 
     def resume(self, mark: str) -> Iterable[DocumentRequest]:

@@ -115,14 +115,14 @@ def next_link(document: Document) -> str | None:
 
 
 def dig(value: object, *keys: str) -> object:
-    """Return what lies under a path of keys, None where there is nothing, or something without keys."""
+    """Return the value at a path of keys; None if a key is missing or its parent has no keys."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 class SkippedEntries:
-    """Counts what could not be used of a document, and says so once all else was yielded."""
+    """Collects the unusable entries of a document, and reports them after all others were yielded."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -130,12 +130,12 @@ class SkippedEntries:
         self._first = ""
 
     def add(self, what: str) -> None:
-        """Note one row, in words that name it."""
+        """Add one entry; `what` describes it."""
         self._count += 1
         self._first = self._first or what
 
     def raise_if_any(self) -> None:
-        """Raise DocumentError if there was any."""
+        """Raise DocumentError if an entry was added."""
         if self._count:
             more = f", and {self._count - 1} more" if self._count > 1 else ""
             raise DocumentError(f"{self._document.url}: {self._first}{more}")

@@ -37,25 +37,25 @@ class NoOptions(BaseModel):
 
 
 class ReaderSource(Protocol):
-    """What a reader is opened with: a Source, as far as a reader may know it."""
+    """The part of a Source that a reader may use."""
 
     @property
     def url(self) -> str:
-        """Where the source begins; it ends in a slash."""
+        """The source's url; it ends in a slash."""
         ...
 
     @property
     def options(self) -> BaseModel:
-        """What the manifest says to this reader."""
+        """The reader's options in the manifest."""
         ...
 
 
 class ReaderKind(msgspec.Struct, frozen=True):
-    """One format for saying what is there.
+    """One format in which upstreams list their files.
 
-    `open` takes the Source, and the day too (UTC) where `dated` says so, and returns a Reader; it may raise
-    InvalidValue for what no check of the options can see. `schemes` are those of the urls it reads; ANY but those in
-    `without`. `also` are those at which its files may lie beside: their keys then stand in its manifests too.
+    `open` takes the Source, and also the day (UTC) if `dated` is True, and returns a Reader; it may raise InvalidValue
+    for faults that the options' own validation cannot see. `schemes` are the schemes of the urls that it reads (ANY for
+    all), except those in `without`. `also` are further schemes of its files, whose keys its manifests may have.
     """
 
     open: Callable[..., Reader]
@@ -71,7 +71,7 @@ class ReaderKind(msgspec.Struct, frozen=True):
         return keys(self.options)
 
     def reads(self, scheme: str) -> bool:
-        """Tell whether it can read urls of that scheme."""
+        """Return True if it can read urls of that scheme."""
         return scheme not in self.without and (scheme in self.schemes or "*" in self.schemes)
 
     def opened(self, source: ReaderSource, today: date) -> Reader:

@@ -1,8 +1,8 @@
-"""Reads XML from strangers as a stream: no document types, no entities, bounded depth and bounded parts.
+"""Reads untrusted XML as a stream: no document types, no entities, bounded depth and bounded elements.
 
-`elements` yields each element of a wanted name when it closes, with all that is in it; what lies between them is never
-kept, so a document of a million files needs the memory of one. `events` yields every element twice, as it opens and as
-it closes, for formats in which the outer ones speak for the inner. Names are local: the namespace stands beside them.
+`elements` yields each element of a wanted name when it closes, with its children; the rest is not kept, so a document
+of a million files needs the memory of one. `events` yields every element twice, as it opens and as it closes, for
+formats in which outer elements describe inner ones. Names are local; the namespace is a separate field.
 """
 
 from collections.abc import Container, Iterator
