@@ -1,12 +1,12 @@
-"""The daemon as others see and steer it: what the API, the status page and the metrics may ask for, and nothing else.
+"""The port of the running daemon: every query and action of the API, the status page and the metrics.
 
 Rules:
-1. What is asked often (`mirrors`, `origins`, `series`, ...) is in memory and returns at once; what must look into the
-   Catalogue, the store or upstream is awaited.
-2. What changes something takes `who` and is written to the audit log, refused or not; the entry is what it returns.
-3. Every method raises NotFound for a mirror, pass or snapshot that is not there, Busy where it cannot be done now, and
-   ConfigError for text that is wrong; nothing else but the errors of `syncd.core.errors`.
-4. Nobody who looks can slow a pass: subscribers that do not keep up lose events and are told how many.
+1. Frequent queries (`mirrors`, `origins`, `series`, ...) return at once, from memory. Queries that read the Catalogue,
+   the store or upstream are awaited.
+2. An action takes `who`, writes an entry to the audit log, refused or not, and returns that entry.
+3. A method raises NotFound for an unknown mirror, pass or snapshot, Busy if the action is impossible now, and
+   ConfigError for an invalid text. It raises no other errors than those of `syncd.core.errors`.
+4. Slow subscribers lose events and receive the number of lost ones; they never slow a pass.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -37,16 +37,16 @@ from syncd.core import Event
 
 
 class Control(Protocol):
-    """What a running daemon lets others see and do."""
+    """The queries and actions of a running daemon."""
 
     # -- at once, from memory -------------------------------------------------------------------------------------
 
     def daemon(self) -> DaemonView:
-        """Return how the daemon itself is; `/readyz` is its `ready`."""
+        """Return the state of the daemon; `/readyz` reports its `ready`."""
         ...
 
     def mirrors(self) -> Sequence[MirrorView]:
-        """Return all mirrors by name: those in force, those whose manifest is refused, those whose copy stays."""
+        """Return all mirrors by name: with a manifest in force, with a rejected manifest, and retired ones."""
         ...
 
     def mirror(self, name: str) -> MirrorView:
@@ -54,26 +54,26 @@ class Control(Protocol):
         ...
 
     def manifests(self) -> Sequence[ManifestView]:
-        """Return every manifest file by its name, with what is wrong in it."""
+        """Return every manifest file by name, with its problems."""
         ...
 
     def check(self, text: str) -> CheckView:
-        """Lint the text of a manifest, against what is installed and against the mirrors in force.
+        """Validate the text of a manifest against the installed plug-ins and the mirrors in force.
 
-        A long text takes its time: call this one in a thread.
+        Blocks for as long as a long text takes: call it in a thread.
         """
         ...
 
     def origins(self) -> Sequence[OriginView]:
-        """Return the upstream origins that were asked since the daemon began, by name; 1,000 at most."""
+        """Return the upstream origins with requests since the daemon started, by name; 1,000 at most."""
         ...
 
     def scrubs(self) -> Sequence[ScrubView]:
-        """Return how far the re-reading of each mirror is, by name."""
+        """Return the progress of each mirror's fixity check (scrub), by name."""
         ...
 
     def store(self) -> StoreView:
-        """Return how the store is."""
+        """Return the state of the store."""
         ...
 
     def series(self, name: str | None = None) -> Sequence[Sample]:
@@ -83,11 +83,11 @@ class Control(Protocol):
     # -- awaited --------------------------------------------------------------------------------------------------
 
     async def plan(self, name: str, *, limit: int = 100) -> PlanView:
-        """Ask upstream, and return what a pass would do now; `limit` steps of each action. Busy during a pass."""
+        """Survey upstream, and return the plan of a pass; `limit` steps of each action. Raises Busy during a pass."""
         ...
 
     async def plan_text(self, text: str, *, limit: int = 100) -> PlanView:
-        """As `plan`, for the text of a manifest that is not in force; nothing of it is kept. Raises ConfigError."""
+        """Return the plan for the text of a manifest that is not in force; stores nothing. Raises ConfigError."""
         ...
 
     async def passes(self, name: str | None = None, *, before: int | None = None, limit: int = 50) -> list[PassView]:
@@ -95,11 +95,11 @@ class Control(Protocol):
         ...
 
     async def pass_events(self, name: str, pass_id: int, *, after: int = 0, limit: int = 200) -> list[PassEvent]:
-        """Return what happened in one pass, the oldest first, with ids above `after`."""
+        """Return the events of one pass, the oldest first, with ids above `after`."""
         ...
 
     async def entries(self, name: str, *, prefix: str = "", after: str = "", limit: int = 200) -> list[EntryView]:
-        """Return Entries whose path begins with `prefix` and sorts behind `after`, sorted."""
+        """Return Entries whose path begins with `prefix` and sorts after `after`, sorted."""
         ...
 
     async def entry(self, name: str, path: str) -> EntryView:
@@ -111,33 +111,33 @@ class Control(Protocol):
         ...
 
     async def diff(self, name: str, before: str, after: str, *, limit: int = 1000) -> DiffView:
-        """Compare two kept snapshots, named by id or its beginning; the first `limit` paths that differ, sorted."""
+        """Compare two kept snapshots, each named by a prefix of its id; returns `limit` differing paths, sorted."""
         ...
 
     async def quarantine(self, name: str, *, limit: int = 1000) -> list[QuarantineView]:
-        """Return what is kept aside, the newest first."""
+        """Return the quarantined files, the newest first."""
         ...
 
     async def parked(self, name: str, *, after: str = "", limit: int = 1000) -> list[ParkedView]:
-        """Return the removals that wait for an operator and sort behind `after`, sorted."""
+        """Return the deletions held for approval with paths after `after`, sorted."""
         ...
 
     async def failures(self, name: str, *, after: str = "", limit: int = 1000) -> list[FailureView]:
-        """Return the files that could not be had, with paths behind `after`, sorted."""
+        """Return the files that failed to download, with paths after `after`, sorted."""
         ...
 
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
-        """Return who changed what, the newest first, with ids below `before`."""
+        """Return the audit log, the newest entry first, with ids below `before`."""
         ...
 
-    # -- what changes something -----------------------------------------------------------------------------------
+    # -- actions --------------------------------------------------------------------------------------------------
 
     async def sync(self, name: str, who: str) -> AuditView:
-        """Let a pass run as soon as there is room, window or not. Busy if paused, offline or rejected."""
+        """Request a pass, outside its window too. Raises Busy if paused, offline or rejected."""
         ...
 
     async def pause(self, name: str, who: str) -> AuditView:
-        """Start no pass of this mirror until it is resumed, over restarts too; one under way goes on."""
+        """Start no pass of this mirror until it is resumed, over restarts too; a running pass continues."""
         ...
 
     async def resume(self, name: str, who: str) -> AuditView:
@@ -145,17 +145,17 @@ class Control(Protocol):
         ...
 
     async def approve(self, name: str, who: str) -> AuditView:
-        """Let exactly the parked removals through, and run a pass soon. Busy if nothing is parked."""
+        """Approve exactly the deletions held now, and request a pass. Raises Busy if none are held."""
         ...
 
     async def cancel(self, name: str, who: str) -> AuditView:
-        """Ask the pass under way to stop: it starts nothing new and publishes what is proved. Busy if none is."""
+        """Stop the running pass: it starts nothing new and publishes its proved files. Raises Busy if none runs."""
         ...
 
-    # -- what happens ---------------------------------------------------------------------------------------------
+    # -- events ---------------------------------------------------------------------------------------------------
 
     def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        """Enter to hear every event from now on; where the listener was too slow an EventsLost stands for the rest.
+        """Subscribe to every event from now on; an EventsLost replaces the events that a slow subscriber lost.
 
         The iterator ends when the daemon stops.
         """

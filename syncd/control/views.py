@@ -1,6 +1,6 @@
-"""What a daemon shows of itself: frozen facts for the API, the status page and the metrics, made when asked for.
+"""The values that Control returns to the API, the status page and the metrics; each is immutable.
 
-Times are seconds since the epoch, UTC; None means never, or not known. Bytes are bytes, rates are bytes a second.
+Times are seconds since the epoch, UTC; None means never, or unknown. Rates are bytes per second.
 """
 
 from typing import Literal
@@ -8,18 +8,18 @@ from typing import Literal
 import msgspec
 
 State = Literal["idle", "waiting", "running", "paused", "failing", "offline", "rejected", "retired"]
-"""idle: nothing is due. waiting: due, but not its turn yet (`reason` says for what). running: a pass is under way.
-paused: an operator said so. failing: the last pass could not be had, the next one waits longer. offline: the store is
-away or full. rejected: no manifest of it that is in force. retired: its manifest was removed, its copy stays."""
+"""idle: no pass is due. waiting: a pass is due and has to wait (`reason` says for what). running: a pass runs.
+paused: by an operator. failing: the last pass failed, and the next one is delayed. offline: the store is unavailable or
+full. rejected: the manifest has errors, and none is in force. retired: the manifest was deleted, the copy is kept."""
 
 Health = Literal["good", "degraded", "stale", "unknown"]
-"""good: within its freshness objective and nothing to do. degraded: fresh, but something failed, is parked or damaged.
-stale: older than its objective. unknown: never complete yet."""
+"""good: within its freshness target, and no problems. degraded: fresh, with failed or damaged files, or deletions held
+for approval. stale: older than its freshness target. unknown: no complete pass yet."""
 
 Phase = Literal["survey", "transfer", "published"]
 Outcome = Literal["running", "complete", "incomplete", "failed", "stopped", "killed"]
-"""incomplete: published what could be had. failed: the source or the store was away. stopped: somebody asked.
-killed: the daemon ended before it."""
+"""incomplete: some files failed to download; the others are published. failed: the source or the store was unavailable.
+stopped: by a person or the daemon. killed: the daemon ended during the pass."""
 
 STATES: tuple[State, ...] = ("idle", "waiting", "running", "paused", "failing", "offline", "rejected", "retired")
 HEALTHS: tuple[Health, ...] = ("good", "degraded", "stale", "unknown")
@@ -27,7 +27,7 @@ OUTCOMES: tuple[Outcome, ...] = ("running", "complete", "incomplete", "failed", 
 
 
 class AboutView(msgspec.Struct, frozen=True, kw_only=True):
-    """What people should know of a dataset."""
+    """The licence, citation, contact and access conditions of a dataset."""
 
     licence: str = ""
     citation: str = ""
@@ -36,7 +36,7 @@ class AboutView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransferView(msgspec.Struct, frozen=True, kw_only=True):
-    """One file on its way; `size` is None where upstream does not say."""
+    """One running transfer; `size` is None if upstream does not give it."""
 
     path: str
     size: int | None
@@ -44,7 +44,7 @@ class TransferView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the running pass is. `bytes` is too small while `sized` is False: upstream does not say every size."""
+    """The progress of the running pass. `bytes` is too small while `sized` is False: some sizes are unknown."""
 
     pass_id: int
     began: float
@@ -61,11 +61,11 @@ class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 0.0
     moving: int = 0
     transfers: tuple[TransferView, ...] = ()
-    """The largest of the `moving` ones, 50 at most."""
+    """The largest of the `moving` transfers, 50 at most."""
 
 
 class PassView(msgspec.Struct, frozen=True, kw_only=True):
-    """One pass, under way or over."""
+    """One pass, running or ended."""
 
     id: int
     mirror: str
@@ -89,7 +89,7 @@ class PassView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened in a pass; `event` is the engine's word in snake_case."""
+    """One event of a pass; `event` is the name of its class in snake_case."""
 
     id: int
     at: float
@@ -107,7 +107,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
-    """One mirror at a glance."""
+    """One mirror."""
 
     name: str
     title: str = ""
@@ -119,7 +119,7 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     health: Health
     reason: str = ""
-    """Why it is in this state, in a steward's words."""
+    """Why it is in this state, as an English text."""
     message: Message | None = None
     """`reason` as a code and values; None if there is no reason."""
     snapshot: str = ""
@@ -129,7 +129,7 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     attempted: float | None = None
     next_run: float | None = None
     fresh_within: float | None = None
-    """The freshness objective in seconds: `succeeded` should never be older. None on demand."""
+    """The freshness target: the maximum age of `succeeded`, in seconds. None for a mirror without a schedule."""
     backlog_files: int = 0
     backlog_bytes: int = 0
     parked: int = 0
@@ -137,13 +137,13 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     quarantined: int = 0
     faults: int = 0
-    """Files found damaged or missing in the store and not mended yet."""
+    """Files found damaged or missing in the store and not repaired yet."""
     progress: ProgressView | None = None
     last: PassView | None = None
 
 
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing a plan would do, and why."""
+    """One step of a plan, and its reason."""
 
     action: Literal["fetch", "replace", "keep", "remove", "refuse"]
     path: str
@@ -152,7 +152,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pass would do now; upstream was asked for it."""
+    """The plan of a pass, made from a survey of upstream."""
 
     mirror: str
     complete: bool
@@ -165,17 +165,17 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     sizeless: int = 0
     free: int | None = None
     parked: str = ""
-    """Why its removals would be parked, or nothing."""
+    """Why its deletions would be held for approval, or ""."""
     unread: tuple[tuple[str, str], ...] = ()
     """Documents that could not be read: url and reason."""
     steps: tuple[StepView, ...] = ()
     """The first ones of each action."""
     cut: bool = False
-    """There are more steps than shown."""
+    """True if there are more steps than shown."""
 
 
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
-    """One file as it was proved; `checked` is when its stored bytes were last read and found good."""
+    """One Entry; `checked` is the time of the last successful fixity check of its stored bytes."""
 
     path: str
     size: int
@@ -189,7 +189,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuarantineView(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that were not what was promised, kept at `place` in the store."""
+    """A file that failed verification, stored at `place`."""
 
     mirror: str
     path: str
@@ -200,14 +200,14 @@ class QuarantineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParkedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A removal that waits for an operator."""
+    """A deletion that is held for approval."""
 
     path: str
     bytes: int
 
 
 class FailureView(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that could not be had, and why; `quarantined` is where its bytes lie, or nothing."""
+    """A file that failed to download, and why; `quarantined` is the place of its quarantined bytes, or ""."""
 
     path: str
     error: str
@@ -229,7 +229,7 @@ class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
-    """One path that differs between two snapshots; None where it is in neither."""
+    """One path that differs between two snapshots; values are None on the side where it is missing."""
 
     path: str
     change: Literal["added", "removed", "changed"]
@@ -240,7 +240,7 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiffView(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between two kept snapshots; `count` of them, the first of which are shown."""
+    """The paths that differ between two kept snapshots: `count` in all, the first of them in `changes`."""
 
     mirror: str
     before: str
@@ -250,7 +250,7 @@ class DiffView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
-    """One mistake in a file: where it stands, what is wrong, what to do."""
+    """One problem of a file: its position, the problem, the remedy."""
 
     file: str
     line: int
@@ -261,24 +261,24 @@ class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManifestView(msgspec.Struct, frozen=True, kw_only=True):
-    """One manifest file. With `problems`, the last good one stays in force, if there was one (`since`)."""
+    """One manifest file. If it has `problems`, its last valid text stays in force, if there was one (`since`)."""
 
     file: str
     mirror: str | None = None
     problems: tuple[ProblemView, ...] = ()
     since: float | None = None
-    """When the one in force was taken."""
+    """When the text in force was accepted."""
 
 
 class CheckView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a lint of one manifest's text found."""
+    """The result of a manifest's validation."""
 
     mirror: str | None = None
     problems: tuple[ProblemView, ...] = ()
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody changed something, or tried to."""
+    """One entry of the audit log: an action, carried out or refused."""
 
     id: int
     at: float
@@ -289,7 +289,7 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OriginView(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream origin as its governor sees it."""
+    """One upstream origin and the state of its Governor."""
 
     origin: str
     limit: int
@@ -300,23 +300,23 @@ class OriginView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScrubView(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the re-reading of one mirror's stored bytes is."""
+    """The progress of the fixity check (scrub) of one mirror."""
 
     mirror: str
     within: float
-    """Every byte is to be read again within so many seconds."""
+    """The seconds within which every stored byte is read again."""
     files: int = 0
     bytes: int = 0
     oldest: float | None = None
-    """The longest time ago that a file was proved or checked."""
+    """The earliest time at which a file was last proved or checked."""
     covered: float = 1.0
-    """The share of the files that was checked within `within`, 0 to 1."""
+    """The share of files that were checked within `within`, 0 to 1."""
     rate: float = 0.0
     running: bool = False
     faults: int = 0
-    """Found damaged or missing, and not mended yet."""
+    """Files found damaged or missing, and not repaired yet."""
     mended: int = 0
-    """Mended since the daemon began."""
+    """Files repaired since the daemon started."""
 
 
 class StoreView(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,11 +328,11 @@ class StoreView(msgspec.Struct, frozen=True, kw_only=True):
     free: int | None = None
     since: float | None = None
     backup: float | None = None
-    """When the Catalogue was last backed up into it."""
+    """When the Catalogue was last backed up to the store."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen at one moment: the mean rate since the sample before, and the backlog."""
+    """The mean rate since the previous sample, and the backlog."""
 
     at: float
     rate: float
@@ -341,7 +341,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DaemonView(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon itself; `ready` once it works, and not while it stops."""
+    """The daemon; `ready` is True while it runs, and False while it starts or stops."""
 
     version: str
     pid: int

@@ -1,9 +1,9 @@
-"""Copies of the Catalogue in the store, so that passes, audit log and times of checks outlive the state's disk.
+"""Backups of the Catalogue in the store: they preserve passes, audit log and check times if the state folder is lost.
 
 Rules:
 1. A backup is never changed: its name holds the time and the sha256 of its bytes.
-2. A backup is believed only if its bytes have that sha256 and open as a Catalogue.
-3. What the store itself says is truer than a backup: a mirror that was published later is rebuilt from the store.
+2. A backup is valid only if its bytes have that sha256 and open as a Catalogue.
+3. The store has precedence over a backup: a mirror that was published later is rebuilt from the store.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from syncd.session import open_store
 
 FOLDER = ".syncd/backup/"
 PIECE = 1 << 20
-MAX_BYTES = 1 << 40  # of a packed and of an unpacked one
+MAX_BYTES = 1 << 40  # of a compressed and of an uncompressed backup
 
 _NAME = re.compile(r"(\d{8}T\d{6}Z)\.([0-9a-f]{64})\.sqlite\.gz")
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One copy in the store."""
+    """One backup in the store."""
 
     place: str
     at: float
@@ -40,7 +40,7 @@ class Backup:
 
 
 async def backups(store: Store) -> list[Backup]:
-    """Return the copies in the store, the newest first."""
+    """Return the backups in the store, the newest first."""
     found = []
     async for stat in store.list(FOLDER):
         named = _NAME.fullmatch(stat.path.removeprefix(FOLDER))
@@ -53,7 +53,7 @@ async def backups(store: Store) -> list[Backup]:
 async def back_up(
     store: Store, beside: BackgroundReader, spool: Path, now: Callable[[], float] = time.time
 ) -> tuple[Backup, int]:
-    """Copy the Catalogue into the store; returns the backup and its size."""
+    """Copy the Catalogue to the store; returns the backup and its compressed size in bytes."""
     folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
     twin, packed = folder / "catalogue.sqlite", folder / "packed"
     try:
@@ -80,7 +80,7 @@ def _piece(file: Path, offset: int, size: int) -> bytes:
 
 
 async def prune(store: Store, keep: int) -> int:
-    """Let go of all but the newest `keep`; returns how many went."""
+    """Delete all backups but the newest `keep`; returns the number of deleted ones."""
     gone = (await backups(store))[keep:]
     for backup in gone:
         await store.delete(backup.place)
@@ -88,15 +88,15 @@ async def prune(store: Store, keep: int) -> int:
 
 
 async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
-    """Write the backup `wanted` ("latest", or the beginning of its name) to a Catalogue in the empty `folder`.
+    """Write the backup `wanted` ("latest", or a prefix of its name) as a Catalogue to the empty `folder`.
 
-    Raises NotFound, Damaged.
+    Raises NotFound, or Damaged if its sha256 differs or it is no Catalogue.
     """
     found = await backups(store)
     fitting = found[:1] if wanted == "latest" else [one for one in found if one.place.startswith(FOLDER + wanted)]
     if len(fitting) != 1:
         names = ", ".join(one.place.removeprefix(FOLDER)[:20] for one in found) or "none"
-        raise NotFound(f"{wanted}: not one backup of the Catalogue in the store; there are {names}")
+        raise NotFound(f"{wanted}: does not name exactly one backup of the Catalogue; the store has: {names}")
     backup = fitting[0]
     packed, digest, left = folder / "packed", hashlib.sha256(), MAX_BYTES
     with await asyncio.to_thread(packed.open, "wb") as file:
@@ -109,7 +109,7 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
                 await asyncio.to_thread(file.write, chunk)
     if digest.hexdigest() != backup.sha256:
         raise Damaged(
-            f"{backup.place}: sha256 {backup.sha256} promised, {digest.hexdigest()} found: take another backup"
+            f"{backup.place}: expected sha256 {backup.sha256}, found {digest.hexdigest()}: choose another backup"
         )
     await asyncio.to_thread(_unpack, packed, folder / "catalogue.sqlite", backup.place)
     await asyncio.to_thread(_open, folder)
@@ -117,9 +117,9 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
 
 
 async def restore_backup(config: Config, wanted: str) -> tuple[str, Path | None]:
-    """Put a backup in the place of the Catalogue; returns its place, and where the Catalogue before lies now.
+    """Replace the Catalogue with a backup; returns the backup's place and the new path of the replaced Catalogue.
 
-    Raises NotFound, Damaged, Busy (a daemon works here), Offline.
+    Raises NotFound, Damaged, Busy (a daemon uses this state folder), Offline.
     """
     settings = config.store
     store = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
@@ -137,7 +137,7 @@ async def restore_backup(config: Config, wanted: str) -> tuple[str, Path | None]
 
 
 def _open(folder: Path) -> None:
-    """Bring it up to date, and leave it whole in one file."""
+    """Migrate the Catalogue to the current schema; closing it leaves a single file."""
     with Catalogue(folder):
         pass
 
@@ -160,5 +160,5 @@ def _unpack(packed: Path, to: Path, place: str) -> None:
                     raise Damaged(f"{place}: longer than a backup can be")
                 out.write(piece)
     except (OSError, EOFError) as error:
-        raise Damaged(f"{place}: cannot be unpacked: {error}") from error
+        raise Damaged(f"{place}: cannot be decompressed: {error}") from error
     packed.unlink()

@@ -1,4 +1,4 @@
-"""The running daemon as `syncd.control.Control`: shows what the fleet knows, and does what an operator asks for."""
+"""Implements `syncd.control.Control`: returns views of the running daemon, and carries out the actions of operators."""
 
 import asyncio
 import os
@@ -43,13 +43,13 @@ from syncd.daemon.scrubber import Scrubber
 from syncd.engine import PlanResult, make_plan
 from syncd.session import VERSION, Session
 
-ORIGINS = 1_000  # shown
+ORIGINS = 1_000  # origins returned, at most
 ACTIONS: tuple[Literal["fetch", "replace", "remove", "refuse"], ...] = ("fetch", "replace", "remove", "refuse")
 
 
 @dataclass(slots=True)
 class DaemonStatus:
-    """What the daemon says of itself."""
+    """The state of the daemon itself, and the last rates of its origins."""
 
     started: float
     state: Literal["starting", "running", "stopping"] = "starting"
@@ -58,7 +58,7 @@ class DaemonStatus:
 
 
 class Controller:
-    """Satisfies `syncd.control.port.Control`."""
+    """The running daemon as `syncd.control.Control`."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Controller:
         event_bus: EventBus,
         status: DaemonStatus,
     ) -> None:
-        """All are parts of the running daemon; `session` is the workbench of the configuration in force."""
+        """All are parts of the running daemon; `session` returns the Session of the configuration in force."""
         self._registry = registry
         self._scheduler = scheduler
         self._scrubber = scrubber
@@ -84,7 +84,7 @@ class Controller:
     # -- at once --------------------------------------------------------------------------------------------------
 
     def daemon(self) -> DaemonView:
-        """Return how the daemon itself is."""
+        """Return the state of the daemon."""
         states = [self._registry.state(mirror_state)[0] for mirror_state in self._registry.states.values()]
         return DaemonView(
             version=VERSION,
@@ -107,12 +107,12 @@ class Controller:
         return self._registry.view(self._standing(name))
 
     def manifests(self) -> list[ManifestView]:
-        """Return every manifest file, with what is wrong in it."""
+        """Return every manifest file, with its problems."""
         by_file = {declared.file: declared for declared in self._manifests.in_force.values()}
         return [_manifest(file, by_file) for _, file in sorted(self._manifests.files.items())]
 
     def check(self, text: str) -> CheckView:
-        """Lint the text of a manifest."""
+        """Validate the text of a manifest."""
         try:
             mirror = self._manifests.parse(text, "manifest")
         except ManifestError as error:
@@ -120,7 +120,7 @@ class Controller:
         return CheckView(mirror=mirror.name)
 
     def origins(self) -> list[OriginView]:
-        """Return the origins that were asked."""
+        """Return the origins with requests since the daemon started."""
         now, clock, views = self._registry.now(), time.monotonic(), []
         for governor in sorted(self._session().governors, key=lambda one: one.origin)[:ORIGINS]:
             closed = governor.closed_for
@@ -137,7 +137,7 @@ class Controller:
         return views
 
     def _rate(self, origin: str, received: float, clock: float) -> float:
-        """Return bytes a second since the last look that is some seconds old."""
+        """Return the bytes per second of an origin, measured over at least five seconds."""
         rates = self._status.rates
         at, seen, rate = rates.get(origin, (clock, received, 0.0))
         if clock - at >= 5.0:
@@ -146,7 +146,7 @@ class Controller:
         return rate
 
     def scrubs(self) -> list[ScrubView]:
-        """Return how far the re-reading of each mirror is."""
+        """Return the progress of each mirror's fixity check."""
         found = []
         for name, mirror_state in self._registry.states.items():
             if mirror_state.row is None:
@@ -169,7 +169,7 @@ class Controller:
         return found
 
     def store(self) -> StoreView:
-        """Return how the store is."""
+        """Return the state of the store."""
         store = self._registry.store
         return StoreView(
             url=self._session().config.store.url,
@@ -187,7 +187,7 @@ class Controller:
     # -- awaited --------------------------------------------------------------------------------------------------
 
     async def plan(self, name: str, *, limit: int = 100) -> PlanView:
-        """Ask upstream, and return what a pass would do now."""
+        """Survey upstream, and return the plan of a pass."""
         mirror_state = self._standing(name)
         if mirror_state.declared is None:
             raise Busy(f"{name}: no manifest of it is in force")
@@ -198,7 +198,7 @@ class Controller:
             return await self._plan(mirror, row, session.catalogue, limit)
 
     async def plan_text(self, text: str, *, limit: int = 100) -> PlanView:
-        """As `plan`, for the text of a manifest; nothing of it is kept."""
+        """Return the plan for the text of a manifest; stores nothing."""
         try:
             mirror = await asyncio.to_thread(self._manifests.parse, text, "manifest")
         except ManifestError as error:
@@ -225,7 +225,7 @@ class Controller:
         return await self._reader.run(lambda c: queries.passes(c, mirror, before, limit, all_of=name is None))
 
     async def pass_events(self, name: str, pass_id: int, *, after: int = 0, limit: int = 200) -> list[PassEvent]:
-        """Return what happened in one pass, the oldest first."""
+        """Return the events of one pass, the oldest first."""
         row = self._row(name)
         self._registry.flush_events()
         return await self._reader.run(lambda c: queries.pass_events(c, row, name, pass_id, after, limit))
@@ -252,25 +252,25 @@ class Controller:
         return await queries.diff(self._session().store, name, kept, before, after, limit)
 
     async def quarantine(self, name: str, *, limit: int = 1000) -> list[QuarantineView]:
-        """Return what is kept aside, the newest first."""
+        """Return the quarantined files, the newest first."""
         row = self._row(name)
         return await self._reader.run(lambda c: queries.quarantine(c, row, name, limit))
 
     async def parked(self, name: str, *, after: str = "", limit: int = 1000) -> list[ParkedView]:
-        """Return the removals that wait for an operator, sorted."""
+        """Return the deletions held for approval, sorted."""
         row = self._row(name)
         return await self._reader.run(lambda c: queries.parked(c, row, after, limit))
 
     async def failures(self, name: str, *, after: str = "", limit: int = 1000) -> list[FailureView]:
-        """Return the files that could not be had, sorted."""
+        """Return the files that failed to download, sorted."""
         row = self._row(name)
         return await self._reader.run(lambda c: queries.failures(c, row, after, limit))
 
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
-        """Return who changed what, the newest first."""
+        """Return the audit log, the newest entry first."""
         return await self._reader.run(lambda c: [_audit(one) for one in c.pass_history.audit(before, limit)])
 
-    # -- what changes something -----------------------------------------------------------------------------------
+    # -- actions --------------------------------------------------------------------------------------------------
 
     async def sync(self, name: str, who: str) -> AuditView:
         """Let a pass run as soon as there is room."""
@@ -308,7 +308,7 @@ class Controller:
         return self._written(who, "resume", name, "resumed")
 
     async def approve(self, name: str, who: str) -> AuditView:
-        """Let exactly the parked removals through, and run a pass soon."""
+        """Approve exactly the deletions held now, and request a pass."""
         mirror_state = self._standing(name)
         if mirror_state.row is None or not mirror_state.parked:
             raise self._refused(who, "approve", name, f"{name}: nothing is parked")
@@ -324,17 +324,17 @@ class Controller:
         return self._written(who, "approve", name, f"{count:,} removals approved")
 
     async def cancel(self, name: str, who: str) -> AuditView:
-        """Ask the pass under way to stop."""
+        """Stop the running pass."""
         mirror_state = self._standing(name)
         if mirror_state.run is None:
             raise self._refused(who, "cancel", name, f"{name}: no pass is under way")
         mirror_state.run.stop(because("stops.asked", who=who), who or "somebody")
-        return self._written(who, "cancel", name, "stops, and publishes what is proved")
+        return self._written(who, "cancel", name, "stops, and publishes its proved files")
 
-    # -- what happens ---------------------------------------------------------------------------------------------
+    # -- events ---------------------------------------------------------------------------------------------------
 
     def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        """Enter to hear every event from now on."""
+        """Subscribe to every event from now on."""
         return self._subscribed()
 
     @asynccontextmanager
@@ -342,7 +342,7 @@ class Controller:
         with self._event_bus.subscribed() as subscription:
             yield aiter(subscription)
 
-    # -- below ----------------------------------------------------------------------------------------------------
+    # -- helpers --------------------------------------------------------------------------------------------------
 
     def _standing(self, name: str) -> MirrorState:
         mirror_state = self._registry.states.get(name)
@@ -366,7 +366,7 @@ class Controller:
 
 
 def problem_view(one: ManifestProblem) -> ProblemView:
-    """Return a problem as it is shown."""
+    """Return the view of a problem."""
     return ProblemView(file=one.file, line=one.line, column=one.column, where=one.where, what=one.what, todo=one.todo)
 
 

@@ -1,12 +1,13 @@
-"""The daemon: keeps many mirrors current for months, tells the truth about them, and takes changes without a restart.
+"""Runs the daemon: keeps many mirrors current for months, and applies changed manifests and settings without a restart.
 
 Rules:
-1. It works on a store only while it holds its lease. A store that is away is waited for; what we hold is not touched.
-2. What goes wrong with one mirror stays with that mirror. What goes wrong with the store or the state's disk stops the
-   beginning of passes, and ends by itself. A Catalogue that is damaged, or a lease that another took, ends the daemon.
-3. Asked to stop it begins nothing more, lets transfers end within the grace, and publishes what is proved; asked twice
-   it stops at once. Killed, it needs nobody: the next start goes on where it was.
-4. Waits go by the monotonic clock; dues are moments of the wall clock and are worked out anew when that one steps.
+1. The daemon works on a store only while it holds the store's lease. It waits for an unavailable store and deletes
+   nothing meanwhile.
+2. A failure of one mirror concerns that mirror only. While the store or the state's disk fails, no pass starts, and
+   recovery is automatic. A damaged Catalogue, or a lease taken by another process, ends the daemon.
+3. On the first request to stop it starts nothing new, lets transfers end within the grace, and publishes proved files;
+   on the second it stops at once. After a kill the next start resumes without intervention.
+4. Waits use the monotonic clock. Due times are wall-clock times and are computed again when the wall clock steps.
 """
 
 import asyncio
@@ -55,25 +56,25 @@ from syncd.session import VERSION, Session, names, open_session
 from syncd.sources import TRANSPORTS
 from syncd.wrappers import Meter
 
-TICK = 1.0  # seconds between two looks at everything
-LOOK = 2.0  # seconds between two looks at the manifests and at syncd.yaml
-STORE = 10.0  # seconds between two looks at the store
-ANSWER = 30.0  # seconds that a store may take to say who it is
-EXPIRY = 180.0  # seconds after which a lease of ours has certainly run out
-STEP = 5.0  # seconds that the wall clock may drift in a tick before it is called a step
-STUCK = 7_200.0  # seconds without a word of a pass after which the watchdog is not fed any more
-LOW = 64 << 20  # bytes of the state's disk below which no pass begins, whatever the configuration says
-ROOMIER = 1.1  # times what is to be kept free: what must be free for passes to begin again
+TICK = 1.0  # seconds between two rounds of the main loop
+LOOK = 2.0  # seconds between two scans of the manifests and of syncd.yaml
+STORE = 10.0  # seconds between two checks of the store
+ANSWER = 30.0  # seconds within which a store must return its identity
+EXPIRY = 180.0  # seconds after which a lease of this daemon has certainly expired
+STEP = 5.0  # seconds of drift in one tick from which on the wall clock has stepped
+STUCK = 7_200.0  # seconds without an event of a running pass after which systemd's watchdog gets no more signals
+LOW = 64 << 20  # free bytes of the state's disk below which no pass starts; `keep_free` if that is less
+ROOMIER = 1.1  # times `keep_free`: the free space from which on passes start again
 RESTART = ("state", "store", "listen", "api", "log")  # keys that a running daemon cannot change
 
 Load = Callable[[], Config]
 HttpFactory = Callable[[Control, Config], AbstractAsyncContextManager[Callable[[Config], None]]]
-"""What shows the daemon to the world: open over its life; what it yields is told of every new configuration."""
+"""Opens the HTTP server of a daemon; yields the callback that receives every new configuration."""
 
 
 @dataclass(slots=True)
 class DaemonDeps:
-    """What a daemon is run with: all that it must not reach out for by itself."""
+    """The dependencies of a daemon: environment, clocks, signals, HTTP server and listeners."""
 
     environ: Mapping[str, str]
     load: Load
@@ -93,11 +94,11 @@ class DaemonDeps:
     started: Callable[[Control], None] = lambda _: None
     tick: float = TICK
     store_every: float = STORE
-    """Seconds between two looks at the store."""
+    """Seconds between two checks of the store."""
 
 
 async def run(deps: DaemonDeps) -> None:
-    """Run a daemon until it is asked to stop. Raises Busy (another works here), ConfigError, Damaged, NoSpace."""
+    """Run a daemon until asked to stop. Raises Busy (another process works here), ConfigError, Damaged, NoSpace."""
     config = await asyncio.to_thread(deps.load)
 
     def on_event(event: Event) -> None:
@@ -166,10 +167,10 @@ class Daemon:
         self._drained = asyncio.Event()
 
     async def run(self) -> None:
-        """Live."""
+        """Run until stopped: declare the mirrors, serve HTTP, and work while the store is available."""
         killed = self.registry.catalogue.pass_history.end_killed()
         self._mark = await asyncio.to_thread(_file_mark, self.deps.watched)
-        self.registry.declare((), {})  # what we hold, before anybody says what he wants
+        self.registry.declare((), {})  # the stored copies, before any manifest is read
         await self._scan_manifests(at_once=True)
         self._declare()
         try:
@@ -184,7 +185,7 @@ class Daemon:
     # -- the store ------------------------------------------------------------------------------------------------
 
     async def _run_with_store(self, killed: int) -> None:
-        """Work while we hold the store's lease, and wait for it otherwise."""
+        """Work while holding the store's lease; otherwise wait for the store."""
         stopping, busy_since = self.deps.stopping, None
         while not stopping.is_set():
             await self.check_store()
@@ -207,14 +208,14 @@ class Daemon:
                 await self._store_lost(error)
             except (TransientError, Busy) as error:
                 if isinstance(error, Busy):
-                    # a lease of our own that we could not give back runs out by itself
+                    # a lease of this daemon that could not be released expires by itself
                     busy_since = self.deps.clock() if busy_since is None else busy_since
                     if self.status.state == "starting" or self.deps.clock() - busy_since > EXPIRY:
                         raise
                 await self._store_lost(error)
 
     async def _store_lost(self, error: BaseException) -> None:
-        """The store went away under us, or with it our lease: wait until it is back, unless another has it."""
+        """Wait for a lost store. Raises the error if another process took the lease."""
         await self.check_store()
         if isinstance(error, LeaseLost) and self.registry.store.state != "offline":
             raise error
@@ -222,14 +223,14 @@ class Daemon:
         await self._idle()
 
     async def _idle(self) -> None:
-        """Go on showing and looking while the store is away."""
+        """Serve HTTP and scan manifests for `store_every` seconds while the store is unavailable."""
         until = self.deps.clock() + self.deps.store_every
         while self.deps.clock() < until and not self.deps.stopping.is_set():
             await self._once()
             await self._wait_for_wake()
 
     def _on_rebuilt(self) -> None:
-        """Read again what the Catalogue says of each mirror."""
+        """Read every mirror from the rebuilt Catalogue again."""
         self._declare()
         for mirror_state in self.registry.states.values():
             self.registry.refresh(mirror_state)
@@ -259,7 +260,7 @@ class Daemon:
         self.deps.started(self.control)
 
     async def _drain(self, background: Iterable[asyncio.Task[None]]) -> None:
-        """Let what is under way end; the grace is minded by whoever asked us to stop."""
+        """Wait for the running passes to end; `Interruptible` enforces the grace."""
         running = len(self.registry.running())
         self.status.state, self.status.reason = "stopping", f"lets {running} passes end"
         self.notifier.stopping(self.status.reason, self.session.config.grace)
@@ -277,16 +278,14 @@ class Daemon:
             await asyncio.sleep(self.deps.store_every)
 
     async def check_store(self) -> None:
-        """Ask the store who it is and what is left of it; a store that does not answer is offline."""
+        """Check the identity and the free space of the store; a store without a reply is offline."""
         async with self._store_check:
             if self._identity is None:
                 asking = self.session.identify_store()
                 self._identity = asyncio.create_task(asking)  # owned by the daemon: the next check, or its end
             await asyncio.wait({self._identity}, timeout=ANSWER)
             if not self._identity.done():
-                self.registry.set_store(
-                    "offline", f"{self.session.config.store.url}: does not answer for {ANSWER:.0f} s"
-                )
+                self.registry.set_store("offline", f"{self.session.config.store.url}: no reply within {ANSWER:.0f} s")
                 return
             asked, self._identity = self._identity, None
             try:
@@ -312,7 +311,7 @@ class Daemon:
         else:
             self.registry.set_store("online")
 
-    # -- now and again --------------------------------------------------------------------------------------------
+    # -- every tick -----------------------------------------------------------------------------------------------
 
     async def _once(self) -> None:
         if self.deps.reload.is_set():
@@ -334,14 +333,14 @@ class Daemon:
         self._notify()
 
     async def _wait_for_wake(self) -> None:
-        """Rest until the next tick, or until something happens."""
+        """Wait for the next tick, or for `registry.wake`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.deps.tick):
                 await self.registry.wake.wait()
         self.registry.wake.clear()
 
     def _check_clock(self) -> None:
-        """Notice a wall clock that steps, and work out anew what hangs on it."""
+        """Detect a step of the wall clock, and compute the due times again."""
         offset = self.deps.now() - self.deps.clock()
         step, self._offset = offset - self._offset, offset
         if abs(step) > STEP:
@@ -369,9 +368,7 @@ class Daemon:
         self._apply_changes(self.manifests.apply(seen, self.deps.now(), at_once=at_once))
         if self.manifests.vanished and not vanished:
             folders = ", ".join(str(path) for path in self.manifests.paths)
-            what = (
-                f"{folders}: no manifest is left: is it mounted? All stay in force until SIGHUP says that it is meant"
-            )
+            what = f"{folders}: no manifest found: is it mounted? All stay in force; send SIGHUP to withdraw them"
             self.registry.on_event(ManifestRejected("", folders, (what,), in_force=True))
 
     def _apply_changes(self, changes: Changes) -> None:
@@ -398,7 +395,7 @@ class Daemon:
         self.registry.declare(self.manifests.in_force.values(), rejected)
 
     def _check(self, mirror: Mirror) -> Iterable[ManifestProblem]:
-        """Yield what is wrong with a mirror in this daemon; may be asked by any thread."""
+        """Yield the problems of a mirror in this daemon; safe in any thread."""
         for number, source in enumerate(mirror.sources):
             name = source.credentials
             if name is not None and name not in self.session.config.credentials:
@@ -411,12 +408,12 @@ class Daemon:
 
     async def _reload_if_changed(self) -> None:
         mark = await asyncio.to_thread(_file_mark, self.deps.watched)
-        before, self._seen_mark = self._seen_mark, mark  # what is still being written is not read
+        before, self._seen_mark = self._seen_mark, mark  # a file that is still being written is not read
         if mark is not None and mark == before and mark not in {self._mark, self._failed_mark}:
             await self._reload()
 
     async def _reload(self, *, at_once: bool = False) -> None:
-        """Read the configuration and the manifests again; what is wrong changes nothing."""
+        """Read the configuration and the manifests again; an invalid one changes nothing."""
         self.notifier.reloading()
         mark = await asyncio.to_thread(_file_mark, self.deps.watched)
         try:
@@ -431,7 +428,7 @@ class Daemon:
         self.notifier.ready("read its configuration again")
 
     def _adopt(self, config: Config) -> bool:
-        """Take a new configuration; returns whether manifests are looked for elsewhere now."""
+        """Apply a new configuration; returns True if the paths of the manifests changed."""
         old = self.session.config
         changed = tuple(name for name in type(config).model_fields if getattr(config, name) != getattr(old, name))
         later = tuple(name for name in changed if name in RESTART)
@@ -453,7 +450,7 @@ async def _open_http(daemon: Daemon) -> AsyncIterator[None]:
         yield
         return
     async with daemon.deps.http(daemon.control, daemon.session.config) as tell:
-        daemon._on_config = tell  # noqa: SLF001  its own
+        daemon._on_config = tell  # noqa: SLF001  same module
         yield
 
 

@@ -1,4 +1,4 @@
-"""Hands events to whoever listens from outside: each has a bounded queue, and nobody who is slow is waited for."""
+"""Distributes events to subscribers. Slow subscribers lose events; publishers never block."""
 
 import asyncio
 from collections import deque
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from syncd.core import Event, EventsLost, TransferAdvanced
 
-QUEUE = 1000  # events that wait for one subscriber
+QUEUE = 1000  # the queue of one subscriber, in events
 
 
 class Subscription:
-    """The events of one subscriber, in order; an EventsLost stands where some are missing."""
+    """The events of one subscriber, in order; an EventsLost replaces lost ones."""
 
     def __init__(self, most: int = QUEUE) -> None:
-        """Hold `most` events at a time."""
+        """Queue up to `most` events."""
         self._most = most
         self._waiting: deque[Event] = deque()
         self._lost = 0
@@ -31,7 +31,7 @@ class Subscription:
         self._turn.set()
 
     def end(self) -> None:
-        """Let the iteration end after what waits."""
+        """End the iteration after the queued events."""
         self._ended = True
         self._turn.set()
 
@@ -54,22 +54,22 @@ class Subscription:
 
 
 class EventBus:
-    """A listener that hands on to any number of subscribers, and to other listeners that were there first."""
+    """A listener that queues each event for every subscriber."""
 
     def __init__(self) -> None:
-        """Begin with nobody."""
+        """Create a bus without subscribers."""
         self._subscriptions: list[Subscription] = []
         self._ended = False
 
     def __call__(self, event: Event) -> None:
-        """Hand an event on; bytes on their way are left out, there are too many and `progress` shows them."""
+        """Queue an event, except TransferAdvanced: those are too many, and ProgressView shows their sum."""
         if self._subscriptions and not isinstance(event, TransferAdvanced):
             for subscription in self._subscriptions:
                 subscription.put(event)
 
     @contextmanager
     def subscribed(self, most: int = QUEUE) -> Iterator[Subscription]:
-        """Hear every event while the block lasts."""
+        """Subscribe to every event until the block ends."""
         subscription = Subscription(most)
         if self._ended:
             subscription.end()
@@ -80,7 +80,7 @@ class EventBus:
             self._subscriptions.remove(subscription)
 
     def end(self) -> None:
-        """Nothing more will happen."""
+        """End all subscriptions, and those made later."""
         self._ended = True
         for subscription in self._subscriptions:
             subscription.end()

@@ -1,4 +1,4 @@
-"""Keeps the daemon's own house: forgets what is old, gives room back, copies the Catalogue into the store."""
+"""Runs maintenance: deletes expired records and quarantined files, shrinks the Catalogue, backs it up to the store."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from syncd.session import Session
 FIRST = 60.0  # seconds after the start
 EVERY = 600.0
 QUARANTINE = ".syncd/quarantine/"
-BITES = 1_000  # of room given back to the disk at a time
-KEPT_PASSES = 10  # of each mirror, however old
-BACKUP_AGAIN = 3_600.0  # seconds after a backup that failed
+BITES = 1_000  # most pieces of free space returned to the disk in one round
+KEPT_PASSES = 10  # kept of each mirror, whatever their age
+BACKUP_AGAIN = 3_600.0  # seconds until a failed backup is tried again
 
 
 class Maintenance:
-    """What is done now and then."""
+    """The periodic maintenance of a daemon."""
 
     def __init__(self, registry: MirrorRegistry, session: Callable[[], Session], background: BackgroundReader) -> None:
-        """`session` is the workbench of the configuration in force."""
+        """`session` returns the Session of the configuration in force."""
         self.registry = registry
         self.session = session
         self.reader = background
@@ -31,7 +31,7 @@ class Maintenance:
         self._failed = float("-inf")
 
     async def run(self) -> None:
-        """Look after the house, as long as the daemon runs."""
+        """Run a round every EVERY seconds while the store is online; ends when cancelled."""
         await asyncio.sleep(FIRST)
         while True:
             if self.registry.store.state == "online":
@@ -39,7 +39,7 @@ class Maintenance:
             await asyncio.sleep(EVERY)
 
     async def once(self) -> None:
-        """Forget, tidy, back up; what cannot be done now is done the next time."""
+        """Run one round; a failure is reported, and the next round tries again."""
         try:
             self.forget()
             for _ in range(BITES):
@@ -48,11 +48,11 @@ class Maintenance:
                 await asyncio.sleep(0.02)
             await self._empty_quarantine()
         except SyncdError as error:
-            self.registry.on_event(BackupFailed("", f"house-keeping: {error}"))
+            self.registry.on_event(BackupFailed("", f"maintenance: {error}"))
         await self.back_up()
 
     def forget(self) -> None:
-        """Let go of passes, what happened in them, and the audit log past their time."""
+        """Delete passes, pass events and audit entries past their retention."""
         pass_history, now, retention = (
             self.registry.catalogue.pass_history,
             self.registry.now(),
@@ -63,7 +63,7 @@ class Maintenance:
         pass_history.forget_audit(now - retention.audit)
 
     async def _empty_quarantine(self) -> None:
-        """Let go of what lies in the quarantine for longer than it should, once a day."""
+        """Delete quarantined files past their retention, once a day."""
         registry, store = self.registry, self.session().store
         if registry.clock() - self._emptied < 86_400.0:
             return
@@ -81,7 +81,10 @@ class Maintenance:
         self._emptied = registry.clock()
 
     async def _quarantined_at(self, stat: Stat) -> float | None:
-        """Return when a file came into the quarantine: what is copied there is as old as it was where it lay."""
+        """Return when a file was quarantined, or None if unknown.
+
+        A copy keeps the modification time of its original, so the file of its reason dates it if that is newer.
+        """
         place = stat.path.removesuffix(REASON)
         written = self.registry.catalogue.pass_history.quarantined_at(
             place.removeprefix(QUARANTINE).partition("/")[0], place
@@ -95,7 +98,7 @@ class Maintenance:
         return max(stat.modified, reason.modified or stat.modified)
 
     async def back_up(self) -> None:
-        """Copy the Catalogue into the store, if it is time."""
+        """Back the Catalogue up to the store, if a backup is due."""
         registry, session = self.registry, self.session()
         settings = session.config.backup
         if settings.keep == 0 or registry.clock() - self._failed < BACKUP_AGAIN:

@@ -1,11 +1,10 @@
-"""The manifests in force: read from files and folders, checked against one another, looked at again and again.
+"""Watches manifest files: reads them, validates them against one another, and decides which are in force.
 
 Rules:
-1. A manifest that is wrong changes nothing: the last good one of its file stays in force, and its problems are told.
-2. What is read on the way of somebody's editor or checkout is not believed at once: a file that changed must be the
-   same twice in a row, for it may be half written, and half a manifest can be a good one; a file that is gone must be
-   gone twice in a row; while a checkout is under way nothing is looked at.
-3. If all manifests vanish at once, that is more likely an unmounted folder than a wish: they stay until told by SIGHUP.
+1. A rejected manifest changes nothing: the last valid text of its file stays in force, and its problems are reported.
+2. An editor or a checkout may have written only half a file, and half a manifest can be valid. So a changed file counts
+   once two scans in a row read the same, and a deleted file once two scans miss it. A running checkout suspends scans.
+3. If all manifests vanish at once, a folder is probably unmounted: they stay in force until SIGHUP confirms.
 """
 
 import os
@@ -20,7 +19,7 @@ from syncd.daemon.schedule import cycle
 
 SUFFIXES = (".yaml", ".yml")
 NOT_MANIFESTS = ("syncd.yaml", "syncd.yml")
-LOCKED = 30  # looks for which a checkout is waited for
+LOCKED = 30  # scans that a checkout may suspend in a row
 
 Mark = tuple[int, int, int, int]
 Load = Callable[[str, str], Mirror]
@@ -54,12 +53,12 @@ class ManifestFile:
 
     @property
     def all_problems(self) -> tuple[ManifestProblem, ...]:
-        """All that is wrong with it."""
+        """The problems of the file, and its clashes with other manifests."""
         return (*self.problems, *self.clashes)
 
     @property
     def declared_name(self) -> str:
-        """The mirror that the text means to declare, or ""."""
+        """The name of the mirror that the text declares, or ""."""
         if self.mirror is not None:
             return self.mirror.name
         found = _NAMED.search(self.text)
@@ -68,7 +67,7 @@ class ManifestFile:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a look at the disk found: the files that are there, and what those say that changed."""
+    """The result of a scan: the files present, and the manifests parsed from changed ones."""
 
     there: dict[str, Mark | None]
     read: dict[str, "ParsedManifest"]
@@ -76,7 +75,7 @@ class ScanResult:
 
 @dataclass(frozen=True, slots=True)
 class ParsedManifest:
-    """What one file says: its text if it could be read, and the mirror or the problems."""
+    """One parsed file: its text if it was readable, and its mirror or its problems."""
 
     text: str | None
     mirror: Mirror | None
@@ -85,7 +84,7 @@ class ParsedManifest:
 
 @dataclass(slots=True)
 class Changes:
-    """What taking a look changed."""
+    """The changes of the manifests in force."""
 
     accepted: list[DeclaredMirror] = field(default_factory=list)
     rejected: list[ManifestFile] = field(default_factory=list)
@@ -96,12 +95,12 @@ class Changes:
 
 
 class ManifestWatcher:
-    """The manifests of a daemon."""
+    """The manifest files of a daemon, and the manifests in force."""
 
     def __init__(
         self, paths: Iterable[Path], *, load: Load = load_mirror, check: Callable[[Mirror], Iterable[ManifestProblem]]
     ) -> None:
-        """`load` reads a text, `check` finds what is wrong with a mirror in this daemon."""
+        """`load` parses a text; `check` returns the problems of a mirror in this daemon."""
         self.paths = tuple(paths)
         self.in_force: dict[str, DeclaredMirror] = {}
         self.files: dict[str, ManifestFile] = {}
@@ -112,7 +111,7 @@ class ManifestWatcher:
         self.vanished = False
 
     def parse(self, text: str, name: str) -> Mirror:
-        """Read a manifest that is not in force, as if it were to be. Raises ManifestError."""
+        """Parse and validate a manifest without putting it in force. Raises ManifestError."""
         mirror = self._load(text, name)
         others = {key: one for key, one in self.in_force.items() if key != mirror.name}
         problems = tuple(self._clashes(ManifestFile(name, text=text, mirror=mirror), others))
@@ -121,16 +120,16 @@ class ManifestWatcher:
         return mirror
 
     def recheck_all(self) -> None:
-        """Judge all manifests anew at the next look: what they are checked against has changed."""
+        """Validate all manifests again at the next scan: the configuration they depend on has changed."""
         self._recheck = True
 
     @property
     def is_unsettled(self) -> bool:
-        """Tell whether something changed that another look, soon, will confirm."""
+        """True if a change waits for a second scan to confirm it."""
         return any(file.pending is not None for file in self.files.values())
 
     def scan(self) -> ScanResult | None:
-        """Look at the disk; None while a checkout is under way. Blocks: call it in a thread."""
+        """Scan the paths; returns None during a checkout. Blocks: call it in a thread."""
         if self._locked < LOCKED and any((path / ".git/index.lock").exists() for path in self.paths):
             self._locked += 1
             return None
@@ -157,7 +156,7 @@ class ManifestWatcher:
         return ScanResult(there, read)
 
     def apply(self, seen: ScanResult, now: float, *, at_once: bool = False) -> Changes:
-        """Put in force what is right of what was seen; `at_once` believes all of it, even that all are gone."""
+        """Put the valid manifests of a scan in force; `at_once` needs no second scan, even if all files are missing."""
         touched = self._note_scan(seen, at_once=at_once) or at_once or self._recheck
         self._recheck = False
         left = [file for file in self.files.values() if file.name in seen.there]
@@ -177,7 +176,7 @@ class ManifestWatcher:
             return ParsedManifest(text, None, error.problems)
 
     def _note_scan(self, seen: ScanResult, *, at_once: bool) -> bool:
-        """Take what files say that said the same a look ago; returns whether any did."""
+        """Accept files that read the same in two scans; returns True if there are any."""
         is_news = False
         for name, mark in seen.there.items():
             file = self.files.setdefault(name, ManifestFile(name))
@@ -186,13 +185,13 @@ class ManifestWatcher:
             if said is None or (said != before and not at_once):
                 continue
             file.pending, file.problems = None, said.problems
-            if said.text is not None:  # else the last good one stays
+            if said.text is not None:  # else the last valid text stays in force
                 file.text, file.mirror = said.text, said.mirror
             is_news = True
         return is_news
 
     def _settle(self, now: float) -> Changes:
-        """Work out what is in force now."""
+        """Decide which manifests are in force."""
         changes, forced = Changes(), dict[str, DeclaredMirror]()
         by_file = {declared.file: declared for declared in self.in_force.values()}
         for file in sorted(self.files.values(), key=lambda file: (file.name not in by_file, file.name)):
@@ -232,7 +231,7 @@ class ManifestWatcher:
             yield problem_at(file, problem.where, problem.what, problem.todo)
 
     def _reject_cycles(self, forced: dict[str, DeclaredMirror], changes: Changes) -> None:
-        """Refuse mirrors that wait for one another; those that were in force before go back to what they were."""
+        """Reject mirrors whose `schedule.after` forms a cycle; earlier manifests of them stay in force."""
         afters = {
             name: one.mirror.schedule.after if one.mirror.schedule is not None else () for name, one in forced.items()
         }
@@ -256,7 +255,7 @@ class ManifestWatcher:
 
 
 def problem_at(file: ManifestFile, where: str, what: str, todo: str) -> ManifestProblem:
-    """Return a problem at the line of its key, as well as a glance at the text can tell."""
+    """Return a problem at the first line with its key, or at line 1: an approximation that parses no YAML."""
     key = where.rpartition(".")[2]
     found = re.search(rf"^(.*?){re.escape(key)} *:", file.text, re.MULTILINE)
     if found is None:
@@ -266,7 +265,7 @@ def problem_at(file: ManifestFile, where: str, what: str, todo: str) -> Manifest
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the manifests below the paths, sorted; hidden files and folders are nobody's wish."""
+    """Yield the manifest files under the paths, sorted; skips hidden files and folders."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -279,7 +278,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def manifest_files(path: Path) -> list[Path]:
-    """Return the manifests below a folder; a `syncd.yaml` is the daemon's configuration and none."""
+    """Return the manifest files under a folder; `syncd.yaml` is the daemon's configuration and is skipped."""
     return list(_files([path]))
 
 

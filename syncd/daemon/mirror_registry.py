@@ -1,6 +1,6 @@
-"""What a daemon knows of its mirrors while it runs: where each stands, what it does, when it is due next, and why.
+"""The state of each mirror in a running daemon: its manifest, its running pass, its next due time, and the reasons.
 
-All of it is in memory, made from the manifests in force, the Catalogue and the events of the passes under way.
+The registry is in memory, derived from the manifests in force, the Catalogue and the events of the running passes.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from syncd.daemon.schedule import Past, due, fresh_within
 from syncd.daemon.throughput_history import ThroughputHistory
 from syncd.engine import PassProgress, Speed
 
-SHOWN = 50  # transfers shown of those under way
-LOOKED_BACK = 64  # passes that say how often one failed in a row
-CANCELLED = "Cancelled"  # the error of a pass that somebody stopped, and that is not to begin again by itself
+SHOWN = 50  # running transfers in a view, at most
+LOOKED_BACK = 64  # latest passes read to count failures in a row
+CANCELLED = "Cancelled"  # the error of a pass that a person stopped; it is not repeated at once
 AWAY = ("Offline", "NoSpace")  # errors that are the store's, not the mirror's
 
 
 @dataclass(slots=True)
 class PassRun:
-    """A pass under way; `since` and `last_event` are of the monotonic clock."""
+    """A running pass; `since` and `last_event` are times of the monotonic clock."""
 
     pass_id: int
     why: str
@@ -44,19 +44,19 @@ class PassRun:
     """Who asked, if it was a person."""
 
     def stop(self, why: Reason, who: str = "") -> None:
-        """Ask it to start nothing new."""
+        """Stop the pass: it starts nothing new and publishes its proved files."""
         if not self.stopping.is_set():
             self.stop_reason, self.stopped_by = why, who
             self.stopping.set()
 
     def left(self) -> int:
-        """Return the bytes that are still to come, as far as upstream gives sizes."""
+        """Return the bytes still to transfer, as far as upstream gives sizes."""
         return max(0, self.progress.planned_bytes - self.progress.behind)
 
 
 @dataclass(slots=True)
 class MirrorState:
-    """One mirror: what is declared, what we have, what goes on."""
+    """One mirror: its manifest, its stored copy, its running pass."""
 
     name: str
     row: MirrorRow | None = None
@@ -69,7 +69,7 @@ class MirrorState:
     requested_by: str = ""
     run: PassRun | None = None
     busy: Reason = NO_REASON
-    """What else holds it: no pass begins meanwhile."""
+    """Why it is reserved: no pass starts meanwhile."""
     wait_reason: Reason = NO_REASON
     waiting_since: float | None = None
     files: int = 0
@@ -94,7 +94,7 @@ class MirrorState:
 
 @dataclass(slots=True)
 class StoreState:
-    """How the store is, and since when: by the wall clock for people, by the monotonic one (`changed`) for us."""
+    """The state of the store; `since` is a time of the wall clock, `changed` of the monotonic clock."""
 
     state: str = "offline"
     reason: str = ""
@@ -105,7 +105,7 @@ class StoreState:
 
 
 class MirrorRegistry:
-    """All mirrors of a daemon, and its store."""
+    """The mirrors of a daemon, and the state of its store."""
 
     def __init__(self, catalogue: Catalogue, now: Callable[[], float], clock: Callable[[], float]) -> None:
         """`now` is the wall clock, `clock` the monotonic one."""
@@ -117,12 +117,12 @@ class MirrorRegistry:
         self.wake = asyncio.Event()
         self.listeners: list[Listener] = []
         self.total = ThroughputHistory()
-        self._gone = 0  # bytes received by mirrors that are no longer here
+        self._gone = 0  # bytes received by mirrors that no longer exist
 
     # -- events ---------------------------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
-        """Take an event of the engine or of the daemon, and hand it on."""
+        """Update the running pass of the event's mirror, and pass the event to every listener."""
         mirror_state = self.states.get(event.mirror) if event.mirror else None
         if mirror_state is not None and mirror_state.run is not None:
             run = mirror_state.run
@@ -134,7 +134,7 @@ class MirrorRegistry:
             listener(event)
 
     def flush_events(self) -> None:
-        """Write what happened in passes into the Catalogue."""
+        """Write the waiting lines of the running passes to the Catalogue. Raises NoSpace."""
         found = []
         for mirror_state in self.states.values():
             if (run := mirror_state.run) is not None and run.log.waiting:
@@ -143,10 +143,10 @@ class MirrorRegistry:
         if found:
             self.catalogue.pass_history.add_events(found)
 
-    # -- what is known --------------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------------
 
     def declare(self, declared: Iterable[DeclaredMirror], rejected: dict[str, str]) -> None:
-        """Take the manifests in force, and the mirrors whose manifest is wrong with the reason."""
+        """Set the manifests in force, and the reason for each mirror whose manifest is rejected."""
         forced = {one.mirror.name: one for one in declared}
         rows = {row.name: row for row in self.catalogue.history.mirrors()}
         paused = self.catalogue.pass_history.paused()
@@ -167,7 +167,7 @@ class MirrorRegistry:
         self.recompute_due()
 
     def refresh(self, mirror_state: MirrorState) -> None:
-        """Read anew what the Catalogue says of one mirror."""
+        """Read the state of one mirror from the Catalogue again."""
         history, pass_history = self.catalogue.history, self.catalogue.pass_history
         mirror_state.row = row = history.mirror(mirror_state.name)
         if row is None:
@@ -183,7 +183,7 @@ class MirrorRegistry:
         mirror_state.past = _past(row, passes)
 
     def recompute_due(self) -> None:
-        """Work out anew when each mirror is due, and how old its copy may get."""
+        """Compute the due time and the freshness target of each mirror again."""
         now = self.now()
         completed = {name: mirror_state.succeeded for name, mirror_state in self.states.items()}
         within: dict[str, float | None] = {}
@@ -194,7 +194,7 @@ class MirrorRegistry:
             if mirror is not None and mirror.schedule is not None and mirror.schedule.after:
                 after.append(mirror_state)
             within[mirror_state.name] = mirror_state.within = fresh_within(mirror, now) if mirror is not None else None
-        for _ in after:  # a chain of them is as long as they are many
+        for _ in after:  # the longest chain of them has this many links
             for mirror_state in after:
                 assert mirror_state.declared is not None
                 within[mirror_state.name] = mirror_state.within = fresh_within(
@@ -202,7 +202,7 @@ class MirrorRegistry:
                 )
 
     def set_store(self, state: str, reason: str = "") -> None:
-        """The store is in a state."""
+        """Set the state of the store, and report a change."""
         if state != self.store.state or (reason and not self.store.reason):
             self.store.state, self.store.reason, self.store.since = state, reason, self.now()
             self.store.changed = self.clock()
@@ -211,7 +211,7 @@ class MirrorRegistry:
         self.store.reason = reason
 
     def report_states(self) -> None:
-        """Tell of every mirror that is in another state than before."""
+        """Report each mirror whose state changed."""
         for mirror_state in self.states.values():
             state, text = self.state(mirror_state)
             if state != mirror_state.last_reported:
@@ -219,7 +219,7 @@ class MirrorRegistry:
                 self.on_event(StateChanged(mirror_state.name, state, text))
 
     def sample(self) -> None:
-        """Take note of rates and backlogs."""
+        """Record a sample of rates and backlogs."""
         now, files, size = self.now(), 0, 0
         for mirror_state in self.states.values():
             backlog = _backlog(mirror_state)
@@ -231,14 +231,14 @@ class MirrorRegistry:
         self.total.add_sample(now, received, files, size)
 
     def received(self, mirror_state: MirrorState) -> int:
-        """Return the bytes that came for a mirror since the daemon began."""
+        """Return the bytes received for a mirror since the daemon started."""
         return mirror_state.received + (mirror_state.run.progress.arrived if mirror_state.run is not None else 0)
 
     def running(self) -> list[MirrorState]:
-        """Return the mirrors whose pass is under way."""
+        """Return the mirrors with a running pass."""
         return [mirror_state for mirror_state in self.states.values() if mirror_state.run is not None]
 
-    # -- what is shown --------------------------------------------------------------------------------------------
+    # -- views ----------------------------------------------------------------------------------------------------
 
     def state(self, mirror_state: MirrorState) -> tuple[State, str]:
         """Return the state of a mirror, and the reason as an English text."""
@@ -269,7 +269,7 @@ class MirrorRegistry:
         return "idle", Reason()
 
     def health(self, mirror_state: MirrorState) -> Health:
-        """Return how good the copy is."""
+        """Return the health of the stored copy."""
         if mirror_state.succeeded is None:
             return "unknown"
         if mirror_state.within is not None and self.now() - mirror_state.succeeded > mirror_state.within:
@@ -278,7 +278,7 @@ class MirrorRegistry:
         return "degraded" if bad else "good"
 
     def view(self, mirror_state: MirrorState) -> MirrorView:
-        """Return a mirror as it is shown."""
+        """Return the view of a mirror."""
         row, mirror = mirror_state.row, mirror_state.declared.mirror if mirror_state.declared is not None else None
         state, why = self.state_reason(mirror_state)
         about = mirror.about if mirror is not None else None
@@ -341,7 +341,7 @@ class MirrorRegistry:
 
 
 def pass_view(passed: PassRow, name: str) -> PassView:
-    """Return a pass as it is shown."""
+    """Return the view of a pass."""
     return PassView(
         id=passed.id,
         mirror=name,
@@ -365,7 +365,7 @@ def pass_view(passed: PassRow, name: str) -> PassView:
 
 
 def _backlog(mirror_state: MirrorState) -> tuple[int, int]:
-    """Return the files and bytes still to come: of the pass under way, else what the last one left."""
+    """Return the files and bytes still to transfer: of the running pass, else those that the last pass left."""
     run = mirror_state.run
     if run is None:
         return mirror_state.backlog
@@ -375,7 +375,7 @@ def _backlog(mirror_state: MirrorState) -> tuple[int, int]:
 
 
 def _past(row: MirrorRow, passes: list[PassRow]) -> Past:
-    """Return what a schedule must know; a pass that the command line ran is in the row alone."""
+    """Return the past passes for `schedule.due`; a pass of the command line is recorded only in the row."""
     over = [one for one in passes if one.outcome != "running"]
     last = over[0] if over else None
     if last is None or (row.attempted is not None and row.attempted > (last.ended or last.began)):

@@ -1,4 +1,4 @@
-"""Writes down what happens in one pass, for people: failures and retries up to a bound, bytes never."""
+"""Records the events of one pass as log lines for people: a bounded number of failures and retries, no byte counts."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -19,14 +19,14 @@ from syncd.core import (
     printable,
 )
 
-MOST = 2_000  # happenings of one pass
+MOST = 2_000  # lines of one pass
 MOST_RETRIES = 200
 
 Level = Literal["info", "warning", "error"]
 
 
 class PassLog:
-    """The happenings of one pass that are not written down yet."""
+    """The lines of one pass that are not in the Catalogue yet."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         """`now` is the wall clock."""
@@ -35,7 +35,7 @@ class PassLog:
         self.waiting: list[EventRow] = []
 
     def on_event(self, event: Event) -> None:
-        """Note an event, if it is one that people want to read of."""
+        """Add the line of an event, if events of its class have one."""
         words = _WORDS.get(type(event))
         if words is None:
             return
@@ -47,7 +47,7 @@ class PassLog:
         self._add_line(level, _snake(type(event).__name__), getattr(event, "path", ""), text)
 
     def end(self) -> None:
-        """The pass is over: say how much was left out."""
+        """End the log: add the number of omitted events."""
         left_out = self._left_out + max(0, self._retries - MOST_RETRIES)
         if left_out:
             self._left_out = 0

@@ -1,12 +1,12 @@
-"""Begins passes when they are due, a bounded number side by side, and writes down how each of them went.
+"""Starts due passes, a bounded number at once, and records the outcome of each.
 
 Rules:
-1. Whoever was asked for goes first, then who waits for a turn already, then the mirror whose origin is least asked now,
-   then who is due the longest.
-2. Nobody waits for ever: whoever waits for a turn longer than TURN makes the pass that runs the longest yield. It
-   publishes what it has, and comes again at the end of the row.
-3. A bug in one pass ends that pass, not the daemon: it is told with all its lines, and its mirror backs off.
-4. A mirror is held by one thing at a time: a pass, a plan, or a mending.
+1. Order: requested mirrors, then those that wait for their turn already, then the mirror whose origin serves the fewest
+   passes now, then the longest due.
+2. Every mirror gets its turn: if one waits longer than TURN, the longest-running pass stops. It publishes its proved
+   files, and its mirror goes to the end of the queue.
+3. A bug in one pass ends that pass, not the daemon: the log gets the traceback, and the mirror backs off.
+4. A mirror is reserved for one thing at a time: a pass, a plan, or a repair.
 """
 
 import asyncio
@@ -42,19 +42,19 @@ from syncd.wrappers import FairShares
 
 T = TypeVar("T")
 
-TURN = 900.0  # seconds that a mirror waits for its turn before somebody yields
+TURN = 900.0  # seconds that a mirror waits for its turn before the longest-running pass stops
 COUNTS = ("fetched", "replaced", "kept", "removed", "parked", "failed", "bytes", "seconds", "snapshot")
 
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """How something ended that did not bring what it should: an error we know, or a bug."""
+    """The failure of a pass: an expected error, or a bug."""
 
     error: BaseException
 
 
 class PassScheduler:
-    """Who runs."""
+    """Starts, stops and records the passes of a daemon."""
 
     def __init__(
         self,
@@ -64,9 +64,9 @@ class PassScheduler:
         on_crash: Callable[[str, BaseException], None],
         check_store: Callable[[], Awaitable[None]],
     ) -> None:
-        """`session` is the workbench of the configuration in force.
+        """`session` returns the Session of the configuration in force.
 
-        `on_crash` is told of bugs; `check_store` looks at the store, when a pass says that something is wrong with it.
+        `on_crash` receives bugs; `check_store` is called after a pass fails because of the store.
         """
         self.registry = registry
         self.session = session
@@ -80,7 +80,7 @@ class PassScheduler:
         self.workers_taken = False
 
     def adjust(self) -> None:
-        """Take the budgets of the configuration that is in force now."""
+        """Apply the budgets of the configuration in force."""
         budget = self.session().config.budget
         self.budget.max_bytes, self.budget.max_files = budget.memory, budget.files
         self.connections.max_files = budget.connections
@@ -88,7 +88,7 @@ class PassScheduler:
         self.connections.admit()
 
     def start_due(self, group: asyncio.TaskGroup) -> None:
-        """Begin what is due and has room, and stop what should not run now."""
+        """Start due passes within the budget, and stop passes that should not run now."""
         self._stop_closed()
         if self.draining or self.registry.store.state != "online":
             return
@@ -106,7 +106,7 @@ class PassScheduler:
         self._stop_longest()
 
     def drain(self) -> None:
-        """Begin nothing more, and ask all passes to stop."""
+        """Start no more passes, and stop the running ones."""
         self.draining = True
         for mirror_state in self.registry.running():
             assert mirror_state.run is not None
@@ -114,7 +114,7 @@ class PassScheduler:
 
     @contextmanager
     def reserve(self, mirror_state: MirrorState, what: Reason) -> Iterator[None]:
-        """Keep passes of a mirror away while the block lasts. Raises Busy."""
+        """Start no pass of a mirror until the block ends. Raises Busy if a pass runs or it is reserved."""
         if mirror_state.run is not None:
             raise Busy(f"{mirror_state.name}: a pass is under way")
         if mirror_state.busy:
@@ -126,7 +126,7 @@ class PassScheduler:
             mirror_state.busy = Reason()
             self.registry.wake.set()
 
-    # -- who ------------------------------------------------------------------------------------------------------
+    # -- order ----------------------------------------------------------------------------------------------------
 
     def _ready(self) -> list[tuple[MirrorState, str]]:
         registry, now = self.registry, self.registry.now()
@@ -149,7 +149,7 @@ class PassScheduler:
             elif not mirror_state.requested_by and opens_in(mirror, now) > 0:
                 mirror_state.wait_reason = because("waits.window", window=mirror.source.limits.window)
             else:
-                mirror_state.waiting_since = since  # nobody else waits for others to make room
+                mirror_state.waiting_since = since  # only these mirrors can make a running pass stop
                 if not mirror_state.busy:
                     ready.append((mirror_state, self._why(mirror_state)))
         late = float("inf")
@@ -191,7 +191,7 @@ class PassScheduler:
             return
         running = [mirror_state.run for mirror_state in registry.running() if mirror_state.run is not None]
         if not running or any(run.stopping.is_set() for run in running):
-            return  # one is on its way out already
+            return  # a pass is stopping already
         longest = min(running, key=lambda run: run.since)
         if registry.clock() - longest.since >= self.turn:
             longest.stop(because("stops.turn"))
@@ -230,7 +230,7 @@ class PassScheduler:
             self._end(mirror_state, run, found)
             written = True
         finally:
-            if not written:  # we are cancelled
+            if not written:  # this task was cancelled
                 self._write(run, outcome="stopped", error="", reason=str(because("stops.now")))
                 mirror_state.run = None
 
@@ -254,7 +254,7 @@ class PassScheduler:
                 return await Pass(work).run()
 
     async def _free(self, run: PassRun) -> int | None:
-        """Return the bytes that a pass may fill: not what is kept free, nor what others have still to store."""
+        """Return the bytes that a pass may store: the free space, less `keep_free` and the rest of the other passes."""
         session = self.session()
         free = await session.store.free()
         if free is None:
@@ -292,7 +292,7 @@ class PassScheduler:
         outcome, name, words = "failed", _name(error), _reason(error)
         store = self.registry.store
         if isinstance(error, Offline | NoSpace) and (store.state != "online" or store.changed > run.since):
-            outcome = "stopped"  # it is, or was meanwhile, the store: nothing that the mirror should back off for
+            outcome = "stopped"  # the store caused it, so the mirror does not back off
         elif not isinstance(error, SyncdError):
             self.on_crash(mirror_state.name, error)
         run.log.on_event(PassFailed(mirror_state.name, name, words, None))
@@ -308,9 +308,9 @@ class PassScheduler:
 
 
 class _ExclusivePool:
-    """The worker processes, for one pass at a time: there are as many as processors, whoever works with them.
+    """The worker processes, for one pass at a time: their number is that of the processors.
 
-    For as long as they work they hold what they need of the connections that all passes share.
+    While they run they hold their share of the connections of all passes.
     """
 
     def __init__(self, pool: Pool, scheduler: PassScheduler, origin: str) -> None:
@@ -333,7 +333,7 @@ class _ExclusivePool:
     async def running(
         self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
     ) -> AsyncIterator[Workers]:
-        # a share of their own: the pass itself has requests, too, which must not wait until the workers end
+        # a separate share: the requests of the pass itself must not wait until the workers end
         with self._rota.connections.share(self._origin) as lines:
             held = 0 if self._rota.workers_taken else lines.acquire_now(concurrency)
             if held > 1:
@@ -344,14 +344,14 @@ class _ExclusivePool:
                 finally:
                     self._rota.workers_taken = False
                 return
-        await self._pool.aclose()  # prepared before others took them, or the connections
+        await self._pool.aclose()  # prepared before another pass took the workers or the connections
         yield _NoWorkers()
 
 
 class _NoWorkers:
-    """What a pass works with while another has the workers."""
+    """No workers: another pass uses them."""
 
-    def accepts(self, step: Step) -> bool:  # noqa: ARG002  a port's
+    def accepts(self, step: Step) -> bool:  # noqa: ARG002  part of the port
         return False
 
     def submit(self, moving: ActiveTransfer) -> None:
@@ -362,8 +362,8 @@ class _NoWorkers:
 
 
 async def run_contained(work: Coroutine[Any, Any, T]) -> T | FailedRun:
-    """Return what `work` returns, or how it failed, bugs included; whoever cancels us cancels it."""
-    task = asyncio.create_task(work)  # owned by this very function, which awaits it
+    """Return the result of `work`, or its failure, bugs included; a cancellation of the caller cancels `work`."""
+    task = asyncio.create_task(work)  # owned by this function, which awaits it
     try:
         await asyncio.wait({task})
     finally:
@@ -396,4 +396,4 @@ def _name(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, SyncdError):
         return str(error)
-    return f"a bug in syncd ({type(error).__name__}: {error}): the log has it in full; please report it"
+    return f"a bug in syncd ({type(error).__name__}: {error}): the traceback is in the log; please report it"

@@ -1,4 +1,4 @@
-"""What the Catalogue and the store answer to those who look: pages of files, passes, snapshots, as they are shown."""
+"""Queries of the Catalogue and the store: pages of files, passes and snapshots, as views of Control."""
 
 import asyncio
 import shutil
@@ -34,7 +34,7 @@ LAST = "\U0010ffff"  # sorts behind every character that a path may hold
 
 @asynccontextmanager
 async def open_scratch_catalogue(spool: Path) -> AsyncIterator[Catalogue]:
-    """Open a Catalogue of which nothing is kept."""
+    """Open a temporary Catalogue, deleted when the block ends."""
     folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
     try:
         with await asyncio.to_thread(Catalogue, folder) as catalogue:
@@ -44,7 +44,7 @@ async def open_scratch_catalogue(spool: Path) -> AsyncIterator[Catalogue]:
 
 
 def plan_context(context: PassContext, catalogue: Catalogue) -> PassContext:
-    """Return what a plan is made with that nobody hears of."""
+    """Return a context that reports no events and uses `catalogue`, for a plan that no pass carries out."""
     return msgspec.structs.replace(context, listener=ignore_event, catalogue=catalogue)
 
 
@@ -78,10 +78,10 @@ def passes(
 def pass_events(
     catalogue: Catalogue, row: MirrorRow | None, name: str, pass_id: int, after: int, limit: int
 ) -> list[PassEvent]:
-    """Return what happened in one pass, the oldest first."""
+    """Return the events of one pass, the oldest first. Raises NotFound."""
     passed = catalogue.pass_history.passed(pass_id)
     if row is None or passed is None or passed.mirror != row.id:
-        raise NotFound(f"{name}: no pass {pass_id}, or it is forgotten")
+        raise NotFound(f"{name}: no pass {pass_id}, or its record has expired")
     return [
         PassEvent(id=one.id, at=one.at, level=_level(one.level), event=one.event, path=one.path, text=one.text)
         for one in catalogue.pass_history.events(pass_id, after, limit)
@@ -93,7 +93,7 @@ def _level(word: str) -> Literal["info", "warning", "error"]:
 
 
 def entries(catalogue: Catalogue, row: MirrorRow | None, prefix: str, after: str, limit: int) -> list[EntryView]:
-    """Return Entries by prefix, sorted."""
+    """Return Entries whose path begins with `prefix` and sorts after `after`, sorted."""
     if row is None:
         return []
     first = max(prefix, after + "\0") if after else prefix
@@ -102,7 +102,7 @@ def entries(catalogue: Catalogue, row: MirrorRow | None, prefix: str, after: str
 
 
 def entry(catalogue: Catalogue, row: MirrorRow | None, name: str, path: str) -> EntryView:
-    """Return one Entry."""
+    """Return one Entry. Raises NotFound."""
     one = next(catalogue.holdings.entry_rows(row.id, path, path + "\0"), None) if row is not None else None
     if one is None:
         raise NotFound(f"{path}: not in {name}")
@@ -126,7 +126,7 @@ def snapshots(catalogue: Catalogue, row: MirrorRow | None) -> list[SnapshotView]
 
 
 async def diff(store: Store, name: str, kept: Sequence[Snapshot], before: str, after: str, limit: int) -> DiffView:
-    """Compare two kept snapshots; only shards that differ are read."""
+    """Compare two kept snapshots; reads only the shards that differ."""
     one, other = find_snapshot(kept, name, before), find_snapshot(kept, name, after)
     old, new = await _differing(store, name, one, other), await _differing(store, name, other, one)
     paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
@@ -164,7 +164,7 @@ def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:
 
 
 def quarantine(catalogue: Catalogue, row: MirrorRow | None, name: str, limit: int) -> list[QuarantineView]:
-    """Return what is kept aside, the newest first."""
+    """Return the quarantined files, the newest first."""
     return [
         QuarantineView(mirror=name, path=one.path, place=one.place, error=one.error, reason=one.reason, at=one.at)
         for one in (catalogue.pass_history.quarantined(row.id, limit) if row is not None else ())
@@ -172,13 +172,13 @@ def quarantine(catalogue: Catalogue, row: MirrorRow | None, name: str, limit: in
 
 
 def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[ParkedView]:
-    """Return the removals that wait for an operator, sorted."""
+    """Return the deletions held for approval, sorted."""
     found = catalogue.approvals.parked(row.id, after, limit) if row is not None else []
     return [ParkedView(path=path, bytes=size) for path, size in found]
 
 
 def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[FailureView]:
-    """Return the files that could not be had, sorted."""
+    """Return the files that failed to download, sorted."""
     return [
         FailureView(path=one.path, error=one.error, reason=one.reason, at=one.at, quarantined=one.quarantined)
         for one in (catalogue.failures.files(row.id, after, limit) if row is not None else ())

@@ -1,12 +1,12 @@
-"""Says when the next pass of a mirror is due, when it may run, and how old its copy may get. Pure.
+"""Computes when the next pass of a mirror is due, when it may run, and its freshness target. Pure functions.
 
 Rules:
-1. The moment is always passed in. Dues are moments of the wall clock; whoever waits for one does so by the monotonic
-   clock, looks again, and asks again after the wall clock stepped.
-2. What was missed while nobody was there is caught up once: a due is counted from the last pass, not each missed one.
-3. A pass that could not be had is tried again sooner than its schedule says, then more and more rarely; a schedule that
-   is denser than that waits too. One of which a part failed is tried again sooner, but never later than its schedule.
-4. Mirrors of the same interval do not all run at once: each comes up to a twentieth of it early, by its own name.
+1. The caller passes the current time. Due times are wall-clock times; the caller waits by the monotonic clock and
+   computes them again after the wall clock steps.
+2. Missed passes are caught up by one pass: the due time counts from the last pass.
+3. After failed passes the next due time follows an exponential backoff instead of the schedule, whether that is sooner
+   or later. After an incomplete pass it is the sooner of the backoff and the schedule.
+4. Mirrors with equal intervals are spread: each is due up to a twentieth of its interval early, derived from its name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,27 +18,27 @@ import xxhash
 
 from manifests.model import Mirror, Schedule
 
-EARLY = 0.05  # of `every`: the most that a pass comes early ...
+EARLY = 0.05  # of `every`: how much earlier a pass may be due ...
 MAX_EARLY = 900.0  # ... in seconds
-FIRST_RETRY = 300.0  # seconds after a pass that could not be had; doubles each time ...
+FIRST_RETRY = 300.0  # seconds after a failed pass; doubles each time ...
 LAST_RETRY = 3_600.0  # ... up to this,
-LAST_DENIED = 6 * 3_600.0  # or this, where asking again will hardly help
-FIRST_REPAIR = 900.0  # seconds after a pass of which a part failed
+LAST_DENIED = 6 * 3_600.0  # or this, if time alone is unlikely to help
+FIRST_REPAIR = 900.0  # seconds after an incomplete pass; doubles each time
 LAST_REPAIR = 86_400.0
-GRACE = 0.5  # of the interval: what a copy may be older before it is stale ...
+GRACE = 0.5  # of the interval: added to it before a copy is stale ...
 MIN_GRACE = 600.0  # ... at least, in seconds
-DUES = 64  # cron dues among which the longest interval is looked for
+DUES = 64  # cron times among which the longest interval is sought
 
 Cron = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of a mirror's passes; times in seconds since the epoch.
+    """The past passes of a mirror; times in seconds since the epoch.
 
-    `began` and `ended` are those of the last pass. Of the last ones in a row, `failures` could not be had, and of
-    `partial` a part failed. `denied` says that time alone hardly heals the last failure, `cut` that the last pass was
-    stopped or killed before its end.
+    `began` and `ended` are those of the last pass. `failures` counts the latest failed passes, `partial` the latest
+    incomplete ones in a row. `denied` is True if time alone is unlikely to cure the last failure, `cut` if the last
+    pass was stopped or killed before its end.
     """
 
     began: float | None = None
@@ -50,9 +50,9 @@ class Past:
 
 
 def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | None] | None = None) -> float | None:
-    """Return when the next pass is due, which may be long ago; None on demand, or while others come first.
+    """Return when the next pass is due, which may be in the past; None on demand, or while it waits for other mirrors.
 
-    `completed` says of other mirrors when their last complete pass ended (for `schedule.after`).
+    `completed` gives the end of the last complete pass of each mirror (for `schedule.after`).
     """
     schedule = mirror.schedule
     if past.cut:
@@ -74,26 +74,26 @@ def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | 
 
 
 def backoff(count: int, first: float, last: float) -> float:
-    """Return how long to wait after `count` failures in a row."""
+    """Return the seconds to wait after `count` failures in a row."""
     return min(last, first * 2.0 ** min(count - 1, 30))
 
 
 def waits_for(mirror: Mirror, past: Past, completed: Mapping[str, float | None], now: float) -> list[str]:
-    """Return the mirrors of `schedule.after` that have not completed a pass since ours began."""
+    """Return the mirrors of `schedule.after` that have not completed a pass since this mirror's last pass began."""
     names = mirror.schedule.after if mirror.schedule is not None else ()
     return [name for name in names if not _completed_since(completed.get(name), past.began, now)]
 
 
 def opens_in(mirror: Mirror, now: float) -> float:
-    """Return the seconds until the mirror's window is open; 0.0 while it is, or where there is none."""
+    """Return the seconds until the mirror's window opens; 0.0 if it is open, or if there is none."""
     window = mirror.source.limits.window
     return 0.0 if window is None else window.opens_in(moment(now))
 
 
 def fresh_within(mirror: Mirror, now: float, others: Mapping[str, float | None] | None = None) -> float | None:
-    """Return how old the copy may get, in seconds: its longest interval and a grace. None without a schedule.
+    """Return the freshness target in seconds: the longest interval plus a grace. None without a schedule.
 
-    `others` are the objectives of the mirrors that `schedule.after` names.
+    `others` are the freshness targets of the mirrors that `schedule.after` names.
     """
     schedule = mirror.schedule
     if schedule is None:
@@ -109,7 +109,7 @@ def fresh_within(mirror: Mirror, now: float, others: Mapping[str, float | None] 
 
 
 def cycle(afters: Mapping[str, Iterable[str]]) -> list[str]:
-    """Return mirrors that wait for one another in a ring, or none; `afters` are the `schedule.after` of each."""
+    """Return the mirrors of one cycle of `schedule.after`, or []; `afters` maps each mirror to its `schedule.after`."""
     left = {name: [one for one in names if one in afters] for name, names in afters.items()}
     while free := [name for name, names in left.items() if not names]:
         for name in free:
@@ -134,7 +134,7 @@ def _retry(past: Past, now: float) -> float:
 
 
 def _settled(past: Past, now: float) -> float:
-    """Return when the last pass was over; a clock that was ahead then does not hold us up now."""
+    """Return when the last pass ended; a time in the future (the clock was ahead) counts as `now`."""
     ended = past.ended if past.ended is not None else past.began
     return now if ended is None else min(ended, now)
 
@@ -154,7 +154,7 @@ def _after(names: Iterable[str], past: Past, completed: Mapping[str, float | Non
 
 
 def _completed_since(completed: float | None, began: float | None, now: float) -> bool:
-    """Tell whether a pass was completed since `began`; what a clock that was ahead wrote down says nothing."""
+    """Return True if a pass was completed since `began`; a time in the future (the clock was ahead) does not count."""
     if completed is None or completed > now:
         return False
     return began is None or began > now or completed > began

@@ -1,11 +1,11 @@
-"""Reads stored bytes again, all of them within each mirror's `verify.scrub`, and mends what is not as it was proved.
+"""Runs the fixity check (scrub): reads every stored file again within its mirror's `verify.scrub`, and repairs damage.
 
 Rules:
-1. The longest unread comes first. Reading goes on steadily, as fast as it must and never faster than `scrubber.rate`;
-when each file was read stands in the Catalogue, so a restart goes on where it was.
-2. A file is damaged only if a second read says so too, and it is still the file that was proved: what a pass replaces
-   meanwhile is no damage. Two reads that differ from one another point at memory, cable or disk, and nothing is mended.
-3. Mending puts proved bytes in the place and the damaged ones into the quarantine; the last copy is never deleted.
+1. The file whose last check is longest ago comes first. Reading is spread evenly over the time, and never faster than
+   `scrub.rate`. The Catalogue holds the time of each check, so a restart continues there.
+2. A file is damaged only if a second read confirms it and its Entry is unchanged: a file that a pass replaces meanwhile
+   is not damaged. If the two reads differ from each other, memory, cable or disk is suspect, and nothing is repaired.
+3. A repair stores proved bytes and quarantines the damaged ones; the last copy is never deleted.
 """
 
 import asyncio
@@ -42,20 +42,20 @@ from syncd.daemon.schedule import opens_in
 from syncd.engine import Fault, Finding, PassPaths, Report, Verification, hash_stored
 from syncd.session import Session
 
-SHARE = 0.8  # of `verify.scrub`: the time in which all is read
-PARTS = 100  # in so many parts
+SHARE = 0.8  # of `verify.scrub`: the time in which every file is read
+PARTS = 100  # parts of one round
 MIN_FILES, MAX_FILES = 64, 5_000  # of one part
 MIN_BYTES = 64 << 20
-YOUNG = 0.1  # of `verify.scrub`, up to a day: what was read so lately is not read again
-COUNTED = 3_600.0  # seconds between two counts of what was read
-MEND_AGAIN = 3_600.0  # seconds between two tries to mend
+YOUNG = 0.1  # of `verify.scrub`, up to a day: files read within it are not read again
+COUNTED = 3_600.0  # seconds between two counts of the coverage
+MEND_AGAIN = 3_600.0  # seconds between two attempts at a repair
 DIFFER = "two reads of it differ: suspect memory, cable or disk"
-IDLE = 30.0  # seconds between two looks when there is nothing to read
+IDLE = 30.0  # seconds between two steps if there is nothing to read
 
 
 @dataclass(slots=True)
 class ScrubProgress:
-    """How far the reading of one mirror is; `next` and `counted` are of the monotonic clock."""
+    """The progress of one mirror's fixity check; `next` and `counted` are times of the monotonic clock."""
 
     next: float = 0.0
     counted: float = -COUNTED
@@ -69,7 +69,7 @@ class ScrubProgress:
 
 
 class Scrubber:
-    """The reading of all mirrors, one after the other."""
+    """The fixity check of all mirrors, one part of one mirror at a time."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Scrubber:
         background: BackgroundReader,
         idle: float = IDLE,
     ) -> None:
-        """`session` is the workbench of the configuration in force, `idle` the longest rest, in seconds."""
+        """`session` returns the Session of the configuration in force; `idle` is the longest rest, in seconds."""
         self.registry = registry
         self.scheduler = scheduler
         self.session = session
@@ -88,17 +88,17 @@ class Scrubber:
         self.progress: dict[str, ScrubProgress] = {}
 
     async def run(self) -> None:
-        """Read, as long as the daemon runs."""
+        """Repeat steps until cancelled."""
         while True:
             try:
                 rests = await self.step()
-            except (TransientError, NoSpace, Busy):  # the store or the state's disk: nothing of a single file
+            except (TransientError, NoSpace, Busy):  # caused by the store or the state's disk, not by one file
                 await self.scheduler.check_store()
                 rests = self.idle
             await asyncio.sleep(rests)
 
     async def step(self) -> float:
-        """Count, read one part, mend; returns how long to rest."""
+        """Count, read one part, repair; returns the seconds to rest."""
         await self.count()
         mirror_state = self._next() if self.registry.store.state == "online" and not self.scheduler.draining else None
         if mirror_state is not None:
@@ -107,11 +107,11 @@ class Scrubber:
         return 0.0 if mirror_state is not None else self._pause()
 
     def progress_of(self, mirror_state: MirrorState) -> ScrubProgress:
-        """Return how far one mirror is."""
+        """Return the progress of one mirror."""
         return self.progress.setdefault(mirror_state.name, ScrubProgress())
 
     async def count(self) -> None:
-        """Count, for each mirror now and then, how much was read."""
+        """Count the coverage of each mirror whose last count is too old."""
         for mirror_state in list(self.registry.states.values()):
             reading = self.progress_of(mirror_state)
             waited = self.registry.clock() - reading.counted
@@ -150,7 +150,7 @@ class Scrubber:
     # -- reading --------------------------------------------------------------------------------------------------
 
     async def _read_part(self, mirror_state: MirrorState) -> None:
-        """Read the files of one mirror that were unread for longest."""
+        """Read the files of one mirror whose last check is longest ago."""
         registry, reading = self.registry, self.progress_of(mirror_state)
         assert mirror_state.row is not None
         mirror, now = mirror_state.row.id, registry.now()
@@ -170,7 +170,7 @@ class Scrubber:
                         good.append(path)
                 except Offline:
                     raise
-                except TransientError:  # of this file alone: it stays unread for longest, so it comes again first
+                except TransientError:  # concerns this file alone: it stays first in the order
                     continue
                 read += entry.size
                 if registry.store.state != "online" or self.scheduler.draining:
@@ -190,12 +190,12 @@ class Scrubber:
     def _rest(
         self, reading: ScrubProgress, oldest: list[tuple[str, float]], files: int, read: int, now: float
     ) -> float:
-        """Return how long to rest, so that all is read in SHARE of the time."""
+        """Return the seconds to rest so that a round takes SHARE of the time."""
         span = SHARE * reading.within
         if not oldest:
             return min(span / PARTS, COUNTED)
         if now - oldest[0][1] > span and files:
-            return 0.0  # late: go on as fast as is allowed
+            return 0.0  # late: continue as fast as `scrub.rate` allows
         part = max(files / max(1, reading.files), read / max(1, reading.bytes), 1 / max(PARTS, reading.files))
         return span * part
 
@@ -212,7 +212,7 @@ class Scrubber:
             return True
         again = await self._inspect(place, entry)
         if again is None:
-            if first[0] == "digest":  # it was another only once
+            if first[0] == "digest":  # only the first read was wrong
                 self._note_damage(mirror_state, entry, "unreadable", DIFFER)
             return False
         if first[0] == again[0] == "digest" and first[1] != again[1]:
@@ -222,7 +222,7 @@ class Scrubber:
         return False
 
     async def _inspect(self, place: str, entry: Entry) -> tuple[Finding, str] | None:
-        """Return what is wrong with stored bytes, or None."""
+        """Return the finding of one read and its reason, or None if the bytes match the Entry."""
         session = self.session()
         paced = cast("Transport", _PacedStore(session.store, session.config.scrub.rate))
         try:
@@ -231,7 +231,7 @@ class Scrubber:
             return "missing", f"{entry.size} bytes proved, nothing found"
         except (Busy, NoSpace):
             raise
-        except PermanentError as error:  # a link or a lost permission is of this file, and must not stop the others
+        except PermanentError as error:  # a link or a lost permission concerns this file alone
             return "unreadable", str(error).removeprefix(f"{place}: ")
         if size != entry.size:
             return "size", f"{entry.size} bytes proved, {size} found"
@@ -240,7 +240,7 @@ class Scrubber:
         return None
 
     def _note_damage(self, mirror_state: MirrorState, entry: Entry, finding: str, reason: str) -> None:
-        """Write damage down, unless the file is another by now, or about to be."""
+        """Record damage, unless the file was replaced meanwhile or is about to be."""
         registry, row = self.registry, mirror_state.row
         assert row is not None
         if self._entry(mirror_state, entry.path) != entry:
@@ -257,10 +257,10 @@ class Scrubber:
             registry.on_event(DamageFound(mirror_state.name, entry.path, finding, reason))
         registry.refresh(mirror_state)
 
-    # -- mending --------------------------------------------------------------------------------------------------
+    # -- repair ---------------------------------------------------------------------------------------------------
 
     async def repair(self) -> None:
-        """Mend what can be mended now, mirror by mirror."""
+        """Repair damaged files, mirror by mirror."""
         if not self.session().config.scrub.mend:
             return
         for mirror_state in [one for one in self.registry.states.values() if one.faults]:
@@ -285,14 +285,14 @@ class Scrubber:
             return not await self._needs_no_repair(mirror_state, fault)
         except Offline:
             raise
-        except TransientError:  # nothing is known of it now
+        except TransientError:  # unreadable now: the file stays recorded as damaged
             assert mirror_state.row is not None
             tried = msgspec.structs.replace(fault, tried=self.registry.now())
             self.registry.catalogue.pass_history.add_damage(mirror_state.row.id, tried)
             return False
 
     async def _needs_no_repair(self, mirror_state: MirrorState, fault: DamagedFile) -> bool:
-        """Tell whether a file that was called damaged is whole, or must be left alone: there is nothing to mend."""
+        """Return True if a damaged file is intact now, no longer exists, or must not be repaired."""
         pass_history, row = self.registry.catalogue.pass_history, mirror_state.row
         assert row is not None
         entry = self._entry(mirror_state, fault.path)
@@ -328,7 +328,7 @@ class Scrubber:
                     source,
                     registry.now,
                 ).repair(report)
-        except (ConfigError, PermanentError, TransientError) as error:  # its source cannot even be opened
+        except (ConfigError, PermanentError, TransientError) as error:  # its source cannot be opened
             report.faults = [msgspec.structs.replace(one, reason=f"{one.reason}; {error}") for one in report.faults]
         for damage, fault in zip(faults, report.faults, strict=True):
             if fault.repaired:
@@ -344,7 +344,7 @@ class Scrubber:
 
     @asynccontextmanager
     async def _source(self, mirror_state: MirrorState) -> AsyncIterator[Transport | None]:
-        """Open the upstream of a mirror that is in force and in its window; else there is none."""
+        """Open the source of a mirror; yields None if it has no manifest in force or its window is closed."""
         declared = mirror_state.declared
         if declared is None or opens_in(declared.mirror, self.registry.now()) > 0:
             yield None
@@ -358,7 +358,7 @@ def _within(mirror_state: MirrorState) -> float:
 
 
 class _PacedStore:
-    """The reading side of a store, no faster than `rate` bytes a second."""
+    """A store whose reads are limited to `rate` bytes per second."""
 
     def __init__(self, store: Transport, rate: float) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""What `syncd run` is made of: the daemon, the log, the metrics, and the HTTP side that shows and steers it."""
+"""Composes `syncd run`: the daemon, its log, its metrics and its HTTP server."""
 
 import asyncio
 import resource
@@ -21,7 +21,7 @@ from syncd.metrics import Metrics
 from syncd.process import DONE, Interruptible, event_logger, open_log, style_of
 from syncd.web import StatusPage
 
-DESCRIPTORS = 65_536  # open files that we ask the system for; 256 connections and 96 folders need few of them
+DESCRIPTORS = 65_536  # limit of open files to request; 256 connections and 96 folders need only a few of them
 
 
 async def run(
@@ -94,7 +94,7 @@ def _log(config: Config, environ: Mapping[str, str], secrets: Secrets, *, json: 
 
 
 def _raise_limit() -> None:
-    """Let us open as many files as the system allows, up to what could ever be useful."""
+    """Raise the limit of open files to DESCRIPTORS, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -104,7 +104,7 @@ def _raise_limit() -> None:
 
 @contextmanager
 def _on_sighup(reload: asyncio.Event) -> Iterator[None]:
-    """Read everything again on SIGHUP."""
+    """Set `reload` on SIGHUP until the block ends."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     try:

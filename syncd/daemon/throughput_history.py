@@ -1,4 +1,4 @@
-"""The last day of a mirror in a few numbers: mean rates and backlogs, a sample every few minutes."""
+"""The throughput of a mirror over the last day: mean rates and backlogs, one sample for every five minutes."""
 
 from array import array
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ KEPT = 288  # samples: a day of them
 
 
 class ThroughputHistory:
-    """A ring of samples; the last one is still growing."""
+    """A ring buffer of samples; a new sample replaces the oldest."""
 
     __slots__ = ("_at", "_began", "_files", "_next", "_rate", "_seen", "_size")
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Create an empty history."""
         self._at, self._rate, self._files, self._size = array("d"), array("d"), array("d"), array("d")
         self._next = 0
         self._began: float | None = None
         self._seen = 0.0
 
     def add_sample(self, at: float, received: float, files: int, size: int) -> None:
-        """Take note of all bytes `received` so far, and of the backlog; at most one sample a STEP comes of it."""
-        if self._began is None or at < self._began:  # the first, or a clock that was set back
+        """Record all bytes `received` so far, and the backlog; adds at most one sample every STEP seconds."""
+        if self._began is None or at < self._began:  # the first call, or the clock was set back
             self._began, self._seen = at, received
             return
         if at - self._began < STEP:
@@ -39,7 +39,7 @@ class ThroughputHistory:
         self._began, self._seen = at, received
 
     def samples(self) -> Iterator[Sample]:
-        """Yield what is kept, the oldest first."""
+        """Yield the samples, the oldest first."""
         count = len(self._at)
         first = self._next if count == KEPT else 0
         for number in range(count):
