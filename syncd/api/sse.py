@@ -9,7 +9,6 @@ Rules:
 """
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +28,7 @@ from syncd.core import (
     TransferFinished,
     TransferStarted,
 )
+from syncd.process import event_name
 
 LISTENERS = 64
 KEPT = 512  # events that a listener may have missed
@@ -38,7 +38,6 @@ HEARTBEAT = 15.0  # seconds after which silence is broken, so that proxies keep 
 SLOW = 10.0  # seconds in which a listener must take what it is sent
 
 _OFTEN = (TransferStarted, TransferAdvanced, TransferFinished, SurveyAdvanced, ScrubAdvanced)
-_WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class ProgressMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,11 +188,6 @@ class EventStream:
     def _line(self, word: str, said: bytes, number: int | None) -> bytes:
         known = f"id: {self._epoch}-{number}\n" if number is not None else ""
         return f"{known}event: {word}\n".encode() + b"data: " + said + b"\n\n"
-
-
-def event_name(kind: type[Event]) -> str:
-    """Return an event's name as listeners hear it: PassFinished is pass_finished."""
-    return _WORD.sub("_", kind.__name__).lower()
 
 
 def _encode(event: Event) -> bytes:

@@ -21,7 +21,6 @@ from syncd.engine import PassProgress, Speed
 SHOWN = 50  # running transfers in a view, at most
 LOOKED_BACK = 64  # latest passes read to count failures in a row
 CANCELLED = "Cancelled"  # the error of a pass that a person stopped; it is not repeated at once
-AWAY = ("Offline", "NoSpace")  # errors that are the store's, not the mirror's
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from syncd.core import (
     TransferRetried,
     printable,
 )
+from syncd.process import event_name
 
 MOST = 2_000  # lines of one pass
 MOST_RETRIES = 200
@@ -44,7 +45,7 @@ class PassLog:
             if self._retries > MOST_RETRIES:
                 return
         level, text = words(event)
-        self._add_line(level, _snake(type(event).__name__), getattr(event, "path", ""), text)
+        self._add_line(level, event_name(type(event)), getattr(event, "path", ""), text)
 
     def end(self) -> None:
         """End the log: add the number of omitted events."""
@@ -92,7 +93,3 @@ _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
     PassFinished: _finished,
     PassFailed: lambda e: ("error", e.reason),
 }
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

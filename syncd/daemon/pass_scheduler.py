@@ -315,7 +315,7 @@ class _ExclusivePool:
 
     def __init__(self, pool: Pool, scheduler: PassScheduler, origin: str) -> None:
         self._pool = pool
-        self._rota = scheduler
+        self._scheduler = scheduler
         self._origin = origin
 
     @property
@@ -323,7 +323,7 @@ class _ExclusivePool:
         return self._pool.concurrency
 
     def prepare(self) -> None:
-        if not self._rota.workers_taken:
+        if not self._scheduler.workers_taken:
             self._pool.prepare()
 
     async def aclose(self) -> None:
@@ -334,15 +334,15 @@ class _ExclusivePool:
         self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
     ) -> AsyncIterator[Workers]:
         # a separate share: the requests of the pass itself must not wait until the workers end
-        with self._rota.connections.share(self._origin) as lines:
-            held = 0 if self._rota.workers_taken else lines.acquire_now(concurrency)
+        with self._scheduler.connections.share(self._origin) as lines:
+            held = 0 if self._scheduler.workers_taken else lines.acquire_now(concurrency)
             if held > 1:
-                self._rota.workers_taken = True
+                self._scheduler.workers_taken = True
                 try:
                     async with self._pool.running(place, by, on_done, held) as workers:
                         yield workers
                 finally:
-                    self._rota.workers_taken = False
+                    self._scheduler.workers_taken = False
                 return
         await self._pool.aclose()  # prepared before another pass took the workers or the connections
         yield _NoWorkers()

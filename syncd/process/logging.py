@@ -201,7 +201,7 @@ LEVELS: dict[type[Event], Level | None] = {
 
 
 def event_name(kind: type[Event]) -> str:
-    """Return the name of an event's log line: `transfer_failed` of TransferFailed."""
+    """Return the name of an event in logs, pass logs and the event stream: `transfer_failed` of TransferFailed."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
