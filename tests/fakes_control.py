@@ -435,9 +435,9 @@ class FakeControl:
     async def approve(self, name, who):
         count = self.mirror(name).parked
         if not count:
-            raise self._refused(who, "approve", name, f"{name}: nothing is parked")
+            raise self._refused(who, "approve", name, f"{name}: no deletions are held for approval")
         self._change(name, parked=0, parked_bytes=0)
-        return self._written(who, "approve", name, f"{count} removals approved")
+        return self._written(who, "approve", name, f"{count} deletions approved")
 
     async def cancel(self, name, who):
         if self.mirror(name).state != "running":

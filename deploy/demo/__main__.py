@@ -32,12 +32,12 @@ mirror: scenes                     # the name of this mirror, here and in every 
 title: Demo scenes                 # what people read
 
 source:
-  url: {origin}/scenes/    # the foreign archive: here a small one on your own machine
+  url: {origin}/scenes/    # the archive of a publisher: here a small one on your machine
   reader: checksums                # upstream says what it has in checksum lists,
   checksums: [SHA256SUMS]          # in this one
 
-guard: {{max_removed: 10%}}          # should upstream lose more than that, nothing is removed until you approve
-keep: {{versions: 2, removed: 30d}}  # earlier versions stay two snapshots, removed files thirty days
+guard: {{max_removed: 10%}}          # if upstream deletes more, nothing is deleted here until you approve
+keep: {{versions: 2, removed: 30d}}  # keep two earlier snapshots, and deleted files for thirty days
 
 about: {{licence: CC0-1.0, access: open}}
 """
@@ -100,7 +100,7 @@ def verdicts(identity: str) -> str:
         lines = gzip.decompress((STORE / f".syncd/shards/scenes/{origins}.origins.jsonl.gz").read_bytes()).splitlines()
         counts.update(json.loads(line)["verdict"] for line in lines)
     verified, attested = counts["verified"], counts["attested"]
-    return f"{verified} verified (upstream published their digests), {attested} attested (it did not)"
+    return f"{verified} verified (upstream publishes their checksums), {attested} attested (it does not)"
 
 
 def start_afresh() -> Path:
@@ -115,7 +115,7 @@ async def tell() -> None:
     """Tell the whole story."""
     story = asyncio.current_task()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)  # leave no daemon behind
-    chapter("A foreign archive opens on this machine.")
+    chapter("A small archive opens on this machine.")
     origin_folder = start_afresh()
     async with serve.serving(UPSTREAM, RATE) as origin:
         MANIFEST.write_text(MANIFEST_TEXT.format(origin=origin))
@@ -124,15 +124,15 @@ async def tell() -> None:
         say(f"{origin}/scenes/: {len(files)} files, {size / 1e6:.0f} MB, at most {RATE / 1e6:.0f} MB/s")
         say(f"{MANIFEST} says what to mirror; read it, it is short")
 
-        chapter("1. The first pass copies and proves everything.")
+        chapter("1. The first pass copies and verifies everything.")
         await sync(origin)
 
-        chapter("2. The second pass finds that nothing has to move.")
+        chapter("2. The second pass finds that nothing has changed.")
         await sync(origin)
 
         replaced, added, dropped = archive.change(origin_folder)
-        chapter("3. Upstream replaces one file, adds one and drops one; the next pass follows.")
-        say(f"replaced {replaced}\nadded    {added}\ndropped  {dropped}")
+        chapter("3. Upstream replaces one file, adds one and deletes one; the next pass follows.")
+        say(f"replaced {replaced}\nadded    {added}\ndeleted  {dropped}")
         await sync(origin)
 
         chapter("What syncd knows now.")
@@ -156,12 +156,12 @@ async def keep_current(origin: str) -> None:
             if not once:
                 say(f"The status page: {BOLD}http://{address}/{PLAIN}")
                 say(f"To sync, pause or approve there, log in with the token {token}")
-                say(f"The archives change every few seconds; {HOME / 'daemon.log'} tells the rest. Ctrl-C ends it.")
+                say(f"The archives change every few seconds; {HOME / 'daemon.log'} has the details. Ctrl-C ends it.")
                 await live.change(UPSTREAM)
             mirrors = await live.first_passes(address, 1 + len(live.PUBLISHERS))
             say(f"$ curl http://{address}/api/v1/mirrors")
             for one in mirrors:
-                say(f"  {one['name']}: {one['health']}, {one['files']} files, {one['failed']} could not be had")
+                say(f"  {one['name']}: {one['health']}, {one['files']} files, {one['failed']} failed to download")
     say("\nThe daemon has stopped and the archives are closed again.")
 
 

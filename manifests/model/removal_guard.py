@@ -70,8 +70,8 @@ class Guard(BaseModel):
         WithJsonSchema({"type": ["string", "integer"], "examples": ["10%", 200, "5 GB"]}),
         Field(json_schema_extra={"default": "10%"}),
     ] = Threshold(Fraction(10), "%")
-    """The most one pass may remove by itself: a share of files and of bytes, a number of files, or an amount of bytes.
-    More is parked until `syncd approve`; so is, always, the removal of everything."""
+    """The most one pass may delete by itself: a share of files and of bytes, a number of files, or an amount of bytes.
+    Deletions beyond it are held until `syncd approve`; so is, always, the deletion of everything."""
 
     def holds(self, removed_files: int, removed_bytes: int, files: int, size: int) -> str | None:
         """Return why these removals, from a mirror of `files` and `size` bytes, must be approved first; or None."""
@@ -79,15 +79,15 @@ class Guard(BaseModel):
         if removed_files == 0:
             return None
         if removed_files >= files:
-            return f"all {files:,} files would be removed"
+            return f"all {files:,} files would be deleted"
         if most.unit == "files":
             over = removed_files > most.amount
-            return f"{removed_files:,} files would be removed, more than {most}" if over else None
+            return f"{removed_files:,} files would be deleted, more than {most}" if over else None
         if most.unit == "bytes":
             over = removed_bytes > most.amount
-            return f"{format_size(removed_bytes)} would be removed, more than {most}" if over else None
+            return f"{format_size(removed_bytes)} would be deleted, more than {most}" if over else None
         if removed_files * 100 > most.amount * files:
-            return f"{removed_files:,} of {files:,} files would be removed, more than {most}"
+            return f"{removed_files:,} of {files:,} files would be deleted, more than {most}"
         if removed_bytes * 100 > most.amount * size:
-            return f"{format_size(removed_bytes)} of {format_size(size)} would be removed, more than {most}"
+            return f"{format_size(removed_bytes)} of {format_size(size)} would be deleted, more than {most}"
         return None

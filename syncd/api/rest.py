@@ -161,7 +161,7 @@ async def approve(context: ApiContext, mirror: str, who: str, files: int | None)
     """Approve the removals that were seen; what was parked since is not approved unseen. Raises Changed."""
     now = context.control.mirror(mirror).parked
     if files is not None and files != now:
-        raise Changed(f"{mirror}: {files} removals were approved, and {now} are parked now: look at them again")
+        raise Changed(f"{mirror}: {files} deletions were approved, and {now} are held now: look at them again")
     return await context.control.approve(mirror, who)
 
 

@@ -1,7 +1,7 @@
 """The command line: what stewards and operators type.
 
-Exit codes: 0 done · 1 some files failed, the rest is done and recorded · 2 usage or manifest · 3 refused by a guard
-(parked, lease held, no space) · 4 source or store unreachable · 130 interrupted.
+Exit codes: 0 done · 1 some files failed, the rest is done and recorded · 2 usage or manifest · 3 stopped by a
+safeguard (deletions held, lease held, no space) · 4 source or store unreachable · 130 interrupted.
 
 Rule: this module stands for all commands and imports next to nothing; a command imports what it works with when it is
 called, so that none waits at its start for what another one needs.
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="syncd",
-    help="Keep a proven, complete, current copy of foreign datasets.\n\n"
-    "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 usage or manifest, "
-    "3 refused by a guard (parked, lease held, no space), 4 source or store unreachable, 130 interrupted.",
+    help="Keep verified, complete and current copies of datasets that others publish.\n\n"
+    "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 wrong usage or manifest, "
+    "3 stopped by a safeguard (deletions held for approval, lease held by another process, no space), "
+    "4 source or store unreachable, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -56,7 +57,7 @@ def _options(
     *,
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and nothing else."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None: ...
 
@@ -69,9 +70,9 @@ def _shared(
     state: Annotated[Path | None, typer.Option(help="The folder of the Catalogue. [SYNCD_STATE]")] = None,
     allow_private: Annotated[
         list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Let a source be on this private or loopback origin."),
+        typer.Option(metavar="ORIGIN", help="Allow sources on this private or loopback origin; may be repeated."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,  # noqa: ARG001  of all of them
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,  # noqa: ARG001  of all of them
 ) -> "Config":
     """Return the configuration that the options which every command shares say."""
     from syncd.config import load_config
@@ -157,16 +158,16 @@ def _warn_of_proxies(*, json: bool) -> None:
 
     if proxies := ignored_proxies(os.environ):
         print_warning(
-            f"{', '.join(proxies)}: set and ignored, syncd speaks through no proxy (docs/operating.md)", json=json
+            f"{', '.join(proxies)}: set and ignored, because syncd uses no proxy (docs/operating.md)", json=json
         )
 
 
 @app.command(epilog="Example: syncd check manifests.d/ physionet.yaml")
 def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Manifests, or folders of them.")],
-    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Lint mirror manifests; every error with its file, line and column."""
+    """Check mirror manifests. Reports every mistake with its file, line and column."""
     from syncd.cli.commands import check
 
     _run_now(lambda: check.check(paths, json=json), json=json)
@@ -184,9 +185,9 @@ def survey(context: "CommandContext", file: File) -> Work:
 def plan(
     context: "CommandContext",
     file: File,
-    everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first of each kind.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first few of each kind.")] = False,
 ) -> Work:
-    """Show what a pass would fetch, replace, keep and remove, and why. Changes nothing."""
+    """Show what a pass would do, and why. Changes nothing."""
     from syncd.cli.commands import passes
 
     return passes.plan(context, file, everything=everything)
@@ -202,7 +203,7 @@ def sync(context: "CommandContext", files: Files) -> Work:
 
 @command("syncd run --config /etc/syncd/syncd.yaml", name="run", asks_upstream=True)
 def run_daemon(context: "CommandContext") -> Work:
-    """Keep all mirrors current: the daemon, its page and its API. SIGHUP reads everything again, SIGTERM ends it."""
+    """Run the daemon, its status page and its API. SIGHUP reloads all files, SIGTERM stops it."""
     from syncd.cli.commands import serve
 
     return serve.run(context)
@@ -214,10 +215,10 @@ def verify(
     mirror: Mirror,
     read_data: Annotated[bool, typer.Option("--read-data", help="Read every stored byte.")] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend from kept versions or from upstream; never by deleting.")
+        bool, typer.Option("--repair", help="Repair from kept versions or from upstream; deletes nothing.")
     ] = False,
 ) -> Work:
-    """Compare the store with what was proved."""
+    """Compare the stored files with their records. Checks presence and size; with --read-data, every byte."""
     from syncd.cli.commands import verify
 
     return verify.verify(context, mirror, read_data=read_data, repair=repair)
@@ -225,7 +226,7 @@ def verify(
 
 @command("syncd status --json")
 def status(context: "CommandContext") -> Work:
-    """Show every mirror: how fresh, how large, what failed, what is parked."""
+    """Show every mirror: age, size, failures, held deletions."""
     from syncd.cli.commands import looks
 
     return looks.status(context)
@@ -233,7 +234,7 @@ def status(context: "CommandContext") -> Work:
 
 @command("syncd snapshots physionet-mitdb")
 def snapshots(context: "CommandContext", mirror: Mirror) -> Work:
-    """List the kept snapshots, the current one first."""
+    """List the kept snapshots of a mirror, the current one first."""
     from syncd.cli.commands import looks
 
     return looks.snapshots(context, mirror)
@@ -243,8 +244,8 @@ def snapshots(context: "CommandContext", mirror: Mirror) -> Work:
 def diff(
     context: "CommandContext",
     mirror: Mirror,
-    before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, or its beginning.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, or the beginning of it.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The snapshot to compare it with.")],
 ) -> Work:
     """Show which files differ between two kept snapshots."""
     from syncd.cli.commands import looks
@@ -256,9 +257,9 @@ def diff(
 def rollback(
     context: "CommandContext",
     mirror: Mirror,
-    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or its beginning.")],
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or the beginning of it.")],
 ) -> Work:
-    """Make an earlier snapshot the current one; the next pass goes forward again."""
+    """Return to an earlier snapshot. The next pass follows upstream again."""
     from syncd.cli.commands import steps_back
 
     return steps_back.rollback(context, mirror, snapshot)
@@ -266,7 +267,7 @@ def rollback(
 
 @command("syncd approve physionet-mitdb")
 def approve(context: "CommandContext", mirror: Mirror) -> Work:
-    """Let the parked removals through: exactly those, at the next pass."""
+    """Approve the held deletions of a mirror. The next pass carries out exactly these."""
     from syncd.cli.commands import steps_back
 
     return steps_back.approve(context, mirror)
@@ -276,9 +277,9 @@ def approve(context: "CommandContext", mirror: Mirror) -> Work:
 def undelete(
     context: "CommandContext",
     mirror: Mirror,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were removed.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were deleted.")],
 ) -> Work:
-    """Bring removed files back, and keep them although upstream dropped them."""
+    """Restore deleted files, and keep them although upstream deleted them."""
     from syncd.cli.commands import steps_back
 
     return steps_back.undelete(context, mirror, paths)
@@ -290,11 +291,11 @@ def rebuild(
     from_backup: Annotated[
         str | None,
         typer.Option(
-            "--from-backup", metavar="BACKUP", help="Bring a backup back first: latest, or its name's beginning."
+            "--from-backup", metavar="BACKUP", help="Restore a backup first: latest, or the beginning of its name."
         ),
     ] = None,
 ) -> Work:
-    """Fill the Catalogue again from what the store itself says; nothing is downloaded."""
+    """Rebuild the Catalogue from the store. Downloads nothing."""
     from syncd.cli.commands import whole_store
 
     return whole_store.rebuild(context, from_backup)
@@ -302,7 +303,7 @@ def rebuild(
 
 @command("syncd probe --store s3://mirror/ --endpoint https://s3.example.org")
 def probe(context: "CommandContext") -> Work:
-    """Try what the store can do, and say whether it is good enough."""
+    """Test what the store can do, and whether that is enough."""
     from syncd.cli.commands import whole_store
 
     return whole_store.probe(context)
@@ -310,30 +311,33 @@ def probe(context: "CommandContext") -> Work:
 
 @app.command(epilog="Example: syncd token anna --role operator")
 def token(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for; it stands in the audit log.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for; the audit log shows this name.")],
     role: Annotated[
-        str, typer.Option(metavar="ROLE", help="reader: may look. operator: may also sync, pause, cancel and approve.")
+        str,
+        typer.Option(
+            metavar="ROLE", help="reader: may read. operator: may also sync, pause, resume, cancel and approve."
+        ),
     ] = "reader",
     chosen: Annotated[
-        bool, typer.Option("--chosen", help="Hash the token on standard input instead of making one.")
+        bool, typer.Option("--chosen", help="Hash your own token, read from standard input, instead of creating one.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print for programs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Make a token for the API and the status page, and print the line for syncd.yaml; it is shown this once."""
+    """Create a token for the API and the page. Prints it, this once, and its line for syncd.yaml."""
     from syncd.cli import token as token_command
 
     raise typer.Exit(token_command.token(name, role, chosen=chosen, json=json))
 
 
-shelf = typer.Typer(help="Ready manifests of well-known archives, to copy and to fill in.", no_args_is_help=True)
+shelf = typer.Typer(help="Ready-made manifests of well-known archives.", no_args_is_help=True)
 app.add_typer(shelf, name="library", epilog="Example: syncd library add physionet-mitdb manifests.d/")
-Json = Annotated[bool, typer.Option("--json", help="Print for programs.")]
-Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready manifest.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready-made manifest.")]
 
 
 @shelf.command("list", epilog="Example: syncd library list")
 def list_library(json: Json = False) -> None:
-    """List all ready manifests: of which field, who may have the data, what it is."""
+    """List all ready-made manifests: field, access and title."""
     from syncd.cli import library
 
     _run_now(lambda: library.list_all(json=json), json=json)
@@ -341,7 +345,7 @@ def list_library(json: Json = False) -> None:
 
 @shelf.command("show", epilog="Example: syncd library show sentinel-1-grd")
 def show_ready(name: Ready, json: Json = False) -> None:
-    """Print a ready manifest with its comments: size, access, what is verified, traps."""
+    """Print a ready-made manifest with its comments: size, access, verification, pitfalls."""
     from syncd.cli import library
 
     _run_now(lambda: library.show_one(name, json=json), json=json)
@@ -350,10 +354,10 @@ def show_ready(name: Ready, json: Json = False) -> None:
 @shelf.command("add", epilog="Example: syncd library add sentinel-1-grd manifests.d/")
 def add_ready(
     name: Ready,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put it; by default here.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to copy it into.")] = Path(),
     json: Json = False,
 ) -> None:
-    """Copy a ready manifest into a folder, and say what is still to fill in. A file that is there stays as it is."""
+    """Copy a ready-made manifest into a folder, and list what to fill in. An existing file stays as it is."""
     from syncd.cli import library
 
     _run_now(lambda: library.add(name, folder, json=json), json=json)

@@ -97,7 +97,7 @@ def list_all(*, json: bool) -> int:
         output.print_json([_object(ready) for ready in found])
     else:
         output.table(
-            ("name", "field", "access", "what"),
+            ("name", "field", "access", "title"),
             ((ready.name, ready.field, ready.mirror.about.access or "?", ready.mirror.title) for ready in found),
         )
         output.print_line()
@@ -123,12 +123,12 @@ def add(name: str, folder: Path, *, json: bool) -> int:
     ready = find(name)
     file = folder / f"{name}.yaml"
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: is no folder: make it, or name another")
+        raise ConfigError(f"{folder}: is not a folder: create it, or name another")
     try:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(ready.text)
     except FileExistsError as error:
-        raise ConfigError(f"{file}: is there already, and stays as it is: remove it, or name another folder") from error
+        raise ConfigError(f"{file}: exists already and stays as it is: delete it, or name another folder") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
     if json:

@@ -17,7 +17,7 @@ def token(name: str, role: str, *, chosen: bool, json: bool) -> int:
         made = sys.stdin.readline(1_000).strip()
         if len(made) < SHORTEST:
             sys.stderr.write(
-                f"syncd: the token on standard input is shorter than {SHORTEST} characters: choose a longer\n"
+                f"syncd: the token on standard input is shorter than {SHORTEST} characters: choose a longer one\n"
             )
             return USAGE
         hashed = {"scrypt": scrypt(made)}
@@ -36,7 +36,7 @@ def token(name: str, role: str, *, chosen: bool, json: bool) -> int:
         output.print_json({"token": None if chosen else made, "entry": line})
         return DONE
     if not chosen:
-        output.print_line(f"the token, shown this once: {made}")
+        output.print_line(f"the token, shown only once: {made}")
     (kind, digest), *_ = hashed.items()
     output.print_line("add this line to syncd.yaml, below tokens:")
     output.print_line(f'  - {{name: {name}, role: {role}, {kind}: "{digest}"}}')

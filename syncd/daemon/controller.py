@@ -311,7 +311,7 @@ class Controller:
         """Approve exactly the deletions held now, and request a pass."""
         mirror_state = self._standing(name)
         if mirror_state.row is None or not mirror_state.parked:
-            raise self._refused(who, "approve", name, f"{name}: nothing is parked")
+            raise self._refused(who, "approve", name, f"{name}: no deletions are held for approval")
         if mirror_state.run is not None:
             raise self._refused(
                 who, "approve", name, f"{name}: a pass is under way; look at what it parks, then approve"
@@ -321,7 +321,7 @@ class Controller:
         if mirror_state.paused is None and mirror_state.declared is not None:
             mirror_state.requested_by = who or "somebody"
         self._registry.wake.set()
-        return self._written(who, "approve", name, f"{count:,} removals approved")
+        return self._written(who, "approve", name, f"{count:,} deletions approved")
 
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass."""

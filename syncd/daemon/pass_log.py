@@ -67,8 +67,8 @@ class PassLog:
 
 def _planned(event: Planned) -> tuple[Level, str]:
     counts = [f"{getattr(event, name):,} {word}" for name, word in _COUNTS if getattr(event, name)]
-    more = "" if event.complete else "; the inventory is incomplete, so nothing is removed"
-    return "info", f"{', '.join(counts) or 'nothing to do'}; {format_size(event.bytes)} to move{more}"
+    more = "" if event.complete else "; the inventory is incomplete, so nothing is deleted"
+    return "info", f"{', '.join(counts) or 'nothing to do'}; {format_size(event.bytes)} to transfer{more}"
 
 
 def _finished(event: PassFinished) -> tuple[Level, str]:
@@ -88,7 +88,10 @@ _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
     Planned: _planned,
     TransferRetried: lambda e: ("info", f"{e.reason}; try {e.attempt + 1} follows in {e.wait:.1f} s"),
     TransferFailed: lambda e: ("warning", e.reason),
-    RemovalsParked: lambda e: ("warning", f"{e.files:,} removals of {format_size(e.bytes)} are parked: {e.reason}"),
+    RemovalsParked: lambda e: (
+        "warning",
+        f"{e.files:,} deletions of {format_size(e.bytes)} are held for approval: {e.reason}",
+    ),
     Published: lambda e: ("info", f"snapshot {e.snapshot[:16]}{'' if e.changed else ', as before'}"),
     PassFinished: _finished,
     PassFailed: lambda e: ("error", e.reason),

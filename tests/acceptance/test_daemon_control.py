@@ -79,10 +79,10 @@ async def test_parked_removals_are_shown_approved_and_go(house):
         assert await control.parked("scenes", after=parked[3].path, limit=1) == [parked[4]]
         await house.until(lambda: house.state_of("scenes") == "idle")
         entry = await control.approve("scenes", "ada")
-        assert entry.outcome == "6 removals approved"
+        assert entry.outcome == "6 deletions approved"
         await house.until(lambda: control.mirror("scenes").files == 6 and house.state_of("scenes") == "idle")
         assert control.mirror("scenes").health == "good"
-        with pytest.raises(Busy, match="nothing is parked"):
+        with pytest.raises(Busy, match="no deletions are held for approval"):
             await control.approve("scenes", "ada")
 
 

@@ -184,7 +184,7 @@ async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
     from tests.acceptance.cli import Folder, run
 
     told = await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest")
-    assert "brought back .syncd/backup/" in told
+    assert "restored .syncd/backup/" in told
     assert "a: 4 files" in told, "what was published since is rebuilt from the store"
     with Catalogue(house.state) as catalogue:
         assert [one.what for one in catalogue.pass_history.audit(None, 10)] == ["resume", "pause"]

@@ -36,7 +36,7 @@ def test_status_shows_every_mirror_to_people_and_programs(house):
 
 def test_an_empty_store_says_what_to_do_first(tmp_path):
     store, state = Folder(tmp_path / "store"), tmp_path / "state"
-    assert "the first: syncd sync FILE" in run(store, state, "status")
+    assert "make the first with: syncd sync FILE" in run(store, state, "status")
     assert json.loads(run(store, state, "status", "--json")) == []
 
 
@@ -44,7 +44,7 @@ def test_diff_names_each_file_that_differs_and_counts_them(house):
     store, state, first, second = house
     *lines, last = run(store, state, "diff", "a", first, second).splitlines()
     assert sorted(line.split() for line in lines) == [["added", "new.txt"], ["changed", "changed.txt"]]
-    assert last == f"2 files differ between {first[:12]} and {second[:12]}"
+    assert last == f"{first[:12]} to {second[:12]}: 2 files changed"
     back = json.loads(run(store, state, "diff", "a", second, first, "--json"))
     assert (back["before"], back["after"]) == (second, first)
     assert {one["path"]: one["change"] for one in back["changes"]} == {"new.txt": "removed", "changed.txt": "changed"}

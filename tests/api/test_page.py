@@ -260,7 +260,7 @@ async def test_approving_from_the_page_lets_go_what_was_seen(api, control):
     assert dialog.css_first("input[name=files]").attributes["value"] == "3"
     status, tree, _ = await send(api, "/mirrors/idle/act", act="approve", files="2")
     assert status == 409
-    assert "2 removals were approved, and 3 are parked now" in words(tree.css_first(".notice.bad"))
+    assert "2 deletions were approved, and 3 are held now" in words(tree.css_first(".notice.bad"))
     assert (await send(api, "/mirrors/idle/act", act="approve", files="3"))[0] == 200
     assert control.mirror("idle").parked == 0
 

@@ -49,7 +49,7 @@ def test_removals_that_came_since_are_not_approved_unseen(operator, daemon):
     operator.click("#approve")
     daemon.control.by_name["idle"] = msgspec.structs.replace(view, parked=40)
     operator.click("#approve-yes")
-    operator.wait_for("#main", "3 removals were approved, and 40 are parked now")
+    operator.wait_for("#main", "3 deletions were approved, and 40 are held now")
     assert daemon.control.mirror("idle").parked == 40
 
 

@@ -27,7 +27,7 @@ def test_the_version_is_that_of_the_package():
 def test_python_m_syncd_is_syncd():
     done = run("--help")
     assert done.returncode == 0
-    assert "Keep a proven, complete, current copy of foreign datasets." in done.stdout
+    assert "Keep verified, complete and current copies of datasets that others publish." in done.stdout
 
 
 @pytest.mark.parametrize(

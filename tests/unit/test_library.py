@@ -95,11 +95,11 @@ def test_one_is_copied_into_a_folder_and_what_is_still_to_fill_in_is_told(tmp_pa
 
 def test_a_file_that_is_there_is_never_written_over(tmp_path):
     (tmp_path / "gfs.yaml").write_text("mine")
-    assert "gfs.yaml: is there already, and stays as it is" in typed("add", "gfs", tmp_path, wanted=2)
+    assert "gfs.yaml: exists already and stays as it is" in typed("add", "gfs", tmp_path, wanted=2)
     assert (tmp_path / "gfs.yaml").read_text() == "mine"
 
 
 def test_what_is_not_in_the_library_or_no_folder_is_told(tmp_path):
     assert "sentinel-1: is not in the library: did you mean sentinel-1-grd?" in typed("show", "sentinel-1", wanted=2)
-    assert "is no folder: make it, or name another" in typed("add", "gfs", tmp_path / "none", wanted=2)
+    assert "is not a folder: create it, or name another" in typed("add", "gfs", tmp_path / "none", wanted=2)
     assert not (tmp_path / "none").exists()

@@ -272,13 +272,13 @@ def guard(most):
 
 def test_a_guard_holds_what_goes_beyond_it():
     assert guard("10%").holds(10, 10, 100, 1000) is None
-    assert guard("10%").holds(11, 10, 100, 1000) == "11 of 100 files would be removed, more than 10%"
-    assert guard("10%").holds(1, 101, 100, 1000) == "101 B of 1 kB would be removed, more than 10%"
+    assert guard("10%").holds(11, 10, 100, 1000) == "11 of 100 files would be deleted, more than 10%"
+    assert guard("10%").holds(1, 101, 100, 1000) == "101 B of 1 kB would be deleted, more than 10%"
     assert guard("0.1%").holds(1, 0, 1000, 1000) is None
     assert guard(5).holds(5, 10**12, 100, 10**13) is None
-    assert guard("5 files").holds(6, 0, 100, 0) == "6 files would be removed, more than 5 files"
+    assert guard("5 files").holds(6, 0, 100, 0) == "6 files would be deleted, more than 5 files"
     assert guard("5 GB").holds(99, 5 * 10**9, 100, 10**12) is None
-    assert guard("5 GB").holds(1, 5 * 10**9 + 1, 100, 10**12) == "5 GB would be removed, more than 5 GB"
+    assert guard("5 GB").holds(1, 5 * 10**9 + 1, 100, 10**12) == "5 GB would be deleted, more than 5 GB"
     assert guard(0).holds(0, 0, 100, 1000) is None
     assert guard(0).holds(1, 0, 100, 1000) is not None
 

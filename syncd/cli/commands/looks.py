@@ -37,10 +37,10 @@ async def status(context: CommandContext) -> int:
         if context.json:
             output.print_json(found)
         elif not rows:
-            output.print_line(f"no mirrors in {context.config.state} yet; the first: syncd sync FILE")
+            output.print_line(f"no mirrors in {context.config.state} yet; make the first with: syncd sync FILE")
         else:
             output.table(
-                ("mirror", "last success", ">files", ">bytes", ">failed", ">parked", "snapshot"),
+                ("mirror", "last success", ">files", ">bytes", ">failed", ">held", "snapshot"),
                 (
                     (
                         row.name,
@@ -103,5 +103,5 @@ async def diff(context: CommandContext, name: str, before: str, after: str) -> i
         else:
             for change in found.changes:
                 output.print_line(f"{change.change:8} {change.path}")
-            output.print_line(f"{output.files(found.count)} differ between {found.before[:12]} and {found.after[:12]}")
+            output.print_line(f"{found.before[:12]} to {found.after[:12]}: {output.files(found.count)} changed")
         return DONE

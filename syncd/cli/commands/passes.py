@@ -82,9 +82,9 @@ async def plan(context: CommandContext, file: Path, *, everything: bool) -> int:
                     ("refuse", f"{counts.refuse:,}", ""),
                 ),
             )
-            more = f", and {output.files(counts.sizeless)} whose size upstream does not say" if counts.sizeless else ""
+            more = f", and {output.files(counts.sizeless)} of unknown size" if counts.sizeless else ""
             room = "unknown" if free is None else output.size(free)
-            output.print_line(f"to move: {output.size(counts.bytes)}{more}; free in the store: {room}")
+            output.print_line(f"to transfer: {output.size(counts.bytes)}{more}; free in the store: {room}")
             for action in ("fetch", "replace", "remove", "refuse"):
                 for number, step in enumerate(session.catalogue.claims.steps(row.id, action)):
                     if number >= SHOWN and not everything:
@@ -92,11 +92,11 @@ async def plan(context: CommandContext, file: Path, *, everything: bool) -> int:
                         break
                     output.print_line(f"  {action:8} {step.path}  ({step.reason})")
             if planning.parked:
-                output.print_line(f"the removals would be parked: {planning.parked}; then: syncd approve {mirror.name}")
+                output.print_line(f"the deletions would be held for approval: {planning.parked}")
             for url, reason in planning.inventory.failed:
                 output.print_line(f"not read: {url}: {reason}")
             if not planning.inventory.complete:
-                output.print_line("the inventory is INCOMPLETE: nothing would be removed")
+                output.print_line("the inventory is INCOMPLETE: nothing would be deleted")
             return DONE if planning.inventory.complete else SOME_FAILED
 
 
@@ -128,7 +128,7 @@ def _warn_outside_window(mirror: Mirror) -> None:
     """Say that a pass runs outside its hours; whoever asks for one by hand gets it."""
     window = mirror.source.limits.window
     if window is not None and not window.is_open(datetime.now(UTC)):
-        sys.stderr.write(f"syncd: {mirror.name}: outside its window (source.limits.window), but asked for by hand\n")
+        sys.stderr.write(f"syncd: {mirror.name}: runs outside its window (source.limits.window), as requested\n")
 
 
 def _outcome(context: CommandContext, session: Session, result: PassResult) -> int:
@@ -140,7 +140,7 @@ def _outcome(context: CommandContext, session: Session, result: PassResult) -> i
         rate = result.bytes / result.seconds if result.seconds else 0.0
         output.print_line(
             f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced, {result.kept} kept, "
-            f"{result.removed} removed, {result.parked} parked, {result.failed} failed; "
+            f"{result.removed} removed, {result.parked} held, {result.failed} failed; "
             f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
         )
         for failure in session.catalogue.failures.files(row.id)[:SHOWN]:
@@ -150,10 +150,10 @@ def _outcome(context: CommandContext, session: Session, result: PassResult) -> i
             output.print_line(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
         if result.parked:
             output.print_line(
-                f"  {output.files(result.parked)} gone upstream, parked; let them go: syncd approve {result.mirror}"
+                f"  {output.files(result.parked)} deleted upstream, held here; approve: syncd approve {result.mirror}"
             )
         if not result.complete and not result.failed:
-            output.print_line("  the inventory is incomplete, or the pass was stopped: nothing was removed")
+            output.print_line("  the inventory is incomplete, or the pass was stopped: nothing was deleted")
         output.print_line(f"  snapshot {result.snapshot}")
         output.print_line(f"  check it: {checksum_command(context.config, row)}")
     if result.parked:

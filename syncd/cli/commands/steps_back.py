@@ -37,10 +37,10 @@ async def approve(context: CommandContext, name: str) -> int:
             output.print_json({"mirror": name, "approved": count})
         elif count:
             output.print_line(
-                f"{name}: {output.files(count)} will leave at the next pass; their bytes stay for keep.removed"
+                f"{name}: approved; the next pass deletes {output.files(count)}; undelete works until keep.removed ends"
             )
         else:
-            output.print_line(f"{name}: nothing is parked")
+            output.print_line(f"{name}: no deletions are held for approval")
         return DONE
 
 

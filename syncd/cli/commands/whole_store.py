@@ -18,7 +18,7 @@ async def rebuild(context: CommandContext, from_backup: str | None) -> int:
         place, kept = await restore_backup(context.config, from_backup)
         if not context.json:
             output.print_line(
-                f"brought back {place}" + (f"; what was there before is {kept}" if kept is not None else "")
+                f"restored {place}" + (f"; the Catalogue from before is {kept}" if kept is not None else "")
             )
     async with context.open_session(lambda _: None) as session:
         rows = await rebuild_catalogue(
@@ -42,7 +42,7 @@ async def probe(context: CommandContext) -> int:
         if context.json:
             output.print_json(capabilities)
         else:
-            output.table(("", "check", "what was seen"), capabilities.lines())
+            output.table(("", "check", "result"), capabilities.lines())
         return DONE if capabilities.good_enough else SOME_FAILED
 
 

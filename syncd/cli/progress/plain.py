@@ -215,17 +215,17 @@ def line_of(event: Event) -> str | None:
         case SurveyNoted(text=text, times=times):
             return f"{name}: {text}{f' ({times:,} times)' if times > 1 else ''}"
         case Planned():
-            whole = "" if event.complete else "; the inventory is INCOMPLETE, nothing will be removed"
+            whole = "" if event.complete else "; the inventory is INCOMPLETE, nothing will be deleted"
             return (
                 f"{name}: {event.fetch:,} to fetch, {event.replace:,} to replace, {event.keep:,} to keep, "
                 f"{event.remove:,} to remove, {event.refused:,} refused{whole}"
             )
         case TransferRetried(path=path, reason=reason, wait=wait):
-            return f"{name}: {path}: again in {wait:.1f} s: {reason}"
+            return f"{name}: {path}: retrying in {wait:.1f} s: {reason}"
         case TransferFailed(reason=reason, quarantined=quarantined):
             return f"{name}: failed: {reason}{' (its bytes are in the quarantine)' if quarantined else ''}"
         case RemovalsParked(files=files, reason=reason):
-            return f"{name}: {files:,} removals parked: {reason}; let them through with: syncd approve {name}"
+            return f"{name}: deletions held for approval: {reason} ({files:,} held); approve: syncd approve {name}"
         case Published(snapshot=snapshot, files=files, changed=True):
             return f"{name}: published {snapshot[:12]}, {files:,} files"
         case _:
@@ -241,7 +241,7 @@ def amount_of(tally: PassProgress) -> str:
 def trouble_of(tally: PassProgress) -> str:
     """Return what went wrong so far, in numbers; nothing if nothing did."""
     failed = f", {tally.failed:,} failed" if tally.failed else ""
-    return f"{failed}, {tally.retried:,} tried again" if tally.retried else failed
+    return f"{failed}, {tally.retried:,} retried" if tally.retried else failed
 
 
 def _json(value: object) -> str:
