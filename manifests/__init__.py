@@ -1,1 +1,1 @@
-"""What should be there: mirror manifests, readers of upstream formats, digests and snapshots. Pure: no I/O."""
+"""What should be there: mirror manifests, readers of upstream formats, checksums and snapshots. Pure: no I/O."""

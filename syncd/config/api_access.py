@@ -57,11 +57,11 @@ class Token(BaseModel):
     model_config = STRICT
 
     name: Annotated[str, Field(pattern=_NAME)]
-    """Who it is; it stands in the audit log."""
+    """Whose token it is; the audit log shows this name."""
     role: Role = "reader"
-    """`reader` may look, `operator` may also sync, pause, resume, cancel and approve."""
+    """`reader` may read; `operator` may also sync, pause, resume, cancel and approve."""
     sha256: Annotated[str, BeforeValidator(_sha256)] | None = None
-    """The sha256 of a token that `syncd token` made."""
+    """The sha256 of a token that `syncd token` created."""
     scrypt: Annotated[str, BeforeValidator(_scrypt)] | None = None
     """Salt and scrypt hash of a token that a person chose."""
 
@@ -88,13 +88,13 @@ def _token_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
 
 
 class ApiSettings(BaseModel):
-    """Who is answered on the daemon's HTTP side."""
+    """Who may use the daemon's HTTP address, and by which names."""
 
     model_config = STRICT
 
     read: Literal["open", "token"] | None = None
-    """Whether reading is open to all or needs a token; absent: open on a loopback address, with a token elsewhere."""
+    """`open`: reading needs no token. Default: `open` on a loopback address, `token` on any other."""
     hosts: frozenset[Annotated[str, BeforeValidator(_host)]] = frozenset()
-    """Names under which browsers may ask for the page, beside localhost and addresses."""
+    """Host names of the page, besides localhost and IP addresses."""
     proxies: tuple[Annotated[str, BeforeValidator(_network)], ...] = ()
-    """Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    """Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted."""

@@ -78,7 +78,7 @@ class Basic(BaseModel):
     model_config = STRICT
 
     username: Annotated[str, Field(min_length=1, max_length=1_000)]
-    """The name; no secret."""
+    """The user name; it is not secret."""
     password: Secret
     """Where the password is."""
 
@@ -91,7 +91,7 @@ class Header(BaseModel):
     name: Annotated[str, BeforeValidator(_header)]
     """The header's name, as in X-Api-Key."""
     value: Secret
-    """Where its value is."""
+    """Where the header's value is."""
 
 
 class S3Keys(BaseModel):
@@ -100,11 +100,11 @@ class S3Keys(BaseModel):
     model_config = STRICT
 
     access_key_id: Annotated[str, Field(min_length=1, max_length=1_000)]
-    """The key's id; no secret."""
+    """The key's id; it is not secret."""
     secret_access_key: Secret
     """Where the secret key is."""
     session_token: Secret | None = None
-    """Where the token of temporary keys is."""
+    """Where the session token of temporary keys is."""
 
 
 class PrivateKey(BaseModel):
@@ -113,11 +113,11 @@ class PrivateKey(BaseModel):
     model_config = STRICT
 
     username: Annotated[str, Field(min_length=1, max_length=1_000)]
-    """The name to log in with; no secret."""
+    """The user name; it is not secret."""
     private_key: Secret
     """The key, as ssh-keygen writes it."""
     passphrase: Secret | None = None
-    """What opens it, if it is locked."""
+    """The passphrase of the key, if it has one."""
 
 
 class OAuth(BaseModel):
@@ -126,13 +126,13 @@ class OAuth(BaseModel):
     model_config = STRICT
 
     token_url: Annotated[str, BeforeValidator(_token_url)]
-    """Where tokens are given; the password goes there and nowhere else."""
+    """The url that issues tokens; the password is sent only there."""
     client_id: Annotated[str, Field(min_length=1, max_length=1_000)]
-    """The client's id; no secret."""
+    """The client's id; it is not secret."""
     client_secret: Secret | None = None
     """Where the client's secret is, if it has one."""
     username: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
-    """The name to log in with; without it the client's secret is enough."""
+    """The name to log in with; absent if the client's secret is enough."""
     password: Secret | None = None
     """Where the password is."""
 
@@ -152,18 +152,18 @@ def _oauth_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
 
 
 class Login(BaseModel):
-    """A name and a password for the place to which a publisher redirects whoever is to log in."""
+    """A name and a password for the login site to which the publisher redirects."""
 
     model_config = STRICT
 
     at: Annotated[str, BeforeValidator(read_origin)]
-    """The origin of the login, as in https://urs.earthdata.nasa.gov; the password goes there and nowhere else."""
+    """The origin of the login, as in https://urs.earthdata.nasa.gov; the password is sent only there."""
     username: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
-    """The name; no secret."""
+    """The user name; it is not secret."""
     password: Secret | None = None
     """Where the password is."""
     netrc: Path | None = None
-    """A netrc file that names the host of the login, instead of both."""
+    """A netrc file that names the login host, instead of `username` and `password`."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -194,19 +194,19 @@ class CredentialSettings(BaseModel):
     bearer: Secret | None = None
     """A token, sent as `Authorization: Bearer`."""
     header: Header | None = None
-    """A header of the publisher's own."""
+    """A header that the publisher defines."""
     netrc: Path | None = None
     """A netrc file that names the origin's host."""
     s3: S3Keys | None = None
     """An access key, for an origin s3://bucket."""
     key: PrivateKey | None = None
-    """A private key of SSH, for an origin sftp://host."""
+    """An SSH private key, for an origin sftp://host."""
     oauth: OAuth | None = None
-    """A token that is asked for and renewed (OAuth 2.0), for the origins above."""
+    """A token that syncd requests and renews (OAuth 2.0)."""
     login: Login | None = None
-    """A name and a password for the place to which a publisher redirects whoever is to log in."""
+    """A name and a password for the login site to which the publisher redirects."""
     also: tuple[Annotated[str, BeforeValidator(read_origin)], ...] = ()
-    """Further origins of the same publisher that the secret may go to."""
+    """Further origins of the same publisher to which the secret may be sent."""
 
     @model_validator(mode="wrap")
     @classmethod

@@ -55,14 +55,14 @@ def _endpoint(given: Any) -> Any:
 
 
 class StoreSettings(BaseModel):
-    """Where the copies lie: a folder, or a bucket of an S3 server."""
+    """Where the copies are stored: a folder, or a bucket of an S3 server."""
 
     model_config = STRICT
 
     url: Annotated[str, BeforeValidator(_store_url)] = "./store"
     """A folder, or s3://bucket/prefix/."""
     endpoint: Annotated[str, BeforeValidator(_endpoint)] | None = None
-    """S3 only: the server's url, where it is not AWS."""
+    """S3 only: the server's url, if it is not AWS."""
     region: str | None = None
     """S3 only: the bucket's region."""
     profile: str | None = None
@@ -89,35 +89,35 @@ class Config(BaseModel):
     state: Path = Path("state")
     """The folder of the Catalogue."""
     store: StoreSettings = StoreSettings()
-    """Where the copies lie."""
+    """Where the copies are stored."""
     manifests: tuple[Path, ...] = ()
     """Mirror manifests, or folders of them."""
     workers: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
-    """Processes that move small files where there are thousands; by default one for each processor, 0 for none."""
+    """Worker processes, which transfer small files; by default one for each processor, 0 for none."""
     listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8750"
-    """Where the daemon's HTTP side listens."""
+    """The address of the status page, the API and the metrics."""
     api: ApiSettings = ApiSettings()
-    """Who is answered there."""
+    """Who may use that address, and by which names."""
     tokens: Annotated[tuple[Token, ...], AfterValidator(validate_unique_names)] = ()
-    """Who may read, and who may change something."""
+    """Who may read and who may make changes."""
     allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()
-    """Origins on private or loopback addresses that a source may be on."""
+    """Origins on private or loopback addresses that sources may use."""
     credentials: dict[Annotated[str, Field(pattern=f"^{_NAME.pattern}$")], CredentialSettings] = {}
     """Secrets by the name that manifests use, each bound to one origin."""
     user_agent: Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")] = ""
-    """Who we are, appended to `syncd/VERSION` in what we say to upstreams: best an address to write to."""
+    """Text that follows `syncd/VERSION` in the user agent, best a contact address for upstreams."""
     budget: BudgetSettings = BudgetSettings()
-    """What all passes share."""
+    """Limits that all passes share."""
     scrub: ScrubSettings = ScrubSettings()
-    """The re-reading of stored bytes."""
+    """The fixity check (scrub): stored bytes are read again and compared."""
     retention: RetentionSettings = RetentionSettings()
-    """How long the daemon remembers."""
+    """How long the daemon keeps its records and the quarantine."""
     backup: BackupSettings = BackupSettings()
     """Copies of the Catalogue in the store."""
     log: LogSettings = LogSettings()
-    """What the daemon writes to its standard error."""
+    """The log, which the daemon writes to standard error."""
     grace: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
-    """How long transfers may go on when the daemon is asked to stop."""
+    """How long running transfers may continue after the daemon is told to stop."""
 
 
 def load_config(

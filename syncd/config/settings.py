@@ -32,28 +32,28 @@ class BudgetSettings(BaseModel):
     model_config = STRICT
 
     passes: Annotated[Count, Field(ge=1, le=1_000)] = 16
-    """How many run side by side; who waits too long makes the longest one yield."""
+    """The most passes at a time; if one waits too long, the longest-running one yields."""
     memory: Annotated[Size, Field(ge=16 << 20)] = Field(default=512 << 20, json_schema_extra=_default_text("512 MiB"))
-    """Bytes in flight at once."""
+    """The most bytes of transfers held in memory."""
     files: Annotated[Count, Field(ge=8, le=100_000)] = 384
-    """Files under way at once."""
+    """The most files transferred at a time."""
     connections: Annotated[Count, Field(ge=4, le=10_000)] = 256
-    """Requests to upstreams at once."""
+    """The most concurrent requests to upstreams."""
     keep_free: Annotated[Size, Field(ge=0)] = Field(default=1 << 30, json_schema_extra=_default_text("1 GiB"))
-    """Bytes of the store's and of the state's disk that are left free; below, no pass begins."""
+    """Space to leave free on the disks of the store and of the state; with less, no pass starts."""
 
 
 class ScrubSettings(BaseModel):
-    """The re-reading of stored bytes; how often is each manifest's `verify.scrub`."""
+    """The fixity check; each manifest's `verify.scrub` says how often."""
 
     model_config = STRICT
 
     enabled: Flag = True
-    """Whether stored bytes are read again at all."""
+    """Whether the fixity check runs."""
     rate: Rate = Field(default=50_000_000, json_schema_extra=_default_text("50 MB/s"))
-    """The most bytes a second; as a rule far fewer are needed."""
+    """The highest read rate; usually far less is needed."""
     mend: Flag = True
-    """Whether damage is mended from kept versions and from upstream."""
+    """Whether damage is repaired from kept versions and from upstream."""
 
 
 class RetentionSettings(BaseModel):
@@ -62,13 +62,13 @@ class RetentionSettings(BaseModel):
     model_config = STRICT
 
     passes: Duration = Field(default=400 * _DAY, json_schema_extra=_default_text("400d"))
-    """Passes and their counts; the last ten of each mirror stay."""
+    """The history of passes; the last ten of each mirror are always kept."""
     events: Duration = Field(default=60 * _DAY, json_schema_extra=_default_text("60d"))
-    """What happened in a pass."""
+    """The events of each pass."""
     audit: Duration = Field(default=730 * _DAY, json_schema_extra=_default_text("730d"))
-    """Who changed what."""
+    """The audit log: who changed what."""
     quarantine: Duration = Field(default=30 * _DAY, json_schema_extra=_default_text("30d"))
-    """Bytes that were not what was promised."""
+    """Files that failed verification."""
 
 
 class BackupSettings(BaseModel):
@@ -77,9 +77,9 @@ class BackupSettings(BaseModel):
     model_config = STRICT
 
     every: Duration = Field(default=_DAY, json_schema_extra=_default_text("1d"))
-    """The time between two."""
+    """The interval between two backups."""
     keep: Annotated[Count, Field(ge=0, le=1_000)] = 7
-    """How many are kept; 0 makes none."""
+    """How many backups are kept; 0 makes none."""
 
 
 class LogSettings(BaseModel):
@@ -88,6 +88,6 @@ class LogSettings(BaseModel):
     model_config = STRICT
 
     format: Literal["auto", "json", "console"] = "auto"
-    """`auto`: words on a terminal, JSON elsewhere."""
+    """`auto` is text on a terminal and JSON elsewhere."""
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is written."""
+    """The lowest level that is written."""

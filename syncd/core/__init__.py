@@ -1,4 +1,4 @@
-"""The words that all packages share: errors, ports, events, and the steps of a Plan."""
+"""The vocabulary that all packages share: errors, ports, events, and the steps of a Plan."""
 
 import lazy_loader
 

@@ -41,14 +41,14 @@ class DocumentFailed(Event, frozen=True):
 
 
 class SurveyNoted(Event, frozen=True):
-    """Something was passed over in documents that were read, `times` times."""
+    """Documents contained something that syncd ignores, `times` times; `text` says what."""
 
     text: str
     times: int
 
 
 class Planned(Event, frozen=True):
-    """What will be done: counts of files, and the bytes to move as far as upstream gives sizes."""
+    """The plan: numbers of files, and the bytes to transfer as far as sizes are known."""
 
     fetch: int
     replace: int
@@ -60,7 +60,7 @@ class Planned(Event, frozen=True):
 
 
 class TransferStarted(Event, frozen=True):
-    """One file begins to move; `size` and `modified` are None where upstream does not say."""
+    """The transfer of a file started; `size` and `modified` are None if upstream gives none."""
 
     path: str
     size: int | None
@@ -86,7 +86,7 @@ class TransferFinished(Event, frozen=True):
 
 
 class TransferRetried(Event, frozen=True):
-    """A try failed and another will follow after `wait` seconds; `error` is its kind."""
+    """An attempt failed, and another follows after `wait` seconds; `error` is the kind of failure."""
 
     path: str
     reason: str
@@ -96,7 +96,7 @@ class TransferRetried(Event, frozen=True):
 
 
 class TransferRestarted(Event, frozen=True):
-    """What came of a file is thrown away, and it starts again from its first byte: it changed, or did not match."""
+    """The bytes received of a file were discarded, because it changed or did not match; it starts again."""
 
     path: str
     reason: str
@@ -104,7 +104,7 @@ class TransferRestarted(Event, frozen=True):
 
 
 class TransferFailed(Event, frozen=True):
-    """One file could not be had in this pass; `quarantined` says that bytes are kept aside."""
+    """A file failed to download in this pass; `quarantined` is true if its bytes are in the quarantine."""
 
     path: str
     reason: str
@@ -113,7 +113,7 @@ class TransferFailed(Event, frozen=True):
 
 
 class RemovalsParked(Event, frozen=True):
-    """The guard holds `files` removals of `bytes` back."""
+    """`files` deletions of `bytes` are held for approval."""
 
     files: int
     bytes: int
@@ -121,7 +121,7 @@ class RemovalsParked(Event, frozen=True):
 
 
 class Published(Event, frozen=True):
-    """The mirror's pointer names this snapshot; `changed` is False where it did before."""
+    """The mirror's pointer names this snapshot; `changed` is False if it did so before."""
 
     snapshot: str
     files: int
@@ -130,7 +130,7 @@ class Published(Event, frozen=True):
 
 
 class PassFinished(Event, frozen=True):
-    """One pass is over."""
+    """A pass ended."""
 
     complete: bool
     fetched: int
@@ -144,7 +144,7 @@ class PassFinished(Event, frozen=True):
 
 
 class LimitChanged(Event, frozen=True):
-    """The governor found another level for an origin (`mirror` is "")."""
+    """The governor changed the limit of concurrent requests to an origin (`mirror` is "")."""
 
     origin: str
     limit: int
@@ -152,7 +152,7 @@ class LimitChanged(Event, frozen=True):
 
 
 class PassStarted(Event, frozen=True):
-    """The daemon began a pass; `why` is schedule, start, manifest, after or asked (by `who`)."""
+    """The daemon started a pass; `why` is schedule, start, manifest, after or asked (by `who`)."""
 
     pass_id: int
     why: str
@@ -160,7 +160,7 @@ class PassStarted(Event, frozen=True):
 
 
 class PassFailed(Event, frozen=True):
-    """A pass could not be had: source or store away, no space. The next one is due in `wait` seconds, if ever."""
+    """A pass failed: source or store unavailable, or no space. The next one is due in `wait` seconds, or never."""
 
     error: str
     reason: str
@@ -168,7 +168,7 @@ class PassFailed(Event, frozen=True):
 
 
 class StateChanged(Event, frozen=True):
-    """A mirror is in another state of `syncd.control.views.State` now, and why."""
+    """A mirror changed its state; `reason` says why."""
 
     state: str
     reason: str
@@ -181,7 +181,7 @@ class ManifestAccepted(Event, frozen=True):
 
 
 class ManifestRejected(Event, frozen=True):
-    """A manifest is wrong (`mirror` is "" where it does not say which); `problems` are lines of file:line:column."""
+    """A manifest has mistakes (`mirror` is "" if it names none); `problems` begin with file:line:column."""
 
     file: str
     problems: tuple[str, ...]
@@ -189,20 +189,20 @@ class ManifestRejected(Event, frozen=True):
 
 
 class ManifestWithdrawn(Event, frozen=True):
-    """A manifest was removed; the copy stays, and no pass runs any more."""
+    """A manifest was deleted; the copy is kept, and no more passes run."""
 
     file: str
 
 
 class ScrubAdvanced(Event, frozen=True):
-    """`files` of `bytes` were read again and are good."""
+    """The fixity check read `files` files of `bytes` bytes and found no damage."""
 
     files: int
     bytes: int
 
 
 class DamageFound(Event, frozen=True):
-    """A stored file is not what was proved; `finding` is missing, size, digest or unreadable."""
+    """A stored file is damaged; `finding` is missing, size, digest (its checksum differs) or unreadable."""
 
     path: str
     finding: str
@@ -210,13 +210,13 @@ class DamageFound(Event, frozen=True):
 
 
 class DamageMended(Event, frozen=True):
-    """A damaged file was replaced by proved bytes; the damaged ones are in the quarantine."""
+    """A damaged file was repaired; its damaged bytes are in the quarantine."""
 
     path: str
 
 
 class DamageStays(Event, frozen=True):
-    """A damaged file could not be mended yet; it will be tried again."""
+    """A damaged file could not be repaired yet; syncd will try again."""
 
     path: str
     reason: str
@@ -230,7 +230,7 @@ class StoreChanged(Event, frozen=True):
 
 
 class Audited(Event, frozen=True):
-    """Somebody changed something, or tried to."""
+    """A user changed something, or tried to."""
 
     who: str
     what: str
@@ -259,7 +259,7 @@ class BackupWritten(Event, frozen=True):
 
 
 class BackupFailed(Event, frozen=True):
-    """The Catalogue could not be backed up; it will be tried again (`mirror` is "")."""
+    """The Catalogue could not be backed up; syncd will try again (`mirror` is "")."""
 
     reason: str
 
@@ -271,7 +271,7 @@ class ClockStepped(Event, frozen=True):
 
 
 class DaemonStarted(Event, frozen=True):
-    """The daemon works (`mirror` is "")."""
+    """The daemon has started (`mirror` is "")."""
 
     version: str
     mirrors: int
@@ -279,13 +279,13 @@ class DaemonStarted(Event, frozen=True):
 
 
 class DaemonStopping(Event, frozen=True):
-    """The daemon was asked to stop, and lets `running` passes end (`mirror` is "")."""
+    """The daemon was told to stop, and waits for `running` passes (`mirror` is "")."""
 
     running: int
 
 
 class EventsLost(Event, frozen=True):
-    """A listener was too slow for `count` events (`mirror` is ""); ask for the state anew."""
+    """A listener was too slow for `count` events (`mirror` is ""); request the state again."""
 
     count: int
 

@@ -1,4 +1,4 @@
-"""The daemon: schedules passes, scrubs, keeps house, follows manifests, answers Control."""
+"""The daemon: schedules passes, checks stored bytes, watches manifests, deletes what expired, answers Control."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Where bytes lie: a folder or a bucket behind one port, its lease, and the probe of what a server can do."""
+"""Where bytes are stored: a folder or a bucket behind one port, its lease, and the probe of what a server can do."""
 
 import lazy_loader
 

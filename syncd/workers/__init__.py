@@ -1,4 +1,4 @@
-"""Worker processes that move small files where there are very many of them."""
+"""Worker processes that move small files in large numbers."""
 
 import lazy_loader
 
