@@ -13,9 +13,9 @@ HEAD = """\
 
 # Promises
 
-syncd makes ten promises, and is built to survive 48 faults of upstreams, networks, disks and servers. Each of them is
-held by tests that carry its mark: `@pytest.mark.promise("P4")`, `@pytest.mark.fault(10)`. The name of a test is the
-truth that it holds. A test that is skipped or expected to fail holds nothing.
+syncd makes ten promises, and is built to survive 48 faults of upstreams, networks, disks and servers. Each of them
+is held by tests that carry its mark: `@pytest.mark.promise("P4")`, `@pytest.mark.fault(10)`. The name of a test says
+what it shows. A test that is skipped or expected to fail does not count.
 
 `make mutants` takes out, one by one, the lines that keep a promise, and shows that a marked test fails each time; the
 changes it tries are listed in `tests/promises/changes.py`. Run the tests of one promise or fault with
