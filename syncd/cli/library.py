@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import Any
 
 from manifests.model import Mirror, load_mirror
 from manifests.yaml import nearest
-from syncd.cli import output
 from syncd.core import ConfigError
-from syncd.process import DONE
 
 NOTES = ("whose", "size", "listed", "verified", "access", "fill in", "contact")
 NOTHING = "nothing"  # how what is to be filled in begins where a manifest can be used as it is
@@ -90,57 +86,6 @@ def find(name: str) -> LibraryManifest:
     return known[name]
 
 
-def list_all(*, json: bool) -> int:
-    """Print the whole library."""
-    found = library()
-    if json:
-        output.print_json([_object(ready) for ready in found])
-    else:
-        output.table(
-            ("name", "field", "access", "title"),
-            ((ready.name, ready.field, ready.mirror.about.access or "?", ready.mirror.title) for ready in found),
-        )
-        output.print_line()
-        output.print_line(
-            "syncd library show NAME prints one; syncd library add NAME FOLDER copies it for you to fill in"
-        )
-    return DONE
-
-
-def show_one(name: str, *, json: bool) -> int:
-    """Print one manifest as it stands, with its comments."""
-    ready = find(name)
-    if json:
-        output.print_json({**_object(ready), "text": ready.text})
-    else:
-        for line in ready.text.splitlines():
-            output.print_line(line)
-    return DONE
-
-
-def add(name: str, folder: Path, *, json: bool) -> int:
-    """Copy a manifest into a folder, where none of its name may be, and say what is still to do."""
-    ready = find(name)
-    file = folder / f"{name}.yaml"
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: is not a folder: create it, or name another")
-    try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(ready.text)
-    except FileExistsError as error:
-        raise ConfigError(f"{file}: exists already and stays as it is: delete it, or name another folder") from error
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
-    if json:
-        output.print_json({"file": str(file), "fill_in": ready.to_fill_in, "access": ready.note("access")})
-        return DONE
-    output.print_line(f"{file}: copied; access: {ready.note('access')}")
-    for line in ready.to_fill_in:
-        output.print_line(f"  still to fill in: {line}")
-    output.print_line(f"  then: syncd check {file}")
-    return DONE
-
-
 def sources_page() -> str:
     """Return docs/sources.md."""
     found = library()
@@ -166,27 +111,6 @@ def _chapter(ready: LibraryManifest) -> str:
     )
     table = "".join(f"| {key} | {value.replace('|', '&#124;')} |\n" for key, value in rows)
     return f"\n### {ready.name}\n\n{ready.mirror.title}: `{source.url}`\n\n| | |\n|---|---|\n{table}"
-
-
-def _object(ready: LibraryManifest) -> dict[str, Any]:
-    about = ready.mirror.about
-    return {
-        "name": ready.name,
-        "field": ready.field,
-        "title": ready.mirror.title,
-        "url": ready.mirror.source.url,
-        "reader": ready.mirror.source.reader,
-        "licence": about.licence,
-        "citation": about.citation,
-        "access": about.access,
-        "whose": ready.note("whose"),
-        "size": ready.note("size"),
-        "listed": ready.note("listed"),
-        "verified": ready.note("verified"),
-        "how_to_get_access": ready.note("access"),
-        "fill_in": ready.to_fill_in,
-        "contact": ready.note("contact"),
-    }
 
 
 def _read(folder: Traversable) -> Iterator[LibraryManifest]:

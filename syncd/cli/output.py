@@ -3,17 +3,18 @@
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from manifests.model import format_size
-from manifests.stat import Stat
 from syncd.core import Secrets, SyncdError, printable
+
+if TYPE_CHECKING:
+    from manifests.stat import Stat
 
 
 def print_json(value: Any) -> None:
     """Print one JSON value on a line of its own."""
+    import msgspec
+
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
     sys.stdout.flush()
 
@@ -25,6 +26,8 @@ def print_line(line: str = "") -> None:
 
 def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
     """Say on stderr what went wrong, without secrets; with `json` as an object."""
+    import msgspec
+
     reason = secrets.redact(str(error))
     if json:
         sys.stderr.write(msgspec.json.encode({"error": type(error).__name__, "reason": reason}).decode() + "\n")
@@ -35,13 +38,15 @@ def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
 
 def print_warning(text: str, *, json: bool) -> None:
     """Say on stderr what does not stop us; with `json` as an object."""
+    import msgspec
+
     sys.stderr.write(msgspec.json.encode({"warning": text}).decode() + "\n" if json else f"syncd: {text}\n")
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print rows under headings; numbers right."""
-    from rich.console import Console  # noqa: PLC0415  slow to import, and most commands print no table
-    from rich.table import Table  # noqa: PLC0415  as above
+    from rich.console import Console  # slow to import, and most commands print no table
+    from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -52,7 +57,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False).print(grid)
 
 
-def stat_object(stat: Stat) -> dict[str, Any]:
+def stat_object(stat: "Stat") -> dict[str, Any]:
     """Return a Stat as the object that `survey --json` prints."""
     return {
         "path": stat.path,
@@ -89,4 +94,6 @@ def files(count: int) -> str:
 
 def size(count: int) -> str:
     """Return bytes for people."""
+    from manifests.model import format_size
+
     return format_size(count)

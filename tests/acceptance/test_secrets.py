@@ -344,12 +344,12 @@ def test_a_traceback_of_a_bug_shows_the_bug_and_no_secret():
     program = (
         "import sys, logging\n"
         "from syncd.cli import app\n"
-        "from syncd.cli.commands import looks\n"
-        "async def status(context):\n"
+        "from syncd.cli.context import CommandContext\n"
+        "def open_session(context, *_, **__):\n"
         "    context.secrets.learn('battery-staple')\n"
         f"    logging.getLogger('library').warning('sent %s', 'Bearer {secret('log')}')\n"
         f"    raise RuntimeError('a bug: battery-staple, {secret('env')}, https://me:{secret('url')}@h/?sig={secret('sig')} \\x1b[2J')\n"
-        "looks.status = status\n"
+        "CommandContext.open_session = open_session\n"
         "sys.argv[1:] = ['status']\n"
         "app.main()\n"
     )

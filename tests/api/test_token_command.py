@@ -1,23 +1,20 @@
 """`syncd token`: what it prints is what lets somebody in."""
 
 import asyncio
-import io
-import sys
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from syncd.api.auth.tokens import Tokens
-from syncd.cli import token as token_command
+from syncd.cli.app import app
 from syncd.config.load import load_config
 
 
-@pytest.fixture
-def typed(monkeypatch):
-    def type_in(text):
-        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-
-    return type_in
+def make(*words, typed="", wanted=0):
+    ended = CliRunner().invoke(app, ["token", *words], input=typed)
+    assert ended.exit_code == wanted, ended.output
+    return ended
 
 
 async def who(line, token, tmp_path):
@@ -28,25 +25,21 @@ async def who(line, token, tmp_path):
     return found.name, found.role
 
 
-async def test_the_line_it_prints_lets_its_token_in(tmp_path, capsys):
-    assert token_command.token("anna", "operator", chosen=False, json=False) == 0
-    first, _, line = capsys.readouterr().out.splitlines()
+async def test_the_line_it_prints_lets_its_token_in(tmp_path):
+    first, _, line = make("anna", "--role", "operator").stdout.splitlines()
     token = first.rpartition(" ")[2]
     assert token not in line
     assert await who(line, token, tmp_path) == ("anna", "operator")
 
 
-async def test_a_chosen_token_is_hashed_and_not_printed(tmp_path, capsys, typed):
-    typed("correct horse battery\n")
-    assert token_command.token("bob", "reader", chosen=True, json=False) == 0
-    out = capsys.readouterr().out
+async def test_a_chosen_token_is_hashed_and_not_printed(tmp_path):
+    out = make("bob", "--chosen", typed="correct horse battery\n").stdout
     assert "correct horse" not in out
     assert await who(out.splitlines()[-1], "correct horse battery", tmp_path) == ("bob", "reader")
 
 
-def test_for_programs(capsys):
-    assert token_command.token("anna", "reader", chosen=False, json=True) == 0
-    told = msgspec.json.decode(capsys.readouterr().out)
+def test_for_programs():
+    told = msgspec.json.decode(make("anna", "--json").stdout)
     assert told["entry"]["name"] == "anna"
     assert len(told["entry"]["sha256"]) == 64
 
@@ -54,14 +47,11 @@ def test_for_programs(capsys):
 @pytest.mark.parametrize(
     ("name", "role", "said"), [("a b", "reader", "NAME"), ("a", "root", "ROLE"), ("", "reader", "NAME")]
 )
-def test_what_cannot_be_a_token_is_told(capsys, name, role, said):
-    assert token_command.token(name, role, chosen=False, json=False) == 2
-    told = capsys.readouterr()
-    assert said in told.err
-    assert told.out == ""
+def test_what_cannot_be_a_token_is_told(name, role, said):
+    told = make(name, "--role", role, wanted=2)
+    assert said in told.stderr
+    assert told.stdout == ""
 
 
-def test_a_short_token_is_refused(capsys, typed):
-    typed("short\n")
-    assert token_command.token("a", "reader", chosen=True, json=False) == 2
-    assert "shorter than 12 characters" in capsys.readouterr().err
+def test_a_short_token_is_refused():
+    assert "shorter than 12 characters" in make("a", "--chosen", typed="short\n", wanted=2).stderr

@@ -8,11 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from syncd.cli import app
+from syncd.cli import app, registration
 
 APP: Any = typer.main.get_command(app.app)
 COMMANDS = APP.commands
-SHARED = set(inspect.signature(app._shared).parameters)
+SHARED = set(inspect.signature(registration.shared_options).parameters)
 
 
 def options(name):

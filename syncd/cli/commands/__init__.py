@@ -1,1 +1,1 @@
-"""What each command of the command line does, with its exit code: one module for those commands that need the same."""
+"""The commands, one module each: what it is called with, what it does, and its exit code."""

@@ -1,20 +1,28 @@
-"""Lints mirror manifests, each by itself and all together."""
+"""`syncd check`: mirror manifests are linted, each by itself and all together."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import msgspec
+import typer
 
-from manifests.model import ManifestError, Mirror, load_mirror, overlaps
 from syncd.cli import output
-from syncd.daemon import manifest_files
-from syncd.process import DONE, USAGE
-from syncd.session import names
-from syncd.sources import TRANSPORTS
+from syncd.cli.registration import Json, plain_command
 
 
-def check(paths: list[Path], *, json: bool) -> int:
-    """Lint every manifest; all problems of all files, and of the files together."""
+@plain_command("syncd check manifests.d/ physionet.yaml")
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Manifests, or folders of them.")],
+    json: Json = False,
+) -> int:
+    """Check mirror manifests. Reports every mistake with its file, line and column."""
+    import msgspec
+
+    from manifests.model import ManifestError, Mirror, load_mirror, overlaps
+    from syncd.daemon import manifest_files
+    from syncd.process import DONE, USAGE
+    from syncd.session import names
+    from syncd.sources import TRANSPORTS
+
     problems: list[dict[str, Any]] = []
     files = [file for path in paths for file in (manifest_files(path) if path.is_dir() else [path])]
     mirrors: list[Mirror] = []

@@ -1,26 +1,38 @@
-"""Compares the store with what was proved, and mends it if asked to."""
+"""`syncd verify`: the store is compared with what was proved, and repaired if asked to."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
+import typer
 
 from syncd.cli import output
-from syncd.cli.commands.steps_back import keep_versions
-from syncd.cli.context import CommandContext
-from syncd.core import NotFound
-from syncd.engine import PassPaths, Publisher, Report, Verification, is_interrupted
-from syncd.process import DONE, SOME_FAILED
-from syncd.session import Session
-from syncd.workers import processors
+from syncd.cli.registration import MirrorName, command
+
+if TYPE_CHECKING:
+    from syncd.cli.context import CommandContext
+    from syncd.engine import Report
+    from syncd.session import Session
 
 
-async def verify(context: CommandContext, name: str, *, read_data: bool, repair: bool) -> int:
-    """Verify one mirror, and mend it if asked to."""
+@command("syncd verify physionet-mitdb --read-data --repair", asks_upstream=True)
+async def verify(
+    context: "CommandContext",
+    mirror: MirrorName,
+    read_data: Annotated[bool, typer.Option("--read-data", help="Read every stored byte.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair from kept versions or from upstream; deletes nothing.")
+    ] = False,
+) -> int:
+    """Compare the stored files with their records. Checks presence and size; with --read-data, every byte."""
+    from syncd.core import NotFound
+    from syncd.engine import PassPaths, Verification
+    from syncd.process import DONE, SOME_FAILED
+    from syncd.workers import processors
+
     with context.progress() as progress:
         async with context.open_session(progress.listener, grace=0.0) as session:
-            await _finish_publish(session, name, json=context.json)
-            row = session.mirror(name)
+            await _finish_publish(session, mirror, json=context.json)
+            row = session.mirror(mirror)
             place = PassPaths(row.name, row.prefix, "verify")
 
             def verification(source: Any = None) -> Verification:
@@ -39,7 +51,7 @@ async def verify(context: CommandContext, name: str, *, read_data: bool, repair:
             report = await verification().run(read_data=read_data)
             if repair and report.faults:
                 try:
-                    manifest = session.manifest(name)
+                    manifest = session.manifest(mirror)
                 except NotFound:
                     await verification().repair(report)
                 else:
@@ -50,8 +62,11 @@ async def verify(context: CommandContext, name: str, *, read_data: bool, repair:
             return DONE if all(fault.repaired for fault in report.faults) else SOME_FAILED
 
 
-async def _finish_publish(session: Session, name: str, *, json: bool) -> None:
+async def _finish_publish(session: "Session", name: str, *, json: bool) -> None:
     """Roll forward what a crash interrupted, so that it is not reported as damage."""
+    from syncd.cli.restoring import keep_versions
+    from syncd.engine import PassPaths, Publisher, is_interrupted
+
     row = session.mirror(name)
     if not is_interrupted(session.catalogue, row):
         return  # without reading the manifest, which only a publish needs
@@ -63,7 +78,9 @@ async def _finish_publish(session: Session, name: str, *, json: bool) -> None:
         )
 
 
-def _show_report(context: CommandContext, report: Report, seconds: float, *, read_data: bool) -> None:
+def _show_report(context: "CommandContext", report: "Report", seconds: float, *, read_data: bool) -> None:
+    import msgspec
+
     if context.json:
         output.print_json(
             {

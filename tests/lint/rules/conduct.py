@@ -9,7 +9,7 @@ from tests.lint.tree import Finding, Tree, dotted, rule
 EVERYTHING = {"BaseException", "CancelledError"}
 # The loop is closed by then: this is where an interruption becomes a number.
 LAST_CATCH = {"syncd/process/event_loop.py"}
-ENVIRONMENT = {"syncd/config/load.py", "syncd/cli/app.py"}  # the command line hands it to the configuration
+ENVIRONMENT = {"syncd/config/load.py", "syncd/cli/registration.py"}  # the command line hands it to the configuration
 IMPURE = {"asyncio", "socket", "time", "random", "threading", "subprocess", "aiohttp", "boto3"}
 NO_REASON = re.compile(r"#\s*noqa(:\s*[A-Z]+\d+(\s*,\s*[A-Z]+\d+)*)?\s*$|#\s*type:\s*ignore(\[[^]]*\])?\s*$")
 MARK = "# no" + "qa: T201"  # in two halves, so that it does not count here
@@ -73,7 +73,7 @@ def orphan_tasks(tree: Tree) -> Iterator[Finding]:
 
 @rule(
     bites=[{"syncd/copy.py": "home = os.environ['HOME']\n"}, {"syncd/copy.py": "home = os.getenv('HOME')\n"}],
-    allows=[{"syncd/cli/app.py": "home = os.environ['HOME']\n"}],
+    allows=[{"syncd/cli/registration.py": "home = os.environ['HOME']\n"}],
 )
 def environment(tree: Tree) -> Iterator[Finding]:
     """Only the command line and the configuration read the environment."""

@@ -1,18 +1,36 @@
-"""`syncd token`: makes a token for the API and the page, and says which line of syncd.yaml lets it in."""
+"""`syncd token`: a token for the API and the page is made, with the line of syncd.yaml that lets it in."""
 
 import sys
+from typing import Annotated
 
-from pydantic import ValidationError
+import typer
 
-from syncd.api import SHORTEST, make_token, scrypt
 from syncd.cli import output
-from syncd.config import Token
-from syncd.core import printable
-from syncd.process import DONE, USAGE
+from syncd.cli.registration import Json, plain_command
 
 
-def token(name: str, role: str, *, chosen: bool, json: bool) -> int:
-    """Make a token and print its line for syncd.yaml, or the line of a token that somebody chose."""
+@plain_command("syncd token anna --role operator")
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for; the audit log shows this name.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            metavar="ROLE", help="reader: may read. operator: may also sync, pause, resume, cancel and approve."
+        ),
+    ] = "reader",
+    chosen: Annotated[
+        bool, typer.Option("--chosen", help="Hash your own token, read from standard input, instead of creating one.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Create a token for the API and the page. Prints it, this once, and its line for syncd.yaml."""
+    from pydantic import ValidationError
+
+    from syncd.api import SHORTEST, make_token, scrypt
+    from syncd.config import Token
+    from syncd.core import printable
+    from syncd.process import DONE, USAGE
+
     if chosen:
         made = sys.stdin.readline(1_000).strip()
         if len(made) < SHORTEST:

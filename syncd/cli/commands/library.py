@@ -1,0 +1,108 @@
+"""`syncd library`: ready manifests are listed, shown, and copied for a steward to fill in."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from syncd.cli import output
+from syncd.cli.registration import Json, group, plain_command
+
+if TYPE_CHECKING:
+    from syncd.cli.library import LibraryManifest
+
+library = group(
+    "library",
+    "Ready-made manifests of well-known archives.",
+    "syncd library add physionet-mitdb manifests.d/",
+)
+Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready-made manifest.")]
+
+
+@plain_command("syncd library list", name="list", below=library)
+def list_all(json: Json = False) -> int:
+    """List all ready-made manifests: field, access and title."""
+    from syncd.cli.library import library
+    from syncd.process import DONE
+
+    found = library()
+    if json:
+        output.print_json([_object(ready) for ready in found])
+    else:
+        output.table(
+            ("name", "field", "access", "title"),
+            ((ready.name, ready.field, ready.mirror.about.access or "?", ready.mirror.title) for ready in found),
+        )
+        output.print_line()
+        output.print_line(
+            "syncd library show NAME prints one; syncd library add NAME FOLDER copies it for you to fill in"
+        )
+    return DONE
+
+
+@plain_command("syncd library show sentinel-1-grd", name="show", below=library)
+def show(name: Ready, json: Json = False) -> int:
+    """Print a ready-made manifest with its comments: size, access, verification, pitfalls."""
+    from syncd.cli.library import find
+    from syncd.process import DONE
+
+    ready = find(name)
+    if json:
+        output.print_json({**_object(ready), "text": ready.text})
+    else:
+        for line in ready.text.splitlines():
+            output.print_line(line)
+    return DONE
+
+
+@plain_command("syncd library add sentinel-1-grd manifests.d/", name="add", below=library)
+def add(
+    name: Ready,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to copy it into.")] = Path(),
+    json: Json = False,
+) -> int:
+    """Copy a ready-made manifest into a folder, and list what to fill in. An existing file stays as it is."""
+    from syncd.cli.library import find
+    from syncd.core import ConfigError
+    from syncd.process import DONE
+
+    ready = find(name)
+    file = folder / f"{name}.yaml"
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: is not a folder: create it, or name another")
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(ready.text)
+    except FileExistsError as error:
+        raise ConfigError(f"{file}: exists already and stays as it is: delete it, or name another folder") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
+    if json:
+        output.print_json({"file": str(file), "fill_in": ready.to_fill_in, "access": ready.note("access")})
+        return DONE
+    output.print_line(f"{file}: copied; access: {ready.note('access')}")
+    for line in ready.to_fill_in:
+        output.print_line(f"  still to fill in: {line}")
+    output.print_line(f"  then: syncd check {file}")
+    return DONE
+
+
+def _object(ready: "LibraryManifest") -> dict[str, Any]:
+    about = ready.mirror.about
+    return {
+        "name": ready.name,
+        "field": ready.field,
+        "title": ready.mirror.title,
+        "url": ready.mirror.source.url,
+        "reader": ready.mirror.source.reader,
+        "licence": about.licence,
+        "citation": about.citation,
+        "access": about.access,
+        "whose": ready.note("whose"),
+        "size": ready.note("size"),
+        "listed": ready.note("listed"),
+        "verified": ready.note("verified"),
+        "how_to_get_access": ready.note("access"),
+        "fill_in": ready.to_fill_in,
+        "contact": ready.note("contact"),
+    }

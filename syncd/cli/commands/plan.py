@@ -1,0 +1,78 @@
+"""`syncd plan`: what a pass would do."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncd.cli import output
+from syncd.cli.registration import ManifestFile, command
+
+if TYPE_CHECKING:
+    from syncd.cli.context import CommandContext
+
+SHOWN = 20  # files of each kind that a plan shows without --all
+
+
+@command("syncd plan physionet.yaml --all", asks_upstream=True)
+async def plan(
+    context: "CommandContext",
+    file: ManifestFile,
+    everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first few of each kind.")] = False,
+) -> int:
+    """Show what a pass would do, and why. Changes nothing."""
+    from syncd.engine import make_plan
+    from syncd.process import DONE, SOME_FAILED
+    from syncd.session import read_manifest
+
+    mirror, _ = read_manifest(file)
+    with context.progress() as progress:
+        async with context.open_session(progress.listener, grace=0.0) as session, session.pass_context(mirror) as work:
+            row = session.catalogue.history.ensure_declared(mirror)
+            planning = await make_plan(work, row)
+            free = await session.store.free()
+            counts = planning.counts
+            if context.json:
+                output.print_json(
+                    {
+                        "mirror": mirror.name,
+                        "complete": planning.inventory.complete,
+                        "fetch": counts.fetch,
+                        "replace": counts.replace,
+                        "keep": counts.keep,
+                        "remove": counts.remove,
+                        "refuse": counts.refuse,
+                        "bytes": counts.bytes,
+                        "sizeless": counts.sizeless,
+                        "free": free,
+                        "parked": planning.parked,
+                        "failed": planning.inventory.failed,
+                    }
+                )
+                return DONE if planning.inventory.complete else SOME_FAILED
+            progress.stop()
+            output.table(
+                ("", ">files", ">bytes"),
+                (
+                    ("fetch", f"{counts.fetch:,}", output.size(counts.fetch_bytes)),
+                    ("replace", f"{counts.replace:,}", output.size(counts.replace_bytes)),
+                    ("keep", f"{counts.keep:,}", output.size(counts.keep_bytes)),
+                    ("remove", f"{counts.remove:,}", output.size(counts.remove_bytes)),
+                    ("refuse", f"{counts.refuse:,}", ""),
+                ),
+            )
+            more = f", and {output.files(counts.sizeless)} of unknown size" if counts.sizeless else ""
+            room = "unknown" if free is None else output.size(free)
+            output.print_line(f"to transfer: {output.size(counts.bytes)}{more}; free in the store: {room}")
+            for action in ("fetch", "replace", "remove", "refuse"):
+                for number, step in enumerate(session.catalogue.claims.steps(row.id, action)):
+                    if number >= SHOWN and not everything:
+                        output.print_line(f"  … {action}: more; --all shows every file")
+                        break
+                    output.print_line(f"  {action:8} {step.path}  ({step.reason})")
+            if planning.parked:
+                output.print_line(f"the deletions would be held for approval: {planning.parked}")
+            for url, reason in planning.inventory.failed:
+                output.print_line(f"not read: {url}: {reason}")
+            if not planning.inventory.complete:
+                output.print_line("the inventory is INCOMPLETE: nothing would be deleted")
+            return DONE if planning.inventory.complete else SOME_FAILED

@@ -1,0 +1,27 @@
+"""`syncd probe`: what a store can do is tried."""
+
+from typing import TYPE_CHECKING
+
+from syncd.cli import output
+from syncd.cli.registration import command
+
+if TYPE_CHECKING:
+    from syncd.cli.context import CommandContext
+
+
+@command("syncd probe --store s3://mirror/ --endpoint https://s3.example.org")
+async def probe(context: "CommandContext") -> int:
+    """Test what the store can do, and whether that is enough."""
+    import msgspec
+
+    from syncd.process import DONE, SOME_FAILED
+    from syncd.stores import probe as probe_store
+
+    async with context.open_session(lambda _: None) as session:
+        capabilities = await probe_store(session.store)
+        session.catalogue.settings.set("capabilities", msgspec.json.encode(capabilities).decode())
+        if context.json:
+            output.print_json(capabilities)
+        else:
+            output.table(("", "check", "result"), capabilities.lines())
+        return DONE if capabilities.good_enough else SOME_FAILED

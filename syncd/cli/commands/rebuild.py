@@ -1,0 +1,57 @@
+"""`syncd rebuild`: the Catalogue is filled again from the store."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncd.cli import output
+from syncd.cli.registration import command
+
+if TYPE_CHECKING:
+    from manifests.snapshot import Pointer
+    from syncd.catalogue import MirrorRow
+    from syncd.cli.context import CommandContext
+
+
+@command("syncd rebuild --store /data/mirror --state ./state")
+async def rebuild(
+    context: "CommandContext",
+    from_backup: Annotated[
+        str | None,
+        typer.Option(
+            "--from-backup", metavar="BACKUP", help="Restore a backup first: latest, or the beginning of its name."
+        ),
+    ] = None,
+) -> int:
+    """Rebuild the Catalogue from the store. Downloads nothing."""
+    from syncd.daemon import restore_backup
+    from syncd.engine import rebuild as rebuild_catalogue
+    from syncd.process import DONE
+
+    if from_backup is not None:
+        place, kept = await restore_backup(context.config, from_backup)
+        if not context.json:
+            output.print_line(
+                f"restored {place}" + (f"; the Catalogue from before is {kept}" if kept is not None else "")
+            )
+    async with context.open_session(lambda _: None) as session:
+        rows = await rebuild_catalogue(
+            session.store, session.catalogue, only=_differs if from_backup is not None else _any
+        )
+        found = [(row.name, *session.catalogue.holdings.totals(row.id)) for row in rows]
+        if context.json:
+            output.print_json([{"mirror": name, "files": count, "bytes": size} for name, count, size in found])
+        for name, count, size in found if not context.json else ():
+            output.print_line(f"{name}: {output.files(count)}, {output.size(size)}")
+        if not found and not context.json:
+            output.print_line("the store holds no mirror")
+        return DONE
+
+
+def _differs(pointer: "Pointer", row: "MirrorRow | None") -> bool:
+    """Return True if a mirror was published after the backup was made."""
+    return row is None or row.snapshot != pointer.snapshot or row.prefix != pointer.prefix
+
+
+def _any(_pointer: "Pointer", _row: "MirrorRow | None") -> bool:
+    return True

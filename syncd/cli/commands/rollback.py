@@ -1,0 +1,25 @@
+"""`syncd rollback`: an earlier snapshot becomes the current one."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncd.cli.registration import MirrorName, command
+
+if TYPE_CHECKING:
+    from syncd.cli.context import CommandContext
+
+
+@command("syncd rollback physionet-mitdb 3f2a91")
+async def rollback(
+    context: "CommandContext",
+    mirror: MirrorName,
+    snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or the beginning of it.")],
+) -> int:
+    """Return to an earlier snapshot. The next pass follows upstream again."""
+    from syncd.cli.restoring import print_current, restoration_of
+    from syncd.process import DONE
+
+    async with context.open_session(lambda _: None) as session:
+        print_current(context, mirror, await restoration_of(session, mirror).rollback(snapshot))
+        return DONE

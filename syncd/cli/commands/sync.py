@@ -1,0 +1,96 @@
+"""`syncd sync`: one pass over each mirror."""
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from syncd.cli import output
+from syncd.cli.registration import ManifestFiles, command
+
+if TYPE_CHECKING:
+    from manifests.model import Mirror
+    from syncd.catalogue import MirrorRow
+    from syncd.cli.context import CommandContext
+    from syncd.config import Config
+    from syncd.engine import PassResult
+    from syncd.session import Session
+
+SHOWN = 20  # failures that are shown
+
+
+@command("syncd sync physionet.yaml --store /data/mirror", asks_upstream=True)
+async def sync(context: "CommandContext", files: ManifestFiles) -> int:
+    """Run one pass over each mirror: survey, plan, transfer, publish."""
+    from syncd.core import SyncdError
+    from syncd.engine import Pass
+    from syncd.process import DONE, INTERRUPTED, code_of
+    from syncd.session import read_manifest
+
+    declared = [read_manifest(file) for file in files]
+    worst = DONE
+    with context.progress() as progress:
+        async with context.open_session(progress.listener) as session:
+            for mirror, text in declared:
+                if context.stopping.is_set():
+                    return INTERRUPTED
+                session.save_manifest(mirror.name, text)
+                _warn_outside_window(mirror)
+                try:
+                    async with session.pass_context(mirror) as work:
+                        result = await Pass(work).run()
+                except SyncdError as error:
+                    progress.stop()
+                    output.print_error(error, json=context.json, secrets=context.secrets)
+                    worst = max(worst, code_of(error))
+                    continue
+                progress.stop()
+                worst = max(worst, _outcome(context, session, result))
+            return INTERRUPTED if context.stopping.is_set() else worst
+
+
+def _warn_outside_window(mirror: "Mirror") -> None:
+    """Say that a pass runs outside its hours; whoever asks for one by hand gets it."""
+    window = mirror.source.limits.window
+    if window is not None and not window.is_open(datetime.now(UTC)):
+        sys.stderr.write(f"syncd: {mirror.name}: runs outside its window (source.limits.window), as requested\n")
+
+
+def _outcome(context: "CommandContext", session: "Session", result: "PassResult") -> int:
+    """Print how a pass ended, and return its exit code."""
+    from syncd.process import DONE, GUARDED, SOME_FAILED
+
+    row = session.mirror(result.mirror)
+    if context.json:
+        output.print_json(result)
+    else:
+        rate = result.bytes / result.seconds if result.seconds else 0.0
+        output.print_line(
+            f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced, {result.kept} kept, "
+            f"{result.removed} removed, {result.parked} held, {result.failed} failed; "
+            f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
+        )
+        for failure in session.catalogue.failures.files(row.id)[:SHOWN]:
+            kept = f" (kept in {failure.quarantined})" if failure.quarantined else ""
+            output.print_line(f"  failed: {failure.reason}{kept}")
+        if result.failed > SHOWN:
+            output.print_line(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
+        if result.parked:
+            output.print_line(
+                f"  {output.files(result.parked)} deleted upstream, held here; approve: syncd approve {result.mirror}"
+            )
+        if not result.complete and not result.failed:
+            output.print_line("  the inventory is incomplete, or the pass was stopped: nothing was deleted")
+        output.print_line(f"  snapshot {result.snapshot}")
+        output.print_line(f"  check it: {checksum_command(context.config, row)}")
+    if result.parked:
+        return GUARDED
+    return DONE if result.complete else SOME_FAILED
+
+
+def checksum_command(config: "Config", row: "MirrorRow") -> str:
+    """Return the command that checks a mirror without us."""
+    sums = f".syncd/snapshots/{row.name}/{row.snapshot}/SHA256SUMS"
+    if config.store.url.startswith("s3://"):
+        return f"{sums} in {config.store.url}"
+    up = "../" * row.prefix.count("/")
+    return f"(cd {config.store.url.rstrip('/')}/{row.prefix} && sha256sum --quiet -c {up}{sums})"

@@ -1,0 +1,25 @@
+"""`syncd undelete`: removed files come back."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncd.cli.registration import MirrorName, command
+
+if TYPE_CHECKING:
+    from syncd.cli.context import CommandContext
+
+
+@command("syncd undelete physionet-mitdb 100.dat 100.hea")
+async def undelete(
+    context: "CommandContext",
+    mirror: MirrorName,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were deleted.")],
+) -> int:
+    """Restore deleted files, and keep them although upstream deleted them."""
+    from syncd.cli.restoring import print_current, restoration_of
+    from syncd.process import DONE
+
+    async with context.open_session(lambda _: None) as session:
+        print_current(context, mirror, await restoration_of(session, mirror).undelete(paths))
+        return DONE

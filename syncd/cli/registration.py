@@ -1,0 +1,183 @@
+"""Registers commands: a file of `syncd.cli.commands` declares one with `command` or `plain_command`.
+
+Rule: a command imports what it works with when it is called, so that none waits at its start for what another one
+needs, and `--help` for nothing. This module and the top of a command's file import next to nothing.
+"""
+
+import os
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from syncd.core import Secrets, SyncdError, of_environment
+from syncd.process import enable_after_imports, install
+
+if TYPE_CHECKING:
+    from syncd.config import Config
+
+app = typer.Typer(
+    name="syncd",
+    help="Keep verified, complete and current copies of datasets that others publish.\n\n"
+    "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 wrong usage or manifest, "
+    "3 stopped by a safeguard (deletions held for approval, lease held by another process, no space), "
+    "4 source or store unreachable, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A mirror manifest.")]
+ManifestFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mirror manifests.")]
+MirrorName = Annotated[str, typer.Argument(metavar="MIRROR", help="The name of a mirror.")]
+
+Work = Coroutine[Any, Any, int]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"syncd {version('syncd')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None: ...
+
+
+def shared_options(
+    *,
+    config: Annotated[Path | None, typer.Option(help="The daemon's configuration, syncd.yaml.")] = None,
+    store: Annotated[str | None, typer.Option(help="A folder, or s3://bucket/prefix. [SYNCD_STORE]")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="The S3 server of the store. [SYNCD_ENDPOINT]")] = None,
+    state: Annotated[Path | None, typer.Option(help="The folder of the Catalogue. [SYNCD_STATE]")] = None,
+    allow_private: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Allow sources on this private or loopback origin; may be repeated."),
+    ] = None,
+    json: Json = False,  # noqa: ARG001  of all of them
+) -> "Config":
+    """Return the configuration that the options which every command shares say."""
+    from syncd.config import load_config
+
+    return load_config(
+        config, store=store, endpoint=endpoint, state=state, allow_private=allow_private or (), environ=os.environ
+    )
+
+
+def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[..., Work]], Callable[..., None]]:
+    """Register a command whose first parameter is a CommandContext; the shared options are added to its own."""
+    shared = {
+        name: option
+        for name, option in signature(shared_options).parameters.items()
+        if asks_upstream or name != "allow_private"
+    }
+
+    def register(function: Callable[..., Work]) -> Callable[..., None]:
+        _, *own = signature(function).parameters.values()
+
+        @wraps(function)
+        def called(**given: Any) -> None:
+            options = {name: given.pop(name) for name in shared}
+            json, secrets = options["json"], of_environment(os.environ)
+            install(secrets)
+
+            if asks_upstream and function.__name__ != "run":  # its log says so
+                _warn_of_proxies(json=json)
+
+            async def work() -> int:
+                from asyncio import get_running_loop
+
+                from syncd.cli.context import CommandContext
+
+                context = CommandContext(
+                    shared_options(**options),
+                    os.environ,
+                    json=json,
+                    secrets=secrets,
+                    load=lambda: shared_options(**options),
+                    file=options["config"],
+                )
+                # The loop calls it when the command waits for the first time, and has imported what it works with.
+                get_running_loop().call_soon(enable_after_imports)
+                return await function(context, **given)
+
+            _run(work, json=json, secrets=secrets)
+
+        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
+        # what typer reads
+        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function has one where it is set
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return app.command(epilog=f"Example: {example}")(called)
+
+    return register
+
+
+def plain_command(
+    example: str, *, name: str | None = None, below: typer.Typer = app
+) -> Callable[[Callable[..., int]], Callable[..., None]]:
+    """Register a command that needs no configuration and waits for nothing; `below` a group of commands."""
+
+    def register(function: Callable[..., int]) -> Callable[..., None]:
+        @wraps(function)
+        def called(*, json: bool, **given: Any) -> None:
+            enable_after_imports()
+            try:
+                code = function(**given, json=json)
+            except SyncdError as error:
+                code = _failed(error, json=json, secrets=of_environment(os.environ))
+            raise typer.Exit(code)
+
+        return below.command(name, epilog=f"Example: {example}")(called)
+
+    return register
+
+
+def group(name: str, text: str, example: str) -> typer.Typer:
+    """Return a group of commands, registered below `syncd`."""
+    commands = typer.Typer(help=text, no_args_is_help=True)
+    app.add_typer(commands, name=name, epilog=f"Example: {example}")
+    return commands
+
+
+def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
+    """Run a command to its exit code; every failure we expect is one clear sentence."""
+    from syncd.process import INTERRUPTED, run
+
+    try:
+        code = run(work)
+    except SyncdError as error:
+        code = _failed(error, json=json, secrets=secrets)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
+    """Say what went wrong, and return the exit code that it means."""
+    from syncd.cli.output import print_error
+    from syncd.process import code_of
+
+    print_error(error, json=json, secrets=secrets)
+    return code_of(error)
+
+
+def _warn_of_proxies(*, json: bool) -> None:
+    from syncd.cli.output import print_warning
+    from syncd.config import ignored_proxies
+
+    if proxies := ignored_proxies(os.environ):
+        print_warning(
+            f"{', '.join(proxies)}: set and ignored, because syncd uses no proxy (docs/operating.md)", json=json
+        )
