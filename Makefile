@@ -90,6 +90,7 @@ docs: $(MADE)
 	$(BIN)/python -m tests.promises > docs/promises.md
 	$(BIN)/python deploy/grafana/build
 	$(BIN)/python deploy/generate.py
+	$(BIN)/python deploy/shell.py
 	$(BIN)/python deploy/architecture.py
 	$(BIN)/python deploy/site/reference.py
 	$(BIN)/python deploy/site/tutorial.py

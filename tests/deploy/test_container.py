@@ -46,7 +46,8 @@ def test_what_is_copied_exists_and_is_let_through():
 
 def test_what_the_build_reads_of_the_project_is_copied():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = {PROJECT["readme"], *project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    wanted = {PROJECT["readme"], *wheel["packages"], *(str(Path(file).parent) for file in wheel["shared-data"])}
     assert wanted <= {name for line in instructions(BUILD, "COPY") for name in line.split()}
 
 

@@ -64,12 +64,22 @@ def elsewhere(wheel, tmp_path_factory):
 def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names}
-    assert {name for name in top if not name.endswith(".dist-info")} == PACKAGES
+    assert {name for name in top if not name.endswith((".dist-info", ".data"))} == PACKAGES
     assert not [
         name
         for name in names
         if name.startswith("demo") or "/demo" in name or "/test" in name or name.endswith(".keep")
     ]
+
+
+def test_the_wheel_holds_the_manual_page_and_the_completions_of_three_shells(wheel):
+    files = {name.partition(".data/data/")[2] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {
+        "share/man/man1/syncd.1",
+        "share/bash-completion/completions/syncd",
+        "share/zsh/site-functions/_syncd",
+        "share/fish/vendor_completions.d/syncd.fish",
+    } <= files
 
 
 def test_the_wheel_holds_what_is_no_module_too(wheel):
