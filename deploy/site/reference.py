@@ -28,7 +28,8 @@ Written by `make docs` from the texts that `syncd COMMAND --help` shows.
 
 {help}
 
-Options that several commands share: `--config` names the daemon's configuration. The environment variables
+Options that several commands share: `--config` names the configuration. Without it the command searches for one and
+says on standard error which one it found; with `--json` as `{{"configuration": FILE}}`. The environment variables
 `SYNCD_STORE`, `SYNCD_ENDPOINT` and `SYNCD_STATE` override it, and `--store`, `--endpoint` and `--state` override both.
 With `--json` a command prints JSON to standard output. Progress and messages go to standard error.
 """

@@ -22,7 +22,7 @@ import apsw
 import msgspec
 
 from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
-from syncd.core import Busy, Damaged, NoSpace, Offline
+from syncd.core import Busy, Damaged, Denied, NoSpace, Offline
 
 FILE = "catalogue.sqlite"
 STEPS_FILE = "steps.sqlite"
@@ -233,6 +233,17 @@ def _locked(path: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def has_catalogue(folder: Path) -> bool:
+    """Return True if a state folder holds a Catalogue. Raises Denied if that cannot be seen."""
+    try:
+        (folder / FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise Denied(f"{folder}: the state folder cannot be read: {error.strerror}") from error
+    return True
 
 
 def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:

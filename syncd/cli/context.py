@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from syncd.catalogue import MirrorRow, has_catalogue
 from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress
 from syncd.config import Config
 from syncd.core import Listener, Secrets
+from syncd.engine import unknown_mirror
 from syncd.process import GRACE, Interruptible
 from syncd.session import Session, open_session
 
@@ -46,6 +48,14 @@ class CommandContext(msgspec.Struct, frozen=True):
                 secrets=self.secrets,
             ) as bench:
                 yield bench
+
+    @asynccontextmanager
+    async def read_mirror(self, name: str) -> AsyncIterator[tuple[Session, MirrorRow]]:
+        """Open everything to read what is known of one mirror. Raises NotFound; creates nothing where nothing is."""
+        if not await asyncio.to_thread(has_catalogue, self.config.state):
+            raise unknown_mirror(name)
+        async with self.open_session(lambda _: None, writing=False) as session:
+            yield session, session.mirror(name)
 
     def progress(self) -> Progress:
         """Return the display that fits where stderr goes."""

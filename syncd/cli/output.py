@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from syncd.core import Secrets, SyncdError, printable
@@ -41,6 +42,18 @@ def print_warning(text: str, *, json: bool) -> None:
     import msgspec
 
     sys.stderr.write(msgspec.json.encode({"warning": text}).decode() + "\n" if json else f"syncd: {text}\n")
+
+
+def print_config(file: Path, *, json: bool) -> None:
+    """Say on stderr which configuration was found; with `json` as an object."""
+    import msgspec
+
+    name = str(file)
+    sys.stderr.write(
+        msgspec.json.encode({"configuration": name}).decode() + "\n"
+        if json
+        else f"syncd: configuration: {printable(name)}\n"
+    )
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

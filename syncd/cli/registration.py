@@ -30,6 +30,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+CONFIG = (
+    "The configuration. [SYNCD_CONFIG] Otherwise the first that exists of ./syncd.yaml, "
+    "$XDG_CONFIG_HOME/syncd/syncd.yaml (~/.config by default) and /etc/syncd/syncd.yaml."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A mirror manifest.")]
 ManifestFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mirror manifests.")]
@@ -58,7 +62,7 @@ def _options(
 
 def shared_options(
     *,
-    config: Annotated[Path | None, typer.Option(help="The daemon's configuration, syncd.yaml.")] = None,
+    config: Annotated[Path | None, typer.Option(help=CONFIG)] = None,
     store: Annotated[str | None, typer.Option(help="A folder, or s3://bucket/prefix. [SYNCD_STORE]")] = None,
     endpoint: Annotated[str | None, typer.Option(help="The S3 server of the store. [SYNCD_ENDPOINT]")] = None,
     state: Annotated[Path | None, typer.Option(help="The folder of the Catalogue. [SYNCD_STATE]")] = None,
@@ -76,8 +80,13 @@ def shared_options(
     )
 
 
-def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[..., Work]], Callable[..., None]]:
-    """Register a command whose first parameter is a CommandContext; the shared options are added to its own."""
+def command(
+    example: str, *, asks_upstream: bool = False, is_daemon: bool = False
+) -> Callable[[Callable[..., Work]], Callable[..., None]]:
+    """Register a command whose first parameter is a CommandContext; the shared options are added to its own.
+
+    `asks_upstream` adds `--allow-private`. `is_daemon` leaves warnings to the log of the command.
+    """
     shared = {
         name: option
         for name, option in signature(shared_options).parameters.items()
@@ -93,14 +102,17 @@ def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[
             json, secrets = options["json"], of_environment(os.environ)
             install(secrets)
 
-            if asks_upstream and function.__name__ != "run":  # its log says so
+            if asks_upstream and not is_daemon:  # its log says so
                 _warn_of_proxies(json=json)
 
-            async def work() -> int:
-                from asyncio import get_running_loop
-
+            def work() -> Work:
                 from syncd.cli.context import CommandContext
+                from syncd.config import find_config
 
+                if options["config"] is None and (found := find_config(os.environ)) is not None:
+                    options["config"] = found
+                    if not is_daemon:  # its log says so
+                        _report_config(found, json=json)
                 context = CommandContext(
                     shared_options(**options),
                     os.environ,
@@ -109,9 +121,7 @@ def command(example: str, *, asks_upstream: bool = False) -> Callable[[Callable[
                     load=lambda: shared_options(**options),
                     file=options["config"],
                 )
-                # The loop calls it when the command waits for the first time, and has imported what it works with.
-                get_running_loop().call_soon(enable_after_imports)
-                return await function(context, **given)
+                return _begin(function(context, **given))
 
             _run(work, json=json, secrets=secrets)
 
@@ -151,6 +161,14 @@ def group(name: str, text: str, example: str) -> typer.Typer:
     return commands
 
 
+async def _begin(work: Work) -> int:
+    """Run a command; once it waits for the first time, it has imported what it works with."""
+    from asyncio import get_running_loop
+
+    get_running_loop().call_soon(enable_after_imports)
+    return await work
+
+
 def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
     """Run a command to its exit code; every failure we expect is one clear sentence."""
     from syncd.process import INTERRUPTED, run
@@ -171,6 +189,12 @@ def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
 
     print_error(error, json=json, secrets=secrets)
     return code_of(error)
+
+
+def _report_config(file: Path, *, json: bool) -> None:
+    from syncd.cli.output import print_config
+
+    print_config(file, json=json)
 
 
 def _warn_of_proxies(*, json: bool) -> None:

@@ -1,12 +1,13 @@
 """The daemon's configuration, `syncd.yaml`: where state and store are, whom to trust, and where secrets are.
 
 Rules:
-1. Checked as strictly as a manifest, told the same way. The command line outranks the environment, the environment the
-   file, the file the defaults. A relative path in the file is relative to the file.
+1. The file is checked as strictly as a manifest, and its mistakes are reported the same way. The command line overrides
+   the environment, which overrides the file, which overrides the defaults. A relative path in it is relative to it.
 2. A secret never stands in the file; what stands there says where it is. So nothing here that is printed, compared or
    dumped can show one. It is read when it is needed (`syncd.config.secrets`), never kept.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,7 +26,18 @@ from syncd.config.secrets import read_credential
 from syncd.config.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
 from syncd.core import ConfigError, Credential
 
-__all__ = ["Config", "StoreSettings", "ignored_proxies", "load_config", "normalise_origin", "resolve_credential"]
+__all__ = [
+    "Config",
+    "StoreSettings",
+    "find_config",
+    "ignored_proxies",
+    "load_config",
+    "normalise_origin",
+    "resolve_credential",
+]
+
+NAME = "syncd.yaml"
+SYSTEM = Path("/etc/syncd")
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -118,6 +130,24 @@ class Config(BaseModel):
     """The log, which the daemon writes to standard error."""
     grace: Duration = Field(default=30.0, json_schema_extra={"default": "30s"})
     """How long running transfers may continue after the daemon is told to stop."""
+
+
+def find_config(environ: Mapping[str, str]) -> Path | None:
+    """Return the configuration file to read where the command line names none; None if there is none to read.
+
+    It is the file that SYNCD_CONFIG names, or else the first that exists of `./syncd.yaml`, `syncd/syncd.yaml` in the
+    user's configuration folder, and `/etc/syncd/syncd.yaml`. That folder is `$XDG_CONFIG_HOME`, `~/.config` by default
+    (XDG Base Directory Specification: a relative path is ignored).
+    """
+    if (named := _set(environ, "SYNCD_CONFIG")) is not None:
+        return Path(named)
+    folders = [Path(), SYSTEM]
+    home, xdg = _set(environ, "HOME"), _set(environ, "XDG_CONFIG_HOME")
+    if xdg is not None and xdg.startswith("/"):
+        folders.insert(1, Path(xdg, "syncd"))
+    elif home is not None:
+        folders.insert(1, Path(home, ".config", "syncd"))
+    return next((folder / NAME for folder in folders if os.path.isfile(folder / NAME)), None)  # noqa: PTH113  no error
 
 
 def load_config(

@@ -36,6 +36,8 @@ async def run(
 ) -> int:
     """Run the daemon until SIGTERM or SIGINT; returns the exit code."""
     log = _log(config, environ, secrets, json=json)
+    if watched is not None:
+        log.info("configuration", file=str(watched))
     if proxies := ignored_proxies(environ):
         log.warning("proxies_ignored", variables=proxies)
     _raise_limit()

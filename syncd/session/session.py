@@ -145,8 +145,10 @@ class Session(msgspec.Struct, frozen=True):
     async def identify_store(self) -> None:
         """Ask the store for its id; a session that may write remembers it. Raises Offline if it is another store."""
         known = self.catalogue.settings.get("store")
+        if known is None and self.catalogue.read_only:
+            return  # no pass has named a store yet, and asking would give this one its id
         found = await self.adapter.identify(known)
-        if known is None and not self.catalogue.read_only:
+        if known is None:
             self.catalogue.settings.set("store", found)
 
     @asynccontextmanager
@@ -284,7 +286,9 @@ async def open_session(
         if not catalogue.read_only:
             for left in config.state.glob("spool-*"):  # by a process that was killed
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
-        spool = stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-"))
+        spool = config.state  # a session that only reads puts nothing there
+        if not catalogue.read_only:
+            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-")))
         adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
         stack.push_async_callback(adapter.aclose)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
@@ -300,7 +304,7 @@ async def open_session(
             store=stack_store(adapter, is_remote=settings.url.startswith("s3://"), meter=meter),
             governors=governors,
             hashing=hashing,
-            spool=Path(spool),
+            spool=spool,
             listener=listener,
             stopping=stopping,
             secrets=secrets,

@@ -23,8 +23,8 @@ async def diff(
     from syncd.daemon import queries
     from syncd.process import DONE
 
-    async with context.open_session(lambda _: None, writing=False) as session:
-        kept = session.catalogue.history.snapshots(session.mirror(mirror).id)
+    async with context.read_mirror(mirror) as (session, row):
+        kept = session.catalogue.history.snapshots(row.id)
         found = await queries.diff(session.store, mirror, kept, before, after, limit=sys.maxsize)
         if context.json:
             changes = [{"path": change.path, "change": change.change} for change in found.changes]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
 
-@command("syncd run --config /etc/syncd/syncd.yaml", asks_upstream=True)
+@command("syncd run --config /etc/syncd/syncd.yaml", asks_upstream=True, is_daemon=True)
 async def run(context: "CommandContext") -> int:
     """Run the daemon, its status page and its API. SIGHUP reloads all files, SIGTERM stops it."""
     from syncd.daemon import service

@@ -14,8 +14,8 @@ async def snapshots(context: "CommandContext", mirror: MirrorName) -> int:
     """List the kept snapshots of a mirror, the current one first."""
     from syncd.process import DONE
 
-    async with context.open_session(lambda _: None, writing=False) as session:
-        kept = session.catalogue.history.snapshots(session.mirror(mirror).id)
+    async with context.read_mirror(mirror) as (session, row):
+        kept = session.catalogue.history.snapshots(row.id)
         if context.json:
             output.print_json(
                 [

@@ -1,61 +1,73 @@
 """`syncd status`: every mirror, from the Catalogue."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from syncd.cli import output
 from syncd.cli.registration import command
 
 if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
+    from syncd.session import Session
 
 
 @command("syncd status --json")
 async def status(context: "CommandContext") -> int:
     """Show every mirror: age, size, failures, held deletions."""
-    import msgspec
+    from asyncio import to_thread
 
+    from syncd.catalogue import has_catalogue
     from syncd.process import DONE
 
-    async with context.open_session(lambda _: None, writing=False) as session:
-        rows = session.catalogue.history.mirrors()
-        now = time.time()
-        found = []
-        for row in rows:
-            count, size = session.catalogue.holdings.totals(row.id)
-            found.append(
-                {
-                    "mirror": row.name,
-                    "title": row.title,
-                    "source": row.source,
-                    "snapshot": row.snapshot,
-                    "files": count,
-                    "bytes": size,
-                    "succeeded": output.instant(row.succeeded),
-                    "attempted": output.instant(row.attempted),
-                    "last": row.last,
-                    "parked": len(session.catalogue.approvals.parked(row.id)),
-                    "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id)),
-                }
-            )
-        if context.json:
-            output.print_json(found)
-        elif not rows:
-            output.print_line(f"no mirrors in {context.config.state} yet; make the first with: syncd sync FILE")
-        else:
-            output.table(
-                ("mirror", "last success", ">files", ">bytes", ">failed", ">held", "snapshot"),
+    found: list[dict[str, Any]] = []
+    if await to_thread(has_catalogue, context.config.state):  # or else it would be made
+        async with context.open_session(lambda _: None, writing=False) as session:
+            found = _mirrors(session)
+    if context.json:
+        output.print_json([{name: one[name] for name in one if name != "age"} for one in found])
+    elif not found:
+        output.print_line(f"no mirrors in {context.config.state} yet; make the first with: syncd sync FILE")
+    else:
+        output.table(
+            ("mirror", "last success", ">files", ">bytes", ">failed", ">held", "snapshot"),
+            (
                 (
-                    (
-                        row.name,
-                        output.ago(row.succeeded, now),
-                        f"{one['files']:,}",
-                        output.size(int(one["bytes"])),
-                        str(len(one["failures"])),
-                        str(one["parked"]),
-                        row.snapshot[:12],
-                    )
-                    for row, one in zip(rows, found, strict=True)
-                ),
-            )
-        return DONE
+                    one["mirror"],
+                    one["age"],
+                    f"{one['files']:,}",
+                    output.size(one["bytes"]),
+                    str(len(one["failures"])),
+                    str(one["parked"]),
+                    one["snapshot"][:12],
+                )
+                for one in found
+            ),
+        )
+    return DONE
+
+
+def _mirrors(session: "Session") -> list[dict[str, Any]]:
+    """Return what `--json` prints of each mirror, and its `age` in words."""
+    import msgspec
+
+    history, now = session.catalogue.history, time.time()
+    found = []
+    for row in history.mirrors():
+        count, size = session.catalogue.holdings.totals(row.id)
+        found.append(
+            {
+                "mirror": row.name,
+                "title": row.title,
+                "source": row.source,
+                "snapshot": row.snapshot,
+                "files": count,
+                "bytes": size,
+                "succeeded": output.instant(row.succeeded),
+                "attempted": output.instant(row.attempted),
+                "last": row.last,
+                "parked": len(session.catalogue.approvals.parked(row.id)),
+                "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id)),
+                "age": output.ago(row.succeeded, now),
+            }
+        )
+    return found
