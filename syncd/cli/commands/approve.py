@@ -20,7 +20,8 @@ async def approve(context: "CommandContext", mirror: MirrorName) -> int:
             output.print_json({"mirror": mirror, "approved": count})
         elif count:
             output.print_line(
-                f"{mirror}: approved; the next pass deletes {output.files(count)}; undelete works until keep.removed ends"
+                f"{mirror}: approved; the next pass deletes {output.files(count)}; "
+                "undelete works until keep.removed ends"
             )
         else:
             output.print_line(f"{mirror}: no deletions are held for approval")
