@@ -70,7 +70,8 @@ async def plan(
                         break
                     output.print_line(f"  {action:8} {step.path}  ({step.reason})")
             if planning.parked:
-                output.print_line(f"the deletions would be held for approval: {planning.parked}")
+                held = f"the deletions would be held for approval: {planning.parked}"
+                output.print_line(f"{held}; then: syncd approve {mirror.name}")
             for url, reason in planning.inventory.failed:
                 output.print_line(f"not read: {url}: {reason}")
             if not planning.inventory.complete:
