@@ -1,10 +1,12 @@
 """Writes what follows from something else: `make docs` runs it, and a test holds every file equal to what it writes.
 
 * deploy/kubernetes: the alert rules of deploy/prometheus, as a PrometheusRule and for the chart.
+* syncd/config/syncd.schema.json: the JSON Schema of syncd.yaml, for editors.
 * docs/operating.md: the keys of syncd.yaml, the lines of the log, and how much memory, each between `<!-- name -->` and
   `<!-- end -->`.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from manifests.model.mirror import without_null
 from manifests.yaml.field_docs import field_docs
 from syncd.config import BudgetSettings, Config
 from syncd.core import KINDS
@@ -26,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "deploy" / "prometheus" / "syncd.rules.yml"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 
+SCHEMA = ROOT / "syncd" / "config" / "syncd.schema.json"
 OPERATING = ROOT / "docs" / "operating.md"
 MB = 1 << 20
 CONSTANT = 200 * MB  # interpreter and libraries, the Catalogue's caches, threads that hash, the page and its answers
@@ -50,6 +54,7 @@ def written() -> Iterator[tuple[Path, str]]:
     indented = "".join(f"  {line}" if line.strip() else line for line in groups.splitlines(keepends=True))
     yield KUBERNETES / "monitoring" / "prometheusrule.yaml", RULE + indented
     yield KUBERNETES / "chart" / "files" / "syncd.rules.yml", groups
+    yield SCHEMA, json.dumps(_schema(), indent=2) + "\n"
     text = OPERATING.read_text("utf-8")
     for name, lines in (("keys", _keys()), ("log", _log()), ("memory", _memory(BudgetSettings()))):
         between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -57,6 +62,14 @@ def written() -> Iterator[tuple[Path, str]]:
         inside = "".join(f"{line}\n" for line in lines)
         text = between.sub(lambda found, inside=inside: found[1] + inside + found[2], text)
     yield OPERATING, text
+
+
+def _schema() -> dict[str, Any]:
+    """Return the JSON Schema by which editors complete syncd.yaml."""
+    found: dict[str, Any] = without_null(Config.model_json_schema())
+    address = "https://syncd.example/docs/reference/syncd.schema.json"
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": address}
+    return {**head, **found, "title": "syncd.yaml"}
 
 
 def bound(budget: BudgetSettings, workers: int) -> int:

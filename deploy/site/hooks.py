@@ -1,8 +1,8 @@
 """What mkdocs does for this site beyond its plugins.
 
 * The decisions of docs/adr are listed in the navigation.
-* CHANGELOG, CONTRIBUTING and SECURITY stand at the top of the source tree, the glossary in the README, the schema of
-  manifests in its package. They become pages and files of the site, with links that fit.
+* CHANGELOG, CONTRIBUTING and SECURITY stand at the top of the source tree, the glossary in the README, the JSON
+  Schemas in their packages. They become pages and files of the site, with links that fit.
 * Pages link to files of the source tree (`../deploy/syncd.yaml`), which is right where the source is browsed. The site
   holds the pages only, so there such a link becomes the path, as code.
 * A page whose metadata say `lang: zh` is announced as Chinese to browsers and screen readers.
@@ -21,7 +21,7 @@ FROM_THE_TOP = {
     "security.md": "SECURITY.md",
     "glossary.md": "README.md#The words",
 }
-SCHEMA = "manifests/mirror.schema.json"
+SCHEMAS = ("manifests/mirror.schema.json", "syncd/config/syncd.schema.json")
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<up>(?:\.\./)+)(?P<path>[^)#]+)\)")
 BETWEEN_CHINESE = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
 FROM_TOP_LINK = re.compile(r"\]\((?P<path>[^):#]+)(?P<anchor>#[\w-]+)?\)")
@@ -45,8 +45,9 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     """Add the pages whose text stands elsewhere in the source tree."""
     for page, source in FROM_THE_TOP.items():
         files.append(File.generated(config, page, content=_page(source)))
-    schema = f"reference/{Path(SCHEMA).name}"
-    files.append(File.generated(config, schema, content=(ROOT / SCHEMA).read_text("utf-8")))
+    for schema in SCHEMAS:
+        page = f"reference/{Path(schema).name}"
+        files.append(File.generated(config, page, content=(ROOT / schema).read_text("utf-8")))
     return files
 
 

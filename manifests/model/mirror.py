@@ -285,8 +285,13 @@ def schema() -> dict[str, Any]:
     source = found["$defs"]["Source"]["properties"]
     source["reader"]["examples"] = [*readers]
     source.update(_options_schema(readers, found["$defs"]))
-    found = _without_null(found)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "syncd mirror manifest"}
+    found = without_null(found)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://syncd.example/docs/reference/mirror.schema.json",
+        **found,
+        "title": "syncd mirror manifest",
+    }
 
 
 def _options_schema(readers: Mapping[str, ReaderKind], parts: dict[str, Any]) -> dict[str, Any]:
@@ -312,13 +317,13 @@ def _shared(key: str, by_reader: Mapping[str, dict[str, Any]]) -> dict[str, Any]
     return {"anyOf": bodies, "title": key.replace("_", " ").capitalize(), "description": told}
 
 
-def _without_null(part: Any) -> Any:
-    """Drop what says "or nothing": an absent key is how a manifest says that."""
+def without_null(part: Any) -> Any:
+    """Return a schema without null: a key that has no value is left out of a file."""
     if isinstance(part, list):
-        return [_without_null(one) for one in part]
+        return [without_null(one) for one in part]
     if not isinstance(part, dict):
         return part
-    left = {key: _without_null(one) for key, one in part.items() if not (key == "default" and _says_nothing(one))}
+    left = {key: without_null(one) for key, one in part.items() if not (key == "default" and _says_nothing(one))}
     choices = [one for one in left.pop("anyOf", []) if one != {"type": "null"}]
     if len(choices) == 1:
         return {**choices[0], **left}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from manifests.errors import InvalidValue
 from manifests.model import Count, Duration, Flag, Rate, parse_size
@@ -19,7 +19,7 @@ def _size(given: Any) -> Any:
     return given
 
 
-Size = Annotated[int, BeforeValidator(_size)]
+Size = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": "string", "examples": ["512 MiB", "10 GB"]})]
 
 
 def _default_text(default: str) -> Any:

@@ -1,7 +1,8 @@
 """Renders a Helm chart without Helm: the part of Go's templates that our chart uses, and an error for any other.
 
 Known: `.Values`, `.Release`, `.Chart`, `.Files.Get`, variables of `range`, `if`/`else`/`end`, `range $k, $v :=`,
-`range $v :=`, `define`, `include`, `not`, `default`, `quote`, `toYaml`, `indent`, `nindent`, and whitespace trimming.
+`range $v :=`, `define`, `include`, `not`, `default`, `replace`, `quote`, `toYaml`, `indent`, `nindent`, and whitespace
+trimming.
 """
 
 import json
@@ -120,6 +121,9 @@ class Chart:
                 return not values[0]
             case "default":
                 return values[1] or values[0]
+            case "replace":
+                old, new, text = values
+                return text.replace(old, new)
             case "quote":
                 return json.dumps(str(values[0]))
             case "toYaml":

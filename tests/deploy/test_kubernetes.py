@@ -57,9 +57,12 @@ def program(file):
     return module
 
 
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 GENERATE = program(ROOT / "deploy" / "generate.py")
 BASE_OBJECTS = [*read(BASE), *read(MONITORING)]
-CHART_OBJECTS = list(chart(monitoring={"serviceMonitor": True, "prometheusRule": True}).objects())
+CHART_OBJECTS = list(
+    chart(monitoring={**VALUES["monitoring"], "serviceMonitor": True, "prometheusRule": True}).objects()
+)
 
 
 def test_every_file_is_named_and_every_name_is_a_file():

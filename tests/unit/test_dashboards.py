@@ -238,7 +238,8 @@ def test_every_alert_is_of_known_metrics_and_has_a_severity_and_a_runbook():
         name = alert["alert"]
         assert metrics_of(alert["expr"]) <= known, name
         assert alert["labels"]["severity"] in {"critical", "warning"}
-        assert alert["annotations"]["runbook_url"] == f"docs/runbooks.md#{name.lower()}"
+        where = '{{ or $externalLabels.syncd_docs "https://syncd.example/docs" }}'
+        assert alert["annotations"]["runbook_url"] == f"{where}/runbooks.html#{name.lower()}"
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
         for part in ("* **Symptom.**", "* **What it means.**", "* **What to do.**"):
             assert sections[name].count(part) == 1, f"{name}: {part}"

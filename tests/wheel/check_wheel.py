@@ -84,7 +84,10 @@ def test_the_wheel_holds_the_manual_page_and_the_completions_of_three_shells(whe
 
 def test_the_wheel_holds_what_is_no_module_too(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"{package}/py.typed" for package in PACKAGES} | {"manifests/mirror.schema.json"} <= names
+    assert {f"{package}/py.typed" for package in PACKAGES} | {
+        "manifests/mirror.schema.json",
+        "syncd/config/syncd.schema.json",
+    } <= names
     page = {
         str(path.relative_to(ROOT))
         for part in ("static", "templates", "i18n")
