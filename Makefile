@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made-from-lock
 WHICH = $(if $(T),$(T),-n 3 --dist loadgroup)
+HASHED = .cache/lock/bin/uv --quiet --cache-dir .cache/lock/cache pip compile --generate-hashes --no-header --no-annotate \
+	--python .cache/lock/bin/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # Modules are compiled once, whatever the shell says: the tests start the program hundreds of times.
@@ -27,7 +29,7 @@ help:
 	@echo 'make aiohttp-contract  test the http transport with the oldest and the newest allowed aiohttp'
 	@echo 'make mutants     break each promise in a copy, and show that a test notices (15 minutes; mutants-short: 2)'
 	@echo 'make soak        fifty mirrors, a hostile upstream and a daemon that is killed, for some minutes'
-	@echo 'make lock        write requirements.lock anew from what the package index offers today'
+	@echo 'make lock        write both locks again from what the package index offers today'
 	@echo 'make images      take the pictures of docs/images again (needs chromium and a font with Chinese)'
 	@echo 'make clean       remove .venv, the caches, dist, demo and site'
 
@@ -37,7 +39,7 @@ $(MADE): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' || { echo 'python has no venv module: on Debian, apt-get install python3-venv' >&2; exit 1; }
 	@echo 'making .venv (once, and after the lock changes)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP) install --requirement requirements.lock
+	@$(PIP) install --require-hashes --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -117,15 +119,21 @@ soak: $(MADE)
 images: $(MADE)
 	$(BIN)/python -m tests.browser.images
 
-# What a fresh resolution gives, pinned; syncd itself and pip are no part of it.
+# What a fresh resolution gives, pinned, with the hashes of all files of each version: `pip install --require-hashes`
+# takes no other, on any platform. syncd itself and pip are no part of it. requirements-runtime.lock is the part of it
+# that an installation needs, and hatchling, which builds the wheel.
 lock:
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install --upgrade pip
 	.cache/lock/bin/python -m pip --quiet install --group dev --group docs '.[all]'
-	{ echo '# Written by `make lock`; everything `make` installs, syncd itself apart.'; \
-	  .cache/lock/bin/python -m pip freeze --exclude syncd; } > requirements.lock.new
-	mv requirements.lock.new requirements.lock
+	.cache/lock/bin/python -m pip freeze --exclude syncd > .cache/lock/versions
+	.cache/lock/bin/python -m pip --quiet install uv
+	$(HASHED) --no-deps .cache/lock/versions --output-file .cache/lock/all
+	echo hatchling | $(HASHED) pyproject.toml - --extra all --constraint .cache/lock/versions --output-file .cache/lock/runtime
+	{ echo '# Written by `make lock`: all that `make` installs, syncd itself apart.'; cat .cache/lock/all; } > requirements.lock
+	{ echo '# Written by `make lock`: what an installation of syncd needs, and hatchling, which builds it.'; \
+	  cat .cache/lock/runtime; } > requirements-runtime.lock
 	rm -rf .cache/lock
 
 clean:

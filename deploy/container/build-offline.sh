@@ -35,8 +35,8 @@ buildah copy --quiet "$container" "$base" / >/dev/null
 buildah commit --quiet --rm "$container" localhost/syncd-base >/dev/null
 
 say 'the wheels, as the lock names them'
-python3 -m pip --quiet wheel --wheel-dir "$work/wheels" --constraint requirements.lock '.[all]' 'hatchling>=1.27'
-rm -f "$work"/wheels/syncd-*.whl
+python3 -m pip --quiet download --dest "$work/wheels" --no-deps --only-binary :all: --require-hashes \
+    --requirement requirements-runtime.lock
 
 say 'the image'
 buildah bud --quiet --file deploy/container/Containerfile --tag localhost/syncd \

@@ -5,8 +5,11 @@ Not named test_*: `make wheel-test` names it; it needs the package index, and `m
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -51,13 +54,32 @@ def wheel(tmp_path_factory):
     return built
 
 
-@pytest.fixture(scope="module")
-def elsewhere(wheel, tmp_path_factory):
+def interpreters():
+    """Those Pythons that syncd is said to run on and that this machine has: on the path, or made by pyenv."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    for version in re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"])):
+        found = [path for name in (f"python{version}",) if (path := shutil.which(name)) and works(path)]
+        found += sorted(map(str, Path.home().glob(f".pyenv/versions/{version}*/bin/python{version}")))
+        if f"{sys.version_info.major}.{sys.version_info.minor}" == version:
+            found.insert(0, sys.executable)
+        if found:
+            yield pytest.param(found[0], id=version)
+
+
+def works(python):
+    """True if a Python starts: one of pyenv's shims may stand for a version that is not chosen."""
+    return subprocess.run([python, "-c", "import venv"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module", params=list(interpreters()))
+def elsewhere(request, wheel, tmp_path_factory):
     """A fresh environment that holds the wheel and what it says it needs, and nothing else of ours."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    run(sys.executable, "-m", "venv", folder / "venv")
+    versions = folder / "versions.txt"
+    versions.write_text("\n".join(re.findall(r"^\S+==\S+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)))
+    run(request.param, "-m", "venv", folder / "venv")
     pip = (folder / "venv/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "-q")
-    run(*pip, "--constraint", ROOT / "requirements.lock", wheel, cwd=folder)
+    run(*pip, "--constraint", versions, wheel, cwd=folder)
     return folder
 
 
@@ -105,6 +127,14 @@ def test_installed_elsewhere_its_packages_are_its_own_and_its_plug_ins_load(else
     assert found["distributions"] == {name: ["syncd"] for name in PACKAGES}
     assert {"http", "https", "s3", "file", "checksums", "autoindex", "objects"} <= set(found["plug_ins"])
     assert found["schema"]
+
+
+def test_the_locked_files_are_enough_to_install_it_from(wheel, tmp_path):
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    pip = (tmp_path / "venv/bin/python", "-m", "pip", "--disable-pip-version-check")
+    run(*pip, "install", "-q", "--require-hashes", "--requirement", ROOT / "requirements-runtime.lock", cwd=tmp_path)
+    run(*pip, "install", "-q", "--no-deps", wheel, cwd=tmp_path)
+    assert "No broken requirements" in run(*pip, "check", cwd=tmp_path)
 
 
 def test_installed_elsewhere_it_runs(elsewhere):
