@@ -34,9 +34,9 @@ class CommandContext(msgspec.Struct, frozen=True):
     async def open_session(
         self, listener: Listener, *, writing: bool = True, grace: float = GRACE
     ) -> AsyncIterator[Session]:
-        """Open everything, and mind the signals while it is open.
+        """Open state folder and store, and handle SIGINT and SIGTERM while they are open.
 
-        `grace` is how long what is in flight may take once we are asked to stop, in seconds: 0 where nothing is.
+        `grace` is how many seconds transfers may take to end after the first signal: 0 where the command has none.
         """
         with Interruptible(self.stopping, grace):
             async with open_session(
@@ -51,7 +51,7 @@ class CommandContext(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def read_mirror(self, name: str) -> AsyncIterator[tuple[Session, MirrorRow]]:
-        """Open everything to read what is known of one mirror. Raises NotFound; creates nothing where nothing is."""
+        """Open one mirror for reading. Raises NotFound, and creates no folder, if there is no such mirror."""
         if not await asyncio.to_thread(has_catalogue, self.config.state):
             raise unknown_mirror(name)
         async with self.open_session(lambda _: None, writing=False) as session:

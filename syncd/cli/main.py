@@ -1,4 +1,4 @@
-"""Starts the command line without looking for garbage in what is imported (`syncd.process.gc_tuning`)."""
+"""Starts the command line with the garbage collector off during imports (`syncd.process.gc_tuning`)."""
 
 from syncd.process import disable_during_imports
 

@@ -101,8 +101,13 @@ def ago(seconds: float | None, now: float) -> str:
 
 
 def files(count: int) -> str:
-    """Return a number of files in words."""
-    return f"{count:,} file" + ("" if count == 1 else "s")
+    """Return a number of files, as in "2 files"."""
+    return counted(count, "file")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun in the singular or the plural."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def size(count: int) -> str:

@@ -11,11 +11,12 @@ import pytest
 
 from syncd.cli.progress.bars import RichProgress
 from syncd.cli.progress.display import for_terminal
-from syncd.cli.progress.plain import REPEATED, JsonProgress, PlainProgress
+from syncd.cli.progress.plain import REPEATED, JsonProgress, PlainProgress, line_of
 from syncd.core.events import (
     DocumentFailed,
     PassFinished,
     Planned,
+    Published,
     SurveyAdvanced,
     SurveyStarted,
     TransferAdvanced,
@@ -248,3 +249,9 @@ def test_the_display_fits_where_it_is_shown(terminal, monkeypatch):
     assert isinstance(for_terminal(io.StringIO(), {}, json=False), PlainProgress)
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(for_terminal(stream, os.environ, json=False), PlainProgress)
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1_000, "1,000 files")])
+def test_a_number_has_its_noun_in_the_right_number(count, said):
+    line = line_of(Published("m", "a" * 64, count, 0, True))
+    assert line == f"m: published {'a' * 12}, {said}"

@@ -49,7 +49,7 @@ async def sync(context: "CommandContext", files: ManifestFiles) -> int:
 
 
 def _warn_outside_window(mirror: "Mirror") -> None:
-    """Say that a pass runs outside its hours; whoever asks for one by hand gets it."""
+    """Warn that a pass runs outside its window: one that is started by hand runs at any hour."""
     window = mirror.source.limits.window
     if window is not None and not window.is_open(datetime.now(UTC)):
         sys.stderr.write(f"syncd: {mirror.name}: runs outside its window (source.limits.window), as requested\n")

@@ -97,7 +97,7 @@ def _show_report(context: "CommandContext", report: "Report", seconds: float, *,
     for fault in report.faults:
         output.print_line(f"{'repaired' if fault.repaired else 'FAULT'}: {fault.finding}: {fault.reason}")
     how = "read and compared" if read_data else "present with the right size"
-    found = "no faults" if not report.faults else f"faults: {len(report.faults)}"
+    found = "no faults" if not report.faults else output.counted(len(report.faults), "fault")
     output.print_line(
         f"{report.mirror}: {output.files(report.files)}, {output.size(report.bytes)} {how}: {found}, {seconds:.1f} s"
     )

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from manifests.model import format_rate, format_size
+from syncd.cli.output import counted, files
 from syncd.cli.progress.plain import WITHIN, Display, amount_of, trouble_of
 from syncd.core import Event, LimitChanged, PassFinished, Published, SurveyStarted, TransferFinished, printable
 from syncd.engine import PassProgress, Speed
@@ -31,7 +32,7 @@ def is_drawable(stream: TextIO) -> bool:
 class RichProgress(Display):
     """Bars on a terminal: one over everything, and one for each of the few largest transfers under way.
 
-    A thread draws, so that a slow terminal slows nobody, and so that the clock goes on when nothing arrives.
+    A thread draws: a slow terminal delays no transfer, and the clock advances while no bytes arrive.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
@@ -105,10 +106,10 @@ class RichProgress(Display):
         tally, now = self._tally, self._clock()
         if self._looked_files:
             rate = format_rate(self._speed.at(now, self._looked_bytes))
-            return Text(f"verify  {self._looked_files:,} files, {format_size(self._looked_bytes)}, {rate}")
+            return Text(f"verify  {files(self._looked_files)}, {format_size(self._looked_bytes)}, {rate}")
         if tally.phase == "survey":
-            read = f"{tally.documents:,} of {tally.known:,} documents read"
-            return Text(f"{printable(tally.mirror)}  survey: {read}, {tally.found:,} files found")
+            read = f"{tally.documents:,} of {counted(tally.known, 'document')} read"
+            return Text(f"{printable(tally.mirror)}  survey: {read}, {files(tally.found)} found")
         return Group(self._over_all(tally, now), self._single(tally))
 
     def _over_all(self, tally: PassProgress, now: float) -> RenderableType:
@@ -116,12 +117,12 @@ class RichProgress(Display):
         pace = self._pace.at(now, share or 0.0)
         left = f"{_clockwise((1 - share) / pace)} to go" if share is not None and pace > 0 else ""
         rate = format_rate(self._speed.at(now, tally.arrived))
-        files = f"{tally.files:,} of {tally.planned_files:,} files"
+        moved = f"{tally.files:,} of {files(tally.planned_files)}"
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             Text(printable(tally.mirror), style="bold"),
             ProgressBar(total=1.0 if share is not None else None, completed=share or 0.0, width=16),
-            Text(f"{files}  {amount_of(tally)}  {rate}  {left}{trouble_of(tally)}", no_wrap=True, overflow="ellipsis"),
+            Text(f"{moved}  {amount_of(tally)}  {rate}  {left}{trouble_of(tally)}", no_wrap=True, overflow="ellipsis"),
         )
         return grid
 

@@ -16,6 +16,7 @@ from typing import Protocol, Self, TextIO
 import msgspec
 
 from manifests.model import format_rate, format_size
+from syncd.cli.output import counted, files
 from syncd.core import (
     DocumentFailed,
     Event,
@@ -139,14 +140,14 @@ class PlainProgress(Display):
         """Count what a verification has looked at."""
         super().count_verified(files, count)
         if self._is_due():
-            self._write(f"verify: {self._looked_files:,} files, {format_size(self._looked_bytes)}")
+            self._write(f"verify: {counted(self._looked_files, 'file')}, {format_size(self._looked_bytes)}")
 
     def _far(self) -> str:
         tally = self._tally
         if tally.phase == "survey":
-            return f"{tally.mirror}: survey: {tally.documents:,} documents read, {tally.found:,} files found"
+            return f"{tally.mirror}: survey: {counted(tally.documents, 'document')} read, {files(tally.found)} found"
         return (
-            f"{tally.mirror}: {tally.files:,} of {tally.planned_files:,} files, "
+            f"{tally.mirror}: {tally.files:,} of {files(tally.planned_files)}, "
             f"{amount_of(tally)}, {format_rate(self._speed.at(self._clock(), tally.arrived))}{trouble_of(tally)}"
         )
 
@@ -224,10 +225,10 @@ def line_of(event: Event) -> str | None:
             return f"{name}: {path}: retrying in {wait:.1f} s: {reason}"
         case TransferFailed(reason=reason, quarantined=quarantined):
             return f"{name}: failed: {reason}{' (its bytes are in the quarantine)' if quarantined else ''}"
-        case RemovalsParked(files=files, reason=reason):
-            return f"{name}: deletions held for approval: {reason} ({files:,} held); approve: syncd approve {name}"
-        case Published(snapshot=snapshot, files=files, changed=True):
-            return f"{name}: published {snapshot[:12]}, {files:,} files"
+        case RemovalsParked(files=number, reason=reason):
+            return f"{name}: deletions held for approval: {reason} ({number:,} held); approve: syncd approve {name}"
+        case Published(snapshot=snapshot, files=number, changed=True):
+            return f"{name}: published {snapshot[:12]}, {counted(number, 'file')}"
         case _:
             return None
 
