@@ -1,46 +1,46 @@
-"""Every failure syncd expects, and what each one means for the pass that meets it.
+"""The failures that syncd expects, and what each one means for a pass.
 
-Rule 1: there are three kinds and no fourth; whatever else is raised is a bug and may stop us.
-Rule 2: an adapter turns its library's exceptions into these where they are raised.
+Rule 1: there are three kinds and no fourth. Any other exception is a bug and may stop the process.
+Rule 2: an adapter translates its library's exceptions into these where they are raised.
 Rule 3: a message begins with the path, names the two values that differ, and ends without a full stop.
-Rule 4: a message holds no secret, whoever put it into a url or a header: it goes through `redact` here.
+Rule 4: a message holds no secret: `redact` removes those in urls and headers, here.
 
     SyncdError
     ├── TransientError      worth another try, later
     │   ├── Refused         upstream said "not now": 429, 503, a reset; the governor slows down
-    │   ├── Unreachable     no connection, no name, no header in time
+    │   ├── Unreachable     no connection, unknown host, or no response header in time
     │   ├── Interrupted     the body ended early, or broke
-    │   │   └── Stalled         it came too slowly to be called progress
+    │   │   └── Stalled         the body came more slowly than the minimum speed
     │   └── Offline         the store does not answer, or is not mounted
-    ├── PermanentError      the same question will get the same answer
+    ├── PermanentError      the same request will get the same response
     │   ├── NotFound        404, 410, no such key or file
-    │   ├── Denied          401, 403, a certificate that proves nothing
-    │   ├── Changed         the file is no longer the version we began to read
+    │   ├── Denied          401, 403, or an invalid certificate
+    │   ├── Changed         the file is no longer the version that the read began with
     │   ├── Unsupported     upstream cannot do what was asked (a range, a scheme)
-    │   ├── Mismatch        bytes arrived that are not what was promised
-    │   ├── Unsafe          a path, redirect, address or document we refuse to follow
-    │   ├── TooLarge        a read went past its bound
+    │   ├── Mismatch        size or checksum differs from what upstream published
+    │   ├── Unsafe          a path, redirect, address or document that syncd refuses
+    │   ├── TooLarge        a read exceeded its limit
     │   ├── NoSpace         the store or the state folder is full
     │   ├── Busy            another process holds the lease
-    │   │   └── LeaseLost       another process took the lease while we worked
-    │   ├── Exists          a create-only put found something there
-    │   ├── Damaged         our own bytes or our own Catalogue are not what we wrote
-    │   └── Parked          a guard holds the removals back until a steward approves
-    └── ConfigError         a manifest, a setting or a command line is wrong; says where and what to do
+    │   │   └── LeaseLost       another process took the lease during the work
+    │   ├── Exists          a create-only put found an object at the path
+    │   ├── Damaged         stored bytes or the Catalogue differ from what syncd wrote
+    │   └── Parked          the guard holds deletions until a steward approves them
+    └── ConfigError         a manifest, a setting or a command line is wrong; the message says where and what to do
 """
 
 from syncd.core.redaction import redact
 
 
 class SyncdError(Exception):
-    """A failure that syncd knows how to report."""
+    """Base of all failures that syncd expects and reports."""
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message))
 
 
 class TransientError(SyncdError):
-    """Worth another try; `retry_after` is what upstream asked for, in seconds, already capped."""
+    """A retry may succeed; `retry_after` is the wait that upstream asked for, in seconds, already capped."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -48,59 +48,59 @@ class TransientError(SyncdError):
 
 
 class Refused(TransientError):
-    """Upstream is telling us that we ask too much of it."""
+    """Upstream rejects the request because it gets too many."""
 
 
 class Unreachable(TransientError):
-    """Nobody answered at the address, in time."""
+    """The server did not respond in time."""
 
 
 class Interrupted(TransientError):
-    """A body that began did not come to its end."""
+    """The body ended before its end."""
 
 
 class Stalled(Interrupted):
-    """A body that came more slowly than the floor; what little came renews no budget of tries."""
+    """The body came more slowly than the minimum speed; its bytes do not renew the budget of retries."""
 
 
 class Offline(TransientError):
-    """The store does not answer, or its folder is not the one we know."""
+    """The store does not respond, or its folder is not the expected one."""
 
 
 class PermanentError(SyncdError):
-    """Asking again would bring the same answer."""
+    """A retry would fail in the same way."""
 
 
 class NotFound(PermanentError):
-    """There is no such file."""
+    """The file does not exist."""
 
 
 class Denied(PermanentError):
-    """We may not read it, or cannot trust who answers."""
+    """Access is denied, or the server's certificate is invalid."""
 
 
 class Changed(PermanentError):
-    """The file is no longer the version we began to read; start it again from the beginning."""
+    """The file is no longer the version that the read began with; read it again from the beginning."""
 
 
 class Unsupported(PermanentError):
-    """The other side cannot do what was asked."""
+    """The server or store does not support the request."""
 
 
 class Mismatch(PermanentError):
-    """The bytes are not what was promised."""
+    """The bytes differ from what upstream published."""
 
 
 class Unsafe(PermanentError):
-    """A path, redirect, address or document that we refuse to follow."""
+    """A path, redirect, address or document that syncd refuses."""
 
 
 class TooLarge(PermanentError):
-    """A read went past its bound."""
+    """A read exceeded its limit."""
 
 
 class NoSpace(PermanentError):
-    """No room, no inodes or no quota left."""
+    """No space, inodes or quota left."""
 
 
 class Busy(PermanentError):
@@ -108,19 +108,19 @@ class Busy(PermanentError):
 
 
 class LeaseLost(Busy):
-    """The lease was ours, and another process has taken it."""
+    """Another process took the lease that this process held."""
 
 
 class Exists(PermanentError):
-    """A create-only put found an object there."""
+    """A create-only put found an object at the path."""
 
 
 class Damaged(PermanentError):
-    """Our own bytes are not what we wrote."""
+    """Stored bytes or the Catalogue differ from what syncd wrote."""
 
 
 class Parked(PermanentError):
-    """A guard holds the removals back."""
+    """The guard holds deletions for approval."""
 
 
 class ConfigError(SyncdError):

@@ -1,9 +1,9 @@
-"""What the engine tells the world while it works: frozen facts, emitted to listeners that may not talk back.
+"""The events that the engine emits to its listeners while it works.
 
 The log, the progress display and the metrics are listeners; none of them can fail a pass
 or slow it by more than a call.
 
-They are structs and no dataclasses, which each start would have to generate code for: 36 classes, 0.04 s of processor.
+Events are structs: dataclasses generate code at each start, 0.04 s of processor time for 36 classes.
 """
 
 from collections.abc import Callable
@@ -298,7 +298,7 @@ KINDS: tuple[type[Event], ...] = tuple(
 
 
 def redacting(listener: Listener, secrets: Secrets) -> Listener:
-    """Return a listener that passes every event on, without the secrets that a stranger's words may hold."""
+    """Return a listener that removes secrets from every event and forwards it."""
 
     def listen(event: Event) -> None:
         free = _FREE.get(type(event))

@@ -1,12 +1,12 @@
-"""The contracts between the engine and the world: Transport (theirs, read only), Store (ours), and what passes between.
+"""The ports of the engine: Transport (upstream's tree of files, only read), Store, and what they exchange.
 
 Rules for every implementation:
-1. It raises only TransientError, PermanentError or their children (`syncd.core.errors`), at the line where they happen,
-   the iterator included; a caller's own exception passes through untouched.
-2. `CancelledError` passes through; whatever was open is closed.
-3. Ranges are half-open, `[start, stop)`. Every read is bounded. No retries here: `Retrying` does that, once.
-4. Paths are relative, checked by `manifests.stat.check_path`, `/` between parts. A Transport also takes an absolute url
-   where a Stat names one.
+1. It raises only TransientError, PermanentError or their children (`syncd.core.errors`) where they occur, iterators
+   included. Exceptions of the caller pass through unchanged.
+2. `CancelledError` passes through, and everything open is closed.
+3. Ranges are half-open, `[start, stop)`. Every read is bounded. Only `Retrying` retries.
+4. Paths are relative, checked by `manifests.stat.check_path`, with `/` between parts. A Transport also accepts an
+   absolute url if a Stat names one.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -21,17 +21,17 @@ C = TypeVar("C")
 
 Page = Sequence[Stat]  # of millions of files a `manifests.reading.stat_page.Stats`, else a list
 Sink = Callable[[memoryview], None]
-"""Takes the next bytes, in order, in whatever thread has them; they are lent to it for the call."""
+"""Called with the next bytes, in order, in any thread; the buffer is valid only during the call."""
 
 
 class Body(Protocol):
-    """Bytes on their way. Iterate once; chunks are non-empty and of no promised size.
+    """The bytes of one response. Iterate once; chunks are non-empty and of any size.
 
-    `stat` is what the answer itself claims: `size` of the *whole* file (not of the range) or None, `version` only if it
-    is a strong validator, `modified`, and digests that the answer promises for the whole file. `[start, stop)` are the
-    offsets that will be yielded (`stop` None where the answer does not say): an answer to a range is known by them.
-    Raises Interrupted if the body ends before its announced end, and never yields a byte past it. `headers` have
-    lower-case names; a transport without headers has none. `url` is where it came from.
+    `stat` holds the claims of the response: `size` of the *whole* file (not of the range) or None, `version` only if it
+    is a strong validator, `modified`, and published digests of the whole file. `[start, stop)` are the offsets of the
+    bytes to come (`stop` is None if the response does not say); they identify the response to a range. Raises
+    Interrupted if the body ends before its announced end; never yields a byte past it. `headers` have lower-case names
+    and are empty for transports without headers. `url` is the address that responded.
     """
 
     stat: Stat
@@ -48,26 +48,26 @@ class CopyingBody(Protocol):
     """Capability of a Body: copy itself in a thread, without the event loop (`streams.thread_copy`)."""
 
     def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
-        """Instead of iterating: give every byte to `sink` in a thread, and yield how many more it has taken.
+        """Instead of iterating: pass every byte to `sink` in a thread, and yield the increments of the number passed.
 
-        Raises as iterating does, and whatever `sink` raises; the counts yielded before that are exact.
+        Raises as iterating does, and what `sink` raises; the counts yielded before that are exact.
         """
         ...
 
 
 class Transport(Protocol):
-    """Other people's tree of files, read only."""
+    """The upstream's tree of files, only read."""
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """Yield every file below `prefix` (a plain string prefix), sorted by path where the other side can sort."""
+        """Yield every file below `prefix` (a plain string prefix), sorted by path if upstream can sort."""
         ...
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """As `list`, a page at a time, from the first path that sorts behind `after` on: for ten million of them."""
+        """As `list`, but in pages, for millions of files; begins at the first path that sorts after `after`."""
         ...
 
     async def stat(self, path: str) -> Stat:
-        """Ask for one file's size, version, modified. Raises NotFound, Denied."""
+        """Return one file's size, version and time of modification. Raises NotFound, Denied."""
         ...
 
     def open(
@@ -75,19 +75,19 @@ class Transport(Protocol):
     ) -> AbstractAsyncContextManager[Body]:
         """Read `[start, stop)` of one file.
 
-        `version` binds the read: if the file is no longer that version, Changed is raised on entering, before any byte.
-        A range that upstream ignores or answers with another range raises Unsupported. `stop` past the end is
-        cut to it; `start` past the end raises Unsupported; an empty file yields no bytes.
+        `version` binds the read: on entering, before any byte, Changed is raised if the file has another version.
+        Unsupported is raised if upstream ignores the range or responds with another one. A `stop` past the end is
+        cut to the end; a `start` past the end raises Unsupported; an empty file yields no bytes.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close what is open. May be called twice."""
+        """Close all connections and files. May be called twice."""
         ...
 
 
 class Wrapper:
-    """Base of everything that wraps one other Transport or Store (`syncd.wrappers.base`)."""
+    """Base of all decorators of a Transport or Store (`syncd.wrappers.base`)."""
 
     inner: object
 
@@ -95,8 +95,8 @@ class Wrapper:
 def capability(layer: object, kind: type[C]) -> C | None:
     """Return the outermost layer that has the capability `kind`, or None.
 
-    A capability is a protocol of this module, marked so, that a Transport or Store may have besides its port. It is
-    looked for in `layer`, then in what `layer` wraps, and so on: a wrapper forwards a capability by not naming it.
+    A capability is a protocol of this module, marked as such, that a Transport or Store may have besides its port. The
+    search begins at `layer` and goes inwards: a wrapper that does not implement a capability forwards it.
     """
     while not isinstance(layer, kind):
         if not isinstance(layer, Wrapper):
@@ -107,12 +107,12 @@ def capability(layer: object, kind: type[C]) -> C | None:
 
 @runtime_checkable
 class Asking(Protocol):
-    """Capability of a Transport: send a request that is more than a path (`streams.documents.open_request`)."""
+    """Capability of a Transport: send a request with method, headers and body (`streams.documents.open_request`)."""
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
-        """Send a request with a method, headers and a body; any status 2xx is an answer.
+        """Send a request with a method, headers and a body; any status 2xx is success.
 
         Sensitive headers and the body are not sent across origins.
         """
@@ -121,115 +121,115 @@ class Asking(Protocol):
 
 @runtime_checkable
 class Answering(Protocol):
-    """Capability of a Transport that retries: read the whole answer to a request, from its beginning at each try."""
+    """Capability of a Transport that retries: read a whole response, from its beginning at each try."""
 
     async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
-        """Return the whole answer, written into `spool`."""
+        """Return the whole response, written into `spool`."""
         ...
 
 
 @runtime_checkable
 class ShowsCertificates(Protocol):
-    """Capability of a Transport or Store that uses TLS: show when the certificates of its servers expire."""
+    """Capability of a Transport or Store that uses TLS: report when the certificates of its servers expire."""
 
     @property
     def certificates(self) -> Mapping[str, float]:
-        """Return the expiry (seconds since the epoch) of the last certificate seen, by origin; a live mapping."""
+        """Return the expiry (seconds since the epoch) of the last certificate seen, by origin. The mapping is live."""
         ...
 
 
 @runtime_checkable
 class LimitsConnections(Protocol):
-    """Capability of a Transport: say how many connections its servers bear, where that is fewer than usual."""
+    """Capability of a Transport: limit the connections, for servers that support fewer than usual."""
 
     @property
     def connections(self) -> int:
-        """Return the number of connections to open at most, unless the manifest says less."""
+        """Return the largest number of connections to open; the manifest may set a lower one."""
         ...
 
 
 @runtime_checkable
 class SeveralSources(Protocol):
-    """Capability of a Transport over several sources: be told which of them is surveyed, and which failed."""
+    """Capability of a Transport over several sources: choose the one to survey, and avoid one that failed."""
 
     active: int
-    """The source that is surveyed, by its place in the manifest."""
+    """The source that is surveyed, by its position in the manifest."""
 
     def failed(self, number: int) -> None:
-        """Put a source last for a while."""
+        """Try this source last for a while."""
         ...
 
     def targets(self, stat: Stat) -> tuple[str, ...]:
-        """Return the absolute urls from which a file can be downloaded, in the order in which to try them."""
+        """Return the absolute urls of a file, in the order in which to try them."""
         ...
 
 
 class Staged(Protocol):
-    """One file on its way into the store: bytes at offsets, in any order, invisible until `commit`.
+    """One file that is being written into the store: bytes at offsets, in any order, invisible until `commit`.
 
-    `token` names the staging so that a later process can `resume` it, from the first byte on ("" = cannot be resumed):
-    every `write` that returned is found again after SIGKILL, save what a store must gather first (at most one `piece`
-    for each gap). `present_ranges` are the ranges found intact on resume, sorted, disjoint, half-open.
+    `token` names the staging so that a later process can `resume` it ("" = cannot be resumed). Every `write` that
+    returned survives SIGKILL, except bytes that the store buffers (at most one `piece` for each gap).
+    `present_ranges` are the ranges found intact on resume: sorted, disjoint, half-open.
     """
 
     token: str
     present_ranges: tuple[tuple[int, int], ...]
 
     async def write(self, offset: int, chunk: bytes) -> None:
-        """Put `chunk` at `offset`. Raises NoSpace, Offline, Damaged."""
+        """Write `chunk` at `offset`. Raises NoSpace, Offline, Damaged."""
         ...
 
     def sink(self, offset: int) -> Sink | None:
-        """Return what writes from `offset` on, as `write` does, from a thread; None where bytes must be awaited."""
+        """Return a sink that writes from `offset` on, in a thread; None if the store has only `write`."""
         ...
 
     def read_back(self, start: int, stop: int, update: Sink) -> None:
-        """Give `[start, stop)`, all of it written through sinks, to `update`. Blocks: call it in a thread."""
+        """Pass the bytes `[start, stop)`, which sinks have written, to `update`. Blocks: call it in a thread."""
         ...
 
     def read(self) -> AsyncIterator[bytes]:
-        """Read the whole file back, in order, once all of it was written; nothing may be written afterwards.
+        """Read the whole file back, in order, after the last write; no write may follow.
 
-        The way to prove a resumed file. On S3 this completes the upload under its staging key, not its own.
+        A resumed file is verified in this way. On S3 this completes the upload under its staging key.
         """
         ...
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
-        """Make the file visible at its path (or `to`, the quarantine), durably, atomically, in place of what is there.
+        """Make the file visible at its path (or `to`, the quarantine), durably and atomically; replaces a file there.
 
-        `size` and `sha256` (hex) are what the caller proved of the bytes; a store whose server verifies no digest reads
-        back before it answers. Raises Damaged if what is stored is not that, Exists if `if_absent` and something is
-        there. Nothing is visible if it raises.
+        The caller has verified `size` and `sha256` (hex). A store whose server verifies no digest reads the bytes
+        back first. Raises Damaged if the stored bytes differ, Exists if `if_absent` and there is a file at the path.
+        Nothing is visible if it raises.
         """
         ...
 
     async def discard(self) -> None:
-        """Drop the bytes; `token` is void."""
+        """Delete the bytes; `token` becomes invalid."""
         ...
 
 
 class Store(Transport, Protocol):
-    """Our tree of objects. It reads like a Transport. Atomic: no reader ever sees part of an object."""
+    """The tree of objects that holds the copies. It reads like a Transport. Readers never see part of an object."""
 
     piece: int
-    """Bytes: writes to a Staged are best made in multiples of this."""
+    """The best size of writes to a Staged, in bytes; multiples are as good."""
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
-        """Write one small object, durably (returns after fsync, or a 2xx to a digest the server verified).
+        """Write one small object, durably: returns after fsync, or after a 2xx to a digest that the server verified.
 
-        `if_absent` raises Exists where one is (advice, not a lock). Many puts at once share their fsyncs.
+        With `if_absent`, raises Exists if there is an object (advice, not a lock). Concurrent puts share fsyncs.
         """
         ...
 
     def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
-        """Begin, or with `resume` go on with, a file. Leaving the block without commit leaves nothing visible.
+        """Begin a file, or continue the one of `resume`. Without a commit, nothing becomes visible.
 
-        Left without commit or discard, a staging that has a `token` stays for `resume`; one without is dropped.
+        Without commit or discard, a staging with a `token` stays for `resume`; one without is deleted.
         """
         ...
 
     async def move(self, path: str, to: str) -> None:
-        """Rename inside the store, no bytes through us, replacing `to`. Raises NotFound. Idempotent after a crash."""
+        """Rename inside the store, without a transfer; replaces `to`. Raises NotFound. Idempotent after a crash."""
         ...
 
     async def copy(self, path: str, to: str) -> None:
@@ -237,33 +237,33 @@ class Store(Transport, Protocol):
         ...
 
     async def delete(self, path: str) -> None:
-        """Remove; a missing object is no error."""
+        """Delete an object; a missing one is no error."""
         ...
 
     async def identify(self, expected: str | None) -> str:
-        """Return the store's own id, given to an empty one on first use.
+        """Return the store's id, which an empty store gets on first use.
 
-        Raises Offline if a store was `expected` and this is none, or another: an unmounted folder is not an empty one.
+        Raises Offline if a store was `expected` and this is none, or another: an unmounted folder is not a new store.
         """
         ...
 
     async def free(self) -> int | None:
-        """Bytes left for us, or None where there is no such number."""
+        """Return the free bytes, or None if the store has no such number."""
         ...
 
     async def sweep(self, older_than: float) -> int:
-        """Drop stagings nobody touched for `older_than` seconds; returns how many. A token in use is younger."""
+        """Delete stagings unchanged for `older_than` seconds; return their number. Tokens in use are younger."""
         ...
 
 
 @runtime_checkable
 class Summing(Protocol):
-    """Capability of a Store: hash many files in one call, without the event loop; it pays for small files."""
+    """Capability of a Store: hash many files in one call, outside the event loop; faster for small files."""
 
     def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
-        """Return the sha256 (hex) of each file, or None: it cannot be read to its end, and `open` says why.
+        """Return the sha256 (hex) of each file, or None for an unreadable one; `open` raises the reason.
 
-        Blocks: call it in a thread. Once `is_over` says so, nothing more is read, and the rest is None.
+        Blocks: call it in a thread. Stops reading when `is_over` returns True; the rest is None.
         """
         ...
 
@@ -274,9 +274,9 @@ class Credential:
 
     `scheme` is basic, bearer, header, key, s3, oauth or login. basic: `username`, `secret`. bearer: `secret`. header:
     `header`, `secret`. key (of SSH): `username`, `secret` is the private key, `token` its passphrase or "". oauth: a
-    token that a Broker holds; `username`, `secret`, `client` and its secret `token` go to the url `at`. login: through
-    redirects; `username` and `secret` go to the origin `at`. `also` are further origins of the same publisher.
-    s3: `username` is the access key id, `secret` the secret key, `token` the session token or "".
+    Broker holds the token; `username`, `secret`, `client` and its secret `token` are sent to the url `at`. login:
+    through redirects; `username` and `secret` are sent to the origin `at`. `also` are further origins of the same
+    publisher. s3: `username` is the access key id, `secret` the secret key, `token` the session token or "".
     """
 
     name: str
@@ -292,8 +292,8 @@ class Credential:
 
 
 class Broker(Protocol):
-    """Holds the token of a credential, one for all who need it."""
+    """Holds the token of a credential, shared by all its users."""
 
     async def token(self, spent: str = "") -> str:
-        """Return a token that is good for a while, and is not `spent`. Raises Denied, Unreachable."""
+        """Return a valid token other than `spent`. Raises Denied, Unreachable."""
         ...

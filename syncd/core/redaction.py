@@ -1,8 +1,8 @@
-"""Leaves secrets out of everything that is said or kept: by where they stand in a text, and because we have read them.
+"""Removes secrets from messages and records: secrets that their position in a text reveals, and known secrets.
 
 Rules:
-1. What every failure says goes through `redact`, so no log, no Catalogue and no store keeps more.
-2. What we have read ourselves (`Secrets`) is left out too, wherever it stands, of all that is shown.
+1. The message of every failure goes through `redact`, so no log, Catalogue or store holds secrets.
+2. Secrets that syncd has read (`Secrets`) are removed from all output, wherever they stand.
 """
 
 import re
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 HIDDEN = "***"
-PASSING = 256  # secrets of a short life that are left out: the newest
-SHORTEST = 4  # characters: leaving a shorter secret out would blacken ordinary words
+PASSING = 256  # short-lived secrets that are remembered: the newest
+SHORTEST = 4  # characters: removing a shorter secret would remove ordinary words
 
 _PLACES = ("_FILE", "_DIR", "_DIRECTORY", "_PATH", "_URI", "_URL")  # variables that say where a secret is
 _TELLING = re.compile(r"(?i)authoriz|cookie|passw|secret|token|signature|credential|api[-_]?key|access[-_]?key")
@@ -39,53 +39,53 @@ _STANDING: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether what stands under this name (a header, a variable, a field) is a secret."""
+    """Return True if the value of this name (a header, a variable, a field) is a secret."""
     return _TELLING.search(name) is not None
 
 
 def redact(text: str) -> str:
-    """Return `text` without what is a secret by where it stands."""
+    """Return `text` without the secrets that their position reveals."""
     for pattern, instead in _STANDING:
         text = pattern.sub(instead, text)
     return text
 
 
 class Secrets:
-    """The secrets that this process has read, so that what it says can leave them out; it never shows them itself."""
+    """The secrets that this process has read, to remove them from output. Never prints them."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        """Start with those `known` already."""
+        """Start with the secrets in `known`."""
         self._known: set[str] = set()
         self._passing: deque[str] = deque(maxlen=PASSING)
         for secret in known:
             self.learn(secret)
 
     def learn(self, secret: str) -> None:
-        """Leave `secret` out from now on."""
+        """Remove `secret` from all later output."""
         if len(secret) >= SHORTEST:
             self._known.add(secret)
 
     def learn_for_now(self, secret: str) -> None:
-        """Leave `secret` out until PASSING others were learnt in this way: a token that is renewed soon."""
+        """Remove a short-lived `secret`, such as a token, until PASSING newer ones are known."""
         if len(secret) >= SHORTEST:
             self._passing.append(secret)
 
     def learn_credential(self, username: str, secret: str, token: str = "") -> None:
-        """Leave a credential out in every form in which it travels."""
+        """Remove a credential in every form in which it is sent."""
         for form in (secret, token, quote(secret, safe=""), b64encode(f"{username}:{secret}".encode()).decode()):
             self.learn(form)
         for line in secret.splitlines()[1:]:  # a private key
             self.learn(line)
 
     def redact(self, text: str) -> str:
-        """Return `text` without any secret, known or recognised by where it stands."""
+        """Return `text` without secrets, known ones and those that their position reveals."""
         for secret in sorted({*self._known, *self._passing}, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return redact(text)
 
 
 def of_environment(environ: Mapping[str, str]) -> Secrets:
-    """Return the secrets that the environment holds under telling names, as AWS_SECRET_ACCESS_KEY."""
+    """Return the values of environment variables whose names say that they are secret, as AWS_SECRET_ACCESS_KEY."""
     return Secrets(
         value
         for name, value in environ.items()

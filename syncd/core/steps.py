@@ -1,4 +1,4 @@
-"""What a Plan consists of: what we hold of a file, and what is to be done about it."""
+"""The steps of a Plan, and the rows of the Catalogue that a plan compares."""
 
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,7 @@ NEW = "new upstream"
 
 
 class Known(NamedTuple):
-    """What the Catalogue has of one Entry, and what upstream claimed of it when it was fetched; a row as it comes."""
+    """One Entry and upstream's claims when it was fetched: a row of the Catalogue, unconverted."""
 
     path: str
     length: int
@@ -20,11 +20,11 @@ class Known(NamedTuple):
     modified: float | None
     sha256: bytes
     digests: str | None
-    """As JSON: of millions of Entries hardly one is asked for it."""
+    """JSON, parsed only when needed."""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing to do, and why. `stat` is None for a removal; `bytes` are those we hold of a file that goes."""
+    """One action on a file, and its reason. `stat` is None for a deletion; `bytes` is the size of the file deleted."""
 
     action: Action
     path: str

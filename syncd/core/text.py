@@ -1,8 +1,8 @@
-"""Makes text that strangers wrote safe to show: no name can command a terminal, forge a line or hide itself."""
+"""Makes text from outside safe to show: it cannot control a terminal, forge a line or hide characters."""
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with every invisible or commanding character written out (`\x1b`, `\u202e`); letters stay."""
+    r"""Return `text` with control and invisible characters escaped (`\x1b`, `\u202e`); letters stay."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
