@@ -1,4 +1,4 @@
-"""Long questions to the Catalogue, asked in a thread over a connection of their own: nobody waits for them."""
+"""Runs long queries of the Catalogue in a thread, over a connection of its own, without delaying passes."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,16 +12,16 @@ T = TypeVar("T")
 
 
 class BackgroundReader:
-    """A reader of the Catalogue beside the one that writes; one question at a time."""
+    """A second, read-only connection to the Catalogue; runs one query at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is the state's."""
+        """`folder` is the state folder."""
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
         self._catalogue: Catalogue | None = None
 
     async def run(self, question: Callable[[Catalogue], T]) -> T:
-        """Return the answer to `question`, which must not hold on to what it reads from."""
+        """Return what `question` returns; it must not keep the Catalogue it gets."""
 
         def answer() -> T:
             if self._catalogue is None:
@@ -31,7 +31,7 @@ class BackgroundReader:
         return await asyncio.get_running_loop().run_in_executor(self._thread, answer)
 
     def close(self) -> None:
-        """Let the question under way end, and close."""
+        """Wait for the query under way, and close."""
         self._thread.submit(self._close).result()
         self._thread.shutdown()
 

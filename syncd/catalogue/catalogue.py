@@ -17,10 +17,10 @@ from syncd.catalogue.work_journal import WorkJournal
 
 
 class Catalogue:
-    """The open Catalogue of one state folder; each part has tables of its own in the one database."""
+    """The open Catalogue of one state folder. Each part has its own tables in the one database."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open, or make, the database in `folder`; raises Busy, Damaged, NoSpace; Offline if there is none to read."""
+        """Open or create the database in `folder`. Raises Busy, Damaged, NoSpace; Offline if there is none to read."""
         self.read_only = read_only
         self.database = Database(folder, read_only=read_only)
         self.claims = Claims(self.database)

@@ -1,7 +1,7 @@
-"""What upstream claims in this pass, and the steps that follow from it.
+"""The claims of upstream in the pass under way, and the steps planned from them.
 
-Files that are new a whole page at a time are written down as pages, which costs a tenth of a row for each of them;
-they become rows only where very many must be sorted, or one of them is refused.
+Pages on which every file is new are stored as pages: this costs a tenth of one row for each file. They become rows only
+if very many must be sorted, or if one of them is refused.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from syncd.catalogue.schema import SCRATCH_TABLES
 from syncd.core import NEW, Step
 
 PAGE = 5000  # claims of a page
-SORTED_HERE = 50_000  # new files that are sorted in memory, some 20 MB; more of them become rows and SQLite sorts them
+SORTED_HERE = 50_000  # new files sorted in memory, about 20 MB; more of them become rows, which SQLite sorts
 
 _json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
@@ -28,29 +28,29 @@ _columns = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[float], list
 
 
 class Claims:
-    """Stats, Promises and Steps of one mirror at a time; emptied when a survey begins."""
+    """Stats, published checksums and Steps of one mirror at a time; cleared when a survey begins."""
 
     def __init__(self, database: Database) -> None:
-        """Work on an open database."""
+        """Use an open database."""
         self._db = database
 
     def forget(self, mirror: int) -> None:
-        """Begin a survey. Which documents were read is forgotten too: what they said is no longer here."""
+        """Begin a survey: delete all claims, and the record of the documents that they came from."""
         for table in ("claim", "promise", "question", "asking"):
             self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
         self.drop_steps(mirror)
 
     def claimed(self, mirror: int) -> int:
-        """Return how many files are claimed."""
+        """Return the number of claimed files."""
         return int(self._db.one("SELECT count(*) FROM claim WHERE mirror=?", (mirror,))[0])
 
     def drop_steps(self, mirror: int) -> None:
-        """Forget what was to be done."""
+        """Delete all steps."""
         for table in SCRATCH_TABLES:
             self._db.do(f"DELETE FROM scratch.{table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
 
     def add(self, mirror: int, stats: Iterable[Stat]) -> None:
-        """Add Stats in any order; what two documents say of one path is joined, and a contradiction remembered."""
+        """Add Stats in any order; merge two claims of one path, and record contradictions."""
         self._db.many(
             "INSERT INTO claim VALUES (?,?,?,?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
             "size=coalesce(claim.size, excluded.size), modified=coalesce(claim.modified, excluded.modified), "
@@ -71,7 +71,7 @@ class Claims:
         )
 
     def claim_held(self, mirror: int) -> None:
-        """Claim all that we hold, as upstream described it when it was fetched."""
+        """Claim all current Entries, as upstream described them when they were fetched."""
         self._db.do(
             "INSERT OR REPLACE INTO claim (mirror, path, size, modified, version, digests) "
             "SELECT mirror, path, coalesce(size, bytes), modified, coalesce(version, 'held'), digests FROM entry "
@@ -80,12 +80,12 @@ class Claims:
         )
 
     def change(self, mirror: int, changes: Mapping[str, Stat | None]) -> None:
-        """Put Stats in the place of what is claimed, and take away the claims of paths that have none."""
+        """Replace the claims of these paths by their Stats; delete the claims of paths without one."""
         self._db.many("DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, to_storable(path)) for path in changes))
         self.add(mirror, [stat for stat in changes.values() if stat is not None])
 
     def promise(self, mirror: int, promises: Iterable[Promise]) -> None:
-        """Add digests published for paths that may or may not exist."""
+        """Add digests published for paths, which need not be claimed."""
         self._db.many(
             "INSERT INTO promise VALUES (?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
             "digests=join_digests(promise.digests, excluded.digests), by=promise.by || ', ' || excluded.by",
@@ -93,12 +93,12 @@ class Claims:
         )
 
     def all(self, mirror: int) -> Iterator[Stat]:
-        """Yield all claims with the digests promised for them, sorted by path."""
+        """Yield all claims with their published digests, sorted by path."""
         for page in self.pages(mirror):
             yield from page
 
     def pages(self, mirror: int) -> Iterator[Sequence[Stat]]:
-        """As `all`, a page at a time, by column where of no file on it more is claimed than size, time and version."""
+        """As `all`, in pages; by column if its files have only size, time and version."""
         rows = self._db.rows(
             "SELECT c.path, c.size, c.modified, join_version(c.version, NULL, c.digests, p.digests), c.digests, "
             "c.urls, p.digests FROM claim c LEFT JOIN promise p ON p.mirror=c.mirror AND p.path=c.path "
@@ -114,7 +114,7 @@ class Claims:
                 yield [_claimed(*row) for row in page]
 
     def without_validator(self, mirror: int, after: str, limit: int) -> list[Stat]:
-        """Return claims that say nothing by which a change could be seen, sorted, after path `after`."""
+        """Return claims after path `after` by which no change can be detected: no time, version or digest. Sorted."""
         return [
             Stat(path, urls=_strings(urls) if urls else ())
             for path, urls in self._db.rows(
@@ -126,7 +126,7 @@ class Claims:
         ]
 
     def add_steps(self, mirror: int, steps: Iterable[Step]) -> None:
-        """Write down what is to be done."""
+        """Record steps."""
         self._db.many(
             "INSERT INTO scratch.todo VALUES (?,?,?,?,?,?,?)",
             (
@@ -144,7 +144,7 @@ class Claims:
         )
 
     def add_new(self, mirror: int, page: Stats) -> None:
-        """Write down that every file of a page is to be fetched."""
+        """Record a fetch of every file of a page."""
         self._db.do(
             "INSERT INTO scratch.fresh VALUES (?,?,?,?)",
             (
@@ -156,7 +156,7 @@ class Claims:
         )
 
     def steps(self, mirror: int, *actions: str, largest_first: bool = False) -> Iterator[Step]:
-        """Yield the steps of the given actions."""
+        """Yield the steps with the given actions."""
         if largest_first and self._new(mirror)[0] > SORTED_HERE:
             self._unfold(mirror, lambda _: True)
         new = (Step("fetch", stat.path, NEW, stat) for _, page in self._pages(mirror) for stat in page)
@@ -176,13 +176,13 @@ class Claims:
             yield Step(action, path, reason, _stat(stat) if stat is not None else None, size)
 
     def count(self, mirror: int, *actions: str) -> int:
-        """Return how many steps of the given actions there are."""
+        """Return the number of steps with the given actions."""
         marks = ",".join("?" * len(actions))
         sql = f"SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
         return int(self._db.one(sql, (mirror, *actions))[0]) + (self._new(mirror)[0] if "fetch" in actions else 0)
 
     def count_small(self, mirror: int, most: int) -> int:
-        """Return how many files to move have at most `most` bytes, or a size that nobody says."""
+        """Return the number of files to transfer of at most `most` bytes, or of unknown size."""
         row = self._db.one(
             "SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace')"
             " AND (size <= ? OR size IS NULL)",
@@ -191,14 +191,14 @@ class Claims:
         return int(row[0]) + sum(sum(size <= most for size in page.sizes) for _, page in self._pages(mirror))
 
     def bytes_to_move(self, mirror: int) -> int:
-        """Return the bytes of the files to move, as far as upstream gives sizes."""
+        """Return the bytes to transfer, as far as sizes are known."""
         row = self._db.one(
             "SELECT total(size) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace')", (mirror,)
         )
         return int(row[0]) + self._new(mirror)[1]
 
     def refuse(self, mirror: int, refusals: Iterable[tuple[str, str]]) -> None:
-        """Turn steps into refusals, `(path, reason)` each."""
+        """Replace steps by refusals, each `(path, reason)`."""
         reasons = dict(refusals)
         self._unfold(mirror, lambda page: not reasons.keys().isdisjoint(page.paths))
         self._db.many(
@@ -212,7 +212,7 @@ class Claims:
         )
 
     def held_paths(self, mirror: int) -> Iterator[tuple[str, bool]]:
-        """Yield every path that is claimed and not refused, and whether we hold it, for the search for collisions."""
+        """Yield each claimed path that is not refused, and True if it is an Entry, to search for collisions."""
         yield from self._db.rows(
             "SELECT path, 1 FROM entry WHERE mirror=?1 AND path NOT IN (SELECT path FROM scratch.todo WHERE mirror=?1 "
             "AND action IN ('remove','refuse')) UNION ALL SELECT path, 0 FROM scratch.todo WHERE mirror=?1 AND "
@@ -224,11 +224,11 @@ class Claims:
                 yield path, False
 
     def spill(self, mirror: int) -> "CatalogueSpill":
-        """Return the place for the digests of folded paths."""
+        """Return the store of the digests of folded paths."""
         return CatalogueSpill(self._db, mirror)
 
     def _new(self, mirror: int) -> tuple[int, int]:
-        """Return how many files are new a page at a time, and their bytes."""
+        """Return the number of files in pages of new files, and their bytes."""
         row = self._db.one("SELECT total(files), total(bytes) FROM scratch.fresh WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
 
@@ -240,7 +240,7 @@ class Claims:
             yield number, Stats(*_columns(stats))
 
     def _unfold(self, mirror: int, wanted: Callable[[Stats], bool]) -> None:
-        """Make rows of the pages that are wanted."""
+        """Convert the given pages into rows."""
         numbers = [number for number, page in self._pages(mirror) if wanted(page)]
         for number in numbers:
             page = Stats(*_columns(self._db.one("SELECT stats FROM scratch.fresh WHERE rowid=?", (number,))[0]))
@@ -249,7 +249,7 @@ class Claims:
 
 
 def _smallness(step: Step) -> float:
-    """Return what sorts the largest first, and files of unknown size last."""
+    """Return the sort key: largest first, unknown sizes last."""
     return -step.stat.size if step.stat is not None and step.stat.size is not None else 1.0
 
 
@@ -272,24 +272,24 @@ class CatalogueSpill:
     """The digests of one mirror's folded paths; satisfies `syncd.engine.path_collisions.DigestSpill`."""
 
     def __init__(self, database: Database, mirror: int) -> None:
-        """Work on an open database."""
+        """Use an open database."""
         self._db = database
         self._mirror = mirror
 
     def add(self, parts: Iterable[tuple[int, bytes]]) -> None:
-        """Add digests to parts."""
+        """Add digests to partitions."""
         self._db.many(
             "INSERT INTO scratch.fold VALUES (?,?,?)", ((self._mirror, part, digests) for part, digests in parts)
         )
 
     def read(self, part: int) -> Iterator[bytes]:
-        """Yield what was added to a part."""
+        """Yield the digests of a partition."""
         rows = self._db.rows("SELECT digests FROM scratch.fold WHERE mirror=? AND part=?", (self._mirror, part))
         return (digests for (digests,) in rows)
 
 
 def to_storable(path: str) -> str:
-    """Return `path`, or a form SQLite can hold of one that is no Unicode text (it will be refused by name)."""
+    """Return `path`, escaped if it is not valid Unicode, which SQLite cannot store; such paths are refused later."""
     if path.isascii():
         return path
     return path.encode("utf-8", "backslashreplace").decode()

@@ -1,13 +1,12 @@
-"""One SQLite file and the process that owns it: open, lock, transact, translate errors.
+"""Opens and locks the SQLite file of the Catalogue, runs transactions, and translates errors.
 
 Rules:
-1. The store is the truth; whatever stands here can be rebuilt from it (`syncd rebuild`), save work in flight.
-2. "Done" is written here only after the bytes are durable in the store, never before.
-3. One connection, one writing process (a file lock says so), WAL; batches in one transaction.
-4. Everything that can have ten million rows streams, sorted by path (SQLite's BINARY order is UTF-8's, which is
-   Python's order of strings).
-5. What a plan decided is of no use to another process: it lies in a scratch file beside (`scratch.*`), which nobody
-   waits for and which begins empty.
+1. The store is authoritative: the Catalogue can be rebuilt from it (`syncd rebuild`), except for work in flight.
+2. A file is recorded as done only after its bytes are durable in the store.
+3. One connection; one writing process, ensured by a file lock; WAL; each batch is one transaction.
+4. Queries that can return ten million rows stream them, sorted by path. SQLite's BINARY order is the order of UTF-8
+   bytes, and Python's order of strings.
+5. A plan is useless to other processes: it is in a scratch file (`scratch.*`) that starts empty and is never fsynced.
 """
 
 import fcntl
@@ -28,9 +27,9 @@ FILE = "catalogue.sqlite"
 STEPS_FILE = "steps.sqlite"
 LOCK = "lock"
 BUSY = 10_000  # milliseconds to wait for another process
-UNDER_WAY = ("claim", "promise", "question", "asking")  # tables that mean nothing to another process
-CACHE = 16 << 10  # KiB of pages of each of the two files that are kept in memory
-TIDY = 1_000  # pages given back at a time
+UNDER_WAY = ("claim", "promise", "question", "asking")  # tables that are useless to another process
+CACHE = 16 << 10  # KiB of page cache for each of the two files
+TIDY = 1_000  # pages freed at a time
 
 _json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
@@ -40,9 +39,9 @@ class Database:
     """The open database of one state folder."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open, or make, `catalogue.sqlite` in `folder`; `read_only` beside the process that writes to it.
+        """Open or create `catalogue.sqlite` in `folder`; `read_only` beside the process that writes to it.
 
-        Raises Busy if another process writes to it, Damaged if it is not readable or from another syncd.
+        Raises Busy if another process writes to it, Damaged if it is unreadable or of an unknown version.
         """
         self.folder = folder
         self._lock = -1
@@ -67,9 +66,9 @@ class Database:
         db = self._db
         db.set_busy_timeout(BUSY)
         if db.pragma("user_version") == 0:
-            db.pragma("auto_vacuum", 2)  # incremental: room is given back a little at a time (`tidy`)
+            db.pragma("auto_vacuum", 2)  # incremental: `tidy` frees a little space at a time
         db.pragma("journal_mode", "wal")
-        db.pragma("synchronous", "full")  # a swap that was begun in the store must be known here after a power cut too
+        db.pragma("synchronous", "full")  # a swap begun in the store must survive a power failure
         db.pragma("cache_size", -CACHE)
         db.pragma("temp_store", "file")
         db.pragma("wal_autocheckpoint", 4000)
@@ -85,7 +84,7 @@ class Database:
         self._begin_scratch()
 
     def _version(self, least: int) -> int:
-        """Return the version found. Raises Damaged if this syncd cannot work with it."""
+        """Return the schema version. Raises Damaged if this syncd does not support it."""
         found = int(self._db.pragma("user_version"))
         if found > SCHEMA_VERSION:
             raise Damaged(
@@ -133,14 +132,14 @@ class Database:
         self.close()
 
     def describe_holder(self, holder: str) -> None:
-        """Tell whoever is refused because of us more than our number: `holder` is a line."""
+        """Set the line that describes this process to others that find the Catalogue locked."""
         if self._lock >= 0:
             line = f"{os.getpid()} {holder}\n".encode()
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, line, 0)
 
     def tidy(self) -> bool:
-        """Give some room back to the disk; returns whether there is more. A few milliseconds."""
+        """Free some disk space; return True if more can be freed. Takes a few milliseconds."""
         try:
             if self._db.pragma("freelist_count") < TIDY:
                 return False
@@ -150,9 +149,9 @@ class Database:
         return True
 
     def copy(self, to: Path) -> None:
-        """Write a whole and compact copy to a file that is not there, without the work under way; may take minutes.
+        """Write a compact copy, without work in flight, to a new file; may take minutes.
 
-        For a thread and a connection of its own.
+        Call it in a thread, with a connection of its own.
         """
         try:
             self._db.execute("VACUUM INTO ?", (os.fspath(to),))
@@ -165,7 +164,7 @@ class Database:
             raise translated(error, self.folder) from error
 
     def together(self, work: Callable[[], None]) -> None:
-        """Do `work` in one transaction: all of it is recorded, or nothing."""
+        """Run `work` in one transaction."""
         try:
             with self._db:
                 work()
@@ -181,7 +180,7 @@ class Database:
             raise translated(error, self.folder) from error
 
     def add(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Run `sql` for each row, inside the transaction of `together`."""
+        """Run `sql` for each row, inside a transaction of `together`."""
         self._db.executemany(sql, rows)
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
@@ -208,7 +207,7 @@ def _join_digests(one: str | None, other: str | None) -> str | None:
 
 
 def _join_version(version: str | None, other: str | None, one: str | None, another: str | None) -> str | None:
-    """Return the version of a claim made twice; a contradiction between digests takes its place."""
+    """Return the merged version of two claims of one path, or the text of the contradiction between their digests."""
     if one is not None and another is not None:
         first, second = _digests(one), _digests(another)
         for algorithm in first.keys() & second.keys():
@@ -218,7 +217,7 @@ def _join_version(version: str | None, other: str | None, one: str | None, anoth
 
 
 def _locked(path: Path) -> int:
-    """Return the descriptor of `path`, locked for this process alone; raises Busy."""
+    """Open `path` with an exclusive lock, and return the descriptor. Raises Busy."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -236,7 +235,7 @@ def _locked(path: Path) -> int:
 
 
 def has_catalogue(folder: Path) -> bool:
-    """Return True if a state folder holds a Catalogue. Raises Denied if that cannot be seen."""
+    """Return True if a state folder holds a Catalogue. Raises Denied if the folder is unreadable."""
     try:
         (folder / FILE).stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -247,9 +246,9 @@ def has_catalogue(folder: Path) -> bool:
 
 
 def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
-    """Put `file` in the place of the Catalogue in `folder`; returns where the one before lies now, if there was one.
+    """Replace the Catalogue in `folder` by `file`; return the new path of the former one, or None.
 
-    Raises Busy if a process works with it.
+    Raises Busy if a process uses it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = _locked(folder / LOCK)
@@ -262,7 +261,7 @@ def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
                 kept = aside if name == FILE else kept
         file.replace(folder / FILE)
     except OSError as error:
-        raise NoSpace(f"{folder}: cannot put the Catalogue there: {error.strerror}") from error
+        raise NoSpace(f"{folder}: cannot write the Catalogue: {error.strerror}") from error
     else:
         return kept
     finally:
@@ -270,7 +269,7 @@ def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
 
 
 def translated(error: apsw.Error, folder: Path) -> NoSpace | Damaged | Offline | Busy:
-    """Return our error for one of SQLite's."""
+    """Translate an error of SQLite."""
     if isinstance(error, apsw.FullError):
         return NoSpace(f"{folder}: no space left for the Catalogue")
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):

@@ -34,7 +34,7 @@ def moved_from(row: MirrorRow | None, prefix: str) -> tuple[str, str] | None:
     """Return the problem and the remedy if a mirror's copy is stored under another prefix; otherwise None."""
     if row is None or not row.snapshot or row.prefix == prefix:
         return None
-    what = f"is {prefix} now, but its copy lies in {row.prefix}"
+    what = f"is {prefix} now, but its copy is stored under {row.prefix}"
     return what, f"write store: {{prefix: {row.prefix}}}, or give the mirror another name"
 
 

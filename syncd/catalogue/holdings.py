@@ -1,4 +1,4 @@
-"""What we hold and proved: current Entries, what was removed but can be had back, and what was replaced."""
+"""The verified files of a store: current Entries, deleted files that can be restored, and replaced versions."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ _origin = msgspec.json.Decoder(Origin).decode
 
 
 class RemovedFile(msgspec.Struct, frozen=True):
-    """A file that left the snapshot at `removed` (seconds since the epoch) and whose bytes still lie at its path."""
+    """A file that left the snapshot at `removed` (seconds since the epoch) and whose bytes are still stored."""
 
     path: str
     bytes: int
@@ -24,7 +24,7 @@ class RemovedFile(msgspec.Struct, frozen=True):
 
 
 class ArchivedVersion(msgspec.Struct, frozen=True):
-    """Replaced bytes, kept under `.syncd/versions/<mirror>/<snapshot>/<path>`."""
+    """The bytes of a replaced file, kept under `.syncd/versions/<mirror>/<snapshot>/<path>`."""
 
     snapshot: str
     path: str
@@ -33,20 +33,20 @@ class ArchivedVersion(msgspec.Struct, frozen=True):
 
 
 class Holdings:
-    """Entries, removed files and versions of one mirror at a time."""
+    """The Entries, deleted files and versions of all mirrors."""
 
     def __init__(self, database: Database) -> None:
-        """Work on an open database."""
+        """Use an open database."""
         self._db = database
 
     def known_files(self, mirror: int) -> Iterator[Known]:
-        """Yield what we hold, sorted by path, in the form that a plan compares: each row is a Known."""
+        """Yield the Entries as rows of Known, which a plan compares, sorted by path."""
         return self._db.rows(
             "SELECT path, bytes, version, modified, sha256, digests FROM entry WHERE mirror=? ORDER BY path", (mirror,)
         )
 
     def entries(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[Entry]:
-        """Yield Entries of paths in `[first, last)`, sorted; None is no end."""
+        """Yield the Entries in `[first, last)`, sorted by path; `last` None: to the end."""
         for path, size, sha256, xxh3 in self._db.rows(
             "SELECT path, bytes, sha256, xxh3 FROM entry WHERE mirror=?1 AND path>=?2 AND (?3 IS NULL OR path<?3) "
             "ORDER BY path",
@@ -61,7 +61,7 @@ class Holdings:
     def entries_and_origins(
         self, mirror: int, first: str = "", last: str | None = None
     ) -> Iterator[tuple[Entry, Origin]]:
-        """Yield Entries with their Origins for paths in `[first, last)`, sorted."""
+        """Yield the Entries in `[first, last)` and their Origins, sorted by path."""
         for path, size, sha256, xxh3, listed, modified, version, digests, url, verdict, by, proved in self._db.rows(
             "SELECT path, bytes, sha256, xxh3, size, modified, version, digests, url, verdict, by, proved FROM entry "
             "WHERE mirror=?1 AND path>=?2 AND (?3 IS NULL OR path<?3) ORDER BY path",
@@ -73,7 +73,7 @@ class Holdings:
             )
 
     def entry_rows(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield what people want to know of the Entries of paths in `[first, last)`, sorted."""
+        """Yield the Entries in `[first, last)` with the columns that people see, sorted by path."""
         for path, size, sha256, xxh3, verdict, by, url, proved, checked in self._db.rows(
             "SELECT path, bytes, sha256, xxh3, verdict, by, url, proved, checked FROM entry "
             "WHERE mirror=?1 AND path>=?2 AND (?3 IS NULL OR path<?3) ORDER BY path",
@@ -92,7 +92,7 @@ class Holdings:
             }
 
     def add(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
-        """Enter Entries whose bytes are durable under their own paths; `changed` marks them for the next snapshot."""
+        """Record Entries whose bytes are durable under final names; `changed` marks them for the next snapshot."""
         proved = list(proved)
 
         def work() -> None:
@@ -113,20 +113,20 @@ class Holdings:
         self._db.together(work)
 
     def totals(self, mirror: int) -> tuple[int, int]:
-        """Return how many Entries we hold, and their bytes."""
+        """Return the number of Entries, and their bytes."""
         row = self._db.one("SELECT count(*), coalesce(sum(bytes), 0) FROM entry WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
 
     def changed(self, mirror: int) -> Iterator[str]:
-        """Yield the paths that came, went or changed since the last snapshot, sorted."""
+        """Yield the paths that were added, deleted or changed since the last snapshot, sorted."""
         return (path for (path,) in self._db.rows("SELECT path FROM changed WHERE mirror=? ORDER BY path", (mirror,)))
 
     def clear_changed(self, mirror: int) -> None:
-        """All changes stand in a published snapshot."""
+        """Clear the marks of changes: a published snapshot holds them all."""
         self._db.do("DELETE FROM changed WHERE mirror=?", (mirror,))
 
     def remove(self, mirror: int, paths: Iterable[str], at: float) -> None:
-        """Take Entries out of the next snapshot; their bytes stay."""
+        """Remove Entries from the next snapshot; their bytes stay."""
         paths = list(paths)
 
         def work() -> None:
@@ -145,19 +145,19 @@ class Holdings:
         self._db.together(work)
 
     def restore_removed(self, mirror: int, entry: Entry, origin: Origin, at: float) -> None:
-        """Record a removed file that was found again when the Catalogue is rebuilt."""
+        """Record a deleted file that a rebuild of the Catalogue found."""
         self._db.do(
             "INSERT OR REPLACE INTO removed VALUES (?,?,?,?,?,?,?)",
             (mirror, entry.path, entry.size, entry.sha256, entry.xxh3, _json(origin).decode(), at),
         )
 
     def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
-        """Return what a removed file was, while its bytes are still there."""
+        """Return the record of a deleted file while its bytes are still stored."""
         row = self._db.one("SELECT bytes, sha256, xxh3, origin FROM removed WHERE mirror=? AND path=?", (mirror, path))
         return None if row is None else (Entry(path, row[0], row[1], row[2]), _origin(row[3]))
 
     def removed(self, mirror: int, before: float) -> list[RemovedFile]:
-        """Return files removed before that time, sorted."""
+        """Return the files deleted before that time, sorted by path."""
         return [
             RemovedFile(*row)
             for row in self._db.rows(
@@ -167,18 +167,18 @@ class Holdings:
         ]
 
     def forget_removed(self, mirror: int, path: str) -> None:
-        """The bytes of a removed file are gone, or it is an Entry again."""
+        """Delete the record of a deleted file: its bytes are gone, or it is an Entry again."""
         self._db.do("DELETE FROM removed WHERE mirror=? AND path=?", (mirror, path))
 
     def add_version(self, mirror: int, version: ArchivedVersion, at: float) -> None:
-        """Record replaced bytes."""
+        """Record the kept bytes of a replaced file."""
         self._db.do(
             "INSERT OR IGNORE INTO version VALUES (?,?,?,?,?,?)",
             (mirror, version.snapshot, version.path, version.bytes, version.sha256, at),
         )
 
     def versions(self, mirror: int, path: str | None = None) -> list[ArchivedVersion]:
-        """Return kept versions, of one path or of all, sorted."""
+        """Return the kept versions of one path or of all, sorted."""
         return [
             ArchivedVersion(*row)
             for row in self._db.rows(
@@ -189,17 +189,17 @@ class Holdings:
         ]
 
     def forget_version(self, mirror: int, version: ArchivedVersion) -> None:
-        """The replaced bytes are gone."""
+        """Delete the record of a version whose bytes are gone."""
         self._db.do(
             "DELETE FROM version WHERE mirror=? AND snapshot=? AND path=?", (mirror, version.snapshot, version.path)
         )
 
     def check(self, mirror: int, paths: Iterable[str], at: float) -> None:
-        """Remember when stored bytes were last read and found good."""
+        """Record when stored bytes were last read and found intact."""
         self._db.many("UPDATE entry SET checked=? WHERE mirror=? AND path=?", ((at, mirror, path) for path in paths))
 
     def renew(self, mirror: int, origins: Iterable[Origin]) -> None:
-        """Upstream says other things of files whose content is the same: remember them."""
+        """Record new claims of upstream on files whose content is unchanged."""
         self._db.many(
             "UPDATE entry SET size=?, modified=?, version=?, digests=coalesce(?, digests) WHERE mirror=? AND path=?",
             (

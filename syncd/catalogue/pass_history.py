@@ -1,4 +1,4 @@
-"""What a daemon writes down for people: passes and what happened in them, who changed what, what is kept aside."""
+"""The records that a daemon keeps for people: passes and their events, audit log, pauses, quarantine and damage."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ _COLUMNS = (
 
 
 class PassRow(msgspec.Struct, frozen=True):
-    """One pass, under way (`ended` is None) or over."""
+    """One pass; `ended` is None while it runs."""
 
     id: int
     mirror: int
@@ -37,7 +37,7 @@ class PassRow(msgspec.Struct, frozen=True):
 
 
 class EventRow(msgspec.Struct, frozen=True):
-    """Something that happened in a pass."""
+    """An event of a pass."""
 
     id: int
     at: float
@@ -48,7 +48,7 @@ class EventRow(msgspec.Struct, frozen=True):
 
 
 class AuditRow(msgspec.Struct, frozen=True):
-    """Somebody changed something, or tried to."""
+    """A line of the audit log: a change, or an attempt to make one."""
 
     id: int
     at: float
@@ -59,7 +59,7 @@ class AuditRow(msgspec.Struct, frozen=True):
 
 
 class QuarantinedFile(msgspec.Struct, frozen=True):
-    """Bytes in the quarantine."""
+    """A file in the quarantine."""
 
     place: str
     path: str
@@ -69,7 +69,7 @@ class QuarantinedFile(msgspec.Struct, frozen=True):
 
 
 class DamagedFile(msgspec.Struct, frozen=True):
-    """A stored file that is not what was proved (`sha256` in hex), and when we last tried to mend it."""
+    """A stored file that differs from its Entry (`sha256` in hex), and when its repair was last tried."""
 
     path: str
     finding: str
@@ -80,29 +80,29 @@ class DamagedFile(msgspec.Struct, frozen=True):
 
 
 class PassHistory:
-    """Passes, their events, the audit log, pauses, the quarantine and the faults found by scrubs."""
+    """Passes, their events, the audit log, pauses, the quarantine and the damage found by fixity checks."""
 
     def __init__(self, database: Database) -> None:
-        """Work on an open database."""
+        """Use an open database."""
         self._db = database
 
     # -- passes ---------------------------------------------------------------------------------------------------
 
     def begin(self, mirror: int, *, why: str, who: str, at: float) -> int:
-        """A pass begins; returns its id, which is larger than any before."""
+        """Record the begin of a pass; return its id, which is larger than all before."""
         row = self._db.one(
             "INSERT INTO pass (mirror, why, who, began) VALUES (?,?,?,?) RETURNING id", (mirror, why, who, at)
         )
         return int(row[0])
 
     def end(self, pass_id: int, *, outcome: str, at: float, **values: Any) -> None:
-        """A pass is over; `values` are the counts of its result, or `error` and `reason`."""
+        """Record the end of a pass; `values` are the counts of its result, or `error` and `reason`."""
         columns = {"outcome": outcome, "ended": at, **values}
         names = ", ".join(f"{name}=?" for name in columns)
         self._db.do(f"UPDATE pass SET {names} WHERE id=?", (*columns.values(), pass_id))  # noqa: S608  our own names
 
     def end_killed(self) -> int:
-        """Passes that were under way when a daemon was killed are over; returns how many."""
+        """End the passes that ran when a daemon was killed; return their number."""
         self._db.do(
             "UPDATE pass SET outcome='killed', ended=coalesce((SELECT max(at) FROM pass_event e "
             "WHERE e.pass=pass.id), began), reason='the daemon ended before it' WHERE outcome='running'"
@@ -110,7 +110,7 @@ class PassHistory:
         return int(self._db.one("SELECT changes()")[0])
 
     def passes(self, mirror: int | None, before: int | None, limit: int) -> list[PassRow]:
-        """Return passes, the newest first, with ids below `before`."""
+        """Return passes with ids below `before`, the newest first."""
         whose = "mirror=?1 AND" if mirror is not None else ""  # each has an index of its own
         rows = self._db.rows(
             f"SELECT {_COLUMNS} FROM pass WHERE {whose} id<?2 ORDER BY id DESC LIMIT ?3",  # noqa: S608  constants
@@ -124,14 +124,14 @@ class PassHistory:
         return None if row is None else PassRow(*row)
 
     def add_events(self, happenings: Iterable[tuple[int, EventRow]]) -> None:
-        """Write down what happened, `(pass, what)` each."""
+        """Record events, each `(pass, what)`."""
         self._db.many(
             "INSERT OR REPLACE INTO pass_event VALUES (?,?,?,?,?,?,?)",
             ((number, h.id, h.at, h.level, h.event, h.path, h.text) for number, h in happenings),
         )
 
     def events(self, pass_id: int, after: int, limit: int) -> list[EventRow]:
-        """Return what happened in a pass, the oldest first, with ids above `after`."""
+        """Return the events of a pass with ids above `after`, the oldest first."""
         return [
             EventRow(*row)
             for row in self._db.rows(
@@ -141,7 +141,7 @@ class PassHistory:
         ]
 
     def forget_passes(self, before: float, keep: int) -> int:
-        """Let go of passes that ended before, but for the last `keep` of each mirror; returns how many."""
+        """Delete passes that ended before, except the last `keep` of each mirror; return their number."""
         old = (
             "SELECT id FROM (SELECT id, ended, row_number() OVER (PARTITION BY mirror ORDER BY id DESC) AS place "
             "FROM pass) WHERE ended<? AND place>?"
@@ -151,14 +151,14 @@ class PassHistory:
         return int(self._db.one("SELECT changes()")[0])
 
     def forget_events(self, before: float) -> int:
-        """Let go of what happened in passes that ended before; the passes themselves stay."""
+        """Delete the events of passes that ended before; the passes themselves stay."""
         self._db.do("DELETE FROM pass_event WHERE pass IN (SELECT id FROM pass WHERE ended<?)", (before,))
         return int(self._db.one("SELECT changes()")[0])
 
-    # -- who changed what -----------------------------------------------------------------------------------------
+    # -- the audit log --------------------------------------------------------------------------------------------
 
     def add_audit(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> AuditRow:
-        """Write one line of the audit log."""
+        """Add one line to the audit log."""
         row = self._db.one(
             "INSERT INTO audit (at, who, what, mirror, outcome) VALUES (?,?,?,?,?) RETURNING id",
             (at, who, what, mirror, outcome),
@@ -166,7 +166,7 @@ class PassHistory:
         return AuditRow(int(row[0]), at, who, what, mirror, outcome)
 
     def audit(self, before: int | None, limit: int) -> list[AuditRow]:
-        """Return lines of the audit log, the newest first, with ids below `before`."""
+        """Return lines of the audit log with ids below `before`, the newest first."""
         return [
             AuditRow(*row)
             for row in self._db.rows(
@@ -177,35 +177,35 @@ class PassHistory:
         ]
 
     def forget_audit(self, before: float) -> int:
-        """Let go of older lines; returns how many."""
+        """Delete older lines; return their number."""
         self._db.do("DELETE FROM audit WHERE at<?", (before,))
         return int(self._db.one("SELECT changes()")[0])
 
     # -- pauses ---------------------------------------------------------------------------------------------------
 
     def pause(self, mirror: int, who: str, at: float) -> None:
-        """Nobody begins a pass of this mirror until it is resumed."""
+        """Pause a mirror: no pass starts until it is resumed."""
         self._db.do("INSERT OR REPLACE INTO pause VALUES (?,?,?)", (mirror, who, at))
 
     def resume(self, mirror: int) -> None:
-        """The pause is over."""
+        """Delete the pause of a mirror."""
         self._db.do("DELETE FROM pause WHERE mirror=?", (mirror,))
 
     def paused(self) -> dict[int, tuple[str, float]]:
-        """Return who paused which mirror, and when."""
+        """Return for each paused mirror who paused it, and when."""
         return {mirror: (who, at) for mirror, who, at in self._db.rows("SELECT mirror, who, at FROM pause")}
 
     # -- the quarantine -------------------------------------------------------------------------------------------
 
     def add_quarantined(self, mirror: int, aside: QuarantinedFile) -> None:
-        """Bytes lie in the quarantine now; what a failed transfer left there is written down by itself."""
+        """Record a file in the quarantine; those of failed transfers are recorded automatically."""
         self._db.do(
             "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?)",
             (mirror, aside.place, aside.path, aside.error, aside.reason, aside.at),
         )
 
     def quarantined(self, mirror: int, limit: int) -> list[QuarantinedFile]:
-        """Return what lies in the quarantine, the newest first."""
+        """Return the files in the quarantine, the newest first."""
         return [
             QuarantinedFile(*row)
             for row in self._db.rows(
@@ -215,24 +215,24 @@ class PassHistory:
         ]
 
     def quarantined_at(self, mirror: str, place: str) -> float | None:
-        """Return when bytes came into the quarantine; None if that was not written down."""
+        """Return when a file was quarantined, or None if that was not recorded."""
         rows = self._db.rows(
             "SELECT at FROM quarantine WHERE mirror=(SELECT id FROM mirror WHERE name=?) AND place=?", (mirror, place)
         )
         return next((float(at) for (at,) in rows), None)
 
     def quarantined_before(self, before: float) -> list[tuple[int, str]]:
-        """Return what lies in the quarantine for longer: mirror and place, 1,000 at most."""
+        """Return mirror and place of files quarantined earlier than that; 1,000 at most."""
         return list(self._db.rows("SELECT mirror, place FROM quarantine WHERE at<? ORDER BY at LIMIT 1000", (before,)))
 
     def forget_quarantined(self, mirror: int, place: str) -> None:
-        """The bytes are gone."""
+        """Delete the record of a file that is no longer in the quarantine."""
         self._db.do("DELETE FROM quarantine WHERE mirror=? AND place=?", (mirror, place))
 
     # -- damage ---------------------------------------------------------------------------------------------------
 
     def add_damage(self, mirror: int, damage: DamagedFile) -> None:
-        """A stored file is damaged or missing."""
+        """Record a damaged or missing file."""
         self._db.do(
             "INSERT OR REPLACE INTO fault VALUES (?,?,?,?,?,?,?)",
             (
@@ -247,7 +247,7 @@ class PassHistory:
         )
 
     def damaged(self, mirror: int) -> list[DamagedFile]:
-        """Return the damage that is still true: what was replaced or removed since is none any more."""
+        """Return the current damage; files replaced or deleted since are left out."""
         return [
             DamagedFile(path, finding, reason, sha256.hex(), found, tried)
             for path, finding, reason, sha256, found, tried in self._db.rows(
@@ -258,13 +258,13 @@ class PassHistory:
         ]
 
     def forget_damage(self, mirror: int, path: str) -> None:
-        """A file is whole again."""
+        """Delete the record of damage to a file that is intact again."""
         self._db.do("DELETE FROM fault WHERE mirror=? AND path=?", (mirror, path))
 
-    # -- how many -------------------------------------------------------------------------------------------------
+    # -- counts ---------------------------------------------------------------------------------------------------
 
     def counts(self, mirror: int) -> tuple[int, int, int, int]:
-        """Return how many removals are parked, their bytes, how many files failed, how many are in the quarantine."""
+        """Return the numbers of deletions held for approval, of their bytes, of failed and of quarantined files."""
         row = self._db.one(
             "SELECT (SELECT count(*) FROM parked WHERE mirror=?1), (SELECT coalesce(sum(bytes), 0) FROM parked "
             "WHERE mirror=?1), (SELECT count(*) FROM failure WHERE mirror=?1), "
@@ -274,9 +274,9 @@ class PassHistory:
         return int(row[0]), int(row[1]), int(row[2]), int(row[3])
 
     def oldest(self, mirror: int, before: float, files: int, most_bytes: int) -> Iterator[tuple[str, float]]:
-        """Yield paths not read since `before`, the longest unread first: `files` of them, or `most_bytes` and one.
+        """Yield paths not read since `before`, oldest first, up to `files` of them or until `most_bytes` are reached.
 
-        What is known to be damaged is left out.
+        Files known to be damaged are left out.
         """
         left = most_bytes
         for path, size, at in self._db.rows(
@@ -291,7 +291,7 @@ class PassHistory:
                 return
 
     def coverage(self, mirror: int, since: float) -> tuple[int, int, int, float | None]:
-        """Return files, bytes, files that were read or proved `since`, and the oldest such time; walks all Entries."""
+        """Return files, bytes, files read or verified `since`, and the oldest such time; walks all Entries."""
         row = self._db.one(
             "SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(coalesce(checked, proved)>=?2), 0), "
             "min(coalesce(checked, proved)) FROM entry WHERE mirror=?1",

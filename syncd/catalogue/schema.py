@@ -1,4 +1,4 @@
-"""The tables of the Catalogue. A change here is a new SCHEMA_VERSION, and one more of STEPS that lead to it."""
+"""The tables of the Catalogue. A change needs a new SCHEMA_VERSION, and one more of the STEPS that migrate to it."""
 
 VERSION_1 = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -85,7 +85,7 @@ VERSION_4 = "DROP TABLE todo"
 STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 SCHEMA_VERSION = len(STEPS)
 
-# What a plan decided: the scratch file beside the Catalogue, begun anew by whoever opens it.
+# The plan: in the scratch file beside the Catalogue, which is empty after each opening.
 SCRATCH = """
 CREATE TABLE scratch.todo (
   mirror INTEGER NOT NULL, action TEXT NOT NULL, path TEXT NOT NULL, size INTEGER, reason TEXT NOT NULL, stat BLOB,

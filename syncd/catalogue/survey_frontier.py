@@ -1,9 +1,9 @@
-"""The documents of a survey under way: which wait, which were read. So a survey that is killed can be gone on with.
+"""The documents of a survey, waiting and read, so that a killed survey can be resumed.
 
 Rules:
-1. A document is done once all that it says stands among the claims; until then it is asked for again.
-2. What waits is here and not in memory: an index of a hundred thousand links is a hundred thousand rows.
-3. It is gone on with only by the same question (`key`), within an hour of the last sign of life; then it is forgotten.
+1. A document is done once all its claims are recorded; a resumed survey requests the others again.
+2. Waiting documents are in the database, not in memory: an index of 100,000 links makes 100,000 rows.
+3. A survey is resumed only under the same `key`, within an hour of its last activity.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ import xxhash
 from manifests.reading import DocumentRequest
 from syncd.catalogue.database import Database
 
-VALID = 3600.0  # seconds after its last sign of life in which a survey may be gone on with
-MOST = 86_400.0  # seconds after its beginning, however busy it was
+VALID = 3600.0  # seconds after its last activity in which a survey can be resumed
+MOST = 86_400.0  # seconds after its beginning in which a survey can be resumed
 
 _pack = msgspec.msgpack.Encoder().encode
 _follow = msgspec.msgpack.Decoder(DocumentRequest).decode
@@ -25,34 +25,34 @@ class SurveyFrontier:
     """The requests of one mirror's survey."""
 
     def __init__(self, database: Database) -> None:
-        """Work on an open database."""
+        """Use an open database."""
         self._db = database
 
     def can_resume(self, mirror: int, key: str, now: float) -> bool:
-        """Tell whether a survey under way may be gone on with under that key; never under ""."""
+        """Return True if an unfinished survey can be resumed under that key; never under ""."""
         found = self._db.one("SELECT key, began, seen FROM asking WHERE mirror=?", (mirror,))
         if found is None or not key or found[0] != key:
             return False
         return bool(0 <= now - found[2] < VALID and now - found[1] < MOST)
 
     def begin(self, mirror: int, key: str, now: float) -> None:
-        """Begin a survey; the one before is forgotten."""
+        """Begin a survey; delete the record of the one before."""
         self.end(mirror)
         self._db.do("INSERT INTO asking VALUES (?,?,?,?,'')", (mirror, key, now, now))
 
     def forbid_resume(self, mirror: int) -> None:
-        """Let nobody go on with this survey: something of it stands elsewhere and will be lost."""
+        """Prevent this survey from being resumed: files that it made will be lost with the process."""
         self._db.do("UPDATE asking SET key='' WHERE mirror=?", (mirror,))
 
     def add(self, mirror: int, follows: Iterable[DocumentRequest]) -> int:
-        """Add what is to be asked, and return how much of it is new: what was asked already is not asked again."""
+        """Add requests that were not added before; return their number."""
         rows = ((mirror, _mark(follow), _pack(follow)) for follow in follows)
         before = self._db.one("SELECT total_changes()")[0]
         self._db.many("INSERT OR IGNORE INTO question (mirror, mark, asked) VALUES (?,?,?)", rows)
         return int(self._db.one("SELECT total_changes()")[0] - before)
 
     def next(self, mirror: int, after: int, limit: int) -> list[tuple[int, DocumentRequest]]:
-        """Return what waits behind number `after`, in the order in which it was added."""
+        """Return waiting requests after number `after`, in the order in which they were added."""
         rows = self._db.rows(
             "SELECT id, asked FROM question WHERE mirror=? AND id>? AND asked IS NOT NULL ORDER BY id LIMIT ?",
             (mirror, after, limit),
@@ -60,27 +60,27 @@ class SurveyFrontier:
         return [(number, _follow(asked)) for number, asked in rows]
 
     def mark_read(self, mirror: int, numbers: Iterable[int], now: float, mark: str = "") -> None:
-        """Write down that documents were read to their ends, and how far upstream is read by its own clock."""
+        """Record that documents were read to their ends, and the upstream's cursor."""
         self._db.many("UPDATE question SET asked=NULL WHERE id=?", ((number,) for number in numbers))
         self._db.do("UPDATE asking SET seen=?, mark=? WHERE mirror=?", (now, mark, mirror))
 
     def progress(self, mirror: int) -> tuple[int, int]:
-        """Return how many documents are known, and how many of them were read."""
+        """Return the numbers of known documents and of read ones."""
         row = self._db.one("SELECT count(*), count(*) - count(asked) FROM question WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
 
     def cursor(self, mirror: int) -> str:
-        """Return how far upstream was read."""
+        """Return the upstream's cursor."""
         return str(self._db.one("SELECT mark FROM asking WHERE mirror=?", (mirror,))[0])
 
     def end(self, mirror: int) -> None:
-        """Forget the survey."""
+        """Delete the record of the survey."""
         self._db.do("DELETE FROM question WHERE mirror=?", (mirror,))
         self._db.do("DELETE FROM asking WHERE mirror=?", (mirror,))
 
 
 def _mark(follow: DocumentRequest) -> int:
-    """Return what tells one question from another, as SQLite holds it."""
+    """Return the identity of a request, in a form that SQLite can store."""
     head = f"{follow.method} {follow.url} {sorted(follow.headers.items())} {follow.state} "
     mark = xxhash.xxh3_64_intdigest(head.encode("utf-8", "surrogatepass") + follow.body)
     return mark - (1 << 63)

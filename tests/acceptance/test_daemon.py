@@ -286,7 +286,9 @@ async def test_a_copy_cannot_be_moved_and_a_credential_must_be_known(house):
         await house.idle("a")
         house.declare("a", "store: {prefix: elsewhere/}\n")
         await house.until(lambda: house.heard(ManifestRejected))
-        assert "but its copy lies in a/: write store: {prefix: a/}" in house.heard(ManifestRejected)[0].problems[0]
+        assert (
+            "but its copy is stored under a/: write store: {prefix: a/}" in house.heard(ManifestRejected)[0].problems[0]
+        )
         text = "mirror: b\nsource:\n  url: 'https://h/'\n  credentials: portal\n"
         found = (await asyncio.to_thread(control.check, text)).problems
         assert [(p.line, p.where) for p in found] == [(4, "source.credentials")]

@@ -72,7 +72,7 @@ async def test_a_copy_is_not_said_to_lie_where_it_does_not(tmp_path):
     await mirroring.run()
     place = mirroring.mirror.store.model_copy(update={"prefix": "elsewhere/"})
     mirroring.mirror = mirroring.mirror.model_copy(update={"store": place})
-    with pytest.raises(ConfigError, match="is elsewhere/ now, but its copy lies in scenes/: write store"):
+    with pytest.raises(ConfigError, match="is elsewhere/ now, but its copy is stored under scenes/: write store"):
         await mirroring.run()
     async with mirroring.open() as (store, _):
         assert (await mirroring.pointer(store)).prefix == "scenes/"
