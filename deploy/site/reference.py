@@ -2,6 +2,7 @@
 
 * docs/reference/cli.md: every command, from the texts that `syncd COMMAND --help` shows.
 * docs/reference/manifest.md: every key of a manifest, from manifests/mirror.schema.json.
+* docs/reference/completeness.md: how each reader proves that a list is whole, from the `CompletenessProof` it declares.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 import typer.main
 
+from manifests.reading import CompletenessProof, built_in
 from syncd.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,10 +50,28 @@ These keys stand in `source` beside `reader:`. A key of another reader is an err
 """
 
 
+COMPLETENESS = """\
+# Complete lists
+
+Written by `make docs` from what each reader declares.
+
+syncd deletes nothing because of a list that it cannot prove to be complete. It proves each format by what that format
+has: an end that every document must reach, a count that upstream announces, and the limits that are known. A document
+without its end, a count that is not reached, a page that comes twice, and an entry that syncd cannot use although it
+may be a file make the inventory incomplete. The pass then adds and replaces files, deletes none, and says why.
+
+The last column names the cut that nothing in the format reveals. Such a list is complete if its document ends as it
+should; syncd still compares the transferred bytes with the length that the server announced.
+"""
+
+UNSEEN = {"none": "none", "lines": "between two lines", "any": "any: the format proves nothing"}
+
+
 def written() -> Iterator[tuple[Path, str]]:
     """Yield every page that is written, and its text."""
     yield REFERENCE / "cli.md", _text(_commands())
     yield REFERENCE / "manifest.md", _text(_keys(json.loads(SCHEMA.read_text("utf-8"))))
+    yield REFERENCE / "completeness.md", _text(_proofs({name: kind.proof for name, kind in built_in().items()}))
 
 
 def _text(blocks: Iterator[str]) -> str:
@@ -143,6 +163,14 @@ def _kind(field: Any) -> str:
     kinds = field.get("type", "any")
     words = kinds if isinstance(kinds, list) else [kinds]
     return "mapping" if "$ref" in field else " or ".join("mapping" if word == "object" else word for word in words)
+
+
+def _proofs(proofs: dict[str, CompletenessProof]) -> Iterator[str]:
+    yield COMPLETENESS
+    head = ("reader", "end of a document", "announced count", "known limit", "unnoticed cut")
+    yield _table(
+        head, ((f"`{name}`", one.end, one.count, one.limit, UNSEEN[one.unseen]) for name, one in proofs.items())
+    )
 
 
 def _wrapped(text: str) -> str:

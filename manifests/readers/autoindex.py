@@ -16,7 +16,15 @@ from manifests.model import Glob, matcher
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
 from manifests.readers.checksums import read_list
-from manifests.reading import Document, DocumentError, DocumentRequest, ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    CompletenessProof,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    ReaderKind,
+    ReaderSource,
+    chosen,
+)
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 from manifests.yaml import STRICT
 
@@ -147,4 +155,4 @@ def _state(note: _AutoindexState) -> str:
     return msgspec.json.encode(note).decode()
 
 
-READER = ReaderKind(open_reader, AutoindexOptions)
+READER = ReaderKind(open_reader, AutoindexOptions, proof=CompletenessProof(end="nothing yet", unseen="any"))

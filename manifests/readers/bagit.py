@@ -25,6 +25,7 @@ from manifests.errors import InvalidValue
 from manifests.model import AtLeastOne
 from manifests.reading import (
     ANY,
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -257,4 +258,11 @@ def _unescaped(name: str, note: _BagitState) -> str:
     return _ESCAPE[note.version >= (1, 0)].sub(lambda found: chr(int(found[1], 16)), name)
 
 
-READER = ReaderKind(open_reader, BagitOptions, schemes=ANY)
+READER = ReaderKind(
+    open_reader,
+    BagitOptions,
+    schemes=ANY,
+    proof=CompletenessProof(
+        end="the line end of the last line", count="`Payload-Oxum`, where `bag-info.txt` has it", unseen="lines"
+    ),
+)

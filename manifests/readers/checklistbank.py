@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, model_validator
 from manifests.errors import InvalidValue
 from manifests.model import Count, Flag, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -238,4 +239,10 @@ def _follow(url: str, note: _ChecklistbankState, *, optional: bool = False) -> D
     return DocumentRequest(url=url, state=msgspec.json.encode(note).decode(), optional=optional)
 
 
-READER = ReaderKind(open_reader, ChecklistbankOptions)
+READER = ReaderKind(
+    open_reader,
+    ChecklistbankOptions,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON", count="`total` and `last`", limit="100,000 rows of a list: incomplete"
+    ),
+)

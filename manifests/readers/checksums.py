@@ -26,7 +26,16 @@ from pydantic import BaseModel, BeforeValidator, Field
 from manifests.digest import BY_LENGTH, KNOWN, canonical, parse_digest
 from manifests.errors import InvalidValue
 from manifests.model import AtLeastOne
-from manifests.reading import ANY, Document, DocumentError, DocumentRequest, ReaderKind, ReaderSource, chosen
+from manifests.reading import (
+    ANY,
+    CompletenessProof,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    ReaderKind,
+    ReaderSource,
+    chosen,
+)
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 from manifests.yaml import STRICT
 
@@ -288,4 +297,6 @@ def _subject(name: str) -> str | None:
     return stem if stem and _hint(ending.lower()) is not None else None
 
 
-READER = ReaderKind(open_reader, ChecksumsOptions, schemes=ANY)
+READER = ReaderKind(
+    open_reader, ChecksumsOptions, schemes=ANY, proof=CompletenessProof(end="nothing yet", unseen="any")
+)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, model_validator
 from manifests.errors import InvalidValue
 from manifests.model import Flag, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -214,4 +215,10 @@ def _follow(url: str, note: _CkanState) -> DocumentRequest:
     return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, CkanOptions)
+READER = ReaderKind(
+    open_reader,
+    CkanOptions,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON", count="`count` of a search, `num_resources` of a package"
+    ),
+)

@@ -21,6 +21,7 @@ from manifests.errors import InvalidValue
 from manifests.model import Count, Flag, like
 from manifests.reading import (
     Box,
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -343,4 +344,10 @@ def _state(state: CmrState) -> str:
     return msgspec.json.encode(state).decode()
 
 
-READER = ReaderKind(open_reader, CmrOptions, also=frozenset({"s3"}), dated=True)
+READER = ReaderKind(
+    open_reader,
+    CmrOptions,
+    also=frozenset({"s3"}),
+    dated=True,
+    proof=CompletenessProof(end="the closing bracket of the JSON", count="`hits`"),
+)

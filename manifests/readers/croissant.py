@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from manifests.digest import parse_digest
 from manifests.reading import (
     ANY,
+    CompletenessProof,
     Document,
     DocumentRequest,
     Found,
@@ -146,4 +147,6 @@ def _size(given: object) -> int | None:
     return size(given) if match is None else size(match[1])
 
 
-READER = ReaderKind(open_reader, CroissantOptions, schemes=ANY)
+READER = ReaderKind(
+    open_reader, CroissantOptions, schemes=ANY, proof=CompletenessProof(end="the closing bracket of the JSON")
+)

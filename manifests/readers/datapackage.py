@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from manifests.reading import (
     ANY,
+    CompletenessProof,
     Document,
     DocumentRequest,
     Found,
@@ -110,4 +111,6 @@ class DatapackageReader:
         return Stat(path, length, digests=promised or {})
 
 
-READER = ReaderKind(open_reader, DatapackageOptions, schemes=ANY)
+READER = ReaderKind(
+    open_reader, DatapackageOptions, schemes=ANY, proof=CompletenessProof(end="the closing bracket of the JSON")
+)

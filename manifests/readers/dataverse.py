@@ -18,6 +18,7 @@ from pydantic import BaseModel, model_validator
 from manifests.errors import InvalidValue
 from manifests.model import Flag, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -255,4 +256,8 @@ def _original(held: _StoredFile, label: str) -> str:
     return label[: -len(".tab")] + ending if ending is not None and label.endswith(".tab") else label
 
 
-READER = ReaderKind(open_reader, DataverseOptions)
+READER = ReaderKind(
+    open_reader,
+    DataverseOptions,
+    proof=CompletenessProof(end="the closing bracket of the JSON", count="`total_count` of a search"),
+)

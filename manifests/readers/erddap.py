@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from manifests.errors import InvalidValue
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -153,4 +154,6 @@ def _moment(text: str) -> float | None:
     return moment(text) if milliseconds is None else milliseconds / 1000
 
 
-READER = ReaderKind(open_reader, ErddapOptions)
+READER = ReaderKind(
+    open_reader, ErddapOptions, proof=CompletenessProof(end="the line end of the last line of CSV", unseen="lines")
+)

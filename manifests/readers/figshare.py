@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, model_validator
 from manifests.errors import InvalidValue
 from manifests.model import Count, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -196,4 +197,11 @@ class FigshareReader:
         )
 
 
-READER = ReaderKind(open_reader, FigshareOptions)
+READER = ReaderKind(
+    open_reader,
+    FigshareOptions,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON, and an empty page after the last one",
+        limit="1,000 rows of a list: the rest is asked for by date, or incomplete",
+    ),
+)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, model_validator
 from manifests.errors import InvalidValue
 from manifests.model import AtLeastOne, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -290,4 +291,12 @@ def _follow(url: str, note: _GbifState) -> DocumentRequest:
     return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, GbifOptions)
+READER = ReaderKind(
+    open_reader,
+    GbifOptions,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON or the end tag of the XML",
+        count="`count` and `endOfRecords`",
+        limit="100,000 rows of a list: incomplete",
+    ),
+)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from manifests.reading import (
     ANY,
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -103,4 +104,4 @@ def _columns(document: Document, lines: Iterator[bytes]) -> list[str]:
     return [name.strip() for name in names[1:-1]]
 
 
-READER = ReaderKind(open_reader, HashdeepOptions, schemes=ANY)
+READER = ReaderKind(open_reader, HashdeepOptions, schemes=ANY, proof=CompletenessProof(end="nothing yet", unseen="any"))

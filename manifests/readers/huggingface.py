@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from manifests.digest import MAX_GIT_BLOB
 from manifests.model import AtLeastOne, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -156,4 +157,10 @@ def _follow(url: str, note: _HuggingfaceState) -> DocumentRequest:
     return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, HuggingfaceOptions)
+READER = ReaderKind(
+    open_reader,
+    HuggingfaceOptions,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON; the last page names no next one in its `Link` header"
+    ),
+)

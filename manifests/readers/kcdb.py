@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from manifests.model import AtLeastOne, Count
 from manifests.reading import (
+    CompletenessProof,
     DerivedFile,
     Document,
     DocumentError,
@@ -136,4 +137,8 @@ class KcdbReader:
         )
 
 
-READER = ReaderKind(open_reader, KcdbOptions)
+READER = ReaderKind(
+    open_reader,
+    KcdbOptions,
+    proof=CompletenessProof(end="the closing bracket of the JSON", count="`totalElements` on every page"),
+)

@@ -14,6 +14,7 @@ import msgspec
 from pydantic import BaseModel
 
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -178,4 +179,11 @@ def _day(when: float | None, otherwise: date) -> date:
     return otherwise if when is None else date(1970, 1, 1) + timedelta(days=int(when // 86_400))
 
 
-READER = ReaderKind(open_reader, LaadsOptions, dated=True)
+READER = ReaderKind(
+    open_reader,
+    LaadsOptions,
+    dated=True,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON; the line end of the last line of CSV", unseen="lines"
+    ),
+)

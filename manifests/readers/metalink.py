@@ -21,6 +21,7 @@ from manifests.model import AtLeastOne, Flag, PathBelow, like
 from manifests.reading import (
     ANY,
     WEB,
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -137,4 +138,4 @@ def _scheme(url: str) -> str:
     return found[1].lower() if found is not None and url.isprintable() else ""
 
 
-READER = ReaderKind(open_reader, MetalinkOptions, ANY)
+READER = ReaderKind(open_reader, MetalinkOptions, ANY, proof=CompletenessProof(end="the end tag of the XML"))

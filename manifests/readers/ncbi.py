@@ -25,6 +25,7 @@ from manifests.model import AtLeastOne, Glob, PathBelow, matcher
 from manifests.readers.checksums import read_list
 from manifests.reading import (
     ANY,
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -175,4 +176,4 @@ def _follow(kind: str, path: str) -> DocumentRequest:
     return DocumentRequest(url=path, state=msgspec.json.encode(_NcbiState(kind, path)).decode())
 
 
-READER = ReaderKind(open_reader, NcbiOptions, ANY)
+READER = ReaderKind(open_reader, NcbiOptions, ANY, proof=CompletenessProof(end="nothing yet", unseen="any"))

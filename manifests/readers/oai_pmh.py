@@ -25,6 +25,7 @@ from manifests.errors import InvalidValue
 from manifests.reading import (
     BROKEN_XML,
     MAX_MADE,
+    CompletenessProof,
     Cursor,
     Deleted,
     DerivedFile,
@@ -295,4 +296,10 @@ def _refuse(*_: object) -> None:
     raise ValueError("has a document type declaration, which is refused")
 
 
-READER = ReaderKind(open_reader, OaiOptions)
+READER = ReaderKind(
+    open_reader,
+    OaiOptions,
+    proof=CompletenessProof(
+        end="the end tag of the XML; the last page has an empty resumption token, or none", count="`completeListSize`"
+    ),
+)

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from manifests.reading import ANY, WEB, Document, DocumentRequest, ReaderKind
+from manifests.reading import ANY, WEB, CompletenessProof, Document, DocumentRequest, ReaderKind
 from manifests.stat import Promise, Stat
 
 
@@ -28,4 +28,4 @@ def open_reader(source: object) -> ObjectsReader:  # noqa: ARG001  every reader 
     return ObjectsReader()
 
 
-READER = ReaderKind(open_reader, schemes=ANY, without=WEB)
+READER = ReaderKind(open_reader, schemes=ANY, without=WEB, proof=CompletenessProof(end="the listing of the transport"))

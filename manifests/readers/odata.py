@@ -21,6 +21,7 @@ from manifests.origins import check_folder_url
 from manifests.reading import (
     WEB,
     Box,
+    CompletenessProof,
     Deleted,
     Document,
     DocumentError,
@@ -298,4 +299,13 @@ def _state(state: OdataState) -> str:
     return msgspec.json.encode(state).decode()
 
 
-READER = ReaderKind(open_reader, OdataOptions, dated=True)
+READER = ReaderKind(
+    open_reader,
+    OdataOptions,
+    dated=True,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON",
+        count="`@odata.count`",
+        limit="10,000 of one date, where `$skip` ends: incomplete",
+    ),
+)

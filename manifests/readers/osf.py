@@ -14,6 +14,7 @@ from pydantic import BaseModel, model_validator
 from manifests.errors import InvalidValue
 from manifests.model import AtLeastOne, Flag, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -167,4 +168,10 @@ def _follow(url: str, note: _OsfState) -> DocumentRequest:
     return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, OsfOptions)
+READER = ReaderKind(
+    open_reader,
+    OsfOptions,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON; the last page names no next one", count="`meta.total` of a page"
+    ),
+)

@@ -17,6 +17,7 @@ import msgspec
 from pydantic import BaseModel
 
 from manifests.reading import (
+    CompletenessProof,
     Cursor,
     Deleted,
     Document,
@@ -249,4 +250,4 @@ def _instant(written: str | None) -> str:
         return ""
 
 
-READER = ReaderKind(open_reader, ResyncOptions)
+READER = ReaderKind(open_reader, ResyncOptions, proof=CompletenessProof(end="the end tag of the XML"))

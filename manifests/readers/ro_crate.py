@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from manifests.reading import (
     ANY,
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -124,4 +125,6 @@ class CrateReader:
             yield Stat(path, size(entity.size), moment(entity.modified), digests=promised, urls=urls)
 
 
-READER = ReaderKind(open_reader, CrateOptions, schemes=ANY)
+READER = ReaderKind(
+    open_reader, CrateOptions, schemes=ANY, proof=CompletenessProof(end="the closing bracket of the JSON")
+)

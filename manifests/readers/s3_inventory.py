@@ -24,6 +24,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from manifests.origins import check_folder_url
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -293,4 +294,9 @@ def _seconds(value: Any) -> float | None:
     return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
 
 
-READER = ReaderKind(open_reader, S3InventoryOptions, schemes=frozenset({"s3"}))
+READER = ReaderKind(
+    open_reader,
+    S3InventoryOptions,
+    schemes=frozenset({"s3"}),
+    proof=CompletenessProof(end="the MD5 and the length that the inventory's manifest promises of each list"),
+)

@@ -19,6 +19,7 @@ from manifests.readers.stac_assets import Assets
 from manifests.readers.stac_options import StacOptions
 from manifests.readers.stac_search import Search, follow_next
 from manifests.reading import (
+    CompletenessProof,
     DerivedFile,
     Document,
     DocumentError,
@@ -213,4 +214,12 @@ def _state(state: StacState) -> str:
     return msgspec.json.encode(state).decode()
 
 
-READER = ReaderKind(open_reader, StacOptions, also=frozenset({"s3"}), dated=True)
+READER = ReaderKind(
+    open_reader,
+    StacOptions,
+    also=frozenset({"s3"}),
+    dated=True,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON", count="`numberMatched`, or `matched` of the older context extension"
+    ),
+)

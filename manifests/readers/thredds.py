@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel
 
 from manifests.errors import InvalidValue
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -214,4 +215,4 @@ class _Catalog:
         return f"{stem}.xml" if dot and ending == "html" else url
 
 
-READER = ReaderKind(open_reader, ThreddsOptions)
+READER = ReaderKind(open_reader, ThreddsOptions, proof=CompletenessProof(end="the end tag of the XML"))

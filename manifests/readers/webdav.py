@@ -17,6 +17,7 @@ import msgspec
 from manifests.errors import InvalidValue
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -155,4 +156,4 @@ def _is_safe(path: str) -> bool:
     return True
 
 
-READER = ReaderKind(open_reader)
+READER = ReaderKind(open_reader, proof=CompletenessProof(end="the end tag of the XML"))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, model_validator
 from manifests.errors import InvalidValue
 from manifests.model import Flag, like
 from manifests.reading import (
+    CompletenessProof,
     Document,
     DocumentError,
     DocumentRequest,
@@ -229,4 +230,12 @@ def _follow(url: str, note: _ZenodoState) -> DocumentRequest:
     return DocumentRequest(url=url, headers=_HEADERS, state=msgspec.json.encode(note).decode())
 
 
-READER = ReaderKind(open_reader, ZenodoOptions)
+READER = ReaderKind(
+    open_reader,
+    ZenodoOptions,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON",
+        count="`hits.total` of a search, `count` of the files of a record",
+        limit="10,000 records of a search: incomplete",
+    ),
+)

@@ -1,4 +1,9 @@
 from .checksum_lists import ListPath as ListPath, listing as listing, own as own
+from .completeness import (
+    CompletenessProof as CompletenessProof,
+    PageChain as PageChain,
+    SkippedEntries as SkippedEntries,
+)
 from .document import (
     MAX_MADE as MAX_MADE,
     Cursor as Cursor,
@@ -27,7 +32,6 @@ from .filters import (
     template as template,
 )
 from .json_fields import (
-    SkippedEntries as SkippedEntries,
     absolute as absolute,
     below as below,
     dig as dig,

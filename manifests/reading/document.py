@@ -65,13 +65,15 @@ class Cursor(msgspec.Struct, frozen=True):
     value: str
 
 
-class ReaderWarning(msgspec.Struct, frozen=True):
-    """A part that a Reader ignored in a document that it could read, such as an invalid digest.
+class ReaderWarning(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Entries, `count` of them, that a Reader ignored and that are no files, or a part such as an invalid digest.
 
-    The survey reports each text once, with its count: describe the kind of fault, not the file.
+    The survey reports each text once, with the sum of its counts: describe the kind of fault, not the file. The
+    inventory stays complete.
     """
 
     text: str
+    count: int = 1
 
 
 class Document:
@@ -99,12 +101,19 @@ class Document:
             raise DocumentError(f"{self.url}: longer than the {limit} bytes allowed for such a document")
         return body
 
-    def lines(self, limit: int = 1 << 16) -> Iterator[bytes]:
-        r"""Yield the lines without their `\n`; raises DocumentError if one has more than `limit` bytes."""
-        while line := self.stream.readline(limit + 1):
+    def lines(self, limit: int = 1 << 16, *, whole: bool = False) -> Iterator[bytes]:
+        r"""Yield the lines without their `\n`; raises DocumentError if one has more than `limit` bytes.
+
+        With `whole` it also raises, after the last line, if that does not end in a line end: it may be cut.
+        """
+        line = b"\n"
+        while following := self.stream.readline(limit + 1):
+            line = following
             if len(line) > limit:
                 raise DocumentError(f"{self.url}: a line is longer than {limit} bytes")
             yield line.removesuffix(b"\n")
+        if whole and not line.endswith(b"\n"):
+            raise DocumentError(f"{self.url}: the last line has no line end: the list may be cut")
 
 
 Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning

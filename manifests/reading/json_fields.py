@@ -3,8 +3,7 @@
 Rules:
 1. Structs name what is looked for, all of it optional; leaves are `object` and go through `text`, `size`, `moment`.
 2. A document that is no JSON, or of another shape, is a DocumentError that says what came instead.
-3. A row that cannot be used is told at the end (`SkippedEntries`), after all that could be read was yielded: the
-inventory is then incomplete, so nothing is removed for want of that row.
+3. A row that cannot be used is reported at the end (`SkippedEntries`), after all others were yielded.
 """
 
 import re
@@ -119,26 +118,6 @@ def dig(value: object, *keys: str) -> object:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
-
-
-class SkippedEntries:
-    """Collects the unusable entries of a document, and reports them after all others were yielded."""
-
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        self._count = 0
-        self._first = ""
-
-    def add(self, what: str) -> None:
-        """Add one entry; `what` describes it."""
-        self._count += 1
-        self._first = self._first or what
-
-    def raise_if_any(self) -> None:
-        """Raise DocumentError if an entry was added."""
-        if self._count:
-            more = f", and {self._count - 1} more" if self._count > 1 else ""
-            raise DocumentError(f"{self._document.url}: {self._first}{more}")
 
 
 def below(folder: str, name: str) -> str:

@@ -20,12 +20,15 @@ from pydantic import BaseModel
 
 from manifests.entry_points import load_entry_point
 from manifests.errors import InvalidValue
+from manifests.reading.completeness import CompletenessProof
 from manifests.reading.document import Reader
 from manifests.yaml import STRICT, keys
 
 GROUP = "syncd.readers.v1"
 ANY = frozenset({"*"})
 WEB = frozenset({"http", "https"})
+
+NO_PROOF = CompletenessProof(end="nothing", unseen="any")
 
 Chosen = TypeVar("Chosen", bound=BaseModel)
 
@@ -56,6 +59,7 @@ class ReaderKind(msgspec.Struct, frozen=True):
     `open` takes the Source, and also the day (UTC) if `dated` is True, and returns a Reader; it may raise InvalidValue
     for faults that the options' own validation cannot see. `schemes` are the schemes of the urls that it reads (ANY for
     all), except those in `without`. `also` are further schemes of its files, whose keys its manifests may have.
+    `proof` says how it knows that a list was read to its end; without it nothing is proved.
     """
 
     open: Callable[..., Reader]
@@ -64,6 +68,7 @@ class ReaderKind(msgspec.Struct, frozen=True):
     without: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
     dated: bool = False
+    proof: CompletenessProof = NO_PROOF
 
     @property
     def keys(self) -> tuple[str, ...]:

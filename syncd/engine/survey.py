@@ -337,7 +337,7 @@ class _SurveyRun:
         elif isinstance(found, ReaderWarning):
             notes = self.inventory.notes
             text = found.text if found.text in notes or len(notes) < NOTES else "more was passed over"
-            notes[text] = notes.get(text, 0) + 1
+            notes[text] = notes.get(text, 0) + found.count
         else:
             try:
                 self.unwritten.follows.append(check_request(found, document))

@@ -6,7 +6,6 @@ from hypothesis import given, strategies as st
 
 from manifests.reading.document import DocumentError, DocumentRequest
 from manifests.reading.json_fields import (
-    SkippedEntries,
     absolute,
     digests,
     folders,
@@ -119,15 +118,6 @@ def test_the_next_page_stands_in_a_link_header(header, url):
 @pytest.mark.parametrize("href", ["", None, 5, "http://[::1", "mailto:x", "a\nb", ["x"]])
 def test_what_is_no_link_is_none(href):
     assert absolute(page(), href) is None or href == 5
-
-
-def test_what_could_not_be_used_is_told_once_with_its_number():
-    unread = SkippedEntries(page())
-    unread.raise_if_any()
-    unread.add("a file without a name")
-    unread.add("another")
-    with pytest.raises(DocumentError, match=r"^https://a\.example/api/x\?page=1: a file without a name, and 1 more$"):
-        unread.raise_if_any()
 
 
 def test_several_datasets_have_a_folder_each_and_one_has_none():
