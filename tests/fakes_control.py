@@ -14,7 +14,6 @@ from manifests.model.mirror import ManifestError, load_mirror
 from syncd.control.views import (
     STATES,
     AboutView,
-    AuditView,
     ChangeView,
     CheckView,
     DaemonView,
@@ -26,8 +25,6 @@ from syncd.control.views import (
     MirrorView,
     OriginView,
     ParkedView,
-    PassEvent,
-    PassView,
     PlanView,
     ProblemView,
     ProgressView,
@@ -39,6 +36,7 @@ from syncd.control.views import (
     StoreView,
     TransferView,
 )
+from syncd.core import AuditView, PassEvent, PassView
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
 from syncd.daemon.event_bus import EventBus

@@ -13,8 +13,8 @@ from syncd.api.errors import HttpError
 from syncd.api.openapi import document
 from syncd.api.routes import Call, Route
 from syncd.api.tunasync import Job, tunasync
-from syncd.control import AuditView, CheckView, DaemonView, DiffView, EntryView, MirrorView, PlanView, StoreView
-from syncd.core import Changed
+from syncd.control import CheckView, DaemonView, DiffView, EntryView, MirrorView, PlanView, StoreView
+from syncd.core import AuditView, Changed
 
 V1 = "/api/v1"
 MIRROR = f"{V1}/mirrors/{{mirror}}"

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 import msgspec
 
 from syncd.control import (
-    AuditView,
     EntryView,
     FailureView,
     Health,
@@ -13,14 +12,13 @@ from syncd.control import (
     MirrorView,
     OriginView,
     ParkedView,
-    PassEvent,
-    PassView,
     QuarantineView,
     Sample,
     ScrubView,
     SnapshotView,
     State,
 )
+from syncd.core import AuditView, PassEvent, PassView
 
 LARGEST = 2**53  # what every JSON reader can count to
 

@@ -8,11 +8,8 @@ from .failed_files import FailedFile as FailedFile, FailedFiles as FailedFiles
 from .history import History as History, MirrorRow as MirrorRow, moved_from as moved_from
 from .holdings import ArchivedVersion as ArchivedVersion, Holdings as Holdings, RemovedFile as RemovedFile
 from .pass_history import (
-    AuditRow as AuditRow,
     DamagedFile as DamagedFile,
-    EventRow as EventRow,
     PassHistory as PassHistory,
-    PassRow as PassRow,
     QuarantinedFile as QuarantinedFile,
 )
 from .survey_frontier import SurveyFrontier as SurveyFrontier

@@ -1,61 +1,18 @@
 """The records that a daemon keeps for people: passes and their events, audit log, pauses, quarantine and damage."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from syncd.catalogue.database import Database
+from syncd.core import AuditView, PassEvent, PassView
 
-_COLUMNS = (
-    "id, mirror, why, who, began, ended, outcome, snapshot, fetched, replaced, kept, removed, parked, failed, bytes, "
-    "seconds, error, reason"
+R = TypeVar("R", bound=msgspec.Struct)
+
+_COLUMNS = ", ".join(PassView.__struct_fields__).replace(
+    "mirror", "coalesce((SELECT name FROM mirror WHERE id=pass.mirror), '')"
 )
-
-
-class PassRow(msgspec.Struct, frozen=True):
-    """One pass; `ended` is None while it runs."""
-
-    id: int
-    mirror: int
-    why: str
-    who: str
-    began: float
-    ended: float | None
-    outcome: str
-    snapshot: str
-    fetched: int
-    replaced: int
-    kept: int
-    removed: int
-    parked: int
-    failed: int
-    bytes: int
-    seconds: float
-    error: str
-    reason: str
-
-
-class EventRow(msgspec.Struct, frozen=True):
-    """An event of a pass."""
-
-    id: int
-    at: float
-    level: str
-    event: str
-    path: str
-    text: str
-
-
-class AuditRow(msgspec.Struct, frozen=True):
-    """A line of the audit log: a change, or an attempt to make one."""
-
-    id: int
-    at: float
-    who: str
-    what: str
-    mirror: str
-    outcome: str
 
 
 class QuarantinedFile(msgspec.Struct, frozen=True):
@@ -109,31 +66,30 @@ class PassHistory:
         )
         return int(self._db.one("SELECT changes()")[0])
 
-    def passes(self, mirror: int | None, before: int | None, limit: int) -> list[PassRow]:
+    def passes(self, mirror: int | None, before: int | None, limit: int) -> list[PassView]:
         """Return passes with ids below `before`, the newest first."""
         whose = "mirror=?1 AND" if mirror is not None else ""  # each has an index of its own
         rows = self._db.rows(
             f"SELECT {_COLUMNS} FROM pass WHERE {whose} id<?2 ORDER BY id DESC LIMIT ?3",  # noqa: S608  constants
             (mirror, before if before is not None else 1 << 62, limit),
         )
-        return [PassRow(*row) for row in rows]
+        return [_struct_of(PassView, row) for row in rows]
 
-    def passed(self, pass_id: int) -> PassRow | None:
-        """Return one pass."""
-        row = self._db.one(f"SELECT {_COLUMNS} FROM pass WHERE id=?", (pass_id,))  # noqa: S608  constant
-        return None if row is None else PassRow(*row)
+    def has_pass(self, mirror: int, pass_id: int) -> bool:
+        """Return True if this was a pass of the mirror, and its record has not expired."""
+        return self._db.one("SELECT 1 FROM pass WHERE id=? AND mirror=?", (pass_id, mirror)) is not None
 
-    def add_events(self, happenings: Iterable[tuple[int, EventRow]]) -> None:
+    def add_events(self, happenings: Iterable[tuple[int, PassEvent]]) -> None:
         """Record events, each `(pass, what)`."""
         self._db.many(
             "INSERT OR REPLACE INTO pass_event VALUES (?,?,?,?,?,?,?)",
             ((number, h.id, h.at, h.level, h.event, h.path, h.text) for number, h in happenings),
         )
 
-    def events(self, pass_id: int, after: int, limit: int) -> list[EventRow]:
+    def events(self, pass_id: int, after: int, limit: int) -> list[PassEvent]:
         """Return the events of a pass with ids above `after`, the oldest first."""
         return [
-            EventRow(*row)
+            _struct_of(PassEvent, row)
             for row in self._db.rows(
                 "SELECT id, at, level, event, path, text FROM pass_event WHERE pass=? AND id>? ORDER BY id LIMIT ?",
                 (pass_id, after, limit),
@@ -157,18 +113,18 @@ class PassHistory:
 
     # -- the audit log --------------------------------------------------------------------------------------------
 
-    def add_audit(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> AuditRow:
+    def add_audit(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> AuditView:
         """Add one line to the audit log."""
         row = self._db.one(
             "INSERT INTO audit (at, who, what, mirror, outcome) VALUES (?,?,?,?,?) RETURNING id",
             (at, who, what, mirror, outcome),
         )
-        return AuditRow(int(row[0]), at, who, what, mirror, outcome)
+        return AuditView(id=int(row[0]), at=at, who=who, what=what, mirror=mirror, outcome=outcome)
 
-    def audit(self, before: int | None, limit: int) -> list[AuditRow]:
+    def audit(self, before: int | None, limit: int) -> list[AuditView]:
         """Return lines of the audit log with ids below `before`, the newest first."""
         return [
-            AuditRow(*row)
+            _struct_of(AuditView, row)
             for row in self._db.rows(
                 "SELECT id, at, who, what, mirror, outcome FROM audit WHERE (?1 IS NULL OR id<?1) ORDER BY id DESC "
                 "LIMIT ?2",
@@ -298,3 +254,7 @@ class PassHistory:
             (mirror, since),
         )
         return int(row[0]), int(row[1]), int(row[2]), row[3]
+
+
+def _struct_of(kind: type[R], row: tuple[Any, ...]) -> R:
+    return kind(**dict(zip(kind.__struct_fields__, row, strict=True)))

@@ -2,7 +2,6 @@ from .port import Control as Control
 from .views import (
     STATES as STATES,
     AboutView as AboutView,
-    AuditView as AuditView,
     ChangeView as ChangeView,
     CheckView as CheckView,
     DaemonView as DaemonView,
@@ -14,10 +13,7 @@ from .views import (
     Message as Message,
     MirrorView as MirrorView,
     OriginView as OriginView,
-    Outcome as Outcome,
     ParkedView as ParkedView,
-    PassEvent as PassEvent,
-    PassView as PassView,
     PlanView as PlanView,
     ProblemView as ProblemView,
     ProgressView as ProgressView,

@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from syncd.control.views import (
-    AuditView,
     CheckView,
     DaemonView,
     DiffView,
@@ -24,8 +23,6 @@ from syncd.control.views import (
     MirrorView,
     OriginView,
     ParkedView,
-    PassEvent,
-    PassView,
     PlanView,
     QuarantineView,
     Sample,
@@ -33,7 +30,7 @@ from syncd.control.views import (
     SnapshotView,
     StoreView,
 )
-from syncd.core import Event
+from syncd.core import AuditView, Event, PassEvent, PassView
 
 
 class Control(Protocol):

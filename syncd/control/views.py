@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from syncd.core import PassView
+
 State = Literal["idle", "waiting", "running", "paused", "failing", "offline", "rejected", "retired"]
 """idle: no pass is due. waiting: a pass is due and has to wait (`reason` says for what). running: a pass runs.
 paused: by an operator. failing: the last pass failed, and the next one is delayed. offline: the store is unavailable or
@@ -17,13 +19,9 @@ Health = Literal["good", "degraded", "stale", "unknown"]
 for approval. stale: older than its freshness target. unknown: no complete pass yet."""
 
 Phase = Literal["survey", "transfer", "published"]
-Outcome = Literal["running", "complete", "incomplete", "failed", "stopped", "killed"]
-"""incomplete: some files failed to download; the others are published. failed: the source or the store was unavailable.
-stopped: by a person or the daemon. killed: the daemon ended during the pass."""
 
 STATES: tuple[State, ...] = ("idle", "waiting", "running", "paused", "failing", "offline", "rejected", "retired")
 HEALTHS: tuple[Health, ...] = ("good", "degraded", "stale", "unknown")
-OUTCOMES: tuple[Outcome, ...] = ("running", "complete", "incomplete", "failed", "stopped", "killed")
 
 
 class AboutView(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,41 +60,6 @@ class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
     moving: int = 0
     transfers: tuple[TransferView, ...] = ()
     """The largest of the `moving` transfers, 50 at most."""
-
-
-class PassView(msgspec.Struct, frozen=True, kw_only=True):
-    """One pass, running or ended."""
-
-    id: int
-    mirror: str
-    why: str
-    """schedule, start, manifest, after, or asked."""
-    who: str = ""
-    began: float
-    ended: float | None = None
-    outcome: Outcome = "running"
-    snapshot: str = ""
-    fetched: int = 0
-    replaced: int = 0
-    kept: int = 0
-    removed: int = 0
-    parked: int = 0
-    failed: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    error: str = ""
-    reason: str = ""
-
-
-class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a pass; `event` is the name of its class in snake_case."""
-
-    id: int
-    at: float
-    level: Literal["info", "warning", "error"]
-    event: str
-    path: str = ""
-    text: str = ""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,17 +238,6 @@ class CheckView(msgspec.Struct, frozen=True, kw_only=True):
 
     mirror: str | None = None
     problems: tuple[ProblemView, ...] = ()
-
-
-class AuditView(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the audit log: an action, carried out or refused."""
-
-    id: int
-    at: float
-    who: str
-    what: str
-    mirror: str
-    outcome: str
 
 
 class OriginView(msgspec.Struct, frozen=True, kw_only=True):

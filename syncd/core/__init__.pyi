@@ -66,6 +66,13 @@ from .events import (
     redacting as redacting,
 )
 from .histogram import Histogram as Histogram
+from .pass_views import (
+    OUTCOMES as OUTCOMES,
+    AuditView as AuditView,
+    Level as Level,
+    PassEvent as PassEvent,
+    PassView as PassView,
+)
 from .ports import (
     Answering as Answering,
     Asking as Asking,

@@ -130,8 +130,9 @@ class Published(Event, frozen=True):
 
 
 class PassFinished(Event, frozen=True):
-    """A pass ended."""
+    """A pass ended: its result, which `syncd sync --json` prints last."""
 
+    snapshot: str
     complete: bool
     fetched: int
     replaced: int

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from manifests.model import ManifestError, ManifestProblem, Mirror
-from syncd.catalogue import AuditRow, BackgroundReader, Catalogue, MirrorRow
+from syncd.catalogue import BackgroundReader, Catalogue, MirrorRow
 from syncd.control import (
-    AuditView,
     CheckView,
     DaemonView,
     DiffView,
@@ -21,8 +20,6 @@ from syncd.control import (
     MirrorView,
     OriginView,
     ParkedView,
-    PassEvent,
-    PassView,
     PlanView,
     ProblemView,
     QuarantineView,
@@ -32,7 +29,7 @@ from syncd.control import (
     StepView,
     StoreView,
 )
-from syncd.core import Audited, Busy, ConfigError, Event, NotFound, SyncdError
+from syncd.core import Audited, AuditView, Busy, ConfigError, Event, NotFound, PassEvent, PassView, SyncdError
 from syncd.daemon import queries
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.manifest_watcher import DeclaredMirror, ManifestFile, ManifestWatcher
@@ -268,7 +265,7 @@ class Controller:
 
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
         """Return the audit log, the newest entry first."""
-        return await self._reader.run(lambda c: [_audit(one) for one in c.pass_history.audit(before, limit)])
+        return await self._reader.run(lambda c: c.pass_history.audit(before, limit))
 
     # -- actions --------------------------------------------------------------------------------------------------
 
@@ -358,7 +355,7 @@ class Controller:
             at=self._registry.now(), who=who, what=what, mirror=name, outcome=outcome
         )
         self._registry.on_event(Audited(name, who, what, outcome))
-        return _audit(entry)
+        return entry
 
     def _refused(self, who: str, what: str, name: str, reason: str) -> SyncdError:
         self._written(who, what, name, f"refused: {reason}")
@@ -368,10 +365,6 @@ class Controller:
 def problem_view(one: ManifestProblem) -> ProblemView:
     """Return the view of a problem."""
     return ProblemView(file=one.file, line=one.line, column=one.column, where=one.where, what=one.what, todo=one.todo)
-
-
-def _audit(one: AuditRow) -> AuditView:
-    return AuditView(id=one.id, at=one.at, who=one.who, what=one.what, mirror=one.mirror, outcome=one.outcome)
 
 
 def _manifest(file: ManifestFile, by_file: Mapping[str, DeclaredMirror]) -> ManifestView:

@@ -6,11 +6,10 @@ The registry is in memory, derived from the manifests in force, the Catalogue an
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import cast
 
-from syncd.catalogue import Catalogue, MirrorRow, PassRow
-from syncd.control import AboutView, Health, Message, MirrorView, Outcome, PassView, ProgressView, State, TransferView
-from syncd.core import Event, Listener, StateChanged, StoreChanged, TransferAdvanced
+from syncd.catalogue import Catalogue, MirrorRow
+from syncd.control import AboutView, Health, Message, MirrorView, ProgressView, State, TransferView
+from syncd.core import Event, Listener, PassView, StateChanged, StoreChanged, TransferAdvanced
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.pass_log import PassLog
 from syncd.daemon.reasons import NO_REASON, Reason, because
@@ -63,7 +62,7 @@ class MirrorState:
     rejected: str = ""
     paused: tuple[str, float] | None = None
     past: Past = field(default_factory=Past)
-    last: PassRow | None = None
+    last: PassView | None = None
     due: float | None = None
     requested_by: str = ""
     run: PassRun | None = None
@@ -89,6 +88,13 @@ class MirrorState:
     def succeeded(self) -> float | None:
         """When the last complete pass ended."""
         return self.row.succeeded if self.row is not None else None
+
+    def unfinished(self) -> tuple[int, int]:
+        """Return the files and bytes still to transfer: of the running pass, else those that the last pass left."""
+        run = self.run
+        if run is None or run.progress.phase == "survey":
+            return self.backlog
+        return max(0, run.progress.planned_files - run.progress.files), run.left()
 
 
 @dataclass(slots=True)
@@ -221,7 +227,7 @@ class MirrorRegistry:
         """Record a sample of rates and backlogs."""
         now, files, size = self.now(), 0, 0
         for mirror_state in self.states.values():
-            backlog = _backlog(mirror_state)
+            backlog = mirror_state.unfinished()
             if mirror_state.run is not None:
                 mirror_state.run.speed.at(self.clock(), mirror_state.run.progress.arrived)
             mirror_state.series.add_sample(now, self.received(mirror_state), *backlog)
@@ -281,7 +287,7 @@ class MirrorRegistry:
         row, mirror = mirror_state.row, mirror_state.declared.mirror if mirror_state.declared is not None else None
         state, why = self.state_reason(mirror_state)
         about = mirror.about if mirror is not None else None
-        files, size = _backlog(mirror_state)
+        files, size = mirror_state.unfinished()
         return MirrorView(
             name=mirror_state.name,
             title=mirror.title if mirror is not None else row.title if row is not None else "",
@@ -312,7 +318,7 @@ class MirrorRegistry:
             quarantined=mirror_state.quarantined,
             faults=mirror_state.faults,
             progress=self._progress(mirror_state.run) if mirror_state.run is not None else None,
-            last=pass_view(mirror_state.last, mirror_state.name) if mirror_state.last is not None else None,
+            last=mirror_state.last,
         )
 
     def _progress(self, run: PassRun) -> ProgressView:
@@ -339,41 +345,7 @@ class MirrorRegistry:
         )
 
 
-def pass_view(passed: PassRow, name: str) -> PassView:
-    """Return the view of a pass."""
-    return PassView(
-        id=passed.id,
-        mirror=name,
-        why=passed.why,
-        who=passed.who,
-        began=passed.began,
-        ended=passed.ended,
-        outcome=cast("Outcome", passed.outcome),
-        snapshot=passed.snapshot,
-        fetched=passed.fetched,
-        replaced=passed.replaced,
-        kept=passed.kept,
-        removed=passed.removed,
-        parked=passed.parked,
-        failed=passed.failed,
-        bytes=passed.bytes,
-        seconds=passed.seconds,
-        error=passed.error,
-        reason=passed.reason,
-    )
-
-
-def _backlog(mirror_state: MirrorState) -> tuple[int, int]:
-    """Return the files and bytes still to transfer: of the running pass, else those that the last pass left."""
-    run = mirror_state.run
-    if run is None:
-        return mirror_state.backlog
-    if run.progress.phase == "survey":
-        return mirror_state.backlog
-    return max(0, run.progress.planned_files - run.progress.files), run.left()
-
-
-def _past(row: MirrorRow, passes: list[PassRow]) -> Past:
+def _past(row: MirrorRow, passes: list[PassView]) -> Past:
     """Return the past passes for `schedule.due`; a pass of the command line is recorded only in the row."""
     over = [one for one in passes if one.outcome != "running"]
     last = over[0] if over else None

@@ -1,13 +1,14 @@
 """Records the events of one pass as log lines for people: a bounded number of failures and retries, no byte counts."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from manifests.model import format_size
-from syncd.catalogue import EventRow
 from syncd.core import (
     DocumentFailed,
     Event,
+    Level,
+    PassEvent,
     PassFailed,
     PassFinished,
     Planned,
@@ -23,8 +24,6 @@ from syncd.process import event_name
 MOST = 2_000  # lines of one pass
 MOST_RETRIES = 200
 
-Level = Literal["info", "warning", "error"]
-
 
 class PassLog:
     """The lines of one pass that are not in the Catalogue yet."""
@@ -33,7 +32,7 @@ class PassLog:
         """`now` is the wall clock."""
         self._now = now
         self._count = self._retries = self._left_out = 0
-        self.waiting: list[EventRow] = []
+        self.waiting: list[PassEvent] = []
 
     def on_event(self, event: Event) -> None:
         """Add the line of an event, if events of its class have one."""
@@ -62,7 +61,9 @@ class PassLog:
 
     def _append(self, level: Level, event: str, path: str, text: str) -> None:
         self._count += 1
-        self.waiting.append(EventRow(self._count, self._now(), level, event, path, printable(text)))
+        self.waiting.append(
+            PassEvent(id=self._count, at=self._now(), level=level, event=event, path=path, text=printable(text))
+        )
 
 
 def _planned(event: Planned) -> tuple[Level, str]:

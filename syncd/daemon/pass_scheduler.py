@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from manifests.origins import origin_of
-from syncd.core import Busy, NoSpace, Offline, PassFailed, PassStarted, Step, SyncdError
+from syncd.core import Busy, NoSpace, Offline, PassFailed, PassFinished, PassStarted, Step, SyncdError
 from syncd.daemon.mirror_registry import CANCELLED, MirrorRegistry, MirrorState, PassRun
 from syncd.daemon.pass_log import PassLog
 from syncd.daemon.reasons import Reason, because
@@ -31,7 +31,6 @@ from syncd.engine import (
     Pass,
     PassPaths,
     PassProgress,
-    PassResult,
     Pool,
     Workers,
     error_name,
@@ -43,7 +42,6 @@ from syncd.wrappers import FairShares
 T = TypeVar("T")
 
 TURN = 900.0  # seconds that a mirror waits for its turn before the longest-running pass stops
-COUNTS = ("fetched", "replaced", "kept", "removed", "parked", "failed", "bytes", "seconds", "snapshot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +232,7 @@ class PassScheduler:
                 self._write(run, outcome="stopped", error="", reason=str(because("stops.now")))
                 mirror_state.run = None
 
-    async def _pass(self, mirror_state: MirrorState, run: PassRun) -> PassResult:
+    async def _pass(self, mirror_state: MirrorState, run: PassRun) -> PassFinished:
         assert mirror_state.declared is not None
         mirror, origin = mirror_state.declared.mirror, _origin(mirror_state)
         with (
@@ -262,10 +260,11 @@ class PassScheduler:
         others = sum(one.run.left() for one in self.registry.running() if one.run is not None and one.run is not run)
         return max(0, free - session.config.budget.keep_free - others)
 
-    def _end(self, mirror_state: MirrorState, run: PassRun, found: PassResult | FailedRun) -> None:
+    def _end(self, mirror_state: MirrorState, run: PassRun, found: PassFinished | FailedRun) -> None:
         registry = self.registry
-        if isinstance(found, PassResult):
-            counts = {name: getattr(found, name) for name in COUNTS}
+        if isinstance(found, PassFinished):
+            counts = msgspec.structs.asdict(found)
+            del counts["mirror"], counts["complete"]
             if found.complete:
                 self._write(run, outcome="complete", **counts)
             elif run.stopping.is_set():
@@ -278,8 +277,9 @@ class PassScheduler:
             self._fail(mirror_state, run, found.error)
         tally = run.progress
         mirror_state.received += tally.arrived
-        complete = isinstance(found, PassResult) and found.complete
-        mirror_state.backlog = (0, 0) if complete else _backlog_left(run, mirror_state)
+        complete = isinstance(found, PassFinished) and found.complete
+        files, size = mirror_state.unfinished()
+        mirror_state.backlog = (0, 0) if complete else (files + run.progress.failed, size)
         mirror_state.run = None
         registry.refresh(mirror_state)
         registry.recompute_due()
@@ -376,12 +376,6 @@ async def run_contained(work: Coroutine[Any, Any, T]) -> T | FailedRun:
     if error is None:
         return task.result()
     return FailedRun(first_of(error) if isinstance(error, BaseExceptionGroup) else error)
-
-
-def _backlog_left(run: PassRun, mirror_state: MirrorState) -> tuple[int, int]:
-    if run.progress.phase == "survey":
-        return mirror_state.backlog
-    return max(0, run.progress.planned_files - run.progress.files) + run.progress.failed, run.left()
 
 
 def _origin(mirror_state: MirrorState) -> str:

@@ -19,14 +19,11 @@ from syncd.control import (
     EntryView,
     FailureView,
     ParkedView,
-    PassEvent,
-    PassView,
     QuarantineView,
     SnapshotView,
     StepView,
 )
-from syncd.core import NotFound, Store, ignore_event
-from syncd.daemon.mirror_registry import pass_view
+from syncd.core import NotFound, PassEvent, PassView, Store, ignore_event
 from syncd.engine import PassContext, shard_entries
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
@@ -70,26 +67,16 @@ def passes(
     """Return passes of one mirror, or of all, the newest first."""
     if row is None and not all_of:
         return []
-    names = {one.id: one.name for one in catalogue.history.mirrors()}
-    found = catalogue.pass_history.passes(row.id if row is not None else None, before, limit)
-    return [pass_view(one, names.get(one.mirror, "")) for one in found]
+    return catalogue.pass_history.passes(row.id if row is not None else None, before, limit)
 
 
 def pass_events(
     catalogue: Catalogue, row: MirrorRow | None, name: str, pass_id: int, after: int, limit: int
 ) -> list[PassEvent]:
     """Return the events of one pass, the oldest first. Raises NotFound."""
-    passed = catalogue.pass_history.passed(pass_id)
-    if row is None or passed is None or passed.mirror != row.id:
+    if row is None or not catalogue.pass_history.has_pass(row.id, pass_id):
         raise NotFound(f"{name}: no pass {pass_id}, or its record has expired")
-    return [
-        PassEvent(id=one.id, at=one.at, level=_level(one.level), event=one.event, path=one.path, text=one.text)
-        for one in catalogue.pass_history.events(pass_id, after, limit)
-    ]
-
-
-def _level(word: str) -> Literal["info", "warning", "error"]:
-    return "error" if word == "error" else "warning" if word == "warning" else "info"
+    return catalogue.pass_history.events(pass_id, after, limit)
 
 
 def entries(catalogue: Catalogue, row: MirrorRow | None, prefix: str, after: str, limit: int) -> list[EntryView]:

@@ -1,5 +1,5 @@
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
-from .mirror_pass import Pass as Pass, PassResult as PassResult
+from .mirror_pass import Pass as Pass
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
 from .pass_paths import PassPaths as PassPaths
 from .pass_progress import PassProgress as PassProgress, Speed as Speed

@@ -55,22 +55,6 @@ SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the 
 RESERVE = 0.02  # of the bytes to move, left free on a store: the room for the snapshot's own files
 
 
-class PassResult(msgspec.Struct, frozen=True):
-    """How a pass ended; the object that `syncd sync --json` prints last."""
-
-    mirror: str
-    snapshot: str
-    complete: bool
-    fetched: int
-    replaced: int
-    kept: int
-    removed: int
-    parked: int
-    failed: int
-    bytes: int
-    seconds: float
-
-
 class Pass:
     """One run over one mirror."""
 
@@ -86,7 +70,7 @@ class Pass:
         self.batch_bytes = 0
         self.no_space: NoSpace | Offline | None = None
 
-    async def run(self) -> PassResult:
+    async def run(self) -> PassFinished:
         """Return how it went. Raises what keeps a pass from being one: source or store away, no space, a bug."""
         context, row = self.context, self.row
         started = context.now()
@@ -134,7 +118,7 @@ class Pass:
             context.mirror.keep.removed,
             context.now,
         ).run()
-        self._report(result)
+        context.listener(result)
         if self.no_space is not None:
             raise self.no_space
         return result
@@ -359,8 +343,8 @@ class Pass:
         catalogue.approvals.spend_approval(row.id)
         self.removed = len(steps)
 
-    def _result(self, snapshot: str, *, complete: bool, kept: int) -> PassResult:
-        return PassResult(
+    def _result(self, snapshot: str, *, complete: bool, kept: int) -> PassFinished:
+        return PassFinished(
             mirror=self.context.mirror.name,
             snapshot=snapshot,
             complete=complete,
@@ -373,8 +357,3 @@ class Pass:
             bytes=self.moved,
             seconds=round(self.context.clock() - self.began, 3),
         )
-
-    def _report(self, result: PassResult) -> None:
-        values = msgspec.structs.asdict(result)
-        del values["snapshot"]
-        self.context.listener(PassFinished(**values))

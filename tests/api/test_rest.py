@@ -12,7 +12,8 @@ from syncd.api.context import CheckQueue
 from syncd.api.errors import HttpError
 from syncd.api.rest import ROUTES
 from syncd.api.server import CHECKS
-from syncd.control.views import AuditView, CheckView, EntryView, MirrorView, PlanView
+from syncd.control.views import CheckView, EntryView, MirrorView, PlanView
+from syncd.core import AuditView
 from tests.api.conftest import OPERATOR, READER, bearer, served_by
 from tests.fakes_control import FakeControl, digest
 

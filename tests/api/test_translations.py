@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from syncd.control import views
-from syncd.core import errors
+from syncd.core import errors, pass_views
 from syncd.daemon.reasons import TEXTS
 from syncd.web.i18n.translator import LANGUAGES, Translator, choose, load_words
 
@@ -69,7 +69,7 @@ def test_every_word_the_daemon_uses_has_a_sentence():
     for kind, prefix in (
         (views.State, "state"),
         (views.Health, "health"),
-        (views.Outcome, "outcome"),
+        (pass_views.Outcome, "outcome"),
         (views.Phase, "phase"),
     ):
         known = {key.partition(".")[2] for key in words if key.startswith(f"{prefix}.")}

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from syncd.api.tunasync import job, status
-from syncd.control.views import MirrorView, PassView
+from syncd.control.views import MirrorView
+from syncd.core import PassView
 from tests.api.conftest import NOW
 
 KEYS = {

@@ -9,7 +9,6 @@ from syncd.control.views import (
     FailureView,
     MirrorView,
     ParkedView,
-    PassView,
     ProgressView,
     QuarantineView,
     Sample,
@@ -18,6 +17,7 @@ from syncd.control.views import (
     StoreView,
     TransferView,
 )
+from syncd.core import PassView
 from tests.fakes_control import DAY, FakeControl
 
 H = 3600.0

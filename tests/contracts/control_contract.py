@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from syncd.control.port import Control
-from syncd.control.views import HEALTHS, OUTCOMES, STATES
+from syncd.control.views import HEALTHS, STATES
+from syncd.core import OUTCOMES
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited
 

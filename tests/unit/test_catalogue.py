@@ -8,8 +8,9 @@ import pytest
 from manifests.reading.stat_page import Stats
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Promise, Stat
-from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, EventRow, FailedFile
+from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, FailedFile
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
+from syncd.core import PassEvent
 from syncd.core.errors import Busy, Damaged, Offline
 from syncd.core.steps import Step
 
@@ -189,13 +190,15 @@ def test_passes_are_written_down_told_and_forgotten(tmp_path):
         assert ids == sorted(set(ids))
         for number in ids[:4]:
             chronicle.end(number, outcome="complete", at=number + 0.5, fetched=3, bytes=7)
-        chronicle.add_events([(ids[4], EventRow(1, 4.25, "info", "planned", "", "3 to fetch"))])
+        chronicle.add_events([(ids[4], PassEvent(id=1, at=4.25, level="info", event="planned", text="3 to fetch"))])
         assert [p.id for p in chronicle.passes(one, None, 10)] == ids[4::-1]
         assert [p.id for p in chronicle.passes(None, ids[5], 2)] == [ids[4], ids[3]]
+        assert [p.mirror for p in chronicle.passes(None, None, 2)] == ["b", "a"]
+        assert (chronicle.has_pass(one, ids[0]), chronicle.has_pass(other, ids[0])) == (True, False)
         assert chronicle.end_killed() == 2
-        killed = chronicle.passed(ids[4])
+        killed, *_, first = chronicle.passes(one, None, 10)
         assert (killed.outcome, killed.ended) == ("killed", 4.25)
-        assert chronicle.passed(ids[0]).fetched == 3
+        assert first.fetched == 3
         assert chronicle.forget_passes(before=100.0, keep=2) == 3
         assert [p.id for p in chronicle.passes(None, None, 10)] == [ids[5], ids[4], ids[3]]
         assert chronicle.events(ids[4], 0, 10)[0].event == "planned"

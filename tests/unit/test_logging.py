@@ -109,7 +109,7 @@ def test_events_are_logged_by_how_much_they_matter():
     listen(TransferAdvanced("m", "a", 1))
     listen(TransferFinished("m", "a", 1, "verified", replaced=False, seconds=0.1))
     listen(TransferFailed("m", "b", "b: gone", "NotFound", quarantined=False))
-    listen(PassFinished("m", True, 1, 0, 0, 0, 0, 1, 1, 0.5))
+    listen(PassFinished("m", "", True, 1, 0, 0, 0, 0, 1, 1, 0.5))
     failed, finished = map(json.loads, stream.getvalue().splitlines())
     assert (failed["event"], failed["level"], failed["path"]) == ("transfer_failed", "warning", "b")
     assert (finished["event"], finished["level"], finished["failed"]) == ("pass_finished", "info", 1)

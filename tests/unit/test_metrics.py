@@ -144,7 +144,7 @@ def test_a_mirror_in_force_begins_at_0_in_every_family_that_counts():
 def test_the_series_of_a_mirror_that_left_vanish():
     metrics, control = Metrics(VERSION), FakeControl()
     metrics.watch(control)
-    metrics.listener(e.PassFinished("idle", True, 1, 0, 0, 0, 0, 0, 10, 1.0))
+    metrics.listener(e.PassFinished("idle", "", True, 1, 0, 0, 0, 0, 0, 10, 1.0))
     assert value(metrics, "syncd_passes_total", mirror="idle", outcome="complete") == 1
     del control.by_name["idle"]
     assert not any(("mirror", "idle") in labels for _, labels in samples(metrics))
@@ -172,7 +172,7 @@ def test_labels_are_bounded_and_what_is_over_is_folded_and_said(monkeypatch):
     for number in range(5):
         governors.of(f"https://{number}.example.org").moved(10)
     for name in control.by_name:
-        metrics.listener(e.PassFinished(name, True, 1, 0, 0, 0, 0, 0, 10, 1.0))
+        metrics.listener(e.PassFinished(name, "", True, 1, 0, 0, 0, 0, 0, 10, 1.0))
     found = samples(metrics)
     mirrors = {dict(labels)["mirror"] for _, labels in found if "mirror" in dict(labels)}
     assert mirrors == {"failing", "idle", "offline", "other"}
@@ -271,7 +271,7 @@ def test_a_pass_that_ran_out_of_room_is_one_pass_and_one_failure():
     metrics = Metrics(VERSION)
     for event in (
         e.PassStarted("m", 1, "schedule", ""),
-        e.PassFinished("m", False, 1, 0, 0, 0, 0, 0, 10, 1.0),
+        e.PassFinished("m", "", False, 1, 0, 0, 0, 0, 0, 10, 1.0),
         e.PassFailed("m", "NoSpace", "m: no room", 60.0),
         e.PassStarted("m", 2, "schedule", ""),
         e.PassFailed("m", "Unreachable", "nobody answered", 60.0),
@@ -293,12 +293,12 @@ def test_what_waits_is_known_since_when_until_a_pass_is_complete():
         for event in events:
             metrics.listener(event)
 
-    tell(e.Planned("m", 0, 0, 5, 0, 0, 0, complete=True), e.PassFinished("m", True, 0, 0, 5, 0, 0, 0, 0, 1.0))
+    tell(e.Planned("m", 0, 0, 5, 0, 0, 0, complete=True), e.PassFinished("m", "", True, 0, 0, 5, 0, 0, 0, 0, 1.0))
     assert name not in samples(metrics)
-    tell(e.Planned("m", 3, 0, 5, 0, 0, 0, complete=True), e.PassFinished("m", False, 2, 0, 5, 0, 0, 1, 0, 1.0))
+    tell(e.Planned("m", 3, 0, 5, 0, 0, 0, complete=True), e.PassFinished("m", "", False, 2, 0, 5, 0, 0, 1, 0, 1.0))
     tell(e.Planned("m", 1, 0, 5, 0, 0, 0, complete=True))
     assert samples(metrics)[name] == NOW + 120
-    tell(e.PassFinished("m", True, 1, 0, 7, 0, 0, 0, 0, 1.0))
+    tell(e.PassFinished("m", "", True, 1, 0, 7, 0, 0, 0, 0, 1.0))
     assert name not in samples(metrics)
 
 

@@ -12,7 +12,7 @@ def failed(number):
     return TransferFailed("m", f"f{number}", f"f{number}: not there", "NotFound", False)
 
 
-FINISHED = PassFinished("m", False, 1, 0, 0, 0, 0, 5, 10, 1.0)
+FINISHED = PassFinished("m", "", False, 1, 0, 0, 0, 0, 5, 10, 1.0)
 
 
 def test_retries_are_written_down_up_to_a_bound_and_the_rest_is_counted():

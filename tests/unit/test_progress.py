@@ -234,7 +234,7 @@ def test_bars_show_the_whole_and_the_largest_and_vanish(terminal):
         assert "\x1b[2J" not in shown
         progress.listener(TransferFailed("scenes", "x", "x: gone [red]", "NotFound", quarantined=False))
         assert "scenes: failed: x: gone [red]" in look()
-        progress.listener(PassFinished("scenes", True, 9, 0, 0, 0, 0, 0, 1, 1.0))
+        progress.listener(PassFinished("scenes", "", True, 9, 0, 0, 0, 0, 0, 1, 1.0))
         assert progress._live is None
         progress.listener(SurveyStarted("other"))
         assert progress._live is not None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from syncd.catalogue import MirrorRow
     from syncd.cli.context import CommandContext
     from syncd.config import Config
-    from syncd.engine import PassResult
+    from syncd.core import PassFinished
     from syncd.session import Session
 
 SHOWN = 20  # failures that are shown
@@ -55,7 +55,7 @@ def _warn_outside_window(mirror: "Mirror") -> None:
         sys.stderr.write(f"syncd: {mirror.name}: runs outside its window (source.limits.window), as requested\n")
 
 
-def _outcome(context: "CommandContext", session: "Session", result: "PassResult") -> int:
+def _outcome(context: "CommandContext", session: "Session", result: "PassFinished") -> int:
     """Print how a pass ended, and return its exit code."""
     from syncd.process import DONE, GUARDED, SOME_FAILED
 

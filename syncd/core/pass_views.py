@@ -1,0 +1,59 @@
+"""What the Catalogue records for people, and the API shows as it is: passes, their events, the audit log."""
+
+from typing import Literal
+
+import msgspec
+
+Level = Literal["info", "warning", "error"]
+
+Outcome = Literal["running", "complete", "incomplete", "failed", "stopped", "killed"]
+"""incomplete: some files failed to download; the others are published. failed: the source or the store was unavailable.
+stopped: by a person or the daemon. killed: the daemon ended during the pass."""
+
+OUTCOMES: tuple[Outcome, ...] = ("running", "complete", "incomplete", "failed", "stopped", "killed")
+
+
+class PassView(msgspec.Struct, frozen=True, kw_only=True):
+    """One pass, running or ended."""
+
+    id: int
+    mirror: str
+    why: str
+    """schedule, start, manifest, after, or asked."""
+    who: str = ""
+    began: float
+    ended: float | None = None
+    outcome: Outcome = "running"
+    snapshot: str = ""
+    fetched: int = 0
+    replaced: int = 0
+    kept: int = 0
+    removed: int = 0
+    parked: int = 0
+    failed: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    reason: str = ""
+
+
+class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a pass; `event` is the name of its class in snake_case."""
+
+    id: int
+    at: float
+    level: Level
+    event: str
+    path: str = ""
+    text: str = ""
+
+
+class AuditView(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the audit log: an action, carried out or refused."""
+
+    id: int
+    at: float
+    who: str
+    what: str
+    mirror: str
+    outcome: str
