@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from manifests.errors import InvalidValue
+from manifests.model.glob_expression import LONGEST, expression
 
 Matcher = Callable[[str], bool]
 
@@ -60,18 +61,18 @@ def _chooser(globs: tuple[str, ...]) -> Matcher | None:
         return None
     if all(chosen for chosen, _ in rules) and not _ALL.isdisjoint(globs):
         return everything
-    # neighbours that agree become one expression: one search where there would be many
+    # neighbours that agree become one expression: one match where there would be many
     runs: list[tuple[bool, Callable[[str], object]]] = [
-        (choice, re.compile("|".join(f"(?:{rule.pattern})" for _, rule in run)).search)
+        (choice, re.compile("|".join(f"(?:{rule.pattern})" for _, rule in run)).match)
         for choice, run in groupby(reversed(rules), key=lambda rule: rule[0])
     ]
     if len(runs) == 1:
-        search = runs[0][1]
-        return lambda path: search(path) is not None
+        match = runs[0][1]
+        return lambda path: match(path) is not None
 
     def chosen(path: str) -> bool:
-        for choice, search in runs:
-            if search(path) is not None:
+        for choice, match in runs:
+            if match(path) is not None:
                 return choice
         return False
 
@@ -88,12 +89,10 @@ def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
         raise InvalidValue(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
     if any(ord(character) < 32 for character in glob):
         raise InvalidValue(f"{glob!r} holds a control character", "write one glob a line")
-    from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern  # noqa: PLC0415  most manifests name no glob
-
+    if len(glob) > LONGEST:
+        raise InvalidValue(f"the glob {glob[:40]!r}… has {len(glob)} characters", f"write at most {LONGEST}")
+    selects, pattern = expression(glob)
     try:
-        pattern = GitIgnoreBasicPattern(glob)
-    except (ValueError, re.error) as error:
+        return selects, re.compile(pattern)
+    except re.error as error:
         raise InvalidValue(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
-    if pattern.include is None or not isinstance(pattern.regex, re.Pattern):
-        raise InvalidValue(f"{glob!r} is not a glob", "write it as in a .gitignore file")
-    return pattern.include, pattern.regex

@@ -9,6 +9,7 @@ Rules:
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -24,12 +25,15 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
 )
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.scanner import RoundTripScanner, ScannerError
 
 from manifests.yaml.yaml_tree import ManifestError, Path, Position, Value, YamlTree
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
 MAX_VALUES = 20_000
+
+LONGEST_TAG = 200  # characters; the library decodes a tag in quadratic time, a file of one tag in half a minute
 
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _QUOTED = re.compile(r"'[^']{2,}'")
@@ -80,7 +84,9 @@ class _Events:
         self.tree = tree
         self.count = 0
         self._text = text
-        self._events: Iterator[Event] = iter(YAML(typ="rt", pure=True).parse(text))
+        parser = YAML(typ="rt", pure=True)
+        parser.Scanner = _BoundedScanner
+        self._events: Iterator[Event] = iter(parser.parse(text))
 
     def next(self) -> Event:
         """Return the next event; raises _Stop where the syntax breaks."""
@@ -105,6 +111,17 @@ class _Events:
             self.tree.wrong(Position(1, 1), (), "this is not YAML", "compare it with an example")
             raise _Stop from error
         return event
+
+
+class _BoundedScanner(RoundTripScanner):
+    """The library's scanner, which stops at an endless tag."""
+
+    def scan_tag_uri(self, name: Any, start_mark: Any) -> str:
+        """Return the suffix of a tag; raises ScannerError where it is too long."""
+        suffix = str(super().scan_tag_uri(name, start_mark))
+        if len(suffix) > LONGEST_TAG:
+            raise ScannerError("while scanning a tag", start_mark, "the tag is too long", start_mark)
+        return suffix
 
 
 def _syntax(problem: str, context: str) -> tuple[str, str]:

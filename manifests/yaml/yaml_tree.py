@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 Path = tuple[str | int, ...]
+MOST_PROBLEMS = 50  # of one file: a longer list helps no reader
 Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
 
 
@@ -54,8 +55,16 @@ class YamlTree(msgspec.Struct):
         self.problems.append(ManifestProblem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
 
     def error(self) -> "ManifestError":
-        """Return all mistakes as one error, in the order of the file."""
-        return ManifestError(tuple(sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))))
+        """Return the mistakes as one error, in the order of the file; of very many the first ones, and their number."""
+        told = sorted(dict.fromkeys(self.problems), key=lambda p: (p.line, p.column))
+        more = len(told) - MOST_PROBLEMS
+        if more > 0:
+            last = told[MOST_PROBLEMS]
+            what = f"{more:,} more mistakes"
+            told[MOST_PROBLEMS:] = [
+                ManifestProblem(self.file, last.line, last.column, "file", what, "correct these first")
+            ]
+        return ManifestError(tuple(told))
 
     def refuse(self) -> None:
         """Raise ManifestError if there is a mistake."""

@@ -8,3 +8,4 @@ from .load import (
 )
 from .secrets import expiry_of as expiry_of
 from .settings import BudgetSettings as BudgetSettings
+from .text_file import read_text_file as read_text_file

@@ -24,6 +24,7 @@ from syncd.config.api_access import ApiSettings, Token, validate_unique_names
 from syncd.config.credentials import CredentialSettings, read_origin
 from syncd.config.secrets import read_credential
 from syncd.config.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
+from syncd.config.text_file import read_text_file
 from syncd.core import ConfigError, Credential
 
 __all__ = [
@@ -218,7 +219,7 @@ def _set(environ: Mapping[str, str], name: str) -> str | None:
 
 def _read(path: Path) -> Config:
     try:
-        text = path.read_bytes()
+        text = read_text_file(path, from_pipe=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}: give the path of a syncd.yaml") from error
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from manifests.model import ManifestError, ManifestProblem, Mirror, load_mirror, overlaps
-from manifests.yaml import MAX_BYTES
+from syncd.config import read_text_file
 from syncd.daemon.schedule import cycle
 
 SUFFIXES = (".yaml", ".yml")
@@ -283,8 +283,7 @@ def manifest_files(path: Path) -> list[Path]:
 
 
 def _text(file: Path) -> str:
-    with file.open("rb") as opened:
-        return opened.read(MAX_BYTES + 1).decode()
+    return read_text_file(file).decode()
 
 
 def _unread(name: str, what: str) -> ParsedManifest:

@@ -20,7 +20,7 @@ from manifests.model import ManifestError, Mirror, load_mirror
 from manifests.origins import origin_of
 from manifests.reading import DocumentRequest
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.config import Config, expiry_of, resolve_credential
+from syncd.config import Config, expiry_of, read_text_file, resolve_credential
 from syncd.core import (
     ConfigError,
     Credential,
@@ -251,7 +251,7 @@ def parse(text: str, file: str) -> Mirror:
 def read_manifest(file: Path) -> tuple[Mirror, str]:
     """Return the mirror that a file declares, and the file's text. Raises ConfigError."""
     try:
-        text = file.read_text("utf-8")
+        text = read_text_file(file, from_pipe=True).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{file}: cannot be read: {reason}: give the path of a mirror manifest") from error

@@ -1,5 +1,7 @@
 """Which paths a steward wants: globs as git reads them, exclude wins, and choosing everything costs nothing."""
 
+import time
+
 import pytest
 from hypothesis import given, strategies as st
 from pathspec import PathSpec
@@ -63,3 +65,35 @@ def test_what_can_match_no_path_is_refused_with_what_to_write(glob):
     with pytest.raises(InvalidValue) as refused:
         check_glob(glob)
     assert refused.value.todo
+
+
+TEXT = st.text("ab_.*?/", min_size=1, max_size=8).filter(lambda text: "//" not in text and text not in {"/", "."})
+NAMES = st.lists(st.text("ab_.", min_size=1, max_size=3).filter(lambda name: name.strip(".")), min_size=1, max_size=4)
+
+
+@given(TEXT.filter(lambda text: "***" not in text and not {".", ".."} & set(text.split("/"))), NAMES.map("/".join))
+def test_any_glob_selects_what_the_library_selects(glob, path):
+    assert matcher((glob,))(path) is PathSpec.from_lines("gitignore", [glob]).match_file(path)
+
+
+def test_a_negated_bracket_stays_within_a_name():
+    assert not matcher(("a[!b]c",))("a/c")
+    assert matcher(("a[!b]c", "[]x]", "[[x]", "[a"))("axc")
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.parametrize(
+    "glob", ["*_*_*_*_*_B4.TIF", "*_" * 40 + "x", "**/_*/**/_*/**/_*/x", "a*a*a*a*a*a*a*a*b", "[_a]*?*?*?*?*?*?*x"]
+)
+@pytest.mark.parametrize("path", ["_" * 250, "a" * 250, "/".join("_" * 60), "/".join(["_a"] * 60)])
+def test_no_name_makes_a_glob_slow(glob, path):
+    wants = matcher((glob,), (glob,))
+    began = time.process_time()
+    for _ in range(100):
+        assert not wants(path)
+    assert time.process_time() - began < 1  # with stars that give back, one of these takes hours
+
+
+def test_a_glob_is_bounded_in_length():
+    with pytest.raises(InvalidValue, match="2000 characters"):
+        check_glob("*a" * 1000)

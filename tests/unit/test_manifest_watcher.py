@@ -1,6 +1,7 @@
 """Manifests come, change, break and go while the daemon runs; the last good one stays in force."""
 
 import os
+import socket
 
 import pytest
 
@@ -217,3 +218,20 @@ def test_a_file_that_cannot_be_read_for_a_while_stays_in_force(desk, monkeypatch
     assert "cannot be read: Permission denied" in desk.problems("a.yaml")[0]
     assert names(desk.look().accepted) == ["a"], "it is read as soon as it can be"
     assert desk.manifests.in_force["a"].mirror.title == "New"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_is_no_file_is_rejected_and_the_others_go_on(desk, kind):
+    odd = desk.folder / "a.yaml"
+    if kind == "pipe":
+        os.mkfifo(odd)  # nobody writes to it: an ordinary open would wait for ever
+    elif kind == "device":
+        odd.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(odd))
+    desk.write("b.yaml", text("b"))
+    changes = desk.look()
+    assert names(changes.accepted) == ["b"]
+    assert [problem.count("\n") for problem in desk.problems("a.yaml")] == [0]
+    assert "cannot be read" in desk.problems("a.yaml")[0]

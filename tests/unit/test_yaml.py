@@ -1,10 +1,12 @@
 """A file read as YAML: every mistake at its line and column, nothing that could grow without bound, nothing guessed."""
 
+import time
+
 import pytest
 from hypothesis import given, strategies as st
 
 from manifests.yaml.parse import MAX_BYTES, read
-from manifests.yaml.yaml_tree import ManifestError, dotted
+from manifests.yaml.yaml_tree import MOST_PROBLEMS, ManifestError, dotted
 
 
 def problems(text):
@@ -12,6 +14,13 @@ def problems(text):
         return tuple(read(text, "f.yaml").problems)
     except ManifestError as error:
         return error.problems
+
+
+def reported(text):
+    """Return what a person is shown of them."""
+    with pytest.raises(ManifestError) as refused:
+        read(text, "f.yaml").refuse()
+    return refused.value.problems
 
 
 def told(text):
@@ -120,6 +129,24 @@ def test_a_syntax_error_quotes_nothing_of_the_file():
         "a: &hunter2 x",
     ):
         assert "hunter" not in "".join(problem.what + problem.todo for problem in problems(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: !" + "b" * 900_000 + " c", "a: !<" + "b" * 900_000 + "> c", "a: [" + "!b c, " * 15_000 + "]", "- " * 500_000],
+    ids=["tag", "verbatim", "tags", "nested"],
+)
+def test_a_file_made_to_be_slow_takes_seconds_and_few_lines(text):
+    began = time.process_time()
+    told = reported(text)
+    assert time.process_time() - began < 10  # one tag of that length took half a minute
+    assert 1 <= len(told) <= MOST_PROBLEMS + 1
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_the_rest_are_counted():
+    told = reported("".join(f"k{number}: !x y\n" for number in range(200)))
+    assert [problem.line for problem in told] == [*range(1, MOST_PROBLEMS + 1), MOST_PROBLEMS + 1]
+    assert told[-1].what == "150 more mistakes"
 
 
 @given(st.text(st.sampled_from("ab:-?[]{},&*!|>'\"%@`#~ \n\t\\0é"), max_size=40))

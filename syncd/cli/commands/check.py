@@ -18,6 +18,7 @@ def check(
     import msgspec
 
     from manifests.model import ManifestError, Mirror, load_mirror, overlaps
+    from syncd.config import read_text_file
     from syncd.daemon import manifest_files
     from syncd.process import DONE, USAGE
     from syncd.session import names
@@ -28,7 +29,8 @@ def check(
     mirrors: list[Mirror] = []
     for file in files:
         try:
-            mirrors.append(load_mirror(file.read_bytes(), str(file), schemes=names(TRANSPORTS)))
+            text = read_text_file(file, from_pipe=file in paths)
+            mirrors.append(load_mirror(text, str(file), schemes=names(TRANSPORTS)))
         except ManifestError as error:
             problems += [msgspec.to_builtins(problem) for problem in error.problems]
         except OSError as error:
