@@ -365,7 +365,7 @@ class FakeControl:
         ids = [one.id for one in await self.snapshots(name)]
         for wanted in (before, after):
             if sum(one.startswith(wanted) for one in ids) != 1:
-                raise NotFound(f"{wanted}: not one kept snapshot of {name}")
+                raise NotFound(f"{wanted}: identifies no one kept snapshot of {name}")
         changes = (
             (ChangeView(path="a/file00.nc", change="added", size_after=1_000_000, sha256_after=digest(0)),)
             if before != after

@@ -126,7 +126,7 @@ def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
     fitting = [one for one in kept if one.id.startswith(wanted)]
     if len(fitting) != 1 or len(wanted) < 4:
         ids = ", ".join(one.id[:12] for one in kept) or "none"
-        raise NotFound(f"{wanted}: not one kept snapshot of {name}; kept are {ids}")
+        raise NotFound(f"{wanted}: identifies no one kept snapshot of {name}; kept are {ids}")
     return fitting[0]
 
 

@@ -1,4 +1,4 @@
-"""Makes a Plan: asks upstream, merges what it says with what we hold, and writes the steps into the Catalogue."""
+"""Makes a Plan: surveys upstream, compares the Inventory with the Entries, and records the steps in the Catalogue."""
 
 import asyncio
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class PlanResult(msgspec.Struct):
-    """A Plan whose steps stand in the Catalogue."""
+    """A Plan whose steps are recorded in the Catalogue."""
 
     counts: Counts
     inventory: Inventory
@@ -47,10 +47,10 @@ class PlanResult(msgspec.Struct):
 
 
 async def make_plan(context: PassContext, row: MirrorRow) -> PlanResult:
-    """Ask upstream, and write the steps down. Raises what makes the source unreachable.
+    """Survey upstream, and record the steps. Raises if the source is unavailable.
 
-    Where the mirror has several sources and the first does not answer, the next one is asked. It may be behind, so what
-    it has is only added: nothing is replaced or removed by its word.
+    If the first of several sources does not respond, the next one is surveyed. It may be outdated, so the plan only
+    adds files: it neither replaces nor deletes any.
     """
     sources = context.source
     if not isinstance(sources, SeveralSources):
@@ -76,7 +76,7 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
     if is_native(context.reader):
         try:
             planning = await _plan_listing(context, row, survey, elsewhere=elsewhere)
-        except OutOfOrder:  # this server sorts otherwise: collect first
+        except OutOfOrder:  # this server sorts differently: collect first
             context.catalogue.claims.forget(row.id)
             planning = await _plan_claims(context, row, survey, await _collect(context, survey), elsewhere=elsewhere)
     else:
@@ -104,7 +104,7 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
 
 
 async def list_upstream(context: PassContext, row: MirrorRow) -> tuple[Inventory, Iterator[Stat]]:
-    """Ask upstream, and return what it has, sorted by path."""
+    """Survey upstream, and return its files, sorted by path."""
     survey = _begin(context, row)
     native = is_native(context.reader)
     inventory = await _collect(context, survey) if native else await _read(context, row, survey)
@@ -116,7 +116,7 @@ def _begin(context: PassContext, row: MirrorRow) -> Survey:
     if is_native(context.reader):
         context.catalogue.claims.forget(row.id)
     else:
-        context.catalogue.claims.drop_steps(row.id)  # the survey may go on with the claims of one that was killed
+        context.catalogue.claims.drop_steps(row.id)  # the survey may resume a killed one, with its claims
     return Survey(
         mirror=context.mirror.name,
         mirror_id=row.id,
@@ -142,12 +142,12 @@ async def _read(context: PassContext, row: MirrorRow, survey: Survey, cursor: st
 
 
 def cursor_of(context: PassContext, row: MirrorRow) -> SurveyCursor:
-    """Return how far the mirror's source was read, for readers that can go on from there."""
+    """Return the cursor of the mirror's source, for readers that can list changes only."""
     return SurveyCursor(context.catalogue.settings, row, context.mirror.source.model_dump_json(), context.now)
 
 
 async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *, elsewhere: bool = False) -> PlanResult:
-    """Merge a listing that arrives sorted against what we hold, and write down only what differs."""
+    """Compare a sorted listing with the Entries, and record only differences."""
     inventory, planner, folds = (
         Inventory(),
         _planner(context, row, adding=elsewhere),
@@ -167,7 +167,7 @@ async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *,
 
 
 async def _collect(context: PassContext, survey: Survey) -> Inventory:
-    """Collect a listing that arrives in no promised order."""
+    """Collect a listing of unknown order."""
     inventory = Inventory()
     try:
         async with aclosing(survey.listed()) as pages:
@@ -182,7 +182,7 @@ async def _collect(context: PassContext, survey: Survey) -> Inventory:
 
 
 def _count(context: PassContext, inventory: Inventory, page: Page) -> None:
-    """Take note of a page of a listing, and tell how far it has come; how many there will be nobody knows."""
+    """Count a page of a listing, and report progress; the total is unknown."""
     inventory.files += len(page)
     inventory.documents += 1
     context.listener(SurveyAdvanced(context.mirror.name, inventory.documents, inventory.documents, inventory.files))
@@ -196,7 +196,7 @@ def _note_interruption(context: PassContext, inventory: Inventory, error: SyncdE
 async def _plan_claims(
     context: PassContext, row: MirrorRow, survey: Survey, inventory: Inventory, *, elsewhere: bool = False
 ) -> PlanResult:
-    """Merge the collected claims against what we hold."""
+    """Compare the collected claims with the Entries."""
     planner, folds = _planner(context, row, adding=elsewhere), CaseFoldIndex(context.catalogue.claims.spill(row.id))
     for page in survey.claims.pages(row.id):
         _merge(context, row, planner, page)
@@ -231,7 +231,7 @@ async def _planned(
 
 
 def _merge(context: PassContext, row: MirrorRow, planner: Planner, page: Page) -> None:
-    """Let the planner decide on a page, and write down what differs."""
+    """Plan a page, and record the steps."""
     if isinstance(page, Stats) and planner.fetch_page(page):
         context.catalogue.claims.add_new(row.id, page)
     else:
@@ -249,7 +249,7 @@ def _pages(rows: Iterator[T]) -> Iterator[list[T]]:
 
 
 def _guard_reason(context: PassContext, row: MirrorRow, counts: Counts) -> str:
-    """Return why the removals must be parked, or "" if they may happen."""
+    """Return why the deletions must be held for approval, or "" if they are allowed."""
     if counts.remove == 0:
         return ""
     files, size = context.catalogue.holdings.totals(row.id)

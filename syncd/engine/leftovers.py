@@ -56,7 +56,7 @@ class Leftovers:
             return None
 
     async def clear_path(self, entry: Entry) -> bool:
-        """Return True if the final name of `entry` holds the same content; otherwise save what is there."""
+        """Return True if the final name of `entry` holds the same content; if not, save the file."""
         place = self.verifier.paths.natural(entry.path)
         try:
             size, digests = await hash_stored(self.store, place, OURS, self.hashing)

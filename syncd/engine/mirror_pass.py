@@ -1,9 +1,11 @@
-"""One Pass over one Mirror: survey, plan, transfer, publish, keep house.
+"""Runs one Pass over one Mirror: survey, plan, transfers, publish, retention.
 
 Rules:
-1. One failed file is a value: it is recorded, told, and the others go on. A bug is an exception and stops the pass.
-2. An incomplete inventory removes nothing. Removals over the guard are parked, all of them, before the first one.
-3. Asked to stop, a pass starts nothing new, ends or stages what is in flight, publishes what is proved, and says so.
+1. One failed file is a value: it is recorded and reported, and the others continue. A bug is an exception and stops
+   the pass.
+2. An incomplete Inventory deletes nothing. If deletions exceed the guard, all of them are held for approval.
+3. A stopped pass starts no more transfers, completes or stages those in flight, publishes verified files, and reports
+   that it was stopped.
 """
 
 import asyncio
@@ -49,17 +51,17 @@ from syncd.wrappers import DerivedFileTransport
 
 T = TypeVar("T")
 
-BATCH_FILES = 256  # proved files recorded in one transaction ...
-BATCH_BYTES = 32 << 20  # ... or this many bytes of them: what a kill may cost again
+BATCH_FILES = 256  # verified files recorded in one transaction ...
+BATCH_BYTES = 32 << 20  # ... or this many of their bytes: the most that a kill can lose
 SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the last ones are short
-RESERVE = 0.02  # of the bytes to move, left free on a store: the room for the snapshot's own files
+RESERVE = 0.02  # share of the bytes to move that must stay free for the snapshot's own files
 
 
 class Pass:
-    """One run over one mirror."""
+    """One pass over one mirror."""
 
     def __init__(self, context: PassContext) -> None:
-        """Prepare; nothing is asked or written before `run`."""
+        """Prepare; `run` makes the first request."""
         self.context = context
         mirror = context.mirror
         self.row = context.catalogue.history.ensure_declared(mirror)
@@ -71,7 +73,7 @@ class Pass:
         self.no_space: NoSpace | Offline | None = None
 
     async def run(self) -> PassFinished:
-        """Return how it went. Raises what keeps a pass from being one: source or store away, no space, a bug."""
+        """Run the pass, and return its result. Raises if source or store are unavailable, or there is no space."""
         context, row = self.context, self.row
         started = context.now()
         recovering = row.last.get("state") == "running"
@@ -86,7 +88,7 @@ class Pass:
             context.mirror.keep.versions,
             context.now,
         )
-        await publisher.swap()  # what a crash left half done
+        await publisher.swap()  # complete what a crash interrupted
         if recovering:
             await self._drop_staged()
         planning = await make_plan(msgspec.structs.replace(context, listener=self._on_survey_event), row)
@@ -94,7 +96,7 @@ class Pass:
         await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
         stopped = context.stopping.is_set()
         inventory = planning.inventory
-        # of what another source lists nothing is removed: parked removals and their approval wait for the first one
+        # another source leads to no deletion: held and approved deletions wait for the first one
         if inventory.complete and not inventory.elsewhere and not stopped and self.no_space is None:
             self._remove(row, planning)
         snapshot = await publisher.publish()
@@ -124,7 +126,7 @@ class Pass:
         return result
 
     def _on_survey_event(self, event: Event) -> None:
-        """Let workers start while the rest is read, where a mirror's first survey will find files enough for them."""
+        """Start workers during the survey, if a mirror's first survey will probably find enough files for them."""
         pool, is_first = self.context.pool, not self.row.snapshot
         if isinstance(event, SurveyAdvanced) and event.files >= LIKELY and pool is not None and is_first:
             pool.prepare()
@@ -183,7 +185,7 @@ class Pass:
             await made.drop()
 
     def _archive_removed(self) -> Callable[[Entry], Awaitable[None]]:
-        """Return what keeps the bytes of a removed file that comes back with others."""
+        """Return the callback that archives a deleted file before other bytes replace it."""
         context, mirror, place = self.context, self.row.id, self.place
         named = RetainedSnapshots(context.store, self.row.name, context.catalogue.history.snapshots(mirror))
         holdings = context.catalogue.holdings
@@ -195,9 +197,9 @@ class Pass:
     async def _workers(
         self, made: Spool | None, count: int, ourselves: Callable[[ActiveTransfer], None]
     ) -> AsyncIterator[Workers | None]:
-        """Start workers if there are small files enough for them among `count`; made files lie where only we can read.
+        """Start workers if enough of `count` files are small; derived files are readable in this process only.
 
-        `ourselves` moves what a worker could not.
+        `ourselves` transfers the files that a worker could not.
         """
         pool = self.context.pool
         if (
@@ -207,18 +209,18 @@ class Pass:
             or (small := self.context.catalogue.claims.count_small(self.row.id, SMALL)) < WORTH
         ):
             if pool is not None:
-                await pool.aclose()  # prepared for a plan that has no use for them
+                await pool.aclose()  # started for a plan that does not need them
             yield None
             return
 
         def on_done(moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
-            if isinstance(outcome, WorkerLost | Exists):  # it ended, or cannot tell what lies there: we can
+            if isinstance(outcome, WorkerLost | Exists):  # the worker ended, or found an unknown file: transfer it here
                 ourselves(moving)
             else:
                 self._end(moving, outcome)
 
         if small < count:
-            lanes //= 2  # the larger ones are ours to move, at the same time
+            lanes //= 2  # this process transfers the larger ones, at the same time
         async with pool.running(self.place, self.context.mirror.source.url, on_done, lanes) as workers:
             yield workers
 
@@ -237,7 +239,7 @@ class Pass:
             self._end(moving, proved)
 
     def _end(self, moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
-        """Take note of what became of a file."""
+        """Record the result of a transfer."""
         context = self.context
         context.budget.release(moving.cost)
         if isinstance(outcome, NoSpace | Offline):
@@ -267,7 +269,7 @@ class Pass:
         )
 
     def _flush_batch(self) -> None:
-        """Write down what is durable: never before it is."""
+        """Record durable files, never earlier."""
         batch, self.batch, self.batch_bytes = self.batch, [], 0
         if not batch:
             return
@@ -297,7 +299,7 @@ class Pass:
         context.listener(TransferFailed(context.mirror.name, step.path, str(error), kind, bool(quarantined)))
 
     def _refuse(self, row: MirrorRow) -> None:
-        """Say of each refused file why, as of any that fails."""
+        """Report refused files as failed, with the reason."""
         for step in self.context.catalogue.claims.steps(row.id, "refuse"):
             self._fail(step, Unsafe(f"{step.path}: {step.reason}"))
 
@@ -313,7 +315,7 @@ class Pass:
             )
 
     async def _strays(self) -> frozenset[str]:
-        """Return what lies under our prefix unrecorded: a pass that was killed had stored it."""
+        """Return the unrecorded files under the mirror's prefix, which a killed pass has stored."""
         prefix, holdings = self.place.prefix, self.context.catalogue.holdings
         strays = set()
         async for stat in self.context.store.list(prefix):
@@ -323,14 +325,14 @@ class Pass:
         return frozenset(strays)
 
     async def _drop_staged(self) -> None:
-        """Drop replacements that were stored but not journaled when a pass was killed."""
+        """Delete replacements that a killed pass has stored but not journaled."""
         async for stat in self.context.store.list(f".syncd/staged/{self.context.mirror.name}/"):
             await self.context.store.delete(stat.path)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
     def _remove(self, row: MirrorRow, planning: PlanResult) -> None:
-        """Take what upstream no longer lists out of the next snapshot, unless the guard holds it back."""
+        """Remove files that upstream no longer lists from the next snapshot, unless the guard holds their deletion."""
         catalogue = self.context.catalogue
         approved = catalogue.approvals.approved(row.id)
         steps = list(catalogue.claims.steps(row.id, "remove"))

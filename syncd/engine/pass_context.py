@@ -1,4 +1,4 @@
-"""All that a pass works with, and how much of it may be under way at once."""
+"""The context of a pass: its ports, and its limits of concurrent work."""
 
 import asyncio
 import time
@@ -19,11 +19,11 @@ from syncd.wrappers import OriginShare, alone
 T = TypeVar("T")
 
 IN_FLIGHT = 256 << 20  # bytes under way at once: the window of operations' memory formula
-FILES = 192  # files under way at once: three for each slot, so that storing one never starves fetching another
+FILES = 192  # files under way at once: three for each slot, so that downloads never wait for writes
 
 
 class PassContext(msgspec.Struct, frozen=True):
-    """All that a pass works with; composed in `syncd.session.plugins`."""
+    """The ports, settings and limits of one pass; `syncd.session` composes it."""
 
     mirror: Mirror
     reader: Reader
@@ -38,9 +38,9 @@ class PassContext(msgspec.Struct, frozen=True):
     stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     ceiling: int = 64
     others: tuple[Reader, ...] = ()
-    """How the mirror's further sources say what they have, where there are several."""
+    """The readers of the mirror's further sources."""
     pool: Pool | None = None
-    """Worker processes for small files, where there are very many."""
+    """Worker processes for small files in large numbers."""
     budget: OriginShare = msgspec.field(default_factory=lambda: alone(IN_FLIGHT, FILES))
     free: Callable[[], Awaitable[int | None]] | None = None
-    """Bytes that this pass may fill; absent: all that the store has left."""
+    """Returns the most bytes that this pass may store; None: all free space."""

@@ -1,6 +1,6 @@
-"""Counts what a pass has done so far, from its events: a little work for each, and no more memory for more files.
+"""Computes the progress of a pass from its events, in constant memory.
 
-Only transfers under way are remembered one by one. A file that failed counts as behind us: nobody waits for it.
+Only running transfers are kept one by one. Failed files count as done.
 """
 
 from collections import deque
@@ -21,13 +21,13 @@ from syncd.core import (
     TransferStarted,
 )
 
-WINDOW = 10.0  # seconds over which a speed is taken
+WINDOW = 10.0  # seconds over which a speed is measured
 
 Phase = Literal["survey", "transfer", "published"]
 
 
 class TransferProgress(msgspec.Struct):
-    """One transfer under way."""
+    """One running transfer."""
 
     path: str
     size: int | None
@@ -35,7 +35,7 @@ class TransferProgress(msgspec.Struct):
 
 
 class PassProgress(msgspec.Struct):
-    """What one mirror's pass has done so far."""
+    """The progress of one mirror's pass."""
 
     mirror: str
     phase: Phase = "survey"
@@ -44,12 +44,12 @@ class PassProgress(msgspec.Struct):
     found: int = 0
     planned_files: int = 0
     planned_bytes: int = 0
-    sized: bool = True  # False once a file moves whose size upstream did not say: `planned_bytes` is then too small
-    files: int = 0  # behind us, the failed ones too
+    sized: bool = True  # False after a file of unknown size: `planned_bytes` is then too small
+    files: int = 0  # completed or failed
     failed: int = 0
     retried: int = 0
-    arrived: int = 0  # bytes, those that had to come twice counted twice
-    behind: int = 0  # bytes of the files behind us
+    arrived: int = 0  # bytes; those received twice count twice
+    behind: int = 0  # bytes of the completed or failed files
     moving: dict[str, TransferProgress] = {}
 
     def on_event(self, event: Event) -> None:
@@ -59,11 +59,11 @@ class PassProgress(msgspec.Struct):
             count(self, event)
 
     def under_way(self) -> list[TransferProgress]:
-        """Return the transfers under way; safe from another thread while the pass goes on."""
+        """Return the running transfers; safe to call from another thread."""
         return list(self.moving.values())
 
     def share(self) -> float | None:
-        """Return how much of the work is done, 0 to 1: by bytes where every size is known, else by files."""
+        """Return the completed share of the work, 0 to 1: by bytes if every size is known, else by files."""
         if self.sized and self.planned_bytes:
             partly = sum(min(one.received, one.size or 0) for one in self.under_way())
             return min(1.0, (self.behind + partly) / self.planned_bytes)
@@ -95,7 +95,7 @@ def _arrive(tally: PassProgress, event: TransferAdvanced) -> None:
 def _finish(tally: PassProgress, event: TransferFinished) -> None:
     transfer = tally.moving.pop(event.path, None)
     if transfer is None or not transfer.received:
-        tally.arrived += event.size  # it came in one go, without a word on its way
+        tally.arrived += event.size  # received at once, without progress events
     tally.files += 1
     tally.behind += event.size
 
@@ -129,7 +129,7 @@ _COUNTS: dict[type[Event], Callable[[PassProgress, Any], None]] = {
 
 
 class Speed:
-    """How fast an amount grows, over the last seconds."""
+    """The growth rate of an amount over the last seconds."""
 
     def __init__(self, window: float = WINDOW) -> None:
         """`window` is in seconds."""
@@ -137,7 +137,7 @@ class Speed:
         self._seen: deque[tuple[float, float]] = deque()
 
     def at(self, now: float, amount: float) -> float:
-        """Return the growth a second, `amount` being what there is `now`."""
+        """Return the growth per second, if the amount is `amount` at `now`."""
         seen = self._seen
         if seen and amount < seen[-1][1]:
             seen.clear()  # another pass began

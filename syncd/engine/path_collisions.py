@@ -1,10 +1,9 @@
-"""Finds paths that are one and the same on a file system that folds case or normalises Unicode, among ten million.
+"""Finds paths that collide on file systems that fold case or normalise Unicode, among ten million.
 
-Two such paths may stand far apart in a sorted listing, so every path must be remembered: as 8 bytes, a digest of its
-folded form. Digests are kept in parts by their first bits, in memory up to MOST of them and then wherever `DigestSpill`
-puts them; in the end each part is looked at for a digest that came twice. Two different paths have the same digest less
-than once in a hundred thousand mirrors of ten million files, and then `collisions`, which looks at the paths, lets them
-be.
+Colliding paths can be far apart in a sorted listing, so every path is kept as 8 bytes, a digest of its folded form.
+Digests are partitioned by their first bits; up to MOST of them are in memory, more are in a `DigestSpill`. At the end,
+each partition is searched for duplicates. Two different paths share a digest less than once in a hundred thousand
+mirrors of ten million files; `collisions` compares the paths themselves, and ignores such pairs.
 """
 
 from array import array
@@ -24,14 +23,14 @@ _EDGES = [(part + 1 << 64) // PARTS for part in range(PARTS)]
 
 
 class DigestSpill(Protocol):
-    """A place for digests that are too many for memory."""
+    """A store for digests that exceed the memory limit."""
 
     def add(self, parts: Iterable[tuple[int, bytes]]) -> None:
-        """Add digests to parts."""
+        """Add digests to partitions."""
         ...
 
     def read(self, part: int) -> Iterator[bytes]:
-        """Yield what was added to a part."""
+        """Yield the digests of a partition."""
         ...
 
 
@@ -45,7 +44,7 @@ class CaseFoldIndex:
         self._parts = [array("Q") for _ in range(PARTS)]
 
     def add(self, paths: Sequence[str]) -> None:
-        """Remember paths."""
+        """Add paths."""
         digests = sorted(map(xxhash.xxh3_64_intdigest, _folded(paths)))
         start = 0
         for part, edge in zip(self._parts, _EDGES, strict=True):
@@ -59,7 +58,7 @@ class CaseFoldIndex:
             self._held = 0
 
     def suspects(self) -> set[int]:
-        """Return the digests that came twice."""
+        """Return the digests added more than once."""
         found: set[int] = set()
         for number, held in enumerate(self._parts):
             part = held[:]
@@ -71,9 +70,9 @@ class CaseFoldIndex:
 
 
 def collisions(paths: Iterable[tuple[str, bool]], suspects: set[int]) -> Iterator[tuple[str, str]]:
-    """Yield (path, the path it collides with) for each that must be refused among `(path, held)`.
+    """Yield (path, the path it collides with) for each path to refuse among `(path, held)`.
 
-    Of two that collide the one we hold already stays, else the first in order; deterministic.
+    Of two that collide, the one that is an Entry is accepted, else the first in order; deterministic.
     """
     found: dict[str, list[tuple[bool, str]]] = {}
     for path, held in paths:
@@ -87,7 +86,7 @@ def collisions(paths: Iterable[tuple[str, bool]], suspects: set[int]) -> Iterato
 
 
 def _folded(paths: Sequence[str]) -> list[bytes]:
-    """Fold many paths, at once where all are ASCII."""
+    """Fold many paths, at once if all are ASCII."""
     text = "\n".join(paths)
     if text.isascii():
         folded = text.lower().encode().split(b"\n")

@@ -1,11 +1,11 @@
-"""What turns the copy we have into what upstream says it has: fetch, replace, keep, remove, refuse. Pure.
+"""Compares Entries with upstream's claims, and decides: fetch, replace, keep, remove, refuse. Pure.
 
-Both sides arrive sorted by path and are merged in one walk, so ten million files need no more memory than ten. Why a
-file is replaced is decided by the strongest thing that both sides know of it: a digest, then upstream's version, then
-the size, then the time. What upstream cannot prove different is kept.
+Both sides are sorted by path and merged in one walk, in constant memory. The strongest attribute that both sides know
+decides whether a file is replaced: a checksum, then upstream's version, then the size, then the time. A file with no
+known difference is kept.
 
-Most pages of a listing are all new or all unchanged. They are told by comparing whole columns; what is neither, or has
-one path that needs a closer look, is walked file by file. Both ways come to the same Plan.
+Most pages of a listing are all new or all unchanged; comparing whole columns recognises them. Other pages are compared
+file by file. Both ways lead to the same Plan.
 """
 
 from bisect import bisect_left
@@ -25,7 +25,7 @@ _path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
 
 
 class Counts(msgspec.Struct):
-    """How many files, and how many bytes as far as upstream says their size; mutable while a Plan is made."""
+    """The numbers of files and of known bytes in a Plan; mutable while it is made."""
 
     fetch: int = 0
     replace: int = 0
@@ -40,7 +40,7 @@ class Counts(msgspec.Struct):
 
     @property
     def bytes(self) -> int:
-        """Bytes to move, as far as sizes are known; `sizeless` files come on top."""
+        """Bytes to transfer, without the `sizeless` files."""
         return self.fetch_bytes + self.replace_bytes
 
     def add(self, step: Step) -> None:
@@ -58,11 +58,11 @@ class Counts(msgspec.Struct):
 
 
 class OutOfOrder(ValueError):
-    """Stats that were said to come sorted do not; the message gives the two paths."""
+    """A listing announced as sorted is not; the message gives the two paths."""
 
 
 class Planner:
-    """The merge of what we hold with what upstream claims, fed a page at a time; both sides sorted by path."""
+    """Merges Entries with upstream's claims, page by page; both sides are sorted by path."""
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class Planner:
         pinned: Container[str] = frozenset(),
         adding: bool = False,
     ) -> None:
-        """`published` refuses files for which upstream publishes no digest; `pinned` paths are never removed.
+        """`published` refuses files without a published checksum; `pinned` paths are never deleted.
 
-        `adding` keeps all that we hold, whatever is claimed of it.
+        `adding` keeps all Entries, whatever upstream claims.
         """
         self._adding = adding
         self.counts = Counts()
@@ -85,7 +85,7 @@ class Planner:
         self._pinned = pinned
 
     def fetch_page(self, page: Stats) -> bool:
-        """Tell, and count, if the whole page is to be fetched, as NEW; if not, `feed` it."""
+        """Return True, and count the page, if all its files are new; if not, `feed` it."""
         have = self._known.first()
         if not page or (have is not None and have[0] <= page.paths[-1]) or not self._is_sound(page.paths):
             return False
@@ -95,7 +95,7 @@ class Planner:
         return True
 
     def feed(self, claimed: Sequence[Stat]) -> list[Step]:
-        """Return every Step but `keep`, which is only counted. Raises OutOfOrder if `claimed` is not sorted."""
+        """Return all Steps except `keep`, which is only counted. Raises OutOfOrder if `claimed` is not sorted."""
         is_sound = isinstance(claimed, Stats) and self._is_sound(claimed.paths)
         if is_sound and isinstance(claimed, Stats) and self._keep_page(claimed):
             return []
@@ -105,7 +105,7 @@ class Planner:
         return steps
 
     def _keep_page(self, page: Stats) -> bool:
-        """Tell, and count, if what we hold next is exactly this page."""
+        """Return True, and count the page, if the next Entries match it exactly."""
         have = self._known.first()
         if not page or have is None or have[0] != page.paths[0]:
             return False
@@ -142,7 +142,7 @@ class Planner:
                 if mine is not None:
                     have = known.next()
                 if not is_sound and (refusal := self._refusal(stat)) is not None:
-                    # what we hold under a name that upstream still uses is not removed
+                    # upstream still uses the name, so this is no deletion
                     steps.append(Step("refuse", path, refusal, stat))
                 elif mine is None:
                     steps.append(Step("fetch", path, NEW, stat))
@@ -156,9 +156,9 @@ class Planner:
         return steps
 
     def _is_sound(self, paths: list[str]) -> bool:
-        """Tell whether nothing on a page can be refused or is out of order; False is no verdict, it asks for a look.
+        """Return True if a page is in order and has no file to refuse; False: check its files one by one.
 
-        A page that is sound counts as looked at.
+        A page for which it returns True counts as checked.
         """
         return (
             not self._published
@@ -170,7 +170,7 @@ class Planner:
         )
 
     def finish(self) -> Iterator[Step]:
-        """Yield the removal of what we hold past the last claim; only for a complete inventory."""
+        """Yield the removal of Entries after the last claim; only for a complete Inventory."""
         have = self._known.first()
         while have is not None:
             for step in self._removal(have):
@@ -195,21 +195,21 @@ class Planner:
         if version is not None and version.startswith("conflict:"):
             return version.removeprefix("conflict:")
         if self._published and not stat.digests and not (version or "").startswith("sha256:"):
-            return "upstream publishes no digest, and this mirror requires one (verify.require: published)"
+            return "upstream publishes no checksum, and this mirror requires one (verify.require: published)"
         if (parent := self._clash.parent(stat.path)) is not None:
-            return f"{parent!r} is a file upstream, so nothing can lie below it"
+            return f"{parent!r} is a file upstream, so it cannot contain files"
         return None
 
 
 def plan(known: Iterable[Known], claimed: Iterable[Stat], *, published: bool = False) -> tuple[list[Step], Counts]:
-    """Return the whole Plan at once, removals included, for what fits in memory."""
+    """Return the whole Plan at once, removals included, for mirrors that fit in memory."""
     planner = Planner(known, published=published)
     steps = [*planner.feed(list(claimed)), *planner.finish()]
     return steps, planner.counts
 
 
 def changed(known: Known, stat: Stat) -> str | None:
-    """Return why upstream's file is not the one we have, or None if nothing says so."""
+    """Return why upstream's file differs from the Entry, or None if no difference is known."""
     _, size, version, modified, sha256, digests = known
     if stat.digests:
         held = {**(_digests(digests) if digests else {}), "sha256": sha256.hex()}
@@ -229,7 +229,7 @@ def changed(known: Known, stat: Stat) -> str | None:
 
 
 class NestedPathFinder:
-    """Finds a path that lies below another path that is itself a file, in a sorted walk."""
+    """Finds paths below another path that is itself a file, in a sorted walk."""
 
     __slots__ = ("_open",)
 
@@ -237,7 +237,7 @@ class NestedPathFinder:
         self._open: list[str] = []
 
     def parent(self, path: str) -> str | None:
-        """Return the file above `path`, if there was one; call with every path, sorted."""
+        """Return the file above `path`, or None; call with every path, sorted."""
         above = self._open
         while above and not path.startswith(above[-1]):
             above.pop()
@@ -248,8 +248,8 @@ class NestedPathFinder:
         return None
 
     def passes(self, paths: list[str]) -> bool:
-        """Tell if none of the next paths, sorted, lies below another file; only then they count as looked at."""
-        # sorted, a path with which others begin has one of them right behind it
+        """Return True if none of the next paths, sorted, is below another file; only then they count as checked."""
+        # in sorted order, a path that others begin with directly precedes one of them
         above = self._open + list(compress(paths, map(str.startswith, islice(paths, 1, None), paths)))
         for file in above:
             folder = f"{file}/"
@@ -262,7 +262,7 @@ class NestedPathFinder:
 
 
 class _Lookahead:
-    """Rows with a look at those that come next."""
+    """An iterator of rows with lookahead."""
 
     __slots__ = ("_rows", "_seen")
 
@@ -271,22 +271,22 @@ class _Lookahead:
         self._seen: deque[Known] = deque()
 
     def first(self) -> Known | None:
-        """Return the row that comes next, and leave it."""
+        """Return the next row without consuming it."""
         if not self._seen:
             self._seen.extend(islice(self._rows, 1))
         return self._seen[0] if self._seen else None
 
     def next(self) -> Known | None:
-        """Drop the row that came next, and return the one behind it."""
+        """Consume the next row, and return the one after it without consuming it."""
         self._seen.popleft()
         return self.first()
 
     def peek(self, count: int) -> list[Known]:
-        """Return the next rows, as many as there are up to `count`, and leave them."""
+        """Return up to `count` next rows without consuming them."""
         self._seen.extend(islice(self._rows, max(0, count - len(self._seen))))
         return list(islice(self._seen, count))
 
     def skip(self, count: int) -> None:
-        """Drop rows that were looked at."""
+        """Consume rows."""
         for _ in range(count):
             self._seen.popleft()

@@ -1,10 +1,10 @@
-"""Makes what was proved the mirror's next Snapshot: swap, then snapshot files, then the pointer.
+"""Publishes the verified files as the mirror's next Snapshot: swap, then snapshot files, then the pointer.
 
 Rules:
-1. The swap is journaled in the Catalogue before it begins; each step may be done twice, so a crash is rolled forward.
-2. A replaced file is never absent: its old bytes are copied aside inside the store, then the new ones move over it.
-3. A Snapshot is readable in whole before the pointer names it.
-4. A change of k files rewrites at most 2k shards; all others are shared with the Snapshot before.
+1. The swap is journaled in the Catalogue before it begins; its steps are idempotent, so after a crash it is continued.
+2. A replaced file is never absent: its old bytes are copied inside the store, then the new ones move over it.
+3. A Snapshot is fully readable before the pointer names it.
+4. A change of k files rewrites at most 2k shards; all others are shared with the previous Snapshot.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ from syncd.core import Listener, NotFound, Published, Store, TooLarge
 from syncd.engine.pass_paths import PassPaths
 
 WRITE = 1 << 20  # bytes of SHA256SUMS written at a time
-PACKING = 4  # files that are compressed while the next are read
+PACKING = 4  # files being compressed while the next ones are read
 
 
 class Publisher(msgspec.Struct, frozen=True):
-    """What publishing one mirror needs."""
+    """Publishes the Snapshots of one mirror."""
 
     store: Store
     catalogue: Catalogue
@@ -52,7 +52,7 @@ class Publisher(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
 
     async def publish(self) -> Snapshot:
-        """Return the Snapshot that the pointer names now; a new one only if something changed."""
+        """Publish, and return the Snapshot that the pointer names; a new one only if files changed."""
         await self.swap()
         holdings, history, mirror = self.catalogue.holdings, self.catalogue.history, self.mirror
         kept = history.snapshots(mirror.id)
@@ -78,7 +78,7 @@ class Publisher(msgspec.Struct, frozen=True):
         folder = snapshot_folder(mirror.name, snapshot.id)
         if snapshot.files <= MAX_SUMS:
             await self._write_checksums(f"{folder}SHA256SUMS")
-        # over an earlier announcement of the same content, too: the origins that one names go with its own row
+        # also over an earlier Snapshot of the same content: its origins are deleted with its own row
         await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot))
         await self._write_pointer(snapshot, kept)
         history.publish(mirror.id, snapshot)
@@ -87,14 +87,14 @@ class Publisher(msgspec.Struct, frozen=True):
         return snapshot
 
     async def finish(self) -> Snapshot | None:
-        """Roll forward a publish that was interrupted; None if there is none, or no Snapshot yet.
+        """Complete an interrupted publish; None if there is none, or no Snapshot yet.
 
-        Until then the files under their natural names, the Catalogue and the pointer can be of different Snapshots.
+        Until then, the files under final names, the Catalogue and the pointer can belong to different Snapshots.
         """
         return await self.publish() if is_interrupted(self.catalogue, self.mirror) else None
 
     async def swap(self) -> None:
-        """Put the proved replacements in their places, and go on where a crash interrupted that."""
+        """Move the verified replacements to their final names; continue a swap that a crash interrupted."""
         for swap in self.catalogue.journal.swaps(self.mirror.id):
             await self._swap(swap)
 
@@ -105,7 +105,7 @@ class Publisher(msgspec.Struct, frozen=True):
         if await self._is_there(swap.staged):
             kept = bool(mirror.snapshot) and await self._archive_replaced(natural, aside)
             await self.store.move(swap.staged, natural)
-        else:  # moved before the crash; what is left is to say so
+        else:  # moved before the crash, but not yet recorded
             kept = bool(mirror.snapshot) and await self._is_there(aside)
         if kept:
             version = ArchivedVersion(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
@@ -114,18 +114,18 @@ class Publisher(msgspec.Struct, frozen=True):
         self.catalogue.journal.end_swap(mirror.id, swap.path)
 
     async def _archive_replaced(self, natural: str, aside: str) -> bool:
-        """Copy the bytes that will be replaced; False if there are none.
+        """Archive the bytes that will be replaced; return False if there are none.
 
-        Of two swaps before a snapshot, the first holds what was published.
+        If two swaps precede a snapshot, the first one archived the published bytes.
         """
         if await self._is_there(aside):
             return True
         try:
             await self.store.copy(natural, aside)
         except NotFound:
-            if not await self._is_there(natural):  # already gone from its place: there is nothing to keep
+            if not await self._is_there(natural):  # the file is gone: there is nothing to archive
                 return False
-            await self.store.copy(natural, aside)  # something else of the copy's was missing; twice, and we stop here
+            await self.store.copy(natural, aside)  # another file was missing during the copy; the second time, raise
         return True
 
     async def _is_there(self, path: str) -> bool:
@@ -138,7 +138,7 @@ class Publisher(msgspec.Struct, frozen=True):
     # -- the snapshot's files -------------------------------------------------------------------------------------
 
     async def _shards(self, previous: Snapshot | None) -> tuple[tuple[Shard, ...], tuple[str, ...]]:
-        """Cut again what changed, share the rest."""
+        """Write the changed shards, and share the others."""
         holdings, mirror = self.catalogue.holdings, self.mirror
         packing: deque[tuple[str, asyncio.Future[bytes]]] = deque()
         old = previous.content.shards if previous is not None else ()
@@ -164,7 +164,7 @@ class Publisher(msgspec.Struct, frozen=True):
     def _pack(
         self, run: list[tuple[Entry, Origin]], known: set[str], packing: deque[tuple[str, asyncio.Future[bytes]]]
     ) -> tuple[Shard, str]:
-        """Return a shard and the name of its origins, and begin to compress them, in threads."""
+        """Return a shard and the name of its origins, and start to compress them in threads."""
         shard, content = shard_of([entry for entry, _ in run])
         beside = lines([origin for _, origin in run])
         name = hashlib.sha256(beside).hexdigest()
@@ -176,7 +176,7 @@ class Publisher(msgspec.Struct, frozen=True):
         return shard, name
 
     async def _write(self, packing: deque[tuple[str, asyncio.Future[bytes]]], most: int) -> None:
-        """Store what is compressed until at most so many files are left."""
+        """Store compressed files until at most `most` remain."""
         while len(packing) > most:
             path, packed = packing.popleft()
             await self.store.put(path, await packed)
@@ -188,7 +188,7 @@ class Publisher(msgspec.Struct, frozen=True):
             raise TooLarge(f"{self.mirror.name}: {error}") from error
 
     async def _write_checksums(self, path: str) -> None:
-        """Write the list that `sha256sum -c` reads; in pieces, for it may name a million files."""
+        """Write the list that `sha256sum -c` reads, in pieces: it may name a million files."""
         digest, size, piece = hashlib.sha256(), 0, bytearray()
         async with self.store.stage(path, size=None) as file:
             for entry in self.catalogue.holdings.entries(self.mirror.id):
@@ -215,14 +215,14 @@ class Publisher(msgspec.Struct, frozen=True):
 
 
 def is_interrupted(catalogue: Catalogue, mirror: MirrorRow) -> bool:
-    """Return True if a publish of a mirror that has a Snapshot was begun and not finished."""
+    """Return True if a publish of a mirror with a Snapshot was interrupted."""
     return bool(mirror.snapshot) and (
         bool(catalogue.journal.swaps(mirror.id)) or next(catalogue.holdings.changed(mirror.id), None) is not None
     )
 
 
 def _runs(pairs: Iterator[tuple[Entry, Origin]]) -> Iterator[list[tuple[Entry, Origin]]]:
-    """Yield runs as `manifests.snapshot.cut` does, each Entry with its Origin."""
+    """Yield runs like `manifests.snapshot.cut`, each Entry with its Origin."""
     run: list[tuple[Entry, Origin]] = []
     for pair in pairs:
         run.append(pair)
@@ -234,20 +234,20 @@ def _runs(pairs: Iterator[tuple[Entry, Origin]]) -> Iterator[list[tuple[Entry, O
 
 
 def pointer_path(mirror: str) -> str:
-    """Return where a mirror's pointer lies."""
+    """Return the path of a mirror's pointer."""
     return f".syncd/mirrors/{mirror}.json"
 
 
 def snapshot_folder(mirror: str, snapshot: str) -> str:
-    """Return the folder of one snapshot, with its slash."""
+    """Return the folder of one snapshot, with a slash at the end."""
     return f".syncd/snapshots/{mirror}/{snapshot}/"
 
 
 def shard_path(mirror: str, sha256: str) -> str:
-    """Return where a shard lies."""
+    """Return the path of a shard."""
     return f".syncd/shards/{mirror}/{sha256}.jsonl.gz"
 
 
 def origins_path(mirror: str, sha256: str) -> str:
-    """Return where the origins of a shard lie."""
+    """Return the path of a shard's origins."""
     return f".syncd/shards/{mirror}/{sha256}.origins.jsonl.gz"

@@ -1,12 +1,15 @@
-"""Receives one large file in ranges, many at once, inside a window that slides along it; the hash follows its front.
+"""Downloads one large file in concurrent ranges, within a window that slides along the file.
 
 Rules:
-1. All ranges are bound to one version; a file that changes between two of them raises Changed, and nothing is spliced.
-2. What is in memory is what lies between the hash's front and the window's end, never the file; where the store takes
-   bytes from threads (`Staged.sink`) not even that: they are poured from the connection into the file, hashed as they
-   pass the front, and read back where they are ahead of it.
-3. Where upstream answers a range with the whole file, or gives nothing to bind ranges to, the file comes in one stream.
-4. A resumed file is hashed by reading it back, for nobody can go on with half a sha256.
+1. All ranges are bound to one version. If the file changes between two of them, Changed is raised; versions are never
+   mixed.
+2. The hash follows the front: the end of the contiguous bytes from the beginning. Memory holds the bytes between the
+   front and the end of the window, never the whole file. If the store accepts bytes from threads (`Staged.sink`), they
+   are copied from the connection to the file; bytes at the front are hashed on the way, bytes ahead of it are read
+   back.
+3. If upstream responds to a range with the whole file, or gives no version to bind ranges to, the file is downloaded in
+   one stream.
+4. A resumed file is hashed by reading it back: the state of a sha256 cannot be saved.
 """
 
 import asyncio
@@ -27,13 +30,13 @@ FLUSH = 2 << 20  # bytes gathered before they are written and hashed
 STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
 STEP_MOST = 8 << 20  # bytes of the longest: what is lost when a connection breaks is less than this
 PARTS = 64  # ranges into which a file of middling size is cut: one for each slot that a governor may give
-QUICK = 0.05  # seconds: if the first stretch takes no longer, one connection is as fast as we are
-FOLDED = 8 << 20  # bytes hashed between two looks at the event loop
-HEAD = 1024  # first bytes, kept to be looked at
+QUICK = 0.05  # seconds: if the first stretch takes no longer, more connections would not help
+FOLDED = 8 << 20  # bytes hashed before the event loop runs again
+HEAD = 1024  # first bytes, kept for inspection
 
 
 class FirstResponse:
-    """The answer to the first request; can be let go before its block is left, so that it holds no slot."""
+    """The response to the first request; its body can be closed before the block ends, to release the slot."""
 
     __slots__ = ("_opening", "body")
 
@@ -59,7 +62,7 @@ class FirstResponse:
 
 @dataclass(frozen=True, slots=True)
 class DownloadSpec:
-    """What is to be received: `[0, total)` of `target` at `version`, hashed under `names`."""
+    """The file to download: `[0, total)` of `target` at `version`, and the algorithms (`names`) to hash it with."""
 
     target: str
     total: int | None
@@ -79,9 +82,9 @@ async def download(
     hashing: Executor,
     on_received: Callable[[int], None],
 ) -> tuple[int, dict[str, str], bytes]:
-    """Write the whole file into `file` and return its size, its digests and its first bytes.
+    """Write the whole file into `file`; return its size, digests and first bytes.
 
-    Raises Changed, Interrupted, and what the transport and the store raise; what was written stays for a resume.
+    Raises Changed, Interrupted, and failures of transport and store. Written bytes stay for a resume.
     """
     transfer = _RangedDownload(source, spec, file, hashing, on_received)
     try:
@@ -94,7 +97,7 @@ async def download(
 
 
 class _RangedDownload:
-    """One file on its way."""
+    """The download of one file."""
 
     def __init__(
         self, source: Transport, spec: DownloadSpec, file: Staged, hashing: Executor, on_received: Callable[[int], None]
@@ -130,7 +133,7 @@ class _RangedDownload:
                 else:
                     begun = first.body.stop if first is not None and first.body.stop is not None else 0
                     wanted = list(gaps(self.file.present_ranges, begun, total))
-                    if not wanted and first is None and total:  # all is there: ask whether upstream still has it
+                    if not wanted and first is None and total:  # complete: check that upstream still has this version
                         wanted = [(total - 1, total)]
                     if first is not None:
                         receiving.create_task(self._begin(first))
@@ -187,9 +190,9 @@ class _RangedDownload:
         self.end = max(self.end, at)
 
     async def _copy_to_sink(self, body: Body, start: int, stop: int, sink: Sink) -> None:
-        """Have `[start, stop)` written without passing through here.
+        """Copy `[start, stop)` from the body to the store in a thread.
 
-        Who is at the front hashes what it has at hand; what lands ahead of the front the hash reads back.
+        The copy at the front hashes its bytes. The hash reads back those written ahead of the front.
         """
         at = reached = start
 
@@ -213,10 +216,10 @@ class _RangedDownload:
         self.end = max(self.end, at)
 
     def _note_written(self, at: int, what: bytes | int) -> None:
-        """Tell the hash what lies at `at`: bytes, or the end of what the file itself holds."""
+        """Report to the hash what was written at `at`: the bytes, or the end of the range in the file."""
         if self.following:
             if at < self.front:
-                self.advanced.set()  # it is hashed already
+                self.advanced.set()  # already hashed
             else:
                 self.written[at] = what
             self.arrived.set()
@@ -240,7 +243,7 @@ class _RangedDownload:
             await self.advanced.wait()
 
     async def _hash(self) -> None:
-        """Follow the contiguous front."""
+        """Hash the bytes as the front advances."""
         loop = asyncio.get_running_loop()
         while not (self.done and self.front >= self.end):
             what = self.written.pop(self.front, None)
@@ -260,7 +263,7 @@ class _RangedDownload:
                 self.advanced.set()
 
     def _hash_stored(self, stop: int) -> None:
-        """Hash what the file holds from the front to `stop`; runs in a thread."""
+        """Hash the file from the front to `stop`; runs in a thread."""
         self.file.read_back(self.front, stop, self.hasher.update)
 
     def _note_head(self, head: memoryview) -> None:
@@ -279,7 +282,7 @@ async def _read_through(spec: DownloadSpec, file: Staged, hashing: Executor) -> 
 
 
 def gaps(present: Iterable[tuple[int, int]], begin: int, total: int) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of `[begin, total)` that are not held; `present` sorted and disjoint."""
+    """Yield the ranges of `[begin, total)` that are missing in `present` (sorted, disjoint)."""
     at = begin
     for start, stop in present:
         if start > at:
@@ -290,7 +293,7 @@ def gaps(present: Iterable[tuple[int, int]], begin: int, total: int) -> Iterator
 
 
 def ranges(wanted: Iterable[tuple[int, int]], total: int) -> Iterator[tuple[int, int]]:
-    """Cut wanted ranges into requests: short enough that all slots have one, long enough to be worth it."""
+    """Split ranges into requests: short enough to occupy all slots, long enough to justify a request."""
     step = min(max(-(-total // PARTS), STEP_LEAST), STEP_MOST)
     for start, stop in wanted:
         for at in range(start, stop, step):
@@ -298,7 +301,7 @@ def ranges(wanted: Iterable[tuple[int, int]], total: int) -> Iterator[tuple[int,
 
 
 def _first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the failure that matters of several at once: a bug before ours, and of ours the first."""
+    """Return the most important of several failures: a bug if there is one, else the first."""
     leaves: list[BaseException] = []
     waiting: list[BaseException] = [group]
     while waiting:

@@ -1,9 +1,9 @@
-"""Goes back: to an earlier Snapshot, to a removed file, or to a Catalogue that was lost.
+"""Restores an earlier Snapshot, deleted files, or a lost Catalogue.
 
 Rules:
-1. Everything that is needed is found before anything is moved; if something is missing, nothing happens.
-2. Going back publishes as going forward does: the same journaled swap, the same pointer.
-3. The store is the truth: a Catalogue rebuilt from it knows all that is proved, and nothing is fetched again for it.
+1. All required bytes are located before the first move; if any are missing, nothing changes.
+2. A rollback publishes like a pass: the same journaled swap, the same pointer.
+3. The store is authoritative: a rebuilt Catalogue holds every verified file, and none is downloaded again.
 """
 
 import time
@@ -23,11 +23,11 @@ from syncd.engine.publish import Publisher, origins_path, pointer_path, shard_pa
 from syncd.engine.retention import RetainedSnapshots, archive_version, read_bounded, read_packed, shard_entries
 from syncd.engine.stored_digests import hash_stored
 
-UNDER_WAY = "rebuilding"  # what the Catalogue remembers of a rebuild until it is over
+UNDER_WAY = "rebuilding"  # the setting that exists during a rebuild
 
 
 class Restoration(msgspec.Struct, frozen=True):
-    """What going back needs."""
+    """Rolls back, and restores deleted files of one mirror."""
 
     store: Store
     catalogue: Catalogue
@@ -37,7 +37,7 @@ class Restoration(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
 
     async def rollback(self, wanted: str) -> Snapshot:
-        """Make an earlier kept Snapshot the current one. Raises NotFound, Damaged with what is missing."""
+        """Make an earlier kept Snapshot the current one. Raises NotFound; Damaged, which names missing files."""
         snapshot = self.find_snapshot(wanted)
         holdings, mirror = self.catalogue.holdings, self.mirror
         await self.publisher.swap()
@@ -80,13 +80,13 @@ class Restoration(msgspec.Struct, frozen=True):
         return await self.publisher.publish()
 
     async def undelete(self, paths: Iterable[str]) -> Snapshot:
-        """Bring removed files back, and keep them although upstream dropped them. Raises NotFound."""
+        """Restore deleted files, and keep them although upstream no longer lists them. Raises NotFound."""
         holdings, mirror = self.catalogue.holdings, self.mirror
         found: list[tuple[Entry, Origin]] = []
         for path in paths:
             removed = holdings.was_removed(mirror.id, path)
             if removed is None:
-                raise NotFound(f"{path}: was not removed from {mirror.name}, or its time is over")
+                raise NotFound(f"{path}: was not deleted from {mirror.name}, or its retention has expired")
             await self.store.stat(self.place.natural(path))
             found.append(removed)
         holdings.add(mirror.id, found)
@@ -99,11 +99,11 @@ class Restoration(msgspec.Struct, frozen=True):
         matching = [snapshot for snapshot in kept if snapshot.id.startswith(wanted)]
         if len(matching) != 1 or len(wanted) < 4:
             ids = ", ".join(snapshot.id[:12] for snapshot in kept) or "none"
-            raise NotFound(f"{wanted}: not one kept snapshot of {self.mirror.name}; kept are {ids}")
+            raise NotFound(f"{wanted}: identifies no one kept snapshot of {self.mirror.name}; kept are {ids}")
         return matching[0]
 
     async def _archive_current(self, paths: Iterable[str]) -> None:
-        """Keep what lies where other bytes are about to come back, if it was removed and a kept Snapshot names it."""
+        """Archive the deleted files that the rollback will overwrite, if a kept Snapshot names them."""
         holdings, mirror = self.catalogue.holdings, self.mirror.id
         named = RetainedSnapshots(self.store, self.mirror.name, self.catalogue.history.snapshots(mirror))
         for path in paths:
@@ -111,7 +111,7 @@ class Restoration(msgspec.Struct, frozen=True):
             if removed is None:
                 continue
             size, sha256 = removed[0].size, removed[0].sha256
-            with suppress(NotFound):  # already gone from its place: there is nothing to keep
+            with suppress(NotFound):  # the file is gone: there is nothing to archive
                 await archive_version(named, holdings, mirror, self.place, path, size, sha256, self.now())
             holdings.forget_removed(mirror, path)
 
@@ -137,17 +137,17 @@ async def rebuild(
     *,
     only: Callable[[Pointer, MirrorRow | None], bool] = lambda _pointer, _row: True,
 ) -> list[MirrorRow]:
-    """Fill an empty or doubtful Catalogue from what the store itself says; returns the mirrors found.
+    """Rebuild an empty or doubtful Catalogue from the store; return the mirrors found.
 
-    `only` may leave out those of which what the Catalogue says is believed.
+    `only` selects the mirrors to rebuild; the Catalogue keeps its records of the others.
 
-    Every pointer is followed to its snapshots and shards, each proved by its digest. Removed files whose bytes still
-    lie at their place, and versions kept aside, are found again. Raises Damaged if a snapshot cannot be read.
+    Follows every pointer to its snapshots and shards, and verifies each by its digest. Finds deleted files whose bytes
+    are still stored, and archived versions. Raises Damaged if a snapshot is unreadable.
     """
     catalogue.settings.set(UNDER_WAY, "yes")
     try:
         rows = await _rebuild(store, catalogue, now, only)
-    except PermanentError:  # another try would end as this one
+    except PermanentError:  # a retry would fail in the same way
         catalogue.settings.set(UNDER_WAY, "")
         raise
     catalogue.settings.set(UNDER_WAY, "")
@@ -155,7 +155,7 @@ async def rebuild(
 
 
 def needs_rebuild(catalogue: Catalogue) -> bool:
-    """Tell whether a Catalogue knows of no mirror, or a rebuild of it was cut short."""
+    """Return True if a Catalogue has no mirrors, or its rebuild was interrupted."""
     return not catalogue.history.mirrors() or bool(catalogue.settings.get(UNDER_WAY))
 
 
@@ -218,7 +218,7 @@ async def _fill(store: Store, catalogue: Catalogue, row: MirrorRow, snapshot: Sn
 async def _fill_removed(
     store: Store, catalogue: Catalogue, row: MirrorRow, place: PassPaths, kept: list[Snapshot]
 ) -> None:
-    """Find files that an earlier kept Snapshot names, the current one does not, and whose bytes are still in place."""
+    """Find files that only an earlier kept Snapshot names and whose bytes are still stored."""
     for newer, older in pairwise(kept):
         newer_shards = {shard.sha256 for shard in newer.content.shards}
         for shard, name in zip(older.content.shards, older.origins, strict=True):
@@ -247,9 +247,9 @@ async def _fill_versions(store: Store, catalogue: Catalogue, row: MirrorRow, kep
 
 
 async def _read_back(store: Store, named: RetainedSnapshots, path: str, stat: Stat) -> Entry | None:
-    """Return what a kept Snapshot names at `path` if these are its bytes.
+    """Return the Entry of a kept Snapshot at `path` if the bytes match it.
 
-    They are read, for the Snapshot in whose folder they lie does not say: it is no longer kept, or does not name them.
+    The bytes are read: the Snapshot in whose folder they are is no longer kept, or does not name them.
     """
     entries = [await named.entry(snapshot, path) for snapshot in named.snapshots]
     wanted = {entry.sha256: entry for entry in entries if entry is not None and entry.size == stat.size}
@@ -261,10 +261,10 @@ async def _read_back(store: Store, named: RetainedSnapshots, path: str, stat: St
 
 
 def unknown_mirror(name: str) -> PermanentError:
-    """Return what to raise for a mirror that nobody knows."""
+    """Return the error for an unknown mirror."""
     return NotFound(f"{name}: no such mirror in this state folder; `syncd status` lists them")
 
 
 async def current_snapshot(store: Store, mirror: str) -> Pointer:
-    """Return what the store itself says is a mirror's current snapshot. Raises NotFound, Damaged."""
+    """Return a mirror's current snapshot from its pointer in the store. Raises NotFound, Damaged."""
     return await _pointer(store, Stat(pointer_path(mirror)))

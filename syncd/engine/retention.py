@@ -1,11 +1,13 @@
-"""Lets go of what nobody keeps: old snapshots, replaced bytes, removed files past their time, stale stagings.
+"""Deletes expired snapshots, replaced versions, deleted files and stagings.
 
 Rules:
-1. What a kept Snapshot names is never removed.
-2. A removed file stays at its place for `keep.removed`; then it moves aside if a kept Snapshot names it, else it goes.
-3. Bytes go before the row that names them, so a crash leaves work to do again and nothing lost track of.
-4. A removed file moves aside under a kept Snapshot that names it: an id says what its content is and may come back, so
-   under any other the bytes of one time would lie where those of another belong.
+1. Bytes that a kept Snapshot names are never deleted.
+2. The bytes of a deleted file stay for `keep.removed`; then they are archived if a kept Snapshot names them, else
+   deleted.
+3. Bytes are deleted before the row that names them, so after a crash the deletion is repeated and no bytes are
+   forgotten.
+4. A deleted file is archived under a kept Snapshot that names it. A Snapshot id stands for a content and may recur, so
+   the folder of another Snapshot must not receive these bytes.
 """
 
 import time
@@ -21,11 +23,11 @@ from syncd.core import Busy, Damaged, NoSpace, NotFound, PermanentError, Store
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import origins_path, shard_path, snapshot_folder
 
-STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
+STALE = 7 * 86400.0  # seconds after which a staging that was not resumed is deleted
 
 
 class RetainedSnapshots(msgspec.Struct):
-    """What the kept Snapshots of a mirror name, read from the store shard by shard as it is asked for."""
+    """The files that the kept Snapshots of a mirror name, read from the store shard by shard on demand."""
 
     store: Store
     mirror: str
@@ -33,11 +35,11 @@ class RetainedSnapshots(msgspec.Struct):
     _shards: dict[str, dict[str, Entry]] = {}
 
     async def names(self, path: str, sha256: str) -> bool:
-        """Tell whether a kept Snapshot names this content at this path."""
+        """Return True if a kept Snapshot names this content at this path."""
         return await self.snapshot_naming(path, sha256) is not None
 
     async def snapshot_naming(self, path: str, sha256: str, taken: Container[str] = ()) -> str | None:
-        """Return the newest kept Snapshot that names this content at this path; none of those that are `taken`."""
+        """Return the newest kept Snapshot, not in `taken`, that names this content at this path."""
         for snapshot in self.snapshots:
             if snapshot.id in taken:
                 continue
@@ -47,7 +49,7 @@ class RetainedSnapshots(msgspec.Struct):
         return None
 
     async def entry(self, snapshot: Snapshot, path: str) -> Entry | None:
-        """Return what one Snapshot names at a path."""
+        """Return the Entry of one Snapshot at a path."""
         shards = snapshot.content.shards
         at = bisect_right(shards, path, key=lambda shard: shard.first) - 1
         if at < 0:
@@ -61,12 +63,12 @@ class RetainedSnapshots(msgspec.Struct):
 
 
 async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:
-    """Return the Entries of one shard. Raises Damaged if it is not what its name says, or missing."""
+    """Return the Entries of one shard. Raises Damaged if it is missing or does not match the digest in its name."""
     return list(entries_of(await read_packed(store, shard_path(mirror, sha256), sha256)))
 
 
 async def read_packed(store: Store, path: str, sha256: str) -> bytes:
-    """Return the lines packed at `path`, proved by their digest. Raises Damaged."""
+    """Return the lines packed at `path`, verified by their digest. Raises Damaged."""
     try:
         return unpack(await read_bounded(store, path, MAX_SHARD), sha256)
     except (SnapshotError, NotFound) as error:
@@ -74,14 +76,14 @@ async def read_packed(store: Store, path: str, sha256: str) -> bytes:
 
 
 async def read_bounded(store: Store, path: str, max_bytes: int) -> bytes:
-    """Return an object of ours. Raises Damaged if it is longer than one of its kind may be."""
+    """Return an object that syncd wrote. Raises Damaged if it exceeds the limit of its kind."""
     chunks: list[bytes] = []
     left = max_bytes
     async with store.open(path) as body:
         async for chunk in body:
             left -= len(chunk)
             if left < 0:
-                raise Damaged(f"{path}: longer than the {max_bytes} bytes that it may have")
+                raise Damaged(f"{path}: longer than the limit of {max_bytes} bytes")
             chunks.append(chunk)
     return b"".join(chunks)
 
@@ -96,13 +98,13 @@ async def archive_version(
     sha256: str,
     at: float,
 ) -> None:
-    """Keep the bytes of a removed file, which lie at its place, if a kept Snapshot names them. Raises NotFound."""
+    """Archive the bytes of a deleted file if a kept Snapshot names them. Raises NotFound."""
     if not await named.names(path, sha256):
         return
     aside = {version.snapshot: version.sha256 for version in holdings.versions(mirror, path)}
     snapshot = await named.snapshot_naming(path, sha256, {other for other, held in aside.items() if held != sha256})
     if snapshot is None:
-        raise Damaged(f"{path}: other bytes lie aside under each snapshot that names sha256 {sha256}")
+        raise Damaged(f"{path}: each snapshot that names sha256 {sha256} has other bytes archived at this path")
     if snapshot in aside:
         with suppress(NotFound):
             if (await named.store.stat(place.version(snapshot, path))).size == size:
@@ -112,15 +114,15 @@ async def archive_version(
 
 
 class FailureCollector:
-    """Failures of single files, which keep no other from being dealt with."""
+    """Collects failures of single files, so that the others are processed."""
 
     def __init__(self) -> None:
-        """Nothing failed yet."""
+        """Start without failures."""
         self.first: PermanentError | None = None
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Take note of a failure; without a store, or room in it, nothing else can be done either: that is raised."""
+        """Record a failure in the block. Raises an unavailable or full store, which affects all files."""
         try:
             yield
         except (NoSpace, Busy):
@@ -130,7 +132,7 @@ class FailureCollector:
 
 
 class Housekeeping(msgspec.Struct, frozen=True):
-    """What letting go of one mirror's leftovers needs; `versions` earlier Snapshots and `removed` seconds are kept."""
+    """The retention of one mirror: keeps `versions` earlier Snapshots, and deleted files for `removed` seconds."""
 
     store: Store
     catalogue: Catalogue
@@ -141,7 +143,7 @@ class Housekeeping(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
 
     async def run(self) -> None:
-        """Let go of everything that is not kept. Raises the first failure, once all else is done."""
+        """Delete everything that has expired. Raises the first failure after all other deletions."""
         snapshots = self.catalogue.history.snapshots(self.mirror.id)
         kept, gone = snapshots[: self.versions + 1], snapshots[self.versions + 1 :]
         named = RetainedSnapshots(self.store, self.mirror.name, kept)
@@ -165,7 +167,7 @@ class Housekeeping(msgspec.Struct, frozen=True):
         for removed in holdings.removed(mirror.id, self.now() - self.removed):
             path, size, sha256 = removed.path, removed.bytes, removed.sha256
             with failures.collect():
-                with suppress(NotFound):  # a kill came after the bytes went, or somebody took them by hand
+                with suppress(NotFound):  # the bytes are gone: deleted before a kill, or by hand
                     await archive_version(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
                 await self.store.delete(self.place.natural(path))
                 holdings.forget_removed(mirror.id, path)

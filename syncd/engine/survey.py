@@ -1,8 +1,7 @@
-"""Asks upstream what it has: fetches the documents that a Reader names, many at once, and collects what they say.
+"""Surveys upstream: fetches the documents that a Reader requests, concurrently, and collects their claims.
 
-An inventory is complete only if every document was read to its end. One that could not be read is told about and leaves
-the inventory incomplete; the others go on. If not even one of the first documents can be had, the source itself is not
-there, and that error is raised.
+An Inventory is complete only if every document was read to its end. An unreadable document is reported, and the others
+are still read. If all of the first documents fail, the source is unavailable, and the error is raised.
 """
 
 import asyncio
@@ -53,23 +52,23 @@ from syncd.core import (
 )
 from syncd.streams import IN_MEMORY, WAITING, Spool, check_request, fetch
 
-WIDTH = 32  # documents under way at once; the governor decides how many of them talk
-LARGE = 256 << 10  # bytes of a document that is read in a thread, to let all else go on
-SLICE = 2000  # Stats read between two looks at the event loop
-NOTES = 100  # different things that are passed over, and told
-BARREN = 200_000  # documents read from which on one in FRUITFUL must have named a file: a calendar never ends
+WIDTH = 32  # documents under way at once; the governor limits the requests among them
+LARGE = 256 << 10  # bytes from which a document is read in a thread, off the event loop
+SLICE = 2000  # Stats read before the event loop runs again
+NOTES = 100  # different warnings that are reported
+BARREN = 200_000  # documents after which one in FRUITFUL must have named a file: an endless calendar names none
 FRUITFUL = 100
-MAX_CHANGES = 200_000  # paths in memory that changed since a mark; more of them are better read with all the others
+MAX_CHANGES = 200_000  # changed paths in memory; beyond that, a full survey is cheaper
 
 Wants = Callable[[str], bool]
 
 
 class Inventory(msgspec.Struct):
-    """How a survey went: `files` claimed, `documents` read, and what could not be read with the reason.
+    """The result of a survey: the numbers of `files` claimed and `documents` read, and failures with their reasons.
 
-    `made` holds the files that the Reader made from documents, None if there are none. `cursor` is how far upstream was
-    read, "" where it has no such thing. `is_part` says that only what changed since a mark was asked for, and `gap`
-    that upstream did not tell all of it. `notes` are what was passed over in documents that were read, and how often.
+    `made` holds the files that the Reader derived from documents, or None. `mark` is the upstream's cursor, "" if it
+    has none. `is_part` is True if only changes since a cursor were requested, `gap` if upstream did not report all of
+    them. `notes` are warnings on ignored parts of documents, and their counts.
     """
 
     files: int = 0
@@ -81,10 +80,10 @@ class Inventory(msgspec.Struct):
     is_part: bool = False
     notes: dict[str, int] = {}
     elsewhere: str = ""
-    """The url of another source than the first one, which did not answer: what that has is added, nothing else."""
+    """The url of the source that was surveyed because the first one did not respond: its files are only added."""
 
     def add(self, other: "Inventory") -> None:
-        """Take what another survey of the same source found into this one."""
+        """Add the results of another survey of the same source."""
         self.files += other.files
         self.documents += other.documents
         self.failed += other.failed
@@ -93,14 +92,14 @@ class Inventory(msgspec.Struct):
 
     @property
     def complete(self) -> bool:
-        """Tell whether every document was read to its end."""
+        """Return True if every document was read to its end."""
         return not self.failed
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """What a survey needs: whom to ask, how to read the answer, where to put it, what to leave out, whom to tell.
+    """Surveys one source of a mirror, and stores its claims in the Catalogue.
 
-    `key` stands for the source as declared: a killed survey is gone on with under the same key, unless that is "".
+    `key` identifies the source as declared: a killed survey is resumed under the same key; "" is never resumed.
     """
 
     mirror: str
@@ -116,10 +115,10 @@ class Survey(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
 
     async def read(self, reader: Reader) -> Inventory:
-        """Collect into the Catalogue's claims what the documents of `reader` say.
+        """Read all documents of `reader`, and record their claims in the Catalogue.
 
-        Goes on with a survey of the same source that was killed within the hour. Raises the first error if none of the
-        first documents can be had.
+        Resumes a survey of the same source that was killed within the last hour. Raises the first error if all of the
+        first documents fail.
         """
         reading = _SurveyRun(self, reader)
         first = list(reader.start())
@@ -132,9 +131,9 @@ class Survey(msgspec.Struct, frozen=True):
         return await reading.run(first)
 
     async def read_changes(self, reader: Reader, cursor: str) -> Inventory:
-        """Collect what changed since `cursor`, or everything where there is none or upstream left a gap.
+        """Collect the changes since `cursor`, or everything if there is no cursor or upstream reports a gap.
 
-        Raises as `read`.
+        Raises like `read`.
         """
         if not isinstance(reader, Resumable):
             return await self.read(reader)
@@ -147,7 +146,7 @@ class Survey(msgspec.Struct, frozen=True):
             self.claims.forget(self.mirror_id)
         inventory = await self.read(reader)
         if inventory.mark and inventory.complete:
-            # all of it may be older than the last changes, and reading it took its time
+            # reading took time: the listing may be older than the last changes
             changes = await self._changes(reader, inventory.mark, held=False)
             if changes.gap:
                 inventory.mark = ""
@@ -156,7 +155,7 @@ class Survey(msgspec.Struct, frozen=True):
         return inventory
 
     async def _changes(self, reader: Resumable, cursor: str, *, held: bool) -> Inventory:
-        """Collect what changed since `cursor`, over what we hold or have claimed; nothing if there is a gap."""
+        """Apply the changes since `cursor` to the claims; without effect if there is a gap."""
         reading = _SurveyRun(self, reader)
         reading.changes = {}
         self.frontier.begin(self.mirror_id, "", self.now())
@@ -172,11 +171,11 @@ class Survey(msgspec.Struct, frozen=True):
         return inventory
 
     def end(self) -> None:
-        """Forget which documents were read: the next survey asks for all of them again."""
+        """Delete the record of read documents: the next survey requests all of them."""
         self.frontier.end(self.mirror_id)
 
     async def listed(self) -> AsyncGenerator[Page, None]:
-        """Yield the transport's own listing a page at a time, without what the mirror does not want."""
+        """Yield the transport's own listing in pages, without the files that the mirror excludes."""
         async for page in self.transport.list_pages():
             yield self._wanted(page)
 
@@ -188,7 +187,7 @@ class Survey(msgspec.Struct, frozen=True):
 
 
 class _UnwrittenClaims(msgspec.Struct):
-    """What was found and is not yet written down."""
+    """Claims that are not yet recorded."""
 
     stats: list[Stat] = []
     promises: list[Promise] = []
@@ -217,7 +216,7 @@ class _SurveyRun:
         self.changes: dict[str, Stat | None] | None = None
 
     def resume(self) -> None:
-        """Go on with a survey that was killed: what it had read stands among the claims."""
+        """Resume a killed survey, whose claims are recorded."""
         survey, frontier = self.survey, self.survey.frontier
         self.known, self.inventory.documents = frontier.progress(survey.mirror_id)
         self.inventory.files = survey.claims.claimed(survey.mirror_id)
@@ -249,14 +248,14 @@ class _SurveyRun:
         return self.inventory
 
     def _is_barren(self) -> bool:
-        """Give up on documents that name ever more documents and hardly a file; the inventory stays incomplete."""
+        """Stop at documents that lead to ever more documents but hardly any files; the Inventory stays incomplete."""
         documents, files = self.inventory.documents, self.inventory.files
         if documents < BARREN or documents < FRUITFUL * files:
             return False
         if not self.is_given_up:
             self.is_given_up = True
-            what = f"{documents} documents were read and name {files} files: do they go on for ever?"
-            self._failed(self.first[0], Unsupported(f"{what} Leave out (source.exclude) what leads nowhere"))
+            what = f"{documents} documents were read and name {files} files: is the listing endless?"
+            self._failed(self.first[0], Unsupported(f"{what} Exclude the paths without files (source.exclude)"))
         return True
 
     async def _read_one(self, number: int, follow: DocumentRequest) -> None:
@@ -271,7 +270,7 @@ class _SurveyRun:
                 self._failed(follow, error)
             elif not follow.told or await self._missing(follow):
                 self._note_read(number, read=0)
-        except NoSpace:  # our own disk is full: nothing that is wrong with a document
+        except NoSpace:  # the local disk is full: the document is not at fault
             raise
         except (TransientError, PermanentError) as error:
             self._failed(follow, error)
@@ -285,7 +284,7 @@ class _SurveyRun:
         survey.listener(SurveyAdvanced(survey.mirror, self.inventory.documents, self.known, self.inventory.files))
 
     async def _missing(self, follow: DocumentRequest) -> bool:
-        """Tell the Reader that a document is not there; returns whether it could make something of that."""
+        """Report a missing document to the Reader; return True if the Reader accepts that."""
         try:
             await self._read(Document(follow, follow.url, {}, io.BytesIO(), missing=True))
         except DocumentError as error:
@@ -302,7 +301,7 @@ class _SurveyRun:
         self.survey.listener(DocumentFailed(self.survey.mirror, url, reason))
 
     async def _read(self, document: Document) -> None:
-        """Keep what the document says; raises DocumentError after all that came before the mistake was kept."""
+        """Record the claims of a document. Raises DocumentError, after recording the claims before the mistake."""
         found = self.reader.read(document)
         is_large = document.stream.seek(0, os.SEEK_END) > LARGE
         document.stream.seek(0)
@@ -336,7 +335,7 @@ class _SurveyRun:
             self.inventory.mark = max(self.inventory.mark, found.value)
         elif isinstance(found, ReaderWarning):
             notes = self.inventory.notes
-            text = found.text if found.text in notes or len(notes) < NOTES else "more was passed over"
+            text = found.text if found.text in notes or len(notes) < NOTES else "further parts were ignored"
             notes[text] = notes.get(text, 0) + found.count
         else:
             try:
@@ -356,7 +355,7 @@ class _SurveyRun:
             raise Gap(f"more than {MAX_CHANGES} files changed")
 
     def _bind(self) -> None:
-        """Made files lie in the spool, which ends with this process: nobody else can go on with the survey."""
+        """Prevent a resume: derived files are in the spool, which ends with this process."""
         if self.inventory.made is None:
             self.inventory.made = self.survey.made
             self.survey.frontier.forbid_resume(self.survey.mirror_id)
@@ -366,7 +365,7 @@ class _SurveyRun:
         self.unwritten.done.append(number)
 
     def _flush(self) -> None:
-        """Write down what was found in many documents at once, and only then that they were read."""
+        """Record the claims of many documents at once, and only then that the documents were read."""
         survey, mirror = self.survey, self.survey.mirror_id
         unwritten, self.unwritten = self.unwritten, _UnwrittenClaims()
         if unwritten.stats:
@@ -380,12 +379,12 @@ class _SurveyRun:
 
 
 def _key(key: str, first: list[DocumentRequest]) -> str:
-    """Return what a survey must share with another to go on with it: the source, and the first questions."""
+    """Return the identity of a survey, which a resumed one shares: the source, and the first requests."""
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first)))
 
 
 def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:
-    """Return the next ones: at most SLICE, and not much more than WAITING bytes of made files; and why they ended."""
+    """Return the next Stats, at most SLICE and about WAITING bytes of derived files, and why they ended."""
     batch: list[Found] = []
     size = 0
     try:
@@ -403,7 +402,7 @@ def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:
 async def probe_missing_metadata(
     survey: Survey, inventory: Inventory, without_validator: Callable[[str, int], list[Stat]]
 ) -> None:
-    """Ask (HEAD) for each file of which the documents say nothing by which a change could be seen."""
+    """Request (HEAD) each file for which the documents give no attribute to detect changes by."""
     after = ""
     while page := without_validator(after, SLICE):
         after = page[-1].path
@@ -415,7 +414,7 @@ async def probe_missing_metadata(
                 try:
                     found = await survey.transport.stat(claim.urls[0] if claim.urls else claim.path)
                 except (TransientError, PermanentError) as error:
-                    # the file stays in the inventory: what is listed is not removed because it cannot be asked for
+                    # the file stays in the Inventory: a failed request is no reason to delete a listed file
                     survey.listener(DocumentFailed(survey.mirror, claim.path, str(error)))
                     continue
                 seen.append(Stat(claim.path, found.size, found.modified, found.version, found.digests, claim.urls))

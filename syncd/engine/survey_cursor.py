@@ -1,7 +1,7 @@
-"""Remembers how far a source was read that tells what changed, and when that can still be trusted (docs/adr/0007).
+"""Stores the cursor of a source that can list changes only, and decides if it is still valid (docs/adr/0007).
 
-A mark is void after a pass that did not set it, for another source or choice of files, for another snapshot (after a
-rollback, a rebuild), and some time after everything was last read: a source may forget to tell.
+A cursor is invalid after a pass that did not set it, for another source or selection of files, for another snapshot
+(after a rollback or rebuild), and WHOLE_EVERY seconds after the last full survey: a source may omit changes.
 """
 
 import hashlib
@@ -11,11 +11,11 @@ import msgspec
 
 from syncd.catalogue import CatalogueSettings, MirrorRow
 
-WHOLE_EVERY = 30 * 86_400.0  # seconds after which everything is read all the same
+WHOLE_EVERY = 30 * 86_400.0  # seconds after which a full survey is due
 
 
 class SavedCursor(msgspec.Struct, frozen=True):
-    """How far upstream was read: `value` is its own word for it. `whole` is when everything was last read."""
+    """A stored cursor: `value` in the upstream's own form; `whole` is the time of the last full survey."""
 
     value: str
     source: str
@@ -24,7 +24,7 @@ class SavedCursor(msgspec.Struct, frozen=True):
 
 
 class SurveyCursor:
-    """The mark of one mirror; `source` stands for all that its manifest says of the source."""
+    """The cursor of one mirror; `source` is the text of the manifest's `source`."""
 
     def __init__(self, settings: CatalogueSettings, row: MirrorRow, source: str, now: Callable[[], float]) -> None:
         self._settings = settings
@@ -33,7 +33,7 @@ class SurveyCursor:
         self._now = now
 
     def resumable(self) -> SavedCursor | None:
-        """Return the mark from which a pass may go on, None if everything must be read."""
+        """Return the cursor from which a pass can list changes, or None if a full survey is due."""
         written = self._settings.get(_name(self._row.name))
         if not written:
             return None
@@ -42,7 +42,7 @@ class SurveyCursor:
         return mark if is_ours and self._now() - mark.whole < WHOLE_EVERY else None
 
     def save(self, value: str, snapshot: str, *, is_part: bool) -> None:
-        """Remember that all up to `value` is published as `snapshot`; `is_part` says that only changes were read."""
+        """Record that `snapshot` publishes everything up to `value`; `is_part`: only changes were read."""
         before = self.resumable() if is_part else None
         if before is not None:
             value = max(value, before.value)
@@ -54,7 +54,7 @@ class SurveyCursor:
 
 
 def forget(settings: CatalogueSettings, mirror: str) -> None:
-    """Let the next pass read everything."""
+    """Delete the cursor: the next pass makes a full survey."""
     settings.set(_name(mirror), "")
 
 

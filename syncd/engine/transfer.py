@@ -310,7 +310,7 @@ class Transfers:
             return
         if "chunked" not in first.body.headers.get("transfer-encoding", ""):
             raise Mismatch(
-                f"{stat.path}: upstream announces neither a length nor a digest, so it cannot be proved whole"
+                f"{stat.path}: upstream announces neither a length nor a checksum, so completeness cannot be verified"
             )
 
     async def _quarantined(self, path: str, error: Mismatch, digests: dict[str, str], body: Body | None) -> Quarantined:

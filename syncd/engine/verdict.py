@@ -1,4 +1,4 @@
-"""Decides whether the bytes that arrived are the file that was promised. Pure."""
+"""Decides whether received bytes are the file that upstream describes. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from manifests.stat import Stat
 from manifests.zip_end import WHOLE
 from syncd.core import Mismatch
 
-HEAD = 1024  # bytes of a file that are looked at for a web page
+HEAD = 1024  # bytes of a file that are searched for a web page
 
 _PAGE = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:<!doctype\s+html|<html[\s>]|<head[\s>])", re.IGNORECASE)
 _TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
@@ -19,9 +19,9 @@ _PAGES = (".html", ".htm", ".xhtml", ".shtml", ".php", "/")
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):
-    """What is known of bytes once they are here.
+    """The attributes of received bytes.
 
-    `answered` is what the answer itself claimed, `head` their first bytes, `kind` the media type or "".
+    `answered` holds the claims of the response, `head` their first bytes, `kind` the media type or "".
     """
 
     answered: Stat
@@ -33,7 +33,7 @@ class ReceivedFile(msgspec.Struct, frozen=True):
 
 
 def hash_algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
-    """Return what to compute: our digests, every promised one that we can, and of a zip without any whether it ends."""
+    """Return the digests to compute: syncd's own, supported published ones, and the end of zips without any."""
     promised = [name for each in promises if each for name in each if name in KNOWN]
     if promised:
         return tuple(dict.fromkeys((*OURS, *promised)))
@@ -41,14 +41,14 @@ def hash_algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, 
 
 
 def has_digest(stat: Stat) -> bool:
-    """Tell whether upstream promises a digest that we can check."""
+    """Return True if upstream publishes a digest that syncd can check."""
     return any(name in KNOWN for name in stat.digests)
 
 
 def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
-    """Return the verdict on what arrived for `stat`, or raise Mismatch in a steward's words.
+    """Return the verdict on the bytes received for `stat`. Raises Mismatch, with a text for stewards.
 
-    Both what the inventory promised and what the answer itself did must hold.
+    The bytes must match the claims of both the Inventory and the response.
     """
     size, digests, answered = arrived.size, arrived.digests, arrived.answered
     page = _web_page(stat.path, arrived.head, arrived.kind)
@@ -68,12 +68,12 @@ def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
     if page:
         raise Mismatch(f"{stat.path}: data expected{page}")
     if (end := digests.get(ZIP_END, WHOLE)) != WHOLE:
-        raise Mismatch(f"{stat.path}: no digest is promised, and this is no whole zip: {end}")
+        raise Mismatch(f"{stat.path}: no checksum is published, and the zip file is incomplete: {end}")
     return "attested"
 
 
 def _web_page(path: str, head: bytes, kind: str) -> str:
-    """Say that a web page came where it was not expected, or return ""."""
+    """Return the text on an unexpected web page, or ""."""
     if _PAGE.search(head[:HEAD]) is None or path.lower().endswith(_PAGES) or kind not in ("", "text/html"):
         return ""
     title = _TITLE.search(head[:HEAD])

@@ -1,9 +1,9 @@
-"""Re-reads what we hold and compares it with what we proved; mends from a kept version or from upstream if asked to.
+"""Checks stored files against their Entries, and repairs them from a kept version or from upstream on request.
 
 Rules:
-1. Reading changes nothing. Repair is a separate, explicit wish, and reports first.
-2. Damaged bytes are never deleted: they go to the quarantine, and only once a proved copy is there to take their place.
-3. A file is called damaged only after a second read says so too.
+1. A check changes nothing. Repair is a separate, explicit request, after the report.
+2. Damaged bytes are never deleted: they go to the quarantine, once a verified copy exists to replace them.
+3. A file is reported as damaged only after a second read confirms it.
 """
 
 import asyncio
@@ -42,16 +42,16 @@ from syncd.engine.transfer import Transfers
 from syncd.streams import SCHEME
 
 READERS = 8  # files read at once
-BATCH = 64  # files that a thread reads at one go, where the store can
-BATCH_BYTES = 4 << 20  # at which a batch ends
-SMALL = 2  # whole batches read at once: with small files in hand more threads mostly wait for one another (GIL)
+BATCH = 64  # files that a thread reads in one call, if the store can
+BATCH_BYTES = 4 << 20  # bytes that end a batch
+SMALL = 2  # full batches read at once: with small files, more threads mostly wait for one another (GIL)
 CHECKED = 512  # files whose reading is recorded in one transaction
 
 Finding = Literal["missing", "size", "digest", "unreadable", "snapshot"]
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing that is not as we proved it."""
+    """One difference between the store and the records."""
 
     path: str
     finding: Finding
@@ -61,7 +61,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Report:
-    """What a verification found."""
+    """The result of a verification."""
 
     mirror: str
     snapshot: str
@@ -73,20 +73,20 @@ class Report:
 
 @dataclass(slots=True)
 class _VerifyProgress:
-    """How far the reading of all bytes is: the Entries that are left, what was found, what is not yet recorded."""
+    """The state of a full read: remaining Entries, findings, and intact files not yet recorded."""
 
     entries: Iterator[Entry]
     report: Report
     good: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
-    """Set when nobody waits for the threads any more: they stop at the next block."""
+    """Set when the results are no longer needed: the threads stop at the next block."""
     small: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SMALL))
-    """Held by a batch that is full before it has many bytes."""
+    """Limits the batches that have many files but few bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What verifying one mirror needs; `source` only to repair."""
+    """Verifies and repairs the files of one mirror; only repair needs `source`."""
 
     store: Store
     catalogue: Catalogue
@@ -94,14 +94,14 @@ class Verification:
     place: PassPaths
     hashing: Executor
     on_verified: Callable[[int, int], None]
-    """Called with files and bytes looked at since the last call."""
+    """Called with the numbers of files and bytes checked since the last call."""
     source: Transport | None = None
     now: Callable[[], float] = time.time
     threads: int = 2
-    """How many of `hashing` read at once, where the store can read in a thread."""
+    """The number of `hashing` threads that read at once, if the store can read in a thread."""
 
     async def run(self, *, read_data: bool) -> Report:
-        """Compare the snapshot with the Catalogue, and every file's presence and size; with `read_data` all bytes."""
+        """Check that snapshot and Catalogue agree, and each file's presence and size; with `read_data`, all bytes."""
         report = Report(self.mirror.name, self.mirror.snapshot)
         await self._snapshot(report)
         if read_data:
@@ -111,7 +111,7 @@ class Verification:
         return report
 
     async def repair(self, report: Report) -> None:
-        """Put proved bytes in the place of damaged or missing ones, as far as they can be had."""
+        """Replace damaged or missing files by verified bytes, as far as available."""
         for at, fault in enumerate(report.faults):
             if fault.finding == "snapshot":
                 continue
@@ -131,12 +131,12 @@ class Verification:
             await self.store.copy(version, self.place.natural(entry.path))
             return
         if self.source is None:
-            raise Damaged(f"{entry.path}: no kept version holds it, and no source is known")
+            raise Damaged(f"{entry.path}: no kept version has these bytes, and no source is known")
         if origin.url.startswith(SCHEME):
             forget(self.catalogue.settings, self.mirror.name)
             self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
-            raise Damaged(f"{entry.path}: is made from upstream's documents, and the next pass will make it anew")
-        with suppress(NotFound):  # what cannot even be looked at could not be kept: nothing is fetched in vain
+            raise Damaged(f"{entry.path}: is derived from upstream's documents; the next pass will derive it again")
+        with suppress(NotFound):  # raise now if the file cannot be quarantined: avoid a useless download
             await self.store.stat(self.place.natural(entry.path))
         urls = (origin.url,) if "://" in origin.url else ()
         wanted = Stat(entry.path, entry.size, None, None, {"sha256": entry.sha256}, urls)
@@ -158,11 +158,11 @@ class Verification:
             await self._quarantine(entry, reason)
             await self.store.move(proved.place, self.place.natural(entry.path))
         finally:
-            if journal.all_inflight(mirror).get(entry.path) != begun:  # of this mending: no pass is to go on with it
+            if journal.all_inflight(mirror).get(entry.path) != begun:  # no pass may resume the staging of a repair
                 journal.end(mirror, entry.path)
 
     async def _version(self, entry: Entry) -> str | None:
-        """Return where the bytes of an Entry are kept and still are what was proved: a hard link shares all damage."""
+        """Return the path of an intact archived version of an Entry; read it, because hard links share damage."""
         for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):
             if version.sha256 != entry.sha256:
                 continue
@@ -174,7 +174,7 @@ class Verification:
         return None
 
     async def _quarantine(self, entry: Entry, reason: str) -> None:
-        """Keep the damaged bytes in the quarantine, if there are any."""
+        """Copy the damaged bytes, if any, to the quarantine."""
         try:
             await self.store.copy(self.place.natural(entry.path), self.place.quarantine(entry.path))
         except NotFound:
@@ -182,10 +182,10 @@ class Verification:
         aside = QuarantinedFile(self.place.quarantine(entry.path), entry.path, "Damaged", reason, self.now())
         self.catalogue.pass_history.add_quarantined(self.mirror.id, aside)
 
-    # -- looking --------------------------------------------------------------------------------------------------
+    # -- checks ---------------------------------------------------------------------------------------------------
 
     async def _snapshot(self, report: Report) -> None:
-        """Check that pointer, shards and Catalogue tell the same story."""
+        """Check that pointer, shards and Catalogue agree."""
         holdings, mirror = self.catalogue.holdings, self.mirror
         try:
             pointer = await current_snapshot(self.store, mirror.name)
@@ -201,7 +201,7 @@ class Verification:
             report.faults.append(Fault(mirror.snapshot or "no snapshot", "snapshot", str(error)))
 
     async def _check_sizes(self, report: Report) -> None:
-        """Merge the store's listing with the Entries: what is missing, what has another size."""
+        """Compare the store's listing with the Entries: find missing files, and files of another size."""
         entries, prefix = self.catalogue.holdings.entries(self.mirror.id), self.place.prefix
         entry = next(entries, None)
         async for stat in self.store.list(prefix):
@@ -241,7 +241,7 @@ class Verification:
             self.catalogue.holdings.check(self.mirror.id, reading.good, self.now())
 
     async def _read_batches(self, reading: _VerifyProgress, store: Summing) -> None:
-        """Have a thread hash many files in one call; a file that differs is read a second time by itself."""
+        """Hash many files in one call in a thread; read a file that differs a second time."""
         loop = asyncio.get_running_loop()
         while batch := _batch(reading.entries):
             places = [self.place.natural(entry.path) for entry in batch]
@@ -283,7 +283,7 @@ class Verification:
             return Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found")
         except (Busy, NoSpace):
             raise
-        except PermanentError as error:  # a link or a lost permission is of this file: the others are read all the same
+        except PermanentError as error:  # a link or a missing permission concerns this file only
             return Fault(entry.path, "unreadable", str(error))
         if size != entry.size:
             return Fault(entry.path, "size", f"{entry.path}: {entry.size} bytes proved, {size} found")
@@ -294,7 +294,7 @@ class Verification:
 
 
 def _batch(entries: Iterator[Entry]) -> list[Entry]:
-    """Take what a thread reads at one go."""
+    """Take the next batch that a thread reads in one call."""
     batch: list[Entry] = []
     size = 0
     for entry in entries:

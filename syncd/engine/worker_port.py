@@ -1,7 +1,7 @@
-"""What a pass asks of worker processes: to move small files where there are very many (`syncd.workers.pool` has them).
+"""The port of a pass to worker processes, which transfer small files in large numbers (`syncd.workers.pool`).
 
-One process cannot keep two processors busy with small files. A worker does what `Transfers` does, on the same store and
-by the same rules, and reports; only the pass writes to the Catalogue.
+One process cannot keep two processors busy with small files. A worker runs `Transfers` on the same store by the same
+rules, and reports the results; only the pass writes to the Catalogue.
 """
 
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from syncd.core import PermanentError, Step, TransientError
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.verified_file import VerifiedFile
 
-WORTH = 4000  # small files from which on starting workers pays
-LIKELY = 1000  # files from which on a first survey will probably find so many
-SMALL = 1 << 20  # bytes of the largest file they are given: what takes longer is limited by other things
-GUESSED = 16  # files of unknown size that they are given before one of them turned out to be small
-LARGE = 4  # of so many such files that turned out to be small, one more may be large: each costs a request
+WORTH = 4000  # small files from which workers are worth starting
+LIKELY = 1000  # files from which a first survey will probably find so many
+SMALL = 1 << 20  # bytes of the largest file for workers: other limits apply to larger ones
+GUESSED = 16  # files of unknown size for workers before one of them has turned out to be small
+LARGE = 4  # for so many such files that are small, one more may be large: each costs a request
 
 
 class WorkerLost(TransientError):
-    """A worker did not move a file, for it ended or the file is not small; whoever asked does it again."""
+    """A worker did not transfer a file: it ended, or the file is not small. The pass transfers the file itself."""
 
 
 class ActiveTransfer(msgspec.Struct, frozen=True):
-    """A file that a pass has under way: what it takes of the budget, and when it began by the monotonic clock."""
+    """A file in transfer: its share of the budget, and its start by the monotonic clock."""
 
     step: Step
     cost: int
@@ -34,47 +34,47 @@ class ActiveTransfer(msgspec.Struct, frozen=True):
 
 
 OnTransferDone = Callable[[ActiveTransfer, VerifiedFile | TransientError | PermanentError], None]
-"""Hears what became of a file: its proof, what `Transfers` raised for it, Lost, or Exists for what a worker may not
-judge."""
+"""Called with the result of a file: the verified file, the failure from `Transfers`, WorkerLost, or Exists for an
+unknown file in the store."""
 
 
 class Workers(Protocol):
-    """Workers at work. Nobody waits for a single file: a task for each would cost the pass as much as all else."""
+    """The workers of a pass. No task waits for a single file: that would double the costs of the pass."""
 
     def accepts(self, step: Step) -> bool:
-        """Tell whether a file is one for workers, and there is still one of them."""
+        """Return True if a file is suitable for workers, and a worker is alive."""
         ...
 
     def submit(self, moving: ActiveTransfer) -> None:
-        """Have a worker move a file that they take."""
+        """Give a suitable file to a worker."""
         ...
 
     async def join(self) -> None:
-        """Wait until it was told of every file what became of it."""
+        """Wait for the results of all files."""
         ...
 
 
 class Pool(Protocol):
-    """Where workers are to be had."""
+    """Starts the workers of a pass."""
 
     @property
     def concurrency(self) -> int:
-        """Return how many requests the workers may have under way, all together; fewer than two: there are none."""
+        """Return the most requests of all workers together; fewer than two: there are no workers."""
         ...
 
     def prepare(self) -> None:
-        """Let the workers start, for they will probably be wanted: they import what they need while others think."""
+        """Start the workers early, so that they import their modules during the survey."""
         ...
 
     def running(
         self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
     ) -> AbstractAsyncContextManager[Workers]:
-        """Start the workers unless they were prepared, and end them with the block; `on_done` is called within it.
+        """Start the workers unless `prepare` did, and end them with the block; `on_done` is called within it.
 
-        All together have no more than `concurrency` requests under way.
+        All workers together have at most `concurrency` requests.
         """
         ...
 
     async def aclose(self) -> None:
-        """End workers that were prepared and not wanted. May be called twice."""
+        """End workers that were prepared but not used. May be called twice."""
         ...

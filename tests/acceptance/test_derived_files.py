@@ -92,7 +92,7 @@ async def test_a_made_file_that_is_damaged_is_made_anew_by_the_next_pass(catalog
         report = await verification.run(read_data=True)
         await verification.repair(report)
         (fault,) = report.faults
-        assert "the next pass will make it anew" in fault.reason
+        assert "the next pass will derive it again" in fault.reason
     again = await catalogued.run()
     assert (again.replaced, again.kept) == (1, 2)
     assert catalogued.natural()["a.json"] == b'{"n": 1}'

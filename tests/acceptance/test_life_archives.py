@@ -120,6 +120,6 @@ def test_a_download_of_gbif_that_was_stored_cut_off_is_put_aside_and_said_so(tmp
     with served(upstream.app()) as origin:
         manifest.write_text(upstream.manifest(origin))
         said = run(store, tmp_path / "state", "sync", manifest, "--allow-private", origin, wanted=1)
-    assert f"failed: {DOWNLOAD}.zip: no digest is promised, and this is no whole zip" in said
+    assert f"failed: {DOWNLOAD}.zip: no checksum is published, and the zip file is incomplete" in said
     assert store.paths("gbif/") == {f"{DATASET}/dwca.zip"}
     assert any(path.endswith(f"{DOWNLOAD}.zip") for path in store.paths(".syncd/quarantine/"))

@@ -256,7 +256,7 @@ async def test_documents_that_name_documents_for_ever_and_hardly_a_file_are_give
     assert inventory.files == 2
     assert 300 <= inventory.documents < 400
     ((_, reason),) = inventory.failed
-    assert "documents were read and name 2 files: do they go on for ever?" in reason
+    assert "documents were read and name 2 files: is the listing endless?" in reason
 
 
 async def test_a_survey_is_gone_on_with_only_by_the_same_question_and_within_the_hour(tmp_path):

@@ -170,7 +170,7 @@ async def test_a_kept_version_that_shares_the_damage_mends_nothing_and_upstream_
         alone = Report("scenes", "", faults=list(report.faults))
         await dataclasses.replace(verification, source=None).repair(alone)
         assert not alone.faults[0].repaired
-        assert "no kept version holds it" in alone.faults[0].reason
+        assert "no kept version has these bytes" in alone.faults[0].reason
         await verification.repair(report)
         assert report.faults[0].repaired
         assert (await verification.run(read_data=True)).faults == []

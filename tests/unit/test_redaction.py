@@ -34,7 +34,7 @@ def test_what_every_failure_says_holds_no_secret(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "a: upstream announces neither a length nor a digest, so it cannot be proved whole",
+        "a: upstream announces neither a length nor a checksum, so completeness cannot be verified",
         "basic authentication is wanted, bearer credentials are set",
         "https://h/x?page=2&size=100",
         "https://h/~user/a@b.txt",

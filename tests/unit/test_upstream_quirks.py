@@ -251,7 +251,7 @@ def test_20_a_zip_of_gbif_without_a_digest_must_end_in_its_directory():
         if is_whole:
             assert decide_verdict(stat, arrived) == "attested"
         else:
-            with pytest.raises(Mismatch, match="this is no whole zip"):
+            with pytest.raises(Mismatch, match="the zip file is incomplete"):
                 decide_verdict(stat, arrived)
 
 

@@ -91,7 +91,7 @@ def verdict(path, body, **promised):
 def test_only_a_zip_without_a_promise_is_looked_at():
     assert verdict("a.zip", ONE)[0] == "attested"
     assert verdict("a.nc", ONE[:-1])[1] == ("sha256", "xxh3-128")
-    with pytest.raises(Mismatch, match=r"^a/B\.ZIP: no digest is promised, and this is no whole zip: it does"):
+    with pytest.raises(Mismatch, match=r"^a/B\.ZIP: no checksum is published, and the zip file is incomplete: it does"):
         verdict("a/B.ZIP", ONE[:-1])
     broken = ONE[:-500]
     found, names = verdict("a.zip", broken, md5=hashlib.md5(broken).hexdigest())
