@@ -99,7 +99,7 @@ async def test_a_removed_file_can_be_had_back_and_stays(mirroring):
     assert gone.removed == 1
     async with mirroring.open() as (store, catalogue):
         await mirroring.restoration(store, catalogue).undelete(["LC08/1/b01.tif"])
-        with pytest.raises(NotFound, match="never: was not removed"):
+        with pytest.raises(NotFound, match="never: was not deleted"):
             await mirroring.restoration(store, catalogue).undelete(["never"])
     result = await mirroring.run()
     assert (result.removed, mirroring.natural()["LC08/1/b01.tif"]) == (0, content)
@@ -196,5 +196,5 @@ async def test_a_pointer_longer_than_one_can_be_is_not_read_into_memory(mirrorin
     pointer = mirroring.store_folder / ".syncd/mirrors/scenes.json"
     pointer.write_bytes(pointer.read_bytes() + b" " * (2 << 20))
     async with mirroring.open() as (store, catalogue):
-        with pytest.raises(Damaged, match="longer than the 1048576 bytes"):
+        with pytest.raises(Damaged, match="longer than the limit of 1048576 bytes"):
             await rebuild(store, catalogue)
