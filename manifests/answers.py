@@ -8,7 +8,7 @@ class _Unread(SkippedEntries):
     """SkippedEntries under its old name."""
 
     def tell(self) -> None:
-        """Raise DocumentError if there was any; the old name of `raise_if_any`."""
+        """Raise DocumentError if an entry was added; the old name of `raise_if_any`."""
         warn("manifests.answers.Unread.tell", "SkippedEntries")
         self.raise_if_any()
 

@@ -1,8 +1,8 @@
-"""Digests by name: which ones we can check, how published ones are written, and all of them in one pass over the bytes.
+"""Checksum algorithms: those that syncd can check, how publishers write their values, and all of a file's in one pass.
 
 Names are canonical and lower case: `md5`, `sha256`, `sha3-256`, `blake2b-512`, `blake3`, `xxh3-128`, `crc64nvme`. A
-digest is lower-case hex. A published value that cannot be a digest is absent, never an error: metadata is full of such
-fields. Where a label and a length contradict each other the length is believed, as far as it names an algorithm.
+digest is lower-case hex. A published value that cannot be a digest is ignored, never an error: metadata is full of such
+fields. If a label and a length contradict each other, the length decides, provided that it identifies an algorithm.
 """
 
 import binascii
@@ -20,7 +20,7 @@ import xxhash
 from manifests.zip_end import ZipEnd
 
 OURS = ("sha256", "xxh3-128")  # proof and exchange; fast scrubs
-ZIP_END = "zip-end"  # no digest: whether a zip can be whole, computed in the same pass
+ZIP_END = "zip-end"  # not a digest: whether a zip can be complete, computed in the same pass
 MAX_GIT_BLOB = 16 << 20  # bytes of a file up to which `gitblob` is a promise worth checking
 
 _BLAKE2B_BITS = (128, 160, 192, 224, 256, 320, 384, 512)
@@ -32,7 +32,7 @@ class _Hash(Protocol):
 
 
 class _Crc:
-    """A checksum that goes on from a number, in the shape of a hash."""
+    """A checksum that continues from a number, with the interface of a hashlib hash."""
 
     def __init__(self, step: Callable[[bytes | memoryview, int], int], value: int = 0, size: int = 4) -> None:
         self._step = step
@@ -59,7 +59,7 @@ def _crc64nvme() -> _Hash:
 
 
 class _GitBlob:
-    """What git calls a file's bytes: a sha1 that begins with their number, so they are kept until all are there."""
+    """The id of a git blob: a sha1 over the length, then the bytes, which are buffered until the length is known."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
@@ -80,7 +80,7 @@ class _GitBlob:
 
 
 _NEW: dict[str, Callable[[], _Hash]] = {
-    # Upstreams publish MD5 and SHA-1; whoever could forge them could as well forge the list they stand in.
+    # Upstreams publish MD5 and SHA-1; an attacker who can forge them can also forge the list that they are in.
     "md5": partial(hashlib.md5, usedforsecurity=False),
     "sha1": partial(hashlib.sha1, usedforsecurity=False),
     "sha224": hashlib.sha224,
@@ -109,18 +109,18 @@ KNOWN: Mapping[str, int] = MappingProxyType(
     {name: len(new().hexdigest()) // 2 for name, new in _NEW.items()}
     | {name: size for name, (_, size) in _LATE.items()}
 )
-"""Every algorithm we can check, with the bytes of its digest."""
+"""Every algorithm that syncd can check, with the length of its digest in bytes."""
 
 BY_LENGTH: Mapping[int, str] = MappingProxyType(
     {KNOWN[name]: name for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")}
 )
-"""What a digest of so many bytes is where nothing names its algorithm."""
+"""The algorithm that a length in bytes stands for if no algorithm is named."""
 
 
 class Hasher:
     """Several digests of one stream of bytes, in one pass.
 
-    Chunks go on whole, because hashlib lets other threads run only while it works on more than 2,047 bytes.
+    Chunks are not split, because hashlib lets other threads run only during updates of more than 2,047 bytes.
     """
 
     __slots__ = ("_hashes", "_updates")
@@ -135,12 +135,12 @@ class Hasher:
             update(chunk)
 
     def hexdigests(self) -> dict[str, str]:
-        """Return the digests of what came so far, by algorithm."""
+        """Return the digests of the bytes taken so far, by algorithm."""
         return {name: each.hexdigest() for name, each in self._hashes.items()}
 
 
 def digests_of(content: bytes, algorithms: Iterable[str]) -> dict[str, str]:
-    """Return the digests of bytes that are all here, by algorithm."""
+    """Return the digests of complete content, by algorithm."""
     found = {}
     for name in algorithms:
         hashing = _new(name)
@@ -154,7 +154,7 @@ def _new(name: str) -> _Hash:
         return new()
     new = ZipEnd if name == ZIP_END else _LATE.get(name, (None,))[0]
     if new is None:
-        raise ValueError(f"{name!r}: no algorithm of ours; known are {', '.join(KNOWN)}")
+        raise ValueError(f"{name!r}: unknown checksum algorithm; known: {', '.join(KNOWN)}")
     return new()
 
 
@@ -204,11 +204,11 @@ _BASE64 = re.compile(r"([A-Za-z0-9+/_-]+)(=*)")
 
 
 def parse_digest(value: str, algorithm: str | None = None) -> tuple[str, str] | None:
-    """Read a published digest, hex or base64, and return its algorithm and lower-case hex; None if it is not one.
+    """Parse a published digest, hex or base64; return its algorithm and lower-case hex, None if it is not one.
 
-    `algorithm` is the label as published. Where there is none the length decides, and base64 must show its padding:
-    without either, any word of the right length would be a digest. The same goes for a label that the length belies:
-    a `sha256` of 32 digits is an MD5.
+    `algorithm` is the label as published. Without one the length decides, and base64 must have its padding:
+    otherwise any word of the right length would be a digest. The same holds if the length contradicts the label: a
+    `sha256` of 32 digits is an MD5.
     """
     sizes = _sizes(algorithm)
     if sizes is None:
@@ -239,7 +239,7 @@ _STANDARD = str.maketrans("-_", "+/")
 
 
 def _sizes(algorithm: str | None) -> Mapping[int, str] | None:
-    """Return the algorithm for each size of a digest under this label, as published; None if it is none of ours."""
+    """Return the algorithm for each size of a digest under this label, as published; None if it is unknown."""
     if algorithm is None:
         return BY_LENGTH
     bare = _bare(algorithm)
@@ -250,7 +250,7 @@ def _sizes(algorithm: str | None) -> Mapping[int, str] | None:
 
 
 def _may_lie(sizes: Mapping[int, str]) -> bool:
-    """Tell whether a label is one of those that people put on each other's digests."""
+    """Return True if a label is among those that publishers confuse."""
     return any(name in BY_LENGTH.values() for name in sizes.values())
 
 
@@ -278,9 +278,9 @@ _CODES = {  # of the multicodec table
 
 
 def parse_multihash(value: str) -> tuple[str, str] | None:
-    """Read a multihash in hex and return its algorithm and lower-case hex; None if it is not one that we can check.
+    """Parse a multihash in hex; return its algorithm and lower-case hex, None if it is not one that syncd can check.
 
-    One that is cut short is none: every ten-thousandth bare MD5 looks like it (`could_be_cut`).
+    A truncated one is not accepted: every ten-thousandth bare MD5 looks like one (`could_be_cut`).
     """
     found = _multihash(value)
     if found is None:
@@ -290,7 +290,7 @@ def parse_multihash(value: str) -> tuple[str, str] | None:
 
 
 def could_be_cut(value: str) -> bool:
-    """Tell whether `value` could as well be a multihash whose digest was cut short, which is legal and seldom meant."""
+    """Return True if `value` could also be a multihash with a truncated digest, which is legal but seldom meant."""
     found = _multihash(value)
     return found is not None and len(found[1]) < KNOWN[found[0]]
 

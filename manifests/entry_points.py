@@ -1,6 +1,6 @@
-"""What is plugged in by entry points: the packages of this installation are looked through once, for all groups.
+"""Plug-ins that are registered as entry points: the packages of this installation are searched once, for all groups.
 
-A look opens a file of every package. What is installed while a program runs, the next program finds.
+A search opens a file of every package. A package that is installed while a program runs is found by the next one.
 """
 
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def load_entry_point(group: str) -> EntryPoints:
-    """Return what is plugged in under the name of a group."""
+    """Return the entry points of a group."""
     found: EntryPoints = _all().select(group=group)
     return found
 

@@ -34,4 +34,4 @@ def warn(old: str, new: str) -> None:
     """Warn that the name `old` is removed in 0.3; `new` is its name in the face, if it is there."""
     is_public = new in importlib.import_module(FACE).__all__
     todo = f"import {new} from {FACE}" if is_public else f"it is not part of {FACE}"
-    warnings.warn(f"{old} is going to be removed in 0.3: {todo}", DeprecationWarning, stacklevel=3)
+    warnings.warn(f"{old} will be removed in 0.3: {todo}", DeprecationWarning, stacklevel=3)

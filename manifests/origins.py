@@ -1,4 +1,4 @@
-"""Where a source is: its url, checked and put into one form, and the origin that secrets and limits are bound to."""
+"""The url of a source, validated and normalised, and the origin that secrets and limits are bound to."""
 
 import ipaddress
 import re
@@ -20,15 +20,15 @@ MAX_URL = 2_000
 
 
 def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
-    """Return the url of a folder in its one form: scheme and host in lower case, exactly what is asked, `/` at its end.
+    """Return the normalised url of a folder: scheme and host in lower case, the path unchanged, `/` at its end.
 
-    Raises InvalidValue for other schemes, for what holds a name, a password or a fragment, and for what is no url.
+    Raises InvalidValue for other schemes, for urls with a name, password or fragment, and for invalid urls.
     """
     parts = _split(url, schemes)
     if "#" in url:
-        raise InvalidValue("the url has a fragment (#)", "remove it, or write %23 where a name holds a #")
+        raise InvalidValue("the url has a fragment (#)", "remove it, or write %23 if a name contains a #")
     if "?" in url:
-        raise InvalidValue("the url has a query (?)", "name the folder itself, or write %3F where a name holds a ?")
+        raise InvalidValue("the url has a query (?)", "name the folder itself, or write %3F if a name contains a ?")
     if parts.scheme == "file":
         if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
             raise InvalidValue("a file url names an absolute folder", "write file:///folder/ with three slashes")
@@ -39,7 +39,7 @@ def check_folder_url(url: str, schemes: frozenset[str] = SCHEMES) -> str:
 
 
 def origin(url: str, schemes: frozenset[str] = SCHEMES) -> str:
-    """Return the origin of a url that stands in a manifest or configuration, in its one form; raises InvalidValue."""
+    """Return the normalised origin of a url in a manifest or configuration; raises InvalidValue."""
     parts = _split(url, schemes)
     if parts.scheme not in {"s3", "file"} and not parts.netloc.isascii():
         raise InvalidValue("the url's host is not ASCII", "write it in its ASCII form, which begins with xn--")
@@ -51,7 +51,7 @@ def origin(url: str, schemes: frozenset[str] = SCHEMES) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return `scheme://host[:port]` of any url in its one form: limits and secrets are bound to it.
+    """Return the normalised `scheme://host[:port]` of any url: limits and secrets are bound to it.
 
     Lower case, ASCII, no user, no default port; `s3://bucket` and `file://` for these. Raises ValueError if the
     url has no origin; the message continues "the url".
@@ -103,7 +103,7 @@ def _ascii(name: str) -> str:
 
 
 def normalise_origin(url: str) -> str:
-    """Return an origin in its one form (`https://host[:port]`, `s3://bucket`); raises InvalidValue."""
+    """Return a normalised origin (`https://host[:port]`, `s3://bucket`); raises InvalidValue."""
     found = origin(url.strip(), ORIGINS)
     if url.strip().partition("://")[2].partition("/")[2]:
         raise InvalidValue("the origin has a path", f"write scheme and host alone, as in {found}")
@@ -115,7 +115,7 @@ def _split(url: str, schemes: frozenset[str]) -> SplitResult:
         raise InvalidValue(f"the url has more than {MAX_URL} characters", "a source is a folder; name it")
     if _UNFIT.search(url):
         raise InvalidValue("the url has a backslash or a control character", "write / between folders")
-    if " " in url and not url.startswith("s3://"):  # a key is taken as it stands, all else is percent-decoded
+    if " " in url and not url.startswith("s3://"):  # a key is not percent-decoded, all else is
         raise InvalidValue("the url has a space", "write it as %20")
     try:
         parts = urlsplit(url)
@@ -124,7 +124,7 @@ def _split(url: str, schemes: frozenset[str]) -> SplitResult:
     if "@" in parts.netloc:
         raise InvalidValue(
             "the url has a name or a password",
-            "remove it; put it where a credential of syncd.yaml refers to it",
+            "remove it, and name a credential of syncd.yaml under credentials",
         )
     if parts.scheme not in schemes or not url[len(parts.scheme) :].startswith("://"):
         raise InvalidValue("the url's scheme is not supported", f"use {', '.join(sorted(schemes))}")

@@ -1,8 +1,8 @@
-"""What we proved: an Entry for each file, and the Snapshot that lists them all and names itself by its content.
+"""Verified files: an Entry for each, and the Snapshot that lists them all; its id is the checksum of its content.
 
 Entries are sorted by path (code points, which is UTF-8 byte order) and cut into shards after every path whose xxh3-64
-is divisible by 16,384: a cut depends on nothing but the path itself, so the same content gives the same shards whatever
-the history, and a change of k files touches at most 2k of them.
+is divisible by 16,384: a cut depends only on the path, so the same content gives the same shards whatever the history,
+and a change of k files touches at most 2k shards.
 """
 
 import bisect
@@ -17,9 +17,9 @@ import xxhash
 
 CUT_EVERY = 16_384
 FORMAT = "syncd-snapshot/1"
-MAX_SUMS = 1_000_000  # Entries up to which a Snapshot carries its SHA256SUMS
-MAX_SHARD = 1 << 30  # bytes of one unpacked shard that we write, and that we are ready to read
-MAX_SNAPSHOT = 256 << 20  # bytes of a snapshot.json, which names a shard in some 200
+MAX_SUMS = 1_000_000  # Entries up to which a Snapshot has a SHA256SUMS file
+MAX_SHARD = 1 << 30  # bytes of one unpacked shard, when written and when read
+MAX_SNAPSHOT = 256 << 20  # bytes of a snapshot.json, which needs about 200 for each shard
 MAX_POINTER = 1 << 20
 
 Verdict = Literal["verified", "attested"]
@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One file as we proved it. Digests are lower-case hex. This, and nothing else, is a Snapshot's content."""
+    """One verified file. Digests are lower-case hex. A Snapshot's content consists of Entries only."""
 
     path: str
     size: int
@@ -37,11 +37,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where an Entry came from: what upstream claimed when we fetched it, and how it was proved.
+    """The provenance of an Entry: upstream's claims at the time of download, and how it was verified.
 
     `size`, `modified`, `version` and `digests` are the Stat's own claims, so that the next inventory can be compared
     with them. `verdict` is `verified` (a published digest matched; `by` says whose) or `attested` (upstream published
-    none). `proved` is when, in seconds since the epoch, UTC.
+    none). `proved` is the time of verification, in seconds since the epoch, UTC.
     """
 
     path: str
@@ -56,12 +56,12 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def is_cut(path: str) -> bool:
-    """Tell whether a shard ends after this path."""
+    """Return True if a shard ends after this path."""
     return xxhash.xxh3_64_intdigest(path.encode()) % CUT_EVERY == 0
 
 
 class Shard(msgspec.Struct, frozen=True):
-    """A run of Entries: its first path, how many, how many bytes they name, and the sha256 of its canonical lines."""
+    """A run of Entries: the first path, their number, the sum of their sizes, and the sha256 of the canonical lines."""
 
     first: str
     count: int
@@ -70,14 +70,14 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What a Snapshot's identity covers, and nothing but that."""
+    """The part of a Snapshot that its id covers."""
 
     shards: tuple[Shard, ...]
     format: str = FORMAT
 
 
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One published version of a mirror; `id` is the sha256 of `content`, the rest says how it came to be.
+    """One published version of a mirror; `id` is the sha256 of `content`, the rest is about its creation.
 
     `origins` are the sha256 of the lines of Origins under the same cut, in the order of `content.shards`. `created` is
     in seconds since the epoch, UTC. `previous` is the id that the pointer named before, "" for the first.
@@ -96,7 +96,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`.syncd/mirrors/<mirror>.json`: which Snapshot a mirror is, and which came before it, the newest first."""
+    """`.syncd/mirrors/<mirror>.json`: the current Snapshot of a mirror, and the earlier ones, the newest first."""
 
     mirror: str
     snapshot: str
@@ -106,7 +106,7 @@ class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SnapshotError(ValueError):
-    """A snapshot, shard or pointer that is not what its name says."""
+    """A snapshot, shard or pointer that does not match its checksum or format."""
 
 
 def lines(rows: Iterable[Entry] | Iterable[Origin]) -> bytes:
@@ -117,21 +117,23 @@ def lines(rows: Iterable[Entry] | Iterable[Origin]) -> bytes:
 def pack(content: bytes) -> bytes:
     """Compress lines for the store; the same lines give the same bytes with the same zlib. Raises SnapshotError."""
     if len(content) > MAX_SHARD:
-        raise SnapshotError(f"a shard of {len(content)} bytes, {MAX_SHARD} can be read again: make two mirrors of it")
+        raise SnapshotError(
+            f"a shard of {len(content)} bytes, at most {MAX_SHARD} can be read again: split the mirror in two"
+        )
     return gzip.compress(content, compresslevel=6, mtime=0)
 
 
 def unpack(packed: bytes, sha256: str, *, max_bytes: int = MAX_SHARD) -> bytes:
-    """Return the lines whose digest is `sha256`; raises SnapshotError for anything else, and for more than allowed."""
+    """Decompress a shard; raises SnapshotError if its sha256 differs or it is too large."""
     gunzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         content = gunzip.decompress(packed, max_bytes + 1)
     except zlib.error as error:
         raise SnapshotError(f"{sha256}: not a readable shard: {error}") from error
     if len(content) > max_bytes:
-        raise SnapshotError(f"{sha256}: a shard of more than the {max_bytes} bytes that one may have")
+        raise SnapshotError(f"{sha256}: the shard has more than {max_bytes} bytes")
     if not gunzip.eof or gunzip.unused_data:
-        what = "it ends too early" if not gunzip.eof else "something follows its end"
+        what = "it ends too early" if not gunzip.eof else "more bytes follow its end"
         raise SnapshotError(f"{sha256}: not a readable shard: {what}")
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise SnapshotError(f"{sha256}: the shard's lines have sha256 {found}")
@@ -151,7 +153,7 @@ def origins_of(content: bytes) -> Iterator[Origin]:
 
 
 def cut(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Yield sorted Entries as runs, each ending with a cut path or with the last Entry."""
+    """Split sorted Entries into runs, each ending with a cut path or with the last Entry."""
     run: list[Entry] = []
     for entry in entries:
         run.append(entry)
@@ -184,11 +186,11 @@ def sums_line(entry: Entry) -> bytes:
 
 
 def affected(shards: tuple[Shard, ...], changed: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield the half-open ranges of `shards` to cut again when the sorted paths `changed` come, go or change.
+    """Yield the half-open ranges of `shards` to rewrite when the sorted paths `changed` are added, deleted or changed.
 
-    The shard at or before a changed path, and the one after it: a path that comes between a cut and the next first
-    path belongs to the latter, and a cut path that goes makes the two one. Adjacent ranges are joined. With no shards
-    there is nothing to keep, and nothing is yielded.
+    They are the shard at or before a changed path, and the one after it: a path that is added between a cut and the
+    next first path belongs to the latter, and deleting a cut path merges the two. Adjacent ranges are joined. Without
+    shards nothing is yielded.
     """
     firsts = [shard.first for shard in shards]
     low = high = 0

@@ -1,6 +1,6 @@
-"""What upstream claims of one file before we read it, and which paths we are ready to believe.
+"""Upstream's claims about one file before it is read, and the check of paths.
 
-A Stat is a claim, never a proof: its size, version and digests are what the transfer must find.
+A Stat is a claim, never a proof: the transfer compares its size, version and digests with the bytes.
 """
 
 import unicodedata
@@ -10,21 +10,21 @@ import msgspec
 
 MAX_PATH_BYTES = 1024  # the longest key S3 takes
 MAX_NAME_BYTES = 255  # the longest name the usual file systems take
-RESERVED = ".syncd"  # our own corner of the store
+RESERVED = ".syncd"  # syncd's own folder in the store
 
 _EDGES = ("/", ".", "")
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi, zero width), surrogates
 
 
 class UnsafePath(ValueError):
-    """A path that no store of ours may hold; the message says why, and begins with the path."""
+    """A path that is not allowed in a store; the message begins with the path and gives the reason."""
 
 
 class Stat(msgspec.Struct, frozen=True, omit_defaults=True):
     """One file as upstream describes it.
 
     `path` is relative to the mirror, `/` between its parts, already percent-decoded. `size` is exact, in bytes, or None
-    (a rounded size is no size). `modified` is in seconds since the epoch, UTC where upstream says a zone. `version` is
+    (a rounded size is no size). `modified` is in seconds since the epoch, UTC if upstream gives a zone. `version` is
     upstream's validator for exactly these bytes (an ETag with its quotes, a generation, a listing's own stamp).
     `digests` maps an algorithm's name (`sha256`) to lower-case hex. `urls` are absolute, the preferred first; empty
     means the source's url plus the path.
@@ -47,13 +47,13 @@ class Promise(msgspec.Struct, frozen=True):
 
 
 def check_path(path: str) -> str:
-    """Return `path` itself if a store may hold it.
+    """Return `path` unchanged if it is allowed in a store.
 
-    Raises UnsafePath for what is empty, absolute, has `.`, `..` or empty parts, control or invisible characters, a
-    backslash, a part of more than 255 bytes, more than 1,024 bytes in all, or lies under `.syncd/`.
+    Raises UnsafePath if it is empty, absolute, under `.syncd/`, or longer than 1,024 bytes, or if it has `.`, `..` or
+    empty parts, a part of more than 255 bytes, control or invisible characters, or a backslash.
     """
     length = len(path)
-    # ten million times: what is plainly harmless is told by the fastest questions a str can answer
+    # called ten million times: the fastest methods of str recognise harmless paths
     if (
         not path.isascii()
         or not path.isprintable()
@@ -66,7 +66,7 @@ def check_path(path: str) -> str:
         _explain(path)
         length = len(path.encode())
     if not 0 < length <= MAX_PATH_BYTES:
-        raise UnsafePath(f"{path[:80]!r}: a path has between 1 and {MAX_PATH_BYTES} bytes, this one {length}")
+        raise UnsafePath(f"{path[:80]!r}: a path must have 1 to {MAX_PATH_BYTES} bytes, this one has {length}")
     if length > MAX_NAME_BYTES and any(len(part.encode()) > MAX_NAME_BYTES for part in path.split("/")):
         raise UnsafePath(f"{path[:80]!r}: a part of the path has more than {MAX_NAME_BYTES} bytes")
     if path.startswith(RESERVED) and (path == RESERVED or path[len(RESERVED)] == "/"):
@@ -75,7 +75,7 @@ def check_path(path: str) -> str:
 
 
 def are_harmless(paths: Sequence[str]) -> bool:
-    """Tell whether `check_path` surely takes every one of `paths`; False says only that each must be looked at."""
+    """Return True if `check_path` certainly accepts all `paths`; False means that each must be checked."""
     text = "/".join(paths)  # so an absolute path or an empty one makes `//`, and a leading dot `/.`
     return (
         text.isascii()
@@ -90,18 +90,18 @@ def are_harmless(paths: Sequence[str]) -> bool:
 
 
 def _explain(path: str) -> None:
-    """Raise for the reason that made `path` suspect; non-ASCII alone is no reason."""
+    """Raise UnsafePath with the reason; non-ASCII characters alone are allowed."""
     if path.startswith("/") or "//" in path or path.endswith("/"):
-        raise UnsafePath(f"{path!r}: absolute, or with an empty part")
+        raise UnsafePath(f"{path!r}: is absolute, or has an empty part")
     if any(part in {".", ".."} for part in path.split("/")):
-        raise UnsafePath(f"{path!r}: . and .. are not names")
+        raise UnsafePath(f"{path!r}: . and .. are not allowed as names")
     if "\\" in path:
-        raise UnsafePath(f"{path!r}: a backslash is a separator elsewhere")
+        raise UnsafePath(f"{path!r}: contains a backslash, which is a separator on some systems")
     for character in path:
         if unicodedata.category(character) in _HIDDEN_CATEGORIES:
-            raise UnsafePath(f"{path!r}: holds the invisible character U+{ord(character):04X}")
+            raise UnsafePath(f"{path!r}: contains the invisible character U+{ord(character):04X}")
 
 
 def fold(path: str) -> str:
-    """Return the form under which two paths are one on a file system that folds case or normalises Unicode."""
+    """Return a form that is equal for two paths that a case-insensitive or normalising file system would merge."""
     return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()

@@ -127,7 +127,7 @@ class FileTransport:
         relative = path
         if "://" in path:
             if not path.startswith("file://"):
-                raise Unsupported(f"{path}: not a file of this machine")
+                raise Unsupported(f"{path}: not a file on this machine")
             try:
                 whole = unquote(urlsplit(path).path)
             except ValueError as error:  # a bracket that is no IPv6 address

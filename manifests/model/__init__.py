@@ -1,4 +1,4 @@
-"""What a mirror manifest may say: the mirror, its source, guard, schedule, and the types of their values."""
+"""The model of a mirror manifest: the mirror, its source, guard, schedule, and the types of their values."""
 
 import lazy_loader
 

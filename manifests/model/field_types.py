@@ -1,4 +1,4 @@
-"""The kinds of value a manifest holds, each read from what people write, and written back so that it reads the same."""
+"""The types of a manifest's values: each is parsed from text, and written back so that it parses the same."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ MAX_CONNECTIONS = 256
 
 
 def _text(parse: Callable[[str], Value]) -> Callable[[Any], Any]:
-    """Return a validator that reads text and leaves the rest to the type's own check."""
+    """Return a validator that parses text and leaves other values to the type's own check."""
     return lambda given: parse(given) if isinstance(given, str) else given
 
 
@@ -66,7 +66,7 @@ def _schema(description: str, *examples: str, **more: Any) -> WithJsonSchema:
 
 
 AtLeastOne = BeforeValidator(_some)
-"""Beside the type of a list that may not be empty; `Field(json_schema_extra={"minItems": 1})` says it to editors."""
+"""Marks the type of a list that must not be empty; `Field(json_schema_extra={"minItems": 1})` tells editors."""
 Count = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -104,7 +104,7 @@ def _path_below(given: Any) -> Any:
 
 
 def like(pattern: str, what: str, todo: str) -> BeforeValidator:
-    """Return what checks text against a pattern; the words are those of the error, and of what to do."""
+    """Return a validator that checks text against a pattern; the words are those of the error and of its remedy."""
     fits = re.compile(pattern).fullmatch
 
     def check(given: Any) -> Any:

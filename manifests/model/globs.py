@@ -1,10 +1,10 @@
-"""Which paths a steward wants: gitignore-style globs, an include list and an exclude list, exclude wins.
+"""Selects paths by gitignore-style globs: an include list and an exclude list; exclude has precedence.
 
 Rules:
-1. A glob is read as git reads a line of .gitignore: without a slash (but at its end) it holds at any depth, a leading
-   slash ties it to the top, a slash at the end means everything in that folder, `**` crosses folders.
-2. Within one list the last glob that fits decides, and `!glob` takes back what earlier ones of that list chose.
-3. The matcher is called once a file, ten million times over: the default is `everything`, which looks at nothing.
+1. A glob means the same as a line of .gitignore: without a slash (except at its end) it matches at any depth, a
+   leading slash anchors it at the top, a trailing slash means everything in that folder, `**` crosses folders.
+2. Within one list the last matching glob decides, and `!glob` deselects what earlier globs of that list selected.
+3. The matcher is called for each of maybe ten million files: the default is `everything`, which only returns True.
 """
 
 import re
@@ -16,18 +16,18 @@ from manifests.model.glob_expression import LONGEST, expression
 
 Matcher = Callable[[str], bool]
 
-_ALL = frozenset({"**", "/**", "**/*", "*"})  # in git's reading all of these choose every file
+_ALL = frozenset({"**", "/**", "**/*", "*"})  # each of these selects every file
 
 
-def everything(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
-    """Choose every path."""
+def everything(path: str) -> bool:  # noqa: ARG001  selects without a check
+    """Select every path."""
     return True
 
 
 def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Matcher:
-    """Return the function that tells whether a path is wanted; it is `everything` where nothing is left out.
+    """Return the function that returns True for wanted paths; it is `everything` if no path is excluded.
 
-    Raises InvalidValue for what is no glob.
+    Raises InvalidValue for an invalid glob.
     """
     wanted = _chooser(tuple(include))
     unwanted = _chooser(tuple(exclude))
@@ -41,27 +41,27 @@ def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Ma
 
 
 def check_glob(glob: str) -> str:
-    """Return `glob` itself if it is one; raises InvalidValue."""
+    """Return `glob` unchanged if it is valid; raises InvalidValue."""
     _compile(glob)
     return glob
 
 
-def _nothing(path: str) -> bool:  # noqa: ARG001  the choice that needs no look
+def _nothing(path: str) -> bool:  # noqa: ARG001  selects without a check
     return False
 
 
 def _chooser(globs: tuple[str, ...]) -> Matcher | None:
-    """Return what one list chooses, None where it can choose nothing."""
+    """Return the matcher of one list, None if it can select nothing."""
     if globs and _ALL.issuperset(globs):
         return everything
     rules = [_compile(glob) for glob in globs]
     while rules and not rules[0][0]:
-        del rules[0]  # nothing to take back yet
+        del rules[0]  # nothing to deselect yet
     if not rules:
         return None
     if all(chosen for chosen, _ in rules) and not _ALL.isdisjoint(globs):
         return everything
-    # neighbours that agree become one expression: one match where there would be many
+    # adjacent globs of one kind become one expression: one match instead of many
     runs: list[tuple[bool, Callable[[str], object]]] = [
         (choice, re.compile("|".join(f"(?:{rule.pattern})" for _, rule in run)).match)
         for choice, run in groupby(reversed(rules), key=lambda rule: rule[0])
@@ -80,7 +80,7 @@ def _chooser(globs: tuple[str, ...]) -> Matcher | None:
 
 
 def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
-    """Return whether a glob chooses or takes back, and the expression it stands for."""
+    """Return whether a glob selects or deselects, and its regular expression."""
     if not glob.strip() or glob in {"!", "/"}:
         raise InvalidValue("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
     if glob.startswith("#"):
@@ -88,7 +88,7 @@ def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
     if glob.startswith("./") or "//" in glob or any(part == ".." for part in glob.split("/")):
         raise InvalidValue(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
     if any(ord(character) < 32 for character in glob):
-        raise InvalidValue(f"{glob!r} holds a control character", "write one glob a line")
+        raise InvalidValue(f"{glob!r} contains a control character", "write one glob per line")
     if len(glob) > LONGEST:
         raise InvalidValue(f"the glob {glob[:40]!r}… has {len(glob)} characters", f"write at most {LONGEST}")
     selects, pattern = expression(glob)

@@ -1,9 +1,9 @@
-"""A Mirror: what a steward declares about one copy of a foreign dataset, checked before anything is asked of anybody.
+"""A Mirror: what a steward declares about the copy of a dataset, validated before any request is sent.
 
 Rules:
-1. Strict: what is not known, not needed or does not fit the source is refused, with its place and what to do.
-2. A secret never stands here; `credentials` names one of the daemon's configuration.
-3. What is not said has the default that does no harm: a folder of its own, no schedule, guarded removals.
+1. Strict: a key that is unknown, useless or does not fit the source is rejected, with its position and a remedy.
+2. Manifests contain no secrets; `credentials` names a credential of the daemon's configuration.
+3. Defaults do no harm: a folder of its own, no schedule, a limit on deletions.
 
 docs/writing-a-manifest.md describes every key; `python -m manifests.model.mirror` writes the schema
 for editors.
@@ -84,11 +84,11 @@ class Placement(BaseModel):
     model_config = STRICT
 
     prefix: Annotated[str, BeforeValidator(_prefix)] | None = None
-    """The folder of this mirror in the store, its own alone; by default the mirror's name."""
+    """The folder of this mirror in the store, which no other mirror shares; by default the mirror's name."""
 
 
 class Schedule(BaseModel):
-    """When passes run: `every` so often, as `cron` says, or `after` others. Without a schedule, on demand."""
+    """When passes run: `every` interval, by `cron`, or `after` other mirrors. Without a schedule, on demand."""
 
     model_config = STRICT
 
@@ -97,11 +97,11 @@ class Schedule(BaseModel):
     cron: Cron | None = None
     """Minute, hour, day of month, month, day of week."""
     timezone: Zone = "UTC"
-    """The time zone that cron means."""
+    """The time zone of cron."""
     after: tuple[Annotated[str, BeforeValidator(_name)], ...] = ()
-    """Mirrors of this daemon: a pass runs once each of them has completed one since ours began."""
+    """Mirrors of this daemon: a pass runs once each of them has completed one since this mirror's last pass began."""
     fresh_within: Duration | None = None
-    """How old the copy may get before it is called stale; by default the longest interval and half of it."""
+    """How old the copy may become before it counts as stale; by default 1.5 times the longest interval."""
 
     def next_after(self, moment: datetime) -> datetime:
         """Return when the next pass is due after `moment` (aware of its zone)."""
@@ -135,35 +135,35 @@ class Keep(BaseModel):
     model_config = STRICT
 
     versions: Annotated[Count, Field(ge=0, le=1_000)] = 2
-    """How many snapshots before the current one stay whole."""
+    """How many snapshots before the current one are kept complete."""
     removed: Duration = Field(default=30 * _DAY, json_schema_extra={"default": "30d"})
-    """How long the bytes of files stay that upstream removed."""
+    """How long files that upstream deleted are kept."""
 
 
 class Verify(BaseModel):
-    """How much proof is asked for."""
+    """Which proof is required."""
 
     model_config = STRICT
 
     require: Literal["any", "published"] = "any"
-    """`published` refuses a file for which upstream publishes no digest; `any` takes it and says so."""
+    """`published` rejects a file for which upstream publishes no checksum; `any` accepts it and marks it `attested`."""
     scrub: Duration = Field(default=30 * _DAY, json_schema_extra={"default": "30d"})
-    """How often every stored byte is read again."""
+    """How often every stored byte is read again (fixity check)."""
 
 
 class About(BaseModel):
-    """What people should know of the dataset; syncd shows it and hands it on."""
+    """A description of the dataset, which syncd shows and passes on."""
 
     model_config = STRICT
 
     licence: Text = ""
-    """Under which terms the dataset may be used, best as an SPDX name."""
+    """The terms of use of the dataset, preferably as an SPDX identifier."""
     citation: Text = ""
     """How the dataset is cited."""
     contact: Text = ""
-    """Whom to ask about this mirror."""
+    """The contact for this mirror."""
     access: Literal["open", "registered", "restricted", "controlled", "embargoed"] | None = None
-    """Who may read the dataset, as its publisher says; absent: not said."""
+    """Who may read the dataset, according to its publisher; absent: not stated."""
 
 
 def _several(given: Any) -> Any:
@@ -171,7 +171,7 @@ def _several(given: Any) -> Any:
 
 
 def _source_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
-    """Yield what is wrong with a list of sources as a list."""
+    """Yield the faults of a list of sources as a whole."""
     given = raw.get("source")
     if not isinstance(given, list | tuple):
         if raw.get("choose") is not None and raw.get("choose") != "first":
@@ -180,14 +180,14 @@ def _source_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if not given:
         yield KeyConflict("source", "is empty", "name at least one source")
     if len(given) > MAX_SOURCES:
-        yield KeyConflict("source", f"has more than {MAX_SOURCES} sources", "keep the best of them")
+        yield KeyConflict("source", f"has more than {MAX_SOURCES} sources", "keep the most reliable ones")
     urls = [str(one.get("url", "")).rstrip("/") if isinstance(one, Mapping) else "" for one in given]
     if len(set(urls)) < len(urls):
         yield KeyConflict("source", "names the same url twice", "delete one of the two")
 
 
 class Mirror(BaseModel):
-    """What to copy, from where, how often, and kept how long."""
+    """What to copy, from where, how often, and how long to keep it."""
 
     model_config = STRICT
 
@@ -196,32 +196,32 @@ class Mirror(BaseModel):
     )
     """The mirror's name, unique in a daemon: a-z, 0-9 and -, at most 63."""
     title: Text = ""
-    """What people call the dataset."""
+    """The title of the dataset."""
     sources: Annotated[tuple[Source, ...], BeforeValidator(_several)] = Field(alias="source")
-    """The upstream, or a list of several that have the same dataset, the preferred first."""
+    """The upstream, or a list of several with the same dataset, the preferred one first."""
     choose: Literal["first", "fastest"] = "first"
-    """Of several sources, which is asked first for a file: the first in the list, or the fastest."""
+    """Which of several sources is asked first for a file: the first in the list, or the fastest."""
     store: Placement = Placement()
     """Where in the store the copy lies."""
     schedule: Schedule | None = None
     """When passes run; absent: on demand."""
     guard: Guard = Guard()
-    """What must be approved first."""
+    """Which deletions must be approved first."""
     keep: Keep = Keep()
-    """How long the old stays."""
+    """How long replaced and deleted files are kept."""
     verify: Verify = Verify()
-    """How much proof is asked for."""
+    """Which proof is required."""
     about: About = About()
-    """What people should know."""
+    """A description of the dataset."""
 
     @property
     def source(self) -> Source:
-        """Return the source that says what there is: the first one."""
+        """Return the source that determines the inventory: the first one."""
         return self.sources[0]
 
     @field_serializer("sources", mode="wrap")
     def _one_or_several(self, sources: tuple[Source, ...], handler: SerializerFunctionWrapHandler) -> Any:
-        """Write one source as it stood, not as a list of one."""
+        """Write a single source as in the manifest, not as a list of one."""
         written = handler(sources)
         return written[0] if len(written) == 1 else written
 
@@ -255,11 +255,11 @@ def load_mirror(
 def overlaps(mirrors: Iterable[Mirror]) -> list[str]:
     """Return a sentence for each mirror that shares its name with another, or would write into its folder.
 
-    Folders are one where a file system that folds case would make them one.
+    Folders are equal if a case-insensitive file system would merge them.
     """
     told: list[str] = []
     names: set[str] = set()
-    above: list[tuple[str, Mirror]] = []  # the folders we are in, outermost first
+    above: list[tuple[str, Mirror]] = []  # the folders around this one, outermost first
     for folder, mirror in sorted(((fold(mirror.prefix), mirror) for mirror in mirrors), key=lambda one: one[0]):
         while above and not folder.startswith(above[-1][0]):
             above.pop()
@@ -295,7 +295,7 @@ def schema() -> dict[str, Any]:
 
 
 def _options_schema(readers: Mapping[str, ReaderKind], parts: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of the keys that readers add to a source; each says whose it is."""
+    """Return the schema of the keys that readers add to a source; each names its reader."""
     by_key: dict[str, dict[str, Any]] = {}
     for name, kind in readers.items():
         options = kind.options.model_json_schema(by_alias=True)
@@ -308,7 +308,7 @@ def _options_schema(readers: Mapping[str, ReaderKind], parts: dict[str, Any]) ->
 
 
 def _shared(key: str, by_reader: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the schema of one key that one reader has, or several."""
+    """Return the schema of one key of one or several readers."""
     told = "\n".join(f"Reader {name}: {one.get('description', '')}" for name, one in by_reader.items())
     kinds = [{word: value for word, value in one.items() if word != "description"} for one in by_reader.values()]
     bodies = [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]]
@@ -318,7 +318,7 @@ def _shared(key: str, by_reader: Mapping[str, dict[str, Any]]) -> dict[str, Any]
 
 
 def without_null(part: Any) -> Any:
-    """Return a schema without null: a key that has no value is left out of a file."""
+    """Return a schema without null: a key without a value is not written."""
     if isinstance(part, list):
         return [without_null(one) for one in part]
     if not isinstance(part, dict):

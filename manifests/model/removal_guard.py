@@ -1,6 +1,6 @@
-"""How many removals a pass may make by itself before a steward is asked (rule 4: judged as a whole, before the first).
+"""How much a pass may delete without approval; all its deletions are judged together, before the first.
 
-Rule: a mirror that would lose every file is always held, whatever the threshold says.
+Rule: the deletion of every file is always held for approval, whatever the limit.
 """
 
 import re
@@ -21,7 +21,7 @@ _TODO = "write a share as in 10%, a number of files as in 200, or an amount as i
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The most that may go: a percentage (of files, and of bytes), a number of files, or an amount of bytes."""
+    """The deletion limit: a percentage (of files, and of bytes), a number of files, or an amount of bytes."""
 
     amount: Fraction
     unit: Literal["%", "files", "bytes"]
@@ -59,7 +59,7 @@ def _written(threshold: Threshold) -> str:
 
 
 class Guard(BaseModel):
-    """What must be approved by a steward before it happens."""
+    """Which deletions a steward must approve first."""
 
     model_config = STRICT
 
@@ -74,7 +74,7 @@ class Guard(BaseModel):
     Deletions beyond it are held until `syncd approve`; so is, always, the deletion of everything."""
 
     def holds(self, removed_files: int, removed_bytes: int, files: int, size: int) -> str | None:
-        """Return why these removals, from a mirror of `files` and `size` bytes, must be approved first; or None."""
+        """Return why these deletions, from a mirror of `files` and `size` bytes, must be approved first; or None."""
         most = self.max_removed
         if removed_files == 0:
             return None

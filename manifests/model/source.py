@@ -1,7 +1,7 @@
-"""A mirror's Source: where upstream is, how it says what it has, what of it is wanted, and how hard we may ask.
+"""A mirror's Source: where upstream is, how it lists its files, which of them are wanted, and how fast to download.
 
-Keys that fit neither the url's scheme nor the reader are refused: they would be dead words that look as if they worked.
-Each reader brings options of its own; their keys stand beside `reader:` and are checked with the rest.
+Keys that fit neither the url's scheme nor the reader are rejected, since they would have no effect.
+Each reader has options of its own; their keys stand beside `reader:` and are validated with the rest.
 """
 
 import re
@@ -82,16 +82,16 @@ def _endpoint(given: Any) -> Any:
 
 
 class Limits(BaseModel):
-    """How hard we may ask. What is not said here, the governor finds by itself."""
+    """Limits on requests. Without a limit, the governor finds the rate that upstream sustains."""
 
     model_config = STRICT
 
     connections: Annotated[Count, Field(ge=1, le=MAX_CONNECTIONS)] | None = None
-    """The most requests at once."""
+    """The maximum number of requests at once."""
     rate: Rate | None = None
-    """The most bytes a second."""
+    """The maximum bytes per second."""
     window: Hours | None = None
-    """The hours of the day in which bytes may move."""
+    """The hours of the day in which syncd may download."""
 
 
 class Source(BaseModel):
@@ -102,40 +102,40 @@ class Source(BaseModel):
     url: Annotated[str, BeforeValidator(_folder)]
     """The folder to mirror: https://, http://, s3://bucket/prefix/, ftp://, ftps://, sftp:// or file:///folder/."""
     reader: str = ""
-    """How upstream says what it has, as in checksums, autoindex, objects; by default what fits the url."""
+    """How upstream lists its files, as in checksums, autoindex, objects; by default the reader that fits the url."""
     options: SkipJsonSchema[InstanceOf[BaseModel]] = Field(default=NoOptions(), exclude=True)
-    """What stands there for the reader; its keys are the reader's own, and stand beside `reader`."""
+    """The options of the reader; their keys stand beside `reader`."""
     include: tuple[Glob, ...] = Field(default=("**",), json_schema_extra={"minItems": 1})
-    """Globs, as in .gitignore, of the paths wanted."""
+    """Globs, as in .gitignore, of the wanted paths."""
     exclude: tuple[Glob, ...] = ()
-    """Globs of the paths not wanted; they win over include."""
+    """Globs of the unwanted paths; they override include."""
     credentials: Annotated[str, BeforeValidator(_named)] | None = None
-    """The name of a credential in syncd.yaml; a secret never stands here."""
+    """The name of a credential in syncd.yaml; never the secret itself."""
     limits: Limits = Limits()
-    """How hard we may ask."""
+    """Limits on requests."""
     endpoint: Annotated[str, BeforeValidator(_endpoint)] | None = None
-    """S3 only: the server's url, where it is not AWS."""
+    """S3 only: the server's url, if it is not AWS."""
     region: Annotated[str, BeforeValidator(_region)] | None = None
     """S3 only: the bucket's region."""
     anonymous: Flag = False
-    """S3 only: ask without signing, as public buckets allow."""
+    """S3 only: send unsigned requests, as public buckets allow."""
     profile: Annotated[str, BeforeValidator(_named)] | None = None
     """S3 only: a profile of the AWS configuration."""
     requester_pays: Flag = False
     """S3 only: agree to pay for requests and bytes."""
     encoding: Annotated[str, BeforeValidator(_encoding)] | None = None
-    """FTP and SFTP only: how the server writes names; by default utf-8."""
+    """FTP and SFTP only: the encoding of the server's file names; by default utf-8."""
     host_keys: tuple[Annotated[str, BeforeValidator(_host_key)], ...] = ()
-    """SFTP only: the server's public keys or their fingerprints (SHA256:…); by default what known_hosts says."""
+    """SFTP only: the server's public keys or their fingerprints (SHA256:…); by default those in known_hosts."""
 
     @property
     def scheme(self) -> str:
-        """Return what picks the Transport."""
+        """Return the url's scheme, which selects the Transport."""
         return self.url.partition("://")[0]
 
     @property
     def origin(self) -> str:
-        """Return what credentials and limits are bound to: `https://host[:port]`, `s3://bucket`."""
+        """Return the origin that credentials and limits are bound to: `https://host[:port]`, `s3://bucket`."""
         return origin(self.url, frozenset({self.scheme}))
 
     @model_validator(mode="wrap")
@@ -167,7 +167,7 @@ class Source(BaseModel):
 
     @model_serializer(mode="wrap")
     def _flat(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
-        """Write the options as they stood: beside the reader."""
+        """Write the options as in the manifest: beside the reader."""
         written: dict[str, Any] = handler(self)
         options = self.options.model_dump(mode=info.mode, by_alias=True, exclude_none=info.exclude_none)
         return {**written, **options}
@@ -180,7 +180,7 @@ def _options(
     kind: ReaderKind | None,
     readers: Mapping[str, ReaderKind],
 ) -> tuple[BaseModel, list[InitErrorDetails]]:
-    """Return what stands there for the reader, and what is wrong with it; `own` are the keys that every source has."""
+    """Return the reader's options, and their faults; `own` are the keys that every source has."""
     mine = kind.keys if kind is not None else ()
     wrong = [
         unknown_key((key,), *words)
@@ -204,7 +204,7 @@ def _options(
 def _strange(
     key: str, known: tuple[str, ...], name: str, kind: ReaderKind | None, readers: Mapping[str, ReaderKind]
 ) -> tuple[str, str] | None:
-    """Return the error of a key that the reader does not have; None if it belongs to another and ours is unknown."""
+    """Return the error of a key that the reader does not have; None if the reader could not be loaded."""
     others = [each for each in readers if key in _keys_of(readers, each)]
     if not others:
         return unknown(key, known)
@@ -218,7 +218,7 @@ def _keys_of(readers: Mapping[str, ReaderKind], name: str) -> tuple[str, ...]:
     try:
         return readers[name].keys
     except InvalidValue:
-        return ()  # a plug-in that cannot be loaded, and is not asked for
+        return ()  # a plug-in that cannot be loaded, and is not needed here
 
 
 def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -> Iterator[KeyConflict]:
@@ -242,7 +242,9 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -
             yield KeyConflict(key, "is empty, so nothing would be mirrored", "name what is wanted, or delete the key")
         if isinstance(globs, list | tuple) and globs and str(globs[0]).startswith("!"):
             yield KeyConflict(
-                key, "begins with a glob that takes back, and nothing is chosen yet", "write what to choose first"
+                key,
+                "begins with a glob that deselects (!), and nothing is selected yet",
+                "write a glob that selects first",
             )
     if "anonymous" in given:
         for key in sorted(given & {"credentials", "profile", "requester_pays"}):

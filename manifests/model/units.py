@@ -1,4 +1,4 @@
-"""Sizes, rates and durations as people write them ("50 MB", "100 Mbit/s", "6h"), read exactly and written shortly.
+"""Sizes, rates and durations as people write them ("50 MB", "100 Mbit/s", "6h"), parsed exactly and written briefly.
 
 Rules:
 1. A prefix means what its standard says: kB, MB, GB count in thousands (SI), KiB, MiB, GiB in 1,024s (IEC). What could
@@ -17,7 +17,7 @@ _IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _BYTES: dict[str, int] = {unit: 1000**power for power, unit in enumerate(_SI)} | {
     unit: 1024**power for power, unit in enumerate(_IEC)
 }
-_BYTES["KB"] = 1000  # everybody writes it, nobody means 1,024 beside MB
+_BYTES["KB"] = 1000  # common, and never meant as 1,024 beside MB
 _BITS: dict[str, int] = {f"{prefix}bit": 1000**power for power, prefix in enumerate(("", "k", "M", "G", "T"))}
 _BITS |= {f"{prefix}bit": 1024**power for power, prefix in enumerate(("Ki", "Mi", "Gi", "Ti"), start=1)}
 
@@ -35,7 +35,7 @@ _QUANTITY = re.compile(r"(\d{1,24}(?:\.\d{1,24})?) ?([A-Za-z]*)", re.ASCII)
 _PARTS = re.compile(r"(?:\d{1,15}(?:\.\d{1,9})? ?[a-z]+ ?)+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?) ?([a-z]+)", re.ASCII)
 
-MAX_SIZE = 1 << 63  # bytes; what a Catalogue and a file system can count
+MAX_SIZE = 1 << 63  # bytes; the largest number that the Catalogue and file systems can hold
 MAX_DURATION = 100 * 366 * _DAY
 
 

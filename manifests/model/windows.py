@@ -1,7 +1,7 @@
 """When a mirror may work and when it is due: daily windows and schedules in the steward's own time zone.
 
-Pure: the moment is always passed in, aware of its zone. Daylight saving is the zone's: a window means what the clock on
-the wall says, so in the night in which clocks go forward it may be an hour shorter or not open at all.
+Pure: the moment is always passed in, aware of its zone. A window is in local time, so in the night in which clocks go
+forward it may be an hour shorter or not open at all.
 """
 
 import re
@@ -29,7 +29,7 @@ class Window(msgspec.Struct, frozen=True):
         return f"{self.opens:%H:%M}-{self.closes:%H:%M} {self.zone.key}"
 
     def is_open(self, now: datetime) -> bool:
-        """Tell whether the window is open at `now`."""
+        """Return True if the window is open at `now`."""
         wall = _local(now, self.zone).time().replace(tzinfo=None)
         if self.opens < self.closes:
             return self.opens <= wall < self.closes
@@ -43,7 +43,7 @@ class Window(msgspec.Struct, frozen=True):
         return min(waits).total_seconds()
 
     def _openings(self, now: datetime) -> Iterator[datetime]:
-        """Yield the moments at which it may open in the next days, in no order; an hour that comes twice has both."""
+        """Yield the moments at which it may open in the next days, unordered; an hour that occurs twice has both."""
         today = _local(now, self.zone).date()
         for day in range(4):
             for fold in (0, 1):
@@ -88,7 +88,7 @@ def check_cron(line: str) -> str:
 def next_cron(line: str, zone: ZoneInfo, after: datetime) -> datetime:
     """Return the first moment after `after` at which the cron line is due in `zone`."""
     dues: Iterator[datetime] = CronSim(line, _local(after, zone))
-    return next(due for due in dues if due > after).astimezone(UTC)  # an hour that comes twice is due once
+    return next(due for due in dues if due > after).astimezone(UTC)  # an hour that occurs twice is due once
 
 
 def _clock(hour: str, minute: str) -> time:
@@ -99,5 +99,5 @@ def _clock(hour: str, minute: str) -> time:
 
 def _local(moment: datetime, zone: ZoneInfo) -> datetime:
     if moment.tzinfo is None:
-        raise ValueError(f"{moment.isoformat()}: a moment without a zone")
+        raise ValueError(f"{moment.isoformat()}: a time without a zone")
     return moment.astimezone(zone)

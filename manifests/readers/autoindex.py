@@ -1,7 +1,7 @@
 """The reader for directory listings: walks the pages of a web server's folders, and reads checksum lists it meets.
 
-Every page is one request. A folder stays below the source, a page that was sent on elsewhere is refused, and so is a
-folder that lists the same as three of the folders above it: a link that leads back up, and a walk without an end.
+Every page is one request. Folders outside the source are not read. A page that redirects elsewhere is an error, and so
+is a folder with the same listing as three of the folders above it: a link leads back up, and the walk would not end.
 Files that match a pattern of `checksums` are files of the mirror, and what they list is promised.
 """
 
@@ -33,7 +33,7 @@ MAX_LINKS = 2_000_000  # on one page
 MAX_PAGE = 512 << 20  # bytes
 SAME_ABOVE = 3  # folders on the way that list the same as this one
 
-# caddy answers with its JSON, which has exact sizes, to whoever mentions it; others see a browser
+# caddy sends its JSON, which has exact sizes, to clients that accept it; other servers see a browser
 _HEADERS = {"accept": "text/html, application/json;q=0.9, */*;q=0.1"}
 
 
@@ -46,16 +46,16 @@ class _AutoindexState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AutoindexOptions(BaseModel):
-    """What a Source says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     checksums: tuple[Glob, ...] = ()
-    """Globs of checksum lists found on the way; their digests are demanded of the files they name."""
+    """Globs of checksum lists found on the way; the files that they name must match their checksums."""
 
 
 def open_reader(source: ReaderSource) -> "AutoindexReader":
-    """Return the reader for `source`; raises InvalidValue if its url is no web server's."""
+    """Return the reader for `source`; raises InvalidValue if its url is not http(s)."""
     root = folder_of(source.url if source.url.endswith("/") else f"{source.url}/")
     if root is None:
         raise InvalidValue(f"{source.url!r} has no directory listings to read", "name a url of http:// or https://")
@@ -63,7 +63,7 @@ def open_reader(source: ReaderSource) -> "AutoindexReader":
 
 
 class AutoindexReader:
-    """A Reader: one request for each folder and each list met, one Stat for each file, Promises for what lists say."""
+    """A Reader: one request for each folder and each list found, one Stat for each file, Promises from lists."""
 
     native = False
 
@@ -72,11 +72,11 @@ class AutoindexReader:
         self._lists = matcher(checksums)
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the page of the source itself."""
+        """Request the page of the source itself."""
         return [_page(self._root.url, _AutoindexState())]
 
     def read(self, document: Document) -> Iterator[Stat | Promise | DocumentRequest]:
-        """Yield what one folder's page, or one list, says."""
+        """Yield the files and folders of one page, or the checksums of one list."""
         note = msgspec.json.decode(document.asked.state, type=_AutoindexState)
         if note.is_list:
             for path, digests in read_list(document, note.path):
@@ -103,7 +103,7 @@ class AutoindexReader:
                 folders.append(link.name)
                 continue
             urls = () if is_usual else (here.url + quoted(link.name),)
-            # the name of a folder that no store may hold comes out as a file's, to be refused in the open
+            # an invalid name of a folder is yielded as a file's, so that the survey reports and rejects it
             yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
             if not link.is_folder and self._lists(path) and _is_safe(path):
                 yield DocumentRequest(
@@ -121,18 +121,18 @@ class AutoindexReader:
         found = here.below(self._root) if here is not None else None
         if here is None or found is None:
             raise DocumentError(
-                f"{document.asked.url}: was sent on to {document.url}, outside the source (a login? a new address?)"
+                f"{document.asked.url}: redirected to {document.url}, outside the source (a login? a new address?)"
             )
         wanted = tuple(note.path.split("/")) if note.path else ()
         if found != wanted and wanted[: len(found)] == found:
-            raise DocumentError(f"{document.asked.url}: was sent back up to {document.url}: there is no such listing")
+            raise DocumentError(f"{document.asked.url}: redirected back up to {document.url}: there is no such listing")
         return here, found == wanted
 
 
 def _refuse_loop(document: Document, note: _AutoindexState, above: tuple[str, ...]) -> None:
     if above[:-1].count(above[-1]) >= SAME_ABOVE:
         raise DocumentError(
-            f"{document.url}: {note.path}/ lists the same as {SAME_ABOVE} of the folders above it: "
+            f"{document.url}: {note.path}/ has the same listing as {SAME_ABOVE} of the folders above it: "
             "a loop, made by a link that leads back up"
         )
     if len(above) > MAX_DEPTH:

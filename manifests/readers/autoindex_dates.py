@@ -1,6 +1,6 @@
-"""Dates as directory listings write them, taken as UTC where no zone stands; an ambiguous one is none.
+"""Parses the dates of directory listings, as UTC if they name no zone; an ambiguous date is not used.
 
-`5/7/2020` is May or July, by the server's country: without AM or PM beside it, it stays words.
+`5/7/2020` is May or July, depending on the server's country: without AM or PM beside it, it is ambiguous.
 """
 
 import re
@@ -29,9 +29,9 @@ _TIME = re.compile(
 _NUMBERS = {name: number for number, name in enumerate(_MONTHS.split(), 1)}
 
 
-@lru_cache(4096)  # files of one listing are often of one minute
+@lru_cache(4096)  # files of one listing often have the same minute
 def seconds(text: str) -> float | None:
-    """Return the seconds since the epoch of a date that DATE matched; None if it is ambiguous or no day of any year."""
+    """Return the seconds since the epoch of a date that DATE matched; None if it is ambiguous or invalid."""
     time = _TIME.search(text)
     day = _day(text, american=time is not None and time[4] is not None)
     if day is None:

@@ -1,7 +1,7 @@
-"""What directory listings look like: nginx, Apache, lighttpd, IIS, Python and caddy, in HTML, JSON and XML.
+"""Parses directory listings of nginx, Apache, lighttpd, IIS, Python and caddy, in HTML, JSON and XML.
 
-A Link carries a size only where the server writes exact bytes: `2.3K` is no size. Dates have no zone in most listings;
-they are taken as UTC, and what the listing said stays in `stamp`, word for word, so that a change shows.
+A Link has a size only if the server writes exact bytes: `2.3K` is ignored. Most listings have dates without a zone;
+they are taken as UTC. `stamp` keeps the text of the listing, so that a change is noticed.
 """
 
 import json
@@ -17,9 +17,11 @@ from manifests.readers.autoindex_dates import DATE, seconds
 from manifests.readers.autoindex_links import FolderUrl, child_name
 from manifests.reading import BROKEN_XML, DocumentError
 
-PIECE = 1 << 20  # bytes of HTML parsed at once: a page of two million links needs no more memory than a small one
+PIECE = (
+    1 << 20
+)  # bytes of HTML parsed at once, so that a page of two million links needs no more memory than a small one
 MAX_ROW = 8 << 20  # bytes without the end of a row
-MAX_NODES = 3_000_000  # what a parser might make of one piece, at worst
+MAX_NODES = 3_000_000  # elements that a parser may create from one piece, at most
 MAX_JSON = 128 << 20  # bytes; it is parsed whole
 _BOM = b"\xef\xbb\xbf"
 
@@ -35,7 +37,7 @@ class ListingLink(msgspec.Struct, frozen=True):
 
 
 def read_links(stream: BinaryIO, folder: FolderUrl, url: str) -> Iterator[ListingLink]:
-    """Yield the children that a page lists; raises DocumentError, with `url` in front, if it is no listing."""
+    """Yield the children that a page lists; raises DocumentError, which begins with `url`, if it is not a listing."""
     head = stream.read(PIECE).removeprefix(_BOM)
     start = head[:1024].lstrip()
     if start[:1] in {b"[", b"{"}:
@@ -49,9 +51,9 @@ def read_links(stream: BinaryIO, folder: FolderUrl, url: str) -> Iterator[Listin
 
 
 class _RowParser:
-    """The table row in which the last link stands, if it stands in one, and what that says.
+    """The table row of the last link, if there is one, and its text.
 
-    A whole listing may stand in one row, or below one parent, and is not to be looked through for each of its links.
+    A whole listing may be in one row, or below one parent, which must not be searched again for each link.
     """
 
     __slots__ = ("_parent", "_row", "_said")
@@ -61,7 +63,7 @@ class _RowParser:
         self._said: tuple[str, str, str | None] | None = None
 
     def said(self, anchor: LexborNode) -> tuple[str, str, str | None] | None:
-        """Return what the row of a link says of it; None where there is no row."""
+        """Return the text of a link's row; None if there is no row."""
         node = anchor.parent
         if node is None or node.mem_id == self._parent:
             return self._said if node is not None else None
@@ -100,14 +102,14 @@ def _html(stream: BinaryIO, head: bytes, folder: FolderUrl, url: str) -> Iterato
         ]
         if first:
             _insist_on_listing(page, anchors, children, url)
-            # Apache writes digits alone for what is below 973 bytes, and rounds the rest
+            # Apache writes plain digits for less than 973 bytes, and rounds the rest
             apache = b"<address>Apache" in piece or any(re.match(r"\?[CNMSD]=", href) for href in hrefs)
             first = False
         for at, (anchor, (name, is_folder)) in enumerate(children, 1):
             if at < len(children) and children[at][1] == (
                 name,
                 is_folder,
-            ):  # its icon; what we look for follows its name
+            ):  # its icon; the details follow its name
                 continue
             date, size, exact = _date_and_size(anchor, rows)
             yield ListingLink(
@@ -120,26 +122,26 @@ def _html(stream: BinaryIO, head: bytes, folder: FolderUrl, url: str) -> Iterato
 
 
 def _pieces(stream: BinaryIO, buffer: bytes, url: str) -> Iterator[bytes]:
-    """Yield the page cut between its rows, each piece again a page."""
+    """Split the page between its rows; yield each piece as a page."""
     opening = b""
     while block := stream.read(PIECE):
         cut = _between_rows(buffer)
         if cut is None:
             buffer += block
             if len(buffer) > MAX_ROW:
-                raise DocumentError(f"{url}: no end of a row within {MAX_ROW} bytes: no directory listing")
+                raise DocumentError(f"{url}: no end of a row within {MAX_ROW} bytes: not a directory listing")
             continue
         yield opening + buffer[:cut]
         low = buffer[:cut].lower()
         begun, ended = low.rfind(b"<table"), low.rfind(b"</table")
-        if begun != ended:  # rows mean nothing to a parser that has not seen their table
+        if begun != ended:  # a parser needs the table in front of the rows
             opening = b"<table>" if begun > ended else b""
         buffer = buffer[cut:] + block
     yield opening + buffer
 
 
 def _between_rows(buffer: bytes) -> int | None:
-    """Return where the last whole row ends: somewhere between two anchors, for no tag must be cut."""
+    """Return where the last complete row ends: between two anchors, so that no tag is split."""
     low = buffer.lower()
     last = len(low)
     for _ in range(64):
@@ -155,7 +157,7 @@ def _between_rows(buffer: bytes) -> int | None:
     return None
 
 
-# The grammar of tags, possessive throughout: one look at every byte, whatever it is.
+# The grammar of tags, possessive throughout: every byte is read once.
 _SPACE = r"[ \t\n\f\r]"
 _ATTRIBUTE = (
     rf"(?:{_SPACE}|/)*+(?:=?+[^ \t\n\f\r/>=]++|=)"
@@ -178,25 +180,25 @@ def _insist_on_shallow(piece: bytes, url: str) -> None:
     depth = deepest = 0
     for tag in _NESTING.finditer(piece):
         if tag[3] is not None:
-            raise DocumentError(f"{url}: a tag with more than 100 attributes: no directory listing")
+            raise DocumentError(f"{url}: a tag with more than 100 attributes: not a directory listing")
         if tag[2] is not None:
             depth = max(0, depth - 1) if tag[1] else depth + 1
         deepest = max(deepest, depth)
     if deepest * piece.count(b"<") > MAX_NODES:
-        raise DocumentError(f"{url}: tags nested {deepest} deep: no directory listing")
+        raise DocumentError(f"{url}: tags nested {deepest} deep: not a directory listing")
 
 
 def _text(piece: bytes) -> str:
     try:
         return piece.decode()
     except UnicodeDecodeError:
-        return piece.decode("latin-1")  # every byte means something there; names are percent-encoded in any case
+        return piece.decode("latin-1")  # every byte is a valid character there; names are percent-encoded anyway
 
 
 def _insist_on_listing(
     page: LexborHTMLParser, anchors: list[LexborNode], children: list[tuple[LexborNode, tuple[str, bool]]], url: str
 ) -> None:
-    """Raise DocumentError in a steward's words unless the page is a listing, be it an empty one."""
+    """Raise DocumentError, in words for stewards, unless the page is a listing, which may be empty."""
     titles = [node.text(deep=True).strip() for node in page.css("title, h1")]
     password = page.css_first('input[type="password" i]') is not None
     signed = any(_TITLE.search(title) for title in titles) or any(
@@ -215,7 +217,7 @@ def _insist_on_listing(
 
 
 def _looks_listed(anchor: LexborNode, name: str, rows: _RowParser) -> bool:
-    """Tell whether a link stands as in a listing: its text is its name, or how that begins, or a date is beside it."""
+    """Return True if a link looks like one of a listing: its text begins its name, or a date is beside it."""
     text = anchor.text(deep=True).strip().removesuffix("/")
     clipped = re.sub(r"(?:\.\.>?|…)$", "", text)
     return (
@@ -226,7 +228,7 @@ def _looks_listed(anchor: LexborNode, name: str, rows: _RowParser) -> bool:
 
 
 def _date_and_size(anchor: LexborNode, rows: _RowParser) -> tuple[str, str, str | None]:
-    """Return what stands beside a link: its date, its size as written ("" where there is none), and its exact bytes."""
+    """Return the text beside a link: its date, its size as written ("" if there is none), and its exact bytes."""
     said = rows.said(anchor)
     if said is not None and said[0]:
         return said
@@ -288,7 +290,7 @@ def _json(body: bytes, url: str) -> Iterator[ListingLink]:
     for row in rows:
         if row.type is None and row.is_dir is None:
             raise DocumentError(
-                f"{url}: JSON, but not a directory listing: {row.name[:80]!r} is neither file nor folder"
+                f"{url}: JSON, but not a directory listing: {row.name[:80]!r} is neither a file nor a folder"
             )
         is_folder = bool(row.is_dir) or row.type in {"directory", "dir"}
         name = child_name(row.name.removesuffix("/") if is_folder else row.name)
@@ -304,7 +306,7 @@ def _rows(body: bytes) -> list[_JsonRow]:
     try:
         body.decode()
     except UnicodeDecodeError:
-        # nginx writes a name's bytes as they are: such a name is refused for its surrogates, the others are fine
+        # nginx does not escape a name's bytes: such a name is rejected for its surrogates, the others are valid
         return msgspec.convert(json.loads(body.decode("utf-8", "surrogateescape")), type=list[_JsonRow])
     return msgspec.json.decode(body, type=list[_JsonRow])
 
@@ -313,7 +315,7 @@ def _rows(body: bytes) -> list[_JsonRow]:
 
 
 def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[ListingLink]:
-    """Read nginx's XML; a DOCTYPE, and with it every entity, is refused."""
+    """Parse nginx's XML; a DOCTYPE, and with it every entity, is rejected."""
     found: list[ListingLink] = []
     attributes: dict[str, str] = {}
     text: list[str] = []
@@ -334,7 +336,7 @@ def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[ListingLink]:
         found.append(ListingLink(name, tag == "directory", size, seconds(date) if date is not None else None, stamp))
 
     def refuse(*_: object) -> None:
-        raise DocumentError(f"{url}: a listing in XML with a DOCTYPE, which no server writes")
+        raise DocumentError(f"{url}: a listing in XML with a DOCTYPE, which is not allowed")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start

@@ -1,7 +1,7 @@
-"""Which links of a listing are its children, and which urls lie below a source: names from urls, never from text.
+"""Decides which links of a listing are its children: names come from urls, never from text.
 
-A child is exactly one name below the page's own folder. Whatever else a page links to (parents, sort links, other
-hosts, `javascript:`) is no child; what only looks strange stays one, for `check_path` to refuse in the open.
+A child is exactly one name below the page's own folder. Other links (parents, sort links, other hosts, `javascript:`)
+are not children. A child with an unsafe name is yielded; `check_path` rejects it, and the survey reports it.
 """
 
 import re
@@ -12,11 +12,11 @@ import msgspec
 _PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(r"(?:\./)*([^/?#:]+)(/?)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_SAFE = "!$&'()*+,;=:@~"  # what a part of a path may hold as it is (RFC 3986)
+_SAFE = "!$&'()*+,;=:@~"  # characters of a path's part that are not escaped (RFC 3986)
 
 
 class FolderUrl(msgspec.Struct, frozen=True):
-    """A folder on a server: where it is, and the decoded parts of its path."""
+    """A folder on a server: its address, and the decoded parts of its path."""
 
     scheme: str
     host: str
@@ -49,7 +49,7 @@ class FolderUrl(msgspec.Struct, frozen=True):
     def below(self, root: "FolderUrl") -> tuple[str, ...] | None:
         """Return the parts of this folder's path below `root`'s; None if it is not below it.
 
-        The same host on https is below its http, because servers send their visitors there.
+        The same host on https counts as below its http, because servers redirect there.
         """
         depth = len(root.parts)
         origins = {(root.scheme, root.port), ("https", 443 if root.port == 80 else root.port)}
@@ -60,7 +60,7 @@ class FolderUrl(msgspec.Struct, frozen=True):
 
 
 def folder_of(url: str) -> FolderUrl | None:
-    """Return the folder that the page at `url` lists, up to the last `/` of its path; None if it is no http(s) url."""
+    """Return the folder that the page at `url` lists, up to its last `/`; None if it is not an http(s) url."""
     there = _split(url.partition("#")[0].partition("?")[0])
     origin, parts = there if there is not None else (None, [])
     if origin is None or origin[0] not in _PORTS:
@@ -73,12 +73,12 @@ def folder_of(url: str) -> FolderUrl | None:
 
 
 def quoted(name: str) -> str:
-    """Return one name as it stands in a url."""
+    """Return one name as it is written in a url."""
     return quote(name, safe=_SAFE, errors="surrogateescape")
 
 
 def decoded(part: str) -> str:
-    """Return one part of a url's path, percent-decoded once; bytes that are no UTF-8 become surrogates."""
+    """Return one part of a url's path, percent-decoded once; bytes that are not UTF-8 become surrogates."""
     return unquote_to_bytes(part).decode("utf-8", "surrogateescape") if "%" in part else part
 
 
@@ -97,7 +97,7 @@ def _split(url: str) -> tuple[tuple[str, str, int | None] | None, list[str]] | N
     try:
         there = urlsplit(url)
         port = there.port or _PORTS.get(there.scheme)
-    except ValueError:  # a bracket that is no IPv6 address, a port that is no number
+    except ValueError:  # an invalid IPv6 address or port
         return None
     path = there.path or "/"
     if not path.startswith("/") or (there.scheme and not there.hostname):

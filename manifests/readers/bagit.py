@@ -1,14 +1,14 @@
 """The reader for BagIt bags (RFC 8493, and 0.93 to 0.97): the manifests of a bag say which files it holds.
 
 Rules:
-1. `bagit.txt` is read first: its version and its encoding decide how the other lists are read. Then every manifest that
-   the bag has, one behind the other, so that they can be compared; a bag without any payload manifest is an error.
+1. `bagit.txt` is read first: its version and its encoding decide how the other lists are read. Then every manifest of
+   the bag is read, one after the other, so that they can be compared; a bag without a payload manifest is an error.
 2. From 1.0 on a file that a manifest lists twice, and manifests that do not list the same files, make the bag invalid.
-   Before that the same line twice is harmless. Two different digests for one file are refused for that file, always.
+   Before that the same line twice is harmless. Two different digests for one file always reject that file.
 3. `%0A` and `%0D` in a name are its line ends, and from 1.0 on `%25` its percent sign; other percent signs stand for
    themselves. A `*` before a name and a leading `./` are the marks of md5sum and of find, and no part of it.
 4. A file that `fetch.txt` names is taken from the url there; it is proved by the manifests like all others.
-5. Names that lead out of the bag come out as they are, to be refused by `check_path`.
+5. Names that lead out of the bag are yielded unchanged; `check_path` rejects them.
 """
 
 import io
@@ -46,7 +46,7 @@ from manifests.stat import Stat
 from manifests.yaml import STRICT
 
 MAX_LINE = 1 << 16  # characters
-MAX_TWICE = 4_000_000  # files up to which a manifest is searched for names that stand in it twice
+MAX_TWICE = 4_000_000  # files up to which a manifest is searched for duplicate names
 
 _ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
 _VERSION = {
@@ -67,7 +67,7 @@ def _algorithm(given: str) -> str:
 
 
 class BagitOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -76,11 +76,11 @@ class BagitOptions(BaseModel):
     algorithms: Annotated[tuple[Annotated[str, BeforeValidator(_algorithm)], ...], AtLeastOne] = Field(
         default=_ALGORITHMS, json_schema_extra={"minItems": 1}
     )
-    """Which manifests to ask for, as in manifest-sha512.txt; those that the bag does not have are passed over."""
+    """Which manifests to ask for, as in manifest-sha512.txt; those that the bag does not have are skipped."""
 
 
 class _BagitState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: what to read, what the declaration said, and what the first manifest listed."""
+    """The state of a request: what to read, the contents of the declaration and of the first manifest."""
 
     kind: str = "bagit.txt"
     version: tuple[int, int] = (0, 0)
@@ -98,7 +98,7 @@ def open_reader(source: ReaderSource) -> "BagReader":
 
 
 class BagReader:
-    """A Reader: requests from the declaration to the last manifest; a Stat for each file, the lists included."""
+    """A Reader: one request for the declaration and each manifest; one Stat for each file, including the lists."""
 
     native = False
 
@@ -107,11 +107,11 @@ class BagReader:
         self._algorithms = options.algorithms
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the declaration."""
+        """Request the declaration."""
         return [self._follow(_BagitState())]
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one of the bag's own files says."""
+        """Yield the files and requests in one of the bag's own files."""
         note = msgspec.json.decode(document.asked.state, type=_BagitState)
         path = below(self._bag, _name(note))
         if not document.missing:
@@ -171,7 +171,7 @@ class BagReader:
                 note = msgspec.structs.replace(note, listed=count, mark=mark)
             elif note.version >= (1, 0) and (note.listed, note.mark) != (count, mark):
                 raise DocumentError(
-                    f"{document.url}: lists other files than the manifest before it ({count}, {note.listed}), "
+                    f"{document.url}: lists different files from the manifest before it ({count}, {note.listed}), "
                     "which BagIt 1.0 forbids"
                 )
             if note.expected not in (-1, count):
@@ -194,7 +194,7 @@ class BagReader:
         unread.raise_if_any()
 
     def _next(self, note: _BagitState) -> DocumentRequest:
-        """Return the request of the next payload manifest that may be there."""
+        """Return the request of the next payload manifest that may exist."""
         return self._follow(msgspec.structs.replace(note, algorithm=note.rest[0], rest=note.rest[1:]))
 
     def _follow(self, note: _BagitState) -> DocumentRequest:
@@ -220,7 +220,7 @@ def _codec(document: Document, name: str) -> str:
 
 
 def _lines(document: Document, encoding: str) -> Iterator[str]:
-    """Yield the lines in whatever way they end: LF, CRLF, or CR alone."""
+    """Yield the lines, which may end in LF, CRLF, or CR alone."""
     text = io.TextIOWrapper(document.stream, encoding)
     try:
         while line := text.readline(MAX_LINE + 1):
@@ -228,7 +228,7 @@ def _lines(document: Document, encoding: str) -> Iterator[str]:
                 raise DocumentError(f"{document.url}: a line is longer than {MAX_LINE} characters")
             yield line.removesuffix("\n")
     except UnicodeError as error:
-        raise DocumentError(f"{document.url}: is not written in {encoding}, as bagit.txt says") from error
+        raise DocumentError(f"{document.url}: is not encoded in {encoding}, which bagit.txt names") from error
     finally:
         text.detach()
 

@@ -38,8 +38,8 @@ from manifests.reading import (
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
-LIMIT = 1000  # rows to ask for at once: the most that ChecklistBank gives
-REACH = 100_000  # rows of a list that it gives
+LIMIT = 1000  # rows to ask for at once: the most that ChecklistBank returns
+REACH = 100_000  # rows of a list that it returns
 _ANNUAL = re.compile(r"[A-Za-z]+(?:\d{4}|\d{2})")
 
 
@@ -50,12 +50,12 @@ Key = Annotated[
 
 
 class ChecklistbankOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     releases: Literal["latest", "annual", "all"] | None = None
-    """Which releases of the project are wanted."""
+    """The wanted releases of the project."""
     project: Annotated[Count, Field(ge=1)] = 3
     """The project whose releases they are; 3 is the Catalogue of Life."""
     extended: Flag = False
@@ -141,7 +141,7 @@ class ChecklistbankReader:
         self._options = options
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the datasets, the latest release, or the first page of releases."""
+        """Request the datasets, the latest release, or the first page of releases."""
         options = self._options
         if options.releases == "latest":
             yield _follow(
@@ -154,7 +154,7 @@ class ChecklistbankReader:
             yield _follow(f"{self._url}dataset/{key}", _ChecklistbankState("dataset", key))
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one document says of files, and where to ask for more."""
+        """Yield the files and further requests that one document holds."""
         note = msgspec.json.decode(document.asked.state, type=_ChecklistbankState)
         if note.kind == "releases":
             yield from self._releases(document, note)
@@ -172,7 +172,7 @@ class ChecklistbankReader:
         page = read_json(document, _ChecklistbankPage)
         total = size(page.total)
         if page.result is None:
-            raise DocumentError(f"{document.url}: no list of releases")
+            raise DocumentError(f"{document.url}: not a list of releases")
         unread = SkippedEntries(document)
         for dataset in page.result:
             key, alias, project = text(dataset.key), text(dataset.alias), size(dataset.source_key)
@@ -185,7 +185,7 @@ class ChecklistbankReader:
         end = note.begin + len(page.result)
         if page.last is not True and (total is None or end < total) and page.result:
             if end + LIMIT > REACH:
-                raise DocumentError(f"{document.url}: goes on past the {REACH} rows that ChecklistBank gives")
+                raise DocumentError(f"{document.url}: has more than the {REACH} rows that ChecklistBank returns")
             yield self._page(end)
         elif page.last is not True and total is not None and end < total:
             unread.add(f"{total} releases were announced, and the pages end after {end}")
@@ -199,7 +199,7 @@ class ChecklistbankReader:
             return
         path = below(folder, f"{options.format.lower()}.zip")
         words = {"format": options.format, "extended": "true"}
-        # of a release, which never changes, its key is version enough
+        # a release never changes, so its key is its version
         version = f"release:{key}" if text(dataset.origin).lower().endswith("release") else None
         yield Stat(path, version=version, urls=(f"{self._url}dataset/{key}/export.zip?{urlencode(words)}",))
         listed = urlencode({"datasetKey": key, "format": options.format, "status": "finished", "limit": 100})

@@ -1,6 +1,6 @@
-r"""The reader for checksum lists: the publisher's own SHA256SUMS, MD5SUMS, *.md5 say which files there are.
+r"""The reader for checksum lists: the publisher's own SHA256SUMS, MD5SUMS, *.md5 list the files.
 
-Forms, free to mix in one list unless said otherwise:
+Forms, which one list may mix unless stated otherwise:
 
     d41d…  name   d41d… *name       GNU: two spaces, or a space and `*`
     d41d… name                      one space; then the whole list is written so, the first such line decides
@@ -9,9 +9,9 @@ Forms, free to mix in one list unless said otherwise:
     d41d…                           a sidecar: `scene.tif.md5` says this of `scene.tif`
     \d41d…  a\nb   \MD5 (a\nb) =    a `\` before the line: `\n`, `\r` and `\\` in the name are escapes
 
-Comments, blank lines, CR, a byte order mark and PGP armour are passed over. The algorithm is what the line says, else
-what the list's own name says, else what the digest's length says. Names are relative to the list's own folder, percent
-signs are literal, and a name that leaves the source comes out as such, to be refused by `check_path`.
+Comments, blank lines, CR, a byte order mark and PGP armour are skipped. The algorithm is that of the line, else that of
+the list's own name, else that of the digest's length. Names are relative to the list's own folder, percent signs are
+literal, and a name that leaves the source is yielded unchanged; `check_path` rejects it.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ def _list_path(given: Any) -> Any:
         what = f"{given[:80]!r} is a glob"
         raise InvalidValue(what, "name each list by its path below the url; globs are for reader: autoindex")
     if "://" in given:
-        raise InvalidValue("a list elsewhere", "name it by its path below the url")
+        raise InvalidValue("a list outside the source", "name it by its path below the url")
     try:
         return check_path(given)
     except UnsafePath as error:
@@ -55,7 +55,7 @@ def _list_path(given: Any) -> Any:
 
 
 class ChecksumsOptions(BaseModel):
-    """What a Source says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -79,11 +79,11 @@ class ChecksumsReader:
         self.lists = tuple(dict.fromkeys(lists))
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the lists."""
+        """Request the lists."""
         return [DocumentRequest(url=path, state=path) for path in self.lists]
 
     def read(self, document: Document) -> Iterator[Stat | Promise | DocumentRequest]:
-        """Yield what the list names, then the list: with it researchers can run the publisher's own check."""
+        """Yield the listed files, then the list itself: with it researchers can run the publisher's own check."""
         path = document.asked.state
         whole = hashlib.sha256()
         size = 0
@@ -100,7 +100,7 @@ def read_list(document: Document, path: str) -> Iterator[tuple[str, dict[str, st
     """Yield the path and the digests of every file listed in the document, which is found at `path` in the source."""
     head = document.stream.read(1024)
     document.stream.seek(0)
-    _refuse_web_page(head, path)  # here already, because a page may well be one line of a megabyte
+    _refuse_web_page(head, path)  # checked first, because a page may be one line of a megabyte
     folder = path[: path.rfind("/") + 1]
     for line in parse_checksums(document.lines(), name=path):
         listed = _place(folder, line.name)
@@ -109,7 +109,7 @@ def read_list(document: Document, path: str) -> Iterator[tuple[str, dict[str, st
 
 
 def _place(folder: str, name: str) -> str:
-    """Return the path of a listed name; one that leads out of the source keeps its `/` or `..`, to be refused."""
+    """Return the path of a listed name; outside the source it keeps its `/` or `..`, and is rejected later."""
     name = name.removeprefix("./")
     if name.startswith("/"):
         return name
@@ -118,14 +118,14 @@ def _place(folder: str, name: str) -> str:
 
 
 class ChecksumLine(msgspec.Struct, frozen=True):
-    """One good line: its name, unescaped; algorithm and digest, both "" where the algorithm is none of ours."""
+    """One valid line: its name, unescaped; algorithm and digest, both "" if the algorithm is unknown."""
 
     name: str
     algorithm: str
     digest: str
 
 
-_PLAIN = {  # by the characters between digest and name: the lines that need no second look, which are nearly all
+_PLAIN = {  # by the number of characters between digest and name: matches nearly all lines
     1: re.compile(rb"([0-9A-Fa-f]+) ([^/-].*)(?<!\r)", re.DOTALL),
     2: re.compile(rb"([0-9A-Fa-f]+) [ *]([^/-].*)(?<!\r)", re.DOTALL),
 }
@@ -139,10 +139,10 @@ _ARMOUR = {
 
 
 def parse_checksums(lines: Iterable[bytes], *, name: str) -> Iterator[ChecksumLine]:
-    """Yield the good lines of a list; `name` is its path, for what it tells of the algorithm.
+    """Yield the valid lines of a list; `name` is its path, which may name the algorithm.
 
-    Other lines are passed over, as coreutils does. Raises DocumentError if no line is good, if most would be good only
-    in another form than the list began with, or, at once, for a web page.
+    Other lines are skipped, as coreutils does. Raises DocumentError if no line is valid, if most would be valid only in
+    another form than the first line's, or, at once, for a web page.
     """
     algorithms = _by_digits(name)
     subject = _subject(name)
@@ -190,22 +190,22 @@ def parse_checksums(lines: Iterable[bytes], *, name: str) -> Iterator[ChecksumLi
             good += 1
             yield found
     if not good:
-        raise DocumentError(f"{name}: not one checksum line in it ({junk} other lines)")
+        raise DocumentError(f"{name}: contains no checksum line ({junk} other lines)")
     if strays > good:
         raise DocumentError(
-            f"{name}: {strays} lines have one space before the name and {good} have two: the names are a guess"
+            f"{name}: {strays} lines have one space before the name and {good} have two: the names are ambiguous"
         )
 
 
 def _line(name: bytes, algorithm: str, digest: bytes) -> ChecksumLine:
-    # what is no UTF-8 comes out as surrogates, which `check_path` refuses by name
+    # bytes that are not UTF-8 become surrogates, which `check_path` rejects
     return ChecksumLine(
         name.decode("utf-8", "surrogateescape"), algorithm, digest.decode().lower() if algorithm else ""
     )
 
 
 def _named(name: bytes, escape: bytes, subject: str | None, promised: tuple[str, str]) -> ChecksumLine | None:
-    """Return the Line for a name as it stands in the list, None if its escapes are wrong."""
+    """Return the Line for a name as written in the list, None if its escapes are invalid."""
     if escape:
         if re.fullmatch(rb"(?:[^\\]|\\[nr\\])*", name, re.DOTALL) is None:
             return None
@@ -235,7 +235,7 @@ def _tagged(line: bytes, subject: str | None) -> ChecksumLine | None:
         and canonical(algorithm) is None
         and re.fullmatch(r"(?:[0-9A-Fa-f]{2}){4,64}", value) is not None
     ):
-        promised = ("", "")  # SM3, Whirlpool: the file is there all the same
+        promised = ("", "")  # SM3, Whirlpool: the file exists all the same
     return None if promised is None else _named(line[match.end() : end], match[1], subject, promised)
 
 
@@ -245,7 +245,7 @@ def _bare(line: bytes, subject: str | None, algorithms: dict[int, str]) -> Check
 
 
 def _digest(text: bytes, algorithms: dict[int, str]) -> tuple[str, str] | None:
-    """Return the algorithm and the hex of an untagged digest; both "" if the algorithm is none of ours."""
+    """Return the algorithm and the hex of an untagged digest; both "" if the algorithm is unknown."""
     value = text.decode("latin-1")
     if re.fullmatch(r"[0-9A-Fa-f]+", value) is not None:
         algorithm = algorithms.get(len(value))
@@ -264,11 +264,11 @@ def _refuse_web_page(head: bytes, name: str) -> None:
 
 _BY_DIGITS = {2 * length: name for length, name in BY_LENGTH.items()}
 _FOREIGN = frozenset({"sm3", "rmd160", "ripemd160", "tiger", "whirlpool"})
-_AMBIGUOUS = frozenset({"b2", "b3", "sha"})  # inside a longer name rather a band, or the beginning of SHA-256
+_AMBIGUOUS = frozenset({"b2", "b3", "sha"})  # within a longer name it may be a band, or the beginning of SHA-256
 
 
 def _by_digits(name: str) -> dict[int, str]:
-    """Return the algorithm for each number of hex digits in a list of this name; "" stands for one that is not ours."""
+    """Return the algorithm for each number of hex digits in a list of this name; "" stands for an unknown one."""
     hint = _hint(name.rpartition("/")[2].lower())
     if hint is None:
         return _BY_DIGITS
@@ -280,7 +280,7 @@ def _by_digits(name: str) -> dict[int, str]:
 
 
 def _hint(base: str) -> str | None:
-    """Return the algorithm that a list's own name speaks of, the last one if there are several."""
+    """Return the algorithm in a list's own name, the last one if there are several."""
     for piece in reversed(base.split(".")):
         for word in (piece, *(each for each in reversed(re.split("[-_]", piece)) if each not in _AMBIGUOUS)):
             bare = re.sub(r"(?:check)?sums?$|[-_]", "", word)
@@ -292,7 +292,7 @@ def _hint(base: str) -> str | None:
 
 
 def _subject(name: str) -> str | None:
-    """Return the file that a sidecar speaks of (`scene.tif` for `a/scene.tif.md5`), None if the list is no sidecar."""
+    """Return the file that a sidecar describes (`scene.tif` for `a/scene.tif.md5`), None if it is not a sidecar."""
     stem, _, ending = name.rpartition("/")[2].removesuffix(".txt").rpartition(".")
     return stem if stem and _hint(ending.lower()) is not None else None
 

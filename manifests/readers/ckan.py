@@ -1,8 +1,8 @@
 """The reader for CKAN, which most open data portals run: packages, and the files that they link to.
 
 Rules:
-1. What stewards typed is no promise: a size counts only for files that lie in the portal itself, a `hash` unless the
-   manifest says otherwise. Where nothing else tells of a change, the file's own server is asked.
+1. What publishers typed is not reliable: a size counts only for files that the portal itself stores, and a `hash` not
+   with `trust_hash: false`. If the portal does not show changes, the file's own server is asked.
 2. A file has the name that its link ends in, in a folder of its package's name; files of one package that would share
    a name have a folder of their id each.
 """
@@ -40,27 +40,27 @@ from manifests.reading import (
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
-ROWS = 1000  # packages in one answer to a search: the most that CKAN gives
+ROWS = 1000  # packages in one answer to a search: the most that CKAN returns
 
 
 Package = Annotated[str, like(r"[\w-]{1,200}", "is not a package", "write what follows /dataset/ in its address")]
 
 
 class CkanOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     packages: tuple[Package, ...] = ()
     """The packages (datasets) wanted, by name or id."""
     query: Annotated[str, Field(max_length=2_000)] = ""
-    """A filter in the portal's search language, as in organization:usgs; all packages that fit it are wanted."""
+    """A filter in the portal's search language, as in organization:usgs; all matching packages are mirrored."""
     formats: tuple[str, ...] = ()
     """The formats wanted, as the portal names them (CSV, NetCDF); empty means all."""
     names: Literal["links", "ids"] = "links"
     """`links` names files by the end of their links, `ids` puts each into a folder of its id."""
     trust_hash: Flag = True
-    """Take the portal's `hash` for a promise."""
+    """Treat the portal's `hash` as a published checksum."""
 
     @model_validator(mode="after")
     def _validate(self) -> "CkanOptions":
@@ -127,7 +127,7 @@ class CkanReader:
         self._formats = frozenset(each.strip().lower() for each in options.formats)
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the packages, or the first page of the search."""
+        """Request the packages, or the first page of the search."""
         if self._options.query:
             return [self._page(0)]
         return [
@@ -198,7 +198,7 @@ class CkanReader:
 
 
 def _name(url: str) -> str:
-    """Return the name that a link ends in; "" where it ends in none."""
+    """Return the name at the end of a link; "" if there is none."""
     try:
         name = unquote(urlsplit(url).path.rpartition("/")[2])
     except ValueError:
@@ -207,7 +207,7 @@ def _name(url: str) -> str:
 
 
 def _refused(document: Document, error: object) -> DocumentError:
-    said = text(dig(error, "message")) or text(error) or "the portal says no more than that it failed"
+    said = text(dig(error, "message")) or text(error) or "the portal reports a failure without a reason"
     return DocumentError(f"{document.url}: {said[:300]}")
 
 

@@ -2,10 +2,10 @@
 
 Rules:
 1. A search continues with the header `CMR-Search-After` until a response has none; a partial response is an error.
-2. A file is known by the last part of its url; its size and digest are those of the entry of the same name, or of the
-   only entry of a granule with one file. A rounded size is no size.
-3. After a whole survey only what was revised is asked for. What was deleted is told by names that are no paths, so then
-   everything is read once more.
+2. A file is identified by the last part of its url; its size and digest are those of the entry of the same name, or of
+   the only entry of a granule with one file. Rounded sizes are ignored.
+3. After a complete survey only revised granules are requested. Deletions are reported by names that are not paths: if
+   there are any, everything is read again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,7 +50,7 @@ from manifests.yaml import STRICT
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_GRANULES = 2_000  # in one answer
-OLDEST = 360  # days back to which the repository tells what was deleted
+OLDEST = 360  # days for which the repository reports deletions
 PLACES = frozenset({"collection", "granule", "file", "year", "month", "day"})
 _HEADERS = {"accept": "application/vnd.nasa.cmr.umm_results+json"}
 _DATA = frozenset({"GET DATA", "GET DATA VIA DIRECT ACCESS"})
@@ -91,7 +91,7 @@ Parameters = Annotated[
 
 
 class CmrOptions(BaseModel):
-    """What a Source says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -110,17 +110,17 @@ class CmrOptions(BaseModel):
     search: Parameters = ()
     """Further parameters of the search, as in {day_night_flag: day}."""
     page: Annotated[Count, Field(ge=1, le=MAX_GRANULES)] = MAX_GRANULES
-    """Granules asked for at once."""
+    """Granules per request."""
     prefer: tuple[Literal["https", "http", "s3"], ...] = ("https", "http", "s3")
-    """The kinds of url by which a file is fetched, the best first; others are not taken."""
+    """The kinds of url to download from, the preferred one first; others are not used."""
     metadata: Flag = False
-    """Take the files of metadata that a granule names too."""
+    """Mirror a granule's metadata files too."""
     path: Annotated[str, template(PLACES, "file")] = ""
-    """Where a file lies in the copy: {collection}, {granule}, {file}, {year}, {month}, {day}."""
+    """The path of a file in the copy: {collection}, {granule}, {file}, {year}, {month}, {day}."""
 
     @property
     def template(self) -> str:
-        """Return where a file lies; the collection is part of it where there are several."""
+        """Return the path of a file, with the collection if there are several."""
         return self.path or ("{collection}/" if len(self.collections) > 1 else "") + "{year}/{month}/{day}/{file}"
 
     @model_validator(mode="after")
@@ -130,10 +130,10 @@ class CmrOptions(BaseModel):
                 "names both collections and a short name, or neither", "write collections, or short_name"
             )
         if (self.version or self.provider) and not self.short_name:
-            raise InvalidValue("names a version or a provider of nothing", "write short_name too, or delete them")
+            raise InvalidValue("has a version or a provider, but no short_name", "write short_name too, or delete them")
         taken = {name.removesuffix("[]") for name, _ in self.search} & _OURS
         if taken:
-            raise InvalidValue(f"searches by {', '.join(sorted(taken))}, which is ours to ask", "delete it from search")
+            raise InvalidValue(f"searches by {', '.join(sorted(taken))}, which other keys set", "delete it from search")
         return self
 
 
@@ -172,13 +172,13 @@ class CmrReader:
         self._oldest = (today - timedelta(days=OLDEST)).isoformat()
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the first page of all granules."""
+        """Request the first page of all granules."""
         return [self._granules()]
 
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
-        """Name what was revised and what was deleted since; raises Gap where the mark is too old to be told."""
+        """Request revisions and deletions since `mark`; raises Gap if its deletions are no longer reported."""
         if moment(mark) is None or mark < self._oldest:
-            raise Gap(f"{self._url}: what was deleted before {self._oldest} is not told")
+            raise Gap(f"{self._url}: deletions before {self._oldest} are not reported")
         follows = [self._granules(since=mark)]
         for collection in self._options.collections or ("",):
             words = {"revision_date": mark, "page_size": MAX_GRANULES}
@@ -195,10 +195,10 @@ class CmrReader:
         state = msgspec.json.decode(document.asked.state, type=CmrState)
         if state.kind == "deleted":
             if read_json(document, list[object], limit=MAX_PAGE):
-                raise Gap(f"{document.url}: granules were deleted: everything is read once more")
+                raise Gap(f"{document.url}: granules were deleted: everything is read again")
             return
         if document.headers.get("cmr-timed-out", "").lower() == "true":
-            raise DocumentError(f"{document.url}: the repository gave up half way: only a part of the answer came")
+            raise DocumentError(f"{document.url}: the repository broke off: only part of the answer arrived")
         page = read_json(document, _CmrPage, limit=MAX_PAGE)
         if state.is_first and (mark := read_until(document)) is not None:
             yield mark
@@ -247,7 +247,7 @@ class CmrReader:
                 wanted = ", ".join(self._options.prefer)
                 unread.add(f"granule {name}: has no url of {wanted}: name its kind of url in prefer")
             else:
-                yield ReaderWarning("granules that name no file were passed over")
+                yield ReaderWarning("granules without a file were skipped")
             return
         entries = list(_entries(umm.get("DataGranule")))
         data = [file for file, (is_data, _) in files.items() if is_data]
@@ -261,7 +261,9 @@ class CmrReader:
                 told = text(sums.get("Algorithm"))[:20]
                 known = canonical(told) is not None
                 yield ReaderWarning(
-                    f"checksums named {told} that cannot be one" if known else f"checksums by {told} cannot be checked"
+                    f"invalid checksums of kind {told} were ignored"
+                    if known
+                    else f"checksums by {told} cannot be checked"
                 )
             version = None if promised or moment(revised) is None else f"revised:{revised}"
             path = self._options.template.format_map({**places, "file": file}).lstrip("/")
@@ -270,7 +272,7 @@ class CmrReader:
     def _files(
         self, document: Document, umm: Mapping[str, Any]
     ) -> tuple[dict[str, tuple[bool, tuple[str, ...]]], bool]:
-        """Return each file's urls by its name, the preferred first, data or not; and whether others are left out."""
+        """Return each file's urls by its name, the preferred first, data or not; and True if others were left out."""
         found: dict[str, dict[str, list[str]]] = {}
         data: set[str] = set()
         foreign = False
@@ -322,7 +324,7 @@ def _taken(extent: object) -> str:
 
 
 def _entries(granule: object) -> Iterator[Mapping[str, Any]]:
-    """Yield what is said of each file, those within packages too."""
+    """Yield the description of each file, including those within packages."""
     listed = granule.get("ArchiveAndDistributionInformation") if isinstance(granule, dict) else None
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict):
@@ -332,7 +334,7 @@ def _entries(granule: object) -> Iterator[Mapping[str, Any]]:
 
 
 def _entry(entries: list[Mapping[str, Any]], file: str, data: list[str]) -> Mapping[str, Any]:
-    """Return what is said of a file: by its name, or because there is one of each."""
+    """Return the description of a file: the one of its name, or the only one of a granule with one file."""
     named = [entry for entry in entries if text(entry.get("Name")) == file]
     if len(named) == 1:
         return named[0]

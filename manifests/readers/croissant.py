@@ -2,10 +2,10 @@
 
 Rules:
 1. A FileObject with a `contentUrl` is a file. One that is `containedIn` another lies inside an archive, and a FileSet
-   is a choice of such files: the archive is mirrored, not what is in it.
-2. `sha256` often holds something else. What is as long as an MD5 is taken for one; what cannot be a digest is absent. A
-   dataset that says `isLiveDataset` promises no digest at all.
-3. `contentSize` is text for people: only `117743 B`, exact bytes, is a size.
+   selects such files: the archive is mirrored, not its members.
+2. `sha256` often holds something else. A value as long as an MD5 is taken for one; an invalid value is ignored, and so
+   are all digests of a dataset with `isLiveDataset`.
+3. `contentSize` is text for people: only exact bytes (`117743 B`) are a size.
 4. A git repository as a FileObject names no files: that is an error that says so, and the inventory is incomplete.
 """
 
@@ -45,7 +45,7 @@ _ALGORITHMS = ("sha256", "md5", "sha1", "sha512")
 
 
 class CroissantOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -87,7 +87,7 @@ class CroissantReader:
         self._document = options.document
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the description."""
+        """Request the description."""
         return [DocumentRequest(url=self._document)]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -115,7 +115,7 @@ class CroissantReader:
         if text(found.format) == "git+https" or url.endswith(".git"):
             unread.add(f"{named}: is a git repository ({url}), which names no files: use reader: huggingface for it")
         elif not url:
-            unread.add(f"{named}: has no contentUrl, and is in no other file")
+            unread.add(f"{named}: has no contentUrl, and is not contained in another file")
         else:
             promised = {} if is_live else _promised(found)
             if is_remote(url):
@@ -128,7 +128,7 @@ class CroissantReader:
 
 
 def _types(given: object) -> set[str]:
-    """Return local names of the types: `cr:FileObject`, `sc:FileObject` and the bare word are one."""
+    """Return local names of the types: `cr:FileObject`, `sc:FileObject` and `FileObject` are the same."""
     listed = given if isinstance(given, list) else [given]
     return {text(one).rpartition(":")[2].rpartition("/")[2] for one in listed}
 

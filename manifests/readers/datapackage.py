@@ -1,9 +1,9 @@
-"""The reader for Frictionless Data Packages: `datapackage.json` says which files belong together, and their hashes.
+"""The reader for Frictionless Data Packages: `datapackage.json` lists files and their hashes.
 
 Rules:
-1. A resource's `path` is relative to the package, or an http(s) url. `data` that stands in the package is no file.
-2. A bare `hash` is what its length says (MD5 by the specification), else it carries its algorithm: `sha256:5262…`.
-3. A resource of several paths has one `hash` and `bytes` for all of them, which mean nothing: they are left out.
+1. A resource's `path` is relative to the package, or an http(s) url. Inline `data` is not a file.
+2. The length of a bare `hash` determines its algorithm (MD5 by the specification); others name it: `sha256:5262…`.
+3. A resource of several paths has one `hash` and `bytes` for all of them, which are ignored.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,7 +38,7 @@ from manifests.yaml import STRICT
 
 
 class DatapackageOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -74,7 +74,7 @@ class DatapackageReader:
         self._package = options.package
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the package."""
+        """Request the package."""
         return [DocumentRequest(url=self._package)]
 
     def read(self, document: Document) -> Iterator[Found]:

@@ -1,9 +1,8 @@
 """The reader for Dataverse: datasets by their persistent identifier, and the files of one version of each.
 
 Rules:
-1. A table that Dataverse took in was given to it in another form, and the digest it publishes is of that original. So
-   the original is what is copied, under its own name; `original: false` takes the `.tab` that Dataverse made of it,
-   which nothing promises.
+1. Dataverse converts an uploaded table to `.tab`, and publishes the digest of the original. So the original is copied,
+   under its own name; `original: false` copies the `.tab`, for which no digest is published.
 2. Files lie as the dataset orders them (`directoryLabel/label`); several datasets have a folder each.
 """
 
@@ -39,7 +38,7 @@ from manifests.stat import Stat
 from manifests.yaml import STRICT
 
 PAGE = 1000  # datasets in one answer to a search
-_ENDINGS = {  # of originals whose name is not told
+_ENDINGS = {  # of originals without a published name
     "text/csv": ".csv",
     "text/comma-separated-values": ".csv",
     "text/tsv": ".tsv",
@@ -67,20 +66,20 @@ Version = Annotated[
 
 
 class DataverseOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     datasets: tuple[Identifier, ...] = ()
     """The datasets wanted, by their persistent identifiers, as in doi:10.7910/DVN/TJCLKP."""
     collections: tuple[Alias, ...] = ()
-    """Collections (sub-dataverses), by their alias, of which all published datasets are wanted."""
+    """Collections (sub-dataverses), by their alias, of which all published datasets are mirrored."""
     version: Version = ":latest-published"
     """The version of each dataset, as in 2.1; by default the latest that is published."""
     original: Flag = True
-    """Take tables in the form in which they were given to Dataverse, the only one with a digest."""
+    """Mirror tables in their uploaded form, the only one with a checksum."""
     restricted: Literal["include", "skip"] = "include"
-    """Whether to ask for files that need a permission."""
+    """Whether to mirror files that need a permission."""
 
     @model_validator(mode="after")
     def _validate(self) -> "DataverseOptions":
@@ -163,7 +162,7 @@ class DataverseReader:
             self._folders = {key: _folder(key) for key in self._folders}
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the datasets, and the first page of each collection."""
+        """Request the datasets, and the first page of each collection."""
         for key, folder in self._folders.items():
             yield self._dataset(key, folder)
         for collection in dict.fromkeys(self._options.collections):
@@ -215,7 +214,7 @@ class DataverseReader:
         hits = read_json(document, _DataverseSearchResponse).data
         total = size(hits.total_count) if hits is not None else None
         if hits is None or hits.items is None or total is None:
-            raise DocumentError(f"{document.url}: no answer to a search")
+            raise DocumentError(f"{document.url}: not the answer to a search")
         unread = SkippedEntries(document)
         for hit in hits.items:
             key = text(hit.global_id)
@@ -249,7 +248,7 @@ def _folder(key: str) -> str:
 
 
 def _original(held: _StoredFile, label: str) -> str:
-    """Return the name that a table had when it was given to Dataverse."""
+    """Return the name under which a table was uploaded."""
     if told := verbatim(held.original_file_name):
         return told
     ending = _ENDINGS.get(text(held.original_file_format).partition(";")[0].strip().lower())

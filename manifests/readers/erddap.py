@@ -1,11 +1,11 @@
-"""The reader for ERDDAP's files: the folders of source files that a dataset shows below `/erddap/files/`, read as CSV.
+"""The reader for ERDDAP's files: the source files of datasets below `/erddap/files/`, listed as CSV.
 
 Rules:
-1. Without `datasets` all those that are public and show files are mirrored, each in a folder of its name; one dataset
-   that is named alone lies at the top.
+1. Without `datasets` all those that are public and show files are mirrored, each in a folder of its name; a single
+   dataset lies at the top.
 2. Times are milliseconds since the epoch, in older versions text; sizes are exact bytes; a name that ends in `/` is a
    folder.
-3. ERDDAP asks its visitors for one request at a time: set `limits: {connections: 1}`.
+3. ERDDAP asks clients to send one request at a time: set `limits: {connections: 1}`.
 """
 
 import csv
@@ -48,7 +48,7 @@ def _identifier(given: object) -> object:
 
 
 class ErddapOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -79,7 +79,7 @@ class ErddapReader:
         self._places = folders(options.datasets) if options.datasets else {}
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the datasets' folders, or the table of all datasets."""
+        """Request the datasets' folders, or the table of all datasets."""
         if not self._places:
             return [_follow(f"{self._root}tabledap/allDatasets.csv?{_QUERY}", _ErddapState())]
         return [self._folder(_ErddapState(dataset, place)) for dataset, place in self._places.items()]
@@ -99,7 +99,7 @@ class ErddapReader:
         unread = SkippedEntries(document)
         for number, row in enumerate(rows, 2):
             if len(row) < len(columns) or not row[columns["Name"]]:
-                unread.add(f"line {number} has not the columns that the first line names")
+                unread.add(f"line {number} does not have the columns of the first line")
                 continue
             name = row[columns["Name"]]
             if name.endswith("/"):

@@ -1,8 +1,8 @@
 """The reader for Figshare: articles, collections, and all that a group or an institution published.
 
 Figshare cuts lists short: ten rows to a page unless asked for more, and nothing past the thousandth. So pages are read
-until an empty one comes, and what a group published is read in windows, each beginning at the day on which the one
-before it was cut off. A page that is the one before it once more ends the list too: there paging is ignored.
+until an empty one, and a group's articles are read in windows: each begins at the day at which the one before was cut
+off. A page equal to the one before it also ends the list: some lists ignore paging.
 """
 
 import re
@@ -38,7 +38,7 @@ from manifests.reading import (
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
-REACH = 1000  # rows that a list of articles gives, however many there are
+REACH = 1000  # rows of a list of articles that Figshare returns at most
 MAX_PAGES = 10_000  # of one list
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -49,20 +49,20 @@ Article = Annotated[
 
 
 class FigshareOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     articles: tuple[Article, ...] = ()
     """Articles, by number: the latest version of each, or one version, as in 5616409.v3."""
     collections: tuple[Number, ...] = ()
-    """Collections, by number, of which all articles are wanted."""
+    """Collections, by number, of which all articles are mirrored."""
     group: Number | None = None
-    """A group, by number, of which all published articles are wanted."""
+    """A group, by number, of which all published articles are mirrored."""
     institution: Number | None = None
-    """An institution, by number, of which all published articles are wanted."""
+    """An institution, by number, of which all published articles are mirrored."""
     page_size: Annotated[Count, Field(ge=1, le=1000)] = 100
-    """Rows to ask for at once."""
+    """Rows per request."""
 
     @model_validator(mode="after")
     def _validate(self) -> "FigshareOptions":
@@ -72,7 +72,7 @@ class FigshareOptions(BaseModel):
 
 
 class _FigshareState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: list and page, where files go or the window begins, a mark of the page before."""
+    """The state of a request: list and page, where files go or the window begins, a fingerprint of the page before."""
 
     list: str
     page: int = 1
@@ -114,7 +114,7 @@ class FigshareReader:
             self._folders = {key: key for key in self._folders}
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the first page of every list."""
+        """Request the first page of every list."""
         options = self._options
         for key, folder in self._folders.items():
             number, _, version = key.partition(".v")
@@ -137,14 +137,14 @@ class FigshareReader:
         files = read_json(document, list[_FigshareFile])
         unread = SkippedEntries(document)
         for file in files:
-            if file.is_link_only is True:  # a link to somebody else's page: there is no file to copy
+            if file.is_link_only is True:  # a link to a page elsewhere: there is no file to copy
                 continue
             name = verbatim(file.name)
             url = absolute(document, file.download_url)
             if not name or url is None:
                 unread.add("a file without a name, or without a download_url")
                 continue
-            # what the depositor supplied may be of something else; what Figshare computed is of what it serves
+            # the depositor's checksum may be of another file; the one that Figshare computed is of the file it serves
             promised = digests(("md5", file.computed_md5))
             version = f"file:{text(file.id)}" if text(file.id) else None
             yield Stat(below(note.folder, name), size(file.size), version=version, digests=promised, urls=(url,))
@@ -170,16 +170,16 @@ class FigshareReader:
     def _more(self, document: Document, note: _FigshareState, ids: list[object]) -> Iterator[DocumentRequest]:
         mark = xxhash.xxh3_64_hexdigest("\n".join(text(each) for each in ids).encode("utf-8", "surrogatepass"))
         if note.page >= MAX_PAGES:
-            raise DocumentError(f"{document.url}: has no end after {MAX_PAGES} pages")
+            raise DocumentError(f"{document.url}: has more than {MAX_PAGES} pages")
         if mark != note.before:
             yield self._page(msgspec.structs.replace(note, page=note.page + 1, before=mark))
 
     def _beyond(self, document: Document, note: _FigshareState, articles: list[_Article]) -> Iterator[DocumentRequest]:
-        """Go on past the last row that Figshare gives: from the day of that row on."""
+        """Continue after the last row that Figshare returns: from the day of that row on."""
         last = _DAY.match(text(articles[-1].published_date))
         if note.list != "articles" or last is None or last[0] <= note.since:
             raise DocumentError(
-                f"{document.url}: goes on past the {REACH} rows that Figshare gives, and nothing says how: "
+                f"{document.url}: has more than the {REACH} rows that Figshare returns, and cannot be continued: "
                 "name its articles one by one, or in several mirrors"
             )
         yield self._page(_FigshareState("articles", since=last[0]))

@@ -1,10 +1,10 @@
 """The reader for GBIF and for the IPTs behind it: the archives of datasets, and downloads that were prepared before.
 
 Rules:
-1. The registry tells where an archive lies, not what is in it, so the server that holds it is asked whether it changed.
-2. An IPT tells its archives' versions in its inventory; its feed (`rss.do`) shows the newest few only.
-3. The registry gives the first 100,000 rows of a list and no more; a longer list is refused with what to do.
-4. A download has a size and no digest, and is there or is not: one that is being prepared leaves the survey incomplete.
+1. The registry gives the url of an archive, but no version, so the archive's server is asked whether it changed.
+2. An IPT lists its archives' versions in its inventory; its feed (`rss.do`) has only the newest few.
+3. The registry returns at most the first 100,000 rows of a list; a longer list is an error that names a remedy.
+4. A download has a size and no digest; while it is being prepared, the survey is incomplete.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,12 +39,12 @@ from manifests.reading import (
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
-LIMIT = 1000  # rows to ask for at once: the most that the registry gives
-REACH = 100_000  # rows of a list that the registry gives
+LIMIT = 1000  # rows to ask for at once: the most that the registry returns
+REACH = 100_000  # rows of a list that the registry returns
 
 Key = Annotated[
     str,
-    like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is no UUID", "write the one in its address"),
+    like(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "is not a UUID", "write the one in its address"),
 ]
 Filter = Annotated[str, like("[A-Za-z]{1,40}", "is not a filter of the registry", "write it as in type or country")]
 Download = Annotated[str, like(r"\d{7}-\d{15,20}", "is not a download key", "write it as in 0040513-240906103802322")]
@@ -52,18 +52,18 @@ Kind = Literal["DWC_ARCHIVE", "COLDP", "CAMTRAP_DP", "EML"]
 
 
 class GbifOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     datasets: tuple[Key, ...] = ()
     """Datasets of the registry, by key."""
     publishers: tuple[Key, ...] = ()
-    """Organisations, by key, of which all datasets are wanted."""
+    """Organisations, by key, of which all datasets are mirrored."""
     search: dict[Filter, str] = {}
-    """Filters of the registry's list of datasets, as in {type: CHECKLIST}; all that fit are wanted."""
+    """Filters of the registry's list of datasets, as in {type: CHECKLIST}; all matching datasets are mirrored."""
     endpoints: Annotated[tuple[Kind, ...], AtLeastOne] = ("DWC_ARCHIVE",)
-    """What is taken of each dataset: DWC_ARCHIVE, COLDP, CAMTRAP_DP, EML."""
+    """The endpoints to mirror of each dataset: DWC_ARCHIVE, COLDP, CAMTRAP_DP, EML."""
     downloads: tuple[Download, ...] = ()
     """Occurrence downloads, by key, as in 0040513-240906103802322."""
     ipt: Literal["inventory", "feed"] | None = None
@@ -142,7 +142,7 @@ class GbifReader:
         )
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the datasets, the first page of each list, the downloads; or the IPT's own list."""
+        """Request the datasets, the first page of each list, the downloads; or the IPT's own list."""
         options = self._options
         if options.ipt == "inventory":
             yield _follow(f"{self._url}inventory/dataset", _GbifState("inventory"))
@@ -177,11 +177,11 @@ class GbifReader:
     def _datasets(self, document: Document, note: _GbifState) -> Iterator[Stat | DocumentRequest]:
         page = read_json(document, _GbifPage)
         if page.results is None:
-            raise DocumentError(f"{document.url}: no list of datasets")
+            raise DocumentError(f"{document.url}: not a list of datasets")
         count = size(page.count)
         if count is not None and count > REACH:
             raise DocumentError(
-                f"{document.url}: has {count} datasets, of which the registry shows {REACH}: narrow the search, "
+                f"{document.url}: has {count} datasets, of which the registry returns {REACH}: narrow the search, "
                 "or make several mirrors of it"
             )
         unread = SkippedEntries(document)
@@ -196,7 +196,7 @@ class GbifReader:
             if not page.results:
                 unread.add("a page without datasets that is not the last")
             elif end + LIMIT > REACH:
-                unread.add(f"goes on past the {REACH} rows that the registry gives: narrow the search")
+                unread.add(f"has more than the {REACH} rows that the registry returns: narrow the search")
             else:
                 yield self._page(note.key, end)
         unread.raise_if_any()
@@ -221,14 +221,14 @@ class GbifReader:
         kinds = {text(each.type) for each in dataset.endpoints or ()}
         if dataset.deleted is None and kinds.isdisjoint(self._options.endpoints):
             wanted, there = ", ".join(self._options.endpoints), ", ".join(sorted(kinds)) or "none"
-            unread.add(f"has no endpoint of {wanted}; it has {there}: set endpoints to what is wanted of it"[:1000])
+            unread.add(f"has no endpoint of {wanted}; it has {there}: set endpoints to those that are wanted"[:1000])
 
     def _download(self, document: Document, key: str) -> Stat:
         found = read_json(document, _Download)
         status = text(found.status)
         if status in ("PREPARING", "RUNNING", "SUSPENDED"):
             raise DocumentError(
-                f"{document.url}: download {key} is still being prepared ({status}): it will come later"
+                f"{document.url}: download {key} is still being prepared ({status}): a later pass will download it"
             )
         if status != "SUCCEEDED":
             raise DocumentError(
@@ -241,7 +241,7 @@ class GbifReader:
     def _inventory(self, document: Document) -> Iterator[Stat]:
         published = read_json(document, _IptInventory).registered_resources
         if published is None:
-            raise DocumentError(f"{document.url}: no inventory of an IPT")
+            raise DocumentError(f"{document.url}: not the inventory of an IPT")
         unread = SkippedEntries(document)
         for each in published:
             version = f"{text(each.version)}/{text(each.last_published)}".strip("/")
@@ -261,7 +261,7 @@ class GbifReader:
     ) -> Iterator[Stat]:
         for link, name in ((archive, "dwca.zip"), (metadata, "eml.xml")):
             if (name == "eml.xml" and "EML" not in self._options.endpoints) or not text(link):
-                continue  # what has metadata only has no archive
+                continue  # a dataset of metadata only has no archive
             url = absolute(document, link)
             folder = _short_name(url) or key
             if url is None or not folder:

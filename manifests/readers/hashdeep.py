@@ -1,4 +1,4 @@
-"""The reader for hashdeep's lists: size and several digests of each file, one line each, as auditors write them.
+"""The reader for hashdeep's lists: size and several digests of each file, one line each.
 
     %%%% HASHDEEP-1.0
     %%%% size,md5,sha256,filename
@@ -6,10 +6,10 @@
     622,6f4a…,2f1c…,/data/archive/a.nc
 
 Rules:
-1. The second line names the columns: size first, file name last. Commas in names are theirs, nothing is quoted.
-2. Digests that we cannot check (tiger, whirlpool) are passed over; one that cannot be a digest is absent.
+1. The second line names the columns: size first, file name last. Names may contain commas, nothing is quoted.
+2. Digests of unknown algorithms (tiger, whirlpool) and invalid ones are ignored.
 3. Names are usually absolute, on the machine that made the list: `root` is the folder they are relative to. A name that
-   is not below it comes out as it is, to be refused by `check_path`.
+   is not below it is yielded unchanged; `check_path` rejects it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,14 +42,14 @@ _MAGIC = b"%%%% HASHDEEP-"
 
 
 class HashdeepOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     lists: Annotated[tuple[ListPath, ...], Field(min_length=1)]
     """Paths of the lists, below the url."""
     root: str = ""
-    """The folder, as the lists write it, that names are relative to: /data/archive."""
+    """The folder, as written in the lists, that names are relative to: /data/archive."""
 
 
 def open_reader(source: ReaderSource) -> "HashdeepReader":
@@ -67,7 +67,7 @@ class HashdeepReader:
         self._root = f"{options.root.rstrip('/')}/" if options.root else ""
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the lists."""
+        """Request the lists."""
         return [DocumentRequest(url=path, state=path) for path in self._lists]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -82,7 +82,7 @@ class HashdeepReader:
                 continue
             values = line.removesuffix(b"\r").decode("utf-8", "surrogateescape").split(",", len(columns) + 1)
             if len(values) < len(columns) + 2 or (length := size(values[0])) is None:
-                unread.add(f"line {number} has not the columns that the second line names")
+                unread.add(f"line {number} does not have the columns of the second line")
                 continue
             yield Stat(self._place(path, values[-1]), length, digests=digests(*zip(columns, values[1:-1], strict=True)))
         unread.raise_if_any()

@@ -1,10 +1,10 @@
 """The reader for Hugging Face: the files of a repository at one commit.
 
 Rules:
-1. The revision is asked for its commit first, and everything after that names the commit: a push in the middle of a
-   survey, or of a pass, splices nothing.
-2. A file kept in LFS has a sha256, the others have git's own sum of a blob; both are checked, the latter in files that
-   are small enough to be kept until their length is known.
+1. The revision is resolved to its commit first, and all later requests name the commit: a push during a survey or a
+   pass mixes no versions.
+2. A file in LFS has a sha256, the others have git's blob id; both are checked, the latter for files that are small
+   enough to be buffered until their length is known.
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ Repository = Annotated[
 
 
 class HuggingfaceOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -137,7 +137,7 @@ class HuggingfaceReader:
             oid = text(blob.oid)
             exact = size(blob.size if blob.lfs is None else dig(blob.lfs, "size"))
             if blob.lfs is not None:
-                promised = digests(("sha256", dig(blob.lfs, "oid")))  # the other oid is of what stands for it in git
+                promised = digests(("sha256", dig(blob.lfs, "oid")))  # the other oid is that of the LFS pointer in git
             else:
                 promised = digests(("gitblob", oid)) if exact is not None and exact <= MAX_GIT_BLOB else {}
             yield Stat(

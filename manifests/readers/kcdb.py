@@ -1,11 +1,11 @@
-"""The reader for the BIPM's key comparison database (KCDB): its search answers are the dataset, a file for each record.
+"""The reader for the BIPM's key comparison database (KCDB): the results of searches, one file per record.
 
 Rules:
 1. A record is `<search>/<id>.json`: its own JSON with sorted keys, so that an unchanged record is an unchanged file,
-   whatever page it came on.
-2. A search is read whole. The first page says how many there are; every other page must say the same, and hold as many
-   records as it should; else the database changed during the search, and the inventory is incomplete.
-3. A record whose `status` is not among the wanted ones is no file; by default what was deleted is not wanted.
+   whatever its page.
+2. A search is read completely. The first page gives the total; every other page must give the same, and be full;
+   otherwise the database changed during the search, and the inventory is incomplete.
+3. A record with an unwanted `status` is not a file; by default deleted records are unwanted.
 """
 
 import json
@@ -40,7 +40,7 @@ _HEADERS = {"content-type": "application/json", "accept": "application/json"}
 
 
 class KcdbOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -49,11 +49,11 @@ class KcdbOptions(BaseModel):
     )
     """The parts of the database."""
     query: dict[str, str | tuple[str, ...]] = {}
-    """What the searches ask for besides, as the database names it: {metrologyAreaLabel: EM, countries: [CN]}."""
+    """Further parameters of the searches, in the database's own names: {metrologyAreaLabel: EM, countries: [CN]}."""
     without: tuple[str, ...] = ("Deleted",)
     """Values of a record's status that are not mirrored."""
     page_size: Annotated[Count, Field(ge=1, le=10_000)] = 1000
-    """Records asked for at once."""
+    """Records per request."""
 
 
 class _KcdbState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -87,7 +87,7 @@ class KcdbReader:
         self._options = options
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the first page of each search."""
+        """Request the first page of each search."""
         return [self._asked(_KcdbState(search)) for search in self._options.searches]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -96,10 +96,10 @@ class KcdbReader:
         page = read_json(document, _KcdbPage)
         total, pages, version = size(page.total), size(page.pages), text(page.version)
         if total is None or pages is None:
-            raise DocumentError(f"{document.url}: page {note.page} does not say how many records there are")
+            raise DocumentError(f"{document.url}: page {note.page} does not give the total number of records")
         if note.total < 0:
             if pages > MAX_PAGES:
-                raise DocumentError(f"{document.url}: {pages} pages, more than {MAX_PAGES}: ask for larger ones")
+                raise DocumentError(f"{document.url}: {pages} pages, more than {MAX_PAGES}: set a larger page")
             for number in range(1, pages):
                 yield self._asked(_KcdbState(note.search, number, total, version))
         elif (total, version) != (note.total, note.version):

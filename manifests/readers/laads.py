@@ -1,7 +1,7 @@
-"""The reader for LAADS and LANCE, NASA's archives of MODIS and VIIRS: folders that list themselves as JSON or as CSV.
+"""The reader for LAADS and LANCE, NASA's archives of MODIS and VIIRS: folders that are listed as JSON or as CSV.
 
-A folder `archive/allData/61/MOD09GA/` is listed at `archive/allData/61/MOD09GA.json`; what has no size is a folder.
-Days are folders of their own, `<year>/<day of the year>/`, so a span of time leaves whole folders unread.
+A folder `archive/allData/61/MOD09GA/` is listed at `archive/allData/61/MOD09GA.json`; an entry without a size is a
+folder. Each day is a folder, `<year>/<day of the year>/`, so folders outside the wanted time are not read.
 """
 
 import csv
@@ -43,18 +43,18 @@ MAX_LINE = 1 << 16  # bytes
 
 
 class LaadsOptions(BaseModel):
-    """What a Source says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     listing: Literal["json", "csv"] = "json"
-    """The form in which folders are asked to list themselves."""
+    """The format in which listings of folders are requested."""
     datetime: When = ""
     """The days wanted: 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days."""
 
 
 class LaadsState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the folder's path in the copy, its url, and how deep it lies."""
+    """The state of a request: the folder's path in the copy, its url, and its depth."""
 
     url: str
     path: str = ""
@@ -79,7 +79,7 @@ class LaadsReader:
         self._ends = _day(wanted.ends, date.max)
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the listing of the source's own folder."""
+        """Request the listing of the source's own folder."""
         return [self._listing(LaadsState(self._url))]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -91,7 +91,7 @@ class LaadsReader:
         for row in _rows(document, self._form):
             name = text(row.get("name"))
             if not name or "/" in name or name in {".", ".."}:
-                unread.add("a row without a name that could be one")
+                unread.add("a row without a valid name")
                 continue
             length = size(row.get("size"))
             sums = text(row.get("md5sum"))
@@ -111,7 +111,7 @@ class LaadsReader:
         try:
             check_path(path)
         except UnsafePath:
-            yield Stat(path)  # to be refused in the open
+            yield Stat(path)  # `check_path` rejects it, and the survey reports it
             return
         if self._wants(state.path, name):
             yield self._listing(LaadsState(f"{state.url}{quote(name)}/", path, state.depth + 1))
@@ -121,7 +121,7 @@ class LaadsReader:
         return DocumentRequest(url, state=msgspec.json.encode(state).decode(), max_bytes=MAX_PAGE)
 
     def _wants(self, above: str, name: str) -> bool:
-        """Tell whether a folder may hold wanted days; one that is neither a year nor a day of one may."""
+        """Return True if a folder may contain wanted days: also if it is neither a year nor a day."""
         if len(name) == 4 and name.isdigit() and name.isascii() and name > "0000":
             return self._begins.year <= int(name) <= self._ends.year
         year = (above or self._url.rstrip("/")).rpartition("/")[2]
@@ -132,14 +132,14 @@ class LaadsReader:
 
 
 def _rows(document: Document, form: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a listing; raises DocumentError where it is none."""
+    """Yield the rows of a listing; raises DocumentError if it is not one."""
     if form == "csv":
         yield from _table(document)
         return
     listed = read_json(document, object, limit=MAX_PAGE)
     rows = listed.get("content") if isinstance(listed, dict) else listed
     if not isinstance(rows, list):
-        raise DocumentError(f"{document.url}: no listing, but JSON of another kind")
+        raise DocumentError(f"{document.url}: not a listing, but other JSON")
     for row in rows:
         yield row if isinstance(row, dict) else {}
 
@@ -153,13 +153,13 @@ def _table(document: Document) -> Iterator[Mapping[str, Any]]:
         try:
             row = [field.strip() for field in next(csv.reader([written], skipinitialspace=True))]
         except (csv.Error, StopIteration) as error:
-            raise DocumentError(f"{document.url}: a line that is no CSV: {error}") from error
+            raise DocumentError(f"{document.url}: a line that is not CSV: {error}") from error
         if names:
             yield dict(zip(names, row, strict=False))
         elif "name" in row:
             names = row
         else:
-            raise DocumentError(f"{document.url}: no listing: its first line names no columns")
+            raise DocumentError(f"{document.url}: not a listing: its first line names no columns")
     if not names:
         raise DocumentError(f"{document.url}: an empty response is not a listing")
 

@@ -1,13 +1,13 @@
 """The reader for Metalinks, of version 4 (RFC 5854) and of version 3, which UniProt and ASF still write.
 
-The list gives the size, the digests and the urls of each file, the best url first. Rules:
+The list has the size, the digests and the urls of each file, the best url first. Rules:
 
-1. `priority` counts up from the best (4), `preference` down from it (3); equal ones stay in the order they stand in,
-   those in a country that the manifest prefers come first.
-2. Places that cannot be asked by the manifest's protocols are left out. A file without any other place, or every file
-   if the manifest says `beside`, is found beside the list.
-3. A digest that cannot be one, or has no type, is absent; those of pieces are not read. Names that lead out of the
-   folder come out as they are, to be refused by `check_path`.
+1. `priority` counts up from the best (4), `preference` down from it (3); equal ones keep their order;
+   urls in a country that the manifest prefers come first.
+2. Urls of other protocols than the manifest's are ignored. A file without any other url, or every file with
+   `beside: true`, is downloaded from the folder of the list.
+3. Invalid digests, those without a type, and those of pieces are ignored. Names that lead out of the folder are yielded
+   unchanged; `check_path` rejects them.
 """
 
 import hashlib
@@ -42,20 +42,20 @@ from manifests.yaml import STRICT
 V3 = "http://www.metalinker.org/"
 V4 = "urn:ietf:params:xml:ns:metalink"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^\s/?#]\S*")
-_WORST = 999_999  # what version 4 gives a place that names no priority
+_WORST = 999_999  # the default of version 4 for a url without a priority
 
 
 class MetalinkOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     lists: Annotated[tuple[PathBelow, ...], AtLeastOne] = Field(json_schema_extra={"minItems": 1})
     """Paths of the Metalinks, relative to the url, as in RELEASE.metalink."""
     protocols: tuple[Annotated[str, like("[a-z][a-z0-9+.-]*", "is not a protocol", "write it as in https")], ...] = ()
-    """The protocols of places that may be asked; by default those that go with the url: https and http, or its own."""
+    """The protocols to download by; by default https and http, or that of the url."""
     prefer: tuple[Annotated[str, like("[A-Za-z]{2}", "is not a country", "write two letters, as in ch")], ...] = ()
-    """Countries (two letters, as in the list) whose places are asked first."""
+    """Countries (two letters, as in the list) whose urls are preferred."""
     beside: Flag = False
     """Download every file from the folder of its list, and from no other url."""
 
@@ -78,7 +78,7 @@ class MetalinkReader:
         self._beside = options.beside
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the lists."""
+        """Request the lists."""
         return [DocumentRequest(url=path, state=path) for path in self._lists]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -94,7 +94,9 @@ class MetalinkReader:
         seen = False
         for part in elements(document, {"file"}, root="metalink"):
             if part.space not in (V3, V4):
-                raise DocumentError(f"{document.url}: a <file> of namespace {part.space!r}, neither Metalink 3 nor 4")
+                raise DocumentError(
+                    f"{document.url}: a <file> of namespace {part.space!r}, which is neither Metalink 3 nor 4"
+                )
             seen = True
             name = part.attributes.get("name", "")
             if not name:
@@ -125,7 +127,7 @@ class MetalinkReader:
 
 
 def _rank(place: XmlElement, space: str) -> int:
-    """Return a number that is the lower the better the place is."""
+    """Return a number that is lower for better urls."""
     if space == V3:
         preference = size(place.attributes.get("preference", ""))
         return 100 - preference if preference is not None and preference <= 100 else 100

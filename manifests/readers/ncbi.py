@@ -1,13 +1,13 @@
 """The reader for NCBI's genomes: a summary names the assemblies, each assembly's md5checksums.txt its files.
 
-The copy lies as the archive does (`genomes/all/GCF/000/…`), and files are asked of the source, whatever host a summary
-names. Rules:
+The copy has the archive's folders (`genomes/all/GCF/000/…`), and all files are requested from the source, whatever host
+a summary names. Rules:
 
-1. Of a summary come the rows that fit every column named by `where`; rows whose folder is `na` have no files.
-2. Of an assembly come the files that fit `files`, with their MD5. Two kinds of file are changed after their list was
-   written (`annotation_hashes.txt`, `assembly_status.txt`): their digest there is no promise.
-3. `singles` are files with an `.md5` beside them (taxdump.tar.gz), in whatever form that is written.
-4. A row that is cut off is told once all others were read: the inventory is then incomplete.
+1. The rows of a summary that match every column in `where` are mirrored; rows whose folder is `na` have no files.
+2. The files of an assembly that match `files` are mirrored, with their MD5. Two kinds of file change after their list
+   is written (`annotation_hashes.txt`, `assembly_status.txt`): their digest in it is ignored.
+3. `singles` are files with an `.md5` beside them (taxdump.tar.gz), in any form.
+4. A truncated row is reported after all others were read: the inventory is then incomplete.
 """
 
 import fnmatch
@@ -44,16 +44,16 @@ _LIST = "md5checksums.txt"
 
 
 class NcbiOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     summaries: tuple[PathBelow, ...] = ()
     """Paths of assembly summaries, as in genomes/refseq/viral/assembly_summary.txt."""
     where: dict[str, Annotated[tuple[str, ...], AtLeastOne]] = {}
-    """For each column of the summary that matters the values wanted; * and ? stand for anything."""
+    """The wanted values of each column that matters; * and ? are wildcards."""
     files: Annotated[tuple[Glob, ...], AtLeastOne] = ("*",)
-    """Globs of the files wanted of each assembly."""
+    """Globs of the wanted files of each assembly."""
     singles: tuple[PathBelow, ...] = ()
     """Paths of files that have an .md5 beside them, as in pub/taxonomy/taxdump.tar.gz."""
 
@@ -65,7 +65,7 @@ class NcbiOptions(BaseModel):
 
 
 class _NcbiState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: what kind of document it names, and its path in the mirror."""
+    """The state of a request: the kind of its document, and its path in the mirror."""
 
     kind: str
     path: str
@@ -89,14 +89,14 @@ class NcbiReader:
         self._wants = matcher(options.files)
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the summaries and the sidecars."""
+        """Request the summaries and the sidecars."""
         for path in self._summaries:
             yield _follow("summary", path)
         for path in self._singles:
             yield _follow("single", f"{path}.md5")
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one document says, and the document itself as a file of the mirror."""
+        """Yield the contents of one document, and the document itself as a file of the mirror."""
         note = msgspec.json.decode(document.asked.state, type=_NcbiState)
         whole, length = hashlib.sha256(), 0
         while block := document.stream.read(1 << 20):
@@ -108,7 +108,7 @@ class NcbiReader:
         elif note.kind == "single":
             for path, promised in read_list(document, note.path):
                 if f"{path}.md5" != note.path:
-                    raise DocumentError(f"{document.url}: speaks of {path!r}, not of the file it lies beside")
+                    raise DocumentError(f"{document.url}: names {path!r}, not the file beside it")
                 yield Stat(path, digests=promised)
         else:
             yield from self._files(document, note.path)
@@ -137,18 +137,18 @@ class NcbiReader:
             if not line.strip():
                 continue
             if not columns:
-                raise DocumentError(f"{document.url}: line {number} comes before any header: no assembly summary")
+                raise DocumentError(f"{document.url}: line {number} comes before any header: not an assembly summary")
             row = line.rstrip(b"\r").decode("utf-8", "replace").split("\t")
             if len(row) != width:
                 unread.add(f"line {number} has {len(row)} columns, the header {width}")
             elif all(fits(row[at]) for at, fits in tests) and row[place] not in ("na", ""):
                 folder = self._folder(row[place])
                 if folder is None:
-                    unread.add(f"line {number} names no folder of the archive: {row[place][:100]!r}")
+                    unread.add(f"line {number} does not name a folder of the archive: {row[place][:100]!r}")
                 else:
                     yield _follow("assembly", f"{folder}/{_LIST}")
         if not columns:
-            raise DocumentError(f"{document.url}: has no header with assembly_accession: no assembly summary")
+            raise DocumentError(f"{document.url}: has no header with assembly_accession: not an assembly summary")
         unread.raise_if_any()
 
     def _column(self, document: Document, columns: list[str], name: str) -> int:
@@ -157,7 +157,7 @@ class NcbiReader:
         return columns.index(name)
 
     def _folder(self, url: str) -> str | None:
-        """Return the folder below the source that an `ftp_path` names, None if it is none."""
+        """Return the folder below the source that an `ftp_path` names, None for an invalid one."""
         found = re.fullmatch(r"(?:https?|ftp)://[^/]+/+([\x21-\x7e]*[^/])/*", url)
         if found is None or any(part in {"", ".", ".."} for part in found[1].split("/")):
             return None

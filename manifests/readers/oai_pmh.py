@@ -1,13 +1,13 @@
-"""The reader for OAI-PMH 2.0 repositories: the records are the dataset, a file of canonical XML for each.
+"""The reader for OAI-PMH 2.0 repositories: the records are the dataset, one file of canonical XML per record.
 
 Rules:
 1. A record is `<identifier>.xml`, the identifier with `/` and the like percent-encoded; its bytes are the `<record>`
-   element in canonical form (C14N 2.0), so that a record that did not change is a file that did not change.
-2. Pages are read one behind the other, by their resumptionToken. A token that no longer holds (badResumptionToken)
-   starts the list once more; `noRecordsMatch` is an empty list. Any other error makes the inventory incomplete.
-3. A record whose header says `deleted` is no file.
-4. The next pass asks only for what changed since this one began, by the repository's own clock, and takes the deletions
-   that it is told of. A repository that keeps no deletions is read whole each time, and so is every one now and then.
+   element in canonical form (C14N 2.0), so that an unchanged record is an unchanged file.
+2. Pages are read one after the other, by their resumptionToken. An expired token (badResumptionToken) starts the list
+   again; `noRecordsMatch` is an empty list. Any other error makes the inventory incomplete.
+3. A record with status `deleted` in its header is not a file.
+4. The next pass requests only the changes since this one began, by the repository's own clock, including deletions. A
+   repository that does not record deletions is read completely each time, and so is every other one now and then.
 """
 
 import re
@@ -47,7 +47,7 @@ PIECE = 64 << 10  # bytes read at once
 _SPACE = "http://www.openarchives.org/OAI/2.0/"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\dZ)?")
-_SAFE = " !$&'()+,;=@:~"  # stays as it is in a file's name
+_SAFE = " !$&'()+,;=@:~"  # not escaped in a file's name
 
 
 def _date(given: object) -> object:
@@ -62,12 +62,12 @@ Date = Annotated[str, BeforeValidator(_date)]
 
 
 class OaiOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     repository: str = "oai"
-    """Where the repository answers, below the url, as in oai2d or oai/request."""
+    """The endpoint of the repository, below the url, as in oai2d or oai/request."""
     metadata_prefix: str = "oai_dc"
     """The format of the records."""
     sets: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class OaiOptions(BaseModel):
 
 
 class _OaiState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the first request, the page, the token that was sent, the mark if any."""
+    """The state of a request: the first request, the page, the token that was sent, and the mark."""
 
     query: dict[str, str] = {}
     page: int = 0
@@ -103,11 +103,11 @@ class OaiReader:
         self._options = options
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the first page of each set."""
+        """Request the first page of each set."""
         return [self._asked(_OaiState(query)) for query in self._queries(self._options.since)]
 
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
-        """Name what the repository says of itself: whether it tells deletions, and how exact its dates are."""
+        """Request Identify: it states whether deletions are recorded, and the precision of dates."""
         return [self._asked(_OaiState({"verb": "Identify"}, mark=mark))]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -122,7 +122,7 @@ class OaiReader:
             yield self._asked(msgspec.structs.replace(note, page=0, token="", begun_again=True))
             return
         if page.error not in ("", "noRecordsMatch"):
-            raise DocumentError(f"{document.url}: the repository answers {page.error}: {page.said[:200]}")
+            raise DocumentError(f"{document.url}: the repository reports {page.error}: {page.said[:200]}")
         if not page.is_list and not page.error:
             raise DocumentError(f"{document.url}: is not a list of OAI-PMH records")
         if note.page == 0 and not note.begun_again and page.answered:
@@ -143,9 +143,9 @@ class OaiReader:
                 yield Deleted(path)
 
     def _changed(self, document: Document, page: "_OaiPage", mark: str) -> Iterator[DocumentRequest]:
-        """Name the first page of what changed since `mark`."""
+        """Request the first page of the changes since `mark`."""
         if page.facts.get("deletedRecord") not in ("persistent", "transient"):
-            raise Gap(f"{document.url}: the repository does not tell what it deleted")
+            raise Gap(f"{document.url}: the repository does not record deletions")
         exact = "T" in page.facts.get("granularity", "")
         since = max(mark if exact else mark[:10], self._options.since or "")
         for query in self._queries(since):
@@ -169,7 +169,7 @@ class OaiReader:
 
 
 class _Card(msgspec.Struct):
-    """One record: who it is, whether it is gone, and its canonical bytes."""
+    """One record: its identifier, whether it is deleted, and its canonical bytes."""
 
     identifier: str = ""
     is_deleted: bool = False
@@ -177,13 +177,13 @@ class _Card(msgspec.Struct):
 
 
 class _OaiPage:
-    """One answer of the repository, read as a stream: only the record that is open is in memory."""
+    """One answer of the repository, parsed as a stream: only one record is in memory."""
 
     def __init__(self) -> None:
         self.error = self.said = self.token = self.answered = ""
-        self.facts: dict[str, str] = {}  # what Identify says
+        self.facts: dict[str, str] = {}  # the contents of Identify
         self.is_list = False
-        self._spaces: list[tuple[str, str]] = []  # the namespaces that are declared around
+        self._spaces: list[tuple[str, str]] = []  # the namespaces that surrounding elements declare
         self._open: list[str] = []
         self._text: list[str] = []
         self._record: _Card | None = None
@@ -193,7 +193,7 @@ class _OaiPage:
         self._done: list[_Card] = []
 
     def cards(self, document: Document) -> Iterator[_Card]:
-        """Yield the records; raises DocumentError for what is no XML, or has a document type."""
+        """Yield the records; raises DocumentError for invalid XML, and for a document type."""
         parser = expat.ParserCreate(namespace_separator="}")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -226,7 +226,7 @@ class _OaiPage:
         if not self._open and name != "OAI-PMH":
             raise ValueError(f"begins with <{name[:40]}>, not with <OAI-PMH>")
         if len(self._open) >= 64:
-            raise ValueError("has more than 64 elements inside one another")
+            raise ValueError("has elements nested more than 64 deep")
         self._open.append(name)
         self._text.clear()
         if self._record is None and tag == f"{_SPACE}}}record":
@@ -283,7 +283,7 @@ def _braced(tag: str) -> str:
 
 
 def _instant(text: str) -> str:
-    """Return a date of the repository's clock in the one form in which marks can be compared; "" for what is none."""
+    """Return a date of the repository's clock in a form that can be compared; "" if it is invalid."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -293,7 +293,7 @@ def _instant(text: str) -> str:
 
 
 def _refuse(*_: object) -> None:
-    raise ValueError("has a document type declaration, which is refused")
+    raise ValueError("has a document type declaration, which is not allowed")
 
 
 READER = ReaderKind(

@@ -1,6 +1,6 @@
-"""The reader for trees that list themselves: S3 buckets and folders need no document, the transport's own listing does.
+"""The reader for trees whose transport can list them: S3 buckets, FTP and SFTP servers, folders.
 
-`native` tells the survey to take `Transport.list()` for the inventory; this reader asks for nothing and yields nothing.
+`native` makes the survey use `Transport.list()` as the inventory; this reader requests and yields nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ class ObjectsReader:
     native = True
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name no document."""
+        """Request no document."""
         return ()
 
     def read(self, document: Document) -> Iterator[Stat | Promise | DocumentRequest]:  # noqa: ARG002  the port names it
@@ -24,7 +24,7 @@ class ObjectsReader:
 
 
 def open_reader(source: object) -> ObjectsReader:  # noqa: ARG001  every reader is opened with its source
-    """Return the reader; no option of the source concerns it."""
+    """Return the reader; it uses no options."""
     return ObjectsReader()
 
 

@@ -1,10 +1,9 @@
 """The reader for the OData catalogue of the Copernicus Data Space: products as archives, or file by file.
 
 Rules:
-1. `$skip` ends at 10,000, so a survey walks along the publication dates: each page begins where the one before ended.
-2. A product's checksums are those of the archive that is downloaded; that there is none is no error. A length of 0 says
-   that it is not known.
-3. After a whole survey of archives only what was modified or deleted is asked for.
+1. `$skip` is limited to 10,000, so a survey pages by publication date: each page begins where the one before ended.
+2. A product's checksums are those of its archive; a missing one is not an error. A length of 0 means unknown.
+3. After a complete survey of archives only modified and deleted products are requested.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +60,7 @@ def _download(given: Any) -> Any:
 
 
 class OdataOptions(BaseModel):
-    """What a Source says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -72,21 +71,21 @@ class OdataOptions(BaseModel):
     bbox: Box = ()
     """The box that products must touch: [west, south, east, north] in degrees."""
     filter: Annotated[str, Field(max_length=4_000)] = ""
-    """Further conditions in OData's own words, as in contains(Name,'MSIL2A')."""
+    """Further conditions as an OData filter, as in contains(Name,'MSIL2A')."""
     offline: Flag = False
-    """Take products that must be ordered from the tapes first, too."""
+    """Mirror offline products too, which must be ordered first."""
     files: Literal["archive", "nodes"] = "archive"
-    """`archive` takes each product as one zip, `nodes` the files in it."""
+    """`archive` mirrors each product as one zip, `nodes` the files in it."""
     download: Annotated[str, BeforeValidator(_download)] = "https://download.dataspace.copernicus.eu/odata/v1/"
-    """Where products are downloaded from."""
+    """The url that products are downloaded from."""
     page: Annotated[Count, Field(ge=1, le=MAX_PRODUCTS)] = MAX_PRODUCTS
-    """Products asked for at once."""
+    """Products per request."""
     path: Annotated[str, template(PLACES, "name")] = ""
-    """Where a product lies in the copy: {collection}, {name}, {year}, {month}, {day}."""
+    """The path of a product in the copy: {collection}, {name}, {year}, {month}, {day}."""
 
     @property
     def template(self) -> str:
-        """Return where a product lies; the collection is part of it where there may be several."""
+        """Return the path of a product, with the collection if there may be several."""
         return self.path or ("{collection}/" if len(self.collections) != 1 else "") + "{year}/{month}/{day}/{name}"
 
     @model_validator(mode="after")
@@ -99,7 +98,7 @@ class OdataOptions(BaseModel):
 
 
 class OdataState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the kind of document, where the walk is, and a product's folder."""
+    """The state of a request: the kind of document, the position in the walk, and a product's folder."""
 
     kind: Literal["products", "deleted", "nodes"] = "products"
     by: Literal["PublicationDate", "ModificationDate", "DeletionDate"] = "PublicationDate"
@@ -136,17 +135,17 @@ class OdataReader:
         self._span = span(options.datetime, today)
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the first page of all products."""
+        """Request the first page of all products."""
         return [self._page(OdataState(is_first=True))]
 
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
-        """Name what was modified since; what was deleted follows. Raises Gap for a mark that is no time."""
+        """Request the modified products, then the deleted ones. Raises Gap for a mark that is not a time."""
         if moment(mark) is None or self._options.files != "archive":
-            raise Gap(f"{self._url}: nothing to go on from: {mark[:40]!r}")
+            raise Gap(f"{self._url}: cannot resume from {mark[:40]!r}")
         return [self._page(OdataState(by="ModificationDate", since=mark, is_first=True, changes=mark))]
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one page of products says, or one folder of a product."""
+        """Yield the products of one page, or the files of one folder of a product."""
         state = msgspec.json.decode(document.asked.state, type=OdataState)
         unread = SkippedEntries(document)
         if state.kind == "nodes":
@@ -154,7 +153,7 @@ class OdataReader:
             unread.raise_if_any()
             return
         page = read_json(document, _Products, limit=MAX_PAGE)
-        # of a product that was modified it is not told which of its files are gone
+        # the catalogue does not report which files of a modified product were deleted
         if state.is_first and self._options.files == "archive" and (mark := read_until(document)) is not None:
             yield mark
         for row in page.value:
@@ -166,7 +165,7 @@ class OdataReader:
                 yield from self._product(row)
         if (following := self._following(document, state, page)) is not None:
             yield following
-        elif state.changes and state.kind == "products":  # one behind the other: the last word counts
+        elif state.changes and state.kind == "products":  # one after the other: the last entry counts
             yield self._page(OdataState("deleted", "DeletionDate", state.changes, changes=state.changes))
         unread.raise_if_any()
 
@@ -186,7 +185,9 @@ class OdataReader:
             if options.bbox:
                 wanted.append(f"OData.CSC.Intersects(area=geography'SRID=4326;{_polygon(options.bbox)}')")
         elif options.filter:
-            wanted[0] = ""  # what is deleted has no attributes left; of too many, those count that we hold
+            wanted[0] = (
+                ""  # deleted products have no attributes left; entries for files that were never mirrored are ignored
+            )
         if state.since:
             wanted.append(f"{state.by} ge {state.since}")
         words: dict[str, str | int] = {
@@ -201,20 +202,20 @@ class OdataReader:
         return DocumentRequest(url, headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
 
     def _following(self, document: Document, state: OdataState, page: _Products) -> DocumentRequest | None:
-        """Return the page that begins where this one ends, None behind the last one; raises DocumentError."""
+        """Return the page that begins where this one ends, None after the last one; raises DocumentError."""
         count = len(page.value)
         if count == 0 or (count < self._options.page and not text(page.more)):
             return None
         dates = [text(row.get(state.by)) if isinstance(row, dict) else "" for row in page.value]
         last = dates[-1]
         if moment(last) is None:
-            raise DocumentError(f"{document.url}: the last product has no {state.by} to go on from")
+            raise DocumentError(f"{document.url}: the last product has no {state.by} to continue from")
         same = sum(one == last for one in dates)
         skip = state.skip + count if last == state.since else same
         if skip > MAX_SKIP:
-            raise DocumentError(f"{document.url}: more than {MAX_SKIP} products have one {state.by}, {last}")
+            raise DocumentError(f"{document.url}: more than {MAX_SKIP} products have the same {state.by}, {last}")
         if moment(state.since) is not None and (moment(last) or 0) < (moment(state.since) or 0):
-            raise DocumentError(f"{document.url}: the products do not come in the order of their {state.by}")
+            raise DocumentError(f"{document.url}: the products are not sorted by {state.by}")
         return self._page(msgspec.structs.replace(state, since=last, skip=skip, is_first=False))
 
     def _place(self, row: Mapping[str, Any]) -> str:
@@ -252,7 +253,7 @@ class OdataReader:
     def _deleted(self, document: Document, row: Mapping[str, Any]) -> Iterator[Deleted]:
         dated = any(place in self._options.template for place in ("{year}", "{month}", "{day}"))
         if dated and not isinstance(row.get("ContentDate"), dict):
-            raise Gap(f"{document.url}: products were deleted, and not when they were taken is told")
+            raise Gap(f"{document.url}: products were deleted, and their observation times are not reported")
         place = self._place(row)
         yield Deleted(place if place.lower().endswith(".zip") else f"{place}.zip")
 
@@ -263,10 +264,10 @@ class OdataReader:
         for row in read_json(document, _Nodes, limit=MAX_PAGE).result:
             name = text(row.get("Name")) if isinstance(row, dict) else ""
             if not name or "/" in name or not isinstance(row, dict):
-                unread.add("a node without a name that could be one")
+                unread.add("a node without a valid name")
                 continue
             node = f"{here}({quote(name, safe='')})"
-            # the product's own folder is the product: its name is there already
+            # the product's own folder is the product, whose name is in the path already
             path = state.folder if state.depth == 0 and state.folder.endswith(name) else below(state.folder, name)
             if size(row.get("ChildrenNumber")):
                 inner = OdataState("nodes", folder=path, depth=state.depth + 1)
@@ -290,7 +291,7 @@ def _polygon(box: tuple[float, ...]) -> str:
 
 
 def _collection(place: str) -> str:
-    """Return the collection in which a product lies, as in /eodata/Sentinel-2/...; "" if it is not told."""
+    """Return the collection of a product, as in /eodata/Sentinel-2/...; "" if it is unknown."""
     parts = [part for part in place.split("/") if part]
     return parts[1].upper() if len(parts) > 2 and parts[0] == "eodata" else ""
 

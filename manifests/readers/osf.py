@@ -1,8 +1,8 @@
 """The reader for the Open Science Framework: the files of projects and registrations, folder by folder.
 
 Files of one project lie at the top of the copy, under the paths that OSF shows; several projects, or several storage
-providers, have a folder each, and so has every component. OSF's own storage promises sha256 and md5; others (a Dropbox,
-a GitHub repository that is linked in) promise nothing, and are known by their dates.
+providers, have a folder each, and so has every component. OSF's own storage publishes sha256 and md5; others (a linked
+Dropbox or GitHub repository) publish none: their files are compared by date.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,25 +36,25 @@ from manifests.reading import (
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
-MAX_DEPTH = 64  # folders, or components, inside one another
+MAX_DEPTH = 64  # nested folders, or components
 
 Guid = Annotated[str, like(r"[a-z0-9]{3,20}", "is not an id of OSF", "write the end of its address, as in fdkmx")]
 Provider = Annotated[str, like(r"[a-z0-9]{1,40}", "is not a storage provider", "write it as in osfstorage")]
 
 
 class OsfOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     nodes: tuple[Guid, ...] = ()
     """Projects and components, by the end of their address, as in fdkmx."""
     registrations: tuple[Guid, ...] = ()
-    """Registrations, the frozen form of projects, likewise."""
+    """Registrations (frozen projects), by the end of their address."""
     providers: Annotated[tuple[Provider, ...], AtLeastOne] = ("osfstorage",)
     """The storage providers whose files are wanted."""
     components: Flag = False
-    """Take the components of each project too."""
+    """Mirror the components of each project too."""
 
     @model_validator(mode="after")
     def _validate(self) -> "OsfOptions":
@@ -64,7 +64,7 @@ class OsfOptions(BaseModel):
 
 
 class _OsfState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: what is listed, the folder of the copy it goes to, and how deep we are."""
+    """The state of a request: the kind of listing, its folder in the copy, and its depth."""
 
     kind: str
     folder: str = ""
@@ -101,17 +101,17 @@ class OsfReader:
         self._folders = {key: key for key in found} if options.components else found
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the storage of each project."""
+        """Request the storage of each project."""
         for kind, keys in (("nodes", self._options.nodes), ("registrations", self._options.registrations)):
             for key in dict.fromkeys(keys):
                 yield from self._node(kind, key, self._folders[key], 0)
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one page of a folder, or of a project's components, names."""
+        """Yield the entries of one page: of a folder, or of a project's components."""
         note = msgspec.json.decode(document.asked.state, type=_OsfState)
         listing = read_json(document, _OsfListing)
         if listing.data is None:
-            raise DocumentError(f"{document.url}: {_error(listing.errors) or 'no listing of files'}")
+            raise DocumentError(f"{document.url}: {_error(listing.errors) or 'not a listing of files'}")
         if note.depth > MAX_DEPTH:
             raise DocumentError(f"{document.url}: is more than {MAX_DEPTH} deep: a loop?")
         unread = SkippedEntries(document)
@@ -141,7 +141,7 @@ class OsfReader:
         if dig(row.attributes, "kind") == "folder":
             inside = absolute(document, dig(row.relationships, "files", "links", "related", "href"))
             if inside is None:
-                unread.add(f"folder {text(path)[:100]!r} does not say where its files are listed")
+                unread.add(f"folder {text(path)[:100]!r} has no link to the listing of its files")
             else:
                 yield _follow(inside, msgspec.structs.replace(note, depth=note.depth + 1))
             return

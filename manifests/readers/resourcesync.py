@@ -1,11 +1,11 @@
-"""The reader for ResourceSync (ANSI/NISO Z39.99): resource lists for all there is, change lists for what changed.
+"""The reader for ResourceSync (ANSI/NISO Z39.99): resource lists for everything, change lists for changes.
 
 Rules:
-1. From the source's description or capability list to its resource list, whose parts an index may name. A sitemap that
-   names no capability is taken for a resource list.
-2. The next pass reads change lists only, one behind the other, from the time up to which the last one read. Lists that
-   begin later leave a gap: then the resource list is read once more. So it is where upstream has no change list.
-3. Of several changes of one resource the last counts; `deleted` takes it away.
+1. The source's description or capability list leads to its resource list, which may be an index of parts. A sitemap
+   without a capability counts as a resource list.
+2. The next pass reads change lists only, one after the other, from the time at which the last pass ended. If the lists
+   begin later, or there are none, the resource list is read again.
+3. Of several changes of one resource the last counts; `deleted` deletes it.
 4. `hash` may hold several digests, with line ends between them. `length` is exact.
 5. `duplicate` links of a resource are further urls of it, in the order of their `pri`.
 """
@@ -42,15 +42,15 @@ from manifests.reading import (
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
-MAX_LISTS = 5_000  # change lists read one behind the other
+MAX_LISTS = 5_000  # change lists read one after the other
 
 _RS = "http://www.openarchives.org/rs/terms/"
 _ROOTS = ("urlset", "sitemapindex")
-_UP = ("description", "capabilitylist")  # what leads on to lists
+_UP = ("description", "capabilitylist")  # capabilities that lead to lists
 
 
 class ResyncOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -59,7 +59,7 @@ class ResyncOptions(BaseModel):
 
 
 class _ResyncState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: since when changes are wanted, whether it is a part, and the lists still to read."""
+    """The state of a request: the start of the wanted changes, whether it is a part, and the lists still to read."""
 
     mark: str = ""
     is_part: bool = False
@@ -82,18 +82,18 @@ class ResyncReader:
         self._start = options.start
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the description, to read all there is."""
+        """Request the description, to read everything."""
         return [_follow(self._start, _ResyncState())]
 
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
-        """Name the description, to read what changed since `mark`."""
+        """Request the description, to read the changes since `mark`."""
         return [_follow(self._start, _ResyncState(mark))]
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one list says."""
+        """Yield the resources, changes or requests of one list."""
         note = msgspec.json.decode(document.asked.state, type=_ResyncState)
         if note.depth > 8:
-            raise DocumentError(f"{document.url}: more than 8 lists lead to one another: a loop?")
+            raise DocumentError(f"{document.url}: more than 8 lists in a row lead to another: a loop?")
         root, described = _head(document)
         capability = described.get("capability", "resourcelist")
         if capability in _UP:
@@ -107,12 +107,12 @@ class ResyncReader:
             if not note.is_part and (at := _instant(described.get("at"))):
                 yield Cursor(at)
         elif capability == "resourcelist":
-            raise Gap(f"{document.url}: is a resource list, and no change list is known")
+            raise Gap(f"{document.url}: is a resource list, and there is no change list")
         else:
             raise DocumentError(f"{document.url}: is a {capability[:40]}, which lists no resources")
 
     def _capabilities(self, document: Document, note: _ResyncState) -> Iterator[DocumentRequest]:
-        """Yield the requests for what is wanted: the description's capability lists, or the list itself."""
+        """Yield the next requests: the description's capability lists, or the wanted list itself."""
         wanted = "changelist" if note.mark else "resourcelist"
         found = False
         for part in elements(document, ("url", "sitemap")):
@@ -137,7 +137,7 @@ class ResyncReader:
             yield from self._chained(document, note, listed)
             return
         if note.mark:
-            raise Gap(f"{document.url}: is an index of {capability[:40]}s, and no change list is known")
+            raise Gap(f"{document.url}: is an index of {capability[:40]}s, and there is no change list")
         for url, _ in listed:
             yield _follow(url, msgspec.structs.replace(note, is_part=True, depth=note.depth + 1))
         if at := _instant(described.get("at")):
@@ -146,11 +146,11 @@ class ResyncReader:
     def _chained(
         self, document: Document, note: _ResyncState, listed: list[tuple[str, dict[str, str]]]
     ) -> Iterator[Found]:
-        """Yield the first of the change lists that matter, with the others in its state; they are read in order."""
+        """Yield the request of the first relevant change list, with the others in its state; they are read in order."""
         begins = [_instant(described.get("from")) for _, described in listed]
         known = [begin for begin in begins if begin]
         if known and len(known) == len(listed) and min(known) > note.mark:
-            raise Gap(f"{document.url}: tells changes only since {min(known)}, not since {note.mark}")
+            raise Gap(f"{document.url}: reports changes only since {min(known)}, not since {note.mark}")
         order = sorted(range(len(listed)), key=lambda at: (begins[at], at))
         wanted = [listed[at][0] for at in order if (_instant(listed[at][1].get("until")) or "~") >= note.mark]
         if len(wanted) > MAX_LISTS:
@@ -173,7 +173,7 @@ class ResyncReader:
     def _changes(self, document: Document, note: _ResyncState, described: dict[str, str]) -> Iterator[Found]:
         begin = _instant(described.get("from"))
         if begin and begin > note.mark and not note.is_part:
-            raise Gap(f"{document.url}: tells changes only since {begin}, not since {note.mark}")
+            raise Gap(f"{document.url}: reports changes only since {begin}, not since {note.mark}")
         latest = _instant(described.get("until"))
         unread = SkippedEntries(document)
         for part in elements(document, ("url",)):
@@ -216,7 +216,9 @@ def _head(document: Document) -> tuple[str, dict[str, str]]:
         if not root:
             root = part.name
             if root not in _ROOTS:
-                raise DocumentError(f"{document.url}: begins with <{root[:40]}>: no list of ResourceSync, no sitemap")
+                raise DocumentError(
+                    f"{document.url}: begins with <{root[:40]}>: neither a list of ResourceSync nor a sitemap"
+                )
         elif opens and part.name == "md" and part.space == _RS:
             described = part.attributes
             break
@@ -227,7 +229,7 @@ def _head(document: Document) -> tuple[str, dict[str, str]]:
 
 
 def _described(part: XmlElement) -> dict[str, str]:
-    """Return what `rs:md` says of one entry."""
+    """Return the attributes of one entry's `rs:md`."""
     return next((one.attributes for one in part.all("md") if one.space == _RS), {})
 
 
@@ -240,7 +242,7 @@ def _duplicates(document: Document, part: XmlElement) -> Iterator[str]:
 
 
 def _instant(written: str | None) -> str:
-    """Return a date in the one form in which marks can be compared; "" for what is none."""
+    """Return a date in a form that can be compared; "" if it is invalid."""
     seconds = moment(written)
     if seconds is None:
         return ""

@@ -1,11 +1,11 @@
-"""The reader for RO-Crates: `ro-crate-metadata.json` describes each file of a research object, here or on the web.
+"""The reader for RO-Crates: `ro-crate-metadata.json` describes each file of a research object, local or on the web.
 
 Rules:
-1. Every entity of type File whose `@id` is a relative path or an http(s) url is a file; `#…` names something else.
-2. An `@id` is a url reference: percent signs are resolved once. A file on another host is stored under the host's name.
-3. No digest is required by the format; those that stand there (`sha256`, `md5` …) are promised. A `contentSize` that is
-   no whole number of bytes is no size.
-4. A folder's files are those that the crate describes, or the `distribution` that holds them: there is no more.
+1. Every entity of type File whose `@id` is a relative path or an http(s) url is a file; `#…` is not.
+2. An `@id` is a url reference: it is percent-decoded once. A file on another host is stored under the host's name.
+3. The format requires no digest; those that are given (`sha256`, `md5` …) are checked. A `contentSize` that is not a
+   whole number of bytes is ignored.
+4. Only the files that the crate describes are mirrored, and for a folder its `distribution`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ _ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
 
 
 class CrateOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
@@ -83,7 +83,7 @@ class CrateReader:
         self._crate = options.crate
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the description."""
+        """Request the description."""
         return [DocumentRequest(url=self._crate)]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -104,7 +104,7 @@ class CrateReader:
             elif "DataDownload" in types:
                 yield from self._file(entity, text(entity.url) or text(entity.id), unread)
         if not is_crate:
-            raise DocumentError(f"{document.url}: no RO-Crate: its @graph does not describe ro-crate-metadata.json")
+            raise DocumentError(f"{document.url}: not an RO-Crate: its @graph does not describe ro-crate-metadata.json")
         unread.raise_if_any()
         yield described
 
@@ -113,7 +113,7 @@ class CrateReader:
             unread.add("a file has no @id")
             return
         if name.startswith(("#", "_:")):
-            return  # a name inside the description, no place
+            return  # a name within the description, not an address
         promised = digests(*((algorithm, getattr(entity, algorithm)) for algorithm in _ALGORITHMS))
         if is_remote(name):
             path, urls = placed(name, self._root)

@@ -1,12 +1,12 @@
-"""The reader for S3 Inventory: the daily list of a bucket that is too large to list, written by S3 into another bucket.
+"""The reader for S3 Inventory: the daily list of a large bucket, which S3 writes into another bucket.
 
 Rules:
-1. The newest inventory that is whole is taken: one whose `manifest.checksum`, which S3 writes last, is there and is the
-   MD5 of its `manifest.json`. Each list must be as long as that says, and have the MD5 that it says.
+1. The newest complete inventory is read: its `manifest.checksum`, which S3 writes last, must exist and be the MD5 of
+   its `manifest.json`. Each list must have the length and the MD5 that this manifest gives.
 2. Keys are url-encoded in CSV and plain in Parquet and ORC, which need pyarrow (`pip install 'syncd[inventory]'`).
-3. Only the latest version of a key is a file; a delete marker is none, nor is a key that ends in `/`.
-4. An ETag is an opaque version, of the bucket's own objects; it is no digest, whatever it looks like.
-5. Keys outside the source's prefix are left out; paths are what follows it.
+3. Only the latest version of a key is a file; delete markers and keys that end in `/` are not.
+4. An ETag is an opaque version of the bucket's object, never a digest.
+5. Keys outside the source's prefix are left out; paths are relative to it.
 """
 
 import csv
@@ -51,18 +51,18 @@ def _folder(given: object) -> object:
 
 
 class S3InventoryOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     inventory: Annotated[str, BeforeValidator(_folder)]
-    """Where the inventories of the bucket lie: s3://destination/prefix/bucket/configuration/."""
+    """The folder of the bucket's inventories: s3://destination/prefix/bucket/configuration/."""
     manifest: str | None = None
     """One inventory by its name, as in 2024-05-01T00-00Z; by default the newest."""
 
 
 class _S3InventoryState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: what to read, and what it must be."""
+    """The state of a request: what to read, and its expected size and MD5."""
 
     kind: str = "dates"
     name: str = ""
@@ -103,14 +103,14 @@ class InventoryReader:
         self._bucket, self._prefix = place.netloc, root.partition("://")[2].partition("/")[2]
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the list of inventories, or the one that the manifest names."""
+        """Request the list of inventories, or the one that the manifest names."""
         if self._named is not None:
             return [self._checksum(self._named)]
         # an inventory's name begins with its year; lists and symlinks lie in data/ and hive/
         return [_follow(f"{self._inventory}2", _S3InventoryState(), method="LIST")]
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one of the inventory's documents says."""
+        """Yield the objects or requests in one of the inventory's documents."""
         note = msgspec.json.decode(document.asked.state, type=_S3InventoryState)
         if note.kind == "dates":
             yield self._newest(document)
@@ -132,7 +132,7 @@ class InventoryReader:
                 names.setdefault(parts[-2], set()).add(parts[-1])
         whole = [name for name, files in names.items() if {"manifest.json", "manifest.checksum"} <= files]
         if not whole:
-            raise DocumentError(f"{self._inventory}: holds no inventory yet: none has its manifest.checksum")
+            raise DocumentError(f"{self._inventory}: contains no inventory yet: none has a manifest.checksum")
         return self._checksum(max(whole))
 
     def _checksum(self, name: str) -> DocumentRequest:
@@ -143,7 +143,7 @@ class InventoryReader:
         manifest = read_json(document, _InventoryManifest)
         if manifest.bucket != self._bucket:
             raise DocumentError(
-                f"{document.url}: is an inventory of {manifest.bucket}, and the source is {self._bucket}"
+                f"{document.url}: is an inventory of {manifest.bucket}, but the source is {self._bucket}"
             )
         form = text(manifest.format).lower()
         if form not in ("csv", "parquet", "orc"):
@@ -179,16 +179,16 @@ def _follow(url: str, note: _S3InventoryState, *, method: str = "GET", max_bytes
 
 
 def _check(document: Document, md5: str, length: int = -1) -> None:
-    """Read the document through, raise DocumentError if it is not the one that was promised, and rewind it."""
+    """Read the whole document, raise DocumentError unless size and MD5 match, and rewind it."""
     whole, count = hashlib.md5(usedforsecurity=False), 0  # S3 publishes nothing else
     while block := document.stream.read(1 << 20):
         whole.update(block)
         count += len(block)
     document.stream.seek(0)
     if length not in (-1, count):
-        raise DocumentError(f"{document.url}: {length} bytes promised by the manifest, {count} arrived")
+        raise DocumentError(f"{document.url}: {length} bytes expected, {count} received")
     if whole.hexdigest() != md5:
-        raise DocumentError(f"{document.url}: MD5 {md5} promised, {whole.hexdigest()} arrived: still being written?")
+        raise DocumentError(f"{document.url}: MD5 {md5} expected, {whole.hexdigest()} received: still being written?")
 
 
 _Row = tuple[str, Any, Any, Any, Any, str]

@@ -1,10 +1,10 @@
-"""The reader for SpatioTemporal Asset Catalogs: what a search answers, or a catalogue of files that link on and on.
+"""The reader for SpatioTemporal Asset Catalogs: the results of a search, or a catalogue of linked files.
 
 Rules:
-1. Every item that is found is read again in each pass: items are published before their assets are complete.
-2. An asset has one path whatever its links are; where two assets of an item would share one, their keys part them.
-3. A link leads to documents of the source's own origin; assets may lie anywhere that our transports reach.
-4. A checksum is a multihash; a bare digest is known by its length, if its publisher writes them so.
+1. Every item is read again in each pass: items are published before their assets are complete.
+2. The path of an asset does not depend on its links; if two assets of an item would share one, their keys are added.
+3. Links to documents are followed on the source's own origin only; assets may be at any url of a known transport.
+4. A checksum is a multihash; a bare digest is identified by its length, if its publisher writes them so.
 """
 
 import io
@@ -45,7 +45,7 @@ ACCEPT = {"accept": "application/geo+json, application/json;q=0.9, */*;q=0.1"}
 
 
 class StacPage(msgspec.Struct):
-    """What a document may hold, all of it optional: a page of items, an item, a collection, a catalogue."""
+    """The fields of all kinds of document, all optional: a page of items, an item, a collection, a catalogue."""
 
     type: object = None
     id: object = None
@@ -58,7 +58,7 @@ class StacPage(msgspec.Struct):
 
 
 class StacState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: how deep we are, the items seen so far, and the pages without any."""
+    """The state of a request: its depth, the items seen so far, and the pages without any."""
 
     depth: int = 0
     seen: int = 0
@@ -84,7 +84,7 @@ class StacReader:
         self._origin = origin_of(source.url)
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the search, or the catalogue."""
+        """Request the search, or the catalogue."""
         options = self._options
         if not options.catalog:
             return [Search(self._url, options, self._span).first(_state(StacState(is_search=True)))]
@@ -105,7 +105,7 @@ class StacReader:
         elif isinstance(page.links, list) and not state.is_search and (page.stac_version or page.type):
             yield from self._catalog(document, state, page, body, unread)
         else:
-            raise DocumentError(f"{document.url}: neither items nor a catalogue, but JSON of another kind")
+            raise DocumentError(f"{document.url}: neither items nor a catalogue, but other JSON")
         unread.raise_if_any()
 
     def _features(
@@ -155,7 +155,7 @@ class StacReader:
                 yield DerivedFile(path, msgspec.json.encode(item, order="sorted"))
 
     def _fits(self, item: dict[str, Any]) -> bool:
-        """Tell whether a catalogue's item is wanted; of a search, the other side said so."""
+        """Return True if a catalogue's item is wanted; the server filtered those of a search."""
         options = self._options
         if options.ids and text(item.get("id")) not in options.ids:
             return False
@@ -184,7 +184,7 @@ class StacReader:
             if not isinstance(link, dict):
                 continue
             kind = text(link.get("rel"))
-            # an API's collection names its items by one link, or one by one; its siblings page by `next`
+            # an API's collection has one link to its items, or a link to each; lists of collections page by `next`
             if kind not in {"child", "item", "items", "next"} or (kind == "items" and "item" in kinds):
                 continue
             url = absolute(document, link.get("href"))
@@ -206,7 +206,7 @@ class StacReader:
 
 
 def _again(document: Document, body: bytes) -> Document:
-    """Return a document of what was read already."""
+    """Return content that was read already as a document."""
     return Document(document.asked, document.url, document.headers, io.BytesIO(body))
 
 

@@ -1,4 +1,4 @@
-"""Which assets of a STAC item are wanted, by which url each is fetched, what is promised of it, and where it lies."""
+"""Selects the wanted assets of a STAC item, the url and the checksums of each, and its path in the copy."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -18,13 +18,13 @@ class Assets:
     """The assets of one mirror's items."""
 
     def __init__(self, options: StacOptions, *, pays: bool) -> None:
-        """`pays` says that we agreed to pay where readers do."""
+        """`pays` is True if the manifest agrees to pay for requests (`requester_pays`)."""
         self._options = options
         self._pays = pays
         self._style = _Style()
 
     def learn(self, items: Iterable[object]) -> None:
-        """Look at the checksums of a page: how they are written is for its publisher to decide, not for each value."""
+        """Determine from the checksums of a page how its publisher writes them."""
         self._style = _Style.of(items)
 
     def of(self, document: Document, item: Mapping[str, Any], unread: SkippedEntries) -> Iterator[Found]:
@@ -60,7 +60,7 @@ class Assets:
             yield Stat(path, size(asset.get("file:size")), None, self._version(item, asset, digests), digests, urls)
 
     def path(self, item: Mapping[str, Any], file: str, key: str) -> str:
-        """Return where a file of an item lies; what is unsafe in it stays, to be refused."""
+        """Return the path of an item's file; unsafe parts stay, and `check_path` rejects them."""
         properties = item.get("properties")
         taken = None
         if isinstance(properties, dict):
@@ -93,7 +93,7 @@ class Assets:
     def _urls(
         self, document: Document, item: Mapping[str, Any], asset: Mapping[str, Any]
     ) -> tuple[tuple[str, ...], list[ReaderWarning]]:
-        """Return the urls of an asset and its alternates, the preferred kind first, and what is to be said of them."""
+        """Return the urls of an asset and its alternates, the preferred kind first, and their warnings."""
         found: dict[str, list[str]] = {}
         paid: set[str] = set()
         alternates = asset.get("alternate")
@@ -108,12 +108,12 @@ class Assets:
                     paid.add(url)
         urls = tuple(url for scheme in self._options.prefer for url in found.get(scheme, ()))
         if urls and urls[0] in paid and urls[0].startswith("s3://") and not self._pays:
-            said = "assets lie in buckets whose readers pay: say requester_pays: true, or prefer: [https]"
+            said = "assets are in requester-pays buckets: set requester_pays: true, or prefer: [https]"
             return urls, [ReaderWarning(said)]
         return urls, []
 
     def _version(self, item: Mapping[str, Any], asset: Mapping[str, Any], digests: Mapping[str, str]) -> str | None:
-        """Return by what a change is seen: digests if there are any, else when the item was last touched."""
+        """Return a version that changes with the asset: its digests if there are any, else the item's last update."""
         if digests:
             return None
         properties = item.get("properties")
@@ -154,7 +154,7 @@ class _Style:
         if found is None:
             return {}, [ReaderWarning("invalid checksums were ignored")]
         return {found[0]: found[1]}, [
-            ReaderWarning("checksums are bare digests and no multihashes: their length says which")
+            ReaderWarning("checksums are bare digests, not multihashes: their length determines the algorithm")
         ]
 
 
@@ -163,7 +163,7 @@ def _sum(asset: Mapping[str, Any]) -> str:
 
 
 def _is_paid(item: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
-    """Tell whether the storage extension, in either version, says that the reader pays."""
+    """Return True if the storage extension, in either version, states requester pays."""
     if one.get("storage:requester_pays") is True:
         return True
     properties = item.get("properties")

@@ -1,4 +1,4 @@
-"""What a manifest says to the reader stac: which items are wanted, which of their assets, and where they go."""
+"""The options of the reader stac: the wanted items, their wanted assets, and the paths of these."""
 
 from typing import Annotated, Literal, Self
 
@@ -16,12 +16,12 @@ Scheme = Literal["https", "http", "s3"]
 
 
 class StacOptions(BaseModel):
-    """What a Source says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     catalog: PathBelow | None = None
-    """A catalogue, collection or list of items to read, by its path below the url, instead of a search at `search`."""
+    """A catalogue, collection or list of items to read instead of a search, by its path below the url."""
     collections: tuple[str, ...] = ()
     """The collections wanted; a search needs collections or ids."""
     ids: tuple[str, ...] = ()
@@ -35,38 +35,40 @@ class StacOptions(BaseModel):
     query: Json = ""
     """A filter of the older query extension, as in {"eo:cloud_cover": {lt: 10}}."""
     method: Literal["POST", "GET"] = "POST"
-    """How the search is asked; GET for servers that know no other way."""
+    """The method of the search; GET for servers that support no other."""
     page: Annotated[Count, Field(ge=1, le=MAX_PAGE_ITEMS)] = 250
-    """Items asked for at once."""
+    """Items per request."""
     assets: tuple[str, ...] = ()
     """Keys of the assets wanted, or globs of them; by default all but web pages."""
     roles: tuple[str, ...] = ()
-    """Roles of which a wanted asset has one, as in data, metadata, thumbnail."""
+    """Roles of wanted assets, as in data, metadata, thumbnail."""
     types: tuple[str, ...] = ()
     """Media types of wanted assets, or globs of them, as in image/tiff*."""
     prefer: tuple[Scheme, ...] = ("https", "http", "s3")
-    """The kinds of url by which an asset and its alternates are fetched, the best first; others are not taken."""
+    """The kinds of url to download from, the preferred one first; others are not used."""
     path: Annotated[str, template(PLACES, "id", "file|key")] = ""
-    """Where an asset lies in the copy: {collection}, {id}, {key}, {file}, {year}, {month}, {day}."""
+    """The path of an asset in the copy: {collection}, {id}, {key}, {file}, {year}, {month}, {day}."""
     items: Flag = False
-    """Keep each item's own JSON too, beside its assets."""
+    """Mirror each item's own JSON too, beside its assets."""
     collection_assets: Flag = False
-    """Take the assets of a catalogue's collections too."""
+    """Mirror the assets of a catalogue's collections too."""
 
     @property
     def is_search(self) -> bool:
-        """Tell whether the other side chooses the items."""
+        """Return True if the server selects the items."""
         return not self.catalog
 
     @property
     def template(self) -> str:
-        """Return where an asset lies; the collection is part of it where there may be several."""
+        """Return the path of an asset, with the collection if there may be several."""
         return self.path or ("{id}/{file}" if len(self.collections) == 1 else "{collection}/{id}/{file}")
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
         if self.catalog and (self.filter or self.query):
-            raise InvalidValue("has a filter for files, which answer none", "delete filter and query, or catalog")
+            raise InvalidValue(
+                "has a filter, which a static catalogue cannot apply", "delete filter and query, or catalog"
+            )
         if not self.catalog and not self.collections and not self.ids:
             raise InvalidValue("names neither collections nor ids", "name the collections wanted, or a catalog")
         return self

@@ -1,4 +1,4 @@
-"""How a STAC API is asked, and how it names its next page: by a link, maybe with a body, by a token or a number."""
+"""The requests of a STAC API's search, and of its next page: by a link, maybe with a body, by a token or a number."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -9,7 +9,7 @@ from manifests.readers.stac_options import StacOptions
 from manifests.reading import Document, DocumentError, DocumentRequest, Span, absolute, size, text
 
 MAX_PAGE = 256 << 20  # bytes
-MAX_EMPTY = 5  # pages without an item, one behind the other, after which there is no more
+MAX_EMPTY = 5  # pages in a row without an item, after which the search ends
 _HEADERS = {"accept": "application/geo+json, application/json;q=0.9, */*;q=0.1"}
 _POSTED = {**_HEADERS, "content-type": "application/json"}
 _SAFE = frozenset({"accept", "content-type", "content-length", "host", "authorization", "cookie", "connection"})
@@ -24,7 +24,7 @@ class Search:
         self._span = span
 
     def first(self, state: str) -> DocumentRequest:
-        """Return the question for its first page."""
+        """Return the request of its first page."""
         if self._options.method == "GET":
             words = urlencode({name: _written(value) for name, value in self._words().items()}, safe=",:/")
             return DocumentRequest(f"{self._url}?{words}", headers=_HEADERS, state=state, max_bytes=MAX_PAGE)
@@ -48,7 +48,7 @@ class Search:
 
 
 def follow_next(document: Document, links: object, context: object, state: str, empty: int) -> DocumentRequest | None:
-    """Return the question for the next page, None if this one names none; raises DocumentError where it is itself."""
+    """Return the request of the next page, None if there is none; raises DocumentError if it is this page."""
     link = _next(links)
     asked = document.asked
     following = _linked(document, link, state) if link is not None else _counted(asked, context, state)
@@ -71,7 +71,7 @@ def _next(links: object) -> dict[str, Any] | None:
 def _linked(document: Document, link: dict[str, Any], state: str) -> DocumentRequest:
     url = absolute(document, link.get("href"))
     if url is None:
-        raise DocumentError(f"{document.url}: its next page has no url that could be asked")
+        raise DocumentError(f"{document.url}: its next page has no valid url")
     headers = {
         text(name).lower(): text(value)
         for name, value in (link["headers"].items() if isinstance(link.get("headers"), dict) else ())
@@ -82,10 +82,10 @@ def _linked(document: Document, link: dict[str, Any], state: str) -> DocumentReq
     if method == "GET":
         return DocumentRequest(url, headers={**headers, **_HEADERS}, state=state, max_bytes=MAX_PAGE)
     if method != "POST":
-        raise DocumentError(f"{document.url}: its next page is asked by {method[:20]!r}")
+        raise DocumentError(f"{document.url}: its next page uses the method {method[:20]!r}")
     before = _body(document.asked)
     given = link.get("body")
-    body = before  # what is not said stays as it was
+    body = before  # absent values stay the same
     if isinstance(given, dict):
         body = {**before, **given} if link.get("merge") is True else given
     return DocumentRequest(
@@ -94,7 +94,7 @@ def _linked(document: Document, link: dict[str, Any], state: str) -> DocumentReq
 
 
 def _counted(asked: DocumentRequest, context: object, state: str) -> DocumentRequest | None:
-    """Return the next page of servers of before 1.0, which count pages or give a token, and link to nothing."""
+    """Return the next page of servers before 1.0, which have page numbers or tokens instead of links."""
     if not isinstance(context, dict) or asked.method != "POST":
         return None
     body = _body(asked)

@@ -1,12 +1,12 @@
-"""The reader for THREDDS catalogs (TDS, Hyrax, RAMADDA): nested datasets, and the file server on which each one lies.
+"""The reader for THREDDS catalogs (TDS, Hyrax, RAMADDA): nested datasets, and the file server of each.
 
 Rules:
 1. A dataset with a `urlPath` is a file if a service of type HTTPServer serves it: the service that the dataset, its
-   `access` elements or the metadata above it name, looked for inside compound ones; else the catalog's first one.
-2. A `catalogRef` is followed on the catalog's own host. A catalog that several others refer to is read once.
+   `access` elements or the metadata above it name, or one within that compound service; else the catalog's first one.
+2. A `catalogRef` is followed on the catalog's own host. A catalog with several references is read once.
 3. `dataSize` is rounded for people. Only whole bytes, and the `size` property of ESGF, are a size.
-4. A file's path is its `urlPath` without what the manifest's `below` names; what does not lie below that is left out.
-5. ESGF's `checksum` and `checksum_type` properties are promised digests.
+4. A file's path is its `urlPath` without what the manifest's `below` names; other files are ignored.
+5. ESGF's `checksum` and `checksum_type` properties are published digests.
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,14 +49,14 @@ def _checked_catalog(given: str) -> str:
 
 
 class ThreddsOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     catalog: Annotated[str, AfterValidator(_checked_catalog)] = "catalog.xml"
     """The first catalog, below the url."""
     below: str = ""
-    """The beginning of each urlPath that paths leave out, as in noaaport/text/; other files are not mirrored."""
+    """A prefix of urlPath that paths omit, as in noaaport/text/; files outside it are not mirrored."""
 
 
 def open_reader(source: ReaderSource) -> "ThreddsReader":
@@ -74,7 +74,7 @@ class ThreddsReader:
         self._below = f"{options.below.strip('/')}/" if options.below else ""
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the first catalog."""
+        """Request the first catalog."""
         return [DocumentRequest(url=self._first)]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -94,14 +94,14 @@ class ThreddsReader:
 
 @dataclass(slots=True)
 class _Service:
-    """One service; a compound one has others inside."""
+    """One service; a compound one contains others."""
 
     kind: str
     base: str
     inside: list["_Service"] = field(default_factory=list)
 
     def file_server(self) -> "_Service | None":
-        """Return itself or the first one inside that serves files."""
+        """Return this service or the first one within it that serves files."""
         if self.kind.lower() in _FILE_SERVERS:
             return self
         return next((found for one in self.inside if (found := one.file_server()) is not None), None)
@@ -109,7 +109,7 @@ class _Service:
 
 @dataclass(slots=True)
 class _ThreddsDataset:
-    """One dataset while it is open: what it says itself, and what is inherited."""
+    """One dataset while it is open: its own values, and the inherited ones."""
 
     path: str = ""
     service: str = ""
@@ -120,7 +120,7 @@ class _ThreddsDataset:
     access: list[tuple[str, str]] = field(default_factory=list)
 
     def stat(self, path: str, url: str) -> Stat:
-        """Return what is claimed of the file at `url`."""
+        """Return the Stat of the file at `url`."""
         said = self.properties
         promised = digests((said.get("checksum_type", ""), said.get("checksum", "")))
         length = self.size if self.size is not None else size(said.get("size"))
@@ -128,7 +128,7 @@ class _ThreddsDataset:
 
 
 class _Catalog:
-    """What one catalog said so far: its services, and the datasets that are open."""
+    """The state of one catalog: its services, and the datasets that are open."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -139,7 +139,7 @@ class _Catalog:
         self._metadata: list[bool] = []  # whether each open metadata element is inherited
 
     def open(self, part: XmlElement) -> None:
-        """Take note of an element that opens."""
+        """Process an element that opens."""
         if part.name == "service":
             service = _Service(part.attributes.get("serviceType", ""), part.attributes.get("base", ""))
             self._services.setdefault(part.attributes.get("name", ""), service)
@@ -163,7 +163,7 @@ class _Catalog:
             dataset.access.append((part.attributes.get("serviceName", ""), part.attributes.get("urlPath", "")))
 
     def close(self, part: XmlElement) -> Iterator[tuple[str, _ThreddsDataset, str]]:
-        """Take note of an element that closes; yield urlPath, dataset and url of what is a file."""
+        """Process an element that closes; yield urlPath, dataset and url of each file."""
         if part.name == "service":
             self._compound.pop()
         elif part.name == "metadata":

@@ -4,9 +4,9 @@ Rules:
 1. Names come from `href` alone, percent-decoded once, as children of the requested folder; the folder itself and
    names outside it are ignored.
 2. Of several `propstat` of one response only those of status 200 count.
-3. An `ETag` is the file's version, with quotes whether the server wrote them or not; weak ones too, for a change shows.
-4. `oc:checksums` (ownCloud, Nextcloud) and Fastmail's `sha1hex` are promised digests.
-5. A folder stays below the source; folders more than 32 deep are a loop.
+3. An `ETag` is the file's version, always with quotes; also a weak one, because it shows a change.
+4. `oc:checksums` (ownCloud, Nextcloud) and Fastmail's `sha1hex` are published digests.
+5. Folders outside the source are an error; folders more than 32 deep count as a loop.
 """
 
 import email.utils
@@ -49,7 +49,7 @@ class _WebdavState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def open_reader(source: ReaderSource) -> "WebdavReader":
-    """Return the reader for `source`; raises InvalidValue if its url is no web server's."""
+    """Return the reader for `source`; raises InvalidValue if its url is not http(s)."""
     root = folder_of(source.url)
     if root is None:
         raise InvalidValue("has no WebDAV folders: they need http:// or https://", "use another url, or another reader")
@@ -65,19 +65,19 @@ class WebdavReader:
         self._root = root
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the source's own folder."""
+        """Request the source's own folder."""
         return [_asked(self._root.url, "")]
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield what one folder holds."""
+        """Yield the files and folders of one folder."""
         note = msgspec.json.decode(document.asked.state, type=_WebdavState)
         here = folder_of(document.url)
         found = here.below(self._root) if here is not None else None
         wanted = tuple(note.path.split("/")) if note.path else ()
         if here is None or found is None:
-            raise DocumentError(f"{document.asked.url}: was sent on to {document.url}, outside the source (a login?)")
+            raise DocumentError(f"{document.asked.url}: redirected to {document.url}, outside the source (a login?)")
         if found != wanted and wanted[: len(found)] == found:
-            raise DocumentError(f"{document.asked.url}: was sent back up to {document.url}: there is no such folder")
+            raise DocumentError(f"{document.asked.url}: redirected back up to {document.url}: there is no such folder")
         if note.path.count("/") >= MAX_DEPTH:
             raise DocumentError(f"{document.url}: {note.path}/ has folders more than {MAX_DEPTH} deep: a loop?")
         for response in elements(document, {"response"}, root="multistatus"):
@@ -91,7 +91,7 @@ class WebdavReader:
                 if _is_safe(path):
                     yield _asked(f"{here.url}{quoted(name)}/", path)
                 else:
-                    yield Stat(path)  # to be refused in the open
+                    yield Stat(path)  # `check_path` rejects it, and the survey reports it
                 continue
             yield _stat(path, properties, () if found == wanted else (here.url + quoted(name),))
 
@@ -138,7 +138,7 @@ def _version(etag: str) -> str | None:
 
 
 def _modified(text: str) -> float | None:
-    """Return the seconds since the epoch of a date as the standard has it, or as others write it."""
+    """Return the seconds since the epoch of a date, in the standard form or in others that servers use."""
     found = moment(text)
     if found is not None or not text:
         return found

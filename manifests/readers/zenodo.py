@@ -1,7 +1,7 @@
 """The reader for Zenodo, and for every other site that runs InvenioRDM: records, and the files in them.
 
-Files of one record lie at the top of the copy; where several are wanted, each record has a folder. `versions: latest`
-follows a record to its newest version, whose files then take the place of the older ones.
+Files of one record lie at the top of the copy; if there are several records, each has a folder. `versions: latest`
+mirrors the newest version of a record, whose files replace those of older versions.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,8 +35,8 @@ from manifests.reading import (
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
-PAGE = 25  # records in one answer to a search; guests of Zenodo get no more
-MOST_FOUND = 10_000  # records that a search gives, however many there are
+PAGE = 25  # records in one answer to a search: the most that Zenodo returns without a login
+MOST_FOUND = 10_000  # records that a search returns at most
 _HEADERS = {"accept": "application/json"}
 
 
@@ -47,16 +47,16 @@ Key = Annotated[
 
 
 class ZenodoOptions(BaseModel):
-    """What a manifest says to this reader."""
+    """The options of this reader."""
 
     model_config = STRICT
 
     records: tuple[Key, ...] = ()
     """The records wanted, by the last part of their address."""
     versions: Literal["pinned", "latest"] = "pinned"
-    """`pinned` takes the records as named; `latest` the newest version of each."""
+    """`pinned` mirrors the named records; `latest` the newest version of each."""
     query: Annotated[str, Field(max_length=2_000)] = ""
-    """A search for records, in the words of the site's own search field, as in communities:wgms."""
+    """A search for records, in the syntax of the site's search field, as in communities:wgms."""
     folders: Flag = False
     """Give a single record a folder of its own too."""
 
@@ -68,7 +68,7 @@ class ZenodoOptions(BaseModel):
 
 
 class _ZenodoState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the kind of document, its files' folder, whether it is the newest version."""
+    """The state of a request: the kind of document, its files' folder, and whether it is the newest version."""
 
     kind: str
     folder: str = ""
@@ -126,7 +126,7 @@ class ZenodoReader:
         self._folders = {key: key if options.folders else place for key, place in folders(options.records).items()}
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the records, or the first page of the search."""
+        """Request the records, or the first page of the search."""
         if self._query:
             return [self._page(1, 0)]
         return [
@@ -143,7 +143,7 @@ class ZenodoReader:
             listed = read_json(document, _ZenodoFiles)
             rows = list(listed.entries.values()) if isinstance(listed.entries, dict) else listed.entries
             if rows is None:
-                raise DocumentError(f"{document.url}: names no files, nor that there are none")
+                raise DocumentError(f"{document.url}: neither lists files nor states that there are none")
             unread = SkippedEntries(document)
             yield from self._files(document, note, rows, unread)
             if (more := absolute(document, (listed.links or {}).get("next"))) is not None:
@@ -162,11 +162,11 @@ class ZenodoReader:
     def _found(self, document: Document, note: _ZenodoState) -> Iterator[Stat | DocumentRequest]:
         hits = read_json(document, _ZenodoSearchResponse).hits
         if hits is None or hits.hits is None:
-            raise DocumentError(f"{document.url}: no answer to a search")
+            raise DocumentError(f"{document.url}: not the answer to a search")
         total = size(hits.total)
         if total is not None and total > MOST_FOUND:
             raise DocumentError(
-                f"{document.url}: finds {total} records, of which the site shows {MOST_FOUND}: narrow the query"
+                f"{document.url}: finds {total} records, of which the site returns {MOST_FOUND}: narrow the query"
             )
         unread = SkippedEntries(document)
         for deposit in hits.hits:
@@ -179,7 +179,7 @@ class ZenodoReader:
             )
         seen = note.seen + len(hits.hits)
         if hits.hits and seen >= MOST_FOUND and seen != total:
-            unread.add(f"goes on past the {MOST_FOUND} records that the site shows: narrow the query")
+            unread.add(f"has more than the {MOST_FOUND} records that the site returns: narrow the query")
         elif hits.hits and (total is None or seen < total):
             yield self._page(note.page + 1, seen)
         elif total is not None and seen < total:
@@ -208,7 +208,7 @@ class ZenodoReader:
         self, document: Document, note: _ZenodoState, rows: list[_ZenodoFile], unread: SkippedEntries
     ) -> Iterator[Stat]:
         if any(row.key is not None for row in rows) and any(row.key is None for row in rows):
-            unread.add(f"record {note.key} names some files by key and some otherwise: which is which is a guess")
+            unread.add(f"record {note.key} names some files by key and some differently, which is ambiguous")
             return
         for row in rows:
             name = verbatim(row.key) or verbatim(row.filename)

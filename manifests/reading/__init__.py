@@ -1,4 +1,4 @@
-"""What readers are made of: documents and requests for them, and parsers of JSON, XML and checksum lists."""
+"""The parts of readers: documents and requests for them, and parsers of JSON, XML and checksum lists."""
 
 import lazy_loader
 

@@ -19,7 +19,7 @@ def _list_path(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if "://" in given:
-        raise InvalidValue("a document elsewhere", "name it by its path below the url")
+        raise InvalidValue("a document outside the source", "name it by its path below the url")
     try:
         return check_path(given)
     except UnsafePath as error:
@@ -31,7 +31,7 @@ ListPath = Annotated[str, BeforeValidator(_list_path)]
 
 
 def own(document: Document, path: str) -> Stat:
-    """Return what is known of the document itself, which is the file at `path`, and rewind it."""
+    """Return the Stat of the document itself, which is the file at `path`, and rewind it."""
     whole, length = hashlib.sha256(), 0
     while block := document.stream.read(1 << 20):
         whole.update(block)
@@ -41,9 +41,9 @@ def own(document: Document, path: str) -> Stat:
 
 
 def listing(document: Document) -> Iterator[Stat]:
-    """Yield what the answer to a LIST names: the transport's own listing, of which each path is a whole key."""
+    """Yield the files in the answer to a LIST: the transport's own listing, with whole keys as paths."""
     for line in document.lines():
         try:
             yield msgspec.json.decode(line, type=Stat)
         except (msgspec.MsgspecError, UnicodeError) as error:
-            raise DocumentError(f"{document.url}: no listing: {error}") from error
+            raise DocumentError(f"{document.url}: not a listing: {error}") from error

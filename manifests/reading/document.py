@@ -128,7 +128,7 @@ class Reader(Protocol):
     """
 
     def start(self) -> Iterable[DocumentRequest]:
-        """Name the first documents."""
+        """Request the first documents."""
         ...
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -157,5 +157,5 @@ class Resumable(Reader, Protocol):
     """
 
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
-        """Name the first documents that tell what changed since `mark`."""
+        """Request the first documents that list the changes since `mark`."""
         ...

@@ -1,4 +1,4 @@
-"""Wishes that readers of observations share: a span of time, a box on the earth, a template of paths, some JSON."""
+"""Options that readers of observations share: a span of time, a bounding box, a template of paths, JSON."""
 
 import re
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def _bbox(given: Any) -> Any:
 
 
 def template(places: frozenset[str], *needed: str) -> BeforeValidator:
-    """Return what checks a template of paths: it names only `places`, and one at least of each of `needed` ("a|b")."""
+    """Return a validator of path templates: they name only `places`, and at least one of each of `needed` ("a|b")."""
 
     def check(given: Any) -> Any:
         if not isinstance(given, str) or not given:
@@ -60,7 +60,7 @@ def template(places: frozenset[str], *needed: str) -> BeforeValidator:
         try:
             named = {name for _, name, form, change in Formatter().parse(given) if name is not None or form or change}
         except ValueError as error:
-            raise InvalidValue("has a { or } that is alone", "write places as in {year}/{file}") from error
+            raise InvalidValue("has an unpaired { or }", "write placeholders as in {year}/{file}") from error
         if not named <= places:
             wrong = ", ".join(sorted(str(name) for name in named - places))
             raise InvalidValue(f"names {{{wrong}}}", f"use {', '.join(f'{{{name}}}' for name in sorted(places))}")
@@ -96,7 +96,7 @@ Box = Annotated[
 
 
 def meets(wanted: tuple[float, ...], box: object) -> bool:
-    """Tell whether a box touches the one that is wanted; what is no box does."""
+    """Return True if a box touches the wanted one; also for an invalid box."""
     if not wanted or not isinstance(box, list) or len(box) not in {4, 6}:
         return True
     if not all(isinstance(one, int | float) for one in box):
@@ -107,21 +107,21 @@ def meets(wanted: tuple[float, ...], box: object) -> bool:
 
 
 def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    """Tell whether two ranges of longitude touch; one that ends west of its beginning crosses the antimeridian."""
+    """Return True if two ranges of longitude touch; one that ends west of its beginning crosses the antimeridian."""
     parts = [[(w, e)] if w <= e else [(w, 180.0), (-180.0, e)] for w, e in (one, other)]
     return any(a[0] <= b[1] and b[0] <= a[1] for a in parts[0] for b in parts[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span of time, both ends included, as a search asks for it; "" is no limit."""
+    """A span of time for a search, both ends included; "" is no limit."""
 
     written: str
     begins: float | None = None
     ends: float | None = None
 
     def meets(self, properties: object) -> bool:
-        """Tell whether an item with these properties lies in the span; one without a time is taken."""
+        """Return True if an item with these properties lies in the span; also if it has no time."""
         if not self.written or not isinstance(properties, dict):
             return True
         taken = moment(text(properties.get("datetime")))
@@ -133,7 +133,7 @@ class Span:
 
 
 def span(written: str, today: date) -> Span:
-    """Return the span that a person wrote, as it is on that day."""
+    """Return the span of time that a text means on that day."""
     if not written:
         return Span("")
     period = _PERIOD.fullmatch(written)
@@ -157,13 +157,13 @@ def span(written: str, today: date) -> Span:
 
 
 def _instant(written: str) -> str:
-    """Return a time as RFC 3339 wants it, in UTC."""
+    """Return a time in the format of RFC 3339, in UTC."""
     found = moment(written)
     return datetime.fromtimestamp(found or 0.0, UTC).isoformat().replace("+00:00", "Z")
 
 
 def days(taken: object) -> dict[str, str]:
-    """Return the places {year}, {month} and {day} of a time; zeros where there is none."""
+    """Return the placeholders {year}, {month} and {day} of a time; zeros if there is none."""
     written = text(taken)
     parts = written[:10].split("-")
     if len(parts) != 3 or moment(written) is None:
@@ -172,7 +172,7 @@ def days(taken: object) -> dict[str, str]:
 
 
 def read_until(document: Document) -> Cursor | None:
-    """Return how far upstream is read with this answer, by its own clock; None where it tells no time."""
+    """Return how far upstream is read with this answer, by its own clock; None if it gives no time."""
     try:
         found = parsedate_to_datetime(document.headers.get("date", "")).timestamp() - OVERLAP
         return Cursor(datetime.fromtimestamp(found, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))

@@ -1,9 +1,9 @@
-"""What a catalogue's JSON says, taken apart without trusting it: a field of the wrong kind is absent, never fatal.
+"""Parses the JSON of untrusted catalogues: a field of the wrong type is absent, never fatal.
 
 Rules:
-1. Structs name what is looked for, all of it optional; leaves are `object` and go through `text`, `size`, `moment`.
-2. A document that is no JSON, or of another shape, is a DocumentError that says what came instead.
-3. A row that cannot be used is reported at the end (`SkippedEntries`), after all others were yielded.
+1. Structs name the wanted fields, all optional; leaves are `object` and are converted by `text`, `size`, `moment`.
+2. A document that is not JSON, or has another structure, is a DocumentError that describes it.
+3. An unusable row is reported at the end (`SkippedEntries`), after all others were yielded.
 """
 
 import re
@@ -28,18 +28,18 @@ _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s
 
 
 def read_json(document: Document, shape: type[Shape], *, limit: int = MAX_ANSWER) -> Shape:
-    """Return the document's JSON in the shape of a Struct; raises DocumentError."""
+    """Parse the document's JSON into a Struct; raises DocumentError."""
     body = document.read(limit).removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         start = body.lstrip()[:1]
         if start == b"<":
-            said = "a web page or XML came where JSON was expected: a login, a moved address, an error in disguise?"
+            said = "a web page or XML instead of JSON: a login, a new address, or an error page?"
         elif start in (b"{", b"["):
-            said = f"JSON of another shape than expected: {error}"
+            said = f"JSON with an unexpected structure: {error}"
         else:
-            said = f"no JSON: {error}"
+            said = f"not JSON: {error}"
         raise DocumentError(f"{document.url}: {said}") from error
 
 
@@ -51,12 +51,12 @@ def text(value: object) -> str:
 
 
 def verbatim(value: object) -> str:
-    """Return text exactly as it is written, as a name is; "" for anything else."""
+    """Return text unchanged, for names; "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def size(value: object) -> int | None:
-    """Return an exact number of bytes, None for what is none (text of digits is one, 11.75 is not)."""
+    """Return an exact number of bytes, None for other values (text of digits is valid, 11.75 is not)."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -67,7 +67,7 @@ def size(value: object) -> int | None:
 
 
 def moment(value: object) -> float | None:
-    """Return an ISO date as seconds since the epoch, UTC where it names no zone; None for what is none."""
+    """Return an ISO date as seconds since the epoch, UTC if it names no zone; None if it is invalid."""
     try:
         found = datetime.fromisoformat(text(value))
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
@@ -76,7 +76,7 @@ def moment(value: object) -> float | None:
 
 
 def digests(*published: tuple[object, object]) -> dict[str, str]:
-    """Return the digests among (label, value) pairs; `md5:d41d…` carries its own label, and "" is none.
+    """Return the digests among (label, value) pairs; `md5:d41d…` carries its own label, "" is ignored.
 
     Of two values under one label the first is taken.
     """
@@ -93,7 +93,7 @@ def digests(*published: tuple[object, object]) -> dict[str, str]:
 
 
 def absolute(document: Document, href: object) -> str | None:
-    """Return a link as the absolute url that it means on this page; None for what cannot be one."""
+    """Return a link on this page as an absolute url; None if it is invalid."""
     written = text(href)
     if not written or not written.isprintable():
         return None
@@ -121,14 +121,14 @@ def dig(value: object, *keys: str) -> object:
 
 
 def below(folder: str, name: str) -> str:
-    """Return the path of a name in a folder, which may be "" for the top; what is unsafe in it stays, to be refused."""
+    """Return the path of a name in a folder ("" for the top); unsafe parts stay, and `check_path` rejects them."""
     return f"{folder}/{name}" if folder else name
 
 
 def folders(keys: Iterable[str]) -> dict[str, str]:
-    """Return the folder for each of several datasets: its own key, made one name; "" for one that is alone.
+    """Return the folder for each of several datasets: its own key, as one name; "" for a single dataset.
 
-    Raises InvalidValue where two would share one.
+    Raises InvalidValue if two would share one.
     """
     distinct = list(dict.fromkeys(keys))
     if len(distinct) == 1:

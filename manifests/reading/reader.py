@@ -1,4 +1,4 @@
-"""What a reader brings along: how it is opened, which keys it adds to a source, and which urls it can read.
+"""The description of a reader: how it is opened, which keys it adds to a source, and which urls it can read.
 
 A reader is one module and one entry point in the group `syncd.readers.v1`. The module ends with
 
@@ -6,8 +6,8 @@ A reader is one module and one entry point in the group `syncd.readers.v1`. The 
 
 and the entry point names it: `stac = "manifests.readers.stac:READER"`. `Options` is a pydantic model with
 `model_config = STRICT` and a docstring below each key; in a manifest its keys stand beside `reader:`, and a Source
-holds the validated model as `options`. What a reader says of its options raises InvalidValue: what is wrong, and what
-to do.
+holds the validated model as `options`. A validator of options raises InvalidValue, which states the fault and the
+remedy.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -85,7 +85,7 @@ class ReaderKind(msgspec.Struct, frozen=True):
 
 
 class Kinds(Mapping[str, ReaderKind]):
-    """Readers by name, each loaded when it is first asked for; raises InvalidValue for one that cannot be."""
+    """Readers by name, each loaded when it is first used; raises InvalidValue for one that cannot be loaded."""
 
     def __init__(self, load: Mapping[str, Callable[[], Any]]) -> None:
         self._load = dict(load)
@@ -112,7 +112,7 @@ def _loaded(name: str, load: Callable[[], Any]) -> ReaderKind:
         kind = load()
     except (ImportError, AttributeError) as error:
         raise InvalidValue(
-            f"cannot be loaded here ({error})", "install what it needs, as in pip install 'syncd[all]'"
+            f"cannot be loaded here ({error})", "install its dependencies, as in pip install 'syncd[all]'"
         ) from error
     if not isinstance(kind, ReaderKind):
         raise InvalidValue(
@@ -135,7 +135,7 @@ def built_in() -> Kinds:
 
 
 def chosen(source: ReaderSource, options: type[Chosen]) -> Chosen:
-    """Return the options of `source` as those of the reader that asks; a Source checked them already."""
+    """Return the options of `source` as those of the calling reader; a Source has validated them already."""
     found = source.options
     if not isinstance(found, options):
         raise TypeError(f"{source.url}: has the options of another reader: {type(found).__qualname__}")

@@ -1,7 +1,7 @@
-"""A page of Stats kept by column: what a listing of millions is worked with before anybody looks at one file of it.
+"""A page of Stats stored by column, for listings of millions of files.
 
-A column is compared, searched and written down in one go, where a Stat for each file costs more than all of that
-together. A page is for listings that say of a file no more than its size, time and version.
+A column is compared, searched and written in one call, which together costs less than creating a Stat for each file.
+A page is for listings with only the size, time and version of each file.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Where a file that a catalogue names by its url lies in the mirror: below the source by its path, else by its host.
+"""The path in the mirror of a file that a catalogue names by its url: relative to the source, else below its host.
 
 A file below the source's url has the path it has there. One elsewhere lies under the name of its host, so that two
 hosts' `data.csv` stay two files: `https://other.example/a/b.csv` is `other.example/a/b.csv`.
@@ -6,14 +6,13 @@ hosts' `data.csv` stay two files: `https://other.example/a/b.csv` is `other.exam
 
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-_SAFE = "/:@!$&'()*+,;=~"  # what a path may hold as it is in a url (RFC 3986)
+_SAFE = "/:@!$&'()*+,;=~"  # characters of a path that are not escaped in a url (RFC 3986)
 
 
 def placed(url: str, root: str) -> tuple[str, tuple[str, ...]]:
     """Return the path of the file at the absolute `url` in a mirror of `root`, and the urls that its Stat needs.
 
-    A query is part of the name: without it two files would be one. Whatever is unsafe in the path stays in it, to be
-    refused by `check_path`.
+    A query is part of the name, so that two files stay two. Unsafe parts of the path stay; `check_path` rejects them.
     """
     url = url.partition("#")[0]
     rest = below(url, root)
@@ -29,9 +28,9 @@ def placed(url: str, root: str) -> tuple[str, tuple[str, ...]]:
 
 
 def below(url: str, root: str) -> str | None:
-    """Return what follows `root`, a folder's url, in `url`; None if it does not lie below it.
+    """Return `url` relative to `root`, a folder's url; None if it is not below it.
 
-    The same host on https is below its http, because servers send their visitors there.
+    The same host on https counts as below its http, because servers redirect there.
     """
     for base in (root, f"https{root.removeprefix('http')}" if root.startswith("http://") else root):
         if url.startswith(base) and len(url) > len(base):
@@ -40,7 +39,7 @@ def below(url: str, root: str) -> str | None:
 
 
 def decoded(path: str) -> str:
-    """Return the path of a url with its percent signs resolved, once; `%2F` stays, for it is no separator."""
+    """Return the path of a url, percent-decoded once; `%2F` stays, because it is not a separator."""
     if "%" not in path:
         return path
     parts = (unquote_to_bytes(part).decode("utf-8", "surrogateescape") for part in path.split("/"))
@@ -53,5 +52,5 @@ def folder_of(path: str) -> str:
 
 
 def is_remote(reference: str) -> bool:
-    """Tell whether a reference is an absolute url on the web, and not a path."""
+    """Return True if a reference is an absolute http(s) url, not a path."""
     return reference[:8].lower().startswith(("http://", "https://"))

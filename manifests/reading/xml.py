@@ -1,6 +1,6 @@
 """Reads untrusted XML as a stream: no document types, no entities, bounded depth and bounded elements.
 
-`elements` yields each element of a wanted name when it closes, with its children; the rest is not kept, so a document
+`elements` yields each element of a wanted name when it closes, with its children; nothing else is stored, so a document
 of a million files needs the memory of one. `events` yields every element twice, as it opens and as it closes, for
 formats in which outer elements describe inner ones. Names are local; the namespace is a separate field.
 """
@@ -14,12 +14,12 @@ from manifests.reading.document import Document, DocumentError
 
 Yielded = TypeVar("Yielded")
 
-MAX_DEPTH = 64  # elements inside one another
+MAX_DEPTH = 64  # nested elements
 MAX_PART = 4 << 20  # characters of text and attributes in one wanted element
 PIECE = 64 << 10  # bytes read at once
 
 BROKEN_XML = (expat.ExpatError, ValueError, LookupError)
-"""What expat raises for a document that is no XML; the latter two for an encoding that it does not know."""
+"""The exceptions of expat for invalid XML; the latter two for an unknown encoding."""
 
 
 @dataclass(slots=True)
@@ -52,11 +52,11 @@ class XmlElement:
 
 
 class _RejectedXml(ValueError):
-    """Raised inside a handler, for what is refused."""
+    """Raised within a handler for content that is not allowed."""
 
 
 class _ElementBuilder:
-    """What expat's handlers build: the stack of open elements, and what is kept of them."""
+    """The state of expat's handlers: the stack of open elements, and the wanted ones among them."""
 
     def __init__(self, wanted: Container[str], root: str) -> None:
         self.wanted = wanted
@@ -72,7 +72,7 @@ class _ElementBuilder:
             raise _RejectedXml(f"begins with <{name[:40]}>, not with <{self.root}>")
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _RejectedXml(f"has more than {MAX_DEPTH} elements inside one another")
+            raise _RejectedXml(f"has elements nested more than {MAX_DEPTH} deep")
         if not self.open and name not in self.wanted:
             return
         part = XmlElement(name, space)
@@ -105,14 +105,14 @@ class _ElementBuilder:
             )
 
     def doctype(self, *_: object) -> None:
-        raise _RejectedXml("has a document type declaration, which is refused")
+        raise _RejectedXml("has a document type declaration, which is not allowed")
 
 
 def elements(document: Document, wanted: Container[str], *, root: str = "") -> Iterator[XmlElement]:
     """Yield every element whose local name is wanted, and is not inside another wanted one, in document order.
 
-    `root` is what the outermost element must be called. Raises DocumentError for what is no such XML, has a DOCTYPE, or
-    is too deep; what came whole before that was yielded.
+    `root` is the required name of the outermost element. Raises DocumentError for invalid or other XML, a DOCTYPE, or
+    too much nesting; elements that were complete before it were yielded.
     """
     return _fed(document, _ElementBuilder(wanted, root))
 
@@ -126,7 +126,7 @@ def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, XmlEle
 
 
 class _ElementEvents:
-    """What expat's handlers note of a walk: only the open elements."""
+    """The state of expat's handlers for `events`: only the open elements."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -138,7 +138,7 @@ class _ElementEvents:
         if not self.open and self.root and name != self.root:
             raise _RejectedXml(f"begins with <{name[:40]}>, not with <{self.root}>")
         if len(self.open) >= MAX_DEPTH:
-            raise _RejectedXml(f"has more than {MAX_DEPTH} elements inside one another")
+            raise _RejectedXml(f"has elements nested more than {MAX_DEPTH} deep")
         part = XmlElement(name, space, {key.rpartition(" ")[2]: value for key, value in attributes.items()})
         self.open.append(part)
         self.done.append((True, part))
@@ -154,11 +154,11 @@ class _ElementEvents:
         self.done.append((False, self.open.pop()))
 
     def doctype(self, *_: object) -> None:
-        raise _RejectedXml("has a document type declaration, which is refused")
+        raise _RejectedXml("has a document type declaration, which is not allowed")
 
 
 class _XmlTarget(Protocol[Yielded]):
-    """What is called for each piece of XML; `done` is what there is to yield."""
+    """The handlers of expat; `done` holds the results to yield."""
 
     done: list[Yielded]
 

@@ -1,7 +1,7 @@
-"""What stands below each key of a model that a person writes: the words of its JSON Schema and of the documentation.
+"""The docstrings below the keys of a model: the descriptions in its JSON Schema and in the documentation.
 
-They are read from the model's source when they are wanted. Pydantic would read them as a class is made
-(`use_attribute_docstrings`), which parses every model again at each start, for words that no command prints.
+They are read from the model's source when they are needed. Pydantic would read them when a class is created
+(`use_attribute_docstrings`), which parses every model again at each start for texts that no command prints.
 """
 
 import ast
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
-    """Return what each field of a model says of itself, by the field's name."""
+    """Return the docstring of each field of a model, by the field's name."""
     made = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(made, ast.ClassDef)
     found = {}
@@ -26,10 +26,10 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
 
 
 def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Say in the JSON Schema of a model what stands below each of its keys, in place of what their types say."""
+    """Write the docstring of each key into the JSON Schema of a model, instead of the description of its type."""
     parts, says = schema.get("properties", {}), field_docs(model)
     for name, field in model.model_fields.items():
         part, text = parts.get(field.alias or name), says.get(name)
         if part is None or text is None or ("$ref" in part and text == inspect.getdoc(field.annotation)):
-            continue  # a reference says what stands at its other end
+            continue  # the referenced schema has its own description
         part["description"] = text

@@ -1,10 +1,10 @@
-"""One YAML file read into plain values, with the line and column of each, and every mistake told at its place.
+"""Parses one YAML file into plain values, with the line and column of each, and reports every mistake at its position.
 
 Rules:
-1. YAML 1.2's core schema and nothing of YAML beyond it: no tags, anchors, aliases or merge keys (so no bombs), one
+1. Only YAML 1.2's core schema is allowed: no tags, anchors, aliases or merge keys (so no bombs), one
    document, a mapping at the top, text keys, no key twice, no key without a value.
 2. Everything is bounded: bytes, depth, values.
-3. All mistakes that can be told are told at once; where the syntax breaks, reading ends.
+3. All mistakes are reported at once; at a syntax error, parsing ends.
 """
 
 import re
@@ -46,7 +46,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]{1,40}|[0-9]{1,40}(?:\.[0-9]{0,40})?)(?:[eE
 
 
 def read(text: str | bytes, file: str) -> YamlTree:
-    """Read one file. Mistakes are in the tree's `problems`; if YAML itself breaks, raises ManifestError."""
+    """Parse one file. Mistakes are in the tree's `problems`; a syntax error raises ManifestError."""
     tree = YamlTree(file)
     events = _Events(_decoded(text, tree), tree)
     try:
@@ -58,11 +58,11 @@ def read(text: str | bytes, file: str) -> YamlTree:
 
 
 class _Stop(Exception):
-    """Nothing after this place can be read; the reason is among the problems."""
+    """Nothing after this position can be parsed; the reason is among the problems."""
 
 
 def _decoded(text: str | bytes, tree: YamlTree) -> str:
-    """Return the file as text; raises ManifestError where it is too long or no UTF-8."""
+    """Return the file as text; raises ManifestError if it is too long or not UTF-8."""
     if len(text) > MAX_BYTES:
         tree.wrong(Position(1, 1), (), f"the file is longer than {MAX_BYTES:,} bytes", "split it into several files")
         tree.refuse()
@@ -78,7 +78,7 @@ def _decoded(text: str | bytes, tree: YamlTree) -> str:
 
 
 class _Events:
-    """The parser's events, each counted, its failures turned into problems."""
+    """The parser's events, counted; its errors become problems."""
 
     def __init__(self, text: str, tree: YamlTree) -> None:
         self.tree = tree
@@ -89,26 +89,26 @@ class _Events:
         self._events: Iterator[Event] = iter(parser.parse(text))
 
     def next(self) -> Event:
-        """Return the next event; raises _Stop where the syntax breaks."""
+        """Return the next event; raises _Stop at a syntax error."""
         self.count += 1
         if self.count > MAX_VALUES:
-            self.tree.wrong(Position(1, 1), (), f"the file holds more than {MAX_VALUES:,} values", "split it")
+            self.tree.wrong(Position(1, 1), (), f"the file contains more than {MAX_VALUES:,} values", "split it")
             raise _Stop
         try:
             event = next(self._events)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = Position(mark.line + 1, mark.column + 1) if mark is not None else Position(1, 1)
-            what, todo = _syntax(str(error.problem or "this is not YAML"), str(error.context or ""))
+            what, todo = _syntax(str(error.problem or "this is not valid YAML"), str(error.context or ""))
             self.tree.wrong(place, (), what, todo)
             raise _Stop from error
         except ReaderError as error:
             before = self._text[: error.position]
             place = Position(before.count("\n") + 1, error.position - before.rfind("\n"))
-            self.tree.wrong(place, (), "an invisible control character", "delete it; a file holds text only")
+            self.tree.wrong(place, (), "an invisible control character", "delete it; a file contains text only")
             raise _Stop from error
         except (YAMLError, ValueError, RecursionError) as error:
-            self.tree.wrong(Position(1, 1), (), "this is not YAML", "compare it with an example")
+            self.tree.wrong(Position(1, 1), (), "this is not valid YAML", "compare it with an example")
             raise _Stop from error
         return event
 
@@ -125,7 +125,7 @@ class _BoundedScanner(RoundTripScanner):
 
 
 def _syntax(problem: str, context: str) -> tuple[str, str]:
-    """Turn the parser's words into what is wrong and what to do; the file's own text is never quoted."""
+    """Convert the parser's message into a fault and a remedy; the file's text is never quoted."""
     if "'\\t'" in problem:
         return "a tab", "indent with spaces"
     if "cannot start any token" in problem:
@@ -176,12 +176,12 @@ def _document(events: _Events, tree: YamlTree) -> None:
     events.next()  # the document's end
     after = events.next()
     if isinstance(after, DocumentStartEvent):
-        tree.wrong(_place(after), (), "a second document begins here", "write one file each; delete the ---")
+        tree.wrong(_place(after), (), "a second document begins here", "write a file for each; delete the ---")
         raise _Stop
 
 
 def _value(events: _Events, tree: YamlTree, event: Event, path: Path, depth: int) -> Value:
-    """Build one value from its first event on."""
+    """Build one value, which begins with `event`."""
     place = _place(event)
     tree.values[path] = place
     if isinstance(event, AliasEvent):
@@ -193,7 +193,7 @@ def _value(events: _Events, tree: YamlTree, event: Event, path: Path, depth: int
     if isinstance(event, ScalarEvent):
         return _scalar(tree, event, place, path)
     if depth >= MAX_DEPTH:
-        tree.wrong(place, (), f"more than {MAX_DEPTH} levels deep", "close the brackets, or flatten it")
+        tree.wrong(place, (), f"more than {MAX_DEPTH} levels deep", "close the brackets, or use fewer levels")
         raise _Stop
     if isinstance(event, MappingStartEvent):
         return _mapping(events, tree, path, depth)
@@ -216,7 +216,7 @@ def _mapping(events: _Events, tree: YamlTree, path: Path, depth: int) -> dict[st
         if inner in tree.keys:
             first = tree.keys[inner].line
             tree.wrong(place, inner, f"is a duplicate key, first used in line {first}", "delete one of the two")
-            _value(events, YamlTree(tree.file), events.next(), inner, depth + 1)  # read past it
+            _value(events, YamlTree(tree.file), events.next(), inner, depth + 1)  # skip it
             continue
         tree.keys[inner] = place
         mapping[key] = _value(events, tree, events.next(), inner, depth + 1)
@@ -224,7 +224,7 @@ def _mapping(events: _Events, tree: YamlTree, path: Path, depth: int) -> dict[st
 
 
 def _refuse_decoration(tree: YamlTree, event: Event, place: Position, path: Path) -> None:
-    """Refuse anchors, and tags other than "this is text"."""
+    """Reject anchors, and tags other than that of text."""
     if isinstance(event, NodeEvent) and event.anchor is not None:
         tree.wrong(place, path, "an anchor (a value that begins with &)", "write the value without it, or quote it")
     tag = event.tag if isinstance(event, ScalarEvent | CollectionStartEvent) else None

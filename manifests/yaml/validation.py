@@ -1,8 +1,8 @@
-"""A YAML file against its pydantic model: the value, or every mistake with its line, its column and what to do.
+"""Validates a YAML file against its pydantic model: returns the value, or every mistake with line, column and remedy.
 
 Rules:
-1. Nothing the file says is quoted in a message unless the check itself chose to: a mistyped secret stays unseen.
-2. Clashes between keys are told together with what is wrong inside them, not one after the other.
+1. Messages quote no text of the file unless a validator does so explicitly: a mistyped secret is not printed.
+2. Conflicts between keys are reported together with errors inside them.
 """
 
 import difflib
@@ -25,13 +25,13 @@ STRICT = ConfigDict(
     frozen=True,
     hide_input_in_errors=True,
     json_schema_extra=describe,
-    defer_build=True,  # most files have few of the parts that they may have, and most commands read no file at all
+    defer_build=True,  # most files use few of the possible parts, and most commands read no file
 )
-"""How every model is set up that a person writes."""
+"""The pydantic configuration of all models of files that people write."""
 
 
 class KeyConflict(NamedTuple):
-    """Keys that do not go together: the key to blame, what is wrong, what to do."""
+    """Keys that cannot be combined: the key at fault, the fault, the remedy."""
 
     key: str
     what: str
@@ -44,7 +44,7 @@ def validated(
     clashes: Iterable[KeyConflict],
     more: Iterable[InitErrorDetails] = (),
 ) -> Model:
-    """Validate one model together with its clashes, and `more` of what is wrong: the body of a `wrap` validator."""
+    """Validate one model together with its conflicts and `more` faults: the body of a `wrap` validator."""
     found = [
         InitErrorDetails(
             type="value_error", loc=(key,) if key else (), input=None, ctx={"error": InvalidValue(what, todo)}
@@ -65,7 +65,7 @@ def validated(
 
 
 def again(one: ErrorDetails) -> InitErrorDetails:
-    """Return one of pydantic's errors so that it can be raised once more."""
+    """Return one of pydantic's errors so that it can be raised again."""
     kind: Any = one["type"]
     context = one.get("ctx", {})
     if kind == UNKNOWN_KEY:
@@ -74,13 +74,13 @@ def again(one: ErrorDetails) -> InitErrorDetails:
 
 
 def unknown_key(loc: tuple[int | str, ...], what: str, todo: str) -> InitErrorDetails:
-    """Return the error of a key that should not stand there: what is wrong with it, and what to do."""
+    """Return the error of a key that is not allowed: the fault and the remedy."""
     context = {"what": what, "todo": todo}
     return InitErrorDetails(type=PydanticCustomError(UNKNOWN_KEY, "{what}: {todo}", context), loc=loc, input=None)
 
 
 def unknown(key: str, known: Iterable[str]) -> tuple[str, str]:
-    """Say of a key that it is none of the `known` ones."""
+    """Return fault and remedy of a key that is not among the `known` ones."""
     known = tuple(known)
     meant = nearest(key, known)
     return "is not a known key", f"did you mean {meant}?" if meant else f"delete it; known here: {', '.join(known)}"
@@ -110,14 +110,14 @@ def load(text: str | bytes, file: str, model: type[Model], context: Mapping[str,
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that `word` was most likely meant to be."""
+    """Return the known word that is most similar to `word`."""
     folded = {one.replace("_", "").casefold(): one for one in known}
     close = difflib.get_close_matches(word.replace("_", "").replace("-", "").casefold(), folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None
 
 
 def _add_problem(tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, told: set[str]) -> None:
-    """Note one of pydantic's errors at its place in the file."""
+    """Report one of pydantic's errors at its position in the file."""
     path, missing = _within(tree, detail["loc"])
     kind, context = detail["type"], detail.get("ctx", {})
     at_key = tree.keys.get(path)
@@ -127,7 +127,7 @@ def _add_problem(tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, t
         tree.wrong(at_key or place, (*path, key), "is missing", f"add {key} to {dotted(path) or 'the top of the file'}")
         return
     if dotted(path) in told:
-        return  # the value's own problem was told when it was read
+        return  # the value's own problem was reported when it was parsed
     if kind == "extra_forbidden":
         tree.wrong(at_key or place, path, *unknown(str(path[-1]) if path else "", _keys(model, path[:-1])))
     elif kind == UNKNOWN_KEY:
@@ -139,7 +139,7 @@ def _add_problem(tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, t
 
 
 def _within(tree: YamlTree, loc: tuple[int | str, ...]) -> tuple[Path, tuple[int | str, ...]]:
-    """Split pydantic's location into what stands in the file and what does not (a missing key, a union's branch)."""
+    """Split pydantic's location into a path that is in the file, and the rest (a missing key, a union's branch)."""
     path: Path = ()
     beside: list[int | str] = []
     for part in loc:
@@ -159,7 +159,7 @@ def _keys(model: type[BaseModel], path: Path) -> tuple[str, ...]:
             is_named = get_origin(inner) is dict or isinstance(part, int)
             inner = [one for one in get_args(inner) if one is not Ellipsis][-1]
             if is_named:
-                continue  # else what may be a list stands there as one
+                continue  # otherwise the value is one that may also be a list
         fields = _fields(inner)
         if str(part) not in fields:
             return ()
@@ -193,7 +193,7 @@ _PLAIN = {
 
 
 def _plain(kind: str, context: Mapping[str, Any], message: str) -> tuple[str, str]:
-    """Say one of pydantic's own errors in our words."""
+    """Return fault and remedy for one of pydantic's own errors."""
     if kind in _PLAIN:
         return _PLAIN[kind]
     if kind == "literal_error":

@@ -1,6 +1,6 @@
-"""What a YAML file says: plain values, the line and column of each, and every mistake at its place.
+"""The contents of a YAML file: plain values, the line and column of each, and every mistake at its position.
 
-Apart from what reads one (`manifests.yaml.parse`), so that what only speaks of mistakes needs no parser.
+The parser is in `manifests.yaml.parse`, so that code that only reports mistakes does not import it.
 """
 
 from typing import NamedTuple
@@ -13,14 +13,14 @@ Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
 
 
 class Position(NamedTuple):
-    """Where in a file; both count from 1."""
+    """A position in a file; both count from 1."""
 
     line: int
     column: int
 
 
 class ManifestProblem(msgspec.Struct, frozen=True):
-    """One mistake: where it stands, what is wrong, what to do. `where` is the key's path, or `file`."""
+    """One mistake: its position, the fault, the remedy. `where` is the key's path, or `file`."""
 
     file: str
     line: int
@@ -34,7 +34,7 @@ class ManifestProblem(msgspec.Struct, frozen=True):
 
 
 class ManifestError(ValueError):
-    """A file with mistakes, all of them, in the order of the file; one line each."""
+    """All mistakes of a file, in the order of the file; one line each."""
 
     def __init__(self, problems: tuple[ManifestProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -42,7 +42,7 @@ class ManifestError(ValueError):
 
 
 class YamlTree(msgspec.Struct):
-    """A file's values, and where each key and each value begins, by its path (`("source", "include", 0)`)."""
+    """A file's values, and the position of each key and each value, by its path (`("source", "include", 0)`)."""
 
     file: str
     root: dict[str, Value] = {}
@@ -51,7 +51,7 @@ class YamlTree(msgspec.Struct):
     problems: list[ManifestProblem] = []
 
     def wrong(self, place: Position, path: Path, what: str, todo: str) -> None:
-        """Note one mistake."""
+        """Add one mistake."""
         self.problems.append(ManifestProblem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
 
     def error(self) -> "ManifestError":

@@ -62,7 +62,7 @@ async def test_a_file_that_is_replaced_while_it_is_read_is_changed_and_never_spl
 async def test_bytes_behind_the_announced_end_are_not_taken():
     async with hostile() as (server, transport):
         server.more = b"!"
-        with pytest.raises(Interrupted, match=r"more bytes came than the 1024000 announced"):
+        with pytest.raises(Interrupted, match=r"more than the announced 1024000 bytes arrived"):
             await read(transport, "x")
 
 
@@ -205,7 +205,7 @@ async def test_a_server_without_tls_is_not_talked_to_without():
     async with hostile() as (server, _):
         origin = server.origin.replace("ftp:", "ftps:")
         transport = FtpTransport(f"{origin}/", user_agent="syncd", allow_private=frozenset({origin}))
-        with pytest.raises(Denied, match="no TLS"):
+        with pytest.raises(Denied, match="TLS with"):
             await transport.stat("x")
         await transport.aclose()
         assert server.said == ["AUTH TLS"]

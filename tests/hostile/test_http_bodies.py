@@ -92,7 +92,7 @@ async def test_chunks_that_are_cut_or_nonsense_are_interrupted_at_once(fault):
 async def test_a_part_longer_than_its_range_is_cut_off_with_an_error():
     async with hostile() as (server, transport):
         server.fault("x", Chunked(also=b"more"))
-        with pytest.raises(Interrupted, match=r"^x: more bytes"):
+        with pytest.raises(Interrupted, match=r"^x: more (bytes|than)"):
             assert len(await read(transport, "x", start=10, stop=20)) == 10
         assert await read(transport, "x", start=10, stop=20) == CONTENT[10:20]
         assert server.connections == 2
@@ -376,7 +376,7 @@ async def test_bytes_behind_a_long_answer_never_reach_the_next_read(extra, later
             taken.set()
             await asyncio.sleep(0.2)  # until the extra bytes are here
         else:
-            with pytest.raises(Interrupted, match=r"^x: more bytes"):
+            with pytest.raises(Interrupted, match=r"^x: more (bytes|than)"):
                 await read(transport, "x")
         assert await read(transport, "y") == b"other"
         assert server.connections == 2

@@ -168,7 +168,7 @@ async def test_a_stop_past_the_end_is_cut_to_it_and_a_start_past_the_end_is_unsu
         async with transport.open("x", start=10_000, stop=99_999) as body:
             assert (body.start, body.stop) == (10_000, len(CONTENT))
             assert b"".join([chunk async for chunk in body]) == CONTENT[10_000:]
-        with pytest.raises(Unsupported, match=r"^x: upstream has no bytes"):
+        with pytest.raises(Unsupported, match=r"^x: upstream cannot serve bytes"):
             await read(transport, "x", start=len(CONTENT))
 
 

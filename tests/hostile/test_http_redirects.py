@@ -49,8 +49,8 @@ async def test_a_redirect_is_followed_to_its_end_and_the_body_says_where_it_came
         ("http://[::ffff:127.0.0.1]:1/", "private address"),
         ("http://0.0.0.0:1/", "private address"),
         ("http://2130706433/", "canonical"),
-        (f"http://{'a' * 64}.invalid/", "no valid address"),
-        ("http://a..invalid/", "no valid address"),
+        (f"http://{'a' * 64}.invalid/", "not a valid address"),
+        ("http://a..invalid/", "not a valid address"),
         ("http://0x7f000001/", "private address"),
     ],
 )

@@ -63,7 +63,7 @@ async def test_a_listing_that_goes_on_where_it_was_asked_to_begin_is_given_up(ke
     async with bucket(lambda token: page(*keys, token="same")) as (server, transport):
         paths, why = await listed(transport)
         assert paths == [key.removeprefix("data/") for key in keys]  # those of the first page
-        assert why == "s3://b/data/x/: the listing does not move on: it goes on at 'same', where it began"
+        assert why == "s3://b/data/x/: the listing does not advance: the next page begins where this one did, at 'same'"
         assert len(server.requests) <= 3  # the third was asked for early, and is of no interest
 
 
@@ -73,7 +73,7 @@ async def test_a_listing_of_empty_pages_without_end_is_given_up(monkeypatch):
     async with bucket(lambda token: page(token=f"t{next(numbers)}")) as (server, transport):
         assert await listed(transport) == (
             [],
-            "s3://b/data/x/: the listing does not move on: 10 pages in a row without a file",
+            "s3://b/data/x/: the listing does not advance: 10 pages in a row without a file",
         )
         assert len(server.requests) <= 11
 

@@ -55,7 +55,7 @@ def test_a_link_back_up_is_found_out_and_named():
     server = Endless(listing("file", "loop/"))
     _, errors = walk(server)
     assert errors == [
-        f"{ROOT}loop/loop/loop/: loop/loop/loop/ lists the same as 3 of the folders above it: a loop, made by a link that leads back up"
+        f"{ROOT}loop/loop/loop/: loop/loop/loop/ has the same listing as 3 of the folders above it: a loop, made by a link that leads back up"
     ]
     assert len(server.asked) == 4
 
@@ -126,14 +126,14 @@ def test_folders_are_followed_to_a_depth_and_no_deeper():
     ],
 )
 def test_a_page_that_was_sent_on_out_of_the_source_is_refused(url):
-    with pytest.raises(DocumentError, match=f"^{ROOT}: was sent on to "):
+    with pytest.raises(DocumentError, match=f"^{ROOT}: redirected to "):
         read(listing("a"), url=url)
 
 
 def test_a_folder_that_is_sent_back_up_is_no_listing_of_its_own():
     (folder,) = (each for each in read(listing("gone/")) if isinstance(each, DocumentRequest))
     with pytest.raises(
-        DocumentError, match=r"^https://archive.example/data/gone/: was sent back up to https://archive.example/data/"
+        DocumentError, match=r"^https://archive.example/data/gone/: redirected back up to https://archive.example/data/"
     ):
         read(listing("gone/", "a"), asked=folder, url=ROOT)
 
@@ -194,7 +194,7 @@ def test_a_page_without_rows_is_not_gathered_for_ever(monkeypatch):
     ],
 )
 def test_a_page_that_costs_far_more_than_its_length_is_not_parsed(bomb):
-    with pytest.raises(DocumentError, match="no directory listing"):
+    with pytest.raises(DocumentError, match="not a directory listing"):
         read(listing("a") + bomb)
 
 

@@ -144,9 +144,9 @@ def test_an_odd_declaration_before_1_0_is_read():
         (bag(manifest__md5_txt="no digest\n"), "line 1 is not a digest and a path"),
         (
             bag(manifest__md5_txt=f"{HELLO}  data/a\n", manifest__sha1_txt=f"{'a' * 40}  data/b\n"),
-            "lists other files than the manifest before it",
+            "lists different files from the manifest before it",
         ),
-        (bag(manifest__md5_txt=b"\xff\xfe  data/a\n"), "is not written in utf-8"),
+        (bag(manifest__md5_txt=b"\xff\xfe  data/a\n"), "is not encoded in utf-8"),
         (
             {**bag(manifest__md5_txt=f"{HELLO} data/a\n"), "bag-info.txt": "Payload-Oxum: 7.2\n"},
             "lists 1 files, bag-info.txt counts 2",

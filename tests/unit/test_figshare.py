@@ -119,14 +119,14 @@ def test_a_window_that_cannot_move_is_told():
             if "/files" not in follow.url:
                 waiting += follows(chosen.read(_answered(follow, crowded)))
 
-    with pytest.raises(DocumentError, match="goes on past the 1000 rows"):
+    with pytest.raises(DocumentError, match="has more than the 1000 rows"):
         walk(list(chosen.start()))
 
 
 def test_a_list_without_an_end_is_told(monkeypatch):
     monkeypatch.setattr(figshare, "MAX_PAGES", 3)
     documents = {files(1, n): json.dumps([file(n)]) for n in range(1, 9)}
-    with pytest.raises(DocumentError, match="has no end after 3 pages"):
+    with pytest.raises(DocumentError, match="has more than 3 pages"):
         read_all(reader(articles=("1",)), documents)
 
 

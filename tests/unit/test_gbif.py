@@ -75,9 +75,12 @@ def test_lists_are_read_to_their_end():
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (page(dataset(), count=100_001), "has 100001 datasets, of which the registry shows 100000: narrow the search"),
+        (
+            page(dataset(), count=100_001),
+            "has 100001 datasets, of which the registry returns 100000: narrow the search",
+        ),
         (page(end=False), "a page without datasets that is not the last"),
-        ("{}", "no list of datasets"),
+        ("{}", "not a list of datasets"),
         (page({"type": "CHECKLIST"}), "a dataset without a key"),
     ],
 )

@@ -33,12 +33,12 @@ def page(body=b"{}", url="https://a.example/api/x?page=1", **headers):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"<!doctype html><title>Moved</title>", "a web page or XML came where JSON was expected"),
-        (b'{"files": 3}', "JSON of another shape than expected: .*files"),
-        (b"[1]", "JSON of another shape"),
-        (b"", "no JSON"),
-        (b"\xff\xfe", "no JSON"),
-        (b'{"files": ' + b"[" * 100_000, "JSON of another shape"),
+        (b"<!doctype html><title>Moved</title>", "a web page or XML instead of JSON"),
+        (b'{"files": 3}', "JSON with an unexpected structure: .*files"),
+        (b"[1]", "JSON with an unexpected structure"),
+        (b"", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b'{"files": ' + b"[" * 100_000, "JSON with an unexpected structure"),
         (b'{"name": "' + b"x" * 2000 + b'"}', "longer than the 1000 bytes"),
     ],
 )

@@ -416,7 +416,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_told_where_it_is_named():
 
     readers = plug_ins(broken=broken, other=lambda: "no reader")
     _, text = told(source("url: 'https://h/', reader: broken"), readers=readers)
-    assert "source.reader: cannot be loaded here (no module named pyarrow): install what it needs" in text
+    assert "source.reader: cannot be loaded here (no module named pyarrow): install its dependencies" in text
     _, text = told(source("url: 'https://h/', reader: other"), readers=readers)
     assert "source.reader: is a plug-in of another kind" in text
     _, text = told(source("url: 'https://h/', reader: plain, kind: x"), readers=readers)

@@ -99,13 +99,13 @@ def test_a_row_that_is_cut_off_is_told_after_all_others():
 )
 def test_a_folder_outside_the_archive_is_told(path):
     chosen = reader()
-    with pytest.raises(DocumentError, match="names no folder of the archive"):
+    with pytest.raises(DocumentError, match="does not name a folder of the archive"):
         list(chosen.read(answer(next(iter(chosen.start())), TABLE + row("GCF_1", path=path))))
 
 
 @pytest.mark.parametrize("body", ["", "<html><title>x</title></html>", "GCF_1\tx\n", "# only comments\n"])
 def test_what_is_no_summary_is_said(body):
-    with pytest.raises(DocumentError, match="no assembly summary"):
+    with pytest.raises(DocumentError, match="not an assembly summary"):
         asked(body)
 
 
@@ -141,7 +141,7 @@ def test_a_single_file_is_promised_by_its_sidecar(single, sidecar):
 
 
 def test_a_sidecar_of_another_file_is_told():
-    with pytest.raises(DocumentError, match=r"speaks of 'a/other\.gz'"):
+    with pytest.raises(DocumentError, match=r"names 'a/other\.gz'"):
         read_all(reader(summaries=(), singles=("a/b.gz",)), {"a/b.gz.md5": f"{MD5}  other.gz\n"})
 
 

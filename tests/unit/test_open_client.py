@@ -148,7 +148,7 @@ async def test_the_session_refuses_an_answer_that_is_not_http(unused_tcp_port):
     server = await asyncio.start_server(other, "127.0.0.1", unused_tcp_port)
     origin = f"http://127.0.0.1:{unused_tcp_port}"
     client = SessionClient(allow_private=frozenset({origin}))
-    with pytest.raises(Refused, match="broken HTTP"):
+    with pytest.raises(Refused, match="invalid HTTP response"):
         await client.ask(origin, b"GET / HTTP/1.1\r\n\r\n", label="x")
     await client.aclose()
     server.close()

@@ -105,7 +105,7 @@ def test_a_path_out_of_the_package_comes_out_to_be_refused(path):
     [
         ({"resources": [{"path": 5}]}, "resource 1 has no path that is text"),
         ({"resources": [3, {"path": "a"}]}, "resource 1 is not an object"),
-        ({}, "JSON of another shape"),
+        ({}, "JSON with an unexpected structure"),
         ("<html>", "web page"),
     ],
 )
@@ -214,7 +214,7 @@ def test_a_crate_describes_its_files():
 
 
 def test_what_is_no_crate_is_said():
-    with pytest.raises(DocumentError, match="no RO-Crate"):
+    with pytest.raises(DocumentError, match="not an RO-Crate"):
         read(ro_crate, {"@graph": [{"@id": "a", "@type": "File"}]})
     with pytest.raises(DocumentError, match="a file has no @id"):
         read(ro_crate, crate({"@type": "File"}))
@@ -258,8 +258,8 @@ def test_an_absolute_name_without_its_root_is_refused_in_the_open():
     [
         ("", "does not begin as a hashdeep list"),
         ("%%%% HASHDEEP-1.0\n%%%% md5,filename\n", "does not name the columns"),
-        (HASHDEEP + "12,short\n", "line 8 has not the columns"),
-        (HASHDEEP + f"many,{MD5},{SHA256},x\n", "line 8 has not the columns"),
+        (HASHDEEP + "12,short\n", "line 8 does not have the columns"),
+        (HASHDEEP + f"many,{MD5},{SHA256},x\n", "line 8 does not have the columns"),
     ],
 )
 def test_a_list_that_is_none_says_why(body, said):

@@ -100,7 +100,7 @@ def test_every_name_of_the_face_is_there():
 
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in OLD.items() for name in names])
 def test_an_old_import_path_works_and_warns_with_the_new_name(module, name):
-    with pytest.warns(DeprecationWarning, match=rf"{module}\.{name} is going to be removed in 0\.3: import \w+ from"):
+    with pytest.warns(DeprecationWarning, match=rf"{module}\.{name} will be removed in 0\.3: import \w+ from"):
         found = getattr(importlib.import_module(module), name)
     renamed = {
         "Follow": "DocumentRequest",
@@ -119,7 +119,7 @@ def document(body, **more):
 
 
 def test_rows_that_were_not_read_are_told_under_the_old_name():
-    with pytest.warns(DeprecationWarning, match=r"answers\.Unread is going to be .* import SkippedEntries from"):
+    with pytest.warns(DeprecationWarning, match=r"answers\.Unread will be .* import SkippedEntries from"):
         unread = importlib.import_module("manifests.answers").Unread(document(b""))
     unread.add("a row")
     with (
@@ -132,9 +132,9 @@ def test_rows_that_were_not_read_are_told_under_the_old_name():
 def test_elements_of_xml_are_read_under_the_old_names():
     old = importlib.import_module("manifests.xml")
     body = b"<list><file><name> a </name></file><file><name>b</name></file></list>"
-    with pytest.warns(DeprecationWarning, match=r"xml\.parts is going to be .* import elements from"):
+    with pytest.warns(DeprecationWarning, match=r"xml\.parts will be .* import elements from"):
         found = list(old.parts(document(body), {"file"}))
-    with pytest.warns(DeprecationWarning, match=r"xml\.Part\.says is going to be .* import XmlElement from"):
+    with pytest.warns(DeprecationWarning, match=r"xml\.Part\.says will be .* import XmlElement from"):
         assert [part.says("name") for part in found] == ["a", "b"]
     with pytest.warns(DeprecationWarning, match=r"xml\.events is going to"):
         walked = list(old.events(document(body)))

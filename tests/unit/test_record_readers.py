@@ -93,7 +93,7 @@ def test_what_was_deleted_is_no_file():
         (page([card(1), card(2)], 1, total=4, version="9"), "4 records of version '1.0.9' became 4 of '9'"),
         (page([card(1), card(2), card(3)], 1, total=5), "4 records .* became 5"),
         (page([card(1), card(2), card(3)], 1, total=4), "page 1 has 1 records, not 2"),
-        ('{"data": []}', "does not say how many"),
+        ('{"data": []}', "does not give the total"),
         ("<html>", "web page"),
     ],
 )
@@ -218,7 +218,7 @@ def test_no_records_are_an_empty_list():
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (answered('<error code="cannotDisseminateFormat">no</error>'), "answers cannotDisseminateFormat: no"),
+        (answered('<error code="cannotDisseminateFormat">no</error>'), "reports cannotDisseminateFormat: no"),
         (answered("<Identify/>"), "is not a list of OAI-PMH records"),
         (listed("<record><header/></record>"), "a record without an identifier"),
         (listed(record("a"))[:-40], "cannot be read as OAI-PMH"),

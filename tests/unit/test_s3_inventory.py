@@ -87,7 +87,7 @@ def test_the_newest_inventory_that_is_whole_is_taken():
     assert checksum.url == f"{PLACE}2024-05-01T00-00Z/manifest.checksum"
     (described,) = one.read(answer(checksum, "ABC\n"))
     assert described.url == f"{PLACE}2024-05-01T00-00Z/manifest.json"
-    with pytest.raises(DocumentError, match="MD5 abc promised"):
+    with pytest.raises(DocumentError, match="MD5 abc expected"):
         list(one.read(answer(described, b"{}")))
     with pytest.raises(DocumentError, match="no inventory yet"):
         list(one.read(answer(first, listing(paths[1]))))
@@ -175,10 +175,10 @@ def test_what_is_no_such_list_is_said(form):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (manifest(bucket="other"), "is an inventory of other, and the source is nix-cache"),
+        (manifest(bucket="other"), "is an inventory of other, but the source is nix-cache"),
         (manifest(form="Avro"), "in the format 'avro'; supported: CSV, Parquet and ORC"),
         (manifest(schema="Bucket, Size"), "names no Key"),
-        (b"{}", "JSON of another shape"),
+        (b"{}", "JSON with an unexpected structure"),
     ],
 )
 def test_a_manifest_that_cannot_be_used_says_why(body, said):
@@ -204,9 +204,9 @@ def test_a_list_that_cannot_be_read_says_why(body, said):
 def test_a_list_of_another_length_or_digest_is_refused():
     body = packed(row("a"))
     one, (follow,) = lists(manifest(body))
-    with pytest.raises(DocumentError, match=f"{len(body)} bytes promised by the manifest, {len(body) + 1} arrived"):
+    with pytest.raises(DocumentError, match=f"{len(body)} bytes expected, {len(body) + 1} received"):
         list(one.read(answer(follow, body + b"x")))
-    with pytest.raises(DocumentError, match=r"MD5 .* promised"):
+    with pytest.raises(DocumentError, match=r"MD5 .* expected"):
         list(one.read(answer(follow, body[:-1] + b"x")))
 
 

@@ -218,7 +218,7 @@ def test_an_asset_is_fetched_by_the_kind_of_url_that_is_preferred():
 def test_that_readers_pay_is_told_in_both_versions_of_the_extension():
     found = read(page(item()), opened(collections=("c",), prefer=("s3",)))
     assert [one for one in found if isinstance(one, ReaderWarning)] == [
-        ReaderWarning("assets lie in buckets whose readers pay: say requester_pays: true, or prefer: [https]")
+        ReaderWarning("assets are in requester-pays buckets: set requester_pays: true, or prefer: [https]")
     ]
     schemes = {"aws": {"type": "aws-s3", "bucket": "b", "region": "us-west-2", "requester_pays": True}}
     asset = {"B2": {"href": "s3://b/B2.TIF", "storage:refs": ["aws"]}}
@@ -330,11 +330,11 @@ def test_what_is_no_stac_is_refused(body):
         ("collections: [a], bbox: [1, 2, 3]", "source.bbox", "[west, south, east, north]"),
         ("collections: [a], bbox: [1, 5, 3, 4]", "source.bbox", "a south that is north of its north"),
         ("collections: [a], path: '{id}/{name}'", "source.path", "names {name}"),
-        ("collections: [a], path: '{id'", "source.path", "is alone"),
+        ("collections: [a], path: '{id'", "source.path", "unpaired"),
         ("collections: [a], path: 'all/{file}'", "source.path", "one path"),
         ("collections: [a], prefer: [ftp]", "source.prefer[0]", "allowed: 'https', 'http' or 's3'"),
-        ("catalog: catalog.json, filter: 'a > 1'", "source", "a filter for files"),
-        ("catalog: ../x.json", "source.catalog", "not names"),
+        ("catalog: catalog.json, filter: 'a > 1'", "source", "a static catalogue cannot apply"),
+        ("catalog: ../x.json", "source.catalog", "not allowed as names"),
         ("collections: [a], page: 0", "source.page", "≥ 1"),
     ],
 )

@@ -177,7 +177,7 @@ def test_without_names_all_public_datasets_with_files_are_mirrored_each_in_its_f
     [
         ("<html>", "is not a list of ERDDAP's files"),
         ("", "is not a list of ERDDAP's files"),
-        (FOLDER + "short\n", "line 5 has not the columns"),
+        (FOLDER + "short\n", "line 5 does not have the columns"),
         (FOLDER + '"open\n', "cannot be read as CSV"),
         (FOLDER.encode() + b"\xff,,,\n", "cannot be read as CSV"),
     ],
@@ -291,7 +291,7 @@ def test_an_answer_that_is_no_folder_says_why(body, url, said):
 
 def test_a_folder_that_is_sent_back_up_is_none():
     (folder, *_) = read_dav(LISTED)
-    with pytest.raises(DocumentError, match="sent back up"):
+    with pytest.raises(DocumentError, match="redirected back up"):
         read_dav(LISTED, folder, url=DAV)
 
 

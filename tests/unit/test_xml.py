@@ -47,7 +47,7 @@ def test_what_is_inside_a_wanted_element_is_not_yielded_once_more():
         (b"<list>&undefined;</list>", "cannot be read as XML"),
         (b"", "cannot be read as XML"),
         (b'<?xml version="1.0" encoding="klingon"?><list/>', "cannot be read as XML"),
-        (b"<list>" + b"<a>" * 100, "inside one another"),
+        (b"<list>" + b"<a>" * 100, "nested more than"),
     ],
 )
 def test_what_is_refused_is_named(body, said):

@@ -62,7 +62,7 @@ def test_the_shape_of_october_2023_has_bare_md5_and_no_links():
 def test_a_mixture_of_the_two_shapes_is_a_guess_and_refused():
     record = legacy()
     record["files"].append({"filename": "x", "checksum": MD5})
-    with pytest.raises(DocumentError, match="which is which is a guess"):
+    with pytest.raises(DocumentError, match="which is ambiguous"):
         read_all(reader("100"), {f"{API}/100": json.dumps(record)})
 
 
@@ -116,14 +116,14 @@ def test_a_search_that_ends_early_or_finds_too_much_is_told():
             reader(query="communities:wgms"),
             {search(1): page(legacy(), total=30), search(2): page(total=30)} | {search(2): page(total=30)},
         )
-    with pytest.raises(DocumentError, match="finds 10001 records, of which the site shows 10000: narrow the query"):
+    with pytest.raises(DocumentError, match="finds 10001 records, of which the site returns 10000: narrow the query"):
         read_all(reader(query="communities:wgms"), {search(1): page(legacy(), total=10001)})
 
 
 def test_a_search_without_an_end_is_told(monkeypatch):
     monkeypatch.setattr(zenodo, "MOST_FOUND", 3)
     endless = {search(n): json.dumps({"hits": {"hits": [legacy(n)]}}) for n in range(1, 9)}
-    with pytest.raises(DocumentError, match="goes on past the 3 records"):
+    with pytest.raises(DocumentError, match="has more than the 3 records"):
         read_all(reader(query="communities:wgms"), endless)
 
 

@@ -57,7 +57,7 @@ def test_a_zip_of_more_than_four_gigabytes_is_told_by_its_64_bit_record():
     tail += b"PK\x05\x06" + bytes(8) + b"\xff" * 8 + bytes(2)
     seen = ZipEnd()
     seen.update(tail)
-    assert seen.hexdigest() == f"its directory should end at byte {size + 100}, and ends at 100: bytes are missing"
+    assert seen.hexdigest() == f"its directory should end at byte {size + 100}, but ends at 100: bytes are missing"
     seen._size += size
     assert seen.hexdigest() == WHOLE
 

@@ -256,7 +256,7 @@ def translated_errors(label: str, origin: str, *, login: str = "", broken: bool 
     except ssl.SSLCertVerificationError as error:
         raise Denied(f"{label}: {origin} presents an invalid certificate: {error.verify_message}") from error
     except ssl.SSLError as error:
-        raise Denied(f"{label}: no TLS with {origin}: {one_line(error)}") from error
+        raise Denied(f"{label}: TLS with {origin} failed: {one_line(error)}") from error
     except TimeoutError as error:
         raise Unreachable(f"{label}: {origin} sent no reply in time") from error
     except aioftp.AIOFTPException as error:
@@ -279,7 +279,9 @@ def _meaning(label: str, origin: str, error: aioftp.StatusCodeError, login: str,
     if code == "421" or (code.startswith(("4", "5")) and code != "550" and any(word in low for word in _FULL)):
         return Refused(f"{label}: {answer}")
     if code == "534" or "AUTH" in low.upper().split() or (code in ("502", "504") and "234" in error.expected_codes):
-        return Denied(f"{label}: no TLS with {origin}: it answers {code} {said}: ftp:// works without encryption")
+        return Denied(
+            f"{label}: TLS with {origin} failed: it answers {code} {said}; ftp:// connects without encryption"
+        )
     if login:
         who = "no anonymous access: name a credential" if login == "anonymous" else "is the credential still valid?"
         return Denied(f"{label}: {answer}: {who}")

@@ -34,11 +34,11 @@ class FtpEntry(NamedTuple):
 
 
 def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
-    """Return what a line of MLSD or MLST says, None for the folder itself and the one above. Raises ValueError."""
+    """Parse a line of MLSD or MLST; None for the folder itself and its parent. Raises ValueError."""
     text = _text(line, encoding)
     facts, space, name = text.partition(" ")
     if not space or not name or (facts and not facts.endswith(";")):
-        raise ValueError("no line of MLSD")
+        raise ValueError("not a line of MLSD")
     known: dict[str, str] = {}
     for fact in facts[:-1].split(";") if facts else ():
         key, equals, value = fact.partition("=")
@@ -50,12 +50,12 @@ def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
         return None
     size, stamp = known.get("size", ""), known.get("modify", "")
     if stamp and _STAMP.fullmatch(stamp) is None:
-        raise ValueError("a time that is none")
+        raise ValueError("an invalid time")
     return FtpEntry(name, {"dir": FOLDER, "file": FILE}.get(kind, OTHER), _size(size) if size else None, stamp)
 
 
 def list_line(line: bytes, encoding: str) -> FtpEntry | None:
-    """Return what a line of LIST says, None for what names nothing. Raises ValueError."""
+    """Parse a line of LIST; None for a line that names no file or folder. Raises ValueError."""
     text = _text(line, encoding)
     if not text.strip() or re.fullmatch(r"total \d+", text.strip()):
         return None
@@ -70,11 +70,11 @@ def list_line(line: bytes, encoding: str) -> FtpEntry | None:
         if found["folder"]:
             return None if found["name"] in (".", "..") else FtpEntry(found["name"], FOLDER)
         return FtpEntry(found["name"], FILE, _size(found["size"].replace(",", "")))
-    raise ValueError("no line that we can read")
+    raise ValueError("not a known form of LIST")
 
 
 def instant(stamp: str) -> float | None:
-    """Return the seconds since the epoch of a stamp of MDTM or MLSD; None for what is none."""
+    """Return the seconds since the epoch of a stamp of MDTM or MLSD; None if it is invalid."""
     found = _STAMP.fullmatch(stamp.strip())
     if found is None:
         return None
@@ -86,14 +86,14 @@ def instant(stamp: str) -> float | None:
 
 
 def version(stamp: str, size: int | None) -> str | None:
-    """Return what binds a later read to these bytes, as far as FTP can: no strong validator."""
+    """Return the version that binds a later read to these bytes; FTP has no strong validator."""
     return f"modified:{stamp}|{size}" if stamp and size is not None else None
 
 
 def _size(text: str) -> int | None:
-    """Return a size, None for one that cannot be (18446744073709551615 is how some servers write that)."""
+    """Return a size; None for 18446744073709551615, by which some servers mean "unknown"."""
     if not text.isascii() or not text.isdigit():
-        raise ValueError("a size that is none")
+        raise ValueError("an invalid size")
     return size if (size := int(text)) < MAX_SIZE else None
 
 

@@ -229,7 +229,7 @@ class FtpTransport:
             with translated_errors(name, self._origin, broken=True):
                 while line := await watched.read(data.reader.readline):
                     if not line.endswith(b"\n"):
-                        raise Interrupted(f"{name}: its list broke off within a line")
+                        raise Interrupted(f"{name}: its listing broke off within a line")
                     if (one := read(line, self._server.encoding)) is not None:
                         found.append(one)
                     check_count(len(found), name)
@@ -296,7 +296,7 @@ class _FtpRead:
             with translated_errors(path, self._transport.root, broken=True):
                 more = await StallDetector(path, self._transport.floor).read(partial(data.reader.read, 1))
             if more:
-                raise Interrupted(f"{path}: more bytes came than the {size} announced")
+                raise Interrupted(f"{path}: more than the announced {size} bytes arrived")
         data.writer.transport.abort()
         await control.finish(path, early=is_early)
         check_unchanged(self.stat, _stat(self._path, await control.describe(self._where, path)))

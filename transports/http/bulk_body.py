@@ -115,7 +115,9 @@ class BulkBody(asyncio.BufferedProtocol):
                     self._give_back()
         if copy.is_over:
             self._protocol.force_close()
-            self.set_exception(Interrupted("more bytes came than were announced"))  # the read raises it with the path
+            self.set_exception(
+                Interrupted("more bytes arrived than were announced")
+            )  # the read raises it with the path
 
     def is_eof(self) -> bool:
         """Return True if the last byte has arrived."""
@@ -148,7 +150,7 @@ class BulkBody(asyncio.BufferedProtocol):
         """Count `nbytes` that have arrived."""
         if nbytes > self._left:
             self._protocol.force_close()
-            self.set_exception(Interrupted("more bytes came than were announced"))
+            self.set_exception(Interrupted("more bytes arrived than were announced"))
             nbytes = self._left
         self._left -= nbytes
         self._filled += nbytes

@@ -110,7 +110,7 @@ class Exchange:
                 self._take(message, payload)
             is_begun = True
         except HttpProcessingError as error:
-            raise Refused(f"{self._label}: {self._origin} answered with broken HTTP: {one_line(error)}") from error
+            raise Refused(f"{self._label}: {self._origin} sent an invalid HTTP response: {one_line(error)}") from error
         except (aiohttp.ClientError, OSError) as error:
             if may_be_stale:
                 return False
@@ -195,7 +195,7 @@ class Exchange:
         payload = self._payload
         if isinstance(error, HttpProcessingError) or len(protocol) or payload.exception() or not payload.is_eof():
             self.discard_connection()
-            raise Interrupted(f"{self._label}: more bytes came than the {self.received} announced")
+            raise Interrupted(f"{self._label}: more than the announced {self.received} bytes arrived")
         if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
             raise Interrupted(f"{self._label}: {self._so_far()}: the connection was reset")
 

@@ -1,4 +1,4 @@
-"""What the transports need of an HTTP client: one request, one answer. `open_client` chooses who provides it."""
+"""The interface of an HTTP client: one request, one answer. `open_client` chooses the implementation."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass

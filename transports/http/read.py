@@ -1,4 +1,4 @@
-"""One read over http: what was asked for is what is accepted. Beneath `transport`.
+"""One read over http: an answer that differs from the request is an error. Beneath `transport`.
 
 Rules:
 1. Another range, another version or a compressed answer than asked for is an error.
@@ -113,7 +113,7 @@ class HttpRead:
             return chunk
         if chunk:
             answer.discard_connection()
-            raise Interrupted(f"{self._label}: more bytes came than the {self._span()} announced")
+            raise Interrupted(f"{self._label}: more than the announced {self._span()} bytes arrived")
         if self._left:
             raise Interrupted(f"{self._label}: ended {self._left} bytes before its announced end")
         answer.finish()
@@ -184,7 +184,7 @@ class HttpRead:
         wanted = self._stop if size is None else size if self._stop is None else min(self._stop, size)
         if start != self._start or (wanted is not None and stop != wanted):
             last = "" if wanted is None else wanted - 1
-            raise Unsupported(f"{label}: bytes {self._start}-{last} asked for, {start}-{stop - 1} came")
+            raise Unsupported(f"{label}: bytes {self._start}-{last} requested, {start}-{stop - 1} received")
         announced = answer.length
         if announced is not None and announced != stop - start:
             answer.discard_connection()

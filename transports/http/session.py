@@ -87,7 +87,7 @@ class SessionClient:
         except TimeoutError as error:
             raise Unreachable(f"{label}: {origin} gave no answer in {limit:g} s") from error
         except aiohttp.ClientResponseError as error:
-            raise Refused(f"{label}: {origin} answered with broken HTTP: {one_line(error)}") from error
+            raise Refused(f"{label}: {origin} sent an invalid HTTP response: {one_line(error)}") from error
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError) as error:
             raise connection_error(error, policy, origin, label) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -215,7 +215,7 @@ class SessionAnswer:
         """Raise Interrupted if the body was cut short, or if more bytes followed it."""
         error = self._protocol.exception() if self._protocol is not None else None
         if isinstance(error, aiohttp.http.HttpProcessingError):
-            raise Interrupted(f"{self._label}: more bytes came than the {self.received} announced")
+            raise Interrupted(f"{self._label}: more than the announced {self.received} bytes arrived")
         if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
             raise Interrupted(f"{self._label}: {self._so_far()}: the connection was reset")
 

@@ -1,4 +1,4 @@
-"""The error that each HTTP status is raised as: one table."""
+"""The error class and message for each HTTP status."""
 
 from syncd.core import Changed, NotFound, PermanentError, Refused, SyncdError, Unreachable, Unsupported
 
@@ -6,9 +6,9 @@ DENIED = frozenset({401, 403, 407})
 """Access control; the message depends on the credential (`auth`)."""
 
 _NOT_FOUND = (NotFound, "upstream has no such file ({status})")
-_BUSY = (Refused, "upstream asks for patience ({status})")
-_NO_METHOD = (Unsupported, "upstream does not answer {method} ({status})")
-_FAILED = (Unreachable, "upstream failed ({status})")
+_BUSY = (Refused, "upstream limits requests or is busy ({status})")
+_NO_METHOD = (Unsupported, "upstream does not support {method} ({status})")
+_FAILED = (Unreachable, "upstream has an internal error ({status})")
 _ERRORS: dict[int, tuple[type[SyncdError], str]] = {
     202: _BUSY,
     404: _NOT_FOUND,
@@ -16,7 +16,7 @@ _ERRORS: dict[int, tuple[type[SyncdError], str]] = {
     408: _FAILED,
     410: _NOT_FOUND,
     412: (Changed, "is no longer {version}"),
-    416: (Unsupported, "upstream has no bytes {wanted}, only {there}"),
+    416: (Unsupported, "upstream cannot serve bytes {wanted}, only {there}"),
     425: _FAILED,
     429: _BUSY,
     501: _NO_METHOD,

@@ -32,7 +32,7 @@ def make_socket(address: AddrInfoType) -> socket.socket:
     policy = current.get()
     if not policy.allowed and not is_public(str(where[0])):
         policy.refused = str(where[0])
-        raise PermissionError(f"{policy.refused} is no public address")
+        raise PermissionError(f"{policy.refused} is not a public address")
     policy.made += 1
     return socket.socket(family, kind, protocol)
 
@@ -49,11 +49,11 @@ def connection_error(error: Exception, policy: SocketPolicy, origin: str, label:
     if policy.refused and not policy.made:
         return Unsafe(f"{label}: {refusal(origin, policy.refused)}")
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):
-        return Unsafe(f"{label}: {origin} is no valid address: {one_line(error)}")
+        return Unsafe(f"{label}: {origin} is not a valid address: {one_line(error)}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return Denied(f"{label}: {origin} {_why_untrusted(error.certificate_error)}")
     if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return Denied(f"{label}: no TLS with {origin}: {one_line(error.os_error)}")
+        return Denied(f"{label}: TLS with {origin} failed: {one_line(error.os_error)}")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unreachable(f"{label}: no address found for {origin}: {one_line(error.os_error)}")
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
@@ -63,7 +63,7 @@ def connection_error(error: Exception, policy: SocketPolicy, origin: str, label:
 
 
 def _why_untrusted(error: Exception) -> str:
-    """Return what is wrong with a certificate, in words for operators."""
+    """Describe the fault of a certificate for operators."""
     reason = getattr(error, "verify_message", "") or str(error)
     if "expired" in reason:
         return "presents a certificate that has expired"

@@ -91,7 +91,7 @@ class Bucket:
                     continue
                 failed = failure(answer.status, document, path, heads.retry_after(answer.headers, time.time()))
                 if "uploadId" in query and isinstance(failed, NotFound):  # Ceph answers NoSuchKey for an upload
-                    raise NoSuchUpload(f"{path}: no such upload any more")
+                    raise NoSuchUpload(f"{path}: the multipart upload no longer exists")
                 raise failed
         raise AssertionError("the second try returns or raises")
 

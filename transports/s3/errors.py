@@ -147,7 +147,7 @@ def refuse_doctype(name: str, system: str | None, public: str | None, internal: 
 
 def _missing(code: str, path: str) -> NotFound:
     if code == "NoSuchUpload":
-        return NoSuchUpload(f"{path}: no such upload any more")
+        return NoSuchUpload(f"{path}: the multipart upload no longer exists")
     if code == "NoSuchBucket":
         return NoSuchBucket(f"{path}: no such bucket: create it, or correct its name")
     return NotFound(f"{path}: no such object")

@@ -133,18 +133,18 @@ def _read_slowly(text: str, root: str, name: str) -> S3ListPage:
     except Doctype as error:
         raise Unsafe(f"{name}: a listing with {error}") from error
     except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
-        raise PermanentError(f"{name}: a listing that cannot be read: {error}") from error
+        raise PermanentError(f"{name}: the listing cannot be parsed: {error}") from error
     return _listed(frame, columns, root, name)
 
 
 def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListPage:
     top, token = frame.top, None
     if "IsTruncated" not in top:
-        raise PermanentError(f"{name}: an answer that is no listing: {frame.begins!r}")
+        raise PermanentError(f"{name}: the answer is not a listing: {frame.begins!r}")
     if top["IsTruncated"].strip() == "true":
         token = top.get("NextContinuationToken")
         if not token:
-            raise PermanentError(f"{name}: a listing that goes on, but does not say where")
+            raise PermanentError(f"{name}: the listing is truncated, but has no continuation token")
     keys = columns.keys
     if top.get("EncodingType") == "url":
         keys = _unquoted(keys)
@@ -165,7 +165,7 @@ def _page(keys: Sequence[str], columns: _Columns, root: str, name: str) -> Stats
     if root:
         if not all(map(str.startswith, keys, repeat(root))):
             stray = next(key for key in keys if not key.startswith(root))
-            raise PermanentError(f"{name}: a listing of {root!r} holds {stray[:200]!r}: this server cannot list")
+            raise PermanentError(f"{name}: the listing of {root!r} contains {stray[:200]!r}: this server cannot list")
         keys = [key[cut:] for key in keys]
     page = Stats(list(keys), list(columns.sizes), list(columns.modified), list(columns.versions))
     return page.where(_is_file) if any(map(str.endswith, keys, repeat("/"))) or not all(keys) else page

@@ -99,7 +99,7 @@ class S3Body:
         async for chunk in self._bucket.chunks(self._answer):
             left -= len(chunk)
             if left < 0:
-                raise Interrupted(f"{self.stat.path}: more bytes came than were announced")
+                raise Interrupted(f"{self.stat.path}: more bytes arrived than were announced")
             yield chunk
         if left:
             raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
@@ -260,15 +260,17 @@ class S3Transport:
         if answer.status == 206:
             first, end, whole = heads.content_range(headers) or (0, 0, None)
             if whole is None:
-                raise Unsupported(f"{path}: a range without its position came: {headers.get('content-range')!r}")
+                raise Unsupported(
+                    f"{path}: the answer to a range has no valid Content-Range: {headers.get('content-range')!r}"
+                )
             size = whole
             if first != start or end != (size if stop is None else min(stop, size)):
-                raise Unsupported(f"{path}: bytes [{start}, {stop}) asked for, [{first}, {end}) came")
+                raise Unsupported(f"{path}: bytes [{start}, {stop}) requested, [{first}, {end}) received")
         else:
             first, size = 0, _length(headers)
             end = size
             if start > 0 or (stop is not None and stop < size):
-                raise Unsupported(f"{path}: the server ignores ranges: the whole file came for [{start}, {stop})")
+                raise Unsupported(f"{path}: the server ignores ranges: it sent the whole file for [{start}, {stop})")
         stat = stat_of(path, headers, size)
         if version is not None and stat.version != version:
             raise Changed(f"{path}: version {version} became {stat.version}")
@@ -319,13 +321,15 @@ class _Fetch:
 
 
 def _expect_progress(name: str, asked: str | None, token: str | None, empty: int) -> None:
-    """Raise PermanentError for a listing without end: it goes on where it was asked to begin, or holds no file."""
+    """Raise PermanentError for an endless listing: a page that repeats its token, or too many without a file."""
     if token is None:
         return
     if token == asked:
-        raise PermanentError(f"{name}: the listing does not move on: it goes on at {token[:100]!r}, where it began")
+        raise PermanentError(
+            f"{name}: the listing does not advance: the next page begins where this one did, at {token[:100]!r}"
+        )
     if empty >= MAX_EMPTY:
-        raise PermanentError(f"{name}: the listing does not move on: {empty} pages in a row without a file")
+        raise PermanentError(f"{name}: the listing does not advance: {empty} pages in a row without a file")
 
 
 def stat_of(path: str, headers: Mapping[str, str], size: int) -> Stat:

@@ -271,15 +271,15 @@ def translated_errors(
     except asyncssh.KeyExchangeFailed as error:
         if untrusted is not None and "host key" in str(error).lower():
             raise untrusted() from error
-        raise Denied(f"{label}: no SSH with {origin}: {one_line(error)}") from error
+        raise Denied(f"{label}: SSH with {origin} failed: {one_line(error)}") from error
     except asyncssh.PermissionDenied as error:
         todo = "name one under credentials" if credential is None else f"is {credential.name} still valid?"
         who = "without a credential" if credential is None else f"with credential {credential.name}"
-        raise Denied(f"{label}: {origin} refuses the login {who}: {todo}") from error
+        raise Denied(f"{label}: {origin} rejects the login {who}: {todo}") from error
     except asyncssh.ConnectionLost as error:
         raise Interrupted(f"{label}: {origin} closed the connection: {one_line(error)}") from error
     except (asyncssh.DisconnectError, asyncssh.ChannelOpenError) as error:
-        raise Refused(f"{label}: {origin} refuses: {one_line(error)}") from error
+        raise Refused(f"{label}: {origin} rejects the connection: {one_line(error)}") from error
     except TimeoutError as error:
         raise Unreachable(f"{label}: {origin} sent no answer in time") from error
     except OSError as error:

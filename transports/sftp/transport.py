@@ -4,7 +4,7 @@ Rules:
 1. SFTP has no strong validator. A version is `modified:<seconds>|<size>` of the open file, read before the first byte
    and after the last. Versions of other kinds bind nothing.
 2. The path of a url is absolute on the server; `sftp://host/~/data/` begins at the home folder of the login.
-3. Listings leave out symbolic links and other files that are not regular.
+3. Listings contain regular files only: no symbolic links, devices or sockets.
 """
 
 import asyncio
@@ -210,7 +210,7 @@ class _SftpRead:
             if not chunk:
                 raise Interrupted(f"{path}: ended at byte {at} of {stop}")
             if len(chunk) > count:
-                raise Interrupted(f"{path}: more bytes came than the {count} asked for")
+                raise Interrupted(f"{path}: more than the requested {count} bytes arrived")
             many = min(many * 2, MOST) if took < 1.0 else max(many // 2, LEAST)
             at += len(chunk)
             yield chunk
