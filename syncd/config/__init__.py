@@ -1,4 +1,4 @@
-"""What syncd.yaml says: settings, credentials and where their secrets are, who may use the API."""
+"""The configuration syncd.yaml: settings, credentials and the locations of their secrets, access to the API."""
 
 import lazy_loader
 

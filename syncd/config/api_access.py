@@ -1,6 +1,6 @@
-"""What syncd.yaml says of who may read the daemon's pages and who may change something: tokens, hosts, proxies.
+"""Access control in syncd.yaml: who may read the daemon's pages and who may change something (tokens, hosts, proxies).
 
-A token itself never stands in the file, only a hash of it. `syncd token NAME` makes one and prints the line to add.
+The file contains only hashes of tokens. `syncd token NAME` creates a token and prints the line to add.
 """
 
 import ipaddress
@@ -52,7 +52,7 @@ def _network(given: Any) -> Any:
 
 
 class Token(BaseModel):
-    """Somebody who may read, or change something too; known by the hash of a secret."""
+    """A person or program with access, identified by the hash of a secret."""
 
     model_config = STRICT
 
@@ -72,7 +72,7 @@ class Token(BaseModel):
 
 
 def validate_unique_names(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-    """Validate a field that lists tokens: each name stands once, so that the audit log says who it was."""
+    """Validate a field that lists tokens: names are unique, so that the audit log identifies the person."""
     names = [token.name for token in tokens]
     for name in names:
         if names.count(name) > 1:

@@ -1,4 +1,4 @@
-"""What syncd.yaml says of secrets: never the secret, but where it is, of what kind, and for which origin."""
+"""Credentials in syncd.yaml: the kind, origin and location of each secret, never the secret itself."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ def _variable(given: Any) -> Any:
 
 
 class Secret(BaseModel):
-    """Where a secret is to be found: one of `file`, `env`, `systemd`."""
+    """Where a secret is stored: one of `file`, `env`, `systemd`."""
 
     model_config = STRICT
 
@@ -121,7 +121,7 @@ class PrivateKey(BaseModel):
 
 
 class OAuth(BaseModel):
-    """A token that is asked for and renewed (OAuth 2.0): by a name and a password, or by the client's own secret."""
+    """A token that syncd requests and renews (OAuth 2.0), with a name and a password, or with the client's secret."""
 
     model_config = STRICT
 
@@ -230,13 +230,15 @@ def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     for one in also if isinstance(also, list | tuple) else ():
         if scheme not in WEB or str(one).lower().partition("://")[0] != scheme:
             yield KeyConflict(
-                "also", f"names what is not {scheme} as the origin is", "name origins of the same kind alone"
+                "also",
+                f"names an origin that is not {scheme}, as the first one is",
+                "name only origins of the same scheme",
             )
     for kind, key in (("oauth", "token_url"), ("login", "at")):
         part = raw.get(kind)
         where = str(part.get(key, "")).lower() if isinstance(part, Mapping) else ""
         if scheme == "https" and where.startswith("http://"):
-            yield KeyConflict(kind, f"would send its secret to {key} in the clear", f"write {key} with https")
+            yield KeyConflict(kind, f"would send its secret to {key} unencrypted", f"write {key} with https")
 
 
 def _one_of(raw: Mapping[str, Any], keys: tuple[str, ...], example: str) -> Iterator[KeyConflict]:

@@ -1,10 +1,10 @@
-"""The daemon's configuration, `syncd.yaml`: where state and store are, whom to trust, and where secrets are.
+"""The configuration, `syncd.yaml`: state folder, store, credentials, access control, budgets.
 
 Rules:
 1. The file is checked as strictly as a manifest, and its mistakes are reported the same way. The command line overrides
    the environment, which overrides the file, which overrides the defaults. A relative path in it is relative to it.
-2. A secret never stands in the file; what stands there says where it is. So nothing here that is printed, compared or
-   dumped can show one. It is read when it is needed (`syncd.config.secrets`), never kept.
+2. The file contains no secrets, only where they are stored. So no printed or logged setting can show one. A secret is
+   read when it is needed (`syncd.config.secrets`), and not kept.
 """
 
 import os
@@ -51,7 +51,7 @@ def _listen(given: Any) -> Any:
 
 
 def _store_url(given: Any) -> Any:
-    """Return a folder as it stands, or the url of a bucket in its one form."""
+    """Return a folder unchanged, or the normalised url of a bucket."""
     if not isinstance(given, str):
         return given
     if given.startswith("file://"):
@@ -95,7 +95,7 @@ def _store_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
 
 
 class Config(BaseModel):
-    """All that the daemon and the command line must be told."""
+    """The whole configuration of the daemon and the command line."""
 
     model_config = STRICT
 
@@ -134,7 +134,7 @@ class Config(BaseModel):
 
 
 def find_config(environ: Mapping[str, str]) -> Path | None:
-    """Return the configuration file to read where the command line names none; None if there is none to read.
+    """Return the configuration file to read if the command line names none; None if there is none.
 
     It is the file that SYNCD_CONFIG names, or else the first that exists of `./syncd.yaml`, `syncd/syncd.yaml` in the
     user's configuration folder, and `/etc/syncd/syncd.yaml`. That folder is `$XDG_CONFIG_HOME`, `~/.config` by default
@@ -177,7 +177,7 @@ def load_config(
 
 
 def ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the variables that ask for a proxy; syncd knows none and connects directly."""
+    """Return the environment variables for proxies that are set; syncd ignores them and connects directly."""
     wanted = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy"}
     return tuple(sorted(name for name, value in environ.items() if value and name.lower() in wanted))
 
@@ -192,7 +192,7 @@ def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) ->
 
 
 def _store(settings: StoreSettings, url: str | None, endpoint: str | None, environ: Mapping[str, str]) -> StoreSettings:
-    """Lay the command line over the environment over the file."""
+    """Override the file by the environment, and that by the command line."""
     where = "--store" if url is not None else "SYNCD_STORE"
     url = url if url is not None else _set(environ, "SYNCD_STORE")
     try:
@@ -203,7 +203,7 @@ def _store(settings: StoreSettings, url: str | None, endpoint: str | None, envir
     if not found.startswith("s3://"):
         if endpoint is not None:
             raise ConfigError(f"--endpoint: does not apply to the folder {found}: write --store s3://bucket/prefix/")
-        return StoreSettings(url=found)  # what the environment or the file says of a server is not meant for a folder
+        return StoreSettings(url=found)  # an endpoint in the environment or the file does not apply to a folder
     if server is None and (given := _set(environ, "SYNCD_ENDPOINT")) is not None:
         try:
             server = _endpoint(given)
@@ -213,7 +213,7 @@ def _store(settings: StoreSettings, url: str | None, endpoint: str | None, envir
 
 
 def _set(environ: Mapping[str, str], name: str) -> str | None:
-    """Return a variable that is set to something."""
+    """Return a variable that is set and not empty."""
     return environ.get(name) or None
 
 
@@ -239,7 +239,7 @@ def _read(path: Path) -> Config:
 
 
 def _resolve_paths(part: Any, here: Path) -> Any:
-    """Return a credential's settings with every relative path taken from the configuration's folder."""
+    """Return a credential's settings with every relative path resolved against the configuration's folder."""
     if isinstance(part, Path):
         return part if str(part).startswith("~") else here / part
     if not isinstance(part, BaseModel):

@@ -1,8 +1,8 @@
-"""Secrets, read at the moment they are needed from where syncd.yaml says they are, and never shown.
+"""Reads secrets when they are needed from the locations in syncd.yaml; they are never printed.
 
 Rules:
-1. A file that others can read, or that anyone but its owner can change, is refused.
-2. What is wrong with a secret is said without a character of it.
+1. A file that others can read, or that anyone but its owner can change, is rejected.
+2. Error messages contain no character of a secret.
 """
 
 import base64
@@ -89,9 +89,9 @@ class _JwtClaims(msgspec.Struct):
 
 
 def expiry_of(credential: Credential) -> float | None:
-    """Return when a credential is no longer valid, in seconds since the epoch; None where it does not say.
+    """Return when a credential is no longer valid, in seconds since the epoch; None if it is unknown.
 
-    A bearer token may be a JSON Web Token, which says. It is not checked here: only who issued it can do that.
+    A JSON Web Token states it; its signature is not checked, which only its issuer could do.
     """
     parts = credential.secret.split(".")
     if credential.scheme != "bearer" or len(parts) != 3:
@@ -129,7 +129,7 @@ def _private(path: Path, where: str) -> str:
     """Return the text of a file that only its owner can change, and only its owner and group can read."""
     try:
         with open(path, "rb", opener=_open_nonblocking) as file:
-            mode = os.fstat(file.fileno()).st_mode  # of what we read, whatever the name means by then
+            mode = os.fstat(file.fileno()).st_mode  # of the file that is read, even if the name is replaced meanwhile
             if not stat.S_ISREG(mode):
                 raise ConfigError(f"{where}: {path}: not a file: name the file that holds the secret")
             if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
@@ -143,12 +143,12 @@ def _private(path: Path, where: str) -> str:
     try:
         return held.decode("utf-8")
     except UnicodeDecodeError:
-        # `from None`: the original names the bytes it stumbled over
+        # `from None`: the original names the invalid bytes
         raise ConfigError(f"{where}: {path}: not UTF-8 text: store the bare secret") from None
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
-    """Open even a pipe that nobody writes to, so that it can be refused instead of waited for."""
+    """Open a file without waiting, so that a pipe can be rejected even if it has no writer."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
@@ -163,7 +163,7 @@ def _one_line(value: str, where: str) -> str:
 
 
 def _many_lines(value: str, where: str) -> str:
-    """Return a secret that has lines of its own."""
+    """Return a secret of several lines."""
     if not value.strip():
         raise ConfigError(f"{where}: the secret is empty: store the key itself")
     return value
@@ -177,8 +177,8 @@ def _from_netrc(file: Path, origin: str, where: str, environ: Mapping[str, str])
     try:
         machines = netrc.netrc(os.fspath(path)).hosts
     except netrc.NetrcParseError as error:
-        # `from None`: the original quotes the token it stumbled over, which may be the password
-        raise ConfigError(f"{where}: {path}: line {error.lineno}: not a netrc file: mend that line") from None
+        # `from None`: the original quotes the invalid token, which may be the password
+        raise ConfigError(f"{where}: {path}: line {error.lineno}: not a netrc file: correct that line") from None
     except OSError as error:
         raise ConfigError(f"{where}: {path}: cannot be read: {error.strerror}: check the path and its owner") from error
     if host not in machines:

@@ -1,4 +1,4 @@
-"""What syncd.yaml says of how the daemon works: its budgets, how long it remembers, scrubs, backups, the log."""
+"""Settings of the daemon in syncd.yaml: budgets, retention of its records, fixity checks, backups, the log."""
 
 from typing import Annotated, Any, Literal
 
@@ -27,18 +27,18 @@ def _default_text(default: str) -> Any:
 
 
 class BudgetSettings(BaseModel):
-    """What all passes share; docs/operating.md has the formula of the memory."""
+    """Limits that all passes share; docs/operating.md has the formula for memory."""
 
     model_config = STRICT
 
     passes: Annotated[Count, Field(ge=1, le=1_000)] = 16
-    """The most passes at a time; if one waits too long, the longest-running one yields."""
+    """The maximum number of concurrent passes; if one waits too long, the longest-running one yields."""
     memory: Annotated[Size, Field(ge=16 << 20)] = Field(default=512 << 20, json_schema_extra=_default_text("512 MiB"))
-    """The most bytes of transfers held in memory."""
+    """The maximum number of bytes of transfers in memory."""
     files: Annotated[Count, Field(ge=8, le=100_000)] = 384
-    """The most files transferred at a time."""
+    """The maximum number of concurrent file transfers."""
     connections: Annotated[Count, Field(ge=4, le=10_000)] = 256
-    """The most concurrent requests to upstreams."""
+    """The maximum number of concurrent requests to upstreams."""
     keep_free: Annotated[Size, Field(ge=0)] = Field(default=1 << 30, json_schema_extra=_default_text("1 GiB"))
     """Space to leave free on the disks of the store and of the state; with less, no pass starts."""
 
@@ -51,13 +51,13 @@ class ScrubSettings(BaseModel):
     enabled: Flag = True
     """Whether the fixity check runs."""
     rate: Rate = Field(default=50_000_000, json_schema_extra=_default_text("50 MB/s"))
-    """The highest read rate; usually far less is needed."""
+    """The maximum read rate; usually far less is needed."""
     mend: Flag = True
     """Whether damage is repaired from kept versions and from upstream."""
 
 
 class RetentionSettings(BaseModel):
-    """How long the daemon remembers."""
+    """How long the daemon keeps its records and the quarantine."""
 
     model_config = STRICT
 
@@ -83,7 +83,7 @@ class BackupSettings(BaseModel):
 
 
 class LogSettings(BaseModel):
-    """What the daemon writes to its standard error."""
+    """The log, which the daemon writes to standard error."""
 
     model_config = STRICT
 

@@ -1,8 +1,8 @@
-"""Gathers every family at the moment of a scrape: what was counted, and what Control, the governors and the store say.
+"""Collects every family at a scrape: from the counters, Control, the governors and the store.
 
 Rules:
 1. Series of a mirror exist while its manifest is in force (or rejected), begin at 0, and vanish when it is withdrawn.
-2. A label value past its bound is folded into `other`, and counted as such.
+2. A label value beyond its bound is counted under `other`.
 """
 
 import platform
@@ -24,7 +24,7 @@ Labels = tuple[str, ...]
 
 @dataclass(slots=True)
 class MetricSources:
-    """What is read at every scrape, as far as there is any of it."""
+    """The sources that are read at every scrape, as far as they exist."""
 
     counting: Counting
     meter: Meter
@@ -33,11 +33,11 @@ class MetricSources:
     control: Control | None = None
     governors: Governors | None = None
     credentials: Mapping[str, float] = field(default_factory=dict)
-    """By name: when a credential is no longer valid."""
+    """The expiry of each credential, by name."""
 
 
 class Bound:
-    """The values that one label may have; whoever came first stays."""
+    """The values that one label may have; the first ones stay."""
 
     def __init__(self, most: int) -> None:
         """Admit `most` values."""
@@ -46,7 +46,7 @@ class Bound:
         self._folded: set[str] = set()
 
     def only(self, values: Iterable[str]) -> None:
-        """Forget what is not among `values` any more, so that others have room, and admit them in their order."""
+        """Drop values that are not in `values`, which makes room for others, and admit those in their order."""
         values = tuple(values)
         self._admitted &= set(values)
         self._folded.clear()
@@ -67,7 +67,7 @@ class Bound:
 
 
 class Table:
-    """The samples of one scrape, by family and labels; what falls on the same labels is folded."""
+    """The samples of one scrape, by family and labels; samples with the same labels are merged."""
 
     def __init__(self, bounds: Mapping[str, Bound]) -> None:
         """Fit labels into `bounds`."""
@@ -76,7 +76,7 @@ class Table:
         self._histograms: dict[str, dict[Labels, Histogram]] = {family.name: {} for family in f.ALL}
 
     def put(self, family: Family, value: float | None, *labels: str) -> None:
-        """Enter one sample; None is none."""
+        """Add one sample; None adds nothing."""
         if value is None:
             return
         rows, fitted = self._rows[family.name], self._fitted(family, labels)
@@ -86,12 +86,12 @@ class Table:
         rows[fitted] = value
 
     def put_all(self, family: Family, values: Mapping[str, int], *labels: str) -> None:
-        """Enter a sample for each value of the last label."""
+        """Add a sample for each value of the last label."""
         for last, value in values.items():
             self.put(family, value, *labels, last)
 
     def put_histogram(self, family: Family, histogram: Histogram, *labels: str) -> None:
-        """Enter one histogram."""
+        """Add one histogram."""
         rows, fitted = self._histograms[family.name], self._fitted(family, labels)
         joined = rows.get(fitted)
         if joined is None:
@@ -108,7 +108,7 @@ class Table:
         return labels if bound is None else (bound.fit(labels[0]), *labels[1:])
 
     def metrics(self) -> Iterator[Metric]:
-        """Yield the families, those without samples too, so that what may come is known."""
+        """Yield the families, including those without samples, so that they are known."""
         for family in f.ALL:
             if family.kind == "histogram":
                 histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels)
@@ -124,7 +124,7 @@ class Table:
 
 
 class SyncdCollector(Collector):
-    """What the registry asks."""
+    """The collector that the registry reads."""
 
     def __init__(self, watched: MetricSources) -> None:
         """Read from `watched`."""

@@ -1,6 +1,6 @@
-"""Counts what the engine tells: plain numbers for each mirror, a microsecond an event, read when somebody scrapes.
+"""Counts the engine's events as plain numbers for each mirror, a microsecond per event; a scrape reads them.
 
-Nothing here locks or allocates for each event: events and scrapes come on the event loop's one thread.
+Events cause no locks and no allocations: events and scrapes run on the event loop's thread.
 """
 
 import time
@@ -44,13 +44,13 @@ def _zeros(choices: Iterable[str]) -> dict[str, int]:
 
 
 def _add(counts: dict[str, int], key: str, value: int = 1) -> None:
-    """Count under `key`, or under `other` where the list does not have it."""
+    """Count under `key`, or under `other` if the list does not contain it."""
     counts[key if key in counts else f.OTHER] += value
 
 
 @dataclass(slots=True)
 class MirrorCount:
-    """What one mirror has done since we began."""
+    """The counts of one mirror since the start of the daemon."""
 
     passes: dict[str, int] = field(default_factory=lambda: _zeros(f.PASS_OUTCOMES))
     pass_failures: dict[str, int] = field(default_factory=lambda: _zeros(f.PASS_ERRORS))
@@ -70,16 +70,16 @@ class MirrorCount:
     local_newest: float = NEVER
     pending_since: float | None = None
     moving: dict[str, int] = field(default_factory=dict)
-    """Bytes that arrived of each file on its way."""
+    """Received bytes of each running transfer."""
     proved: dict[int, int] = field(default_factory=dict)
-    """Files that wait for the publish, by the minute in which upstream published them."""
+    """Files that await publishing, by the minute in which upstream published them."""
     newest_proved: float = NEVER
     is_counted: bool = False
-    """The pass under way has said how it ended."""
+    """True if the running pass has reported its end."""
 
 
 class Counting:
-    """A listener that counts; `mirrors` by name, and what belongs to none of them."""
+    """A listener that counts: for each mirror, and for the daemon as a whole."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         """`now` is the wall clock."""
@@ -109,7 +109,7 @@ class Counting:
             return count
 
     def keep_only(self, mirrors: Iterable[str]) -> None:
-        """Begin to count for these mirrors, and forget all others that have nothing under way."""
+        """Begin to count for these mirrors, and forget all others without a running pass."""
         wanted = set(mirrors)
         for name in wanted:
             self.of(name)
@@ -138,7 +138,7 @@ def _pass_failed(counting: Counting, event: PassFailed) -> None:
     count = counting.of(event.mirror)
     _add(count.pass_failures, event.error)
     count.moving.clear()
-    if not count.is_counted:  # else it published what could be had, and was counted
+    if not count.is_counted:  # an incomplete pass published the available files, and was counted
         count.passes["failed"] += 1
 
 
@@ -165,7 +165,7 @@ def _advanced(counting: Counting, event: TransferAdvanced) -> None:
 def _finished(counting: Counting, event: TransferFinished) -> None:
     count = counting.of(event.mirror)
     if not count.moving.pop(event.path, 0):
-        count.received += event.size  # it came in one go, without a word on its way
+        count.received += event.size  # it arrived at once, without an event in between
     count.transfers["replaced" if event.replaced else "fetched"] += 1
     count.stored += event.size
     counting.durations.observe(event.seconds)

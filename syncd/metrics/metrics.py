@@ -1,6 +1,6 @@
-"""All metrics of one daemon: a listener, a store's meter, the event loop's lag, and what a scrape gets.
+"""All metrics of one daemon: a listener, a store's meter, the event loop's lag, and the answer to a scrape.
 
-The registry is this object's own; nothing is registered for the whole process.
+The registry belongs to this object; nothing is registered for the whole process.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from syncd.metrics.collector import MetricSources, SyncdCollector
 from syncd.metrics.counting import Counting
 from syncd.wrappers import Governors, Meter
 
-LAG_EVERY = 0.5  # seconds between two looks at how late the event loop is
+LAG_EVERY = 0.5  # seconds between two measurements of the event loop's lag
 
 
 class Metrics:
-    """Belongs to one event loop: events, store operations and scrapes come on its thread."""
+    """Belongs to one event loop: events, store operations and scrapes run on its thread."""
 
     def __init__(self, version: str, *, now: Callable[[], float] = time.time) -> None:
         """`version` is syncd's, `now` the wall clock."""
@@ -42,14 +42,14 @@ class Metrics:
         governors: Governors | None = None,
         credentials: Mapping[str, float] | None = None,
     ) -> None:
-        """Read from these too, at every scrape from now on."""
+        """Add sources that every later scrape reads."""
         watched = self._watched
         watched.control = control if control is not None else watched.control
         watched.governors = governors if governors is not None else watched.governors
         watched.credentials = credentials if credentials is not None else watched.credentials
 
     async def watch_loop(self, every: float = LAG_EVERY) -> None:
-        """Measure how late the event loop runs what is due, until cancelled."""
+        """Measure the lag of the event loop, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + every
@@ -57,9 +57,9 @@ class Metrics:
             self._watched.lag.observe(max(0.0, loop.time() - due))
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Return what `/metrics` answers to an `Accept` header: the body, and its content type.
+        """Return the answer of `/metrics` to an `Accept` header: the body, and its content type.
 
-        What is counted is read here, at once; writing it down takes longer and is left to a thread.
+        Values are read at once; formatting them takes longer and runs in a thread.
         """
         encode, content_type = _encoder(accept)
         return await asyncio.to_thread(encode, _Gathered(tuple(self.registry.collect()))), content_type
@@ -78,5 +78,5 @@ class _Gathered(Collector):
 def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:
     try:
         return choose_encoder(accept)
-    except (ValueError, TypeError):  # a version that is no number
+    except (ValueError, TypeError):  # a version that is not a number
         return choose_encoder("")

@@ -1,4 +1,4 @@
-"""The page of docs that names every metric, written from the metric set itself."""
+"""Writes the page of documentation that lists every metric."""
 
 from collections.abc import Iterator
 
@@ -8,37 +8,38 @@ from syncd.metrics.families import Family
 PARTS: dict[f.Part, tuple[str, str]] = {
     "freshness": (
         "Freshness",
-        "How old a copy is, and how old it may be. An age is `time() - x`: it goes on growing when the daemon is dead.",
+        "How old a copy is, and how old it may be. An age is `time() - x`, which keeps growing if the daemon is dead.",
     ),
-    "work": ("Work", "What is planned, under way, parked or failed, and how passes end."),
-    "transfers": ("Transfers", "Files and bytes: how many, how large, how fast, how they failed, what was wasted."),
-    "origins": ("Origins and network", "What goes over each upstream origin, and what its governor allows."),
-    "integrity": ("Integrity", "What re-reading the store found."),
-    "store": ("The store", "Where the copies lie."),
+    "work": ("Work", "Planned, running, held and failed work, and the results of passes."),
+    "transfers": ("Transfers", "Files and bytes: number, size, speed, failures, and discarded bytes."),
+    "origins": ("Origins and network", "The traffic of each upstream origin, and the limits of its governor."),
+    "integrity": ("Integrity", "The results of the fixity check, which reads the store again."),
+    "store": ("The store", "The folder or bucket of the copies."),
     "daemon": ("The daemon", "The process itself, its configuration and its clock."),
 }
 HEAD = """\
 # Metrics
 
-Written by `python -m syncd.metrics > docs/metrics.md` (or `make docs`); a test holds it equal to what is exposed.
+Written by `python -m syncd.metrics > docs/metrics.md` (or `make docs`); a test compares it with the exposed metrics.
 
 `GET /metrics` on the daemon's address (`listen`, by default `127.0.0.1:8750`) answers in Prometheus' text format, or in
-OpenMetrics to those who ask for it. An example scrape configuration and alert rules are in
+OpenMetrics to clients that ask for it. An example scrape configuration and alert rules are in
 [deploy/prometheus/](../deploy/prometheus/), dashboards in [deploy/grafana/](../deploy/grafana/); what to do when an
 alert fires is in [runbooks.md](runbooks.md).
 
 * Every family begins with `syncd_`. Times are timestamps in seconds, not ages; sizes are bytes; counters begin at 0
   when the daemon starts, so read them with `rate()` or `increase()`.
-* The series of a mirror exist while its manifest is in force. When it is withdrawn they vanish, and so do its alerts.
+* The series of a mirror exist while its manifest is in force. When it is withdrawn, they disappear, and so do its
+alerts.
 * A label never names a file, a url below its origin, or a person. At most {mirror} mirrors, {origin} origins and
-  {credential} credentials have series of their own; what is beyond is folded into `other`, and
-  `syncd_metric_label_overflow` says how many values that are. Fifty mirrors and ten origins make fewer than 5,000
+  {credential} credentials have series of their own; further ones are counted under `other`, and
+  `syncd_metric_label_overflow` is their number. Fifty mirrors and ten origins make fewer than 5,000
   series.
 * Prometheus' own client adds `process_*` (memory, processor, descriptors, start) and `python_gc_*`.
-* Bytes of a file are counted when they are handed on, a small file's when it is whole: what broke off before that shows
-  in `syncd_origin_received_bytes_total` only. So does what a worker process received of a small file that failed.
-* Worker processes, which move small files where there are thousands of them, report transfers, bytes, requests and
-  first bytes; their operations on the store and their requests under way are not among those that are shown.
+* Bytes of a file are counted when they are written, those of a small file when it is complete. Bytes that were received
+  before a failure are in `syncd_origin_received_bytes_total` only.
+* Worker processes, which transfer small files if there are thousands, report transfers, bytes, requests and first
+  bytes, but not their operations on the store and their running requests.
 """
 
 
@@ -49,7 +50,7 @@ def page() -> str:
 
 def _parts() -> Iterator[str]:
     for part, (title, intro) in PARTS.items():
-        yield f"## {title}\n\n{intro}\n\n| metric | kind | labels | what it says |\n|---|---|---|---|"
+        yield f"## {title}\n\n{intro}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|"
         yield from (_row(family) for family in f.ALL if family.part == part)
         yield ""
 

@@ -1,4 +1,4 @@
-"""Writes on stderr what nobody expected, bugs and warnings of libraries, without secrets and without control codes."""
+"""Writes unexpected errors and warnings of libraries to stderr, without secrets and without control codes."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from syncd.core import Secrets, printable
 
 
 def install(secrets: Secrets) -> None:
-    """From now on say what ends this process, and what libraries warn of, without `secrets`."""
+    """Install the hooks that report unexpected errors and warnings without `secrets`."""
     sys.excepthook = partial(_write_traceback, secrets)
     heard = logging.StreamHandler()
     heard.setFormatter(_RedactingFormatter(secrets))
@@ -31,5 +31,5 @@ class _RedactingFormatter(logging.Formatter):
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one warning, on lines that nobody else has written."""
+        """Format one warning, without source lines."""
         return "\n".join(printable(line) for line in self._secrets.redact(super().format(record)).splitlines())

@@ -1,4 +1,4 @@
-"""Runs one command on an event loop, minds the signals, and knows which exit code a failure means."""
+"""Runs one command on an event loop, handles signals, and maps failures to exit codes."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from typing import Any, Self
 from syncd.core import Busy, ConfigError, Damaged, Denied, NoSpace, Parked, PermanentError, SyncdError, TransientError
 
 DONE, SOME_FAILED, USAGE, GUARDED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
-GRACE = 30.0  # seconds that transfers in flight are given to end
+GRACE = 30.0  # seconds in which running transfers may end
 
 _CODES: tuple[tuple[type[SyncdError], int], ...] = (
     (ConfigError, USAGE),
@@ -24,16 +24,16 @@ _CODES: tuple[tuple[type[SyncdError], int], ...] = (
 
 
 def code_of(error: SyncdError) -> int:
-    """Return the exit code that a failure of the whole command means."""
+    """Return the exit code of a failure of the whole command."""
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run `work` on a fast loop to its exit code; SyncdErrors out of task groups come out bare."""
-    # the hand-over between the loop and the threads that hash and write: 5 ms is for programs with nothing to do
+    """Run `work` on a fast loop to its exit code; SyncdErrors are raised without the group of a TaskGroup."""
+    # threads that hash and write alternate with the event loop: the default interval of 5 ms is too long
     sys.setswitchinterval(0.0005)
     try:
-        import uvloop  # noqa: PLC0415  a faster loop where there is one
+        import uvloop  # noqa: PLC0415  a faster loop, if it is installed
     except ImportError:
         factory = asyncio.new_event_loop
     else:
@@ -48,9 +48,9 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return our failure out of a group, unless there is a bug in it too."""
+    """Return the SyncdError in a group, unless the group contains a bug too."""
     if (closed := group.subgroup(BrokenPipeError)) is not None:
-        return BrokenPipeError(str(closed))  # whoever read what we print has gone
+        return BrokenPipeError(str(closed))  # the reader of stdout has closed the pipe
     ours, rest = group.split(SyncdError)
     if rest is not None or ours is None:
         return group
@@ -61,10 +61,10 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 class Interruptible:
-    """SIGINT and SIGTERM ask to stop: the first starts nothing new and gives a grace, the second stops at once."""
+    """SIGINT and SIGTERM: after the first, transfers may end within a grace period; the second stops at once."""
 
     def __init__(self, stopping: asyncio.Event, grace: float = GRACE) -> None:
-        """`stopping` is what the work looks at."""
+        """`stopping` is the flag that the work checks."""
         self.stopping = stopping
         self.grace = grace
         self._later: asyncio.TimerHandle | None = None

@@ -1,10 +1,10 @@
-r"""Sets up the log: structured lines, as JSON or for a console, without secrets, without strangers' control codes.
+r"""Sets up the log: structured lines, as JSON or for a console, without secrets and control codes.
 
 Rules:
-1. A secret never reaches the stream: neither under a telling name, nor inside a url, a header or a traceback.
-2. One line is one line: `\x1b`, CR, LF and their invisible kin are written out, in names and in values.
-3. A stream that breaks makes the log silent; it never fails the work.
-4. Nothing is configured for the whole process but the standard library's root logger, for what our libraries say.
+1. A secret never reaches the stream: neither under the name of a secret, nor in a url, a header or a traceback.
+2. One line is one line: `\x1b`, CR, LF and other invisible characters are escaped, in names and in values.
+3. If the stream breaks, the log becomes silent; the work continues.
+4. The only global configuration is that of the standard library's root logger, for the messages of libraries.
 """
 
 import logging
@@ -49,7 +49,7 @@ from syncd.core import (
     printable,
 )
 
-_LINES = frozenset({"exception", "stack"})  # several lines by their nature
+_LINES = frozenset({"exception", "stack"})  # have several lines
 
 Level = Literal["debug", "info", "warning", "error"]
 Style = Literal["console", "json", "journal"]
@@ -57,26 +57,26 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  
 
 
 class LogStream:
-    """A stream that may break without anybody noticing."""
+    """A stream whose errors are ignored."""
 
     def __init__(self, stream: TextIO) -> None:
         """Write to `stream`."""
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write, ignoring errors."""
         with suppress(OSError, ValueError):  # ValueError: the stream was closed
             return self._stream.write(text)
         return 0
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush, ignoring errors."""
         with suppress(OSError, ValueError):
             self._stream.flush()
 
 
 def style_of(stream: TextIO, environ: Mapping[str, str]) -> Style:
-    """Return what fits where a stream goes: words for a terminal, JSON elsewhere, with priorities for the journal."""
+    """Return the format for a stream: text for a terminal, JSON elsewhere, with priorities for the journal."""
     if stream.isatty():
         return "console"
     try:
@@ -94,9 +94,9 @@ def open_log(
     secrets: Secrets | None = None,
     journal: bool = False,
 ) -> FilteringBoundLogger:
-    """Return a log that writes to `stream`; what libraries say to the root logger goes there too, from warning on.
+    """Return a log that writes to `stream`; warnings and errors of libraries go there too.
 
-    With `journal` each line of JSON begins with the priority that journald takes off it.
+    With `journal` each line of JSON begins with a priority, which journald removes.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     before: list[Processor] = [
@@ -124,7 +124,7 @@ def open_log(
 
 
 def _route_libraries(outlet: TextIO, before: list[Processor], last: Processor, threshold: int) -> None:
-    """Let the standard library's root logger write as we do, instead of as it did."""
+    """Make the standard library's root logger write in the same format."""
     libraries = logging.StreamHandler(outlet)
     libraries.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -145,7 +145,7 @@ def _with_priority(render: Callable[..., Any]) -> Processor:
 
 
 def redacting_step(secrets: Secrets) -> Processor:
-    """Return the step that every line goes through: secrets out, control characters written out, in all depths."""
+    """Return the processor of every line: removes secrets and escapes control characters, at every depth."""
 
     def clean(_log: WrappedLogger, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {
@@ -197,7 +197,7 @@ LEVELS: dict[type[Event], Level | None] = {
     DamageFound: "error",
     DamageStays: "error",
 }
-"""How much an event matters, where that is not "info"; None: too many, only displays and metrics count them."""
+"""The level of an event, if it is not "info"; None: too frequent, only displays and metrics count them."""
 
 
 def event_name(kind: type[Event]) -> str:
@@ -206,7 +206,7 @@ def event_name(kind: type[Event]) -> str:
 
 
 def event_logger(log: FilteringBoundLogger) -> Listener:
-    """Return a listener that writes what happens to a mirror; single files that went well are for `debug`."""
+    """Return a listener that logs the events of a mirror; the success of single files has the level `debug`."""
     writers = {
         kind: (getattr(log, level), event_name(kind))
         for kind in KINDS

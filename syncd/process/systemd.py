@@ -1,4 +1,4 @@
-"""Tells systemd how the service is: ready, reloading, stopping, alive. Without systemd it is silent."""
+"""Notifies systemd of the service's state: ready, reloading, stopping, alive. Without systemd it does nothing."""
 
 import os
 import socket
@@ -13,17 +13,17 @@ class Notifier:
     """The socket that systemd listens on (`$NOTIFY_SOCKET`), if there is one."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Read what systemd set for us."""
+        """Read the environment variables that systemd sets."""
         path = environ.get("NOTIFY_SOCKET", "")
         self._path = f"\0{path[1:]}" if path.startswith("@") else path
         mine = environ.get("WATCHDOG_PID") in {None, str(os.getpid())}
         usec = environ.get("WATCHDOG_USEC", "")
         self.watchdog = int(usec) / 1e6 if mine and usec.isdigit() and int(usec) else None
-        """Seconds within which systemd wants to hear of us, or None."""
+        """The watchdog's interval in seconds, or None."""
         self._status = ""
 
     def ready(self, status: str) -> None:
-        """The service works (again)."""
+        """The service is ready (again)."""
         self._status = status
         self._send_surely(f"READY=1\nSTATUS={status}")
 
@@ -36,7 +36,7 @@ class Notifier:
         self._send_surely(f"STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={int((grace + 30) * 1e6)}")
 
     def status(self, status: str) -> None:
-        """Say in a line what goes on; only what is new is sent."""
+        """Send a one-line status if it has changed."""
         if status != self._status:
             self._status = status
             self._send(f"STATUS={status}")
@@ -46,7 +46,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def _send_surely(self, lines: str) -> None:
-        """Send what must arrive, and wait a little while systemd is busy."""
+        """Send a message that must arrive; wait briefly if systemd is busy."""
         self._send(lines, PATIENCE)
 
     def _send(self, lines: str, patience: float = 0.0) -> None:
