@@ -7,15 +7,15 @@ they are taken as UTC. `stamp` keeps the text of the listing, so that a change i
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import BinaryIO
-from xml.parsers import expat
 
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from manifests.readers.autoindex_dates import DATE, seconds
 from manifests.readers.autoindex_links import FolderUrl, child_name
-from manifests.reading import BROKEN_XML, DocumentError
+from manifests.reading import DocumentError, XmlError, XmlTarget, parse_xml
 
 PIECE = (
     1 << 20
@@ -316,42 +316,38 @@ def _rows(body: bytes) -> list[_JsonRow]:
 
 def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[ListingLink]:
     """Parse nginx's XML; a DOCTYPE, and with it every entity, is rejected."""
-    found: list[ListingLink] = []
-    attributes: dict[str, str] = {}
-    text: list[str] = []
+    try:
+        yield from parse_xml(chain((head,), iter(lambda: stream.read(PIECE), b"")), _XmlRows())
+    except XmlError as error:
+        raise DocumentError(f"{url}: a directory listing that {error}") from error
 
-    def start(tag: str, given: dict[str, str]) -> None:
-        attributes.clear()
-        attributes.update(given, tag=tag)
-        text.clear()
 
-    def end(tag: str) -> None:
-        name = child_name("".join(text))
-        text.clear()
-        if name is None or tag not in {"file", "directory"} or attributes.get("tag") != tag:
+class _XmlRows(XmlTarget[ListingLink]):
+    """The elements `file` and `directory` that contain nothing but a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attributes: dict[str, str] | None = None  # of the element that opened last, until one closes
+        self._text: list[str] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.enter(tag)
+        self._attributes = attributes
+        self._text.clear()
+
+    def text(self, characters: str) -> None:
+        self._text.append(characters)
+
+    def end(self, tag: str) -> None:
+        del tag
+        kind, attributes, name = self.path.pop(), self._attributes, child_name("".join(self._text))
+        self._attributes = None
+        self._text.clear()
+        if name is None or attributes is None or kind not in {"file", "directory"}:
             return
         written, date = attributes.get("size", ""), attributes.get("mtime")
-        size = int(written) if tag == "file" and _ASCII_DIGITS.fullmatch(written) is not None else None
+        size = int(written) if kind == "file" and _ASCII_DIGITS.fullmatch(written) is not None else None
         stamp = f"listed:{date}|{size}" if date is not None else None
-        found.append(ListingLink(name, tag == "directory", size, seconds(date) if date is not None else None, stamp))
-
-    def refuse(*_: object) -> None:
-        raise DocumentError(f"{url}: a listing in XML with a DOCTYPE, which is not allowed")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = text.append
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        while head:
-            parser.Parse(head, False)
-            yield from found
-            found.clear()
-            head = stream.read(PIECE)
-        parser.Parse(b"", True)
-    except DocumentError:
-        raise
-    except BROKEN_XML as error:
-        raise DocumentError(f"{url}: XML, but not a directory listing: {error}") from error
-    yield from found
+        self.done.append(
+            ListingLink(name, kind == "directory", size, seconds(date) if date is not None else None, stamp)
+        )

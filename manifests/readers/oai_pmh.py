@@ -16,14 +16,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import C14NWriterTarget
-from xml.parsers import expat
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator
 
 from manifests.errors import InvalidValue
 from manifests.reading import (
-    BROKEN_XML,
     MAX_MADE,
     CompletenessProof,
     Cursor,
@@ -36,13 +34,15 @@ from manifests.reading import (
     Gap,
     ReaderKind,
     ReaderSource,
+    XmlError,
+    XmlTarget,
     chosen,
+    parse_document,
     text as words,
 )
 from manifests.yaml import STRICT
 
 MAX_PAGES = 1_000_000
-PIECE = 64 << 10  # bytes read at once
 
 _SPACE = "http://www.openarchives.org/OAI/2.0/"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -133,7 +133,7 @@ class OaiReader:
             yield self._asked(msgspec.structs.replace(note, page=note.page + 1, token=page.token))
 
     def _cards(self, document: Document, page: "_OaiPage", note: _OaiState) -> Iterator[Found]:
-        for record in page.cards(document):
+        for record in parse_document(document, page):
             if not record.identifier:
                 raise DocumentError(f"{document.url}: a record without an identifier")
             path = f"{quote(record.identifier, safe=_SAFE)}.xml"
@@ -176,58 +176,34 @@ class _Card(msgspec.Struct):
     body: bytes = b""
 
 
-class _OaiPage:
+class _OaiPage(XmlTarget[_Card]):
     """One answer of the repository, parsed as a stream: only one record is in memory."""
 
+    separator = "}"
+
     def __init__(self) -> None:
+        super().__init__("OAI-PMH")
         self.error = self.said = self.token = self.answered = ""
         self.facts: dict[str, str] = {}  # the contents of Identify
         self.is_list = False
         self._spaces: list[tuple[str, str]] = []  # the namespaces that surrounding elements declare
-        self._open: list[str] = []
         self._text: list[str] = []
         self._record: _Card | None = None
         self._written: list[str] = []
         self._size = 0
         self._writer: C14NWriterTarget | None = None
-        self._done: list[_Card] = []
 
-    def cards(self, document: Document) -> Iterator[_Card]:
-        """Yield the records; raises DocumentError for invalid XML, and for a document type."""
-        parser = expat.ParserCreate(namespace_separator="}")
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartNamespaceDeclHandler = self._declare
-        parser.EndNamespaceDeclHandler = self._undeclare
-        parser.StartDoctypeDeclHandler = _refuse
-        while True:
-            piece = document.stream.read(PIECE)
-            try:
-                parser.Parse(piece, not piece)
-            except BROKEN_XML as error:
-                raise DocumentError(f"{document.url}: cannot be read as OAI-PMH: {error}") from error
-            yield from self._done
-            self._done.clear()
-            if not piece:
-                return
-
-    def _declare(self, prefix: str | None, uri: str | None) -> None:
+    def declare(self, prefix: str | None, uri: str | None) -> None:
         self._spaces.append((prefix or "", uri or ""))
         if self._writer is not None:
             self._writer.start_ns(prefix or "", uri or "")
 
-    def _undeclare(self, _: str | None) -> None:
+    def undeclare(self, prefix: str | None) -> None:
+        del prefix
         self._spaces.pop()
 
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        name = tag.rpartition("}")[2]
-        if not self._open and name != "OAI-PMH":
-            raise ValueError(f"begins with <{name[:40]}>, not with <OAI-PMH>")
-        if len(self._open) >= 64:
-            raise ValueError("has elements nested more than 64 deep")
-        self._open.append(name)
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        _, name = self.enter(tag)
         self._text.clear()
         if self._record is None and tag == f"{_SPACE}}}record":
             self._record = _Card()
@@ -237,9 +213,9 @@ class _OaiPage:
                 self._writer.start_ns(prefix, uri)
         elif name == "ListRecords":
             self.is_list = True
-        elif name == "error" and len(self._open) == 2:
+        elif name == "error" and len(self.path) == 2:
             self.error = attributes.get("code", "unknown")
-        if self._record is not None and name == "header" and len(self._open) == 4:
+        if self._record is not None and name == "header" and len(self.path) == 4:
             self._record.is_deleted = attributes.get("status") == "deleted"
         if self._writer is not None:
             self._writer.start(_braced(tag), {_braced(key): value for key, value in attributes.items()})
@@ -247,19 +223,19 @@ class _OaiPage:
     def _write(self, written: str) -> None:
         self._size += len(written)
         if self._size > MAX_MADE:
-            raise ValueError(f"has a record of more than {MAX_MADE} characters")
+            raise XmlError(f"has a record of more than {MAX_MADE} characters")
         self._written.append(written)
 
-    def _characters(self, characters: str) -> None:
+    def text(self, characters: str) -> None:
         if self._writer is not None:
             self._writer.data(characters)
-        if self._record is None or len(self._open) == 5:
+        if self._record is None or len(self.path) == 5:
             self._text.append(characters)
 
-    def _end(self, tag: str) -> None:
-        name, text = self._open.pop(), words("".join(self._text))
+    def end(self, tag: str) -> None:
+        name, text = self.path.pop(), words("".join(self._text))
         self._text.clear()
-        depth = len(self._open)
+        depth = len(self.path)
         if self._writer is not None:
             self._writer.end(_braced(tag))
         if self._record is None:
@@ -269,12 +245,12 @@ class _OaiPage:
             elif depth == 2:
                 self.facts.setdefault(name, text)
                 self.token = text if name == "resumptionToken" else self.token
-        elif depth == 4 and self._open[-1] == "header":
+        elif depth == 4 and self.path[-1] == "header":
             if name == "identifier":
                 self._record.identifier = text
         elif depth == 2:
             self._record.body = "".join(self._written).encode("utf-8") + b"\n"
-            self._done.append(self._record)
+            self.done.append(self._record)
             self._record = self._writer = None
 
 
@@ -290,10 +266,6 @@ def _instant(text: str) -> str:
         return ""
     aware = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
     return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _refuse(*_: object) -> None:
-    raise ValueError("has a document type declaration, which is not allowed")
 
 
 READER = ReaderKind(

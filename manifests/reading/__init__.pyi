@@ -57,4 +57,15 @@ from .reader import (
 )
 from .stat_page import Stats as Stats, paths_of as paths_of
 from .url_paths import decoded as decoded, folder_of as folder_of, is_remote as is_remote, placed as placed
-from .xml import BROKEN_XML as BROKEN_XML, XmlElement as XmlElement, elements as elements, events as events
+from .xml import (
+    Doctype as Doctype,
+    XmlElement as XmlElement,
+    XmlError as XmlError,
+    XmlTarget as XmlTarget,
+    elements as elements,
+    events as events,
+    parse_document as parse_document,
+    parse_xml as parse_xml,
+    xml_events as xml_events,
+    xml_tree as xml_tree,
+)

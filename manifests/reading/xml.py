@@ -2,12 +2,14 @@
 
 `elements` yields each element of a wanted name when it closes, with its children; nothing else is stored, so a document
 of a million files needs the memory of one. `events` yields every element twice, as it opens and as it closes, for
-formats in which outer elements describe inner ones. Names are local; the namespace is a separate field.
+formats in which outer elements describe inner ones. Names are local; the namespace is a separate field. Every parser of
+XML is a target of `parse_xml`, and there is no other loop over expat.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, Self, TypeVar
+from itertools import chain
+from typing import BinaryIO, Generic, Self, TypeVar
 from xml.parsers import expat
 
 from manifests.reading.document import Document, DocumentError
@@ -18,8 +20,13 @@ MAX_DEPTH = 64  # nested elements
 MAX_PART = 4 << 20  # characters of text and attributes in one wanted element
 PIECE = 64 << 10  # bytes read at once
 
-BROKEN_XML = (expat.ExpatError, ValueError, LookupError)
-"""The exceptions of expat for invalid XML; the latter two for an unknown encoding."""
+
+class XmlError(ValueError):
+    """The document is not valid XML, or has content that is not allowed."""
+
+
+class Doctype(XmlError):
+    """A document type declaration. No format needs one, and its entities can expand without limit."""
 
 
 @dataclass(slots=True)
@@ -50,35 +57,105 @@ class XmlElement:
         found = self.first(*path)
         return found.text.strip() if found is not None else ""
 
+    def texts(self) -> dict[str, str]:
+        """Return the text of each part by its name; of parts with one name, the last one's."""
+        return {part.name: part.text for part in self.parts}
 
-class _RejectedXml(ValueError):
-    """Raised within a handler for content that is not allowed."""
 
+class XmlTarget(Generic[Yielded]):
+    """What the parser calls: `path` has the local names of the open elements, `done` what there is to yield."""
 
-class _ElementBuilder:
-    """The state of expat's handlers: the stack of open elements, and the wanted ones among them."""
+    separator: str | None = " "
+    """Between a namespace and a local name; None: namespaces are not resolved, and prefixes are cut off."""
 
-    def __init__(self, wanted: Container[str], root: str) -> None:
-        self.wanted = wanted
+    def __init__(self, root: str = "") -> None:
+        """`root` is the required name of the outermost element; "" allows any."""
         self.root = root
-        self.depth = 0
-        self.open: list[XmlElement] = []  # from the outermost wanted element down
-        self.taken = 0
-        self.done: list[XmlElement] = []
+        self.path: list[str] = []
+        self.done: list[Yielded] = []
+
+    def enter(self, tag: str) -> tuple[str, str]:
+        """Note that an element opens, and return its namespace and local name. Raises XmlError."""
+        space, _, name = tag.rpartition(self.separator or ":")
+        if not self.path and self.root and name != self.root:
+            raise XmlError(f"begins with <{name[:40]}>, not with <{self.root}>")
+        if len(self.path) >= MAX_DEPTH:
+            raise XmlError(f"has elements nested more than {MAX_DEPTH} deep")
+        self.path.append(name)
+        return space, name
+
+    def local(self, attributes: dict[str, str]) -> dict[str, str]:
+        """Return attributes by their local names."""
+        separator = self.separator or ":"
+        return {key.rpartition(separator)[2]: value for key, value in attributes.items()}
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        space, _, name = tag.rpartition(" ")
-        if self.depth == 0 and self.root and name != self.root:
-            raise _RejectedXml(f"begins with <{name[:40]}>, not with <{self.root}>")
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise _RejectedXml(f"has elements nested more than {MAX_DEPTH} deep")
-        if not self.open and name not in self.wanted:
+        """Called as an element opens."""
+        raise NotImplementedError
+
+    def end(self, tag: str) -> None:
+        """Called as an element closes."""
+        del tag
+        self.path.pop()
+
+    def text(self, characters: str) -> None:
+        """Called with a piece of text."""
+        raise NotImplementedError
+
+    def declare(self, prefix: str | None, uri: str | None) -> None:
+        """Called as the scope of a namespace begins."""
+
+    def undeclare(self, prefix: str | None) -> None:
+        """Called as the scope of a namespace ends."""
+
+
+def parse_xml(pieces: Iterable[bytes | str], target: XmlTarget[Yielded]) -> Iterator[Yielded]:
+    """Parse a document, and yield what the target has done after each piece. Raises XmlError, Doctype.
+
+    What was done before an error is yielded first.
+    """
+    parser = expat.ParserCreate(namespace_separator=target.separator)
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = target.start, target.end
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = target.text, _refuse_doctype
+    parser.StartNamespaceDeclHandler, parser.EndNamespaceDeclHandler = target.declare, target.undeclare
+    wrong: Exception | None = None
+    is_first = True
+    for piece in chain(pieces, (b"",)):
+        try:
+            parser.Parse(piece.lstrip() if is_first else piece, not piece)
+        except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
+            wrong = error
+        is_first = False
+        yield from target.done
+        target.done.clear()
+        if isinstance(wrong, XmlError):
+            raise wrong
+        if wrong is not None:
+            raise XmlError(f"cannot be read as XML: {wrong}") from wrong
+
+
+def _refuse_doctype(name: str, *_: object) -> None:
+    raise Doctype(f"has a document type declaration ({name[:40]}), which is not allowed")
+
+
+class _ElementBuilder(XmlTarget[XmlElement]):
+    """Builds each wanted element with its parts. `wanted` is None for the whole document."""
+
+    def __init__(self, wanted: Container[str] | None, root: str, most: int) -> None:
+        super().__init__(root)
+        self.wanted = wanted
+        self.most = most
+        self.open: list[XmlElement] = []  # from the outermost wanted element down
+        self.taken = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        space, name = self.enter(tag)
+        if not self.open and self.wanted is not None and name not in self.wanted:
             return
-        part = XmlElement(name, space)
+        part = XmlElement(name, space, self.local(attributes) if attributes else {})
         self._take(len(name))
         for key, value in attributes.items():
-            part.attributes[key.rpartition(" ")[2]] = value
             self._take(len(key) + len(value))
         if self.open:
             self.open[-1].parts.append(part)
@@ -89,8 +166,8 @@ class _ElementBuilder:
             self._take(len(characters))
             self.open[-1].text += characters
 
-    def end(self, _: str) -> None:
-        self.depth -= 1
+    def end(self, tag: str) -> None:
+        super().end(tag)
         if self.open:
             part = self.open.pop()
             if not self.open:
@@ -99,13 +176,41 @@ class _ElementBuilder:
 
     def _take(self, count: int) -> None:
         self.taken += count + 64
-        if self.taken > MAX_PART:
-            raise _RejectedXml(
-                f"has an element <{self.open[0].name if self.open else ''}> of more than {MAX_PART} bytes"
-            )
+        if self.taken > self.most:
+            raise XmlError(f"has an element <{self.open[0].name if self.open else ''}> of more than {self.most} bytes")
 
-    def doctype(self, *_: object) -> None:
-        raise _RejectedXml("has a document type declaration, which is not allowed")
+
+class _ElementEvents(XmlTarget[tuple[bool, XmlElement]]):
+    """Keeps the open elements only."""
+
+    def __init__(self, root: str = "") -> None:
+        super().__init__(root)
+        self.open: list[XmlElement] = []
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        space, name = self.enter(tag)
+        part = XmlElement(name, space, self.local(attributes) if attributes else {})
+        self.open.append(part)
+        self.done.append((True, part))
+
+    def text(self, characters: str) -> None:
+        if self.open:
+            part = self.open[-1]
+            if len(part.text) + len(characters) > MAX_PART:
+                raise XmlError(f"has an element <{part.name}> of more than {MAX_PART} bytes")
+            part.text += characters
+
+    def end(self, tag: str) -> None:
+        super().end(tag)
+        self.done.append((False, self.open.pop()))
+
+
+class _PrefixedBuilder(_ElementBuilder):
+    separator = None
+
+
+class _PrefixedEvents(_ElementEvents):
+    separator = None
 
 
 def elements(document: Document, wanted: Container[str], *, root: str = "") -> Iterator[XmlElement]:
@@ -114,7 +219,7 @@ def elements(document: Document, wanted: Container[str], *, root: str = "") -> I
     `root` is the required name of the outermost element. Raises DocumentError for invalid or other XML, a DOCTYPE, or
     too much nesting; elements that were complete before it were yielded.
     """
-    return _fed(document, _ElementBuilder(wanted, root))
+    return parse_document(document, _ElementBuilder(wanted, root, MAX_PART))
 
 
 def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, XmlElement]]:
@@ -122,74 +227,27 @@ def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, XmlEle
 
     `root` and errors are as for `elements`.
     """
-    return _fed(document, _ElementEvents(root))
+    return parse_document(document, _ElementEvents(root))
 
 
-class _ElementEvents:
-    """The state of expat's handlers for `events`: only the open elements."""
-
-    def __init__(self, root: str) -> None:
-        self.root = root
-        self.open: list[XmlElement] = []
-        self.done: list[tuple[bool, XmlElement]] = []
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        space, _, name = tag.rpartition(" ")
-        if not self.open and self.root and name != self.root:
-            raise _RejectedXml(f"begins with <{name[:40]}>, not with <{self.root}>")
-        if len(self.open) >= MAX_DEPTH:
-            raise _RejectedXml(f"has elements nested more than {MAX_DEPTH} deep")
-        part = XmlElement(name, space, {key.rpartition(" ")[2]: value for key, value in attributes.items()})
-        self.open.append(part)
-        self.done.append((True, part))
-
-    def text(self, characters: str) -> None:
-        if self.open:
-            part = self.open[-1]
-            if len(part.text) + len(characters) > MAX_PART:
-                raise _RejectedXml(f"has an element <{part.name}> of more than {MAX_PART} bytes")
-            part.text += characters
-
-    def end(self, _: str) -> None:
-        self.done.append((False, self.open.pop()))
-
-    def doctype(self, *_: object) -> None:
-        raise _RejectedXml("has a document type declaration, which is not allowed")
+def parse_document(document: Document, target: XmlTarget[Yielded]) -> Iterator[Yielded]:
+    """Parse a document as `parse_xml` does. Raises DocumentError, with the document's url."""
+    try:
+        yield from parse_xml(_pieces(document.stream), target)
+    except XmlError as error:
+        raise DocumentError(f"{document.url}: {error}") from error
 
 
-class _XmlTarget(Protocol[Yielded]):
-    """The handlers of expat; `done` holds the results to yield."""
-
-    done: list[Yielded]
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None: ...
-    def end(self, _: str) -> None: ...
-    def text(self, characters: str) -> None: ...
-    def doctype(self, *_: object) -> None: ...
+def xml_events(pieces: Iterable[bytes | str]) -> Iterator[tuple[bool, XmlElement]]:
+    """Yield what `events` yields, for XML that is no Document; prefixes need no declaration. Raises XmlError."""
+    return parse_xml(pieces, _PrefixedEvents())
 
 
-def _fed(document: Document, building: _XmlTarget[Yielded]) -> Iterator[Yielded]:
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    parser.StartElementHandler = building.start
-    parser.EndElementHandler = building.end
-    parser.CharacterDataHandler = building.text
-    parser.StartDoctypeDeclHandler = building.doctype
-    piece = document.stream.read(PIECE).lstrip()
-    wrong: Exception | None = None
-    while wrong is None:
-        try:
-            parser.Parse(piece, not piece)
-        except BROKEN_XML as error:
-            wrong = error
-        yield from building.done
-        building.done.clear()
-        if not piece:
-            break
-        piece = document.stream.read(PIECE)
-    if wrong is not None:
-        raise DocumentError(f"{document.url}: {_said(wrong)}") from wrong
+def xml_tree(body: bytes | str, most: int = MAX_PART) -> XmlElement:
+    """Return the outermost element with all its parts; prefixes need no declaration. Raises XmlError, Doctype."""
+    (root,) = parse_xml((body,), _PrefixedBuilder(None, "", most))
+    return root
 
 
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, _RejectedXml) else f"cannot be read as XML: {error}"
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: stream.read(PIECE), b"")

@@ -255,8 +255,8 @@ CHANGES = (
         (16,),
         "documents may bring a DOCTYPE",
         "manifests/reading/xml.py",
-        "parser.StartDoctypeDeclHandler = building.doctype",
-        "pass",
+        "target.text, _refuse_doctype",
+        "target.text, None",
         by="what_is_refused_is_named",
     ),
     Change(

@@ -221,11 +221,11 @@ def test_no_records_are_an_empty_list():
         (answered('<error code="cannotDisseminateFormat">no</error>'), "reports cannotDisseminateFormat: no"),
         (answered("<Identify/>"), "is not a list of OAI-PMH records"),
         (listed("<record><header/></record>"), "a record without an identifier"),
-        (listed(record("a"))[:-40], "cannot be read as OAI-PMH"),
+        (listed(record("a"))[:-40], "cannot be read as XML"),
         ("<html/>", "begins with <html>"),
         ('<!DOCTYPE OAI-PMH [<!ENTITY a "b">]>' + answered("").split("?>")[1], "document type"),
-        (listed(record("a", title="&nbsp;")), "cannot be read as OAI-PMH"),
-        ('<?xml version="1.0" encoding="null"?><OAI-PMH/>', "cannot be read as OAI-PMH"),
+        (listed(record("a", title="&nbsp;")), "cannot be read as XML"),
+        ('<?xml version="1.0" encoding="null"?><OAI-PMH/>', "cannot be read as XML"),
     ],
 )
 def test_an_answer_that_is_no_list_says_why(body, said):

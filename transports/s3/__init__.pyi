@@ -7,12 +7,11 @@ from .client import (
 )
 from .errors import (
     BadDigest as BadDigest,
-    Doctype as Doctype,
     NoSuchBucket as NoSuchBucket,
     NoSuchUpload as NoSuchUpload,
     Precondition as Precondition,
     read_texts as read_texts,
-    refuse_doctype as refuse_doctype,
+    refused_xml as refused_xml,
 )
 from .listing import instant as instant
 from .signing import Account as Account

@@ -4,8 +4,10 @@ Some errors come with status 200: a server that copies or joins for minutes has 
 """
 
 import re
-from xml.parsers import expat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+from manifests.reading import Doctype, XmlElement, XmlError, xml_events
 from syncd.core import (
     Changed,
     Denied,
@@ -17,6 +19,7 @@ from syncd.core import (
     SyncdError,
     TooLarge,
     Unreachable,
+    Unsafe,
     Unsupported,
 )
 
@@ -112,37 +115,23 @@ def read_error(body: bytes) -> tuple[str, str]:
 
 def read_texts(body: bytes, names: tuple[str, ...]) -> dict[str, str]:
     """Return the text of each element of `names`; of a broken document, those before the error."""
-    found: dict[str, str] = {}
-    stack: list[str] = []
+    opened: list[XmlElement] = []
+    with suppress(XmlError):
+        for opens, element in xml_events((body,)):
+            if opens and element.name in names:
+                opened.append(element)
+    return {element.name: element.text for element in reversed(opened)}  # of several, the first one's
 
-    def begin(name: str, _: dict[str, str]) -> None:
-        stack.append(name.rpartition(":")[2])
 
-    def end(_: str) -> None:
-        stack.pop()
-
-    def text(characters: str) -> None:
-        if stack and stack[-1] in names:
-            found[stack[-1]] = found.get(stack[-1], "") + characters
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = begin, end, text
-    parser.StartDoctypeDeclHandler = refuse_doctype
+@contextmanager
+def refused_xml(label: str) -> Iterator[None]:
+    """Raise Unsafe and PermanentError for XML that is invalid or not allowed; their text begins with `label`."""
     try:
-        parser.Parse(body.strip(), True)
-    except (expat.ExpatError, ValueError, LookupError):  # the latter two: a Doctype, an unknown encoding
-        return found
-    return found
-
-
-class Doctype(ValueError):
-    """A document type declaration: it is never needed here, and its entities can expand without limit."""
-
-
-def refuse_doctype(name: str, system: str | None, public: str | None, internal: bool) -> None:
-    """Raise Doctype."""
-    del system, public, internal
-    raise Doctype(f"a document type declaration ({name[:40]}) is refused")
+        yield
+    except Doctype as error:
+        raise Unsafe(f"{label} {error}") from error
+    except XmlError as error:
+        raise PermanentError(f"{label} {error}") from error
 
 
 def _missing(code: str, path: str) -> NotFound:

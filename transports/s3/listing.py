@@ -10,15 +10,15 @@ Rule 4: bytes that are not UTF-8 are replaced, so that one such key costs one fi
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import repeat
 from urllib.parse import unquote_plus
-from xml.parsers import expat
 
-from manifests.reading import Stats
-from syncd.core import PermanentError, Unsafe
-from transports.s3.errors import Doctype, hidden_failure, refuse_doctype
+from manifests.reading import Stats, XmlError, XmlTarget, parse_xml
+from syncd.core import PermanentError
+from transports.s3.errors import hidden_failure, refused_xml
 
 MAX_PAGE = 16 << 20  # bytes
 HEAD = 1 << 14  # bytes of a page in which the token is looked for before the rest has arrived
@@ -76,13 +76,10 @@ def read_page(body: bytes | bytearray, root: str, name: str) -> S3ListPage:
     taken = _take(text)
     if taken is not None:
         columns, rest = taken
-        frame = _Frame()
-        try:
-            frame.read(rest)
-        except (expat.ExpatError, ValueError, LookupError):
-            frame.is_whole = False  # expat reports it better
-        if frame.is_whole:
-            return _listed(frame, columns, root, name)
+        with suppress(XmlError):  # of the whole page it says more
+            frame = _Frame(rest)
+            if frame.is_whole:
+                return _listed(frame, columns, root, name)
     return _read_slowly(text, root, name)
 
 
@@ -126,13 +123,11 @@ def _read_slowly(text: str, root: str, name: str) -> S3ListPage:
     hidden = hidden_failure(text.encode(), name)
     if hidden is not None:
         raise hidden
-    frame = _Frame()
+    with refused_xml(f"{name}: a listing that"):
+        frame = _Frame(text)
     try:
-        frame.read(text)
         columns = frame.columns()
-    except Doctype as error:
-        raise Unsafe(f"{name}: a listing with {error}") from error
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
+    except ValueError as error:
         raise PermanentError(f"{name}: the listing cannot be parsed: {error}") from error
     return _listed(frame, columns, root, name)
 
@@ -175,24 +170,19 @@ def _is_file(path: str) -> bool:
     return path[-1:] not in {"/", ""}
 
 
-class _Frame:
-    """A page parsed by expat: its top elements, its objects, and whether it has one gap."""
+class _Frame(XmlTarget[None]):
+    """A page parsed by expat: its top elements, its objects, and whether it has one gap. Raises XmlError."""
 
-    def __init__(self) -> None:
+    separator = None  # some servers do not declare their prefixes
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
         self.top: dict[str, str] = {}
-        self.begins = ""
+        self.begins = text[:80]
         self.is_whole = False
         self._rows: list[dict[str, str]] = []
-        self._stack: list[str] = []
-
-    def read(self, text: str) -> None:
-        """Parse the page. Raises Doctype, ExpatError."""
-        self.begins = text[:80]
-        parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler, parser.EndElementHandler = self._begin, self._end
-        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, refuse_doctype
-        parser.Parse(text, True)
+        for _ in parse_xml((text,), self):
+            pass
 
     def columns(self) -> _Columns:
         """Return the objects. Raises ValueError."""
@@ -206,25 +196,23 @@ class _Frame:
             [_version(row.get("ETag", "").strip()) for row in self._rows],
         )
 
-    def _begin(self, tag: str, _: dict[str, str]) -> None:
-        self._stack.append(tag.rpartition(":")[2])
-        match self._stack[1:]:
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        del attributes
+        self.enter(tag)
+        match self.path[1:]:
             case ["Contents"]:
                 self._rows.append({})
             case ["Contents", field] if field in _FIELDS:
                 self._rows[-1].setdefault(field, "")
             case ["Gap"]:
-                self.is_whole = self._stack[0] == "ListBucketResult"
+                self.is_whole = self.path[0] == "ListBucketResult"
 
-    def _text(self, characters: str) -> None:
-        match self._stack:
+    def text(self, characters: str) -> None:
+        match self.path:
             case [_, field]:
                 self.top[field] = self.top.get(field, "") + characters
             case [_, "Contents", field] if field in _FIELDS:
                 self._rows[-1][field] += characters
-
-    def _end(self, _: str) -> None:
-        self._stack.pop()
 
 
 def _size(text: str) -> int:

@@ -13,14 +13,14 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from xml.parsers import expat
 
+from manifests.reading import xml_tree
 from manifests.stat import Stat
-from syncd.core import Damaged, NotFound, PermanentError, Sink, SyncdError, TooLarge, Unsafe
+from syncd.core import Damaged, NotFound, Sink, SyncdError, TooLarge
 from syncd.stores import ranges
 from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers, sha256_of
-from transports.s3 import Doctype, NoSuchUpload, instant, refuse_doctype
+from transports.s3 import NoSuchUpload, instant, refused_xml
 
 UPLOADS = ".syncd/uploads/"
 MAX_PARTS_PAGE = 16 << 20  # bytes of a list of parts
@@ -311,31 +311,6 @@ async def list_parts(objects: Objects, upload: Upload) -> dict[int, UploadedPart
 
 def elements(document: bytes, name: str, path: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Return the texts of the top element's children, and those of the children of each `name` among them."""
-    top: dict[str, str] = {}
-    found: list[dict[str, str]] = []
-    stack: list[str] = []
-
-    def begin(tag: str, _: dict[str, str]) -> None:
-        stack.append(tag.rpartition(":")[2])
-        if stack[1:] == [name]:
-            found.append({})
-
-    def end(_: str) -> None:
-        stack.pop()
-
-    def text(characters: str) -> None:
-        if len(stack) == 2:
-            top[stack[1]] = top.get(stack[1], "") + characters
-        elif len(stack) == 3 and stack[1] == name:
-            found[-1][stack[2]] = found[-1].get(stack[2], "") + characters
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = begin, end, text
-    parser.StartDoctypeDeclHandler = refuse_doctype
-    try:
-        parser.Parse(document.strip(), True)
-    except Doctype as error:
-        raise Unsafe(f"{path}: an answer with {error}") from error
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
-        raise PermanentError(f"{path}: an answer that cannot be read: {error}") from error
-    return top, found
+    with refused_xml(f"{path}: an answer that"):
+        root = xml_tree(document, MAX_PARTS_PAGE)
+    return root.texts(), [part.texts() for part in root.all(name)]
