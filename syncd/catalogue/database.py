@@ -20,6 +20,7 @@ from typing import Any, Self, cast
 import apsw
 import msgspec
 
+from manifests.messages import plain
 from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
 from syncd.core import Busy, Damaged, Denied, NoSpace, Offline
 
@@ -31,7 +32,7 @@ UNDER_WAY = ("claim", "promise", "question", "asking")  # tables that are useles
 CACHE = 16 << 10  # KiB of page cache for each of the two files
 TIDY = 1_000  # pages freed at a time
 
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder(enc_hook=plain).encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 
 
