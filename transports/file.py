@@ -32,6 +32,7 @@ from syncd.core import (
     Unreachable,
     Unsafe,
     Unsupported,
+    exhausted,
 )
 from transports.net import PAGE, Selection, check_unchanged, read_stop
 
@@ -257,7 +258,7 @@ def _why(path: str, error: OSError) -> SyncdError:
         return NotFound(f"{path}: {error.strerror}")
     if error.errno in (errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT):
         return Unreachable(f"{path}: {error.strerror}")
-    return Interrupted(f"{path}: {error.strerror}")
+    return exhausted(error, path) or Interrupted(f"{path}: {error.strerror}")
 
 
 def _drop(opening: asyncio.Future[tuple[int, os.stat_result]]) -> None:

@@ -13,6 +13,7 @@ from syncd.core import (
     ConfigError,
     Damaged,
     Denied,
+    Exhausted,
     Exists,
     NoSpace,
     NotFound,
@@ -69,6 +70,7 @@ _KINDS: dict[type[SyncdError], ErrorKind] = {
     TooLarge: ErrorKind(413, "send less"),
     NoSpace: ErrorKind(507, "free space for the state folder and the store"),
     Damaged: ErrorKind(500, "see docs/operating.md, and look at the daemon's log"),
+    Exhausted: ErrorKind(503, "raise the limit of open files of the daemon (LimitNOFILE=)"),
     Offline: ErrorKind(503, "see that the store is mounted and answers; the daemon goes on alone when it does"),
 }
 

@@ -1,5 +1,6 @@
 """The HTTP side of the daemon: the API, the page and the health checks, served over the block that composes them."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -11,10 +12,10 @@ import msgspec
 import xxhash
 from aiohttp import web
 
-from manifests.messages import plain
 from syncd.api.auth.door import HEADERS, SAFE, AccessControl
 from syncd.api.auth.sessions import Sessions
 from syncd.api.auth.tokens import SLOWNESS, Tokens
+from syncd.api.connections import IDLE, ConnectionLimit, server_log
 from syncd.api.context import IS_PAGE, VISITOR, ApiContext, CheckQueue, Metrics
 from syncd.api.errors import HttpError, http_error
 from syncd.api.rest import ROUTES, V1
@@ -52,6 +53,7 @@ async def serving(
     slowness: float = SLOWNESS,
     tick: float = TICK,
     site: Site | None = None,
+    most: int | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve over the block; `listen` may name port 0. Raises ConfigError if the address cannot be had.
 
@@ -62,31 +64,39 @@ async def serving(
     door = AccessControl(settings or ApiSettings(), listen, known, Sessions(known, clock))
     stream = EventStream(control, epoch=secrets.token_hex(4), tick=tick)
     context = ApiContext(control, door, stream, metrics, clock, site, CheckQueue(CHECKS, "manifests"))
+    connections = ConnectionLimit(most)
     runner = web.AppRunner(
-        _app(context, site), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
-        max_line_size=LINES, max_field_size=LINES, keepalive_timeout=75.0,
+        _app(context, site, connections), access_log=None, shutdown_timeout=GRACE, handle_signals=False,
+        max_line_size=LINES, max_field_size=LINES, keepalive_timeout=IDLE, logger=server_log(),
     )  # fmt: skip
     await runner.setup()
+    listener = None
     try:
         host, _, port = listen.rpartition(":")
-        listener = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
+        assert runner.server is not None
+        accept = connections.protocols(runner.server)
         try:
-            await listener.start()
+            listener = await asyncio.get_running_loop().create_server(
+                accept, host.strip("[]"), int(port), backlog=BACKLOG
+            )
         except OSError as error:
             raise ConfigError(
                 f"listen: {listen}: cannot listen there: {error.strerror or error}: "
                 "stop what listens there, or write another address"
             ) from error
         async with stream.running():
-            bound = runner.addresses[0]
+            bound = listener.sockets[0].getsockname()
             bound_host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
             yield RunningServer(f"http://{bound_host}:{bound[1]}", known, stream)
     finally:
+        if listener is not None:
+            listener.close()
         await runner.cleanup()
 
 
-def _app(context: ApiContext, site: Site | None) -> web.Application:
-    app = web.Application(middlewares=[_access_middleware(context)], client_max_size=LARGEST_BODY)
+def _app(context: ApiContext, site: Site | None, connections: ConnectionLimit) -> web.Application:
+    middlewares = [connections.middleware(), _access_middleware(context)]
+    app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
     for route in (*ROUTES, *(site.routes if site is not None else ())):
         app.router.add_route(route.method, route.path, _endpoint_for(context, route))
         if route.method == "GET" and route.media != "text/event-stream":
@@ -149,7 +159,7 @@ async def _error_response(context: ApiContext, request: web.Request, error: Http
     )
     if context.site is not None and is_for_people:
         return await context.site.declined(context, request, error)
-    body = msgspec.json.encode(error.failure, enc_hook=plain)
+    body = msgspec.json.encode(error.failure)
     return web.Response(body=body, status=error.status, headers=error.headers, content_type="application/json")
 
 
@@ -167,7 +177,7 @@ def _endpoint_for(context: ApiContext, route: Route) -> Answering:
         said = await route.handler(context, await read_request(route, request, identity))
         if isinstance(said, web.StreamResponse):
             return said
-        body = bytes(said) if isinstance(said, msgspec.Raw) else msgspec.json.encode(said, enc_hook=plain)
+        body = bytes(said) if isinstance(said, msgspec.Raw) else msgspec.json.encode(said)
         return _with_etag(request, body, route.status)
 
     return answer

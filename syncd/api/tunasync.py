@@ -9,7 +9,6 @@ from typing import Literal
 
 import msgspec
 
-from manifests.messages import plain
 from syncd.control import MirrorView
 
 _NEVER = "0001-01-01 00:00:00 +0000"
@@ -39,7 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def tunasync(mirrors: Iterable[MirrorView]) -> bytes:
     """Return the document."""
-    return msgspec.json.encode([job(mirror) for mirror in mirrors], enc_hook=plain)
+    return msgspec.json.encode([job(mirror) for mirror in mirrors])
 
 
 def job(mirror: MirrorView) -> Job:

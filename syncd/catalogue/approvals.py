@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 
 
+@reads_rows
 class Approvals:
     """Deletions that wait for a steward, and what the steward decided."""
 

@@ -1,8 +1,10 @@
 """Named values that outlast a process: the store's address, manifests, survey cursors."""
 
+from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 
 
+@reads_rows
 class CatalogueSettings:
     """Named texts in the Catalogue."""
 

@@ -9,6 +9,7 @@ Rules:
 5. A plan is useless to other processes: it is in a scratch file (`scratch.*`) that starts empty and is never fsynced.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +21,9 @@ from typing import Any, Self, cast
 import apsw
 import msgspec
 
-from manifests.messages import plain
+from syncd.catalogue.damage import UNDECODABLE, damaged
 from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
-from syncd.core import Busy, Damaged, Denied, NoSpace, Offline
+from syncd.core import Busy, Damaged, Denied, NoSpace, Offline, SyncdError, exhausted
 
 FILE = "catalogue.sqlite"
 STEPS_FILE = "steps.sqlite"
@@ -32,7 +33,16 @@ UNDER_WAY = ("claim", "promise", "question", "asking")  # tables that are useles
 CACHE = 16 << 10  # KiB of page cache for each of the two files
 TIDY = 1_000  # pages freed at a time
 
-_json = msgspec.json.Encoder(enc_hook=plain).encode
+# Statements are constants of this package: one that SQLite rejects has met a damaged schema or a damaged value.
+_DAMAGE = (
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.FormatError,
+    apsw.SQLError,
+    apsw.ConstraintError,
+    apsw.MismatchError,
+)
+_json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -58,10 +68,14 @@ class Database:
                 self._db = apsw.Connection(file)
                 self._prepare()
         except apsw.Error as error:
+            told = translated(error, folder)  # before `close` frees inodes
             self.close()
-            raise translated(error, folder) from error
+            raise told from error
+        except UNDECODABLE as error:
+            self.close()
+            raise damaged(folder, error) from error
         except OSError as error:
-            raise NoSpace(f"{folder}: cannot open the state folder: {error.strerror}") from error
+            raise _state_error(error, folder, "cannot open the state folder") from error
 
     def _prepare(self) -> None:
         db = self._db
@@ -171,6 +185,8 @@ class Database:
                 work()
         except apsw.Error as error:
             raise translated(error, self.folder) from error
+        except UNDECODABLE as error:  # in a function of ours that SQLite called
+            raise damaged(self.folder, error) from error
 
     def many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `sql` for each row, in one transaction."""
@@ -190,6 +206,8 @@ class Database:
             yield from self._db.execute(sql, values)
         except apsw.Error as error:
             raise translated(error, self.folder) from error
+        except UNDECODABLE as error:
+            raise damaged(self.folder, error) from error
 
     def do(self, sql: str, values: tuple[Any, ...] = ()) -> None:
         """Run a statement."""
@@ -262,21 +280,40 @@ def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
                 kept = aside if name == FILE else kept
         file.replace(folder / FILE)
     except OSError as error:
-        raise NoSpace(f"{folder}: cannot write the Catalogue: {error.strerror}") from error
+        raise _state_error(error, folder, "cannot write the Catalogue") from error
     else:
         return kept
     finally:
         os.close(lock)
 
 
-def translated(error: apsw.Error, folder: Path) -> NoSpace | Damaged | Offline | Busy:
+def translated(error: apsw.Error, folder: Path) -> SyncdError:
     """Translate an error of SQLite."""
     if isinstance(error, apsw.FullError):
         return NoSpace(f"{folder}: no space left for the Catalogue")
-    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-        return Damaged(
-            f"{folder}: the Catalogue is damaged ({error}): move catalogue.sqlite* away and run `syncd rebuild`"
-        )
+    if isinstance(error, _DAMAGE):
+        return damaged(folder, error)
     if isinstance(error, apsw.BusyError | apsw.LockedError):
         return Busy(f"{folder}: the Catalogue is in use by another process")
+    if isinstance(error, apsw.CantOpenError | apsw.IOError) and _is_full(folder):
+        return NoSpace(f"{folder}: no space or no inode left for the Catalogue")
     return Offline(f"{folder}: the Catalogue cannot be used: {error}")
+
+
+def _is_full(folder: Path) -> bool:
+    """Return True if the file system of the state folder has no space, or can hold no more files."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail == 0 or (found.f_files > 0 and found.f_favail == 0)
+
+
+def _state_error(error: OSError, folder: Path, what: str) -> SyncdError:
+    """Return our error for a failure of the state folder's file system."""
+    text = f"{folder}: {what}: {error.strerror}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return NoSpace(f"{text}; free some space (or inodes), or use another --state")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return Denied(f"{text}; run as the user that owns it, or use another --state")
+    return exhausted(error, str(folder)) or Offline(text)

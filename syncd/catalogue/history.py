@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from manifests.messages import plain
 from manifests.snapshot import Snapshot
+from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 from syncd.core import ConfigError
 
 if TYPE_CHECKING:
     from manifests.model import Mirror
 
-_json = msgspec.json.Encoder(enc_hook=plain).encode
+_json = msgspec.json.Encoder().encode
 _snapshot = msgspec.json.Decoder(Snapshot).decode
 _COLUMNS = "id, name, prefix, snapshot, title, source, succeeded, attempted, last"
 
@@ -39,6 +39,7 @@ def moved_from(row: MirrorRow | None, prefix: str) -> tuple[str, str] | None:
     return what, f"write store: {{prefix: {row.prefix}}}, or give the mirror another name"
 
 
+@reads_rows
 class History:
     """The mirrors and their snapshots."""
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
+from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 from syncd.core import Known
 
-_json = msgspec.json.Encoder(enc_hook=plain).encode
+_json = msgspec.json.Encoder().encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _origin = msgspec.json.Decoder(Origin).decode
 
@@ -33,6 +33,7 @@ class ArchivedVersion(msgspec.Struct, frozen=True):
     sha256: str
 
 
+@reads_rows
 class Holdings:
     """The Entries, deleted files and versions of all mirrors."""
 

@@ -11,17 +11,18 @@ from collections.abc import Iterable
 import msgspec
 import xxhash
 
-from manifests.messages import plain
 from manifests.reading import DocumentRequest
+from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 
 VALID = 3600.0  # seconds after its last activity in which a survey can be resumed
 MOST = 86_400.0  # seconds after its beginning in which a survey can be resumed
 
-_pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
+_pack = msgspec.msgpack.Encoder().encode
 _follow = msgspec.msgpack.Decoder(DocumentRequest).decode
 
 
+@reads_rows
 class SurveyFrontier:
     """The requests of one mirror's survey."""
 

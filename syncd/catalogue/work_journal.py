@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
+from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 
-_json = msgspec.json.Encoder(enc_hook=plain).encode
+_json = msgspec.json.Encoder().encode
 _entry = msgspec.json.Decoder(Entry).decode
 _origin = msgspec.json.Decoder(Origin).decode
 
@@ -33,6 +33,7 @@ class Inflight(msgspec.Struct, frozen=True):
     size: int
 
 
+@reads_rows
 class WorkJournal:
     """Waiting replacements and partly staged files, by mirror."""
 

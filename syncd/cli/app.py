@@ -1,7 +1,7 @@
 """The command line: what stewards and operators type.
 
 Exit codes: 0 done · 1 some files failed, the rest is done and recorded · 2 usage or manifest · 3 stopped by a
-safeguard (deletions held, lease held, no space) · 4 source or store unreachable · 130 interrupted.
+safeguard (deletions held, lease held, no space, Catalogue damaged) · 4 source or store unreachable · 130 interrupted.
 """
 
 import os

@@ -1,10 +1,12 @@
 from . import errors as errors
 from .errors import (
+    LOCAL_FAILURES as LOCAL_FAILURES,
     Busy as Busy,
     Changed as Changed,
     ConfigError as ConfigError,
     Damaged as Damaged,
     Denied as Denied,
+    Exhausted as Exhausted,
     Exists as Exists,
     Interrupted as Interrupted,
     LeaseLost as LeaseLost,
@@ -22,6 +24,7 @@ from .errors import (
     Unreachable as Unreachable,
     Unsafe as Unsafe,
     Unsupported as Unsupported,
+    exhausted as exhausted,
 )
 from .events import (
     KINDS as KINDS,
@@ -66,7 +69,6 @@ from .events import (
     redacting as redacting,
 )
 from .histogram import Histogram as Histogram
-from .message_view import MessageView as MessageView, message_view as message_view
 from .pass_views import (
     OUTCOMES as OUTCOMES,
     AuditView as AuditView,

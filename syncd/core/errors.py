@@ -11,7 +11,8 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   ├── Unreachable     no connection, unknown host, or no response header in time
     │   ├── Interrupted     the body ended early, or broke
     │   │   └── Stalled         the body came more slowly than the minimum speed
-    │   └── Offline         the store does not answer, or is not mounted
+    │   ├── Offline         the store does not answer, or is not mounted
+    │   └── Exhausted       this process or machine has no file descriptor left
     ├── PermanentError      the same request will get the same response
     │   ├── NotFound        404, 410, no such key or file
     │   ├── Denied          401, 403, or an invalid certificate
@@ -28,6 +29,8 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   └── Parked          the guard holds deletions until a steward approves them
     └── ConfigError         a manifest, a setting or a command line is wrong; the message says where and what to do
 """
+
+import errno
 
 from syncd.core.redaction import redact
 
@@ -65,6 +68,10 @@ class Stalled(Interrupted):
 
 class Offline(TransientError):
     """The store does not respond, or its folder is not the expected one."""
+
+
+class Exhausted(TransientError):
+    """This process or machine has no file descriptor left: neither the source nor the store is at fault."""
 
 
 class PermanentError(SyncdError):
@@ -116,7 +123,11 @@ class Exists(PermanentError):
 
 
 class Damaged(PermanentError):
-    """Stored bytes or the Catalogue differ from what syncd wrote."""
+    """Stored bytes or the Catalogue differ from what syncd wrote; `in_catalogue`: then no check can go on."""
+
+    def __init__(self, message: str, *, in_catalogue: bool = False) -> None:
+        super().__init__(message)
+        self.in_catalogue = in_catalogue
 
 
 class Parked(PermanentError):
@@ -125,3 +136,14 @@ class Parked(PermanentError):
 
 class ConfigError(SyncdError):
     """A manifest, a setting or a command line that is wrong."""
+
+
+LOCAL_FAILURES = (NoSpace, Offline, Busy, Exists, Damaged)
+"""Failures of the store, the Catalogue or their disks: no document, file or source is at fault."""
+
+
+def exhausted(error: BaseException, label: str) -> Exhausted | None:
+    """Return our error if the system refused a file descriptor, None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
+        return None
+    return Exhausted(f"{label}: no file descriptor left: raise the limit of open files (LimitNOFILE=, ulimit -n)")

@@ -4,8 +4,6 @@ from typing import Literal
 
 import msgspec
 
-from syncd.core.message_view import MessageView
-
 Level = Literal["info", "warning", "error"]
 
 Outcome = Literal["running", "complete", "incomplete", "failed", "stopped", "killed"]
@@ -37,8 +35,6 @@ class PassView(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     error: str = ""
     reason: str = ""
-    message: MessageView | None = None
-    """`reason` as a code and values."""
 
 
 class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +46,6 @@ class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     path: str = ""
     text: str = ""
-    message: MessageView | None = None
-    """`text` as a code and values."""
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,5 +57,3 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     mirror: str
     outcome: str
-    message: MessageView | None = None
-    """`outcome` as a code and values."""

@@ -29,18 +29,7 @@ from syncd.control import (
     StepView,
     StoreView,
 )
-from syncd.core import (
-    Audited,
-    AuditView,
-    Busy,
-    ConfigError,
-    Event,
-    NotFound,
-    PassEvent,
-    PassView,
-    SyncdError,
-    message_view,
-)
+from syncd.core import Audited, AuditView, Busy, ConfigError, Event, NotFound, PassEvent, PassView, SyncdError
 from syncd.daemon import queries
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.manifest_watcher import DeclaredMirror, ManifestFile, ManifestWatcher
@@ -186,7 +175,6 @@ class Controller:
             free=store.free,
             since=store.since,
             backup=store.backup,
-            message=message_view(store.reason),
         )
 
     def series(self, name: str | None = None) -> list[Sample]:
@@ -376,16 +364,7 @@ class Controller:
 
 def problem_view(one: ManifestProblem) -> ProblemView:
     """Return the view of a problem."""
-    return ProblemView(
-        file=one.file,
-        line=one.line,
-        column=one.column,
-        where=one.where,
-        what=one.what,
-        todo=one.todo,
-        message=message_view(one.what),
-        todo_message=message_view(one.todo),
-    )
+    return ProblemView(file=one.file, line=one.line, column=one.column, where=one.where, what=one.what, todo=one.todo)
 
 
 def _manifest(file: ManifestFile, by_file: Mapping[str, DeclaredMirror]) -> ManifestView:

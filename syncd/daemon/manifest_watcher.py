@@ -9,6 +9,7 @@ Rules:
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +137,7 @@ class ManifestWatcher:
         self._locked = 0
         there: dict[str, Mark | None] = {}
         read: dict[str, ParsedManifest] = {}
-        for file in _files(self.paths):
+        for file in self._present(there, read):
             name = str(file)
             try:
                 found = file.stat()
@@ -154,6 +155,19 @@ class ManifestWatcher:
                 why = error.strerror if isinstance(error, OSError) and error.strerror else "not UTF-8 text"
                 read[name] = _unread(name, f"cannot be read: {why}")
         return ScanResult(there, read)
+
+    def _present(self, there: dict[str, Mark | None], read: dict[str, "ParsedManifest"]) -> Iterator[Path]:
+        """Yield the files under the paths. If a folder cannot be listed, its manifests stay as they were.
+
+        Otherwise a lack of descriptors, or a lost permission, would withdraw them. A problem names the folder.
+        """
+        unlisted: list[OSError] = []
+        yield from _files(self.paths, unlisted.append)
+        for error in unlisted:
+            folder = str(error.filename)
+            there[folder] = None
+            read[folder] = _unread(folder, f"cannot be listed: {error.strerror}")
+            there.update({name: file.mark for name, file in self.files.items() if name.startswith(f"{folder}/")})
 
     def apply(self, seen: ScanResult, now: float, *, at_once: bool = False) -> Changes:
         """Put the valid manifests of a scan in force; `at_once` needs no second scan, even if all files are missing."""
@@ -264,13 +278,26 @@ def problem_at(file: ManifestFile, where: str, what: str, todo: str) -> Manifest
     return ManifestProblem(file.name, line, len(found[1]) + 1, where, what, todo)
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the manifest files under the paths, sorted; skips hidden files and folders."""
+def _files(paths: Iterable[Path], unlisted: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    """Yield the manifest files under the paths, sorted; skips hidden files and folders.
+
+    `unlisted` gets the error of each folder that could not be listed, apart from one that vanished meanwhile.
+    """
+
+    def failed(error: OSError) -> None:
+        if unlisted is not None and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            unlisted(error)
+
     for path in paths:
-        if not path.is_dir():
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except OSError as error:
+            failed(error)
+            is_folder = not isinstance(error, FileNotFoundError | NotADirectoryError)
+        if not is_folder:
             yield path
             continue
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=failed):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if name.endswith(SUFFIXES) and not name.startswith(".") and name not in NOT_MANIFESTS:

@@ -23,7 +23,7 @@ from syncd.control import (
     SnapshotView,
     StepView,
 )
-from syncd.core import NotFound, PassEvent, PassView, Store, ignore_event, message_view
+from syncd.core import NotFound, PassEvent, PassView, Store, ignore_event
 from syncd.engine import PassContext, shard_entries
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
@@ -55,7 +55,6 @@ def steps(
             path=step.path,
             reason=step.reason,
             bytes=step.stat.size if step.stat is not None else step.bytes,
-            message=message_view(step.reason),
         )
         for action in actions
         for step in islice(catalogue.claims.steps(mirror, action), limit)
@@ -154,15 +153,7 @@ def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:
 def quarantine(catalogue: Catalogue, row: MirrorRow | None, name: str, limit: int) -> list[QuarantineView]:
     """Return the quarantined files, the newest first."""
     return [
-        QuarantineView(
-            mirror=name,
-            path=one.path,
-            place=one.place,
-            error=one.error,
-            reason=one.reason,
-            at=one.at,
-            message=message_view(one.reason),
-        )
+        QuarantineView(mirror=name, path=one.path, place=one.place, error=one.error, reason=one.reason, at=one.at)
         for one in (catalogue.pass_history.quarantined(row.id, limit) if row is not None else ())
     ]
 
@@ -176,13 +167,6 @@ def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) 
 def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[FailureView]:
     """Return the files that failed to download, sorted."""
     return [
-        FailureView(
-            path=one.path,
-            error=one.error,
-            reason=one.reason,
-            at=one.at,
-            quarantined=one.quarantined,
-            message=message_view(one.reason),
-        )
+        FailureView(path=one.path, error=one.error, reason=one.reason, at=one.at, quarantined=one.quarantined)
         for one in (catalogue.failures.files(row.id, after, limit) if row is not None else ())
     ]

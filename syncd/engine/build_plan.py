@@ -13,6 +13,7 @@ from manifests.reading import Stats, is_native, paths_of
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
 from syncd.core import (
+    LOCAL_FAILURES,
     Damaged,
     DocumentFailed,
     NoSpace,
@@ -159,6 +160,8 @@ async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *,
                 _count(context, inventory, page)
                 _merge(context, row, planner, page)
                 folds.add(paths_of(page))
+    except LOCAL_FAILURES:
+        raise
     except SyncdError as error:
         if inventory.documents == 0:
             raise
@@ -174,6 +177,8 @@ async def _collect(context: PassContext, survey: Survey) -> Inventory:
             async for page in pages:
                 survey.claims.add(survey.mirror_id, page)
                 _count(context, inventory, page)
+    except LOCAL_FAILURES:
+        raise
     except SyncdError as error:
         if inventory.documents == 0:
             raise

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from manifests.messages import plain
 from syncd.core import Body, Mismatch, Store, redact
 from syncd.engine.pass_paths import PassPaths
 
@@ -54,7 +53,7 @@ class PassQuarantine:
             "url": _redacted_url(body.url) if body is not None else "",
             "headers": {name: redact(value) for name, value in headers if name in RECORDED},
         }
-        await self.store.put(_reason_path(place), msgspec.json.encode(record, enc_hook=plain))
+        await self.store.put(_reason_path(place), msgspec.json.encode(record))
         return Quarantined(reason, place)
 
 

@@ -17,7 +17,6 @@ from typing import BinaryIO, cast
 import msgspec
 import xxhash
 
-from manifests.messages import plain
 from manifests.model import everything
 from manifests.reading import (
     Cursor,
@@ -36,9 +35,9 @@ from manifests.reading import (
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Claims, SurveyFrontier
 from syncd.core import (
+    LOCAL_FAILURES,
     DocumentFailed,
     Listener,
-    NoSpace,
     NotFound,
     Page,
     PermanentError,
@@ -271,7 +270,7 @@ class _SurveyRun:
                 self._failed(follow, error)
             elif not follow.told or await self._missing(follow):
                 self._note_read(number, read=0)
-        except NoSpace:  # the local disk is full: the document is not at fault
+        except LOCAL_FAILURES:
             raise
         except (TransientError, PermanentError) as error:
             self._failed(follow, error)
@@ -381,7 +380,7 @@ class _SurveyRun:
 
 def _key(key: str, first: list[DocumentRequest]) -> str:
     """Return the identity of a survey, which a resumed one shares: the source, and the first requests."""
-    return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first), enc_hook=plain))
+    return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first)))
 
 
 def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:

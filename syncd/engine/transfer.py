@@ -21,15 +21,12 @@ from manifests.snapshot import Entry
 from manifests.stat import Stat
 from syncd.catalogue import Inflight
 from syncd.core import (
+    LOCAL_FAILURES,
     Body,
-    Busy,
     Changed,
-    Damaged,
     Exists,
     Listener,
     Mismatch,
-    NoSpace,
-    Offline,
     PermanentError,
     Staged,
     Step,
@@ -52,9 +49,6 @@ from syncd.wrappers import PLACES, FailoverTransport
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
 FRESH_TRIES = 2  # downloads of a file that does not match, or that changes during the download
 UNKNOWN_COST = 512 << 10  # bytes of the budget that a file of unknown size takes
-
-LOCAL_FAILURES = (NoSpace, Offline, Busy, Exists, Damaged)
-"""Failures that occur with every source."""
 
 
 class NotSmall(SyncdError):

@@ -198,6 +198,8 @@ class Verification:
                     if next(ours, None) != entry:
                         raise Damaged(f"{entry.path}: the snapshot and the Catalogue differ")
         except (SyncdError, IndexError) as error:
+            if isinstance(error, Damaged) and error.in_catalogue:
+                raise
             report.faults.append(Fault(mirror.snapshot or "no snapshot", "snapshot", str(error)))
 
     async def _check_sizes(self, report: Report) -> None:

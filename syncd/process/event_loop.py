@@ -17,7 +17,7 @@ _CODES: tuple[tuple[type[SyncdError], int], ...] = (
     (NoSpace, GUARDED),
     (Parked, GUARDED),
     (Denied, UNREACHABLE),
-    (Damaged, SOME_FAILED),
+    (Damaged, GUARDED),
     (TransientError, UNREACHABLE),
     (PermanentError, UNREACHABLE),
 )

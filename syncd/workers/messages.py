@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import msgspec
 
-from manifests.messages import plain
 from syncd.core import Damaged, Step
 from syncd.engine import PassPaths, VerifiedFile
 from syncd.sources import Upstream
@@ -52,8 +51,6 @@ class FailedTransfer(msgspec.Struct, frozen=True):
     reason: str
     quarantined: str
     received: int
-    message: str = ""
-    """The template and values of `reason`."""
 
 
 class RetriedTransfer(msgspec.Struct, frozen=True):
@@ -68,8 +65,6 @@ class RetriedTransfer(msgspec.Struct, frozen=True):
     attempt: int
     wait: float | None
     received: int = 0
-    message: str = ""
-    """The template and values of `reason`."""
 
 
 class Traffic(msgspec.Struct):
@@ -95,7 +90,7 @@ class Outcome(msgspec.Struct, frozen=True, tag=True):
 Order = Setup | TransferBatch | Throttled
 Answer = Outcome | Throttled
 
-encode = msgspec.msgpack.Encoder(enc_hook=plain).encode
+encode = msgspec.msgpack.Encoder().encode
 decode_order = msgspec.msgpack.Decoder(Order).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
 

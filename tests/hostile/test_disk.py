@@ -100,6 +100,22 @@ def test_a_full_state_folder_is_told_with_exit_3_and_the_next_run_completes(arch
 
 
 @pytest.mark.fault(36)
+def test_a_state_folder_without_inodes_is_told_with_exit_3_and_the_next_run_completes(archive, small_disk, tmp_path):
+    store, state = tmp_path / "store", small_disk / "state"
+    for free in (1, 2, 3, 4, 5):  # the folder, the lock, the database, its log and its index, one after the other
+        subprocess.run(["mount", "-o", f"remount,nr_inodes={free + 1}", small_disk], check=True)
+        full = sync(tmp_path, store=store, state=state)
+        assert full.returncode == 3, (free, full.stderr)
+        assert "Traceback" not in full.stderr
+        assert re.search(r"inode|[Nn]o space", full.stderr), full.stderr
+        assert visible_is_proved(archive, store)
+        shutil.rmtree(state, ignore_errors=True)
+    subprocess.run(["mount", "-o", "remount,nr_inodes=1000", small_disk], check=True)
+    assert sync(tmp_path, store=store, state=state).returncode == 0
+    assert same(archive, store)
+
+
+@pytest.mark.fault(36)
 def test_a_plan_that_cannot_fit_is_refused_before_the_first_byte(archive, small_disk, tmp_path):
     (tmp_path / "scenes.yaml").write_text(f'mirror: scenes\nsource: {{url: "file://{archive}/"}}\n')
     store, state = small_disk / "store", tmp_path / "state"

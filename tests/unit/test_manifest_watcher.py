@@ -1,5 +1,6 @@
 """Manifests come, change, break and go while the daemon runs; the last good one stays in force."""
 
+import errno
 import os
 import socket
 
@@ -7,6 +8,7 @@ import pytest
 
 from manifests.model.mirror import ManifestProblem
 from syncd.daemon.manifest_watcher import LOCKED, ManifestWatcher
+from tests.servers.descriptors import no_descriptors
 
 GOOD = "mirror: {name}\nsource: {{url: 'https://example.org/{name}/'}}\n{more}"
 
@@ -235,3 +237,38 @@ def test_what_is_no_file_is_rejected_and_the_others_go_on(desk, kind):
     assert names(changes.accepted) == ["b"]
     assert [problem.count("\n") for problem in desk.problems("a.yaml")] == [0]
     assert "cannot be read" in desk.problems("a.yaml")[0]
+
+
+@pytest.mark.promise("P9")
+def test_without_descriptors_no_manifest_is_withdrawn(desk):
+    desk.write("a.yaml", text("a"))
+    desk.look()
+    with no_descriptors():
+        seen = [scanned(desk.manifests) for _ in range(3)]
+    for one in seen:
+        assert desk.manifests.apply(one, desk.now).withdrawn == []
+    assert list(desk.manifests.in_force) == ["a"]
+    assert any(
+        "Too many open files" in str(problem) for file in desk.manifests.files.values() for problem in file.problems
+    )
+    desk.look()
+    desk.look()
+    assert not any(file.problems for file in desk.manifests.files.values())
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_manifests(desk, monkeypatch):
+    desk.write("deep/a.yaml", text("a"))
+    desk.look()
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    changes = [desk.glance() for _ in range(3)]
+    assert [one.withdrawn for one in changes] == [[], [], []]
+    assert desk.problems("deep") == [
+        "deep:1:1: file: cannot be listed: Permission denied: give the path of a manifest, or of a folder of them"
+    ]

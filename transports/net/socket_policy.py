@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import aiohttp
 from aiohttp.connector import AddrInfoType
 
-from syncd.core import Denied, Refused, SyncdError, Unreachable, Unsafe
+from syncd.core import Denied, Refused, SyncdError, Unreachable, Unsafe, exhausted
 from transports.net.ip_policy import is_public, refusal
 
 
@@ -57,6 +57,8 @@ def connection_error(error: Exception, policy: SocketPolicy, origin: str, label:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unreachable(f"{label}: no address found for {origin}: {one_line(error.os_error)}")
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if (ours := exhausted(cause, label)) is not None:
+        return ours
     if isinstance(cause, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
         return Refused(f"{label}: {origin} reset the connection at once")
     return Unreachable(f"{label}: no connection to {origin}: {one_line(cause)}")

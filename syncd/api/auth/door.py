@@ -136,7 +136,9 @@ class AccessControl:
 def _host_of(authority: str) -> str:
     """Return the host of host:port, without brackets, in lower case."""
     if authority.startswith("["):
-        return authority[1:].partition("]")[0].lower()
+        host, bracket, rest = authority[1:].partition("]")
+        is_whole = (bracket and not rest) or (rest.startswith(":") and rest[1:].isdecimal())
+        return host.lower() if is_whole and ":" in host else authority.lower()
     host, colon, port = authority.rpartition(":")
     return (host if colon and port.isdecimal() else authority).lower().removesuffix(".")
 

@@ -3,7 +3,6 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from manifests.messages import plain
 from syncd.cli import output
 from syncd.cli.registration import command
 
@@ -67,7 +66,7 @@ def _mirrors(session: "Session") -> list[dict[str, Any]]:
                 "attempted": output.instant(row.attempted),
                 "last": row.last,
                 "parked": len(session.catalogue.approvals.parked(row.id)),
-                "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id), enc_hook=plain),
+                "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id)),
                 "age": output.ago(row.succeeded, now),
             }
         )

@@ -14,7 +14,19 @@ import threading
 from collections.abc import Iterator
 from stat import S_ISDIR, S_ISREG
 
-from syncd.core import Damaged, Denied, Exists, NoSpace, NotFound, Offline, SyncdError, TooLarge, Unsafe, Unsupported
+from syncd.core import (
+    Damaged,
+    Denied,
+    Exists,
+    NoSpace,
+    NotFound,
+    Offline,
+    SyncdError,
+    TooLarge,
+    Unsafe,
+    Unsupported,
+    exhausted,
+)
 
 MAX_OPEN = 96  # folders kept open; a process usually may hold 1,024 descriptors
 
@@ -214,4 +226,4 @@ def translate(error: OSError, path: str, root: str) -> SyncdError:
             return TooLarge(f"{path}: too large for {root}: {why}")
         case errno.EXDEV:
             return Unsupported(f"{path}: is on another file system than {root}/.syncd; a store must be one")
-    return Offline(f"{path}: {root} does not answer: {why}")  # EROFS, ESTALE, ENODEV, EMFILE, ETIMEDOUT and others
+    return exhausted(error, path) or Offline(f"{path}: {root} does not answer: {why}")  # EROFS, ESTALE, ENODEV, …
