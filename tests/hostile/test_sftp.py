@@ -72,6 +72,31 @@ async def test_a_server_that_shows_another_key_than_the_known_one_is_not_talked_
         await reach(host_keys=(other_key,)).stat("a/x")
 
 
+@pytest.mark.parametrize("kind", ["ssh-rsa", "ecdsa-sha2-nistp256"])
+async def test_a_known_server_that_has_no_key_of_the_known_type_is_another_server(server, reach, tmp_path, kind):
+    known = asyncssh.generate_private_key(kind).export_public_key().decode().strip()
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{server.port} {known}\n")
+    with pytest.raises(Denied, match="another key is known for it") as refused:
+        await reach(known_hosts=(str(tmp_path / "known"),)).stat("a/x")
+    assert server.fingerprint in str(refused.value)
+
+
+async def test_a_known_server_that_ends_the_connection_is_asked_again(server, reach, tmp_path):
+    async def hang_up(reader, writer):
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {server.host_key}\n")
+        origin = f"sftp://127.0.0.1:{port}"
+        transport = SftpTransport(
+            f"{origin}/", allow_private=frozenset({origin}), known_hosts=(str(tmp_path / "known"),)
+        )
+        with pytest.raises(Interrupted):
+            await transport.stat("a/x")
+        await transport.aclose()
+
+
 async def test_a_key_or_a_fingerprint_of_the_manifest_is_enough(server, reach):
     for pinned in (server.fingerprint, server.host_key):
         assert (await reach(known_hosts=(), host_keys=(pinned,)).stat("a/x")).size == len(CONTENT)

@@ -1,20 +1,16 @@
 """SSH connections to one server, and the meaning of their errors; beneath `transports.sftp.transport`.
 
 Rules:
-1. The server must prove its identity with a host key: one of the manifest, else one of the known_hosts files of the
-   daemon's user and of the machine. There is no trust on first use.
-2. No ssh agent, no other private keys, no ssh configuration: only the credential that is named.
-3. Reads share a connection; another is opened when the first has PLENTY, up to LINKS.
-4. Every request has a time limit: sshd still answers keepalives while its sftp-server hangs. If there is no answer in
+1. No ssh agent, no other private keys, no ssh configuration: only the credential that is named.
+2. Reads share a connection; another is opened when the first has PLENTY, up to LINKS.
+3. Every request has a time limit: sshd still answers keepalives while its sftp-server hangs. If there is no answer in
    time, the connection is closed, and the next request uses a new one.
 """
 
 import asyncio
-import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import asyncssh
 
@@ -30,28 +26,11 @@ from syncd.core import (
     Unsupported,
 )
 from transports.net import one_line
-from transports.net.connect import connect
+from transports.sftp.host_keys import HostKeyCheck, SftpServer, dial, read_known_hosts
 
 LINKS = 4
 PLENTY = 4  # reads on one connection before another one is made
 FINISHING = 5.0  # seconds for the answer to a close
-KNOWN_HOSTS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
-
-
-@dataclass(frozen=True, slots=True)
-class SftpServer:
-    """The address of an SSH server, its host keys, and the login."""
-
-    origin: str
-    host: str
-    port: int
-    credential: Credential | None
-    host_keys: tuple[str, ...]
-    known_hosts: tuple[str, ...]
-    encoding: str
-    is_private_allowed: bool
-    connect_timeout: float
-    reply_timeout: float
 
 
 @dataclass(slots=True, eq=False)
@@ -130,45 +109,33 @@ class SftpConnections:
             await link.connection.wait_closed()
 
 
-class _Client(asyncssh.SSHClient):
-    """Checks the host key of a server."""
-
-    def __init__(self, pinned: Sequence[str]) -> None:
-        self._pinned = {one.split()[-1] if one.startswith("SHA256:") else " ".join(one.split()[:2]) for one in pinned}
-        self.shown: asyncssh.SSHKey | None = None
-
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        del host, addr, port
-        self.shown = key
-        return key.get_fingerprint() in self._pinned or _written(key) in self._pinned
-
-
 async def _connect(server: SftpServer, label: str) -> SftpConnection:
-    client = _Client(server.host_keys)
     credential = server.credential
     keys = [_key(credential)] if credential is not None and credential.scheme == "key" else []
-    known = None if server.host_keys else await asyncio.to_thread(_known_hosts, server)
-    socket = await connect(
-        server.origin, server.host, server.port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
-        label=label,
-    )  # fmt: skip
+    check = HostKeyCheck(server, None if server.host_keys else await asyncio.to_thread(read_known_hosts, server))
+    socket = await dial(server, label)
     try:
-        with translated_errors(label, server.origin, lambda: _untrusted(label, server, client, known), credential):
-            connection = await asyncssh.connect(
-                server.host,
-                server.port,
-                sock=socket,
-                client_factory=lambda: client,
-                known_hosts=known if known is not None else ([], [], []),
-                username=credential.username if credential is not None else "anonymous",
-                password=credential.secret if credential is not None and credential.scheme == "basic" else None,
-                client_keys=keys,
-                agent_path=None,
-                config=[],
-                gss_host=None,
-                login_timeout=server.connect_timeout,
-                keepalive_interval=30,
-            )
+        with translated_errors(label, server.origin, lambda: check.untrusted(label), credential):
+            try:
+                connection = await asyncssh.connect(
+                    server.host,
+                    server.port,
+                    sock=socket,
+                    client_factory=lambda: check,
+                    known_hosts=check.known if check.known is not None else ([], [], []),
+                    username=credential.username if credential is not None else "anonymous",
+                    password=credential.secret if credential is not None and credential.scheme == "basic" else None,
+                    client_keys=keys,
+                    agent_path=None,
+                    config=[],
+                    gss_host=None,
+                    login_timeout=server.connect_timeout,
+                    keepalive_interval=30,
+                )
+            except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionError) as error:
+                if await check.has_another_key(label):
+                    raise check.untrusted(label) from error
+                raise
             try:
                 with _answers(connection, server.reply_timeout):
                     files = await connection.start_sftp_client(
@@ -221,40 +188,6 @@ def _key(credential: Credential) -> asyncssh.SSHKey:
         raise ConfigError(f"credentials.{credential.name}: not a readable private key: {todo}") from None
 
 
-def _known_hosts(server: SftpServer) -> asyncssh.SSHKnownHosts | None:
-    """Read the known_hosts files that exist. Blocks."""
-    files = [path for name in server.known_hosts if (path := Path(os.path.expanduser(name))).is_file()]  # noqa: PTH111  no error without a home
-    try:
-        return asyncssh.read_known_hosts([str(path) for path in files]) if files else None
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{', '.join(map(str, files))}: not a readable known_hosts file: {one_line(error)}"
-        ) from error
-
-
-def _written(key: asyncssh.SSHKey) -> str:
-    """Return a public key in the form of known_hosts."""
-    return " ".join(key.export_public_key("openssh").decode().split()[:2])
-
-
-def _untrusted(label: str, server: SftpServer, client: _Client, known: asyncssh.SSHKnownHosts | None) -> Denied:
-    """Return the error for an untrusted host key, with what to do."""
-    shown = client.shown
-    if shown is None:
-        why = "presents no host key of a known type: ask its publisher whether the server was reinstalled"
-        return Denied(f"{label}: {server.origin} {why}")
-    what = f"{server.origin} presents the host key {shown.get_algorithm()} {shown.get_fingerprint()}"
-    trusted = known.match(server.host, "", server.port)[0] if known is not None else server.host_keys
-    if trusted:
-        why = "another key is known for it: an attack, or a reinstalled server: ask its publisher"
-        return Denied(f"{label}: {what}, and {why}")
-    todo = (
-        "compare it with what its publisher says, then write it into the manifest, as in "
-        f"host_keys: [{shown.get_fingerprint()}], or add the server to the known_hosts of the daemon's user"
-    )
-    return Denied(f"{label}: {what}, which is not known here: {todo}")
-
-
 @contextmanager
 def translated_errors(
     label: str, origin: str, untrusted: Callable[[], Denied] | None = None, credential: Credential | None = None
@@ -269,8 +202,6 @@ def translated_errors(
     except asyncssh.HostKeyNotVerifiable as error:
         raise (untrusted() if untrusted is not None else Denied(f"{label}: {origin}: {one_line(error)}")) from error
     except asyncssh.KeyExchangeFailed as error:
-        if untrusted is not None and "host key" in str(error).lower():
-            raise untrusted() from error
         raise Denied(f"{label}: SSH with {origin} failed: {one_line(error)}") from error
     except asyncssh.PermissionDenied as error:
         todo = "name one under credentials" if credential is None else f"is {credential.name} still valid?"

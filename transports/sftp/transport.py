@@ -31,7 +31,8 @@ from transports.net import (
     urls,
     walk_tree,
 )
-from transports.sftp.connections import KNOWN_HOSTS, SftpConnection, SftpConnections, SftpServer, translated_errors
+from transports.sftp.connections import SftpConnection, SftpConnections, translated_errors
+from transports.sftp.host_keys import KNOWN_HOSTS, SftpServer
 
 LEAST, MOST = 64 << 10, 2 << 20  # bytes per request, sent in many packets at once
 FLOOR = (1024.0, 60.0)
