@@ -1,10 +1,12 @@
 """The error for an invalid value in a file that a person wrote: what is wrong with it, and what to do."""
 
+from manifests.messages import message
+
 
 class InvalidValue(ValueError):
     """An invalid value: `what` describes the fault, `todo` says what to write instead."""
 
     def __init__(self, what: str, todo: str) -> None:
-        super().__init__(f"{what}: {todo}")
+        super().__init__(message("{what}: {todo}", what=what, todo=todo))
         self.what = what
         self.todo = todo

@@ -21,7 +21,6 @@ from syncd.control.views import (
     EntryView,
     FailureView,
     ManifestView,
-    Message,
     MirrorView,
     OriginView,
     ParkedView,
@@ -40,23 +39,16 @@ from syncd.core import AuditView, PassEvent, PassView
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
 from syncd.daemon.event_bus import EventBus
+from syncd.daemon.reasons import NO_REASON, because
 
 DAY = 86_400.0
 REASONS = {
-    "waiting": "waits for its window, 20:00-06:00 UTC",
-    "paused": "paused by ops",
-    "failing": "https://failing.example.org/: nobody answered",
-    "offline": "the store is not the one we know",
-    "rejected": "rejected.yaml:3:5: source.url: is missing",
-    "retired": "its manifest was removed",
-}
-MESSAGES = {
-    "waiting": Message(code="waits.window", values={"window": "20:00-06:00 UTC"}),
-    "paused": Message(code="paused", values={"who": "ops"}),
-    "failing": Message(code="failed", values={"detail": REASONS["failing"]}),
-    "offline": Message(code="store.offline", values={"detail": REASONS["offline"]}),
-    "rejected": Message(code="rejected", values={"detail": REASONS["rejected"]}),
-    "retired": Message(code="retired"),
+    "waiting": because("waits.window", window="20:00-06:00 UTC"),
+    "paused": because("paused", who="ops"),
+    "failing": because("failed", detail="https://failing.example.org/: nobody answered"),
+    "offline": because("store.offline", detail="the store is not the one we know"),
+    "rejected": because("rejected", detail="rejected.yaml:3:5: source.url: is missing"),
+    "retired": because("retired"),
 }
 
 
@@ -75,8 +67,8 @@ def _mirror(state, now):
         manifest=f"manifests.d/{state}.yaml" if state != "retired" else "",
         state=state,
         health="good" if good else "unknown" if state == "rejected" else "stale",
-        reason=REASONS.get(state, ""),
-        message=MESSAGES.get(state),
+        reason=str(REASONS.get(state, NO_REASON)),
+        message=REASONS.get(state, NO_REASON).view(),
         snapshot="" if state == "rejected" else digest(2),
         files=0 if state == "rejected" else 12,
         bytes=0 if state == "rejected" else 12_000_000,
@@ -418,8 +410,8 @@ class FakeControl:
         self._change(
             name,
             state="paused",
-            reason=f"paused by {who}",
-            message=Message(code="paused", values={"who": who}),
+            reason=str(because("paused", who=who)),
+            message=because("paused", who=who).view(),
             progress=None,
         )
         return self._written(who, "pause", name, "paused")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from manifests.messages import message
+
 Path = tuple[str | int, ...]
 MOST_PROBLEMS = 50  # of one file: a longer list helps no reader
 Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
@@ -30,7 +32,15 @@ class ManifestProblem(msgspec.Struct, frozen=True):
     todo: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.where}: {self.what}: {self.todo}"
+        return message(
+            "{file}:{line}:{column}: {where}: {what}: {todo}",
+            file=self.file,
+            line=self.line,
+            column=self.column,
+            where=self.where,
+            what=self.what,
+            todo=self.todo,
+        )
 
 
 class ManifestError(ValueError):

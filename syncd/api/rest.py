@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from manifests.messages import plain
 from syncd.api import schemas as a
 from syncd.api.context import ApiContext
 from syncd.api.errors import HttpError
@@ -185,7 +186,7 @@ async def _readyz(context: ApiContext, call: Call) -> web.Response:
     daemon = context.control.daemon()
     said = a.Ready(ready=daemon.ready, reason=daemon.reason)
     status = 200 if daemon.ready else 503
-    return web.Response(body=msgspec.json.encode(said), status=status, content_type="application/json")
+    return web.Response(body=msgspec.json.encode(said, enc_hook=plain), status=status, content_type="application/json")
 
 
 async def _metrics(context: ApiContext, call: Call) -> web.Response:
@@ -354,4 +355,4 @@ ROUTES: tuple[Route, ...] = (
 )  # fmt: skip
 """Every route of the API."""
 
-DOCUMENT = msgspec.json.encode(document(ROUTES))
+DOCUMENT = msgspec.json.encode(document(ROUTES), enc_hook=plain)

@@ -12,6 +12,7 @@ import msgspec
 import xxhash
 from aiohttp import web
 
+from manifests.messages import plain
 from syncd.api.auth.door import HEADERS, SAFE, AccessControl
 from syncd.api.auth.sessions import Sessions
 from syncd.api.auth.tokens import SLOWNESS, Tokens
@@ -159,7 +160,7 @@ async def _error_response(context: ApiContext, request: web.Request, error: Http
     )
     if context.site is not None and is_for_people:
         return await context.site.declined(context, request, error)
-    body = msgspec.json.encode(error.failure)
+    body = msgspec.json.encode(error.failure, enc_hook=plain)
     return web.Response(body=body, status=error.status, headers=error.headers, content_type="application/json")
 
 
@@ -177,7 +178,7 @@ def _endpoint_for(context: ApiContext, route: Route) -> Answering:
         said = await route.handler(context, await read_request(route, request, identity))
         if isinstance(said, web.StreamResponse):
             return said
-        body = bytes(said) if isinstance(said, msgspec.Raw) else msgspec.json.encode(said)
+        body = bytes(said) if isinstance(said, msgspec.Raw) else msgspec.json.encode(said, enc_hook=plain)
         return _with_etag(request, body, route.status)
 
     return answer

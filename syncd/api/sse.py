@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 from aiohttp import web
 
+from manifests.messages import plain
 from syncd.api.errors import HttpError
 from syncd.control import Control, ProgressView
 from syncd.core import (
@@ -178,7 +179,7 @@ class EventStream:
             for name in sorted(moved):
                 with suppress(NotFound):
                     progress = self._control.mirror(name).progress
-                    said = msgspec.json.encode(ProgressMessage(mirror=name, progress=progress))
+                    said = msgspec.json.encode(ProgressMessage(mirror=name, progress=progress), enc_hook=plain)
                     self._broadcast(name, self._line("progress", said, None))
 
     def _broadcast(self, mirror: str, said: bytes) -> None:
@@ -193,12 +194,13 @@ class EventStream:
 def _encode(event: Event) -> bytes:
     """Return an event as JSON; a path that is no Unicode text is written out as far as it is none."""
     try:
-        return msgspec.json.encode(event)
+        return msgspec.json.encode(event, enc_hook=plain)
     except UnicodeEncodeError:
-        said = msgspec.to_builtins(event)
+        said = msgspec.to_builtins(event, enc_hook=plain)
         return msgspec.json.encode(
             {
                 name: one.encode(errors="backslashreplace").decode() if isinstance(one, str) else one
                 for name, one in said.items()
-            }
+            },
+            enc_hook=plain,
         )

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from manifests.messages import plain
 from syncd.control import MirrorView
 
 _NEVER = "0001-01-01 00:00:00 +0000"
@@ -38,7 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 def tunasync(mirrors: Iterable[MirrorView]) -> bytes:
     """Return the document."""
-    return msgspec.json.encode([job(mirror) for mirror in mirrors])
+    return msgspec.json.encode([job(mirror) for mirror in mirrors], enc_hook=plain)
 
 
 def job(mirror: MirrorView) -> Job:

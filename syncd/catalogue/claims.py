@@ -10,6 +10,7 @@ from itertools import chain, islice
 
 import msgspec
 
+from manifests.messages import Message, pack, plain, unpack
 from manifests.reading import Stats
 from manifests.stat import Promise, Stat
 from syncd.catalogue.damage import reads_rows
@@ -20,11 +21,11 @@ from syncd.core import NEW, Step
 PAGE = 5000  # claims of a page
 SORTED_HERE = 50_000  # new files sorted in memory, about 20 MB; more of them become rows, which SQLite sorts
 
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder(enc_hook=plain).encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _stat = msgspec.msgpack.Decoder(Stat).decode
-_pack = msgspec.msgpack.Encoder().encode
+_pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
 _columns = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[float], list[str | None]]).decode
 
 
@@ -137,7 +138,7 @@ class Claims:
                     step.action,
                     to_storable(step.path),
                     step.stat.size if step.stat is not None else None,
-                    step.reason,
+                    _stored(step.reason),
                     _pack(step.stat) if step.stat is not None else None,
                     step.bytes,
                 )
@@ -175,7 +176,7 @@ class Claims:
         marks = ",".join("?" * len(actions))
         sql = f"SELECT action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
         for action, path, reason, stat, size in self._db.rows(f"{sql} {order}", (mirror, *actions)):
-            yield Step(action, path, reason, _stat(stat) if stat is not None else None, size)
+            yield Step(action, path, _reason(reason), _stat(stat) if stat is not None else None, size)
 
     def count(self, mirror: int, *actions: str) -> int:
         """Return the number of steps with the given actions."""
@@ -205,7 +206,7 @@ class Claims:
         self._unfold(mirror, lambda page: not reasons.keys().isdisjoint(page.paths))
         self._db.many(
             "INSERT OR REPLACE INTO scratch.refusal VALUES (?,?,?)",
-            ((mirror, path, reason) for path, reason in reasons.items()),
+            ((mirror, path, _stored(reason)) for path, reason in reasons.items()),
         )
         self._db.do(
             "UPDATE scratch.todo SET action='refuse', reason=r.reason FROM scratch.refusal r "
@@ -250,6 +251,9 @@ class Claims:
             self._db.do("DELETE FROM scratch.fresh WHERE rowid=?", (number,))
 
 
+_CODED = "\x1f"  # stands before and behind the template and values of a reason
+
+
 def _smallness(step: Step) -> float:
     """Return the sort key: largest first, unknown sizes last."""
     return -step.stat.size if step.stat is not None and step.stat.size is not None else 1.0
@@ -288,6 +292,18 @@ class CatalogueSpill:
         """Yield the digests of a partition."""
         rows = self._db.rows("SELECT digests FROM scratch.fold WHERE mirror=? AND part=?", (self._mirror, part))
         return (digests for (digests,) in rows)
+
+
+def _stored(reason: str) -> str:
+    """Return the reason of a step as the scratch file keeps it, with its values if it has any."""
+    return f"{_CODED}{pack(reason)}{_CODED}{reason}" if isinstance(reason, Message) and reason.values else reason
+
+
+def _reason(stored: str) -> str:
+    if not stored.startswith(_CODED):
+        return stored
+    _, packed, text = stored.split(_CODED, 2)
+    return unpack(text, packed)
 
 
 def to_storable(path: str) -> str:

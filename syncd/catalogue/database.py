@@ -21,6 +21,7 @@ from typing import Any, Self, cast
 import apsw
 import msgspec
 
+from manifests.messages import plain
 from syncd.catalogue.damage import UNDECODABLE, damaged
 from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
 from syncd.core import Busy, Damaged, Denied, NoSpace, Offline, SyncdError, exhausted
@@ -42,7 +43,7 @@ _DAMAGE = (
     apsw.ConstraintError,
     apsw.MismatchError,
 )
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder(enc_hook=plain).encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 
 

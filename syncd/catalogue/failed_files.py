@@ -2,6 +2,7 @@
 
 import msgspec
 
+from manifests.messages import pack, unpack
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 
@@ -27,17 +28,25 @@ class FailedFiles:
     def add(self, mirror: int, failure: FailedFile) -> None:
         """Record a file that failed to download; replace an earlier record of it."""
         self._db.do(
-            "INSERT OR REPLACE INTO failure VALUES (?,?,?,?,?,?)",
-            (mirror, failure.path, failure.error, failure.reason, failure.at, failure.quarantined),
+            "INSERT OR REPLACE INTO failure VALUES (?,?,?,?,?,?,?)",
+            (
+                mirror,
+                failure.path,
+                failure.error,
+                failure.reason,
+                failure.at,
+                failure.quarantined,
+                pack(failure.reason),
+            ),
         )
 
     def files(self, mirror: int, after: str = "", limit: int = -1) -> list[FailedFile]:
         """Return at most `limit` failed files after the path `after`, sorted by path; -1: all."""
         return [
-            FailedFile(*row)
-            for row in self._db.rows(
-                "SELECT path, error, reason, at, quarantined FROM failure WHERE mirror=? AND path>? ORDER BY path "
-                "LIMIT ?",
+            FailedFile(path, error, unpack(reason, packed), at, quarantined)
+            for path, error, reason, packed, at, quarantined in self._db.rows(
+                "SELECT path, error, reason, message, at, quarantined FROM failure WHERE mirror=? AND path>? "
+                "ORDER BY path LIMIT ?",
                 (mirror, after, limit),
             )
         ]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.snapshot import Snapshot
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
@@ -12,7 +13,7 @@ from syncd.core import ConfigError
 if TYPE_CHECKING:
     from manifests.model import Mirror
 
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder(enc_hook=plain).encode
 _snapshot = msgspec.json.Decoder(Snapshot).decode
 _COLUMNS = "id, name, prefix, snapshot, title, source, succeeded, attempted, last"
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 from syncd.core import Known
 
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder(enc_hook=plain).encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _origin = msgspec.json.Decoder(Origin).decode
 

@@ -5,9 +5,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from manifests.messages import pack, unpack
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
-from syncd.core import AuditView, PassEvent, PassView
+from syncd.core import AuditView, PassEvent, PassView, message_view
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -57,6 +58,8 @@ class PassHistory:
     def end(self, pass_id: int, *, outcome: str, at: float, **values: Any) -> None:
         """Record the end of a pass; `values` are the counts of its result, or `error` and `reason`."""
         columns = {"outcome": outcome, "ended": at, **values}
+        if "reason" in values:
+            columns["message"] = pack(values["reason"])
         names = ", ".join(f"{name}=?" for name in columns)
         self._db.do(f"UPDATE pass SET {names} WHERE id=?", (*columns.values(), pass_id))  # noqa: S608  our own names
 
@@ -84,8 +87,8 @@ class PassHistory:
     def add_events(self, happenings: Iterable[tuple[int, PassEvent]]) -> None:
         """Record events, each `(pass, what)`."""
         self._db.many(
-            "INSERT OR REPLACE INTO pass_event VALUES (?,?,?,?,?,?,?)",
-            ((number, h.id, h.at, h.level, h.event, h.path, h.text) for number, h in happenings),
+            "INSERT OR REPLACE INTO pass_event VALUES (?,?,?,?,?,?,?,?)",
+            ((number, h.id, h.at, h.level, h.event, h.path, h.text, pack(h.text)) for number, h in happenings),
         )
 
     def events(self, pass_id: int, after: int, limit: int) -> list[PassEvent]:
@@ -93,7 +96,8 @@ class PassHistory:
         return [
             _struct_of(PassEvent, row)
             for row in self._db.rows(
-                "SELECT id, at, level, event, path, text FROM pass_event WHERE pass=? AND id>? ORDER BY id LIMIT ?",
+                "SELECT id, at, level, event, path, text, message FROM pass_event WHERE pass=? AND id>? ORDER BY id "
+                "LIMIT ?",
                 (pass_id, after, limit),
             )
         ]
@@ -118,18 +122,20 @@ class PassHistory:
     def add_audit(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> AuditView:
         """Add one line to the audit log."""
         row = self._db.one(
-            "INSERT INTO audit (at, who, what, mirror, outcome) VALUES (?,?,?,?,?) RETURNING id",
-            (at, who, what, mirror, outcome),
+            "INSERT INTO audit (at, who, what, mirror, outcome, message) VALUES (?,?,?,?,?,?) RETURNING id",
+            (at, who, what, mirror, outcome, pack(outcome)),
         )
-        return AuditView(id=int(row[0]), at=at, who=who, what=what, mirror=mirror, outcome=outcome)
+        return AuditView(
+            id=int(row[0]), at=at, who=who, what=what, mirror=mirror, outcome=outcome, message=message_view(outcome)
+        )
 
     def audit(self, before: int | None, limit: int) -> list[AuditView]:
         """Return lines of the audit log with ids below `before`, the newest first."""
         return [
             _struct_of(AuditView, row)
             for row in self._db.rows(
-                "SELECT id, at, who, what, mirror, outcome FROM audit WHERE (?1 IS NULL OR id<?1) ORDER BY id DESC "
-                "LIMIT ?2",
+                "SELECT id, at, who, what, mirror, outcome, message FROM audit WHERE (?1 IS NULL OR id<?1) "
+                "ORDER BY id DESC LIMIT ?2",
                 (before, limit),
             )
         ]
@@ -158,16 +164,17 @@ class PassHistory:
     def add_quarantined(self, mirror: int, aside: QuarantinedFile) -> None:
         """Record a file in the quarantine; those of failed transfers are recorded automatically."""
         self._db.do(
-            "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?)",
-            (mirror, aside.place, aside.path, aside.error, aside.reason, aside.at),
+            "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?,?)",
+            (mirror, aside.place, aside.path, aside.error, aside.reason, aside.at, pack(aside.reason)),
         )
 
     def quarantined(self, mirror: int, limit: int) -> list[QuarantinedFile]:
         """Return the files in the quarantine, the newest first."""
         return [
-            QuarantinedFile(*row)
-            for row in self._db.rows(
-                "SELECT place, path, error, reason, at FROM quarantine WHERE mirror=? ORDER BY at DESC, place LIMIT ?",
+            QuarantinedFile(place, path, error, unpack(reason, packed), at)
+            for place, path, error, reason, packed, at in self._db.rows(
+                "SELECT place, path, error, reason, message, at FROM quarantine WHERE mirror=? ORDER BY at DESC, place "
+                "LIMIT ?",
                 (mirror, limit),
             )
         ]
@@ -192,7 +199,7 @@ class PassHistory:
     def add_damage(self, mirror: int, damage: DamagedFile) -> None:
         """Record a damaged or missing file."""
         self._db.do(
-            "INSERT OR REPLACE INTO fault VALUES (?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO fault VALUES (?,?,?,?,?,?,?,?)",
             (
                 mirror,
                 damage.path,
@@ -201,15 +208,16 @@ class PassHistory:
                 bytes.fromhex(damage.sha256),
                 damage.found,
                 damage.tried,
+                pack(damage.reason),
             ),
         )
 
     def damaged(self, mirror: int) -> list[DamagedFile]:
         """Return the current damage; files replaced or deleted since are left out."""
         return [
-            DamagedFile(path, finding, reason, sha256.hex(), found, tried)
-            for path, finding, reason, sha256, found, tried in self._db.rows(
-                "SELECT f.path, finding, reason, f.sha256, found, tried FROM fault f JOIN entry e "
+            DamagedFile(path, finding, unpack(reason, packed), sha256.hex(), found, tried)
+            for path, finding, reason, packed, sha256, found, tried in self._db.rows(
+                "SELECT f.path, finding, reason, message, f.sha256, found, tried FROM fault f JOIN entry e "
                 "ON e.mirror=f.mirror AND e.path=f.path AND e.sha256=f.sha256 WHERE f.mirror=? ORDER BY f.path",
                 (mirror,),
             )
@@ -259,4 +267,8 @@ class PassHistory:
 
 
 def _struct_of(kind: type[R], row: tuple[Any, ...]) -> R:
-    return kind(**dict(zip(kind.__struct_fields__, row, strict=True)))
+    """Return a row whose last column is the template and values of the text before it."""
+    values = dict(zip(kind.__struct_fields__, row, strict=True))
+    name = kind.__struct_fields__[-2]
+    values[name] = unpack(values[name], values["message"])
+    return kind(**values | {"message": message_view(values[name])})

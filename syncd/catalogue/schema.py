@@ -82,7 +82,22 @@ CREATE TABLE asking (
 
 VERSION_4 = "DROP TABLE todo"
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+# Beside each reason, its template and values (`manifests.messages.pack`); "" for rows of earlier versions.
+VERSION_5 = """
+ALTER TABLE failure ADD COLUMN message TEXT NOT NULL DEFAULT '';
+ALTER TABLE quarantine ADD COLUMN message TEXT NOT NULL DEFAULT '';
+ALTER TABLE pass ADD COLUMN message TEXT NOT NULL DEFAULT '';
+ALTER TABLE pass_event ADD COLUMN message TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN message TEXT NOT NULL DEFAULT '';
+ALTER TABLE fault ADD COLUMN message TEXT NOT NULL DEFAULT '';
+DROP TRIGGER failure_kept;
+CREATE TRIGGER failure_kept AFTER INSERT ON failure WHEN new.quarantined <> '' BEGIN
+  INSERT OR REPLACE INTO quarantine
+    VALUES (new.mirror, new.quarantined, new.path, new.error, new.reason, new.at, new.message);
+END;
+"""
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
 SCHEMA_VERSION = len(STEPS)
 
 # The plan: in the scratch file beside the Catalogue, which is empty after each opening.

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import msgspec
 import xxhash
 
+from manifests.messages import plain
 from manifests.reading import DocumentRequest
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
@@ -18,7 +19,7 @@ from syncd.catalogue.database import Database
 VALID = 3600.0  # seconds after its last activity in which a survey can be resumed
 MOST = 86_400.0  # seconds after its beginning in which a survey can be resumed
 
-_pack = msgspec.msgpack.Encoder().encode
+_pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
 _follow = msgspec.msgpack.Decoder(DocumentRequest).decode
 
 

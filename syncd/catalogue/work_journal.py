@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder(enc_hook=plain).encode
 _entry = msgspec.json.Decoder(Entry).decode
 _origin = msgspec.json.Decoder(Origin).decode
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from manifests.messages import plain
 from syncd.core import Secrets, SyncdError, printable
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def print_json(value: Any) -> None:
     """Print one JSON value on a line of its own."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(value, enc_hook=plain).decode() + "\n")
     sys.stdout.flush()
 
 
@@ -31,7 +32,9 @@ def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
 
     reason = secrets.redact(str(error))
     if json:
-        sys.stderr.write(msgspec.json.encode({"error": type(error).__name__, "reason": reason}).decode() + "\n")
+        sys.stderr.write(
+            msgspec.json.encode({"error": type(error).__name__, "reason": reason}, enc_hook=plain).decode() + "\n"
+        )
     else:
         for line in reason.splitlines():
             sys.stderr.write(f"syncd: {printable(line)}\n")
@@ -41,7 +44,9 @@ def print_warning(text: str, *, json: bool) -> None:
     """Say on stderr what does not stop us; with `json` as an object."""
     import msgspec
 
-    sys.stderr.write(msgspec.json.encode({"warning": text}).decode() + "\n" if json else f"syncd: {text}\n")
+    sys.stderr.write(
+        msgspec.json.encode({"warning": text}, enc_hook=plain).decode() + "\n" if json else f"syncd: {text}\n"
+    )
 
 
 def print_config(file: Path, *, json: bool) -> None:
@@ -50,7 +55,7 @@ def print_config(file: Path, *, json: bool) -> None:
 
     name = str(file)
     sys.stderr.write(
-        msgspec.json.encode({"configuration": name}).decode() + "\n"
+        msgspec.json.encode({"configuration": name}, enc_hook=plain).decode() + "\n"
         if json
         else f"syncd: configuration: {printable(name)}\n"
     )

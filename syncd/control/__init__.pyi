@@ -10,7 +10,6 @@ from .views import (
     FailureView as FailureView,
     Health as Health,
     ManifestView as ManifestView,
-    Message as Message,
     MirrorView as MirrorView,
     OriginView as OriginView,
     ParkedView as ParkedView,

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from syncd.core import PassView
+from manifests.messages import message
+from syncd.core import MessageView, PassView
 
 State = Literal["idle", "waiting", "running", "paused", "failing", "offline", "rejected", "retired"]
 """idle: no pass is due. waiting: a pass is due and has to wait (`reason` says for what). running: a pass runs.
@@ -62,13 +63,6 @@ class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
     """The largest of the `moving` transfers, 50 at most."""
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A text as a code and its values, for translation."""
-
-    code: str
-    values: dict[str, str] = {}
-
-
 class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     """One mirror."""
 
@@ -83,7 +77,7 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     reason: str = ""
     """Why it is in this state, as an English text."""
-    message: Message | None = None
+    message: MessageView | None = None
     """`reason` as a code and values; None if there is no reason."""
     snapshot: str = ""
     files: int = 0
@@ -112,6 +106,8 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     reason: str
     bytes: int | None = None
+    message: MessageView | None = None
+    """`reason` as a code and values."""
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +125,8 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     free: int | None = None
     parked: str = ""
     """Why its deletions would be held for approval, or ""."""
+    message: MessageView | None = None
+    """`parked` as a code and values."""
     unread: tuple[tuple[str, str], ...] = ()
     """Documents that could not be read: url and reason."""
     steps: tuple[StepView, ...] = ()
@@ -160,6 +158,8 @@ class QuarantineView(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     reason: str
     at: float
+    message: MessageView | None = None
+    """`reason` as a code and values."""
 
 
 class ParkedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +177,8 @@ class FailureView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     at: float
     quarantined: str = ""
+    message: MessageView | None = None
+    """`reason` as a code and values."""
 
 
 class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +223,15 @@ class ProblemView(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     what: str
     todo: str
+    message: MessageView | None = None
+    """`what` as a code and values."""
+    todo_message: MessageView | None = None
+    """`todo` as a code and values."""
+
+    @property
+    def advice(self) -> str:
+        """Return the problem and its remedy in one sentence."""
+        return message("{what}: {todo}", what=self.what, todo=self.todo)
 
 
 class ManifestView(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,6 +292,8 @@ class StoreView(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None = None
     backup: float | None = None
     """When the Catalogue was last backed up to the store."""
+    message: MessageView | None = None
+    """`reason` as a code and values."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,6 +69,7 @@ from .events import (
     redacting as redacting,
 )
 from .histogram import Histogram as Histogram
+from .message_view import MessageView as MessageView, message_view as message_view
 from .pass_views import (
     OUTCOMES as OUTCOMES,
     AuditView as AuditView,

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from syncd.core.message_view import MessageView
+
 Level = Literal["info", "warning", "error"]
 
 Outcome = Literal["running", "complete", "incomplete", "failed", "stopped", "killed"]
@@ -35,6 +37,8 @@ class PassView(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     error: str = ""
     reason: str = ""
+    message: MessageView | None = None
+    """`reason` as a code and values."""
 
 
 class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,8 @@ class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     path: str = ""
     text: str = ""
+    message: MessageView | None = None
+    """`text` as a code and values."""
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +63,5 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     mirror: str
     outcome: str
+    message: MessageView | None = None
+    """`outcome` as a code and values."""

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
+from manifests.messages import Message
+
 HIDDEN = "***"
 PASSING = 256  # short-lived secrets that are remembered: the newest
 SHORTEST = 4  # characters: removing a shorter secret would remove ordinary words
@@ -45,6 +47,8 @@ def is_secret_name(name: str) -> bool:
 
 def redact(text: str) -> str:
     """Return `text` without the secrets that their position reveals."""
+    if isinstance(text, Message):
+        return text.mapped(redact)
     for pattern, instead in _STANDING:
         text = pattern.sub(instead, text)
     return text
@@ -79,6 +83,8 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets, known ones and those that their position reveals."""
+        if isinstance(text, Message):
+            return text.mapped(self.redact)
         for secret in sorted({*self._known, *self._passing}, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return redact(text)

@@ -29,7 +29,18 @@ from syncd.control import (
     StepView,
     StoreView,
 )
-from syncd.core import Audited, AuditView, Busy, ConfigError, Event, NotFound, PassEvent, PassView, SyncdError
+from syncd.core import (
+    Audited,
+    AuditView,
+    Busy,
+    ConfigError,
+    Event,
+    NotFound,
+    PassEvent,
+    PassView,
+    SyncdError,
+    message_view,
+)
 from syncd.daemon import queries
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.manifest_watcher import DeclaredMirror, ManifestFile, ManifestWatcher
@@ -175,6 +186,7 @@ class Controller:
             free=store.free,
             since=store.since,
             backup=store.backup,
+            message=message_view(store.reason),
         )
 
     def series(self, name: str | None = None) -> list[Sample]:
@@ -364,7 +376,16 @@ class Controller:
 
 def problem_view(one: ManifestProblem) -> ProblemView:
     """Return the view of a problem."""
-    return ProblemView(file=one.file, line=one.line, column=one.column, where=one.where, what=one.what, todo=one.todo)
+    return ProblemView(
+        file=one.file,
+        line=one.line,
+        column=one.column,
+        where=one.where,
+        what=one.what,
+        todo=one.todo,
+        message=message_view(one.what),
+        todo_message=message_view(one.todo),
+    )
 
 
 def _manifest(file: ManifestFile, by_file: Mapping[str, DeclaredMirror]) -> ManifestView:

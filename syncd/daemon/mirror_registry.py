@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.control import AboutView, Health, Message, MirrorView, ProgressView, State, TransferView
+from syncd.control import AboutView, Health, MirrorView, ProgressView, State, TransferView
 from syncd.core import Event, Listener, PassView, StateChanged, StoreChanged, TransferAdvanced
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.pass_log import PassLog
@@ -302,7 +302,7 @@ class MirrorRegistry:
             state=state,
             health=self.health(mirror_state),
             reason=str(why),
-            message=Message(code=why.code, values=dict(why.values)) if why else None,
+            message=why.view(),
             snapshot=row.snapshot if row is not None else "",
             files=mirror_state.files,
             bytes=mirror_state.bytes,

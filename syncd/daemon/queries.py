@@ -23,7 +23,7 @@ from syncd.control import (
     SnapshotView,
     StepView,
 )
-from syncd.core import NotFound, PassEvent, PassView, Store, ignore_event
+from syncd.core import NotFound, PassEvent, PassView, Store, ignore_event, message_view
 from syncd.engine import PassContext, shard_entries
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
@@ -55,6 +55,7 @@ def steps(
             path=step.path,
             reason=step.reason,
             bytes=step.stat.size if step.stat is not None else step.bytes,
+            message=message_view(step.reason),
         )
         for action in actions
         for step in islice(catalogue.claims.steps(mirror, action), limit)
@@ -153,7 +154,15 @@ def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:
 def quarantine(catalogue: Catalogue, row: MirrorRow | None, name: str, limit: int) -> list[QuarantineView]:
     """Return the quarantined files, the newest first."""
     return [
-        QuarantineView(mirror=name, path=one.path, place=one.place, error=one.error, reason=one.reason, at=one.at)
+        QuarantineView(
+            mirror=name,
+            path=one.path,
+            place=one.place,
+            error=one.error,
+            reason=one.reason,
+            at=one.at,
+            message=message_view(one.reason),
+        )
         for one in (catalogue.pass_history.quarantined(row.id, limit) if row is not None else ())
     ]
 
@@ -167,6 +176,13 @@ def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) 
 def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[FailureView]:
     """Return the files that failed to download, sorted."""
     return [
-        FailureView(path=one.path, error=one.error, reason=one.reason, at=one.at, quarantined=one.quarantined)
+        FailureView(
+            path=one.path,
+            error=one.error,
+            reason=one.reason,
+            at=one.at,
+            quarantined=one.quarantined,
+            message=message_view(one.reason),
+        )
         for one in (catalogue.failures.files(row.id, after, limit) if row is not None else ())
     ]

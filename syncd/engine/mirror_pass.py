@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.snapshot import Entry
 from syncd.catalogue import FailedFile, MirrorRow, Swap
 from syncd.core import (
@@ -107,7 +108,9 @@ class Pass:
         if complete and not self.parked and not planning.inventory.elsewhere:
             cursor_of(context, row).save(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         context.catalogue.history.finish(
-            row.id, succeeded=context.now() if complete else None, last={"state": "done", **msgspec.to_builtins(result)}
+            row.id,
+            succeeded=context.now() if complete else None,
+            last={"state": "done", **msgspec.to_builtins(result, enc_hook=plain)},
         )
         await Housekeeping(
             context.store,

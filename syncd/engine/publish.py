@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.snapshot import (
     MAX_SUMS,
     Content,
@@ -79,7 +80,7 @@ class Publisher(msgspec.Struct, frozen=True):
         if snapshot.files <= MAX_SUMS:
             await self._write_checksums(f"{folder}SHA256SUMS")
         # also over an earlier Snapshot of the same content: its origins are deleted with its own row
-        await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot))
+        await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot, enc_hook=plain))
         await self._write_pointer(snapshot, kept)
         history.publish(mirror.id, snapshot)
         holdings.clear_changed(mirror.id)
@@ -208,7 +209,7 @@ class Publisher(msgspec.Struct, frozen=True):
         pointer = Pointer(
             self.mirror.name, snapshot.id, self.place.prefix, self.now(), tuple(ids)[: self.keep_versions + 1]
         )
-        await self.store.put(pointer_path(self.mirror.name), msgspec.json.encode(pointer))
+        await self.store.put(pointer_path(self.mirror.name), msgspec.json.encode(pointer, enc_hook=plain))
 
     def _report(self, snapshot: Snapshot, *, changed: bool) -> None:
         self.listener(Published(self.mirror.name, snapshot.id, snapshot.files, snapshot.bytes, changed))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from manifests.messages import plain
 from syncd.core import Body, Mismatch, Store, redact
 from syncd.engine.pass_paths import PassPaths
 
@@ -53,7 +54,7 @@ class PassQuarantine:
             "url": _redacted_url(body.url) if body is not None else "",
             "headers": {name: redact(value) for name, value in headers if name in RECORDED},
         }
-        await self.store.put(_reason_path(place), msgspec.json.encode(record))
+        await self.store.put(_reason_path(place), msgspec.json.encode(record, enc_hook=plain))
         return Quarantined(reason, place)
 
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 import msgspec
 import xxhash
 
+from manifests.messages import plain
 from manifests.model import everything
 from manifests.reading import (
     Cursor,
@@ -380,7 +381,7 @@ class _SurveyRun:
 
 def _key(key: str, first: list[DocumentRequest]) -> str:
     """Return the identity of a survey, which a resumed one shares: the source, and the first requests."""
-    return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first)))
+    return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first), enc_hook=plain))
 
 
 def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from manifests.messages import plain
 from syncd.catalogue import CatalogueSettings, MirrorRow
 
 WHOLE_EVERY = 30 * 86_400.0  # seconds after which a full survey is due
@@ -48,7 +49,7 @@ class SurveyCursor:
             value = max(value, before.value)
         whole = self._now() if before is None else before.whole
         mark = SavedCursor(value, self._source, snapshot, whole)
-        written = msgspec.json.encode(mark).decode() if value else ""
+        written = msgspec.json.encode(mark, enc_hook=plain).decode() if value else ""
         if written or self._settings.get(_name(self._row.name)):
             self._settings.set(_name(self._row.name), written)
 

@@ -19,6 +19,7 @@ from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
+from manifests.messages import plain
 from syncd.core import Busy, Damaged, Exists, LeaseLost, NotFound, Store, TransientError, Unreachable
 
 LEASE = ".syncd/lease.json"
@@ -193,7 +194,7 @@ class Lease:
 
     async def _write(self, held: LeaseState, *, if_absent: bool = False) -> None:
         until = time.monotonic() + self._ttl
-        await self._store.put(LEASE, msgspec.json.encode(held) + b"\n", if_absent=if_absent)
+        await self._store.put(LEASE, msgspec.json.encode(held, enc_hook=plain) + b"\n", if_absent=if_absent)
         self._held, self._until = held, until
 
     def _explain(self, found: LeaseState | None) -> str:

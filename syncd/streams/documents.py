@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.origins import origin_of
 from manifests.reading import Document, DocumentRequest
 from syncd.core import (
@@ -48,7 +49,7 @@ async def fetch(transport: Transport, follow: DocumentRequest, spool: BinaryIO) 
     """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
     if follow.method == "LIST":
         async for page in transport.list_pages(follow.url):
-            lines = b"".join(msgspec.json.encode(stat) + b"\n" for stat in page)
+            lines = b"".join(msgspec.json.encode(stat, enc_hook=plain) + b"\n" for stat in page)
             with spool_guard(follow):
                 await asyncio.to_thread(spool.write, lines)
         spool.seek(0)

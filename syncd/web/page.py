@@ -35,7 +35,16 @@ from syncd.api import (
 )
 from syncd.control import CheckView, MirrorView, PlanView
 from syncd.core import Busy, ConfigError, PermanentError, SyncdError, TransientError, printable
-from syncd.web.i18n.translator import COOKIE as LANGUAGE, LANGUAGES, TAGS, Translator, choose, crumbs, load_words
+from syncd.web.i18n.translator import (
+    COOKIE as LANGUAGE,
+    LANGUAGES,
+    TAGS,
+    Translator,
+    choose,
+    crumbs,
+    load_messages,
+    load_words,
+)
 from syncd.web.static import StaticFiles
 from syncd.web.view_models import Spark, age_of, badges, listing, spark
 
@@ -63,6 +72,7 @@ class StatusPage:
 
     templates: Environment
     words: Mapping[str, Mapping[str, str]]
+    messages: Mapping[str, Mapping[str, str]]
     static: StaticFiles
     sparks: dict[str, tuple[float, Spark | None]]
     """The sparkline of each mirror, and when it was made."""
@@ -76,7 +86,7 @@ class StatusPage:
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )  # fmt: skip
         templates.filters["safetext"] = _text
-        return cls(templates, load_words(), StaticFiles.load(), {})
+        return cls(templates, load_words(), load_messages(), StaticFiles.load(), {})
 
     async def render(
         self,
@@ -91,7 +101,7 @@ class StatusPage:
         """Return a page in the language of who asks."""
         identity = request.get(VISITOR) or context.access.nobody
         language = choose(request.cookies.get(LANGUAGE), request.headers.get(hdrs.ACCEPT_LANGUAGE, ""))
-        speech = Translator(language, self.words[language], context.clock())
+        speech = Translator(language, self.words[language], context.clock(), self.messages.get(language, {}))
         known = {
             "speech": speech, "t": speech.say, "static": self.static, "languages": LANGUAGES, "tags": TAGS,
             "visitor": identity, "operator": identity.role == "operator",

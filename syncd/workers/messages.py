@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from manifests.messages import plain
 from syncd.core import Damaged, Step
 from syncd.engine import PassPaths, VerifiedFile
 from syncd.sources import Upstream
@@ -51,6 +52,8 @@ class FailedTransfer(msgspec.Struct, frozen=True):
     reason: str
     quarantined: str
     received: int
+    message: str = ""
+    """The template and values of `reason`."""
 
 
 class RetriedTransfer(msgspec.Struct, frozen=True):
@@ -65,6 +68,8 @@ class RetriedTransfer(msgspec.Struct, frozen=True):
     attempt: int
     wait: float | None
     received: int = 0
+    message: str = ""
+    """The template and values of `reason`."""
 
 
 class Traffic(msgspec.Struct):
@@ -90,7 +95,7 @@ class Outcome(msgspec.Struct, frozen=True, tag=True):
 Order = Setup | TransferBatch | Throttled
 Answer = Outcome | Throttled
 
-encode = msgspec.msgpack.Encoder().encode
+encode = msgspec.msgpack.Encoder(enc_hook=plain).encode
 decode_order = msgspec.msgpack.Decoder(Order).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from manifests.messages import unpack
 from manifests.origins import origin_of
 from syncd.core import (
     Listener,
@@ -207,12 +208,13 @@ class ProcessWorkers:
     def _on_outcome(self, one: _WorkerConnection, outcome: Outcome) -> None:
         pop, on_done = one.waiting.pop, self._on_done
         for again in outcome.retried:  # before what became of the same files afterwards
+            reason = unpack(again.reason, again.message)
             if again.wait is None:
                 self._report_wasted(again.path, again.received)
-                self._listener(TransferRestarted(self._mirror, again.path, again.reason, again.error))
+                self._listener(TransferRestarted(self._mirror, again.path, reason, again.error))
             else:
                 self._listener(
-                    TransferRetried(self._mirror, again.path, again.reason, again.attempt, again.wait, again.error)
+                    TransferRetried(self._mirror, again.path, reason, again.attempt, again.wait, again.error)
                 )
         for number, proved in outcome.proved:
             moving = pop(number)
@@ -226,7 +228,7 @@ class ProcessWorkers:
             moving = pop(failed.number)
             self._guessed -= _is_guess(moving)
             self._report_wasted(moving.step.path, failed.received)
-            on_done(moving, _raised(failed.error, failed.reason, failed.quarantined))
+            on_done(moving, _raised(failed.error, unpack(failed.reason, failed.message), failed.quarantined))
         for origin, traffic in outcome.traffic.items():
             self._governors.of(origin).count.add(
                 traffic.answered, traffic.failed, traffic.bytes, traffic.seconds, traffic.first_byte

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import uvloop
 
+from manifests.messages import pack
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Inflight
 from syncd.core import Event, Exists, PermanentError, Secrets, Step, TransferAdvanced, TransferRestarted, TransientError
@@ -137,7 +138,9 @@ class WorkerProcess:
             except (TransientError, PermanentError) as error:
                 place = error.place if isinstance(error, Quarantined) else ""
                 received = self._received.get(step.path, 0)
-                self._failed.append(FailedTransfer(number, error_name(error), str(error), place, received))
+                self._failed.append(
+                    FailedTransfer(number, error_name(error), str(error), place, received, pack(str(error)))
+                )
             else:  # not in one line with the wait: a flush meanwhile puts another list in place of this one
                 self._proved.append((number, proved))
             self._received.pop(step.path, None)
@@ -174,14 +177,18 @@ class WorkerProcess:
         send(self._writer, Throttled(origin, retry_after))
 
     def _on_retry(self, path: str, error: TransientError, attempt: int, wait: float) -> None:
-        self._retried.append(RetriedTransfer(path, str(error), error_name(error), attempt, wait))
+        self._retried.append(
+            RetriedTransfer(path, str(error), error_name(error), attempt, wait, message=pack(str(error)))
+        )
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, TransferAdvanced):
             self._received[event.path] = self._received.get(event.path, 0) + event.received
         elif isinstance(event, TransferRestarted):
             received = self._received.pop(event.path, 0)
-            self._retried.append(RetriedTransfer(event.path, event.reason, event.error, 0, None, received))
+            self._retried.append(
+                RetriedTransfer(event.path, event.reason, event.error, 0, None, received, pack(event.reason))
+            )
 
 
 async def _serve(own: socket.socket) -> None:

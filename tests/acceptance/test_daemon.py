@@ -176,13 +176,13 @@ async def test_who_waits_too_long_for_a_turn_makes_the_longest_pass_yield(house,
     async with house.living() as control:
         await house.until(lambda: len(house.heard(PassStarted)) == 2)
         house.declare("small")
-        await house.until(lambda: "waits for its turn: 2 passes run" in [v.reason for v in control.mirrors()])
+        await house.until(lambda: "waits for its turn; running passes: 2" in [v.reason for v in control.mirrors()])
         assert house.state_of("small") == "waiting"
         house.time.forward(901)
         gate.names.clear()
         await house.until(lambda: house.heard(PassFinished, "small"))
         stopped = [p for name in ("huge1", "huge2") for p in await control.passes(name) if p.outcome == "stopped"]
-        assert [p.reason for p in stopped] == ["makes room for others that wait"]
+        assert [p.reason for p in stopped] == ["yields to other waiting mirrors"]
         gate.open.set()
         await house.idle("huge1", "huge2", "small")  # and comes again by itself
 
@@ -197,7 +197,7 @@ async def test_who_was_paused_while_it_waited_waits_for_nobody(house, monkeypatc
     async with house.living() as control:
         await house.until(lambda: house.heard(PassStarted, "a"))
         house.declare("b")
-        await house.until(lambda: "waits for its turn: 1 passes run" in [v.reason for v in control.mirrors()])
+        await house.until(lambda: "waits for its turn; running passes: 1" in [v.reason for v in control.mirrors()])
         await control.pause("b", "ada")
         house.time.forward(901)
         await asyncio.sleep(0.2)

@@ -100,7 +100,7 @@ KEPT = ("The {} archive", "MIT-BIH Arrhythmia Database", "syncd token NAME", "sy
 
 
 def english_in(tree, states):
-    for node in tree.css("[lang=en], .path, .digest, code, pre, textarea, .source, script, style"):
+    for node in tree.css("[lang=en], .quoted, .path, .digest, code, pre, textarea, .source, script, style"):
         node.decompose()
     text = tree.body.text(separator="\n")  # a sentence stands in one text node
     for kept in KEPT:

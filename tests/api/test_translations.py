@@ -11,7 +11,6 @@ import pytest
 
 from syncd.control import views
 from syncd.core import errors, pass_views
-from syncd.daemon.reasons import TEXTS
 from syncd.web.i18n.translator import LANGUAGES, Translator, choose, load_words
 
 SYNCD = Path(__file__).parents[2] / "syncd"
@@ -77,13 +76,6 @@ def test_every_word_the_daemon_uses_has_a_sentence():
         assert missing <= (
             {"idle", "running"} if prefix == "state" else set()
         )  # these two are told by health and phase
-
-
-def test_every_reason_of_the_daemon_has_a_sentence_with_its_values():
-    for code, text in TEXTS.items():
-        (found,) = {f"reason.{code}", f"trouble.{code}"} & set(WORDS["en"])
-        if found.startswith("reason."):
-            assert fields(WORDS["en"][found]) == fields(text)
 
 
 def test_every_failure_a_file_can_have_is_explained():

@@ -5,10 +5,11 @@ import os
 import apsw
 import pytest
 
+from manifests.messages import message, pack
 from manifests.reading.stat_page import Stats
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Promise, Stat
-from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, FailedFile
+from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, FailedFile, QuarantinedFile
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
 from syncd.core import PassEvent
 from syncd.core.errors import Busy, Damaged, Offline
@@ -51,7 +52,7 @@ def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
 def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         catalogue.database._db.pragma("user_version", 99)
-    with pytest.raises(Damaged, match="of version 99, this syncd knows 4"):
+    with pytest.raises(Damaged, match=f"of version 99, this syncd knows {SCHEMA_VERSION}"):
         Catalogue(tmp_path)
 
 
@@ -133,9 +134,45 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date_and_nothing_is_lost(tmp_
             assert [one.place for one in catalogue.pass_history.quarantined(row.id, 10)] == [
                 ".syncd/quarantine/old/x/bad"
             ]
-            assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION == 4
+            assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION
             assert catalogue.database._db.pragma("auto_vacuum") == 2
             assert catalogue.database._db.pragma("integrity_check") == "ok"
+            (failed,) = catalogue.failures.files(row.id)
+            assert (failed.reason, type(failed.reason)) == ("bad: 1 promised", str)
+
+
+def test_every_reason_is_stored_with_its_template_and_values(tmp_path):
+    reason = message("{path}: {size} bytes promised", path="a", size=7)
+    with Catalogue(tmp_path) as catalogue:
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        history, claims = catalogue.pass_history, catalogue.claims
+        catalogue.holdings.add(mirror, [proved("a")])
+        catalogue.failures.add(mirror, FailedFile("a", "Mismatch", reason, 1.0, ".syncd/quarantine/a"))
+        history.add_quarantined(mirror, QuarantinedFile(".syncd/quarantine/b", "b", "Mismatch", reason, 1.0))
+        history.add_damage(mirror, DamagedFile("a", "size", reason, "ab" * 32, 1.0))
+        number = history.begin(mirror, why="asked", who="", at=1.0)
+        history.add_events(
+            [(number, PassEvent(id=1, at=1.0, level="warning", event="transfer_failed", path="a", text=reason))]
+        )
+        history.end(number, outcome="failed", at=2.0, error="Mismatch", reason=reason)
+        history.add_audit(at=1.0, who="ada", what="sync", mirror="m", outcome=reason)
+        claims.add_steps(mirror, [Step("refuse", "a", reason), Step("remove", "b", message("gone"))])
+        claims.add_steps(mirror, [Step("fetch", "c", "new upstream", Stat("c", 1))])
+        claims.refuse(mirror, [("c", reason)])
+        steps = {step.path: step.reason for step in claims.steps(mirror, "refuse", "remove")}
+        assert steps == {"a": reason, "b": "gone", "c": reason}
+    with Catalogue(tmp_path) as catalogue:
+        history = catalogue.pass_history
+        stored = [
+            catalogue.failures.files(mirror)[0].reason,
+            *(one.reason for one in history.quarantined(mirror, 10)),
+            history.damaged(mirror)[0].reason,
+            history.events(number, 0, 10)[0].text,
+            history.passes(mirror, None, 10)[0].reason,
+            history.audit(None, 10)[0].outcome,
+        ]
+    assert len(stored) == 7
+    assert {pack(text) for text in (*stored, steps["a"], steps["c"])} == {pack(reason)}
 
 
 def test_who_only_looks_does_so_beside_the_writer_and_cannot_write(tmp_path):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from manifests.messages import plain
 from syncd.api.auth.tokens import Tokens, fingerprint
 from syncd.config import Token
 
@@ -38,7 +39,7 @@ class Sessions:
 
     def begin(self, token: Token) -> str:
         """Return the cookie's value for whoever sent `token`."""
-        said = msgspec.json.encode(_LoginSession(token.name, fingerprint(token), self._clock() + LASTS))
+        said = msgspec.json.encode(_LoginSession(token.name, fingerprint(token), self._clock() + LASTS), enc_hook=plain)
         return base64.urlsafe_b64encode(self._sign(said) + said).decode()
 
     def owner(self, cookie: str) -> tuple[Token, float] | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from manifests.messages import plain
 from syncd.cli import output
 from syncd.cli.registration import Json, plain_command
 
@@ -32,7 +33,7 @@ def check(
             text = read_text_file(file, from_pipe=file in paths)
             mirrors.append(load_mirror(text, str(file), schemes=names(TRANSPORTS)))
         except ManifestError as error:
-            problems += [msgspec.to_builtins(problem) for problem in error.problems]
+            problems += [msgspec.to_builtins(problem, enc_hook=plain) for problem in error.problems]
         except OSError as error:
             problems.append(_problem(file, f"cannot be read: {error.strerror}", "give the path of a manifest"))
     problems += [

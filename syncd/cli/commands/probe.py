@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from manifests.messages import plain
 from syncd.cli import output
 from syncd.cli.registration import command
 
@@ -19,7 +20,7 @@ async def probe(context: "CommandContext") -> int:
 
     async with context.open_session(lambda _: None) as session:
         capabilities = await probe_store(session.store)
-        session.catalogue.settings.set("capabilities", msgspec.json.encode(capabilities).decode())
+        session.catalogue.settings.set("capabilities", msgspec.json.encode(capabilities, enc_hook=plain).decode())
         if context.json:
             output.print_json(capabilities)
         else:

@@ -3,6 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Any
 
+from manifests.messages import plain
 from syncd.cli import output
 from syncd.cli.registration import command
 
@@ -66,7 +67,7 @@ def _mirrors(session: "Session") -> list[dict[str, Any]]:
                 "attempted": output.instant(row.attempted),
                 "last": row.last,
                 "parked": len(session.catalogue.approvals.parked(row.id)),
-                "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id)),
+                "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id), enc_hook=plain),
                 "age": output.ago(row.succeeded, now),
             }
         )

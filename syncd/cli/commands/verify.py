@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from manifests.messages import plain
 from syncd.cli import output
 from syncd.cli.registration import MirrorName, command
 
@@ -90,7 +91,7 @@ def _show_report(context: "CommandContext", report: "Report", seconds: float, *,
                 "bytes": report.bytes,
                 "read": report.read,
                 "seconds": round(seconds, 3),
-                "faults": msgspec.to_builtins(report.faults),
+                "faults": msgspec.to_builtins(report.faults, enc_hook=plain),
             }
         )
         return

@@ -15,6 +15,7 @@ from typing import Protocol, Self, TextIO
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.model import format_rate, format_size
 from syncd.cli.output import counted, files
 from syncd.core import (
@@ -247,5 +248,5 @@ def trouble_of(tally: PassProgress) -> str:
 
 def _json(value: object) -> str:
     """Return JSON on one line of plain ASCII: a terminal that shows it would obey a U+009B in a name."""
-    text = msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value, enc_hook=plain).decode()
     return text if text.isascii() and "\x7f" not in text else json.dumps(json.loads(text)).replace("\x7f", "\\u007f")

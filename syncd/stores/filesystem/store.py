@@ -21,6 +21,7 @@ from typing import ParamSpec, TypeVar
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.stat import Stat
 from syncd.core import (
     Body,
@@ -255,7 +256,7 @@ class FilesystemStore:
         if await self._in_thread(SENTINEL, self._holds_files):
             raise ConfigError(f"{self.root}: holds files but no {SENTINEL}; a new store needs an empty folder")
         known = secrets.token_hex(16)
-        body = msgspec.json.encode({"id": known, "created": self._clock()}) + b"\n"
+        body = msgspec.json.encode({"id": known, "created": self._clock()}, enc_hook=plain) + b"\n"
         try:
             await self.put(SENTINEL, body, if_absent=True)
         except Exists:  # another process was first

@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 
 import msgspec
 
+from manifests.messages import plain
 from manifests.stat import Stat
 from syncd.core import Body, ConfigError, Credential, Damaged, Exists, NotFound, Offline, Page, Staged, Unsafe
 from syncd.stores.filesystem.dirfd_cache import check_safe
@@ -198,7 +199,7 @@ class S3Store:
             async for stat in found:
                 raise ConfigError(f"{self.url}: holds {stat.path} but no {SENTINEL}; a new store needs an empty prefix")
         known = secrets.token_hex(16)
-        document = msgspec.json.encode({"id": known, "created": self._clock()}) + b"\n"
+        document = msgspec.json.encode({"id": known, "created": self._clock()}, enc_hook=plain) + b"\n"
         try:
             await self.put(SENTINEL, document, if_absent=True)
         except Exists:  # another process was first

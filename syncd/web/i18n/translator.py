@@ -1,23 +1,31 @@
 """How the page speaks: one catalogue of sentences for each language, and times, sizes and numbers as people read them.
 
 Rules:
-1. Every sentence stands in `words/<language>.json` under the same key in all of them; a test holds them equal.
-2. Whatever strangers wrote is shown through `printable`; nothing here makes markup.
+1. Every sentence of the page stands in `<language>.json` under the same key in all of them; a test holds them equal.
+2. Every message of the program (`manifests.messages`) stands in `messages.<language>.json` under its English template;
+   `make lint` holds them equal.
+3. Whatever strangers wrote is shown through `printable`, and marked as a quotation within a translated message.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
+from string import Formatter
+from typing import Any
 
 import msgspec
+from markupsafe import Markup
 
+from manifests.messages import Message
 from manifests.model import format_size
+from syncd.core import printable
 
 COOKIE = "syncd_language"
 LANGUAGES = {"en": "English", "zh": "中文"}
 TAGS = {"en": "en", "zh": "zh-Hans"}
 
+_QUOTED = Markup('<span class="quoted" lang="" translate="no">{}</span>')
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -28,6 +36,29 @@ def load_words() -> dict[str, Mapping[str, str]]:
         language: msgspec.json.decode(folder.joinpath(f"{language}.json").read_bytes(), type=dict[str, str])
         for language in LANGUAGES
     }
+
+
+def load_messages() -> dict[str, Mapping[str, str]]:
+    """Read the translated messages of all languages but English (it blocks)."""
+    folder = files("syncd.web").joinpath("i18n")
+    return {
+        language: _without_subjects(
+            msgspec.json.decode(folder.joinpath(f"messages.{language}.json").read_bytes(), type=dict[str, str])
+        )
+        for language in LANGUAGES
+        if language != "en"
+    }
+
+
+def _without_subjects(messages: dict[str, str]) -> Mapping[str, str]:
+    """Return the messages, and those that begin with their subject (`{path}: …`) also without it."""
+    cut = {}
+    for code, sentence in messages.items():
+        subject, colon, rest = code.partition("}: ")
+        start = f"{subject}}}："
+        if colon and subject[1:].isidentifier() and sentence.startswith(start):
+            cut[rest] = sentence.removeprefix(start)
+    return cut | messages
 
 
 def choose(cookie: str | None, accept: str) -> str:
@@ -61,6 +92,7 @@ class Translator:
     language: str
     words: Mapping[str, str]
     now: float
+    messages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -70,6 +102,31 @@ class Translator:
     def say(self, key: str, **values: object) -> str:
         """Return the sentence of a key, with its values filled in."""
         return self.words[key].format(**values) if values else self.words[key]
+
+    def message(self, text: str) -> str | None:
+        """Return a message in this language; None if there are English words only."""
+        if self.language == "en":
+            return text
+        # a text without values is its own template
+        code, values = (text.code, text.values) if isinstance(text, Message) else (text, {})
+        sentence = self.messages.get(code)
+        if sentence is None:
+            return None
+        if not values:
+            return printable(sentence)
+        return Markup("").join(
+            part
+            for literal, name, spec, conversion in Formatter().parse(sentence)
+            for part in (literal, "" if name is None else self._value(values[name], spec or "", conversion))
+        )
+
+    def _value(self, value: Any, spec: str, conversion: str | None) -> str:
+        if isinstance(value, list):
+            return Markup("、").join(self._value(one, spec, conversion) for one in value)
+        if isinstance(value, Message) and (words := self.message(value)) is not None:
+            return words
+        shown = format(repr(value) if conversion == "r" else value, spec)
+        return _QUOTED.format(printable(shown)) if isinstance(value, str) else shown
 
     def knows(self, key: str) -> bool:
         """Tell whether there is such a sentence."""
