@@ -9,7 +9,7 @@ the system. It is quoted and not translated.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import Any, Self
 
 
@@ -66,6 +66,11 @@ def template(code: str, /) -> str:
 def count(number: int, one: str, many: str, /) -> Message:
     """Return a number of things: `count(files, "{n} file", "{n:,} files")`; both are literals."""
     return Message(one if number == 1 else many, {"n": number})
+
+
+def chained(texts: Iterable[str], /) -> str:
+    """Return several texts, one or more, as one: `a; b; c`."""
+    return reduce(lambda before, text: message("{before}; {text}", before=before, text=text), texts)
 
 
 def pack(text: str) -> str:

@@ -15,6 +15,8 @@ from typing import Literal
 import msgspec
 import xxhash
 
+from manifests.messages import message
+
 CUT_EVERY = 16_384
 FORMAT = "syncd-snapshot/1"
 MAX_SUMS = 1_000_000  # Entries up to which a Snapshot has a SHA256SUMS file
@@ -118,7 +120,11 @@ def pack(content: bytes) -> bytes:
     """Compress lines for the store; the same lines give the same bytes with the same zlib. Raises SnapshotError."""
     if len(content) > MAX_SHARD:
         raise SnapshotError(
-            f"a shard of {len(content)} bytes, at most {MAX_SHARD} can be read again: split the mirror in two"
+            message(
+                "a shard of {count} bytes, at most {max_shard} can be read again: split the mirror in two",
+                count=len(content),
+                max_shard=MAX_SHARD,
+            )
         )
     return gzip.compress(content, compresslevel=6, mtime=0)
 
@@ -129,14 +135,16 @@ def unpack(packed: bytes, sha256: str, *, max_bytes: int = MAX_SHARD) -> bytes:
     try:
         content = gunzip.decompress(packed, max_bytes + 1)
     except zlib.error as error:
-        raise SnapshotError(f"{sha256}: not a readable shard: {error}") from error
+        raise SnapshotError(message("{sha256}: not a readable shard: {cause}", sha256=sha256, cause=error)) from error
     if len(content) > max_bytes:
-        raise SnapshotError(f"{sha256}: the shard has more than {max_bytes} bytes")
+        raise SnapshotError(
+            message("{sha256}: the shard has more than {max_bytes} bytes", sha256=sha256, max_bytes=max_bytes)
+        )
     if not gunzip.eof or gunzip.unused_data:
-        what = "it ends too early" if not gunzip.eof else "more bytes follow its end"
-        raise SnapshotError(f"{sha256}: not a readable shard: {what}")
+        what = message("it ends too early") if not gunzip.eof else message("more bytes follow its end")
+        raise SnapshotError(message("{sha256}: not a readable shard: {what}", sha256=sha256, what=what))
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise SnapshotError(f"{sha256}: the shard's lines have sha256 {found}")
+        raise SnapshotError(message("{sha256}: the shard's lines have sha256 {found}", sha256=sha256, found=found))
     return content
 
 

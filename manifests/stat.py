@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from manifests.messages import message
+
 MAX_PATH_BYTES = 1024  # the longest key S3 takes
 MAX_NAME_BYTES = 255  # the longest name the usual file systems take
 RESERVED = ".syncd"  # syncd's own folder in the store
@@ -66,11 +68,24 @@ def check_path(path: str) -> str:
         _explain(path)
         length = len(path.encode())
     if not 0 < length <= MAX_PATH_BYTES:
-        raise UnsafePath(f"{path[:80]!r}: a path must have 1 to {MAX_PATH_BYTES} bytes, this one has {length}")
+        raise UnsafePath(
+            message(
+                "{path!r}: a path must have 1 to {max_path_bytes} bytes, this one has {length}",
+                path=path[:80],
+                max_path_bytes=MAX_PATH_BYTES,
+                length=length,
+            )
+        )
     if length > MAX_NAME_BYTES and any(len(part.encode()) > MAX_NAME_BYTES for part in path.split("/")):
-        raise UnsafePath(f"{path[:80]!r}: a part of the path has more than {MAX_NAME_BYTES} bytes")
+        raise UnsafePath(
+            message(
+                "{path!r}: a part of the path has more than {max_name_bytes} bytes",
+                path=path[:80],
+                max_name_bytes=MAX_NAME_BYTES,
+            )
+        )
     if path.startswith(RESERVED) and (path == RESERVED or path[len(RESERVED)] == "/"):
-        raise UnsafePath(f"{path!r}: {RESERVED}/ is syncd's own folder")
+        raise UnsafePath(message("{path!r}: {reserved}/ is syncd's own folder", path=path, reserved=RESERVED))
     return path
 
 
@@ -92,14 +107,16 @@ def are_harmless(paths: Sequence[str]) -> bool:
 def _explain(path: str) -> None:
     """Raise UnsafePath with the reason; non-ASCII characters alone are allowed."""
     if path.startswith("/") or "//" in path or path.endswith("/"):
-        raise UnsafePath(f"{path!r}: is absolute, or has an empty part")
+        raise UnsafePath(message("{path!r}: is absolute, or has an empty part", path=path))
     if any(part in {".", ".."} for part in path.split("/")):
-        raise UnsafePath(f"{path!r}: . and .. are not allowed as names")
+        raise UnsafePath(message("{path!r}: . and .. are not allowed as names", path=path))
     if "\\" in path:
-        raise UnsafePath(f"{path!r}: contains a backslash, which is a separator on some systems")
+        raise UnsafePath(message("{path!r}: contains a backslash, which is a separator on some systems", path=path))
     for character in path:
         if unicodedata.category(character) in _HIDDEN_CATEGORIES:
-            raise UnsafePath(f"{path!r}: contains the invisible character U+{ord(character):04X}")
+            raise UnsafePath(
+                message("{path!r}: contains the invisible character U+{ord:04X}", path=path, ord=ord(character))
+            )
 
 
 def fold(path: str) -> str:

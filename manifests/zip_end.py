@@ -7,6 +7,8 @@ last bytes are buffered. The check is not a proof: the members may still be dama
 
 import struct
 
+from manifests.messages import message
+
 WHOLE = "whole"
 _RECORD = struct.Struct("<4sHHHHIIH")  # signature, disks and counts, size and offset of the directory, comment's length
 _LOCATOR = struct.Struct("<4sIQI")
@@ -31,7 +33,7 @@ class ZipEnd:
 
     def hexdigest(self) -> str:
         """Return `whole`, or why this cannot be a complete zip."""
-        told = "it does not end with a zip's directory"
+        told: str = message("it does not end with a zip's directory")
         at = len(self._tail)
         while (at := self._tail.rfind(_SIGNATURE, 0, at)) >= 0:  # a comment may contain the signature too
             if at + _RECORD.size <= len(self._tail):
@@ -46,7 +48,7 @@ class ZipEnd:
         tail, first = self._tail, self._size - len(self._tail)
         _, disk, _, _, _, length, offset, comment = _RECORD.unpack_from(tail, at)
         if at + _RECORD.size + comment > len(tail):
-            return "its end is truncated"
+            return message("its end is truncated")
         if disk not in (
             0,
             _FULL16,
@@ -56,12 +58,16 @@ class ZipEnd:
         if _FULL32 in (length, offset) or disk == _FULL16:
             back = at - _LOCATOR.size
             if back < 0 or tail[back : back + 4] != _LOCATED:
-                return "it has no record of where its directory begins"
+                return message("it has no record of where its directory begins")
             back -= _RECORD64.size
             if back < 0 or tail[back : back + 4] != _SIGNATURE64:
                 return WHOLE  # a valid record of unusual length, which cannot be found without reading back
             length, offset = _RECORD64.unpack_from(tail, back)[-2:]
             end = first + back
         if offset + length > end:
-            return f"its directory should end at byte {offset + length}, but ends at {end}: bytes are missing"
+            return message(
+                "its directory should end at byte {offset}, but ends at {end}: bytes are missing",
+                offset=offset + length,
+                end=end,
+            )
         return WHOLE

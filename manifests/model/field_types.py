@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model.globs import check_glob
 from manifests.model.units import format_duration, parse_duration, parse_rate
 from manifests.model.windows import Window, check_cron, parse_window, parse_zone
@@ -28,17 +29,17 @@ def _rate(given: Any) -> Any:
         given = parse_rate(given)
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return given
-    raise InvalidValue("is a rate of zero", "write it per second, as in 50 MB/s or 100 Mbit/s")
+    raise InvalidValue(message("is a rate of zero"), message("write it per second, as in 50 MB/s or 100 Mbit/s"))
 
 
 def _duration(given: Any) -> Any:
     if isinstance(given, timedelta):
         given = f"{given.total_seconds():.6f}s"
     if not isinstance(given, str):
-        raise InvalidValue("is a number without a unit", "write the unit too, as in 90s, 6h or 30d")
+        raise InvalidValue(message("is a number without a unit"), message("write the unit too, as in 90s, 6h or 30d"))
     seconds = parse_duration(given)
     if seconds < 1:
-        raise InvalidValue("is shorter than a second", "write a longer time, as in 90s, 6h or 30d")
+        raise InvalidValue(message("is shorter than a second"), message("write a longer time, as in 90s, 6h or 30d"))
     return seconds
 
 
@@ -46,7 +47,7 @@ def _window(given: Any) -> Window:
     if isinstance(given, Window):
         return given
     if not isinstance(given, str):
-        raise InvalidValue("is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
+        raise InvalidValue(message("is not a window"), message('write it as in "20:00-06:00 Asia/Shanghai"'))
     return parse_window(given)
 
 
@@ -57,7 +58,7 @@ def _zone(name: str) -> str:
 
 def _some(given: Any) -> Any:
     if given in ([], ()):
-        raise InvalidValue("is empty", "name at least one")
+        raise InvalidValue(message("is empty"), message("name at least one"))
     return given
 
 
@@ -96,11 +97,11 @@ def _path_below(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if "://" in given:
-        raise InvalidValue("is a url", "write the path below the source's url")
+        raise InvalidValue(message("is a url"), message("write the path below the source's url"))
     try:
         return check_path(given)
     except UnsafePath as error:
-        raise InvalidValue(str(error), "write the path below the source's url") from error
+        raise InvalidValue(str(error), message("write the path below the source's url")) from error
 
 
 def like(pattern: str, what: str, todo: str) -> BeforeValidator:

@@ -8,6 +8,7 @@ underscores and a glob of five stars take hours. `**` does the same with whole f
 import re
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 
 LONGEST = 1024  # characters of a glob; no path of a source may be longer
 
@@ -96,7 +97,9 @@ def _literals(glob: str, segment: str) -> list[str]:
             at = end + 1 or at
         elif character == "\\":
             if at == len(segment):
-                raise InvalidValue(f"{glob!r} ends with a backslash", "write it as in a .gitignore file")
+                raise InvalidValue(
+                    message("{glob!r} ends with a backslash", glob=glob), message("write it as in a .gitignore file")
+                )
             found[-1] += re.escape(segment[at])
             at += 1
         else:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model.glob_expression import LONGEST, expression
 
 Matcher = Callable[[str], bool]
@@ -82,17 +83,30 @@ def _chooser(globs: tuple[str, ...]) -> Matcher | None:
 def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
     """Return whether a glob selects or deselects, and its regular expression."""
     if not glob.strip() or glob in {"!", "/"}:
-        raise InvalidValue("an empty glob", 'write a glob, as in "**/*.nc", or drop the line')
+        raise InvalidValue(message("an empty glob"), message('write a glob, as in "**/*.nc", or drop the line'))
     if glob.startswith("#"):
-        raise InvalidValue(f"{glob!r} would be a comment", f"write {chr(92) + glob!r} for a name that begins with #")
+        raise InvalidValue(
+            message("{glob!r} would be a comment", glob=glob),
+            message("write {chr!r} for a name that begins with #", chr=chr(92) + glob),
+        )
     if glob.startswith("./") or "//" in glob or any(part == ".." for part in glob.split("/")):
-        raise InvalidValue(f"{glob!r} can match no path", "write it relative to the source, without ./, // or ..")
+        raise InvalidValue(
+            message("{glob!r} can match no path", glob=glob),
+            message("write it relative to the source, without ./, // or .."),
+        )
     if any(ord(character) < 32 for character in glob):
-        raise InvalidValue(f"{glob!r} contains a control character", "write one glob per line")
+        raise InvalidValue(
+            message("{glob!r} contains a control character", glob=glob), message("write one glob per line")
+        )
     if len(glob) > LONGEST:
-        raise InvalidValue(f"the glob {glob[:40]!r}… has {len(glob)} characters", f"write at most {LONGEST}")
+        raise InvalidValue(
+            message("the glob {glob!r}… has {count} characters", glob=glob[:40], count=len(glob)),
+            message("write at most {longest}", longest=LONGEST),
+        )
     selects, pattern = expression(glob)
     try:
         return selects, re.compile(pattern)
     except re.error as error:
-        raise InvalidValue(f"{glob!r} is not a glob", "write it as in a .gitignore file") from error
+        raise InvalidValue(
+            message("{glob!r} is not a glob", glob=glob), message("write it as in a .gitignore file")
+        ) from error

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model.field_types import Count, Cron, Duration, Text, Zone
 from manifests.model.globs import everything, matcher
 from manifests.model.removal_guard import Guard
@@ -64,7 +65,8 @@ MAX_SOURCES = 8
 def _name(given: Any) -> Any:
     if isinstance(given, str) and _NAME.fullmatch(given) is None:
         raise InvalidValue(
-            "is not a mirror's name", "use a-z, 0-9 and -, at most 63, beginning with a letter or a digit"
+            message("is not a mirror's name"),
+            message("use a-z, 0-9 and -, at most 63, beginning with a letter or a digit"),
         )
     return given
 
@@ -75,7 +77,10 @@ def _prefix(given: Any) -> Any:
     try:
         return check_path(given.rstrip("/")) + "/"
     except UnsafePath as error:
-        raise InvalidValue(f"is not a path in the store ({error})", "write it as in physionet/mitdb/1.0.0/") from error
+        raise InvalidValue(
+            message("is not a path in the store ({cause})", cause=error),
+            message("write it as in physionet/mitdb/1.0.0/"),
+        ) from error
 
 
 class Placement(BaseModel):
@@ -119,14 +124,18 @@ class Schedule(BaseModel):
 def _schedule_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     every, cron, after = (raw.get(key) is not None and raw.get(key) != [] for key in ("every", "cron", "after"))
     if every and cron:
-        yield KeyConflict("cron", "cannot be combined with every", "keep one of the two")
+        yield KeyConflict("cron", message("cannot be combined with {key}", key="every"), message("keep one of the two"))
     if after and (every or cron):
-        yield KeyConflict("after", f"cannot be combined with {'every' if every else 'cron'}", "keep one of the two")
+        yield KeyConflict(
+            "after",
+            message("cannot be combined with {key}", key="every" if every else "cron"),
+            message("keep one of the two"),
+        )
     if not every and not cron and not after:
-        todo = 'write {every: 6h}, {cron: "0 3 * * *"} or {after: [another-mirror]}, or delete schedule'
-        yield KeyConflict("", "has none of every, cron and after", todo)
+        todo = message('write {every: 6h}, {cron: "0 3 * * *"} or {after: [another-mirror]}, or delete schedule')
+        yield KeyConflict("", message("has none of every, cron and after"), todo)
     if not cron and raw.get("timezone") not in {None, "UTC"}:
-        yield KeyConflict("timezone", "has no effect without cron", "delete it; it is for cron")
+        yield KeyConflict("timezone", message("has no effect without cron"), message("delete it; it is for cron"))
 
 
 class Keep(BaseModel):
@@ -175,15 +184,21 @@ def _source_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     given = raw.get("source")
     if not isinstance(given, list | tuple):
         if raw.get("choose") is not None and raw.get("choose") != "first":
-            yield KeyConflict("choose", "applies only to several sources", "delete it, or write source as a list")
+            yield KeyConflict(
+                "choose", message("applies only to several sources"), message("delete it, or write source as a list")
+            )
         return
     if not given:
-        yield KeyConflict("source", "is empty", "name at least one source")
+        yield KeyConflict("source", message("is empty"), message("name at least one source"))
     if len(given) > MAX_SOURCES:
-        yield KeyConflict("source", f"has more than {MAX_SOURCES} sources", "keep the most reliable ones")
+        yield KeyConflict(
+            "source",
+            message("has more than {max_sources} sources", max_sources=MAX_SOURCES),
+            message("keep the most reliable ones"),
+        )
     urls = [str(one.get("url", "")).rstrip("/") if isinstance(one, Mapping) else "" for one in given]
     if len(set(urls)) < len(urls):
-        yield KeyConflict("source", "names the same url twice", "delete one of the two")
+        yield KeyConflict("source", message("names the same url twice"), message("delete one of the two"))
 
 
 class Mirror(BaseModel):
@@ -264,11 +279,19 @@ def overlaps(mirrors: Iterable[Mirror]) -> list[str]:
         while above and not folder.startswith(above[-1][0]):
             above.pop()
         if mirror.name in names:
-            told.append(f"{mirror.name}: two manifests declare this mirror: rename one")
+            told.append(message("{name}: two manifests declare this mirror: rename one", name=mirror.name))
         elif above:
             other = above[-1][1]
-            both = f"{mirror.prefix} and {other.prefix} of {other.name}"
-            told.append(f"{mirror.name}: its folder overlaps another's, {both}: give one of them another store.prefix")
+            both = message(
+                "{prefix} and {prefix2} of {name}", prefix=mirror.prefix, prefix2=other.prefix, name=other.name
+            )
+            told.append(
+                message(
+                    "{name}: its folder overlaps another's, {both}: give one of them another store.prefix",
+                    name=mirror.name,
+                    both=both,
+                )
+            )
         names.add(mirror.name)
         above.append((folder, mirror))
     return told
@@ -301,7 +324,13 @@ def _options_schema(readers: Mapping[str, ReaderKind], parts: dict[str, Any]) ->
         options = kind.options.model_json_schema(by_alias=True)
         for part, definition in options.get("$defs", {}).items():
             if parts.setdefault(part, definition) != definition:
-                raise ValueError(f"{name}: {part}: another reader has a part of that name: give it one of its own")
+                raise ValueError(
+                    message(
+                        "{name}: {part}: another reader has a part of that name: give it one of its own",
+                        name=name,
+                        part=part,
+                    )
+                )
         for key, one in options.get("properties", {}).items():
             by_key.setdefault(key, {})[name] = one
     return {key: _shared(key, by_reader) for key, by_reader in sorted(by_key.items())}

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from manifests.errors import InvalidValue
+from manifests.messages import count, message
 from manifests.model.units import format_size, parse_size
 from manifests.yaml import STRICT
 
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%", re.ASCII)
 _FILES = re.compile(r"(\d{1,15})(?: files?)?", re.ASCII)
-_TODO = "write a share as in 10%, a number of files as in 200, or an amount as in 5 GB"
+_TODO = message("write a share as in 10%, a number of files as in 200, or an amount as in 5 GB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,11 @@ class Threshold:
     def __str__(self) -> str:
         if self.unit == "%":
             return f"{float(self.amount):g}%"
-        return f"{int(self.amount)} files" if self.unit == "files" else format_size(int(self.amount))
+        return (
+            count(int(self.amount), "{n} file", "{n:,} files")
+            if self.unit == "files"
+            else format_size(int(self.amount))
+        )
 
 
 def parse_threshold(given: Any) -> Threshold:
@@ -39,23 +44,27 @@ def parse_threshold(given: Any) -> Threshold:
     if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
         return Threshold(Fraction(given), "files")
     if not isinstance(given, str):
-        raise InvalidValue("is not a deletion limit", _TODO)
+        raise InvalidValue(message("is not a deletion limit"), _TODO)
     text = given.strip()
     if (share := _PERCENT.fullmatch(text)) is not None:
         if Fraction(share[1]) > 100:
-            raise InvalidValue("is more than everything", _TODO)
+            raise InvalidValue(message("is more than everything"), _TODO)
         return Threshold(Fraction(share[1]), "%")
-    if (count := _FILES.fullmatch(text)) is not None:
-        return Threshold(Fraction(count[1]), "files")
+    if (number := _FILES.fullmatch(text)) is not None:
+        return Threshold(Fraction(number[1]), "files")
     try:
         return Threshold(Fraction(parse_size(text)), "bytes")
     except InvalidValue as error:
-        raise InvalidValue(f"{text[:40]!r} is not a deletion limit", _TODO) from error
+        raise InvalidValue(message("{text!r} is not a deletion limit", text=text[:40]), _TODO) from error
 
 
 def _written(threshold: Threshold) -> str:
     """Write a threshold so that it reads back exactly."""
-    return f"{int(threshold.amount)} B" if threshold.unit == "bytes" else str(threshold)
+    return (
+        f"{int(threshold.amount)} {'B' if threshold.unit == 'bytes' else 'files'}"
+        if threshold.unit != "%"
+        else str(threshold)
+    )
 
 
 class Guard(BaseModel):
@@ -79,15 +88,35 @@ class Guard(BaseModel):
         if removed_files == 0:
             return None
         if removed_files >= files:
-            return f"all {files:,} files would be deleted"
+            return message("all {files:,} files would be deleted", files=files)
         if most.unit == "files":
             over = removed_files > most.amount
-            return f"{removed_files:,} files would be deleted, more than {most}" if over else None
+            return (
+                message(
+                    "{removed_files:,} files would be deleted, more than {most}", removed_files=removed_files, most=most
+                )
+                if over
+                else None
+            )
         if most.unit == "bytes":
             over = removed_bytes > most.amount
-            return f"{format_size(removed_bytes)} would be deleted, more than {most}" if over else None
+            return (
+                message("{size} would be deleted, more than {most}", size=format_size(removed_bytes), most=most)
+                if over
+                else None
+            )
         if removed_files * 100 > most.amount * files:
-            return f"{removed_files:,} of {files:,} files would be deleted, more than {most}"
+            return message(
+                "{removed_files:,} of {files:,} files would be deleted, more than {most}",
+                removed_files=removed_files,
+                files=files,
+                most=most,
+            )
         if removed_bytes * 100 > most.amount * size:
-            return f"{format_size(removed_bytes)} of {format_size(size)} would be deleted, more than {most}"
+            return message(
+                "{size} of {size2} would be deleted, more than {most}",
+                size=format_size(removed_bytes),
+                size2=format_size(size),
+                most=most,
+            )
         return None

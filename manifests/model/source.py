@@ -25,6 +25,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import InitErrorDetails
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
 from manifests.origins import SCHEMES, check_folder_url, origin
 from manifests.reading import NoOptions, ReaderKind, installed, text_encoding
@@ -44,13 +45,16 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 def _named(given: Any) -> Any:
     if isinstance(given, str) and _WORD.fullmatch(given) is None:
-        raise InvalidValue("is not a name", "write a name of syncd.yaml, letters, digits, ., _ and -; never the secret")
+        raise InvalidValue(
+            message("is not a name"),
+            message("write a name of syncd.yaml, letters, digits, ., _ and -; never the secret"),
+        )
     return given
 
 
 def _region(given: Any) -> Any:
     if isinstance(given, str) and _WORD.fullmatch(given) is None:
-        raise InvalidValue("is not a region", "write it as in us-east-1")
+        raise InvalidValue(message("is not a region"), message("write it as in us-east-1"))
     return given
 
 
@@ -59,14 +63,16 @@ def _encoding(given: Any) -> Any:
         return given
     found = text_encoding(given)
     if found is None:
-        raise InvalidValue("is not a known character encoding", "write it as in utf-8, latin-1 or gb18030")
+        raise InvalidValue(
+            message("is not a known character encoding"), message("write it as in utf-8, latin-1 or gb18030")
+        )
     return found
 
 
 def _host_key(given: Any) -> Any:
     if isinstance(given, str) and _HOST_KEY.fullmatch(given) is None:
-        todo = "write its fingerprint as in SHA256:…, or the key as in ssh-ed25519 AAAA…"
-        raise InvalidValue("is not a public key of an SSH server", todo)
+        todo = message("write its fingerprint as in SHA256:…, or the key as in ssh-ed25519 AAAA…")
+        raise InvalidValue(message("is not a public key of an SSH server"), todo)
     return given
 
 
@@ -157,7 +163,13 @@ class Source(BaseModel):
             else:
                 clashes += _reader_clashes(name, kind, scheme, readers)
         elif scheme in (info.context or {}).get("schemes", ()):
-            clashes.append(KeyConflict("", f"names no reader, and {scheme} has none of its own", "add reader: to it"))
+            clashes.append(
+                KeyConflict(
+                    "",
+                    message("names no reader, and {scheme} has none of its own", scheme=scheme),
+                    message("add reader: to it"),
+                )
+            )
         clashes = [*_scheme_clashes(raw, scheme, kind.also if kind is not None else frozenset()), *clashes]
         known = tuple(key for key in keys(cls) if key != "options")
         own = {key: value for key, value in raw.items() if key in known}
@@ -210,8 +222,8 @@ def _strange(
         return unknown(key, known)
     if kind is None:
         return None
-    what = f"is an option of reader {', '.join(others)}, not of {name}"
-    return what, f"delete it, or write reader: {others[0]}"
+    what = message("is an option of reader {others}, not of {name}", others=others, name=name)
+    return what, message("delete it, or write reader: {others}", others=others[0])
 
 
 def _keys_of(readers: Mapping[str, ReaderKind], name: str) -> tuple[str, ...]:
@@ -226,34 +238,50 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -
     if scheme in _READER_OF and scheme != "s3" and "s3" not in also:
         for key in _S3_KEYS:
             if key in given:
-                yield KeyConflict(key, f"does not apply to a {scheme} url", "delete it; it is for s3:// urls")
+                yield KeyConflict(
+                    key,
+                    message("does not apply to a {scheme} url", scheme=scheme),
+                    message("delete it; it is for s3:// urls"),
+                )
     for key, schemes in _KEYS_OF.items():
         if key in given and scheme in _READER_OF and scheme not in schemes:
             yield KeyConflict(
-                key, f"does not apply to a {scheme} url", f"delete it; it is for {', '.join(schemes)} urls"
+                key,
+                message("does not apply to a {scheme} url", scheme=scheme),
+                message("delete it; it is for {schemes} urls", schemes=schemes),
             )
     if scheme == "file" and "credentials" in given:
         yield KeyConflict(
-            "credentials", "does not apply to a file url", "delete it; the daemon's user must be able to read"
+            "credentials",
+            message("does not apply to a file url"),
+            message("delete it; the daemon's user must be able to read"),
         )
     for key in ("include", "exclude"):
         globs = raw.get(key)
         if key == "include" and globs in ([], ()):
-            yield KeyConflict(key, "is empty, so nothing would be mirrored", "name what is wanted, or delete the key")
+            yield KeyConflict(
+                key,
+                message("is empty, so nothing would be mirrored"),
+                message("name what is wanted, or delete the key"),
+            )
         if isinstance(globs, list | tuple) and globs and str(globs[0]).startswith("!"):
             yield KeyConflict(
                 key,
-                "begins with a glob that deselects (!), and nothing is selected yet",
-                "write a glob that selects first",
+                message("begins with a glob that deselects (!), and nothing is selected yet"),
+                message("write a glob that selects first"),
             )
     if "anonymous" in given:
         for key in sorted(given & {"credentials", "profile", "requester_pays"}):
             yield KeyConflict(
-                key, "cannot be combined with anonymous", f"delete {key}, or delete anonymous to sign requests"
+                key,
+                message("cannot be combined with anonymous"),
+                message("delete {key}, or delete anonymous to sign requests", key=key),
             )
     elif {"credentials", "profile"} <= given:
         yield KeyConflict(
-            "profile", "cannot be combined with credentials: both name an identity", "keep one of the two"
+            "profile",
+            message("cannot be combined with credentials: both name an identity"),
+            message("keep one of the two"),
         )
 
 
@@ -265,13 +293,15 @@ def _reader_clashes(
     if kind is None:
         meant = nearest(name, readers)
         yield KeyConflict(
-            "reader", "is not a known reader", f"did you mean {meant}?" if meant else f"use {', '.join(readers)}"
+            "reader",
+            message("is not a known reader"),
+            (message("did you mean {meant}?", meant=meant) if meant else message("use {readers}", readers=readers)),
         )
     elif scheme and not kind.reads(scheme):
         usual = _READER_OF.get(scheme)
         fit = sorted((each for each in readers if _reads(readers, each, scheme)), key=lambda each: each != usual)
-        todo = f"use {', '.join(fit[:6])}" if fit else "use another url"
-        yield KeyConflict("reader", f"{name} reads no {scheme} source", todo)
+        todo = message("use {fit}", fit=fit[:6]) if fit else message("use another url")
+        yield KeyConflict("reader", message("{name} reads no {scheme} source", name=name, scheme=scheme), todo)
 
 
 def _reads(readers: Mapping[str, ReaderKind], name: str, scheme: str) -> bool:

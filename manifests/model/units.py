@@ -11,6 +11,7 @@ import re
 from decimal import Decimal
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 
 _SI = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _IEC = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -43,7 +44,10 @@ def parse_size(text: str) -> int:
     """Return the bytes that `text` names ("50 MB", "8 GiB", "1.5 TB", "512"); raises InvalidValue."""
     found = _QUANTITY.fullmatch(text.strip())
     if found is None:
-        raise InvalidValue(f"{text[:40]!r} is not a size", "write a number and a unit, as in 50 MB or 8 GiB")
+        raise InvalidValue(
+            message("{text!r} is not a size", text=text[:40]),
+            message("write a number and a unit, as in 50 MB or 8 GiB"),
+        )
     number, unit = found.groups()
     return _bounded(Decimal(number) * _byte_unit(text, unit or "B"), text)
 
@@ -53,7 +57,10 @@ def parse_rate(text: str) -> int:
     amount, slash, per = (part.strip() for part in text.strip().partition("/"))
     found = _QUANTITY.fullmatch(amount)
     if found is None or slash != "/" or per != "s" or not found[2]:
-        raise InvalidValue(f"{text[:40]!r} is not a rate", "write it per second, as in 50 MB/s or 100 Mbit/s")
+        raise InvalidValue(
+            message("{text!r} is not a rate", text=text[:40]),
+            message("write it per second, as in 50 MB/s or 100 Mbit/s"),
+        )
     number, unit = found.groups()
     if unit in _BITS:
         return _bounded(Decimal(number) * _BITS[unit] / 8, text)
@@ -62,18 +69,19 @@ def parse_rate(text: str) -> int:
 
 def parse_duration(text: str) -> float:
     """Return the seconds that `text` names ("90s", "1h30m", "30d", "6 hours"); raises InvalidValue."""
-    todo = "write numbers with their units, as in 90s, 1h30m, 6h or 30d"
+    todo = message("write numbers with their units, as in 90s, 1h30m, 6h or 30d")
     if _PARTS.fullmatch(text.strip()) is None:
-        raise InvalidValue(f"{text[:40]!r} is not a duration", todo)
+        raise InvalidValue(message("{text!r} is not a duration", text=text[:40]), todo)
     total = Decimal(0)
     for number, unit in _PART.findall(text):
         if unit not in _SECONDS:
             raise InvalidValue(
-                f"{unit[:20]!r} is not a unit of time", "use s, m, h, d or w; months and years vary in length"
+                message("{unit!r} is not a unit of time", unit=unit[:20]),
+                message("use s, m, h, d or w; months and years vary in length"),
             )
         total += Decimal(number) * _SECONDS[unit]
     if total > MAX_DURATION:
-        raise InvalidValue(f"{text[:40]!r} is more than a century", "write a shorter time")
+        raise InvalidValue(message("{text!r} is more than a century", text=text[:40]), message("write a shorter time"))
     return float(total)
 
 
@@ -121,15 +129,15 @@ def _byte_unit(text: str, unit: str) -> int:
     if prefix in "KMGTPE" and unit[1:].lower() in {"", "b", "i", "ib", "bit", "bits", "bps"}:
         si = "kB" if prefix == "K" else f"{prefix}B"
         if unit[1:].lower() in {"b", "bit", "bits", "bps"}:
-            todo = f"write {si} for bytes; bits are for rates only, as in 100 Mbit/s"
+            todo = message("write {si} for bytes; bits are for rates only, as in 100 Mbit/s", si=si)
         else:
-            todo = f"write {si} (thousands) or {prefix}iB (1,024s)"
+            todo = message("write {si} (thousands) or {prefix}iB (1,024s)", si=si, prefix=prefix)
     else:
-        todo = "use B, kB, MB, GB, TB, PB or KiB, MiB, GiB, TiB, PiB"
-    raise InvalidValue(f"{text[:40]!r} has a unit that is unknown or could mean two things", todo)
+        todo = message("use B, kB, MB, GB, TB, PB or KiB, MiB, GiB, TiB, PiB")
+    raise InvalidValue(message("{text!r} has a unit that is unknown or could mean two things", text=text[:40]), todo)
 
 
 def _bounded(amount: Decimal, text: str) -> int:
     if amount >= MAX_SIZE:
-        raise InvalidValue(f"{text[:40]!r} is more than any store holds", "check the unit")
+        raise InvalidValue(message("{text!r} is more than any store holds", text=text[:40]), message("check the unit"))
     return int(amount)

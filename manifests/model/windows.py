@@ -13,6 +13,7 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 
 _WINDOW = re.compile(r"([01]?\d|2[0-4]):([0-5]\d) ?[-–] ?([01]?\d|2[0-4]):([0-5]\d)(?: +(\S{1,64}))?", re.ASCII)
 _PROBE = datetime(2024, 1, 1, tzinfo=UTC)
@@ -55,12 +56,18 @@ def parse_window(text: str) -> Window:
     """Read "20:00-06:00 Asia/Shanghai"; raises InvalidValue."""
     found = _WINDOW.fullmatch(text.strip())
     if found is None:
-        raise InvalidValue(f"{text[:60]!r} is not a window", 'write it as in "20:00-06:00 Asia/Shanghai"')
+        raise InvalidValue(
+            message("{text!r} is not a window", text=text[:60]), message('write it as in "20:00-06:00 Asia/Shanghai"')
+        )
     opens, closes = _clock(found[1], found[2]), _clock(found[3], found[4])
     if found[5] is None:
-        raise InvalidValue("the window has no time zone", f'write it as in "{text.strip()} UTC"')
+        raise InvalidValue(
+            message("the window has no time zone"), message('write it as in "{text} UTC"', text=text.strip())
+        )
     if opens == closes:
-        raise InvalidValue("the window opens and closes at the same minute", "leave it out to work at any time")
+        raise InvalidValue(
+            message("the window opens and closes at the same minute"), message("leave it out to work at any time")
+        )
     return Window(opens, closes, parse_zone(found[5]))
 
 
@@ -69,8 +76,8 @@ def parse_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        todo = "use a name of the IANA time zone database, as in Asia/Shanghai, Europe/Berlin or UTC"
-        raise InvalidValue(f"{name[:60]!r} is not a known time zone", todo) from error
+        todo = message("use a name of the IANA time zone database, as in Asia/Shanghai, Europe/Berlin or UTC")
+        raise InvalidValue(message("{name!r} is not a known time zone", name=name[:60]), todo) from error
 
 
 def check_cron(line: str) -> str:
@@ -78,10 +85,10 @@ def check_cron(line: str) -> str:
     try:
         due = next(CronSim(line, _PROBE))
     except (CronSimError, StopIteration) as error:
-        todo = 'write minute, hour, day of month, month, day of week, as in "0 3 * * *"'
-        raise InvalidValue(f"{line[:60]!r} is not a valid cron line", todo) from error
+        todo = message('write minute, hour, day of month, month, day of week, as in "0 3 * * *"')
+        raise InvalidValue(message("{line!r} is not a valid cron line", line=line[:60]), todo) from error
     if due is None:
-        raise InvalidValue(f"{line[:60]!r} is never due", "check day and month")
+        raise InvalidValue(message("{line!r} is never due", line=line[:60]), message("check day and month"))
     return line
 
 
@@ -93,7 +100,10 @@ def next_cron(line: str, zone: ZoneInfo, after: datetime) -> datetime:
 
 def _clock(hour: str, minute: str) -> time:
     if int(hour) == 24 and minute != "00":
-        raise InvalidValue(f"{hour}:{minute} is not a time of day", "write 24:00 or an earlier one")
+        raise InvalidValue(
+            message("{hour}:{minute} is not a time of day", hour=hour, minute=minute),
+            message("write 24:00 or an earlier one"),
+        )
     return time(int(hour) % 24, int(minute))
 
 

@@ -12,6 +12,7 @@ import xxhash
 from pydantic import BaseModel
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Glob, matcher
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
@@ -58,7 +59,10 @@ def open_reader(source: ReaderSource) -> "AutoindexReader":
     """Return the reader for `source`; raises InvalidValue if its url is not http(s)."""
     root = folder_of(source.url if source.url.endswith("/") else f"{source.url}/")
     if root is None:
-        raise InvalidValue(f"{source.url!r} has no directory listings to read", "name a url of http:// or https://")
+        raise InvalidValue(
+            message("{url!r} has no directory listings to read", url=source.url),
+            message("name a url of http:// or https://"),
+        )
     return AutoindexReader(root, chosen(source, AutoindexOptions).checksums)
 
 
@@ -93,7 +97,9 @@ class AutoindexReader:
         folders = []
         for count, link in enumerate(read_links(document.stream, here, document.url), 1):
             if count > MAX_LINKS:
-                raise DocumentError(f"{document.url}: more than {MAX_LINKS} links on one page")
+                raise DocumentError(
+                    message("{url}: more than {max_links} links on one page", url=document.url, max_links=MAX_LINKS)
+                )
             if (link.name, link.is_folder) in seen:  # once by its icon, once by its name
                 continue
             seen.add((link.name, link.is_folder))
@@ -121,22 +127,44 @@ class AutoindexReader:
         found = here.below(self._root) if here is not None else None
         if here is None or found is None:
             raise DocumentError(
-                f"{document.asked.url}: redirected to {document.url}, outside the source (a login? a new address?)"
+                message(
+                    "{url}: redirected to {url2}, outside the source (a login? a new address?)",
+                    url=document.asked.url,
+                    url2=document.url,
+                )
             )
         wanted = tuple(note.path.split("/")) if note.path else ()
         if found != wanted and wanted[: len(found)] == found:
-            raise DocumentError(f"{document.asked.url}: redirected back up to {document.url}: there is no such listing")
+            raise DocumentError(
+                message(
+                    "{url}: redirected back up to {url2}: there is no such listing",
+                    url=document.asked.url,
+                    url2=document.url,
+                )
+            )
         return here, found == wanted
 
 
 def _refuse_loop(document: Document, note: _AutoindexState, above: tuple[str, ...]) -> None:
     if above[:-1].count(above[-1]) >= SAME_ABOVE:
         raise DocumentError(
-            f"{document.url}: {note.path}/ has the same listing as {SAME_ABOVE} of the folders above it: "
-            "a loop, made by a link that leads back up"
+            message(
+                "{url}: {path}/ has the same listing as {same_above} of the folders above it: a "
+                "loop, made by a link that leads back up",
+                url=document.url,
+                path=note.path,
+                same_above=SAME_ABOVE,
+            )
         )
     if len(above) > MAX_DEPTH:
-        raise DocumentError(f"{document.url}: {note.path}/ has folders more than {MAX_DEPTH} deep: a loop?")
+        raise DocumentError(
+            message(
+                "{url}: {path}/ has folders more than {max_depth} deep: a loop?",
+                url=document.url,
+                path=note.path,
+                max_depth=MAX_DEPTH,
+            )
+        )
 
 
 def _is_safe(path: str) -> bool:

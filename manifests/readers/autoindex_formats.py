@@ -13,6 +13,7 @@ from typing import BinaryIO
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from manifests.messages import message
 from manifests.readers.autoindex_dates import DATE, seconds
 from manifests.readers.autoindex_links import FolderUrl, child_name
 from manifests.reading import DocumentError, XmlError, XmlTarget, parse_xml
@@ -129,7 +130,13 @@ def _pieces(stream: BinaryIO, buffer: bytes, url: str) -> Iterator[bytes]:
         if cut is None:
             buffer += block
             if len(buffer) > MAX_ROW:
-                raise DocumentError(f"{url}: no end of a row within {MAX_ROW} bytes: not a directory listing")
+                raise DocumentError(
+                    message(
+                        "{url}: no end of a row within {max_row} bytes: not a directory listing",
+                        url=url,
+                        max_row=MAX_ROW,
+                    )
+                )
             continue
         yield opening + buffer[:cut]
         low = buffer[:cut].lower()
@@ -180,12 +187,14 @@ def _insist_on_shallow(piece: bytes, url: str) -> None:
     depth = deepest = 0
     for tag in _NESTING.finditer(piece):
         if tag[3] is not None:
-            raise DocumentError(f"{url}: a tag with more than 100 attributes: not a directory listing")
+            raise DocumentError(message("{url}: a tag with more than 100 attributes: not a directory listing", url=url))
         if tag[2] is not None:
             depth = max(0, depth - 1) if tag[1] else depth + 1
         deepest = max(deepest, depth)
     if deepest * piece.count(b"<") > MAX_NODES:
-        raise DocumentError(f"{url}: tags nested {deepest} deep: not a directory listing")
+        raise DocumentError(
+            message("{url}: tags nested {deepest} deep: not a directory listing", url=url, deepest=deepest)
+        )
 
 
 def _text(piece: bytes) -> str:
@@ -210,10 +219,16 @@ def _insist_on_listing(
     alike = sum(_looks_listed(anchor, child[0], rows) for anchor, child in children[:1000])
     if not password and 2 * alike >= max(1, min(len(children), 1000)):
         return
-    title = f" (its title: {titles[0][:80]!r})" if titles else ""
+    title = message(" (its title: {title!r})", title=titles[0][:80]) if titles else ""
     if password or any(_LOGIN.search(title) for title in titles):
-        raise DocumentError(f"{url}: looks like a login page, not a directory listing{title}: are credentials missing?")
-    raise DocumentError(f"{url}: looks like a web page, not a directory listing{title}")
+        raise DocumentError(
+            message(
+                "{url}: looks like a login page, not a directory listing{title}: are credentials missing?",
+                url=url,
+                title=title,
+            )
+        )
+    raise DocumentError(message("{url}: looks like a web page, not a directory listing{title}", url=url, title=title))
 
 
 def _looks_listed(anchor: LexborNode, name: str, rows: _RowParser) -> bool:
@@ -282,15 +297,23 @@ class _JsonRow(msgspec.Struct):
 
 def _json(body: bytes, url: str) -> Iterator[ListingLink]:
     if len(body) > MAX_JSON:
-        raise DocumentError(f"{url}: longer than the {MAX_JSON} bytes allowed for a listing in JSON")
+        raise DocumentError(
+            message("{url}: longer than the {max_json} bytes allowed for a listing in JSON", url=url, max_json=MAX_JSON)
+        )
     try:
         rows = _rows(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise DocumentError(f"{url}: JSON, but not a directory listing: {error}") from error
+        raise DocumentError(
+            message("{url}: JSON, but not a directory listing: {cause}", url=url, cause=error)
+        ) from error
     for row in rows:
         if row.type is None and row.is_dir is None:
             raise DocumentError(
-                f"{url}: JSON, but not a directory listing: {row.name[:80]!r} is neither a file nor a folder"
+                message(
+                    "{url}: JSON, but not a directory listing: {name!r} is neither a file nor a folder",
+                    url=url,
+                    name=row.name[:80],
+                )
             )
         is_folder = bool(row.is_dir) or row.type in {"directory", "dir"}
         name = child_name(row.name.removesuffix("/") if is_folder else row.name)
@@ -319,7 +342,7 @@ def _xml(stream: BinaryIO, head: bytes, url: str) -> Iterator[ListingLink]:
     try:
         yield from parse_xml(chain((head,), iter(lambda: stream.read(PIECE), b"")), _XmlRows())
     except XmlError as error:
-        raise DocumentError(f"{url}: a directory listing that {error}") from error
+        raise DocumentError(message("{url}: a directory listing that {cause}", url=url, cause=error)) from error
 
 
 class _XmlRows(XmlTarget[ListingLink]):

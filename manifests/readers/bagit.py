@@ -22,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from manifests.digest import canonical
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import AtLeastOne
 from manifests.reading import (
     ANY,
@@ -62,7 +63,7 @@ _ESCAPE = {True: re.compile("%(0A|0D|25)", re.IGNORECASE), False: re.compile("%(
 
 def _algorithm(given: str) -> str:
     if canonical(given) is None:
-        raise InvalidValue("is not a supported algorithm", f"use {', '.join(_ALGORITHMS)}")
+        raise InvalidValue(message("is not a supported algorithm"), message("use {algorithms}", algorithms=_ALGORITHMS))
     return given.lower()
 
 
@@ -135,16 +136,37 @@ class BagReader:
         version = _VERSION[False].fullmatch(first)
         if version is None:
             raise DocumentError(
-                f"{document.url}: not a bag: the first line is not BagIt-Version: M.N, but {first[:60]!r}"
+                message(
+                    "{url}: not a bag: the first line is not BagIt-Version: M.N, but {first!r}",
+                    url=document.url,
+                    first=first[:60],
+                )
             )
         found = int(version[1]), int(version[2])
         if found >= (1, 0) and _VERSION[True].fullmatch(first) is None:
-            raise DocumentError(f"{document.url}: spaces in {first[:60]!r} that version {found[0]}.{found[1]} forbids")
+            raise DocumentError(
+                message(
+                    "{url}: spaces in {first!r} that version {found}.{found2} forbids",
+                    url=document.url,
+                    first=first[:60],
+                    found=found[0],
+                    found2=found[1],
+                )
+            )
         if not (0, 90) <= found < (2, 0):
-            raise DocumentError(f"{document.url}: BagIt {found[0]}.{found[1]} is not supported; supported: 0.93 to 1.0")
+            raise DocumentError(
+                message(
+                    "{url}: BagIt {found}.{found2} is not supported; supported: 0.93 to 1.0",
+                    url=document.url,
+                    found=found[0],
+                    found2=found[1],
+                )
+            )
         encoding = _ENCODING.fullmatch(next(lines, ""))
         if encoding is None:
-            raise DocumentError(f"{document.url}: the second line does not name a Tag-File-Character-Encoding")
+            raise DocumentError(
+                message("{url}: the second line does not name a Tag-File-Character-Encoding", url=document.url)
+            )
         note = _BagitState("bag-info.txt", found, _codec(document, encoding[1]), rest=self._algorithms)
         yield self._follow(note)
         yield self._follow(msgspec.structs.replace(note, kind="fetch.txt"))
@@ -161,7 +183,7 @@ class BagReader:
             unread = SkippedEntries(document)
             for name, digest in _listed(document, note):
                 if not name.startswith("data/"):
-                    unread.add(f"lists {name!r}, which is not in data/")
+                    unread.add(message("lists {name!r}, which is not in data/", name=name))
                     continue
                 count += 1
                 mark = (mark + xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))) % (1 << 64)
@@ -171,16 +193,34 @@ class BagReader:
                 note = msgspec.structs.replace(note, listed=count, mark=mark)
             elif note.version >= (1, 0) and (note.listed, note.mark) != (count, mark):
                 raise DocumentError(
-                    f"{document.url}: lists different files from the manifest before it ({count}, {note.listed}), "
-                    "which BagIt 1.0 forbids"
+                    message(
+                        "{url}: lists different files from the manifest before it ({count}, {listed}), which "
+                        "BagIt 1.0 forbids",
+                        url=document.url,
+                        count=count,
+                        listed=note.listed,
+                    )
                 )
             if note.expected not in (-1, count):
-                raise DocumentError(f"{document.url}: lists {count} files, bag-info.txt counts {note.expected}")
+                raise DocumentError(
+                    message(
+                        "{url}: lists {count} files, bag-info.txt counts {expected}",
+                        url=document.url,
+                        count=count,
+                        expected=note.expected,
+                    )
+                )
         if note.rest:
             yield self._next(note)
         elif note.listed < 0:
             asked = ", ".join(f"manifest-{algorithm}.txt" for algorithm in self._algorithms)
-            raise DocumentError(f"{document.url}: the bag has no payload manifest ({asked}): name its algorithms")
+            raise DocumentError(
+                message(
+                    "{url}: the bag has no payload manifest ({asked}): name its algorithms",
+                    url=document.url,
+                    asked=asked,
+                )
+            )
 
     def _fetch(self, document: Document, note: _BagitState) -> Iterator[Found]:
         unread = SkippedEntries(document)
@@ -188,7 +228,7 @@ class BagReader:
             match = _FETCH.fullmatch(line)
             if match is None or not (is_remote(match[1]) or "://" in match[1]):
                 if line.strip():
-                    unread.add(f"line {number} is not a url, a length and a path")
+                    unread.add(message("line {number} is not a url, a length and a path", number=number))
                 continue
             yield Stat(below(self._bag, _unescaped(match[3], note)), size(match[2]), urls=(match[1],))
         unread.raise_if_any()
@@ -215,7 +255,9 @@ def _codec(document: Document, name: str) -> str:
     """Return the name of a text encoding; raises DocumentError."""
     found = text_encoding(name)
     if found is None:
-        raise DocumentError(f"{document.url}: {name[:40]!r} is not a known character encoding")
+        raise DocumentError(
+            message("{url}: {name!r} is not a known character encoding", url=document.url, name=name[:40])
+        )
     return found
 
 
@@ -225,10 +267,14 @@ def _lines(document: Document, encoding: str) -> Iterator[str]:
     try:
         while line := text.readline(MAX_LINE + 1):
             if len(line) > MAX_LINE:
-                raise DocumentError(f"{document.url}: a line is longer than {MAX_LINE} characters")
+                raise DocumentError(
+                    message("{url}: a line is longer than {max_line} characters", url=document.url, max_line=MAX_LINE)
+                )
             yield line.removesuffix("\n")
     except UnicodeError as error:
-        raise DocumentError(f"{document.url}: is not encoded in {encoding}, which bagit.txt names") from error
+        raise DocumentError(
+            message("{url}: is not encoded in {encoding}, which bagit.txt names", url=document.url, encoding=encoding)
+        ) from error
     finally:
         text.detach()
 
@@ -242,13 +288,13 @@ def _listed(document: Document, note: _BagitState) -> Iterator[tuple[str, str]]:
         match = _LINE.fullmatch(line)
         if match is None:
             if line.strip():
-                unread.add(f"line {number} is not a digest and a path")
+                unread.add(message("line {number} is not a digest and a path", number=number))
             continue
         name = _unescaped(match[2], note)
         if is_strict and number <= MAX_TWICE:
             mark = xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))
             if mark in seen:
-                unread.add(f"lists {name!r} twice, which BagIt 1.0 forbids")
+                unread.add(message("lists {name!r} twice, which BagIt 1.0 forbids", name=name))
             seen.add(mark)
         yield name, match[1]
     unread.raise_if_any()

@@ -16,6 +16,7 @@ import msgspec
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Count, Flag, like
 from manifests.reading import (
     CompletenessProof,
@@ -70,7 +71,7 @@ class ChecklistbankOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "ChecklistbankOptions":
         if self.releases is None and not self.datasets:
-            raise InvalidValue("selects nothing to mirror", "name releases: latest, or datasets")
+            raise InvalidValue(message("selects nothing to mirror"), message("name releases: latest, or datasets"))
         return self
 
 
@@ -165,19 +166,19 @@ class ChecklistbankReader:
         else:
             dataset = read_json(document, _ChecklistbankDataset)
             if not text(dataset.key).isdigit():
-                raise DocumentError(f"{document.url}: a dataset without a key")
+                raise DocumentError(message("{url}: a dataset without a key", url=document.url))
             yield from self._dataset(dataset, "latest" if note.kind == "latest" else note.key)
 
     def _releases(self, document: Document, note: _ChecklistbankState) -> Iterator[Stat | DocumentRequest]:
         page = read_json(document, _ChecklistbankPage)
         total = size(page.total)
         if page.result is None:
-            raise DocumentError(f"{document.url}: not a list of releases")
+            raise DocumentError(message("{url}: not a list of releases", url=document.url))
         unread = SkippedEntries(document)
         for dataset in page.result:
             key, alias, project = text(dataset.key), text(dataset.alias), size(dataset.source_key)
             if not key.isdigit():
-                unread.add("a release without a key")
+                unread.add(message("a release without a key"))
             elif dataset.private is True or project not in (None, self._options.project):
                 continue
             elif self._options.releases == "all" or _ANNUAL.fullmatch(alias) is not None:
@@ -185,10 +186,16 @@ class ChecklistbankReader:
         end = note.begin + len(page.result)
         if page.last is not True and (total is None or end < total) and page.result:
             if end + LIMIT > REACH:
-                raise DocumentError(f"{document.url}: has more than the {REACH} rows that ChecklistBank returns")
+                raise DocumentError(
+                    message(
+                        "{url}: has more than the {reach} rows that ChecklistBank returns",
+                        url=document.url,
+                        reach=REACH,
+                    )
+                )
             yield self._page(end)
         elif page.last is not True and total is not None and end < total:
-            unread.add(f"{total} releases were announced, and the pages end after {end}")
+            unread.add(message("{total} releases were announced, and the pages end after {end}", total=total, end=end))
         unread.raise_if_any()
 
     def _dataset(self, dataset: _ChecklistbankDataset, folder: str) -> Iterator[Stat | DocumentRequest]:

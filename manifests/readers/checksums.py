@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from manifests.digest import BY_LENGTH, KNOWN, canonical, parse_digest
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import AtLeastOne
 from manifests.reading import (
     ANY,
@@ -44,14 +45,14 @@ def _list_path(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if re.search(r"[*?\[\]]", given) is not None:
-        what = f"{given[:80]!r} is a glob"
-        raise InvalidValue(what, "name each list by its path below the url; globs are for reader: autoindex")
+        what = message("{given!r} is a glob", given=given[:80])
+        raise InvalidValue(what, message("name each list by its path below the url; globs are for reader: autoindex"))
     if "://" in given:
-        raise InvalidValue("a list outside the source", "name it by its path below the url")
+        raise InvalidValue(message("a list outside the source"), message("name it by its path below the url"))
     try:
         return check_path(given)
     except UnsafePath as error:
-        raise InvalidValue(str(error), "name the list by its path below the url") from error
+        raise InvalidValue(str(error), message("name the list by its path below the url")) from error
 
 
 class ChecksumsOptions(BaseModel):
@@ -190,10 +191,15 @@ def parse_checksums(lines: Iterable[bytes], *, name: str) -> Iterator[ChecksumLi
             good += 1
             yield found
     if not good:
-        raise DocumentError(f"{name}: contains no checksum line ({junk} other lines)")
+        raise DocumentError(message("{name}: contains no checksum line ({junk} other lines)", name=name, junk=junk))
     if strays > good:
         raise DocumentError(
-            f"{name}: {strays} lines have one space before the name and {good} have two: the names are ambiguous"
+            message(
+                "{name}: {strays} lines have one space before the name and {good} have two: the names are ambiguous",
+                name=name,
+                strays=strays,
+                good=good,
+            )
         )
 
 
@@ -259,7 +265,7 @@ def _digest(text: bytes, algorithms: dict[int, str]) -> tuple[str, str] | None:
 
 def _refuse_web_page(head: bytes, name: str) -> None:
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<":
-        raise DocumentError(f"{name}: looks like a web page (a login page?), not a checksum list")
+        raise DocumentError(message("{name}: looks like a web page (a login page?), not a checksum list", name=name))
 
 
 _BY_DIGITS = {2 * length: name for length, name in BY_LENGTH.items()}

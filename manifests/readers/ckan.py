@@ -16,6 +16,7 @@ import msgspec
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Flag, like
 from manifests.reading import (
     CompletenessProof,
@@ -65,7 +66,9 @@ class CkanOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "CkanOptions":
         if bool(self.packages) == bool(self.query):
-            raise InvalidValue("names both packages and a query, or neither", "name packages, or a query")
+            raise InvalidValue(
+                message("names both packages and a query, or neither"), message("name packages, or a query")
+            )
         return self
 
 
@@ -161,12 +164,12 @@ class CkanReader:
             if key:
                 yield from self._package(document, package, key, unread)
             else:
-                unread.add("a package without a name")
+                unread.add(message("a package without a name"))
         end = begin + len(packages)
         if packages and end < total:
             yield self._page(end)
         elif end < total:
-            unread.add(f"{total} packages were announced, and the pages end after {end}")
+            unread.add(message("{total} packages were announced, and the pages end after {end}", total=total, end=end))
         unread.raise_if_any()
 
     def _package(
@@ -180,7 +183,7 @@ class CkanReader:
         for link, name in zip(wanted, named, strict=True):
             url, key = absolute(document, link.url), text(link.id)
             if url is None or not (name or key):
-                unread.add(f"package {text(package.name)[:100]!r} has a file without a url")
+                unread.add(message("package {text!r} has a file without a url", text=text(package.name)[:100]))
                 continue
             if key and (self._options.names == "ids" or not name or shared[name.lower()] > 1):
                 name = below(key, name or "file")  # noqa: PLW2901  the name, from here on
@@ -207,8 +210,10 @@ def _name(url: str) -> str:
 
 
 def _refused(document: Document, error: object) -> DocumentError:
-    said = text(dig(error, "message")) or text(error) or "the portal reports a failure without a reason"
-    return DocumentError(f"{document.url}: {said[:300]}")
+    said = (text(dig(error, "message")) or text(error))[:300] or message(
+        "the portal reports a failure without a reason"
+    )
+    return DocumentError(message("{url}: {said}", url=document.url, said=said))
 
 
 def _follow(url: str, note: _CkanState) -> DocumentRequest:

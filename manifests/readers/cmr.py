@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJso
 
 from manifests.digest import canonical
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Count, Flag, like
 from manifests.reading import (
     Box,
@@ -65,12 +66,17 @@ ConceptId = Annotated[
 def _pairs(given: Any) -> Any:
     """Read {name: value} and {name: [value, value]}."""
     if not isinstance(given, Mapping):
-        raise InvalidValue("is not a mapping", "write parameters and their values, as in {day_night_flag: day}")
+        raise InvalidValue(
+            message("is not a mapping"), message("write parameters and their values, as in {day_night_flag: day}")
+        )
     pairs = []
     for name, values in given.items():
         for value in values if isinstance(values, list | tuple) else (values,):
             if not isinstance(value, str | int | float) or isinstance(value, bool):
-                raise InvalidValue(f"{str(name)[:40]} is neither text nor a number", "put its value in quotes")
+                raise InvalidValue(
+                    message("{name} is neither text nor a number", name=str(name)[:40]),
+                    message("put its value in quotes"),
+                )
             pairs.append((str(name), str(value)))
     return tuple(pairs)
 
@@ -127,13 +133,20 @@ class CmrOptions(BaseModel):
     def _validate(self) -> Self:
         if bool(self.collections) == bool(self.short_name):
             raise InvalidValue(
-                "names both collections and a short name, or neither", "write collections, or short_name"
+                message("names both collections and a short name, or neither"),
+                message("write collections, or short_name"),
             )
         if (self.version or self.provider) and not self.short_name:
-            raise InvalidValue("has a version or a provider, but no short_name", "write short_name too, or delete them")
+            raise InvalidValue(
+                message("has a version or a provider, but no short_name"),
+                message("write short_name too, or delete them"),
+            )
         taken = {name.removesuffix("[]") for name, _ in self.search} & _OURS
         if taken:
-            raise InvalidValue(f"searches by {', '.join(sorted(taken))}, which other keys set", "delete it from search")
+            raise InvalidValue(
+                message("searches by {taken}, which other keys set", taken=sorted(taken)),
+                message("delete it from search"),
+            )
         return self
 
 
@@ -178,7 +191,7 @@ class CmrReader:
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Request revisions and deletions since `mark`; raises Gap if its deletions are no longer reported."""
         if moment(mark) is None or mark < self._oldest:
-            raise Gap(f"{self._url}: deletions before {self._oldest} are not reported")
+            raise Gap(message("{url}: deletions before {oldest} are not reported", url=self._url, oldest=self._oldest))
         follows = [self._granules(since=mark)]
         for collection in self._options.collections or ("",):
             words = {"revision_date": mark, "page_size": MAX_GRANULES}
@@ -195,10 +208,12 @@ class CmrReader:
         state = msgspec.json.decode(document.asked.state, type=CmrState)
         if state.kind == "deleted":
             if read_json(document, list[object], limit=MAX_PAGE):
-                raise Gap(f"{document.url}: granules were deleted: everything is read again")
+                raise Gap(message("{url}: granules were deleted: everything is read again", url=document.url))
             return
         if document.headers.get("cmr-timed-out", "").lower() == "true":
-            raise DocumentError(f"{document.url}: the repository broke off: only part of the answer arrived")
+            raise DocumentError(
+                message("{url}: the repository broke off: only part of the answer arrived", url=document.url)
+            )
         page = read_json(document, _CmrPage, limit=MAX_PAGE)
         if state.is_first and (mark := read_until(document)) is not None:
             yield mark
@@ -211,10 +226,12 @@ class CmrReader:
             headers = {**document.asked.headers, "cmr-search-after": after}
             following = msgspec.structs.replace(document.asked, headers=headers, state=_state(CmrState(seen=seen)))
             if following.headers == document.asked.headers:
-                raise DocumentError(f"{document.url}: names itself as its next page")
+                raise DocumentError(message("{url}: names itself as its next page", url=document.url))
             yield following
         elif hits is not None and seen < hits and len(page.items) >= self._options.page:
-            unread.add(f"{hits} granules were announced, and after {seen} no next page is named")
+            unread.add(
+                message("{hits} granules were announced, and after {seen} no next page is named", hits=hits, seen=seen)
+            )
         unread.raise_if_any()
 
     def _granules(self, since: str = "") -> DocumentRequest:
@@ -238,16 +255,22 @@ class CmrReader:
         umm = row.get("umm") if isinstance(row, dict) else None
         meta = row.get("meta") if isinstance(row, dict) else None
         if not isinstance(umm, dict):
-            unread.add("a granule that is not an object")
+            unread.add(message("a granule that is not an object"))
             return
         name = text(umm.get("GranuleUR")) or (text(meta.get("native-id")) if isinstance(meta, dict) else "")
         files, foreign = self._files(document, umm)
         if not files:
             if foreign:
                 wanted = ", ".join(self._options.prefer)
-                unread.add(f"granule {name}: has no url of {wanted}: name its kind of url in prefer")
+                unread.add(
+                    message(
+                        "granule {name}: has no url of {wanted}: name its kind of url in prefer",
+                        name=name,
+                        wanted=wanted,
+                    )
+                )
             else:
-                yield ReaderWarning("granules without a file were skipped")
+                yield ReaderWarning(message("granules without a file were skipped"))
             return
         entries = list(_entries(umm.get("DataGranule")))
         data = [file for file, (is_data, _) in files.items() if is_data]
@@ -261,9 +284,9 @@ class CmrReader:
                 told = text(sums.get("Algorithm"))[:20]
                 known = canonical(told) is not None
                 yield ReaderWarning(
-                    f"invalid checksums of kind {told} were ignored"
+                    message("invalid checksums of kind {told} were ignored", told=told)
                     if known
-                    else f"checksums by {told} cannot be checked"
+                    else message("checksums by {told} cannot be checked", told=told)
                 )
             version = None if promised or moment(revised) is None else f"revised:{revised}"
             path = self._options.template.format_map({**places, "file": file}).lstrip("/")

@@ -16,6 +16,7 @@ import msgspec
 from pydantic import BaseModel
 
 from manifests.digest import parse_digest
+from manifests.messages import message
 from manifests.reading import (
     ANY,
     CompletenessProof,
@@ -97,13 +98,13 @@ class CroissantReader:
         unread = SkippedEntries(document)
         listed = dataset.distribution if isinstance(dataset.distribution, list) else [dataset.distribution]
         if dataset.distribution is None:
-            unread.add("has no distribution: is it a Croissant description?")
+            unread.add(message("has no distribution: is it a Croissant description?"))
             listed = []
         for number, one in enumerate(listed, 1):
             try:
                 found = msgspec.convert(one, _FileObject)
             except msgspec.ValidationError:
-                unread.add(f"distribution {number} is not an object")
+                unread.add(message("distribution {number} is not an object", number=number))
                 continue
             if "FileObject" in _types(found.type) and found.inside in (None, [], {}):
                 yield from self._file(found, is_live=dataset.live in (True, "true", "True"), unread=unread)
@@ -111,11 +112,17 @@ class CroissantReader:
         yield described
 
     def _file(self, found: _FileObject, *, is_live: bool, unread: SkippedEntries) -> Iterator[Stat]:
-        url, named = text(found.url), text(found.id) or text(found.name) or "a FileObject without a name"
+        url, named = text(found.url), text(found.id) or text(found.name) or message("a FileObject without a name")
         if text(found.format) == "git+https" or url.endswith(".git"):
-            unread.add(f"{named}: is a git repository ({url}), which names no files: use reader: huggingface for it")
+            unread.add(
+                message(
+                    "{named}: is a git repository ({url}), which names no files: use reader: huggingface for it",
+                    named=named,
+                    url=url,
+                )
+            )
         elif not url:
-            unread.add(f"{named}: has no contentUrl, and is not contained in another file")
+            unread.add(message("{named}: has no contentUrl, and is not contained in another file", named=named))
         else:
             promised = {} if is_live else _promised(found)
             if is_remote(url):

@@ -12,6 +12,7 @@ from typing import cast
 import msgspec
 from pydantic import BaseModel
 
+from manifests.messages import message
 from manifests.reading import (
     ANY,
     CompletenessProof,
@@ -85,7 +86,7 @@ class DatapackageReader:
             try:
                 resource = msgspec.json.decode(raw, type=_Described)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                unread.add(f"resource {number} is not an object")
+                unread.add(message("resource {number} is not an object", number=number))
                 continue
             named = f"resource {text(resource.name) or number}"
             paths = resource.path if resource.path is not None else resource.url  # url: packages before 1.0
@@ -94,7 +95,7 @@ class DatapackageReader:
                 continue
             for path in listed:
                 if not isinstance(path, str) or not path:
-                    unread.add(f"{named} has no path that is text")
+                    unread.add(message("{named} has no path that is text", named=named))
                 elif len(listed) > 1:
                     yield self._file(path)
                 else:

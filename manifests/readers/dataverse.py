@@ -15,6 +15,7 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Flag, like
 from manifests.reading import (
     CompletenessProof,
@@ -84,7 +85,7 @@ class DataverseOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "DataverseOptions":
         if not self.datasets and not self.collections:
-            raise InvalidValue("selects nothing to mirror", "name datasets, or collections")
+            raise InvalidValue(message("selects nothing to mirror"), message("name datasets, or collections"))
         return self
 
 
@@ -177,15 +178,15 @@ class DataverseReader:
         found = read_json(document, _DataverseDataset)
         version = found.data.latest_version or found.data if found.data is not None else None
         if version is None or version.files is None:
-            said = text(found.message) or "an answer without files"
-            raise DocumentError(f"{document.url}: {said[:300]}")
+            said = text(found.message)[:300] or message("an answer without files")
+            raise DocumentError(message("{url}: {said}", url=document.url, said=said))
         unread = SkippedEntries(document)
         for file in version.files:
             if file.restricted is True and self._options.restricted == "skip":
                 continue
             stat = self._file(file, note.folder)
             if stat is None:
-                unread.add("a file without a label, or without an id")
+                unread.add(message("a file without a label, or without an id"))
             else:
                 yield stat
         unread.raise_if_any()
@@ -214,19 +215,19 @@ class DataverseReader:
         hits = read_json(document, _DataverseSearchResponse).data
         total = size(hits.total_count) if hits is not None else None
         if hits is None or hits.items is None or total is None:
-            raise DocumentError(f"{document.url}: not the answer to a search")
+            raise DocumentError(message("{url}: not the answer to a search", url=document.url))
         unread = SkippedEntries(document)
         for hit in hits.items:
             key = text(hit.global_id)
             if key:
                 yield self._dataset(key, _folder(key))
             else:
-                unread.add("a dataset without a global_id")
+                unread.add(message("a dataset without a global_id"))
         end = note.begin + len(hits.items)
         if end < total and hits.items:
             yield self._search(note.collection, end)
         elif end < total:
-            unread.add(f"{total} datasets were announced, and the pages end after {end}")
+            unread.add(message("{total} datasets were announced, and the pages end after {end}", total=total, end=end))
         unread.raise_if_any()
 
     def _dataset(self, key: str, folder: str) -> DocumentRequest:

@@ -18,6 +18,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.reading import (
     CompletenessProof,
     Document,
@@ -43,7 +44,10 @@ _QUERY = "datasetID%2Caccessible%2Cfiles"
 
 def _identifier(given: object) -> object:
     if isinstance(given, str) and not given.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        raise InvalidValue("is not a datasetID", "write it as ERDDAP's page of datasets shows it, as in erdMBsstd1day")
+        raise InvalidValue(
+            message("is not a datasetID"),
+            message("write it as ERDDAP's page of datasets shows it, as in erdMBsstd1day"),
+        )
     return given
 
 
@@ -93,13 +97,22 @@ class ErddapReader:
             yield from self._datasets(document, rows, columns)
             return
         if not {"Name", "Last modified", "Size"} <= columns.keys():
-            raise DocumentError(f"{document.url}: is not a list of ERDDAP's files: it lacks Name,Last modified,Size")
+            raise DocumentError(
+                message("{url}: is not a list of ERDDAP's files: it lacks Name,Last modified,Size", url=document.url)
+            )
         if note.folder.count("/") >= MAX_DEPTH:
-            raise DocumentError(f"{document.url}: {note.folder} has folders more than {MAX_DEPTH} deep: a loop?")
+            raise DocumentError(
+                message(
+                    "{url}: {folder} has folders more than {max_depth} deep: a loop?",
+                    url=document.url,
+                    folder=note.folder,
+                    max_depth=MAX_DEPTH,
+                )
+            )
         unread = SkippedEntries(document)
         for number, row in enumerate(rows, 2):
             if len(row) < len(columns) or not row[columns["Name"]]:
-                unread.add(f"line {number} does not have the columns of the first line")
+                unread.add(message("line {number} does not have the columns of the first line", number=number))
                 continue
             name = row[columns["Name"]]
             if name.endswith("/"):
@@ -116,7 +129,9 @@ class ErddapReader:
     ) -> Iterator[DocumentRequest]:
         if not {"datasetID", "accessible", "files"} <= columns.keys():
             raise DocumentError(
-                f"{document.url}: is not a table of ERDDAP's datasets: name them in the manifest (datasets)"
+                message(
+                    "{url}: is not a table of ERDDAP's datasets: name them in the manifest (datasets)", url=document.url
+                )
             )
         next(rows, None)  # the units
         for row in rows:
@@ -143,7 +158,7 @@ def _rows(document: Document) -> Iterator[list[str]]:
     try:
         yield from csv.reader(text, strict=True)
     except (csv.Error, UnicodeError) as error:
-        raise DocumentError(f"{document.url}: cannot be read as CSV: {error}") from error
+        raise DocumentError(message("{url}: cannot be read as CSV: {cause}", url=document.url, cause=error)) from error
     finally:
         text.detach()
 

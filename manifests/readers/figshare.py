@@ -15,6 +15,7 @@ import xxhash
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Count, like
 from manifests.reading import (
     CompletenessProof,
@@ -67,7 +68,9 @@ class FigshareOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "FigshareOptions":
         if not self.articles and not self.collections and self.group is None and self.institution is None:
-            raise InvalidValue("selects nothing to mirror", "name articles, collections, a group or an institution")
+            raise InvalidValue(
+                message("selects nothing to mirror"), message("name articles, collections, a group or an institution")
+            )
         return self
 
 
@@ -142,7 +145,7 @@ class FigshareReader:
             name = verbatim(file.name)
             url = absolute(document, file.download_url)
             if not name or url is None:
-                unread.add("a file without a name, or without a download_url")
+                unread.add(message("a file without a name, or without a download_url"))
                 continue
             # the depositor's checksum may be of another file; the one that Figshare computed is of the file it serves
             promised = digests(("md5", file.computed_md5))
@@ -160,7 +163,7 @@ class FigshareReader:
             if number.isdigit():
                 yield self._page(_FigshareState(f"articles/{number}/files", folder=number))
             else:
-                unread.add("an article without an id")
+                unread.add(message("an article without an id"))
         if articles and (note.page + 1) * self._options.page_size <= REACH:
             yield from self._more(document, note, [article.id for article in articles])
         elif articles:
@@ -170,7 +173,9 @@ class FigshareReader:
     def _more(self, document: Document, note: _FigshareState, ids: list[object]) -> Iterator[DocumentRequest]:
         mark = xxhash.xxh3_64_hexdigest("\n".join(text(each) for each in ids).encode("utf-8", "surrogatepass"))
         if note.page >= MAX_PAGES:
-            raise DocumentError(f"{document.url}: has more than {MAX_PAGES} pages")
+            raise DocumentError(
+                message("{url}: has more than {max_pages} pages", url=document.url, max_pages=MAX_PAGES)
+            )
         if mark != note.before:
             yield self._page(msgspec.structs.replace(note, page=note.page + 1, before=mark))
 
@@ -179,8 +184,12 @@ class FigshareReader:
         last = _DAY.match(text(articles[-1].published_date))
         if note.list != "articles" or last is None or last[0] <= note.since:
             raise DocumentError(
-                f"{document.url}: has more than the {REACH} rows that Figshare returns, and cannot be continued: "
-                "name its articles one by one, or in several mirrors"
+                message(
+                    "{url}: has more than the {reach} rows that Figshare returns, and cannot be "
+                    "continued: name its articles one by one, or in several mirrors",
+                    url=document.url,
+                    reach=REACH,
+                )
             )
         yield self._page(_FigshareState("articles", since=last[0]))
 

@@ -15,6 +15,7 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import AtLeastOne, like
 from manifests.reading import (
     CompletenessProof,
@@ -73,9 +74,13 @@ class GbifOptions(BaseModel):
     def _validate(self) -> "GbifOptions":
         asks = bool(self.datasets or self.publishers or self.search or self.downloads)
         if not asks and self.ipt is None:
-            raise InvalidValue("selects nothing to mirror", "name datasets, publishers, a search, downloads, or ipt")
+            raise InvalidValue(
+                message("selects nothing to mirror"), message("name datasets, publishers, a search, downloads, or ipt")
+            )
         if asks and self.ipt is not None:
-            raise InvalidValue("combines ipt with keys of the registry", "delete ipt, or all the other keys")
+            raise InvalidValue(
+                message("combines ipt with keys of the registry"), message("delete ipt, or all the other keys")
+            )
         return self
 
 
@@ -177,12 +182,17 @@ class GbifReader:
     def _datasets(self, document: Document, note: _GbifState) -> Iterator[Stat | DocumentRequest]:
         page = read_json(document, _GbifPage)
         if page.results is None:
-            raise DocumentError(f"{document.url}: not a list of datasets")
+            raise DocumentError(message("{url}: not a list of datasets", url=document.url))
         count = size(page.count)
         if count is not None and count > REACH:
             raise DocumentError(
-                f"{document.url}: has {count} datasets, of which the registry returns {REACH}: narrow the search, "
-                "or make several mirrors of it"
+                message(
+                    "{url}: has {count} datasets, of which the registry returns {reach}: narrow the "
+                    "search, or make several mirrors of it",
+                    url=document.url,
+                    count=count,
+                    reach=REACH,
+                )
             )
         unread = SkippedEntries(document)
         for dataset in page.results:
@@ -190,13 +200,15 @@ class GbifReader:
             if key:
                 yield from self._dataset(document, dataset, key, unread)
             else:
-                unread.add("a dataset without a key")
+                unread.add(message("a dataset without a key"))
         end = note.begin + len(page.results)
         if page.end_of_records is not True:
             if not page.results:
-                unread.add("a page without datasets that is not the last")
+                unread.add(message("a page without datasets that is not the last"))
             elif end + LIMIT > REACH:
-                unread.add(f"has more than the {REACH} rows that the registry returns: narrow the search")
+                unread.add(
+                    message("has more than the {reach} rows that the registry returns: narrow the search", reach=REACH)
+                )
             else:
                 yield self._page(note.key, end)
         unread.raise_if_any()
@@ -212,7 +224,11 @@ class GbifReader:
                 continue
             url = absolute(document, found[kind])
             if url is None:
-                unread.add(f"dataset {text(dataset.key)[:60]} has an endpoint {kind} without a url")
+                unread.add(
+                    message(
+                        "dataset {text} has an endpoint {kind} without a url", text=text(dataset.key)[:60], kind=kind
+                    )
+                )
             else:
                 yield Stat(below(folder, _file(kind)), urls=(url,))
 
@@ -221,19 +237,35 @@ class GbifReader:
         kinds = {text(each.type) for each in dataset.endpoints or ()}
         if dataset.deleted is None and kinds.isdisjoint(self._options.endpoints):
             wanted, there = ", ".join(self._options.endpoints), ", ".join(sorted(kinds)) or "none"
-            unread.add(f"has no endpoint of {wanted}; it has {there}: set endpoints to those that are wanted"[:1000])
+            unread.add(
+                message(
+                    "has no endpoint of {wanted}; it has {there}: set endpoints to those that are wanted",
+                    wanted=wanted,
+                    there=there,
+                )[:1000]
+            )
 
     def _download(self, document: Document, key: str) -> Stat:
         found = read_json(document, _Download)
         status = text(found.status)
         if status in ("PREPARING", "RUNNING", "SUSPENDED"):
             raise DocumentError(
-                f"{document.url}: download {key} is still being prepared ({status}): a later pass will download it"
+                message(
+                    "{url}: download {key} is still being prepared ({status}): a later pass will download it",
+                    url=document.url,
+                    key=key,
+                    status=status,
+                )
             )
         if status != "SUCCEEDED":
             raise DocumentError(
-                f"{document.url}: download {key} is not available ({status or 'no status'}): "
-                "delete it from the manifest, or ask GBIF for a new one"
+                message(
+                    "{url}: download {key} is not available ({status}): delete it from the manifest, or "
+                    "ask GBIF for a new one",
+                    url=document.url,
+                    key=key,
+                    status=status or message("no status"),
+                )
             )
         url = absolute(document, found.download_link) or f"{self._url}occurrence/download/request/{key}.zip"
         return Stat(f"{key}.zip", size(found.size), version=f"download:{key}", digests=digests(), urls=(url,))
@@ -241,7 +273,7 @@ class GbifReader:
     def _inventory(self, document: Document) -> Iterator[Stat]:
         published = read_json(document, _IptInventory).registered_resources
         if published is None:
-            raise DocumentError(f"{document.url}: not the inventory of an IPT")
+            raise DocumentError(message("{url}: not the inventory of an IPT", url=document.url))
         unread = SkippedEntries(document)
         for each in published:
             version = f"{text(each.version)}/{text(each.last_published)}".strip("/")
@@ -265,7 +297,9 @@ class GbifReader:
             url = absolute(document, link)
             folder = _short_name(url) or key
             if url is None or not folder:
-                unread.add(f"a dataset whose {name} cannot be found: {text(link)[:200]!r}")
+                unread.add(
+                    message("a dataset whose {name} cannot be found: {text!r}", name=name, text=text(link)[:200])
+                )
             else:
                 yield Stat(below(folder, name), version=f"ipt:{version}" if version else None, urls=(url,))
 

@@ -17,6 +17,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from manifests.messages import message
 from manifests.reading import (
     ANY,
     CompletenessProof,
@@ -82,7 +83,7 @@ class HashdeepReader:
                 continue
             values = line.removesuffix(b"\r").decode("utf-8", "surrogateescape").split(",", len(columns) + 1)
             if len(values) < len(columns) + 2 or (length := size(values[0])) is None:
-                unread.add(f"line {number} does not have the columns of the second line")
+                unread.add(message("line {number} does not have the columns of the second line", number=number))
                 continue
             yield Stat(self._place(path, values[-1]), length, digests=digests(*zip(columns, values[1:-1], strict=True)))
         unread.raise_if_any()
@@ -97,10 +98,14 @@ class HashdeepReader:
 def _columns(document: Document, lines: Iterator[bytes]) -> list[str]:
     """Return the names of the columns between size and file name."""
     if not next(lines, b"").startswith(_MAGIC):
-        raise DocumentError(f"{document.url}: does not begin as a hashdeep list does, with %%%% HASHDEEP-1.0")
+        raise DocumentError(
+            message("{url}: does not begin as a hashdeep list does, with %%%% HASHDEEP-1.0", url=document.url)
+        )
     names = next(lines, b"").removeprefix(b"%%%%").decode("latin-1").strip().split(",")
     if len(names) < 2 or names[0].strip() != "size" or names[-1].strip() != "filename":
-        raise DocumentError(f"{document.url}: its second line does not name the columns size,…,filename")
+        raise DocumentError(
+            message("{url}: its second line does not name the columns size,…,filename", url=document.url)
+        )
     return [name.strip() for name in names[1:-1]]
 
 

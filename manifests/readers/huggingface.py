@@ -15,6 +15,7 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from manifests.digest import MAX_GIT_BLOB
+from manifests.messages import message
 from manifests.model import AtLeastOne, like
 from manifests.reading import (
     CompletenessProof,
@@ -119,7 +120,13 @@ class HuggingfaceReader:
         revision = read_json(document, _Revision)
         commit = text(revision.sha)
         if not commit.isalnum() or not commit.isascii():
-            raise DocumentError(f"{document.url}: {text(revision.error)[:300] or 'names no commit'}")
+            raise DocumentError(
+                message(
+                    "{url}: {text}",
+                    url=document.url,
+                    text=text(revision.error)[:300] or message("names no commit"),
+                )
+            )
         tree = f"{self._url}api/{self._options.kind}/{note.repository}/tree/{commit}?recursive=true&expand=false"
         yield _follow(tree, msgspec.structs.replace(note, commit=commit))
 
@@ -132,7 +139,7 @@ class HuggingfaceReader:
                 continue
             path = blob.path if isinstance(blob.path, str) else ""
             if not path:
-                unread.add("a file without a path")
+                unread.add(message("a file without a path"))
                 continue
             oid = text(blob.oid)
             exact = size(blob.size if blob.lfs is None else dig(blob.lfs, "size"))

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, Field
 
+from manifests.messages import message
 from manifests.model import AtLeastOne, Count
 from manifests.reading import (
     CompletenessProof,
@@ -96,21 +97,47 @@ class KcdbReader:
         page = read_json(document, _KcdbPage)
         total, pages, version = size(page.total), size(page.pages), text(page.version)
         if total is None or pages is None:
-            raise DocumentError(f"{document.url}: page {note.page} does not give the total number of records")
+            raise DocumentError(
+                message(
+                    "{url}: page {page} does not give the total number of records", url=document.url, page=note.page
+                )
+            )
         if note.total < 0:
             if pages > MAX_PAGES:
-                raise DocumentError(f"{document.url}: {pages} pages, more than {MAX_PAGES}: set a larger page")
+                raise DocumentError(
+                    message(
+                        "{url}: {pages} pages, more than {max_pages}: set a larger page",
+                        url=document.url,
+                        pages=pages,
+                        max_pages=MAX_PAGES,
+                    )
+                )
             for number in range(1, pages):
                 yield self._asked(_KcdbState(note.search, number, total, version))
         elif (total, version) != (note.total, note.version):
             raise DocumentError(
-                f"{document.url}: {note.total} records of version {note.version!r} became {total} of {version!r} "
-                "while they were read"
+                message(
+                    "{url}: {total} records of version {version!r} became {total2} of {version2!r} while "
+                    "they were read",
+                    url=document.url,
+                    total=note.total,
+                    version=note.version,
+                    total2=total,
+                    version2=version,
+                )
             )
         each = self._options.page_size
         wanted = min(each, max(0, total - note.page * each))
         if len(page.data) != wanted:
-            raise DocumentError(f"{document.url}: page {note.page} has {len(page.data)} records, not {wanted}")
+            raise DocumentError(
+                message(
+                    "{url}: page {page} has {count} records, not {wanted}",
+                    url=document.url,
+                    page=note.page,
+                    count=len(page.data),
+                    wanted=wanted,
+                )
+            )
         for raw in page.data:
             yield from self._card(document, note.search, raw)
 
@@ -118,10 +145,12 @@ class KcdbReader:
         try:
             record = json.loads(bytes(raw))
         except (ValueError, RecursionError) as error:
-            raise DocumentError(f"{document.url}: a record that cannot be read: {error}") from error
+            raise DocumentError(
+                message("{url}: a record that cannot be read: {cause}", url=document.url, cause=error)
+            ) from error
         identity = text(record.get("id")) if isinstance(record, dict) else ""
         if not identity:
-            raise DocumentError(f"{document.url}: a record without an id")
+            raise DocumentError(message("{url}: a record without an id", url=document.url))
         if text(record.get("status")) not in self._options.without:
             body = json.dumps(record, ensure_ascii=False, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
             yield DerivedFile(f"{search}/{identity}.json", body + b"\n")

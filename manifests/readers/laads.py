@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 from pydantic import BaseModel
 
+from manifests.messages import message
 from manifests.reading import (
     CompletenessProof,
     Document,
@@ -87,11 +88,13 @@ class LaadsReader:
         state = msgspec.json.decode(document.asked.state, type=LaadsState)
         unread = SkippedEntries(document)
         if state.depth > MAX_DEPTH:
-            raise DocumentError(f"{document.url}: folders more than {MAX_DEPTH} deep: a loop?")
+            raise DocumentError(
+                message("{url}: folders more than {max_depth} deep: a loop?", url=document.url, max_depth=MAX_DEPTH)
+            )
         for row in _rows(document, self._form):
             name = text(row.get("name"))
             if not name or "/" in name or name in {".", ".."}:
-                unread.add("a row without a valid name")
+                unread.add(message("a row without a valid name"))
                 continue
             length = size(row.get("size"))
             sums = text(row.get("md5sum"))
@@ -100,7 +103,7 @@ class LaadsReader:
                 continue
             promised = digests(("md5", sums)) if sums else {}
             if sums and not promised:
-                yield ReaderWarning("invalid checksums were ignored")
+                yield ReaderWarning(message("invalid checksums were ignored"))
             url = absolute(document, row.get("downloadsLink")) or f"{state.url}{quote(name, errors='surrogateescape')}"
             modified = _modified(row)
             yield Stat(below(state.path, name), length, modified, None, promised, (url,))
@@ -139,7 +142,7 @@ def _rows(document: Document, form: str) -> Iterator[Mapping[str, Any]]:
     listed = read_json(document, object, limit=MAX_PAGE)
     rows = listed.get("content") if isinstance(listed, dict) else listed
     if not isinstance(rows, list):
-        raise DocumentError(f"{document.url}: not a listing, but other JSON")
+        raise DocumentError(message("{url}: not a listing, but other JSON", url=document.url))
     for row in rows:
         yield row if isinstance(row, dict) else {}
 
@@ -153,15 +156,17 @@ def _table(document: Document) -> Iterator[Mapping[str, Any]]:
         try:
             row = [field.strip() for field in next(csv.reader([written], skipinitialspace=True))]
         except (csv.Error, StopIteration) as error:
-            raise DocumentError(f"{document.url}: a line that is not CSV: {error}") from error
+            raise DocumentError(
+                message("{url}: a line that is not CSV: {cause}", url=document.url, cause=error)
+            ) from error
         if names:
             yield dict(zip(names, row, strict=False))
         elif "name" in row:
             names = row
         else:
-            raise DocumentError(f"{document.url}: not a listing: its first line names no columns")
+            raise DocumentError(message("{url}: not a listing: its first line names no columns", url=document.url))
     if not names:
-        raise DocumentError(f"{document.url}: an empty response is not a listing")
+        raise DocumentError(message("{url}: an empty response is not a listing", url=document.url))
 
 
 def _modified(row: Mapping[str, Any]) -> float | None:

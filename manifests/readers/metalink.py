@@ -17,6 +17,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from manifests.messages import message
 from manifests.model import AtLeastOne, Flag, PathBelow, like
 from manifests.reading import (
     ANY,
@@ -95,16 +96,20 @@ class MetalinkReader:
         for part in elements(document, {"file"}, root="metalink"):
             if part.space not in (V3, V4):
                 raise DocumentError(
-                    f"{document.url}: a <file> of namespace {part.space!r}, which is neither Metalink 3 nor 4"
+                    message(
+                        "{url}: a <file> of namespace {space!r}, which is neither Metalink 3 nor 4",
+                        url=document.url,
+                        space=part.space,
+                    )
                 )
             seen = True
             name = part.attributes.get("name", "")
             if not name:
-                unread.add("a file without a name")
+                unread.add(message("a file without a name"))
             elif (named := name if name.startswith("/") else below(folder, name)) != path:
                 yield self._file(part, named)
         if not seen:
-            raise DocumentError(f"{document.url}: a Metalink without a single file")
+            raise DocumentError(message("{url}: a Metalink without a single file", url=document.url))
         unread.raise_if_any()
         yield Stat(path, size=length, version=f"sha256:{whole.hexdigest()}")
 

@@ -21,6 +21,7 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import AtLeastOne, Glob, PathBelow, matcher
 from manifests.readers.checksums import read_list
 from manifests.reading import (
@@ -60,7 +61,7 @@ class NcbiOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "NcbiOptions":
         if not self.summaries and not self.singles:
-            raise InvalidValue("selects nothing to mirror", "name summaries, or singles")
+            raise InvalidValue(message("selects nothing to mirror"), message("name summaries, or singles"))
         return self
 
 
@@ -108,7 +109,9 @@ class NcbiReader:
         elif note.kind == "single":
             for path, promised in read_list(document, note.path):
                 if f"{path}.md5" != note.path:
-                    raise DocumentError(f"{document.url}: names {path!r}, not the file beside it")
+                    raise DocumentError(
+                        message("{url}: names {path!r}, not the file beside it", url=document.url, path=path)
+                    )
                 yield Stat(path, digests=promised)
         else:
             yield from self._files(document, note.path)
@@ -137,23 +140,48 @@ class NcbiReader:
             if not line.strip():
                 continue
             if not columns:
-                raise DocumentError(f"{document.url}: line {number} comes before any header: not an assembly summary")
+                raise DocumentError(
+                    message(
+                        "{url}: line {number} comes before any header: not an assembly summary",
+                        url=document.url,
+                        number=number,
+                    )
+                )
             row = line.rstrip(b"\r").decode("utf-8", "replace").split("\t")
             if len(row) != width:
-                unread.add(f"line {number} has {len(row)} columns, the header {width}")
+                unread.add(
+                    message(
+                        "line {number} has {count} columns, the header {width}",
+                        number=number,
+                        count=len(row),
+                        width=width,
+                    )
+                )
             elif all(fits(row[at]) for at, fits in tests) and row[place] not in ("na", ""):
                 folder = self._folder(row[place])
                 if folder is None:
-                    unread.add(f"line {number} does not name a folder of the archive: {row[place][:100]!r}")
+                    unread.add(
+                        message(
+                            "line {number} does not name a folder of the archive: {row!r}",
+                            number=number,
+                            row=row[place][:100],
+                        )
+                    )
                 else:
                     yield _follow("assembly", f"{folder}/{_LIST}")
         if not columns:
-            raise DocumentError(f"{document.url}: has no header with assembly_accession: not an assembly summary")
+            raise DocumentError(
+                message("{url}: has no header with assembly_accession: not an assembly summary", url=document.url)
+            )
         unread.raise_if_any()
 
     def _column(self, document: Document, columns: list[str], name: str) -> int:
         if name not in columns:
-            raise DocumentError(f"{document.url}: has no column {name!r}; it has {', '.join(columns)}"[:2000])
+            raise DocumentError(
+                message(
+                    "{url}: has no column {name!r}; it has {columns}", url=document.url, name=name, columns=columns
+                )[:2000]
+            )
         return columns.index(name)
 
     def _folder(self, url: str) -> str | None:

@@ -21,6 +21,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.reading import (
     MAX_MADE,
     CompletenessProof,
@@ -54,7 +55,9 @@ def _date(given: object) -> object:
     if not isinstance(given, str):
         return given
     if _DATE.fullmatch(given) is None:
-        raise InvalidValue("is not a date of OAI-PMH", 'write it as in "2024-01-31" or "2024-01-31T00:00:00Z"')
+        raise InvalidValue(
+            message("is not a date of OAI-PMH"), message('write it as in "2024-01-31" or "2024-01-31T00:00:00Z"')
+        )
     return given
 
 
@@ -122,20 +125,34 @@ class OaiReader:
             yield self._asked(msgspec.structs.replace(note, page=0, token="", begun_again=True))
             return
         if page.error not in ("", "noRecordsMatch"):
-            raise DocumentError(f"{document.url}: the repository reports {page.error}: {page.said[:200]}")
+            raise DocumentError(
+                message(
+                    "{url}: the repository reports {error}: {said}",
+                    url=document.url,
+                    error=page.error,
+                    said=page.said[:200],
+                )
+            )
         if not page.is_list and not page.error:
-            raise DocumentError(f"{document.url}: is not a list of OAI-PMH records")
+            raise DocumentError(message("{url}: is not a list of OAI-PMH records", url=document.url))
         if note.page == 0 and not note.begun_again and page.answered:
             yield Cursor(page.answered)
         if page.token:
             if note.page >= MAX_PAGES or page.token == note.token:
-                raise DocumentError(f"{document.url}: page {note.page} leads to itself: {page.token[:80]!r}")
+                raise DocumentError(
+                    message(
+                        "{url}: page {page} leads to itself: {token!r}",
+                        url=document.url,
+                        page=note.page,
+                        token=page.token[:80],
+                    )
+                )
             yield self._asked(msgspec.structs.replace(note, page=note.page + 1, token=page.token))
 
     def _cards(self, document: Document, page: "_OaiPage", note: _OaiState) -> Iterator[Found]:
         for record in parse_document(document, page):
             if not record.identifier:
-                raise DocumentError(f"{document.url}: a record without an identifier")
+                raise DocumentError(message("{url}: a record without an identifier", url=document.url))
             path = f"{quote(record.identifier, safe=_SAFE)}.xml"
             if not record.is_deleted:
                 yield DerivedFile(path, record.body)
@@ -145,7 +162,7 @@ class OaiReader:
     def _changed(self, document: Document, page: "_OaiPage", mark: str) -> Iterator[DocumentRequest]:
         """Request the first page of the changes since `mark`."""
         if page.facts.get("deletedRecord") not in ("persistent", "transient"):
-            raise Gap(f"{document.url}: the repository does not record deletions")
+            raise Gap(message("{url}: the repository does not record deletions", url=document.url))
         exact = "T" in page.facts.get("granularity", "")
         since = max(mark if exact else mark[:10], self._options.since or "")
         for query in self._queries(since):
@@ -223,7 +240,7 @@ class _OaiPage(XmlTarget[_Card]):
     def _write(self, written: str) -> None:
         self._size += len(written)
         if self._size > MAX_MADE:
-            raise XmlError(f"has a record of more than {MAX_MADE} characters")
+            raise XmlError(message("has a record of more than {max_made} characters", max_made=MAX_MADE))
         self._written.append(written)
 
     def text(self, characters: str) -> None:

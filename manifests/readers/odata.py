@@ -15,6 +15,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Count, Flag
 from manifests.origins import check_folder_url
 from manifests.reading import (
@@ -92,7 +93,8 @@ class OdataOptions(BaseModel):
     def _validate(self) -> Self:
         if not self.collections and not self.filter:
             raise InvalidValue(
-                "names neither collections nor a filter", "name the collections wanted, as in [SENTINEL-2]"
+                message("names neither collections nor a filter"),
+                message("name the collections wanted, as in [SENTINEL-2]"),
             )
         return self
 
@@ -141,7 +143,7 @@ class OdataReader:
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Request the modified products, then the deleted ones. Raises Gap for a mark that is not a time."""
         if moment(mark) is None or self._options.files != "archive":
-            raise Gap(f"{self._url}: cannot resume from {mark[:40]!r}")
+            raise Gap(message("{url}: cannot resume from {mark!r}", url=self._url, mark=mark[:40]))
         return [self._page(OdataState(by="ModificationDate", since=mark, is_first=True, changes=mark))]
 
     def read(self, document: Document) -> Iterator[Found]:
@@ -158,7 +160,7 @@ class OdataReader:
             yield mark
         for row in page.value:
             if not isinstance(row, dict) or not text(row.get("Name")) or not text(row.get("Id")):
-                unread.add("a product without a name or an id")
+                unread.add(message("a product without a name or an id"))
             elif state.kind == "deleted":
                 yield from self._deleted(document, row)
             else:
@@ -209,13 +211,23 @@ class OdataReader:
         dates = [text(row.get(state.by)) if isinstance(row, dict) else "" for row in page.value]
         last = dates[-1]
         if moment(last) is None:
-            raise DocumentError(f"{document.url}: the last product has no {state.by} to continue from")
+            raise DocumentError(
+                message("{url}: the last product has no {by} to continue from", url=document.url, by=state.by)
+            )
         same = sum(one == last for one in dates)
         skip = state.skip + count if last == state.since else same
         if skip > MAX_SKIP:
-            raise DocumentError(f"{document.url}: more than {MAX_SKIP} products have the same {state.by}, {last}")
+            raise DocumentError(
+                message(
+                    "{url}: more than {max_skip} products have the same {by}, {last}",
+                    url=document.url,
+                    max_skip=MAX_SKIP,
+                    by=state.by,
+                    last=last,
+                )
+            )
         if moment(state.since) is not None and (moment(last) or 0) < (moment(state.since) or 0):
-            raise DocumentError(f"{document.url}: the products are not sorted by {state.by}")
+            raise DocumentError(message("{url}: the products are not sorted by {by}", url=document.url, by=state.by))
         return self._page(msgspec.structs.replace(state, since=last, skip=skip, is_first=False))
 
     def _place(self, row: Mapping[str, Any]) -> str:
@@ -242,7 +254,9 @@ class OdataReader:
             if isinstance(one, dict):
                 found = digests((one.get("Algorithm"), one.get("Value")))
                 if not found and text(one.get("Value")):
-                    yield ReaderWarning(f"checksums by {text(one.get('Algorithm'))[:20]} cannot be checked")
+                    yield ReaderWarning(
+                        message("checksums by {text} cannot be checked", text=text(one.get("Algorithm"))[:20])
+                    )
                 promised = {**found, **promised}
         modified = text(row.get("ModificationDate"))
         version = None if promised or moment(modified) is None else f"modified:{modified}"
@@ -253,18 +267,22 @@ class OdataReader:
     def _deleted(self, document: Document, row: Mapping[str, Any]) -> Iterator[Deleted]:
         dated = any(place in self._options.template for place in ("{year}", "{month}", "{day}"))
         if dated and not isinstance(row.get("ContentDate"), dict):
-            raise Gap(f"{document.url}: products were deleted, and their observation times are not reported")
+            raise Gap(
+                message("{url}: products were deleted, and their observation times are not reported", url=document.url)
+            )
         place = self._place(row)
         yield Deleted(place if place.lower().endswith(".zip") else f"{place}.zip")
 
     def _nodes(self, document: Document, state: OdataState, unread: SkippedEntries) -> Iterator[Found]:
         if state.depth > MAX_DEPTH:
-            raise DocumentError(f"{document.url}: folders more than {MAX_DEPTH} deep: a loop?")
+            raise DocumentError(
+                message("{url}: folders more than {max_depth} deep: a loop?", url=document.url, max_depth=MAX_DEPTH)
+            )
         here = document.asked.url
         for row in read_json(document, _Nodes, limit=MAX_PAGE).result:
             name = text(row.get("Name")) if isinstance(row, dict) else ""
             if not name or "/" in name or not isinstance(row, dict):
-                unread.add("a node without a valid name")
+                unread.add(message("a node without a valid name"))
                 continue
             node = f"{here}({quote(name, safe='')})"
             # the product's own folder is the product, whose name is in the path already

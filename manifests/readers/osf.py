@@ -12,6 +12,7 @@ import msgspec
 from pydantic import BaseModel, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import AtLeastOne, Flag, like
 from manifests.reading import (
     CompletenessProof,
@@ -59,7 +60,7 @@ class OsfOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "OsfOptions":
         if not self.nodes and not self.registrations:
-            raise InvalidValue("selects nothing to mirror", "name nodes, or registrations")
+            raise InvalidValue(message("selects nothing to mirror"), message("name nodes, or registrations"))
         return self
 
 
@@ -111,9 +112,17 @@ class OsfReader:
         note = msgspec.json.decode(document.asked.state, type=_OsfState)
         listing = read_json(document, _OsfListing)
         if listing.data is None:
-            raise DocumentError(f"{document.url}: {_error(listing.errors) or 'not a listing of files'}")
+            raise DocumentError(
+                message(
+                    "{url}: {error}",
+                    url=document.url,
+                    error=_error(listing.errors) or message("not a listing of files"),
+                )
+            )
         if note.depth > MAX_DEPTH:
-            raise DocumentError(f"{document.url}: is more than {MAX_DEPTH} deep: a loop?")
+            raise DocumentError(
+                message("{url}: is more than {max_depth} deep: a loop?", url=document.url, max_depth=MAX_DEPTH)
+            )
         unread = SkippedEntries(document)
         for row in listing.data:
             if note.kind == "files":
@@ -121,7 +130,7 @@ class OsfReader:
             elif text(row.id).isalnum() and text(row.id).isascii():
                 yield from self._node(note.kind, text(row.id), below(note.folder, text(row.id)), note.depth + 1)
             else:
-                unread.add("a component without an id")
+                unread.add(message("a component without an id"))
         more = absolute(document, dig(listing.links, "next"))
         if more is not None:
             yield _follow(more, note)
@@ -141,13 +150,13 @@ class OsfReader:
         if dig(row.attributes, "kind") == "folder":
             inside = absolute(document, dig(row.relationships, "files", "links", "related", "href"))
             if inside is None:
-                unread.add(f"folder {text(path)[:100]!r} has no link to the listing of its files")
+                unread.add(message("folder {text!r} has no link to the listing of its files", text=text(path)[:100]))
             else:
                 yield _follow(inside, msgspec.structs.replace(note, depth=note.depth + 1))
             return
         url = absolute(document, dig(row.links, "download"))
         if not isinstance(path, str) or not path.strip("/") or url is None:
-            unread.add("a file without a materialized_path, or without a download link")
+            unread.add(message("a file without a materialized_path, or without a download link"))
             return
         hashes = dig(row.attributes, "extra", "hashes")
         yield Stat(

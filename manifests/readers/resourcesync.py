@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import msgspec
 from pydantic import BaseModel
 
+from manifests.messages import message
 from manifests.reading import (
     CompletenessProof,
     Cursor,
@@ -93,7 +94,7 @@ class ResyncReader:
         """Yield the resources, changes or requests of one list."""
         note = msgspec.json.decode(document.asked.state, type=_ResyncState)
         if note.depth > 8:
-            raise DocumentError(f"{document.url}: more than 8 lists in a row lead to another: a loop?")
+            raise DocumentError(message("{url}: more than 8 lists in a row lead to another: a loop?", url=document.url))
         root, described = _head(document)
         capability = described.get("capability", "resourcelist")
         if capability in _UP:
@@ -107,9 +108,13 @@ class ResyncReader:
             if not note.is_part and (at := _instant(described.get("at"))):
                 yield Cursor(at)
         elif capability == "resourcelist":
-            raise Gap(f"{document.url}: is a resource list, and there is no change list")
+            raise Gap(message("{url}: is a resource list, and there is no change list", url=document.url))
         else:
-            raise DocumentError(f"{document.url}: is a {capability[:40]}, which lists no resources")
+            raise DocumentError(
+                message(
+                    "{url}: is a {capability}, which lists no resources", url=document.url, capability=capability[:40]
+                )
+            )
 
     def _capabilities(self, document: Document, note: _ResyncState) -> Iterator[DocumentRequest]:
         """Yield the next requests: the description's capability lists, or the wanted list itself."""
@@ -121,7 +126,9 @@ class ResyncReader:
                 found = True
                 yield _follow(url, msgspec.structs.replace(note, depth=note.depth + 1))
         if not found:
-            raise (Gap if note.mark else DocumentError)(f"{document.url}: names no {wanted}")
+            raise (Gap if note.mark else DocumentError)(
+                message("{url}: names no {wanted}", url=document.url, wanted=wanted)
+            )
 
     def _index(
         self, document: Document, note: _ResyncState, capability: str, described: dict[str, str]
@@ -133,11 +140,19 @@ class ResyncReader:
                 listed.append((url, _described(part)))
         if capability == "changelist":
             if not note.mark:
-                raise DocumentError(f"{document.url}: is a changelist, which does not list all resources")
+                raise DocumentError(
+                    message("{url}: is a changelist, which does not list all resources", url=document.url)
+                )
             yield from self._chained(document, note, listed)
             return
         if note.mark:
-            raise Gap(f"{document.url}: is an index of {capability[:40]}s, and there is no change list")
+            raise Gap(
+                message(
+                    "{url}: is an index of {capability}s, and there is no change list",
+                    url=document.url,
+                    capability=capability[:40],
+                )
+            )
         for url, _ in listed:
             yield _follow(url, msgspec.structs.replace(note, is_part=True, depth=note.depth + 1))
         if at := _instant(described.get("at")):
@@ -150,11 +165,25 @@ class ResyncReader:
         begins = [_instant(described.get("from")) for _, described in listed]
         known = [begin for begin in begins if begin]
         if known and len(known) == len(listed) and min(known) > note.mark:
-            raise Gap(f"{document.url}: reports changes only since {min(known)}, not since {note.mark}")
+            raise Gap(
+                message(
+                    "{url}: reports changes only since {known}, not since {mark}",
+                    url=document.url,
+                    known=min(known),
+                    mark=note.mark,
+                )
+            )
         order = sorted(range(len(listed)), key=lambda at: (begins[at], at))
         wanted = [listed[at][0] for at in order if (_instant(listed[at][1].get("until")) or "~") >= note.mark]
         if len(wanted) > MAX_LISTS:
-            raise Gap(f"{document.url}: {len(wanted)} change lists to read, more than {MAX_LISTS}")
+            raise Gap(
+                message(
+                    "{url}: {count} change lists to read, more than {max_lists}",
+                    url=document.url,
+                    count=len(wanted),
+                    max_lists=MAX_LISTS,
+                )
+            )
         if wanted:
             yield _follow(
                 wanted[0], _ResyncState(note.mark, is_part=True, depth=note.depth + 1, rest=tuple(wanted[1:]))
@@ -165,7 +194,7 @@ class ResyncReader:
         for part in elements(document, ("url",)):
             stat = self._stat(document, part)
             if stat is None:
-                unread.add("a resource without a loc that is a url")
+                unread.add(message("a resource without a loc that is a url"))
             else:
                 yield stat
         unread.raise_if_any()
@@ -173,14 +202,21 @@ class ResyncReader:
     def _changes(self, document: Document, note: _ResyncState, described: dict[str, str]) -> Iterator[Found]:
         begin = _instant(described.get("from"))
         if begin and begin > note.mark and not note.is_part:
-            raise Gap(f"{document.url}: reports changes only since {begin}, not since {note.mark}")
+            raise Gap(
+                message(
+                    "{url}: reports changes only since {begin}, not since {mark}",
+                    url=document.url,
+                    begin=begin,
+                    mark=note.mark,
+                )
+            )
         latest = _instant(described.get("until"))
         unread = SkippedEntries(document)
         for part in elements(document, ("url",)):
             stat, change = self._stat(document, part), _described(part)
             when = _instant(change.get("datetime")) or _instant(part.text_of("lastmod"))
             if stat is None:
-                unread.add("a change without a loc that is a url")
+                unread.add(message("a change without a loc that is a url"))
                 continue
             latest = max(latest, when)
             if when and when < note.mark:
@@ -217,7 +253,11 @@ def _head(document: Document) -> tuple[str, dict[str, str]]:
             root = part.name
             if root not in _ROOTS:
                 raise DocumentError(
-                    f"{document.url}: begins with <{root[:40]}>: neither a list of ResourceSync nor a sitemap"
+                    message(
+                        "{url}: begins with <{root}>: neither a list of ResourceSync nor a sitemap",
+                        url=document.url,
+                        root=root[:40],
+                    )
                 )
         elif opens and part.name == "md" and part.space == _RS:
             described = part.attributes

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from pydantic import BaseModel
 
+from manifests.messages import message
 from manifests.reading import (
     ANY,
     CompletenessProof,
@@ -95,7 +96,7 @@ class CrateReader:
             try:
                 entity = msgspec.json.decode(raw, type=_Entity)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                unread.add(f"entity {number} of @graph is not an object")
+                unread.add(message("entity {number} of @graph is not an object", number=number))
                 continue
             types = entity.type if isinstance(entity.type, list) else [entity.type]
             is_crate = is_crate or text(entity.id).rpartition("/")[2].startswith("ro-crate-metadata.json")
@@ -104,13 +105,15 @@ class CrateReader:
             elif "DataDownload" in types:
                 yield from self._file(entity, text(entity.url) or text(entity.id), unread)
         if not is_crate:
-            raise DocumentError(f"{document.url}: not an RO-Crate: its @graph does not describe ro-crate-metadata.json")
+            raise DocumentError(
+                message("{url}: not an RO-Crate: its @graph does not describe ro-crate-metadata.json", url=document.url)
+            )
         unread.raise_if_any()
         yield described
 
     def _file(self, entity: _Entity, name: str, unread: SkippedEntries) -> Iterator[Stat]:
         if not name:
-            unread.add("a file has no @id")
+            unread.add(message("a file has no @id"))
             return
         if name.startswith(("#", "_:")):
             return  # a name within the description, not an address

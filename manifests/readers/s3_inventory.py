@@ -22,6 +22,7 @@ from urllib.parse import unquote_plus, urlsplit
 import msgspec
 from pydantic import BaseModel, BeforeValidator
 
+from manifests.messages import message
 from manifests.origins import check_folder_url
 from manifests.reading import (
     CompletenessProof,
@@ -132,7 +133,11 @@ class InventoryReader:
                 names.setdefault(parts[-2], set()).add(parts[-1])
         whole = [name for name, files in names.items() if {"manifest.json", "manifest.checksum"} <= files]
         if not whole:
-            raise DocumentError(f"{self._inventory}: contains no inventory yet: none has a manifest.checksum")
+            raise DocumentError(
+                message(
+                    "{inventory}: contains no inventory yet: none has a manifest.checksum", inventory=self._inventory
+                )
+            )
         return self._checksum(max(whole))
 
     def _checksum(self, name: str) -> DocumentRequest:
@@ -143,14 +148,25 @@ class InventoryReader:
         manifest = read_json(document, _InventoryManifest)
         if manifest.bucket != self._bucket:
             raise DocumentError(
-                f"{document.url}: is an inventory of {manifest.bucket}, but the source is {self._bucket}"
+                message(
+                    "{url}: is an inventory of {bucket}, but the source is {bucket2}",
+                    url=document.url,
+                    bucket=manifest.bucket,
+                    bucket2=self._bucket,
+                )
             )
         form = text(manifest.format).lower()
         if form not in ("csv", "parquet", "orc"):
-            raise DocumentError(f"{document.url}: lists in the format {form[:40]!r}; supported: CSV, Parquet and ORC")
+            raise DocumentError(
+                message(
+                    "{url}: lists in the format {form!r}; supported: CSV, Parquet and ORC",
+                    url=document.url,
+                    form=form[:40],
+                )
+            )
         columns = tuple(_bare(name) for name in text(manifest.schema).split(",")) if form == "csv" else ()
         if form == "csv" and "key" not in columns:
-            raise DocumentError(f"{document.url}: its fileSchema names no Key")
+            raise DocumentError(message("{url}: its fileSchema names no Key", url=document.url))
         for file in manifest.files:
             state = _S3InventoryState(form, note.name, file.md5.lower(), file.size, columns, manifest.bucket)
             yield _follow(
@@ -186,9 +202,18 @@ def _check(document: Document, md5: str, length: int = -1) -> None:
         count += len(block)
     document.stream.seek(0)
     if length not in (-1, count):
-        raise DocumentError(f"{document.url}: {length} bytes expected, {count} received")
+        raise DocumentError(
+            message("{url}: {length} bytes expected, {count} received", url=document.url, length=length, count=count)
+        )
     if whole.hexdigest() != md5:
-        raise DocumentError(f"{document.url}: MD5 {md5} expected, {whole.hexdigest()} received: still being written?")
+        raise DocumentError(
+            message(
+                "{url}: MD5 {md5} expected, {hexdigest} received: still being written?",
+                url=document.url,
+                md5=md5,
+                hexdigest=whole.hexdigest(),
+            )
+        )
 
 
 _Row = tuple[str, Any, Any, Any, Any, str]
@@ -204,7 +229,13 @@ def _csv(document: Document, columns: tuple[str, ...]) -> Iterator[_Row]:
             for number, row in enumerate(csv.reader(io.TextIOWrapper(whole, "utf-8", newline="")), 1):
                 if len(row) != len(columns):
                     raise DocumentError(
-                        f"{document.url}: line {number} has {len(row)} columns, fileSchema names {len(columns)}"
+                        message(
+                            "{url}: line {number} has {count} columns, fileSchema names {count2}",
+                            url=document.url,
+                            number=number,
+                            count=len(row),
+                            count2=len(columns),
+                        )
                     )
                 yield (
                     row[key],
@@ -215,7 +246,14 @@ def _csv(document: Document, columns: tuple[str, ...]) -> Iterator[_Row]:
                     row[etag] if etag >= 0 else "",
                 )
     except (OSError, EOFError, zlib.error, csv.Error, UnicodeError) as error:
-        raise DocumentError(f"{document.url}: cannot be read as gzipped CSV, after line {number}: {error}") from error
+        raise DocumentError(
+            message(
+                "{url}: cannot be read as gzipped CSV, after line {number}: {cause}",
+                url=document.url,
+                number=number,
+                cause=error,
+            )
+        ) from error
 
 
 _NAMES = ("key", "is_latest", "is_delete_marker", "size", "last_modified_date", "e_tag")
@@ -229,7 +267,9 @@ def _parquet(document: Document) -> Iterator[_Row]:
         for batch in file.iter_batches(batch_size=ROWS, columns=columns, use_threads=False):
             yield from _rows(document, batch)
     except (pyarrow.ArrowException, OSError) as error:
-        raise DocumentError(f"{document.url}: cannot be read as Parquet: {error}") from error
+        raise DocumentError(
+            message("{url}: cannot be read as Parquet: {cause}", url=document.url, cause=error)
+        ) from error
 
 
 def _orc(document: Document) -> Iterator[_Row]:
@@ -240,13 +280,15 @@ def _orc(document: Document) -> Iterator[_Row]:
         for stripe in range(file.nstripes):
             yield from _rows(document, file.read_stripe(stripe, columns=columns))
     except (pyarrow.ArrowException, OSError) as error:
-        raise DocumentError(f"{document.url}: cannot be read as ORC: {error}") from error
+        raise DocumentError(message("{url}: cannot be read as ORC: {cause}", url=document.url, cause=error)) from error
 
 
 def _rows(document: Document, batch: Any) -> Iterator[_Row]:
     names = batch.schema.names
     if "key" not in names:
-        raise DocumentError(f"{document.url}: has no column key: {', '.join(names)[:200]}")
+        raise DocumentError(
+            message("{url}: has no column key: {names}", url=document.url, names=", ".join(names)[:200])
+        )
     columns = [
         _values(batch.column(names.index(name))) if name in names else [None] * batch.num_rows for name in _NAMES
     ]
@@ -265,7 +307,7 @@ def _utf8(document: Document, value: object) -> str:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, str):
         return value
-    raise DocumentError(f"{document.url}: a key that is not text: {value!r:.40}")
+    raise DocumentError(message("{url}: a key that is not text: {value!r:.40}", url=document.url, value=value))
 
 
 def _arrow(document: Document, module: str) -> tuple[Any, Any]:
@@ -274,8 +316,8 @@ def _arrow(document: Document, module: str) -> tuple[Any, Any]:
 
         return importlib.import_module("pyarrow"), importlib.import_module(module)
     except ImportError as error:
-        todo = "pip install 'syncd[inventory]', or have the inventory written as CSV"
-        raise DocumentError(f"{document.url}: this list needs pyarrow: {todo}") from error
+        todo = message("pip install 'syncd[inventory]', or have the inventory written as CSV")
+        raise DocumentError(message("{url}: this list needs pyarrow: {todo}", url=document.url, todo=todo)) from error
 
 
 def _bare(name: str) -> str:

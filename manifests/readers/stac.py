@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from manifests.messages import message
 from manifests.origins import origin_of
 from manifests.readers.stac_assets import Assets
 from manifests.readers.stac_options import StacOptions
@@ -105,7 +106,7 @@ class StacReader:
         elif isinstance(page.links, list) and not state.is_search and (page.stac_version or page.type):
             yield from self._catalog(document, state, page, body, unread)
         else:
-            raise DocumentError(f"{document.url}: neither items nor a catalogue, but other JSON")
+            raise DocumentError(message("{url}: neither items nor a catalogue, but other JSON", url=document.url))
         unread.raise_if_any()
 
     def _features(
@@ -118,7 +119,7 @@ class StacReader:
             if isinstance(feature, dict):
                 yield from self._feature(document, feature, unread)
             else:
-                unread.add("an item that is not a STAC item")
+                unread.add(message("an item that is not a STAC item"))
         after = StacState(
             depth=state.depth,
             seen=state.seen + len(features),
@@ -133,14 +134,20 @@ class StacReader:
         if matched is None and isinstance(page.context, dict):
             matched = size(page.context.get("matched"))
         if matched is not None and after.seen < matched and len(features) >= self._options.page:
-            unread.add(f"{matched} items were announced, and after {after.seen} no next page is named")
+            unread.add(
+                message(
+                    "{matched} items were announced, and after {seen} no next page is named",
+                    matched=matched,
+                    seen=after.seen,
+                )
+            )
 
     def _feature(
         self, document: Document, item: dict[str, Any], unread: SkippedEntries, *, at: str = "", size: int | None = None
     ) -> Iterator[Found]:
         name = text(item.get("id"))
         if not name:
-            unread.add("an item without an id")
+            unread.add(message("an item without an id"))
             return
         if not self._options.is_search and not self._fits(item):
             return
@@ -176,7 +183,9 @@ class StacReader:
                 self._assets.learn([whole])
                 yield from self._assets.of(document, whole, unread)
         if state.depth >= MAX_DEPTH:
-            raise DocumentError(f"{document.url}: catalogues more than {MAX_DEPTH} deep: a loop?")
+            raise DocumentError(
+                message("{url}: catalogues more than {max_depth} deep: a loop?", url=document.url, max_depth=MAX_DEPTH)
+            )
         assert isinstance(page.links, list)
         inner = _state(StacState(depth=state.depth + 1))
         kinds = {text(link.get("rel")) for link in page.links if isinstance(link, dict)}
@@ -189,9 +198,9 @@ class StacReader:
                 continue
             url = absolute(document, link.get("href"))
             if url is None:
-                unread.add(f"a link ({kind}) that is not a url")
+                unread.add(message("a link ({kind}) that is not a url", kind=kind))
             elif not self._is_ours(url):
-                yield ReaderWarning("a catalogue links to documents on another server, which are not followed")
+                yield ReaderWarning(message("a catalogue links to documents on another server, which are not followed"))
             else:
                 is_next = kind == "next"
                 yield DocumentRequest(

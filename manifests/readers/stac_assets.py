@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from manifests.digest import could_be_cut, parse_digest, parse_multihash
+from manifests.messages import message
 from manifests.readers.stac_options import StacOptions
 from manifests.reading import Document, Found, ReaderWarning, SkippedEntries, absolute, days, moment, size, text
 from manifests.stat import Stat
@@ -35,7 +36,7 @@ class Assets:
         wanted = [(key, asset) for key, asset in assets.items() if isinstance(asset, dict) and self._wants(key, asset)]
         name = text(item.get("id"))
         if len(wanted) > MAX_ASSETS:
-            unread.add(f"item {name} has more than {MAX_ASSETS} assets")
+            unread.add(message("item {name} has more than {max_assets} assets", name=name, max_assets=MAX_ASSETS))
             return
         found: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = []
         for key, asset in wanted:
@@ -45,7 +46,14 @@ class Assets:
                 found.append((key, _file(key, asset, urls[0]), asset, urls))
             elif asset.get("href") is not None:
                 schemes = ", ".join(self._options.prefer)
-                unread.add(f"item {name}: asset {key} has no url of {schemes}: name its kind of url in prefer")
+                unread.add(
+                    message(
+                        "item {name}: asset {key} has no url of {schemes}: name its kind of url in prefer",
+                        name=name,
+                        key=key,
+                        schemes=schemes,
+                    )
+                )
         files = [file.casefold() for _, file, _, _ in found]
         seen: set[str] = set()
         for key, file, asset, urls in found:
@@ -108,7 +116,7 @@ class Assets:
                     paid.add(url)
         urls = tuple(url for scheme in self._options.prefer for url in found.get(scheme, ()))
         if urls and urls[0] in paid and urls[0].startswith("s3://") and not self._pays:
-            said = "assets are in requester-pays buckets: set requester_pays: true, or prefer: [https]"
+            said = message("assets are in requester-pays buckets: set requester_pays: true, or prefer: [https]")
             return urls, [ReaderWarning(said)]
         return urls, []
 
@@ -149,12 +157,12 @@ class _Style:
         if found is not None:
             return {found[0]: found[1]}, []
         if could_be_cut(value) and self._whole and not self._bare:
-            return {}, [ReaderWarning("truncated checksums were ignored")]
+            return {}, [ReaderWarning(message("truncated checksums were ignored"))]
         found = parse_digest(value)
         if found is None:
-            return {}, [ReaderWarning("invalid checksums were ignored")]
+            return {}, [ReaderWarning(message("invalid checksums were ignored"))]
         return {found[0]: found[1]}, [
-            ReaderWarning("checksums are bare digests, not multihashes: their length determines the algorithm")
+            ReaderWarning(message("checksums are bare digests, not multihashes: their length determines the algorithm"))
         ]
 
 

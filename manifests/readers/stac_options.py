@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Count, Flag, PathBelow
 from manifests.reading import Box, Json, When, template
 from manifests.yaml import STRICT
@@ -67,8 +68,11 @@ class StacOptions(BaseModel):
     def _validate(self) -> Self:
         if self.catalog and (self.filter or self.query):
             raise InvalidValue(
-                "has a filter, which a static catalogue cannot apply", "delete filter and query, or catalog"
+                message("has a filter, which a static catalogue cannot apply"),
+                message("delete filter and query, or catalog"),
             )
         if not self.catalog and not self.collections and not self.ids:
-            raise InvalidValue("names neither collections nor ids", "name the collections wanted, or a catalog")
+            raise InvalidValue(
+                message("names neither collections nor ids"), message("name the collections wanted, or a catalog")
+            )
         return self

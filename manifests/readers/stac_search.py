@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from manifests.messages import message
 from manifests.readers.stac_options import StacOptions
 from manifests.reading import Document, DocumentError, DocumentRequest, Span, absolute, size, text
 
@@ -55,7 +56,7 @@ def follow_next(document: Document, links: object, context: object, state: str, 
     if following is None or empty >= MAX_EMPTY:
         return None
     if (following.method, following.url, following.body) == (asked.method, asked.url, asked.body):
-        raise DocumentError(f"{document.url}: names itself as its next page")
+        raise DocumentError(message("{url}: names itself as its next page", url=document.url))
     return following
 
 
@@ -71,7 +72,7 @@ def _next(links: object) -> dict[str, Any] | None:
 def _linked(document: Document, link: dict[str, Any], state: str) -> DocumentRequest:
     url = absolute(document, link.get("href"))
     if url is None:
-        raise DocumentError(f"{document.url}: its next page has no valid url")
+        raise DocumentError(message("{url}: its next page has no valid url", url=document.url))
     headers = {
         text(name).lower(): text(value)
         for name, value in (link["headers"].items() if isinstance(link.get("headers"), dict) else ())
@@ -82,7 +83,9 @@ def _linked(document: Document, link: dict[str, Any], state: str) -> DocumentReq
     if method == "GET":
         return DocumentRequest(url, headers={**headers, **_HEADERS}, state=state, max_bytes=MAX_PAGE)
     if method != "POST":
-        raise DocumentError(f"{document.url}: its next page uses the method {method[:20]!r}")
+        raise DocumentError(
+            message("{url}: its next page uses the method {method!r}", url=document.url, method=method[:20])
+        )
     before = _body(document.asked)
     given = link.get("body")
     body = before  # absent values stay the same

@@ -17,6 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from pydantic import AfterValidator, BaseModel
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.reading import (
     CompletenessProof,
     Document,
@@ -44,7 +45,9 @@ def _checked_catalog(given: str) -> str:
     try:
         urlsplit(given)
     except ValueError as error:
-        raise InvalidValue("is not a url", "write it as in catalog.xml or https://host/folder/catalog.xml") from error
+        raise InvalidValue(
+            message("is not a url"), message("write it as in catalog.xml or https://host/folder/catalog.xml")
+        ) from error
     return given
 
 
@@ -200,7 +203,7 @@ class _Catalog:
         try:
             return urljoin(self._url, quote(path, safe=safe))
         except ValueError as error:
-            raise DocumentError(f"{self._url}: {path[:100]!r} is not a url") from error
+            raise DocumentError(message("{url}: {path!r} is not a url", url=self._url, path=path[:100])) from error
 
     def further(self, part: XmlElement) -> str | None:
         """Return the catalog that a reference names; None if it is on another host."""

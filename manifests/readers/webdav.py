@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
 from manifests.reading import (
     CompletenessProof,
@@ -52,7 +53,10 @@ def open_reader(source: ReaderSource) -> "WebdavReader":
     """Return the reader for `source`; raises InvalidValue if its url is not http(s)."""
     root = folder_of(source.url)
     if root is None:
-        raise InvalidValue("has no WebDAV folders: they need http:// or https://", "use another url, or another reader")
+        raise InvalidValue(
+            message("has no WebDAV folders: they need http:// or https://"),
+            message("use another url, or another reader"),
+        )
     return WebdavReader(root)
 
 
@@ -75,11 +79,30 @@ class WebdavReader:
         found = here.below(self._root) if here is not None else None
         wanted = tuple(note.path.split("/")) if note.path else ()
         if here is None or found is None:
-            raise DocumentError(f"{document.asked.url}: redirected to {document.url}, outside the source (a login?)")
+            raise DocumentError(
+                message(
+                    "{url}: redirected to {url2}, outside the source (a login?)",
+                    url=document.asked.url,
+                    url2=document.url,
+                )
+            )
         if found != wanted and wanted[: len(found)] == found:
-            raise DocumentError(f"{document.asked.url}: redirected back up to {document.url}: there is no such folder")
+            raise DocumentError(
+                message(
+                    "{url}: redirected back up to {url2}: there is no such folder",
+                    url=document.asked.url,
+                    url2=document.url,
+                )
+            )
         if note.path.count("/") >= MAX_DEPTH:
-            raise DocumentError(f"{document.url}: {note.path}/ has folders more than {MAX_DEPTH} deep: a loop?")
+            raise DocumentError(
+                message(
+                    "{url}: {path}/ has folders more than {max_depth} deep: a loop?",
+                    url=document.url,
+                    path=note.path,
+                    max_depth=MAX_DEPTH,
+                )
+            )
         for response in elements(document, {"response"}, root="multistatus"):
             child = here.child(response.text_of("href"))
             if child is None:

@@ -12,6 +12,7 @@ import msgspec
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Flag, like
 from manifests.reading import (
     CompletenessProof,
@@ -63,7 +64,9 @@ class ZenodoOptions(BaseModel):
     @model_validator(mode="after")
     def _validate(self) -> "ZenodoOptions":
         if bool(self.records) == bool(self.query):
-            raise InvalidValue("names both records and a query, or neither", "name records, or a query")
+            raise InvalidValue(
+                message("names both records and a query, or neither"), message("name records, or a query")
+            )
         return self
 
 
@@ -143,7 +146,9 @@ class ZenodoReader:
             listed = read_json(document, _ZenodoFiles)
             rows = list(listed.entries.values()) if isinstance(listed.entries, dict) else listed.entries
             if rows is None:
-                raise DocumentError(f"{document.url}: neither lists files nor states that there are none")
+                raise DocumentError(
+                    message("{url}: neither lists files nor states that there are none", url=document.url)
+                )
             unread = SkippedEntries(document)
             yield from self._files(document, note, rows, unread)
             if (more := absolute(document, (listed.links or {}).get("next"))) is not None:
@@ -162,28 +167,40 @@ class ZenodoReader:
     def _found(self, document: Document, note: _ZenodoState) -> Iterator[Stat | DocumentRequest]:
         hits = read_json(document, _ZenodoSearchResponse).hits
         if hits is None or hits.hits is None:
-            raise DocumentError(f"{document.url}: not the answer to a search")
+            raise DocumentError(message("{url}: not the answer to a search", url=document.url))
         total = size(hits.total)
         if total is not None and total > MOST_FOUND:
             raise DocumentError(
-                f"{document.url}: finds {total} records, of which the site returns {MOST_FOUND}: narrow the query"
+                message(
+                    "{url}: finds {total} records, of which the site returns {most_found}: narrow the query",
+                    url=document.url,
+                    total=total,
+                    most_found=MOST_FOUND,
+                )
             )
         unread = SkippedEntries(document)
         for deposit in hits.hits:
             key = text(deposit.id)
             if not key:
-                unread.add("a record without an id")
+                unread.add(message("a record without an id"))
                 continue
             yield from self._deposit(
                 document, _ZenodoState("record", text(deposit.conceptrecid) or key, key), deposit, unread
             )
         seen = note.seen + len(hits.hits)
         if hits.hits and seen >= MOST_FOUND and seen != total:
-            unread.add(f"has more than the {MOST_FOUND} records that the site returns: narrow the query")
+            unread.add(
+                message(
+                    "has more than the {most_found} records that the site returns: narrow the query",
+                    most_found=MOST_FOUND,
+                )
+            )
         elif hits.hits and (total is None or seen < total):
             yield self._page(note.page + 1, seen)
         elif total is not None and seen < total:
-            unread.add(f"{total} records were announced, and the pages end after {seen}")
+            unread.add(
+                message("{total} records were announced, and the pages end after {seen}", total=total, seen=seen)
+            )
         unread.raise_if_any()
 
     def _deposit(
@@ -200,20 +217,25 @@ class ZenodoReader:
             yield _follow(listing, msgspec.structs.replace(note, kind="files"))
         elif files is None:
             unread.add(
-                f"record {note.key} shows no files: is it restricted or under embargo? "
-                "name a credential that may see them"
+                message(
+                    "record {key} shows no files: is it restricted or under embargo? name a credential "
+                    "that may see them",
+                    key=note.key,
+                )
             )
 
     def _files(
         self, document: Document, note: _ZenodoState, rows: list[_ZenodoFile], unread: SkippedEntries
     ) -> Iterator[Stat]:
         if any(row.key is not None for row in rows) and any(row.key is None for row in rows):
-            unread.add(f"record {note.key} names some files by key and some differently, which is ambiguous")
+            unread.add(
+                message("record {key} names some files by key and some differently, which is ambiguous", key=note.key)
+            )
             return
         for row in rows:
             name = verbatim(row.key) or verbatim(row.filename)
             if not name:
-                unread.add("a file without a name")
+                unread.add(message("a file without a name"))
                 continue
             links = row.links or {}
             listed = size(row.size) if row.size is not None else size(row.filesize)

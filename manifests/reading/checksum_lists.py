@@ -11,6 +11,7 @@ import msgspec
 from pydantic import BeforeValidator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.reading.document import Document, DocumentError
 from manifests.stat import Stat, UnsafePath, check_path
 
@@ -19,11 +20,11 @@ def _list_path(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if "://" in given:
-        raise InvalidValue("a document outside the source", "name it by its path below the url")
+        raise InvalidValue(message("a document outside the source"), message("name it by its path below the url"))
     try:
         return check_path(given)
     except UnsafePath as error:
-        raise InvalidValue(str(error), "name the document by its path below the url") from error
+        raise InvalidValue(str(error), message("name the document by its path below the url")) from error
 
 
 ListPath = Annotated[str, BeforeValidator(_list_path)]
@@ -46,4 +47,4 @@ def listing(document: Document) -> Iterator[Stat]:
         try:
             yield msgspec.json.decode(line, type=Stat)
         except (msgspec.MsgspecError, UnicodeError) as error:
-            raise DocumentError(f"{document.url}: not a listing: {error}") from error
+            raise DocumentError(message("{url}: not a listing: {cause}", url=document.url, cause=error)) from error

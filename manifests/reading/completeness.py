@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 import xxhash
 
+from manifests.messages import chained, message
 from manifests.reading.document import Document, DocumentError
 from manifests.reading.json_fields import size
 
@@ -59,7 +60,14 @@ class SkippedEntries:
         """
         count = size(announced)
         if count is not None and reached < count:
-            self._unreached.append(f"{count} {what} were announced, and the list ends after {reached}")
+            self._unreached.append(
+                message(
+                    "{count} {what} were announced, and the list ends after {reached}",
+                    count=count,
+                    what=what,
+                    reached=reached,
+                )
+            )
 
     def __bool__(self) -> bool:
         """Return True if the list is incomplete so far."""
@@ -69,10 +77,14 @@ class SkippedEntries:
         """Raise DocumentError if the list is incomplete."""
         if not self:
             return
-        told = [what if times == 1 else f"{what} ({times} times)" for what, times in self._skipped.items()]
+        told = [
+            what if times == 1 else message("{what} ({times} times)", what=what, times=times)
+            for what, times in self._skipped.items()
+        ]
         more = self._number - sum(self._skipped.values())
-        said = "; ".join((*self._unreached, *told)) + (f"; and {more} more" if more else "")
-        raise DocumentError(f"{self._document.url}: {said}")
+        rest = [message("and {more} more", more=more)] if more else []
+        said = chained((*self._unreached, *told, *rest))
+        raise DocumentError(message("{url}: {said}", url=self._document.url, said=said))
 
 
 class PageChain(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,5 +115,7 @@ class PageChain(msgspec.Struct, frozen=True, omit_defaults=True):
             return PageChain(self.entries, pages, self.empty + 1, self.last, self.mark)
         here = marks.hexdigest()
         if here in {self.last, self.mark}:
-            raise DocumentError(f"{document.url}: page {pages} of the list repeats an earlier page")
+            raise DocumentError(
+                message("{url}: page {pages} of the list repeats an earlier page", url=document.url, pages=pages)
+            )
         return PageChain(self.entries + count, pages, 0, here, here if pages & (pages - 1) == 0 else self.mark)

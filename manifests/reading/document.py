@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 import msgspec
 
+from manifests.messages import message
 from manifests.stat import Promise, Stat
 
 MAX_DOCUMENT = 1 << 30  # bytes; a list of ten million files is about this long
@@ -98,7 +99,9 @@ class Document:
         """Return all bytes; raises DocumentError if there are more than `limit`."""
         body = self.stream.read(limit + 1)
         if len(body) > limit:
-            raise DocumentError(f"{self.url}: longer than the {limit} bytes allowed for such a document")
+            raise DocumentError(
+                message("{url}: longer than the {limit} bytes allowed for such a document", url=self.url, limit=limit)
+            )
         return body
 
     def lines(self, limit: int = 1 << 16, *, whole: bool = False) -> Iterator[bytes]:
@@ -110,10 +113,10 @@ class Document:
         while following := self.stream.readline(limit + 1):
             line = following
             if len(line) > limit:
-                raise DocumentError(f"{self.url}: a line is longer than {limit} bytes")
+                raise DocumentError(message("{url}: a line is longer than {limit} bytes", url=self.url, limit=limit))
             yield line.removesuffix(b"\n")
         if whole and not line.endswith(b"\n"):
-            raise DocumentError(f"{self.url}: the last line has no line end: the list may be cut")
+            raise DocumentError(message("{url}: the last line has no line end: the list may be cut", url=self.url))
 
 
 Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning

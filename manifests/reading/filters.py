@@ -11,6 +11,7 @@ import msgspec
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.reading.document import Cursor, Document
 from manifests.reading.json_fields import moment, text
 
@@ -32,21 +33,26 @@ def _datetime(given: Any) -> Any:
     known = [part for part in parts if part not in {"..", ""}]
     if len(parts) > 2 or not known or any(moment(part) is None for part in known):
         raise InvalidValue(
-            f"{given[:60]!r} is neither a time nor a span of time",
-            "write 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days",
+            message("{given!r} is neither a time nor a span of time", given=given[:60]),
+            message("write 2024-01-01/2024-06-30, 2024-01-01/.., or P30D for the last thirty days"),
         )
     if len(known) == 2 and (moment(known[0]) or 0) > (moment(known[1]) or 0):
-        raise InvalidValue(f"{given[:60]!r} ends before it begins", "write the earlier time first")
+        raise InvalidValue(
+            message("{given!r} ends before it begins", given=given[:60]), message("write the earlier time first")
+        )
     return given
 
 
 def _bbox(given: Any) -> Any:
     if isinstance(given, list | tuple) and len(given) > 0:
         if len(given) not in {4, 6} or not all(isinstance(one, int | float) for one in given):
-            raise InvalidValue("is not a bounding box", "write [west, south, east, north] in degrees")
+            raise InvalidValue(message("is not a bounding box"), message("write [west, south, east, north] in degrees"))
         half = len(given) // 2
         if given[1] > given[half + 1]:
-            raise InvalidValue("has a south that is north of its north", "write [west, south, east, north] in degrees")
+            raise InvalidValue(
+                message("has a south that is north of its north"),
+                message("write [west, south, east, north] in degrees"),
+            )
         return tuple(float(one) for one in given)
     return given
 
@@ -60,14 +66,21 @@ def template(places: frozenset[str], *needed: str) -> BeforeValidator:
         try:
             named = {name for _, name, form, change in Formatter().parse(given) if name is not None or form or change}
         except ValueError as error:
-            raise InvalidValue("has an unpaired { or }", "write placeholders as in {year}/{file}") from error
+            raise InvalidValue(
+                message("has an unpaired { or }"), message("write placeholders as in {year}/{file}")
+            ) from error
         if not named <= places:
             wrong = ", ".join(sorted(str(name) for name in named - places))
-            raise InvalidValue(f"names {{{wrong}}}", f"use {', '.join(f'{{{name}}}' for name in sorted(places))}")
+            raise InvalidValue(
+                message("names {{{wrong}}}", wrong=wrong),
+                message("use {places}", places=(f"{{{name}}}" for name in sorted(places))),
+            )
         for some in needed:
             if not named & set(some.split("|")):
                 wanted = " or ".join(f"{{{name}}}" for name in some.split("|"))
-                raise InvalidValue("would give several files one path", f"write {wanted} into it")
+                raise InvalidValue(
+                    message("would give several files one path"), message("write {wanted} into it", wanted=wanted)
+                )
         return given
 
     return BeforeValidator(check)

@@ -16,6 +16,7 @@ import msgspec
 
 from manifests.digest import parse_digest
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.reading.document import Document, DocumentError
 
 Shape = TypeVar("Shape")
@@ -35,12 +36,12 @@ def read_json(document: Document, shape: type[Shape], *, limit: int = MAX_ANSWER
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         start = body.lstrip()[:1]
         if start == b"<":
-            said = "a web page or XML instead of JSON: a login, a new address, or an error page?"
+            said = message("a web page or XML instead of JSON: a login, a new address, or an error page?")
         elif start in (b"{", b"["):
-            said = f"JSON with an unexpected structure: {error}"
+            said = message("JSON with an unexpected structure: {cause}", cause=error)
         else:
-            said = f"not JSON: {error}"
-        raise DocumentError(f"{document.url}: {said}") from error
+            said = message("not JSON: {cause}", cause=error)
+        raise DocumentError(message("{url}: {said}", url=document.url, said=said)) from error
 
 
 def text(value: object) -> str:
@@ -135,5 +136,8 @@ def folders(keys: Iterable[str]) -> dict[str, str]:
         return {distinct[0]: ""}
     found = {key: re.sub(r"[^\w.-]+", "_", key).strip(".") or "_" for key in distinct}
     if len(set(found.values())) < len(found):
-        raise InvalidValue(f"two of {', '.join(distinct)} would share one folder", "give each a mirror of its own")
+        raise InvalidValue(
+            message("two of {distinct} would share one folder", distinct=distinct),
+            message("give each a mirror of its own"),
+        )
     return found

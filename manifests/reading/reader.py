@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from manifests.entry_points import load_entry_point
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.reading.completeness import CompletenessProof
 from manifests.reading.document import Reader
 from manifests.yaml import STRICT, keys
@@ -112,11 +113,13 @@ def _loaded(name: str, load: Callable[[], Any]) -> ReaderKind:
         kind = load()
     except (ImportError, AttributeError) as error:
         raise InvalidValue(
-            f"cannot be loaded here ({error})", "install its dependencies, as in pip install 'syncd[all]'"
+            message("cannot be loaded here ({cause})", cause=error),
+            message("install its dependencies, as in pip install 'syncd[all]'"),
         ) from error
     if not isinstance(kind, ReaderKind):
         raise InvalidValue(
-            "is a plug-in of another kind", f"make {name} of {GROUP} name a manifests.reading.reader.ReaderKind"
+            message("is a plug-in of another kind"),
+            message("make {name} of {group} name a manifests.reading.reader.ReaderKind", name=name, group=GROUP),
         )
     return kind
 

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import BinaryIO, Generic, Self, TypeVar
 from xml.parsers import expat
 
+from manifests.messages import message
 from manifests.reading.document import Document, DocumentError
 
 Yielded = TypeVar("Yielded")
@@ -78,9 +79,9 @@ class XmlTarget(Generic[Yielded]):
         """Note that an element opens, and return its namespace and local name. Raises XmlError."""
         space, _, name = tag.rpartition(self.separator or ":")
         if not self.path and self.root and name != self.root:
-            raise XmlError(f"begins with <{name[:40]}>, not with <{self.root}>")
+            raise XmlError(message("begins with <{name}>, not with <{root}>", name=name[:40], root=self.root))
         if len(self.path) >= MAX_DEPTH:
-            raise XmlError(f"has elements nested more than {MAX_DEPTH} deep")
+            raise XmlError(message("has elements nested more than {max_depth} deep", max_depth=MAX_DEPTH))
         self.path.append(name)
         return space, name
 
@@ -132,11 +133,11 @@ def parse_xml(pieces: Iterable[bytes | str], target: XmlTarget[Yielded]) -> Iter
         if isinstance(wrong, XmlError):
             raise wrong
         if wrong is not None:
-            raise XmlError(f"cannot be read as XML: {wrong}") from wrong
+            raise XmlError(message("cannot be read as XML: {wrong}", wrong=wrong)) from wrong
 
 
 def _refuse_doctype(name: str, *_: object) -> None:
-    raise Doctype(f"has a document type declaration ({name[:40]}), which is not allowed")
+    raise Doctype(message("has a document type declaration ({name}), which is not allowed", name=name[:40]))
 
 
 class _ElementBuilder(XmlTarget[XmlElement]):
@@ -177,7 +178,13 @@ class _ElementBuilder(XmlTarget[XmlElement]):
     def _take(self, count: int) -> None:
         self.taken += count + 64
         if self.taken > self.most:
-            raise XmlError(f"has an element <{self.open[0].name if self.open else ''}> of more than {self.most} bytes")
+            raise XmlError(
+                message(
+                    "has an element <{value}> of more than {most} bytes",
+                    value=self.open[0].name if self.open else "",
+                    most=self.most,
+                )
+            )
 
 
 class _ElementEvents(XmlTarget[tuple[bool, XmlElement]]):
@@ -197,7 +204,9 @@ class _ElementEvents(XmlTarget[tuple[bool, XmlElement]]):
         if self.open:
             part = self.open[-1]
             if len(part.text) + len(characters) > MAX_PART:
-                raise XmlError(f"has an element <{part.name}> of more than {MAX_PART} bytes")
+                raise XmlError(
+                    message("has an element <{name}> of more than {max_part} bytes", name=part.name, max_part=MAX_PART)
+                )
             part.text += characters
 
     def end(self, tag: str) -> None:
@@ -235,7 +244,7 @@ def parse_document(document: Document, target: XmlTarget[Yielded]) -> Iterator[Y
     try:
         yield from parse_xml(_pieces(document.stream), target)
     except XmlError as error:
-        raise DocumentError(f"{document.url}: {error}") from error
+        raise DocumentError(message("{url}: {cause}", url=document.url, cause=error)) from error
 
 
 def xml_events(pieces: Iterable[bytes | str]) -> Iterator[tuple[bool, XmlElement]]:

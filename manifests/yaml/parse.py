@@ -27,6 +27,7 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import RoundTripScanner, ScannerError
 
+from manifests.messages import message
 from manifests.yaml.yaml_tree import ManifestError, Path, Position, Value, YamlTree
 
 MAX_BYTES = 1 << 20
@@ -64,7 +65,12 @@ class _Stop(Exception):
 def _decoded(text: str | bytes, tree: YamlTree) -> str:
     """Return the file as text; raises ManifestError if it is too long or not UTF-8."""
     if len(text) > MAX_BYTES:
-        tree.wrong(Position(1, 1), (), f"the file is longer than {MAX_BYTES:,} bytes", "split it into several files")
+        tree.wrong(
+            Position(1, 1),
+            (),
+            message("the file is longer than {max_bytes:,} bytes", max_bytes=MAX_BYTES),
+            message("split it into several files"),
+        )
         tree.refuse()
     if isinstance(text, str):
         return text
@@ -73,7 +79,12 @@ def _decoded(text: str | bytes, tree: YamlTree) -> str:
     except UnicodeDecodeError as error:
         before = text[: error.start]
         place = Position(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
-        tree.wrong(place, (), f"the byte 0x{text[error.start]:02x} is not UTF-8", "save the file as UTF-8")
+        tree.wrong(
+            place,
+            (),
+            message("the byte 0x{text:02x} is not UTF-8", text=text[error.start]),
+            message("save the file as UTF-8"),
+        )
         raise ManifestError(tuple(tree.problems)) from error
 
 
@@ -92,23 +103,32 @@ class _Events:
         """Return the next event; raises _Stop at a syntax error."""
         self.count += 1
         if self.count > MAX_VALUES:
-            self.tree.wrong(Position(1, 1), (), f"the file contains more than {MAX_VALUES:,} values", "split it")
+            self.tree.wrong(
+                Position(1, 1),
+                (),
+                message("the file contains more than {max_values:,} values", max_values=MAX_VALUES),
+                message("split it"),
+            )
             raise _Stop
         try:
             event = next(self._events)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = Position(mark.line + 1, mark.column + 1) if mark is not None else Position(1, 1)
-            what, todo = _syntax(str(error.problem or "this is not valid YAML"), str(error.context or ""))
+            what, todo = _syntax(str(error.problem or message("this is not valid YAML")), str(error.context or ""))
             self.tree.wrong(place, (), what, todo)
             raise _Stop from error
         except ReaderError as error:
             before = self._text[: error.position]
             place = Position(before.count("\n") + 1, error.position - before.rfind("\n"))
-            self.tree.wrong(place, (), "an invisible control character", "delete it; a file contains text only")
+            self.tree.wrong(
+                place, (), message("an invisible control character"), message("delete it; a file contains text only")
+            )
             raise _Stop from error
         except (YAMLError, ValueError, RecursionError) as error:
-            self.tree.wrong(Position(1, 1), (), "this is not valid YAML", "compare it with an example")
+            self.tree.wrong(
+                Position(1, 1), (), message("this is not valid YAML"), message("compare it with an example")
+            )
             raise _Stop from error
         return event
 
@@ -127,30 +147,32 @@ class _BoundedScanner(RoundTripScanner):
 def _syntax(problem: str, context: str) -> tuple[str, str]:
     """Convert the parser's message into a fault and a remedy; the file's text is never quoted."""
     if "'\\t'" in problem:
-        return "a tab", "indent with spaces"
+        return message("a tab"), message("indent with spaces")
     if "cannot start any token" in problem:
-        return problem, "put the value in quotes"
+        return problem, message("put the value in quotes")
     if "mapping values are not allowed" in problem:
         return (
-            "a second `: ` in one line, or a line indented too far",
-            "put the value in quotes, or indent it as the lines around it",
+            message("a second `: ` in one line, or a line indented too far"),
+            message("put the value in quotes, or indent it as the lines around it"),
         )
     if "quoted scalar" in context:
-        return "an unclosed quote", "close it"
+        return message("an unclosed quote"), message("close it")
     if "flow" in context:
         return (
-            "an unclosed [ or {, or a missing comma",
-            "close it, and separate the values with commas",
+            message("an unclosed [ or {, or a missing comma"),
+            message("close it, and separate the values with commas"),
         )
     if "expected <block end>" in problem:
-        return "inconsistent indentation", "give all keys of one block the same indentation"
+        return message("inconsistent indentation"), message("give all keys of one block the same indentation")
     if "could not find expected ':'" in problem:
-        return "a line that is neither `key: value` nor `- value`", "write a colon and a space after the key"
+        return message("a line that is neither `key: value` nor `- value`"), message(
+            "write a colon and a space after the key"
+        )
     if "tag" in f"{context} {problem}":
-        return "a value that begins with !", "put it in quotes"
+        return message("a value that begins with !"), message("put it in quotes")
     if "alias" in context or "anchor" in context:
-        return "a value that begins with * or &", 'put it in quotes, as in "*.nc"'
-    return _QUOTED.sub("that", problem), "compare it with an example; quotes around the value often help"
+        return message("a value that begins with * or &"), message('put it in quotes, as in "*.nc"')
+    return _QUOTED.sub("that", problem), message("compare it with an example; quotes around the value often help")
 
 
 def _place(event: Event) -> Position:
@@ -161,22 +183,29 @@ def _document(events: _Events, tree: YamlTree) -> None:
     events.next()  # the stream's start
     first = events.next()
     if not isinstance(first, DocumentStartEvent):
-        tree.wrong(Position(1, 1), (), "the file is empty", "begin with its first key")
+        tree.wrong(Position(1, 1), (), message("the file is empty"), message("begin with its first key"))
         raise _Stop
     top = events.next()
     value = _value(events, tree, top, (), 0)
     if isinstance(value, dict):
         tree.root = value
     elif isinstance(top, ScalarEvent) and top.value == "":
-        tree.wrong(_place(top), (), "the file is empty", "begin with its first key")
+        tree.wrong(_place(top), (), message("the file is empty"), message("begin with its first key"))
         raise _Stop
     else:
-        tree.wrong(_place(top), (), "the file is not a mapping", "write `key: value` lines at the top")
+        tree.wrong(
+            _place(top), (), message("the file is not a mapping"), message("write `key: value` lines at the top")
+        )
         raise _Stop
     events.next()  # the document's end
     after = events.next()
     if isinstance(after, DocumentStartEvent):
-        tree.wrong(_place(after), (), "a second document begins here", "write a file for each; delete the ---")
+        tree.wrong(
+            _place(after),
+            (),
+            message("a second document begins here"),
+            message("write a file for each; delete the ---"),
+        )
         raise _Stop
 
 
@@ -186,14 +215,22 @@ def _value(events: _Events, tree: YamlTree, event: Event, path: Path, depth: int
     tree.values[path] = place
     if isinstance(event, AliasEvent):
         tree.wrong(
-            place, path, "an alias (a value that begins with *)", 'write it out, or put it in quotes, as in "*.nc"'
+            place,
+            path,
+            message("an alias (a value that begins with *)"),
+            message('write it out, or put it in quotes, as in "*.nc"'),
         )
         return None
     _refuse_decoration(tree, event, place, path)
     if isinstance(event, ScalarEvent):
         return _scalar(tree, event, place, path)
     if depth >= MAX_DEPTH:
-        tree.wrong(place, (), f"more than {MAX_DEPTH} levels deep", "close the brackets, or use fewer levels")
+        tree.wrong(
+            place,
+            (),
+            message("more than {max_depth} levels deep", max_depth=MAX_DEPTH),
+            message("close the brackets, or use fewer levels"),
+        )
         raise _Stop
     if isinstance(event, MappingStartEvent):
         return _mapping(events, tree, path, depth)
@@ -208,14 +245,24 @@ def _mapping(events: _Events, tree: YamlTree, path: Path, depth: int) -> dict[st
     while not isinstance(event := events.next(), MappingEndEvent):
         place = _place(event)
         if not isinstance(event, ScalarEvent):
-            tree.wrong(place, path, "a key that is not text", 'write `key: value`, and quote a glob, as in "*.nc"')
+            tree.wrong(
+                place,
+                path,
+                message("a key that is not text"),
+                message('write `key: value`, and quote a glob, as in "*.nc"'),
+            )
             raise _Stop
         _refuse_decoration(tree, event, place, path)
         key = str(event.value)
         inner = (*path, key)
         if inner in tree.keys:
             first = tree.keys[inner].line
-            tree.wrong(place, inner, f"is a duplicate key, first used in line {first}", "delete one of the two")
+            tree.wrong(
+                place,
+                inner,
+                message("is a duplicate key, first used in line {first}", first=first),
+                message("delete one of the two"),
+            )
             _value(events, YamlTree(tree.file), events.next(), inner, depth + 1)  # skip it
             continue
         tree.keys[inner] = place
@@ -226,22 +273,31 @@ def _mapping(events: _Events, tree: YamlTree, path: Path, depth: int) -> dict[st
 def _refuse_decoration(tree: YamlTree, event: Event, place: Position, path: Path) -> None:
     """Reject anchors, and tags other than that of text."""
     if isinstance(event, NodeEvent) and event.anchor is not None:
-        tree.wrong(place, path, "an anchor (a value that begins with &)", "write the value without it, or quote it")
+        tree.wrong(
+            place,
+            path,
+            message("an anchor (a value that begins with &)"),
+            message("write the value without it, or quote it"),
+        )
     tag = event.tag if isinstance(event, ScalarEvent | CollectionStartEvent) else None
     if tag is not None and str(tag) not in _TEXT_TAGS:
-        tree.wrong(place, path, "a tag (a value that begins with !)", 'put it in quotes, as in "!name"')
+        tree.wrong(
+            place, path, message("a tag (a value that begins with !)"), message('put it in quotes, as in "!name"')
+        )
 
 
 def _scalar(tree: YamlTree, event: ScalarEvent, place: Position, path: Path) -> Value:
     text = str(event.value)
     if _HIDDEN.search(text):
-        tree.wrong(place, path, "an invisible control character", "delete it")
+        tree.wrong(place, path, message("an invisible control character"), message("delete it"))
         return ""
     if event.style in {"'", '"', "|", ">"} or not event.implicit[0]:
         return text
     if _NULL.fullmatch(text):
         if path:
-            tree.wrong(tree.keys.get(path, place), path, "has no value", "write one, or delete the key")
+            tree.wrong(
+                tree.keys.get(path, place), path, message("has no value"), message("write one, or delete the key")
+            )
         return None
     if _TRUE.fullmatch(text):
         return True

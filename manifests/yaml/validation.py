@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.yaml.field_docs import describe
 from manifests.yaml.yaml_tree import Path, Position, YamlTree, dotted
 
@@ -83,7 +84,9 @@ def unknown(key: str, known: Iterable[str]) -> tuple[str, str]:
     """Return fault and remedy of a key that is not among the `known` ones."""
     known = tuple(known)
     meant = nearest(key, known)
-    return "is not a known key", f"did you mean {meant}?" if meant else f"delete it; known here: {', '.join(known)}"
+    return message("is not a known key"), message("did you mean {meant}?", meant=meant) if meant else message(
+        "delete it; known here: {known}", known=known
+    )
 
 
 def keys(model: type[BaseModel], path: tuple[int | str, ...] = ()) -> tuple[str, ...]:
@@ -124,7 +127,12 @@ def _add_problem(tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, t
     place = tree.values.get(path, Position(1, 1))
     if kind == "missing":
         key = str(missing[-1]) if missing else ""
-        tree.wrong(at_key or place, (*path, key), "is missing", f"add {key} to {dotted(path) or 'the top of the file'}")
+        tree.wrong(
+            at_key or place,
+            (*path, key),
+            message("is missing"),
+            message("add {key} to {path}", key=key, path=dotted(path) or message("the top of the file")),
+        )
         return
     if dotted(path) in told:
         return  # the value's own problem was reported when it was parsed
@@ -175,33 +183,38 @@ def _fields(annotation: Any) -> dict[str, Any]:
 
 
 _PLAIN = {
-    "string_type": ("is not text", "put the value in quotes"),
-    "bool_type": ("is neither true nor false", "write true or false"),
-    "bool_parsing": ("is neither true nor false", "write true or false"),
-    "int_type": ("is not a whole number", "write a whole number without quotes"),
-    "int_parsing": ("is not a whole number", "write a whole number without quotes"),
-    "int_from_float": ("is not a whole number", "write a whole number"),
-    "tuple_type": ("is not a list", 'write it as a list, as in ["one", "two"]'),
-    "list_type": ("is not a list", 'write it as a list, as in ["one", "two"]'),
-    "frozen_set_type": ("is not a list", 'write it as a list, as in ["one", "two"]'),
-    "model_type": ("is not a mapping", "write keys and values below it"),
-    "dict_type": ("is not a mapping", "write keys and values below it"),
-    "string_pattern_mismatch": ("has characters that are not allowed", "use letters, digits, ., _ and -"),
-    "string_too_short": ("is empty", "write it, or delete the key"),
-    "too_short": ("is empty", "name at least one, or delete the key"),
+    "string_type": (message("is not text"), message("put the value in quotes")),
+    "bool_type": (message("is neither true nor false"), message("write true or false")),
+    "bool_parsing": (message("is neither true nor false"), message("write true or false")),
+    "int_type": (message("is not a whole number"), message("write a whole number without quotes")),
+    "int_parsing": (message("is not a whole number"), message("write a whole number without quotes")),
+    "int_from_float": (message("is not a whole number"), message("write a whole number")),
+    "tuple_type": (message("is not a list"), message('write it as a list, as in ["one", "two"]')),
+    "list_type": (message("is not a list"), message('write it as a list, as in ["one", "two"]')),
+    "frozen_set_type": (message("is not a list"), message('write it as a list, as in ["one", "two"]')),
+    "model_type": (message("is not a mapping"), message("write keys and values below it")),
+    "dict_type": (message("is not a mapping"), message("write keys and values below it")),
+    "string_pattern_mismatch": (
+        message("has characters that are not allowed"),
+        message("use letters, digits, ., _ and -"),
+    ),
+    "string_too_short": (message("is empty"), message("write it, or delete the key")),
+    "too_short": (message("is empty"), message("name at least one, or delete the key")),
 }
 
 
-def _plain(kind: str, context: Mapping[str, Any], message: str) -> tuple[str, str]:
+def _plain(kind: str, context: Mapping[str, Any], text: str) -> tuple[str, str]:
     """Return fault and remedy for one of pydantic's own errors."""
     if kind in _PLAIN:
         return _PLAIN[kind]
     if kind == "literal_error":
-        return f"is not an allowed value; allowed: {context['expected']}", "write one of these"
+        return message("is not an allowed value; allowed: {expected}", expected=context["expected"]), message(
+            "write one of these"
+        )
     if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
         sign = {"greater_than_equal": "≥", "less_than_equal": "≤", "greater_than": ">", "less_than": "<"}[kind]
         bound = next(iter(context.values()))
-        return "is out of range", f"write a number {sign} {bound}"
+        return message("is out of range"), message("write a number {sign} {bound}", sign=sign, bound=bound)
     if kind == "string_too_long":
-        return "is too long", f"use at most {context['max_length']} characters"
-    return message[:1].lower() + message[1:], "see docs/writing-a-manifest.md"
+        return message("is too long"), message("use at most {max_length} characters", max_length=context["max_length"])
+    return text[:1].lower() + text[1:], message("see docs/writing-a-manifest.md")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from manifests.messages import message
+from manifests.messages import count, message
 
 Path = tuple[str | int, ...]
 MOST_PROBLEMS = 50  # of one file: a longer list helps no reader
@@ -70,9 +70,9 @@ class YamlTree(msgspec.Struct):
         more = len(told) - MOST_PROBLEMS
         if more > 0:
             last = told[MOST_PROBLEMS]
-            what = f"{more:,} more mistakes"
+            what = count(more, "{n} more mistake", "{n:,} more mistakes")
             told[MOST_PROBLEMS:] = [
-                ManifestProblem(self.file, last.line, last.column, "file", what, "correct these first")
+                ManifestProblem(self.file, last.line, last.column, "file", what, message("correct these first"))
             ]
         return ManifestError(tuple(told))
 

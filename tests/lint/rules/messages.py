@@ -45,11 +45,12 @@ def _literals(node: ast.expr) -> list[str]:
 
 
 def _fields(text: str) -> list[tuple[str, str, str]]:
+    """Return the values that a template names, each with its format and conversion."""
     try:
-        found = [(n, spec or "", conversion or "") for _, n, spec, conversion in Formatter().parse(text) if n]
+        parts = list(Formatter().parse(text))
     except ValueError:
         return [("not a template", "", "")]
-    return sorted(found)
+    return sorted((name, spec or "", how or "") for _, name, spec, how in parts if name and name.isidentifier())
 
 
 @rule(
@@ -132,7 +133,8 @@ def templates_are_literals(tree: Tree) -> Iterator[Finding]:
             named = {keyword.arg for keyword in call.keywords}
             for code in _literals(given):
                 wanted = {name for name, _, _ in _fields(code)}
-                if dotted(call.func) == "message" and None not in named and wanted != named:
+                # without values the text stays as it is, braces and all
+                if dotted(call.func) == "message" and named and None not in named and wanted != named:
                     yield file.finding(call.lineno, f"names {sorted(wanted)} and gets {sorted(map(str, named))}")
 
 
