@@ -323,7 +323,7 @@ class Controller:
             raise self._refused(who, "approve", name, f"{name}: no deletions are held for approval")
         if mirror_state.run is not None:
             raise self._refused(
-                who, "approve", name, f"{name}: a pass is under way; look at what it parks, then approve"
+                who, "approve", name, f"{name}: a pass is running; approve the deletions that it holds after its end"
             )
         count = self._registry.catalogue.approvals.approve(mirror_state.row.id)
         self._registry.refresh(mirror_state)

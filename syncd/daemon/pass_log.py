@@ -51,7 +51,7 @@ class PassLog:
         left_out = self._left_out + max(0, self._retries - MOST_RETRIES)
         if left_out:
             self._left_out = 0
-            self._append("info", "left_out", "", f"{left_out:,} more events were not written down")
+            self._append("info", "left_out", "", f"{left_out:,} more events were not recorded")
 
     def _add_line(self, level: Level, event: str, path: str, text: str) -> None:
         if self._count >= MOST and level != "error" and event not in _ALWAYS:
@@ -84,7 +84,7 @@ _COUNTS = (
 _RESULTS = ("fetched", "replaced", "kept", "removed", "parked", "failed")
 _ALWAYS = frozenset({"removals_parked", "published", "pass_finished"})
 _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
-    SurveyStarted: lambda _: ("info", "asks upstream what it has"),
+    SurveyStarted: lambda _: ("info", "surveys upstream"),
     DocumentFailed: lambda e: ("warning", f"{e.url}: {e.reason}"),
     Planned: _planned,
     TransferRetried: lambda e: ("info", f"{e.reason}; try {e.attempt + 1} follows in {e.wait:.1f} s"),

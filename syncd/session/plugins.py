@@ -1,4 +1,4 @@
-"""Composition: the one place where adapters are found by name, and decorators are stacked around them.
+"""Finds adapters and readers by name.
 
 Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syncd.readers.v1` by a manifest's `reader`.
 """
@@ -20,7 +20,7 @@ READERS = GROUP
 def upstream_of(
     mirror: Mirror, number: int, *, credential: Credential | None, allow_private: frozenset[str], user_agent: str
 ) -> Upstream:
-    """Return how one of a mirror's sources is opened, in this process or in another."""
+    """Return the values that open one of a mirror's sources, in this process or in a worker."""
     source = mirror.sources[number]
     return Upstream(
         url=source.url,
@@ -39,12 +39,12 @@ def upstream_of(
 
 
 def open_reader(source: Source, today: date) -> Reader:
-    """Return the reader that a source names, as it reads on that day (UTC). Raises ConfigError."""
+    """Return the reader of a source, for that day (UTC). Raises ConfigError."""
     try:
         return installed()[source.reader].opened(source, today)
     except KeyError as error:
         known = ", ".join(installed())
-        raise ConfigError(f"source.reader: {source.reader!r} is not known here: use one of {known}") from error
+        raise ConfigError(f"source.reader: unknown reader {source.reader!r}: use one of {known}") from error
     except InvalidValue as error:
         raise ConfigError(f"source: reader {source.reader}: {error}") from error
 
@@ -64,5 +64,5 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
 
 @cache
 def names(group: str) -> tuple[str, ...]:
-    """Return what can be found in a group: url schemes of TRANSPORTS, names of READERS."""
+    """Return the names in a group: url schemes of TRANSPORTS, names of READERS."""
     return tuple(sorted(point.name for point in load_entry_point(group)))

@@ -1,4 +1,4 @@
-"""What a command or the daemon works with: configuration, Catalogue, store and lease, opened together and in order."""
+"""Opens configuration, Catalogue, store and lease for a command or the daemon, and composes passes."""
 
 import asyncio
 import io
@@ -47,17 +47,17 @@ from syncd.workers import ProcessPool, processors
 from syncd.wrappers import Governors, Meter, OriginShare, Policy, stack_store
 
 VERSION = version("syncd")
-MAX_TOKEN = 64 << 10  # bytes of an answer that holds a token
-SEVERAL = 3  # tries at one of several sources
-HASHERS = 4  # threads that hash: sha256 lets go of the interpreter, so they use other processors
+MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
+SEVERAL = 3  # attempts at one of several sources
+HASHERS = 4  # threads that hash: sha256 releases the interpreter lock, so they use other processors
 
 
 LeaseMode = Literal["none", "held", "later"]
-"""Whether a session takes the store's lease: never, while it is open, or at times."""
+"""Whether a session takes the store's lease: never, while it is open, or later, in `Session.hold_lease`."""
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Everything that is open."""
+    """The open resources of a command or the daemon."""
 
     config: Config
     environ: Mapping[str, str]
@@ -73,12 +73,12 @@ class Session(msgspec.Struct, frozen=True):
     secrets: Secrets
     now: Callable[[], float] = time.time
     expiries: dict[str, float] = {}
-    """By name: when a credential that was used is no longer valid, for those that say."""
+    """The expiry of each used credential that has one, by name."""
     brokers: dict[str, TokenBroker] = {}
-    """By name of the credential: who holds its token, for all mirrors."""
+    """The token broker of each credential, by name, shared by all mirrors."""
 
     def upstream(self, mirror: Mirror, number: int = 0) -> Upstream:
-        """Return how one of a mirror's sources is opened, with its credential: it may read a file.
+        """Return the values that open one of a mirror's sources, with its credential, which may be in a file.
 
         Raises ConfigError.
         """
@@ -98,11 +98,11 @@ class Session(msgspec.Struct, frozen=True):
 
     @property
     def user_agent(self) -> str:
-        """Return who we say we are."""
+        """Return the User-Agent header."""
         return f"syncd/{VERSION} {self.config.user_agent}".rstrip()
 
     def broker(self, credential: Credential | None) -> TokenBroker | None:
-        """Return who holds the token of a credential, one for all its mirrors; None where it has none."""
+        """Return the token broker of a credential, shared by its mirrors; None if it has no token."""
         if credential is None or credential.scheme != "oauth":
             return None
         held = self.brokers.get(credential.name)
@@ -112,7 +112,7 @@ class Session(msgspec.Struct, frozen=True):
         return held
 
     async def _post(self, url: str, body: bytes) -> bytes:
-        """Post a form, with no credential but what it holds, and return the answer."""
+        """Post a form, without further credentials, and return the response."""
         where = Upstream(
             url=f"{origin_of(url)}/",
             where="token_url",
@@ -128,9 +128,9 @@ class Session(msgspec.Struct, frozen=True):
             await transport.aclose()
 
     def pool(self, mirror: Mirror, upstream: Upstream) -> Pool | None:
-        """Return the workers that small files of `upstream` may be given to.
+        """Return the pool of workers for small files of `upstream`, or None.
 
-        None where the store is far, and not the processor.
+        None if a remote store, not the processor, is the bottleneck.
         """
         where = self.config.store.url
         count = processors() if self.config.workers is None else self.config.workers
@@ -138,15 +138,15 @@ class Session(msgspec.Struct, frozen=True):
             return None
         settings = self.config.credentials.get(mirror.source.credentials or "")
         if settings is not None and (settings.oauth is not None or settings.login is not None):
-            return None  # one login is for all, and this process has it
+            return None  # this process holds the one login, which workers cannot share
         folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
         return ProcessPool(count, upstream, folder, self.governors, self.listener)
 
     async def identify_store(self) -> None:
-        """Ask the store for its id; a session that may write remembers it. Raises Offline if it is another store."""
+        """Check the store's id; a session that may write records it. Raises Offline if it is another store."""
         known = self.catalogue.settings.get("store")
         if known is None and self.catalogue.read_only:
-            return  # no pass has named a store yet, and asking would give this one its id
+            return  # no pass has recorded a store yet, and the check would give this one an id
         found = await self.adapter.identify(known)
         if known is None:
             self.catalogue.settings.set("store", found)
@@ -170,7 +170,7 @@ class Session(msgspec.Struct, frozen=True):
             yield source
 
     async def _upstreams(self, mirror: Mirror) -> list[Upstream]:
-        """Return how all sources of a mirror are opened; their credentials are read here, and once."""
+        """Return the values that open each source of a mirror; reads each credential once."""
         return [await asyncio.to_thread(self.upstream, mirror, number) for number in range(len(mirror.sources))]
 
     @asynccontextmanager
@@ -180,7 +180,7 @@ class Session(msgspec.Struct, frozen=True):
         def on_retry(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
-        # with another source at hand, no time is lost on one that fails
+        # with an alternative source, few retries are spent on one that fails
         policy = Policy(attempts=SEVERAL) if len(upstreams) > 1 else None
         opened: list[tuple[str, Transport]] = []
         try:
@@ -200,7 +200,7 @@ class Session(msgspec.Struct, frozen=True):
     async def pass_context(
         self, mirror: Mirror, *, connections: OriginShare | None = None
     ) -> AsyncIterator[PassContext]:
-        """Compose what a pass over `mirror` works with; `connections` is its share of those of a daemon."""
+        """Compose the context of a pass over `mirror`; `connections` is its share of the daemon's connections."""
         today = datetime.now(UTC).date()
         upstreams = await self._upstreams(mirror)
         async with self._opened(mirror, upstreams, connections) as source, AsyncExitStack() as stack:
@@ -222,7 +222,7 @@ class Session(msgspec.Struct, frozen=True):
             )
 
     def mirror(self, name: str) -> MirrorRow:
-        """Return a mirror that the Catalogue knows. Raises NotFound."""
+        """Return a mirror from the Catalogue. Raises NotFound."""
         row = self.catalogue.history.mirror(name)
         if row is None:
             raise unknown_mirror(name)
@@ -232,11 +232,11 @@ class Session(msgspec.Struct, frozen=True):
         """Return the manifest with which a mirror was last synced. Raises NotFound, ConfigError."""
         text = self.catalogue.settings.get(f"manifest:{name}")
         if text is None:
-            raise NotFound(f"{name}: its manifest is not known here: run `syncd sync FILE` once")
+            raise NotFound(f"{name}: its manifest is not recorded yet: run `syncd sync FILE` once")
         return parse(text, f"{name} (as last synced)")
 
     def save_manifest(self, name: str, text: str) -> None:
-        """Keep the manifest with which a mirror is synced."""
+        """Record the manifest with which a mirror is synced."""
         self.catalogue.settings.set(f"manifest:{name}", text)
 
 
@@ -270,13 +270,13 @@ async def open_session(
     meter: Meter | None = None,
     now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Session]:
-    """Open state folder and store, with `lease` "held" take the store's lease; close everything in reverse order.
+    """Open state folder and store, and with `lease` "held" the lease; close everything in reverse order.
 
-    With "later" nothing is asked of the store: the daemon waits for it, and takes the lease by `Session.hold_lease`.
-    With "none" the Catalogue is opened beside a daemon that works with it, and only read. `meter` counts and times the
-    operations of the store. Values that `secrets` learns are removed from the events that `listener` is given.
+    With "later" the store is not contacted: the daemon waits for it, and takes the lease by `Session.hold_lease`.
+    With "none" the Catalogue is only read, beside a daemon that uses it. `meter` counts and times the operations of
+    the store. Secrets in `secrets` are removed from the events that `listener` receives.
 
-    Raises Busy (another daemon), Offline (not the store we know), Denied, Damaged, NoSpace.
+    Raises Busy (another daemon), Offline (not the expected store), Denied, Damaged, NoSpace.
     """
     secrets = secrets if secrets is not None else Secrets()
     listener = redacting(listener, secrets)
@@ -284,9 +284,9 @@ async def open_session(
     async with AsyncExitStack() as stack:
         catalogue = stack.enter_context(_open_catalogue(config, lease))
         if not catalogue.read_only:
-            for left in config.state.glob("spool-*"):  # by a process that was killed
+            for left in config.state.glob("spool-*"):  # left by a killed process
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
-        spool = config.state  # a session that only reads puts nothing there
+        spool = config.state  # a session that only reads writes nothing there
         if not catalogue.read_only:
             spool = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-")))
         adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
@@ -319,7 +319,7 @@ async def open_session(
 
 def _open_catalogue(config: Config, lease: LeaseMode) -> Catalogue:
     if lease == "none":
-        with suppress(Offline, Damaged):  # there is none yet, or one of an older syncd: open it to make or convert it
+        with suppress(Offline, Damaged):  # there is none, or one of an older version: opening it creates or migrates it
             return Catalogue(config.state, read_only=True)
     return Catalogue(config.state)
 

@@ -1,10 +1,10 @@
-"""Several sources of one dataset behind one Transport: which file is asked for where, and in which order.
+"""Combines several sources of one dataset into one Transport, and decides their order for each file.
 
 Rules:
-1. The order is the steward's, or the fastest first (`choose: fastest`): each is measured by what it brought, and who
-   was not measured yet is tried first; now and then the one that was asked least is tried again.
-2. A source that failed just now comes last for a while, whatever the order.
-3. What a survey found belongs to the source that was surveyed (`active`); the others have it under the same path.
+1. The order is that of the manifest, or the fastest first (`choose: fastest`): downloads measure each source, and
+   unmeasured ones come first. From time to time, the least used source is tried again.
+2. A source that has failed recently comes last, whatever the order.
+3. The Inventory belongs to the surveyed source (`active`); the others have the files under the same paths.
 """
 
 import time
@@ -23,13 +23,13 @@ from syncd.streams import SCHEME, BodyWrapper, copy_to_sink, fetch
 from syncd.wrappers import PLACES
 
 DOWN_FOR = 60.0  # seconds for which a source that failed comes last
-AGAIN = 16  # files after which the source that was asked least is tried again
-PLAIN = "/:@!$&'()*+,;=~"  # stays as it is in a path that becomes part of a url
+AGAIN = 16  # files after which the least used source is tried again
+PLAIN = "/:@!$&'()*+,;=~"  # characters of a path that are not escaped in a url
 
 
 @dataclass(slots=True)
 class RankedSource:
-    """One source, and what is known of it."""
+    """One source and its measurements."""
 
     url: str
     transport: Transport
@@ -39,11 +39,11 @@ class RankedSource:
     asked: int = 0
 
     def failed(self, now: float) -> None:
-        """Put this source last for a while."""
+        """Try this source last for a while."""
         self.down_until = now + DOWN_FOR
 
     def speed(self) -> float:
-        """Return bytes a second, endless where nothing was measured."""
+        """Return the bytes per second, infinite if not measured."""
         return self.bytes / self.seconds if self.seconds > 0 else float("inf")
 
 
@@ -57,7 +57,7 @@ class MultiSourceTransport:
         fastest: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`sources` are urls of folders with their transports, the preferred first."""
+        """`sources` are the urls of folders and their transports, the preferred first."""
         self.sources = [RankedSource(url, transport) for url, transport in sources]
         self.active = 0
         self._fastest = fastest
@@ -65,9 +65,9 @@ class MultiSourceTransport:
         self._files = 0
 
     def targets(self, stat: Stat) -> tuple[str, ...]:
-        """Return where a file can be had, absolute, in the order in which it is to be asked for."""
+        """Return the absolute urls of a file, in the order in which to try them."""
         if stat.urls and stat.urls[0].startswith(SCHEME):
-            return stat.urls  # it lies in our spool
+            return stat.urls  # in the spool of derived files
         now, active = self._clock(), self.sources[self.active]
         inside = next((url[len(active.url) :] for url in stat.urls if url.startswith(active.url)), None)
         found: list[str] = []
@@ -86,7 +86,7 @@ class MultiSourceTransport:
         return tuple(dict.fromkeys(found))[:PLACES]
 
     def failed(self, number: int) -> None:
-        """Put a source last for a while."""
+        """Try a source last for a while."""
         self.sources[number].failed(self._clock())
 
     def _rank(self, source: RankedSource, now: float) -> tuple[bool, float, int]:
@@ -95,27 +95,27 @@ class MultiSourceTransport:
     # -- the port -------------------------------------------------------------------------------------------------
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List the source that leads."""
+        """List the active source."""
         return self.sources[self.active].transport.list(prefix)
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """As `list`, a page at a time."""
+        """As `list`, in pages."""
         return self.sources[self.active].transport.list_pages(prefix, after)
 
     async def stat(self, path: str) -> Stat:
-        """Ask the source that it belongs to."""
+        """Return the Stat from the source of this url."""
         return await self._of(path).transport.stat(path)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read from the source that it belongs to, and measure it."""
+        """Read from the source of this url, and measure it."""
         source = self._of(path)
         opening = source.transport.open(path, start=start, stop=stop, version=version)
         return _MeasuredBody(opening, source, self._clock)
 
     async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
-        """Put a question to the source that leads."""
+        """Send a request to the active source."""
         return await fetch(self.sources[self.active].transport, follow, spool)
 
     async def aclose(self) -> None:
@@ -124,7 +124,7 @@ class MultiSourceTransport:
             await source.transport.aclose()
 
     def _of(self, path: str) -> RankedSource:
-        """Return the source that a url belongs to: the longest that it lies below, else one on its origin."""
+        """Return the source of a url: the longest one above it, else one of the same origin."""
         active = self.sources[self.active]
         if "://" not in path:
             return active
@@ -134,12 +134,12 @@ class MultiSourceTransport:
         try:
             origin = origin_of(path)
         except ValueError:
-            return active  # a stranger wrote what is no url: the transport will refuse it in its own words
+            return active  # an invalid url from a document: the transport will refuse it
         return next((source for source in self.sources if origin_of(source.url) == origin), active)
 
 
 class _MeasuredBody(BodyWrapper):
-    """One open body, by which its source is ranked."""
+    """One open body, which measures its source."""
 
     __slots__ = ("_began", "_body", "_clock", "_inner", "_source")
 
@@ -176,7 +176,7 @@ class _MeasuredBody(BodyWrapper):
             raise
 
     async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
-        """As iterating, with the bytes going to `sink`."""
+        """Iterate, with the bytes passed to `sink`."""
         try:
             async for count in copy_to_sink(self._body, sink):
                 self._source.bytes += count

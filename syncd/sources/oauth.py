@@ -1,10 +1,10 @@
-"""Holds the token of one credential: asked for once, whoever needs it, and renewed before it ends.
+"""Holds the token of one credential: requested once for all its users, and renewed before it expires.
 
 Rules:
-1. However many wait for a token, one request is made for it.
-2. The password goes to the token's own url and nowhere else; the token goes where the credential says, and not there.
-3. A token is renewed by its refresh token while that is good: publishers limit how many logins there may be.
-4. A refusal is remembered for a while: asking fifty times with a wrong password locks the account.
+1. All that wait for a token share one request.
+2. The password is sent only to the token's url; the token is sent only to the origins of the credential.
+3. A token is renewed by its refresh token while that is valid: publishers limit the number of logins.
+4. A refusal is remembered for a while: fifty requests with a wrong password would lock the account.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ import msgspec
 from syncd.core import Credential, Denied, PermanentError, Unreachable
 
 Ask = Callable[[str, bytes], Awaitable[bytes]]
-"""Posts a form to a url and returns the answer. Raises PermanentError, TransientError."""
+"""Posts a form to a url and returns the response. Raises PermanentError, TransientError."""
 
-EARLY = 60.0  # seconds before its end at which a token is renewed, or a fifth of its life if that is less
+EARLY = 60.0  # seconds before its expiry at which a token is renewed, or a fifth of its lifetime if that is less
 REFUSED_FOR = 60.0  # seconds
 MAX_TOKEN = 16 << 10  # characters
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -35,7 +35,7 @@ class _TokenResponse(msgspec.Struct):
 
 
 class TokenBroker:
-    """The one token of a credential of kind oauth."""
+    """The shared token of an oauth credential."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class TokenBroker:
         learn: Callable[[str], None] = lambda secret: None,  # noqa: ARG005  told to nobody
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`learn` is told every token, so that nothing shows it."""
+        """`learn` receives every token, to remove it from output."""
         self.credential = credential
         self._ask = ask
         self._learn = learn
@@ -55,11 +55,11 @@ class TokenBroker:
         self._refused: tuple[float, str] | None = None
 
     async def token(self, spent: str = "") -> str:
-        """Return a token that is good for a while, and is not `spent`. Raises Denied, Unreachable."""
+        """Return a valid token other than `spent`. Raises Denied, Unreachable."""
         if self._is_good(spent):
             return self._token
         async with self._turn:
-            if not self._is_good(spent):  # nobody brought one while we waited
+            if not self._is_good(spent):  # no other task renewed it meanwhile
                 await self._fetch()
             return self._token
 
@@ -76,7 +76,7 @@ class TokenBroker:
             try:
                 await self._accept({"grant_type": "refresh_token", "refresh_token": refresh})
             except PermanentError:
-                pass  # it ended early, or all sessions were closed: log in
+                pass  # it expired early, or all sessions were closed: log in
             else:
                 return
         grant = {"grant_type": "client_credentials"}
@@ -85,7 +85,7 @@ class TokenBroker:
         try:
             await self._accept(grant)
         except PermanentError as error:
-            told = f"credentials.{credential.name}: no token for it: {error}: are name, password and client_id right?"
+            told = f"credentials.{credential.name}: no token for it: {error}: check name, password and client_id"
             self._refused = (self._clock(), told)
             raise Denied(told) from error
 
@@ -99,12 +99,12 @@ class TokenBroker:
         try:
             answer = msgspec.json.decode(body, type=_TokenResponse)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # `from None`: the original may quote the answer
-            raise Unreachable(f"credentials.{credential.name}: the answer of {credential.at} is no token") from None
+            # `from None`: the original may quote the response
+            raise Unreachable(f"credentials.{credential.name}: {credential.at} returned no token") from None
         for secret in (answer.access_token, answer.refresh_token):
             self._learn(secret)
         if _TOKEN.fullmatch(answer.access_token) is None or len(answer.access_token) > MAX_TOKEN:
-            raise Unreachable(f"credentials.{credential.name}: the token of {credential.at} cannot stand in a header")
+            raise Unreachable(f"credentials.{credential.name}: the token of {credential.at} is not valid in a header")
         self._token = answer.access_token
         self._renew_at = _until(asked, answer.expires_in)
         if answer.refresh_token:
@@ -113,5 +113,5 @@ class TokenBroker:
 
 
 def _until(asked: float, seconds: float | None) -> float:
-    """Return when to renew; what is not said lasts until it is refused."""
+    """Return when to renew a token; one without a lifetime is renewed after a refusal."""
     return float("inf") if seconds is None or seconds <= 0 else asked + seconds - min(EARLY, seconds / 5)

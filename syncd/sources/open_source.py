@@ -17,11 +17,11 @@ from syncd.wrappers import Governors, OnRetry, OriginShare, Policy, ignore_retry
 
 TRANSPORTS = "syncd.transports.v1"
 EXTRAS = {"ftp": "ftp", "ftps": "ftp", "sftp": "sftp"}
-"""By scheme: what must be installed beside syncd to read such urls."""
+"""The extra packages required for a scheme."""
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
-    """All that says how a source is opened; `where` begins the messages. It may hold a secret, and is never printed."""
+    """The values that open a source; messages begin with `where`. It may hold a secret, and is never printed."""
 
     url: str
     where: str = "source.url"
@@ -51,18 +51,18 @@ def open_upstream(
         make = opener(scheme)
     except ImportError as error:
         extra = EXTRAS.get(scheme)
-        todo = f"pip install 'syncd[{extra}]'" if extra is not None else "install what the plug-in needs"
+        todo = f"pip install 'syncd[{extra}]'" if extra is not None else "install the plug-in's requirements"
         raise ConfigError(f"{upstream.where}: {scheme} urls cannot be read here ({error}): {todo}") from error
     if make is None:
         known = ", ".join(sorted(point.name for point in load_entry_point(TRANSPORTS)))
-        raise ConfigError(f"{upstream.where}: {scheme!r} is not known here: use one of {known}")
+        raise ConfigError(f"{upstream.where}: unknown scheme {scheme!r}: use one of {known}")
     adapter: Transport = make(
         upstream.url,
         options=upstream.options,
         credential=upstream.credential,
         allow_private=upstream.allow_private,
         user_agent=upstream.user_agent,
-        **({"broker": broker} if broker is not None else {}),  # only the web's transports have tokens to ask for
+        **({"broker": broker} if broker is not None else {}),  # only web transports use tokens
     )
     bearing = capability(adapter, LimitsConnections)
     if scheme in WEB:
@@ -80,10 +80,10 @@ def open_upstream(
 
 
 def _bucket(upstream: Upstream, bucket: str) -> Transport:
-    """Return the transport of a bucket in which a catalogue on the web keeps its files."""
+    """Return the transport of a bucket that a web catalogue names."""
     make = opener("s3")
     if make is None:
-        raise ConfigError(f"{upstream.where}: s3 is not known here")
+        raise ConfigError(f"{upstream.where}: no transport for s3 is installed")
     credential = upstream.credential
     is_its = credential is not None and credential.scheme == "s3" and f"{credential.origin}/" == bucket
     adapter = make(
@@ -98,6 +98,6 @@ def _bucket(upstream: Upstream, bucket: str) -> Transport:
 
 @cache
 def opener(scheme: str) -> Callable[..., Any] | None:
-    """Return what opens urls of a scheme; looked for once."""
+    """Return the factory of a scheme's transport; cached."""
     point = next(iter(load_entry_point(TRANSPORTS).select(name=scheme)), None)
     return None if point is None else cast("Callable[..., Any]", point.load())

@@ -1,8 +1,8 @@
-"""Leaves what a catalogue on the web keeps in buckets to a transport of its own: S3, opened when it is first asked for.
+"""Routes the `s3://` urls of a web catalogue to an S3 transport, opened at the first request.
 
 Rules:
-1. Only `s3://` is left to another transport. What a stranger's page names by any other scheme (`file:`!) is refused.
-2. A credential of the source goes to its own bucket alone; else S3 is asked as manifest and environment say.
+1. Only `s3://` has another transport. Urls of other schemes (`file:`!) that a document names are refused.
+2. A credential of the source is used only for its own bucket; other buckets use the manifest and the environment.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,32 +17,32 @@ WEB = frozenset({"http", "https"})
 
 
 class S3RoutedTransport(TransportWrapper):
-    """A Transport of the web that reads from buckets too."""
+    """A web Transport that also reads from buckets."""
 
     def __init__(self, inner: Transport, buckets: Callable[[str], Transport]) -> None:
-        """`buckets` opens the transport for the bucket of a url."""
+        """`buckets` opens the transport of a bucket's url."""
         super().__init__(inner)
         self._buckets = buckets
         self._opened: dict[str, Transport] = {}
 
     async def stat(self, path: str) -> Stat:
-        """Ask whoever keeps it."""
+        """Return the Stat from the web or the bucket."""
         return await self._of(path).stat(path)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read from whoever keeps it."""
+        """Read from the web or the bucket."""
         return self._of(path).open(path, start=start, stop=stop, version=version)
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
-        """Put a question to the web."""
+        """Send a request."""
         return open_request(self._of(url), method, url, headers or {}, body)
 
     async def aclose(self) -> None:
-        """Close all that was opened."""
+        """Close all opened transports."""
         opened, self._opened = self._opened, {}
         for transport in opened.values():
             await transport.aclose()
@@ -53,7 +53,7 @@ class S3RoutedTransport(TransportWrapper):
         if not separator or scheme.lower() in WEB or "/" in scheme:
             return self.inner
         if scheme != "s3":
-            raise Unsupported(f"{path}: a source on the web keeps no files at {scheme[:20]}://")
+            raise Unsupported(f"{path}: {scheme[:20]}:// urls are refused in documents from the web")
         bucket = f"s3://{rest.partition('/')[0]}/"
         transport = self._opened.get(bucket)
         if transport is None:

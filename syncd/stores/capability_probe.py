@@ -182,7 +182,7 @@ class _Probe:
         good = (await self.verifying.verifies()).md5
         return (
             good,
-            "each part is verified as it arrives" if good else "what is written is read back: twice the traffic",
+            "each part is verified as it arrives" if good else "writes are read back: twice the traffic",
         )
 
     async def sha256(self) -> tuple[bool, str]:

@@ -1,10 +1,10 @@
-"""One writer for a store: a small object names the process that writes, and until when; a second daemon is refused.
+"""The lease of a store: an object that names the one process that may write, and until when.
 
 Rule 1: `.syncd/lease.json` names the holder, its process and host, its start and its end, and an epoch that grows with
 each new holder. Writes of an older epoch are not valid.
 Rule 2: a lease is free if it has expired, or if its process on this same machine has ended.
-Rule 3: on a folder, a lock of the system excludes other processes exactly. On other stores the lease is read again
-after a moment, since two writers may both succeed. The holder reads it before each renewal, and stops if it is lost.
+Rule 3: on a folder, a file lock excludes other processes reliably. On other stores the lease is read again after a
+moment, because two writers may both succeed. The holder reads it before each renewal, and stops if it is lost.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ SETTLE = 1.0  # seconds until the lease is read again, on a store without a lock
 
 @runtime_checkable
 class Lockable(Protocol):
-    """A store that can also lock out other processes exactly."""
+    """A store that can also lock out other processes reliably."""
 
     async def lock(self) -> object:
         """Lock until the result is deleted. Raises Busy."""
@@ -115,7 +115,7 @@ class Lease:
         while True:
             await self._sleep(self._ttl / 3)
             try:
-                # if the store answers only after the lease has ended, another process may have taken it
+                # if the store responds only after the lease has expired, another process may have taken it
                 async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
                     await self.renew()
             except TimeoutError:
@@ -130,13 +130,13 @@ class Lease:
         found = await self._read()
         if ours is None or found is None or found.token != self._token or found.epoch != ours.epoch:
             self._held = None
-            raise LeaseLost(f"{LEASE}: we lost it: {self._explain(found)}")
+            raise LeaseLost(f"{LEASE}: this process lost it: {self._explain(found)}")
         await self._write(msgspec.structs.replace(ours, expires=self._clock() + self._ttl))
 
     def check(self) -> None:
-        """Raise Busy if the lease is over; call it before an irreversible step."""
+        """Raise Busy if the lease has expired; call it before an irreversible step."""
         if self._held is None or self._clock() >= self._held.expires:
-            raise Busy(f"{LEASE}: ours is over; another daemon may work on the store now")
+            raise Busy(f"{LEASE}: the lease of this process has expired; another daemon may use the store now")
 
     async def release(self) -> None:
         """Release the lease if it is still held."""
@@ -174,7 +174,7 @@ class Lease:
             return True
         if found.machine != self._place.machine:
             return False
-        # Under the system's lock no other process of this machine can be at work, even if one has the old number.
+        # Under the file lock no other process of this machine can use the store, even if one has the old number.
         return locked or not _is_alive(found.pid)
 
     async def _read(self) -> LeaseState | None:

@@ -1,10 +1,10 @@
-"""Which parts of a file we hold: sorted, disjoint, half-open ranges that never touch one another."""
+"""The parts of a file that are present: sorted, disjoint, half-open ranges that never touch one another."""
 
 from bisect import bisect_left
 
 
 def add(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
-    """Add `[start, stop)` in place, joining what it touches."""
+    """Add `[start, stop)` in place; join ranges that touch."""
     if start >= stop:
         return
     if ranges and ranges[-1][1] == start:  # the usual case: bytes in order
@@ -19,7 +19,7 @@ def add(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
 
 
 def are_complete(ranges: list[tuple[int, int]], size: int) -> bool:
-    """Tell whether the ranges are exactly `[0, size)`."""
+    """Return True if the ranges are exactly `[0, size)`."""
     return ranges == ([(0, size)] if size else [])
 
 

@@ -1,15 +1,15 @@
-"""What all bodies share that pass another body on: they claim what it claims."""
+"""The base of bodies that forward another body: they have its attributes."""
 
 from syncd.core import Body
 
 
 class BodyWrapper:
-    """A Body that says of itself what the body inside says."""
+    """A Body with the attributes of an inner body."""
 
     __slots__ = ("headers", "start", "stat", "stop", "url")
 
     def claim_as(self, body: Body) -> None:
-        """Take over `stat`, `start`, `stop`, `headers` and `url` of `body`."""
+        """Copy `stat`, `start`, `stop`, `headers` and `url` of `body`."""
         self.stat = body.stat
         self.start = body.start
         self.stop = body.stop

@@ -1,7 +1,7 @@
-"""Keeps the files that a Reader derived from documents until the pass has stored them: one spool, only appended to.
+"""Keeps the files that a Reader derived from documents until the pass has stored them, in an append-only spool.
 
-A `made:` url names such a file: its offset and size in the spool, the sha256 of its bytes, and the document that it was
-derived from. `syncd.wrappers.derived_file_transport` reads these urls.
+A `made:` url names such a file by its offset and size in the spool, the sha256 of its bytes, and its document.
+`syncd.wrappers.derived_file_transport` reads these urls.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ _URL = re.compile(r"made:([0-9]{1,18})\+([0-9]{1,18}):([0-9a-f]{64}):.*", re.DOT
 
 
 class Spool:
-    """The made files of one survey, one behind the other; the file on disk exists once the first of them is flushed."""
+    """The derived files of one survey, concatenated; the file on disk exists after the first flush."""
 
     def __init__(self, path: Path) -> None:
-        """Begin anew: the first flush cuts off what an earlier survey left at `path`."""
+        """Start empty: the first flush truncates the file that an earlier survey left at `path`."""
         self.path = path
         self.size = 0
         self._waiting: list[bytes] = []
@@ -35,18 +35,18 @@ class Spool:
         self._turn = asyncio.Lock()
 
     def add(self, made: DerivedFile, document: str) -> Stat:
-        """Take the bytes and return what is claimed of them; `document` is where they were made from."""
+        """Append a derived file and return its Stat; `document` is the url that it was derived from."""
         if len(made.body) > MAX_MADE:
             raise DocumentError(f"{document}: {made.path}: made of more than {MAX_MADE} bytes")
         digest = hashlib.sha256(made.body).hexdigest()
         at, self.size = self.size, self.size + len(made.body)
         self._waiting.append(made.body)
         url = f"{SCHEME}{at}+{len(made.body)}:{digest}:{document.partition('?')[0]}"
-        # no digest: it would be ours, and nobody upstream promised it
+        # no digest: upstream publishes none
         return Stat(made.path, len(made.body), version=f"{SCHEME}{digest}", urls=(url,))
 
     async def flush(self) -> None:
-        """Write down what waits in memory. Raises NoSpace."""
+        """Write buffered bytes to disk. Raises NoSpace."""
         async with self._turn:
             waiting, self._waiting = b"".join(self._waiting), []
             if waiting or not self._flushed:
@@ -54,7 +54,7 @@ class Spool:
             self._flushed += len(waiting)
 
     async def drop(self) -> None:
-        """Let go of the bytes."""
+        """Discard the bytes."""
         await asyncio.to_thread(self.path.unlink, missing_ok=True)
 
 
@@ -71,7 +71,7 @@ async def open_derived(
         raise Changed(f"{url}: version {version} became {digest}")
     content = await asyncio.to_thread(_read, spool, at, size)
     if hashlib.sha256(content).hexdigest() != digest:
-        raise Damaged(f"{url}: {spool} does not hold what was written to it: is the disk sound?")
+        raise Damaged(f"{url}: {spool} does not hold the bytes written to it: check the disk")
     stop = size if stop is None else min(stop, size)
     yield _DerivedBody(Stat(url, size, version=f'"{digest}"'), content[start:stop], start, stop, url)
 
@@ -93,7 +93,7 @@ def _read(path: Path, at: int, size: int) -> bytes:
 
 
 class _DerivedBody:
-    """A Body that is here already."""
+    """A Body whose bytes are in memory."""
 
     def __init__(self, stat: Stat, content: bytes, start: int, stop: int, url: str) -> None:
         self.stat = stat

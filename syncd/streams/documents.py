@@ -1,7 +1,7 @@
-"""Fetches one document whole: how a request is asked, and how its answer is gathered, bounded, in memory or on disk.
+"""Fetches one whole document: sends the request, and collects the response, with a limit, in memory or on disk.
 
-A question is more than a path where it has a method, a body or headers of its own; Transports that can put one have
-`ask` (`syncd.core.ports.Asking`). Where it is all the same (a folder has no headers), a plain read does.
+Requests with a method, a body or headers need a Transport with `ask` (`syncd.core.ports.Asking`). Headers without
+effect (a folder has none) are ignored, and the document is read like a file.
 """
 
 import asyncio
@@ -35,18 +35,18 @@ _HARMLESS = frozenset({"accept", "accept-language", "content-type"})
 def open_request(
     transport: Transport, method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> AbstractAsyncContextManager[Body]:
-    """Put a question; raises Unsupported where it needs more than a path and the transport can do no more."""
+    """Send a request. Raises Unsupported if it is more than a path and the transport has no `ask`."""
     if method != "GET" or headers or body:
         asking = capability(transport, Asking)
         if asking is not None:
             return asking.ask(method, url, headers, body)
     if method != "GET" or body:
-        raise Unsupported(f"{url}: {method} is not a way to ask for a document here")
+        raise Unsupported(f"{url}: this transport does not support {method} requests")
     return transport.open(url)
 
 
 async def fetch(transport: Transport, follow: DocumentRequest, spool: BinaryIO) -> Document:
-    """Return the whole document; raises Interrupted if it is shorter than announced, TooLarge past its bound."""
+    """Return the whole document. Raises Interrupted if it is shorter than announced, TooLarge above its limit."""
     if follow.method == "LIST":
         async for page in transport.list_pages(follow.url):
             lines = b"".join(msgspec.json.encode(stat, enc_hook=plain) + b"\n" for stat in page)
@@ -66,17 +66,17 @@ async def fetch(transport: Transport, follow: DocumentRequest, spool: BinaryIO) 
 
 @contextmanager
 def spool_guard(follow: DocumentRequest) -> Iterator[None]:
-    """Raise NoSpace where what was answered cannot be kept until it is read."""
+    """Raise NoSpace if the response cannot be stored."""
     try:
         yield
     except OSError as error:
-        raise NoSpace(f"{follow.url}: the answer cannot be kept beside the Catalogue: {error.strerror}") from error
+        raise NoSpace(f"{follow.url}: the response cannot be stored in the state folder: {error.strerror}") from error
 
 
 async def read_into_spool(
     opening: AbstractAsyncContextManager[Body], follow: DocumentRequest, spool: BinaryIO
 ) -> Document:
-    """Write an answer into `spool`, from its beginning, and return it as a document."""
+    """Write a response into `spool`, from its beginning, and return it as a document."""
     spool.seek(0)
     spool.truncate()
     async with opening as body:
@@ -97,10 +97,10 @@ async def read_into_spool(
 
 
 def check_request(follow: DocumentRequest, document: Document) -> DocumentRequest:
-    """Return a request that a document named, as it may be put; raises Unsafe.
+    """Return a request that a document named, without the headers that must not be sent. Raises Unsafe.
 
-    A stranger's page may name any url to be read; it may not make us send a body, or headers that mean something, to
-    another origin than the one it came from.
+    A document may name any url to read. It may not cause a body or sensitive headers to be sent to another origin than
+    its own.
     """
     if "://" not in follow.url or (follow.method in ("GET", "LIST") and not follow.body and not follow.headers):
         return follow
@@ -111,6 +111,6 @@ def check_request(follow: DocumentRequest, document: Document) -> DocumentReques
     if is_same:
         return follow
     if follow.method != "GET" or follow.body:
-        raise Unsafe(f"{follow.url}: {document.url} wants a {follow.method} there, which is another origin")
+        raise Unsafe(f"{follow.url}: {document.url} requests a {follow.method}, but this is another origin")
     kept = {name: value for name, value in follow.headers.items() if name.lower() in _HARMLESS}
     return msgspec.structs.replace(follow, headers=kept)

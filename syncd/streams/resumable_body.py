@@ -1,6 +1,6 @@
-"""A body that outlives its connections: where one breaks, another goes on at the byte reached.
+"""A body over several connections: if one breaks, the next one continues at the byte reached.
 
-A subclass of `ResumableBody` decides where the next bytes come from, and how often that is tried.
+A subclass of `ResumableBody` decides from where to continue, and how often to try.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ from syncd.streams.thread_copy import copy_to_sink
 
 
 class ResumableBody(BodyWrapper, ABC):
-    """One read, over as many bodies as it takes; entered, it is a Body itself."""
+    """One read over as many bodies as necessary; entering it gives a Body."""
 
     __slots__ = ("_body", "_open", "_start")
 
@@ -25,15 +25,15 @@ class ResumableBody(BodyWrapper, ABC):
 
     @abstractmethod
     async def _enter(self, at: int) -> Body:
-        """Open a body at `at`, and keep what closes it in `_open`. Raises what is not retried."""
+        """Open a body at `at`, and store its context manager in `_open`. Raises failures that are not retried."""
 
     @abstractmethod
     async def _reopen(self, reached: int, error: TransientError) -> Body:
-        """Return a body that begins at `reached`, where `error` broke the last one, which is closed; or raise."""
+        """Return a body that begins at `reached`, where `error` broke the last one (closed now), or raise."""
 
     @abstractmethod
     def _count(self, count: int) -> None:
-        """Count `count` bytes more."""
+        """Count `count` more bytes."""
 
     async def __aenter__(self) -> Self:
         body = await self._enter(self._start)
@@ -60,7 +60,7 @@ class ResumableBody(BodyWrapper, ABC):
                 return
 
     async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
-        """As iterating, with the bytes going to `sink`."""
+        """Iterate, with the bytes passed to `sink`."""
         reached, body = self.start, self._body
         while True:
             try:

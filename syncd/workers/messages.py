@@ -1,6 +1,6 @@
-"""What a pass and its worker processes say to one another: messages of MessagePack, each behind its length.
+"""The messages between a pass and its worker processes: MessagePack, each with a length prefix.
 
-Rule: a worker is told everything it needs over its own socket, secrets too; nothing stands in arguments or variables.
+Rule: a worker receives all values over its own socket, secrets included, never in arguments or environment variables.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ MAX_FRAME = 64 << 20  # bytes
 
 
 class Setup(msgspec.Struct, frozen=True, tag=True):
-    """The first message to a worker: from where, to where, and how many requests at once."""
+    """The first message to a worker: source, store and limit of concurrent requests."""
 
     upstream: Upstream
     store: str
@@ -29,22 +29,22 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
 
 class TransferBatch(msgspec.Struct, frozen=True, tag=True):
-    """Files to move, each under a number of its own."""
+    """Files to transfer, each with its own number."""
 
     steps: list[tuple[int, Step]]
 
 
 class Throttled(msgspec.Struct, frozen=True, tag=True):
-    """An origin said "not now", to one of us; it holds for all of us."""
+    """An origin refused a request of one process; the wait holds for all of them."""
 
     origin: str
     retry_after: float | None
 
 
 class FailedTransfer(msgspec.Struct, frozen=True):
-    """Why a file could not be had: the kind of `syncd.core.errors`, and where its bytes are kept aside, if they are.
+    """A file that failed to download: the class of the error, and the path of its quarantined bytes, or "".
 
-    `received` bytes came in vain.
+    `received` bytes were wasted.
     """
 
     number: int
@@ -57,9 +57,9 @@ class FailedTransfer(msgspec.Struct, frozen=True):
 
 
 class RetriedTransfer(msgspec.Struct, frozen=True):
-    """A try that failed and was followed by another.
+    """A failed attempt that another one follows.
 
-    `wait` is None for a download that was begun afresh, of which `received` bytes came in vain.
+    `wait` is None for a download that started again; its `received` bytes were wasted.
     """
 
     path: str
@@ -73,7 +73,7 @@ class RetriedTransfer(msgspec.Struct, frozen=True):
 
 
 class Traffic(msgspec.Struct):
-    """What went over an origin since the last message; see `governor.Count`."""
+    """The traffic of an origin since the last message; see `governor.Count`."""
 
     answered: int
     failed: int
@@ -83,7 +83,7 @@ class Traffic(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct, frozen=True, tag=True):
-    """What a worker did since its last message."""
+    """The work of a worker since its last message."""
 
     proved: list[tuple[int, VerifiedFile]]
     not_small: list[int]
@@ -107,11 +107,11 @@ def send(writer: asyncio.StreamWriter, message: Order | Answer) -> None:
 
 
 async def receive(reader: asyncio.StreamReader) -> bytes | None:
-    """Return the next message, or None where the other side has gone. Raises Damaged for one that is too long."""
+    """Return the next message, or None if the connection is closed. Raises Damaged for one that is too long."""
     try:
         length = int.from_bytes(await reader.readexactly(4), "big")
         if length > MAX_FRAME:
-            raise Damaged(f"a message of {length} bytes between a pass and its worker, {MAX_FRAME} are the most")
+            raise Damaged(f"a message of {length} bytes between a pass and its worker, the limit is {MAX_FRAME}")
         return await reader.readexactly(length)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None

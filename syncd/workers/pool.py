@@ -1,6 +1,6 @@
-"""Worker processes: starts them, deals files out to them, and hands back what they report (see `engine.worker_port`).
+"""Starts worker processes, distributes files to them, and forwards their results (see `engine.worker_port`).
 
-One process is started for all of them: it imports what a worker needs, and the others are forked from it.
+One process is started: it imports the modules of a worker, and the other workers are forked from it.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ from syncd.sources import Upstream
 from syncd.workers.messages import Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
 from syncd.wrappers import Governor, Governors
 
-GRACE = 5.0  # seconds for a worker to end by itself
+GRACE = 5.0  # seconds for a worker to exit
 
 _KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
 
 
 @dataclass(frozen=True, slots=True)
 class _WorkerGroup:
-    """Worker processes: the one that was started, the others' parent, and the sockets to them that nobody uses yet."""
+    """Started worker processes: the parent of the others, and the unused sockets to all of them."""
 
     process: subprocess.Popen[bytes]
     sockets: list[socket.socket]
@@ -46,7 +46,7 @@ class _WorkerGroup:
 
 @dataclass(slots=True)
 class ProcessPool:
-    """What the workers of one pass are started with; there are up to `count` of them."""
+    """Starts up to `count` workers for one pass."""
 
     count: int
     upstream: Upstream
@@ -65,7 +65,7 @@ class ProcessPool:
         return self._governor.to_lend
 
     def prepare(self) -> None:
-        """Let the workers start, if there are any."""
+        """Start the workers early, if there are any."""
         if self.concurrency > 1:
             self._begin()
 
@@ -78,7 +78,7 @@ class ProcessPool:
     async def running(
         self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
     ) -> AsyncIterator["ProcessWorkers"]:
-        """See `worker_port.Pool`. Where the system lets no process start there are none, and they take nothing."""
+        """See `worker_port.Pool`. If no process can be started, there are no workers, and they accept no files."""
         count = min(self.count, concurrency)
         setup = Setup(self.upstream, self.store, place, by, concurrency // count)
         workers = ProcessWorkers(place.mirror, self.governors, self.listener, on_done)
@@ -102,12 +102,12 @@ class ProcessPool:
             await self._end(GRACE)
 
     async def aclose(self) -> None:
-        """End workers that were prepared and not wanted: they have nothing to bring to an end."""
+        """End workers that were prepared but not used; they have no work in flight."""
         if self._started is not None:
             await self._end(0)
 
     async def _end(self, grace: float) -> None:
-        """Have the workers end by themselves within `grace` seconds."""
+        """Wait up to `grace` seconds for the workers to exit."""
         if (crew := await self._group()) is not None:
             for ours in crew.sockets:
                 ours.close()
@@ -115,10 +115,10 @@ class ProcessPool:
         self._started = None
 
     async def _group(self) -> _WorkerGroup | None:
-        """Return what was started, or None if that failed."""
+        """Return the started processes, or None if the start failed."""
         assert self._started is not None
         with suppress(OSError):
-            return await asyncio.shield(self._started)  # a process that nobody knows of would stay
+            return await asyncio.shield(self._started)  # without this, the process would remain
         return None
 
 
@@ -133,7 +133,7 @@ class _WorkerConnection:
 
 
 class ProcessWorkers:
-    """Workers at work; see `syncd.engine.worker_port.Workers`."""
+    """Running workers; see `syncd.engine.worker_port.Workers`."""
 
     def __init__(self, mirror: str, governors: Governors, listener: Listener, on_done: OnTransferDone) -> None:
         self.all: list[_WorkerConnection] = []
@@ -143,21 +143,21 @@ class ProcessWorkers:
         self._listener = listener
         self._on_done = on_done
         self._number = 0
-        self._guessed = 0  # files of unknown size that are not known to be small
-        self._right = 0  # and those that were
+        self._guessed = 0  # files of unknown size whose result is not known
+        self._right = 0  # and those that were small
         self._on_event = asyncio.Event()
 
     def accepts(self, step: Step) -> bool:
-        """Tell whether a file is one for workers, and there is still one of them.
+        """Return True if a file is suitable for workers, and a worker is alive.
 
-        A file of unknown size is one while most of those before it were.
+        A file of unknown size is suitable while most earlier ones were small.
         """
         size = step.stat.size if step.stat is not None else None
         fits = self._guessed < GUESSED + self._right // LARGE if size is None else size <= SMALL
         return fits and not all(one.is_gone for one in self.all)
 
     def submit(self, moving: ActiveTransfer) -> None:
-        """Have the worker that has the fewest move a file."""
+        """Give a file to the worker with the fewest files."""
         one = None
         for other in self.all:
             if not other.is_gone and (one is None or len(other.waiting) < len(one.waiting)):
@@ -171,7 +171,7 @@ class ProcessWorkers:
         one.unsent.append((number, moving.step))
 
     async def join(self) -> None:
-        """Wait until it was told of every file what became of it."""
+        """Wait for the results of all files."""
         while any(one.waiting for one in self.all):
             self._on_event.clear()
             await self._on_event.wait()
@@ -182,7 +182,7 @@ class ProcessWorkers:
             send(one.writer, TransferBatch(steps))
 
     async def listen(self, one: _WorkerConnection) -> None:
-        """Take what a worker reports until it ends."""
+        """Process the reports of a worker until it ends."""
         try:
             while (body := await receive(one.reader)) is not None:
                 answer = decode_answer(body)
@@ -199,7 +199,7 @@ class ProcessWorkers:
         self._on_event.set()
 
     def _forward(self, by: _WorkerConnection, refusal: Throttled) -> None:
-        """Let all know what an origin said to one."""
+        """Send the refusal of an origin to all workers."""
         self._governors.of(refusal.origin).refused(refusal.retry_after)
         for one in self.all:
             if one is not by and not one.is_gone:
@@ -207,7 +207,7 @@ class ProcessWorkers:
 
     def _on_outcome(self, one: _WorkerConnection, outcome: Outcome) -> None:
         pop, on_done = one.waiting.pop, self._on_done
-        for again in outcome.retried:  # before what became of the same files afterwards
+        for again in outcome.retried:  # before the results of the same files
             reason = unpack(again.reason, again.message)
             if again.wait is None:
                 self._report_wasted(again.path, again.received)
@@ -235,7 +235,7 @@ class ProcessWorkers:
             )
 
     def _report_wasted(self, path: str, received: int) -> None:
-        """Tell of bytes that came; of a file that arrived nothing is told before it did."""
+        """Report received bytes; those of a completed file after its completion."""
         if received:
             self._listener(TransferAdvanced(self._mirror, path, received))
 
@@ -245,7 +245,7 @@ def _is_guess(moving: ActiveTransfer) -> bool:
 
 
 def _raised(error: str, reason: str, quarantined: str) -> TransientError | PermanentError:
-    """Return the failure that a worker met."""
+    """Return the failure that a worker reported."""
     if quarantined:
         return Quarantined(reason, quarantined)
     kind = _KINDS.get(error, PermanentError)
@@ -254,13 +254,13 @@ def _raised(error: str, reason: str, quarantined: str) -> TransientError | Perma
 
 
 def _start(count: int, scheme: str) -> _WorkerGroup:
-    """Start `count` workers that read urls of `scheme`. Raises OSError."""
+    """Start `count` workers that can read urls of `scheme`. Raises OSError."""
     pairs = [socket.socketpair() for _ in range(count)]
     theirs = [number.fileno() for _, number in pairs]
     try:
-        # -P: what lies in the working folder is no module of ours
+        # -P: import no modules from the working folder
         words = [sys.executable, "-P", "-m", "syncd.workers.process", scheme, *map(str, theirs)]
-        # a group of their own: a terminal tells only us to stop, and we end them all
+        # Ctrl-C must reach only this process, which ends them
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, pass_fds=theirs, process_group=0)  # noqa: S603  our own program
     except OSError:
         for ours, _ in pairs:
@@ -273,7 +273,7 @@ def _start(count: int, scheme: str) -> _WorkerGroup:
 
 
 async def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Wait for the end of workers whose sockets are closed; those that do not end in time are killed."""
+    """Wait for workers whose sockets are closed to exit; kill those that do not exit in time."""
     try:
         await asyncio.to_thread(process.wait, grace)
     except subprocess.TimeoutExpired:
@@ -282,7 +282,7 @@ async def _end(process: subprocess.Popen[bytes], grace: float) -> None:
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     with suppress(AttributeError, OSError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

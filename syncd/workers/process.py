@@ -1,7 +1,7 @@
-"""A worker process: fetches, proves and stores the small files it is told of, beside the pass that started it.
+"""A worker process: downloads, verifies and stores small files for the pass that started it.
 
-It holds no state: what it did not report is done again by the pass, which finds it in the store. It ends when its
-socket does, whatever became of the pass.
+It has no state: the pass repeats unreported transfers, and finds stored files in the store. The worker exits when its
+socket closes, for whatever reason.
 """
 
 import asyncio
@@ -38,16 +38,16 @@ from syncd.workers.messages import (
 )
 from syncd.wrappers import Count, Governors
 
-LATENCY = 0.004  # seconds that an outcome waits for others to go along with it
+LATENCY = 0.004  # seconds that a result waits for others, to share a message with them
 HASHERS = 2
 
 
 class _NoLeftovers:
-    """What a worker remembers of earlier passes: nothing. Who would have to ask leaves the file to the pass."""
+    """The ports of a worker to earlier passes: it has no access to them, and leaves such files to the pass."""
 
     def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
         del mirror
-        raise Exists(f"{path}: something lies in its place")
+        raise Exists(f"{path}: an unknown file is stored at this path")
 
     def forget_removed(self, mirror: int, path: str) -> NoReturn:
         raise AssertionError((mirror, path))
@@ -60,7 +60,7 @@ class _NoLeftovers:
 
 
 class WorkerProcess:
-    """One worker at work."""
+    """One running worker."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -79,7 +79,7 @@ class WorkerProcess:
         install(self._secrets)
 
     async def run(self) -> None:
-        """Work until the other side closes the socket."""
+        """Work until the pass closes the socket."""
         first = await receive(self._reader)
         if first is None:
             return
@@ -141,7 +141,7 @@ class WorkerProcess:
                 self._failed.append(
                     FailedTransfer(number, error_name(error), str(error), place, received, pack(str(error)))
                 )
-            else:  # not in one line with the wait: a flush meanwhile puts another list in place of this one
+            else:  # after the await, on a line of its own: a flush meanwhile replaces the list
                 self._proved.append((number, proved))
             self._received.pop(step.path, None)
             if self._flushing is None:
@@ -156,7 +156,7 @@ class WorkerProcess:
         send(self._writer, Outcome(proved, not_small, failed, again, self._traffic()))
 
     def _traffic(self) -> dict[str, Traffic]:
-        """Return what went over each origin since we last told."""
+        """Return the traffic of each origin since the last report."""
         found: dict[str, Traffic] = {}
         for governor in self._governors:
             now, told = governor.count, self._reported.setdefault(governor.origin, Count())
@@ -200,9 +200,9 @@ async def _serve(own: socket.socket) -> None:
 
 
 def main(scheme: str, *descriptors: str) -> None:
-    """Work on the first of some sockets until it closes, and let a copy of this process work on each of the others.
+    """Work on the first socket until it closes; a forked process works on each of the others.
 
-    What reads urls of `scheme` is imported before there are copies.
+    The modules that read urls of `scheme` are imported before the fork.
     """
     own, *others = [socket.socket(fileno=int(descriptor)) for descriptor in descriptors]
     opener(scheme)
@@ -214,7 +214,7 @@ def main(scheme: str, *descriptors: str) -> None:
         other = others.pop()
         copy = os.fork()
         if copy == 0:
-            # whoever holds a socket keeps it open: each has its own alone
+            # every process keeps only its own socket: a second holder would keep it open
             own.close()
             own, copies = other, []
             for one in others:

@@ -1,10 +1,10 @@
-"""Reads one file from several sources: where one breaks off, another goes on. A checksum must prove the whole file.
+"""Reads one file from several sources: if one breaks off, another continues. A checksum must verify the whole file.
 
 Rules:
-1. It is used only for a file with a checksum from its publisher: bytes of two sources are one file only if the whole
-   matches it. Without one, the file starts again at the next source, and nothing is put together.
-2. Another source takes over after a TransientError alone (a stall, a broken connection, a server that is down). A
-   source that answers that the file is missing or changed is believed, and the file starts again at the next one.
+1. It is used only for a file with a published checksum: bytes of two sources are one file only if the whole matches
+   the checksum. Without one, the file starts again at the next source, and bytes of two sources are never combined.
+2. Another source takes over only after a TransientError (a stall, a broken connection, a server that is down). If a
+   source responds that the file is missing or changed, the file starts again at the next one.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -13,11 +13,11 @@ from syncd.core import Body, Interrupted, Mismatch, TransientError, Transport
 from syncd.streams import ResumableBody
 from syncd.wrappers.base import TransportWrapper
 
-PLACES = 8  # urls at which one file is asked for, at most
+PLACES = 8  # urls that are tried for one file, at most
 
 
 class FailoverTransport(TransportWrapper):
-    """A Transport for one file: `others` take over from the url that is asked for."""
+    """A Transport for one file: `others` take over from the requested url."""
 
     def __init__(self, inner: Transport, others: tuple[str, ...]) -> None:
         """`others` are absolute urls, the preferred first."""
@@ -26,13 +26,13 @@ class FailoverTransport(TransportWrapper):
         self._others = others
 
     def main_target(self, asked: str) -> str:
-        """Return the url that most bytes came from."""
+        """Return the url that sent most of the bytes."""
         return max(self.served, key=lambda place: self.served[place], default=asked)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read `[start, stop)`, from as many urls as it takes."""
+        """Read `[start, stop)` from as many urls as necessary."""
         return _FailoverBody(self, (path, *self._others), start, stop, version)
 
     async def aclose(self) -> None:
@@ -40,7 +40,7 @@ class FailoverTransport(TransportWrapper):
 
 
 class _FailoverBody(ResumableBody):
-    """One read, from as many places as it takes."""
+    """One read from as many urls as necessary."""
 
     __slots__ = ("_path", "_place", "_relay", "_stop", "_version", "_waiting")
 
@@ -56,7 +56,7 @@ class _FailoverBody(ResumableBody):
         self._version = version
 
     async def _enter(self, at: int) -> Body:
-        """Open at the first place that answers; only the first one is bound to the version."""
+        """Open the first url that responds; only the first one is bound to the version."""
         while True:
             place = self._waiting.pop(0)
             version = self._version if place == self._path else None
@@ -76,7 +76,7 @@ class _FailoverBody(ResumableBody):
         served[self._place] = served.get(self._place, 0) + count
 
     async def _reopen(self, reached: int, error: TransientError) -> Body:
-        """Have the next place take over."""
+        """Continue at the next url."""
         if not self._waiting:
             raise error
         body = await self._enter(reached)

@@ -1,12 +1,12 @@
-"""Divides what many passes share (bytes in memory, files, connections) fairly: the share that holds least comes first.
+"""Divides memory, files or connections fairly among passes: the share that holds least comes first.
 
 Rules:
-1. No more than the whole is given out; but one request is always admitted, or one larger than the whole would never be.
-2. No share can take the whole: a share that holds something grows only while it stays below three times what is left.
-   So a lone pass uses three quarters, many passes divide fairly, and a new pass finds room at once. A pass that has no
-   others beside it, as on the command line, may use the whole (`alone`).
-3. Of the shares that wait, the next is the one whose origin, then which itself, holds least. None overtakes it, so that
-   many small files do not starve a large one. Within a share the order is that of asking.
+1. The total is never exceeded, except by a single request that is larger than the total.
+2. No share can take the total: a share grows only while it stays below three times the remainder. So a lone pass uses
+   three quarters, many passes divide fairly, and a new pass finds room at once. On the command line, which runs one
+   pass, it may use the total (`alone`).
+3. Of the waiting shares, the next is the one whose origin holds least, then the one that itself holds least. None
+   overtakes it, so many small files do not starve a large one. Within a share, requests are served in order.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-LEFT = 3  # times what is left: the most that one share may hold
+LEFT = 3  # times the remainder: the most that one share may hold
 
 
 class OriginShare:
-    """The part of one pass."""
+    """The share of one pass."""
 
     def __init__(self, whole: "FairShares", origin: str, max_bytes: int, max_files: int) -> None:
         self.origin = origin
@@ -48,7 +48,7 @@ class OriginShare:
             raise
 
     def acquire_now(self, most: int) -> int:
-        """Take up to `most` files of no bytes, as many as need not wait; return how many."""
+        """Take up to `most` files of no bytes that need not wait; return their number."""
         loop = asyncio.get_running_loop()
         turns = [(0, loop.create_future()) for _ in range(most)]
         self.waiting.extend(turns)
@@ -61,17 +61,17 @@ class OriginShare:
         return most - len(refused)
 
     def release(self, count: int) -> None:
-        """Give back what `acquire` took."""
+        """Return bytes and a file that `acquire` took."""
         self.bytes -= count
         self.files -= 1
         self._whole.release(count)
 
 
 class FairShares:
-    """The whole, and the shares of it."""
+    """The total, and its shares."""
 
     def __init__(self, max_bytes: int, max_files: int, *, left: int | None = LEFT) -> None:
-        """Both bounds hold at once; either may be changed while it is used. `left` is LEFT, or None without rule 2."""
+        """Both limits apply, and may change during use. `left` is LEFT, or None without rule 2."""
         self.max_bytes = max_bytes
         self.max_files = max_files
         self.bytes = 0
@@ -87,7 +87,7 @@ class FairShares:
 
     @contextmanager
     def share(self, origin: str, *, max_bytes: int = 1 << 62, max_files: int = 1 << 62) -> Iterator[OriginShare]:
-        """Take part for as long as the block lasts; what a pass that was cut still holds then is given back."""
+        """Add a share for the block; what an interrupted pass still holds at its end is released."""
         share = self.join(origin, max_bytes, max_files)
         try:
             yield share
@@ -98,7 +98,7 @@ class FairShares:
             self.admit()
 
     def release(self, count: int) -> None:
-        """Take back what a share gave back, and admit what fits now."""
+        """Record a release of a share, and admit waiting requests that fit now."""
         self.bytes -= count
         self.files -= 1
         self.admit()
@@ -111,7 +111,7 @@ class FairShares:
         return True
 
     def admit(self) -> None:
-        """Admit what waits, as far as it fits."""
+        """Admit waiting requests that fit."""
         while (share := self._next()) is not None:
             count, turn = share.waiting[0]
             if turn.cancelled():
@@ -142,7 +142,7 @@ class FairShares:
         return max(share.bytes / self.max_bytes, share.files / self.max_files)
 
     def _may_grow(self, share: OriginShare, count: int) -> bool:
-        """Return True if a share is below its own bounds, so that others need not wait for it."""
+        """Return True if a share is below its own limits."""
         if share.files == 0 or self._left is None:
             return True
         files, size = share.files + 1, share.bytes + count
@@ -158,5 +158,5 @@ class FairShares:
 
 
 def alone(max_bytes: int, max_files: int) -> OriginShare:
-    """Return a share that has no others beside it."""
+    """Return a share of a total without other shares."""
     return FairShares(max_bytes, max_files, left=None).join("", max_bytes, max_files)

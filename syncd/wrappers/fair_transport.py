@@ -12,14 +12,14 @@ from syncd.wrappers.fair_share import OriginShare
 
 
 class FairTransport(TransportWrapper):
-    """A Transport whose requests each take one connection of a share. A listing has one at a time: it takes none."""
+    """A Transport whose requests each take one connection of a share; listings take none."""
 
     def __init__(self, inner: Transport, share: OriginShare) -> None:
         super().__init__(inner)
         self._share = share
 
     async def stat(self, path: str) -> Stat:
-        """Ask once there is a connection."""
+        """Return a Stat once a connection is free."""
         await self._share.acquire(0)
         try:
             return await self.inner.stat(path)
@@ -29,13 +29,13 @@ class FairTransport(TransportWrapper):
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Open once there is a connection; it is held until the block is left."""
+        """Open once a connection is free; hold it until the block ends."""
         return _FairOpening(self.inner.open(path, start=start, stop=stop, version=version), self._share)
 
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
-        """Send a request once there is a connection; it is held until the block is left."""
+        """Send a request once a connection is free; hold it until the block ends."""
         return _FairOpening(open_request(self.inner, method, url, headers or {}, body), self._share)
 
 

@@ -1,4 +1,4 @@
-"""Puts a transport under the governors: every request waits for its origin's, and is measured by it."""
+"""Puts a transport under the governors: each request waits for the governor of its origin, which measures it."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class GovernedTransport(TransportWrapper):
-    """A Transport whose every request waits for its origin's governor and is measured by it."""
+    """A Transport whose requests wait for the governor of their origin, which measures them."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class GovernedTransport(TransportWrapper):
         rate: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`root` is the source's url: relative paths belong to its origin."""
+        """`root` is the url of the source, to whose origin relative paths belong."""
         super().__init__(inner)
         self._governors = governors
         self._clock = clock
@@ -52,15 +52,15 @@ class GovernedTransport(TransportWrapper):
         governors.watch(self._certificates)
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List through one slot, held while the listing lasts."""
+        """List with one slot, held until the listing ends."""
         return self._with_slot(self.inner.list(prefix))
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """As `list`, a page at a time."""
+        """As `list`, in pages."""
         return self._with_slot(self.inner.list_pages(prefix, after))
 
     async def stat(self, path: str) -> Stat:
-        """Ask under a slot."""
+        """Return a Stat, with a slot."""
         governor = self._governor(path)
         await governor.enter()
         began = self._clock()
@@ -80,7 +80,7 @@ class GovernedTransport(TransportWrapper):
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Open under a slot, held until the block is left."""
+        """Open with a slot, held until the block ends."""
         return _GovernedOpening(
             self.inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock
         )
@@ -88,13 +88,13 @@ class GovernedTransport(TransportWrapper):
     def ask(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> AbstractAsyncContextManager[Body]:
-        """Put a question under a slot, held until the block is left."""
+        """Send a request with a slot, held until the block ends."""
         return _GovernedOpening(
             open_request(self.inner, method, url, headers or {}, body), self._governor(url), self._clock
         )
 
     async def aclose(self) -> None:
-        """Close the transport within."""
+        """Close the inner transport."""
         self._governors.unwatch(self._certificates)
         if self._is_open:
             self._is_open = False
@@ -107,7 +107,7 @@ class GovernedTransport(TransportWrapper):
         try:
             return self._governors.of(origin_of(path))
         except ValueError:
-            return self.governor  # a stranger wrote what is no url: the transport will refuse it in its own words
+            return self.governor  # an invalid url from a document: the transport will refuse it
 
     async def _with_slot(self, listing: AsyncIterator[T]) -> AsyncIterator[T]:
         await self.governor.enter()
@@ -160,7 +160,7 @@ class _GovernedOpening(OpeningWrapper[Body]):
 
 
 class _MeteredBody(BodyWrapper):
-    """A Body whose bytes are counted, and slowed down to the rate."""
+    """A Body that counts its bytes and limits their rate."""
 
     __slots__ = ("_body", "_governor")
 
@@ -181,7 +181,7 @@ class _MeteredBody(BodyWrapper):
             raise
 
     async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
-        """As iterating, with the bytes going to `sink`; where there is a rate to keep, no thread may run ahead."""
+        """Iterate, with the bytes passed to `sink`; under a rate limit, no thread may run ahead."""
         moved = self._governor.moved
         flow = copy_to_sink_in_step if self._governor.is_rated else copy_to_sink
         try:

@@ -1,13 +1,13 @@
-"""One governor for each origin: how many requests at once, how fast, and when not at all.
+"""The governor of an origin: limits concurrent requests and the rate, and pauses requests when upstream asks for it.
 
 Rules:
 1. All mirrors that read from an origin share its Governor; a sleeping retry holds no slot (`Retrying(Governed(...))`).
-2. The level is found, not set. It doubles while goodput grows (each answer adds a slot), holds when it no longer
-   does, tries a little more now and then, and after a refusal (429, 503, a reset) stays below what was refused.
-3. What upstream says outranks what we measure: Retry-After closes the origin for everybody until then.
+2. The limit is measured, not configured. It doubles while goodput grows (each response adds a slot), then holds, probes
+   a little more from time to time, and after a refusal (429, 503, a reset) stays below the refused level.
+3. Upstream's requests override measurements: Retry-After closes the origin for all mirrors until then.
 
-Goodput is counted in units of work, one for each answer and one for each 64 KiB, so that many small files and few large
-ones are judged by the same rule.
+Goodput is counted in units of work, one for each response and one for each 64 KiB, so that the same rule suits many
+small files and few large ones.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ from syncd.core import LimitChanged, Listener, ignore_event
 
 T = TypeVar("T")
 
-START = 16  # slots at first: what two or three browsers would open
-CEILING = 64  # slots at most, unless the manifest says less
-OURS = 8  # of so many slots one is never lent
-WINDOW = 0.2  # seconds: the shortest time over which goodput is judged
+START = 16  # slots at first: as many as two or three browsers open
+CEILING = 64  # slots at most, unless the manifest sets fewer
+OURS = 8  # one of this many slots is never lent
+WINDOW = 0.2  # seconds: the shortest window over which goodput is measured
 GROWS = 1.05  # goodput must grow by this factor for more slots to be worth having
-PATIENCE = 3  # windows without growth that end the doubling: bytes come later than the slots that bring them
-PROBE_EVERY = 12  # windows between two tries for a little more, or a little less
-REMEMBER = 60.0  # seconds for which a level that was refused is not tried again
-UNIT = 64 << 10  # bytes that count as much as one answer
-KNOWN = 1000  # origins that are remembered, and whose certificates are, while nobody reads from them
+PATIENCE = 3  # windows without growth that end the doubling: bytes arrive later than new slots
+PROBE_EVERY = 12  # windows between two probes of a little more, or a little less
+REMEMBER = 60.0  # seconds for which a refused level is not tried again
+UNIT = 64 << 10  # bytes that count as much as one response
+KNOWN = 1000  # unused origins that are remembered, with their certificates
 FIRST_BYTE = (
     0.01,
     0.025,
@@ -51,23 +51,23 @@ FIRST_BYTE = (
 
 
 class Count(msgspec.Struct):
-    """What went over one origin since we began; whoever watches reads it, nobody here does."""
+    """The traffic of one origin since the start, for metrics."""
 
     answered: int = 0
     refused: int = 0
     failed: int = 0
     bytes: int = 0
     asked_to_wait: float = 0.0
-    """Seconds for which requests waited because upstream said so."""
+    """Seconds for which requests waited because upstream asked for it."""
     held_to_rate: float = 0.0
-    """Seconds for which reading waited because of our own rate limit."""
+    """Seconds for which reading waited because of the rate limit."""
     first_byte: list[int] = msgspec.field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
-    """Answers by how long they took to begin: up to each of FIRST_BYTE, the last of them longer."""
+    """Responses by the time to their first byte: up to each of FIRST_BYTE, and longer."""
     seconds: float = 0.0
-    """All those times together."""
+    """The sum of those times."""
 
     def add(self, answered: int, failed: int, count: int, seconds: float, first_byte: list[int]) -> None:
-        """Add what went over the origin from another process."""
+        """Add the traffic of another process."""
         self.answered += answered
         self.failed += failed
         self.bytes += count
@@ -88,15 +88,15 @@ class Governor:
         clock: Callable[[], float] = time.monotonic,
         refused: Callable[[str, float | None], None] | None = None,
     ) -> None:
-        """`rate` is in bytes per second; None is no limit of ours. `refused` hears of every refusal."""
+        """`rate` is in bytes per second; None is no limit. `refused` is called at every refusal."""
         self.origin = origin
         self.ceiling = ceiling
         self.limit = min(START, ceiling)
         self.busy = 0
         self.holders = 0
-        """How many transports are open that read from here."""
+        """The number of open transports that read from this origin."""
         self.is_stale = False
-        """Whether its limits may be out of date."""
+        """True if its limits may be outdated."""
         self.count = Count()
         self._lent = 0
         self._rate = rate
@@ -122,7 +122,7 @@ class Governor:
         self._windows = 0
 
     async def enter(self) -> None:
-        """Wait for a slot. Whoever enters must `leave`."""
+        """Wait for a slot; the caller must `leave`."""
         while (wait := self._closed_until - self._clock()) > 0:
             self.count.asked_to_wait += wait
             await asyncio.sleep(wait)
@@ -135,7 +135,7 @@ class Governor:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            await turn  # whoever wakes us has counted us in
+            await turn  # `_wake` has counted this request as busy
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()
@@ -146,68 +146,68 @@ class Governor:
 
     @property
     def waiting(self) -> int:
-        """Return how many requests wait for a slot."""
+        """Return the number of requests that wait for a slot."""
         return len(self._waiting)
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether upstream asked us to come back later."""
+        """Return True while upstream has asked for a pause."""
         return self._closed_until > self._clock()
 
     @property
     def is_used(self) -> bool:
-        """Tell whether somebody may ask the origin any moment, has slots of it, or was asked to stay away."""
+        """Return True if the origin has open transports, requests or lent slots, or is closed."""
         return bool(self.holders or self.busy or self._waiting or self._lent or self.is_closed)
 
     @property
     def closed_for(self) -> float:
-        """Return the seconds for which upstream asked us to stay away; 0.0 while it does not."""
+        """Return the remaining seconds of the pause that upstream asked for, or 0.0."""
         return max(0.0, self._closed_until - self._clock())
 
     @property
     def is_rated(self) -> bool:
-        """Tell whether there is a rate to keep."""
+        """Return True if there is a rate limit."""
         return self._rate is not None
 
     @property
     def to_lend(self) -> int:
-        """Return how many slots other processes may be lent: none where a manifest sets limits, for one keeps them."""
+        """Return the slots that other processes may borrow; none if a manifest sets limits."""
         if self.is_rated or self.ceiling < CEILING:
             return 0
         return max(0, self._growth_limit() - self._lent - max(self.busy, self.ceiling // OURS))
 
     @contextmanager
     def lent(self, count: int) -> Iterator[None]:
-        """Leave `count` slots to other processes while the block lasts."""
+        """Lend `count` slots to other processes until the block ends."""
         before, doubling, refused = self.limit, self._doubling, self._refused_when
         self._lent += count
-        self._settle(self.limit, "worker processes have the others")
+        self._settle(self.limit, "slots are lent to worker processes")
         try:
             yield
         finally:
             self._lent -= count
             if refused == self._refused_when:
                 self._doubling, self._flat = doubling, 0
-            else:  # we have learnt something since
+            else:  # refused meanwhile
                 before = min(before, self._refused_at * 3 // 4)
-            self._settle(max(self.limit, before), "worker processes gave theirs back")
+            self._settle(max(self.limit, before), "worker processes returned their slots")
 
     def tighten(self, ceiling: int | None, rate: float | None) -> None:
-        """Hold to these limits too, where they are stricter than what holds already."""
+        """Apply these limits if they are stricter than the present ones."""
         if ceiling is not None and ceiling < self.ceiling:
             self.ceiling = ceiling
-            self._settle(self.limit, "a manifest allows no more")
+            self._settle(self.limit, "limited by a manifest")
         if rate is not None:
             self._rate = rate if self._rate is None else min(rate, self._rate)
 
     def leave(self) -> None:
-        """Give the slot back."""
+        """Release the slot."""
         self.busy -= 1
         if self._waiting:
             self._wake()
 
     def answered(self, seconds: float) -> None:
-        """Upstream began to answer after `seconds`."""
+        """Record that upstream began to respond after `seconds`."""
         self._latency = seconds if self._latency == 0.0 else self._latency + (seconds - self._latency) * 0.1
         self._answers += 1
         self._work += 1
@@ -221,7 +221,7 @@ class Governor:
         self._evaluate_window()
 
     def moved(self, count: int) -> float:
-        """Count `count` bytes that arrived; returns how many seconds the caller owes before it reads on."""
+        """Count `count` received bytes; return the seconds that the caller must wait before the next read."""
         self._work += count / UNIT
         self.count.bytes += count
         if self._rate is None:
@@ -233,7 +233,7 @@ class Governor:
         return owed
 
     def refused(self, retry_after: float | None = None, *, by_hearsay: bool = False) -> None:
-        """Upstream said "not now", to us or (`by_hearsay`) to another process that works with us."""
+        """Record a refusal of upstream, to this process or (`by_hearsay`) to a worker process."""
         now = self._clock()
         if not by_hearsay:
             self.count.refused += 1
@@ -242,28 +242,28 @@ class Governor:
         if retry_after is not None:
             self._closed_until = max(self._closed_until, now + retry_after)
         if now - self._refused_when < max(WINDOW, self._latency):
-            return  # one burst of refusals is one refusal
-        lent = self._lent  # as good as busy: what was refused was refused to all of us together
+            return  # a burst of refusals counts as one
+        lent = self._lent  # lent slots count as busy: upstream refused all processes together
         self._refused_at, self._refused_when = max(2, min(self.limit, self.busy) + lent), now
         self._doubling, self._probed, self._windows = False, None, 0
         self._settle(max(1, self._refused_at * 3 // 4 - lent), "refused")
 
     def _most(self) -> int:
-        """Return the level that is never passed."""
+        """Return the highest limit for this process."""
         return max(1, self.ceiling - self._lent)
 
     def _growth_limit(self) -> int:
-        """Return the level up to which it is worth growing now, ours and what is lent together."""
+        """Return the level up to which to grow now, lent slots included."""
         if self._clock() - self._refused_when > REMEMBER:
             return self.ceiling
         return min(self.ceiling, self._refused_at - 1)
 
     def _reach(self) -> int:
-        """Return the level up to which it is worth growing now."""
+        """Return the level up to which to grow now."""
         return max(1, self._growth_limit() - self._lent)
 
     def _evaluate_window(self) -> None:
-        """At the end of a window compare its goodput with that of the windows before, and move the limit."""
+        """At the end of a window, compare its goodput with earlier windows, and adjust the limit."""
         now = self._clock()
         spent = now - self._window_began
         if spent < max(WINDOW, self._latency) or self._answers < self._window_limit // 2:
@@ -271,7 +271,7 @@ class Governor:
         goodput, full, at = self._work / spent, self._full, self._window_limit
         self._window_began, self._work, self._answers = now, 0.0, 0
         self._full = self.busy >= self.limit
-        if full:  # else demand, not upstream, set the pace, and nothing was learnt
+        if full:  # otherwise demand was the limit, not upstream
             if self._doubling:
                 self._evaluate_doubling(goodput, at)
             elif self._probed is not None:
@@ -299,13 +299,13 @@ class Governor:
         enough_less = at < before and goodput > self._steady / GROWS
         if worth_more or enough_less:
             self._steady = goodput
-            self._windows = PROBE_EVERY - 2 if worth_more else 0  # where more helped, more may help again
+            self._windows = PROBE_EVERY - 2 if worth_more else 0  # more helped, so more may help again
             self._upward = worth_more
         else:
-            self._settle(before, "the probe brought nothing")
+            self._settle(before, "the probe did not raise goodput")
 
     def _probe(self) -> None:
-        """Try a little more, or the next time a little less."""
+        """Probe a little more, and the next time a little less."""
         step = max(1, self.limit // 4)
         upward, self._upward, self._windows = self._upward, not self._upward, 0
         wanted = min(self._reach(), self.limit + step) if upward else max(min(START, self.limit), self.limit - step)
@@ -321,7 +321,7 @@ class Governor:
             self._wake()
 
     def _wake(self) -> None:
-        """Give the free slots to those who wait longest."""
+        """Give free slots to the requests that have waited longest."""
         while self.busy < self.limit and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -330,7 +330,7 @@ class Governor:
 
 
 class Governors:
-    """The governors of all origins, made when first asked for."""
+    """The governors of all origins, created on demand."""
 
     def __init__(
         self,
@@ -339,7 +339,7 @@ class Governors:
         clock: Callable[[], float] = time.monotonic,
         refused: Callable[[str, float | None], None] | None = None,
     ) -> None:
-        """All governors share `listener`, `clock` and `refused`, which hears of an origin's every refusal."""
+        """All governors share `listener`, `clock` and `refused`, which is called at every refusal."""
         self._listener = listener
         self._clock = clock
         self._refused = refused
@@ -348,10 +348,10 @@ class Governors:
         self._shown: list[Mapping[str, float]] = []
 
     def of(self, origin: str, *, connections: int | None = None, rate: float | None = None) -> Governor:
-        """Return the governor of `origin`; the strictest limits that any mirror names hold."""
+        """Return the governor of `origin`; the strictest limits of all mirrors apply."""
         governor = self._by_origin.get(origin)
         if governor is None or (governor.is_stale and not governor.is_used):
-            if len(self._by_origin) >= KNOWN:  # catalogues name as many origins as they like
+            if len(self._by_origin) >= KNOWN:  # catalogues may name very many origins
                 self._by_origin = {name: one for name, one in self._by_origin.items() if one.is_used}
             governor = Governor(
                 origin,
@@ -367,16 +367,16 @@ class Governors:
         return governor
 
     def watch(self, certificates: Mapping[str, float]) -> None:
-        """Look from now on at what an open transport knows: by origin, when its certificate is no longer valid."""
+        """Watch the certificates of an open transport: a live mapping of origins to expiries."""
         self._shown.append(certificates)
 
     def unwatch(self, certificates: Mapping[str, float]) -> None:
-        """Keep what it knew, and look no more: the transport is closed."""
+        """Keep the last values of a closed transport."""
         self._shown = [one for one in self._shown if one is not certificates]
         self._certificates.update(certificates)
 
     def certificates(self) -> dict[str, float]:
-        """Return, by origin that was asked, when its certificate is no longer valid."""
+        """Return the expiry of each contacted origin's certificate."""
         for certificates in self._shown:
             self._certificates.update(certificates)
         while len(self._certificates) > KNOWN:
@@ -384,11 +384,11 @@ class Governors:
         return dict(self._certificates)
 
     def forget(self, origin: str) -> None:
-        """Let the next mirror that asks set the limits of `origin` anew, once nobody reads from it."""
+        """Let the next mirror set the limits of `origin` again, once no transport reads from it."""
         governor = self._by_origin.get(origin)
         if governor is not None:
             governor.is_stale = True
 
     def __iter__(self) -> Iterator[Governor]:
-        """Yield every governor there is."""
+        """Yield all governors."""
         return iter(tuple(self._by_origin.values()))

@@ -1,4 +1,4 @@
-"""A Store whose operations are counted and timed, for the metrics; it changes nothing else."""
+"""Counts and times the operations of a Store, for the metrics."""
 
 import time
 from collections.abc import Callable
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 OPERATION = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # bounds, in seconds
 OPERATIONS = ("put", "stage", "commit", "open", "stat", "move", "copy", "delete")
-_ANSWERS = (NotFound, Exists)  # what is not there, or is there already, is an answer and no failure
+_ANSWERS = (NotFound, Exists)  # a missing or existing object is a result, not a failure
 
 
 class Meter:
-    """How often each operation was asked for, how long it took, how often it failed."""
+    """The counts, durations and failures of each operation."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """`clock` is monotonic, in seconds."""
@@ -36,7 +36,7 @@ class Timing:
     __slots__ = ("_began", "_meter", "_operation")
 
     def __init__(self, meter: Meter, operation: str) -> None:
-        """Enter it into `meter` when it is over."""
+        """Record it in `meter` at its end."""
         self._meter = meter
         self._operation = operation
 
@@ -46,14 +46,14 @@ class Timing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         meter = self._meter
         if kind is not None and not issubclass(kind, SyncdError):
-            return  # cancelled, or a bug: says nothing of the store
+            return  # cancelled, or a bug: not a failure of the store
         meter.times[self._operation].observe(meter.clock() - self._began)
         if kind is not None and not issubclass(kind, _ANSWERS):
             meter.failed[self._operation] += 1
 
 
 class MeteredStore(StoreWrapper):
-    """A Store whose operations are counted and timed. Listings are not: their reader sets the pace."""
+    """A Store whose operations are counted and timed. Listings are not: their consumer sets the pace."""
 
     def __init__(self, inner: Store, meter: Meter) -> None:
         """Count in `meter`."""
@@ -61,14 +61,14 @@ class MeteredStore(StoreWrapper):
         self._meter = meter
 
     async def stat(self, path: str) -> Stat:
-        """Ask for one file."""
+        """Return a Stat."""
         with self._meter.timing("stat"):
             return await self.inner.stat(path)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Read; the time is that until the answer begins."""
+        """Read; the measured time ends when the response begins."""
         return _TimedOpening(self.inner.open(path, start=start, stop=stop, version=version), self._meter, "open")
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
@@ -77,7 +77,7 @@ class MeteredStore(StoreWrapper):
             return await self.inner.put(path, body, if_absent=if_absent)
 
     def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
-        """Begin a file; its commit is timed too."""
+        """Begin a file; its commit is also timed."""
         return _TimedStaging(self.inner.stage(path, size=size, resume=resume), self._meter, "stage")
 
     async def move(self, path: str, to: str) -> None:
@@ -91,13 +91,13 @@ class MeteredStore(StoreWrapper):
             await self.inner.copy(path, to)
 
     async def delete(self, path: str) -> None:
-        """Remove."""
+        """Delete."""
         with self._meter.timing("delete"):
             await self.inner.delete(path)
 
 
 class _TimedOpening(OpeningWrapper[T]):
-    """A block whose entering is timed."""
+    """A block whose entry is timed."""
 
     __slots__ = ("_meter", "_operation")
 
@@ -112,7 +112,7 @@ class _TimedOpening(OpeningWrapper[T]):
 
 
 class _TimedStaging(_TimedOpening[Staged]):
-    """The block of a staging: its entering and its commit are timed."""
+    """The block of a staging: its entry and its commit are timed."""
 
     __slots__ = ()
 

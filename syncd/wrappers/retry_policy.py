@@ -2,8 +2,8 @@
 
 Rules:
 1. Only TransientError is retried, matched positively; CancelledError never is.
-2. Waits grow as 0.5 s x 2^n with full jitter, up to 60 s; a wait that upstream asks for (Retry-After) comes first.
-3. Progress renews the attempts: a body that came a byte further has all of them again, unless it stalled.
+2. Waits grow as 0.5 s x 2^n with full jitter, up to 60 s; a wait that upstream asks for (Retry-After) overrides them.
+3. Progress renews the attempts: after one more byte of a body, all are available again, unless it stalled.
 """
 
 import asyncio
@@ -22,30 +22,30 @@ OnRetry = Callable[[str, TransientError, int, float], None]
 
 
 def ignore_retry(path: str, error: TransientError, attempt: int, wait: float) -> None:
-    """Take a report of a retry and do nothing."""
+    """Ignore a retry."""
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How often and how long; times in seconds."""
+    """The number of attempts and the waits; times in seconds."""
 
     attempts: int = 8
     first: float = 0.5
     most: float = 60.0
 
     def wait(self, error: TransientError, attempt: int) -> float:
-        """Return how long to wait after attempt number `attempt` (1 is the first) failed with `error`."""
+        """Return the wait after attempt number `attempt` (1 is the first) failed with `error`."""
         if error.retry_after is not None:
             return error.retry_after + random.uniform(0, 0.1)  # noqa: S311  spreads load, guards nothing
         return random.uniform(0, min(self.most, self.first * 2 ** (attempt - 1)))  # noqa: S311  as above
 
 
 class Attempts:
-    """The attempts at one thing: counts those that failed since its last progress. It costs nothing until one fails."""
+    """The attempts at one operation: counts failures since its last progress. It costs nothing until one fails."""
 
     __slots__ = ("_on_retry", "_path", "_policy", "_stalled", "_state")
 
     def __init__(self, policy: Policy, path: str, on_retry: OnRetry = ignore_retry) -> None:
-        """`path` is what `on_retry` is told of every retry."""
+        """`path` is passed to `on_retry`."""
         self._policy = policy
         self._path = path
         self._on_retry = on_retry
@@ -61,14 +61,14 @@ class Attempts:
         state = self._state
         if state is None:
             state = self._state = tenacity.RetryCallState(self._controller(), None, (), {})
-        if isinstance(error, Stalled):  # a body that stalls again and again moves too little to count as progress
+        if isinstance(error, Stalled):  # repeated stalls move too few bytes to count as progress
             self._stalled += 1
             state.attempt_number = max(state.attempt_number, self._stalled)
         state.set_exception((type(error), error, error.__traceback__))
         assert isinstance(state.retry_object, tenacity.AsyncRetrying)
-        wait = await state.retry_object.iter(state)  # raises the error where no attempt is left
+        wait = await state.retry_object.iter(state)  # raises the error if no attempt is left
         assert isinstance(wait, tenacity.DoSleep)
-        self._on_retry(self._path, error, state.attempt_number, float(wait))  # what events encode is a plain number
+        self._on_retry(self._path, error, state.attempt_number, float(wait))  # events encode plain numbers
         state.prepare_for_next_attempt()
         await asyncio.sleep(wait)
 

@@ -1,4 +1,4 @@
-"""Retries what a Store on a network does: every call may be repeated, so a passing failure costs only time."""
+"""Retries the calls of a Store on a network: all are idempotent, so a transient failure costs only time."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -11,7 +11,7 @@ from syncd.wrappers.retrying_transport import Retrying
 
 
 class RetryingStore(Retrying, StoreWrapper):
-    """A Store that retries. The lease takes the inner store: it must know what it wrote."""
+    """A Store that retries. The lease uses the inner store: it must know which writes succeeded."""
 
     inner: Store
 
@@ -19,7 +19,7 @@ class RetryingStore(Retrying, StoreWrapper):
         super().__init__(inner, policy)
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
-        """Write; the same bytes twice are the same object."""
+        """Write; a repeated write gives the same object."""
         return await retrying(lambda: self.inner.put(path, body, if_absent=if_absent), path, self._policy)
 
     def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
@@ -35,7 +35,7 @@ class RetryingStore(Retrying, StoreWrapper):
         await retrying(lambda: self.inner.copy(path, to), path, self._policy)
 
     async def delete(self, path: str) -> None:
-        """Remove."""
+        """Delete."""
         await retrying(lambda: self.inner.delete(path), path, self._policy)
 
     async def identify(self, expected: str | None) -> str:
@@ -43,17 +43,17 @@ class RetryingStore(Retrying, StoreWrapper):
         return await retrying(lambda: self.inner.identify(expected), ".syncd/store.json", self._policy)
 
     async def sweep(self, older_than: float) -> int:
-        """Drop stale stagings."""
+        """Delete stale stagings."""
         return await retrying(lambda: self.inner.sweep(older_than), ".syncd/", self._policy)
 
 
 class _RetryingStaging(OpeningWrapper[Staged]):
-    """The block of a staging; entering it is retried, leaving it is not."""
+    """The block of a staging; its entry is retried, its exit is not."""
 
     __slots__ = ("_begin", "_path", "_policy")
 
     def __init__(self, begin: Callable[[], AbstractAsyncContextManager[Staged]], path: str, policy: Policy) -> None:
-        self._begin = begin  # a block that failed to open is spent: each attempt needs its own
+        self._begin = begin  # a failed block cannot be entered again: each attempt needs a new one
         self._path = path
         self._policy = policy
 
@@ -75,7 +75,7 @@ class _RetryingStaged(StagedWrapper):
         await retrying(lambda: self.inner.write(offset, chunk), self._path, self._policy)
 
     async def read(self) -> AsyncIterator[bytes]:
-        """Read; after a failure read from the beginning again and skip the bytes already given, which stay the same."""
+        """Read; after a failure, read from the beginning and skip the bytes already yielded, which do not change."""
         given, attempts = 0, Attempts(self._policy, self._path)
         while True:
             passed = 0

@@ -1,7 +1,7 @@
-"""Retries what a Transport does (`syncd.wrappers.retry_policy`).
+"""Retries the calls of a Transport (`syncd.wrappers.retry_policy`).
 
-Rule: a body goes on at the byte it reached, bound to the version it began with. Without a version it cannot be bound,
-and the caller is told Changed, so that it starts the file again.
+Rule: a body continues at the byte it reached, bound to the version that it began with. Without a version, Changed is
+raised, so that the caller starts the file again.
 """
 
 from collections.abc import AsyncIterator
@@ -20,19 +20,19 @@ class Retrying(TransportWrapper):
     """A Transport that retries. It is the outermost wrapper: while it waits, it holds no slot and no connection."""
 
     def __init__(self, inner: Transport, policy: Policy | None = None, on_retry: OnRetry = ignore_retry) -> None:
-        """`on_retry` is told of every failed attempt that another one follows."""
+        """`on_retry` is called for every failed attempt that another one follows."""
         super().__init__(inner)
         self._policy = policy if policy is not None else Policy()
         self._on_retry = on_retry
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """List; resume behind the last path after a failure."""
+        """List; after a failure, resume after the last path."""
         async for page in self.list_pages(prefix):
             for stat in page:
                 yield stat
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
-        """List a page at a time. A listing that is not sorted cannot be resumed: its failure is raised."""
+        """List in pages. An unsorted listing cannot be resumed: its failure is raised."""
         attempts, is_sorted = self._attempts(prefix), True
         while True:
             try:
@@ -50,17 +50,17 @@ class Retrying(TransportWrapper):
                 return
 
     async def stat(self, path: str) -> Stat:
-        """Ask until there is an answer."""
+        """Return a Stat, with retries."""
         return await retrying(lambda: self.inner.stat(path), path, self._policy, self._on_retry)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
-        """Open a body that survives interruptions."""
+        """Open a body that resumes after interruptions."""
         return _RetryingBody(self.inner, self._attempts(path), path, start, stop, version)
 
     async def answer(self, follow: DocumentRequest, spool: BinaryIO) -> Document:
-        """Read a whole answer; one that broke off is asked for again, from its beginning."""
+        """Read a whole response; after an interruption, request it again from its beginning."""
 
         async def once() -> Document:
             request = open_request(self.inner, follow.method, follow.url, follow.headers, follow.body)
@@ -73,7 +73,7 @@ class Retrying(TransportWrapper):
 
 
 class _RetryingBody(ResumableBody):
-    """One read of `[start, stop)`, over as many connections as it takes."""
+    """One read of `[start, stop)` over as many connections as necessary."""
 
     __slots__ = ("_attempts", "_inner", "_path", "_stop", "_version")
 
@@ -97,10 +97,10 @@ class _RetryingBody(ResumableBody):
         self._attempts.progressed()
 
     async def _reopen(self, reached: int, error: TransientError) -> Body:
-        """Open again at the byte reached."""
+        """Continue at the byte reached."""
         if self._version is None and reached > self.start:
             raise Changed(
-                f"{self._path}: broke off at byte {reached}, and upstream gives no version to go on with"
+                f"{self._path}: broke off at byte {reached}, and upstream gives no version to resume with"
             ) from error
         await self._attempts.failed(error)
         return await self._enter(reached)

@@ -1,18 +1,18 @@
-"""Stacks the wrappers around the transport of a source and around the store: the one place that knows their order.
+"""Stacks the wrappers around the transport of a source and around the store, in the only valid order.
 
 Around a transport, from the inside out:
-1. The adapter of the url's scheme (on the web in `sources.s3_routing`, which reads from buckets too).
-2. `FairTransport`, in a daemon: a request takes one of the connections that all passes share. It stands inside the
-   governor, so that a request that still waits for its origin holds none of them.
+1. The adapter of the url's scheme (web adapters in `sources.s3_routing`, which also reads from buckets).
+2. `FairTransport`, in a daemon: a request takes one of the connections that all passes share. It is inside the
+   governor, so that a request that waits for its origin holds no connection.
 3. `GovernedTransport`: a request waits for a slot of its origin, and is measured.
 4. `Retrying`: outermost, so that a request that waits for its next attempt holds neither slot nor connection, and each
-   attempt is governed and counted as a request of its own.
-A pass puts two more around the result, each for what it alone knows: `DerivedFileTransport` for a survey that derived
-files, `FailoverTransport` for a file that several sources have; `MultiSourceTransport` joins the stacks of all sources.
+   attempt is governed and counted separately.
+A pass adds two more: `DerivedFileTransport` for a survey that derived files, `FailoverTransport` for a file that
+several sources have; `MultiSourceTransport` joins the stacks of all sources.
 
 Around a store, from the inside out:
-1. The adapter. The lease uses it bare: it must know what it wrote.
-2. `RetryingStore`, where the store is on a network; a folder's failures do not pass by themselves.
+1. The adapter. The lease uses it directly: it must know which writes succeeded.
+2. `RetryingStore`, if the store is on a network; failures of a folder are not transient.
 3. `MeteredStore`, in a daemon: outermost, so that an operation counts once, however many attempts it took.
 """
 
@@ -40,7 +40,7 @@ def stack_transport(
 ) -> Transport:
     """Return `adapter`, which reads `url`, with all its wrappers.
 
-    `limit` is the most requests at once, `rate` bytes per second, `connections` the share of those of a daemon.
+    `limit` is the most concurrent requests, `rate` bytes per second, `connections` the share of a daemon's connections.
     """
     inner = FairTransport(adapter, connections) if connections is not None else adapter
     return Retrying(GovernedTransport(inner, governors, url, connections=limit, rate=rate), policy, on_retry)

@@ -176,7 +176,7 @@ async def test_a_strangers_page_cannot_make_us_send_a_body_or_a_header_elsewhere
         async with over_http(site, also=[str(other)]) as transport, surveying(tmp_path, transport) as survey:
             inventory = await survey.read(Scripted([DocumentRequest(f"{site}/search", headers={"X-Page": "1"})], find))
         assert [reason for _, reason in inventory.failed] == [
-            f"{site}/search wants a POST there, which is another origin"
+            f"{site}/search requests a POST, but this is another origin"
         ]
         assert seen == [("7", {"body": "", "key": "", "accept": ["a/b"]})]
         assert other.asked == [("GET", "/search")]
@@ -189,7 +189,7 @@ async def test_a_transport_without_questions_reads_plain_ones_and_refuses_the_ot
             Scripted([DocumentRequest("a.json", headers={"Accept": "x"})], lambda document: [Stat("f")])
         )
         assert (inventory.complete, inventory.files) == (True, 1)
-        with pytest.raises(Unsupported, match="POST is not a way to ask for a document here"):
+        with pytest.raises(Unsupported, match="this transport does not support POST requests"):
             await survey.read(Scripted([DocumentRequest("a.json", "POST")], lambda document: []))
 
 
@@ -389,4 +389,4 @@ async def test_a_full_disk_of_ours_is_no_mistake_of_a_document(tmp_path, monkeyp
         with pytest.raises(ExceptionGroup) as caught:
             await survey.read(Scripted([DocumentRequest("a")], lambda document: []))
     assert isinstance(first_of(caught.value), NoSpace)
-    assert "a: the answer cannot be kept beside the Catalogue: No space left" in str(first_of(caught.value))
+    assert "a: the response cannot be stored in the state folder: No space left" in str(first_of(caught.value))

@@ -354,7 +354,7 @@ class StoreContract:
         self.unlock(first)
         second = self.lease(await reopen(), "second", now, host="elsewhere")
         assert await second.acquire() == 2
-        with pytest.raises(Busy, match=r"we lost it: .*second"):
+        with pytest.raises(Busy, match=r"this process lost it: .*second"):
             await first.renew()
         await second.release()
 

@@ -23,7 +23,7 @@ def test_retries_are_written_down_up_to_a_bound_and_the_rest_is_counted():
     *written, last = log.waiting
     assert [row.path for row in written] == [f"f{number}" for number in range(MOST_RETRIES)]
     assert written[0].text == "the server is busy; try 2 follows in 2.0 s"
-    assert (last.event, last.text) == ("left_out", "7 more events were not written down")
+    assert (last.event, last.text) == ("left_out", "7 more events were not recorded")
 
 
 def test_a_long_log_leaves_failures_out_and_never_the_outcome():
@@ -35,7 +35,7 @@ def test_a_long_log_leaves_failures_out_and_never_the_outcome():
     log.end()
     events = [row.event for row in log.waiting]
     assert events == ["transfer_failed"] * MOST + ["published", "pass_finished", "left_out"]
-    assert log.waiting[-1].text == "3 more events were not written down"
+    assert log.waiting[-1].text == "3 more events were not recorded"
     assert [row.id for row in log.waiting] == list(range(1, len(log.waiting) + 1))
 
 

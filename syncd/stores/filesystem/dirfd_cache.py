@@ -1,8 +1,8 @@
 """The folders of a store on disk: opened part by part below the root, never through a symbolic link.
 
-A folder is held open by its descriptor, so that a name that is replaced by a link later leads nowhere. Descriptors are
+A folder is held open by its descriptor, so that a link that replaces its name later has no effect. Descriptors are
 reference counted and closed by the last user, because a thread may still work in a folder that the cache has dropped.
-So hold the OpenFolder while you use its `fd`, and do not pass on the number alone.
+So keep the OpenFolder while you use its `fd`; do not pass on the number alone.
 A folder is durable if its parent was synced after it was created; `unsynced` yields what a writer must still sync.
 """
 
@@ -36,7 +36,7 @@ _FOLDER_FLAGS = READ | os.O_DIRECTORY
 
 
 class OpenDescriptor:
-    """A descriptor that is closed with its last reference, in whichever thread."""
+    """A descriptor that is closed with its last reference, in any thread."""
 
     __slots__ = ("fd",)
 
@@ -203,7 +203,7 @@ def unsynced(folder: OpenFolder) -> Iterator[OpenFolder]:
 
 
 def translate(error: OSError, path: str, root: str) -> SyncdError:
-    """Return our error for an error of the system about `path`."""
+    """Translate an error of the system about `path`."""
     why = error.strerror or str(error)
     match error.errno:
         case errno.ENOENT:
@@ -226,4 +226,4 @@ def translate(error: OSError, path: str, root: str) -> SyncdError:
             return TooLarge(f"{path}: too large for {root}: {why}")
         case errno.EXDEV:
             return Unsupported(f"{path}: is on another file system than {root}/.syncd; a store must be one")
-    return exhausted(error, path) or Offline(f"{path}: {root} does not answer: {why}")  # EROFS, ESTALE, ENODEV, …
+    return exhausted(error, path) or Offline(f"{path}: {root} does not respond: {why}")  # EROFS, ESTALE, ENODEV, …

@@ -1,8 +1,8 @@
-"""One file on its way into a folder: its bytes so far, and a journal, so that a killed process loses no bytes.
+"""One file that is being written into a folder: its bytes, and a journal, so that a killed process loses no bytes.
 
 `.syncd/tmp/<token>.part` holds the bytes at their offsets; `<token>.log` has one line for each completed write: start,
 stop and the xxh3-64 of its bytes. Nothing is synced before the commit. After a kill the bytes are in the page cache;
-after a power cut the journal's checksums tell which of them reached the disk.
+after a power failure the journal's checksums show which of them reached the disk.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ class StagedFile:
             except OSError as error:
                 raise translate(error, self._path, self._folders.root) from error
             if count == 0:
-                raise Damaged(f"{self._path}: what was written at byte {start} cannot be read back")
+                raise Damaged(f"{self._path}: bytes written at {start} cannot be read back")
             update(block[:count])
             start += count
 
@@ -156,7 +156,7 @@ class StagedFile:
     def drop(self) -> None:
         """Remove both files, as far as the disk permits. Blocks.
 
-        Who drops them has a failure to tell, which must not be hidden by the next; what stays is swept one day.
+        Errors are ignored, so that they do not hide the failure that led here; a later sweep deletes remaining files.
         """
         self._part = self._log = None
         with contextlib.suppress(OSError):
@@ -203,7 +203,7 @@ class StagedFile:
 
     def _alive(self, opened: OpenDescriptor | None) -> OpenDescriptor:
         if opened is None:
-            raise Damaged(f"{self._path}: its staging {self.token} is over")
+            raise Damaged(f"{self._path}: its staging {self.token} has ended")
         return opened
 
 
@@ -214,7 +214,7 @@ def stat_of(path: str, found: os.stat_result) -> Stat:
 
 
 def write_all(fd: int, chunk: bytes | memoryview, offset: int) -> None:
-    """Write every byte; a call of the system may write fewer than it was given."""
+    """Write every byte; one system call may write fewer."""
     written = os.pwrite(fd, chunk, offset)
     if written != len(chunk):
         rest = memoryview(chunk)
@@ -264,7 +264,7 @@ async def read_chunks(
         except OSError as error:
             raise translate(error, path, root) from error
         if not chunk:
-            raise Damaged(f"{path}: ends at byte {at}, not at {stop}: it shrank while we read it")
+            raise Damaged(f"{path}: ends at byte {at}, not at {stop}: it shrank during the read")
         return chunk
 
     at = start
@@ -312,8 +312,8 @@ def _link_or_rename(source: OpenFolder, name: str, folder: OpenFolder, last: str
 def _reserve(fd: int, size: int, folder: OpenFolder) -> None:
     """Reserve the space, so that a full disk is known before the first byte. Raises OSError if there is too little.
 
-    Where that is the work of writing itself (tmpfs makes every page: 0.4 s for each GiB, in which nothing arrives), it
-    is only looked whether there is room. What it costs in `folder` is learnt once.
+    If a reservation costs as much as the write (tmpfs creates every page: 0.4 s for each GiB), only the free space is
+    checked. The costs in `folder` are measured once.
     """
     trial = 0
     if not folder.is_slow_to_reserve:
@@ -332,8 +332,8 @@ def _reserve(fd: int, size: int, folder: OpenFolder) -> None:
 def _allocate(fd: int, start: int, stop: int) -> None:
     """Reserve space with fallocate(2), not `os.posix_fallocate`.
 
-    Where a file system cannot reserve, libc writes a byte into every block instead, which on a network file system
-    moves the file twice.
+    If a file system cannot reserve, libc writes a byte into every block instead, which transfers the file twice on a
+    network file system.
     """
     if start == stop or not sys.platform.startswith("linux"):
         return

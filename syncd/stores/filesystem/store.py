@@ -2,7 +2,7 @@
 
 Rule 1: a file is written under `.syncd/tmp/`, synced, and renamed to its path; then its folder is synced.
 Rule 2: no symbolic link below the root is followed, so that none can lead outside.
-Rule 3: a sync that failed is not tried again; the bytes are discarded and downloaded again.
+Rule 3: a failed sync is not repeated; the bytes are discarded and downloaded again.
 Rule 4: listings leave out `.syncd/tmp/`.
 """
 
@@ -117,7 +117,7 @@ class FilesystemStore:
                     yield stat
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
-        """As `list`, a page at a time; the names of one folder are in memory at once."""
+        """As `list`, in pages; the names of one folder are in memory at once."""
         walk = self._walk(prefix, after)
 
         def take() -> Page:
@@ -208,8 +208,8 @@ class FilesystemStore:
     async def identify(self, expected: str | None) -> str:
         """Return this store's id, given to an empty or new folder on first use.
 
-        `expected` is the id we know: another, or none, means that something else is mounted there, and raises Offline.
-        A folder that holds files but no id raises ConfigError.
+        Raises Offline if the folder has no id or another one than `expected`: another disk is mounted there. Raises
+        ConfigError for a folder that holds files but no id.
         """
         await self._in_thread(SENTINEL, self._folders.renew)
         if expected is not None and not await asyncio.to_thread(os.path.isdir, self.root):

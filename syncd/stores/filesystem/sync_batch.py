@@ -1,10 +1,10 @@
-"""Makes many small changes to a folder tree durable together: one thread, and one sync of each folder for all of them.
+"""Makes many small changes to a folder tree durable together, in one thread, with one sync of each folder.
 
-A batch is the changes that arrived during the batch before it. Its files are written and synced first, then each is
-renamed to its path, then each changed folder is synced once; then the callers learn that their change is durable.
-There is no task: a batch starts with a change, or at the end of the batch before it.
-With `alone`, the event loop waits for nothing else. On a disk that syncs fast it then makes the batch itself: two
-threads that take turns at the interpreter cost more than the disk.
+A batch holds the changes that arrived during the batch before it. Its files are written and synced first, then each is
+renamed to its path, then each changed folder is synced once; then the callers return. There is no task: a batch starts
+with a change, or at the end of the batch before it.
+With `alone`, the event loop has no other work. If the disk syncs fast, it then makes the batch itself: two threads that
+share the interpreter cost more than the disk.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from syncd.core import SyncdError
 from syncd.stores.filesystem.dirfd_cache import OpenDescriptor, OpenFolder, translate
 
 MAX_BATCH = 256  # changes; each may hold a descriptor open
-SLOW_SYNC = 0.001  # seconds; from here on syncs are worth threads of their own, so that the disk can join them
+SLOW_SYNC = 0.001  # seconds; slower syncs run in threads, so that the disk can combine them
 
 Touched = set[OpenFolder]
 
 
 @dataclass(slots=True)
 class FileChange:
-    """One change: `write` makes a file that must be synced first, `place` puts names where they belong.
+    """One change: `write` makes a file that must be synced first, `place` creates the final names.
 
     `place` adds the folders it changed; `undo` removes what `write` left if the change fails, as far as it can.
     """
@@ -51,7 +51,7 @@ class SyncBatch:
         self._slow = False
 
     async def make(self, change: FileChange) -> Any:
-        """Make the change; returns what its `place` returned, once durable."""
+        """Make the change; return the result of its `place` once durable."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append((change, waiter))
         if self._running is None:
@@ -59,7 +59,7 @@ class SyncBatch:
         return await waiter
 
     async def aclose(self) -> None:
-        """Wait for the batch on its way, and end the thread."""
+        """Wait for the batch under way, and end the thread."""
         if self._running is not None:
             await asyncio.wait([self._running])
         await asyncio.to_thread(self._thread.shutdown)
@@ -68,7 +68,7 @@ class SyncBatch:
         loop = asyncio.get_running_loop()
         if self._alone and not self._slow:
             self._running = loop.create_future()
-            loop.call_soon(self._run_here, self._running)  # what comes in until then goes along
+            loop.call_soon(self._run_here, self._running)  # changes that arrive until then join the batch
             return
         changes, waiters = self._next_batch()
         self._running = running = loop.run_in_executor(self._thread, self._run, changes)
@@ -79,7 +79,7 @@ class SyncBatch:
         try:
             running.set_result(self._run(changes))
         except BaseException as bug:
-            running.set_exception(bug)  # whoever waits is told, as of one in the thread
+            running.set_exception(bug)  # the waiting callers receive it, as they do from the thread
             raise
         finally:
             self._ended(running, waiters)
@@ -118,7 +118,7 @@ class SyncBatch:
         self._sync_folders(touched, outcomes)
         for change, outcome in zip(changes, outcomes, strict=True):
             if isinstance(outcome, SyncdError) and change.undo is not None:
-                self._try(change, change.undo)  # a disk that failed lets nothing be removed: what failed first is told
+                self._try(change, change.undo)  # a failed disk may refuse deletions too: the first failure is reported
         return outcomes
 
     def _write(self, changes: list[FileChange], outcomes: list[Any]) -> dict[int, OpenDescriptor]:
@@ -147,7 +147,7 @@ class SyncBatch:
             self._slow = (time.monotonic() - started) / len(files) > SLOW_SYNC / 10
 
     def _sync_folders(self, touched: list[Touched], outcomes: list[Any]) -> None:
-        """Sync each folder once; who changed one that fails hears of it."""
+        """Sync each folder once; a failure is reported to those who changed it."""
         folders = list(set().union(*touched))
         if len(folders) > 1 and self._slow:
             results = [sync.result() for sync in [self._syncers.submit(self._sync, it.path, it) for it in folders]]
@@ -156,14 +156,14 @@ class SyncBatch:
         failed = {folder: result for folder, result in zip(folders, results, strict=True) if result is not None}
         if not failed:
             for folder in folders:
-                folder.parent = None  # all above it are among the synced
+                folder.parent = None  # all its parents are synced too
             return
         for number, where in enumerate(touched):
             for folder in where & failed.keys():
                 outcomes[number] = failed[folder]
 
     def _sync(self, path: str, opened: OpenDescriptor) -> SyncdError | None:
-        """Sync once; a sync that failed is never tried again, for the second would lie."""
+        """Sync once; a failed sync is never repeated: the second may succeed although bytes were lost."""
         try:
             os.fsync(opened.fd)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Finds out what an S3 server verifies, before the first write, whatever software it is.
+"""Determines what an S3 server verifies, before the first write, by trying.
 
 Three requests on an object of a few bytes: one with a wrong MD5, which must be refused, one that creates, and one that
 may only create. If the server verifies no checksum, each upload is read back before it counts.
@@ -28,7 +28,7 @@ class ServerChecks(msgspec.Struct, frozen=True):
 
 
 class S3Capabilities:
-    """The abilities of a server, found out once; and a put that does without the missing ones."""
+    """The abilities of a server, determined once, and a put that replaces missing ones."""
 
     def __init__(self, objects: Objects, given: ServerChecks | None = None) -> None:
         self._objects = objects

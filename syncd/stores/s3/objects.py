@@ -1,8 +1,8 @@
 """The operations on objects: put, copy, join, remove; each is verified and can be repeated.
 
-Rule 1: if an answer is lost (a timeout, a 500, an error in a body of status 200), the object is looked up. It counts
-if it has the expected ETag, or the sha256 that was sent with it; else the error is raised. Its size proves nothing: it
-may be the object that was to be replaced.
+Rule 1: if a response is lost (a timeout, a 500, an error in a body of status 200), the object is looked up. It is
+accepted if it has the expected ETag, or the sha256 that was sent with it; else the error is raised. Its size is no
+evidence: it may be the object that was to be replaced.
 Rule 2: an ETag is the MD5 of the bytes, or of the MD5s of the parts with `-N`; both are computed here and compared.
 Rule 3: copies above `copy_limit` go by parts, on the server.
 """
@@ -33,7 +33,7 @@ MD5S = Mapping[int, bytes]  # part number to digest
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A multipart upload on its way to `path`."""
+    """An unfinished multipart upload to `path`."""
 
     path: str
     id: str
@@ -49,7 +49,7 @@ class Objects:
         self._copy_part = copy_part
 
     async def put(self, path: str, body: bytes, *, headers: Mapping[str, str], must_be_new: bool = False) -> Stat:
-        """Put one object. Raises Exists for `must_be_new`, where an object of other bytes is there."""
+        """Put one object. Raises Exists with `must_be_new` if there is an object of other bytes."""
         md5 = await digest(body)
         sent = {**headers, "If-None-Match": "*"} if must_be_new else headers
         try:
@@ -58,7 +58,7 @@ class Objects:
             found = await self.reading.stat(path)
             if found.version != f'"{md5.hex()}"':
                 raise Exists(f"{path}: exists already, as version {found.version}") from error
-            return found  # an earlier try, whose answer was lost
+            return found  # an earlier attempt, whose response was lost
         except TransientError:
             found_now = await self._find_sent(path, len(body), f'"{md5.hex()}"', headers.get(SHA256, ""))
             if found_now is None:
@@ -66,7 +66,7 @@ class Objects:
             return found_now
         etag = answer.get("etag", "").strip('"')
         if len(etag) == 32 and "-" not in etag and etag != md5.hex() and not _is_encrypted(answer):
-            raise Damaged(f"{path}: the server stored bytes of MD5 {etag}, we sent {md5.hex()}")
+            raise Damaged(f"{path}: the server stored bytes of MD5 {etag}, sent were {md5.hex()}")
         return Stat(path, len(body), None, f'"{etag}"' if etag else None)
 
     async def remove(self, path: str) -> None:
@@ -82,7 +82,7 @@ class Objects:
         _, document = await self.bucket.read("POST", self._key(path), path, query={"uploads": ""}, headers=headers)
         found = read_texts(document, ("UploadId",)).get("UploadId", "")
         if not found:
-            raise PermanentError(f"{path}: the server began an upload and did not say which: {document[:100]!r}")
+            raise PermanentError(f"{path}: the server began an upload but returned no id: {document[:100]!r}")
         return Upload(path, found)
 
     async def put_part(self, upload: Upload, number: int, body: bytes) -> bytes:
@@ -92,7 +92,7 @@ class Objects:
         answer, _ = await self.bucket.read("PUT", self._key(upload.path), upload.path, query=query, body=body, md5=md5)
         etag = answer.get("etag", "").strip('"')
         if len(etag) == 32 and etag != md5.hex() and not _is_encrypted(answer):
-            raise Damaged(f"{upload.path}: the server stored part {number} with MD5 {etag}, we sent {md5.hex()}")
+            raise Damaged(f"{upload.path}: the server stored part {number} with MD5 {etag}, sent was {md5.hex()}")
         return md5
 
     async def complete(self, upload: Upload, etags: Mapping[int, str], expected: str, size: int) -> Stat:
@@ -110,7 +110,7 @@ class Objects:
         return found
 
     async def abort(self, upload: Upload) -> None:
-        """Abort an upload; one that is over is no error."""
+        """Abort an upload; one that has ended is no error."""
         try:
             await self.bucket.read("DELETE", self._key(upload.path), upload.path, query={"uploadId": upload.id})
         except NoSuchUpload:
@@ -140,7 +140,7 @@ class Objects:
                 raise
             if (found.version is None or found.version != source.version) and (there != wanted or not wanted):
                 raise
-            return found  # the copy is there, and only the answer was lost
+            return found  # the copy is there; only the response was lost
         etag = read_texts(document, ("ETag",)).get("ETag", "").strip('"')
         found = await self.reading.stat(to)
         if found.size != source.size or (etag and found.version != f'"{etag}"'):
@@ -169,7 +169,7 @@ class Objects:
         except BaseException as error:
             await self._drop(upload)
             if isinstance(error, NoSuchUpload):  # not NotFound: callers would take that for the source
-                raise Interrupted(f"{to}: the server forgot the upload that {source.path} was copied to") from error
+                raise Interrupted(f"{to}: the server lost the upload that {source.path} was copied to") from error
             raise
         found = await self.reading.stat(to)
         if found.size != size:
@@ -205,7 +205,7 @@ class Objects:
         return etags
 
     async def _join(self, upload: Upload, etags: Mapping[int, str]) -> None:
-        """Ask for the parts to be joined."""
+        """Request that the server joins the parts."""
         parts = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etags[number])}&quot;</ETag></Part>"
             for number in sorted(etags)
@@ -214,15 +214,15 @@ class Objects:
         await self.bucket.read("POST", self._key(upload.path), upload.path, query={"uploadId": upload.id}, body=body)
 
     async def _drop(self, upload: Upload) -> None:
-        """Abort a failed upload, if the server permits; a sweep finds the rest."""
+        """Abort a failed upload if the server permits; a sweep aborts the others."""
         with suppress(SyncdError, TimeoutError):
             async with asyncio.timeout(ABORTING):
                 await self.abort(upload)
 
     async def _find_sent(self, path: str, size: int, version: str, sha256: str) -> Stat | None:
-        """Return the object at `path` if it was sent by us: by its ETag, or its sha256 if ETags are no MD5s.
+        """Return the object at `path` if this process sent it, by its ETag, or by its sha256 if ETags are no MD5s.
 
-        An older object may lie there, of the same size: an ETag that says nothing is no reason to believe it is ours.
+        An older object of the same size may be at the path, so an ETag that is no MD5 is no evidence.
         """
         try:
             found, named = await self._describe(path)

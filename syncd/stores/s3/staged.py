@@ -1,10 +1,10 @@
-"""One file on its way into a bucket: a small one is sent in one request, a large one in parts.
+"""One file that is being written into a bucket: a small one in one request, a large one in parts.
 
 A large file is joined under `.syncd/uploads/<name>`, so that it can be read back and verified before it is copied, on
-the server, to its path. `token` is that name, the size of a part and the upload's id; the server lists what arrived.
+the server, to its path. `token` is that name, the size of a part and the upload's id; the server lists the parts.
 Rule 1: parts are sent in the background, at most `IN_FLIGHT` at once. The next write raises the error of a failed
 part, and the write after that sends it again, so that the caller's retry has its pause.
-Rule 2: nothing is joined before every byte was written, and nothing is at its path before it was proved.
+Rule 2: the parts are joined after every byte was written, and the file is at its path only after its verification.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class PendingPart:
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, offset: int, chunk: bytes | memoryview) -> None:
-        """Take bytes at an offset within the part."""
+        """Add bytes at an offset within the part."""
         self.chunks[offset] = chunk if len(chunk) >= len(self.chunks.get(offset, b"")) else self.chunks[offset]
         ranges.add(self.ranges, offset, offset + len(chunk))
 
@@ -60,8 +60,8 @@ class StagedObject:
         self._objects = objects
         self._abilities = abilities
         self._path = path
-        self._piece = piece  # what a small file may be
-        self._step = piece  # what a part is
+        self._piece = piece  # the most bytes of a small file
+        self._step = piece  # the bytes of a part
         self._ranges: list[tuple[int, int]] = []
         self._parts: dict[int, PendingPart] = {}
         self._md5s: dict[int, bytes] = {}
@@ -69,18 +69,18 @@ class StagedObject:
         self._joined: Stat | None = None
         self._placed: Stat | None = None
         self._flying: dict[int, asyncio.Task[None]] = {}
-        self._ready: dict[int, bytes] = {}  # bodies on their way, or waiting to be tried again
+        self._ready: dict[int, bytes] = {}  # bodies being sent, or waiting for another attempt
         self._failed: dict[int, SyncdError] = {}
         self._lock = asyncio.Lock()
 
     async def begin(self, size: int | None) -> None:
-        """Begin a file; one that is known to be large gets its upload and token at once."""
+        """Begin a file; one known to be large gets its upload and token at once."""
         if size is not None and size > self._piece:
             self._step = part_size(size, self._piece)
             await self._begin_upload()
 
     async def resume(self, token: str) -> bool:
-        """Continue an upload. Return False if it is over and left nothing."""
+        """Continue an upload. Return False if it has ended and left nothing."""
         known = _TOKEN.fullmatch(token)
         if known is None:
             return False
@@ -100,7 +100,7 @@ class StagedObject:
         return True
 
     def sink(self, offset: int) -> Sink | None:  # noqa: ARG002  the port names it
-        """Return None: parts travel through the event loop."""
+        """Return None: the event loop sends the parts."""
         return None
 
     def read_back(self, start: int, stop: int, update: Sink) -> None:  # noqa: ARG002  the port names them
@@ -108,7 +108,7 @@ class StagedObject:
         raise AssertionError("an upload has no sinks")
 
     async def write(self, offset: int, chunk: bytes) -> None:
-        """Take bytes; waits while enough parts are on their way."""
+        """Add bytes; wait while enough parts are being sent."""
         await self._raise_failed()
         if self._joined is not None:
             raise Damaged(f"{self._path}: was read back already; nothing may be written to it")
@@ -140,7 +140,7 @@ class StagedObject:
                 yield chunk
 
     async def commit(self, *, size: int, sha256: str, if_absent: bool = False, to: str | None = None) -> Stat:
-        """Verify the bytes and put them at their path."""
+        """Verify the bytes and make them visible at their path."""
         path = self._path if to is None else to
         self._require_complete(size)
         if self._upload is None:
@@ -191,7 +191,7 @@ class StagedObject:
         self.token = f"{name}.{self._step}.{self._upload.id}"
 
     async def _fly(self, number: int, size: int) -> None:
-        """Send a whole part up as soon as there is room for it on the way."""
+        """Send a complete part as soon as fewer than IN_FLIGHT are being sent."""
         async with self._lock:
             if self._upload is None:
                 self._upload = await self._objects.begin(UPLOADS + secrets.token_hex(16))
@@ -311,6 +311,6 @@ async def list_parts(objects: Objects, upload: Upload) -> dict[int, UploadedPart
 
 def elements(document: bytes, name: str, path: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Return the texts of the top element's children, and those of the children of each `name` among them."""
-    with refused_xml(f"{path}: an answer that"):
+    with refused_xml(f"{path}: a response that"):
         root = xml_tree(document, MAX_PARTS_PAGE)
     return root.texts(), [part.texts() for part in root.all(name)]

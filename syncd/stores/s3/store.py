@@ -86,7 +86,7 @@ class S3Store:
                     yield stat
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
-        """As `list`, a page at a time."""
+        """As `list`, in pages."""
         hides = UPLOADS.startswith(prefix)
         async with aclosing(self._reading.list_pages(prefix, after)) as pages:
             async for page in pages:
@@ -125,7 +125,7 @@ class S3Store:
             await staged.drop_unnamed()
 
     async def move(self, path: str, to: str) -> None:
-        """Copy, then remove. If `path` is absent and `to` exists, an earlier call has done it."""
+        """Copy, then delete. If `path` is absent and `to` exists, an earlier call has done it."""
         try:
             await self._objects.copy(check_safe(path), self._fit(to))
         except NoSuchBucket:
@@ -141,7 +141,7 @@ class S3Store:
         await self._objects.copy(check_safe(path), self._fit(to))
 
     async def delete(self, path: str) -> None:
-        """Remove an object."""
+        """Delete an object."""
         await self._objects.remove(check_safe(path))
 
     async def free(self) -> None:
@@ -149,7 +149,7 @@ class S3Store:
         return
 
     async def verifies(self) -> ServerChecks:
-        """Return the checksums that the server was seen to verify."""
+        """Return the checksums that the server verifies, as determined by trying."""
         return await self._abilities.known()
 
     async def identify(self, expected: str | None) -> str:
