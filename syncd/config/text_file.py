@@ -5,14 +5,14 @@ import os
 import stat
 from pathlib import Path
 
-from manifests.yaml import MAX_BYTES
-
 
 def read_text_file(file: Path, *, from_pipe: bool = False) -> bytes:
     """Return the content of a regular file, cut one byte beyond MAX_BYTES (the parser refuses a longer one).
 
     `from_pipe` accepts a pipe or a terminal too, for a path that a person typed (`/dev/stdin`). Raises OSError.
     """
+    from manifests.yaml import MAX_BYTES  # noqa: PLC0415  its parser is slow to import, and without a file not needed
+
     flags = os.O_RDONLY | os.O_CLOEXEC | (0 if from_pipe else os.O_NONBLOCK)
     with os.fdopen(os.open(file, flags), "rb") as opened:
         kind = os.fstat(opened.fileno()).st_mode
