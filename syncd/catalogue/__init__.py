@@ -1,4 +1,4 @@
-"""The embedded database: mirrors, current Entries, what upstream claims, work in flight. Rebuildable from the store."""
+"""The embedded database: mirrors, current Entries, upstream's claims, work in flight. Rebuildable from the store."""
 
 import lazy_loader
 

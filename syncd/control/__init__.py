@@ -1,4 +1,4 @@
-"""What a running daemon shows, and what can be asked of it."""
+"""The port of the running daemon: its queries, its actions, and the values that they return."""
 
 import lazy_loader
 

@@ -22,7 +22,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class SurveyStarted(Event, frozen=True):
-    """A pass has begun to ask upstream what it has."""
+    """A pass has started its survey of upstream."""
 
 
 class SurveyAdvanced(Event, frozen=True):

@@ -1,4 +1,4 @@
-"""What the Catalogue records for people, and the API shows as it is: passes, their events, the audit log."""
+"""The records of the Catalogue that the API returns unchanged: passes, their events, the audit log."""
 
 from typing import Literal
 

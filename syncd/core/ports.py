@@ -19,7 +19,7 @@ from manifests.stat import Stat
 
 C = TypeVar("C")
 
-Page = Sequence[Stat]  # of millions of files a `manifests.reading.stat_page.Stats`, else a list
+Page = Sequence[Stat]  # for millions of files a `manifests.reading.stat_page.Stats`, else a list
 Sink = Callable[[memoryview], None]
 """Called with the next bytes, in order, in any thread; the buffer is valid only during the call."""
 

@@ -282,7 +282,7 @@ class Controller:
     # -- actions --------------------------------------------------------------------------------------------------
 
     async def sync(self, name: str, who: str) -> AuditView:
-        """Let a pass run as soon as there is room."""
+        """Request a pass; it starts as soon as there is room."""
         mirror_state = self._standing(name)
         state, why = self._registry.state(mirror_state)
         if state in {"paused", "offline", "rejected", "retired"}:

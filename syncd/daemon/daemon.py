@@ -255,7 +255,7 @@ class Daemon:
     def _started(self, killed: int) -> None:
         seconds = round(self.deps.clock() - self._began, 3)
         self.registry.on_event(DaemonStarted("", VERSION, len(self.manifests.in_force), seconds))
-        more = f", {killed} passes were interrupted by its last end" if killed else ""
+        more = f", passes interrupted before this start: {killed}" if killed else ""
         self.notifier.ready(f"{len(self.manifests.in_force)} mirrors{more}")
         self.deps.started(self.control)
 

@@ -28,7 +28,7 @@ from syncd.streams import copy_to_sink
 
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
 STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
-STEP_MOST = 8 << 20  # bytes of the longest: what is lost when a connection breaks is less than this
+STEP_MOST = 8 << 20  # bytes of the longest: a broken connection loses fewer than this
 PARTS = 64  # ranges into which a file of middling size is cut: one for each slot that a governor may give
 QUICK = 0.05  # seconds: if the first stretch takes no longer, more connections would not help
 FOLDED = 8 << 20  # bytes hashed before the event loop runs again
@@ -172,7 +172,7 @@ class _RangedDownload:
     async def _receive(self, body: Body, start: int, stop: int | None) -> None:
         """Write and hash `[start, stop)` from an open body."""
         if body.start != start:
-            raise Interrupted(f"{self.spec.target}: asked for byte {start}, answered from {body.start}")
+            raise Interrupted(f"{self.spec.target}: requested from byte {start}, received from {body.start}")
         if stop is not None and (sink := self.file.sink(start)) is not None:
             await self._copy_to_sink(body, start, stop, sink)
             return
@@ -186,7 +186,7 @@ class _RangedDownload:
         if chunks:
             at = await self._write(at, chunks, stop)
         if stop is not None and at != stop:
-            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
+            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) requested, {at - start} received")
         self.end = max(self.end, at)
 
     async def _copy_to_sink(self, body: Body, start: int, stop: int, sink: Sink) -> None:
@@ -207,12 +207,12 @@ class _RangedDownload:
         async with aclosing(copy_to_sink(body, write_and_hash)) as counts:
             async for count in counts:
                 if at + count > stop:
-                    raise Interrupted(f"{self.spec.target}: more bytes than the {stop} asked for")
+                    raise Interrupted(f"{self.spec.target}: more bytes than the {stop} requested")
                 self._note_written(at, at + count)
                 at += count
                 self.on_received(count)
         if at != stop:
-            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) asked for, {at - start} arrived")
+            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) requested, {at - start} received")
         self.end = max(self.end, at)
 
     def _note_written(self, at: int, what: bytes | int) -> None:
@@ -227,7 +227,7 @@ class _RangedDownload:
     async def _write(self, at: int, chunks: list[bytes], stop: int | None) -> int:
         piece = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if stop is not None and at + len(piece) > stop:
-            raise Interrupted(f"{self.spec.target}: more bytes than the {stop} asked for")
+            raise Interrupted(f"{self.spec.target}: more bytes than the {stop} requested")
         await self._wait_for_window(at)
         if at == 0:
             self.head = piece[:HEAD]

@@ -1,4 +1,4 @@
-"""Where bytes are stored: a folder or a bucket behind one port, its lease, and the probe of what a server can do."""
+"""The store: a folder or a bucket behind one port, its lease, and the probe of a server's capabilities."""
 
 import lazy_loader
 

@@ -65,7 +65,7 @@ class Verifying(Protocol):
     """Capability of a Store: say which checksums its server verifies."""
 
     async def verifies(self) -> "ServerChecks":
-        """Return what the server verifies, found out by trying."""
+        """Return the checksums and conditions that the server verifies, determined by trying."""
         ...
 
 
@@ -105,7 +105,7 @@ class _Probe:
         self.checks.append(Check(name, good, needed, seen))
 
     async def clean(self) -> None:
-        with contextlib.suppress(SyncdError):  # what is left is a few bytes under .syncd/probe/
+        with contextlib.suppress(SyncdError):  # a few bytes may remain under .syncd/probe/
             paths = [stat.path async for stat in self.store.list(self.root)]
             for path in paths:
                 await self.store.delete(path)

@@ -1,8 +1,8 @@
 """Bases of all wrappers: each forwards the whole port, and a subclass defines only what it changes.
 
 Rules:
-1. A wrapper keeps what it wraps in `inner`. A capability (`syncd.core.ports.capability`) is found through `inner`, so
-   that a wrapper forwards it by not naming it. A wrapper that counts, delays or repeats requests defines `ask` too.
+1. `inner` is the wrapped object. `syncd.core.ports.capability` searches through `inner`, so a wrapper forwards the
+   capabilities that it does not define. A wrapper that counts, delays or repeats requests must define `ask` too.
 2. A body is not wrapped by a base: each wrapper of bodies is one step of every byte (`docs/architecture.md`).
 """
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class TransportWrapper(Wrapper):
-    """A Transport that does what another does."""
+    """A Transport that forwards to another one."""
 
     inner: Transport
 
@@ -49,7 +49,7 @@ class TransportWrapper(Wrapper):
 
 
 class StoreWrapper(TransportWrapper):
-    """A Store that does what another does."""
+    """A Store that forwards to another one."""
 
     inner: Store
 
@@ -91,7 +91,7 @@ class StoreWrapper(TransportWrapper):
 
 
 class StagedWrapper:
-    """A Staged that does what another does."""
+    """A Staged that forwards to another one."""
 
     def __init__(self, inner: Staged) -> None:
         self.inner = inner

@@ -81,7 +81,7 @@ class _FailoverBody(ResumableBody):
             raise error
         body = await self._enter(reached)
         if body.start != reached:
-            raise Interrupted(f"{self._path}: asked for byte {reached}, answered from {body.start}") from error
+            raise Interrupted(f"{self._path}: requested from byte {reached}, received from {body.start}") from error
         if None not in (body.stat.size, self.stat.size) and body.stat.size != self.stat.size:
             raise Mismatch(f"{self._path}: {self.stat.size} bytes, and {body.url} has {body.stat.size}") from error
         return body

@@ -42,7 +42,7 @@ class OriginShare:
             if turn.done() and not turn.cancelled():
                 self.release(count)
             else:
-                with suppress(ValueError):  # `admit` ran meanwhile, and dropped us on its way
+                with suppress(ValueError):  # `admit` ran meanwhile, and removed this share
                     self.waiting.remove((count, turn))
                 self._whole.admit()
             raise

@@ -39,7 +39,7 @@ class RetryingStore(Retrying, StoreWrapper):
         await retrying(lambda: self.inner.delete(path), path, self._policy)
 
     async def identify(self, expected: str | None) -> str:
-        """Ask for the store's id."""
+        """Return the store's id."""
         return await retrying(lambda: self.inner.identify(expected), ".syncd/store.json", self._policy)
 
     async def sweep(self, older_than: float) -> int:

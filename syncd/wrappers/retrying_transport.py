@@ -115,5 +115,5 @@ class _RetryingBody(ResumableBody):
                 continue
             self._open = opening
             if body.start != at:
-                raise Interrupted(f"{self._path}: asked for byte {at}, answered from {body.start}")
+                raise Interrupted(f"{self._path}: requested from byte {at}, received from {body.start}")
             return body

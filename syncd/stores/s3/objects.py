@@ -103,7 +103,7 @@ class Objects:
             found = await self._find(upload.path)
             if found is None or found.size != size or not is_md5(found, expected):
                 raise error from None
-            return found  # it was joined, and only the answer was lost
+            return found  # it was joined; only the response was lost
         found = await self.reading.stat(upload.path)
         if found.size != size or not is_md5(found, expected):
             raise Damaged(f"{upload.path}: joined as {found.size} bytes {found.version}, not {size} bytes {expected}")
@@ -165,7 +165,7 @@ class Objects:
                 found = await self._find_sent(to, size, _quoted_etag(etags), headers.get(SHA256, ""))
                 if found is None or (before is not None and _is_same(found, before)):
                     raise
-                return found  # it was joined, and only the answer was lost
+                return found  # it was joined; only the response was lost
         except BaseException as error:
             await self._drop(upload)
             if isinstance(error, NoSuchUpload):  # not NotFound: callers would take that for the source
