@@ -143,7 +143,7 @@ LOCAL_FAILURES = (NoSpace, Offline, Busy, Exists, Damaged)
 
 
 def exhausted(error: BaseException, label: str) -> Exhausted | None:
-    """Return our error if the system refused a file descriptor, None for any other error."""
+    """Return the error if the system refused a file descriptor; None for other errors."""
     if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
         return None
     return Exhausted(f"{label}: no file descriptor left: raise the limit of open files (LimitNOFILE=, ulimit -n)")
