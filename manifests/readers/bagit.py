@@ -90,6 +90,7 @@ class _BagitState(msgspec.Struct, frozen=True, omit_defaults=True):
     expected: int = -1  # files, by Payload-Oxum
     listed: int = -1  # files, by the first payload manifest ...
     mark: int = 0  # ... and a sum over their names
+    cut: str = ""  # that manifest, if its last line has no end: it may be cut
     rest: tuple[str, ...] = ()  # algorithms still to be asked for
 
 
@@ -129,6 +130,8 @@ class BagReader:
         else:
             for name, digest in _listed(document, note):
                 yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
+            if not document.missing and not _ends_in_line(document):
+                raise DocumentError(message("{url}: the last line has no line end: it may be cut", url=document.url))
 
     def _declaration(self, document: Document) -> Iterator[Found]:
         lines = _lines(document, "utf-8")
@@ -189,9 +192,14 @@ class BagReader:
                 mark = (mark + xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))) % (1 << 64)
                 yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
             unread.raise_if_any()
+            is_cut = note.expected != 0 and not _ends_in_line(document)
             if note.listed < 0:
-                note = msgspec.structs.replace(note, listed=count, mark=mark)
-            elif note.version >= (1, 0) and (note.listed, note.mark) != (count, mark):
+                note = msgspec.structs.replace(note, listed=count, mark=mark, cut=_name(note) if is_cut else "")
+            elif (note.listed, note.mark) == (count, mark):
+                note = msgspec.structs.replace(note, cut="")  # two manifests name the same files
+            elif is_cut:
+                raise DocumentError(message("{url}: the last line has no line end: it may be cut", url=document.url))
+            elif note.version >= (1, 0):
                 raise DocumentError(
                     message(
                         "{url}: lists different files from the manifest before it ({count}, {listed}), which "
@@ -212,6 +220,12 @@ class BagReader:
                 )
         if note.rest:
             yield self._next(note)
+        elif note.cut:
+            raise DocumentError(
+                message(
+                    "{url}: the last line of {name} has no line end: it may be cut", url=document.url, name=note.cut
+                )
+            )
         elif note.listed < 0:
             asked = ", ".join(f"manifest-{algorithm}.txt" for algorithm in self._algorithms)
             raise DocumentError(
@@ -231,6 +245,8 @@ class BagReader:
                     unread.add(message("line {number} is not a url, a length and a path", number=number))
                 continue
             yield Stat(below(self._bag, _unescaped(match[3], note)), size(match[2]), urls=(match[1],))
+        if document.stream.tell() and not _ends_in_line(document):
+            unread.add(message("the last line has no line end: it may be cut"))
         unread.raise_if_any()
 
     def _next(self, note: _BagitState) -> DocumentRequest:
@@ -279,6 +295,13 @@ def _lines(document: Document, encoding: str) -> Iterator[str]:
         text.detach()
 
 
+def _ends_in_line(document: Document) -> bool:
+    """Return True if a list ends in a line end, also where a character has two or four bytes; an empty one does not."""
+    length = document.stream.seek(0, io.SEEK_END)
+    document.stream.seek(max(0, length - 4))
+    return document.stream.read(4).rstrip(b"\0").endswith((b"\n", b"\r"))
+
+
 def _listed(document: Document, note: _BagitState) -> Iterator[tuple[str, str]]:
     """Yield name and digest of each line of a manifest."""
     is_strict = note.version >= (1, 0)
@@ -309,6 +332,8 @@ READER = ReaderKind(
     BagitOptions,
     schemes=ANY,
     proof=CompletenessProof(
-        end="the line end of the last line", count="`Payload-Oxum`, where `bag-info.txt` has it", unseen="lines"
+        end="the line end of the last line, or a second manifest of the same files",
+        count="`Payload-Oxum`, where `bag-info.txt` has it",
+        unseen="lines",
     ),
 )

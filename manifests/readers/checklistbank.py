@@ -24,6 +24,7 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     SkippedEntries,
@@ -81,7 +82,7 @@ class _ChecklistbankState(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str
     key: str = ""
     path: str = ""
-    begin: int = 0
+    pages: PageChain = PageChain()
 
 
 class _ChecklistbankDataset(msgspec.Struct, rename="camel"):
@@ -150,7 +151,7 @@ class ChecklistbankReader:
                 _ChecklistbankState("latest"),
             )
         elif options.releases is not None:
-            yield self._page(0)
+            yield self._page(PageChain())
         for key in dict.fromkeys(options.datasets):
             yield _follow(f"{self._url}dataset/{key}", _ChecklistbankState("dataset", key))
 
@@ -183,19 +184,13 @@ class ChecklistbankReader:
                 continue
             elif self._options.releases == "all" or _ANNUAL.fullmatch(alias) is not None:
                 yield from self._dataset(dataset, alias or key)
-        end = note.begin + len(page.result)
-        if page.last is not True and (total is None or end < total) and page.result:
-            if end + LIMIT > REACH:
-                raise DocumentError(
-                    message(
-                        "{url}: has more than the {reach} rows that ChecklistBank returns",
-                        url=document.url,
-                        reach=REACH,
-                    )
-                )
-            yield self._page(end)
-        elif page.last is not True and total is not None and end < total:
-            unread.add(message("{total} releases were announced, and the pages end after {end}", total=total, end=end))
+        pages = note.pages.read(document, (text(dataset.key) for dataset in page.result))
+        if page.last is True or not page.result or (total is not None and pages.entries >= total):
+            unread.expect(total, pages.entries, message("releases"))
+        elif pages.entries + LIMIT > REACH:
+            unread.add(message("has more than the {reach} rows that ChecklistBank returns", reach=REACH))
+        else:
+            yield self._page(pages)
         unread.raise_if_any()
 
     def _dataset(self, dataset: _ChecklistbankDataset, folder: str) -> Iterator[Stat | DocumentRequest]:
@@ -236,10 +231,10 @@ class ChecklistbankReader:
         version = f"attempt:{text(last.attempt)}" if text(last.attempt) else None
         yield Stat(note.path, version=version, digests=digests(("md5", last.md5)), urls=(url,) if url else ())
 
-    def _page(self, begin: int) -> DocumentRequest:
+    def _page(self, pages: PageChain) -> DocumentRequest:
         origin = "xrelease" if self._options.extended else "release"
-        words = {"origin": origin, "releasedFrom": self._options.project, "limit": LIMIT, "offset": begin}
-        return _follow(f"{self._url}dataset?{urlencode(words)}", _ChecklistbankState("releases", begin=begin))
+        words = {"origin": origin, "releasedFrom": self._options.project, "limit": LIMIT, "offset": pages.entries}
+        return _follow(f"{self._url}dataset?{urlencode(words)}", _ChecklistbankState("releases", pages=pages))
 
 
 def _follow(url: str, note: _ChecklistbankState, *, optional: bool = False) -> DocumentRequest:

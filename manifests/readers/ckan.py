@@ -24,6 +24,7 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     SkippedEntries,
@@ -73,10 +74,10 @@ class CkanOptions(BaseModel):
 
 
 class _CkanState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the folder of a package, or where a page of a search begins."""
+    """The state of a request: the folder of a package, or the pages of a search so far."""
 
     folder: str = ""
-    begin: int | None = None
+    pages: PageChain | None = None
 
 
 class _CkanFile(msgspec.Struct):
@@ -93,6 +94,7 @@ class _CkanFile(msgspec.Struct):
 class _CkanPackage(msgspec.Struct):
     name: object = None
     id: object = None
+    num_resources: object = None
     resources: list[_CkanFile] | None = None
 
 
@@ -132,7 +134,7 @@ class CkanReader:
     def start(self) -> Iterable[DocumentRequest]:
         """Request the packages, or the first page of the search."""
         if self._options.query:
-            return [self._page(0)]
+            return [self._page(PageChain())]
         return [
             _follow(f"{self._api}package_show?{urlencode({'id': key})}", _CkanState(folder))
             for key, folder in self._folders.items()
@@ -141,7 +143,7 @@ class CkanReader:
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of one package, or of each that a search found."""
         note = msgspec.json.decode(document.asked.state, type=_CkanState)
-        if note.begin is None:
+        if note.pages is None:
             shown = read_json(document, _CkanPackageResponse)
             if shown.result is None:
                 raise _refused(document, shown.error)
@@ -153,10 +155,10 @@ class CkanReader:
             total = size(found.result.count) if found.result is not None else None
             if found.result is None or found.result.results is None or total is None:
                 raise _refused(document, found.error)
-            yield from self._found(document, found.result.results, total, note.begin)
+            yield from self._found(document, found.result.results, total, note.pages)
 
     def _found(
-        self, document: Document, packages: list[_CkanPackage], total: int, begin: int
+        self, document: Document, packages: list[_CkanPackage], total: int, before: PageChain
     ) -> Iterator[Stat | DocumentRequest]:
         unread = SkippedEntries(document)
         for package in packages:
@@ -165,11 +167,11 @@ class CkanReader:
                 yield from self._package(document, package, key, unread)
             else:
                 unread.add(message("a package without a name"))
-        end = begin + len(packages)
-        if packages and end < total:
-            yield self._page(end)
-        elif end < total:
-            unread.add(message("{total} packages were announced, and the pages end after {end}", total=total, end=end))
+        pages = before.read(document, (f"{text(package.id)} {text(package.name)}" for package in packages))
+        if packages and pages.entries < total:
+            yield self._page(pages)
+        else:
+            unread.expect(total, pages.entries, message("packages"))
         unread.raise_if_any()
 
     def _package(
@@ -178,6 +180,11 @@ class CkanReader:
         wanted = [
             link for link in package.resources or () if not self._formats or text(link.format).lower() in self._formats
         ]
+        unread.expect(
+            package.num_resources,
+            len(package.resources or ()),
+            message("files of package {package}", package=text(package.name)[:100]),
+        )
         named = [_name(text(link.url)) for link in wanted]
         shared = Counter(name.lower() for name in named)
         for link, name in zip(wanted, named, strict=True):
@@ -195,9 +202,9 @@ class CkanReader:
                 urls=(url,),
             )
 
-    def _page(self, begin: int) -> DocumentRequest:
-        words = {"fq": self._options.query, "rows": ROWS, "start": begin, "sort": "name asc"}
-        return _follow(f"{self._api}package_search?{urlencode(words)}", _CkanState(begin=begin))
+    def _page(self, pages: PageChain) -> DocumentRequest:
+        words = {"fq": self._options.query, "rows": ROWS, "start": pages.entries, "sort": "name asc"}
+        return _follow(f"{self._api}package_search?{urlencode(words)}", _CkanState(pages=pages))
 
 
 def _name(url: str) -> str:

@@ -28,6 +28,7 @@ from manifests.reading import (
     DocumentRequest,
     Found,
     Gap,
+    PageChain,
     ReaderKind,
     ReaderSource,
     ReaderWarning,
@@ -37,6 +38,7 @@ from manifests.reading import (
     absolute,
     chosen,
     days,
+    dig,
     digests,
     moment,
     read_json,
@@ -151,11 +153,11 @@ class CmrOptions(BaseModel):
 
 
 class CmrState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: whether it is the first page, which question it belongs to, granules seen so far."""
+    """The state of a request: which question it belongs to, whether it is the first page, and the pages so far."""
 
     kind: Literal["granules", "deleted"] = "granules"
     is_first: bool = False
-    seen: int = 0
+    pages: PageChain = PageChain()
 
 
 class _Granule(msgspec.Struct):
@@ -220,18 +222,16 @@ class CmrReader:
         unread = SkippedEntries(document)
         for row in page.items:
             yield from self._granule(document, row, unread)
-        seen, hits = state.seen + len(page.items), size(page.hits)
+        pages = state.pages.read(document, map(_identity, page.items))
         after = document.headers.get("cmr-search-after", "")
         if after and page.items:
             headers = {**document.asked.headers, "cmr-search-after": after}
-            following = msgspec.structs.replace(document.asked, headers=headers, state=_state(CmrState(seen=seen)))
+            following = msgspec.structs.replace(document.asked, headers=headers, state=_state(CmrState(pages=pages)))
             if following.headers == document.asked.headers:
                 raise DocumentError(message("{url}: names itself as its next page", url=document.url))
             yield following
-        elif hits is not None and seen < hits and len(page.items) >= self._options.page:
-            unread.add(
-                message("{hits} granules were announced, and after {seen} no next page is named", hits=hits, seen=seen)
-            )
+        else:
+            unread.expect(page.hits, pages.entries, message("granules"))
         unread.raise_if_any()
 
     def _granules(self, since: str = "") -> DocumentRequest:
@@ -329,6 +329,11 @@ class CmrReader:
         if not collection and isinstance(meta, dict):
             collection = text(meta.get("collection-concept-id"))
         return {"collection": collection or "unknown", "granule": name, **days(_taken(umm.get("TemporalExtent")))}
+
+
+def _identity(row: object) -> str:
+    """Return the key of a granule among those of a page."""
+    return f"{text(dig(row, 'meta', 'concept-id'))} {text(dig(row, 'umm', 'GranuleUR'))}"
 
 
 def _temporal(wanted: Span) -> str:

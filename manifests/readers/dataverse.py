@@ -23,8 +23,10 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     SkippedEntries,
     below,
     chosen,
@@ -90,11 +92,11 @@ class DataverseOptions(BaseModel):
 
 
 class _DataverseState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: a collection and where its page begins, or a dataset's folder."""
+    """The state of a request: a collection and its pages so far, or a dataset's folder."""
 
     folder: str = ""
     collection: str = ""
-    begin: int = 0
+    pages: PageChain = PageChain()
 
 
 class _DataverseChecksum(msgspec.Struct):
@@ -167,7 +169,7 @@ class DataverseReader:
         for key, folder in self._folders.items():
             yield self._dataset(key, folder)
         for collection in dict.fromkeys(self._options.collections):
-            yield self._search(collection, 0)
+            yield self._search(collection, PageChain())
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files of a dataset, or the datasets of a collection."""
@@ -183,6 +185,7 @@ class DataverseReader:
         unread = SkippedEntries(document)
         for file in version.files:
             if file.restricted is True and self._options.restricted == "skip":
+                yield ReaderWarning(message("restricted files are left out, as the manifest says (restricted: skip)"))
                 continue
             stat = self._file(file, note.folder)
             if stat is None:
@@ -223,11 +226,11 @@ class DataverseReader:
                 yield self._dataset(key, _folder(key))
             else:
                 unread.add(message("a dataset without a global_id"))
-        end = note.begin + len(hits.items)
-        if end < total and hits.items:
-            yield self._search(note.collection, end)
-        elif end < total:
-            unread.add(message("{total} datasets were announced, and the pages end after {end}", total=total, end=end))
+        pages = note.pages.read(document, (text(hit.global_id) for hit in hits.items))
+        if hits.items and pages.entries < total:
+            yield self._search(note.collection, pages)
+        else:
+            unread.expect(total, pages.entries, message("datasets"))
         unread.raise_if_any()
 
     def _dataset(self, key: str, folder: str) -> DocumentRequest:
@@ -236,12 +239,11 @@ class DataverseReader:
         url = f"{self._api}/datasets/:persistentId/{chosen}?{urlencode({'persistentId': key}, safe=':/')}"
         return DocumentRequest(url=url, state=msgspec.json.encode(_DataverseState(folder)).decode())
 
-    def _search(self, collection: str, begin: int) -> DocumentRequest:
+    def _search(self, collection: str, pages: PageChain) -> DocumentRequest:
         words = {"q": "*", "type": "dataset", "subtree": collection, "sort": "date", "order": "asc"}
-        url = f"{self._api}/search?{urlencode({**words, 'per_page': PAGE, 'start': begin}, safe='*')}"
-        return DocumentRequest(
-            url=url, state=msgspec.json.encode(_DataverseState(collection=collection, begin=begin)).decode()
-        )
+        url = f"{self._api}/search?{urlencode({**words, 'per_page': PAGE, 'start': pages.entries}, safe='*')}"
+        note = _DataverseState(collection=collection, pages=pages)
+        return DocumentRequest(url=url, state=msgspec.json.encode(note).decode())
 
 
 def _folder(key: str) -> str:

@@ -27,6 +27,7 @@ from manifests.reading import (
     Found,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     SkippedEntries,
     below,
     chosen,
@@ -124,9 +125,7 @@ class ErddapReader:
             yield Stat(below(note.place, path), size(row[columns["Size"]]), modified, urls=(url,))
         unread.raise_if_any()
 
-    def _datasets(
-        self, document: Document, rows: Iterator[list[str]], columns: dict[str, int]
-    ) -> Iterator[DocumentRequest]:
+    def _datasets(self, document: Document, rows: Iterator[list[str]], columns: dict[str, int]) -> Iterator[Found]:
         if not {"datasetID", "accessible", "files"} <= columns.keys():
             raise DocumentError(
                 message(
@@ -134,12 +133,19 @@ class ErddapReader:
                 )
             )
         next(rows, None)  # the units
-        for row in rows:
-            if len(row) < len(columns):
+        unread = SkippedEntries(document)
+        for number, row in enumerate(rows, 3):
+            if len(row) < len(columns) or not row[columns["datasetID"]]:
+                unread.add(message("line {number} has not the columns that the first line names", number=number))
                 continue
             dataset = row[columns["datasetID"]]
-            if dataset and row[columns["files"]] and row[columns["accessible"]] in ("public", "yes", "graphsOnly"):
+            if row[columns["accessible"]] not in ("public", "yes", "graphsOnly"):
+                yield ReaderWarning(message("datasets that need a login are left out"))
+            elif row[columns["files"]]:
                 yield self._folder(_ErddapState(dataset, dataset))
+            elif dataset != "allDatasets":
+                yield ReaderWarning(message("datasets that do not show their files have none to copy"))
+        unread.raise_if_any()
 
     def _folder(self, note: _ErddapState) -> DocumentRequest:
         return _follow(f"{self._base(note)}{quote(note.folder)}.csv", note)
@@ -161,6 +167,7 @@ def _rows(document: Document) -> Iterator[list[str]]:
         raise DocumentError(message("{url}: cannot be read as CSV: {cause}", url=document.url, cause=error)) from error
     finally:
         text.detach()
+    document.check_line_end()
 
 
 def _moment(text: str) -> float | None:

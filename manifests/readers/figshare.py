@@ -2,7 +2,7 @@
 
 Figshare cuts lists short: ten rows to a page unless asked for more, and nothing past the thousandth. So pages are read
 until an empty one, and a group's articles are read in windows: each begins at the day at which the one before was cut
-off. A page equal to the one before it also ends the list: some lists ignore paging.
+off. A page that comes twice makes the list incomplete: if paging is ignored, the rest may never be shown.
 """
 
 import re
@@ -11,7 +11,6 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
-import xxhash
 from pydantic import BaseModel, Field, model_validator
 
 from manifests.errors import InvalidValue
@@ -23,8 +22,10 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     SkippedEntries,
     absolute,
     below,
@@ -75,13 +76,12 @@ class FigshareOptions(BaseModel):
 
 
 class _FigshareState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: list and page, where files go or the window begins, a fingerprint of the page before."""
+    """The state of a request: the list and its pages so far, and where files go or the window begins."""
 
     list: str
-    page: int = 1
     folder: str = ""
     since: str = ""
-    before: str = ""
+    pages: PageChain = PageChain()
 
 
 class _FigshareFile(msgspec.Struct):
@@ -136,11 +136,12 @@ class FigshareReader:
         else:
             yield from self._articles(document, note)
 
-    def _files(self, document: Document, note: _FigshareState) -> Iterator[Stat | DocumentRequest]:
+    def _files(self, document: Document, note: _FigshareState) -> Iterator[Found]:
         files = read_json(document, list[_FigshareFile])
         unread = SkippedEntries(document)
         for file in files:
-            if file.is_link_only is True:  # a link to a page elsewhere: there is no file to copy
+            if file.is_link_only is True:
+                yield ReaderWarning(message("links to pages elsewhere are no files, and are not copied"))
                 continue
             name = verbatim(file.name)
             url = absolute(document, file.download_url)
@@ -164,20 +165,19 @@ class FigshareReader:
                 yield self._page(_FigshareState(f"articles/{number}/files", folder=number))
             else:
                 unread.add(message("an article without an id"))
-        if articles and (note.page + 1) * self._options.page_size <= REACH:
+        if articles and (note.pages.pages + 2) * self._options.page_size <= REACH:
             yield from self._more(document, note, [article.id for article in articles])
         elif articles:
             yield from self._beyond(document, note, articles)
         unread.raise_if_any()
 
     def _more(self, document: Document, note: _FigshareState, ids: list[object]) -> Iterator[DocumentRequest]:
-        mark = xxhash.xxh3_64_hexdigest("\n".join(text(each) for each in ids).encode("utf-8", "surrogatepass"))
-        if note.page >= MAX_PAGES:
+        pages = note.pages.read(document, map(text, ids))
+        if pages.pages > MAX_PAGES:
             raise DocumentError(
                 message("{url}: has more than {max_pages} pages", url=document.url, max_pages=MAX_PAGES)
             )
-        if mark != note.before:
-            yield self._page(msgspec.structs.replace(note, page=note.page + 1, before=mark))
+        yield self._page(msgspec.structs.replace(note, pages=pages))
 
     def _beyond(self, document: Document, note: _FigshareState, articles: list[_Article]) -> Iterator[DocumentRequest]:
         """Continue after the last row that Figshare returns: from the day of that row on."""
@@ -195,7 +195,7 @@ class FigshareReader:
 
     def _page(self, note: _FigshareState) -> DocumentRequest:
         options = self._options
-        words: dict[str, object] = {"page": note.page, "page_size": options.page_size}
+        words: dict[str, object] = {"page": note.pages.pages + 1, "page_size": options.page_size}
         if note.list == "articles":
             words |= {"order": "published_date", "order_direction": "asc"}
             words |= {"group": options.group} if options.group is not None else {}

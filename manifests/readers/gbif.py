@@ -23,8 +23,10 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     SkippedEntries,
     XmlElement,
     absolute,
@@ -42,6 +44,7 @@ from manifests.yaml import STRICT
 
 LIMIT = 1000  # rows to ask for at once: the most that the registry returns
 REACH = 100_000  # rows of a list that the registry returns
+FEED = 10  # datasets from which on the feed of an IPT may leave out older ones
 
 Key = Annotated[
     str,
@@ -85,12 +88,12 @@ class GbifOptions(BaseModel):
 
 
 class _GbifState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the kind of document, a list and where its page begins, or a key and its folder."""
+    """The state of a request: the kind of document, a list and its pages so far, or a key and its folder."""
 
     kind: str
     key: str = ""
     folder: str = ""
-    begin: int = 0
+    pages: PageChain = PageChain()
 
 
 class _Endpoint(msgspec.Struct):
@@ -156,9 +159,9 @@ class GbifReader:
         for key, folder in self._folders.items():
             yield _follow(f"{self._url}dataset/{key}", _GbifState("dataset", key, folder))
         for key in dict.fromkeys(options.publishers):
-            yield self._page(f"organization/{key}/publishedDataset?", 0)
+            yield self._page(f"organization/{key}/publishedDataset?", PageChain())
         if options.search:
-            yield self._page(f"dataset?{urlencode(options.search)}&", 0)
+            yield self._page(f"dataset?{urlencode(options.search)}&", PageChain())
         for key in dict.fromkeys(options.downloads):
             yield _follow(f"{self._url}occurrence/download/{key}", _GbifState("download", key))
 
@@ -179,7 +182,7 @@ class GbifReader:
         else:
             yield from self._datasets(document, note)
 
-    def _datasets(self, document: Document, note: _GbifState) -> Iterator[Stat | DocumentRequest]:
+    def _datasets(self, document: Document, note: _GbifState) -> Iterator[Found]:
         page = read_json(document, _GbifPage)
         if page.results is None:
             raise DocumentError(message("{url}: not a list of datasets", url=document.url))
@@ -199,18 +202,24 @@ class GbifReader:
             key = text(dataset.key)
             if key:
                 yield from self._dataset(document, dataset, key, unread)
+                if dataset.deleted is None and self._kinds(dataset).isdisjoint(self._options.endpoints):
+                    wanted = ", ".join(self._options.endpoints)
+                    yield ReaderWarning(
+                        message("datasets without an endpoint of {wanted} have no file to copy", wanted=wanted)
+                    )
             else:
                 unread.add(message("a dataset without a key"))
-        end = note.begin + len(page.results)
-        if page.end_of_records is not True:
-            if not page.results:
-                unread.add(message("a page without datasets that is not the last"))
-            elif end + LIMIT > REACH:
-                unread.add(
-                    message("has more than the {reach} rows that the registry returns: narrow the search", reach=REACH)
-                )
-            else:
-                yield self._page(note.key, end)
+        pages = note.pages.read(document, (text(dataset.key) for dataset in page.results))
+        if page.end_of_records is True:
+            unread.expect(count, pages.entries, message("datasets"))
+        elif not page.results:
+            unread.add(message("a page without datasets that is not the last"))
+        elif pages.entries + LIMIT > REACH:
+            unread.add(
+                message("has more than the {reach} rows that the registry returns: narrow the search", reach=REACH)
+            )
+        else:
+            yield self._page(note.key, pages)
         unread.raise_if_any()
 
     def _dataset(
@@ -232,9 +241,12 @@ class GbifReader:
             else:
                 yield Stat(below(folder, _file(kind)), urls=(url,))
 
+    def _kinds(self, dataset: _GbifDataset) -> set[str]:
+        return {text(each.type) for each in dataset.endpoints or ()}
+
     def _has_any(self, dataset: _GbifDataset, unread: SkippedEntries) -> None:
         """Report a dataset that the manifest names and that has none of the wanted endpoints."""
-        kinds = {text(each.type) for each in dataset.endpoints or ()}
+        kinds = self._kinds(dataset)
         if dataset.deleted is None and kinds.isdisjoint(self._options.endpoints):
             wanted, there = ", ".join(self._options.endpoints), ", ".join(sorted(kinds)) or "none"
             unread.add(
@@ -270,7 +282,7 @@ class GbifReader:
         url = absolute(document, found.download_link) or f"{self._url}occurrence/download/request/{key}.zip"
         return Stat(f"{key}.zip", size(found.size), version=f"download:{key}", digests=digests(), urls=(url,))
 
-    def _inventory(self, document: Document) -> Iterator[Stat]:
+    def _inventory(self, document: Document) -> Iterator[Found]:
         published = read_json(document, _IptInventory).registered_resources
         if published is None:
             raise DocumentError(message("{url}: not the inventory of an IPT", url=document.url))
@@ -280,17 +292,27 @@ class GbifReader:
             yield from self._of_ipt(document, each.dwca, each.eml, text(each.gbif_key), version, unread)
         unread.raise_if_any()
 
-    def _feed(self, document: Document) -> Iterator[Stat]:
-        unread = SkippedEntries(document)
+    def _feed(self, document: Document) -> Iterator[Found]:
+        unread, number = SkippedEntries(document), 0
         for part in elements(document, {"item"}, root="rss"):
+            number += 1
             guid = part.text_of("guid")
             archive, metadata = _link(part, "dwca", "archive"), _link(part, "eml", "metadata")
             yield from self._of_ipt(document, archive, metadata, guid.partition("/")[0], guid, unread)
+        if number >= FEED:
+            unread.add(
+                message(
+                    "a feed of {number} datasets may leave out older ones: read the inventory (ipt: inventory)",
+                    number=number,
+                )
+            )
         unread.raise_if_any()
 
     def _of_ipt(
         self, document: Document, archive: object, metadata: object, key: str, version: str, unread: SkippedEntries
-    ) -> Iterator[Stat]:
+    ) -> Iterator[Found]:
+        if not text(archive):
+            yield ReaderWarning(message("datasets that have metadata only have no archive to copy"))
         for link, name in ((archive, "dwca.zip"), (metadata, "eml.xml")):
             if (name == "eml.xml" and "EML" not in self._options.endpoints) or not text(link):
                 continue  # a dataset of metadata only has no archive
@@ -303,8 +325,9 @@ class GbifReader:
             else:
                 yield Stat(below(folder, name), version=f"ipt:{version}" if version else None, urls=(url,))
 
-    def _page(self, listed: str, begin: int) -> DocumentRequest:
-        return _follow(f"{self._url}{listed}limit={LIMIT}&offset={begin}", _GbifState("list", listed, begin=begin))
+    def _page(self, listed: str, pages: PageChain) -> DocumentRequest:
+        url = f"{self._url}{listed}limit={LIMIT}&offset={pages.entries}"
+        return _follow(url, _GbifState("list", listed, pages=pages))
 
 
 def _file(kind: Kind) -> str:
@@ -331,6 +354,6 @@ READER = ReaderKind(
     proof=CompletenessProof(
         end="the closing bracket of the JSON or the end tag of the XML",
         count="`count` and `endOfRecords`",
-        limit="100,000 rows of a list: incomplete",
+        limit="100,000 rows of a list, 10 datasets of a feed: incomplete",
     ),
 )

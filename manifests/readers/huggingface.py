@@ -23,6 +23,7 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     SkippedEntries,
@@ -35,6 +36,7 @@ from manifests.reading import (
     read_json,
     size,
     text,
+    verbatim,
 )
 from manifests.stat import Stat
 from manifests.yaml import STRICT
@@ -65,15 +67,19 @@ class HuggingfaceOptions(BaseModel):
 
 
 class _HuggingfaceState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the repository, the folder of its files, and the commit once it is known."""
+    """The state of a request: the repository, the folder of its files; the commit, its files, the pages so far."""
 
     repository: str
     folder: str = ""
     commit: str = ""
+    siblings: int = 0  # files that the commit has, by its own list of names
+    files: int = 0
+    pages: PageChain = PageChain()
 
 
 class _Revision(msgspec.Struct):
     sha: object = None
+    siblings: object = None
     error: object = None
 
 
@@ -128,15 +134,19 @@ class HuggingfaceReader:
                 )
             )
         tree = f"{self._url}api/{self._options.kind}/{note.repository}/tree/{commit}?recursive=true&expand=false"
-        yield _follow(tree, msgspec.structs.replace(note, commit=commit))
+        siblings = len(revision.siblings) if isinstance(revision.siblings, list) else 0
+        yield _follow(tree, msgspec.structs.replace(note, commit=commit, siblings=siblings))
 
     def _blobs(self, document: Document, note: _HuggingfaceState) -> Iterator[Stat | DocumentRequest]:
         unread = SkippedEntries(document)
         kind = "" if self._options.kind == "models" else f"{self._options.kind}/"
         root = f"{self._url}{kind}{note.repository}/resolve/{note.commit}/"
-        for blob in read_json(document, list[_Blob]):
+        blobs = read_json(document, list[_Blob])
+        files = note.files
+        for blob in blobs:
             if text(blob.type) != "file":
                 continue
+            files += 1
             path = blob.path if isinstance(blob.path, str) else ""
             if not path:
                 unread.add(message("a file without a path"))
@@ -154,9 +164,12 @@ class HuggingfaceReader:
                 digests=promised,
                 urls=(root + quote(path, safe="/", errors="replace"),),
             )
+        pages = note.pages.read(document, (verbatim(blob.path) for blob in blobs))
         more = next_link(document)
         if more is not None:
-            yield _follow(more, note)
+            yield _follow(more, msgspec.structs.replace(note, files=files, pages=pages))
+        else:
+            unread.expect(note.siblings, files, message("files"))
         unread.raise_if_any()
 
 
@@ -168,6 +181,7 @@ READER = ReaderKind(
     open_reader,
     HuggingfaceOptions,
     proof=CompletenessProof(
-        end="the closing bracket of the JSON; the last page names no next one in its `Link` header"
+        end="the closing bracket of the JSON; the last page names no next one in its `Link` header",
+        count="the `siblings` of the commit",
     ),
 )

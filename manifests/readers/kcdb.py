@@ -3,8 +3,8 @@
 Rules:
 1. A record is `<search>/<id>.json`: its own JSON with sorted keys, so that an unchanged record is an unchanged file,
    whatever its page.
-2. A search is read completely. The first page gives the total; every other page must give the same, and be full;
-   otherwise the database changed during the search, and the inventory is incomplete.
+2. A search is read page by page. The first page gives the total; every other page must give the same, be full, and
+   differ from those before it; otherwise the inventory is incomplete.
 3. A record with an unwanted `status` is not a file; by default deleted records are unwanted.
 """
 
@@ -24,6 +24,7 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     chosen,
@@ -58,12 +59,12 @@ class KcdbOptions(BaseModel):
 
 
 class _KcdbState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the search, the page, and how many records the first page counted."""
+    """The state of a request: the search, its pages so far, and how many records the first page counted."""
 
     search: str
-    page: int = 0
     total: int = -1
     version: str = ""
+    pages: PageChain = PageChain()
 
 
 class _KcdbPage(msgspec.Struct):
@@ -92,15 +93,13 @@ class KcdbReader:
         return [self._asked(_KcdbState(search)) for search in self._options.searches]
 
     def read(self, document: Document) -> Iterator[Found]:
-        """Yield the records of one page, and, from the first one, all other pages."""
+        """Yield the records of one page, and the next page."""
         note = msgspec.json.decode(document.asked.state, type=_KcdbState)
-        page = read_json(document, _KcdbPage)
+        page, number = read_json(document, _KcdbPage), note.pages.pages
         total, pages, version = size(page.total), size(page.pages), text(page.version)
         if total is None or pages is None:
             raise DocumentError(
-                message(
-                    "{url}: page {page} does not give the total number of records", url=document.url, page=note.page
-                )
+                message("{url}: page {page} does not give the total number of records", url=document.url, page=number)
             )
         if note.total < 0:
             if pages > MAX_PAGES:
@@ -112,8 +111,6 @@ class KcdbReader:
                         max_pages=MAX_PAGES,
                     )
                 )
-            for number in range(1, pages):
-                yield self._asked(_KcdbState(note.search, number, total, version))
         elif (total, version) != (note.total, note.version):
             raise DocumentError(
                 message(
@@ -127,21 +124,29 @@ class KcdbReader:
                 )
             )
         each = self._options.page_size
-        wanted = min(each, max(0, total - note.page * each))
+        wanted = min(each, max(0, total - number * each))
         if len(page.data) != wanted:
             raise DocumentError(
                 message(
                     "{url}: page {page} has {count} records, not {wanted}",
                     url=document.url,
-                    page=note.page,
+                    page=number,
                     count=len(page.data),
                     wanted=wanted,
                 )
             )
+        identities = []
         for raw in page.data:
-            yield from self._card(document, note.search, raw)
+            identity, made = self._card(document, note.search, raw)
+            identities.append(identity)
+            if made is not None:
+                yield made
+        read = note.pages.read(document, identities)
+        if read.pages < pages:
+            yield self._asked(_KcdbState(note.search, total, version, read))
 
-    def _card(self, document: Document, search: str, raw: msgspec.Raw) -> Iterator[DerivedFile]:
+    def _card(self, document: Document, search: str, raw: msgspec.Raw) -> tuple[str, DerivedFile | None]:
+        """Return a record's id, and its file if it is wanted."""
         try:
             record = json.loads(bytes(raw))
         except (ValueError, RecursionError) as error:
@@ -151,12 +156,18 @@ class KcdbReader:
         identity = text(record.get("id")) if isinstance(record, dict) else ""
         if not identity:
             raise DocumentError(message("{url}: a record without an id", url=document.url))
-        if text(record.get("status")) not in self._options.without:
-            body = json.dumps(record, ensure_ascii=False, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
-            yield DerivedFile(f"{search}/{identity}.json", body + b"\n")
+        if text(record.get("status")) in self._options.without:
+            return identity, None
+        body = json.dumps(record, ensure_ascii=False, sort_keys=True, indent=1).encode("utf-8", "surrogatepass")
+        return identity, DerivedFile(f"{search}/{identity}.json", body + b"\n")
 
     def _asked(self, note: _KcdbState) -> DocumentRequest:
-        query = {**self._options.query, "page": note.page, "pageSize": self._options.page_size, "showTable": False}
+        query = {
+            **self._options.query,
+            "page": note.pages.pages,
+            "pageSize": self._options.page_size,
+            "showTable": False,
+        }
         return DocumentRequest(
             url=f"{self._root}cmc/searchData/{note.search}",
             method="POST",

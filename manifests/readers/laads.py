@@ -149,7 +149,7 @@ def _rows(document: Document, form: str) -> Iterator[Mapping[str, Any]]:
 
 def _table(document: Document) -> Iterator[Mapping[str, Any]]:
     names: list[str] = []
-    for line in document.lines(MAX_LINE):
+    for line in document.lines(MAX_LINE, whole=True):
         written = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff").rstrip("\r")
         if not written.strip():
             continue

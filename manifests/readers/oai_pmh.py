@@ -33,8 +33,10 @@ from manifests.reading import (
     DocumentRequest,
     Found,
     Gap,
+    PageChain,
     ReaderKind,
     ReaderSource,
+    SkippedEntries,
     XmlError,
     XmlTarget,
     chosen,
@@ -85,7 +87,8 @@ class _OaiState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The state of a request: the first request, the page, the token that was sent, and the mark."""
 
     query: dict[str, str] = {}
-    page: int = 0
+    pages: PageChain = PageChain()
+    announced: str = ""  # records of the list, by the last page that counted them
     token: str = ""
     begun_again: bool = False
     mark: str = ""
@@ -116,13 +119,13 @@ class OaiReader:
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the records of one page, and the next page."""
         note = msgspec.json.decode(document.asked.state, type=_OaiState)
-        page = _OaiPage()
+        page, unread = _OaiPage(), SkippedEntries(document)
         yield from self._cards(document, page, note)
         if note.query["verb"] == "Identify" and not page.error:
             yield from self._changed(document, page, note.mark)
             return
         if page.error == "badResumptionToken" and note.token and not note.begun_again:
-            yield self._asked(msgspec.structs.replace(note, page=0, token="", begun_again=True))
+            yield self._asked(_OaiState(note.query, begun_again=True, mark=note.mark))
             return
         if page.error not in ("", "noRecordsMatch"):
             raise DocumentError(
@@ -135,24 +138,29 @@ class OaiReader:
             )
         if not page.is_list and not page.error:
             raise DocumentError(message("{url}: is not a list of OAI-PMH records", url=document.url))
-        if note.page == 0 and not note.begun_again and page.answered:
+        if note.pages.pages == 0 and not note.begun_again and page.answered:
             yield Cursor(page.answered)
+        pages, announced = note.pages.read(document, page.identifiers), page.announced or note.announced
         if page.token:
-            if note.page >= MAX_PAGES or page.token == note.token:
+            if pages.pages > MAX_PAGES or page.token == note.token:
                 raise DocumentError(
                     message(
                         "{url}: page {page} leads to itself: {token!r}",
                         url=document.url,
-                        page=note.page,
+                        page=pages.pages,
                         token=page.token[:80],
                     )
                 )
-            yield self._asked(msgspec.structs.replace(note, page=note.page + 1, token=page.token))
+            yield self._asked(msgspec.structs.replace(note, pages=pages, announced=announced, token=page.token))
+        else:
+            unread.expect(announced, pages.entries, message("records"))
+        unread.raise_if_any()
 
     def _cards(self, document: Document, page: "_OaiPage", note: _OaiState) -> Iterator[Found]:
         for record in parse_document(document, page):
             if not record.identifier:
                 raise DocumentError(message("{url}: a record without an identifier", url=document.url))
+            page.identifiers.append(record.identifier)
             path = f"{quote(record.identifier, safe=_SAFE)}.xml"
             if not record.is_deleted:
                 yield DerivedFile(path, record.body)
@@ -200,7 +208,8 @@ class _OaiPage(XmlTarget[_Card]):
 
     def __init__(self) -> None:
         super().__init__("OAI-PMH")
-        self.error = self.said = self.token = self.answered = ""
+        self.error = self.said = self.token = self.announced = self.answered = ""
+        self.identifiers: list[str] = []
         self.facts: dict[str, str] = {}  # the contents of Identify
         self.is_list = False
         self._spaces: list[tuple[str, str]] = []  # the namespaces that surrounding elements declare
@@ -230,6 +239,8 @@ class _OaiPage(XmlTarget[_Card]):
                 self._writer.start_ns(prefix, uri)
         elif name == "ListRecords":
             self.is_list = True
+        elif name == "resumptionToken" and self._record is None:
+            self.announced = attributes.get("completeListSize", "")
         elif name == "error" and len(self.path) == 2:
             self.error = attributes.get("code", "unknown")
         if self._record is not None and name == "header" and len(self.path) == 4:

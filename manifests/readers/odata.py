@@ -28,6 +28,7 @@ from manifests.reading import (
     DocumentRequest,
     Found,
     Gap,
+    PageChain,
     ReaderKind,
     ReaderSource,
     ReaderWarning,
@@ -36,6 +37,7 @@ from manifests.reading import (
     below,
     chosen,
     days,
+    dig,
     digests,
     moment,
     read_json,
@@ -107,6 +109,7 @@ class OdataState(msgspec.Struct, frozen=True, omit_defaults=True):
     since: str = ""
     skip: int = 0
     is_first: bool = False
+    pages: PageChain = PageChain()
     changes: str = ""
     folder: str = ""
     depth: int = 0
@@ -115,6 +118,7 @@ class OdataState(msgspec.Struct, frozen=True, omit_defaults=True):
 class _Products(msgspec.Struct):
     value: list[object]
     more: object = msgspec.field(default=None, name="@odata.nextLink")
+    count: object = msgspec.field(default=None, name="@odata.count")
 
 
 class _Nodes(msgspec.Struct):
@@ -167,7 +171,13 @@ class OdataReader:
                 yield from self._product(row)
         if (following := self._following(document, state, page)) is not None:
             yield following
-        elif state.changes and state.kind == "products":  # one after the other: the last entry counts
+        else:
+            unread.expect(
+                page.count,
+                state.skip + len(page.value),
+                message("products from {since} on", since=state.since or "1970"),
+            )
+        if following is None and state.changes and state.kind == "products":  # one by one: the last entry counts
             yield self._page(OdataState("deleted", "DeletionDate", state.changes, changes=state.changes))
         unread.raise_if_any()
 
@@ -196,6 +206,7 @@ class OdataReader:
             "$filter": " and ".join(one for one in wanted if one),
             "$orderby": f"{state.by} asc",
             "$top": options.page,
+            "$count": "True",
         }
         if state.skip:
             words["$skip"] = state.skip
@@ -206,8 +217,10 @@ class OdataReader:
     def _following(self, document: Document, state: OdataState, page: _Products) -> DocumentRequest | None:
         """Return the page that begins where this one ends, None after the last one; raises DocumentError."""
         count = len(page.value)
-        if count == 0 or (count < self._options.page and not text(page.more)):
+        is_short = count < self._options.page and (size(page.count) or 0) <= state.skip + count
+        if count == 0 or (is_short and not text(page.more)):
             return None
+        pages = state.pages.read(document, (text(dig(row, "Id")) for row in page.value))
         dates = [text(row.get(state.by)) if isinstance(row, dict) else "" for row in page.value]
         last = dates[-1]
         if moment(last) is None:
@@ -228,7 +241,7 @@ class OdataReader:
             )
         if moment(state.since) is not None and (moment(last) or 0) < (moment(state.since) or 0):
             raise DocumentError(message("{url}: the products are not sorted by {by}", url=document.url, by=state.by))
-        return self._page(msgspec.structs.replace(state, since=last, skip=skip, is_first=False))
+        return self._page(msgspec.structs.replace(state, since=last, skip=skip, is_first=False, pages=pages))
 
     def _place(self, row: Mapping[str, Any]) -> str:
         taken = row.get("ContentDate")

@@ -20,6 +20,7 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     SkippedEntries,
@@ -30,6 +31,7 @@ from manifests.reading import (
     digests,
     folders,
     moment,
+    page_url,
     read_json,
     size,
     text,
@@ -65,11 +67,12 @@ class OsfOptions(BaseModel):
 
 
 class _OsfState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the kind of listing, its folder in the copy, and its depth."""
+    """The state of a request: the kind of list, its pages so far, the folder of the copy, and its depth."""
 
     kind: str
     folder: str = ""
     depth: int = 0
+    pages: PageChain = PageChain()
 
 
 class _OsfNode(msgspec.Struct):
@@ -82,6 +85,7 @@ class _OsfNode(msgspec.Struct):
 class _OsfListing(msgspec.Struct):
     data: list[_OsfNode] | None = None
     links: object = None
+    meta: object = None
     errors: object = None
 
 
@@ -131,9 +135,15 @@ class OsfReader:
                 yield from self._node(note.kind, text(row.id), below(note.folder, text(row.id)), note.depth + 1)
             else:
                 unread.add(message("a component without an id"))
-        more = absolute(document, dig(listing.links, "next"))
+        pages = note.pages.read(document, map(_identity, listing.data))
+        more = page_url(document, dig(listing.links, "next"))
         if more is not None:
-            yield _follow(more, note)
+            yield _follow(more, msgspec.structs.replace(note, pages=pages))
+        else:
+            total = dig(listing.meta, "total")  # in older versions of the API it stands among the links
+            unread.expect(
+                dig(listing.links, "meta", "total") if total is None else total, pages.entries, message("entries")
+            )
         unread.raise_if_any()
 
     def _node(self, kind: str, key: str, folder: str, depth: int) -> Iterator[DocumentRequest]:
@@ -152,7 +162,7 @@ class OsfReader:
             if inside is None:
                 unread.add(message("folder {text!r} has no link to the listing of its files", text=text(path)[:100]))
             else:
-                yield _follow(inside, msgspec.structs.replace(note, depth=note.depth + 1))
+                yield _follow(inside, _OsfState(note.kind, note.folder, note.depth + 1))
             return
         url = absolute(document, dig(row.links, "download"))
         if not isinstance(path, str) or not path.strip("/") or url is None:
@@ -166,6 +176,11 @@ class OsfReader:
             digests=digests(("sha256", dig(hashes, "sha256")), ("md5", dig(hashes, "md5"))),
             urls=(url,),
         )
+
+
+def _identity(row: _OsfNode) -> str:
+    """Return the key of an entry among those of a page."""
+    return text(dig(row.attributes, "materialized_path")) or text(row.id)
 
 
 def _error(errors: object) -> str:

@@ -8,6 +8,8 @@ Rules:
 3. Of several changes of one resource the last counts; `deleted` deletes it.
 4. `hash` may hold several digests, with line ends between them. `length` is exact.
 5. `duplicate` links of a resource are further urls of it, in the order of their `pri`.
+6. A list that says it is a part of an index (`rel="index"`) leads to that index. An archive of earlier lists is not the
+   present list.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,6 +46,7 @@ from manifests.stat import Stat
 from manifests.yaml import STRICT
 
 MAX_LISTS = 5_000  # change lists read one after the other
+MAX_URLS = 50_000  # of one sitemap, by its standard
 
 _RS = "http://www.openarchives.org/rs/terms/"
 _ROOTS = ("urlset", "sitemapindex")
@@ -104,7 +107,11 @@ class ResyncReader:
         elif capability == "changelist" and note.mark:
             yield from self._changes(document, note, described)
         elif capability == "resourcelist" and not note.mark:
-            yield from self._full_list(document)
+            whole = absolute(document, described.get("index"))
+            if whole is not None and not note.is_part:
+                yield _follow(whole, msgspec.structs.replace(note, depth=note.depth + 1))
+                return
+            yield from self._full_list(document, note)
             if not note.is_part and (at := _instant(described.get("at"))):
                 yield Cursor(at)
         elif capability == "resourcelist":
@@ -133,16 +140,27 @@ class ResyncReader:
     def _index(
         self, document: Document, note: _ResyncState, capability: str, described: dict[str, str]
     ) -> Iterator[Found]:
-        listed = []
+        if capability not in {"resourcelist", "changelist"}:
+            raise DocumentError(
+                message(
+                    "{url}: is an index of the kind {kind}: set start to the present resource list",
+                    url=document.url,
+                    kind=capability[:40],
+                )
+            )
+        listed, unread = [], SkippedEntries(document)
         for part in elements(document, ("sitemap",)):
             url = absolute(document, part.text_of("loc"))
-            if url is not None:
+            if url is None:
+                unread.add(message("a list without a loc that is a url"))
+            else:
                 listed.append((url, _described(part)))
         if capability == "changelist":
             if not note.mark:
                 raise DocumentError(
                     message("{url}: is a changelist, which does not list all resources", url=document.url)
                 )
+            unread.raise_if_any()
             yield from self._chained(document, note, listed)
             return
         if note.mark:
@@ -155,6 +173,7 @@ class ResyncReader:
             )
         for url, _ in listed:
             yield _follow(url, msgspec.structs.replace(note, is_part=True, depth=note.depth + 1))
+        unread.raise_if_any()
         if at := _instant(described.get("at")):
             yield Cursor(at)
 
@@ -189,14 +208,22 @@ class ResyncReader:
                 wanted[0], _ResyncState(note.mark, is_part=True, depth=note.depth + 1, rest=tuple(wanted[1:]))
             )
 
-    def _full_list(self, document: Document) -> Iterator[Stat]:
-        unread = SkippedEntries(document)
+    def _full_list(self, document: Document, note: _ResyncState) -> Iterator[Stat]:
+        unread, number = SkippedEntries(document), 0
         for part in elements(document, ("url",)):
+            number += 1
             stat = self._stat(document, part)
             if stat is None:
                 unread.add(message("a resource without a loc that is a url"))
             else:
                 yield stat
+        if number >= MAX_URLS and not note.is_part:
+            unread.add(
+                message(
+                    "lists {number} resources, the most that one list may have, and names no index of further ones",
+                    number=number,
+                )
+            )
         unread.raise_if_any()
 
     def _changes(self, document: Document, note: _ResyncState, described: dict[str, str]) -> Iterator[Found]:
@@ -260,8 +287,9 @@ def _head(document: Document) -> tuple[str, dict[str, str]]:
                     )
                 )
         elif opens and part.name == "md" and part.space == _RS:
-            described = part.attributes
-            break
+            described |= part.attributes
+        elif opens and part.name == "ln" and part.space == _RS and part.attributes.get("rel") == "index":
+            described |= {"index": part.attributes.get("href", "")}
         elif part.name in ("url", "sitemap"):
             break
     document.stream.seek(0)
@@ -292,4 +320,10 @@ def _instant(written: str | None) -> str:
         return ""
 
 
-READER = ReaderKind(open_reader, ResyncOptions, proof=CompletenessProof(end="the end tag of the XML"))
+READER = ReaderKind(
+    open_reader,
+    ResyncOptions,
+    proof=CompletenessProof(
+        end="the end tag of the XML", limit="50,000 resources of a list without an index: incomplete"
+    ),
+)

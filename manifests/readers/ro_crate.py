@@ -28,6 +28,7 @@ from manifests.reading import (
     below,
     chosen,
     decoded,
+    dig,
     digests,
     folder_of,
     is_remote,
@@ -59,6 +60,7 @@ class _Entity(msgspec.Struct):
     url: object = msgspec.field(name="contentUrl", default=None)
     size: object = msgspec.field(name="contentSize", default=None)
     modified: object = msgspec.field(name="dateModified", default=None)
+    parts: object = msgspec.field(name="hasPart", default=None)
     sha512: object = None
     sha256: object = None
     sha1: object = None
@@ -91,13 +93,15 @@ class CrateReader:
         """Yield the files that the crate describes, then the description itself."""
         described = own(document, self._crate)
         unread = SkippedEntries(document)
-        is_crate = False
+        is_crate, named, parts = False, set[str](), dict[str, None]()
         for number, raw in enumerate(read_json(document, _Crate).graph, 1):
             try:
                 entity = msgspec.json.decode(raw, type=_Entity)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 unread.add(message("entity {number} of @graph is not an object", number=number))
                 continue
+            named.add(text(entity.id).removeprefix("./"))
+            parts.update(dict.fromkeys(_parts(entity)))
             types = entity.type if isinstance(entity.type, list) else [entity.type]
             is_crate = is_crate or text(entity.id).rpartition("/")[2].startswith("ro-crate-metadata.json")
             if "File" in types or "MediaObject" in types:
@@ -108,6 +112,8 @@ class CrateReader:
             raise DocumentError(
                 message("{url}: not an RO-Crate: its @graph does not describe ro-crate-metadata.json", url=document.url)
             )
+        for part in parts.keys() - named:
+            unread.add(message("names {part!r} as a part, and does not describe it", part=part[:200]))
         unread.raise_if_any()
         yield described
 
@@ -128,6 +134,20 @@ class CrateReader:
             yield Stat(path, size(entity.size), moment(entity.modified), digests=promised, urls=urls)
 
 
+def _parts(entity: _Entity) -> Iterator[str]:
+    """Yield the files that an entity names as its parts; a folder's name ends in a slash."""
+    listed = entity.parts if isinstance(entity.parts, list) else [entity.parts]
+    for one in listed:
+        name = text(dig(one, "@id"))
+        if name and not name.endswith("/") and not name.startswith(("#", "_:")):
+            yield name.removeprefix("./")
+
+
 READER = ReaderKind(
-    open_reader, CrateOptions, schemes=ANY, proof=CompletenessProof(end="the closing bracket of the JSON")
+    open_reader,
+    CrateOptions,
+    schemes=ANY,
+    proof=CompletenessProof(
+        end="the closing bracket of the JSON", count="the parts that each dataset names (`hasPart`)"
+    ),
 )

@@ -185,8 +185,8 @@ class InventoryReader:
             if latest in ("false", False) or marker in ("true", True):
                 continue
             name = unquote_plus(key) if is_encoded and ("%" in key or "+" in key) else key
-            if not name.startswith(prefix) or name.endswith("/"):
-                continue
+            if not name.startswith(prefix) or (name.endswith("/") and not size(length)):
+                continue  # a key that ends in a slash and is empty marks a folder
             yield Stat(name[skip:], size(length), _seconds(modified), f'"{etag}"' if etag else None)
 
 

@@ -3,7 +3,8 @@
 Rules:
 1. Every item is read again in each pass: items are published before their assets are complete.
 2. The path of an asset does not depend on its links; if two assets of an item would share one, their keys are added.
-3. Links to documents are followed on the source's own origin only; assets may be at any url of a known transport.
+3. Links to documents are followed on the source's own origin only; assets may be at any url of a known transport. A
+   catalogue on another server is another source; an item or a page there makes the inventory incomplete.
 4. A checksum is a multihash; a bare digest is identified by its length, if its publisher writes them so.
 """
 
@@ -18,7 +19,7 @@ from manifests.messages import message
 from manifests.origins import origin_of
 from manifests.readers.stac_assets import Assets
 from manifests.readers.stac_options import StacOptions
-from manifests.readers.stac_search import Search, follow_next
+from manifests.readers.stac_search import MAX_EMPTY, Search, follow_next
 from manifests.reading import (
     CompletenessProof,
     DerivedFile,
@@ -26,13 +27,15 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     ReaderWarning,
     SkippedEntries,
-    absolute,
     chosen,
+    dig,
     meets,
+    page_url,
     read_json,
     size,
     span,
@@ -59,12 +62,11 @@ class StacPage(msgspec.Struct):
 
 
 class StacState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: its depth, the items seen so far, and the pages without any."""
+    """The state of a request: how deep the document is, and the pages of its list so far."""
 
     depth: int = 0
-    seen: int = 0
-    empty: int = 0
     is_search: bool = False
+    pages: PageChain = PageChain()
 
 
 def open_reader(source: ReaderSource, today: date) -> "StacReader":
@@ -120,27 +122,17 @@ class StacReader:
                 yield from self._feature(document, feature, unread)
             else:
                 unread.add(message("an item that is not a STAC item"))
-        after = StacState(
-            depth=state.depth,
-            seen=state.seen + len(features),
-            empty=0 if features else state.empty + 1,
-            is_search=state.is_search,
-        )
-        following = follow_next(document, page.links, page.context, _state(after), after.empty)
-        if following is not None:
-            yield following
-            return
+        pages = state.pages.read(document, map(_identity, features))
         matched = size(page.numberMatched)
-        if matched is None and isinstance(page.context, dict):
-            matched = size(page.context.get("matched"))
-        if matched is not None and after.seen < matched and len(features) >= self._options.page:
-            unread.add(
-                message(
-                    "{matched} items were announced, and after {seen} no next page is named",
-                    matched=matched,
-                    seen=after.seen,
-                )
-            )
+        if matched is None:
+            matched = size(dig(page.context, "matched"))
+        following = follow_next(document, page.links, page.context, _state(_with(state, pages)))
+        if following is None:
+            unread.expect(matched, pages.entries, message("items"))
+        elif pages.empty < MAX_EMPTY:
+            yield following
+        elif matched is None or pages.entries < matched:
+            unread.add(message("{pages} pages without an item, and each names a next one", pages=MAX_EMPTY))
 
     def _feature(
         self, document: Document, item: dict[str, Any], unread: SkippedEntries, *, at: str = "", size: int | None = None
@@ -188,6 +180,7 @@ class StacReader:
             )
         assert isinstance(page.links, list)
         inner = _state(StacState(depth=state.depth + 1))
+        pages = state.pages.read(document, (text(link.get("href")) for link in page.links if _is_below(link)))
         kinds = {text(link.get("rel")) for link in page.links if isinstance(link, dict)}
         for link in page.links:
             if not isinstance(link, dict):
@@ -196,22 +189,35 @@ class StacReader:
             # an API's collection has one link to its items, or a link to each; lists of collections page by `next`
             if kind not in {"child", "item", "items", "next"} or (kind == "items" and "item" in kinds):
                 continue
-            url = absolute(document, link.get("href"))
+            url = page_url(document, link.get("href"))
             if url is None:
                 unread.add(message("a link ({kind}) that is not a url", kind=kind))
-            elif not self._is_ours(url):
-                yield ReaderWarning(message("a catalogue links to documents on another server, which are not followed"))
+            elif self._is_ours(url):
+                after = _state(_with(state, pages)) if kind == "next" else inner
+                yield DocumentRequest(url, headers=ACCEPT, state=after, max_bytes=MAX_PAGE)
+            elif kind == "child":
+                yield ReaderWarning(message("catalogues on another server are not read: make a mirror of each"))
             else:
-                is_next = kind == "next"
-                yield DocumentRequest(
-                    url, headers=ACCEPT, state=_state(state) if is_next else inner, max_bytes=MAX_PAGE
-                )
+                unread.add(message("a link ({kind}) to another server, which is not followed", kind=kind))
 
     def _is_ours(self, url: str) -> bool:
         try:
             return origin_of(url) == self._origin
         except ValueError:
             return False
+
+
+def _with(state: StacState, pages: PageChain) -> StacState:
+    return msgspec.structs.replace(state, pages=pages)
+
+
+def _identity(feature: object) -> str:
+    """Return the key of an item among those of a page."""
+    return f"{text(dig(feature, 'collection'))}/{text(dig(feature, 'id'))}"
+
+
+def _is_below(link: object) -> bool:
+    return text(dig(link, "rel")) in {"child", "item"}
 
 
 def _again(document: Document, body: bytes) -> Document:

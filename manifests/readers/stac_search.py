@@ -7,7 +7,7 @@ import msgspec
 
 from manifests.messages import message
 from manifests.readers.stac_options import StacOptions
-from manifests.reading import Document, DocumentError, DocumentRequest, Span, absolute, size, text
+from manifests.reading import Document, DocumentError, DocumentRequest, Span, page_url, size, text
 
 MAX_PAGE = 256 << 20  # bytes
 MAX_EMPTY = 5  # pages in a row without an item, after which the search ends
@@ -48,12 +48,12 @@ class Search:
         return {"limit": options.page, **words}
 
 
-def follow_next(document: Document, links: object, context: object, state: str, empty: int) -> DocumentRequest | None:
+def follow_next(document: Document, links: object, context: object, state: str) -> DocumentRequest | None:
     """Return the request of the next page, None if there is none; raises DocumentError if it is this page."""
     link = _next(links)
     asked = document.asked
     following = _linked(document, link, state) if link is not None else _counted(asked, context, state)
-    if following is None or empty >= MAX_EMPTY:
+    if following is None:
         return None
     if (following.method, following.url, following.body) == (asked.method, asked.url, asked.body):
         raise DocumentError(message("{url}: names itself as its next page", url=document.url))
@@ -70,7 +70,7 @@ def _next(links: object) -> dict[str, Any] | None:
 
 
 def _linked(document: Document, link: dict[str, Any], state: str) -> DocumentRequest:
-    url = absolute(document, link.get("href"))
+    url = page_url(document, link.get("href"))
     if url is None:
         raise DocumentError(message("{url}: its next page has no valid url", url=document.url))
     headers = {

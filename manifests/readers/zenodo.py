@@ -20,14 +20,17 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     SkippedEntries,
     absolute,
     below,
     chosen,
+    dig,
     digests,
     folders,
+    page_url,
     read_json,
     size,
     text,
@@ -71,14 +74,14 @@ class ZenodoOptions(BaseModel):
 
 
 class _ZenodoState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the kind of document, its files' folder, and whether it is the newest version."""
+    """The state of a request: the kind of document, its files' folder, and the pages of its list so far."""
 
     kind: str
     folder: str = ""
     key: str = ""
     is_latest: bool = False
-    page: int = 1
-    seen: int = 0
+    pages: PageChain = PageChain()
+    count: int | None = None  # files of the record, as the record itself says
 
 
 class _ZenodoFile(msgspec.Struct):
@@ -92,6 +95,7 @@ class _ZenodoFile(msgspec.Struct):
 
 class _ZenodoFiles(msgspec.Struct):
     enabled: object = None
+    count: object = None
     entries: list[_ZenodoFile] | dict[str, _ZenodoFile] | None = None
     links: dict[str, object] | None = None
 
@@ -99,6 +103,8 @@ class _ZenodoFiles(msgspec.Struct):
 class _Deposit(msgspec.Struct):
     id: object = None
     conceptrecid: object = None
+    access: object = None
+    metadata: object = None
     files: list[_ZenodoFile] | _ZenodoFiles | None = None
     links: dict[str, object] | None = None
 
@@ -131,7 +137,7 @@ class ZenodoReader:
     def start(self) -> Iterable[DocumentRequest]:
         """Request the records, or the first page of the search."""
         if self._query:
-            return [self._page(1, 0)]
+            return [self._page(PageChain())]
         return [
             _follow(f"{self._api}/{key}", _ZenodoState("record", folder, key, is_latest=not self._latest))
             for key, folder in self._folders.items()
@@ -151,8 +157,11 @@ class ZenodoReader:
                 )
             unread = SkippedEntries(document)
             yield from self._files(document, note, rows, unread)
-            if (more := absolute(document, (listed.links or {}).get("next"))) is not None:
-                yield _follow(more, note)
+            pages = note.pages.read(document, (verbatim(row.key) or verbatim(row.filename) for row in rows))
+            if (more := page_url(document, (listed.links or {}).get("next"))) is not None:
+                yield _follow(more, msgspec.structs.replace(note, pages=pages))
+            else:
+                unread.expect(note.count if listed.count is None else listed.count, pages.entries, message("files"))
             unread.raise_if_any()
         else:
             deposit = read_json(document, _Deposit)
@@ -187,20 +196,18 @@ class ZenodoReader:
             yield from self._deposit(
                 document, _ZenodoState("record", text(deposit.conceptrecid) or key, key), deposit, unread
             )
-        seen = note.seen + len(hits.hits)
-        if hits.hits and seen >= MOST_FOUND and seen != total:
+        pages = note.pages.read(document, (text(deposit.id) for deposit in hits.hits))
+        if hits.hits and pages.entries >= MOST_FOUND and pages.entries != total:
             unread.add(
                 message(
                     "has more than the {most_found} records that the site returns: narrow the query",
                     most_found=MOST_FOUND,
                 )
             )
-        elif hits.hits and (total is None or seen < total):
-            yield self._page(note.page + 1, seen)
-        elif total is not None and seen < total:
-            unread.add(
-                message("{total} records were announced, and the pages end after {seen}", total=total, seen=seen)
-            )
+        elif hits.hits and (total is None or pages.entries < total):
+            yield self._page(pages)
+        else:
+            unread.expect(total, pages.entries, message("records"))
         unread.raise_if_any()
 
     def _deposit(
@@ -208,14 +215,16 @@ class ZenodoReader:
     ) -> Iterator[Stat | DocumentRequest]:
         listing = absolute(document, (deposit.links or {}).get("files"))
         files = deposit.files
-        if isinstance(files, list):
-            yield from self._files(document, note, files, unread)
-        elif files is not None and files.entries:
-            rows = list(files.entries.values()) if isinstance(files.entries, dict) else files.entries
+        count = files.count if isinstance(files, _ZenodoFiles) else None
+        rows = files.entries if isinstance(files, _ZenodoFiles) else files
+        rows = list(rows.values()) if isinstance(rows, dict) else rows
+        is_enabled = not isinstance(files, _ZenodoFiles) or files.enabled is not False
+        if rows:
             yield from self._files(document, note, rows, unread)
-        elif listing is not None and (files is None or files.enabled is not False):
-            yield _follow(listing, msgspec.structs.replace(note, kind="files"))
-        elif files is None:
+            unread.expect(count, len(rows), message("files of record {record}", record=note.key))
+        elif listing is not None and is_enabled and not isinstance(files, list):
+            yield _follow(listing, msgspec.structs.replace(note, kind="files", count=size(count)))
+        elif files is None or size(count) or _is_closed(deposit):
             unread.add(
                 message(
                     "record {key} shows no files: is it restricted or under embargo? name a credential "
@@ -243,9 +252,15 @@ class ZenodoReader:
             url = url or f"{self._api}/{quote(note.key, safe='')}/files/{quote(name, safe='')}/content"
             yield Stat(below(note.folder, name), listed, digests=digests((None, row.checksum)), urls=(url,))
 
-    def _page(self, number: int, seen: int) -> DocumentRequest:
-        words = urlencode({"q": self._query, "sort": "oldest", "size": PAGE, "page": number})
-        return _follow(f"{self._api}?{words}", _ZenodoState("search", page=number, seen=seen))
+    def _page(self, pages: PageChain) -> DocumentRequest:
+        words = urlencode({"q": self._query, "sort": "oldest", "size": PAGE, "page": pages.pages + 1})
+        return _follow(f"{self._api}?{words}", _ZenodoState("search", pages=pages))
+
+
+def _is_closed(deposit: _Deposit) -> bool:
+    """Return True if the record says that its files are not for everyone."""
+    right = text(dig(deposit.metadata, "access_right"))
+    return dig(deposit.access, "files") == "restricted" or right in {"closed", "embargoed", "restricted"}
 
 
 def _follow(url: str, note: _ZenodoState) -> DocumentRequest:

@@ -39,6 +39,7 @@ from .json_fields import (
     folders as folders,
     moment as moment,
     next_link as next_link,
+    page_url as page_url,
     read_json as read_json,
     size as size,
     text as text,

@@ -6,6 +6,7 @@ files that may exist), and further DocumentRequests. The survey fetches requests
 no promised order; an inventory is complete only if every request was read to its end without an error.
 """
 
+import io
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -109,14 +110,19 @@ class Document:
 
         With `whole` it also raises, after the last line, if that does not end in a line end: it may be cut.
         """
-        line = b"\n"
-        while following := self.stream.readline(limit + 1):
-            line = following
+        while line := self.stream.readline(limit + 1):
             if len(line) > limit:
                 raise DocumentError(message("{url}: a line is longer than {limit} bytes", url=self.url, limit=limit))
             yield line.removesuffix(b"\n")
-        if whole and not line.endswith(b"\n"):
-            raise DocumentError(message("{url}: the last line has no line end: the list may be cut", url=self.url))
+        if whole:
+            self.check_line_end()
+
+    def check_line_end(self) -> None:
+        """Raise DocumentError if the document does not end in a line end: its last line may be cut."""
+        if self.stream.seek(0, io.SEEK_END):
+            self.stream.seek(-1, io.SEEK_END)
+            if self.stream.read(1) not in {b"\n", b"\r"}:
+                raise DocumentError(message("{url}: the last line has no line end: the list may be cut", url=self.url))
 
 
 Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning

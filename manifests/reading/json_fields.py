@@ -24,6 +24,7 @@ Shape = TypeVar("Shape")
 MAX_ANSWER = 256 << 20  # bytes
 MAX_SIZE = 1 << 62  # bytes of one file
 
+_WEB = frozenset({"http", "https"})
 _LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s",;]*))?)*)')
 _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s,;]))', re.IGNORECASE)
 
@@ -106,11 +107,25 @@ def absolute(document: Document, href: object) -> str | None:
     return url if parts.scheme and parts.netloc else None
 
 
+def page_url(document: Document, href: object) -> str | None:
+    """Return the absolute url of another page of this list; None for what cannot be one.
+
+    A server behind a proxy may name its own scheme: a link to the same host without a port means this server.
+    """
+    url = absolute(document, href)
+    if url is None:
+        return None
+    here, there = urlsplit(document.url), urlsplit(url)
+    if there.scheme != here.scheme and there.netloc.lower() == (here.hostname or "") and there.scheme in _WEB:
+        return f"{here.scheme}://{here.netloc}{url[len(there.scheme) + 3 + len(there.netloc) :]}"
+    return url
+
+
 def next_link(document: Document) -> str | None:
     """Return the next page that a `Link` header names."""
     for href, parameters in _LINK.findall(document.headers.get("link", "")):
         if _NEXT.search(parameters) is not None:
-            return absolute(document, href)
+            return page_url(document, href)
     return None
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from manifests.reading.document import Cursor, Deleted, DerivedFile, Document, DocumentError, DocumentRequest
+from manifests.reading.document import (
+    Cursor,
+    Deleted,
+    DerivedFile,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    ReaderWarning,
+)
 from manifests.stat import Promise, Stat
 
 
@@ -28,6 +36,10 @@ def answer(follow, body, *, url=None, base="https://archive.example/", **headers
 
 def stats(found):
     return {one.path: one for one in found if isinstance(one, Stat)}
+
+
+def notes(found):
+    return [one.text for one in found if isinstance(one, ReaderWarning)]
 
 
 def follows(found):
@@ -63,7 +75,7 @@ def survives(reader, follow, body, **headers):
     found = []
     with contextlib.suppress(DocumentError):
         for one in reader.read(answer(follow, body, **headers)):
-            assert isinstance(one, Stat | Promise | DocumentRequest | DerivedFile | Deleted | Cursor)
+            assert isinstance(one, Stat | Promise | DocumentRequest | DerivedFile | Deleted | Cursor | ReaderWarning)
             if isinstance(one, DocumentRequest):
                 one.url.encode()
                 one.state.encode()

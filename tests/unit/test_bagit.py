@@ -80,8 +80,17 @@ def test_what_fetch_txt_names_is_taken_from_there():
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_end_in_every_way(end):
-    documents = bag("0.97", manifest__md5_txt=f"{HELLO}  data/a{end}{OTHER} *data/b")
+    documents = bag("0.97", manifest__md5_txt=f"{HELLO}  data/a{end}{OTHER} *data/b{end}")
     documents["bagit.txt"] = declared("0.97", end=end).rstrip(end)
+    assert sorted(payload(documents)) == ["data/a", "data/b"]
+
+
+@pytest.mark.promise("P5")
+def test_a_last_line_without_its_end_is_whole_if_a_second_manifest_names_the_same_files():
+    documents = bag("0.97", manifest__md5_txt=f"{HELLO}  data/a\n{OTHER} *data/b")
+    with pytest.raises(DocumentError, match=r"the last line of manifest-md5\.txt has no line end: it may be cut"):
+        payload(documents)
+    documents["manifest-sha1.txt"] = f"{'0' * 40}  data/a\n{'1' * 40}  data/b\n"
     assert sorted(payload(documents)) == ["data/a", "data/b"]
 
 

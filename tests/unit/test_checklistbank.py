@@ -107,7 +107,7 @@ def test_annual_releases_are_known_by_a_year_without_a_month_and_pages_are_read_
 
 
 def test_a_list_of_releases_that_ends_early_is_told():
-    with pytest.raises(DocumentError, match="5 releases were announced, and the pages end after 1"):
+    with pytest.raises(DocumentError, match="5 releases were announced, and the list ends after 1"):
         read_all(
             reader(releases="all"),
             {releases(0): page(RELEASE, last=False, total=5), releases(1): page(last=False, total=5)},

@@ -106,7 +106,7 @@ def test_a_search_is_read_to_its_end():
     }
     chosen = reader(packages=(), query="organization:usgs")
     assert list(stats(read_all(chosen, documents))) == ["air-quality/x.csv", "water/x.csv"]
-    with pytest.raises(DocumentError, match="2 packages were announced, and the pages end after 1"):
+    with pytest.raises(DocumentError, match="2 packages were announced, and the list ends after 1"):
         read_all(chosen, documents | {search(1): page()})
 
 

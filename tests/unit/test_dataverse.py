@@ -122,7 +122,7 @@ def test_a_collection_is_read_page_by_page_and_each_dataset_has_a_folder():
 
 def test_a_collection_that_ends_early_is_told():
     documents = {search(0): json.dumps({"data": {"total_count": 2, "items": []}})}
-    with pytest.raises(DocumentError, match="2 datasets were announced, and the pages end after 0"):
+    with pytest.raises(DocumentError, match="2 datasets were announced, and the list ends after 0"):
         read_all(reader(collections=("harvard",)), documents)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from manifests.readers import figshare
 from manifests.readers.figshare import FigshareOptions, open_reader
-from manifests.reading.document import DocumentError
+from manifests.reading.document import DocumentError, ReaderWarning
 from manifests.stat import Stat
 from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
 
@@ -43,15 +43,17 @@ def test_pages_are_read_until_an_empty_one_and_the_computed_md5_is_the_promise()
     assert found["f12.csv"] == Stat("f12.csv", 5, version="file:12", digests={"md5": MD5}, urls=(url,))
 
 
-def test_a_site_that_ignores_pages_is_asked_for_two_of_them():
+@pytest.mark.promise("P5")
+def test_a_site_that_ignores_pages_may_never_show_the_rest():
     same = json.dumps([file(1), file(2)])
-    documents = {files(1, 1): same, files(1, 2): same}
-    assert list(stats(read_all(reader(articles=("1",)), documents))) == ["f1.csv", "f2.csv"]
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read_all(reader(articles=("1",)), {files(1, 1): same, files(1, 2): same})
 
 
-def test_a_link_to_somebody_elses_page_is_no_file():
+def test_a_link_to_a_page_elsewhere_is_no_file_and_is_noted():
     link = file(1, is_link_only=True, computed_md5="", size=0, download_url="https://elsewhere.example/")
-    assert read_all(reader(articles=("1",)), {files(1, 1): json.dumps([link]), files(1, 2): "[]"}) == []
+    found = read_all(reader(articles=("1",)), {files(1, 1): json.dumps([link]), files(1, 2): "[]"})
+    assert found == [ReaderWarning("links to pages elsewhere are no files, and are not copied")]
 
 
 def test_one_version_of_an_article_is_asked_for_by_its_number():

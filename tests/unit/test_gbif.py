@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from pydantic import ValidationError
 
 from manifests.readers.gbif import GbifOptions, open_reader
-from manifests.reading.document import DocumentError
+from manifests.reading.document import DocumentError, ReaderWarning
 from manifests.stat import Stat
-from tests.unit.reader_harness import Source, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, broken, notes, read_all, stats, survives
 
 ROOT = "https://api.gbif.example/v1/"
 IPT = "https://ipt.example/"
@@ -72,6 +72,24 @@ def test_lists_are_read_to_their_end():
     assert list(stats(read_all(reader(publishers=(TWO,)), theirs))) == [f"{ONE}/dwca.zip"]
 
 
+@pytest.mark.promise("P5")
+def test_datasets_that_were_announced_and_did_not_come_make_a_list_incomplete():
+    with pytest.raises(DocumentError, match="3 datasets were announced, and the list ends after 1"):
+        read_all(reader(search={"type": "CHECKLIST"}), {listed(0): page(dataset(), count=3)})
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read_all(
+            reader(search={"type": "CHECKLIST"}), dict.fromkeys((listed(0), listed(1)), page(dataset(), end=False))
+        )
+
+
+def test_datasets_of_which_no_file_server_has_an_archive_are_noted_with_their_number():
+    biocase = [{"type": "BIOCASE", "url": "https://biocase.example/pywrapper.cgi?dsa=x"}]
+    documents = {listed(0): page(dataset(), dataset(TWO, endpoints=biocase), dataset(TWO[::-1], endpoints=[]))}
+    found = read_all(reader(search={"type": "CHECKLIST"}), documents)
+    assert list(stats(found)) == [f"{ONE}/dwca.zip"]
+    assert notes(found) == ["datasets without an endpoint of DWC_ARCHIVE have no file to copy"] * 2
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -132,9 +150,20 @@ FEED = """<?xml version="1.0" encoding="utf-8"?>
  <ipt:archive>https://ipt.example/archive.do?r=traps</ipt:archive><guid>8/v1.1</guid></item></channel></rss>"""
 
 
+METADATA_ONLY = ReaderWarning("datasets that have metadata only have no archive to copy")
+
+
+@pytest.mark.promise("P5")
+def test_a_feed_that_may_leave_out_older_datasets_is_no_complete_list():
+    items = "".join(f"<item><guid>{n}/v1</guid><dwca>{IPT}archive.do?r=d{n}</dwca></item>" for n in range(10))
+    with pytest.raises(DocumentError, match=r"a feed of 10 datasets may leave out older ones: read the inventory"):
+        read_all(reader(IPT, ipt="feed"), {f"{IPT}rss.do": f"<rss><channel>{items}</channel></rss>"})
+
+
 def test_a_feed_tells_archives_and_their_versions():
     assert read_all(reader(IPT, ipt="feed"), {f"{IPT}rss.do": FEED}) == [
         Stat("birds/dwca.zip", version="ipt:d7dddbf4/v2.0", urls=("https://ipt.example/archive.do?r=birds",)),
+        METADATA_ONLY,
         Stat("traps/dwca.zip", version="ipt:8/v1.1", urls=("https://ipt.example/archive.do?r=traps",)),
     ]
     chosen = stats(read_all(reader(IPT, ipt="feed", endpoints=("DWC_ARCHIVE", "EML")), {f"{IPT}rss.do": FEED}))

@@ -94,20 +94,25 @@ def test_the_repository_is_asked_for_what_the_manifest_wants():
 
 def test_the_search_goes_on_with_the_header_until_there_is_none():
     after = '["pocloud",1719875499905,3146375711]'
-    found = read(repository(), granules(granule(), hits=3), cmr_search_after=after)
+    found = read(repository(), granules(granule(), hits=1), cmr_search_after=after)
     (following,) = follows(found)
     assert following.headers["cmr-search-after"] == after
     assert following.url == next(iter(repository().start())).url
-    assert not follows(read(repository(), granules(hits=3), following))
+    assert not follows(read(repository(), granules(hits=1), following))
     with pytest.raises(DocumentError, match="names itself"):
-        read(repository(), granules(granule(), hits=3), following, cmr_search_after=after)
+        read(repository(), granules({**granule(), "meta": {}}, hits=3), following, cmr_search_after=after)
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read(repository(), granules(granule(), hits=3), following, cmr_search_after='["another"]')
 
 
-def test_a_partial_answer_is_an_error_and_so_are_full_pages_that_end_too_early():
+@pytest.mark.promise("P5")
+def test_a_partial_answer_makes_a_search_incomplete_and_so_do_granules_that_were_announced_and_did_not_come():
     with pytest.raises(DocumentError, match="only part of the answer arrived"):
         read(repository(), granules(granule()), cmr_timed_out="true")
     with pytest.raises(DocumentError, match="9 granules were announced"):
         read(repository(collections=("C1-X",), page=1), granules(granule(), hits=9))
+    with pytest.raises(DocumentError, match="9 granules were announced, and the list ends after 1"):
+        read(repository(), granules(granule(), hits=9))
 
 
 def test_a_granule_that_only_another_kind_of_url_reaches_is_told_and_one_without_files_noted():
@@ -197,7 +202,7 @@ def test_the_catalogue_is_asked_for_what_the_manifest_wants():
         " and ContentDate/Start ge 2024-01-01T00:00:00Z and ContentDate/Start le 2024-01-31T23:59:59Z"
         " and OData.CSC.Intersects(area=geography'SRID=4326;MULTIPOLYGON(((170 -10,180 -10,180 10,170 10,170 -10)),"
         "((-180 -10,-170 -10,-170 10,-180 10,-180 -10)))')",
-        "$orderby": "PublicationDate asc", "$top": "7",
+        "$orderby": "PublicationDate asc", "$top": "7", "$count": "True",
     }  # fmt: skip
 
 
@@ -236,6 +241,17 @@ def test_more_products_of_one_date_than_can_be_skipped_are_told():
 def test_a_short_page_that_names_a_next_one_is_not_the_last():
     assert follows(read(copernicus(), {"value": [product()], "@odata.nextLink": "https://x/?$skip=1"}))
     assert not follows(read(copernicus(), {"value": [product()]}))
+
+
+@pytest.mark.promise("P5")
+def test_products_that_were_announced_and_do_not_come_make_a_search_incomplete():
+    (following,) = follows(read(copernicus(), {"value": [product()], "@odata.count": 3}))
+    assert filter_of(following)["$skip"] == "1"
+    with pytest.raises(DocumentError, match=r"3 products from \S+ on were announced, and the list ends after 1$"):
+        read(copernicus(), {"value": [], "@odata.count": 3}, following)
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read(copernicus(), {"value": [product()], "@odata.count": 3}, following)
+    assert not follows(read(copernicus(), {"value": [product()], "@odata.count": 1}))
 
 
 def test_what_was_deleted_is_asked_for_behind_what_was_modified():

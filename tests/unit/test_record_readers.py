@@ -53,14 +53,24 @@ def test_a_search_is_read_page_by_page_and_each_of_its_cards_is_a_file():
         "application/json",
     )
     assert json.loads(first.body) == {"metrologyAreaLabel": "EM", "page": 0, "pageSize": 2, "showTable": False}
-    found = list(reader.read(answer(first, page(cards))))
-    more = follows(found)
-    assert [json.loads(one.body)["page"] for one in more] == [1, 2]
-    for number, follow in enumerate(more, 1):
-        found += reader.read(answer(follow, page(cards, number)))
-    made = {one.path: one.body for one in found if isinstance(one, DerivedFile)}
+    found, asked = [], [first]
+    while asked[len(found) :]:
+        found.append(list(reader.read(answer(asked[-1], page(cards, len(found))))))
+        asked += follows(found[-1])
+    assert [json.loads(one.body)["page"] for one in asked] == [0, 1, 2]
+    made = {one.path: one.body for here in found for one in here if isinstance(one, DerivedFile)}
     assert sorted(made) == [f"physics/{n}.json" for n in range(5)]
     assert json.loads(made["physics/3.json"]) == cards[3]
+
+
+@pytest.mark.promise("P5")
+def test_a_page_of_a_search_that_comes_twice_makes_the_inventory_incomplete():
+    cards = [card(n) for n in range(4)]
+    reader = bipm(searches=["physics"], page_size=2)
+    (first,) = reader.start()
+    (second,) = follows(reader.read(answer(first, page(cards))))
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        list(reader.read(answer(second, page(cards))))
 
 
 def test_the_same_card_is_the_same_file_however_it_is_written():
@@ -145,8 +155,8 @@ def record(name, title="t", stamp="2024-01-01T00:00:00Z", deleted=False, extra="
     )
 
 
-def listed(*records, token=None, when="2024-05-01T12:00:00Z"):
-    end = "" if token is None else f'<resumptionToken completeListSize="9" cursor="0">{token}</resumptionToken>'
+def listed(*records, token=None, when="2024-05-01T12:00:00Z", count=3):
+    end = "" if token is None else f'<resumptionToken completeListSize="{count}" cursor="0">{token}</resumptionToken>'
     return answered(f"<ListRecords>{''.join(records)}{end}</ListRecords>", when)
 
 
@@ -166,6 +176,26 @@ def test_pages_are_read_by_their_tokens_and_each_record_is_a_file():
     body = listed(record("http://hdl.example/10.1/a b"), record("gone", deleted=True), token="")
     (last,) = reader.read(answer(second, body))
     assert last.path == "http:%2F%2Fhdl.example%2F10.1%2Fa b.xml"
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("end", [None, ""])
+def test_records_that_were_announced_and_did_not_come_make_the_inventory_incomplete(end):
+    reader = oai()
+    (first,) = reader.start()
+    (second,) = follows(reader.read(answer(first, listed(record("a"), token="t", count=9))))
+    with pytest.raises(DocumentError, match="9 records were announced, and the list ends after 2"):
+        list(reader.read(answer(second, listed(record("b"), token=end, count=9))))
+
+
+@pytest.mark.promise("P5")
+def test_tokens_that_lead_round_in_a_circle_make_the_inventory_incomplete():
+    reader = oai()
+    (follow,) = reader.start()
+    for name, token in (("a", "1"), ("b", "2"), ("c", "1")):
+        (follow,) = follows(reader.read(answer(follow, listed(record(name), token=token, count=99))))
+    with pytest.raises(DocumentError, match="page 4 of the list repeats an earlier page"):
+        list(reader.read(answer(follow, listed(record("b"), token="2", count=99))))
 
 
 def test_a_record_is_canonical_xml_that_stands_alone():

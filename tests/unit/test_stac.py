@@ -138,7 +138,8 @@ def test_the_next_page_of_a_link_without_a_method_is_got():
 def test_servers_of_before_1_0_count_their_pages_or_give_a_token():
     (following,) = follows(read(page(item(), context={"page": 1, "limit": 1, "matched": 2})))
     assert json.loads(following.body)["page"] == 2
-    assert not follows(read(page(item(), context={"page": 2, "limit": 1, "matched": 2})))
+    second = page(item(name="second"), context={"page": 2, "limit": 1, "matched": 2})
+    assert not follows(read(second, follow=following))
     (following,) = follows(read(page(item(), context={"next": "abc"})))
     assert json.loads(following.body)["next"] == "abc"
 
@@ -150,20 +151,46 @@ def test_a_page_that_names_itself_as_the_next_is_no_end():
         read(page(item(), links=[link]))
 
 
-def test_full_pages_that_end_before_what_was_announced_are_told_and_short_ones_are_an_end():
-    reader = opened(collections=("c",), page=1)
-    with pytest.raises(DocumentError, match="7 items were announced, and after 1 no next page is named"):
-        read(page(item(), numberMatched=7), reader)
-    assert len(read(page(item(), numberMatched=7))) == 1
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("told", [{"numberMatched": 7}, {"context": {"matched": 7}}])
+@pytest.mark.parametrize("limit", [1, 250])
+def test_items_that_were_announced_and_did_not_come_make_a_search_incomplete_whatever_the_page_size(told, limit):
+    with pytest.raises(DocumentError, match="7 items were announced, and the list ends after 1"):
+        read(page(item(), **told), opened(collections=("c",), page=limit))
 
 
-def test_pages_without_items_come_to_an_end():
-    reader, follow, asked = opened(), next(iter(opened().start())), 0
-    while follow is not None:
-        asked += 1
-        link = {"rel": "next", "href": f"{API}search?token={asked}"}
-        follow = next(iter(follows(read(page(links=[link]), reader, follow))), None)
-    assert asked == 5
+def after(token):
+    return [{"rel": "next", "href": f"{API}search?token={token}"}]
+
+
+@pytest.mark.promise("P5")
+def test_pages_without_items_come_to_an_end_which_is_proved_by_the_count_only():
+    def walk(**more):
+        reader, follow, asked = opened(), next(iter(opened().start())), 0
+        while follow is not None:
+            asked += 1
+            follow = next(iter(follows(read(page(links=after(asked), **more), reader, follow))), None)
+        return asked
+
+    assert walk(numberMatched=0) == 5
+    with pytest.raises(DocumentError, match="5 pages without an item, and each names a next one"):
+        walk()
+
+
+@pytest.mark.promise("P5")
+def test_a_token_that_leads_back_to_an_earlier_page_makes_a_search_incomplete():
+    reader = opened()
+    (second,) = follows(read(page(item(name="a"), links=after(1)), reader))
+    (third,) = follows(read(page(item(name="b"), links=after(2)), reader, second))
+    (fourth,) = follows(read(page(item(name="c"), links=after(1)), reader, third))
+    with pytest.raises(DocumentError, match="page 4 of the list repeats an earlier page"):
+        read(page(item(name="b"), links=after(2)), reader, fourth)
+
+
+def test_a_next_page_on_the_own_host_is_asked_by_the_scheme_that_answers():
+    link = {"rel": "next", "href": f"http{API.removeprefix('https')}search?token=2"}
+    (following,) = follows(read(page(item(), links=[link])))
+    assert following.url == f"{API}search?token=2"
 
 
 def wanted(published, **options):
@@ -288,14 +315,24 @@ def test_of_a_static_catalogue_only_what_the_manifest_wants_is_taken():
     assert len(crawl(datetime="1983-01-10")) == 2
 
 
-def test_links_to_another_server_are_not_followed_and_that_is_said():
+def test_a_catalogue_on_another_server_is_another_source_and_the_own_host_is_asked_as_it_answered():
     reader = opened("https://h/stac/", catalog="catalog.json")
     links = [
         {"rel": "child", "href": "https://other.example/catalog.json"},
         {"rel": "child", "href": "http://h/x.json"},
     ]
-    found = read({**CATALOG, "links": links}, reader, url="https://h/stac/catalog.json")
-    assert found == [ReaderWarning("a catalogue links to documents on another server, which are not followed")] * 2
+    note, follow = read({**CATALOG, "links": links}, reader, url="https://h/stac/catalog.json")
+    assert note == ReaderWarning("catalogues on another server are not read: make a mirror of each")
+    assert follow.url == "https://h/x.json"
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("kind", ["item", "items", "next"])
+def test_an_item_or_a_page_on_another_server_makes_a_catalogue_incomplete(kind):
+    reader = opened("https://h/stac/", catalog="catalog.json")
+    links = [{"rel": kind, "href": "https://other.example/x.json"}]
+    with pytest.raises(DocumentError, match=rf"a link \({kind}\) to another server, which is not followed"):
+        read({**CATALOG, "links": links}, reader, url="https://h/stac/catalog.json")
 
 
 def test_a_catalogue_that_leads_into_itself_comes_to_an_end():

@@ -8,7 +8,7 @@ from manifests.errors import InvalidValue
 from manifests.readers import erddap, thredds, webdav
 from manifests.reading.document import DocumentError, DocumentRequest
 from manifests.stat import Stat, UnsafePath, check_path
-from tests.unit.reader_harness import Source, answer, broken, follows, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, notes, read_all, stats, survives
 
 # THREDDS
 
@@ -168,7 +168,12 @@ def test_without_names_all_public_datasets_with_files_are_mirrored_each_in_its_f
         f"{ERDDAP}tabledap/allDatasets.csv?datasetID%2Caccessible%2Cfiles": DATASETS,
         f"{ERDDAP}files/erdMB/.csv": "Name,Last modified,Size,Description\nx.nc,1000,5,\n",
     }
-    assert [one.path for one in read_all(erd(), documents)] == ["erdMB/x.nc"]
+    found = read_all(erd(), documents)
+    assert list(stats(found)) == ["erdMB/x.nc"]
+    assert notes(found) == [
+        "datasets that do not show their files have none to copy",
+        "datasets that need a login are left out",
+    ]
     assert [one.url for one in erd("a", "b").start()] == [f"{ERDDAP}files/a/.csv", f"{ERDDAP}files/b/.csv"]
 
 

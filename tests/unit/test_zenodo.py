@@ -111,7 +111,7 @@ def test_a_search_is_read_to_its_end_and_records_keep_their_folder_from_version_
 
 
 def test_a_search_that_ends_early_or_finds_too_much_is_told():
-    with pytest.raises(DocumentError, match="30 records were announced, and the pages end after 1"):
+    with pytest.raises(DocumentError, match="30 records were announced, and the list ends after 1"):
         read_all(
             reader(query="communities:wgms"),
             {search(1): page(legacy(), total=30), search(2): page(total=30)} | {search(2): page(total=30)},

@@ -1,0 +1,104 @@
+"""A document that is cut anywhere is no complete list, unless its format cannot tell and its reader says so."""
+
+import functools
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from manifests.readers.s3_inventory import S3InventoryOptions
+from manifests.reading import built_in
+from manifests.stat import Stat
+from tests.miniatures.checklistbank import ChecklistBank
+from tests.miniatures.ckan import Ckan
+from tests.miniatures.cmr import Cmr
+from tests.miniatures.dataverse import Dataverse
+from tests.miniatures.figshare import Figshare
+from tests.miniatures.gbif import Gbif, Ipt
+from tests.miniatures.huggingface import HuggingFace
+from tests.miniatures.laads import Laads
+from tests.miniatures.metalink import Metalink
+from tests.miniatures.miniature import Miniature, md5
+from tests.miniatures.ncbi import Ncbi
+from tests.miniatures.odata import Odata
+from tests.miniatures.osf import Osf
+from tests.miniatures.packages import Bag, Crate, Croissant, DataPackage, Hashdeep
+from tests.miniatures.physionet import PhysioNet
+from tests.miniatures.records import Kcdb, Oai, ResourceSync
+from tests.miniatures.stac import STYLES, Stac
+from tests.miniatures.trees import Erddap, Thredds, Webdav
+from tests.miniatures.zenodo import Zenodo
+from tests.unit import recorded_walks, test_s3_inventory
+from tests.unit.reader_harness import Source
+
+MINIATURES: dict[str, Callable[[], Miniature]] = {
+    **{f"stac-{style}": functools.partial(Stac, style) for style in (*STYLES, "static")},
+    "bag": Bag,
+    "checklistbank": ChecklistBank,
+    "ckan": Ckan,
+    "cmr": Cmr,
+    "col-annual": lambda: ChecklistBank(wanted="annual"),
+    "crate": Crate,
+    "croissant": Croissant,
+    "datapackage": DataPackage,
+    "dataverse": Dataverse,
+    "erddap": Erddap,
+    "figshare": Figshare,
+    "gbif": Gbif,
+    "hashdeep": Hashdeep,
+    "huggingface": HuggingFace,
+    "ipt": Ipt,
+    "kcdb": Kcdb,
+    "laads": Laads,
+    "laads-csv": lambda: Laads("csv"),
+    "metalink": Metalink,
+    "ncbi": Ncbi,
+    "oai": Oai,
+    "odata": Odata,
+    "odata-nodes": lambda: Odata(nodes=True),
+    "osf": Osf,
+    "physionet": PhysioNet,
+    "resourcesync": ResourceSync,
+    "thredds": Thredds,
+    "webdav": Webdav,
+    "zenodo": Zenodo,
+}
+
+
+def inventory():
+    """An S3 Inventory of two lists."""
+    lists = [test_s3_inventory.packed(*map(test_s3_inventory.row, names)) for names in (["a", "b c"], ["d/e"])]
+    body, name = test_s3_inventory.manifest(*lists), "2024-01-01T00-00Z"
+    found = (Stat(f"inv/all/{name}/manifest.json"), Stat(f"inv/all/{name}/manifest.checksum"))
+    documents = {
+        f"{test_s3_inventory.PLACE}2": b"".join(msgspec.json.encode(one) + b"\n" for one in found),
+        f"{test_s3_inventory.PLACE}{name}/manifest.json": body,
+        f"{test_s3_inventory.PLACE}{name}/manifest.checksum": f"{md5(body)}\n",
+        **{f"s3://lists/inv/nix-cache/all/data/{number}": packed for number, packed in enumerate(lists)},
+    }
+    options = S3InventoryOptions(inventory=test_s3_inventory.PLACE)
+    return recorded_walks.from_documents(Source("s3://nix-cache/", options), "s3-inventory", documents)
+
+
+DOCUMENTS = {"s3-inventory": inventory}
+
+
+def unnoticed(walk):
+    """The cuts that nothing reveals, except those that the reader declares."""
+    for question, place in walk.cuts():
+        unseen, body = walk.kind.proof.unseen, walk.answers[question].body
+        if unseen == "none" or (unseen == "lines" and not f"\n{body[:place].decode('latin-1')}".endswith(("\n", "\r"))):
+            yield f"{question.method} {question.url} of {len(body)} bytes at {place}: …{body[max(0, place - 60) : place]!r}"
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("name", [*MINIATURES, *DOCUMENTS])
+def test_no_document_that_is_cut_is_a_complete_list(name):
+    walk = DOCUMENTS[name]() if name in DOCUMENTS else recorded_walks.from_upstream(MINIATURES[name]())
+    assert walk.found()
+    assert list(unnoticed(walk)) == []
+
+
+def test_every_reader_that_reads_documents_has_its_documents_cut():
+    read = {MINIATURES[name]().reader for name in MINIATURES} | DOCUMENTS.keys()
+    assert built_in().keys() - read == {"objects", "autoindex"}
