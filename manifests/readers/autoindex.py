@@ -22,8 +22,11 @@ from manifests.reading import (
     Document,
     DocumentError,
     DocumentRequest,
+    Found,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
+    SkippedEntries,
     chosen,
 )
 from manifests.stat import Promise, Stat, UnsafePath, check_path
@@ -79,7 +82,7 @@ class AutoindexReader:
         """Request the page of the source itself."""
         return [_page(self._root.url, _AutoindexState())]
 
-    def read(self, document: Document) -> Iterator[Stat | Promise | DocumentRequest]:
+    def read(self, document: Document) -> Iterator[Found]:
         """Yield the files and folders of one page, or the checksums of one list."""
         note = msgspec.json.decode(document.asked.state, type=_AutoindexState)
         if note.is_list:
@@ -89,13 +92,17 @@ class AutoindexReader:
         else:
             yield from self._listed(document, note)
 
-    def _listed(self, document: Document, note: _AutoindexState) -> Iterator[Stat | DocumentRequest]:
+    def _listed(self, document: Document, note: _AutoindexState) -> Iterator[Found]:
         here, is_usual = self._place(document, note)
         prefix = f"{note.path}/" if note.path else ""
         mark = xxhash.xxh3_64()
         seen: set[tuple[str, bool]] = set()
         folders = []
-        for count, link in enumerate(read_links(document.stream, here, document.url), 1):
+        skipped = SkippedEntries(document)
+        for count, link in enumerate(read_links(document, here, skipped), 1):
+            if isinstance(link, ReaderWarning):
+                yield link
+                continue
             if count > MAX_LINKS:
                 raise DocumentError(
                     message("{url}: more than {max_links} links on one page", url=document.url, max_links=MAX_LINKS)
@@ -108,18 +115,18 @@ class AutoindexReader:
             if link.is_folder and _is_safe(path):
                 folders.append(link.name)
                 continue
-            urls = () if is_usual else (here.url + quoted(link.name),)
+            url = link.url or here.url + quoted(link.name)
+            urls = () if is_usual and not link.url else (url,)
             # an invalid name of a folder is yielded as a file's, so that the survey reports and rejects it
             yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
             if not link.is_folder and self._lists(path) and _is_safe(path):
-                yield DocumentRequest(
-                    url=here.url + quoted(link.name), state=_state(_AutoindexState(path, is_list=True))
-                )
+                yield DocumentRequest(url=url, state=_state(_AutoindexState(path, is_list=True)))
         if folders:
             above = (*note.above, mark.hexdigest())
             _refuse_loop(document, note, above)
             for name in folders:
                 yield _page(f"{here.url}{quoted(name)}/", _AutoindexState(prefix + name, above))
+        skipped.raise_if_any()
 
     def _place(self, document: Document, note: _AutoindexState) -> tuple[FolderUrl, bool]:
         """Return the folder that the page lists, and whether its files are found at the source's url plus path."""
@@ -183,4 +190,14 @@ def _state(note: _AutoindexState) -> str:
     return msgspec.json.encode(note).decode()
 
 
-READER = ReaderKind(open_reader, AutoindexOptions, proof=CompletenessProof(end="nothing yet", unseen="any"))
+READER = ReaderKind(
+    open_reader,
+    AutoindexOptions,
+    proof=CompletenessProof(
+        end="`</html>`, or the end tag of the list of links; a page of bare links has neither, and says so. JSON and "
+        "XML: their end",
+        count="the sums below Caddy's lists",
+        limit="10,000 entries of one folder (Caddy): incomplete",
+        unseen="lines",
+    ),
+)

@@ -1,12 +1,15 @@
 """The reader for WebDAV folders (Nextcloud, ownCloud, dCache, Apache, IIS): one PROPFIND of depth 1 for each folder.
 
 Rules:
-1. Names come from `href` alone, percent-decoded once, as children of the requested folder; the folder itself and
-   names outside it are ignored.
-2. Of several `propstat` of one response only those of status 200 count.
-3. An `ETag` is the file's version, always with quotes; also a weak one, because it shows a change.
-4. `oc:checksums` (ownCloud, Nextcloud) and Fastmail's `sha1hex` are published digests.
-5. Folders outside the source are an error; folders more than 32 deep count as a loop.
+1. Names come from `href` alone, percent-decoded once, as children of the requested folder. Only paths are compared, for
+   a server behind a proxy knows itself by another scheme, host or prefix, and IIS by another case. What the answer says
+   of the folder itself shows that prefix; an answer that says nothing of it is no listing.
+2. A response outside the folder, and one whose properties the server withholds, make the list incomplete. The folders
+   above are ignored, and so are those below its children: each is asked for in its own folder.
+3. Of several `propstat` of one response only those of status 200 count.
+4. An `ETag` is the file's version, always with quotes; also a weak one, because it shows a change.
+5. `oc:checksums` (ownCloud, Nextcloud) and Fastmail's `sha1hex` are published digests.
+6. Folders outside the source are an error; folders more than 32 deep count as a loop.
 """
 
 import email.utils
@@ -25,6 +28,7 @@ from manifests.reading import (
     Found,
     ReaderKind,
     ReaderSource,
+    SkippedEntries,
     XmlElement,
     digests,
     elements,
@@ -103,20 +107,82 @@ class WebdavReader:
                     max_depth=MAX_DEPTH,
                 )
             )
+        own = (_own_path(document, here),)
+        skipped = SkippedEntries(document)
         for response in elements(document, {"response"}, root="multistatus"):
-            child = here.child(response.text_of("href"))
-            if child is None:
-                continue
-            name, ends_in_slash = child
-            path = f"{note.path}/{name}" if note.path else name
+            href, *more = [one.text.strip() for one in response.all("href")] or [""]
+            for one in more:
+                skipped.add(_withheld(one, response))
             properties = _properties(response)
-            if ends_in_slash or any(one.first("resourcetype", "collection") is not None for one in properties):
-                if _is_safe(path):
-                    yield _asked(f"{here.url}{quoted(name)}/", path)
-                else:
-                    yield Stat(path)  # `check_path` rejects it, and the survey reports it
+            child = here.look_up(_escaped(href), "", own)
+            if child.kind == "self" and (status := _refusal(response)):
+                skipped.add(message("the server lists only a part of the folder: {status}", status=status))
+            if child.kind in {"self", "above"} or child.below:
                 continue
-            yield _stat(path, properties, () if found == wanted else (here.url + quoted(name),))
+            if child.kind != "child":
+                skipped.add(message("an entry links to {link!r}, outside its folder", link=href[:100]))
+                continue
+            if not properties:
+                skipped.add(_withheld(child.name, response))
+                continue
+            path = f"{note.path}/{child.name}" if note.path else child.name
+            if child.is_folder or any(one.first("resourcetype", "collection") is not None for one in properties):
+                if not _is_safe(path):
+                    yield Stat(path)  # to be refused in the open
+                elif child.url:
+                    skipped.add(message("the name of the folder {name!r} contains a slash", name=child.name[:100]))
+                else:
+                    yield _asked(f"{here.url}{quoted(child.name)}/", path)
+                continue
+            url = child.url or here.url + quoted(child.name)
+            yield _stat(path, properties, () if found == wanted and not child.url else (url,))
+        skipped.raise_if_any()
+
+
+def _own_path(document: Document, here: FolderUrl) -> tuple[str, ...]:
+    """Return the path by which the server knows the folder that was asked for; raises DocumentError.
+
+    Nearly always that is the path of the url, and the first response is about it. Else it is the folder above all that
+    is listed, if it has the same name: only the beginning of its path may be another one.
+    """
+    top: tuple[str, ...] | None = None
+    is_top_folder = False
+    beside: tuple[str, ...] | None = None
+    for response in elements(document, {"response"}, root="multistatus"):
+        parts = here.path_of(_escaped(response.text_of("href")))
+        if parts is None:
+            continue
+        if here.is_at(parts):
+            document.stream.seek(0)
+            return here.parts
+        if top is None or len(parts) < len(top):
+            top, beside = parts, top
+            is_top_folder = any(one.first("resourcetype", "collection") is not None for one in _properties(response))
+        elif len(parts) == len(top) and parts != top:
+            beside = parts
+    document.stream.seek(0)
+    is_alone = beside is None or top is None or len(beside) > len(top)
+    if top is None or not is_alone or not is_top_folder or not here.may_be(top):
+        raise DocumentError(message("{url}: the response does not list the requested folder itself", url=document.url))
+    return top
+
+
+def _escaped(href: str) -> str:
+    """Return an `href` of which the whole is a path: it has no query and no fragment (RFC 4918, section 8.3)."""
+    return href.replace("?", "%3F").replace("#", "%23")
+
+
+def _withheld(name: str, response: XmlElement) -> str:
+    status = _refusal(response)
+    if status:
+        return message("the server withholds the properties of {name!r}: {status}", name=name[:100], status=status)
+    return message("the server withholds the properties of {name!r}", name=name[:100])
+
+
+def _refusal(response: XmlElement) -> str:
+    """Return the status of a whole response where it is not 200, as for a list that the server cut (507); else ""."""
+    status = response.text_of("status")
+    return "" if " 200" in f" {status}" else status
 
 
 def _asked(url: str, path: str) -> DocumentRequest:
@@ -179,4 +245,7 @@ def _is_safe(path: str) -> bool:
     return True
 
 
-READER = ReaderKind(open_reader, proof=CompletenessProof(end="the end tag of the XML"))
+READER = ReaderKind(
+    open_reader,
+    proof=CompletenessProof(end="the end tag of the XML, and a response about the folder that was asked for"),
+)

@@ -1,3 +1,4 @@
+from .buckets import refuse_bucket as refuse_bucket
 from .checksum_lists import ListPath as ListPath, listing as listing, own as own
 from .completeness import (
     CompletenessProof as CompletenessProof,

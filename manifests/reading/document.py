@@ -82,19 +82,28 @@ class Document:
     """One downloaded document: complete, of bounded length, on disk if it is large; read once, from its beginning.
 
     `url` is the final url after redirects, `asked` is the request, `headers` have lower-case names. `stream` is a
-    seekable binary file. `missing` is True if it does not exist and the request has `told`.
+    seekable binary file. `missing` is True if it does not exist and the request has `told`. `is_bounded` is False if
+    nothing in the response said where it ends: the server closed the connection, for whatever reason.
     """
 
-    __slots__ = ("asked", "headers", "missing", "stream", "url")
+    __slots__ = ("asked", "headers", "is_bounded", "missing", "stream", "url")
 
     def __init__(
-        self, asked: DocumentRequest, url: str, headers: dict[str, str], stream: BinaryIO, *, missing: bool = False
+        self,
+        asked: DocumentRequest,
+        url: str,
+        headers: dict[str, str],
+        stream: BinaryIO,
+        *,
+        missing: bool = False,
+        is_bounded: bool = True,
     ) -> None:
         self.asked = asked
         self.url = url
         self.headers = headers
         self.stream = stream
         self.missing = missing
+        self.is_bounded = is_bounded
 
     def read(self, limit: int) -> bytes:
         """Return all bytes; raises DocumentError if there are more than `limit`."""
@@ -108,7 +117,8 @@ class Document:
     def lines(self, limit: int = 1 << 16, *, whole: bool = False) -> Iterator[bytes]:
         r"""Yield the lines without their `\n`; raises DocumentError if one has more than `limit` bytes.
 
-        With `whole` it also raises, after the last line, if that does not end in a line end: it may be cut.
+        With `whole` it also raises, after the last line, if that does not end in a line end, or if the response is not
+        bounded: it may be cut.
         """
         while line := self.stream.readline(limit + 1):
             if len(line) > limit:
@@ -116,6 +126,7 @@ class Document:
             yield line.removesuffix(b"\n")
         if whole:
             self.check_line_end()
+            self.insist_on_bounds()
 
     def check_line_end(self) -> None:
         """Raise DocumentError if the document does not end in a line end: its last line may be cut."""
@@ -123,6 +134,13 @@ class Document:
             self.stream.seek(-1, io.SEEK_END)
             if self.stream.read(1) not in {b"\n", b"\r"}:
                 raise DocumentError(message("{url}: the last line has no line end: the list may be cut", url=self.url))
+
+    def insist_on_bounds(self) -> None:
+        """Raise DocumentError if nothing in the response said where it ends: for formats that cannot tell either."""
+        if not self.is_bounded:
+            raise DocumentError(
+                message("{url}: nothing announced the length of the response: the list may be cut", url=self.url)
+            )
 
 
 Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning

@@ -13,6 +13,7 @@ from typing import BinaryIO, Generic, Self, TypeVar
 from xml.parsers import expat
 
 from manifests.messages import message
+from manifests.reading.buckets import HEAD, refuse_bucket
 from manifests.reading.document import Document, DocumentError
 
 Yielded = TypeVar("Yielded")
@@ -241,6 +242,9 @@ def events(document: Document, *, root: str = "") -> Iterator[tuple[bool, XmlEle
 
 def parse_document(document: Document, target: XmlTarget[Yielded]) -> Iterator[Yielded]:
     """Parse a document as `parse_xml` does. Raises DocumentError, with the document's url."""
+    at = document.stream.tell()
+    refuse_bucket(document.stream.read(HEAD), document.url)
+    document.stream.seek(at)
     try:
         yield from parse_xml(_pieces(document.stream), target)
     except XmlError as error:

@@ -29,6 +29,7 @@ from syncd.core import (
 
 IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes to a file (docs/operating.md counts them)
 
+_DELIMITERS = frozenset({"content-length", "transfer-encoding"})
 _HARMLESS = frozenset({"accept", "accept-language", "content-type"})
 
 
@@ -93,7 +94,12 @@ async def read_into_spool(
         if body.stat.size is not None and count != body.stat.size:
             raise Interrupted(f"{follow.url}: {body.stat.size} bytes announced, {count} arrived")
         spool.seek(0)
-        return Document(follow, body.url, body.headers, spool)
+        return Document(follow, body.url, body.headers, spool, is_bounded=_is_bounded(body))
+
+
+def _is_bounded(body: Body) -> bool:
+    """Return False if only the end of the connection ended an answer over HTTP (RFC 9112, section 6.3)."""
+    return not _DELIMITERS.isdisjoint(body.headers) or not body.url.startswith(("http://", "https://"))
 
 
 def check_request(follow: DocumentRequest, document: Document) -> DocumentRequest:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from manifests.readers import autoindex, autoindex_formats
+from manifests.readers import autoindex, autoindex_pieces
 from manifests.readers.autoindex import open_reader
 from manifests.reading.document import Document, DocumentError, DocumentRequest
 from manifests.stat import Stat
@@ -169,13 +169,13 @@ def test_links_on_one_page_are_counted(monkeypatch):
 )
 def test_a_page_is_read_the_same_in_pieces(name, monkeypatch):
     whole = read(page(name))
-    monkeypatch.setattr(autoindex_formats, "PIECE", 1400 if name in {"apache_table.html", "lighttpd.html"} else 500)
+    monkeypatch.setattr(autoindex_pieces, "PIECE", 1400 if name in {"apache_table.html", "lighttpd.html"} else 500)
     assert set(map(repr, read(page(name)))) == set(map(repr, whole))
 
 
 def test_a_page_without_rows_is_not_gathered_for_ever(monkeypatch):
-    monkeypatch.setattr(autoindex_formats, "PIECE", 100)
-    monkeypatch.setattr(autoindex_formats, "MAX_ROW", 1000)
+    monkeypatch.setattr(autoindex_pieces, "PIECE", 100)
+    monkeypatch.setattr(autoindex_pieces, "MAX_ROW", 1000)
     with pytest.raises(DocumentError, match="no end of a row"):
         read(b"x" * 100_000)
 

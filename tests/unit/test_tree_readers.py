@@ -250,8 +250,8 @@ LISTED = multistatus(
         prop("getlastmodified", "2006-01-02T15:04:05Z"),
         prop("sha1hex", "0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"),
     ),
-    response("/elsewhere/x", prop("getcontentlength", "1")),
 )
+OWN = response("/remote.php/dav/files/u/", folder=True)
 
 
 def read_dav(body, follow=None, url=None):
@@ -275,9 +275,12 @@ def test_a_folder_is_asked_by_propfind_and_names_its_files_and_folders():
 
 def test_files_in_a_folder_lie_below_it():
     (folder, *_) = read_dav(LISTED)
-    body = multistatus(response("/remote.php/dav/files/u/data/x", prop("getcontentlength", "5")))
+    body = multistatus(
+        response("/remote.php/dav/files/u/data", folder=True),
+        response("/remote.php/dav/files/u/data/x", prop("getcontentlength", "5")),
+    )
     assert read_dav(body, folder) == [Stat("data/x", 5)]
-    elsewhere = read_dav(body.replace("/u/data/", "/u/Data2/"), folder, url=f"{DAV}Data2/")
+    elsewhere = read_dav(body.replace("/u/data", "/u/Data2"), folder, url=f"{DAV}Data2/")
     assert elsewhere == [Stat("data/x", 5, urls=(f"{DAV}Data2/x",))]
 
 
@@ -286,6 +289,7 @@ def test_files_in_a_folder_lie_below_it():
     [
         ("<html><title>log in</title></html>", None, "begins with <html>"),
         (multistatus(), "https://login.example/", "outside the source"),
+        ("<ListBucketResult><Name>data</Name></ListBucketResult>", None, "write url: s3://data/"),
         (LISTED[:-30], None, "cannot be read as XML"),
     ],
 )
@@ -306,7 +310,8 @@ def test_folders_without_end_are_a_loop_too():
 
     def deeper(follow):
         path = follow.url.removeprefix("https://cloud.example")
-        (below,) = reader.read(answer(follow, multistatus(response(f"{path}d/", folder=True))))
+        listed = multistatus(response(path, folder=True), response(f"{path}d/", folder=True))
+        (below,) = reader.read(answer(follow, listed))
         return below
 
     for _ in range(webdav.MAX_DEPTH + 1):
@@ -315,8 +320,118 @@ def test_folders_without_end_are_a_loop_too():
         deeper(follow)
 
 
+def dav_partly(*responses, url=DAV):
+    """What is found in an answer, and why it is not complete, "" if it is."""
+    reader = webdav.open_reader(Source(url, webdav.READER.options()))
+    (follow,) = reader.start()
+    found = []
+    try:
+        for one in reader.read(answer(follow, multistatus(*responses))):
+            found.append(one)
+    except DocumentError as error:
+        return found, str(error).removeprefix(f"{url}: ")
+    return found, ""
+
+
+FILE = prop("getcontentlength", "5")
+
+
+def test_a_folder_that_is_not_in_its_own_listing_is_not_listed():
+    for responses in ((), (response("/elsewhere/x", FILE),), (response("/remote.php/dav/files/u/x", FILE),)):
+        found, why = dav_partly(*responses)
+        assert (found, why) == ([], "the response does not list the requested folder itself")
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "/remote.php/dav/files/u/",
+        "https://public.example/remote.php/dav/files/u/",
+        "http://cloud.example:8080/remote.php/dav/files/u/",
+        "/Remote.php/DAV/files/U/",
+        "/internal/dav/u/",
+        "https://backend/u/",
+        "",
+    ],
+)
+def test_a_server_may_know_itself_by_another_scheme_host_case_or_prefix(base):
+    folder = response(base, folder=True)
+    for responses in ([folder, response(f"{base}a%20b", FILE)], [response(f"{base}a%20b", FILE), folder]):
+        found, why = dav_partly(*responses, response(f"{base}sub/", folder=True))
+        assert why == ""
+        assert [one.path for one in found if isinstance(one, Stat)] == ["a b"]
+        assert [one.url for one in found if isinstance(one, DocumentRequest)] == [f"{DAV}sub/"]
+
+
+def test_the_prefix_of_another_folder_is_not_that_of_this_one():
+    _, why = dav_partly(response("/internal/other/", folder=True), response("/internal/other/a", FILE))
+    assert "does not list the requested folder itself" in why
+    _, why = dav_partly(response("/x/u", FILE), response("/x/u/a", FILE))  # a file has nothing below it
+    assert "does not list the requested folder itself" in why
+    _, why = dav_partly(response("/x/u/", folder=True), response("/y/u/", folder=True), response("/x/u/a", FILE))
+    assert "does not list the requested folder itself" in why
+
+
+def test_a_source_at_the_top_of_its_host_may_have_a_prefix_too():
+    found, why = dav_partly(response("/srv/", folder=True), response("/srv/a", FILE), url="https://cloud.example/")
+    assert ([one.path for one in found], why) == (["a"], "")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (response("/elsewhere/x", FILE), "an entry links to '/elsewhere/x', outside its folder"),
+        (
+            (
+                "<d:response><d:href>/remote.php/dav/files/u/x</d:href><d:propstat><d:prop><d:resourcetype/></d:prop>"
+                "<d:status>HTTP/1.1 403 Forbidden</d:status></d:propstat></d:response>"
+            ),
+            "the server withholds the properties of 'x'",
+        ),
+        (
+            (
+                "<d:response><d:href>/remote.php/dav/files/u/x</d:href><d:href>/remote.php/dav/files/u/y</d:href>"
+                "<d:status>HTTP/1.1 423 Locked</d:status></d:response>"
+            ),
+            (
+                "the server withholds the properties of '/remote.php/dav/files/u/y': HTTP/1.1 423 Locked; "
+                "the server withholds the properties of 'x': HTTP/1.1 423 Locked"
+            ),
+        ),
+        (
+            (
+                "<d:response><d:href>/remote.php/dav/files/u/</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status>"
+                "</d:response>"
+            ),
+            "the server lists only a part of the folder: HTTP/1.1 507 Insufficient Storage",
+        ),
+        (response("/remote.php/dav/files/u/a%2Fb/", folder=True), "an entry links to"),
+    ],
+)
+def test_what_a_server_does_not_show_makes_the_folder_incomplete(more, said):
+    found, why = dav_partly(OWN, more, response("/remote.php/dav/files/u/z", FILE))
+    assert [one.path for one in found] == ["z"]
+    assert said in why
+
+
+def test_the_folders_above_and_below_are_no_children_and_are_not_missed():
+    above = response("/remote.php/dav/files/", folder=True)
+    deeper = response("/remote.php/dav/files/u/data/x", FILE)  # a server that ignores Depth
+    found, why = dav_partly(OWN, above, deeper, response("/remote.php/dav/files/u/data/", folder=True))
+    assert ([one.url for one in found], why) == ([f"{DAV}data/"], "")
+
+
+@pytest.mark.parametrize(
+    ("href", "name", "urls"),
+    [("c#1.txt", "c#1.txt", ()), ("what?.txt", "what?.txt", ()), ("a%2Fb.txt", "a%2Fb.txt", (f"{DAV}a%2Fb.txt",))],
+)
+def test_characters_that_the_server_did_not_escape_are_part_of_the_name(href, name, urls):
+    found, why = dav_partly(OWN, response(f"/remote.php/dav/files/u/{href}", FILE))
+    assert (found, why) == ([Stat(name, 5, urls=urls)], "")
+
+
 def test_a_name_no_store_may_hold_comes_out_to_be_refused():
-    (stat,) = read_dav(multistatus(response("/remote.php/dav/files/u/.syncd/", folder=True)))
+    (stat,) = read_dav(multistatus(OWN, response("/remote.php/dav/files/u/.syncd/", folder=True)))
     with pytest.raises(UnsafePath):
         check_path(stat.path)
 
