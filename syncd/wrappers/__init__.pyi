@@ -2,11 +2,13 @@ from .base import TransportWrapper as TransportWrapper
 from .derived_file_transport import DerivedFileTransport as DerivedFileTransport
 from .failover_transport import PLACES as PLACES, FailoverTransport as FailoverTransport
 from .fair_share import FairShares as FairShares, OriginShare as OriginShare, alone as alone
-from .governor import FIRST_BYTE as FIRST_BYTE, Count as Count, Governor as Governor, Governors as Governors
+from .governor import Governor as Governor
+from .governors import Governors as Governors
 from .metered_store import (
     OPERATION as OPERATION,
     OPERATIONS as OPERATIONS,
     Meter as Meter,
 )
+from .origin_count import FIRST_BYTE as FIRST_BYTE, Count as Count
 from .retry_policy import OnRetry as OnRetry, Policy as Policy, ignore_retry as ignore_retry
 from .stack import stack_store as stack_store, stack_transport as stack_transport

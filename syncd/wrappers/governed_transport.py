@@ -22,7 +22,8 @@ from syncd.core import (
 )
 from syncd.streams import BodyWrapper, copy_to_sink, copy_to_sink_in_step, open_request
 from syncd.wrappers.base import OpeningWrapper, TransportWrapper
-from syncd.wrappers.governor import Governor, Governors
+from syncd.wrappers.governor import Governor
+from syncd.wrappers.governors import Governors
 
 T = TypeVar("T")
 

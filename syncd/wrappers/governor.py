@@ -14,15 +14,11 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
-
-import msgspec
 
 from syncd.core import LimitChanged, Listener, ignore_event
-
-T = TypeVar("T")
+from syncd.wrappers.origin_count import FIRST_BYTE, Count
 
 START = 16  # slots at first: as many as two or three browsers open
 CEILING = 64  # slots at most, unless the manifest sets fewer
@@ -33,46 +29,6 @@ PATIENCE = 3  # windows without growth that end the doubling: bytes arrive later
 PROBE_EVERY = 12  # windows between two probes of a little more, or a little less
 REMEMBER = 60.0  # seconds for which a refused level is not tried again
 UNIT = 64 << 10  # bytes that count as much as one response
-KNOWN = 1000  # unused origins that are remembered, with their certificates
-FIRST_BYTE = (
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    30.0,
-    60.0,
-)  # seconds: bounds of `Count.first_byte`
-
-
-class Count(msgspec.Struct):
-    """The traffic of one origin since the start, for metrics."""
-
-    answered: int = 0
-    refused: int = 0
-    failed: int = 0
-    bytes: int = 0
-    asked_to_wait: float = 0.0
-    """Seconds for which requests waited because upstream asked for it."""
-    held_to_rate: float = 0.0
-    """Seconds for which reading waited because of the rate limit."""
-    first_byte: list[int] = msgspec.field(default_factory=lambda: [0] * (len(FIRST_BYTE) + 1))
-    """Responses by the time to their first byte: up to each of FIRST_BYTE, and longer."""
-    seconds: float = 0.0
-    """The sum of those times."""
-
-    def add(self, answered: int, failed: int, count: int, seconds: float, first_byte: list[int]) -> None:
-        """Add the traffic of another process."""
-        self.answered += answered
-        self.failed += failed
-        self.bytes += count
-        self.seconds += seconds
-        self.first_byte = [one + other for one, other in zip(self.first_byte, first_byte, strict=True)]
 
 
 class Governor:
@@ -327,68 +283,3 @@ class Governor:
             if not turn.done():
                 self.busy += 1
                 turn.set_result(None)
-
-
-class Governors:
-    """The governors of all origins, created on demand."""
-
-    def __init__(
-        self,
-        *,
-        listener: Listener = ignore_event,
-        clock: Callable[[], float] = time.monotonic,
-        refused: Callable[[str, float | None], None] | None = None,
-    ) -> None:
-        """All governors share `listener`, `clock` and `refused`, which is called at every refusal."""
-        self._listener = listener
-        self._clock = clock
-        self._refused = refused
-        self._by_origin: dict[str, Governor] = {}
-        self._certificates: dict[str, float] = {}
-        self._shown: list[Mapping[str, float]] = []
-
-    def of(self, origin: str, *, connections: int | None = None, rate: float | None = None) -> Governor:
-        """Return the governor of `origin`; the strictest limits of all mirrors apply."""
-        governor = self._by_origin.get(origin)
-        if governor is None or (governor.is_stale and not governor.is_used):
-            if len(self._by_origin) >= KNOWN:  # catalogues may name very many origins
-                self._by_origin = {name: one for name, one in self._by_origin.items() if one.is_used}
-            governor = Governor(
-                origin,
-                ceiling=connections or CEILING,
-                rate=rate,
-                listener=self._listener,
-                clock=self._clock,
-                refused=self._refused,
-            )
-            self._by_origin[origin] = governor
-        else:
-            governor.tighten(connections, rate)
-        return governor
-
-    def watch(self, certificates: Mapping[str, float]) -> None:
-        """Watch the certificates of an open transport: a live mapping of origins to expiries."""
-        self._shown.append(certificates)
-
-    def unwatch(self, certificates: Mapping[str, float]) -> None:
-        """Keep the last values of a closed transport."""
-        self._shown = [one for one in self._shown if one is not certificates]
-        self._certificates.update(certificates)
-
-    def certificates(self) -> dict[str, float]:
-        """Return the expiry of each contacted origin's certificate."""
-        for certificates in self._shown:
-            self._certificates.update(certificates)
-        while len(self._certificates) > KNOWN:
-            del self._certificates[next(iter(self._certificates))]
-        return dict(self._certificates)
-
-    def forget(self, origin: str) -> None:
-        """Let the next mirror set the limits of `origin` again, once no transport reads from it."""
-        governor = self._by_origin.get(origin)
-        if governor is not None:
-            governor.is_stale = True
-
-    def __iter__(self) -> Iterator[Governor]:
-        """Yield all governors."""
-        return iter(tuple(self._by_origin.values()))

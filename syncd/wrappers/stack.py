@@ -20,7 +20,7 @@ from syncd.core import Store, Transport
 from syncd.wrappers.fair_share import OriginShare
 from syncd.wrappers.fair_transport import FairTransport
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from syncd.wrappers.metered_store import Meter, MeteredStore
 from syncd.wrappers.retry_policy import OnRetry, Policy, ignore_retry
 from syncd.wrappers.retrying_store import RetryingStore

@@ -7,7 +7,8 @@ import pytest
 from syncd.core import events
 from syncd.core.errors import Interrupted, NotFound
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import FIRST_BYTE, Governors
+from syncd.wrappers.governors import Governors
+from syncd.wrappers.origin_count import FIRST_BYTE
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip
 

@@ -13,7 +13,7 @@ from manifests.snapshot import Snapshot
 from manifests.stat import Stat
 from syncd.engine.retention import read_bounded
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, break_after, flip, sha256
 

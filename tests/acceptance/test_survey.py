@@ -22,7 +22,7 @@ from syncd.engine.survey import Survey
 from syncd.process.event_loop import first_of
 from syncd.streams.derived_files import Spool
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from syncd.wrappers.retry_policy import Policy
 from syncd.wrappers.retrying_transport import Retrying
 from tests.acceptance.cli import Folder, run, start

@@ -33,8 +33,8 @@ from syncd.engine.mirror_pass import Pass
 from syncd.metrics import Metrics
 from syncd.process.event_loop import run
 from syncd.session.session import open_session, parse
-from syncd.wrappers.governor import FIRST_BYTE, Count
 from syncd.wrappers.metered_store import Meter, MeteredStore
+from syncd.wrappers.origin_count import FIRST_BYTE, Count
 from tests.bench.__main__ import alone, home
 from tests.bench.archive import Archive, make
 from tests.bench.servers import nginx

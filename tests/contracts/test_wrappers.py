@@ -20,7 +20,7 @@ from syncd.wrappers.failover_transport import FailoverTransport
 from syncd.wrappers.fair_share import alone
 from syncd.wrappers.fair_transport import FairTransport
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from syncd.wrappers.metered_store import Meter, MeteredStore
 from syncd.wrappers.retrying_store import RetryingStore
 from syncd.wrappers.retrying_transport import Retrying

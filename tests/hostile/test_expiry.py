@@ -9,7 +9,7 @@ from cryptography.x509 import load_pem_x509_certificates
 from syncd.config.secrets import expiry_of
 from syncd.core.ports import Credential
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import KNOWN, Governors
+from syncd.wrappers.governors import KNOWN, Governors
 from tests.hostile.http_case import at, hostile
 from tests.hostile.server import HostileServer
 

@@ -13,7 +13,7 @@ from syncd.cli.progress.plain import line_of
 from syncd.core.text import printable
 from syncd.engine.pass_context import PassContext
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from syncd.wrappers.retry_policy import Policy
 from syncd.wrappers.retrying_transport import Retrying
 from tests.acceptance.mirroring import Mirroring

@@ -28,7 +28,7 @@ from syncd.sources.open_source import Upstream
 from syncd.stores.filesystem.store import FilesystemStore
 from syncd.workers.pool import ProcessPool, ProcessWorkers
 from syncd.wrappers.fair_share import FairShares
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring, sums

@@ -8,7 +8,8 @@ import pytest
 from syncd.core.errors import Refused, Unsafe
 from syncd.wrappers.fair_share import alone
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import CEILING, KNOWN, OURS, START, Governor, Governors
+from syncd.wrappers.governor import CEILING, OURS, START, Governor
+from syncd.wrappers.governors import KNOWN, Governors
 from tests.fakes import Archive
 
 

@@ -16,7 +16,7 @@ from syncd.metrics import Metrics, families as f
 from syncd.metrics.counting import OLD
 from syncd.metrics.page import page
 from syncd.stores.filesystem.store import FilesystemStore
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from syncd.wrappers.metered_store import MeteredStore
 from tests.acceptance.mirroring import Mirroring, scenes
 from tests.fakes import Archive, flip

@@ -14,7 +14,7 @@ from syncd.core.ports import CopyingBody
 from syncd.sources.open_source import Upstream, open_upstream
 from syncd.streams.thread_copy import copy_to_sink
 from syncd.wrappers.fair_share import alone
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from tests.hostile.server import HostileServer
 
 ROOT = Path(__file__).resolve().parents[2]
