@@ -1,0 +1,65 @@
+"""The pages that concern who looks: login, logout, language, and the audit log."""
+
+from aiohttp import web
+
+from syncd.api import BACK, COOKIE as SESSION, LASTS, ApiContext, Call, HttpError, schemas as a
+from syncd.web.i18n.translator import COOKIE as LANGUAGE
+from syncd.web.rendering import local_place, see_other, site_of
+
+YEAR = 365 * 86_400
+
+
+class BackQuery(a.Query, frozen=True, kw_only=True):
+    """Where to go afterwards."""
+
+    back: str = "/"
+
+
+async def show_login(context: ApiContext, call: Call) -> web.Response:
+    """Show the form that takes a token."""
+    call.request[BACK] = "/login"
+    return await site_of(context).render(
+        context, call.request, "login.html", here="login", failure=None, target=local_place(call.query.back)
+    )
+
+
+async def login_token(context: ApiContext, call: Call) -> web.Response:
+    """Begin a session with a token."""
+    request = call.request
+    context.access.check_origin(request)
+    form = await request.post()
+    given, target = str(form.get("token", "")).strip(), local_place(str(form.get("back", "/")))
+    request[BACK] = "/login"
+    try:
+        token = await context.access.tokens.authenticate(given, context.access.address(request))
+    except HttpError as error:
+        return await site_of(context).render(
+            context, request, "login.html", status=error.status, here="login", failure=error.failure, target=target
+        )
+    response = see_other(target)
+    response.set_cookie(
+        SESSION, context.access.sessions.begin(token), max_age=LASTS, path="/", httponly=True, samesite="Strict",
+        secure=context.access.is_secure(request),
+    )  # fmt: skip
+    return response
+
+
+async def logout(context: ApiContext, call: Call) -> web.Response:
+    """End the session."""
+    response = see_other("/")
+    response.del_cookie(SESSION, path="/")
+    return response
+
+
+async def set_language(context: ApiContext, call: Call) -> web.Response:
+    """Set the language of the page."""
+    response = see_other(local_place(call.query.back))
+    response.set_cookie(LANGUAGE, call.path_params["language"], max_age=YEAR, path="/", httponly=True, samesite="Lax")
+    return response
+
+
+async def show_audit(context: ApiContext, call: Call) -> web.Response:
+    """Show the audit log."""
+    found = await context.control.audit(before=call.query.before, limit=call.query.limit)
+    older = found[-1].id if len(found) >= call.query.limit else None
+    return await site_of(context).render(context, call.request, "audit.html", here="audit", audit=found, older=older)
