@@ -115,13 +115,13 @@ class BagReader:
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files and requests in one of the bag's own files."""
         note = msgspec.json.decode(document.asked.state, type=_BagitState)
-        path = below(self._bag, _name(note))
-        if not document.missing:
-            listed = own(document, path)
-            yield listed
+        own_file = [] if document.missing else [own(document, below(self._bag, _name(note)))]
         if note.kind == "bagit.txt":
-            yield from self._declaration(document)
-        elif note.kind == "bag-info.txt":
+            requests = list(self._declaration(document))  # another page in its place is no file of the bag
+            yield from (*own_file, *requests)
+            return
+        yield from own_file
+        if note.kind == "bag-info.txt":
             yield from self._described(document, note)
         elif note.kind == "fetch.txt":
             yield from self._fetch(document, note)

@@ -1,7 +1,8 @@
 """Surveys upstream: fetches the documents that a Reader requests, concurrently, and collects their claims.
 
 An Inventory is complete only if every document was read to its end. An unreadable document is reported, and the others
-are still read. If all of the first documents fail, the source is unavailable, and the error is raised.
+are still read. If all of the first documents fail, and none names a file before it does, the source is unavailable, and
+the error is raised.
 """
 
 import asyncio
@@ -119,7 +120,7 @@ class Survey(msgspec.Struct, frozen=True):
         """Read all documents of `reader`, and record their claims in the Catalogue.
 
         Resumes a survey of the same source that was killed within the last hour. Raises the first error if all of the
-        first documents fail.
+        first documents fail without naming a file.
         """
         reading = _SurveyRun(self, reader)
         first = list(reader.start())
@@ -209,6 +210,7 @@ class _SurveyRun:
         self.known = 0
         self.first: list[DocumentRequest] = []
         self.is_given_up = False
+        self.has_files = False  # some document named a file, even if it could not be read to its end
         self.first_error: SyncdError | None = None
         self.slots = asyncio.Semaphore(WIDTH)
         self.turn = asyncio.Event()
@@ -241,7 +243,7 @@ class _SurveyRun:
                     if not self.under_way:
                         break
                     await self.turn.wait()
-        none_read = self.inventory.documents == 0 and len(self.inventory.failed) >= fresh
+        none_read = self.inventory.documents == 0 and not self.has_files and len(self.inventory.failed) >= fresh
         if self.first_error is not None and none_read and not self.inventory.gap:
             raise self.first_error
         for text, count in self.inventory.notes.items():
@@ -345,6 +347,7 @@ class _SurveyRun:
                 self._failed(found, error)
 
     def _claim(self, stat: Stat) -> None:
+        self.has_files = True
         if not self.survey.wants(stat.path):
             return
         self.inventory.files += 1

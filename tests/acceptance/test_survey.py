@@ -217,6 +217,20 @@ async def test_what_stood_before_a_mistake_is_kept_and_followed(tmp_path):
     ]
 
 
+@pytest.mark.promise("P5")
+async def test_a_list_that_names_files_and_is_cut_is_incomplete_and_one_that_names_none_is_no_source(tmp_path):
+    def find(document):
+        if document.asked.url == "cut":
+            yield Stat("a")
+        raise DocumentError(f"{document.url}: 60 files were announced, and the list ends after 57")
+
+    async with surveying(tmp_path, Archive({"cut": b"", "page": b""})) as survey:
+        inventory = await survey.read(Scripted([DocumentRequest("cut")], find))
+        assert (inventory.complete, [stat.path for stat in survey.claims.all(survey.mirror_id)]) == (False, ["a"])
+        with pytest.raises(Unsupported, match="60 files were announced"):
+            await survey.read(Scripted([DocumentRequest("page")], find))
+
+
 async def test_what_waits_is_on_disk_and_no_document_is_asked_for_twice(tmp_path):
     count = 2000
     archive = Archive({"index": b"", **{f"d{n}": b"" for n in range(count)}})

@@ -106,7 +106,10 @@ def test_annual_releases_are_known_by_a_year_without_a_month_and_pages_are_read_
     assert everything == ["COL23.9/coldp.zip", "COL2022/coldp.zip", "COL24/coldp.zip", "6/coldp.zip"]
 
 
+@pytest.mark.promise("P5")
 def test_a_list_of_releases_that_ends_early_is_told():
+    with pytest.raises(DocumentError, match="5 releases were announced, and the list ends after 1"):
+        read_all(reader(releases="annual"), {releases(0): page(RELEASE, last=True, total=5)})
     with pytest.raises(DocumentError, match="5 releases were announced, and the list ends after 1"):
         read_all(
             reader(releases="all"),

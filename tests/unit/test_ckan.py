@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from manifests.readers.ckan import CkanOptions, open_reader
 from manifests.reading.document import DocumentError
 from manifests.stat import Stat
-from tests.unit.reader_harness import Source, broken, read_all, stats, survives
+from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 
 ROOT = "https://ckan.example/"
 SHOW = f"{ROOT}api/3/action/package_show?id=air-quality"
@@ -91,6 +91,16 @@ def test_a_link_without_a_url_is_told_after_the_others():
         read(link(1, "http://[::1"))
 
 
+@pytest.mark.promise("P5")
+def test_a_package_that_names_fewer_files_than_it_counts_is_incomplete():
+    body = json.loads(shown(link(1, "https://h.example/x.csv")))
+    body["result"]["num_resources"] = 2
+    chosen = reader()
+    follow = next(iter(chosen.start()))
+    with pytest.raises(DocumentError, match="2 files of package air-quality were announced, and the list ends after 1"):
+        list(chosen.read(answer(follow, json.dumps(body))))
+
+
 def search(begin):
     words = {"fq": "organization:usgs", "rows": 1000, "start": begin, "sort": "name asc"}
     return f"{ROOT}api/3/action/package_search?{urlencode(words)}"
@@ -108,6 +118,8 @@ def test_a_search_is_read_to_its_end():
     assert list(stats(read_all(chosen, documents))) == ["air-quality/x.csv", "water/x.csv"]
     with pytest.raises(DocumentError, match="2 packages were announced, and the list ends after 1"):
         read_all(chosen, documents | {search(1): page()})
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read_all(chosen, documents | {search(1): documents[search(0)]})
 
 
 @settings(max_examples=40)

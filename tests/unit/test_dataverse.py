@@ -120,7 +120,11 @@ def test_a_collection_is_read_page_by_page_and_each_dataset_has_a_folder():
     assert sorted(found) == ["doi_10.5_x/survey.dta", "doi_10.7910_DVN_TJCLKP/docs/en/read me.txt"]
 
 
+@pytest.mark.promise("P5")
 def test_a_collection_that_ends_early_is_told():
+    same = json.dumps({"data": {"total_count": 2, "items": [{"global_id": DOI}]}})
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read_all(reader(collections=("harvard",)), {search(0): same, search(1): same, ASKED: dataset(PLAIN)})
     documents = {search(0): json.dumps({"data": {"total_count": 2, "items": []}})}
     with pytest.raises(DocumentError, match="2 datasets were announced, and the list ends after 0"):
         read_all(reader(collections=("harvard",)), documents)

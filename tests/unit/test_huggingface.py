@@ -55,6 +55,23 @@ def test_a_repository_is_read_at_one_commit_page_by_page():
     ]
 
 
+@pytest.mark.promise("P5")
+def test_files_that_the_commit_has_and_the_tree_does_not_name_make_it_incomplete():
+    siblings = [{"rfilename": name} for name in (".gitattributes", "README.md", "data/x", "data/y")]
+    asked = json.dumps({"sha": COMMIT, "siblings": siblings})
+    with pytest.raises(DocumentError, match="4 files were announced, and the list ends after 3"):
+        read_all(reader(), DOCUMENTS | {ASKED: asked})
+    assert len(read_all(reader(), DOCUMENTS | {ASKED: json.dumps({"sha": COMMIT, "siblings": siblings[:3]})})) == 3
+
+
+@pytest.mark.promise("P5")
+def test_a_cursor_that_leads_back_makes_a_tree_incomplete():
+    again = f"{TREE}&cursor=a%3D%3D"
+    documents = DOCUMENTS | {again: (json.dumps(SECOND), {"link": f'<{again}>; rel="next"'})}
+    with pytest.raises(DocumentError, match="page 3 of the list repeats an earlier page"):
+        read_all(reader(), documents)
+
+
 def test_models_and_spaces_have_their_own_addresses_and_revisions_may_have_slashes():
     asked = f"{ROOT}api/models/gpt2/revision/refs%2Fpr%2F1"
     tree = f"{ROOT}api/models/gpt2/tree/{COMMIT}?recursive=true&expand=false"

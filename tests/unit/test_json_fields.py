@@ -11,6 +11,7 @@ from manifests.reading.json_fields import (
     folders,
     moment,
     next_link,
+    page_url,
     read_json,
     size,
     text,
@@ -113,6 +114,21 @@ def test_digests_carry_their_label_before_a_colon_or_beside_them_or_in_their_len
 )
 def test_the_next_page_stands_in_a_link_header(header, url):
     assert next_link(page(link=header)) == url
+
+
+@pytest.mark.parametrize(
+    ("href", "url"),
+    [
+        ("?page=2", "https://a.example/api/x?page=2"),
+        ("http://a.example/api/y", "https://a.example/api/y"),
+        ("http://a.example:8080/api/y", "http://a.example:8080/api/y"),
+        ("http://b.example/api/y", "http://b.example/api/y"),
+        ("ftp://a.example/api/y", "ftp://a.example/api/y"),
+        ("mailto:x", None),
+    ],
+)
+def test_another_page_of_a_list_is_on_the_server_that_answered_whatever_scheme_it_gives_itself(href, url):
+    assert page_url(page(), href) == url
 
 
 @pytest.mark.parametrize("href", ["", None, 5, "http://[::1", "mailto:x", "a\nb", ["x"]])

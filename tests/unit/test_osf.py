@@ -44,6 +44,21 @@ def reader(*nodes, **options):
     return open_reader(Source(ROOT, OsfOptions(nodes=nodes, **options)))
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("told", [{"meta": {"total": 3}}, {"links": {"next": None, "meta": {"total": 3}}}])
+def test_entries_that_were_announced_and_did_not_come_make_a_folder_incomplete(told):
+    body = json.dumps({"data": [file("/a"), file("/b")], "links": {"next": None}, **told})
+    with pytest.raises(DocumentError, match="3 entries were announced, and the list ends after 2"):
+        read_all(reader("fdkmx"), {files("fdkmx"): body})
+
+
+@pytest.mark.promise("P5")
+def test_a_page_that_leads_back_makes_a_folder_incomplete():
+    documents = {files("fdkmx"): page(file("/a"), more=f"{ROOT}p2"), f"{ROOT}p2": page(file("/a"), more=f"{ROOT}p3")}
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read_all(reader("fdkmx"), documents)
+
+
 def test_folders_and_pages_are_followed_and_paths_are_those_that_osf_shows():
     documents = {
         files("fdkmx"): page(

@@ -213,6 +213,14 @@ def test_a_crate_describes_its_files():
     assert found[-1].path == "ro-crate-metadata.json"
 
 
+@pytest.mark.promise("P5")
+def test_a_part_that_a_crate_names_and_does_not_describe_makes_it_incomplete():
+    parts = [{"@id": "./a.csv"}, {"@id": "b.csv"}, {"@id": "raw/"}, {"@id": "#one"}]
+    described = crate({"@id": "./", "@type": "Dataset", "hasPart": parts}, {"@id": "a.csv", "@type": "File"})
+    with pytest.raises(DocumentError, match=r"names 'b\.csv' as a part, and does not describe it$"):
+        read(ro_crate, described)
+
+
 def test_what_is_no_crate_is_said():
     with pytest.raises(DocumentError, match="not an RO-Crate"):
         read(ro_crate, {"@graph": [{"@id": "a", "@type": "File"}]})

@@ -386,6 +386,37 @@ def test_a_large_list_has_parts_that_an_index_names():
     assert [one for one in found if isinstance(one, Cursor)] == [Cursor("2013-01-04T00:00:00.000000Z")]
 
 
+@pytest.mark.promise("P5")
+def test_a_part_of_an_index_leads_to_the_index():
+    part = f'<rs:ln rel="index" href="{SYNC}index.xml"/>' + entry(f"{SYNC}a")
+    documents = {
+        "list.xml": sitemap("resourcelist", part),
+        f"{SYNC}index.xml": sitemap(
+            "resourcelist", *(entry(f"{SYNC}{n}.xml", name="sitemap") for n in "ab"), root="sitemapindex"
+        ),
+        f"{SYNC}a.xml": sitemap("resourcelist", part),
+        f"{SYNC}b.xml": sitemap("resourcelist", entry(f"{SYNC}b")),
+    }
+    assert sorted(stats(read_all(rs(start="list.xml"), documents, base=SYNC))) == ["a", "b"]
+
+
+@pytest.mark.promise("P5")
+def test_a_list_as_long_as_one_may_be_does_not_prove_that_there_is_no_more(monkeypatch):
+    monkeypatch.setattr("manifests.readers.resourcesync.MAX_URLS", 2)
+    body = sitemap("resourcelist", *(entry(f"{SYNC}{n}") for n in range(2)))
+    with pytest.raises(DocumentError, match="lists 2 resources, the most that one list may have"):
+        read_all(rs(start="list.xml"), {"list.xml": body})
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("root", ["urlset", "sitemapindex"])
+def test_an_archive_of_earlier_resource_lists_is_not_the_present_one(root):
+    name = "url" if root == "urlset" else "sitemap"
+    listed = entry(f"{SYNC}2013.xml", name=name, capability="resourcelist")
+    with pytest.raises(DocumentError, match="resourcelist-archive"):
+        read_all(rs(start="list.xml"), {"list.xml": sitemap("resourcelist-archive", listed, root=root)})
+
+
 def test_a_plain_sitemap_is_a_resource_list():
     body = '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><url><loc>https://data.example/p</loc></url></urlset>'
     assert read_all(rs(start="sitemap.xml"), {"sitemap.xml": body}, base=SYNC) == [Stat("p")]

@@ -120,6 +120,11 @@ def test_only_what_lies_below_the_source_is_listed():
     assert [stat.path for stat in found] == ["x"]
 
 
+def test_a_key_that_ends_in_a_slash_marks_a_folder_unless_it_has_bytes():
+    body = packed(row("a/", size="0"), row("b/", size="7"), row("c"))
+    assert [stat.path for stat in objects(body)] == ["b/", "c"]
+
+
 def test_a_large_list_comes_as_a_temporary_file():
     body = packed(row("a"))
     one, (follow,) = lists(manifest(body))

@@ -94,6 +94,28 @@ def test_a_record_that_shows_no_files_may_be_restricted_and_one_without_any_is_e
     assert read_all(reader("100"), {f"{API}/100": json.dumps({**RECENT, "files": {"enabled": False}})}) == []
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("more", [{"access": {"files": "restricted"}}, {"metadata": {"access_right": "embargoed"}}])
+def test_a_closed_record_with_an_empty_list_of_files_may_have_some(more):
+    body = json.dumps({"id": 100, "files": [], **more})
+    with pytest.raises(DocumentError, match="record 100 shows no files: is it restricted or under embargo"):
+        read_all(reader("100"), {f"{API}/100": body})
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("inline", [True, False])
+def test_files_that_a_record_counts_and_does_not_name_make_it_incomplete(inline):
+    rows = [{"key": "a", "size": 1}, {"key": "b", "size": 2}]
+    files = {"enabled": True, "count": 3, **({"entries": rows} if inline else {})}
+    listed = f"{API}/100/files"
+    documents = {
+        f"{API}/100": json.dumps({"id": 100, "files": files, "links": {"files": listed}}),
+        listed: json.dumps({"enabled": True, "entries": rows}),
+    }
+    with pytest.raises(DocumentError, match=r"3 files.* were announced, and the list ends after 2"):
+        read_all(reader("100"), documents)
+
+
 def page(*records, total=None):
     return json.dumps({"hits": {"hits": records, "total": len(records) if total is None else total}})
 
@@ -111,6 +133,8 @@ def test_a_search_is_read_to_its_end_and_records_keep_their_folder_from_version_
 
 
 def test_a_search_that_ends_early_or_finds_too_much_is_told():
+    with pytest.raises(DocumentError, match="page 2 of the list repeats an earlier page"):
+        read_all(reader(query="communities:wgms"), dict.fromkeys((search(1), search(2)), page(legacy(1), total=30)))
     with pytest.raises(DocumentError, match="30 records were announced, and the list ends after 1"):
         read_all(
             reader(query="communities:wgms"),
