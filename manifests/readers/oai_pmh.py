@@ -12,7 +12,6 @@ Rules:
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import C14NWriterTarget
@@ -40,9 +39,11 @@ from manifests.reading import (
     XmlError,
     XmlTarget,
     chosen,
+    moment,
     parse_document,
     text as words,
 )
+from manifests.timestamps import rfc3339
 from manifests.yaml import STRICT
 
 MAX_PAGES = 1_000_000
@@ -288,12 +289,8 @@ def _braced(tag: str) -> str:
 
 def _instant(text: str) -> str:
     """Return a date of the repository's clock in a form that can be compared; "" if it is invalid."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return ""
-    aware = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    seconds = moment(text)
+    return rfc3339(seconds) if seconds is not None else ""
 
 
 READER = ReaderKind(

@@ -34,6 +34,7 @@ from manifests.reading import (
     ReaderSource,
     chosen,
     listing,
+    moment,
     read_json,
     size,
     text,
@@ -327,13 +328,7 @@ def _bare(name: str) -> str:
 def _seconds(value: Any) -> float | None:
     if isinstance(value, datetime):
         return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
-    if not value:
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except (ValueError, TypeError):
-        return None
-    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    return moment(value) if isinstance(value, str) else None
 
 
 READER = ReaderKind(

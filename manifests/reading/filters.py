@@ -14,6 +14,7 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.reading.document import Cursor, Document
 from manifests.reading.json_fields import moment, text
+from manifests.timestamps import rfc3339
 
 OVERLAP = 600.0  # seconds before an answer's own date from which changes are asked for: catalogues index late
 
@@ -188,6 +189,6 @@ def read_until(document: Document) -> Cursor | None:
     """Return how far upstream is read with this answer, by its own clock; None if it gives no time."""
     try:
         found = parsedate_to_datetime(document.headers.get("date", "")).timestamp() - OVERLAP
-        return Cursor(datetime.fromtimestamp(found, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return Cursor(rfc3339(found))
     except (ValueError, OverflowError, OSError):
         return None

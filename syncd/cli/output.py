@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.messages import plain
+from manifests.timestamps import rfc3339
 from syncd.core import Secrets, SyncdError, printable
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def stat_object(stat: "Stat") -> dict[str, Any]:
 
 def instant(seconds: float | None) -> str | None:
     """Return a time as RFC 3339 in UTC."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(seconds) if seconds is not None else None
 
 
 def ago(seconds: float | None, now: float) -> str:

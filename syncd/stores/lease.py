@@ -13,13 +13,13 @@ import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
 from manifests.messages import plain
+from manifests.timestamps import rfc3339
 from syncd.core import Busy, Damaged, Exists, LeaseLost, NotFound, Store, TransientError, Unreachable
 
 LEASE = ".syncd/lease.json"
@@ -202,7 +202,7 @@ class Lease:
             return f"{LEASE}: another process uses the store and has not written its name yet; try again"
         return (
             f"{LEASE}: {found.holder} (process {found.pid} on {found.host}) has used this store since "
-            f"{_date(found.since)}, until {_date(found.expires)} unless renewed: stop it, or wait until then"
+            f"{rfc3339(found.since)}, until {rfc3339(found.expires)} unless renewed: stop it, or wait until then"
         )
 
 
@@ -214,7 +214,3 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:  # alive, and of another user
         return True
     return True
-
-
-def _date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

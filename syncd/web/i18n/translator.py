@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from manifests.messages import Message
 from manifests.model import format_size
+from manifests.timestamps import rfc3339
 from syncd.core import printable
 
 COOKIE = "syncd_language"
@@ -188,7 +189,7 @@ class Translator:
 
     def stamp(self, moment: float) -> str:
         """Return a moment as machines read it."""
-        return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return rfc3339(moment)
 
 
 def crumbs(path: str) -> Iterable[tuple[str, str]]:
