@@ -28,7 +28,7 @@ from syncd.engine import (
 from syncd.session.session import _hold
 from syncd.stores.lease import Lease, ProcessIdentity
 from syncd.wrappers.governed_transport import GovernedTransport
-from syncd.wrappers.governor import Governors
+from syncd.wrappers.governors import Governors
 from syncd.wrappers.retry_policy import Policy
 from syncd.wrappers.retrying_store import RetryingStore
 from syncd.wrappers.retrying_transport import Retrying
