@@ -6,6 +6,8 @@ from .field_types import (
     Glob as Glob,
     PathBelow as PathBelow,
     Rate as Rate,
+    Share as Share,
+    Size as Size,
     like as like,
 )
 from .globs import everything as everything, matcher as matcher

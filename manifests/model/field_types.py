@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, Wi
 from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model.globs import check_glob
-from manifests.model.units import format_duration, parse_duration, parse_rate
+from manifests.model.units import format_duration, parse_duration, parse_rate, parse_size
 from manifests.model.windows import Window, check_cron, parse_window, parse_zone
 from manifests.stat import UnsafePath, check_path
 
@@ -30,6 +30,23 @@ def _rate(given: Any) -> Any:
     if isinstance(given, int) and not isinstance(given, bool) and given > 0:
         return given
     raise InvalidValue(message("is a rate of zero"), message("write it per second, as in 50 MB/s or 100 Mbit/s"))
+
+
+def _size(given: Any) -> Any:
+    if isinstance(given, str):
+        return parse_size(given)
+    if isinstance(given, int) and not isinstance(given, bool):
+        raise InvalidValue("is a number without a unit", "write the unit too, as in 512 MiB or 10 GB")
+    return given
+
+
+def _share(given: Any) -> Any:
+    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%", given) if isinstance(given, str) else None
+    if found is not None and float(found[1]) <= 100:
+        return float(found[1]) / 100
+    if isinstance(given, float) and 0 <= given <= 1:
+        return given
+    raise InvalidValue("is not a share", "write it in per cent, as in 10 %")
 
 
 def _duration(given: Any) -> Any:
@@ -75,6 +92,15 @@ Rate = Annotated[
     int,
     BeforeValidator(_rate),
     _schema("bytes or bits a second", "50 MB/s", "100 Mbit/s", type=["string", "integer"]),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    PlainSerializer(lambda size: f"{size} B"),
+    _schema("bytes, with their unit", "512 MiB", "10 GB"),
+]
+Share = Annotated[
+    float, BeforeValidator(_share), PlainSerializer(lambda share: f"{share * 100:g} %"), _schema("per cent", "10 %")
 ]
 Duration = Annotated[
     float,

@@ -26,7 +26,7 @@ from pydantic_core import InitErrorDetails
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
-from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate
+from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate, Size
 from manifests.origins import SCHEMES, check_folder_url, origin
 from manifests.reading import NoOptions, ReaderKind, installed, text_encoding
 from manifests.yaml import STRICT, KeyConflict, again, keys, nearest, unknown, unknown_key, validated
@@ -98,6 +98,10 @@ class Limits(BaseModel):
     """The maximum bytes per second."""
     window: Hours | None = None
     """The hours of the day in which syncd may download."""
+    max_file: Annotated[Size, Field(ge=1)] = Field(default=1 << 40, json_schema_extra={"default": "1 TiB"})
+    """The largest file that syncd accepts. A body without an end stops there; that file fails, the others go on."""
+    max_files: Annotated[Count, Field(ge=1)] = 100_000_000
+    """The most files that a listing may name. A longer one is incomplete, so it deletes nothing."""
 
 
 class Source(BaseModel):

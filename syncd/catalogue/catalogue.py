@@ -8,6 +8,7 @@ from syncd.catalogue.approvals import Approvals
 from syncd.catalogue.catalogue_settings import CatalogueSettings
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database
+from syncd.catalogue.deferred_files import DeferredFiles
 from syncd.catalogue.failed_files import FailedFiles
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
@@ -31,6 +32,7 @@ class Catalogue:
         self.journal = WorkJournal(self.database)
         self.approvals = Approvals(self.database)
         self.failures = FailedFiles(self.database)
+        self.deferred = DeferredFiles(self.database)
         self.pass_history = PassHistory(self.database)
 
     def close(self) -> None:

@@ -36,12 +36,18 @@ class Claims:
     def __init__(self, database: Database) -> None:
         """Use an open database."""
         self._db = database
+        self._began = 0
 
     def forget(self, mirror: int) -> None:
         """Begin a survey: delete all claims, and the record of the documents that they came from."""
         for table in ("claim", "promise", "question", "asking"):
             self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
         self.drop_steps(mirror)
+        self._began = self._db.used()
+
+    def growth(self) -> int:
+        """Return by how many bytes the Catalogue has grown since the survey began; other passes count too."""
+        return self._db.used() - self._began
 
     def claimed(self, mirror: int) -> int:
         """Return the number of claimed files."""

@@ -164,6 +164,11 @@ class Database:
             raise translated(error, self.folder) from error
         return True
 
+    def used(self) -> int:
+        """Return the bytes of the database in use."""
+        pages = self.one("PRAGMA page_count")[0] - self.one("PRAGMA freelist_count")[0]
+        return int(pages * self.one("PRAGMA page_size")[0])
+
     def copy(self, to: Path) -> None:
         """Write a compact copy, without work in flight, to a new file; may take minutes.
 

@@ -97,7 +97,14 @@ CREATE TRIGGER failure_kept AFTER INSERT ON failure WHEN new.quarantined <> '' B
 END;
 """
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
+VERSION_6 = """
+CREATE TABLE deferred (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, claim TEXT NOT NULL, tries INTEGER NOT NULL, due REAL NOT NULL,
+  error TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL, quarantined TEXT NOT NULL,
+  PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+"""
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
 SCHEMA_VERSION = len(STEPS)
 
 # The plan: in the scratch file beside the Catalogue, which is empty after each opening.

@@ -2,24 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
-from manifests.errors import InvalidValue
-from manifests.model import Count, Duration, Flag, Rate, parse_size
+from manifests.model import Count, Duration, Flag, Rate, Share, Size
 from manifests.yaml import STRICT
 
 _DAY = 86_400.0
-
-
-def _size(given: Any) -> Any:
-    if isinstance(given, str):
-        return parse_size(given)
-    if isinstance(given, int) and not isinstance(given, bool):
-        raise InvalidValue("is a number without a unit", "write the unit too, as in 512 MiB or 10 GB")
-    return given
-
-
-Size = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": "string", "examples": ["512 MiB", "10 GB"]})]
 
 
 def _default_text(default: str) -> Any:
@@ -69,6 +57,8 @@ class RetentionSettings(BaseModel):
     """The audit log: who changed what."""
     quarantine: Duration = Field(default=30 * _DAY, json_schema_extra=_default_text("30d"))
     """Files that failed verification."""
+    quarantine_share: Share = Field(default=0.1, json_schema_extra=_default_text("10 %"))
+    """The most that the quarantine may take of the store; beyond it, the oldest copies go first."""
 
 
 class BackupSettings(BaseModel):

@@ -239,7 +239,9 @@ class PassScheduler:
             self.budget.share(origin, max_bytes=IN_FLIGHT, max_files=FILES) as share,
             self.connections.share(origin) as line,
         ):
-            async with self.session().pass_context(mirror, connections=line) as composed:
+            async with self.session().pass_context(
+                mirror, connections=line, retry_failed=run.why == "asked"
+            ) as composed:
                 work = msgspec.structs.replace(
                     composed,
                     stopping=run.stopping,

@@ -4,7 +4,7 @@ from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as
 from .pass_paths import PassPaths as PassPaths
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .publish import Publisher as Publisher, is_interrupted as is_interrupted
-from .quarantine import REASON as REASON, Quarantined as Quarantined
+from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
 from .restore import (
     Restoration as Restoration,
     needs_rebuild as needs_rebuild,

@@ -130,6 +130,7 @@ def _begin(context: PassContext, row: MirrorRow) -> Survey:
         made=Spool(context.spool / f"{context.mirror.name}.made"),
         key=context.mirror.source.model_dump_json(by_alias=True),
         now=context.now,
+        max_files=context.mirror.source.limits.max_files,
     )
 
 

@@ -12,16 +12,19 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.snapshot import Entry
+from manifests.stat import Stat
 from syncd.catalogue import FailedFile, MirrorRow, Swap
 from syncd.core import (
     Event,
     Exists,
+    Mismatch,
     NoSpace,
     Offline,
     PassFinished,
@@ -30,6 +33,7 @@ from syncd.core import (
     Step,
     SurveyAdvanced,
     SyncdError,
+    TooLarge,
     TransferFailed,
     TransferFinished,
     TransferStarted,
@@ -41,7 +45,8 @@ from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
-from syncd.engine.quarantine import Quarantined
+from syncd.engine.quarantine import Quarantined, QuarantineRoom
+from syncd.engine.quarantine_bounds import bound_quarantine, quarantine_limit
 from syncd.engine.retention import Housekeeping, RetainedSnapshots, archive_version
 from syncd.engine.survey import Inventory
 from syncd.engine.transfer import Transfers, error_name, own_targets
@@ -72,6 +77,9 @@ class Pass:
         self.batch: list[VerifiedFile] = []
         self.batch_bytes = 0
         self.no_space: NoSpace | Offline | None = None
+        self.quarantine_room = QuarantineRoom()
+        self.quarantined = 0
+        self.has_deferred = context.catalogue.deferred.any(self.row.id)
 
     async def run(self) -> PassFinished:
         """Run the pass, and return its result. Raises if source or store are unavailable, or there is no space."""
@@ -105,6 +113,8 @@ class Pass:
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
         if planning.inventory.complete and not stopped:
             context.catalogue.failures.forget_before(row.id, started)
+            if self.has_deferred:
+                context.catalogue.deferred.forget_unclaimed(row.id)
         if complete and not self.parked and not planning.inventory.elsewhere:
             cursor_of(context, row).save(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         context.catalogue.history.finish(
@@ -123,6 +133,8 @@ class Pass:
             context.mirror.keep.removed,
             context.now,
         ).run()
+        if self.quarantined:
+            await bound_quarantine(context.store, context.catalogue, await self._quarantine_limit())
         context.listener(result)
         if self.no_space is not None:
             raise self.no_space
@@ -153,12 +165,15 @@ class Pass:
             strays=strays,
             begun=context.catalogue.journal.all_inflight(row.id),
             ceiling=context.ceiling,
+            most=context.mirror.source.limits.max_file,
+            quarantine_room=self.quarantine_room,
             archive_removed=self._archive_removed(),
             by=inventory.elsewhere or context.mirror.source.url,
             targets=several.targets if several is not None else own_targets,
         )
         budget = context.budget
         await self._require_space()
+        self.quarantine_room.left = await self._quarantine_limit()
         count = context.catalogue.claims.count(row.id, "fetch", "replace")
         steps = context.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
         try:
@@ -170,6 +185,8 @@ class Pass:
                 async with self._workers(made, count, ourselves) as workers:
                     for step in steps:
                         assert step.stat is not None
+                        if self.has_deferred and self._is_deferred(step, step.stat):
+                            continue
                         cost = transfers.cost(step.stat)
                         await budget.acquire(cost)
                         if context.stopping.is_set() or self.no_space is not None:
@@ -284,6 +301,9 @@ class Pass:
             self.fetched += len(fetched)
         for proved in replaced:
             self._replace(proved)
+        if self.has_deferred:
+            for proved in batch:
+                catalogue.deferred.forget(row.id, proved.entry.path)
         catalogue.journal.end_all(row.id, [proved.entry.path for proved in batch])
 
     def _replace(self, proved: VerifiedFile) -> None:
@@ -297,9 +317,35 @@ class Pass:
         context = self.context
         self.failed += 1
         quarantined = error.place if isinstance(error, Quarantined) else ""
+        self.quarantined += bool(quarantined)
         kind = error_name(error)
+        if isinstance(error, Mismatch | TooLarge) and step.stat is not None:
+            context.catalogue.deferred.failed(self.row.id, step.stat, kind, str(error), quarantined, context.now())
         context.catalogue.failures.add(self.row.id, FailedFile(step.path, kind, str(error), context.now(), quarantined))
         context.listener(TransferFailed(context.mirror.name, step.path, str(error), kind, bool(quarantined)))
+
+    async def _quarantine_limit(self) -> int:
+        snapshot = self.context.catalogue.history.current(self.row.id)
+        held = snapshot.bytes if snapshot is not None else 0
+        return await quarantine_limit(self.context.store, held, self.context.quarantine_share)
+
+    def _is_deferred(self, step: Step, stat: Stat) -> bool:
+        """Return True for a file that keeps failing verification and is not due yet; it is reported as failed."""
+        context = self.context
+        known = context.catalogue.deferred.get(self.row.id, stat)
+        if known is None or known.due <= context.now() or context.retry_failed:
+            return False
+        self.failed += 1
+        reason = message(
+            "{reason}; failed {tries} times, requested again after {due} (at once: syncd sync --retry-failed)",
+            reason=known.reason,
+            tries=known.tries,
+            due=datetime.fromtimestamp(known.due, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+        failed = FailedFile(step.path, known.error, reason, context.now(), known.quarantined)
+        context.catalogue.failures.add(self.row.id, failed)
+        context.listener(TransferFailed(context.mirror.name, step.path, reason, known.error, bool(known.quarantined)))
+        return True
 
     def _refuse(self, row: MirrorRow) -> None:
         """Report refused files as failed, with the reason."""

@@ -44,3 +44,7 @@ class PassContext(msgspec.Struct, frozen=True):
     budget: OriginShare = msgspec.field(default_factory=lambda: alone(IN_FLIGHT, FILES))
     free: Callable[[], Awaitable[int | None]] | None = None
     """Returns the most bytes that this pass may store; None: all free space."""
+    retry_failed: bool = False
+    """Request files at once that failed verification before, and are not due yet."""
+    quarantine_share: float = 0.1
+    """The most that the quarantine may take of the store (`retention.quarantine_share`)."""

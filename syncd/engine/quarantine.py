@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from syncd.core import Body, Mismatch, Store, redact
 from syncd.engine.pass_paths import PassPaths
 
@@ -27,6 +27,20 @@ class Quarantined(Mismatch):
         self.place = place
 
 
+@dataclass(slots=True)
+class QuarantineRoom:
+    """The bytes that a pass may still add to the quarantine."""
+
+    left: int = 1 << 62
+
+    def take(self, size: int) -> bool:
+        """Take room for a copy; return False if there is none."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class PassQuarantine:
     """The quarantine of one pass."""
@@ -34,6 +48,13 @@ class PassQuarantine:
     store: Store
     paths: PassPaths
     now: Callable[[], float]
+    room: QuarantineRoom
+
+    def refused(self, error: Mismatch, size: int) -> Mismatch | None:
+        """Take room for the bytes of a file; return the error to raise if there is none, without keeping them."""
+        if self.room.take(size):
+            return None
+        return Mismatch(message("{cause}; its bytes are not kept: the quarantine is full", cause=error))
 
     async def write_reason(
         self, path: str, error: Mismatch, digests: Mapping[str, str], body: Body | None, earlier: Sequence[str] = ()
@@ -54,11 +75,11 @@ class PassQuarantine:
             "url": _redacted_url(body.url) if body is not None else "",
             "headers": {name: redact(value) for name, value in headers if name in RECORDED},
         }
-        await self.store.put(_reason_path(place), msgspec.json.encode(record, enc_hook=plain))
+        await self.store.put(reason_path(place), msgspec.json.encode(record, enc_hook=plain))
         return Quarantined(reason, place)
 
 
-def _reason_path(place: str) -> str:
+def reason_path(place: str) -> str:
     """Return the path of the reason for the bytes at `place`; a name that would be too long is hashed."""
     folder, slash, name = place.rpartition("/")
     if len(name.encode()) + len(REASON) > MAX_NAME:

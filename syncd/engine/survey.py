@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 import msgspec
 import xxhash
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.model import everything
 from manifests.reading import (
     Cursor,
@@ -46,6 +46,7 @@ from syncd.core import (
     SurveyAdvanced,
     SurveyNoted,
     SyncdError,
+    TooLarge,
     TransientError,
     Transport,
     Unsafe,
@@ -58,6 +59,7 @@ WIDTH = 32  # documents under way at once; the governor limits the requests amon
 LARGE = 256 << 10  # bytes from which a document is read in a thread, off the event loop
 SLICE = 2000  # Stats read before the event loop runs again
 NOTES = 100  # different warnings that are reported
+MAX_GROWTH = 64 << 30  # bytes by which one survey may enlarge the Catalogue
 BARREN = 200_000  # documents after which one in FRUITFUL must have named a file: an endless calendar names none
 FRUITFUL = 100
 MAX_CHANGES = 200_000  # changed paths in memory; beyond that, a full survey is cheaper
@@ -115,6 +117,22 @@ class Survey(msgspec.Struct, frozen=True):
     made: Spool
     key: str = ""
     now: Callable[[], float] = time.time
+    max_files: int = 100_000_000
+    """The most files that the source may name (`source.limits.max_files`)."""
+
+    def excess(self, files: int) -> str:
+        """Return why a survey that named so many files must stop, or "" if it may go on."""
+        if files > self.max_files:
+            return message(
+                "more than {most:,} files are named: is the listing endless? See source.limits.max_files",
+                most=self.max_files,
+            )
+        if self.claims.growth() > MAX_GROWTH:
+            return message(
+                "the files that it names take more than {size} GiB in the Catalogue: is the listing endless?",
+                size=MAX_GROWTH >> 30,
+            )
+        return ""
 
     async def read(self, reader: Reader) -> Inventory:
         """Read all documents of `reader`, and record their claims in the Catalogue.
@@ -177,9 +195,17 @@ class Survey(msgspec.Struct, frozen=True):
         self.frontier.end(self.mirror_id)
 
     async def listed(self) -> AsyncGenerator[Page, None]:
-        """Yield the transport's own listing in pages, without the files that the mirror excludes."""
+        """Yield the transport's own listing in pages, without the files that the mirror excludes.
+
+        Raises TooLarge after a page that names too many.
+        """
+        files = 0
         async for page in self.transport.list_pages():
-            yield self._wanted(page)
+            wanted = self._wanted(page)
+            files += len(wanted)
+            yield wanted
+            if excess := self.excess(files):
+                raise TooLarge(excess)
 
     def _wanted(self, page: Page) -> Page:
         wants = self.wants
@@ -251,15 +277,23 @@ class _SurveyRun:
         return self.inventory
 
     def _is_barren(self) -> bool:
-        """Stop at documents that lead to ever more documents but hardly any files; the Inventory stays incomplete."""
+        """Stop at too many files, and at ever more documents with hardly any files; the Inventory stays incomplete."""
         documents, files = self.inventory.documents, self.inventory.files
+        if self._is_excessive():
+            return True
         if documents < BARREN or documents < FRUITFUL * files:
             return False
-        if not self.is_given_up:
-            self.is_given_up = True
-            what = f"{documents} documents were read and name {files} files: is the listing endless?"
-            self._failed(self.first[0], Unsupported(f"{what} Exclude the paths without files (source.exclude)"))
+        self.is_given_up = True
+        what = f"{documents} documents were read and name {files} files: is the listing endless?"
+        self._failed(self.first[0], Unsupported(f"{what} Exclude the paths without files (source.exclude)"))
         return True
+
+    def _is_excessive(self) -> bool:
+        """Return True if the source names too much; what was read counts, and the Inventory stays incomplete."""
+        if not self.is_given_up and (excess := self.survey.excess(self.inventory.files)):
+            self.is_given_up = True
+            self._failed(self.first[0], TooLarge(excess))
+        return self.is_given_up
 
     async def _read_one(self, number: int, follow: DocumentRequest) -> None:
         survey = self.survey
@@ -316,6 +350,8 @@ class _SurveyRun:
                 await self.survey.made.flush()
             if self.unwritten.size() >= SLICE:
                 self._flush()
+                if self._is_excessive():
+                    return
             if error is not None:
                 raise error
             if not batch:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from manifests.digest import digests_of
+from manifests.messages import message
 from manifests.snapshot import Entry
 from manifests.stat import Stat
 from syncd.catalogue import Inflight
@@ -32,6 +33,7 @@ from syncd.core import (
     Step,
     Store,
     SyncdError,
+    TooLarge,
     TransferAdvanced,
     TransferRestarted,
     TransientError,
@@ -39,7 +41,7 @@ from syncd.core import (
 )
 from syncd.engine.leftovers import DeletedFiles, Leftovers
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.quarantine import PassQuarantine, Quarantined
+from syncd.engine.quarantine import PassQuarantine, Quarantined, QuarantineRoom
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
 from syncd.engine.stored_digests import INLINE
 from syncd.engine.verdict import ReceivedFile, has_digest, hash_algorithms
@@ -89,6 +91,8 @@ class Transfers:
     begun: dict[str, Inflight] = field(default_factory=dict)
     window: int = 128 << 20
     ceiling: int = 64
+    most: int = 1 << 40
+    """The largest file that is accepted, in bytes (`source.limits.max_file`)."""
     archive_removed: Callable[[Entry], Awaitable[None]] | None = None
     """Archives the bytes of a deleted file if a kept snapshot names them; without it, they go to the quarantine."""
     only_small: bool = False
@@ -98,13 +102,14 @@ class Transfers:
     """Returns the URLs of a file, in the order in which they are requested."""
     tried: dict[str, list[str]] = field(default_factory=dict)
     """The failures of a file at earlier sources, by path; only while the file is under way."""
+    quarantine_room: QuarantineRoom = field(default_factory=QuarantineRoom)
     verifier: Verifier = field(init=False)
     quarantine: PassQuarantine = field(init=False)
     leftovers: Leftovers = field(init=False)
 
     def __post_init__(self) -> None:
         verifier = Verifier(self.place, self.by, self.now)
-        quarantine = PassQuarantine(self.store, self.place, self.now)
+        quarantine = PassQuarantine(self.store, self.place, self.now, self.quarantine_room)
         leftovers = Leftovers(
             self.store, self.hashing, self.mirror_id, self.holdings, verifier, quarantine, self.archive_removed
         )
@@ -170,6 +175,7 @@ class Transfers:
     async def _once(
         self, step: Step, stat: Stat, target: str, others: tuple[str, ...] = (), *, last: bool
     ) -> VerifiedFile:
+        self._require_size(stat.path, stat.size)
         source = FailoverTransport(self.source, others) if others and has_digest(stat) else self.source
         if stat.size is not None and stat.size <= SMALL:
             async with source.open(target) as body:
@@ -217,6 +223,8 @@ class Transfers:
             proved = self.verifier.verify(step, stat, received)
         except Mismatch as error:
             if last:
+                if (refused := self.quarantine.refused(error, len(content))) is not None:
+                    raise refused from error
                 await self.store.put(self.place.quarantine(step.path), content)
                 raise await self._quarantined(step.path, error, digests, body) from error
             raise
@@ -249,6 +257,7 @@ class Transfers:
         version = begun.version if begun is not None else answered.version
         if stat.size is not None and total != stat.size:
             raise Mismatch(f"{path}: {stat.size} bytes promised, upstream now announces {total}")
+        self._require_size(path, total)
         order = DownloadSpec(
             target=target,
             total=total,
@@ -268,7 +277,12 @@ class Transfers:
                 journal.begin(self.mirror_id, Inflight(path, file.token, version, total))
             try:
                 size, digests, head = await download(
-                    source, order, file, first, hashing=self.hashing, on_received=self._on_received(path)
+                    source,
+                    order,
+                    file,
+                    first,
+                    hashing=self.hashing,
+                    on_received=self._on_received(path, is_endless=total is None),
                 )
                 kind = _kind(first.body) if first is not None else ""
                 self._require_end(stat, answered, first)
@@ -277,6 +291,9 @@ class Transfers:
             except (Changed, Mismatch) as error:
                 journal.end(self.mirror_id, path)
                 if last and isinstance(error, Mismatch):
+                    if (refused := self.quarantine.refused(error, size)) is not None:
+                        await file.discard()
+                        raise refused from error
                     await file.commit(size=size, sha256=digests["sha256"], to=self.place.quarantine(path))
                     raise await self._quarantined(path, error, digests, first.body if first else None) from error
                 await file.discard()
@@ -310,8 +327,28 @@ class Transfers:
     async def _quarantined(self, path: str, error: Mismatch, digests: dict[str, str], body: Body | None) -> Quarantined:
         return await self.quarantine.write_reason(path, error, digests, body, self.tried.get(path, []))
 
-    def _on_received(self, path: str) -> Callable[[int], None]:
-        return lambda count: self.listener(TransferAdvanced(self.place.mirror, path, count))
+    def _require_size(self, path: str, size: int | None) -> None:
+        if size is not None and size > self.most:
+            raise TooLarge(
+                message(
+                    "{path}: {size} bytes, more than source.limits.max_file ({most})",
+                    path=path,
+                    size=size,
+                    most=self.most,
+                )
+            )
+
+    def _on_received(self, path: str, *, is_endless: bool) -> Callable[[int], None]:
+        received = 0
+
+        def advanced(count: int) -> None:
+            nonlocal received
+            received += count
+            if is_endless:
+                self._require_size(path, received)
+            self.listener(TransferAdvanced(self.place.mirror, path, count))
+
+        return advanced
 
 
 def _served(source: Transport, asked: str) -> str:

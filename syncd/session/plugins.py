@@ -49,8 +49,8 @@ def open_reader(source: Source, today: date) -> Reader:
         raise ConfigError(f"source: reader {source.reader}: {error}") from error
 
 
-def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None) -> Store:
-    """Return the adapter of a store: a folder, or `s3://bucket/prefix`."""
+def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None, keep_free: int = 0) -> Store:
+    """Return the adapter of a store: a folder, or `s3://bucket/prefix`. `keep_free`: see `FilesystemStore`."""
     if url.startswith("s3://"):
         from syncd.stores import S3Store  # noqa: PLC0415  boto3 is slow to import, and a folder needs none of it
 
@@ -59,7 +59,7 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
         raise ConfigError(f"store: {url}: not a store: give a folder, or s3://bucket/prefix")
     from syncd.stores import FilesystemStore  # noqa: PLC0415  as above
 
-    return FilesystemStore(Path(url.removeprefix("file://")))
+    return FilesystemStore(Path(url.removeprefix("file://")), keep_free=keep_free)
 
 
 @cache

@@ -198,7 +198,7 @@ class Session(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def pass_context(
-        self, mirror: Mirror, *, connections: OriginShare | None = None
+        self, mirror: Mirror, *, connections: OriginShare | None = None, retry_failed: bool = False
     ) -> AsyncIterator[PassContext]:
         """Compose the context of a pass over `mirror`; `connections` is its share of the daemon's connections."""
         today = datetime.now(UTC).date()
@@ -219,6 +219,8 @@ class Session(msgspec.Struct, frozen=True):
                 listener=self.listener,
                 stopping=self.stopping,
                 pool=pool,
+                quarantine_share=self.config.retention.quarantine_share,
+                retry_failed=retry_failed,
             )
 
     def mirror(self, name: str) -> MirrorRow:
@@ -289,7 +291,13 @@ async def open_session(
         spool = config.state  # a session that only reads writes nothing there
         if not catalogue.read_only:
             spool = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-")))
-        adapter = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+        adapter = open_store(
+            settings.url,
+            endpoint=settings.endpoint,
+            region=settings.region,
+            profile=settings.profile,
+            keep_free=config.budget.keep_free,
+        )
         stack.push_async_callback(adapter.aclose)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         stack.callback(hashing.shutdown, wait=True, cancel_futures=True)

@@ -20,7 +20,7 @@ from manifests.messages import pack
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Inflight
 from syncd.core import Event, Exists, PermanentError, Secrets, Step, TransferAdvanced, TransferRestarted, TransientError
-from syncd.engine import NotSmall, Quarantined, Transfers, VerifiedFile, error_name
+from syncd.engine import NotSmall, Quarantined, QuarantineRoom, Transfers, VerifiedFile, error_name
 from syncd.process import install
 from syncd.sources import open_upstream, opener
 from syncd.stores import FilesystemStore
@@ -40,6 +40,7 @@ from syncd.wrappers import Count, Governors
 
 LATENCY = 0.004  # seconds that a result waits for others, to share a message with them
 HASHERS = 2
+QUARANTINE = 1 << 30  # bytes that one worker may add to the quarantine in a pass
 
 
 class _NoLeftovers:
@@ -102,6 +103,7 @@ class WorkerProcess:
             hashing=hashing,
             by=setup.by,
             only_small=True,
+            quarantine_room=QuarantineRoom(QUARANTINE),
         )
         try:
             async with asyncio.TaskGroup() as group:

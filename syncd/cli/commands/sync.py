@@ -2,7 +2,9 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from syncd.cli import output
 from syncd.cli.registration import ManifestFiles, command
@@ -19,7 +21,13 @@ SHOWN = 20  # failures that are shown
 
 
 @command("syncd sync physionet.yaml --store /data/mirror", asks_upstream=True)
-async def sync(context: "CommandContext", files: ManifestFiles) -> int:
+async def sync(
+    context: "CommandContext",
+    files: ManifestFiles,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Request files that keep failing verification at once.")
+    ] = False,
+) -> int:
     """Run one pass over each mirror: survey, plan, transfer, publish."""
     from syncd.core import SyncdError
     from syncd.engine import Pass
@@ -36,7 +44,7 @@ async def sync(context: "CommandContext", files: ManifestFiles) -> int:
                 session.save_manifest(mirror.name, text)
                 _warn_outside_window(mirror)
                 try:
-                    async with session.pass_context(mirror) as work:
+                    async with session.pass_context(mirror, retry_failed=retry_failed) as work:
                         result = await Pass(work).run()
                 except SyncdError as error:
                     progress.stop()

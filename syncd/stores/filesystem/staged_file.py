@@ -20,14 +20,16 @@ from typing import TypeVar
 
 import xxhash
 
+from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Damaged, Sink, SyncdError
+from syncd.core import Damaged, Sink, SyncdError, TooLarge
 from syncd.stores import ranges
 from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, OpenFolder, check_safe, translate, unsynced
 from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 
 TMP = ".syncd/tmp"
 CHUNK = 1 << 21  # bytes read at a time
+ENDLESS = 8 << 20  # bytes of a file of unknown size between two looks at the free space
 TRIAL = 8 << 20  # bytes reserved to measure what a reservation costs ...
 DEAR = 0.001  # ... in seconds of processor time; above it, a reservation costs as much as the write
 FOLD = 1 << 19  # bytes read back at a time: they stay in the processor's cache until they are hashed
@@ -42,7 +44,10 @@ _AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 class StagedFile:
     """A staged file of `FilesystemStore`; satisfies `syncd.core.ports.Staged`."""
 
-    def __init__(self, folders: DirfdCache, group: SyncBatch, threads: Executor, path: str, token: str) -> None:
+    def __init__(
+        self, folders: DirfdCache, group: SyncBatch, threads: Executor, path: str, token: str, *, keep_free: int = 0
+    ) -> None:
+        """A file of unknown size stops well before less than `keep_free` bytes are left."""
         self.token = token
         self.present_ranges: tuple[tuple[int, int], ...] = ()
         self._folders = folders
@@ -53,6 +58,8 @@ class StagedFile:
         self._lock = threading.Lock()  # over the ranges: sinks run in threads
         self._part: OpenDescriptor | None = None
         self._log: OpenDescriptor | None = None
+        self._floor = keep_free + keep_free // 4 + 2 * ENDLESS
+        self._next_look: int | None = None
 
     def begin(self, size: int | None) -> None:
         """Create the two files. Blocks."""
@@ -62,7 +69,9 @@ class StagedFile:
             return part, OpenDescriptor(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd)), tmp
 
         self._part, self._log, tmp = in_tmp(self._folders, make)
-        if size:
+        if size is None:
+            self._next_look = 0
+        elif size:
             try:
                 _reserve(self._part.fd, size, tmp)
             except OSError:
@@ -172,11 +181,33 @@ class StagedFile:
     def _write(self, offset: int, chunk: bytes | memoryview) -> None:
         part, log = self._alive(self._part), self._alive(self._log)
         line = b"%d %d %s\n" % (offset, offset + len(chunk), xxhash.xxh3_64_hexdigest(chunk).encode())
+        if self._next_look is not None and offset >= self._next_look:
+            self._require_space(part, offset)
+            self._next_look = offset + ENDLESS
         try:
             write_all(part.fd, chunk, offset)
             os.write(log.fd, line)
         except OSError as error:
             raise translate(error, self._path, self._folders.root) from error
+
+    def _require_space(self, part: OpenDescriptor, received: int) -> None:
+        """Raise TooLarge where a body that announced no end comes near the space that is kept free."""
+        try:
+            found = os.fstatvfs(part.fd)
+        except OSError as error:
+            raise translate(error, self._path, self._folders.root) from error
+        free = found.f_bavail * found.f_frsize
+        if free < self._floor:
+            raise TooLarge(
+                message(
+                    "{path}: no size was announced, and after {received} bytes only {free} are free in {root}: free "
+                    "some space, or set source.limits.max_file",
+                    path=self._path,
+                    received=received,
+                    free=free,
+                    root=self._folders.root,
+                )
+            )
 
     def _seal(self, size: int) -> None:
         part = self._alive(self._part)

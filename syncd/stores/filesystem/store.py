@@ -98,8 +98,13 @@ class FilesystemStore:
         clock: Callable[[], float] = time.time,
         threads: int = 2,
         alone: bool = False,
+        keep_free: int = 0,
     ) -> None:
-        """`alone` is True if the event loop does nothing but write to this store (see `SyncBatch`)."""
+        """`alone` is True if the event loop does nothing but write to this store (see `SyncBatch`).
+
+        A file of unknown size never takes the last `keep_free` bytes of the file system.
+        """
+        self._keep_free = keep_free
         self.root = os.path.abspath(root)  # noqa: PTH100  a str: this path is on every hot path
         self._clock = clock
         self._folders = DirfdCache(self.root)
@@ -166,6 +171,9 @@ class FilesystemStore:
             FileChange(check_safe(path), place, write, lambda: self._unlink_temporary(name))
         )
         return stat
+
+    def _staged(self, path: str, token: str) -> StagedFile:
+        return StagedFile(self._folders, self._group, self._threads, path, token, keep_free=self._keep_free)
 
     @asynccontextmanager
     async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
@@ -271,10 +279,10 @@ class FilesystemStore:
 
     def _begin(self, path: str, size: int | None, resume: str | None) -> StagedFile:
         if resume is not None and _TOKEN.fullmatch(resume) is not None:
-            staged = StagedFile(self._folders, self._group, self._threads, path, resume)
+            staged = self._staged(path, resume)
             if staged.resume():
                 return staged
-        staged = StagedFile(self._folders, self._group, self._threads, path, secrets.token_hex(16))
+        staged = self._staged(path, secrets.token_hex(16))
         staged.begin(size)
         return staged
 
