@@ -169,7 +169,8 @@ class OdataReader:
                 yield from self._deleted(document, row)
             else:
                 yield from self._product(row)
-        if (following := self._following(document, state, page)) is not None:
+        pages = state.pages.read(document, (text(dig(row, "Id")) for row in page.value))
+        if (following := self._following(document, state, page, pages)) is not None:
             yield following
         else:
             unread.expect(
@@ -214,13 +215,14 @@ class OdataReader:
         url = f"{self._url}{table}?{urlencode(words, quote_via=quote, safe='$(),;/:')}"
         return DocumentRequest(url, headers=_HEADERS, state=_state(state), max_bytes=MAX_PAGE)
 
-    def _following(self, document: Document, state: OdataState, page: _Products) -> DocumentRequest | None:
+    def _following(
+        self, document: Document, state: OdataState, page: _Products, pages: PageChain
+    ) -> DocumentRequest | None:
         """Return the page that begins where this one ends, None after the last one; raises DocumentError."""
         count = len(page.value)
         is_short = count < self._options.page and (size(page.count) or 0) <= state.skip + count
         if count == 0 or (is_short and not text(page.more)):
             return None
-        pages = state.pages.read(document, (text(dig(row, "Id")) for row in page.value))
         dates = [text(row.get(state.by)) if isinstance(row, dict) else "" for row in page.value]
         last = dates[-1]
         if moment(last) is None:

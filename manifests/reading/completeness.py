@@ -90,13 +90,14 @@ class SkippedEntries:
 class PageChain(msgspec.Struct, frozen=True, omit_defaults=True):
     """The pages read so far of one list: part of the state of the request for the next page.
 
-    `entries` of `pages` were read, the last `empty` pages without any. `last` and `mark` are fingerprints of two pages:
-    the one before, and the one at the last power of two, which every loop meets again (Brent).
+    `entries` of `pages` were read, the last `empty` pages without any. `first`, `last` and `mark` are fingerprints of
+    three pages: the first, the one before, and the one at the last power of two, which every loop meets again (Brent).
     """
 
     entries: int = 0
     pages: int = 0
     empty: int = 0
+    first: str = ""
     last: str = ""
     mark: str = ""
 
@@ -112,10 +113,11 @@ class PageChain(msgspec.Struct, frozen=True, omit_defaults=True):
             count += 1
         pages = self.pages + 1
         if not count:
-            return PageChain(self.entries, pages, self.empty + 1, self.last, self.mark)
+            return PageChain(self.entries, pages, self.empty + 1, self.first, self.last, self.mark)
         here = marks.hexdigest()
-        if here in {self.last, self.mark}:
+        if here in {self.first, self.last, self.mark}:
             raise DocumentError(
                 message("{url}: page {pages} of the list repeats an earlier page", url=document.url, pages=pages)
             )
-        return PageChain(self.entries + count, pages, 0, here, here if pages & (pages - 1) == 0 else self.mark)
+        mark = here if pages & (pages - 1) == 0 else self.mark
+        return PageChain(self.entries + count, pages, 0, self.first or here, here, mark)

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
+from manifests.messages import message
 from manifests.model import matcher
-from manifests.reading import Stats, is_native, paths_of
+from manifests.reading import Stats, installed, is_native, paths_of
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
 from syncd.core import (
@@ -25,6 +26,7 @@ from syncd.core import (
     SeveralSources,
     Step,
     SurveyAdvanced,
+    SurveyNoted,
     SurveyStarted,
     SyncdError,
     TransientError,
@@ -114,6 +116,12 @@ async def list_upstream(context: PassContext, row: MirrorRow) -> tuple[Inventory
 
 def _begin(context: PassContext, row: MirrorRow) -> Survey:
     context.listener(SurveyStarted(context.mirror.name))
+    name = context.mirror.source.reader
+    if not row.snapshot and installed()[name].proof.unseen == "any":  # said once, in the first pass
+        text = message(
+            "lists of reader {reader} do not prove that they are complete: a cut is not noticed", reader=name
+        )
+        context.listener(SurveyNoted(context.mirror.name, text, 1))
     if is_native(context.reader):
         context.catalogue.claims.forget(row.id)
     else:

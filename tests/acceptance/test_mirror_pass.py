@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from manifests.reading import ReaderKind
 from manifests.snapshot import Snapshot
 from manifests.stat import Stat
+from syncd.core import SurveyNoted
 from syncd.engine.retention import read_bounded
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governors import Governors
@@ -146,6 +148,18 @@ async def test_rule_4_an_incomplete_inventory_removes_nothing(mirroring):
     assert (result.removed, result.parked, result.complete) == (0, 0, False)
     async with mirroring.open() as (_, catalogue):
         assert catalogue.holdings.totals(1)[0] == 12
+
+
+@pytest.mark.promise("P5")
+async def test_that_a_format_proves_nothing_is_said_once(tmp_path, monkeypatch):
+    mirroring = Mirroring(tmp_path, Archive(scenes()))
+    name = mirroring.mirror.source.reader
+    monkeypatch.setattr("syncd.engine.build_plan.installed", lambda: {name: ReaderKind(lambda source: source)})
+    await mirroring.run()
+    await mirroring.run()
+    assert [event.text for event in mirroring.events if isinstance(event, SurveyNoted)] == [
+        f"lists of reader {name} do not prove that they are complete: a cut is not noticed"
+    ]
 
 
 @pytest.mark.promise("P5")

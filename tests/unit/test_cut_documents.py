@@ -1,13 +1,15 @@
 """A document that is cut anywhere is no complete list, unless its format cannot tell and its reader says so."""
 
+import contextlib
 import functools
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from manifests.readers.s3_inventory import S3InventoryOptions
-from manifests.reading import built_in
+from manifests.reading import DocumentError, built_in
 from manifests.stat import Stat
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
@@ -31,6 +33,7 @@ from tests.miniatures.zenodo import Zenodo
 from tests.unit import recorded_walks, test_s3_inventory
 from tests.unit.reader_harness import Source
 
+STAC = tuple(f"stac-{style}" for style in STYLES)
 MINIATURES: dict[str, Callable[[], Miniature]] = {
     **{f"stac-{style}": functools.partial(Stac, style) for style in (*STYLES, "static")},
     "bag": Bag,
@@ -97,6 +100,26 @@ def test_no_document_that_is_cut_is_a_complete_list(name):
     walk = DOCUMENTS[name]() if name in DOCUMENTS else recorded_walks.from_upstream(MINIATURES[name]())
     assert walk.found()
     assert list(unnoticed(walk)) == []
+
+
+PAGED = ("cmr", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("name", PAGED)
+def test_a_server_that_answers_with_an_earlier_page_has_no_complete_list(name):
+    walk = recorded_walks.from_upstream(MINIATURES[name]())
+    whole, pages = walk.found(), list(walk.answers.items())
+    swapped = [
+        (question, earlier)
+        for number, (question, _) in enumerate(pages)
+        for there, earlier in pages[:number]
+        if urlsplit(there.url).path == urlsplit(question.url).path
+    ]
+    for question, earlier in swapped:
+        with contextlib.suppress(DocumentError):
+            assert walk.found({**walk.answers, question: earlier}) == whole
+    assert swapped
 
 
 def test_every_reader_that_reads_documents_has_its_documents_cut():
