@@ -8,7 +8,7 @@ from manifests.stat import Stat
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 
-FIRST = 900.0  # seconds until the second try
+FIRST = 900.0  # seconds from the second try, which the next pass makes at once, to the third
 FACTOR = 4.0
 MOST = 7 * 86_400.0  # seconds between two tries
 
@@ -51,7 +51,7 @@ class DeferredFiles:
         """Record one more failure; return when the file may be requested again."""
         known = self.get(mirror, stat)
         tries = known.tries + 1 if known is not None else 1
-        due = now + min(MOST, FIRST * FACTOR ** min(tries - 1, 10))
+        due = now + min(MOST, FIRST * FACTOR ** min(tries - 2, 10)) if tries > 1 else now
         self._db.do(
             "INSERT OR REPLACE INTO deferred VALUES (?,?,?,?,?,?,?,?,?)",
             (mirror, stat.path, fingerprint(stat), tries, due, error, reason, pack(reason), quarantined),
