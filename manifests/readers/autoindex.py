@@ -16,6 +16,7 @@ from manifests.messages import message
 from manifests.model import Glob, matcher
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
+from manifests.readers.checksum_lines import ListReport
 from manifests.readers.checksums import read_list
 from manifests.reading import (
     CompletenessProof,
@@ -56,6 +57,8 @@ class AutoindexOptions(BaseModel):
 
     checksums: tuple[Glob, ...] = ()
     """Globs of checksum lists found on the way; the files that they name must match their checksums."""
+    unterminated: bool = False
+    """True if the publisher writes no line end after the last line of lists; otherwise they count as truncated."""
 
 
 def open_reader(source: ReaderSource) -> "AutoindexReader":
@@ -66,7 +69,8 @@ def open_reader(source: ReaderSource) -> "AutoindexReader":
             message("{url!r} has no directory listings to read", url=source.url),
             message("name a url of http:// or https://"),
         )
-    return AutoindexReader(root, chosen(source, AutoindexOptions).checksums)
+    options = chosen(source, AutoindexOptions)
+    return AutoindexReader(root, options.checksums, unterminated=options.unterminated)
 
 
 class AutoindexReader:
@@ -74,8 +78,9 @@ class AutoindexReader:
 
     native = False
 
-    def __init__(self, root: FolderUrl, checksums: Iterable[str]) -> None:
+    def __init__(self, root: FolderUrl, checksums: Iterable[str], *, unterminated: bool = False) -> None:
         self._root = root
+        self._unterminated = unterminated
         self._lists = matcher(checksums)
 
     def start(self) -> Iterable[DocumentRequest]:
@@ -86,9 +91,11 @@ class AutoindexReader:
         """Yield the files and folders of one page, or the checksums of one list."""
         note = msgspec.json.decode(document.asked.state, type=_AutoindexState)
         if note.is_list:
-            for path, digests in read_list(document, note.path):
+            report = ListReport(document, note.path)
+            for path, digests in read_list(document, note.path, report):
                 if digests:
                     yield Promise(path, digests, by=note.path)
+            yield from report.finish(unterminated=self._unterminated)
         else:
             yield from self._listed(document, note)
 

@@ -75,7 +75,7 @@ class HashdeepReader:
         """Yield what the list names, then the list itself."""
         path = document.asked.state
         listed = own(document, path)
-        lines = document.lines()
+        lines = document.lines(whole=True)
         columns = _columns(document, lines)
         unread = SkippedEntries(document)
         for number, line in enumerate(lines, 3):
@@ -109,4 +109,9 @@ def _columns(document: Document, lines: Iterator[bytes]) -> list[str]:
     return [name.strip() for name in names[1:-1]]
 
 
-READER = ReaderKind(open_reader, HashdeepOptions, schemes=ANY, proof=CompletenessProof(end="nothing yet", unseen="any"))
+READER = ReaderKind(
+    open_reader,
+    HashdeepOptions,
+    schemes=ANY,
+    proof=CompletenessProof(end="the line end of the last line", unseen="lines"),
+)

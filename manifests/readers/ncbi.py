@@ -23,6 +23,7 @@ from pydantic import BaseModel, model_validator
 from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import AtLeastOne, Glob, PathBelow, matcher
+from manifests.readers.checksum_lines import ListReport
 from manifests.readers.checksums import read_list
 from manifests.reading import (
     ANY,
@@ -107,29 +108,33 @@ class NcbiReader:
         if note.kind == "summary":
             yield from self._assemblies(document)
         elif note.kind == "single":
-            for path, promised in read_list(document, note.path):
+            report = ListReport(document, note.path)
+            for path, promised in read_list(document, note.path, report):
                 if f"{path}.md5" != note.path:
                     raise DocumentError(
                         message("{url}: names {path!r}, not the file beside it", url=document.url, path=path)
                     )
                 yield Stat(path, digests=promised)
+            yield from report.finish()
         else:
             yield from self._files(document, note.path)
         yield Stat(note.path, size=length, version=f"sha256:{whole.hexdigest()}")
 
-    def _files(self, document: Document, path: str) -> Iterator[Stat]:
+    def _files(self, document: Document, path: str) -> Iterator[Found]:
         folder = path[: -len(_LIST)]
-        for listed, promised in read_list(document, path):
+        report = ListReport(document, path)
+        for listed, promised in read_list(document, path, report):
             name = listed.removeprefix(folder)
             if self._wants(name):
                 yield Stat(listed, digests={} if name in _MUTABLE else promised)
+        yield from report.finish()
 
     def _assemblies(self, document: Document) -> Iterator[DocumentRequest]:
         columns: list[str] = []
         width = place = 0
         tests: list[tuple[int, Callable[[str], bool]]] = []
         unread = SkippedEntries(document)
-        for number, line in enumerate(document.lines(MAX_LINE), 1):
+        for number, line in enumerate(document.lines(MAX_LINE, whole=True), 1):
             if line.startswith(b"#"):
                 named = line.lstrip(b"# ").rstrip(b"\r").decode("utf-8", "replace").split("\t")
                 if "assembly_accession" in named:
@@ -204,4 +209,6 @@ def _follow(kind: str, path: str) -> DocumentRequest:
     return DocumentRequest(url=path, state=msgspec.json.encode(_NcbiState(kind, path)).decode())
 
 
-READER = ReaderKind(open_reader, NcbiOptions, ANY, proof=CompletenessProof(end="nothing yet", unseen="any"))
+READER = ReaderKind(
+    open_reader, NcbiOptions, ANY, proof=CompletenessProof(end="the line end of the last line", unseen="lines")
+)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from manifests.digest import KNOWN
-from manifests.readers.checksums import ChecksumLine, ChecksumsOptions, open_reader, parse_checksums
-from manifests.reading.document import Document, DocumentError
+from manifests.readers.checksum_lines import ChecksumLine, parse_checksums
+from manifests.readers.checksums import ChecksumsOptions, ChecksumsReader, open_reader
+from manifests.reading.document import Document, DocumentError, ReaderWarning
 from manifests.stat import Stat, UnsafePath, check_path
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -255,7 +256,7 @@ def test_a_digest_alone_is_no_line_of_a_list_that_is_no_sidecar():
     ],
 )
 def test_names_are_relative_to_the_list_s_own_folder(name, path):
-    assert read(f"{SHA256}  {name}", "sub/SHA256SUMS")[0].path == path
+    assert read(f"{SHA256}  {name}\n", "sub/SHA256SUMS")[0].path == path
     assert check_path(path)
 
 
@@ -264,14 +265,14 @@ def test_names_are_relative_to_the_list_s_own_folder(name, path):
     ["../../f", "/etc/passwd", "./../../f", "..", "a/../../../f", "//host/f", "a\\b", "a\x00b", "dir/", ".", "\ud800"],
 )
 def test_a_name_that_leaves_the_source_comes_out_to_be_refused(name):
-    line = f"{SHA256}  {name}".encode("utf-8", "surrogatepass")
+    line = f"{SHA256}  {name}\n".encode("utf-8", "surrogatepass")
     (stat, _) = read(line, "sub/SHA256SUMS")
     with pytest.raises(UnsafePath):
         check_path(stat.path)
 
 
 def test_a_name_that_is_no_utf_8_comes_out_to_be_refused():
-    (stat, _) = read(SHA256.encode() + b"  caf\xe9.txt")
+    (stat, _) = read(SHA256.encode() + b"  caf\xe9.txt\n")
     with pytest.raises(UnsafePath):
         check_path(stat.path)
 
@@ -342,3 +343,105 @@ def test_a_list_is_read_as_it_comes_and_never_gathered():
 
     lines = parse_checksums(endless(), name="SHA256SUMS")
     assert [next(lines) for _ in range(3)] == [ChecksumLine("a", "sha256", SHA256)] * 3
+
+
+# Completeness
+
+
+def read_partly(text: str | bytes, path: str = "SHA256SUMS", *, unterminated: bool = False, **more: bool):
+    """The files that a list names, the notes, and why it is not complete, "" if it is."""
+    body = text.encode() if isinstance(text, str) else text
+    reader = ChecksumsReader((path,), unterminated=unterminated)
+    (follow,) = reader.start()
+    found: list[object] = []
+    why = ""
+    try:
+        for one in reader.read(Document(follow, f"https://archive.example/{path}", {}, io.BytesIO(body), **more)):
+            found.append(one)
+    except DocumentError as error:
+        why = str(error)
+    names = [one.path for one in found if isinstance(one, Stat) and one.path != path]
+    return names, [one for one in found if isinstance(one, ReaderWarning)], why
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize(
+    ("whole", "path"),
+    [
+        (f"{SHA256}  a.nc\n{SHA256}  b.nc\n", "SHA256SUMS"),
+        (f"{SHA256} a.nc\r\n{SHA256} b.nc\r\n", "SHA256SUMS"),
+        (f"SHA256 (a.nc) = {SHA256}\nSHA256 (b.nc) = {SHA256}\n", "CHECKSUM"),
+        (f"{SHA256}  a.nc\n", "a.nc.sha256"),
+        (f"{SHA256}", "a.nc.sha256"),
+        (f"# sums\n{MD5} *a.nc\n\n{MD5} *b.nc\n", "MD5SUMS"),
+    ],
+)
+def test_a_list_that_is_cut_within_a_line_is_incomplete(whole, path):
+    names, _, why = read_partly(whole, path)
+    assert why == ""
+    for at in range(len(whole)):
+        if not whole[:at].endswith(("\n", "\r")) and whole[at] not in "\r\n":
+            found, _, why = read_partly(whole[:at], path)
+            assert why or found == names, whole[:at]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (f"{MD5}", "scene.tif.md5"),
+        (f"{MD5}  scene.tif", "scene.tif.md5"),
+        (f"{MD5} */build/scene.tif", "scene.tif.md5"),
+        (f"MD5(scene.tif)= {MD5}", "scene.tif.md5"),
+        (f"SHA256 (a) = {SHA256}\nSHA256 (b) = {SHA256}", "CHECKSUM"),
+    ],
+)
+def test_a_last_line_without_a_line_end_is_complete_if_nothing_can_follow_it(text, path):
+    assert read_partly(text, path)[2] == ""
+    assert read_partly(text, path, is_bounded=False)[2] == ""
+
+
+def test_a_list_whose_last_line_has_no_line_end_is_complete_if_the_steward_says_so():
+    text = f"{SHA256}  a\n{SHA256}  b"
+    assert read_partly(text)[0] == ["a", "b"]
+    assert "the last line has no line end" in read_partly(text)[2]
+    assert read_partly(text, unterminated=True)[2] == ""
+    assert ChecksumsOptions(checksums=("SHA256SUMS",), unterminated=True).unterminated
+
+
+def test_a_shorter_digest_in_a_sidecar_of_another_algorithm_is_a_cut_one():
+    assert "no line end" in read_partly("ab" * 32, "scene.tif.sha512")[2]
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{SHA256[:50]}  b",
+        f"{SHA256} b",  # one space, in a list with two: is it `b` or ` b`?
+        f"\\{SHA256}  b\\q",
+        f"SHA256 (b) = {SHA256[:50]}",
+        f"{SHA256}0  b",
+    ],
+)
+def test_a_line_that_looks_like_a_checksum_and_is_not_valid_makes_the_list_incomplete(line):
+    names, notes, why = read_partly(f"{SHA256}  a\n{line}\n{SHA256}  c\n")
+    assert (names, notes) == (["a", "c"], [])
+    assert "a line that looks like a checksum is not valid" in why
+
+
+def test_lines_that_are_no_checksums_are_counted_and_told():
+    names, notes, why = read_partly(f"Checksums of release 2\n======\n{SHA256}  a\nTotal (files) = 1\n")
+    assert (names, why) == (["a"], "")
+    assert notes == [ReaderWarning("lines that are no checksums were skipped", 3)]
+
+
+def test_a_signed_list_without_the_end_of_its_signature_is_incomplete():
+    begin, body = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n", f"{SHA256}  a\n{SHA256}  b\n"
+    end = "-----BEGIN PGP SIGNATURE-----\n\niQEz\n-----END PGP SIGNATURE-----"
+    assert read_partly(begin + body + end)[2] == ""
+    for cut in (begin + body, begin + body + end[:40] + "\n"):
+        assert "signed, and ends before the end of its signature" in read_partly(cut)[2]
+
+
+def test_a_list_in_a_response_without_a_length_is_incomplete():
+    assert "nothing announced the length" in read_partly(f"{SHA256}  a\n", is_bounded=False)[2]

@@ -91,7 +91,7 @@ def test_a_row_that_is_cut_off_is_told_after_all_others():
     follow = next(iter(chosen.start()))
     assert len(follows(survives(chosen, follow, TABLE[:-20]))) == 2
     with pytest.raises(DocumentError, match=r"line 6 has \d columns, the header 8"):
-        list(chosen.read(answer(follow, TABLE[: TABLE.rindex("\t")])))
+        list(chosen.read(answer(follow, TABLE[: TABLE.rindex("\t")] + "\n")))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_row_that_is_cut_off_is_told_after_all_others():
 def test_a_folder_outside_the_archive_is_told(path):
     chosen = reader()
     with pytest.raises(DocumentError, match="does not name a folder of the archive"):
-        list(chosen.read(answer(next(iter(chosen.start())), TABLE + row("GCF_1", path=path))))
+        list(chosen.read(answer(next(iter(chosen.start())), TABLE + row("GCF_1", path=path) + "\n")))
 
 
 @pytest.mark.parametrize("body", ["", "<html><title>x</title></html>", "GCF_1\tx\n", "# only comments\n"])
@@ -111,7 +111,7 @@ def test_what_is_no_summary_is_said(body):
 
 def test_files_of_an_assembly_come_with_their_md5_and_what_changes_later_without():
     folder = "genomes/all/GCF/000/GCF_000009605.1_ASM1"
-    table = "\n".join(TABLE.split("\n")[:3])
+    table = "\n".join(TABLE.split("\n")[:3]) + "\n"
     documents = {SUMMARY: table, f"{folder}/md5checksums.txt": LIST}
     found = stats(read_all(reader(), documents))
     assert found[f"{folder}/GCF_000009605.1_ASM1_genomic.fna.gz"].digests == {"md5": MD5}
@@ -164,4 +164,4 @@ def test_a_broken_list_is_a_document_error(body):
     chosen = reader()
     follow = follows(chosen.read(answer(next(iter(chosen.start())), TABLE)))[0]
     for one in survives(chosen, follow, body):
-        assert set(one.digests) <= {"md5"}
+        assert not isinstance(one, Stat) or set(one.digests) <= {"md5"}
