@@ -231,7 +231,8 @@ class CmrReader:
                 raise DocumentError(message("{url}: names itself as its next page", url=document.url))
             yield following
         else:
-            unread.expect(page.hits, pages.entries, message("granules"))
+            hits = document.headers.get("cmr-hits") if page.hits is None else page.hits
+            unread.expect(hits, pages.entries, message("granules"))
         unread.raise_if_any()
 
     def _granules(self, since: str = "") -> DocumentRequest:

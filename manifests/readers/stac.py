@@ -58,6 +58,7 @@ class StacPage(msgspec.Struct):
     assets: object = None
     stac_version: object = None
     context: object = None
+    numberReturned: object = None  # noqa: N815  STAC's own name
     numberMatched: object = None  # noqa: N815  STAC's own name
 
 
@@ -123,6 +124,7 @@ class StacReader:
             else:
                 unread.add(message("an item that is not a STAC item"))
         pages = state.pages.read(document, map(_identity, features))
+        unread.expect(page.numberReturned, len(features), message("items of this page"))
         matched = size(page.numberMatched)
         if matched is None:
             matched = size(dig(page.context, "matched"))
@@ -235,6 +237,7 @@ READER = ReaderKind(
     also=frozenset({"s3"}),
     dated=True,
     proof=CompletenessProof(
-        end="the closing bracket of the JSON", count="`numberMatched`, or `matched` of the older context extension"
+        end="the closing bracket of the JSON",
+        count="`numberReturned` of a page; `numberMatched`, or `matched` of the older context extension",
     ),
 )

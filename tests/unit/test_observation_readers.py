@@ -112,6 +112,8 @@ def test_a_partial_answer_makes_a_search_incomplete_and_so_do_granules_that_were
     with pytest.raises(DocumentError, match="9 granules were announced"):
         read(repository(collections=("C1-X",), page=1), granules(granule(), hits=9))
     with pytest.raises(DocumentError, match="9 granules were announced, and the list ends after 1"):
+        read(repository(), {"items": [granule()]}, cmr_hits="9")
+    with pytest.raises(DocumentError, match="9 granules were announced, and the list ends after 1"):
         read(repository(), granules(granule(), hits=9))
 
 

@@ -159,6 +159,12 @@ def test_items_that_were_announced_and_did_not_come_make_a_search_incomplete_wha
         read(page(item(), **told), opened(collections=("c",), page=limit))
 
 
+@pytest.mark.promise("P5")
+def test_a_page_with_fewer_items_than_it_counts_is_incomplete():
+    with pytest.raises(DocumentError, match="2 items of this page were announced, and the list ends after 1"):
+        read(page(item(), numberReturned=2))
+
+
 def after(token):
     return [{"rel": "next", "href": f"{API}search?token={token}"}]
 
