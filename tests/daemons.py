@@ -6,7 +6,8 @@ import time
 from contextlib import asynccontextmanager
 
 from syncd.config.load import load_config
-from syncd.daemon.daemon import DaemonDeps, run
+from syncd.daemon.daemon import run
+from syncd.daemon.daemon_deps import DaemonDeps
 
 DAEMON = """
 state: ./state

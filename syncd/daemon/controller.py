@@ -44,7 +44,8 @@ from syncd.core import (
 from syncd.daemon import queries
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.manifest_watcher import DeclaredMirror, ManifestFile, ManifestWatcher
-from syncd.daemon.mirror_registry import MirrorRegistry, MirrorState
+from syncd.daemon.mirror_registry import MirrorRegistry
+from syncd.daemon.mirror_state import MirrorState
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.reasons import because
 from syncd.daemon.scrubber import Scrubber
@@ -103,7 +104,7 @@ class Controller:
             reason=self._status.reason,
             running=states.count("running"),
             waiting=states.count("waiting"),
-            bytes_in_flight=self._scheduler.budget.bytes,
+            bytes_in_flight=self._scheduler.shares.budget.bytes,
         )
 
     def mirrors(self) -> list[MirrorView]:

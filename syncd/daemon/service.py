@@ -16,7 +16,7 @@ from syncd.config import Config, ignored_proxies
 from syncd.control import Control
 from syncd.core import Secrets
 from syncd.daemon import daemon
-from syncd.daemon.daemon import DaemonDeps
+from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.metrics import Metrics
 from syncd.process import DONE, Interruptible, event_logger, open_log, style_of
 from syncd.web import StatusPage

@@ -20,7 +20,7 @@ from syncd.core.events import (
     SurveyStarted,
     TransferFinished,
 )
-from syncd.daemon.pass_scheduler import PassScheduler
+from syncd.daemon.pass_runner import PassRunner
 from tests.daemons import House, small
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -149,7 +149,7 @@ class Gate:
         self.house, self.names, self.open = house, set(names), asyncio.Event()
 
     def install(self, monkeypatch):
-        whole = PassScheduler._pass
+        whole = PassRunner._pass
 
         async def held(rota, standing, run):
             if standing.name in self.names:
@@ -162,7 +162,7 @@ class Gate:
                     stops.cancel()
             return await whole(rota, standing, run)
 
-        monkeypatch.setattr(PassScheduler, "_pass", held)
+        monkeypatch.setattr(PassRunner, "_pass", held)
 
 
 async def test_who_waits_too_long_for_a_turn_makes_the_longest_pass_yield(house, monkeypatch):
@@ -213,14 +213,14 @@ async def test_a_bug_in_one_pass_is_told_and_stays_with_its_mirror(house, monkey
     for name in ("bad", "good"):
         house.archive(name, small())
         house.declare(name)
-    whole = PassScheduler._pass
+    whole = PassRunner._pass
 
     async def broken(rota, standing, run):
         if standing.name == "bad":
             raise KeyError("never thought of")
         return await whole(rota, standing, run)
 
-    monkeypatch.setattr(PassScheduler, "_pass", broken)
+    monkeypatch.setattr(PassRunner, "_pass", broken)
     house.bugs_expected = True
     async with house.living() as control:
         await house.idle("good")

@@ -7,6 +7,8 @@ import pytest
 
 from syncd.core.errors import Interrupted
 from syncd.core.events import DamageFound, DamageMended, DamageStays, PassFinished, ScrubAdvanced, StoreChanged
+from syncd.daemon.damage_repair import DamageRepair
+from syncd.daemon.fixity_check import FixityCheck
 from syncd.daemon.scrubber import PARTS, Scrubber, ScrubProgress
 from tests.daemons import House
 
@@ -95,7 +97,7 @@ async def test_what_upstream_no_longer_has_stays_where_it_is_and_is_told_until_i
 async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
-        whole, waits, goes = Scrubber._inspect, asyncio.Event(), asyncio.Event()
+        whole, waits, goes = FixityCheck.inspect, asyncio.Event(), asyncio.Event()
 
         async def slow(self, place, entry):
             if place.endswith("f1.dat") and not goes.is_set():
@@ -103,7 +105,7 @@ async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
                 await goes.wait()
             return await whole(self, place, entry)
 
-        monkeypatch.setattr(Scrubber, "_inspect", slow)
+        monkeypatch.setattr(FixityCheck, "inspect", slow)
         house.time.forward(9 * DAY)
         await asyncio.wait_for(waits.wait(), 20)
         house.archive("a", {"f1.dat": b"quite another content"})
@@ -119,21 +121,21 @@ async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
 async def test_two_reads_that_differ_point_at_the_hardware_and_nothing_is_touched(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
-        whole, count = Scrubber._inspect, iter(range(1000))
+        whole, count = FixityCheck.inspect, iter(range(1000))
 
         async def flaky(self, place, entry):
             if place.endswith("f1.dat"):
                 return "digest", f"xxh3-128 {entry.xxh3} proved, {next(count):032x} found"
             return await whole(self, place, entry)
 
-        monkeypatch.setattr(Scrubber, "_inspect", flaky)
+        monkeypatch.setattr(FixityCheck, "inspect", flaky)
         house.time.forward(9 * DAY)
         await house.until(lambda: house.heard(DamageFound))
         assert "suspect memory, cable or disk" in house.heard(DamageFound)[0].reason
         await asyncio.sleep(0.3)
         assert house.heard(DamageMended) == house.heard(DamageStays) == []
         assert control.mirror("a").faults == 1
-        monkeypatch.setattr(Scrubber, "_inspect", whole)
+        monkeypatch.setattr(FixityCheck, "inspect", whole)
         house.time.forward(3700)
         await house.until(lambda: house.heard(DamageMended))  # it is whole, and was all the time
         assert control.mirror("a").faults == 0
@@ -158,14 +160,14 @@ async def test_a_link_in_the_place_of_a_file_is_told_and_neither_the_daemon_nor_
 async def test_a_file_that_cannot_be_read_just_now_is_read_later_and_the_others_meanwhile(house, monkeypatch):
     async with house.living() as control:
         await first_pass(house, control)
-        whole, is_back = Scrubber._inspect, False
+        whole, is_back = FixityCheck.inspect, False
 
         async def wavering(self, place, entry):
             if place.endswith("f1.dat") and not is_back:
                 raise Interrupted(f"{place}: the answer broke off")
             return await whole(self, place, entry)
 
-        monkeypatch.setattr(Scrubber, "_inspect", wavering)
+        monkeypatch.setattr(FixityCheck, "inspect", wavering)
         house.time.forward(9 * DAY)
         await house.until(lambda: sum(e.files for e in house.heard(ScrubAdvanced)) == 7)
         is_back = True
@@ -178,7 +180,7 @@ async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, m
     async with house.living() as control:
         await first_pass(house, control)
         begun = len(house.heard(StoreChanged))
-        whole, tried, is_back = Scrubber._needs_no_repair, [], False
+        whole, tried, is_back = DamageRepair._needs_no_repair, [], False
 
         async def wavering(self, standing, fault):
             tried.append(fault.path)
@@ -186,7 +188,7 @@ async def test_damage_that_cannot_be_looked_at_just_now_is_mended_later(house, m
                 raise Interrupted(f"{fault.path}: the answer broke off")
             return await whole(self, standing, fault)
 
-        monkeypatch.setattr(Scrubber, "_needs_no_repair", wavering)
+        monkeypatch.setattr(DamageRepair, "_needs_no_repair", wavering)
         (house.store / "a/f1.dat").unlink()
         house.time.forward(9 * DAY)
         await house.until(lambda: tried)

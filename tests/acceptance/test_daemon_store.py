@@ -19,7 +19,7 @@ from syncd.core.events import (
 )
 from syncd.daemon import maintenance
 from syncd.daemon.maintenance import Maintenance
-from syncd.daemon.pass_scheduler import PassScheduler
+from syncd.daemon.pass_runner import PassRunner
 from tests.daemons import House, small
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -122,7 +122,7 @@ async def test_a_plan_without_room_backs_off_whatever_the_clock_did(house, monke
         async def hardly_any(rota, run):
             return 10
 
-        monkeypatch.setattr(PassScheduler, "_free", hardly_any)
+        monkeypatch.setattr(PassRunner, "_free", hardly_any)
         house.declare("a")
         await house.until(lambda: house.heard(PassFailed, "a"))
         await house.until(lambda: house.state_of("a") == "failing")

@@ -17,7 +17,7 @@ from syncd.core.errors import Exists, Mismatch, NotFound
 from syncd.core.events import TransferRetried, TransferStarted
 from syncd.core.ports import Credential
 from syncd.core.steps import Step
-from syncd.daemon.pass_scheduler import _ExclusivePool
+from syncd.daemon.pass_shares import ExclusivePool
 from syncd.engine.mirror_pass import Pass
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import Quarantined
@@ -279,7 +279,7 @@ async def test_workers_that_another_pass_took_meanwhile_end_at_once(tmp_path):
     async with HostileServer(FILES) as server:
         idle = pool(server, tmp_path, [])
         rota: Any = SimpleNamespace(workers_taken=False, connections=FairShares(1 << 40, 256))
-        turn = _ExclusivePool(idle, rota, server.origin)
+        turn = ExclusivePool(idle, rota, server.origin)
         turn.prepare()
         crew = await idle._started
         rota.workers_taken = True
@@ -294,7 +294,7 @@ async def test_workers_hold_what_they_need_of_the_connections_that_all_passes_sh
     async with HostileServer(FILES) as server:
         server.fault(None, f.Drip(step=1000, every=0.02), times=None)  # slow enough that more connections would help
         rota: Any = SimpleNamespace(workers_taken=False, connections=FairShares(1 << 40, 16))
-        turn = _ExclusivePool(pool(server, tmp_path, []), rota, server.origin)
+        turn = ExclusivePool(pool(server, tmp_path, []), rota, server.origin)
         async with Asker().running(turn) as workers:
             assert rota.connections.files == 12  # three quarters, as for any lone share: whoever comes finds room
             await asyncio.gather(*(workers.transfer(fetch(path)) for path in FILES))
@@ -305,7 +305,7 @@ async def test_workers_hold_what_they_need_of_the_connections_that_all_passes_sh
 async def test_where_others_hold_the_connections_a_pass_does_without_workers(tmp_path):
     async with HostileServer(FILES) as server:
         rota: Any = SimpleNamespace(workers_taken=False, connections=FairShares(1 << 40, 4))
-        turn = _ExclusivePool(pool(server, tmp_path, []), rota, server.origin)
+        turn = ExclusivePool(pool(server, tmp_path, []), rota, server.origin)
         with rota.connections.share("https://elsewhere") as others:
             for _ in range(3):
                 await others.acquire(0)

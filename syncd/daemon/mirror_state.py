@@ -1,0 +1,141 @@
+"""The state of one mirror in a running daemon: its manifest, its stored copy, its running pass, its past passes."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from manifests.origins import origin_of
+from syncd.catalogue import MirrorRow
+from syncd.core import PassView
+from syncd.daemon.manifest_watcher import DeclaredMirror
+from syncd.daemon.pass_log import PassLog
+from syncd.daemon.reasons import NO_REASON, Reason
+from syncd.daemon.schedule import Past
+from syncd.daemon.throughput_history import ThroughputHistory
+from syncd.engine import PassProgress, Speed
+
+CANCELLED = "Cancelled"  # the error of a pass that a person stopped; it is not repeated at once
+
+
+@dataclass(slots=True)
+class PassRun:
+    """A running pass; `since` and `last_event` are times of the monotonic clock."""
+
+    pass_id: int
+    why: str
+    who: str
+    began: float
+    since: float
+    progress: PassProgress
+    log: PassLog
+    last_event: float
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    speed: Speed = field(default_factory=Speed)
+    stop_reason: Reason = NO_REASON
+    """Why it was asked to stop."""
+    stopped_by: str = ""
+    """Who asked, if it was a person."""
+
+    def stop(self, why: Reason, who: str = "") -> None:
+        """Stop the pass: it starts nothing new and publishes its proved files."""
+        if not self.stopping.is_set():
+            self.stop_reason, self.stopped_by = why, who
+            self.stopping.set()
+
+    def left(self) -> int:
+        """Return the bytes still to transfer, as far as upstream gives sizes."""
+        return max(0, self.progress.planned_bytes - self.progress.behind)
+
+
+@dataclass(slots=True)
+class MirrorState:
+    """One mirror: its manifest, its stored copy, its running pass."""
+
+    name: str
+    row: MirrorRow | None = None
+    declared: DeclaredMirror | None = None
+    rejected: str = ""
+    paused: tuple[str, float] | None = None
+    past: Past = field(default_factory=Past)
+    last: PassView | None = None
+    due: float | None = None
+    requested_by: str = ""
+    run: PassRun | None = None
+    busy: Reason = NO_REASON
+    """Why it is reserved: no pass starts meanwhile."""
+    wait_reason: Reason = NO_REASON
+    waiting_since: float | None = None
+    files: int = 0
+    bytes: int = 0
+    parked: int = 0
+    parked_bytes: int = 0
+    failed: int = 0
+    quarantined: int = 0
+    faults: int = 0
+    mended: int = 0
+    received: int = 0
+    backlog: tuple[int, int] = (0, 0)
+    within: float | None = None
+    series: ThroughputHistory = field(default_factory=ThroughputHistory)
+    last_reported: str = ""
+
+    @property
+    def succeeded(self) -> float | None:
+        """When the last complete pass ended."""
+        return self.row.succeeded if self.row is not None else None
+
+    @property
+    def origin(self) -> str:
+        """The origin of its first source; its manifest must be in force."""
+        assert self.declared is not None
+        return origin_of(self.declared.mirror.source.url)
+
+    def received_bytes(self) -> int:
+        """Return the bytes received since the daemon started."""
+        return self.received + (self.run.progress.arrived if self.run is not None else 0)
+
+    def unfinished(self) -> tuple[int, int]:
+        """Return the files and bytes still to transfer: of the running pass, else those that the last pass left."""
+        run = self.run
+        if run is None or run.progress.phase == "survey":
+            return self.backlog
+        return max(0, run.progress.planned_files - run.progress.files), run.left()
+
+
+@dataclass(slots=True)
+class StoreState:
+    """The state of the store; `since` is a time of the wall clock, `changed` of the monotonic clock."""
+
+    state: str = "offline"
+    reason: str = ""
+    free: int | None = None
+    since: float | None = None
+    changed: float = float("-inf")
+    backup: float | None = None
+
+
+def past_of(row: MirrorRow, passes: list[PassView]) -> Past:
+    """Return the past passes for `schedule.due`; a pass of the command line is recorded only in the row."""
+    over = [one for one in passes if one.outcome != "running"]
+    last = over[0] if over else None
+    if last is None or (row.attempted is not None and row.attempted > (last.ended or last.began)):
+        cut = row.attempted is not None and row.last.get("state") == "running"
+        return Past(began=row.attempted, ended=row.attempted, cut=cut)
+    failures = partial = 0
+    for one in over:
+        if one.outcome == "failed":
+            failures += 1
+        elif one.outcome not in {"stopped", "killed"} or one.error == CANCELLED:
+            break
+    for one in over:
+        if one.outcome != "incomplete":
+            break
+        partial += 1
+    cut = last.outcome == "killed" or (last.outcome == "stopped" and last.error != CANCELLED)
+    return Past(
+        began=last.began,
+        ended=last.ended,
+        failures=failures,
+        partial=partial,
+        denied=last.error not in {"Unreachable", "Refused", "Interrupted", "Stalled", "Offline"},
+        cut=cut,
+    )

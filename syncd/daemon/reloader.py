@@ -1,0 +1,162 @@
+"""Applies changed manifests and settings to a running daemon."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from manifests.model import ManifestProblem, Mirror, load_mirror
+from manifests.origins import origin_of
+from syncd.catalogue import moved_from
+from syncd.config import Config
+from syncd.core import ConfigError, ManifestAccepted, ManifestRejected, ManifestWithdrawn, Reloaded, ReloadFailed
+from syncd.daemon.daemon_deps import DaemonDeps
+from syncd.daemon.manifest_watcher import Changes, ManifestWatcher, ScanResult
+from syncd.daemon.mirror_registry import MirrorRegistry
+from syncd.process import Notifier
+from syncd.session import Session, names
+from syncd.sources import TRANSPORTS
+
+LOOK = 2.0  # seconds between two scans of the manifests and of syncd.yaml
+RESTART = ("state", "store", "listen", "api", "log")  # keys that a running daemon cannot change
+
+
+class Reloader:
+    """The manifests and the configuration in force; `session` is the Session of that configuration."""
+
+    def __init__(self, deps: DaemonDeps, registry: MirrorRegistry, session: Session, notifier: Notifier) -> None:
+        """All are parts of the running daemon."""
+        self.deps = deps
+        self.registry = registry
+        self.session = session
+        self.notifier = notifier
+        self.manifests = ManifestWatcher(
+            session.config.manifests,
+            load=lambda text, name: load_mirror(text, name, schemes=names(TRANSPORTS)),
+            check=self._check,
+        )
+        self.adjust: Callable[[], None] = lambda: None
+        """Called after the configuration changed."""
+        self.on_config: Callable[[Config], None] = lambda _: None
+        """Receives every new configuration."""
+        self._scanned_at = float("-inf")
+        self._mark: tuple[int, int] | None = None
+        self._failed_mark: tuple[int, int] | None = None
+        self._seen_mark: tuple[int, int] | None = None
+
+    async def start(self) -> None:
+        """Declare the stored copies, then the manifests."""
+        self._mark = await asyncio.to_thread(_file_mark, self.deps.watched)
+        self.registry.declare((), {})  # the stored copies, before any manifest is read
+        await self.scan(at_once=True)
+        self.declare()
+
+    async def look(self) -> None:
+        """Read what was asked for, or what changed since the last look."""
+        if self.deps.reload.is_set():
+            self.deps.reload.clear()
+            await self._reload(at_once=True)
+        elif self.manifests.is_unsettled or self.deps.clock() - self._scanned_at >= min(LOOK, 2 * self.deps.tick):
+            await self.scan()
+            await self._reload_if_changed()
+
+    async def scan(self, *, at_once: bool = False) -> None:
+        """Scan the manifests, and apply what changed."""
+        seen: ScanResult | None = await asyncio.to_thread(self.manifests.scan)
+        self._scanned_at = self.deps.clock()
+        if seen is None:
+            return
+        vanished = self.manifests.vanished
+        self._apply_changes(self.manifests.apply(seen, self.deps.now(), at_once=at_once))
+        if self.manifests.vanished and not vanished:
+            folders = ", ".join(str(path) for path in self.manifests.paths)
+            what = f"{folders}: no manifest found: is it mounted? All stay in force; send SIGHUP to withdraw them"
+            self.registry.on_event(ManifestRejected("", folders, (what,), in_force=True))
+
+    def _apply_changes(self, changes: Changes) -> None:
+        if not changes:
+            return
+        self.declare()
+        for declared in changes.withdrawn:
+            self.registry.on_event(ManifestWithdrawn(declared.mirror.name, declared.file))
+        for declared in changes.accepted:
+            self.session.governors.forget(origin_of(declared.mirror.source.url))
+            self.registry.on_event(ManifestAccepted(declared.mirror.name, declared.file))
+        for file in changes.rejected:
+            problems = tuple(str(problem) for problem in file.all_problems)
+            in_force = any(one.file == file.name for one in self.manifests.in_force.values())
+            self.registry.on_event(ManifestRejected(file.declared_name, file.name, problems, in_force))
+        self.registry.wake.set()
+
+    def declare(self) -> None:
+        """Tell the registry which manifests are in force, and which are rejected."""
+        rejected = {
+            file.declared_name: str(file.all_problems[0])
+            for file in self.manifests.files.values()
+            if file.all_problems and file.declared_name
+        }
+        self.registry.declare(self.manifests.in_force.values(), rejected)
+
+    def _check(self, mirror: Mirror) -> Iterable[ManifestProblem]:
+        """Yield the problems of a mirror in this daemon; safe in any thread."""
+        for number, source in enumerate(mirror.sources):
+            name = source.credentials
+            if name is not None and name not in self.session.config.credentials:
+                where = "source.credentials" if len(mirror.sources) == 1 else f"source[{number}].credentials"
+                yield _problem(where, f"{name} is not in syncd.yaml", "add it there, under credentials")
+        mirror_state = self.registry.states.get(mirror.name)
+        moved = moved_from(mirror_state.row if mirror_state is not None else None, mirror.prefix)
+        if moved is not None:
+            yield _problem("store.prefix", *moved)
+
+    async def _reload_if_changed(self) -> None:
+        mark = await asyncio.to_thread(_file_mark, self.deps.watched)
+        before, self._seen_mark = self._seen_mark, mark  # a file that is still being written is not read
+        if mark is not None and mark == before and mark not in {self._mark, self._failed_mark}:
+            await self._reload()
+
+    async def _reload(self, *, at_once: bool = False) -> None:
+        """Read the configuration and the manifests again; an invalid one changes nothing."""
+        self.notifier.reloading()
+        mark = await asyncio.to_thread(_file_mark, self.deps.watched)
+        try:
+            config = await asyncio.to_thread(self.deps.load)
+        except ConfigError as error:
+            self._failed_mark = mark
+            self.registry.on_event(ReloadFailed("", tuple(str(error).splitlines())))
+        else:
+            self._mark, self._failed_mark = mark, None
+            at_once = self._adopt(config) or at_once
+        await self.scan(at_once=at_once)
+        self.notifier.ready("read its configuration again")
+
+    def _adopt(self, config: Config) -> bool:
+        """Apply a new configuration; returns True if the paths of the manifests changed."""
+        old = self.session.config
+        changed = tuple(name for name in type(config).model_fields if getattr(config, name) != getattr(old, name))
+        later = tuple(name for name in changed if name in RESTART)
+        self.session = msgspec.structs.replace(
+            self.session, config=config.model_copy(update={name: getattr(old, name) for name in later})
+        )
+        self.manifests.paths = config.manifests
+        if "credentials" in changed:
+            self.manifests.recheck_all()
+        self.adjust()
+        self.on_config(config)
+        self.registry.on_event(Reloaded("", changed, later))
+        return "manifests" in changed
+
+
+def _problem(where: str, what: str, todo: str) -> ManifestProblem:
+    return ManifestProblem("", 1, 1, where, what, todo)
+
+
+def _file_mark(path: Path | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+    return None

@@ -1,0 +1,76 @@
+"""Watches the store: its identity, its free space, and the free space of the state's disk."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from syncd.core import Denied, NoSpace, TransientError
+from syncd.daemon.mirror_registry import MirrorRegistry
+from syncd.session import Session
+
+ANSWER = 30.0  # seconds within which a store must return its identity
+LOW = 64 << 20  # free bytes of the state's disk below which no pass starts; `keep_free` if that is less
+ROOMIER = 1.1  # times `keep_free`: the free space from which on passes start again
+
+
+class StoreWatch:
+    """Sets the state of the store in the registry."""
+
+    def __init__(self, registry: MirrorRegistry, session: Callable[[], Session]) -> None:
+        """`session` returns the Session of the configuration in force."""
+        self.registry = registry
+        self.session = session
+        self._identity: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    async def run(self, every: float) -> None:
+        """Check the store every so many seconds, until cancelled."""
+        while True:
+            await self.check()
+            await asyncio.sleep(every)
+
+    async def aclose(self) -> None:
+        """End a check that waits for a reply."""
+        if self._identity is not None:
+            self._identity.cancel()
+            await asyncio.wait({self._identity}, timeout=1.0)
+
+    async def check(self) -> None:
+        """Check the identity and the free space of the store; a store without a reply is offline."""
+        async with self._lock:
+            if self._identity is None:
+                asking = self.session().identify_store()
+                self._identity = asyncio.create_task(asking)  # owned by this: the next check, or `aclose`
+            await asyncio.wait({self._identity}, timeout=ANSWER)
+            if not self._identity.done():
+                self.registry.set_store("offline", f"{self.session().config.store.url}: no reply within {ANSWER:.0f} s")
+                return
+            asked, self._identity = self._identity, None
+            try:
+                asked.result()
+                self.registry.store.free = await self.session().adapter.free()
+            except (TransientError, Denied) as error:
+                self.registry.set_store("offline", str(error))
+                return
+            except NoSpace as error:
+                self.registry.set_store("full", str(error))
+                return
+            self._update(await asyncio.to_thread(_free_bytes, self.session().config.state))
+
+    def _update(self, state_free: int) -> None:
+        keep, store = self.session().config.budget.keep_free, self.registry.store
+        factor = 1.0 if store.state == "online" else ROOMIER
+        if store.free is not None and store.free < keep * factor:
+            self.registry.set_store("full", f"{store.free:,} bytes left, {keep:,} are kept free: make room")
+        elif state_free < min(keep, LOW) * factor:
+            self.registry.set_store(
+                "full", f"{self.session().config.state}: {state_free:,} bytes left for the Catalogue: make room"
+            )
+        else:
+            self.registry.set_store("online")
+
+
+def _free_bytes(folder: Path) -> int:
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
