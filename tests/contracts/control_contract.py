@@ -8,6 +8,7 @@ import asyncio
 import msgspec
 import pytest
 
+from manifests.messages import plain
 from syncd.control.port import Control
 from syncd.control.views import HEALTHS, STATES
 from syncd.core import OUTCOMES
@@ -31,7 +32,7 @@ class ControlContract:
             assert (view.progress is not None) == (view.state == "running")
             assert control.mirror(view.name).name == view.name
             assert view.reason or view.state in {"idle", "running"}
-            msgspec.json.encode(view)
+            msgspec.json.encode(view, enc_hook=plain)
 
     async def test_what_is_not_there_is_not_found(self, control: Control, idle):
         for call in (
