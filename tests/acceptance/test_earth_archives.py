@@ -71,3 +71,31 @@ def test_assets_that_lie_in_a_bucket_are_fetched_there_as_the_manifest_says(swif
     assert (said["complete"], said["failed"], said["fetched"]) == (True, 0, len(upstream.files))
     assert store.read("stac/") == upstream.copy()
     assert not [request.path for request in upstream.asked if request.path.startswith("/data/")]
+
+
+class Forgetful(Stac):
+    """A search that may forget to name its next page."""
+
+    forgets = False
+
+    def search(self, origin, request, body):
+        page = super().search(origin, request, body)
+        return {**page, "links": []} if self.forgets else page
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.fault(30)
+def test_a_search_that_forgets_its_next_page_deletes_nothing_and_what_it_named_is_fetched(tmp_path):
+    store, manifest, upstream = Folder(tmp_path / "store"), tmp_path / "stac.yaml", Forgetful("token")
+    with served(upstream.app()) as origin:
+        manifest.write_text(upstream.manifest(origin))
+        allowed = ("--allow-private", origin)
+        before = sync(store, tmp_path / "state", manifest, *allowed)
+        upstream.forgets = True
+        upstream.files["LC09_000/LC09_000_B9.TIF"] = b"new"
+        said = sync(store, tmp_path / "state", manifest, *allowed, wanted=1)
+        assert (said["complete"], said["removed"], said["parked"], said["fetched"]) == (False, 0, 0, 1)
+        assert store.read("forgetful/") == upstream.copy()
+        upstream.forgets = False
+        whole = sync(store, tmp_path / "state", manifest, *allowed)
+    assert (whole["complete"], whole["kept"]) == (True, before["fetched"] + 1)
