@@ -23,7 +23,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from manifests.digest import canonical
 from manifests.errors import InvalidValue
 from manifests.messages import message
-from manifests.model import AtLeastOne
+from manifests.model import AtLeastOne, Flag
 from manifests.reading import (
     ANY,
     CompletenessProof,
@@ -78,6 +78,8 @@ class BagitOptions(BaseModel):
         default=_ALGORITHMS, json_schema_extra={"minItems": 1}
     )
     """Which manifests to ask for, as in manifest-sha512.txt; those that the bag does not have are skipped."""
+    unterminated: Flag = False
+    """True if the publisher writes no line end after the last line; otherwise such a list counts as truncated."""
 
 
 class _BagitState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,6 +109,7 @@ class BagReader:
     def __init__(self, options: BagitOptions) -> None:
         self._bag = options.bag or ""
         self._algorithms = options.algorithms
+        self._unterminated = options.unterminated
 
     def start(self) -> Iterable[DocumentRequest]:
         """Request the declaration."""
@@ -130,7 +133,7 @@ class BagReader:
         else:
             for name, digest in _listed(document, note):
                 yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
-            if not document.missing and not _ends_in_line(document):
+            if not document.missing and not self._is_terminated(document):
                 raise DocumentError(message("{url}: the last line has no line end: it may be cut", url=document.url))
 
     def _declaration(self, document: Document) -> Iterator[Found]:
@@ -192,7 +195,7 @@ class BagReader:
                 mark = (mark + xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))) % (1 << 64)
                 yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
             unread.raise_if_any()
-            is_cut = note.expected != 0 and not _ends_in_line(document)
+            is_cut = note.expected != 0 and not self._is_terminated(document)
             if note.listed < 0:
                 note = msgspec.structs.replace(note, listed=count, mark=mark, cut=_name(note) if is_cut else "")
             elif (note.listed, note.mark) == (count, mark):
@@ -245,9 +248,16 @@ class BagReader:
                     unread.add(message("line {number} is not a url, a length and a path", number=number))
                 continue
             yield Stat(below(self._bag, _unescaped(match[3], note)), size(match[2]), urls=(match[1],))
-        if document.stream.tell() and not _ends_in_line(document):
+        if document.stream.tell() and not self._is_terminated(document):
             unread.add(message("the last line has no line end: it may be cut"))
         unread.raise_if_any()
+
+    def _is_terminated(self, document: Document) -> bool:
+        """Return True if a list ends in a line end, of however many bytes each character is; an empty one does not."""
+        length = document.stream.seek(0, io.SEEK_END)
+        document.stream.seek(max(0, length - 4))
+        last = document.stream.read(4).rstrip(b"\0")
+        return last.endswith((b"\n", b"\r")) or (bool(last) and self._unterminated)
 
     def _next(self, note: _BagitState) -> DocumentRequest:
         """Return the request of the next payload manifest that may exist."""
@@ -293,13 +303,6 @@ def _lines(document: Document, encoding: str) -> Iterator[str]:
         ) from error
     finally:
         text.detach()
-
-
-def _ends_in_line(document: Document) -> bool:
-    """Return True if a list ends in a line end, also where a character has two or four bytes; an empty one does not."""
-    length = document.stream.seek(0, io.SEEK_END)
-    document.stream.seek(max(0, length - 4))
-    return document.stream.read(4).rstrip(b"\0").endswith((b"\n", b"\r"))
 
 
 def _listed(document: Document, note: _BagitState) -> Iterator[tuple[str, str]]:

@@ -90,6 +90,7 @@ def test_a_last_line_without_its_end_is_whole_if_a_second_manifest_names_the_sam
     documents = bag("0.97", manifest__md5_txt=f"{HELLO}  data/a\n{OTHER} *data/b")
     with pytest.raises(DocumentError, match=r"the last line of manifest-md5\.txt has no line end: it may be cut"):
         payload(documents)
+    assert sorted(payload(documents, unterminated=True)) == ["data/a", "data/b"]
     documents["manifest-sha1.txt"] = f"{'0' * 40}  data/a\n{'1' * 40}  data/b\n"
     assert sorted(payload(documents)) == ["data/a", "data/b"]
 
