@@ -1,4 +1,4 @@
-"""The error for an invalid value in a file that a person wrote: what is wrong with it, and what to do."""
+"""The error for an invalid value in a file that a person wrote: the fault, and a remedy."""
 
 from manifests.messages import message
 

@@ -266,7 +266,7 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -
             yield KeyConflict(
                 key,
                 message("is empty, so nothing would be mirrored"),
-                message("name what is wanted, or delete the key"),
+                message("write a glob, or delete the key"),
             )
         if isinstance(globs, list | tuple) and globs and str(globs[0]).startswith("!"):
             yield KeyConflict(

@@ -1,4 +1,4 @@
-"""What every route works with: the daemon's control, the door, the stream of events, the metrics, the clock."""
+"""The dependencies of routes: the daemon's control, authentication, the stream of events, the metrics, the clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,18 +18,18 @@ Metrics = Callable[[str], Awaitable[tuple[bytes, str]]]
 
 
 VISITOR = web.RequestKey("visitor", Identity)
-"""Who asks, once the door knows."""
+"""The sender of the request, after authentication."""
 IS_PAGE = web.RequestKey("is_page", bool)
-"""Whether a person waits for a page."""
+"""True if the request is for a page, not for the API."""
 BACK = web.RequestKey("back", str)
-"""Where to come back to after a login, if not here."""
+"""The path to return to after a login, if it is not this one."""
 
 
 class CheckQueue:
-    """Lets one go at a time, and only so many wait for it."""
+    """Runs one task at a time, with a limited number of waiting ones."""
 
     def __init__(self, most: int, what: str) -> None:
-        """`what` is what those do who wait, in the plural."""
+        """`what` names the waiting tasks, in the plural."""
         self._lock = asyncio.Lock()
         self._most, self._what = most, what
         self._here = 0
@@ -38,7 +38,9 @@ class CheckQueue:
     async def slot(self) -> AsyncIterator[None]:
         """Wait for a turn and keep it over the block. Raises HttpError if too many wait."""
         if self._here > self._most:
-            raise HttpError(503, "Refused", f"{self._most} {self._what} wait already", "ask again", retry_after=5)
+            raise HttpError(
+                503, "Refused", f"{self._most} {self._what} are waiting already", "ask again", retry_after=5
+            )
         self._here += 1
         try:
             async with self._lock:
@@ -48,10 +50,10 @@ class CheckQueue:
 
 
 class ErrorPage(Protocol):
-    """Shows a person, in place of the page that was asked for, why there is none."""
+    """Renders a page for a rejected request."""
 
     async def declined(self, desk: "ApiContext", request: web.Request, error: HttpError) -> web.Response:
-        """Return the answer to a request that was declined."""
+        """Return the answer to a rejected request."""
         ...
 
 
@@ -66,6 +68,6 @@ class ApiContext:
     clock: Callable[[], float]
     """The time of day, in seconds since the epoch."""
     site: ErrorPage | None
-    """Absent where only programs are answered."""
+    """None if there is no page for people."""
     checks: CheckQueue
-    """Manifests are checked one after the other: a large one takes a processor for seconds."""
+    """Manifests are checked one after the other: a large one takes seconds of processor time."""

@@ -1,6 +1,6 @@
-"""Every way in which a request is declined: one shape of answer, which says what is wrong and what to do.
+"""The errors of the API: every answer has the same structure, with the reason and a remedy.
 
-Rule: nothing of an unexpected failure is shown to whom asked; it goes to the log.
+Rule: the details of an unexpected failure are not sent to the client; they are logged.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ from syncd.core import (
     printable,
 )
 
-RETRY = 30  # seconds after which what is busy or offline may be asked again
+RETRY = 30  # seconds for Retry-After
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One mistake in a manifest, at its place."""
+    """One mistake in a manifest, at its position."""
 
     file: str
     line: int
@@ -42,7 +42,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a request was declined: the kind of error in one word, the reason, and what to do about it."""
+    """Why a request was rejected: the kind of error in one word, the reason, and a remedy."""
 
     error: str
     reason: str
@@ -52,7 +52,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """How one kind of our failures is answered."""
+    """The answer to one kind of failure."""
 
     status: int
     todo: str
@@ -60,23 +60,23 @@ class ErrorKind:
 
 _KINDS: dict[type[SyncdError], ErrorKind] = {
     NotFound: ErrorKind(404, "look at the list above it; names and ids are case-sensitive"),
-    ConfigError: ErrorKind(422, "mend what the reason names, and send it again"),
-    Parked: ErrorKind(409, "look at the parked removals, then approve them or leave them"),
-    Busy: ErrorKind(409, "wait for what is under way, or cancel it"),
-    Changed: ErrorKind(409, "ask again: it changed while you looked"),
-    Exists: ErrorKind(409, "it is there already"),
+    ConfigError: ErrorKind(422, "correct the reported error, and send it again"),
+    Parked: ErrorKind(409, "look at the deletions that are held, then approve them or leave them"),
+    Busy: ErrorKind(409, "wait until the running pass ends, or cancel it"),
+    Changed: ErrorKind(409, "send the request again: the state has changed meanwhile"),
+    Exists: ErrorKind(409, "it exists already"),
     Denied: ErrorKind(403, "ask the operator of this daemon"),
     Unsafe: ErrorKind(400, "send a path without .., control characters or a leading slash"),
     TooLarge: ErrorKind(413, "send less"),
     NoSpace: ErrorKind(507, "free space for the state folder and the store"),
     Damaged: ErrorKind(500, "see docs/operating.md, and look at the daemon's log"),
     Exhausted: ErrorKind(503, "raise the limit of open files of the daemon (LimitNOFILE=)"),
-    Offline: ErrorKind(503, "see that the store is mounted and answers; the daemon goes on alone when it does"),
+    Offline: ErrorKind(503, "see that the store is mounted and answers; the daemon then continues by itself"),
 }
 
 
 class HttpError(PermanentError):
-    """A request that we do not answer as asked."""
+    """A rejected request."""
 
     def __init__(
         self, status: int, error: str, reason: str, todo: str, *, retry_after: int | None = None, **headers: str
@@ -90,13 +90,13 @@ class HttpError(PermanentError):
 
 
 def http_error(error: SyncdError) -> HttpError:
-    """Return how one of our failures is answered."""
+    """Return the answer to a failure."""
     if isinstance(error, HttpError):
         return error
     name, reason = type(error).__name__, printable(str(error))
     kind = next((_KINDS[one] for one in type(error).__mro__ if one in _KINDS), None)
     if isinstance(error, TransientError):
-        kind = kind or ErrorKind(503, "ask again later")
+        kind = kind or ErrorKind(503, "try again later")
         return HttpError(kind.status, name, reason, kind.todo, retry_after=RETRY)
     kind = kind or ErrorKind(409, "look at the daemon's log")
     return HttpError(kind.status, name, reason, kind.todo)

@@ -10,17 +10,17 @@ from syncd.api.errors import Failure
 from syncd.api.routes import PATH_PARAMS, Route
 
 _REASONS = {
-    400: "A parameter or the body does not fit.",
-    401: "A token is needed, or the one sent is not known.",
-    403: "The token may not do this.",
-    404: "There is no such thing.",
-    409: "It cannot be done now.",
+    400: "A parameter or the body is invalid.",
+    401: "A token is needed, or the given one is unknown.",
+    403: "The token does not have the needed role.",
+    404: "The object does not exist.",
+    409: "The request conflicts with the current state.",
     413: "The body is too large.",
     415: "The body is of another type.",
-    421: "The daemon is not known under the host's name that was asked for.",
-    422: "What was sent is understood and wrong.",
-    429: "Too many wrong tokens came from this address, or too many streams are open.",
-    503: "Store or daemon are not ready.",
+    421: "The Host header is not a name of this daemon.",
+    422: "The request is well-formed, but its content is invalid.",
+    429: "Too many invalid tokens were sent from this address, or too many streams are open.",
+    503: "The store or the daemon is not ready.",
 }
 
 
@@ -40,7 +40,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "syncd",
             "version": version("syncd"),
-            "summary": "What a syncd daemon mirrors, how fresh and healthy it is, and what may be done about it.",
+            "summary": "The mirrors of a syncd daemon: their freshness, their state, and actions on them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -48,7 +48,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "what `syncd token` printed"},
+                "token": {"type": "http", "scheme": "bearer", "description": "the token that `syncd token` printed"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "syncd_session"},
             },
         },
@@ -56,7 +56,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def statuses(route: Route) -> tuple[int, ...]:
-    """Return every status with which a route may decline."""
+    """Return every error status of a route."""
     found = {421, *route.fails}
     if route.role is not None:
         found |= {401, 429, 503}
@@ -81,7 +81,7 @@ def _operation(route: Route, named: dict[int, Any]) -> dict[str, Any]:
         "responses": {str(route.status): {"description": "Done.", "content": {route.media: content}}},
     }
     if route.method == "GET" and route.media == "application/json":
-        found["responses"]["304"] = {"description": "It is still as the ETag in If-None-Match says."}
+        found["responses"]["304"] = {"description": "Unchanged: the ETag in If-None-Match matches."}
     for status in statuses(route):
         schema = {"$ref": "#/components/schemas/Failure"}
         found["responses"][str(status)] = {

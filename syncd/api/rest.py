@@ -46,7 +46,7 @@ async def _check(context: ApiContext, call: Call) -> CheckView:
 
 
 async def check(context: ApiContext, text: str) -> CheckView:
-    """Lint a text, which takes its time, in a thread: one after the other, and not for too many at once."""
+    """Check a manifest in a thread: one at a time, with a limited number of waiting requests."""
     async with context.checks.slot():
         return await asyncio.to_thread(context.control.check, text)
 
@@ -159,10 +159,10 @@ async def _approve(context: ApiContext, call: Call) -> AuditView:
 
 
 async def approve(context: ApiContext, mirror: str, who: str, files: int | None) -> AuditView:
-    """Approve the removals that were seen; what was parked since is not approved unseen. Raises Changed."""
+    """Approve the deletions that were shown, but none that were held later. Raises Changed."""
     now = context.control.mirror(mirror).parked
     if files is not None and files != now:
-        raise Changed(f"{mirror}: {files} deletions were approved, and {now} are held now: look at them again")
+        raise Changed(f"{mirror}: {files} deletions were approved, and {now} are held now: check them again")
     return await context.control.approve(mirror, who)
 
 
@@ -191,7 +191,7 @@ async def _readyz(context: ApiContext, call: Call) -> web.Response:
 
 async def _metrics(context: ApiContext, call: Call) -> web.Response:
     if context.metrics is None:
-        raise HttpError(404, "NotFound", "this daemon shows no metrics", "see docs/metrics.md")
+        raise HttpError(404, "NotFound", "this daemon has no metrics", "see docs/metrics.md")
     body, content_type = await context.metrics(call.request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -210,7 +210,7 @@ ROUTES: tuple[Route, ...] = (
         handler=_mirror, response=MirrorView,
     ),
     Route(
-        method="POST", path=f"{MIRROR}/sync", name="syncMirror", summary="Run a pass as soon as there is room.",
+        method="POST", path=f"{MIRROR}/sync", name="syncMirror", summary="Run a pass as soon as the budget allows.",
         handler=_sync, role="operator", response=AuditView,
     ),
     Route(
@@ -223,17 +223,17 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST", path=f"{MIRROR}/cancel", name="cancelPass",
-        summary="Stop the pass under way; what is proved is published.",
+        summary="Stop the running pass; verified files are published.",
         handler=_cancel, role="operator", response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/approve", name="approveRemovals",
-        summary="Let exactly the parked removals through; with `files`, only if it is still that number.",
+        summary="Approve exactly the deletions that are held; with `files`, only if their number is still the same.",
         handler=_approve, role="operator", query=a.ApprovalBody, response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/plan", name="planMirror",
-        summary="Ask upstream, and say what a pass would do now; changes nothing.",
+        summary="Survey upstream, and return what a pass would do now; changes nothing.",
         handler=_plan, role="operator", query=a.PlanQuery, response=PlanView, fails=(409, 422),
     ),
     Route(
@@ -246,16 +246,16 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET", path=f"{MIRROR}/passes/{{pass_id}}/events", name="listPassEvents",
-        summary="What happened in one pass.",
+        summary="The events of one pass.",
         handler=_pass_events, query=a.EventsQuery, response=a.PassEvents,
     ),
     Route(
         method="GET", path=f"{MIRROR}/entries", name="listEntries",
-        summary="Its files as they were proved, by path: size, digests, verdict.",
+        summary="Its verified files, by path: size, checksums, verdict.",
         handler=_entries, query=a.EntriesQuery, response=a.Entries,
     ),
     Route(
-        method="GET", path=f"{MIRROR}/entry", name="getEntry", summary="One file as it was proved.",
+        method="GET", path=f"{MIRROR}/entry", name="getEntry", summary="One verified file.",
         handler=_entry, query=a.EntryQuery, response=EntryView,
     ),
     Route(
@@ -270,15 +270,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET", path=f"{MIRROR}/quarantine", name="listQuarantine",
-        summary="Bytes that were not what was promised.",
+        summary="Its quarantine: files that failed verification.",
         handler=_quarantine, query=a.LimitQuery, response=a.Quarantine,
     ),
     Route(
-        method="GET", path=f"{MIRROR}/parked", name="listParked", summary="Removals that wait for an operator.",
+        method="GET", path=f"{MIRROR}/parked", name="listParked", summary="Deletions that are held for approval.",
         handler=_parked, query=a.PageQuery, response=a.ParkedRemovals,
     ),
     Route(
-        method="GET", path=f"{MIRROR}/failures", name="listFailures", summary="Files that could not be had, and why.",
+        method="GET", path=f"{MIRROR}/failures", name="listFailures", summary="Files that failed to download, and why.",
         handler=_failures, query=a.PageQuery, response=a.Failures,
     ),
     Route(
@@ -292,31 +292,31 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET", path=f"{V1}/manifests", name="listManifests",
-        summary="Manifest files, and what is wrong in them.",
+        summary="Manifest files, and their errors.",
         handler=_manifests, response=a.Manifests,
     ),
     Route(
         method="POST", path=f"{V1}/check", name="checkManifest",
-        summary="Lint the text of a manifest: every mistake with its line, its column and what to do.",
+        summary="Lint the text of a manifest: every mistake with its line, its column and a remedy.",
         handler=_check, body=a.TextBody, response=CheckView,
     ),
     Route(
         method="POST", path=f"{V1}/plan", name="planManifest",
-        summary="Ask upstream, and say what a manifest that is not in force would do; keeps nothing.",
+        summary="Survey upstream, and return the plan of a manifest that is not in force; stores nothing.",
         handler=_plan_text, role="operator", body=a.TextPlanBody, response=PlanView, fails=(409, 422),
     ),
     Route(
         method="GET", path=f"{V1}/origins", name="listOrigins",
-        summary="Upstream origins, as their governors see them.",
+        summary="Upstream origins, and the state of their governors.",
         handler=_origins, response=a.Origins,
     ),
     Route(
-        method="GET", path=f"{V1}/scrubs", name="listScrubs", summary="How far the re-reading of stored bytes is.",
+        method="GET", path=f"{V1}/scrubs", name="listScrubs", summary="The progress of the fixity check.",
         handler=_scrubs, response=a.Scrubs,
     ),
     Route(
         method="GET", path=f"{V1}/store", name="getStore",
-        summary="The store: whether it is there, and how much is free.",
+        summary="The store: whether it is available, and its free space.",
         handler=_store, response=StoreView,
     ),
     Route(
@@ -329,7 +329,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET", path=f"{V1}/events", name="streamEvents",
-        summary="What happens, as server-sent events; reconnect with Last-Event-ID to miss nothing.",
+        summary="Events, as server-sent events; reconnect with Last-Event-ID to miss none.",
         handler=_events, query=a.StreamQuery, media="text/event-stream",
     ),
     Route(
@@ -337,7 +337,7 @@ ROUTES: tuple[Route, ...] = (
         handler=_openapi, role=None, response=dict[str, Any],
     ),
     Route(
-        method="GET", path="/tunasync.json", name="getTunasync", summary="All mirrors, in the form mirror sites read.",
+        method="GET", path="/tunasync.json", name="getTunasync", summary="All mirrors, in the format of tunasync.",
         handler=_tunasync, response=list[Job],
     ),
     Route(

@@ -1,6 +1,6 @@
-"""What a route is: the one table from which the router, the OpenAPI document and docs/api.md are made.
+"""The type of a route: router, OpenAPI document and docs/api.md are made from one table of them.
 
-Rule: what a route takes and answers is said by types, and only what the types allow reaches it.
+Rule: types declare the parameters and the answer of a route, and only valid requests reach it.
 """
 
 import re
@@ -21,12 +21,12 @@ PATH_PARAMS: dict[str, Any] = {
     "language": Annotated[Literal["en", "zh"], msgspec.Meta(description="a language")],
     "pass_id": Annotated[int, msgspec.Meta(ge=1, le=2**53, description="a pass's number")],
 }
-"""What may stand in a path, by the name of its place."""
+"""The pattern and description of each path parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, checked: what stands in its path, its query and its body, and who asks."""
+    """One validated request: its path parameters, query, body and sender."""
 
     request: web.Request
     identity: Identity
@@ -36,7 +36,7 @@ class Call:
 
     @property
     def who(self) -> str:
-        """Return the name of who asks, for the audit log."""
+        """Return the name of the sender, for the audit log."""
         return self.identity.name
 
 
@@ -47,27 +47,27 @@ class Route:
     method: str
     path: str
     name: str
-    """The operation's name, unique; what generated clients call it."""
+    """The unique name of the operation, also in generated clients."""
     summary: str
-    """What it does, in one line."""
+    """A description in one line."""
     handler: "Callable[[ApiContext, Call], Awaitable[Any]]"
-    """Returns what is to be encoded, or a whole response."""
+    """Returns the value to encode, or a whole response."""
     role: Role | None = "reader"
-    """Who may; None: everybody, always."""
+    """The needed role; None: no token is needed."""
     query: type[msgspec.Struct] | None = None
-    """What may stand in the query."""
+    """The query's parameters."""
     body: type[msgspec.Struct] | None = None
     """The JSON body."""
     response: Any = None
-    """What is returned, as JSON."""
+    """The type of the answer, as JSON."""
     status: int = 200
     media: str = "application/json"
     fails: tuple[int, ...] = ()
-    """Further statuses, beside those that every such route may have."""
+    """Error statuses in addition to those of every such route."""
 
     @property
     def path_params(self) -> tuple[str, ...]:
-        """Return the names of the places in the path."""
+        """Return the names of the path parameters."""
         return tuple(re.findall(r"{(\w+)}", self.path))
 
 
@@ -85,7 +85,7 @@ class Site(ErrorPage, Protocol):
 
 
 async def read_request(route: Route, request: web.Request, identity: Identity) -> Call:
-    """Return what was asked, checked against the route's types. Raises HttpError."""
+    """Parse and validate a request by the route's types. Raises HttpError."""
     places = {name: _path_param(name, request.match_info[name]) for name in route.path_params}
     query = _query(route, request)
     body = await _body(route, request) if route.body is not None else None
@@ -97,7 +97,7 @@ def _path_param(name: str, given: str) -> Any:
         return msgspec.convert(given, PATH_PARAMS[name], strict=False)
     except msgspec.ValidationError as error:
         raise HttpError(
-            404, "NotFound", f"{given[:80]!r} is no {name.removesuffix('_id')}", "look at the list"
+            404, "NotFound", f"{given[:80]!r} is not a valid {name.removesuffix('_id')}", "see the list"
         ) from error
 
 
@@ -105,19 +105,19 @@ def _query(route: Route, request: web.Request) -> Any:
     given = request.query
     if route.query is None:
         for name in given:
-            raise HttpError(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", "send none")
+            raise HttpError(400, "Unsupported", f"{name[:80]!r} is not a parameter of this request", "send none")
         return None
     known = route.query.__struct_fields__
     for name in given:
         if name not in known:
             todo = f"known are {', '.join(known)}"
-            raise HttpError(400, "Unsupported", f"{name[:80]!r} is no parameter of this request", todo)
+            raise HttpError(400, "Unsupported", f"{name[:80]!r} is not a parameter of this request", todo)
         if len(given.getall(name)) > 1:
             raise HttpError(400, "Unsupported", f"{name} is given twice", "give it once")
     try:
         return msgspec.convert(dict(given), route.query, strict=False)
     except msgspec.ValidationError as error:
-        raise HttpError(400, "Unsupported", f"the query does not fit: {error}", _hint(route)) from error
+        raise HttpError(400, "Unsupported", f"the query is invalid: {error}", _hint(route)) from error
 
 
 async def _body(route: Route, request: web.Request) -> Any:
@@ -127,7 +127,7 @@ async def _body(route: Route, request: web.Request) -> Any:
     try:
         return msgspec.json.decode(raw, type=route.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HttpError(400, "Unsupported", f"the body does not fit: {error}", _hint(route)) from error
+        raise HttpError(400, "Unsupported", f"the body is invalid: {error}", _hint(route)) from error
 
 
 def _hint(route: Route) -> str:

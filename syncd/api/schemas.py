@@ -1,4 +1,4 @@
-"""What the API takes and answers beside the daemon's own views: queries, and lists with a cursor to their next page."""
+"""Types of the API in addition to the daemon's views: queries, and lists with a cursor to their next page."""
 
 from typing import Annotated, Literal
 
@@ -20,9 +20,9 @@ from syncd.control import (
 )
 from syncd.core import AuditView, PassEvent, PassView
 
-LARGEST = 2**53  # what every JSON reader can count to
+LARGEST = 2**53  # the largest integer that every JSON parser represents exactly
 
-Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, description="how many at most")]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, description="the maximum number")]
 After = Annotated[str, msgspec.Meta(max_length=4_096, description="the `next` of the page before")]
 Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST, description="the `next` of the page before")]
 SnapshotId = Annotated[
@@ -42,19 +42,19 @@ class Mirrors(Response, frozen=True, kw_only=True):
 
 
 class Manifests(Response, frozen=True, kw_only=True):
-    """Every manifest file, with what is wrong in it."""
+    """Every manifest file, with its errors."""
 
     manifests: tuple[ManifestView, ...]
 
 
 class Origins(Response, frozen=True, kw_only=True):
-    """Every upstream origin that was asked since the daemon began."""
+    """Every upstream origin that was used since the daemon's start."""
 
     origins: tuple[OriginView, ...]
 
 
 class Scrubs(Response, frozen=True, kw_only=True):
-    """How far the re-reading of each mirror is."""
+    """The progress of each mirror's fixity check."""
 
     scrubs: tuple[ScrubView, ...]
 
@@ -73,14 +73,14 @@ class Passes(Response, frozen=True, kw_only=True):
 
 
 class PassEvents(Response, frozen=True, kw_only=True):
-    """What happened in one pass; `next` is the `after` of the next page."""
+    """The events of one pass; `next` is the `after` of the next page."""
 
     events: tuple[PassEvent, ...]
     next: int | None = None
 
 
 class Entries(Response, frozen=True, kw_only=True):
-    """Files as they were proved, sorted; `next` is the `after` of the next page."""
+    """Verified files, sorted; `next` is the `after` of the next page."""
 
     entries: tuple[EntryView, ...]
     next: str | None = None
@@ -93,20 +93,20 @@ class Snapshots(Response, frozen=True, kw_only=True):
 
 
 class Quarantine(Response, frozen=True, kw_only=True):
-    """What is kept aside, the newest first."""
+    """The quarantine, the newest first."""
 
     quarantine: tuple[QuarantineView, ...]
 
 
 class ParkedRemovals(Response, frozen=True, kw_only=True):
-    """Removals that wait for an operator, sorted; `next` is the `after` of the next page."""
+    """Deletions that are held for approval, sorted; `next` is the `after` of the next page."""
 
     parked: tuple[ParkedView, ...]
     next: str | None = None
 
 
 class Failures(Response, frozen=True, kw_only=True):
-    """Files that could not be had, sorted; `next` is the `after` of the next page."""
+    """Files that failed to download, sorted; `next` is the `after` of the next page."""
 
     failures: tuple[FailureView, ...]
     next: str | None = None
@@ -145,7 +145,7 @@ class PassesQuery(Query, frozen=True, kw_only=True):
 
 
 class EventsQuery(Query, frozen=True, kw_only=True):
-    """Which events of a pass."""
+    """Selects events of a pass."""
 
     after: Number = 0
     limit: Limit = 200
@@ -154,7 +154,7 @@ class EventsQuery(Query, frozen=True, kw_only=True):
 class EntriesQuery(Query, frozen=True, kw_only=True):
     """Which files."""
 
-    prefix: Annotated[str, msgspec.Meta(max_length=4_096, description="how their paths begin")] = ""
+    prefix: Annotated[str, msgspec.Meta(max_length=4_096, description="the beginning of their paths")] = ""
     after: After = ""
     limit: Limit = 200
 
@@ -180,14 +180,14 @@ class LimitQuery(Query, frozen=True, kw_only=True):
 
 
 class PageQuery(Query, frozen=True, kw_only=True):
-    """Which page of a list sorted by path."""
+    """Selects a page of a list that is sorted by path."""
 
     after: After = ""
     limit: Limit = 1_000
 
 
 class AuditQuery(Query, frozen=True, kw_only=True):
-    """Which part of the audit log."""
+    """Selects a part of the audit log."""
 
     before: Number | None = None
     limit: Limit = 100
@@ -200,18 +200,18 @@ class StreamQuery(Query, frozen=True, kw_only=True):
 
 
 class ApprovalBody(Query, frozen=True, kw_only=True):
-    """What is approved."""
+    """The approved deletions."""
 
     files: Annotated[
         int | None,
-        msgspec.Meta(description="how many removals were seen: declined if by now there is another number"),
+        msgspec.Meta(description="the number of deletions that were shown: rejected if it has changed"),
     ] = None
 
 
 class PlanQuery(Query, frozen=True, kw_only=True):
-    """How much of a plan."""
+    """Selects a part of a plan."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="how many steps of each action at most")] = 100
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="the maximum number of steps of each action")] = 100
 
 
 class TextBody(Query, frozen=True, kw_only=True):
@@ -223,7 +223,7 @@ class TextBody(Query, frozen=True, kw_only=True):
 class TextPlanBody(TextBody, frozen=True, kw_only=True):
     """The text of a manifest that is not in force, and how much of its plan."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="how many steps of each action at most")] = 100
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="the maximum number of steps of each action")] = 100
 
 
 Act = Literal["sync", "pause", "resume", "approve", "cancel"]

@@ -1,4 +1,4 @@
-"""The HTTP side of the daemon: the API, the page and the health checks, served over the block that composes them."""
+"""The HTTP side of the daemon: the API, the page and the health checks, served within a block."""
 
 import asyncio
 import secrets
@@ -28,7 +28,7 @@ from syncd.core import ConfigError, SyncdError
 
 LARGEST_BODY = 1 << 20
 LINES = 8_190  # bytes of a request's line and of each header
-GRACE = 2.0  # seconds that answers under way have when the daemon stops
+GRACE = 2.0  # seconds in which running answers may end when the daemon stops
 BACKLOG = 128
 CHECKS = 4  # manifests that may wait while one is checked
 
@@ -56,10 +56,10 @@ async def serving(
     site: Site | None = None,
     most: int | None = None,
 ) -> AsyncIterator[RunningServer]:
-    """Serve over the block; `listen` may name port 0. Raises ConfigError if the address cannot be had.
+    """Serve within the block; `listen` may name port 0. Raises ConfigError if the address is not available.
 
-    Whoever composes this calls `tokens.replace` on what it yields when the configuration changes. `site` may be
-    shared; without one, only programs are answered.
+    The caller calls `tokens.replace` on the result when the configuration changes. `site` may be shared; without one,
+    there are no pages.
     """
     known = Tokens(tokens, clock=time.monotonic, slowness=slowness)
     door = AccessControl(settings or ApiSettings(), listen, known, Sessions(known, clock))
@@ -82,8 +82,8 @@ async def serving(
             )
         except OSError as error:
             raise ConfigError(
-                f"listen: {listen}: cannot listen there: {error.strerror or error}: "
-                "stop what listens there, or write another address"
+                f"listen: {listen}: cannot listen on this address: {error.strerror or error}: "
+                "stop the program that uses it, or write another address"
             ) from error
         async with stream.running():
             bound = listener.sockets[0].getsockname()
@@ -119,7 +119,7 @@ Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _access_middleware(context: ApiContext) -> Any:
-    """Return the middleware that turns away whom we do not answer, and says in one shape why."""
+    """Return the middleware that rejects requests, with errors in one structure."""
 
     @web.middleware
     async def door(request: web.Request, handler: Answering) -> web.StreamResponse:
@@ -127,7 +127,7 @@ def _access_middleware(context: ApiContext) -> Any:
             if request.path not in {
                 "/livez",
                 "/readyz",
-            }:  # asked by whoever watches us, under any name; they tell nothing
+            }:  # monitoring may use any host name; the answers reveal nothing
                 context.access.check_host(request)
             return await handler(request)
         except SyncdError as error:
@@ -141,11 +141,11 @@ def _access_middleware(context: ApiContext) -> Any:
 
 
 def _unroutable(request: web.Request, error: web.HTTPException) -> HttpError:
-    """Say in our words what the router or the server found."""
+    """Convert an error of the router or the server."""
     if error.status == 405:
         known = error.headers.get("Allow", "")
         return HttpError(
-            405, "Unsupported", f"{request.method} is no method of {request.path[:200]}", f"use {known}", Allow=known
+            405, "Unsupported", f"{request.method} is not a method of {request.path[:200]}", f"use {known}", Allow=known
         )
     if error.status == 413:
         return HttpError(413, "TooLarge", f"the body is larger than {LARGEST_BODY} bytes", "send less")
@@ -165,7 +165,7 @@ async def _error_response(context: ApiContext, request: web.Request, error: Http
 
 
 def _endpoint_for(context: ApiContext, route: Route) -> Answering:
-    """Return what the router calls for one route."""
+    """Return the handler of one route."""
     is_page = route.media == "text/html"
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -185,7 +185,7 @@ def _endpoint_for(context: ApiContext, route: Route) -> Answering:
 
 
 def _with_etag(request: web.Request, body: bytes, status: int) -> web.Response:
-    """Return JSON, or that it is still what the other side has."""
+    """Return JSON, or 304 if the client has the same version."""
     if request.method not in SAFE:
         return web.Response(body=body, status=status, content_type="application/json")
     tag = xxhash.xxh3_128_hexdigest(body)

@@ -1,11 +1,11 @@
-"""What happens in the daemon, told as server-sent events to whoever listens, and never at the passes' cost.
+"""The stream of server-sent events: sends the daemon's events to clients without slowing passes.
 
 Rules:
-1. One subscription serves all listeners. What happens many times a second (bytes, files, documents) is told as one
-   `progress` of each mirror that moved, once a second.
-2. Every other event has an id. A listener that comes back with the last id it saw is told what it missed; if that is
-   no longer known, it is told `reset` and should ask for the state anew.
-3. A listener that does not keep up is let go. Their number is bounded, and what is kept for them too.
+1. One subscription serves all clients. Frequent events (bytes, files, documents) are combined into one `progress` per
+   second for each mirror with changes.
+2. Every other event has an id. A client that reconnects with the last id receives the events it missed; if they are no
+   longer available, it receives `reset` and should read the state again.
+3. A client that is too slow is disconnected. The number of clients is bounded, and so are the buffered events.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ from syncd.core import (
 from syncd.process import event_name
 
 LISTENERS = 64
-KEPT = 512  # events that a listener may have missed
-BEHIND = 128  # events that a listener may be behind
-TICK = 1.0  # seconds between two words of progress
-HEARTBEAT = 15.0  # seconds after which silence is broken, so that proxies keep the connection
-SLOW = 10.0  # seconds in which a listener must take what it is sent
+KEPT = 512  # past events that are buffered
+BEHIND = 128  # events that a client may be behind
+TICK = 1.0  # seconds between two progress events
+HEARTBEAT = 15.0  # seconds without events after which a comment is sent, so that proxies keep the connection
+SLOW = 10.0  # seconds in which a client must read an event
 
 _OFTEN = (TransferStarted, TransferAdvanced, TransferFinished, SurveyAdvanced, ScrubAdvanced)
 
 
 class ProgressMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a running pass is; `progress` is null once none is."""
+    """The progress of a running pass; `progress` is null after its end."""
 
     mirror: str
     progress: ProgressView | None
@@ -64,12 +64,12 @@ class _Listener:
 
 
 class EventStream:
-    """Tells all listeners what happens."""
+    """Sends events to all clients."""
 
     def __init__(
         self, control: Control, *, epoch: str, tick: float = TICK, heartbeat: float = HEARTBEAT, slow: float = SLOW
     ) -> None:
-        """`epoch` makes the ids of this process its own."""
+        """`epoch` distinguishes the ids of this process."""
         self._control = control
         self._epoch = epoch
         self._tick = tick
@@ -83,12 +83,12 @@ class EventStream:
 
     @property
     def listeners(self) -> int:
-        """Return how many listen."""
+        """Return the number of clients."""
         return len(self._listeners)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen to the daemon over the block; at its end every listener is let go."""
+        """Subscribe to the daemon's events within the block; at its end every client is disconnected."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._follow_events()), group.create_task(self._broadcast_progress())]
             try:
@@ -99,7 +99,7 @@ class EventStream:
                     task.cancel()
 
     def close(self) -> None:
-        """Let every listener go."""
+        """Disconnect every client."""
         self._over = True
         for listener in self._listeners:
             listener.late = True
@@ -107,10 +107,14 @@ class EventStream:
                 listener.queue.put_nowait(None)
 
     async def serve(self, request: web.Request, mirror: str, *, until: float | None = None) -> web.StreamResponse:
-        """Tell one listener what happens until it leaves, does not keep up, or `until` seconds have passed."""
+        """Send events to one client until it disconnects, is too slow, or `until` seconds have passed."""
         if self._over or len(self._listeners) >= LISTENERS:
             raise HttpError(
-                503, "Refused", f"{LISTENERS} listen already", "close another page, or ask again later", retry_after=30
+                503,
+                "Refused",
+                f"{LISTENERS} clients are connected already",
+                "close another page, or try again later",
+                retry_after=30,
             )
         listener = _Listener(mirror)
         response = web.StreamResponse(
@@ -192,7 +196,7 @@ class EventStream:
 
 
 def _encode(event: Event) -> bytes:
-    """Return an event as JSON; a path that is no Unicode text is written out as far as it is none."""
+    """Return an event as JSON; bytes of a path that are not Unicode are escaped."""
     try:
         return msgspec.json.encode(event, enc_hook=plain)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The table of routes in docs/api.md; `python -m syncd.api.table` writes it anew."""
+"""The table of routes in docs/api.md; `python -m syncd.api.table` updates it."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def table() -> str:
 
 
 def renewed(text: str) -> str:
-    """Return the page with its table as it is now."""
+    """Return the page with the current table."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"

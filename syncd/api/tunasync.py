@@ -1,6 +1,6 @@
-"""`tunasync.json`: all mirrors in the form that mirror sites and their monitors already read.
+"""`tunasync.json`: all mirrors in the format that mirror sites and their monitors read.
 
-Rule: what never happened is the year 1 there, and so is its number of seconds.
+Rule: the format writes an absent time as the year 1, also in seconds.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ Status = Literal["none", "failed", "success", "syncing", "pre-syncing", "paused"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One mirror as tunasync says it."""
+    """One mirror in tunasync's format."""
 
     name: str
     is_master: bool = True
@@ -43,7 +43,7 @@ def tunasync(mirrors: Iterable[MirrorView]) -> bytes:
 
 
 def job(mirror: MirrorView) -> Job:
-    """Return one mirror as tunasync says it."""
+    """Return one mirror in tunasync's format."""
     last, progress = mirror.last, mirror.progress
     began = progress.began if progress is not None else (last.began if last is not None else mirror.attempted)
     ended = last.ended if last is not None else None
@@ -68,7 +68,7 @@ def job(mirror: MirrorView) -> Job:
 
 
 def status(mirror: MirrorView) -> Status:
-    """Return the word of tunasync that says most nearly how a mirror is."""
+    """Return tunasync's status that is closest to a mirror's state."""
     if mirror.state == "running":
         survey = mirror.progress is not None and mirror.progress.phase == "survey"
         return "pre-syncing" if survey else "syncing"

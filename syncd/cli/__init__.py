@@ -1,1 +1,1 @@
-"""The command line: what stewards and operators type, and what they see."""
+"""The command line: commands, output and progress displays."""

@@ -1,4 +1,4 @@
-"""The command line: what stewards and operators type.
+"""The command line of syncd.
 
 Exit codes: 0 done · 1 some files failed, the rest is done and recorded · 2 usage or manifest · 3 stopped by a
 safeguard (deletions held, lease held, no space, Catalogue damaged) · 4 source or store unreachable · 130 interrupted.
@@ -37,7 +37,7 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the program."""
-    # a reader that closes the pipe early (`| head`) ends us quietly
+    # if the reader closes the pipe early (`| head`), exit without a message
     with suppress(BrokenPipeError):
         app()
         return

@@ -1,4 +1,4 @@
-"""How a command was called, and what it works with: the part that all commands share."""
+"""The context of a command: configuration, session and display."""
 
 import asyncio
 import sys
@@ -36,7 +36,7 @@ class CommandContext(msgspec.Struct, frozen=True):
     ) -> AsyncIterator[Session]:
         """Open state folder and store, and handle SIGINT and SIGTERM while they are open.
 
-        `grace` is how many seconds transfers may take to end after the first signal: 0 where the command has none.
+        `grace` is how many seconds transfers may take to end after the first signal: 0 if the command has none.
         """
         with Interruptible(self.stopping, grace):
             async with open_session(
@@ -58,5 +58,5 @@ class CommandContext(msgspec.Struct, frozen=True):
             yield session, session.mirror(name)
 
     def progress(self) -> Progress:
-        """Return the display that fits where stderr goes."""
+        """Return the progress display for stderr."""
         return for_terminal(sys.stderr, self.environ, json=self.json)

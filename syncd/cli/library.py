@@ -1,7 +1,7 @@
-"""The library of ready manifests that comes with syncd: listed, shown, and copied for a steward to fill in.
+"""The library of ready-made manifests that comes with syncd.
 
-Each is a mirror manifest whose first comments say what no key says: `# whose:`, `# size:`, `# listed:`, `# verified:`,
-`# access:`, `# fill in:`, `# contact:`. `python -m syncd.cli.library` writes docs/sources.md of them.
+Each is a mirror manifest whose first comments have further information: `# whose:`, `# size:`, `# listed:`, `#
+verified:`, `# access:`, `# fill in:`, `# contact:`. `python -m syncd.cli.library` writes docs/sources.md of them.
 """
 
 import re
@@ -17,7 +17,7 @@ from manifests.yaml import nearest
 from syncd.core import ConfigError
 
 NOTES = ("whose", "size", "listed", "verified", "access", "fill in", "contact")
-NOTHING = "nothing"  # how what is to be filled in begins where a manifest can be used as it is
+NOTHING = "nothing"  # a note of `fill in` begins so if the manifest can be used unchanged
 
 _NOTE = re.compile(rf"# ({'|'.join(NOTES)}): +(\S.*)")
 _PAGE = """\
@@ -30,8 +30,8 @@ The manifests that come with syncd, in `manifests/library/`. `make docs` writes 
     syncd library add NAME manifests.d/       # copy it, and list the values to fill in
     syncd check manifests.d/
 
-Sizes are estimates. *Verification* names the checksums that a pass demands of each file, beside the size that upstream
-gives. If upstream publishes no checksum, files are *attested*: by their size, and from then on by our own sha256. The
+Sizes are estimates. *Verification* names the checksums that a pass requires for each file, beside the size from
+upstream. If upstream publishes no checksum, files are *attested*: by their size, and later by syncd's own sha256. The
 manifest says which facts could not be confirmed on the server itself.
 """
 
@@ -46,12 +46,12 @@ class LibraryManifest:
 
     @cached_property
     def mirror(self) -> Mirror:
-        """What it declares."""
+        """The mirror that it declares."""
         return load_mirror(self.text, f"{self.field}/{self.name}.yaml")
 
     @cached_property
     def notes(self) -> dict[str, list[str]]:
-        """What its first comments say, by name; only `fill in` may stand there more than once."""
+        """Its first comments, by name; only `fill in` may occur more than once."""
         found: dict[str, list[str]] = {name: [] for name in NOTES}
         for line in self.text.splitlines():
             if not line.startswith("# "):
@@ -62,7 +62,7 @@ class LibraryManifest:
 
     @property
     def to_fill_in(self) -> list[str]:
-        """What a steward must still say before it can be used."""
+        """The values that a steward must fill in."""
         return [line for line in self.notes["fill in"] if not line.startswith(NOTHING)]
 
     def note(self, name: str) -> str:

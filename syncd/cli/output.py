@@ -1,4 +1,4 @@
-"""What the commands print: for people on a terminal, in plain lines for a log, as JSON for programs."""
+"""The output of commands: text for people, JSON for programs."""
 
 import sys
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ def print_json(value: Any) -> None:
 
 
 def print_line(line: str = "") -> None:
-    """Print a line for people; whatever upstream put into a name stays harmless."""
+    """Print a line for people, with control characters escaped."""
     sys.stdout.write(printable(line) + "\n")
 
 
 def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
-    """Say on stderr what went wrong, without secrets; with `json` as an object."""
+    """Print an error to stderr, without secrets; with `json` as an object."""
     import msgspec
 
     reason = secrets.redact(str(error))
@@ -41,7 +41,7 @@ def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
 
 
 def print_warning(text: str, *, json: bool) -> None:
-    """Say on stderr what does not stop us; with `json` as an object."""
+    """Print a warning to stderr; with `json` as an object."""
     import msgspec
 
     sys.stderr.write(
@@ -50,7 +50,7 @@ def print_warning(text: str, *, json: bool) -> None:
 
 
 def print_config(file: Path, *, json: bool) -> None:
-    """Say on stderr which configuration was found; with `json` as an object."""
+    """Print to stderr which configuration was found; with `json` as an object."""
     import msgspec
 
     name = str(file)
@@ -62,7 +62,7 @@ def print_config(file: Path, *, json: bool) -> None:
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows under headings; numbers right."""
+    """Print rows under headings, with numbers aligned right."""
     from rich.console import Console  # slow to import, and most commands print no table
     from rich.table import Table
 

@@ -1,7 +1,7 @@
 """Registers commands: a file of `syncd.cli.commands` declares one with `command` or `plain_command`.
 
-Rule: a command imports what it works with when it is called, so that none waits at its start for what another one
-needs, and `--help` for nothing. This module and the top of a command's file import next to nothing.
+Rule: a command imports its dependencies when it is called, so that no command loads those of another one, and `--help`
+loads none. This module and the top of a command's file import next to nothing.
 """
 
 import os
@@ -70,9 +70,9 @@ def shared_options(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Allow sources on this private or loopback origin; may be repeated."),
     ] = None,
-    json: Json = False,  # noqa: ARG001  of all of them
+    json: Json = False,  # noqa: ARG001  shared by all commands
 ) -> "Config":
-    """Return the configuration that the options which every command shares say."""
+    """Return the configuration according to the shared options."""
     from syncd.config import load_config
 
     return load_config(
@@ -85,7 +85,7 @@ def command(
 ) -> Callable[[Callable[..., Work]], Callable[..., None]]:
     """Register a command whose first parameter is a CommandContext; the shared options are added to its own.
 
-    `asks_upstream` adds `--allow-private`. `is_daemon` leaves warnings to the log of the command.
+    `asks_upstream` adds `--allow-private`. With `is_daemon`, warnings go to the log.
     """
     shared = {
         name: option
@@ -137,7 +137,7 @@ def command(
 def plain_command(
     example: str, *, name: str | None = None, below: typer.Typer = app
 ) -> Callable[[Callable[..., int]], Callable[..., None]]:
-    """Register a command that needs no configuration and waits for nothing; `below` a group of commands."""
+    """Register a synchronous command that needs no configuration; `below` a group of commands."""
 
     def register(function: Callable[..., int]) -> Callable[..., None]:
         @wraps(function)
@@ -162,7 +162,7 @@ def group(name: str, text: str, example: str) -> typer.Typer:
 
 
 async def _begin(work: Work) -> int:
-    """Run a command; once it waits for the first time, it has imported what it works with."""
+    """Run a command; when it waits for the first time, it has imported its dependencies."""
     from asyncio import get_running_loop
 
     get_running_loop().call_soon(enable_after_imports)
@@ -170,7 +170,7 @@ async def _begin(work: Work) -> int:
 
 
 def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
-    """Run a command to its exit code; every failure we expect is one clear sentence."""
+    """Run a command to its exit code; an expected failure prints one sentence."""
     from syncd.process import INTERRUPTED, run
 
     try:
@@ -183,7 +183,7 @@ def _run(work: Callable[[], Work], *, json: bool, secrets: Secrets) -> None:
 
 
 def _failed(error: SyncdError, *, json: bool, secrets: Secrets) -> int:
-    """Say what went wrong, and return the exit code that it means."""
+    """Print an error, and return its exit code."""
     from syncd.cli.output import print_error
     from syncd.process import code_of
 

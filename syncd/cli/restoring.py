@@ -1,4 +1,4 @@
-"""What `rollback`, `undelete` and `verify` share: how a mirror's kept bytes become current again."""
+"""Restoring from kept versions, for `rollback`, `undelete` and `verify`."""
 
 import time
 
@@ -11,7 +11,7 @@ from syncd.session import Session
 
 
 def restoration_of(session: Session, name: str) -> Restoration:
-    """Return what restores the kept files and snapshots of a mirror. Raises NotFound."""
+    """Return the Restore of a mirror. Raises NotFound."""
     row = session.mirror(name)
     place = PassPaths(row.name, row.prefix, f"restore-{time.time_ns():x}")
     publisher = Publisher(session.store, session.catalogue, row, place, session.listener, keep_versions(session, name))
@@ -19,7 +19,7 @@ def restoration_of(session: Session, name: str) -> Restoration:
 
 
 def keep_versions(session: Session, name: str) -> int:
-    """Return how many Snapshots the mirror keeps; the default where its manifest is not known."""
+    """Return how many Snapshots the mirror keeps; the default if its manifest is unknown."""
     try:
         return session.manifest(name).keep.versions
     except SyncdError:
@@ -27,7 +27,7 @@ def keep_versions(session: Session, name: str) -> int:
 
 
 def print_current(context: CommandContext, name: str, snapshot: Snapshot) -> None:
-    """Print the snapshot that is current now."""
+    """Print the current snapshot."""
     if context.json:
         output.print_json({"mirror": name, "snapshot": snapshot.id, "files": snapshot.files, "bytes": snapshot.bytes})
     else:

@@ -1,4 +1,4 @@
-"""The page's own files: style, scripts and pictures, held in memory, named by their content, cached for ever."""
+"""The page's own files (style, scripts, pictures): held in memory, named by their content, cached for ever."""
 
 import mimetypes
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ class StaticFiles:
     """All files by name."""
 
     def __init__(self, found: dict[str, StaticFile]) -> None:
-        """Hold what `load` found."""
+        """`load` creates it."""
         self._files = found
 
     @classmethod
@@ -39,7 +39,7 @@ class StaticFiles:
         return cls(found)
 
     def url(self, name: str) -> str:
-        """Return where a file is served."""
+        """Return the url of a file."""
         return self._files[name].url
 
     def add_to(self, router: web.UrlDispatcher) -> None:

@@ -1,4 +1,4 @@
-"""What the page makes of the daemon's views: a badge for each state, a bar for each age, a line for each rate."""
+"""Converts the daemon's views for the page: a badge for each state, a bar for each age, a line for each rate."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ WIDE, HIGH = 120, 28
 POINTS = 96  # of a sparkline: a quarter of an hour each
 DAY = 86_400.0
 BATCH = 200
-_LAST = "\U0010ffff"  # sorts behind every path
+_LAST = "\U0010ffff"  # sorts after every path
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ _HEALTHS: dict[str, Badge] = {
 
 
 def badges(mirror: MirrorView) -> list[Badge]:
-    """Return one badge of a mirror, or two where what it does and how it is are not the same news."""
+    """Return the badge of a mirror's state, and a second one if its activity needs another."""
     health = _HEALTHS[mirror.health]
     if mirror.state == "idle":
         return [health]
@@ -55,14 +55,14 @@ def badges(mirror: MirrorView) -> list[Badge]:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old a copy is against its objective: `share` of it, 0 to 1, and how that looks."""
+    """The age of a copy as a `share` of its freshness target, 0 to 1, and its look."""
 
     share: float
     tone: Literal["ok", "warn", "bad"]
 
 
 def age_of(mirror: MirrorView, now: float) -> Age | None:
-    """Return the age of a copy that has an objective."""
+    """Return the age of a copy that has a freshness target."""
     if mirror.succeeded is None or not mirror.fresh_within:
         return None
     share = max(0.0, (now - mirror.succeeded) / mirror.fresh_within)
@@ -79,7 +79,7 @@ class Spark:
 
 
 def spark(samples: Sequence[Sample], now: float) -> Spark | None:
-    """Return the rates of the last 24 hours, or None where nothing moved."""
+    """Return the rates of the last 24 hours, or None without any traffic."""
     sums, counts = [0.0] * POINTS, [0] * POINTS
     for sample in samples:
         at = int((sample.at - (now - DAY)) / DAY * POINTS)
@@ -106,7 +106,7 @@ class ListedFolder:
 
 @dataclass(frozen=True, slots=True)
 class FolderListing:
-    """What lies directly in one folder of a mirror; `next` is where the following page begins, or ""."""
+    """The entries of one folder of a mirror; `next` is where the following page begins, or ""."""
 
     folders: tuple[ListedFolder, ...]
     files: tuple[EntryView, ...]
@@ -114,7 +114,7 @@ class FolderListing:
 
 
 async def listing(control: Control, mirror: str, prefix: str, after: str, limit: int = 100) -> FolderListing:
-    """Return one page of a folder, without reading what lies in the folders below it."""
+    """Return one page of a folder, without reading the folders below it."""
     folders: list[ListedFolder] = []
     files: list[EntryView] = []
     at, known = after, ""
@@ -138,7 +138,7 @@ async def _one_per_folder(control: Control, mirror: str, prefix: str, after: str
         batch = await control.entries(mirror, prefix=prefix, after=after, limit=BATCH)
         for entry in batch:
             if entry.path <= after:
-                continue  # below a folder that was told already
+                continue  # below a folder that was yielded already
             yield entry
             name, slash, _ = entry.path[len(prefix) :].partition("/")
             after = f"{prefix}{name}/{_LAST}" if slash else entry.path

@@ -62,7 +62,7 @@ def test_survey_lists_what_upstream_has(house):
 def test_plan_shows_the_first_files_of_each_kind_or_all(house):
     store, state, manifest, _ = house
     short = run(store, state, "plan", manifest)
-    assert "fetch: more; --all shows every file" in short
+    assert "more to fetch; --all shows every file" in short
     assert short.count("  fetch ") < 25
     whole = run(store, state, "plan", manifest, "--all")
     assert "--all" not in whole

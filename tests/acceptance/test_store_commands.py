@@ -69,5 +69,5 @@ def test_rebuild_fills_a_lost_catalogue_and_says_what_it_found(house):
 def test_rebuild_of_a_store_without_mirrors_says_so(tmp_path):
     store, state = Folder(tmp_path / "store"), tmp_path / "state"
     run(store, state, "probe")
-    assert run(store, state, "rebuild") == "the store holds no mirror\n"
+    assert run(store, state, "rebuild") == "the store contains no mirrors\n"
     assert json.loads(run(store, state, "rebuild", "--json")) == []

@@ -225,7 +225,7 @@ async def test_a_wrong_login_says_so_and_gives_none(api):
     assert response.status == 401
     assert "Set-Cookie" not in response.headers
     text = await response.text()
-    assert "the token is not one we know" in text
+    assert "the token is unknown" in text
     assert "syncd_wrong" not in text
 
 
@@ -309,7 +309,7 @@ async def test_every_answer_carries_its_policy(api):
 async def test_an_address_that_is_taken_is_a_clear_error(control, api):
     port = api.served.url.rsplit(":", 1)[1]
     with pytest.raises(
-        ConfigError, match=rf"listen: 127.0.0.1:{port}: cannot listen there: .*: stop what listens there"
+        ConfigError, match=rf"listen: 127.0.0.1:{port}: cannot listen on this address: .*: stop the program that uses it"
     ):
         async with served_by(control, listen=f"127.0.0.1:{port}"):
             pass

@@ -120,7 +120,7 @@ async def test_what_cannot_be_done_now_says_why(api):
     assert declined == {
         "error": "Busy",
         "reason": "paused: is paused: paused by ops",
-        "todo": "wait for what is under way, or cancel it",
+        "todo": "wait until the running pass ends, or cancel it",
     }
 
 
@@ -145,7 +145,7 @@ async def test_one_goes_at_a_time_and_only_so_many_wait():
         await asyncio.sleep(0)
         with pytest.raises(HttpError) as declined:
             await take(3)
-        assert (declined.value.status, str(declined.value)) == (503, "2 manifests wait already")
+        assert (declined.value.status, str(declined.value)) == (503, "2 manifests are waiting already")
         assert gone == [0]
         go.set()
     assert gone == [0, 1, 2]
@@ -190,8 +190,8 @@ async def test_a_plan_before_a_manifest_is_in_force(api):
         ("/api/v1/mirrors/idle/passes/99/events", 404, "no pass 99"),
         ("/api/v1/mirrors/idle/passes/first/events", 404, "'first' is no pass"),
         ("/api/v1/nothing", 404, "there is no such page"),
-        ("/api/v1/mirrors?colour=red", 400, "'colour' is no parameter"),
-        ("/api/v1/store?x=1", 400, "'x' is no parameter"),
+        ("/api/v1/mirrors?colour=red", 400, "'colour' is not a parameter"),
+        ("/api/v1/store?x=1", 400, "'x' is not a parameter"),
         ("/api/v1/mirrors/idle/entries?limit=0", 400, "limit"),
         ("/api/v1/mirrors/idle/entries?limit=many", 400, "limit"),
         ("/api/v1/mirrors/idle/entries?limit=1&limit=2", 400, "limit is given twice"),

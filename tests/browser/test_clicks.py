@@ -248,7 +248,7 @@ def test_a_login_by_hand_leads_back_and_a_logout_ends_it(page):
 def test_a_wrong_token_says_so_on_the_page(page):
     page.go("/login")
     page.type("#token", "syncd_wrong", KEYS.ENTER)
-    page.wait_for("#login-wrong", "the token is not one we know")
+    page.wait_for("#login-wrong", "the token is unknown")
     assert page.find("#token").get_attribute("value") == ""
 
 

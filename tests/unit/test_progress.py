@@ -148,7 +148,7 @@ def test_plain_lines_come_at_changes_and_every_few_seconds_not_for_every_file():
 def test_a_plain_line_stays_one_line_whatever_upstream_wrote():
     stream = io.StringIO()
     PlainProgress(stream).listener(DocumentFailed("m", "http://x/\x1b]0;own\x07", "bad\nm: published 0000"))
-    assert stream.getvalue() == "m: not read: http://x/\\x1b]0;own\\x07: bad\\nm: published 0000\n"
+    assert stream.getvalue() == "m: failed to read: http://x/\\x1b]0;own\\x07: bad\\nm: published 0000\n"
 
 
 @pytest.mark.parametrize("display", [PlainProgress, JsonProgress])

@@ -1,1 +1,1 @@
-"""Who may ask: tokens, sessions, and the checks at the door."""
+"""Authentication of requests: tokens, sessions, and checks of host and origin."""

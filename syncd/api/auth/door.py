@@ -1,11 +1,11 @@
-"""The door: who is let in, under which name the daemon is asked for, and what every answer says about itself.
+"""Authenticates and authorises requests, checks the Host header, and sets security headers.
 
 Rules:
-1. A browser that was tricked into asking us under a stranger's name (DNS rebinding) is turned away: only addresses,
-   localhost, the name we listen on and `api.hosts` are answered. An address as such cannot be rebound.
-2. A token travels in a header, which no other site can make a browser send. A session travels in a cookie, so whatever
-   it changes must also come from our own page: the Origin says so.
-3. What a proxy says of who asks is believed only of the proxies that the configuration names.
+1. Requests with an unknown Host header are rejected (DNS rebinding): only addresses, localhost, the name in `listen`
+   and `api.hosts` are answered. An address cannot be rebound.
+2. A token is sent in a header, which no other site can make a browser send. A session is sent in a cookie, so its
+   changes must also come from the daemon's own page, according to the Origin header.
+3. X-Forwarded-* headers are trusted only from the proxies in the configuration.
 """
 
 import ipaddress
@@ -29,7 +29,7 @@ HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # with no-referrer browsers tell no Origin of a form either
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers do not send the Origin of a form either
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -38,7 +38,7 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks: the token's name and role, both empty of somebody unknown; `until` when a session ends."""
+    """The sender of a request: the token's name and role, both "" if unknown; `until` is the end of a session."""
 
     name: str = ""
     role: Role | None = None
@@ -46,7 +46,7 @@ class Identity:
 
 
 class AccessControl:
-    """Knows whom to let in."""
+    """Decides which requests are allowed."""
 
     nobody = Identity()
 
@@ -56,26 +56,26 @@ class AccessControl:
         self.tokens = tokens
         self.sessions = sessions
         self.open = settings.read == "open" or (settings.read is None and _is_loopback(host))
-        """Whether reading needs no token."""
+        """True if reading needs no token."""
         self._hosts = {"localhost", host, *settings.hosts}
         self._proxies = tuple(ipaddress.ip_network(one) for one in settings.proxies)
 
     def check_host(self, request: web.Request) -> None:
-        """Decline a request under a name that is not ours."""
+        """Reject a request for an unknown host name."""
         host = _host_of(request.headers.get(hdrs.HOST, ""))
         if host not in self._hosts and not _is_address(host):
             raise HttpError(
-                421, "Denied", f"{host[:80]!r} is not a name under which this daemon answers",
-                "ask under localhost or an address, or add the name to api.hosts in syncd.yaml",
+                421, "Denied", f"{host[:80]!r} is not a host name of this daemon",
+                "use localhost or an address, or add the name to api.hosts in syncd.yaml",
             )  # fmt: skip
 
     async def identify(self, request: web.Request) -> Identity:
-        """Return who asks. Raises HttpError for a wrong token."""
+        """Return the sender of a request. Raises HttpError for an invalid token."""
         if (given := request.headers.get(hdrs.AUTHORIZATION)) is not None:
             scheme, _, token = given.partition(" ")
             if scheme.lower() != "bearer":
                 raise HttpError(
-                    401, "Denied", "the Authorization header has another scheme", "send Authorization: Bearer syncd_…",
+                    401, "Denied", "the Authorization header is not Bearer", "send Authorization: Bearer syncd_…",
                     WWW_Authenticate='Bearer realm="syncd"',
                 )  # fmt: skip
             found = await self.tokens.authenticate(token.strip(), self.address(request))
@@ -89,7 +89,7 @@ class AccessControl:
         return Identity(session[0].name, session[0].role, session[1])
 
     def check_origin(self, request: web.Request) -> None:
-        """Decline a change that another site's page may have made the browser send."""
+        """Reject a change that another site's page may have made the browser send."""
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
         ours = origin is not None and urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
         if not ours or site not in {None, "same-origin"}:
@@ -99,20 +99,25 @@ class AccessControl:
             )  # fmt: skip
 
     def admit(self, identity: Identity, needs: Role | None) -> None:
-        """Decline who may not."""
+        """Reject a request without the needed role."""
         if needs is None or identity.role == "operator" or (needs == "reader" and (self.open or identity.role)):
             return
         if identity.role is not None:
-            raise HttpError(403, "Denied", f"{identity.name} may read, and this needs role operator", "ask an operator")
-        todo = "send Authorization: Bearer syncd_…; `syncd token NAME` makes a token"
+            raise HttpError(
+                403,
+                "Denied",
+                f"{identity.name} has the role reader, and this needs the role operator",
+                "ask an operator",
+            )
+        todo = "send Authorization: Bearer syncd_…; `syncd token NAME` creates a token"
         if needs == "operator" and not self.tokens.any_operator:
-            todo = "make one: `syncd token NAME --role operator`, and add the line it prints to syncd.yaml"
+            todo = "create one: `syncd token NAME --role operator`, and add the line that it prints to syncd.yaml"
         raise HttpError(
             401, "Denied", f"this needs a token with the role {needs}", todo, WWW_Authenticate='Bearer realm="syncd"'
         )
 
     def address(self, request: web.Request) -> str:
-        """Return the address of who asks."""
+        """Return the client's address."""
         found = request.remote or ""
         chain = [one.strip() for one in ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")]
         while chain and self._is_proxy(found) and chain[-1]:
@@ -120,7 +125,7 @@ class AccessControl:
         return found
 
     def is_secure(self, request: web.Request) -> bool:
-        """Tell whether the browser's own connection is TLS."""
+        """Return True if the browser's own connection uses TLS."""
         if self._is_proxy(request.remote or ""):
             return request.headers.get("X-Forwarded-Proto", "").lower() == "https"
         return request.secure

@@ -1,7 +1,7 @@
-"""Who is logged in on the page: a signed cookie that scripts cannot read and other sites cannot send.
+"""Sessions of the page: a signed cookie that scripts cannot read and other sites cannot send.
 
 Rules:
-1. The key lives in this process only: a restart of the daemon ends every session, and nothing secret is on the disk.
+1. The key exists in memory only: a restart of the daemon ends every session, and no secret is on disk.
 2. A session names the token it came from; it ends with that token, or after twelve hours.
 """
 
@@ -29,7 +29,7 @@ class _LoginSession(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Sessions:
-    """Makes sessions and knows them again."""
+    """Creates and verifies sessions."""
 
     def __init__(self, tokens: Tokens, clock: Callable[[], float]) -> None:
         """`clock` is the time of day, in seconds since the epoch."""
@@ -38,12 +38,12 @@ class Sessions:
         self._key = secrets.token_bytes(32)
 
     def begin(self, token: Token) -> str:
-        """Return the cookie's value for whoever sent `token`."""
+        """Return the cookie's value for the owner of `token`."""
         said = msgspec.json.encode(_LoginSession(token.name, fingerprint(token), self._clock() + LASTS), enc_hook=plain)
         return base64.urlsafe_b64encode(self._sign(said) + said).decode()
 
     def owner(self, cookie: str) -> tuple[Token, float] | None:
-        """Return the token a session came from and when it ends, if it is ours and still holds."""
+        """Return the token of a session and its end, if the session is valid."""
         if len(cookie) > _LONGEST:
             return None
         try:

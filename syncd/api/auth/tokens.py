@@ -1,11 +1,11 @@
-"""Who asks: tokens compared by their hashes in constant time, and wrong ones made slow, counted and bounded.
+"""Verifies tokens by their hashes in constant time; invalid ones are delayed, counted and limited.
 
 Rules:
-1. A token is never kept, logged or shown; only its hash is compared, and every known hash is compared each time.
-2. A wrong token costs its sender a wait. An address that sent too many is not even compared until its allowance has
-   grown again; the addresses that are remembered are bounded, the oldest is forgotten first.
-3. scrypt is slow by intent: it runs in a thread, one at a time, and a token that was right is known again for a while
-   by a keyed hash that lives in this process only.
+1. A token is never stored, logged or shown; only its hash is compared, and every known hash is compared each time.
+2. The answer to an invalid token is delayed. After too many from one address, its tokens are rejected without a
+   comparison for a while. The number of such addresses is bounded; the oldest is dropped first.
+3. scrypt is slow by design: it runs in a thread, one at a time, and a valid token is recognised for a while by a keyed
+   hash that exists in memory only.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from dataclasses import dataclass
 from syncd.api.errors import HttpError
 from syncd.config import Token
 
-PREFIX = "syncd_"  # so that scanners of leaked secrets can know one
-ALLOWANCE = 10  # wrong tokens of one address before it is not listened to
+PREFIX = "syncd_"  # so that scanners for leaked secrets recognise one
+ALLOWANCE = 10  # invalid tokens of one address before it is rejected
 REGAIN = 30.0  # seconds for one more
-ADDRESSES = 1_024  # remembered
-WAITING = 16  # wrong tokens that wait at the same time
-SLOWNESS = 1.0  # seconds that a wrong token costs
+ADDRESSES = 1_024  # addresses
+WAITING = 16  # delayed answers at the same time
+SLOWNESS = 1.0  # seconds of delay after an invalid token
 SHORTEST, LONGEST = 12, 256  # characters of a token that a person chooses, and of any
-KNOWN = 256  # tokens that scrypt has let in, remembered
+KNOWN = 256  # cached tokens that scrypt has verified
 
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 1 << 14, 8, 1
 
 
 def make_token() -> tuple[str, str]:
-    """Return a new token, 256 bits of chance, and its sha256."""
+    """Return a new token of 256 random bits, and its sha256."""
     token = PREFIX + secrets.token_urlsafe(32)
     return token, hashlib.sha256(token.encode()).hexdigest()
 
@@ -52,12 +52,12 @@ class _Allowance:
 
 
 class Tokens:
-    """The configured tokens, and what is known of those who sent wrong ones."""
+    """The configured tokens, and the addresses that sent invalid ones."""
 
     def __init__(self, tokens: Iterable[Token], *, clock: Callable[[], float], slowness: float = SLOWNESS) -> None:
-        """`clock` is monotonic, in seconds; `slowness` is what a wrong token costs."""
+        """`clock` is monotonic, in seconds; `slowness` is the delay after an invalid token."""
         self.refused = 0
-        """Wrong tokens since the start."""
+        """The number of invalid tokens since the start."""
         self._clock = clock
         self._slowness = slowness
         self._allowances: OrderedDict[str, _Allowance] = OrderedDict()
@@ -69,13 +69,13 @@ class Tokens:
         self.replace(tokens)
 
     def replace(self, tokens: Iterable[Token]) -> None:
-        """Take the tokens of a changed configuration."""
+        """Use the tokens of a changed configuration."""
         self._tokens = tuple(tokens)
         self._known.clear()
 
     @property
     def any_operator(self) -> bool:
-        """Tell whether anybody at all may change something."""
+        """Return True if a token has the role operator."""
         return any(token.role == "operator" for token in self._tokens)
 
     def current(self, name: str, mark: str) -> Token | None:
@@ -84,12 +84,12 @@ class Tokens:
         return found if found is not None and hmac.compare_digest(fingerprint(found), mark) else None
 
     async def authenticate(self, given: str, address: str) -> Token:
-        """Return the token that was given. Raises HttpError, 401 after a wait or 429."""
+        """Return the entry of a token. Raises HttpError: 401 after a delay, or 429."""
         place = _client_network(address)
         allowance = self._allowance(place)
         if allowance.left < 1:
             raise self._too_many()
-        allowance.left -= 1  # before the comparison, which may wait: many at once are many tries
+        allowance.left -= 1  # before the comparison, which may wait, so that concurrent attempts count
         if len(given) <= LONGEST and (found := await self._find(given)) is not None:
             allowance.left += 1
             return found
@@ -104,14 +104,14 @@ class Tokens:
         raise HttpError(
             401,
             "Denied",
-            "the token is not one we know",
+            "the token is unknown",
             "send the token that `syncd token` printed, as in Authorization: Bearer syncd_…",
             WWW_Authenticate='Bearer realm="syncd"',
         )
 
     def _too_many(self) -> HttpError:
         return HttpError(
-            429, "Denied", "too many wrong tokens came from this address", "wait, then send the right one",
+            429, "Denied", "too many invalid tokens were sent from this address", "wait, then send a valid token",
             retry_after=int(REGAIN),
         )  # fmt: skip
 
@@ -151,12 +151,12 @@ class Tokens:
 
 
 def fingerprint(token: Token) -> str:
-    """Return what tells one token from a later one of the same name, without telling its hash."""
+    """Return a value that differs from that of a later token of the same name, and does not reveal its hash."""
     return hashlib.sha256(f"{token.name}\n{token.role}\n{token.sha256}\n{token.scrypt}".encode()).hexdigest()[:32]
 
 
 def _client_network(address: str) -> str:
-    """Return the address, or the /64 network of one of version 6: who has one has all of them."""
+    """Return the address, or the /64 network of one of version 6, because one host has all of it."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

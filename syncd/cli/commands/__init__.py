@@ -1,1 +1,1 @@
-"""The commands, one module each: what it is called with, what it does, and its exit code."""
+"""The commands, one module each: parameters, action and exit code."""

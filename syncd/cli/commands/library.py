@@ -1,4 +1,4 @@
-"""`syncd library`: ready manifests are listed, shown, and copied for a steward to fill in."""
+"""`syncd library`: lists, shows and copies ready-made manifests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +61,7 @@ def add(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to copy it into.")] = Path(),
     json: Json = False,
 ) -> int:
-    """Copy a ready-made manifest into a folder, and list what to fill in. An existing file stays as it is."""
+    """Copy a ready-made manifest into a folder, and list what to fill in. An existing file is not changed."""
     from syncd.cli.library import find
     from syncd.core import ConfigError
     from syncd.process import DONE
@@ -74,7 +74,7 @@ def add(
         with file.open("x", encoding="utf-8") as opened:
             opened.write(ready.text)
     except FileExistsError as error:
-        raise ConfigError(f"{file}: exists already and stays as it is: delete it, or name another folder") from error
+        raise ConfigError(f"{file}: exists already and was not changed: delete it, or name another folder") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
     if json:

@@ -1,4 +1,4 @@
-"""`syncd plan`: what a pass would do."""
+"""`syncd plan`: shows what a pass would do."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +10,7 @@ from syncd.cli.registration import ManifestFile, command
 if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
+_SHOWN_AS = {"fetch": "fetch", "replace": "replace", "remove": "delete", "refuse": "reject"}  # actions, for people
 SHOWN = 20  # files of each kind that a plan shows without --all
 
 
@@ -56,24 +57,24 @@ async def plan(
                     ("fetch", f"{counts.fetch:,}", output.size(counts.fetch_bytes)),
                     ("replace", f"{counts.replace:,}", output.size(counts.replace_bytes)),
                     ("keep", f"{counts.keep:,}", output.size(counts.keep_bytes)),
-                    ("remove", f"{counts.remove:,}", output.size(counts.remove_bytes)),
-                    ("refuse", f"{counts.refuse:,}", ""),
+                    ("delete", f"{counts.remove:,}", output.size(counts.remove_bytes)),
+                    ("reject", f"{counts.refuse:,}", ""),
                 ),
             )
             more = f", and {output.files(counts.sizeless)} of unknown size" if counts.sizeless else ""
             room = "unknown" if free is None else output.size(free)
             output.print_line(f"to transfer: {output.size(counts.bytes)}{more}; free in the store: {room}")
-            for action in ("fetch", "replace", "remove", "refuse"):
+            for action, shown in _SHOWN_AS.items():
                 for number, step in enumerate(session.catalogue.claims.steps(row.id, action)):
                     if number >= SHOWN and not everything:
-                        output.print_line(f"  … {action}: more; --all shows every file")
+                        output.print_line(f"  … more to {shown}; --all shows every file")
                         break
-                    output.print_line(f"  {action:8} {step.path}  ({step.reason})")
+                    output.print_line(f"  {shown:8} {step.path}  ({step.reason})")
             if planning.parked:
                 held = f"the deletions would be held for approval: {planning.parked}"
                 output.print_line(f"{held}; then: syncd approve {mirror.name}")
             for url, reason in planning.inventory.failed:
-                output.print_line(f"not read: {url}: {reason}")
+                output.print_line(f"failed to read: {url}: {reason}")
             if not planning.inventory.complete:
                 output.print_line("the inventory is INCOMPLETE: nothing would be deleted")
             return DONE if planning.inventory.complete else SOME_FAILED

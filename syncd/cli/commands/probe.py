@@ -1,4 +1,4 @@
-"""`syncd probe`: what a store can do is tried."""
+"""`syncd probe`: tests the capabilities of a store."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`syncd rebuild`: the Catalogue is filled again from the store."""
+"""`syncd rebuild`: rebuilds the Catalogue from the store."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,9 +31,7 @@ async def rebuild(
     if from_backup is not None:
         place, kept = await restore_backup(context.config, from_backup)
         if not context.json:
-            output.print_line(
-                f"restored {place}" + (f"; the Catalogue from before is {kept}" if kept is not None else "")
-            )
+            output.print_line(f"restored {place}" + (f"; the previous Catalogue is {kept}" if kept is not None else ""))
     async with context.open_session(lambda _: None) as session:
         rows = await rebuild_catalogue(
             session.store, session.catalogue, only=_differs if from_backup is not None else _any
@@ -44,7 +42,7 @@ async def rebuild(
         for name, count, size in found if not context.json else ():
             output.print_line(f"{name}: {output.files(count)}, {output.size(size)}")
         if not found and not context.json:
-            output.print_line("the store holds no mirror")
+            output.print_line("the store contains no mirrors")
         return DONE
 
 

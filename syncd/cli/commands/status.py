@@ -21,13 +21,13 @@ async def status(context: "CommandContext") -> int:
     from syncd.process import DONE
 
     found: list[dict[str, Any]] = []
-    if await to_thread(has_catalogue, context.config.state):  # or else it would be made
+    if await to_thread(has_catalogue, context.config.state):  # or else it would be created
         async with context.open_session(lambda _: None, writing=False) as session:
             found = _mirrors(session)
     if context.json:
         output.print_json([{name: one[name] for name in one if name != "age"} for one in found])
     elif not found:
-        output.print_line(f"no mirrors in {context.config.state} yet; make the first with: syncd sync FILE")
+        output.print_line(f"no mirrors in {context.config.state} yet; create the first with: syncd sync FILE")
     else:
         output.table(
             ("mirror", "last success", ">files", ">bytes", ">failed", ">held", "snapshot"),

@@ -1,4 +1,4 @@
-"""`syncd survey`: what upstream has."""
+"""`syncd survey`: prints the inventory of upstream."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @command("syncd survey physionet.yaml --json | head", asks_upstream=True)
 async def survey(context: "CommandContext", file: ManifestFile) -> int:
-    """Ask upstream what it has, and print the inventory."""
+    """Ask upstream for its files, and print the inventory."""
     from syncd.core import printable
     from syncd.engine import list_upstream
     from syncd.process import DONE, SOME_FAILED

@@ -74,7 +74,7 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
         rate = result.bytes / result.seconds if result.seconds else 0.0
         output.print_line(
             f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced, {result.kept} kept, "
-            f"{result.removed} removed, {result.parked} held, {result.failed} failed; "
+            f"{result.removed} deleted, {result.parked} held for approval, {result.failed} failed; "
             f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
         )
         for failure in session.catalogue.failures.files(row.id)[:SHOWN]:
@@ -84,7 +84,7 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
             output.print_line(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
         if result.parked:
             output.print_line(
-                f"  {output.files(result.parked)} deleted upstream, held here; approve: syncd approve {result.mirror}"
+                f"  {output.files(result.parked)} held for approval; approve: syncd approve {result.mirror}"
             )
         if not result.complete and not result.failed:
             output.print_line("  the inventory is incomplete, or the pass was stopped: nothing was deleted")
@@ -96,7 +96,7 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
 
 
 def checksum_command(config: "Config", row: "MirrorRow") -> str:
-    """Return the command that checks a mirror without us."""
+    """Return the command that checks a mirror without syncd."""
     sums = f".syncd/snapshots/{row.name}/{row.snapshot}/SHA256SUMS"
     if config.store.url.startswith("s3://"):
         return f"{sums} in {config.store.url}"

@@ -1,4 +1,4 @@
-"""`syncd token`: a token for the API and the page is made, with the line of syncd.yaml that lets it in."""
+"""`syncd token`: creates a token for the API and the page, and prints its line for syncd.yaml."""
 
 import sys
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`syncd undelete`: removed files come back."""
+"""`syncd undelete`: restores deleted files."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""`syncd verify`: the store is compared with what was proved, and repaired if asked to."""
+"""`syncd verify`: compares the store with the Catalogue, and repairs it on request."""
 
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,7 +64,7 @@ async def verify(
 
 
 async def _finish_publish(session: "Session", name: str, *, json: bool) -> None:
-    """Roll forward what a crash interrupted, so that it is not reported as damage."""
+    """Complete a publish that a crash interrupted, so that it is not reported as damage."""
     from syncd.cli.restoring import keep_versions
     from syncd.engine import PassPaths, Publisher, is_interrupted
 
@@ -74,9 +74,7 @@ async def _finish_publish(session: "Session", name: str, *, json: bool) -> None:
     place = PassPaths(row.name, row.prefix, f"publish-{time.time_ns():x}")
     publisher = Publisher(session.store, session.catalogue, row, place, session.listener, keep_versions(session, name))
     if (snapshot := await publisher.finish()) is not None:
-        output.print_warning(
-            f"{name}: a publish was interrupted; it is finished now: snapshot {snapshot.id[:12]}", json=json
-        )
+        output.print_warning(f"{name}: completed an interrupted publish: snapshot {snapshot.id[:12]}", json=json)
 
 
 def _show_report(context: "CommandContext", report: "Report", seconds: float, *, read_data: bool) -> None:

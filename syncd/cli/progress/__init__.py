@@ -1,1 +1,1 @@
-"""Shows a pass at work: bars on a terminal, plain lines in a log, JSON for programs."""
+"""Shows the progress of a pass: bars on a terminal, plain lines in a log, JSON for programs."""

@@ -1,4 +1,4 @@
-"""Shows a pass at work on a terminal: bars that are drawn again a few times a second (the rules: `plain`)."""
+"""Shows the progress of a pass on a terminal: bars, redrawn a few times a second (the rules: `plain`)."""
 
 import heapq
 import time
@@ -24,13 +24,13 @@ NAME = 36  # characters of a path beside its bar
 
 
 def is_drawable(stream: TextIO) -> bool:
-    """Tell whether bars can be drawn on `stream`."""
+    """Return True if bars can be drawn on `stream`."""
     console = Console(file=stream)
     return console.is_terminal and not console.is_dumb_terminal
 
 
 class RichProgress(Display):
-    """Bars on a terminal: one over everything, and one for each of the few largest transfers under way.
+    """Bars on a terminal: one for the whole pass, and one for each of the few largest running transfers.
 
     A thread draws: a slow terminal delays no transfer, and the clock advances while no bytes arrive.
     """
@@ -43,7 +43,7 @@ class RichProgress(Display):
         self._live: Live | None = None
 
     def listener(self, event: Event) -> None:
-        """Count; what deserves a line is said above the bars."""
+        """Count an event; important ones are printed above the bars."""
         self._count(event)
         kind = type(event)
         if kind in WITHIN or kind is TransferFinished:
@@ -61,13 +61,13 @@ class RichProgress(Display):
             self._refresh()
 
     def count_verified(self, files: int, count: int) -> None:
-        """Count what a verification has looked at."""
+        """Count verified files and bytes."""
         super().count_verified(files, count)
         if self._live is None:
             self._refresh()
 
     def stop(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         live, self._live = self._live, None
         if live is not None:
             try:
@@ -84,7 +84,7 @@ class RichProgress(Display):
             console=self._console,
             refresh_per_second=REDRAWS,
             transient=True,
-            redirect_stdout=False,  # stdout may be a pipe, and is never ours
+            redirect_stdout=False,  # stdout may be a pipe, and belongs to the command
             redirect_stderr=False,
         )
         try:

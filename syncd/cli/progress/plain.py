@@ -1,10 +1,10 @@
-"""Shows a pass at work: plain lines in a log, one JSON object a line for programs; `bars` draws on a terminal.
+"""Shows the progress of a pass: plain lines in a log, JSON lines for programs; `bars` draws on a terminal.
 
 Rules:
-1. A display costs a pass one short call for each event and never fails it: a stream that breaks makes it silent.
+1. A display costs a pass one short call for each event, and never fails it: after an error of the stream it is silent.
 2. It writes to its own stream only; stdout stays the command's, also while bars are drawn.
-3. What strangers wrote (names, urls, their servers' words) is made printable first.
-4. What may happen a million times is said a few times and counted from then on.
+3. Untrusted text (names, urls, messages of servers) is made printable first.
+4. Frequent messages are printed a few times, and then only counted.
 """
 
 import json
@@ -37,7 +37,7 @@ from syncd.core import (
 from syncd.engine import PassProgress, Speed
 
 EVERY = 5.0  # seconds between two plain lines
-SECOND = 1.0  # between two JSON lines that say how far we are
+SECOND = 1.0  # between two JSON lines of progress
 REPEATED = 20  # lines of one kind in a pass; from then on they are only counted
 
 
@@ -49,11 +49,11 @@ class Progress(Protocol):
         ...
 
     def count_verified(self, files: int, count: int) -> None:
-        """Count files and bytes that a verification has looked at."""
+        """Count verified files and bytes."""
         ...
 
     def stop(self) -> None:
-        """Leave the terminal to others; the next event brings the display back."""
+        """Release the terminal; the next event shows the display again."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -64,7 +64,7 @@ class Progress(Protocol):
 
 
 class Display:
-    """What all displays share: the tally of the pass, the stream that may break, the lines that may be too many."""
+    """The base of all displays: counts the pass, ignores errors of the stream, limits repeated lines."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to `stream`."""
@@ -85,19 +85,19 @@ class Display:
             self._speed.at(self._clock(), 0)  # from here on
 
     def count_verified(self, files: int, count: int) -> None:
-        """Count what a verification has looked at."""
+        """Count verified files and bytes."""
         self._looked_files += files
         self._looked_bytes += count
 
     def _line(self, event: Event) -> str | None:
-        """Return the line that an event is worth, or None; the last of too many says so."""
+        """Return the line for an event, or None; the last line of a frequent kind states that."""
         line = line_of(event)
         if line is None or type(event) not in _MANY:
             return line
         said = self._said[type(event)] = self._said.get(type(event), 0) + 1
         if said > REPEATED:
             return None
-        return line if said < REPEATED else f"{line} (more of this kind are only counted)"
+        return line if said < REPEATED else f"{line} (further messages of this kind are only counted)"
 
     def _write(self, line: str) -> None:
         if self._broken:
@@ -109,7 +109,7 @@ class Display:
             self._broken = True
 
     def stop(self) -> None:
-        """Leave the terminal to others."""
+        """Release the terminal."""
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +129,7 @@ class PlainProgress(Display):
         self._due = clock() + EVERY
 
     def listener(self, event: Event) -> None:
-        """Write a line if there is something to say, or if it is time for one."""
+        """Write a line for an important event, or if it is time for one."""
         self._count(event)
         line = None if type(event) in _FREQUENT else self._line(event)
         if line is not None:
@@ -138,7 +138,7 @@ class PlainProgress(Display):
             self._write(printable(self._far()))
 
     def count_verified(self, files: int, count: int) -> None:
-        """Count what a verification has looked at."""
+        """Count verified files and bytes."""
         super().count_verified(files, count)
         if self._is_due():
             self._write(f"verify: {counted(self._looked_files, 'file')}, {format_size(self._looked_bytes)}")
@@ -161,7 +161,7 @@ class PlainProgress(Display):
 
 
 class JsonProgress(Display):
-    """One object a line, for programs: every event but those within a file, and once a second how far we are."""
+    """One object a line, for programs: every event except those within a file, and the progress once a second."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to `stream`."""
@@ -169,7 +169,7 @@ class JsonProgress(Display):
         self._due = clock() + SECOND
 
     def listener(self, event: Event) -> None:
-        """Write the event, unless it is one of the many small ones."""
+        """Write the event, unless it is a frequent one."""
         self._count(event)
         kind = type(event)
         if kind not in WITHIN:
@@ -195,7 +195,7 @@ class JsonProgress(Display):
             self._write(_json(values))
 
     def stop(self) -> None:
-        """Say what was looked at."""
+        """Report the verified files."""
         if self._looked_files:
             self._write(_json({"event": "Verified", "files": self._looked_files, "bytes": self._looked_bytes}))
             self._looked_files = self._looked_bytes = 0
@@ -207,25 +207,25 @@ _MANY: frozenset[type[Event]] = frozenset({DocumentFailed, TransferFailed, Trans
 
 
 def line_of(event: Event) -> str | None:
-    """Return what an event says in one line, or None for those that say nothing alone."""
+    """Return an event as one line, or None for frequent ones."""
     name = event.mirror
     match event:
         case SurveyStarted():
-            return f"{name}: asking upstream what it has"
+            return f"{name}: asking upstream for its files"
         case DocumentFailed(url=url, reason=reason):
-            return f"{name}: not read: {url}: {reason}"
+            return f"{name}: failed to read: {url}: {reason}"
         case SurveyNoted(text=text, times=times):
             return f"{name}: {text}{f' ({times:,} times)' if times > 1 else ''}"
         case Planned():
             whole = "" if event.complete else "; the inventory is INCOMPLETE, nothing will be deleted"
             return (
                 f"{name}: {event.fetch:,} to fetch, {event.replace:,} to replace, {event.keep:,} to keep, "
-                f"{event.remove:,} to remove, {event.refused:,} refused{whole}"
+                f"{event.remove:,} to delete, {event.refused:,} rejected{whole}"
             )
         case TransferRetried(path=path, reason=reason, wait=wait):
             return f"{name}: {path}: retrying in {wait:.1f} s: {reason}"
         case TransferFailed(reason=reason, quarantined=quarantined):
-            return f"{name}: failed: {reason}{' (its bytes are in the quarantine)' if quarantined else ''}"
+            return f"{name}: failed: {reason}{' (quarantined)' if quarantined else ''}"
         case RemovalsParked(files=number, reason=reason):
             return f"{name}: deletions held for approval: {reason} ({number:,} held); approve: syncd approve {name}"
         case Published(snapshot=snapshot, files=number, changed=True):
@@ -235,18 +235,18 @@ def line_of(event: Event) -> str | None:
 
 
 def amount_of(tally: PassProgress) -> str:
-    """Return the bytes that arrived, and of how many where every size is known."""
+    """Return the received bytes, and the total if every size is known."""
     whole = f" of {format_size(tally.planned_bytes)}" if tally.sized else ""
     return f"{format_size(tally.arrived)}{whole}"
 
 
 def trouble_of(tally: PassProgress) -> str:
-    """Return what went wrong so far, in numbers; nothing if nothing did."""
+    """Return the number of failures and retries so far; "" if there are none."""
     failed = f", {tally.failed:,} failed" if tally.failed else ""
     return f"{failed}, {tally.retried:,} retried" if tally.retried else failed
 
 
 def _json(value: object) -> str:
-    """Return JSON on one line of plain ASCII: a terminal that shows it would obey a U+009B in a name."""
+    """Return JSON on one line of ASCII, because a terminal interprets a U+009B in a name."""
     text = msgspec.json.encode(value, enc_hook=plain).decode()
     return text if text.isascii() and "\x7f" not in text else json.dumps(json.loads(text)).replace("\x7f", "\\u007f")

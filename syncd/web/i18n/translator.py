@@ -1,10 +1,10 @@
-"""How the page speaks: one catalogue of sentences for each language, and times, sizes and numbers as people read them.
+"""The languages of the page: a catalogue of sentences for each, and formats of times, sizes and numbers.
 
 Rules:
-1. Every sentence of the page stands in `<language>.json` under the same key in all of them; a test holds them equal.
-2. Every message of the program (`manifests.messages`) stands in `messages.<language>.json` under its English template;
-   `make lint` holds them equal.
-3. Whatever strangers wrote is shown through `printable`, and marked as a quotation within a translated message.
+1. All catalogues (`<language>.json`) have the same keys; a test compares them.
+2. `messages.<language>.json` translates every message of the program (`manifests.messages`) by its English template;
+   `make lint` compares them.
+3. Untrusted text is shown through `printable`, and marked as a quotation within a translated message.
 """
 
 from collections.abc import Iterable, Mapping
@@ -63,7 +63,7 @@ def _without_subjects(messages: dict[str, str]) -> Mapping[str, str]:
 
 
 def choose(cookie: str | None, accept: str) -> str:
-    """Return the language to speak: the chosen one, else the one that the browser likes best of ours."""
+    """Return the language of the page: the chosen one, else the available one that the browser prefers."""
     if cookie in LANGUAGES:
         return cookie
     best, most = "en", 0.0
@@ -130,7 +130,7 @@ class Translator:
         return _QUOTED.format(printable(shown)) if isinstance(value, str) else shown
 
     def knows(self, key: str) -> bool:
-        """Tell whether there is such a sentence."""
+        """Return True if the key exists."""
         return key in self.words
 
     def count(self, key: str, number: int) -> str:
@@ -138,7 +138,7 @@ class Translator:
         return self.say(f"{key}.one" if number == 1 else f"{key}.many", n=f"{number:,}")
 
     def number(self, value: int) -> str:
-        """Return a number with its thousands apart."""
+        """Return a number with separated thousands."""
         return f"{value:,}"
 
     def size(self, value: int | None) -> str:
@@ -146,11 +146,11 @@ class Translator:
         return format_size(value) if value is not None else self.say("size.unknown")
 
     def rate(self, value: float) -> str:
-        """Return bytes a second."""
+        """Return bytes per second."""
         return f"{format_size(round(value))}/s"
 
     def lasting(self, seconds: float) -> str:
-        """Return how long something takes, in its largest one or two units."""
+        """Return a duration in its largest one or two units."""
         left = max(0, round(seconds))
         parts: list[str] = []
         for unit, length in _UNITS:
@@ -162,7 +162,7 @@ class Translator:
         return " ".join(parts)
 
     def about(self, seconds: float) -> str:
-        """Return how long something is, in its largest unit that says enough: 26 h, 3 d."""
+        """Return a duration in one unit: 26 h, 3 d."""
         left = max(0, round(seconds))
         for unit, length in _UNITS:
             if left >= (2 if unit in {"d", "min"} else 1) * length:
@@ -188,7 +188,7 @@ class Translator:
         return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
     def stamp(self, moment: float) -> str:
-        """Return a moment as machines read it."""
+        """Return a time in the format of HTML's `datetime`."""
         return rfc3339(moment)
 
 
