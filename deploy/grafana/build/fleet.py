@@ -25,11 +25,13 @@ ODD = ((None, GREEN), (1, YELLOW))
 
 
 def fleet() -> builders.Dashboard:
-    board = dashboard("syncd-fleet", "syncd / Fleet", "All mirrors: freshness, health, throughput, backlog, room.")
+    board = dashboard(
+        "syncd-fleet", "syncd / Fleet", "All mirrors: freshness, health, throughput, backlog, free space."
+    )
     for panel in (
         number(
             "Stale mirrors",
-            "Mirrors whose last complete pass is older than their objective.",
+            "Mirrors whose last complete pass is older than their freshness target.",
             "none",
             Query(f"sum({AGE} > bool {OBJECTIVE})"),
             bounds=BAD,
@@ -45,15 +47,15 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Damaged files",
-            "Stored files that were found damaged or missing and are not mended yet.",
+            "Stored files that were found damaged or missing and are not repaired yet.",
             "none",
             Query(f"sum(syncd_faulty_files{{{HERE}}})"),
             bounds=BAD,
             span=3,
         ),
         number(
-            "Parked removals",
-            "Removals that the guard holds back until somebody approves them.",
+            "Held deletions",
+            "Deletions that are held until an operator approves them.",
             "none",
             Query(f"sum(syncd_parked_files{{{HERE}}})"),
             bounds=ODD,
@@ -61,7 +63,7 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Rejected manifests",
-            "Manifest files that are wrong; what was in force before stays in force.",
+            "Manifest files with errors; their earlier versions stay in force.",
             "none",
             Query(f'sum(syncd_manifests{{{HERE}, state="rejected"}})'),
             bounds=ODD,
@@ -69,7 +71,7 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Throughput",
-            "Bytes a second that arrive from all upstreams.",
+            "Bytes per second received from all upstreams.",
             "Bps",
             Query(f"sum(rate(syncd_received_bytes_total{{{HERE}}}{RATE}))"),
             bounds=((None, BLUE),),
@@ -77,7 +79,7 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Backlog",
-            "Bytes planned and not yet fetched, as far as upstream gives sizes.",
+            "Planned bytes that are not yet transferred, as far as upstream gives sizes.",
             "bytes",
             Query(f"sum(syncd_pending_bytes{{{HERE}}})"),
             bounds=((None, BLUE),),
@@ -85,7 +87,7 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Store full in",
-            "Free bytes divided by how fast they went during the last six hours; years if they grow.",
+            "Free bytes divided by their rate of decrease in the last six hours; years if they grow.",
             "s",
             Query(f"min({time_to_full(HERE)})"),
             bounds=((None, RED), (86400, YELLOW), (604800, GREEN)),
@@ -97,12 +99,12 @@ def fleet() -> builders.Dashboard:
     board.with_panel(
         rows(
             "Mirrors",
-            "One row for each mirror. Age / objective over 1 is stale. Click a name for its dashboard.",
+            "One row for each mirror. Age / target over 1 is stale. Click a name for its dashboard.",
             "mirror",
             Column("State", state_number(HERE), "none", states=True, width=100),
             Column("Age", AGE, "s"),
             Column(
-                "Age / objective",
+                "Age / target",
                 f"{AGE} / {OBJECTIVE}",
                 "percentunit",
                 ((None, "transparent"), (0.8, YELLOW), (1, RED)),
@@ -117,63 +119,63 @@ def fleet() -> builders.Dashboard:
             Column("Damaged", f"syncd_faulty_files{{{HERE}}}", "short", ((None, "transparent"), (1, RED))),
             Column("Quarantined", f"syncd_quarantined_files{{{HERE}}}", "short", ((None, "transparent"), (1, YELLOW))),
             link="/d/syncd-mirror?var-mirror=${__value.raw}&${datasource:queryparam}&${instance:queryparam}&${__url_time_range}",
-            worst="Age / objective",
+            worst="Age / target",
             height=12,
         )
     )
-    board.with_panel(bands("States", "What each mirror was doing.", Query(state_number(HERE), "{{mirror}}")))
+    board.with_panel(bands("States", "The state of each mirror.", Query(state_number(HERE), "{{mirror}}")))
     board.with_row(builders.Row("Freshness and work"))
     for panel in (
         curves(
-            "Age / objective",
-            "How old each copy is, measured by its own objective. Over the line it is stale.",
+            "Age / target",
+            "The age of each copy divided by its freshness target. Over the line it is stale.",
             "percentunit",
             Query(f"{AGE} / {OBJECTIVE}", "{{mirror}}"),
             bounds=((None, GREEN), (1, RED)),
         ),
         curves(
             "Publication lag",
-            "From upstream's publication of a file to ours, of all files published in the range.",
+            "Time from upstream's publication of a file to syncd's, of all files published in the range.",
             "s",
             *quantiles("syncd_mirror_publication_lag_seconds", HERE),
         ),
         curves(
             "Throughput by mirror",
-            "Bytes a second that arrive.",
+            "Bytes received per second.",
             "Bps",
             Query(f"sum by (mirror) (rate(syncd_received_bytes_total{{{HERE}}}{RATE}))", "{{mirror}}"),
             stacked=True,
         ),
         curves(
             "Backlog by mirror",
-            "Files planned and not yet fetched.",
+            "Planned files that are not yet transferred.",
             "short",
             Query(f"syncd_pending_files{{{HERE}}}", "{{mirror}}"),
             stacked=True,
         ),
         curves(
             "Oldest backlog",
-            "For how long files have been waiting without a complete pass; nothing where none wait.",
+            "How long files have been waiting without a complete pass; no value if none wait.",
             "s",
             Query(f"time() - syncd_pending_since_timestamp_seconds{{{HERE}}}", "{{mirror}}"),
         ),
         curves(
             "Side by side",
-            "Passes under way, and passes that are due and wait for their turn.",
+            "Running passes, and passes that are due and waiting.",
             "short",
-            Query(f"syncd_passes_running{{{HERE}}}", "under way {{instance}}"),
+            Query(f"syncd_passes_running{{{HERE}}}", "running {{instance}}"),
             Query(f"syncd_passes_waiting{{{HERE}}}", "waiting {{instance}}"),
         ),
         curves(
             "Passes",
-            "Passes that ended, by how.",
+            "Finished passes, by result.",
             "short",
             Query(f"sum by (outcome) (increase(syncd_passes_total{{{HERE}}}{RATE}))", "{{outcome}}"),
             stacked=True,
         ),
         curves(
             "Files that failed, by kind",
-            "Failures by their names in docs/metrics.md; Mismatch means other bytes than promised.",
+            "Failures by their names in docs/metrics.md; Mismatch means a wrong size or checksum.",
             "short",
             Query(f"sum by (error) (increase(syncd_transfer_errors_total{{{HERE}}}{RATE})) > 0", "{{error}}"),
             stacked=True,
@@ -192,7 +194,7 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Ready",
-            "1 while the daemon works.",
+            "1 while the daemon is running.",
             "none",
             Query(f"min(syncd_ready{{{HERE}}})"),
             bounds=((None, RED), (1, GREEN)),
@@ -206,14 +208,14 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Configuration",
-            "1 if syncd.yaml was good when it was last read.",
+            "1 if syncd.yaml was valid when it was last read.",
             "none",
             Query(f"min(syncd_config_last_reload_successful{{{HERE}}})"),
             bounds=((None, RED), (1, GREEN)),
         ),
         number(
             "Last backup",
-            "Since the Catalogue was last backed up into the store.",
+            "Time since the last backup of the Catalogue to the store.",
             "s",
             Query(f"max(time() - syncd_catalogue_backup_timestamp_seconds{{{HERE}}})"),
             bounds=((None, GREEN), (129600, YELLOW), (259200, RED)),
@@ -221,21 +223,21 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "Folded labels",
-            "Values of labels that have no series of their own any more; see docs/metrics.md.",
+            "Values of labels that are counted under other; see docs/metrics.md.",
             "none",
             Query(f"sum(syncd_metric_label_overflow{{{HERE}}})"),
             bounds=ODD,
         ),
         curves(
             "Event loop",
-            "How late the event loop ran what was due. Over 100 ms everything is slow.",
+            "Delay of the event loop. Over 100 ms everything is slow.",
             "s",
             *quantiles("syncd_event_loop_lag_seconds", HERE),
             span=8,
         ),
         curves(
             "Memory",
-            "Resident memory, and what transfers under way take of it.",
+            "Resident memory, and the part in use by running transfers.",
             "bytes",
             Query(f"process_resident_memory_bytes{{{HERE}}}", "resident {{instance}}"),
             Query(f"syncd_inflight_bytes{{{HERE}}}", "in flight {{instance}}"),
@@ -255,13 +257,13 @@ def fleet() -> builders.Dashboard:
 
 
 def time_to_full(match: str) -> str:
-    """Return a query for the seconds until the store is full, at the pace of the last six hours."""
+    """Return a query for the seconds until the store is full, at the rate of the last six hours."""
     free = f"syncd_store_free_bytes{{{match}}}"
     return f"{free} / clamp_min(-deriv({free}[6h]), 1)"
 
 
 def quantiles(name: str, match: str, by: str = "") -> tuple[Query, ...]:
-    """Return the queries of a histogram's median and of what only 1 in 20, and 1 in 100, exceed."""
+    """Return the queries of a histogram's percentiles 50, 95 and 99."""
     more, label = (f", {by}", f" {{{{{by}}}}}") if by else ("", "")
     return tuple(
         Query(

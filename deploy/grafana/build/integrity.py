@@ -1,4 +1,4 @@
-"""The dashboard *Integrity*: is what we hold still what we proved, how do we know, and is there room."""
+"""The dashboard *Integrity*: fixity checks, damage, quarantine, and the store's free space."""
 
 from fleet import BAD, ODD, time_to_full
 from panels import (
@@ -24,13 +24,16 @@ WITHIN = f"syncd_scrub_objective_seconds{{{MIRROR}}}"
 
 def integrity() -> builders.Dashboard:
     board = dashboard(
-        "syncd-integrity", "syncd / Integrity", "Scrubs, damage, quarantine, the store and its room.", since="now-7d"
+        "syncd-integrity",
+        "syncd / Integrity",
+        "Fixity checks, damage, quarantine, the store and its free space.",
+        since="now-7d",
     )
     board.with_variable(chosen("mirror", "Mirror", f"label_values(syncd_mirror_state{{{HERE}}}, mirror)"))
     for panel in (
         number(
             "Damaged files",
-            "Found damaged or missing and not mended yet.",
+            "Found damaged or missing and not repaired yet.",
             "none",
             Query(f"sum(syncd_faulty_files{{{MIRROR}}})"),
             bounds=BAD,
@@ -38,7 +41,7 @@ def integrity() -> builders.Dashboard:
         ),
         number(
             "Mended",
-            "Damaged files that were replaced by proved bytes in the range shown.",
+            "Damaged files that were replaced by verified bytes in the range shown.",
             "none",
             Query(f"sum(increase(syncd_healed_files_total{{{MIRROR}}}[$__range]))"),
             bounds=ODD,
@@ -47,7 +50,7 @@ def integrity() -> builders.Dashboard:
         ),
         number(
             "Quarantined",
-            "Files kept aside with the reason.",
+            "Files that failed verification, with the reason.",
             "none",
             Query(f"sum(syncd_quarantined_files{{{MIRROR}}})"),
             bounds=ODD,
@@ -55,31 +58,31 @@ def integrity() -> builders.Dashboard:
         ),
         number(
             "Least covered",
-            "Share of files read within verify.scrub, of the mirror where it is smallest.",
+            "Share of files read within verify.scrub; the lowest of all mirrors.",
             "percentunit",
             Query(f"min(syncd_scrub_covered_ratio{{{MIRROR}}})"),
             bounds=((None, RED), (0.9, YELLOW), (0.99, GREEN)),
             span=3,
         ),
         number(
-            "Oldest unread byte",
-            "Since the stored byte that was not read for longest was proved.",
+            "Oldest fixity check",
+            "Age of the oldest fixity check of a stored byte.",
             "s",
             Query(f"max({OLDEST})"),
             span=3,
         ),
         number(
             "Store",
-            "1 if the store answers and is the one we know.",
+            "1 if the store answers and is the expected one.",
             "none",
             Query(f"min(syncd_store_online{{{HERE}}})"),
             bounds=((None, RED), (1, GREEN)),
             span=3,
         ),
-        number("Free", "Room left in the store.", "bytes", Query(f"min(syncd_store_free_bytes{{{HERE}}})"), span=3),
+        number("Free", "Free space in the store.", "bytes", Query(f"min(syncd_store_free_bytes{{{HERE}}})"), span=3),
         number(
             "Full in",
-            "At the pace of the last six hours.",
+            "At the rate of the last six hours.",
             "s",
             Query(f"min({time_to_full(HERE)})"),
             bounds=((None, RED), (86400, YELLOW), (604800, GREEN)),
@@ -89,11 +92,11 @@ def integrity() -> builders.Dashboard:
         board.with_panel(panel)
     board.with_panel(
         rows(
-            "Proof, by mirror",
-            "Over 100 % of the objective a stored byte was not read for longer than verify.scrub allows.",
+            "Fixity checks, by mirror",
+            "Over 100 % of the target a stored byte was not read for longer than verify.scrub allows.",
             "mirror",
             Column("Size", f"syncd_mirror_bytes{{{MIRROR}}}", "bytes"),
-            Column("Oldest unread byte", OLDEST, "s"),
+            Column("Oldest fixity check", OLDEST, "s"),
             Column(
                 "Of objective",
                 f"{OLDEST} / {WITHIN}",
@@ -117,7 +120,7 @@ def integrity() -> builders.Dashboard:
     )
     for panel in (
         curves(
-            "Oldest unread byte / objective",
+            "Oldest fixity check / target",
             "Over the line a byte was not read for longer than allowed.",
             "percentunit",
             Query(f"{OLDEST} / {WITHIN}", "{{mirror}}"),
@@ -132,22 +135,22 @@ def integrity() -> builders.Dashboard:
         ),
         curves(
             "Scrub rate",
-            "Bytes a second that are read again and good.",
+            "Bytes per second that passed the fixity check.",
             "Bps",
             Query(f"sum by (mirror) (rate(syncd_scrub_bytes_total{{{MIRROR}}}{RATE}))", "{{mirror}}"),
             stacked=True,
         ),
         curves(
             "Damage found, by kind",
-            "Stored files that were not what was proved, and those that were mended.",
+            "Damaged stored files, and repaired ones.",
             "short",
             Query(f"sum by (finding) (increase(syncd_scrub_errors_total{{{MIRROR}}}{RATE}))", "{{finding}}"),
             Query(f"sum(increase(syncd_healed_files_total{{{MIRROR}}}{RATE}))", "mended"),
             stacked=True,
         ),
         curves(
-            "Wrong on arrival",
-            "Files that upstream sent otherwise than promised: refused, and kept aside.",
+            "Failed verification",
+            "Files from upstream that failed verification and went to the quarantine.",
             "short",
             Query(
                 f'sum by (mirror) (increase(syncd_transfer_errors_total{{{MIRROR}, error="Mismatch"}}{RATE}))',
@@ -157,13 +160,13 @@ def integrity() -> builders.Dashboard:
         ),
         curves(
             "Free bytes",
-            "Room left in the store.",
+            "Free space in the store.",
             "bytes",
             Query(f"syncd_store_free_bytes{{{HERE}}}", "{{store}}"),
         ),
         curves(
             "Store operations that failed",
-            "By operation; what was not there is no failure.",
+            "By operation; an object that does not exist is not a failure.",
             "ops",
             Query(
                 f'sum by (operation) (rate(syncd_store_operations_total{{{HERE}, outcome="failed"}}{RATE}))',
@@ -172,7 +175,7 @@ def integrity() -> builders.Dashboard:
         ),
         curves(
             "Time of store operations",
-            "95 of 100 operations took no longer.",
+            "95 % of operations took at most this time.",
             "s",
             Query(
                 "histogram_quantile(0.95, sum by (le, operation) "

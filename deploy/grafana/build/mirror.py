@@ -1,4 +1,4 @@
-"""The dashboard *Mirror*: one mirror, from its freshness down to why files fail."""
+"""The dashboard *Mirror*: one mirror, from its freshness to the failures of files."""
 
 from fleet import BAD, ODD, quantiles
 from panels import (
@@ -24,14 +24,16 @@ CALM = ((None, BLUE),)
 
 
 def mirror() -> builders.Dashboard:
-    board = dashboard("syncd-mirror", "syncd / Mirror", "One mirror: freshness, backlog, transfers, failures, proof.")
+    board = dashboard(
+        "syncd-mirror", "syncd / Mirror", "One mirror: freshness, backlog, transfers, failures, verification."
+    )
     board.with_variable(
         chosen("mirror", "Mirror", f"label_values(syncd_mirror_state{{{HERE}}}, mirror)", everything=False)
     )
     for panel in (
         number(
             "State",
-            "What the mirror is doing; `syncd status` and the status page say why.",
+            "The state of the mirror; `syncd status` and the status page show the reason.",
             "none",
             Query(f"syncd_mirror_state{{{MIRROR}}} == 1", "{{state}}"),
             span=3,
@@ -39,9 +41,9 @@ def mirror() -> builders.Dashboard:
             curve=False,
             bounds=CALM,
         ),
-        number("Age", "Since the last complete pass ended.", "s", Query(AGE), span=3, bounds=CALM),
+        number("Age", "Time since the last complete pass ended.", "s", Query(AGE), span=3, bounds=CALM),
         number(
-            "Age / objective",
+            "Age / target",
             "Over 100 % it is stale.",
             "percentunit",
             Query(f"({AGE}) / syncd_mirror_freshness_objective_seconds{{{MIRROR}}}"),
@@ -50,7 +52,7 @@ def mirror() -> builders.Dashboard:
         ),
         number(
             "Next pass in",
-            "Until the next pass is due; negative while it waits for its turn.",
+            "Time until the next pass is due; negative while it waits.",
             "s",
             Query(f"syncd_mirror_next_run_timestamp_seconds{{{MIRROR}}} - time()"),
             span=3,
@@ -75,7 +77,7 @@ def mirror() -> builders.Dashboard:
         ),
         number(
             "Backlog",
-            "Bytes planned and not yet fetched.",
+            "Planned bytes that are not yet transferred.",
             "bytes",
             Query(f"syncd_pending_bytes{{{MIRROR}}}"),
             span=3,
@@ -94,7 +96,7 @@ def mirror() -> builders.Dashboard:
         ),
         number(
             "Failed files",
-            "Could not be had in the last pass.",
+            "Files that failed to download in the last pass.",
             "none",
             Query(f"syncd_failed_files{{{MIRROR}}}"),
             bounds=ODD,
@@ -102,15 +104,15 @@ def mirror() -> builders.Dashboard:
         ),
         number(
             "Quarantined",
-            "Kept aside: not what was promised.",
+            "Files that failed verification.",
             "none",
             Query(f"syncd_quarantined_files{{{MIRROR}}}"),
             bounds=ODD,
             span=4,
         ),
         number(
-            "Parked removals",
-            "Wait for approval: `syncd approve`.",
+            "Held deletions",
+            "Held for approval: `syncd approve`.",
             "none",
             Query(f"syncd_parked_files{{{MIRROR}}}"),
             bounds=ODD,
@@ -118,15 +120,15 @@ def mirror() -> builders.Dashboard:
         ),
         number(
             "Damaged files",
-            "In the store, not mended yet.",
+            "In the store, not repaired yet.",
             "none",
             Query(f"syncd_faulty_files{{{MIRROR}}}"),
             bounds=BAD,
             span=4,
         ),
         number(
-            "Oldest unread byte",
-            "Since the stored byte that was not read for longest was proved, measured by verify.scrub.",
+            "Oldest fixity check",
+            "Age of the oldest fixity check of a stored byte, divided by verify.scrub.",
             "percentunit",
             Query(
                 f"(time() - syncd_scrub_oldest_verified_timestamp_seconds{{{MIRROR}}})"
@@ -136,8 +138,8 @@ def mirror() -> builders.Dashboard:
             span=4,
         ),
         number(
-            "Files on their way",
-            "Transfers under way.",
+            "Files in transfer",
+            "Running transfers.",
             "none",
             Query(f"syncd_inflight_files{{{MIRROR}}}"),
             bounds=CALM,
@@ -145,32 +147,32 @@ def mirror() -> builders.Dashboard:
         ),
     ):
         board.with_panel(panel)
-    board.with_panel(bands("State", "What it was doing.", Query(state_number(MIRROR), "{{mirror}}"), height=4))
+    board.with_panel(bands("State", "The state of the mirror.", Query(state_number(MIRROR), "{{mirror}}"), height=4))
     board.with_row(builders.Row("Freshness"))
     for panel in (
         curves(
-            "Age and objective",
-            "The saw's teeth should stay below the line.",
+            "Age and freshness target",
+            "The age should stay below the line.",
             "s",
             Query(AGE, "age"),
             Query(f"syncd_mirror_freshness_objective_seconds{{{MIRROR}}}", "objective"),
         ),
         curves(
             "Newest file",
-            "Age of the newest file that upstream showed us, and of the newest that we hold.",
+            "Age of upstream's newest file, and of the newest in the copy.",
             "s",
             Query(f"time() - syncd_mirror_upstream_newest_timestamp_seconds{{{MIRROR}}}", "upstream"),
             Query(f"time() - syncd_mirror_local_newest_timestamp_seconds{{{MIRROR}}}", "here"),
         ),
         curves(
             "Publication lag",
-            "From upstream's publication of a file to ours.",
+            "Time from upstream's publication of a file to syncd's.",
             "s",
             *quantiles("syncd_mirror_publication_lag_seconds", MIRROR),
         ),
         curves(
             "Passes",
-            "Passes that ended and snapshots that were published.",
+            "Finished passes and published snapshots.",
             "short",
             Query(f"sum by (outcome) (increase(syncd_passes_total{{{MIRROR}}}{RATE}))", "{{outcome}}"),
             Query(f"sum(increase(syncd_mirror_snapshots_published_total{{{MIRROR}}}{RATE}))", "new snapshots"),
@@ -181,7 +183,7 @@ def mirror() -> builders.Dashboard:
     for panel in (
         curves(
             "Bytes",
-            "Received from upstream, stored after proof, and wasted.",
+            "Received from upstream, stored after verification, and discarded.",
             "Bps",
             Query(f"sum(rate(syncd_received_bytes_total{{{MIRROR}}}{RATE}))", "received"),
             Query(f"sum(rate(syncd_stored_bytes_total{{{MIRROR}}}{RATE}))", "stored"),
@@ -189,35 +191,35 @@ def mirror() -> builders.Dashboard:
         ),
         curves(
             "Backlog",
-            "Files and bytes planned and not yet fetched.",
+            "Planned files and bytes that are not yet transferred.",
             "short",
             Query(f"syncd_pending_files{{{MIRROR}}}", "files"),
-            Query(f"syncd_inflight_files{{{MIRROR}}}", "on their way"),
+            Query(f"syncd_inflight_files{{{MIRROR}}}", "in transfer"),
         ),
         curves(
             "Files",
-            "Files a second, by outcome.",
+            "Files per second, by outcome.",
             "ops",
             Query(f"sum by (outcome) (rate(syncd_transfers_total{{{MIRROR}}}{RATE}))", "{{outcome}}"),
             stacked=True,
         ),
         curves(
-            "Wasted bytes, by reason",
-            "Arrived for nothing: the file changed under way, did not match, or failed in the end.",
+            "Discarded bytes, by reason",
+            "Received and discarded: the file changed meanwhile, failed verification, or failed to download.",
             "Bps",
             Query(f"sum by (reason) (rate(syncd_wasted_bytes_total{{{MIRROR}}}{RATE}))", "{{reason}}"),
             stacked=True,
         ),
         curves(
             "Failures of files, by kind",
-            "Files that could not be had.",
+            "Files that failed to download.",
             "short",
             Query(f"sum by (error) (increase(syncd_transfer_errors_total{{{MIRROR}}}{RATE}))", "{{error}}"),
             stacked=True,
         ),
         curves(
             "Failures of passes, by kind",
-            "What ended passes, and documents of upstream that could not be read.",
+            "Failures that ended passes, and upstream's documents that could not be read.",
             "short",
             Query(f"sum by (error) (increase(syncd_pass_errors_total{{{MIRROR}}}{RATE}))", "{{error}}"),
             Query(f"sum(increase(syncd_survey_documents_failed_total{{{MIRROR}}}{RATE}))", "documents"),
