@@ -309,7 +309,8 @@ async def test_every_answer_carries_its_policy(api):
 async def test_an_address_that_is_taken_is_a_clear_error(control, api):
     port = api.served.url.rsplit(":", 1)[1]
     with pytest.raises(
-        ConfigError, match=rf"listen: 127.0.0.1:{port}: cannot listen on this address: .*: stop the program that uses it"
+        ConfigError,
+        match=rf"listen: 127.0.0.1:{port}: cannot listen on this address: .*: stop the program that uses it",
     ):
         async with served_by(control, listen=f"127.0.0.1:{port}"):
             pass

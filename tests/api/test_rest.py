@@ -186,9 +186,9 @@ async def test_a_plan_before_a_manifest_is_in_force(api):
     ("path", "status", "reason"),
     [
         ("/api/v1/mirrors/nobody", 404, "nobody: no such mirror here"),
-        ("/api/v1/mirrors/NO!", 404, "is no mirror"),
+        ("/api/v1/mirrors/NO!", 404, "is not a valid mirror"),
         ("/api/v1/mirrors/idle/passes/99/events", 404, "no pass 99"),
-        ("/api/v1/mirrors/idle/passes/first/events", 404, "'first' is no pass"),
+        ("/api/v1/mirrors/idle/passes/first/events", 404, "'first' is not a valid pass"),
         ("/api/v1/nothing", 404, "there is no such page"),
         ("/api/v1/mirrors?colour=red", 400, "'colour' is not a parameter"),
         ("/api/v1/store?x=1", 400, "'x' is not a parameter"),
