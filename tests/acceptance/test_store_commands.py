@@ -36,7 +36,7 @@ def test_status_shows_every_mirror_to_people_and_programs(house):
 
 def test_an_empty_store_says_what_to_do_first(tmp_path):
     store, state = Folder(tmp_path / "store"), tmp_path / "state"
-    assert "make the first with: syncd sync FILE" in run(store, state, "status")
+    assert "create the first with: syncd sync FILE" in run(store, state, "status")
     assert json.loads(run(store, state, "status", "--json")) == []
 
 

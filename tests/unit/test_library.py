@@ -95,7 +95,7 @@ def test_one_is_copied_into_a_folder_and_what_is_still_to_fill_in_is_told(tmp_pa
 
 def test_a_file_that_is_there_is_never_written_over(tmp_path):
     (tmp_path / "gfs.yaml").write_text("mine")
-    assert "gfs.yaml: exists already and stays as it is" in typed("add", "gfs", tmp_path, wanted=2)
+    assert "gfs.yaml: exists already and was not changed" in typed("add", "gfs", tmp_path, wanted=2)
     assert (tmp_path / "gfs.yaml").read_text() == "mine"
 
 
