@@ -314,7 +314,7 @@ def _listed(document: Document, note: _BagitState) -> Iterator[tuple[str, str]]:
         match = _LINE.fullmatch(line)
         if match is None:
             if line.strip():
-                unread.add(message("line {number} is not a digest and a path", number=number))
+                unread.add(message("line {number} is not a checksum and a path", number=number))
             continue
         name = _unescaped(match[2], note)
         if is_strict and number <= MAX_TWICE:

@@ -162,7 +162,7 @@ class _Style:
         if found is None:
             return {}, [ReaderWarning(message("invalid checksums were ignored"))]
         return {found[0]: found[1]}, [
-            ReaderWarning(message("checksums are bare digests, not multihashes: their length determines the algorithm"))
+            ReaderWarning(message("checksums are bare hex, not multihashes: their length determines the algorithm"))
         ]
 
 

@@ -2,7 +2,7 @@
 
 Rules:
 1. At the limit the connection that has been idle longest is closed for a new one: health checks and the page always
-   get through, however many connections somebody else holds open.
+   get through, however many connections other clients hold open.
 2. A malformed request is the client's fault: one short line without a traceback, and of many only their number.
 """
 

@@ -45,7 +45,7 @@ async def fleet(context: ApiContext, call: Call) -> web.Response:
 
 
 def _spark(context: ApiContext, name: str, now: float) -> Spark | None:
-    """Return the sparkline of a mirror; it is drawn anew once a minute at most, since it shows a day."""
+    """Return the sparkline of a mirror; it is drawn again once a minute at most, since it shows a day."""
     sparks = site_of(context).sparks
     made, found = sparks.get(name, (-math.inf, None))
     if not 0 <= now - made < SPARK_LASTS:

@@ -151,7 +151,7 @@ def test_an_odd_declaration_before_1_0_is_read():
     [
         (bag(), r"no payload manifest \(manifest-sha512.txt, .*\): name its algorithms"),
         (bag(manifest__md5_txt=f"{HELLO}  elsewhere/a\n"), "not in data/"),
-        (bag(manifest__md5_txt="no digest\n"), "line 1 is not a digest and a path"),
+        (bag(manifest__md5_txt="no digest\n"), "line 1 is not a checksum and a path"),
         (
             bag(manifest__md5_txt=f"{HELLO}  data/a\n", manifest__sha1_txt=f"{'a' * 40}  data/b\n"),
             "lists different files from the manifest before it",

@@ -80,7 +80,7 @@ def test_1_a_publisher_of_stac_who_writes_bare_md5s_is_believed_and_that_is_said
     bare = {"href": "https://h/B2.TIF", "file:checksum": "dd3cc7ed9a831bfe915c87e45638c48c"}
     found = list(landsat(bare))
     assert next(iter(stats(found).values())).digests == {"md5": "dd3cc7ed9a831bfe915c87e45638c48c"}
-    assert any(isinstance(one, ReaderWarning) and "bare digests" in one.text for one in found)
+    assert any(isinstance(one, ReaderWarning) and "bare hex" in one.text for one in found)
 
 
 def test_2_what_a_checksum_is_its_publisher_decides_and_no_single_value():

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from tests.lint.tree import File, Finding, Tree, rule
 
 # One line to change when `python -m tests.lint --report` finds nothing more in Python, templates and catalogues.
-PYTHON_IS_CLEAR = False
+PYTHON_IS_CLEAR = True
 MARKDOWN_IS_CLEAR = True
 
 WIDTH = 120
