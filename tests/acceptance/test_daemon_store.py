@@ -191,7 +191,7 @@ async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
         assert len(catalogue.pass_history.passes(None, None, 10)) >= 1
     damaged = house.store / ".syncd/backup" / places[-1]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
-    await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest", wanted=1)
+    await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest", wanted=3)
 
 
 async def test_a_backup_that_fails_is_told_and_tried_again_after_an_hour(house):
