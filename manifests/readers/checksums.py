@@ -121,7 +121,7 @@ READER = ReaderKind(
     ChecksumsOptions,
     schemes=ANY,
     proof=CompletenessProof(
-        end="the line end of the last line, the digest at the end of a tagged line, or the end of the signature",
+        end="the line end of the last line, the checksum at the end of a tagged line, or the end of the signature",
         unseen="lines",
     ),
 )
