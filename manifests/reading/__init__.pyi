@@ -7,6 +7,7 @@ from .completeness import (
 )
 from .document import (
     MAX_MADE as MAX_MADE,
+    CountNotReached as CountNotReached,
     Cursor as Cursor,
     Deleted as Deleted,
     DerivedFile as DerivedFile,

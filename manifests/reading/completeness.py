@@ -18,7 +18,7 @@ import msgspec
 import xxhash
 
 from manifests.messages import chained, message
-from manifests.reading.document import Document, DocumentError
+from manifests.reading.document import CountNotReached, Document, DocumentError
 from manifests.reading.json_fields import size
 
 SHOWN = 3  # skipped entries that the message of a document describes
@@ -74,7 +74,7 @@ class SkippedEntries:
         return bool(self._number or self._unreached)
 
     def raise_if_any(self) -> None:
-        """Raise DocumentError if the list is incomplete."""
+        """Raise DocumentError if the list is incomplete, CountNotReached if an announced count was not reached."""
         if not self:
             return
         told = [
@@ -84,7 +84,8 @@ class SkippedEntries:
         more = self._number - sum(self._skipped.values())
         rest = [message("and {more} more", more=more)] if more else []
         said = chained((*self._unreached, *told, *rest))
-        raise DocumentError(message("{url}: {said}", url=self._document.url, said=said))
+        kind = CountNotReached if self._unreached else DocumentError
+        raise kind(message("{url}: {said}", url=self._document.url, said=said))
 
 
 class PageChain(msgspec.Struct, frozen=True, omit_defaults=True):

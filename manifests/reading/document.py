@@ -23,6 +23,10 @@ class DocumentError(ValueError):
     """A document that its Reader cannot read; the message begins with the document's url or path."""
 
 
+class CountNotReached(DocumentError):
+    """A list that was read to its end, and that ended before the count it announced: the source is there."""
+
+
 class Gap(DocumentError):
     """Upstream no longer reports all changes since a cursor: everything must be read again."""
 

@@ -21,6 +21,7 @@ import xxhash
 from manifests.messages import message, plain
 from manifests.model import everything
 from manifests.reading import (
+    CountNotReached,
     Cursor,
     Deleted,
     DerivedFile,
@@ -236,7 +237,7 @@ class _SurveyRun:
         self.known = 0
         self.first: list[DocumentRequest] = []
         self.is_given_up = False
-        self.has_files = False  # some document named a file, even if it could not be read to its end
+        self.is_answered = False  # a document named a file or a count, even if it could not be read to its end
         self.first_error: SyncdError | None = None
         self.slots = asyncio.Semaphore(WIDTH)
         self.turn = asyncio.Event()
@@ -269,7 +270,7 @@ class _SurveyRun:
                     if not self.under_way:
                         break
                     await self.turn.wait()
-        none_read = self.inventory.documents == 0 and not self.has_files and len(self.inventory.failed) >= fresh
+        none_read = self.inventory.documents == 0 and not self.is_answered and len(self.inventory.failed) >= fresh
         if self.first_error is not None and none_read and not self.inventory.gap:
             raise self.first_error
         for text, count in self.inventory.notes.items():
@@ -313,6 +314,7 @@ class _SurveyRun:
             self._failed(follow, error)
         except DocumentError as error:
             self.inventory.gap = self.inventory.gap or isinstance(error, Gap)
+            self.is_answered = self.is_answered or isinstance(error, CountNotReached)
             self._failed(follow, Unsupported(str(error)))
         finally:
             self.slots.release()
@@ -383,7 +385,7 @@ class _SurveyRun:
                 self._failed(found, error)
 
     def _claim(self, stat: Stat) -> None:
-        self.has_files = True
+        self.is_answered = True
         if not self.survey.wants(stat.path):
             return
         self.inventory.files += 1

@@ -74,12 +74,13 @@ def test_assets_that_lie_in_a_bucket_are_fetched_there_as_the_manifest_says(swif
 
 
 class Forgetful(Stac):
-    """A search that may forget to name its next page."""
+    """A search that may forget to name its next page, or to send the items that it counts."""
 
-    forgets = False
+    forgets = empties = False
 
     def search(self, origin, request, body):
         page = super().search(origin, request, body)
+        page |= {"features": [], "numberReturned": 0} if self.empties else {}
         return {**page, "links": []} if self.forgets else page
 
 
@@ -95,7 +96,10 @@ def test_a_search_that_forgets_its_next_page_deletes_nothing_and_what_it_named_i
         upstream.files["LC09_000/LC09_000_B9.TIF"] = b"new"
         said = sync(store, tmp_path / "state", manifest, *allowed, wanted=1)
         assert (said["complete"], said["removed"], said["parked"], said["fetched"]) == (False, 0, 0, 1)
+        upstream.empties = True
+        said = sync(store, tmp_path / "state", manifest, *allowed, wanted=1)
+        assert (said["complete"], said["removed"], said["parked"], said["fetched"]) == (False, 0, 0, 0)
         assert store.read("forgetful/") == upstream.copy()
-        upstream.forgets = False
+        upstream.forgets = upstream.empties = False
         whole = sync(store, tmp_path / "state", manifest, *allowed)
     assert (whole["complete"], whole["kept"]) == (True, before["fetched"] + 1)

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from manifests.reading.document import Cursor, DocumentError, DocumentRequest, Gap, ReaderWarning
+from manifests.reading.document import CountNotReached, Cursor, DocumentError, DocumentRequest, Gap, ReaderWarning
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue
 from syncd.core.errors import NoSpace, Unsupported
@@ -222,12 +222,16 @@ async def test_a_list_that_names_files_and_is_cut_is_incomplete_and_one_that_nam
     def find(document):
         if document.asked.url == "cut":
             yield Stat("a")
-        raise DocumentError(f"{document.url}: 60 files were announced, and the list ends after 57")
+        if document.asked.url == "short":
+            raise CountNotReached(f"{document.url}: 60 files were announced, and the list ends after 0")
+        raise DocumentError(f"{document.url}: a web page came where a list was expected")
 
-    async with surveying(tmp_path, Archive({"cut": b"", "page": b""})) as survey:
+    async with surveying(tmp_path, Archive({"cut": b"", "short": b"", "page": b""})) as survey:
         inventory = await survey.read(Scripted([DocumentRequest("cut")], find))
         assert (inventory.complete, [stat.path for stat in survey.claims.all(survey.mirror_id)]) == (False, ["a"])
-        with pytest.raises(Unsupported, match="60 files were announced"):
+        inventory = await survey.read(Scripted([DocumentRequest("short")], find))
+        assert (inventory.complete, inventory.files) == (False, 0)
+        with pytest.raises(Unsupported, match="a web page came"):
             await survey.read(Scripted([DocumentRequest("page")], find))
 
 
