@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+from manifests.messages import message
 from manifests.stat import Stat, UnsafePath, check_path
 from syncd.core import (
     Body,
@@ -128,14 +129,14 @@ class FileTransport:
         relative = path
         if "://" in path:
             if not path.startswith("file://"):
-                raise Unsupported(f"{path}: not a file on this machine")
+                raise Unsupported(message("{path}: not a file on this machine", path=path))
             try:
                 whole = unquote(urlsplit(path).path)
             except ValueError as error:  # a bracket that is no IPv6 address
-                raise Unsafe(f"{path}: not a url") from error
+                raise Unsafe(message("{path}: not a url", path=path)) from error
             relative = whole.removeprefix(f"{self.root.rstrip('/')}/")
             if relative == whole:
-                raise Unsafe(f"{path}: not below {self.root}")
+                raise Unsafe(message("{path}: not below {root}", path=path, root=self.root))
         try:
             return tuple(check_path(relative).split("/"))
         except UnsafePath as error:
@@ -147,10 +148,10 @@ class FileTransport:
             return await asyncio.to_thread(call)
         except (FileNotFoundError, NotADirectoryError) as error:
             if not await asyncio.to_thread(os.path.isdir, self.root):
-                raise Unreachable(f"{self.root}: no such folder: is it mounted?") from error
-            raise NotFound(f"{path}: no such file in {self.root}") from error
+                raise Unreachable(message("{root}: no such folder: is it mounted?", root=self.root)) from error
+            raise NotFound(message("{path}: no such file in {root}", path=path, root=self.root)) from error
         except PermissionError as error:
-            raise Denied(f"{path}: {error.strerror}") from error
+            raise Denied(message("{path}: {cause}", path=path, cause=error.strerror)) from error
         except OSError as error:
             raise _why(path, error) from error
 
@@ -199,7 +200,7 @@ class _FileRead:
             self._busy = asyncio.ensure_future(reading)  # owned by this read, or else by _close
             chunk = await asyncio.shield(self._busy)
             if not chunk:
-                raise Interrupted(f"{path}: ended at byte {at} of {self.stop}")
+                raise Interrupted(message("{path}: ended at byte {at} of {stop}", path=path, at=at, stop=self.stop))
             at += len(chunk)
             yield chunk
         if self._descriptor is not None:
@@ -221,7 +222,7 @@ def _open(root: str, parts: tuple[str, ...]) -> int:
         os.close(here)
     if not modes.S_ISREG(os.fstat(found).st_mode):
         os.close(found)
-        raise FileNotFoundError(errno.ENOENT, "not a regular file")
+        raise FileNotFoundError(errno.ENOENT, message("not a regular file"))
     return found
 
 
@@ -253,12 +254,12 @@ def _describe(path: str, found: os.stat_result) -> Stat:
 def _why(path: str, error: OSError) -> SyncdError:
     """Return our error for an error of the file system."""
     if error.errno == errno.ELOOP:
-        return Unsafe(f"{path}: is a symbolic link; links are not followed")
+        return Unsafe(message("{path}: is a symbolic link; links are not followed", path=path))
     if error.errno == errno.ENAMETOOLONG:
-        return NotFound(f"{path}: {error.strerror}")
+        return NotFound(message("{path}: {cause}", path=path, cause=error.strerror))
     if error.errno in (errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT):
-        return Unreachable(f"{path}: {error.strerror}")
-    return exhausted(error, path) or Interrupted(f"{path}: {error.strerror}")
+        return Unreachable(message("{path}: {cause}", path=path, cause=error.strerror))
+    return exhausted(error, path) or Interrupted(message("{path}: {cause}", path=path, cause=error.strerror))
 
 
 def _drop(opening: asyncio.Future[tuple[int, os.stat_result]]) -> None:

@@ -36,7 +36,7 @@ def _size(given: Any) -> Any:
     if isinstance(given, str):
         return parse_size(given)
     if isinstance(given, int) and not isinstance(given, bool):
-        raise InvalidValue("is a number without a unit", "write the unit too, as in 512 MiB or 10 GB")
+        raise InvalidValue(message("is a number without a unit"), message("write the unit too, as in 512 MiB or 10 GB"))
     return given
 
 
@@ -46,7 +46,7 @@ def _share(given: Any) -> Any:
         return float(found[1]) / 100
     if isinstance(given, float) and 0 <= given <= 1:
         return given
-    raise InvalidValue("is not a share", "write it in per cent, as in 10 %")
+    raise InvalidValue(message("is not a share"), message("write it in per cent, as in 10 %"))
 
 
 def _duration(given: Any) -> Any:

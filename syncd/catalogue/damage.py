@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from manifests.messages import message
 from syncd.core import Damaged
 
 Part = TypeVar("Part")
@@ -21,7 +22,11 @@ WRONG = (ValueError, TypeError, AttributeError, msgspec.DecodeError)  # raised w
 
 def damaged(folder: Path, error: BaseException) -> Damaged:
     """Return the error for a damaged Catalogue, with its remedy."""
-    text = f"{folder}: the Catalogue is damaged ({error}): move catalogue.sqlite* away and run `syncd rebuild`"
+    text = message(
+        "{folder}: the Catalogue is damaged ({cause}): move catalogue.sqlite* away and run `syncd rebuild`",
+        folder=folder,
+        cause=error,
+    )
     return Damaged(text, in_catalogue=True)
 
 

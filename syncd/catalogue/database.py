@@ -21,7 +21,7 @@ from typing import Any, Self, cast
 import apsw
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain, template
 from syncd.catalogue.damage import UNDECODABLE, damaged
 from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
 from syncd.core import Busy, Damaged, Denied, NoSpace, Offline, SyncdError, exhausted
@@ -76,7 +76,7 @@ class Database:
             self.close()
             raise damaged(folder, error) from error
         except OSError as error:
-            raise _state_error(error, folder, "cannot open the state folder") from error
+            raise _state_error(error, folder, message("cannot open the state folder")) from error
 
     def _prepare(self) -> None:
         db = self._db
@@ -104,13 +104,22 @@ class Database:
         found = int(self._db.pragma("user_version"))
         if found > SCHEMA_VERSION:
             raise Damaged(
-                f"{self.folder}: the Catalogue is of version {found}, this syncd knows {SCHEMA_VERSION}: "
-                "use the newer syncd, or move the state folder away and run `syncd rebuild`"
+                message(
+                    "{folder}: the Catalogue is of version {found}, this syncd knows {schema_version}: "
+                    "use the newer syncd, or move the state folder away and run `syncd rebuild`",
+                    folder=self.folder,
+                    found=found,
+                    schema_version=SCHEMA_VERSION,
+                )
             )
         if found < least:
             raise Damaged(
-                f"{self.folder}: the Catalogue is of version {found}, and another process, of an older syncd, works "
-                "with it: restart that one"
+                message(
+                    "{folder}: the Catalogue is of version {found}, and another process, of an older "
+                    "syncd, works with it: restart that one",
+                    folder=self.folder,
+                    found=found,
+                )
             )
         return found
 
@@ -249,11 +258,11 @@ def _locked(path: Path) -> int:
     except OSError as error:
         number, _, holder = os.pread(descriptor, 500, 0).decode(errors="replace").strip().partition(" ")
         os.close(descriptor)
-        who = f"process {number or 'unknown'}" + (f", {holder}" if holder else "")
-        raise Busy(
-            f"{path.parent}: the state folder is in use by {who}"
-            + ("" if holder else ": stop it or use another --state")
-        ) from error
+        if holder:
+            text = template("{folder}: the state folder is in use by process {number}, {holder}")
+        else:
+            text = template("{folder}: the state folder is in use by process {number}: stop it or use another --state")
+        raise Busy(message(text, folder=path.parent, number=number or "?", holder=holder)) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
@@ -266,7 +275,9 @@ def has_catalogue(folder: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise Denied(f"{folder}: the state folder cannot be read: {error.strerror}") from error
+        raise Denied(
+            message("{folder}: the state folder cannot be read: {cause}", folder=folder, cause=error.strerror)
+        ) from error
     return True
 
 
@@ -286,7 +297,7 @@ def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
                 kept = aside if name == FILE else kept
         file.replace(folder / FILE)
     except OSError as error:
-        raise _state_error(error, folder, "cannot write the Catalogue") from error
+        raise _state_error(error, folder, message("cannot write the Catalogue")) from error
     else:
         return kept
     finally:
@@ -296,14 +307,14 @@ def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
 def translated(error: apsw.Error, folder: Path) -> SyncdError:
     """Translate an error of SQLite."""
     if isinstance(error, apsw.FullError):
-        return NoSpace(f"{folder}: no space left for the Catalogue")
+        return NoSpace(message("{folder}: no space left for the Catalogue", folder=folder))
     if isinstance(error, _DAMAGE):
         return damaged(folder, error)
     if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return Busy(f"{folder}: the Catalogue is in use by another process")
+        return Busy(message("{folder}: the Catalogue is in use by another process", folder=folder))
     if isinstance(error, apsw.CantOpenError | apsw.IOError) and _is_full(folder):
-        return NoSpace(f"{folder}: no space or no inode left for the Catalogue")
-    return Offline(f"{folder}: the Catalogue cannot be used: {error}")
+        return NoSpace(message("{folder}: no space or no inode left for the Catalogue", folder=folder))
+    return Offline(message("{folder}: the Catalogue cannot be used: {cause}", folder=folder, cause=error))
 
 
 def _is_full(folder: Path) -> bool:
@@ -319,7 +330,7 @@ def _state_error(error: OSError, folder: Path, what: str) -> SyncdError:
     """Return our error for a failure of the state folder's file system."""
     text = f"{folder}: {what}: {error.strerror}"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return NoSpace(f"{text}; free some space (or inodes), or use another --state")
+        return NoSpace(message("{text}; free some space (or inodes), or use another --state", text=text))
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return Denied(f"{text}; run as the user that owns it, or use another --state")
+        return Denied(message("{text}; run as the user that owns it, or use another --state", text=text))
     return exhausted(error, str(folder)) or Offline(text)

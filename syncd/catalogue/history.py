@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.snapshot import Snapshot
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
@@ -36,8 +36,8 @@ def moved_from(row: MirrorRow | None, prefix: str) -> tuple[str, str] | None:
     """Return the problem and the remedy if a mirror's copy is stored under another prefix; otherwise None."""
     if row is None or not row.snapshot or row.prefix == prefix:
         return None
-    what = f"is {prefix} now, but its copy is stored under {row.prefix}"
-    return what, f"write store: {{prefix: {row.prefix}}}, or give the mirror another name"
+    what = message("is {prefix} now, but its copy is stored under {prefix2}", prefix=prefix, prefix2=row.prefix)
+    return what, message("write store: {{prefix: {prefix}}}, or give the mirror another name", prefix=row.prefix)
 
 
 @reads_rows
@@ -70,7 +70,9 @@ class History:
         would name no file.
         """
         if not may_move and (moved := moved_from(self.mirror(name), prefix)) is not None:
-            raise ConfigError(f"{name}: store.prefix: {moved[0]}: {moved[1]}")
+            raise ConfigError(
+                message("{name}: store.prefix: {moved}: {moved2}", name=name, moved=moved[0], moved2=moved[1])
+            )
         self._db.do(
             "INSERT INTO mirror (name, prefix, title, source) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
             "prefix=excluded.prefix, title=excluded.title, source=excluded.source",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.yaml import STRICT, KeyConflict, validated
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -19,26 +20,28 @@ _HOST = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
 )
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
-_MAKE = "write the line that `syncd token NAME` prints"
+_MAKE = message("write the line that `syncd token NAME` prints")
 
 Role = Literal["reader", "operator"]
 
 
 def _sha256(given: Any) -> Any:
     if isinstance(given, str) and _SHA256.fullmatch(given) is None:
-        raise InvalidValue("is not a sha256 in hexadecimal digits", _MAKE)
+        raise InvalidValue(message("is not a sha256 in hexadecimal digits"), _MAKE)
     return given
 
 
 def _scrypt(given: Any) -> Any:
     if isinstance(given, str) and _SCRYPT.fullmatch(given) is None:
-        raise InvalidValue("is not a salt and a hash, as in 32 digits, a dot, 64 digits", _MAKE)
+        raise InvalidValue(message("is not a salt and a hash, as in 32 digits, a dot, 64 digits"), _MAKE)
     return given
 
 
 def _host(given: Any) -> Any:
     if isinstance(given, str) and _HOST.fullmatch(given) is None:
-        raise InvalidValue("is not a host's name", "write it without scheme and port, as in mirror.example.org")
+        raise InvalidValue(
+            message("is not a host's name"), message("write it without scheme and port, as in mirror.example.org")
+        )
     return given.lower() if isinstance(given, str) else given
 
 
@@ -47,7 +50,9 @@ def _network(given: Any) -> Any:
         try:
             return str(ipaddress.ip_network(given, strict=False))
         except ValueError as error:
-            raise InvalidValue("is not an IP address", "write it as in 127.0.0.1 or 10.1.0.0/16") from error
+            raise InvalidValue(
+                message("is not an IP address"), message("write it as in 127.0.0.1 or 10.1.0.0/16")
+            ) from error
     return given
 
 
@@ -76,15 +81,15 @@ def validate_unique_names(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
     names = [token.name for token in tokens]
     for name in names:
         if names.count(name) > 1:
-            raise InvalidValue(f"names {name} twice", "give every token a name of its own")
+            raise InvalidValue(message("names {name} twice", name=name), message("give every token a name of its own"))
     return tokens
 
 
 def _token_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if raw.get("sha256") is not None and raw.get("scrypt") is not None:
-        yield KeyConflict("scrypt", "cannot be combined with sha256", "keep one of the two")
+        yield KeyConflict("scrypt", message("cannot be combined with sha256"), message("keep one of the two"))
     if raw.get("sha256") is None and raw.get("scrypt") is None:
-        yield KeyConflict("", "has neither sha256 nor scrypt", _MAKE)
+        yield KeyConflict("", message("has neither sha256 nor scrypt"), _MAKE)
 
 
 class ApiSettings(BaseModel):

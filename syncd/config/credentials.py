@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.origins import normalise_origin, origin
 from manifests.yaml import STRICT, KeyConflict, validated
 
@@ -28,23 +29,28 @@ def _token_url(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     if "?" in given or "#" in given or not given.lower().startswith(("https://", "http://")):
-        raise InvalidValue("is not the url of a token", "write it as in https://identity.example.org/token")
+        raise InvalidValue(
+            message("is not the url of a token"), message("write it as in https://identity.example.org/token")
+        )
     origin(given, frozenset(WEB))
     return given
 
 
 def _header(given: Any) -> Any:
     if isinstance(given, str) and _HEADER.fullmatch(given) is None:
-        raise InvalidValue("is not a header's name", "write it as in X-Api-Key")
+        raise InvalidValue(message("is not a header's name"), message("write it as in X-Api-Key"))
     if isinstance(given, str) and given.lower() in _TOLD_BY_TRANSPORT:
-        raise InvalidValue("is a header that carries no secret", "write the one that does, as in X-Api-Key")
+        raise InvalidValue(
+            message("is a header that carries no secret"), message("write the one that does, as in X-Api-Key")
+        )
     return given
 
 
 def _variable(given: Any) -> Any:
     if isinstance(given, str) and _VARIABLE.fullmatch(given) is None:
         raise InvalidValue(
-            "is not a variable's name", "write the name of the variable that holds the secret, as in TOKEN"
+            message("is not a variable's name"),
+            message("write the name of the variable that holds the secret, as in TOKEN"),
         )
     return given
 
@@ -67,8 +73,8 @@ class Secret(BaseModel):
         if isinstance(raw, cls):
             return raw
         if not isinstance(raw, Mapping):
-            todo = "put it into a file of its own and write {file: /path}, or {env: NAME} or {systemd: name}"
-            raise InvalidValue("a secret is not allowed here", todo)
+            todo = message("put it into a file of its own and write {file: /path}, or {env: NAME} or {systemd: name}")
+            raise InvalidValue(message("a secret is not allowed here"), todo)
         return validated(raw, handler, tuple(_one_of(raw, PLACES, "{file: /run/secrets/name}")))
 
 
@@ -144,10 +150,12 @@ class OAuth(BaseModel):
 
 def _oauth_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if (raw.get("username") is None) != (raw.get("password") is None):
-        yield KeyConflict("", "has only one of username and password", "write both, or neither")
+        yield KeyConflict("", message("has only one of username and password"), message("write both, or neither"))
     elif raw.get("username") is None and raw.get("client_secret") is None:
         yield KeyConflict(
-            "", "has neither username and password nor client_secret", "write what the publisher gave you"
+            "",
+            message("has neither username and password nor client_secret"),
+            message("write what the publisher gave you"),
         )
 
 
@@ -175,10 +183,12 @@ def _login_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     named = [key for key in ("username", "password") if raw.get(key) is not None]
     if raw.get("netrc") is not None:
         for key in named:
-            yield KeyConflict(key, "cannot be combined with netrc", "keep one of the two")
+            yield KeyConflict(key, message("cannot be combined with netrc"), message("keep one of the two"))
     elif len(named) != 2:
         yield KeyConflict(
-            "", "has no username and password, and no netrc", "write {username: me, password: {file: /path}}"
+            "",
+            message("has no username and password, and no netrc"),
+            message("write {username: me, password: {file: /path}}"),
         )
 
 
@@ -219,31 +229,52 @@ def _credential_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     bucket = str(raw.get("origin", "")).lower().startswith("s3://")
     for kind in KINDS:
         if raw.get(kind) is not None and "origin" in raw and bucket != (kind == "s3"):
-            todo = "use s3: {access_key_id: …}" if bucket else "write the origin as s3://bucket"
-            yield KeyConflict(kind, f"does not apply to an origin that is {'' if bucket else 'not '}a bucket", todo)
+            if bucket:
+                what, todo = message("does not apply to a bucket"), message("use s3: {access_key_id: …}")
+            else:
+                what, todo = message("applies only to a bucket"), message("write the origin as s3://bucket")
+            yield KeyConflict(kind, what, todo)
     scheme = str(raw.get("origin", "")).lower().partition("://")[0]
     for kind, schemes in (("bearer", WEB), ("header", WEB), ("key", ("sftp",)), ("oauth", WEB), ("login", WEB)):
         if raw.get(kind) is not None and scheme not in (*schemes, "s3", ""):
-            others = "basic or key" if scheme == "sftp" else "basic" if scheme in ("ftp", "ftps") else "basic or bearer"
-            yield KeyConflict(kind, f"does not apply to {scheme}", f"use {others}, or write another origin")
+            others = (
+                message("basic or key")
+                if scheme == "sftp"
+                else "basic"
+                if scheme in ("ftp", "ftps")
+                else message("basic or bearer")
+            )
+            yield KeyConflict(
+                kind,
+                message("does not apply to {scheme}", scheme=scheme),
+                message("use {others}, or write another origin", others=others),
+            )
     also = raw.get("also")
     for one in also if isinstance(also, list | tuple) else ():
         if scheme not in WEB or str(one).lower().partition("://")[0] != scheme:
             yield KeyConflict(
                 "also",
-                f"names an origin that is not {scheme}, as the first one is",
-                "name only origins of the same scheme",
+                message("names an origin that is not {scheme}, as the first one is", scheme=scheme),
+                message("name only origins of the same scheme"),
             )
     for kind, key in (("oauth", "token_url"), ("login", "at")):
         part = raw.get(kind)
         where = str(part.get(key, "")).lower() if isinstance(part, Mapping) else ""
         if scheme == "https" and where.startswith("http://"):
-            yield KeyConflict(kind, f"would send its secret to {key} unencrypted", f"write {key} with https")
+            yield KeyConflict(
+                kind,
+                message("would send its secret to {key} unencrypted", key=key),
+                message("write {key} with https", key=key),
+            )
 
 
 def _one_of(raw: Mapping[str, Any], keys: tuple[str, ...], example: str) -> Iterator[KeyConflict]:
     given = [key for key in keys if raw.get(key) is not None]
     for key in given[1:]:
-        yield KeyConflict(key, f"cannot be combined with {given[0]}", "keep one of the two")
+        yield KeyConflict(
+            key, message("cannot be combined with {given}", given=given[0]), message("keep one of the two")
+        )
     if not given:
-        yield KeyConflict("", f"has none of {', '.join(keys)}", f"write it as in {example}")
+        yield KeyConflict(
+            "", message("has none of {keys}", keys=keys), message("write it as in {example}", example=example)
+        )

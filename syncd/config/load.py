@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Duration
 from manifests.origins import check_folder_url, normalise_origin
 from manifests.yaml import STRICT, KeyConflict, ManifestError, load, validated
@@ -46,7 +47,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 def _listen(given: Any) -> Any:
     if isinstance(given, str) and ((found := _LISTEN.fullmatch(given)) is None or int(found[2]) > 65_535):
-        raise InvalidValue("is not an address to listen on", "write it as in 127.0.0.1:8750 or [::1]:8750")
+        raise InvalidValue(
+            message("is not an address to listen on"), message("write it as in 127.0.0.1:8750 or [::1]:8750")
+        )
     return given
 
 
@@ -59,7 +62,7 @@ def _store_url(given: Any) -> Any:
     if "://" in given:
         return check_folder_url(given, frozenset({"s3"}))
     if not given.strip() or "\0" in given:
-        raise InvalidValue("is not a folder", "write a folder, as in ./store, or s3://bucket/prefix/")
+        raise InvalidValue(message("is not a folder"), message("write a folder, as in ./store, or s3://bucket/prefix/"))
     return given
 
 
@@ -91,7 +94,9 @@ def _store_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if not str(raw.get("url", "")).startswith("s3://"):
         for key in ("endpoint", "region", "profile"):
             if raw.get(key) is not None:
-                yield KeyConflict(key, "does not apply to a folder", "delete it, or write url: s3://bucket/prefix/")
+                yield KeyConflict(
+                    key, message("does not apply to a folder"), message("delete it, or write url: s3://bucket/prefix/")
+                )
 
 
 class Config(BaseModel):
@@ -166,7 +171,7 @@ def load_config(
     try:
         origins = frozenset(normalise_origin(origin) for origin in allow_private)
     except InvalidValue as error:
-        raise ConfigError(f"--allow-private: {error}") from error
+        raise ConfigError(message("--allow-private: {cause}", cause=error)) from error
     return config.model_copy(
         update={
             "store": _store(config.store, store, endpoint, environ),
@@ -187,7 +192,13 @@ def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) ->
     settings = config.credentials.get(name)
     if settings is None:
         known = ", ".join(sorted(config.credentials)) or "none"
-        raise ConfigError(f"credentials: {name[:64]!r} is not in the configuration, known are {known}: add it")
+        raise ConfigError(
+            message(
+                "credentials: {name!r} is not in the configuration, known are {known}: add it",
+                name=name[:64],
+                known=known,
+            )
+        )
     return read_credential(settings, name, environ)
 
 
@@ -199,16 +210,21 @@ def _store(settings: StoreSettings, url: str | None, endpoint: str | None, envir
         found = _store_url(url) if url is not None else settings.url
         server = _endpoint(endpoint) if endpoint is not None else None
     except InvalidValue as error:
-        raise ConfigError(f"{where if endpoint is None else f'{where}, --endpoint'}: {error}") from error
+        option = where if endpoint is None else f"{where}, --endpoint"
+        raise ConfigError(message("{option}: {cause}", option=option, cause=error)) from error
     if not found.startswith("s3://"):
         if endpoint is not None:
-            raise ConfigError(f"--endpoint: does not apply to the folder {found}: write --store s3://bucket/prefix/")
+            raise ConfigError(
+                message(
+                    "--endpoint: does not apply to the folder {found}: write --store s3://bucket/prefix/", found=found
+                )
+            )
         return StoreSettings(url=found)  # an endpoint in the environment or the file does not apply to a folder
     if server is None and (given := _set(environ, "SYNCD_ENDPOINT")) is not None:
         try:
             server = _endpoint(given)
         except InvalidValue as error:
-            raise ConfigError(f"SYNCD_ENDPOINT: {error}") from error
+            raise ConfigError(message("SYNCD_ENDPOINT: {cause}", cause=error)) from error
     return settings.model_copy(update={"url": found, "endpoint": server or settings.endpoint})
 
 
@@ -221,7 +237,9 @@ def _read(path: Path) -> Config:
     try:
         text = read_text_file(path, from_pipe=True)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}: give the path of a syncd.yaml") from error
+        raise ConfigError(
+            message("{path}: cannot be read: {cause}: give the path of a syncd.yaml", path=path, cause=error.strerror)
+        ) from error
     try:
         config = load(text, str(path), Config)
     except ManifestError as error:

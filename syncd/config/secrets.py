@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from manifests.messages import message
 from syncd.config.credentials import CredentialSettings, OAuth, Secret
 from syncd.core import ConfigError, Credential
 
@@ -108,13 +109,25 @@ def _secret(secret: Secret, where: str, environ: Mapping[str, str], *, lines: bo
     take = _many_lines if lines else _one_line
     if secret.env is not None:
         if secret.env not in environ:
-            raise ConfigError(f"{where}: the environment variable {secret.env} is not set: set it, or use a file")
+            raise ConfigError(
+                message(
+                    "{where}: the environment variable {env} is not set: set it, or use a file",
+                    where=where,
+                    env=secret.env,
+                )
+            )
         return take(environ[secret.env], where)
     if secret.systemd is not None:
         folder = environ.get("CREDENTIALS_DIRECTORY")
         if not folder:
-            todo = f"add LoadCredential={secret.systemd}:/path to the unit"
-            raise ConfigError(f"{where}: systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set): {todo}")
+            todo = message("add LoadCredential={systemd}:/path to the unit", systemd=secret.systemd)
+            raise ConfigError(
+                message(
+                    "{where}: systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set): {todo}",
+                    where=where,
+                    todo=todo,
+                )
+            )
         return take(_private(Path(folder) / secret.systemd, where), where)
     assert secret.file is not None  # a Secret has one place
     return take(_private(_expand_home(secret.file, environ), where), where)
@@ -131,20 +144,45 @@ def _private(path: Path, where: str) -> str:
         with open(path, "rb", opener=_open_nonblocking) as file:
             mode = os.fstat(file.fileno()).st_mode  # of the file that is read, even if the name is replaced meanwhile
             if not stat.S_ISREG(mode):
-                raise ConfigError(f"{where}: {path}: not a file: name the file that holds the secret")
+                raise ConfigError(
+                    message("{where}: {path}: not a file: name the file that holds the secret", where=where, path=path)
+                )
             if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
                 shown = f"{stat.S_IMODE(mode):04o}"
-                raise ConfigError(f"{where}: {path}: others can read or change it (mode {shown}): chmod 600 {path}")
+                raise ConfigError(
+                    message(
+                        "{where}: {path}: others can read or change it (mode {shown}): chmod 600 {path}",
+                        where=where,
+                        path=path,
+                        shown=shown,
+                    )
+                )
             held = file.read(MAX_SECRET + 1)
     except OSError as error:
-        raise ConfigError(f"{where}: {path}: cannot be read: {error.strerror}: check the path and its owner") from error
+        raise ConfigError(
+            message(
+                "{where}: {path}: cannot be read: {cause}: check the path and its owner",
+                where=where,
+                path=path,
+                cause=error.strerror,
+            )
+        ) from error
     if len(held) > MAX_SECRET:
-        raise ConfigError(f"{where}: {path}: longer than {MAX_SECRET} bytes: name the file that holds the secret alone")
+        raise ConfigError(
+            message(
+                "{where}: {path}: longer than {max_secret} bytes: name the file that holds the secret alone",
+                where=where,
+                path=path,
+                max_secret=MAX_SECRET,
+            )
+        )
     try:
         return held.decode("utf-8")
     except UnicodeDecodeError:
         # `from None`: the original names the invalid bytes
-        raise ConfigError(f"{where}: {path}: not UTF-8 text: store the bare secret") from None
+        raise ConfigError(
+            message("{where}: {path}: not UTF-8 text: store the bare secret", where=where, path=path)
+        ) from None
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
@@ -156,16 +194,18 @@ def _one_line(value: str, where: str) -> str:
     """Return a secret without the newline at its end."""
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:
-        raise ConfigError(f"{where}: the secret is empty: store the bare value")
+        raise ConfigError(message("{where}: the secret is empty: store the bare value", where=where))
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise ConfigError(f"{where}: the secret has several lines or control characters: store the bare value")
+        raise ConfigError(
+            message("{where}: the secret has several lines or control characters: store the bare value", where=where)
+        )
     return value
 
 
 def _many_lines(value: str, where: str) -> str:
     """Return a secret of several lines."""
     if not value.strip():
-        raise ConfigError(f"{where}: the secret is empty: store the key itself")
+        raise ConfigError(message("{where}: the secret is empty: store the key itself", where=where))
     return value
 
 
@@ -178,10 +218,31 @@ def _from_netrc(file: Path, origin: str, where: str, environ: Mapping[str, str])
         machines = netrc.netrc(os.fspath(path)).hosts
     except netrc.NetrcParseError as error:
         # `from None`: the original quotes the invalid token, which may be the password
-        raise ConfigError(f"{where}: {path}: line {error.lineno}: not a netrc file: correct that line") from None
+        raise ConfigError(
+            message(
+                "{where}: {path}: line {lineno}: not a netrc file: correct that line",
+                where=where,
+                path=path,
+                lineno=error.lineno,
+            )
+        ) from None
     except OSError as error:
-        raise ConfigError(f"{where}: {path}: cannot be read: {error.strerror}: check the path and its owner") from error
+        raise ConfigError(
+            message(
+                "{where}: {path}: cannot be read: {cause}: check the path and its owner",
+                where=where,
+                path=path,
+                cause=error.strerror,
+            )
+        ) from error
     if host not in machines:
-        raise ConfigError(f"{where}: {path}: names no machine {host}: add `machine {host} login NAME password SECRET`")
+        raise ConfigError(
+            message(
+                "{where}: {path}: names no machine {host}: add `machine {host} login NAME password SECRET`",
+                where=where,
+                path=path,
+                host=host,
+            )
+        )
     login, _, password = machines[host]
     return login, _one_line(password or "", where)

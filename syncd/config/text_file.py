@@ -5,6 +5,8 @@ import os
 import stat
 from pathlib import Path
 
+from manifests.messages import message
+
 
 def read_text_file(file: Path, *, from_pipe: bool = False) -> bytes:
     """Return the content of a regular file, cut one byte beyond MAX_BYTES (the parser refuses a longer one).
@@ -17,11 +19,11 @@ def read_text_file(file: Path, *, from_pipe: bool = False) -> bytes:
     with os.fdopen(os.open(file, flags), "rb") as opened:
         kind = os.fstat(opened.fileno()).st_mode
         if not stat.S_ISREG(kind) and not (from_pipe and (stat.S_ISFIFO(kind) or stat.S_ISCHR(kind))):
-            raise OSError(errno.EINVAL, f"it is {_kind(kind)}, not a file", str(file))
+            raise OSError(errno.EINVAL, message("it is {kind}, not a file", kind=_kind(kind)), str(file))
         return opened.read(MAX_BYTES + 1)
 
 
 def _kind(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
-    return "a named pipe" if stat.S_ISFIFO(mode) else "a device"
+    return message("a named pipe") if stat.S_ISFIFO(mode) else message("a device")

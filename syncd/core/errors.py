@@ -32,6 +32,7 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
 
 import errno
 
+from manifests.messages import message
 from syncd.core.redaction import redact
 
 
@@ -146,4 +147,8 @@ def exhausted(error: BaseException, label: str) -> Exhausted | None:
     """Return the error if the system refused a file descriptor; None for other errors."""
     if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
         return None
-    return Exhausted(f"{label}: no file descriptor left: raise the limit of open files (LimitNOFILE=, ulimit -n)")
+    return Exhausted(
+        message(
+            "{label}: no file descriptor left: raise the limit of open files (LimitNOFILE=, ulimit -n)", label=label
+        )
+    )

@@ -4,11 +4,12 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from manifests.messages import message
 from manifests.stat import Stat
 
 Action = Literal["fetch", "replace", "keep", "remove", "refuse"]
 
-NEW = "new upstream"
+NEW = message("new upstream")
 
 
 class Known(NamedTuple):

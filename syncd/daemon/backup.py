@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 
+from manifests.messages import message
 from syncd.catalogue import BackgroundReader, Catalogue, replace_catalogue
 from syncd.config import Config
 from syncd.core import Damaged, NotFound, Store
@@ -96,7 +97,13 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
     fitting = found[:1] if wanted == "latest" else [one for one in found if one.place.startswith(FOLDER + wanted)]
     if len(fitting) != 1:
         names = ", ".join(one.place.removeprefix(FOLDER)[:20] for one in found) or "none"
-        raise NotFound(f"{wanted}: does not name exactly one backup of the Catalogue; the store has: {names}")
+        raise NotFound(
+            message(
+                "{wanted}: does not name exactly one backup of the Catalogue; the store has: {names}",
+                wanted=wanted,
+                names=names,
+            )
+        )
     backup = fitting[0]
     packed, digest, left = folder / "packed", hashlib.sha256(), MAX_BYTES
     with await asyncio.to_thread(packed.open, "wb") as file:
@@ -104,12 +111,17 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
             async for chunk in body:
                 left -= len(chunk)
                 if left < 0:
-                    raise Damaged(f"{backup.place}: longer than a backup can be")
+                    raise Damaged(message("{place}: longer than a backup can be", place=backup.place))
                 digest.update(chunk)
                 await asyncio.to_thread(file.write, chunk)
     if digest.hexdigest() != backup.sha256:
         raise Damaged(
-            f"{backup.place}: expected sha256 {backup.sha256}, found {digest.hexdigest()}: choose another backup"
+            message(
+                "{place}: expected sha256 {sha256}, found {hexdigest}: choose another backup",
+                place=backup.place,
+                sha256=backup.sha256,
+                hexdigest=digest.hexdigest(),
+            )
         )
     await asyncio.to_thread(_unpack, packed, folder / "catalogue.sqlite", backup.place)
     await asyncio.to_thread(_open, folder)
@@ -157,8 +169,8 @@ def _unpack(packed: Path, to: Path, place: str) -> None:
             while piece := file.read(PIECE):
                 left -= len(piece)
                 if left < 0:
-                    raise Damaged(f"{place}: longer than a backup can be")
+                    raise Damaged(message("{place}: longer than a backup can be", place=place))
                 out.write(piece)
     except (OSError, EOFError) as error:
-        raise Damaged(f"{place}: cannot be decompressed: {error}") from error
+        raise Damaged(message("{place}: cannot be decompressed: {cause}", place=place, cause=error)) from error
     packed.unlink()

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from manifests.messages import count, message
 from manifests.model import ManifestError, ManifestProblem, Mirror
 from syncd.catalogue import BackgroundReader, Catalogue, MirrorRow
 from syncd.control import (
@@ -200,7 +201,7 @@ class Controller:
         """Survey upstream, and return the plan of a pass."""
         mirror_state = self._standing(name)
         if mirror_state.declared is None:
-            raise Busy(f"{name}: no manifest of it is in force")
+            raise Busy(message("{name}: no manifest of it is in force", name=name))
         mirror, session = mirror_state.declared.mirror, self._session()
         row = session.catalogue.history.ensure_declared(mirror)
         mirror_state.row = row
@@ -287,59 +288,71 @@ class Controller:
         mirror_state = self._standing(name)
         state, why = self._registry.state(mirror_state)
         if state in {"paused", "offline", "rejected", "retired"}:
-            raise self._refused(who, "sync", name, f"{name}: is {state}: {why}")
+            raise self._refused(
+                who, "sync", name, message("{name}: is {state}: {why}", name=name, state=state, why=why)
+            )
         if mirror_state.run is not None:
-            return self._written(who, "sync", name, "a pass is under way already")
+            return self._written(who, "sync", name, message("a pass is under way already"))
         mirror_state.requested_by = who or "somebody"
         self._registry.wake.set()
-        return self._written(who, "sync", name, "a pass begins as soon as there is room")
+        return self._written(who, "sync", name, message("a pass begins as soon as there is room"))
 
     async def pause(self, name: str, who: str) -> AuditView:
         """Start no pass of this mirror until it is resumed."""
         mirror_state = self._standing(name)
         if mirror_state.declared is None:
-            raise self._refused(who, "pause", name, f"{name}: no manifest of it is in force")
+            raise self._refused(who, "pause", name, message("{name}: no manifest of it is in force", name=name))
         if mirror_state.paused is not None:
-            return self._written(who, "pause", name, f"was paused by {mirror_state.paused[0]} already")
+            return self._written(
+                who, "pause", name, message("was paused by {paused} already", paused=mirror_state.paused[0])
+            )
         mirror, history = mirror_state.declared.mirror, self._registry.catalogue.history
         row = mirror_state.row or history.ensure_declared(mirror)
         mirror_state.row, mirror_state.paused, mirror_state.requested_by = row, (who, self._registry.now()), ""
         self._registry.catalogue.pass_history.pause(row.id, who, self._registry.now())
-        return self._written(who, "pause", name, "paused")
+        return self._written(who, "pause", name, message("paused"))
 
     async def resume(self, name: str, who: str) -> AuditView:
         """End a pause."""
         mirror_state = self._standing(name)
         if mirror_state.paused is None or mirror_state.row is None:
-            return self._written(who, "resume", name, "was not paused")
+            return self._written(who, "resume", name, message("was not paused"))
         self._registry.catalogue.pass_history.resume(mirror_state.row.id)
         mirror_state.paused = None
         self._registry.wake.set()
-        return self._written(who, "resume", name, "resumed")
+        return self._written(who, "resume", name, message("resumed"))
 
     async def approve(self, name: str, who: str) -> AuditView:
         """Approve exactly the deletions held now, and request a pass."""
         mirror_state = self._standing(name)
         if mirror_state.row is None or not mirror_state.parked:
-            raise self._refused(who, "approve", name, f"{name}: no deletions are held for approval")
+            raise self._refused(who, "approve", name, message("{name}: no deletions are held for approval", name=name))
         if mirror_state.run is not None:
             raise self._refused(
-                who, "approve", name, f"{name}: a pass is running; approve the deletions that it holds after its end"
+                who,
+                "approve",
+                name,
+                message("{name}: a pass is running; approve the deletions that it holds after its end", name=name),
             )
-        count = self._registry.catalogue.approvals.approve(mirror_state.row.id)
+        files = self._registry.catalogue.approvals.approve(mirror_state.row.id)
         self._registry.refresh(mirror_state)
         if mirror_state.paused is None and mirror_state.declared is not None:
             mirror_state.requested_by = who or "somebody"
         self._registry.wake.set()
-        return self._written(who, "approve", name, f"{count:,} deletions approved")
+        return self._written(
+            who,
+            "approve",
+            name,
+            message("{deletions} approved", deletions=count(files, "{n} deletion", "{n:,} deletions")),
+        )
 
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass."""
         mirror_state = self._standing(name)
         if mirror_state.run is None:
-            raise self._refused(who, "cancel", name, f"{name}: no pass is under way")
+            raise self._refused(who, "cancel", name, message("{name}: no pass is under way", name=name))
         mirror_state.run.stop(because("stops.asked", who=who), who or "somebody")
-        return self._written(who, "cancel", name, "stops, and publishes its proved files")
+        return self._written(who, "cancel", name, message("stops, and publishes its proved files"))
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -357,7 +370,7 @@ class Controller:
     def _standing(self, name: str) -> MirrorState:
         mirror_state = self._registry.states.get(name)
         if mirror_state is None:
-            raise NotFound(f"{name}: no such mirror here")
+            raise NotFound(message("{name}: no such mirror here", name=name))
         return mirror_state
 
     def _row(self, name: str) -> MirrorRow | None:
@@ -371,7 +384,7 @@ class Controller:
         return entry
 
     def _refused(self, who: str, what: str, name: str, reason: str) -> SyncdError:
-        self._written(who, what, name, f"refused: {reason}")
+        self._written(who, what, name, message("refused: {reason}", reason=reason))
         return Busy(reason)
 
 

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
+from manifests.messages import count, message
 from syncd.catalogue import BackgroundReader
 from syncd.core import (
     Busy,
@@ -60,7 +61,10 @@ async def run(deps: DaemonDeps) -> None:
         now=deps.now,
     ) as session:
         session.catalogue.database.describe_holder(
-            f"`syncd run`: ask it (POST http://{config.listen}/api/v1/mirrors/MIRROR/sync), or stop it"
+            message(
+                "`syncd run`: ask it (POST http://{listen}/api/v1/mirrors/MIRROR/sync), or stop it",
+                listen=config.listen,
+            )
         )
         registry = MirrorRegistry(session.catalogue, deps.now, deps.clock)
         background = BackgroundReader(config.state)
@@ -127,7 +131,7 @@ class Daemon:
             await self.store.check()
             if self.registry.store.state == "offline":
                 if self.status.state == "starting":
-                    self.status.reason = f"the store is offline: {self.registry.store.reason}"
+                    self.status.reason = message("the store is offline: {reason}", reason=self.registry.store.reason)
                     self.notifier.ready(self.status.reason)
                 await self._idle()
                 continue
@@ -198,7 +202,10 @@ class Daemon:
     async def _drain(self, background: Iterable[asyncio.Task[None]]) -> None:
         """Wait for the running passes to end; `Interruptible` enforces the grace."""
         running = len(self.registry.running())
-        self.status.state, self.status.reason = "stopping", f"lets {running} passes end"
+        self.status.state, self.status.reason = (
+            "stopping",
+            message("waits for {passes} to end", passes=count(running, "{n} pass", "{n} passes")),
+        )
         self.notifier.stopping(self.status.reason, self.reloader.session.config.grace)
         self.registry.on_event(DaemonStopping("", running))
         self.scheduler.drain()

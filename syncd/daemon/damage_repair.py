@@ -10,6 +10,7 @@ from typing import cast
 
 import msgspec
 
+from manifests.messages import chained
 from syncd.catalogue import DamagedFile
 from syncd.core import ConfigError, DamageMended, DamageStays, Offline, PermanentError, TransientError, Transport
 from syncd.daemon.fixity_check import DIFFER, FixityCheck
@@ -106,7 +107,9 @@ class DamageRepair:
                     registry.now,
                 ).repair(report)
         except (ConfigError, PermanentError, TransientError) as error:  # its source cannot be opened
-            report.faults = [msgspec.structs.replace(one, reason=f"{one.reason}; {error}") for one in report.faults]
+            report.faults = [
+                msgspec.structs.replace(one, reason=chained((one.reason, str(error)))) for one in report.faults
+            ]
         for damage, fault in zip(faults, report.faults, strict=True):
             if fault.repaired:
                 registry.catalogue.pass_history.forget_damage(row.id, fault.path)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import cast
 
+from manifests.messages import message
 from manifests.snapshot import Entry
 from syncd.catalogue import DamagedFile
 from syncd.core import Body, Busy, DamageFound, NoSpace, NotFound, PermanentError, Transport
@@ -17,7 +18,7 @@ from syncd.daemon.mirror_state import MirrorState
 from syncd.engine import Finding, hash_stored
 from syncd.session import Session
 
-DIFFER = "two reads of it differ: suspect memory, cable or disk"
+DIFFER = message("two reads of it differ: suspect memory, cable or disk")
 
 
 class FixityCheck:
@@ -59,15 +60,17 @@ class FixityCheck:
         try:
             size, digests = await hash_stored(paced, place, ("xxh3-128",), session.hashing)
         except NotFound:
-            return "missing", f"{entry.size} bytes proved, nothing found"
+            return "missing", message("{size} bytes proved, nothing found", size=entry.size)
         except (Busy, NoSpace):
             raise
         except PermanentError as error:  # a link or a lost permission concerns this file alone
             return "unreadable", str(error).removeprefix(f"{place}: ")
         if size != entry.size:
-            return "size", f"{entry.size} bytes proved, {size} found"
+            return "size", message("{size} bytes proved, {size2} found", size=entry.size, size2=size)
         if digests["xxh3-128"] != entry.xxh3:
-            return "digest", f"xxh3-128 {entry.xxh3} proved, {digests['xxh3-128']} found"
+            return "digest", message(
+                "xxh3-128 {xxh3} proved, {found} found", xxh3=entry.xxh3, found=digests["xxh3-128"]
+            )
         return None
 
     def _note_damage(self, mirror_state: MirrorState, entry: Entry, finding: str, reason: str) -> None:
@@ -78,7 +81,7 @@ class FixityCheck:
             return
         if any(swap.path == entry.path for swap in registry.catalogue.journal.swaps(row.id)):
             return
-        reason = f"{entry.path}: {reason}"
+        reason = message("{path}: {reason}", path=entry.path, reason=reason)
         known = {one.path: one for one in registry.catalogue.pass_history.damaged(row.id)}.get(entry.path)
         tried = known.tried if known is not None else None
         registry.catalogue.pass_history.add_damage(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from manifests.messages import message
 from manifests.model import ManifestError, ManifestProblem, Mirror, load_mirror, overlaps
 from syncd.config import read_text_file
 from syncd.daemon.schedule import cycle
@@ -149,11 +150,11 @@ class ManifestWatcher:
             except FileNotFoundError:
                 if file in self.paths:
                     there[name] = None
-                    read[name] = _unread(name, "is not there")
+                    read[name] = _unread(name, message("is not there"))
             except (OSError, UnicodeDecodeError) as error:
                 there[name] = None
-                why = error.strerror if isinstance(error, OSError) and error.strerror else "not UTF-8 text"
-                read[name] = _unread(name, f"cannot be read: {why}")
+                why = error.strerror if isinstance(error, OSError) and error.strerror else message("not UTF-8 text")
+                read[name] = _unread(name, message("cannot be read: {why}", why=why))
         return ScanResult(there, read)
 
     def _present(self, there: dict[str, Mark | None], read: dict[str, "ParsedManifest"]) -> Iterator[Path]:
@@ -166,7 +167,7 @@ class ManifestWatcher:
         for error in unlisted:
             folder = str(error.filename)
             there[folder] = None
-            read[folder] = _unread(folder, f"cannot be listed: {error.strerror}")
+            read[folder] = _unread(folder, message("cannot be listed: {cause}", cause=error.strerror))
             there.update({name: file.mark for name, file in self.files.items() if name.startswith(f"{folder}/")})
 
     def apply(self, seen: ScanResult, now: float, *, at_once: bool = False) -> Changes:
@@ -235,7 +236,12 @@ class ManifestWatcher:
         assert mirror is not None
         other = forced.get(mirror.name)
         if other is not None:
-            yield problem_at(file, "mirror", f"{other.file} declares this mirror already", "rename one of the two")
+            yield problem_at(
+                file,
+                "mirror",
+                message("{file} declares this mirror already", file=other.file),
+                message("rename one of the two"),
+            )
             return
         others = [declared.mirror for declared in forced.values()]
         for clash in overlaps([*others, mirror]) if others else ():
@@ -256,7 +262,12 @@ class ManifestWatcher:
                 continue
             ring = ", ".join(sorted(cycle(afters)))
             file.clashes = (
-                problem_at(file, "schedule.after", f"{ring} wait for one another", "let one of them go first"),
+                problem_at(
+                    file,
+                    "schedule.after",
+                    message("{ring} wait for one another", ring=ring),
+                    message("let one of them go first"),
+                ),
             )
             if declared in changes.accepted:
                 changes.accepted.remove(declared)
@@ -315,5 +326,7 @@ def _text(file: Path) -> str:
 
 def _unread(name: str, what: str) -> ParsedManifest:
     return ParsedManifest(
-        None, None, (ManifestProblem(name, 1, 1, "file", what, "give the path of a manifest, or of a folder of them"),)
+        None,
+        None,
+        (ManifestProblem(name, 1, 1, "file", what, message("give the path of a manifest, or of a folder of them")),),
     )

@@ -1,5 +1,6 @@
 """What the daemon shows of a mirror: its state and the reason, its health, the progress of its pass."""
 
+from manifests.messages import message
 from syncd.control import AboutView, Health, MirrorView, ProgressView, State, TransferView
 from syncd.daemon.mirror_state import MirrorState, PassRun, StoreState
 from syncd.daemon.reasons import Reason, because
@@ -21,7 +22,7 @@ def state_of(mirror_state: MirrorState, store: StoreState, now: float) -> tuple[
         return "offline", because(f"store.{store.state}", detail=store.reason)
     if mirror_state.past.failures and not mirror_state.requested_by:
         last = mirror_state.last.reason if mirror_state.last is not None else ""
-        return "failing", because("failed", detail=last or "the last pass failed")
+        return "failing", because("failed", detail=last or message("the last pass failed"))
     if (
         mirror_state.requested_by
         or mirror_state.wait_reason

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from manifests.messages import chained, count, message, template
 from manifests.model import format_size
 from syncd.core import (
     DocumentFailed,
@@ -51,7 +52,12 @@ class PassLog:
         left_out = self._left_out + max(0, self._retries - MOST_RETRIES)
         if left_out:
             self._left_out = 0
-            self._append("info", "left_out", "", f"{left_out:,} more events were not recorded")
+            self._append(
+                "info",
+                "left_out",
+                "",
+                count(left_out, "{n} more event was not recorded", "{n:,} more events were not recorded"),
+            )
 
     def _add_line(self, level: Level, event: str, path: str, text: str) -> None:
         if self._count >= MOST and level != "error" and event not in _ALWAYS:
@@ -67,33 +73,56 @@ class PassLog:
 
 
 def _planned(event: Planned) -> tuple[Level, str]:
-    counts = [f"{getattr(event, name):,} {word}" for name, word in _COUNTS if getattr(event, name)]
-    more = "" if event.complete else "; the inventory is incomplete, so nothing is deleted"
-    return "info", f"{', '.join(counts) or 'nothing to do'}; {format_size(event.bytes)} to transfer{more}"
+    counts = [message(text, n=getattr(event, name)) for name, text in _COUNTS if getattr(event, name)]
+    steps = counts or message("nothing to do")
+    said = [message("{steps}; {size} to transfer", steps=steps, size=format_size(event.bytes))]
+    if not event.complete:
+        said.append(message("the inventory is incomplete, so nothing is deleted"))
+    return "info", chained(said)
 
 
 def _finished(event: PassFinished) -> tuple[Level, str]:
-    counts = [f"{getattr(event, name):,} {name}" for name in _RESULTS if getattr(event, name)]
-    text = f"{', '.join(counts) or 'nothing changed'}; {format_size(event.bytes)} in {event.seconds:.0f} s"
+    counts = [message(text, n=getattr(event, name)) for name, text in _RESULTS if getattr(event, name)]
+    text = message(
+        "{counts}; {size} in {seconds:.0f} s",
+        counts=counts or message("nothing changed"),
+        size=format_size(event.bytes),
+        seconds=event.seconds,
+    )
     return ("info" if event.complete else "warning"), text
 
 
 _COUNTS = (
-    ("fetch", "to fetch"), ("replace", "to replace"), ("keep", "kept"), ("remove", "to remove"), ("refused", "refused")
+    ("fetch", template("{n:,} to fetch")), ("replace", template("{n:,} to replace")), ("keep", template("{n:,} kept")),
+    ("remove", template("{n:,} to remove")), ("refused", template("{n:,} refused")),
 )  # fmt: skip
-_RESULTS = ("fetched", "replaced", "kept", "removed", "parked", "failed")
+_RESULTS = (
+    ("fetched", template("{n:,} fetched")), ("replaced", template("{n:,} replaced")), ("kept", template("{n:,} kept")),
+    ("removed", template("{n:,} removed")), ("parked", template("{n:,} parked")), ("failed", template("{n:,} failed")),
+)  # fmt: skip
 _ALWAYS = frozenset({"removals_parked", "published", "pass_finished"})
 _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
-    SurveyStarted: lambda _: ("info", "surveys upstream"),
-    DocumentFailed: lambda e: ("warning", f"{e.url}: {e.reason}"),
+    SurveyStarted: lambda _: ("info", message("surveys upstream")),
+    DocumentFailed: lambda e: ("warning", message("{url}: {reason}", url=e.url, reason=e.reason)),
     Planned: _planned,
-    TransferRetried: lambda e: ("info", f"{e.reason}; try {e.attempt + 1} follows in {e.wait:.1f} s"),
+    TransferRetried: lambda e: (
+        "info",
+        message("{reason}; try {attempt} follows in {wait:.1f} s", reason=e.reason, attempt=e.attempt + 1, wait=e.wait),
+    ),
     TransferFailed: lambda e: ("warning", e.reason),
     RemovalsParked: lambda e: (
         "warning",
-        f"{e.files:,} deletions of {format_size(e.bytes)} are held for approval: {e.reason}",
+        message(
+            "{deletions} of {size} held for approval: {reason}",
+            deletions=count(e.files, "{n} deletion", "{n:,} deletions"),
+            size=format_size(e.bytes),
+            reason=e.reason,
+        ),
     ),
-    Published: lambda e: ("info", f"snapshot {e.snapshot[:16]}{'' if e.changed else ', as before'}"),
+    Published: lambda e: (
+        "info",
+        message("snapshot {snapshot}" if e.changed else "snapshot {snapshot}, as before", snapshot=e.snapshot[:16]),
+    ),
     PassFinished: _finished,
     PassFailed: lambda e: ("error", e.reason),
 }

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from manifests.messages import count, message
 from syncd.core import NoSpace, Offline, PassFailed, PassFinished, PassStarted, SyncdError
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.mirror_state import CANCELLED, MirrorState, PassRun
@@ -128,7 +129,11 @@ class PassRunner:
                 error = CANCELLED if run.stopped_by else ""
                 self._write(run, outcome="stopped", error=error, reason=str(run.stop_reason), **counts)
             else:
-                text = f"{found.failed} files failed" if found.failed else "the inventory is incomplete"
+                text = (
+                    count(found.failed, "{n} file failed", "{n:,} files failed")
+                    if found.failed
+                    else message("the inventory is incomplete")
+                )
                 self._write(run, outcome="incomplete", reason=text, **counts)
         else:
             self._fail(mirror_state, run, found.error)
@@ -174,7 +179,7 @@ async def run_contained(work: Coroutine[Any, Any, T]) -> T | FailedRun:
             task.cancel()
             await asyncio.wait({task})
     if task.cancelled():
-        return FailedRun(asyncio.CancelledError("it was cancelled from within"))
+        return FailedRun(asyncio.CancelledError(message("it was cancelled from within")))
     error = task.exception()
     if error is None:
         return task.result()
@@ -188,4 +193,8 @@ def _name(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, SyncdError):
         return str(error)
-    return f"a bug in syncd ({type(error).__name__}: {error}): the traceback is in the log; please report it"
+    return message(
+        "a bug in syncd ({kind}: {cause}): the traceback is in the log; please report it",
+        kind=type(error).__name__,
+        cause=error,
+    )

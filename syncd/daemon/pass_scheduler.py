@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
+from manifests.messages import message
 from syncd.core import Busy
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.mirror_state import MirrorState
@@ -80,9 +81,9 @@ class PassScheduler:
     def reserve(self, mirror_state: MirrorState, what: Reason) -> Iterator[None]:
         """Start no pass of a mirror until the block ends. Raises Busy if a pass runs or it is reserved."""
         if mirror_state.run is not None:
-            raise Busy(f"{mirror_state.name}: a pass is under way")
+            raise Busy(message("{name}: a pass is under way", name=mirror_state.name))
         if mirror_state.busy:
-            raise Busy(f"{mirror_state.name}: {mirror_state.busy}")
+            raise Busy(message("{name}: {busy}", name=mirror_state.name, busy=mirror_state.busy))
         mirror_state.busy = what
         try:
             yield

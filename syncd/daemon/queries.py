@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from manifests.messages import message
 from manifests.snapshot import Entry, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.control import (
@@ -76,7 +77,7 @@ def pass_events(
 ) -> list[PassEvent]:
     """Return the events of one pass, the oldest first. Raises NotFound."""
     if row is None or not catalogue.pass_history.has_pass(row.id, pass_id):
-        raise NotFound(f"{name}: no pass {pass_id}, or its record has expired")
+        raise NotFound(message("{name}: no pass {pass_id}, or its record has expired", name=name, pass_id=pass_id))
     return catalogue.pass_history.events(pass_id, after, limit)
 
 
@@ -93,7 +94,7 @@ def entry(catalogue: Catalogue, row: MirrorRow | None, name: str, path: str) -> 
     """Return one Entry. Raises NotFound."""
     one = next(catalogue.holdings.entry_rows(row.id, path, path + "\0"), None) if row is not None else None
     if one is None:
-        raise NotFound(f"{path}: not in {name}")
+        raise NotFound(message("{path}: not in {name}", path=path, name=name))
     return EntryView(**one)
 
 
@@ -127,7 +128,11 @@ def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
     fitting = [one for one in kept if one.id.startswith(wanted)]
     if len(fitting) != 1 or len(wanted) < 4:
         ids = ", ".join(one.id[:12] for one in kept) or "none"
-        raise NotFound(f"{wanted}: identifies no one kept snapshot of {name}; kept are {ids}")
+        raise NotFound(
+            message(
+                "{wanted}: identifies no one kept snapshot of {name}; kept are {ids}", wanted=wanted, name=name, ids=ids
+            )
+        )
     return fitting[0]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from manifests.messages import message
 from manifests.model import ManifestProblem, Mirror, load_mirror
 from manifests.origins import origin_of
 from syncd.catalogue import moved_from
@@ -105,7 +106,9 @@ class Reloader:
             name = source.credentials
             if name is not None and name not in self.session.config.credentials:
                 where = "source.credentials" if len(mirror.sources) == 1 else f"source[{number}].credentials"
-                yield _problem(where, f"{name} is not in syncd.yaml", "add it there, under credentials")
+                yield _problem(
+                    where, message("{name} is not in syncd.yaml", name=name), message("add it there, under credentials")
+                )
         mirror_state = self.registry.states.get(mirror.name)
         moved = moved_from(mirror_state.row if mirror_state is not None else None, mirror.prefix)
         if moved is not None:
@@ -130,7 +133,7 @@ class Reloader:
             self._mark, self._failed_mark = mark, None
             at_once = self._adopt(config) or at_once
         await self.scan(at_once=at_once)
-        self.notifier.ready("read its configuration again")
+        self.notifier.ready(message("read its configuration again"))
 
     def _adopt(self, config: Config) -> bool:
         """Apply a new configuration; returns True if the paths of the manifests changed."""

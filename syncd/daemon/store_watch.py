@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from manifests.messages import message
 from syncd.core import Denied, NoSpace, TransientError
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.session import Session
@@ -44,7 +45,12 @@ class StoreWatch:
                 self._identity = asyncio.create_task(asking)  # owned by this: the next check, or `aclose`
             await asyncio.wait({self._identity}, timeout=ANSWER)
             if not self._identity.done():
-                self.registry.set_store("offline", f"{self.session().config.store.url}: no reply within {ANSWER:.0f} s")
+                self.registry.set_store(
+                    "offline",
+                    message(
+                        "{url}: no reply within {answer:.0f} s", url=self.session().config.store.url, answer=ANSWER
+                    ),
+                )
                 return
             asked, self._identity = self._identity, None
             try:
@@ -62,10 +68,17 @@ class StoreWatch:
         keep, store = self.session().config.budget.keep_free, self.registry.store
         factor = 1.0 if store.state == "online" else ROOMIER
         if store.free is not None and store.free < keep * factor:
-            self.registry.set_store("full", f"{store.free:,} bytes left, {keep:,} are kept free: make room")
+            self.registry.set_store(
+                "full", message("{free:,} bytes left, {keep:,} are kept free: make room", free=store.free, keep=keep)
+            )
         elif state_free < min(keep, LOW) * factor:
             self.registry.set_store(
-                "full", f"{self.session().config.state}: {state_free:,} bytes left for the Catalogue: make room"
+                "full",
+                message(
+                    "{state}: {state_free:,} bytes left for the Catalogue: make room",
+                    state=self.session().config.state,
+                    state_free=state_free,
+                ),
             )
         else:
             self.registry.set_store("online")

@@ -69,7 +69,7 @@ async def make_plan(context: PassContext, row: MirrorRow) -> PlanResult:
             if number == len(context.others) or isinstance(error, NoSpace | Offline | Damaged):
                 raise
             sources.failed(number)
-            after = f"{error}: asking {context.mirror.sources[number + 1].url} instead"
+            after = message("{cause}: asking {url} instead", cause=error, url=context.mirror.sources[number + 1].url)
             context.listener(DocumentFailed(context.mirror.name, context.mirror.sources[number].url, after))
     raise AssertionError  # a mirror has a source
 
@@ -237,7 +237,9 @@ async def _planned(
     counts = planner.counts
     if suspects := folds.suspects():
         found = list(collisions(context.catalogue.claims.held_paths(row.id), suspects))
-        refused = [(path, f"differs from {other!r} only in case or Unicode form") for path, other in found]
+        refused = [
+            (path, message("differs from {other!r} only in case or Unicode form", other=other)) for path, other in found
+        ]
         context.catalogue.claims.refuse(row.id, refused)
         counts.fetch -= len(refused)
         counts.refuse += len(refused)

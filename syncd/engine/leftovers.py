@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from manifests.digest import OURS
+from manifests.messages import message
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.core import Mismatch, NotFound, Step, Store
@@ -69,7 +70,7 @@ class Leftovers:
             await self.archive_removed(removed[0])
             self.deleted.forget_removed(self.mirror_id, entry.path)
             return False
-        unknown = Mismatch(f"{entry.path}: an unknown file was stored at this path")
+        unknown = Mismatch(message("{path}: an unknown file was stored at this path", path=entry.path))
         await self.store.copy(place, self.verifier.paths.quarantine(entry.path))
         await self.quarantine.write_reason(entry.path, unknown, digests, None)
         return False

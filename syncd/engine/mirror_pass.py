@@ -350,7 +350,7 @@ class Pass:
     def _refuse(self, row: MirrorRow) -> None:
         """Report refused files as failed, with the reason."""
         for step in self.context.catalogue.claims.steps(row.id, "refuse"):
-            self._fail(step, Unsafe(f"{step.path}: {step.reason}"))
+            self._fail(step, Unsafe(message("{path}: {reason}", path=step.path, reason=step.reason)))
 
     async def _require_space(self) -> None:
         """Raise NoSpace before the first byte if the plan cannot fit."""
@@ -359,8 +359,13 @@ class Pass:
         wanted = context.catalogue.claims.bytes_to_move(self.row.id)
         if free is not None and wanted * (1 + RESERVE) > free:
             raise NoSpace(
-                f"{context.mirror.name}: no room: {wanted} bytes to move, {free} free in the store: "
-                "make room, or mirror less (source.include, source.exclude)"
+                message(
+                    "{name}: no room: {wanted} bytes to move, {free} free in the store: make room, or "
+                    "mirror less (source.include, source.exclude)",
+                    name=context.mirror.name,
+                    wanted=wanted,
+                    free=free,
+                )
             )
 
     async def _strays(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ Most pages of a listing are all new or all unchanged; comparing whole columns re
 file by file. Both ways lead to the same Plan.
 """
 
+import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -16,11 +17,16 @@ from operator import itemgetter, lt
 
 import msgspec
 
+from manifests.messages import message
 from manifests.reading import Stats
 from manifests.stat import Stat, UnsafePath, are_harmless, check_path
 from syncd.core import NEW, Known, Step
 
+UNLISTED = message("no longer listed upstream")
+
 _digests = msgspec.json.Decoder(dict[str, str]).decode
+_CONFLICT = re.compile(r"conflict:two lists publish (\S+) (\S+) and (\S+)")
+_CONFLICT = re.compile(r"conflict:two lists publish (\S+) (\S+) and (\S+)")
 _path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
 
 
@@ -180,24 +186,22 @@ class Planner:
 
     def _removal(self, known: Known) -> tuple[Step, ...]:
         path, size, *_ = known
-        return (
-            ()
-            if self._adding or path in self._pinned
-            else (Step("remove", path, "no longer listed upstream", None, size),)
-        )
+        return () if self._adding or path in self._pinned else (Step("remove", path, UNLISTED, None, size),)
 
     def _refusal(self, stat: Stat) -> str | None:
         try:
             check_path(stat.path)
         except UnsafePath as error:
-            return f"unsafe path: {error}"
+            return message("unsafe path: {cause}", cause=error)
         version = stat.version
-        if version is not None and version.startswith("conflict:"):
-            return version.removeprefix("conflict:")
+        if version is not None and (found := _CONFLICT.fullmatch(version)) is not None:
+            return message(
+                "two lists publish {algorithm} {one} and {other}", algorithm=found[1], one=found[2], other=found[3]
+            )
         if self._published and not stat.digests and not (version or "").startswith("sha256:"):
-            return "upstream publishes no checksum, and this mirror requires one (verify.require: published)"
+            return message("upstream publishes no checksum, and this mirror requires one (verify.require: published)")
         if (parent := self._clash.parent(stat.path)) is not None:
-            return f"{parent!r} is a file upstream, so it cannot contain files"
+            return message("{parent!r} is a file upstream, so it cannot contain files", parent=parent)
         return None
 
 
@@ -220,11 +224,15 @@ def changed(known: Known, stat: Stat) -> str | None:
         if common:
             return None
     if stat.size is not None and stat.size != size:
-        return f"{size} bytes became {stat.size}"
+        return message("{size} bytes became {size2}", size=size, size2=stat.size)
     if stat.version is not None and version is not None:
-        return None if stat.version == version else f"version {version} became {stat.version}"
+        return (
+            None
+            if stat.version == version
+            else message("version {version} became {version2}", version=version, version2=stat.version)
+        )
     if stat.modified is not None and modified is not None and stat.modified != modified:
-        return f"modified {modified:.0f} became {stat.modified:.0f}"
+        return message("modified {modified:.0f} became {modified2:.0f}", modified=modified, modified2=stat.modified)
     return None
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.snapshot import (
     MAX_SUMS,
     Content,
@@ -186,7 +186,7 @@ class Publisher(msgspec.Struct, frozen=True):
         try:
             return pack(content)
         except SnapshotError as error:
-            raise TooLarge(f"{self.mirror.name}: {error}") from error
+            raise TooLarge(message("{name}: {cause}", name=self.mirror.name, cause=error)) from error
 
     async def _write_checksums(self, path: str) -> None:
         """Write the list that `sha256sum -c` reads, in pieces: it may name a million files."""

@@ -64,7 +64,9 @@ class PassQuarantine:
         `earlier` are the failures at other sources before this one, `body` the response that the bytes came in.
         """
         place = self.paths.quarantine(path)
-        reason = "; before that, ".join((str(error), *earlier))
+        reason = str(error)
+        for cause in earlier:
+            reason = message("{reason}; before that, {cause}", reason=reason, cause=cause)
         headers = body.headers.items() if body is not None else ()
         record = {
             "path": path,

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from manifests.digest import Hasher
+from manifests.messages import message
 from syncd.core import Body, Interrupted, Sink, Staged, SyncdError, Transport
 from syncd.streams import copy_to_sink
 
@@ -172,7 +173,14 @@ class _RangedDownload:
     async def _receive(self, body: Body, start: int, stop: int | None) -> None:
         """Write and hash `[start, stop)` from an open body."""
         if body.start != start:
-            raise Interrupted(f"{self.spec.target}: requested from byte {start}, received from {body.start}")
+            raise Interrupted(
+                message(
+                    "{target}: requested from byte {start}, received from {start2}",
+                    target=self.spec.target,
+                    start=start,
+                    start2=body.start,
+                )
+            )
         if stop is not None and (sink := self.file.sink(start)) is not None:
             await self._copy_to_sink(body, start, stop, sink)
             return
@@ -186,7 +194,15 @@ class _RangedDownload:
         if chunks:
             at = await self._write(at, chunks, stop)
         if stop is not None and at != stop:
-            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) requested, {at - start} received")
+            raise Interrupted(
+                message(
+                    "{target}: bytes [{start}, {stop}) requested, {at} received",
+                    target=self.spec.target,
+                    start=start,
+                    stop=stop,
+                    at=at - start,
+                )
+            )
         self.end = max(self.end, at)
 
     async def _copy_to_sink(self, body: Body, start: int, stop: int, sink: Sink) -> None:
@@ -207,12 +223,22 @@ class _RangedDownload:
         async with aclosing(copy_to_sink(body, write_and_hash)) as counts:
             async for count in counts:
                 if at + count > stop:
-                    raise Interrupted(f"{self.spec.target}: more bytes than the {stop} requested")
+                    raise Interrupted(
+                        message("{target}: more bytes than the {stop} requested", target=self.spec.target, stop=stop)
+                    )
                 self._note_written(at, at + count)
                 at += count
                 self.on_received(count)
         if at != stop:
-            raise Interrupted(f"{self.spec.target}: bytes [{start}, {stop}) requested, {at - start} received")
+            raise Interrupted(
+                message(
+                    "{target}: bytes [{start}, {stop}) requested, {at} received",
+                    target=self.spec.target,
+                    start=start,
+                    stop=stop,
+                    at=at - start,
+                )
+            )
         self.end = max(self.end, at)
 
     def _note_written(self, at: int, what: bytes | int) -> None:
@@ -227,7 +253,9 @@ class _RangedDownload:
     async def _write(self, at: int, chunks: list[bytes], stop: int | None) -> int:
         piece = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if stop is not None and at + len(piece) > stop:
-            raise Interrupted(f"{self.spec.target}: more bytes than the {stop} requested")
+            raise Interrupted(
+                message("{target}: more bytes than the {stop} requested", target=self.spec.target, stop=stop)
+            )
         await self._wait_for_window(at)
         if at == 0:
             self.head = piece[:HEAD]

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import msgspec
 
+from manifests.messages import message
 from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer, Snapshot, entries_of, origins_of
 from manifests.stat import Stat
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
@@ -57,7 +58,13 @@ class Restoration(msgspec.Struct, frozen=True):
                     continue
                 version = self._version(entry)
                 if version is None:
-                    raise Damaged(f"{entry.path}: the bytes of snapshot {wanted[:12]} are no longer kept")
+                    raise Damaged(
+                        message(
+                            "{path}: the bytes of snapshot {wanted} are no longer kept",
+                            path=entry.path,
+                            wanted=wanted[:12],
+                        )
+                    )
                 if held is None:
                     returning.append((entry, version))
                 else:
@@ -86,7 +93,11 @@ class Restoration(msgspec.Struct, frozen=True):
         for path in paths:
             removed = holdings.was_removed(mirror.id, path)
             if removed is None:
-                raise NotFound(f"{path}: was not deleted from {mirror.name}, or its retention has expired")
+                raise NotFound(
+                    message(
+                        "{path}: was not deleted from {name}, or its retention has expired", path=path, name=mirror.name
+                    )
+                )
             await self.store.stat(self.place.natural(path))
             found.append(removed)
         holdings.add(mirror.id, found)
@@ -99,7 +110,14 @@ class Restoration(msgspec.Struct, frozen=True):
         matching = [snapshot for snapshot in kept if snapshot.id.startswith(wanted)]
         if len(matching) != 1 or len(wanted) < 4:
             ids = ", ".join(snapshot.id[:12] for snapshot in kept) or "none"
-            raise NotFound(f"{wanted}: identifies no one kept snapshot of {self.mirror.name}; kept are {ids}")
+            raise NotFound(
+                message(
+                    "{wanted}: identifies no one kept snapshot of {name}; kept are {ids}",
+                    wanted=wanted,
+                    name=self.mirror.name,
+                    ids=ids,
+                )
+            )
         return matching[0]
 
     async def _archive_current(self, paths: Iterable[str]) -> None:
@@ -175,7 +193,11 @@ async def _rebuild(
         kept = [await _snapshot(store, pointer.mirror, name) for name in pointer.kept or (pointer.snapshot,)]
         found = [snapshot for snapshot in kept if snapshot is not None]
         if not found or found[0].id != pointer.snapshot:
-            raise Damaged(f"{stat.path}: names snapshot {pointer.snapshot}, which cannot be read")
+            raise Damaged(
+                message(
+                    "{path}: names snapshot {snapshot}, which cannot be read", path=stat.path, snapshot=pointer.snapshot
+                )
+            )
         current = found[0]
         await _fill(store, catalogue, row, current)
         for snapshot in reversed(found):
@@ -195,7 +217,7 @@ async def _pointer(store: Store, stat: Stat) -> Pointer:
     try:
         return msgspec.json.decode(await read_bounded(store, stat.path, MAX_POINTER), type=Pointer)
     except msgspec.MsgspecError as error:
-        raise Damaged(f"{stat.path}: not a pointer: {error}") from error
+        raise Damaged(message("{path}: not a pointer: {cause}", path=stat.path, cause=error)) from error
 
 
 async def _snapshot(store: Store, mirror: str, name: str) -> Snapshot | None:
@@ -205,7 +227,7 @@ async def _snapshot(store: Store, mirror: str, name: str) -> Snapshot | None:
     except NotFound:
         return None
     except msgspec.MsgspecError as error:
-        raise Damaged(f"{path}: not a snapshot: {error}") from error
+        raise Damaged(message("{path}: not a snapshot: {cause}", path=path, cause=error)) from error
 
 
 async def _fill(store: Store, catalogue: Catalogue, row: MirrorRow, snapshot: Snapshot) -> None:
@@ -262,7 +284,7 @@ async def _read_back(store: Store, named: RetainedSnapshots, path: str, stat: St
 
 def unknown_mirror(name: str) -> PermanentError:
     """Return the error for an unknown mirror."""
-    return NotFound(f"{name}: no such mirror in this state folder; `syncd status` lists them")
+    return NotFound(message("{name}: no such mirror in this state folder; `syncd status` lists them", name=name))
 
 
 async def current_snapshot(store: Store, mirror: str) -> Pointer:

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
+from manifests.messages import message
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
 from syncd.catalogue import ArchivedVersion, Catalogue, Holdings, MirrorRow
 from syncd.core import Busy, Damaged, NoSpace, NotFound, PermanentError, Store
@@ -72,7 +73,7 @@ async def read_packed(store: Store, path: str, sha256: str) -> bytes:
     try:
         return unpack(await read_bounded(store, path, MAX_SHARD), sha256)
     except (SnapshotError, NotFound) as error:
-        raise Damaged(f"{path}: {error}") from error
+        raise Damaged(message("{path}: {cause}", path=path, cause=error)) from error
 
 
 async def read_bounded(store: Store, path: str, max_bytes: int) -> bytes:
@@ -83,7 +84,9 @@ async def read_bounded(store: Store, path: str, max_bytes: int) -> bytes:
         async for chunk in body:
             left -= len(chunk)
             if left < 0:
-                raise Damaged(f"{path}: longer than the limit of {max_bytes} bytes")
+                raise Damaged(
+                    message("{path}: longer than the limit of {max_bytes} bytes", path=path, max_bytes=max_bytes)
+                )
             chunks.append(chunk)
     return b"".join(chunks)
 
@@ -104,7 +107,13 @@ async def archive_version(
     aside = {version.snapshot: version.sha256 for version in holdings.versions(mirror, path)}
     snapshot = await named.snapshot_naming(path, sha256, {other for other, held in aside.items() if held != sha256})
     if snapshot is None:
-        raise Damaged(f"{path}: each snapshot that names sha256 {sha256} has other bytes archived at this path")
+        raise Damaged(
+            message(
+                "{path}: each snapshot that names sha256 {sha256} has other bytes archived at this path",
+                path=path,
+                sha256=sha256,
+            )
+        )
     if snapshot in aside:
         with suppress(NotFound):
             if (await named.store.stat(place.version(snapshot, path))).size == size:

@@ -285,8 +285,14 @@ class _SurveyRun:
         if documents < BARREN or documents < FRUITFUL * files:
             return False
         self.is_given_up = True
-        what = f"{documents} documents were read and name {files} files: is the listing endless?"
-        self._failed(self.first[0], Unsupported(f"{what} Exclude the paths without files (source.exclude)"))
+        what = message(
+            "{documents} documents were read and name {files} files: is the listing endless?",
+            documents=documents,
+            files=files,
+        )
+        self._failed(
+            self.first[0], Unsupported(message("{what} Exclude the paths without files (source.exclude)", what=what))
+        )
         return True
 
     def _is_excessive(self) -> bool:
@@ -376,7 +382,7 @@ class _SurveyRun:
             self.inventory.mark = max(self.inventory.mark, found.value)
         elif isinstance(found, ReaderWarning):
             notes = self.inventory.notes
-            text = found.text if found.text in notes or len(notes) < NOTES else "further parts were ignored"
+            text = found.text if found.text in notes or len(notes) < NOTES else message("further parts were ignored")
             notes[text] = notes.get(text, 0) + found.count
         else:
             try:
@@ -394,7 +400,7 @@ class _SurveyRun:
             return
         self.changes[stat.path] = stat
         if len(self.changes) > MAX_CHANGES:
-            raise Gap(f"more than {MAX_CHANGES} files changed")
+            raise Gap(message("more than {max_changes} files changed", max_changes=MAX_CHANGES))
 
     def _bind(self) -> None:
         """Prevent a resume: derived files are in the spool, which ends with this process."""

@@ -199,14 +199,21 @@ class Transfers:
     async def _gather(self, stat: Stat, body: Body, size: int) -> bytes:
         """Return the whole body of `size` bytes; stop at the first chunk beyond them. Raises Mismatch."""
         if body.stat.size is not None and body.stat.size != size:
-            raise Mismatch(f"{stat.path}: {size} bytes promised, upstream now announces {body.stat.size}")
+            raise Mismatch(
+                message(
+                    "{path}: {size} bytes promised, upstream now announces {size2}",
+                    path=stat.path,
+                    size=size,
+                    size2=body.stat.size,
+                )
+            )
         chunks: list[bytes] = []
         count = 0
         async for chunk in body:
             chunks.append(chunk)
             count += len(chunk)
             if count > size:
-                raise Mismatch(f"{stat.path}: {size} bytes promised, more arrived")
+                raise Mismatch(message("{path}: {size} bytes promised, more arrived", path=stat.path, size=size))
         self.listener(TransferAdvanced(self.place.mirror, stat.path, count))
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -256,7 +263,14 @@ class Transfers:
         total = answered.size if answered.size is not None else stat.size
         version = begun.version if begun is not None else answered.version
         if stat.size is not None and total != stat.size:
-            raise Mismatch(f"{path}: {stat.size} bytes promised, upstream now announces {total}")
+            raise Mismatch(
+                message(
+                    "{path}: {size} bytes promised, upstream now announces {total}",
+                    path=path,
+                    size=stat.size,
+                    total=total,
+                )
+            )
         self._require_size(path, total)
         order = DownloadSpec(
             target=target,
@@ -321,7 +335,10 @@ class Transfers:
             return
         if "chunked" not in first.body.headers.get("transfer-encoding", ""):
             raise Mismatch(
-                f"{stat.path}: upstream announces neither a length nor a checksum, so completeness cannot be verified"
+                message(
+                    "{path}: upstream announces neither a length nor a checksum, so completeness cannot be verified",
+                    path=stat.path,
+                )
             )
 
     async def _quarantined(self, path: str, error: Mismatch, digests: dict[str, str], body: Body | None) -> Quarantined:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from manifests.digest import KNOWN, OURS, ZIP_END
+from manifests.messages import message
 from manifests.snapshot import Verdict
 from manifests.stat import Stat
 from manifests.zip_end import WHOLE
@@ -54,21 +55,40 @@ def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
     page = _web_page(stat.path, arrived.head, arrived.kind)
     for claimed in (stat.size, answered.size):
         if claimed is not None and size != claimed:
-            raise Mismatch(f"{stat.path}: {claimed} bytes promised, {size} arrived{page}")
+            raise Mismatch(
+                message(
+                    "{path}: {claimed} bytes promised, {size} arrived{page}",
+                    path=stat.path,
+                    claimed=claimed,
+                    size=size,
+                    page=page,
+                )
+            )
     is_proved = False
     for promised in (stat.digests, answered.digests):
         for algorithm, value in promised.items():
             if algorithm not in KNOWN:
                 continue
             if digests[algorithm] != value:
-                raise Mismatch(f"{stat.path}: {algorithm} {value} promised, {digests[algorithm]} arrived{page}")
+                raise Mismatch(
+                    message(
+                        "{path}: {algorithm} {value} promised, {arrived} arrived{page}",
+                        path=stat.path,
+                        algorithm=algorithm,
+                        value=value,
+                        arrived=digests[algorithm],
+                        page=page,
+                    )
+                )
             is_proved = True
     if is_proved:
         return "verified"
     if page:
-        raise Mismatch(f"{stat.path}: data expected{page}")
+        raise Mismatch(message("{path}: data expected{page}", path=stat.path, page=page))
     if (end := digests.get(ZIP_END, WHOLE)) != WHOLE:
-        raise Mismatch(f"{stat.path}: no checksum is published, and the zip file is incomplete: {end}")
+        raise Mismatch(
+            message("{path}: no checksum is published, and the zip file is incomplete: {end}", path=stat.path, end=end)
+        )
     return "attested"
 
 
@@ -77,5 +97,9 @@ def _web_page(path: str, head: bytes, kind: str) -> str:
     if _PAGE.search(head[:HEAD]) is None or path.lower().endswith(_PAGES) or kind not in ("", "text/html"):
         return ""
     title = _TITLE.search(head[:HEAD])
-    named = f" titled {title[1].decode(errors='replace').strip()!r}" if title is not None else ""
-    return f": upstream answered with a web page{named}: is a login or a licence agreement needed?"
+    if title is None:
+        return message(": upstream answered with a web page: is a login or a licence agreement needed?")
+    return message(
+        ": upstream answered with a web page titled {title!r}: is a login or a licence agreement needed?",
+        title=title[1].decode(errors="replace").strip(),
+    )

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from manifests.messages import message
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue, MirrorRow, QuarantinedFile
@@ -121,7 +122,9 @@ class Verification:
             try:
                 await self._repair_one(*held, fault.reason)
             except SyncdError as error:
-                report.faults[at] = msgspec.structs.replace(fault, reason=f"{fault.reason}; not repaired: {error}")
+                report.faults[at] = msgspec.structs.replace(
+                    fault, reason=message("{reason}; not repaired: {cause}", reason=fault.reason, cause=error)
+                )
             else:
                 report.faults[at] = msgspec.structs.replace(fault, repaired=True)
 
@@ -131,11 +134,15 @@ class Verification:
             await self.store.copy(version, self.place.natural(entry.path))
             return
         if self.source is None:
-            raise Damaged(f"{entry.path}: no kept version has these bytes, and no source is known")
+            raise Damaged(message("{path}: no kept version has these bytes, and no source is known", path=entry.path))
         if origin.url.startswith(SCHEME):
             forget(self.catalogue.settings, self.mirror.name)
             self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
-            raise Damaged(f"{entry.path}: is derived from upstream's documents; the next pass will derive it again")
+            raise Damaged(
+                message(
+                    "{path}: is derived from upstream's documents; the next pass will derive it again", path=entry.path
+                )
+            )
         with suppress(NotFound):  # raise now if the file cannot be quarantined: avoid a useless download
             await self.store.stat(self.place.natural(entry.path))
         urls = (origin.url,) if "://" in origin.url else ()
@@ -190,13 +197,19 @@ class Verification:
         try:
             pointer = await current_snapshot(self.store, mirror.name)
             if pointer.snapshot != mirror.snapshot:
-                raise Damaged(f"the pointer names {pointer.snapshot}, the Catalogue {mirror.snapshot}")
+                raise Damaged(
+                    message(
+                        "the pointer names {snapshot}, the Catalogue {snapshot2}",
+                        snapshot=pointer.snapshot,
+                        snapshot2=mirror.snapshot,
+                    )
+                )
             snapshot = self.catalogue.history.snapshots(mirror.id)[0]
             ours = holdings.entries(mirror.id)
             for shard in snapshot.content.shards:
                 for entry in await shard_entries(self.store, mirror.name, shard.sha256):
                     if next(ours, None) != entry:
-                        raise Damaged(f"{entry.path}: the snapshot and the Catalogue differ")
+                        raise Damaged(message("{path}: the snapshot and the Catalogue differ", path=entry.path))
         except (SyncdError, IndexError) as error:
             if isinstance(error, Damaged) and error.in_catalogue:
                 raise
@@ -215,7 +228,9 @@ class Verification:
                 report.files += 1
                 report.bytes += entry.size
                 if stat.size != entry.size:
-                    reason = f"{path}: {entry.size} bytes proved, {stat.size} found"
+                    reason = message(
+                        "{path}: {size} bytes proved, {size2} found", path=path, size=entry.size, size2=stat.size
+                    )
                     report.faults.append(Fault(path, "size", reason))
                 self.on_verified(1, 0)
                 entry = next(entries, None)
@@ -225,7 +240,13 @@ class Verification:
 
     def _is_missing(self, report: Report, entry: Entry) -> None:
         report.files += 1
-        report.faults.append(Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found"))
+        report.faults.append(
+            Fault(
+                entry.path,
+                "missing",
+                message("{path}: {size} bytes proved, nothing found", path=entry.path, size=entry.size),
+            )
+        )
 
     async def _read_all(self, report: Report) -> None:
         reading = _VerifyProgress(self.catalogue.holdings.entries(self.mirror.id), report)
@@ -282,15 +303,28 @@ class Verification:
         try:
             size, digests = await hash_stored(self.store, place, ("sha256",), self.hashing)
         except NotFound:
-            return Fault(entry.path, "missing", f"{entry.path}: {entry.size} bytes proved, nothing found")
+            return Fault(
+                entry.path,
+                "missing",
+                message("{path}: {size} bytes proved, nothing found", path=entry.path, size=entry.size),
+            )
         except (Busy, NoSpace):
             raise
         except PermanentError as error:  # a link or a missing permission concerns this file only
             return Fault(entry.path, "unreadable", str(error))
         if size != entry.size:
-            return Fault(entry.path, "size", f"{entry.path}: {entry.size} bytes proved, {size} found")
+            return Fault(
+                entry.path,
+                "size",
+                message("{path}: {size} bytes proved, {size2} found", path=entry.path, size=entry.size, size2=size),
+            )
         if digests["sha256"] != entry.sha256:
-            reason = f"{entry.path}: sha256 {entry.sha256} proved, {digests['sha256']} found"
+            reason = message(
+                "{path}: sha256 {sha256} proved, {sha2562} found",
+                path=entry.path,
+                sha256=entry.sha256,
+                sha2562=digests["sha256"],
+            )
             return Fault(entry.path, "digest", reason)
         return None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from manifests.entry_points import load_entry_point
 from manifests.errors import InvalidValue
+from manifests.messages import message
 from manifests.model import Mirror, Source
 from manifests.reading import GROUP, Reader, installed
 from syncd.core import ConfigError, Credential, Store
@@ -44,9 +45,11 @@ def open_reader(source: Source, today: date) -> Reader:
         return installed()[source.reader].opened(source, today)
     except KeyError as error:
         known = ", ".join(installed())
-        raise ConfigError(f"source.reader: unknown reader {source.reader!r}: use one of {known}") from error
+        raise ConfigError(
+            message("source.reader: unknown reader {reader!r}: use one of {known}", reader=source.reader, known=known)
+        ) from error
     except InvalidValue as error:
-        raise ConfigError(f"source: reader {source.reader}: {error}") from error
+        raise ConfigError(message("source: reader {reader}: {cause}", reader=source.reader, cause=error)) from error
 
 
 def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None, keep_free: int = 0) -> Store:
@@ -56,7 +59,7 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
 
         return S3Store(url, endpoint=endpoint, region=region, profile=profile)
     if "://" in url and not url.startswith("file://"):
-        raise ConfigError(f"store: {url}: not a store: give a folder, or s3://bucket/prefix")
+        raise ConfigError(message("store: {url}: not a store: give a folder, or s3://bucket/prefix", url=url))
     from syncd.stores import FilesystemStore  # noqa: PLC0415  as above
 
     return FilesystemStore(Path(url.removeprefix("file://")), keep_free=keep_free)

@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from manifests.messages import message
 from manifests.model import ManifestError, Mirror, load_mirror
 from manifests.origins import origin_of
 from manifests.reading import DocumentRequest
@@ -234,7 +235,7 @@ class Session(msgspec.Struct, frozen=True):
         """Return the manifest with which a mirror was last synced. Raises NotFound, ConfigError."""
         text = self.catalogue.settings.get(f"manifest:{name}")
         if text is None:
-            raise NotFound(f"{name}: its manifest is not recorded yet: run `syncd sync FILE` once")
+            raise NotFound(message("{name}: its manifest is not recorded yet: run `syncd sync FILE` once", name=name))
         return parse(text, f"{name} (as last synced)")
 
     def save_manifest(self, name: str, text: str) -> None:
@@ -255,8 +256,10 @@ def read_manifest(file: Path) -> tuple[Mirror, str]:
     try:
         text = read_text_file(file, from_pipe=True).decode()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{file}: cannot be read: {reason}: give the path of a mirror manifest") from error
+        reason = error.strerror if isinstance(error, OSError) else message("not UTF-8 text")
+        raise ConfigError(
+            message("{file}: cannot be read: {reason}: give the path of a mirror manifest", file=file, reason=reason)
+        ) from error
     return parse(text, str(file)), text
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from manifests.messages import message
 from syncd.core import Credential, Denied, PermanentError, Unreachable
 
 Ask = Callable[[str, bytes], Awaitable[bytes]]
@@ -85,7 +86,11 @@ class TokenBroker:
         try:
             await self._accept(grant)
         except PermanentError as error:
-            told = f"credentials.{credential.name}: no token for it: {error}: check name, password and client_id"
+            told = message(
+                "credentials.{name}: no token for it: {cause}: check name, password and client_id",
+                name=credential.name,
+                cause=error,
+            )
             self._refused = (self._clock(), told)
             raise Denied(told) from error
 
@@ -100,11 +105,19 @@ class TokenBroker:
             answer = msgspec.json.decode(body, type=_TokenResponse)
         except (msgspec.DecodeError, UnicodeDecodeError):
             # `from None`: the original may quote the response
-            raise Unreachable(f"credentials.{credential.name}: {credential.at} returned no token") from None
+            raise Unreachable(
+                message("credentials.{name}: {at} returned no token", name=credential.name, at=credential.at)
+            ) from None
         for secret in (answer.access_token, answer.refresh_token):
             self._learn(secret)
         if _TOKEN.fullmatch(answer.access_token) is None or len(answer.access_token) > MAX_TOKEN:
-            raise Unreachable(f"credentials.{credential.name}: the token of {credential.at} is not valid in a header")
+            raise Unreachable(
+                message(
+                    "credentials.{name}: the token of {at} is not valid in a header",
+                    name=credential.name,
+                    at=credential.at,
+                )
+            )
         self._token = answer.access_token
         self._renew_at = _until(asked, answer.expires_in)
         if answer.refresh_token:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from manifests.entry_points import load_entry_point
+from manifests.messages import message
 from syncd.core import Broker, ConfigError, Credential, LimitsConnections, Transport, capability
 from syncd.sources.s3_routing import WEB, S3RoutedTransport
 from syncd.wrappers import Governors, OnRetry, OriginShare, Policy, ignore_retry, stack_transport
@@ -51,11 +52,30 @@ def open_upstream(
         make = opener(scheme)
     except ImportError as error:
         extra = EXTRAS.get(scheme)
-        todo = f"pip install 'syncd[{extra}]'" if extra is not None else "install the plug-in's requirements"
-        raise ConfigError(f"{upstream.where}: {scheme} urls cannot be read here ({error}): {todo}") from error
+        todo = (
+            message("pip install 'syncd[{extra}]'", extra=extra)
+            if extra is not None
+            else message("install the plug-in's requirements")
+        )
+        raise ConfigError(
+            message(
+                "{where}: {scheme} urls cannot be read here ({cause}): {todo}",
+                where=upstream.where,
+                scheme=scheme,
+                cause=error,
+                todo=todo,
+            )
+        ) from error
     if make is None:
         known = ", ".join(sorted(point.name for point in load_entry_point(TRANSPORTS)))
-        raise ConfigError(f"{upstream.where}: unknown scheme {scheme!r}: use one of {known}")
+        raise ConfigError(
+            message(
+                "{where}: unknown scheme {scheme!r}: use one of {known}",
+                where=upstream.where,
+                scheme=scheme,
+                known=known,
+            )
+        )
     adapter: Transport = make(
         upstream.url,
         options=upstream.options,
@@ -83,7 +103,7 @@ def _bucket(upstream: Upstream, bucket: str) -> Transport:
     """Return the transport of a bucket that a web catalogue names."""
     make = opener("s3")
     if make is None:
-        raise ConfigError(f"{upstream.where}: no transport for s3 is installed")
+        raise ConfigError(message("{where}: no transport for s3 is installed", where=upstream.where))
     credential = upstream.credential
     is_its = credential is not None and credential.scheme == "s3" and f"{credential.origin}/" == bucket
     adapter = make(

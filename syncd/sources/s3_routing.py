@@ -8,6 +8,7 @@ Rules:
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
+from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, ConfigError, Transport, Unsupported
 from syncd.streams import open_request
@@ -53,12 +54,14 @@ class S3RoutedTransport(TransportWrapper):
         if not separator or scheme.lower() in WEB or "/" in scheme:
             return self.inner
         if scheme != "s3":
-            raise Unsupported(f"{path}: {scheme[:20]}:// urls are refused in documents from the web")
+            raise Unsupported(
+                message("{path}: {scheme}:// urls are refused in documents from the web", path=path, scheme=scheme[:20])
+            )
         bucket = f"s3://{rest.partition('/')[0]}/"
         transport = self._opened.get(bucket)
         if transport is None:
             try:
                 transport = self._opened[bucket] = self._buckets(bucket)
             except ConfigError as error:
-                raise Unsupported(f"{path}: {error}") from error
+                raise Unsupported(message("{path}: {cause}", path=path, cause=error)) from error
         return transport

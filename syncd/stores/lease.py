@@ -18,7 +18,7 @@ from typing import NoReturn, Protocol, runtime_checkable
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.timestamps import rfc3339
 from syncd.core import Busy, Damaged, Exists, LeaseLost, NotFound, Store, TransientError, Unreachable
 
@@ -119,7 +119,7 @@ class Lease:
                 async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
                     await self.renew()
             except TimeoutError:
-                raise Unreachable(f"{LEASE}: could not be renewed in time") from None
+                raise Unreachable(message("{lease}: could not be renewed in time", lease=LEASE)) from None
             except TransientError:
                 if self._held is None or self._clock() >= self._held.expires:
                     raise
@@ -130,13 +130,19 @@ class Lease:
         found = await self._read()
         if ours is None or found is None or found.token != self._token or found.epoch != ours.epoch:
             self._held = None
-            raise LeaseLost(f"{LEASE}: this process lost it: {self._explain(found)}")
+            raise LeaseLost(
+                message("{lease}: this process lost it: {explain}", lease=LEASE, explain=self._explain(found))
+            )
         await self._write(msgspec.structs.replace(ours, expires=self._clock() + self._ttl))
 
     def check(self) -> None:
         """Raise Busy if the lease has expired; call it before an irreversible step."""
         if self._held is None or self._clock() >= self._held.expires:
-            raise Busy(f"{LEASE}: the lease of this process has expired; another daemon may use the store now")
+            raise Busy(
+                message(
+                    "{lease}: the lease of this process has expired; another daemon may use the store now", lease=LEASE
+                )
+            )
 
     async def release(self) -> None:
         """Release the lease if it is still held."""
@@ -184,13 +190,21 @@ class Lease:
                 async for chunk in chunks:
                     body += chunk
                     if len(body) > MAX_LEASE:
-                        raise Damaged(f"{LEASE}: longer than {MAX_LEASE} bytes; remove it if no daemon runs")
+                        raise Damaged(
+                            message(
+                                "{lease}: longer than {max_lease} bytes; remove it if no daemon runs",
+                                lease=LEASE,
+                                max_lease=MAX_LEASE,
+                            )
+                        )
         except NotFound:
             return None
         try:
             return msgspec.json.decode(body, type=LeaseState)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Damaged(f"{LEASE}: not a valid lease: {error}; remove it if no daemon runs") from error
+            raise Damaged(
+                message("{lease}: not a valid lease: {cause}; remove it if no daemon runs", lease=LEASE, cause=error)
+            ) from error
 
     async def _write(self, held: LeaseState, *, if_absent: bool = False) -> None:
         until = time.monotonic() + self._ttl
@@ -199,10 +213,18 @@ class Lease:
 
     def _explain(self, found: LeaseState | None) -> str:
         if found is None:
-            return f"{LEASE}: another process uses the store and has not written its name yet; try again"
-        return (
-            f"{LEASE}: {found.holder} (process {found.pid} on {found.host}) has used this store since "
-            f"{rfc3339(found.since)}, until {rfc3339(found.expires)} unless renewed: stop it, or wait until then"
+            return message(
+                "{lease}: another process uses the store and has not written its name yet; try again", lease=LEASE
+            )
+        return message(
+            "{lease}: {holder} (process {pid} on {host}) has used this store since {since}, "
+            "until {until} unless renewed: stop it, or wait until then",
+            lease=LEASE,
+            holder=found.holder,
+            pid=found.pid,
+            host=found.host,
+            since=rfc3339(found.since),
+            until=rfc3339(found.expires),
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from manifests.messages import message
 from manifests.reading import MAX_MADE, DerivedFile, DocumentError
 from manifests.stat import Stat
 from syncd.core import Body, Changed, Damaged, NoSpace, NotFound
@@ -37,7 +38,14 @@ class Spool:
     def add(self, made: DerivedFile, document: str) -> Stat:
         """Append a derived file and return its Stat; `document` is the url that it was derived from."""
         if len(made.body) > MAX_MADE:
-            raise DocumentError(f"{document}: {made.path}: made of more than {MAX_MADE} bytes")
+            raise DocumentError(
+                message(
+                    "{document}: {path}: made of more than {max_made} bytes",
+                    document=document,
+                    path=made.path,
+                    max_made=MAX_MADE,
+                )
+            )
         digest = hashlib.sha256(made.body).hexdigest()
         at, self.size = self.size, self.size + len(made.body)
         self._waiting.append(made.body)
@@ -65,13 +73,15 @@ async def open_derived(
     """Open a derived file by its url in the spool at `spool`. Raises NotFound, Changed, Damaged."""
     found = _URL.fullmatch(url)
     if found is None:
-        raise NotFound(f"{url}: not the name of a made file")
+        raise NotFound(message("{url}: not the name of a made file", url=url))
     at, size, digest = int(found[1]), int(found[2]), found[3]
     if version not in (None, f'"{digest}"'):
-        raise Changed(f"{url}: version {version} became {digest}")
+        raise Changed(message("{url}: version {version} became {found}", url=url, version=version, found=digest))
     content = await asyncio.to_thread(_read, spool, at, size)
     if hashlib.sha256(content).hexdigest() != digest:
-        raise Damaged(f"{url}: {spool} does not hold the bytes written to it: check the disk")
+        raise Damaged(
+            message("{url}: {spool} does not hold the bytes written to it: check the disk", url=url, spool=spool)
+        )
     stop = size if stop is None else min(stop, size)
     yield _DerivedBody(Stat(url, size, version=f'"{digest}"'), content[start:stop], start, stop, url)
 
@@ -81,7 +91,9 @@ def _append(path: Path, content: bytes, *, anew: bool) -> None:
         with path.open("wb" if anew else "ab") as file:
             file.write(content)
     except OSError as error:
-        raise NoSpace(f"{path}: files made from documents cannot be kept: {error.strerror}") from error
+        raise NoSpace(
+            message("{path}: files made from documents cannot be kept: {cause}", path=path, cause=error.strerror)
+        ) from error
 
 
 def _read(path: Path, at: int, size: int) -> bytes:
@@ -89,7 +101,7 @@ def _read(path: Path, at: int, size: int) -> bytes:
         with path.open("rb") as file:
             return os.pread(file.fileno(), size, at)
     except OSError as error:
-        raise Damaged(f"{path}: cannot be read: {error.strerror}") from error
+        raise Damaged(message("{path}: cannot be read: {cause}", path=path, cause=error.strerror)) from error
 
 
 class _DerivedBody:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.origins import origin_of
 from manifests.reading import Document, DocumentRequest
 from syncd.core import (
@@ -42,7 +42,7 @@ def open_request(
         if asking is not None:
             return asking.ask(method, url, headers, body)
     if method != "GET" or body:
-        raise Unsupported(f"{url}: this transport does not support {method} requests")
+        raise Unsupported(message("{url}: this transport does not support {method} requests", url=url, method=method))
     return transport.open(url)
 
 
@@ -71,7 +71,13 @@ def spool_guard(follow: DocumentRequest) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NoSpace(f"{follow.url}: the response cannot be stored in the state folder: {error.strerror}") from error
+        raise NoSpace(
+            message(
+                "{url}: the response cannot be stored in the state folder: {cause}",
+                url=follow.url,
+                cause=error.strerror,
+            )
+        ) from error
 
 
 async def read_into_spool(
@@ -85,14 +91,24 @@ async def read_into_spool(
         async for chunk in body:
             count += len(chunk)
             if count > follow.max_bytes:
-                raise TooLarge(f"{follow.url}: longer than the {follow.max_bytes} bytes allowed for such a document")
+                raise TooLarge(
+                    message(
+                        "{url}: longer than the {max_bytes} bytes allowed for such a document",
+                        url=follow.url,
+                        max_bytes=follow.max_bytes,
+                    )
+                )
             with spool_guard(follow):
                 if count > IN_MEMORY:
                     await asyncio.to_thread(spool.write, chunk)
                 else:
                     spool.write(chunk)
         if body.stat.size is not None and count != body.stat.size:
-            raise Interrupted(f"{follow.url}: {body.stat.size} bytes announced, {count} arrived")
+            raise Interrupted(
+                message(
+                    "{url}: {size} bytes announced, {count} arrived", url=follow.url, size=body.stat.size, count=count
+                )
+            )
         spool.seek(0)
         return Document(follow, body.url, body.headers, spool, is_bounded=_is_bounded(body))
 
@@ -113,10 +129,17 @@ def check_request(follow: DocumentRequest, document: Document) -> DocumentReques
     try:
         is_same = origin_of(follow.url) == origin_of(document.url)
     except ValueError as error:
-        raise Unsafe(f"{follow.url}: the url {error}") from error
+        raise Unsafe(message("{url}: the url {cause}", url=follow.url, cause=error)) from error
     if is_same:
         return follow
     if follow.method != "GET" or follow.body:
-        raise Unsafe(f"{follow.url}: {document.url} requests a {follow.method}, but this is another origin")
+        raise Unsafe(
+            message(
+                "{url}: {url2} requests a {method}, but this is another origin",
+                url=follow.url,
+                url2=document.url,
+                method=follow.method,
+            )
+        )
     kept = {name: value for name, value in follow.headers.items() if name.lower() in _HARMLESS}
     return msgspec.structs.replace(follow, headers=kept)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from syncd.core import Damaged, Step
 from syncd.engine import PassPaths, VerifiedFile
 from syncd.sources import Upstream
@@ -111,7 +111,13 @@ async def receive(reader: asyncio.StreamReader) -> bytes | None:
     try:
         length = int.from_bytes(await reader.readexactly(4), "big")
         if length > MAX_FRAME:
-            raise Damaged(f"a message of {length} bytes between a pass and its worker, the limit is {MAX_FRAME}")
+            raise Damaged(
+                message(
+                    "a message of {length} bytes between a pass and its worker, the limit is {max_frame}",
+                    length=length,
+                    max_frame=MAX_FRAME,
+                )
+            )
         return await reader.readexactly(length)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from manifests.messages import unpack
+from manifests.messages import message, unpack
 from manifests.origins import origin_of
 from syncd.core import (
     Listener,
@@ -195,7 +195,7 @@ class ProcessWorkers:
             one.is_gone = True
         lost, one.waiting = one.waiting, {}
         for moving in lost.values():
-            self._on_done(moving, WorkerLost("a worker process ended"))
+            self._on_done(moving, WorkerLost(message("a worker process ended")))
         self._on_event.set()
 
     def _forward(self, by: _WorkerConnection, refusal: Throttled) -> None:
@@ -223,7 +223,7 @@ class ProcessWorkers:
                 self._right += 1
             on_done(moving, proved)
         for number in outcome.not_small:
-            on_done(pop(number), WorkerLost("not small"))
+            on_done(pop(number), WorkerLost(message("not small")))
         for failed in outcome.failed:
             moving = pop(failed.number)
             self._guessed -= _is_guess(moving)

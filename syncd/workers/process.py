@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import uvloop
 
-from manifests.messages import pack
+from manifests.messages import message, pack
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Inflight
 from syncd.core import Event, Exists, PermanentError, Secrets, Step, TransferAdvanced, TransferRestarted, TransientError
@@ -48,7 +48,7 @@ class _NoLeftovers:
 
     def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
         del mirror
-        raise Exists(f"{path}: an unknown file is stored at this path")
+        raise Exists(message("{path}: an unknown file is stored at this path", path=path))
 
     def forget_removed(self, mirror: int, path: str) -> NoReturn:
         raise AssertionError((mirror, path))

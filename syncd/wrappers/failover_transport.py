@@ -9,6 +9,7 @@ Rules:
 
 from contextlib import AbstractAsyncContextManager
 
+from manifests.messages import message
 from syncd.core import Body, Interrupted, Mismatch, TransientError, Transport
 from syncd.streams import ResumableBody
 from syncd.wrappers.base import TransportWrapper
@@ -81,7 +82,22 @@ class _FailoverBody(ResumableBody):
             raise error
         body = await self._enter(reached)
         if body.start != reached:
-            raise Interrupted(f"{self._path}: requested from byte {reached}, received from {body.start}") from error
+            raise Interrupted(
+                message(
+                    "{path}: requested from byte {reached}, received from {start}",
+                    path=self._path,
+                    reached=reached,
+                    start=body.start,
+                )
+            ) from error
         if None not in (body.stat.size, self.stat.size) and body.stat.size != self.stat.size:
-            raise Mismatch(f"{self._path}: {self.stat.size} bytes, and {body.url} has {body.stat.size}") from error
+            raise Mismatch(
+                message(
+                    "{path}: {size} bytes, and {url} has {size2}",
+                    path=self._path,
+                    size=self.stat.size,
+                    url=body.url,
+                    size2=body.stat.size,
+                )
+            ) from error
         return body

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import BinaryIO, Self
 
+from manifests.messages import message
 from manifests.reading import Document, DocumentRequest
 from manifests.stat import Stat
 from syncd.core import Body, Changed, Interrupted, Page, TransientError, Transport
@@ -100,7 +101,11 @@ class _RetryingBody(ResumableBody):
         """Continue at the byte reached."""
         if self._version is None and reached > self.start:
             raise Changed(
-                f"{self._path}: broke off at byte {reached}, and upstream gives no version to resume with"
+                message(
+                    "{path}: broke off at byte {reached}, and upstream gives no version to resume with",
+                    path=self._path,
+                    reached=reached,
+                )
             ) from error
         await self._attempts.failed(error)
         return await self._enter(reached)
@@ -115,5 +120,12 @@ class _RetryingBody(ResumableBody):
                 continue
             self._open = opening
             if body.start != at:
-                raise Interrupted(f"{self._path}: requested from byte {at}, received from {body.start}")
+                raise Interrupted(
+                    message(
+                        "{path}: requested from byte {at}, received from {start}",
+                        path=self._path,
+                        at=at,
+                        start=body.start,
+                    )
+                )
             return body

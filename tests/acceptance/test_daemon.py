@@ -374,7 +374,7 @@ async def test_systemd_hears_of_the_start_of_reloads_of_progress_and_of_the_end(
     assert any(line.startswith("READY=1\nSTATUS=1 mirrors") for line in heard)
     assert any(line.startswith("RELOADING=1\nMONOTONIC_USEC=") for line in heard)
     assert heard.count("WATCHDOG=1") > 3
-    assert any(line.startswith("STOPPING=1\nSTATUS=lets 0 passes end") for line in heard)
+    assert any(line.startswith("STOPPING=1\nSTATUS=waits for 0 passes to end") for line in heard)
 
 
 async def test_the_watchdog_is_not_fed_while_a_pass_makes_no_progress_for_hours(house, tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from typing import cast
 
 import aioftp
 
+from manifests.messages import message
 from syncd.core import Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsafe, Unsupported
 from transports.ftp.listing import FILE, FtpEntry, mlsd
 from transports.net import one_line, valid_until
@@ -92,7 +93,7 @@ class FtpControl(aioftp.Client):
         line = await self.stream.readline()
         if not line.endswith(b"\n"):
             self.stream.close()
-            raise ConnectionResetError("the connection was closed")
+            raise ConnectionResetError(message("the connection was closed"))
         text = line.decode(self.encoding, "replace").rstrip("\r\n")
         return aioftp.Code(text[:3]), text[3:]
 
@@ -101,7 +102,7 @@ class FtpControl(aioftp.Client):
         code, rest = await self.parse_line()
         lines = [rest]
         if not code.isdigit():
-            raise ValueError(f"{code}{rest} is not a reply")
+            raise ValueError(message("{code}{rest} is not a reply", code=code, rest=rest))
         if not rest.startswith("-"):
             return code, lines
         while len(lines) < MAX_REPLY:
@@ -110,7 +111,7 @@ class FtpControl(aioftp.Client):
                 lines.append(rest)
                 return code, lines
             lines.append(rest if found == code else found + rest)
-        raise ValueError(f"a reply of more than {MAX_REPLY} lines")
+        raise ValueError(message("a reply of more than {max_reply} lines", max_reply=MAX_REPLY))
 
     def at(self, where: str) -> str:
         """Return the server's absolute path of one that may be relative to the folder of the login."""
@@ -127,7 +128,7 @@ class FtpControl(aioftp.Client):
         """Send commands whose replies are read later."""
         for command in commands:
             if any(character in "\r\n\0" for character in command):
-                raise aioftp.errors.AIOFTPException("contains a line break")
+                raise aioftp.errors.AIOFTPException(message("contains a line break"))
         lines = "".join(f"{command}\r\n" for command in commands)
         await self.stream.write(lines.encode(self.encoding, "surrogateescape"))
 
@@ -170,8 +171,14 @@ class FtpControl(aioftp.Client):
             said = early[:60].decode(server.encoding, "replace").rstrip("\r\n")
             shown = "".join(one if one.isprintable() else "?" for one in said)
             raise Denied(
-                f"{label}: {len(early)} bytes came from {server.origin} in clear text before TLS began ({shown!r}): "
-                "an attacker between here and the server may have sent them"
+                message(
+                    "{label}: {count} bytes came from {origin} in clear text before TLS began "
+                    "({shown!r}): an attacker between here and the server may have sent them",
+                    label=label,
+                    count=len(early),
+                    origin=server.origin,
+                    shown=shown,
+                )
             )
         await writer.start_tls(context, server_hostname=server.host, ssl_handshake_timeout=server.connect_timeout)
 
@@ -182,7 +189,7 @@ class FtpControl(aioftp.Client):
                 _, lines = await self.send_command(f"MLST {path}", "250")
                 found = mlsd(lines[1].strip().encode(self.encoding, "surrogateescape"), self.encoding)
                 if found is None or found.kind != FILE:
-                    raise NotFound(f"{name}: not a file on {self._server.origin}")
+                    raise NotFound(message("{name}: not a file on {origin}", name=name, origin=self._server.origin))
                 return found
             code, lines = await self.send_command(f"SIZE {path}", ("213", "50x"))
             size = int(lines[-1]) if code == "213" else None
@@ -201,7 +208,14 @@ class FtpControl(aioftp.Client):
                 return await self._opened(command, name, offset)
             except aioftp.StatusCodeError as error:
                 if offset and "350" in error.expected_codes:
-                    raise Unsupported(f"{name}: {self._server.origin} cannot begin at byte {offset}") from error
+                    raise Unsupported(
+                        message(
+                            "{name}: {origin} cannot begin at byte {offset}",
+                            name=name,
+                            origin=self._server.origin,
+                            offset=offset,
+                        )
+                    ) from error
                 raise
 
     async def _opened(self, command: str, name: str, offset: int) -> aioftp.DataConnectionThrottleStreamIO:
@@ -229,7 +243,7 @@ class FtpControl(aioftp.Client):
                 raise
             _, port = await self._do_pasv()
         if not 0 < port < 65_536:
-            raise ValueError(f"invalid data port {port}")
+            raise ValueError(message("invalid data port {port}", port=port))
         return await self._open_connection(self._peer, port)
 
     async def finish(self, name: str, *, early: bool) -> None:
@@ -254,20 +268,42 @@ def translated_errors(label: str, origin: str, *, login: str = "", broken: bool 
     except aioftp.StatusCodeError as error:
         raise _meaning(label, origin, error, login, broken=broken) from error
     except ssl.SSLCertVerificationError as error:
-        raise Denied(f"{label}: {origin} presents an invalid certificate: {error.verify_message}") from error
+        raise Denied(
+            message(
+                "{label}: {origin} presents an invalid certificate: {verify_message}",
+                label=label,
+                origin=origin,
+                verify_message=error.verify_message,
+            )
+        ) from error
     except ssl.SSLError as error:
-        raise Denied(f"{label}: TLS with {origin} failed: {one_line(error)}") from error
+        raise Denied(
+            message("{label}: TLS with {origin} failed: {line}", label=label, origin=origin, line=one_line(error))
+        ) from error
     except TimeoutError as error:
-        raise Unreachable(f"{label}: {origin} sent no reply in time") from error
+        raise Unreachable(message("{label}: {origin} sent no reply in time", label=label, origin=origin)) from error
     except aioftp.AIOFTPException as error:
-        raise Unsafe(f"{label}: not a valid FTP command: {one_line(error)}") from error
+        raise Unsafe(message("{label}: not a valid FTP command: {line}", label=label, line=one_line(error))) from error
     except OSError as error:
         kind = Interrupted if broken else Refused
-        raise kind(f"{label}: {origin} closed the connection: {one_line(error)}") from error
+        raise kind(
+            message("{label}: {origin} closed the connection: {line}", label=label, origin=origin, line=one_line(error))
+        ) from error
     except UnicodeEncodeError as error:
-        raise NotFound(f"{label}: cannot be encoded in {error.encoding}, as {origin} needs") from error
+        raise NotFound(
+            message(
+                "{label}: cannot be encoded in {encoding}, as {origin} needs",
+                label=label,
+                encoding=error.encoding,
+                origin=origin,
+            )
+        ) from error
     except (ValueError, IndexError) as error:
-        raise Refused(f"{label}: {origin} sent an invalid FTP reply: {one_line(error)}") from error
+        raise Refused(
+            message(
+                "{label}: {origin} sent an invalid FTP reply: {line}", label=label, origin=origin, line=one_line(error)
+            )
+        ) from error
 
 
 def _meaning(label: str, origin: str, error: aioftp.StatusCodeError, login: str, *, broken: bool) -> SyncdError:
@@ -277,18 +313,28 @@ def _meaning(label: str, origin: str, error: aioftp.StatusCodeError, login: str,
     answer = f"{origin} answers {code} {said}".rstrip()
     low = said.lower()
     if code == "421" or (code.startswith(("4", "5")) and code != "550" and any(word in low for word in _FULL)):
-        return Refused(f"{label}: {answer}")
+        return Refused(message("{label}: {answer}", label=label, answer=answer))
     if code == "534" or "AUTH" in low.upper().split() or (code in ("502", "504") and "234" in error.expected_codes):
         return Denied(
-            f"{label}: TLS with {origin} failed: it answers {code} {said}; ftp:// connects without encryption"
+            message(
+                "{label}: TLS with {origin} failed: it answers {status} {said}; ftp:// connects without encryption",
+                label=label,
+                origin=origin,
+                status=code,
+                said=said,
+            )
         )
     if login:
-        who = "no anonymous access: name a credential" if login == "anonymous" else "is the credential still valid?"
-        return Denied(f"{label}: {answer}: {who}")
+        who = (
+            message("no anonymous access: name a credential")
+            if login == "anonymous"
+            else message("is the credential still valid?")
+        )
+        return Denied(message("{label}: {answer}: {who}", label=label, answer=answer, who=who))
     if code in ("530", "532", "553") or (code == "550" and any(word in low for word in _FORBIDDEN)):
-        return Denied(f"{label}: {answer}")
+        return Denied(message("{label}: {answer}", label=label, answer=answer))
     if code == "550":
-        return NotFound(f"{label}: {answer}")
+        return NotFound(message("{label}: {answer}", label=label, answer=answer))
     if code.startswith("4") or broken:
-        return Interrupted(f"{label}: {answer}")
-    return Unsupported(f"{label}: {answer}")
+        return Interrupted(message("{label}: {answer}", label=label, answer=answer))
+    return Unsupported(message("{label}: {answer}", label=label, answer=answer))

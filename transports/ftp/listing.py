@@ -12,6 +12,8 @@ import re
 import time
 from typing import NamedTuple
 
+from manifests.messages import message
+
 FOLDER, FILE, OTHER = "folder", "file", "other"
 _STAMP = re.compile(r"(\d{14})(\.\d{1,9})?")
 _UNIX = re.compile(
@@ -38,19 +40,19 @@ def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
     text = _text(line, encoding)
     facts, space, name = text.partition(" ")
     if not space or not name or (facts and not facts.endswith(";")):
-        raise ValueError("not a line of MLSD")
+        raise ValueError(message("not a line of MLSD"))
     known: dict[str, str] = {}
     for fact in facts[:-1].split(";") if facts else ():
         key, equals, value = fact.partition("=")
         if not equals:
-            raise ValueError("a fact without a value")
+            raise ValueError(message("a fact without a value"))
         known[key.strip().lower()] = value
     kind = known.get("type", "file").lower()
     if kind in ("cdir", "pdir") or name in (".", ".."):
         return None
     size, stamp = known.get("size", ""), known.get("modify", "")
     if stamp and _STAMP.fullmatch(stamp) is None:
-        raise ValueError("an invalid time")
+        raise ValueError(message("an invalid time"))
     return FtpEntry(name, {"dir": FOLDER, "file": FILE}.get(kind, OTHER), _size(size) if size else None, stamp)
 
 
@@ -70,7 +72,7 @@ def list_line(line: bytes, encoding: str) -> FtpEntry | None:
         if found["folder"]:
             return None if found["name"] in (".", "..") else FtpEntry(found["name"], FOLDER)
         return FtpEntry(found["name"], FILE, _size(found["size"].replace(",", "")))
-    raise ValueError("not a known form of LIST")
+    raise ValueError(message("not a known form of LIST"))
 
 
 def instant(stamp: str) -> float | None:
@@ -93,7 +95,7 @@ def version(stamp: str, size: int | None) -> str | None:
 def _size(text: str) -> int | None:
     """Return a size; None for 18446744073709551615, by which some servers mean "unknown"."""
     if not text.isascii() or not text.isdigit():
-        raise ValueError("an invalid size")
+        raise ValueError(message("an invalid size"))
     return size if (size := int(text)) < MAX_SIZE else None
 
 

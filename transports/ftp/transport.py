@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import aioftp
 
+from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, Refused, Unsupported
 from transports.ftp.control import FtpControl, FtpServer, translated_errors
@@ -229,7 +230,7 @@ class FtpTransport:
             with translated_errors(name, self._origin, broken=True):
                 while line := await watched.read(data.reader.readline):
                     if not line.endswith(b"\n"):
-                        raise Interrupted(f"{name}: its listing broke off within a line")
+                        raise Interrupted(message("{name}: its listing broke off within a line", name=name))
                     if (one := read(line, self._server.encoding)) is not None:
                         found.append(one)
                     check_count(len(found), name)
@@ -291,12 +292,12 @@ class _FtpRead:
         assert control is not None
         is_early = stop is not None and size is not None and stop < size
         if stop is not None and at < stop:
-            raise Interrupted(f"{path}: ended at byte {at} of {stop}")
+            raise Interrupted(message("{path}: ended at byte {at} of {stop}", path=path, at=at, stop=stop))
         if not is_early:
             with translated_errors(path, self._transport.root, broken=True):
                 more = await StallDetector(path, self._transport.floor).read(partial(data.reader.read, 1))
             if more:
-                raise Interrupted(f"{path}: more than the announced {size} bytes arrived")
+                raise Interrupted(message("{path}: more than the announced {size} bytes arrived", path=path, size=size))
         data.writer.transport.abort()
         await control.finish(path, early=is_early)
         check_unchanged(self.stat, _stat(self._path, await control.describe(self._where, path)))

@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable
 
+from manifests.messages import message
 from manifests.origins import origin_of
 from syncd.core import Broker, ConfigError, Credential, Denied
 
@@ -64,7 +65,13 @@ class HttpAuth:
             return f"Authorization: Bearer {credential.secret}\r\n"
         if credential.scheme == "header":
             return f"{credential.header}: {credential.secret}\r\n"
-        raise ConfigError(f"{credential.name}: a credential for {credential.scheme} cannot be used over http")
+        raise ConfigError(
+            message(
+                "{name}: a credential for {scheme} cannot be used over http",
+                name=credential.name,
+                scheme=credential.scheme,
+            )
+        )
 
     async def dynamic_header(self, origin: str) -> tuple[str, str]:
         """Return the header of the next request to an origin, and the token in it. Raises Denied, Unreachable."""
@@ -130,15 +137,46 @@ class HttpAuth:
         """Return the error for the statuses 401, 403 and 407."""
         credential = self.credential
         if credential is None:
-            return Denied(f"{label}: {origin} answers {status} and no credential is set: name one under credentials")
+            return Denied(
+                message(
+                    "{label}: {origin} answers {status} and no credential is set: name one under credentials",
+                    label=label,
+                    origin=origin,
+                    status=status,
+                )
+            )
         if self._at:
-            todo = "check its password, and that the account has access to this dataset"
-            return Denied(f"{label}: {origin} answers {status} to the login with credential {credential.name}: {todo}")
+            todo = message("check its password, and that the account has access to this dataset")
+            return Denied(
+                message(
+                    "{label}: {origin} answers {status} to the login with credential {name}: {todo}",
+                    label=label,
+                    origin=origin,
+                    status=status,
+                    name=credential.name,
+                    todo=todo,
+                )
+            )
         if origin not in self.origins:
             return Denied(
-                f"{label}: {origin} answers {status}; credential {credential.name} is for {credential.origin}"
+                message(
+                    "{label}: {origin} answers {status}; credential {name} is for {origin2}",
+                    label=label,
+                    origin=origin,
+                    status=status,
+                    name=credential.name,
+                    origin2=credential.origin,
+                )
             )
-        return Denied(f"{label}: {origin} answers {status} to credential {credential.name}: is it still valid?")
+        return Denied(
+            message(
+                "{label}: {origin} answers {status} to credential {name}: is it still valid?",
+                label=label,
+                origin=origin,
+                status=status,
+                name=credential.name,
+            )
+        )
 
 
 def _basic(credential: Credential) -> str:

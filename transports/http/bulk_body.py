@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import StreamReader
 
+from manifests.messages import message
 from syncd.core import Interrupted, Sink
 
 LONG = 1 << 18  # bytes; shorter rests of a body are read through the parser
@@ -116,7 +117,7 @@ class BulkBody(asyncio.BufferedProtocol):
         if copy.is_over:
             self._protocol.force_close()
             self.set_exception(
-                Interrupted("more bytes arrived than were announced")
+                Interrupted(message("more bytes arrived than were announced"))
             )  # the read raises it with the path
 
     def is_eof(self) -> bool:
@@ -150,7 +151,7 @@ class BulkBody(asyncio.BufferedProtocol):
         """Count `nbytes` that have arrived."""
         if nbytes > self._left:
             self._protocol.force_close()
-            self.set_exception(Interrupted("more bytes arrived than were announced"))
+            self.set_exception(Interrupted(message("more bytes arrived than were announced")))
             nbytes = self._left
         self._left -= nbytes
         self._filled += nbytes
@@ -167,7 +168,7 @@ class BulkBody(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the connection's own protocol, and break the body."""
         self._protocol.connection_lost(exc)
-        self.set_exception(exc if exc is not None else ConnectionError("the connection was closed"))
+        self.set_exception(exc if exc is not None else ConnectionError(message("the connection was closed")))
 
     def pause_writing(self) -> None:
         """Tell the connection's own protocol."""
@@ -255,10 +256,10 @@ class _ThreadCopy:
                     break
                 poll.poll(LOOK)
                 if self._is_halted:
-                    raise ConnectionAbortedError("the read was abandoned") from None
+                    raise ConnectionAbortedError(message("the read was abandoned")) from None
                 continue
             if count == 0:
-                raise ConnectionError("the connection was closed")
+                raise ConnectionError(message("the connection was closed"))
             filled += count
             self.left -= count
             self._on_received(count)

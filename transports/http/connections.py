@@ -20,6 +20,7 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from yarl import URL
 
+from manifests.messages import message
 from syncd.core import Unreachable
 from transports.http.exchange import Exchange
 from transports.http.ports import StallLimit
@@ -119,7 +120,14 @@ class Connections:
         try:
             connection = await connector.connect(key, [], self._timeout)
         except TimeoutError as error:
-            raise Unreachable(f"{label}: no connection to {origin} within {self._timeout.connect:g} s") from error
+            raise Unreachable(
+                message(
+                    "{label}: no connection to {origin} within {connect:g} s",
+                    label=label,
+                    origin=origin,
+                    connect=self._timeout.connect,
+                )
+            ) from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
             raise connection_error(error, policy, origin, label) from error
         finally:

@@ -12,6 +12,7 @@ from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
+from manifests.messages import message
 from syncd.core import Interrupted, Refused, Sink, Stalled, SyncdError, TransientError, Unreachable, Unsupported
 from transports.http import headers as heads
 from transports.http.bulk_body import LONG, BulkBody
@@ -96,26 +97,38 @@ class Exchange:
                 protocol.transport.write(request)
             if body:
                 await self._send(body)
-            message, payload = cast("tuple[RawResponseMessage | FastResponse, StreamReader]", await protocol.read())
+            answer, payload = cast("tuple[RawResponseMessage | FastResponse, StreamReader]", await protocol.read())
             early = 0
-            while not isinstance(message, FastResponse) and _is_early(message.code) and early < MAX_EARLY:
+            while not isinstance(answer, FastResponse) and _is_early(answer.code) and early < MAX_EARLY:
                 early += 1
-                message, payload = await protocol.read()
+                answer, payload = await protocol.read()
             self._asked_at = None
             if body and protocol.transport is not None and protocol.transport.get_write_buffer_size():
                 self.discard_connection()  # the answer came before the whole body was sent
-            if isinstance(message, FastResponse):
-                self._take_fast(message)
+            if isinstance(answer, FastResponse):
+                self._take_fast(answer)
             else:
-                self._take(message, payload)
+                self._take(answer, payload)
             is_begun = True
         except HttpProcessingError as error:
-            raise Refused(f"{self._label}: {self._origin} sent an invalid HTTP response: {one_line(error)}") from error
+            raise Refused(
+                message(
+                    "{label}: {origin} sent an invalid HTTP response: {line}",
+                    label=self._label,
+                    origin=self._origin,
+                    line=one_line(error),
+                )
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
             if may_be_stale:
                 return False
             raise Refused(
-                f"{self._label}: {self._origin} closed the connection without an answer: {one_line(error)}"
+                message(
+                    "{label}: {origin} closed the connection without an answer: {line}",
+                    label=self._label,
+                    origin=self._origin,
+                    line=one_line(error),
+                )
             ) from error
         finally:
             if not is_begun:
@@ -137,7 +150,14 @@ class Exchange:
                 async with asyncio.timeout(limit):
                     await protocol._drain_helper()  # noqa: SLF001  as aiohttp's own writer does
             except TimeoutError as error:
-                raise Unreachable(f"{self._label}: {self._origin} took no bytes for {limit:g} s") from error
+                raise Unreachable(
+                    message(
+                        "{label}: {origin} took no bytes for {limit:g} s",
+                        label=self._label,
+                        origin=self._origin,
+                        limit=limit,
+                    )
+                ) from error
             except ConnectionError:
                 return  # as above
             self._asked_at = self._connections.clock()
@@ -150,11 +170,15 @@ class Exchange:
         except SyncdError:
             raise
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
+            raise Interrupted(
+                message("{label}: {far}: {line}", label=self._label, far=self._so_far(), line=one_line(error))
+            ) from error
         except RuntimeError as error:  # raised by aiohttp if the connection was closed during the read
             if self._protocol.connected:
                 raise
-            raise Interrupted(f"{self._label}: {self._so_far()}: the connection was closed") from error
+            raise Interrupted(
+                message("{label}: {far}: the connection was closed", label=self._label, far=self._so_far())
+            ) from error
         finally:
             self._waiting = False
         self.received += len(chunk)
@@ -175,7 +199,9 @@ class Exchange:
                 async for count in counts:
                     yield count
         except ConnectionError as error:
-            raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
+            raise Interrupted(
+                message("{label}: {far}: {line}", label=self._label, far=self._so_far(), line=one_line(error))
+            ) from error
         finally:
             self._waiting = False
 
@@ -195,9 +221,17 @@ class Exchange:
         payload = self._payload
         if isinstance(error, HttpProcessingError) or len(protocol) or payload.exception() or not payload.is_eof():
             self.discard_connection()
-            raise Interrupted(f"{self._label}: more than the announced {self.received} bytes arrived")
+            raise Interrupted(
+                message(
+                    "{label}: more than the announced {received} bytes arrived",
+                    label=self._label,
+                    received=self.received,
+                )
+            )
         if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
-            raise Interrupted(f"{self._label}: {self._so_far()}: the connection was reset")
+            raise Interrupted(
+                message("{label}: {far}: the connection was reset", label=self._label, far=self._so_far())
+            )
 
     async def drain_and_close(self) -> None:
         """Close an answer whose body is not needed. A short rest is read first so that the connection can be reused."""
@@ -226,8 +260,10 @@ class Exchange:
         connections = self._connections
         if self._asked_at is not None:
             if now - self._asked_at > connections.header_timeout:
-                late = f"gave no answer in {connections.header_timeout:g} s"
-                self._protocol.set_exception(Unreachable(f"{self._label}: {self._origin} {late}"))
+                late = message("gave no answer in {header_timeout:g} s", header_timeout=connections.header_timeout)
+                self._protocol.set_exception(
+                    Unreachable(message("{label}: {origin} {late}", label=self._label, origin=self._origin, late=late))
+                )
             return
         if not self._waiting:  # the reader is slow, not the server
             self._marks = None
@@ -239,8 +275,10 @@ class Exchange:
         marks = self._marks
         marks.append(self.received)
         if len(marks) > ticks and marks[-1] - marks[0] < stall_limit.rate * stall_limit.window:
-            came = f"{marks[-1] - marks[0]} bytes in {stall_limit.window:g} s"
-            self._payload.set_exception(Stalled(f"{self._label}: {self._so_far()}: stalled, {came}"))
+            came = message("{marks} bytes in {window:g} s", marks=marks[-1] - marks[0], window=stall_limit.window)
+            self._payload.set_exception(
+                Stalled(message("{label}: {far}: stalled, {came}", label=self._label, far=self._so_far(), came=came))
+            )
 
     def _take_fast(self, fast: FastResponse) -> None:
         self.status = fast.status
@@ -248,17 +286,25 @@ class Exchange:
         self.length = len(fast.content)
         self._payload = fast  # complete: the connection cannot break it any more
 
-    def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
-        self.status = status = int(message.code)
+    def _take(self, answer: RawResponseMessage, payload: StreamReader) -> None:
+        self.status = status = int(answer.code)
         try:
-            self.headers = headers = heads.joined(message.headers, f"{self._label}: {self._origin}")
+            self.headers = headers = heads.joined(answer.headers, f"{self._label}: {self._origin}")
         except SyncdError:
             self.discard_connection()
             raise
         coding = heads.transfer_coding(headers)
         if status < 200 or coding not in (None, "chunked"):
             self.discard_connection()
-            raise Unsupported(f"{self._label}: {self._origin} answered {status} with transfer coding {coding}")
+            raise Unsupported(
+                message(
+                    "{label}: {origin} answered {status} with transfer coding {coding}",
+                    label=self._label,
+                    origin=self._origin,
+                    status=status,
+                    coding=coding,
+                )
+            )
         self.length = heads.length(headers)
         self.is_delimited = self.length is not None or coding is not None
         self._payload = self._protocol.body = payload
@@ -278,8 +324,9 @@ class Exchange:
             protocol.resume_parsing()
 
     def _so_far(self) -> str:
-        whole = f" of {self.length}" if self.length is not None else ""
-        return f"broke off after {self.received}{whole} bytes"
+        if self.length is None:
+            return message("broke off after {received} bytes", received=self.received)
+        return message("broke off after {received} of {length} bytes", received=self.received, length=self.length)
 
 
 def _is_early(status: int) -> bool:

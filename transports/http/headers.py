@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, date
 
 from manifests.digest import canonical, parse_digest
+from manifests.messages import message
 from syncd.core import Refused
 
 MOST_RETRY_AFTER = 3600.0  # seconds
@@ -46,7 +47,9 @@ def joined(given: Mapping[str, str], label: str) -> dict[str, str]:
     for name, value in given.items():
         text = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("latin-1")
         if _CONTROL.search(text) is not None:
-            raise Refused(f"{label} answered with control characters in header {name!a}")
+            raise Refused(
+                message("{label} answered with control characters in header {name!a}", label=label, name=name)
+            )
         key = name.lower()
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers

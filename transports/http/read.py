@@ -11,6 +11,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Protocol
 
+from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, Changed, Denied, Interrupted, Sink, SyncdError, Unsupported
 from transports.http import headers as heads
@@ -113,9 +114,13 @@ class HttpRead:
             return chunk
         if chunk:
             answer.discard_connection()
-            raise Interrupted(f"{self._label}: more than the announced {self._span()} bytes arrived")
+            raise Interrupted(
+                message("{label}: more than the announced {span} bytes arrived", label=self._label, span=self._span())
+            )
         if self._left:
-            raise Interrupted(f"{self._label}: ended {self._left} bytes before its announced end")
+            raise Interrupted(
+                message("{label}: ended {left} bytes before its announced end", label=self._label, left=self._left)
+            )
         answer.finish()
         raise StopAsyncIteration
 
@@ -132,7 +137,9 @@ class HttpRead:
         if self._left is not None:
             self._left -= came
             if self._left:
-                raise Interrupted(f"{label}: ended {self._left} bytes before its announced end")
+                raise Interrupted(
+                    message("{label}: ended {left} bytes before its announced end", label=label, left=self._left)
+                )
         answer.finish()
 
     def _span(self) -> int:
@@ -142,7 +149,9 @@ class HttpRead:
         """Return the header lines that name the range and the version."""
         start, stop, version = self._start, self._stop, self._version
         if stop is not None and start >= stop:
-            raise Unsupported(f"{self._label}: bytes {start}-{stop} are an empty range")
+            raise Unsupported(
+                message("{label}: bytes {start}-{stop} are an empty range", label=self._label, start=start, stop=stop)
+            )
         if start == 0 and stop is None:
             return f"If-Match: {version}\r\n" if version is not None and version.startswith('"') else ""
         bound = f"Range: bytes={start}-{'' if stop is None else stop - 1}\r\n"
@@ -160,7 +169,13 @@ class HttpRead:
         coding = fields.get("content-encoding", "identity").strip().lower()
         if coding not in ("identity", ""):
             answer.discard_connection()
-            raise Unsupported(f"{self._label}: the answer is compressed ({coding}), which the request ruled out")
+            raise Unsupported(
+                message(
+                    "{label}: the answer is compressed ({coding}), which the request ruled out",
+                    label=self._label,
+                    coding=coding,
+                )
+            )
         size = answer.length
         if status == 206:
             size = self._accept_part(answer)
@@ -168,7 +183,11 @@ class HttpRead:
             self._compare(size)
             if self._start > 0:
                 raise Unsupported(
-                    f"{self._label}: the server ignores ranges: it sent the whole file for bytes {self._start}-"
+                    message(
+                        "{label}: the server ignores ranges: it sent the whole file for bytes {start}-",
+                        label=self._label,
+                        start=self._start,
+                    )
                 )
             self.start, self.stop = 0, size
         self.stat = self._claim(size)
@@ -178,17 +197,39 @@ class HttpRead:
         label, fields = self._label, self.headers
         part = heads.content_range(fields)
         if part is None or (self._start == 0 and self._stop is None):
-            raise Unsupported(f"{label}: the server sent a range that was not asked for: {fields.get('content-range')}")
+            raise Unsupported(
+                message(
+                    "{label}: the server sent a range that was not asked for: {get}",
+                    label=label,
+                    get=fields.get("content-range"),
+                )
+            )
         start, stop, size = part
         self._compare(size)
         wanted = self._stop if size is None else size if self._stop is None else min(self._stop, size)
         if start != self._start or (wanted is not None and stop != wanted):
             last = "" if wanted is None else wanted - 1
-            raise Unsupported(f"{label}: bytes {self._start}-{last} requested, {start}-{stop - 1} received")
+            raise Unsupported(
+                message(
+                    "{label}: bytes {start}-{last} requested, {start2}-{stop} received",
+                    label=label,
+                    start=self._start,
+                    last=last,
+                    start2=start,
+                    stop=stop - 1,
+                )
+            )
         announced = answer.length
         if announced is not None and announced != stop - start:
             answer.discard_connection()
-            raise Interrupted(f"{label}: a range of {stop - start} bytes is announced as {announced}")
+            raise Interrupted(
+                message(
+                    "{label}: a range of {stop} bytes is announced as {announced}",
+                    label=label,
+                    stop=stop - start,
+                    announced=announced,
+                )
+            )
         self.start, self.stop = start, stop
         return size
 
@@ -210,11 +251,26 @@ class HttpRead:
             wanted, _, wanted_size = version.removeprefix(heads.MODIFIED).rpartition("|")
             found = fields.get("last-modified")
             if size is not None and str(size) != wanted_size:
-                raise Changed(f"{self._label}: had {wanted_size} bytes and has {size} now")
+                raise Changed(
+                    message(
+                        "{label}: had {wanted_size} bytes and has {size} now",
+                        label=self._label,
+                        wanted_size=wanted_size,
+                        size=size,
+                    )
+                )
         if found is None and self._start > 0:
-            raise Unsupported(f"{self._label}: the server sent a range without a version, expected {wanted}")
+            raise Unsupported(
+                message(
+                    "{label}: the server sent a range without a version, expected {wanted}",
+                    label=self._label,
+                    wanted=wanted,
+                )
+            )
         if found is not None and found != wanted:
-            raise Changed(f"{self._label}: version {wanted} became {found}")
+            raise Changed(
+                message("{label}: version {wanted} became {found}", label=self._label, wanted=wanted, found=found)
+            )
 
     def _refuse(self, status: int) -> None:
         """Raise the error of a status that is no success."""
@@ -231,6 +287,6 @@ class HttpRead:
             retry_after=heads.retry_after(headers, self._transport.now()),
             method=self._method,
             version=self._version,
-            wanted=f"{self._start}-{self._stop or ''}",
+            wanted=message("{start}-{stop}", start=self._start, stop=self._stop or ""),
             there=headers.get("content-range"),
         )

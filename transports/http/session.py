@@ -18,6 +18,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from manifests.messages import message
 from syncd.core import Interrupted, Refused, Sink, SyncdError, Unreachable, Unsupported
 from transports.http import headers as heads
 from transports.http.ports import StallLimit
@@ -83,17 +84,40 @@ class SessionClient:
                     allow_redirects=False,
                 )
         except aiohttp.ConnectionTimeoutError as error:
-            raise Unreachable(f"{label}: no connection to {origin} within {self._connect_timeout:g} s") from error
+            raise Unreachable(
+                message(
+                    "{label}: no connection to {origin} within {connect_timeout:g} s",
+                    label=label,
+                    origin=origin,
+                    connect_timeout=self._connect_timeout,
+                )
+            ) from error
         except TimeoutError as error:
-            raise Unreachable(f"{label}: {origin} gave no answer in {limit:g} s") from error
+            raise Unreachable(
+                message("{label}: {origin} gave no answer in {limit:g} s", label=label, origin=origin, limit=limit)
+            ) from error
         except aiohttp.ClientResponseError as error:
-            raise Refused(f"{label}: {origin} sent an invalid HTTP response: {one_line(error)}") from error
+            raise Refused(
+                message(
+                    "{label}: {origin} sent an invalid HTTP response: {line}",
+                    label=label,
+                    origin=origin,
+                    line=one_line(error),
+                )
+            ) from error
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, UnicodeError) as error:
             raise connection_error(error, policy, origin, label) from error
         except (aiohttp.ClientError, OSError) as error:
             if policy.refused and not policy.made:
                 raise connection_error(error, policy, origin, label) from error
-            raise Refused(f"{label}: {origin} closed the connection without an answer: {one_line(error)}") from error
+            raise Refused(
+                message(
+                    "{label}: {origin} closed the connection without an answer: {line}",
+                    label=label,
+                    origin=origin,
+                    line=one_line(error),
+                )
+            ) from error
         finally:
             current.reset(token)
         answer = SessionAnswer(self, response, origin, label)
@@ -185,7 +209,15 @@ class SessionAnswer:
         self.headers = headers = heads.joined(self._response.headers, f"{self._label}: {self._origin}")
         coding = heads.transfer_coding(headers)
         if self.status < 200 or coding not in (None, "chunked"):
-            raise Unsupported(f"{self._label}: {self._origin} answered {self.status} with transfer coding {coding}")
+            raise Unsupported(
+                message(
+                    "{label}: {origin} answered {status} with transfer coding {coding}",
+                    label=self._label,
+                    origin=self._origin,
+                    status=self.status,
+                    coding=coding,
+                )
+            )
         self.length = heads.length(headers)
         self.is_delimited = self.length is not None or coding is not None
 
@@ -196,7 +228,9 @@ class SessionAnswer:
         except SyncdError:
             raise
         except (aiohttp.ClientError, OSError) as error:
-            raise Interrupted(f"{self._label}: {self._so_far()}: {one_line(error)}") from error
+            raise Interrupted(
+                message("{label}: {far}: {line}", label=self._label, far=self._so_far(), line=one_line(error))
+            ) from error
         self.received += len(chunk)
         return chunk
 
@@ -215,9 +249,17 @@ class SessionAnswer:
         """Raise Interrupted if the body was cut short, or if more bytes followed it."""
         error = self._protocol.exception() if self._protocol is not None else None
         if isinstance(error, aiohttp.http.HttpProcessingError):
-            raise Interrupted(f"{self._label}: more than the announced {self.received} bytes arrived")
+            raise Interrupted(
+                message(
+                    "{label}: more than the announced {received} bytes arrived",
+                    label=self._label,
+                    received=self.received,
+                )
+            )
         if not self.is_delimited and isinstance(error, aiohttp.ClientOSError):
-            raise Interrupted(f"{self._label}: {self._so_far()}: the connection was reset")
+            raise Interrupted(
+                message("{label}: {far}: the connection was reset", label=self._label, far=self._so_far())
+            )
 
     async def drain_and_close(self) -> None:
         """Close an answer whose body is not needed."""
@@ -232,8 +274,9 @@ class SessionAnswer:
         """Do nothing: no connection is reused."""
 
     def _so_far(self) -> str:
-        whole = f" of {self.length}" if self.length is not None else ""
-        return f"broke off after {self.received}{whole} bytes"
+        if self.length is None:
+            return message("broke off after {received} bytes", received=self.received)
+        return message("broke off after {received} of {length} bytes", received=self.received, length=self.length)
 
 
 async def _pieces(body: bytes) -> AsyncIterator[memoryview]:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
+from manifests.messages import message
 from manifests.origins import origin_of
 from manifests.stat import Stat
 from syncd.core import Body, Broker, ConfigError, Credential, Denied, Page, Unsafe, Unsupported
@@ -87,11 +88,24 @@ class HttpTransport:
 
     def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """Raise Unsupported: http has no listings."""
-        raise Unsupported(f"{self.root}{prefix}: http has no listings: set the reader autoindex or checksums")
+        raise Unsupported(
+            message(
+                "{root}{prefix}: http has no listings: set the reader autoindex or checksums",
+                root=self.root,
+                prefix=prefix,
+            )
+        )
 
     def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """Raise Unsupported, as `list`."""
-        raise Unsupported(f"{self.root}{prefix}{after}: http has no listings: set the reader autoindex or checksums")
+        raise Unsupported(
+            message(
+                "{root}{prefix}{after}: http has no listings: set the reader autoindex or checksums",
+                root=self.root,
+                prefix=prefix,
+                after=after,
+            )
+        )
 
     async def stat(self, path: str) -> Stat:
         """Ask with HEAD; if that is refused, with a GET of the first byte."""
@@ -192,7 +206,14 @@ class HttpTransport:
             before = origin
             origin, target = next_hop(label, visited, answer.status, answer.headers.get("location"))
             if way.hops > MAX_HOPS * 2:
-                raise Unsafe(f"{label}: redirected more than {MAX_HOPS * 2} times, at last to {urls.shown(url)}")
+                raise Unsafe(
+                    message(
+                        "{label}: redirected more than {max_hops} times, at last to {shown}",
+                        label=label,
+                        max_hops=MAX_HOPS * 2,
+                        shown=urls.shown(url),
+                    )
+                )
             if admission.is_login(before, origin) and not way.has_turn:
                 if not await admission.begin_login(way.logins):
                     raise _AskAgain
@@ -200,7 +221,14 @@ class HttpTransport:
             if answer.status == 303 and method != "HEAD":
                 method, sent = "GET", b""
             elif sent and origin != before:
-                raise Unsafe(f"{label}: {before} redirects a request with a body to {origin}")
+                raise Unsafe(
+                    message(
+                        "{label}: {before} redirects a request with a body to {origin}",
+                        label=label,
+                        before=before,
+                        origin=origin,
+                    )
+                )
 
     def _head(self, origin: str) -> str:
         """Return the headers of every request to an origin, with no credential but its own."""
@@ -211,7 +239,9 @@ class HttpTransport:
             if _UNFIT.search(lines.replace("\r\n", "")) is not None or not lines.isascii():
                 credential = self._admission.credential
                 name = credential.name if credential is not None else "user_agent"
-                raise ConfigError(f"{name}: contains a character that is not allowed in a header (a line break?)")
+                raise ConfigError(
+                    message("{name}: contains a character that is not allowed in a header (a line break?)", name=name)
+                )
             if len(self._heads) >= 1024:
                 self._heads.clear()
             head = self._heads[origin] = lines
@@ -252,5 +282,5 @@ def _lines(fields: Mapping[str, str], sent: bytes, method: str, *, carried_only:
         lines.append(f"Content-Length: {len(sent)}\r\n")
     written = "".join(lines)
     if _UNFIT.search(written.replace("\r\n", "")) is not None or len(written.split("\r\n")) != len(lines) + 1:
-        raise Unsafe("a header of the request contains a control character")
+        raise Unsafe(message("a header of the request contains a control character"))
     return written

@@ -8,6 +8,7 @@ import socket
 
 import aiohappyeyeballs
 
+from manifests.messages import message
 from syncd.core import Unreachable
 from transports.net.socket_policy import SocketPolicy, connection_error, current, make_socket
 
@@ -26,7 +27,11 @@ async def connect(origin: str, host: str, port: int, *, allowed: bool, timeout: 
                 found, happy_eyeballs_delay=STAGGER, interleave=1, socket_factory=make_socket
             )
     except TimeoutError as error:
-        raise Unreachable(f"{label}: no connection to {origin} within {timeout:g} s") from error
+        raise Unreachable(
+            message(
+                "{label}: no connection to {origin} within {timeout:g} s", label=label, origin=origin, timeout=timeout
+            )
+        ) from error
     except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
         raise connection_error(error, dial, origin, label) from error
     finally:

@@ -5,6 +5,8 @@ They are checked when a socket is made, which covers names, literals, redirects 
 
 import ipaddress
 
+from manifests.messages import message
+
 _WRAPPED = (  # IPv6 networks whose addresses carry an IPv4 address, and the number of bits behind it
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),
@@ -44,7 +46,9 @@ def is_public(host: str) -> bool:
 
 def refusal(origin: str, host: str) -> str:
     """Return the message for an address that is not public."""
-    return (
-        f"{origin}: is on the private address {host}, which sources may not reach unless it is allowed: "
-        f"--allow-private {origin}, or allow_private in syncd.yaml"
+    return message(
+        "{origin}: is on the private address {host}, which sources may not reach unless it "
+        "is allowed: --allow-private {origin}, or allow_private in syncd.yaml",
+        origin=origin,
+        host=host,
     )

@@ -9,6 +9,7 @@ Rules:
 from collections.abc import Sequence
 from urllib.parse import urljoin
 
+from manifests.messages import message
 from syncd.core import Unsafe, Unsupported
 from transports.net import urls
 
@@ -23,19 +24,57 @@ def next_hop(path: str, visited: Sequence[str], status: int, location: str | Non
     """
     here = visited[-1]
     if not location:
-        raise Unsafe(f"{path}: {urls.shown(here)} redirects ({status}) without a Location header")
+        raise Unsafe(
+            message(
+                "{path}: {shown} redirects ({status}) without a Location header",
+                path=path,
+                shown=urls.shown(here),
+                status=status,
+            )
+        )
     try:
         origin, target = urls.split(urljoin(here, location.strip()))
     except Unsupported as error:
         where = urls.shown(location[:200])
-        raise Unsafe(f"{path}: {urls.shown(here)} redirects to {where}, neither http nor https") from error
+        raise Unsafe(
+            message(
+                "{path}: {shown} redirects to {where}, neither http nor https",
+                path=path,
+                shown=urls.shown(here),
+                where=where,
+            )
+        ) from error
     except (Unsafe, ValueError) as error:
-        raise Unsafe(f"{path}: {urls.shown(here)} redirects to an invalid url: {error}") from error
+        raise Unsafe(
+            message(
+                "{path}: {shown} redirects to an invalid url: {cause}", path=path, shown=urls.shown(here), cause=error
+            )
+        ) from error
     url = origin + target
     if here.startswith("https:") and origin.startswith("http:"):
-        raise Unsafe(f"{path}: {urls.shown(here)} redirects from https to {urls.shown(url)}")
+        raise Unsafe(
+            message(
+                "{path}: {shown} redirects from https to {shown2}",
+                path=path,
+                shown=urls.shown(here),
+                shown2=urls.shown(url),
+            )
+        )
     if url in visited:
-        raise Unsafe(f"{path}: redirected in a loop at {urls.shown(url)}; it may want a login or cookies")
+        raise Unsafe(
+            message(
+                "{path}: redirected in a loop at {shown}; it may want a login or cookies",
+                path=path,
+                shown=urls.shown(url),
+            )
+        )
     if len(visited) > MAX_HOPS:
-        raise Unsafe(f"{path}: redirected more than {MAX_HOPS} times, at last to {urls.shown(url)}")
+        raise Unsafe(
+            message(
+                "{path}: redirected more than {max_hops} times, at last to {shown}",
+                path=path,
+                max_hops=MAX_HOPS,
+                shown=urls.shown(url),
+            )
+        )
     return origin, target

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 import aiohttp
 from aiohttp.connector import AddrInfoType
 
+from manifests.messages import message
 from syncd.core import Denied, Refused, SyncdError, Unreachable, Unsafe, exhausted
 from transports.net.ip_policy import is_public, refusal
 
@@ -32,7 +33,7 @@ def make_socket(address: AddrInfoType) -> socket.socket:
     policy = current.get()
     if not policy.allowed and not is_public(str(where[0])):
         policy.refused = str(where[0])
-        raise PermissionError(f"{policy.refused} is not a public address")
+        raise PermissionError(message("{refused} is not a public address", refused=policy.refused))
     policy.made += 1
     return socket.socket(family, kind, protocol)
 
@@ -47,35 +48,59 @@ def valid_until(transport: asyncio.Transport | None) -> float | None:
 def connection_error(error: Exception, policy: SocketPolicy, origin: str, label: str) -> SyncdError:
     """Return our error for a failed connection."""
     if policy.refused and not policy.made:
-        return Unsafe(f"{label}: {refusal(origin, policy.refused)}")
+        return Unsafe(message("{label}: {refusal}", label=label, refusal=refusal(origin, policy.refused)))
     if isinstance(error, aiohttp.InvalidURL | UnicodeError):
-        return Unsafe(f"{label}: {origin} is not a valid address: {one_line(error)}")
+        return Unsafe(
+            message(
+                "{label}: {origin} is not a valid address: {line}", label=label, origin=origin, line=one_line(error)
+            )
+        )
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return Denied(f"{label}: {origin} {_why_untrusted(error.certificate_error)}")
+        return Denied(
+            message(
+                "{label}: {origin} {untrusted}",
+                label=label,
+                origin=origin,
+                untrusted=_why_untrusted(error.certificate_error),
+            )
+        )
     if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return Denied(f"{label}: TLS with {origin} failed: {one_line(error.os_error)}")
+        return Denied(
+            message(
+                "{label}: TLS with {origin} failed: {line}", label=label, origin=origin, line=one_line(error.os_error)
+            )
+        )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Unreachable(f"{label}: no address found for {origin}: {one_line(error.os_error)}")
+        return Unreachable(
+            message(
+                "{label}: no address found for {origin}: {line}",
+                label=label,
+                origin=origin,
+                line=one_line(error.os_error),
+            )
+        )
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if (ours := exhausted(cause, label)) is not None:
         return ours
     if isinstance(cause, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
-        return Refused(f"{label}: {origin} reset the connection at once")
-    return Unreachable(f"{label}: no connection to {origin}: {one_line(cause)}")
+        return Refused(message("{label}: {origin} reset the connection at once", label=label, origin=origin))
+    return Unreachable(
+        message("{label}: no connection to {origin}: {line}", label=label, origin=origin, line=one_line(cause))
+    )
 
 
 def _why_untrusted(error: Exception) -> str:
     """Describe the fault of a certificate for operators."""
     reason = getattr(error, "verify_message", "") or str(error)
     if "expired" in reason:
-        return "presents a certificate that has expired"
+        return message("presents a certificate that has expired")
     if "not yet valid" in reason:
-        return "presents a certificate that is not yet valid; is this machine's clock right?"
+        return message("presents a certificate that is not yet valid; is this machine's clock right?")
     if "doesn't match" in reason or "mismatch" in reason:
-        return f"presents a certificate for another host: {reason}"
+        return message("presents a certificate for another host: {reason}", reason=reason)
     if "self-signed" in reason or "self signed" in reason or "unable to get local issuer" in reason:
-        return f"presents a certificate of an unknown authority: {reason}"
-    return f"presents an invalid certificate: {reason}"
+        return message("presents a certificate of an unknown authority: {reason}", reason=reason)
+    return message("presents an invalid certificate: {reason}", reason=reason)
 
 
 def one_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from manifests.messages import message
 from syncd.core import Stalled
 
 
@@ -44,4 +45,8 @@ class StallDetector:
         """Begin a new window, if the last one had enough bytes. Raises Stalled."""
         came, self._came, self._waited = self._came, 0, 0.0
         if came < self._rate * self._window:
-            raise Stalled(f"{self._label}: stalled, {came} bytes in {self._window:g} s") from error
+            raise Stalled(
+                message(
+                    "{label}: stalled, {came} bytes in {window:g} s", label=self._label, came=came, window=self._window
+                )
+            ) from error

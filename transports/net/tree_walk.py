@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from manifests.messages import message
 from manifests.origins import origin_of
 from manifests.stat import Stat, UnsafePath, check_path
 from syncd.core import Changed, Page, TooLarge, Unsafe, Unsupported
@@ -55,12 +56,12 @@ class ServerTree:
         try:
             is_ours = origin_of(path) == self.origin
         except ValueError as error:
-            raise Unsafe(f"{name}: this url {error}") from error
+            raise Unsafe(message("{name}: this url {cause}", name=name, cause=error)) from error
         if not is_ours:
-            raise Unsupported(f"{name}: not on {self.origin}")
+            raise Unsupported(message("{name}: not on {origin}", name=name, origin=self.origin))
         found = self._from_url(path)
         if "\0" in found:
-            raise Unsafe(f"{name}: contains a NUL character")
+            raise Unsafe(message("{name}: contains a NUL character", name=name))
         return found, name
 
     def _from_url(self, url: str) -> str:
@@ -101,7 +102,7 @@ async def walk_tree(list_folder: Callable[[str], Awaitable[Listing]]) -> AsyncGe
                 page = []
         else:
             if len(walked) > DEEPEST:
-                raise TooLarge(f"{path}: more than {DEEPEST} folders deep")
+                raise TooLarge(message("{path}: more than {deepest} folders deep", path=path, deepest=DEEPEST))
             walked.append(iter(await list_folder(path)))
     if page:
         yield page
@@ -110,7 +111,7 @@ async def walk_tree(list_folder: Callable[[str], Awaitable[Listing]]) -> AsyncGe
 def check_count(count: int, name: str) -> None:
     """Raise TooLarge for a folder of more than MAX_NAMES names."""
     if count > MAX_NAMES:
-        raise TooLarge(f"{name}: more than {MAX_NAMES} names in one folder")
+        raise TooLarge(message("{name}: more than {max_names} names in one folder", name=name, max_names=MAX_NAMES))
 
 
 def read_stop(
@@ -122,23 +123,34 @@ def read_stop(
     """
     path, size = stat.path, stat.size
     if version is not None and version != stat.version and version.startswith(binding):
-        raise Changed(f"{path}: version {version} became {stat.version}")
+        raise Changed(
+            message("{path}: version {version} became {version2}", path=path, version=version, version2=stat.version)
+        )
     if size is not None:
         if start > 0 and start >= size:
-            raise Unsupported(f"{path}: has {size} bytes, none from {start} on")
+            raise Unsupported(
+                message("{path}: has {size} bytes, none from {start} on", path=path, size=size, start=start)
+            )
         stop = size if stop is None else min(stop, size)
     if stop is not None and start > stop:
-        raise Unsupported(f"{path}: bytes {start}-{stop} are an empty range")
+        raise Unsupported(message("{path}: bytes {start}-{stop} are an empty range", path=path, start=start, stop=stop))
     return stop
 
 
 def check_unchanged(before: Stat, now: Stat) -> None:
     """Raise Changed if a file is no longer the one that was described before its first byte was read."""
     if now.version != before.version or now.size != before.size:
-        raise Changed(f"{before.path}: version {before.version} became {now.version} while it was read")
+        raise Changed(
+            message(
+                "{path}: version {version} became {version2} while it was read",
+                path=before.path,
+                version=before.version,
+                version2=now.version,
+            )
+        )
 
 
 def _below(above: str, name: str) -> str:
     if "/" in name or not name:
-        raise Unsafe(f"{above}{name}: a slash in a name")
+        raise Unsafe(message("{above}{name}: a slash in a name", above=above, name=name))
     return above + name

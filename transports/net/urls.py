@@ -3,6 +3,7 @@
 import re
 from urllib.parse import quote
 
+from manifests.messages import message
 from manifests.origins import origin_of
 from syncd.core import Unsafe, Unsupported
 
@@ -27,17 +28,24 @@ def split(url: str) -> tuple[str, str]:
     url that names a user, is too long, or has no valid host.
     """
     if len(url) > MAX_URL:
-        raise Unsafe(f"{shown(url)[:100]}…: a url of {len(url)} characters, {MAX_URL} are allowed")
+        raise Unsafe(
+            message(
+                "{url}…: a url of {count} characters, {max_url} are allowed",
+                url=shown(url)[:100],
+                count=len(url),
+                max_url=MAX_URL,
+            )
+        )
     parts = _PARTS.match(url)
     if parts is None:
-        raise Unsupported(f"{shown(url)}: neither http nor https")
+        raise Unsupported(message("{url}: neither http nor https", url=shown(url)))
     host, target = parts.groups()
     if "@" in host:
-        raise Unsafe(f"{shown(url)}: names a user; name a credential in the configuration instead")
+        raise Unsafe(message("{url}: names a user; name a credential in the configuration instead", url=shown(url)))
     try:
         origin = origin_of(url)
     except ValueError as error:
-        raise Unsafe(f"{shown(url)}: this url {error}") from error
+        raise Unsafe(message("{url}: this url {cause}", url=shown(url), cause=error)) from error
     return origin, quote(target if target.startswith("/") else f"/{target}", safe=_IN_TARGET)
 
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
 from urllib.parse import quote
 
+from manifests.messages import message
 from syncd.core import NotFound, Offline, TooLarge, Unreachable
 from transports.http import HttpAnswer, HttpClient, headers as heads, open_client
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
@@ -91,7 +92,7 @@ class Bucket:
                     continue
                 failed = failure(answer.status, document, path, heads.retry_after(answer.headers, time.time()))
                 if "uploadId" in query and isinstance(failed, NotFound):  # Ceph answers NoSuchKey for an upload
-                    raise NoSuchUpload(f"{path}: the multipart upload no longer exists")
+                    raise NoSuchUpload(message("{path}: the multipart upload no longer exists", path=path))
                 raise failed
         raise AssertionError("the second try returns or raises")
 
@@ -170,7 +171,11 @@ class Bucket:
         async for chunk in self.chunks(answer):
             document += chunk
             if len(document) > limit:
-                raise TooLarge(f"{path}: an answer of more than {limit} bytes, longer than expected")
+                raise TooLarge(
+                    message(
+                        "{path}: an answer of more than {limit} bytes, longer than expected", path=path, limit=limit
+                    )
+                )
         return bytes(document)
 
 
@@ -179,7 +184,7 @@ def split_url(url: str) -> tuple[str, str]:
     rest = url.removeprefix("s3://")
     bucket, _, root = rest.partition("/")
     if rest == url or not bucket or "//" in f"/{root}" or any(mark in rest for mark in "?#@"):
-        raise ValueError(f"{url}: not an S3 address: give s3://bucket/prefix/")
+        raise ValueError(message("{url}: not an S3 address: give s3://bucket/prefix/", url=url))
     return bucket, root if not root or root.endswith("/") else f"{root}/"
 
 

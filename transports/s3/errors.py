@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from manifests.messages import message
 from manifests.reading import Doctype, XmlElement, XmlError, xml_events
 from syncd.core import (
     Changed,
@@ -47,9 +48,9 @@ class Precondition(Changed):
     """A condition of the request is not met."""
 
 
-_QUOTA = "free some space or raise the quota"
-_RIGHTS = "are the credentials right, and do they grant this request?"
-_REGION = "the bucket is in another region: set `region`"
+_QUOTA = message("free some space or raise the quota")
+_RIGHTS = message("are the credentials right, and do they grant this request?")
+_REGION = message("the bucket is in another region: set `region`")
 _GONE = ("NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound")
 
 # The error of a code, else of a status, and what to do about it.
@@ -65,7 +66,10 @@ _BY_CODE: dict[str, tuple[type[SyncdError], str]] = {
     **dict.fromkeys(("InternalError", "RequestTimeout", "IncompleteBody"), (Interrupted, "")),
     **dict.fromkeys(_GONE, (NotFound, "")),
     **dict.fromkeys(("ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"), (Denied, _RIGHTS)),
-    "RequestTimeTooSkewed": (Denied, "the clocks of this machine and the server differ too much: set the clock"),
+    "RequestTimeTooSkewed": (
+        Denied,
+        message("the clocks of this machine and the server differ too much: set the clock"),
+    ),
     "PreconditionFailed": (Precondition, ""),
     "EntityTooLarge": (TooLarge, ""),
 }
@@ -129,14 +133,14 @@ def refused_xml(label: str) -> Iterator[None]:
     try:
         yield
     except Doctype as error:
-        raise Unsafe(f"{label} {error}") from error
+        raise Unsafe(message("{label} {cause}", label=label, cause=error)) from error
     except XmlError as error:
-        raise PermanentError(f"{label} {error}") from error
+        raise PermanentError(message("{label} {cause}", label=label, cause=error)) from error
 
 
 def _missing(code: str, path: str) -> NotFound:
     if code == "NoSuchUpload":
-        return NoSuchUpload(f"{path}: the multipart upload no longer exists")
+        return NoSuchUpload(message("{path}: the multipart upload no longer exists", path=path))
     if code == "NoSuchBucket":
-        return NoSuchBucket(f"{path}: no such bucket: create it, or correct its name")
-    return NotFound(f"{path}: no such object")
+        return NoSuchBucket(message("{path}: no such bucket: create it, or correct its name", path=path))
+    return NotFound(message("{path}: no such object", path=path))

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from itertools import repeat
 from urllib.parse import unquote_plus
 
+from manifests.messages import message
 from manifests.reading import Stats, XmlError, XmlTarget, parse_xml
 from syncd.core import PermanentError
 from transports.s3.errors import hidden_failure, refused_xml
@@ -123,23 +124,25 @@ def _read_slowly(text: str, root: str, name: str) -> S3ListPage:
     hidden = hidden_failure(text.encode(), name)
     if hidden is not None:
         raise hidden
-    with refused_xml(f"{name}: a listing that"):
+    with refused_xml(message("{name}: a listing that", name=name)):
         frame = _Frame(text)
     try:
         columns = frame.columns()
     except ValueError as error:
-        raise PermanentError(f"{name}: the listing cannot be parsed: {error}") from error
+        raise PermanentError(
+            message("{name}: the listing cannot be parsed: {cause}", name=name, cause=error)
+        ) from error
     return _listed(frame, columns, root, name)
 
 
 def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListPage:
     top, token = frame.top, None
     if "IsTruncated" not in top:
-        raise PermanentError(f"{name}: the answer is not a listing: {frame.begins!r}")
+        raise PermanentError(message("{name}: the answer is not a listing: {begins!r}", name=name, begins=frame.begins))
     if top["IsTruncated"].strip() == "true":
         token = top.get("NextContinuationToken")
         if not token:
-            raise PermanentError(f"{name}: the listing is truncated, but has no continuation token")
+            raise PermanentError(message("{name}: the listing is truncated, but has no continuation token", name=name))
     keys = columns.keys
     if top.get("EncodingType") == "url":
         keys = _unquoted(keys)
@@ -160,7 +163,14 @@ def _page(keys: Sequence[str], columns: _Columns, root: str, name: str) -> Stats
     if root:
         if not all(map(str.startswith, keys, repeat(root))):
             stray = next(key for key in keys if not key.startswith(root))
-            raise PermanentError(f"{name}: the listing of {root!r} contains {stray[:200]!r}: this server cannot list")
+            raise PermanentError(
+                message(
+                    "{name}: the listing of {root!r} contains {stray!r}: this server cannot list",
+                    name=name,
+                    root=root,
+                    stray=stray[:200],
+                )
+            )
         keys = [key[cut:] for key in keys]
     page = Stats(list(keys), list(columns.sizes), list(columns.modified), list(columns.versions))
     return page.where(_is_file) if any(map(str.endswith, keys, repeat("/"))) or not all(keys) else page
@@ -188,7 +198,7 @@ class _Frame(XmlTarget[None]):
         """Return the objects. Raises ValueError."""
         for row in self._rows:
             if not row.keys() >= {"Key", "LastModified", "Size"}:
-                raise ValueError(f"Contents with nothing but {sorted(row)}")
+                raise ValueError(message("Contents with nothing but {names}", names=sorted(row)))
         return _Columns(
             [row["Key"] for row in self._rows],
             [_size(row["Size"]) for row in self._rows],
@@ -218,7 +228,7 @@ class _Frame(XmlTarget[None]):
 def _size(text: str) -> int:
     size = int(text)
     if not 0 <= size < 1 << 63:
-        raise ValueError(f"a size of {text} bytes")
+        raise ValueError(message("a size of {text} bytes", text=text))
     return size
 
 

@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+from manifests.messages import message
 from manifests.origins import origin_of
 from syncd.core import ConfigError, Credential, Denied
 
@@ -115,19 +116,28 @@ class Signing:
         given = self._account.credential
         if given is not None:
             if given.scheme != "s3":
-                raise Denied(f"s3://{self.bucket}: the credential {given.name} is for http, not for S3")
+                raise Denied(
+                    message(
+                        "s3://{bucket}: the credential {name} is for http, not for S3",
+                        bucket=self.bucket,
+                        name=given.name,
+                    )
+                )
             return ReadOnlyCredentials(given.username, given.secret, given.token or None)
         try:
             if self._credentials is None:
                 self._credentials = self._open_session().get_credentials()
             if self._credentials is None:
                 raise Denied(
-                    f"s3://{self.bucket}: boto3 finds no credentials: set AWS_PROFILE or the keys, "
-                    "or read it with `anonymous: true`"
+                    message(
+                        "s3://{bucket}: boto3 finds no credentials: set AWS_PROFILE or the keys, or read it "
+                        "with `anonymous: true`",
+                        bucket=self.bucket,
+                    )
                 )
             return self._credentials.get_frozen_credentials()
         except BotoCoreError as error:
-            raise Denied(f"s3://{self.bucket}: no credentials: {error}") from error
+            raise Denied(message("s3://{bucket}: no credentials: {cause}", bucket=self.bucket, cause=error)) from error
 
     def _find(self, region: str | None) -> BucketAddress:
         """Find endpoint and region. Blocks."""
@@ -140,7 +150,7 @@ class Signing:
             endpoint = self._aws_endpoint(region)
         parts = urlsplit(endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigError(f"{endpoint}: not an endpoint: give http(s)://host[:port]")
+            raise ConfigError(message("{endpoint}: not an endpoint: give http(s)://host[:port]", endpoint=endpoint))
         above = parts.path.rstrip("/")
         is_aws = parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
         if is_aws and _PLAIN_BUCKET.fullmatch(self.bucket) is not None:
@@ -152,7 +162,15 @@ class Signing:
         """Return `place` if the credential belongs to it: to the bucket or to the origin of the endpoint."""
         given = self._account.credential
         if given is not None and given.origin not in {f"s3://{self.bucket}", origin_of(endpoint)}:
-            raise Denied(f"s3://{self.bucket}: the credential {given.name} is for {given.origin}, not for {endpoint}")
+            raise Denied(
+                message(
+                    "s3://{bucket}: the credential {name} is for {origin}, not for {endpoint}",
+                    bucket=self.bucket,
+                    name=given.name,
+                    origin=given.origin,
+                    endpoint=endpoint,
+                )
+            )
         return place
 
     def _open_session(self) -> Any:
@@ -163,7 +181,7 @@ class Signing:
             try:
                 self._session = boto3.Session(profile_name=self._account.profile)
             except BotoCoreError as error:
-                raise ConfigError(f"s3://{self.bucket}: {error}") from error
+                raise ConfigError(message("s3://{bucket}: {cause}", bucket=self.bucket, cause=error)) from error
         return self._session
 
     def _aws_endpoint(self, region: str) -> str:
@@ -172,7 +190,14 @@ class Signing:
         try:
             return str(self._open_session().client("s3", region_name=region).meta.endpoint_url)
         except (BotoCoreError, ValueError) as error:
-            raise ConfigError(f"s3://{self.bucket}: no endpoint in region {region}: {error}") from error
+            raise ConfigError(
+                message(
+                    "s3://{bucket}: no endpoint in region {region}: {cause}",
+                    bucket=self.bucket,
+                    region=region,
+                    cause=error,
+                )
+            ) from error
 
 
 class _SignableRequest:

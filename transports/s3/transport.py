@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import Any
 
+from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import (
     Body,
@@ -99,10 +100,12 @@ class S3Body:
         async for chunk in self._bucket.chunks(self._answer):
             left -= len(chunk)
             if left < 0:
-                raise Interrupted(f"{self.stat.path}: more bytes arrived than were announced")
+                raise Interrupted(message("{path}: more bytes arrived than were announced", path=self.stat.path))
             yield chunk
         if left:
-            raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
+            raise Interrupted(
+                message("{path}: ended {left} bytes before its announced end", path=self.stat.path, left=left)
+            )
 
     async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
         """As iterating, but pass the bytes to `sink` in a thread, and yield their number after each step."""
@@ -114,7 +117,9 @@ class S3Body:
                 left -= count
                 yield count
         if left:
-            raise Interrupted(f"{self.stat.path}: ended {left} bytes before its announced end")
+            raise Interrupted(
+                message("{path}: ended {left} bytes before its announced end", path=self.stat.path, left=left)
+            )
         self._answer.finish()
 
 
@@ -216,7 +221,7 @@ class S3Transport:
         try:
             answer = await self.bucket.send("GET", self.root + path, path, headers=headers)
         except Precondition as error:
-            raise Changed(f"{path}: is no longer {version}") from error
+            raise Changed(message("{path}: is no longer {version}", path=path, version=version)) from error
         except Unsupported:
             # 416: the range begins at or behind the end. From the beginning of an empty file, that is no error.
             if start == 0 and (await self.stat(path)).size == 0:
@@ -239,7 +244,7 @@ class S3Transport:
         there = self._others.get(name)
         if there is None:
             if self._other is None or not name:
-                raise Unsupported(f"{url}: another bucket, which this source does not include")
+                raise Unsupported(message("{url}: another bucket, which this source does not include", url=url))
             there = self._others[name] = S3Transport(self._other(name), "", page=self._page)
         return there, key
 
@@ -247,9 +252,15 @@ class S3Transport:
         """Return a body without bytes; no range can ask for one."""
         stat = await self.stat(path)
         if version is not None and stat.version != version:
-            raise Changed(f"{path}: version {version} became {stat.version}")
+            raise Changed(
+                message(
+                    "{path}: version {version} became {version2}", path=path, version=version, version2=stat.version
+                )
+            )
         if start > (stat.size or 0):
-            raise Unsupported(f"{path}: has {stat.size} bytes, none at {start}")
+            raise Unsupported(
+                message("{path}: has {size} bytes, none at {start}", path=path, size=stat.size, start=start)
+            )
         return S3Body(self.bucket, None, stat, start, start, await self.bucket.url(self.root + path))
 
     def _accept(
@@ -261,19 +272,43 @@ class S3Transport:
             first, end, whole = heads.content_range(headers) or (0, 0, None)
             if whole is None:
                 raise Unsupported(
-                    f"{path}: the answer to a range has no valid Content-Range: {headers.get('content-range')!r}"
+                    message(
+                        "{path}: the answer to a range has no valid Content-Range: {get!r}",
+                        path=path,
+                        get=headers.get("content-range"),
+                    )
                 )
             size = whole
             if first != start or end != (size if stop is None else min(stop, size)):
-                raise Unsupported(f"{path}: bytes [{start}, {stop}) requested, [{first}, {end}) received")
+                raise Unsupported(
+                    message(
+                        "{path}: bytes [{start}, {stop}) requested, [{first}, {end}) received",
+                        path=path,
+                        start=start,
+                        stop=stop,
+                        first=first,
+                        end=end,
+                    )
+                )
         else:
             first, size = 0, _length(headers)
             end = size
             if start > 0 or (stop is not None and stop < size):
-                raise Unsupported(f"{path}: the server ignores ranges: it sent the whole file for [{start}, {stop})")
+                raise Unsupported(
+                    message(
+                        "{path}: the server ignores ranges: it sent the whole file for [{start}, {stop})",
+                        path=path,
+                        start=start,
+                        stop=stop,
+                    )
+                )
         stat = stat_of(path, headers, size)
         if version is not None and stat.version != version:
-            raise Changed(f"{path}: version {version} became {stat.version}")
+            raise Changed(
+                message(
+                    "{path}: version {version} became {version2}", path=path, version=version, version2=stat.version
+                )
+            )
         return S3Body(self.bucket, answer, stat, first, end, url)
 
 
@@ -316,7 +351,13 @@ class _Fetch:
                 else:
                     body += chunk
                 if len(body) > MAX_PAGE:
-                    raise TooLarge(f"{self._name}: a page of a listing of more than {MAX_PAGE} bytes")
+                    raise TooLarge(
+                        message(
+                            "{name}: a page of a listing of more than {max_page} bytes",
+                            name=self._name,
+                            max_page=MAX_PAGE,
+                        )
+                    )
         return body
 
 
@@ -326,10 +367,18 @@ def _expect_progress(name: str, asked: str | None, token: str | None, empty: int
         return
     if token == asked:
         raise PermanentError(
-            f"{name}: the listing does not advance: the next page begins where this one did, at {token[:100]!r}"
+            message(
+                "{name}: the listing does not advance: the next page begins where this one did, at {token!r}",
+                name=name,
+                token=token[:100],
+            )
         )
     if empty >= MAX_EMPTY:
-        raise PermanentError(f"{name}: the listing does not advance: {empty} pages in a row without a file")
+        raise PermanentError(
+            message(
+                "{name}: the listing does not advance: {empty} pages in a row without a file", name=name, empty=empty
+            )
+        )
 
 
 def stat_of(path: str, headers: Mapping[str, str], size: int) -> Stat:
@@ -344,5 +393,5 @@ def stat_of(path: str, headers: Mapping[str, str], size: int) -> Stat:
 def _length(headers: Mapping[str, str]) -> int:
     length = heads.length(headers)
     if length is None:
-        raise PermanentError(f"an object without a length: {headers.get('content-length', '')!r}")
+        raise PermanentError(message("an object without a length: {get!r}", get=headers.get("content-length", "")))
     return length

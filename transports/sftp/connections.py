@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
+from manifests.messages import message
 from syncd.core import (
     ConfigError,
     Credential,
@@ -169,7 +170,7 @@ def _answers(connection: asyncssh.SSHClientConnection, wait: float) -> Iterator[
         yield
     except (asyncssh.Error, OSError) as error:
         if is_late:
-            raise TimeoutError(f"no answer in {wait:g} s") from error
+            raise TimeoutError(message("no answer in {wait:g} s", wait=wait)) from error
         raise
     finally:
         timer.cancel()
@@ -181,11 +182,15 @@ def _key(credential: Credential) -> asyncssh.SSHKey:
         return asyncssh.import_private_key(credential.secret, credential.token or None)
     except asyncssh.KeyEncryptionError:
         # `from None`: as below
-        raise ConfigError(f"credentials.{credential.name}: its passphrase does not open the key") from None
+        raise ConfigError(
+            message("credentials.{name}: its passphrase does not open the key", name=credential.name)
+        ) from None
     except asyncssh.KeyImportError:
         # `from None`: the original may quote the key
-        todo = "name a private key as ssh-keygen writes it, and its passphrase if it has one"
-        raise ConfigError(f"credentials.{credential.name}: not a readable private key: {todo}") from None
+        todo = message("name a private key as ssh-keygen writes it, and its passphrase if it has one")
+        raise ConfigError(
+            message("credentials.{name}: not a readable private key: {todo}", name=credential.name, todo=todo)
+        ) from None
 
 
 @contextmanager
@@ -200,30 +205,56 @@ def translated_errors(
     except asyncssh.SFTPError as error:
         raise _meaning(label, origin, error) from error
     except asyncssh.HostKeyNotVerifiable as error:
-        raise (untrusted() if untrusted is not None else Denied(f"{label}: {origin}: {one_line(error)}")) from error
+        raise (
+            untrusted()
+            if untrusted is not None
+            else Denied(message("{label}: {origin}: {line}", label=label, origin=origin, line=one_line(error)))
+        ) from error
     except asyncssh.KeyExchangeFailed as error:
-        raise Denied(f"{label}: SSH with {origin} failed: {one_line(error)}") from error
+        raise Denied(
+            message("{label}: SSH with {origin} failed: {line}", label=label, origin=origin, line=one_line(error))
+        ) from error
     except asyncssh.PermissionDenied as error:
-        todo = "name one under credentials" if credential is None else f"is {credential.name} still valid?"
-        who = "without a credential" if credential is None else f"with credential {credential.name}"
-        raise Denied(f"{label}: {origin} rejects the login {who}: {todo}") from error
+        todo = (
+            message("name one under credentials")
+            if credential is None
+            else message("is {name} still valid?", name=credential.name)
+        )
+        who = (
+            message("without a credential")
+            if credential is None
+            else message("with credential {name}", name=credential.name)
+        )
+        raise Denied(
+            message("{label}: {origin} rejects the login {who}: {todo}", label=label, origin=origin, who=who, todo=todo)
+        ) from error
     except asyncssh.ConnectionLost as error:
-        raise Interrupted(f"{label}: {origin} closed the connection: {one_line(error)}") from error
+        raise Interrupted(
+            message("{label}: {origin} closed the connection: {line}", label=label, origin=origin, line=one_line(error))
+        ) from error
     except (asyncssh.DisconnectError, asyncssh.ChannelOpenError) as error:
-        raise Refused(f"{label}: {origin} rejects the connection: {one_line(error)}") from error
+        raise Refused(
+            message(
+                "{label}: {origin} rejects the connection: {line}", label=label, origin=origin, line=one_line(error)
+            )
+        ) from error
     except TimeoutError as error:
-        raise Unreachable(f"{label}: {origin} sent no answer in time") from error
+        raise Unreachable(message("{label}: {origin} sent no answer in time", label=label, origin=origin)) from error
     except OSError as error:
-        raise Interrupted(f"{label}: {origin}: {one_line(error)}") from error
+        raise Interrupted(
+            message("{label}: {origin}: {line}", label=label, origin=origin, line=one_line(error))
+        ) from error
 
 
 def _meaning(label: str, origin: str, error: asyncssh.SFTPError) -> SyncdError:
     if isinstance(error, asyncssh.SFTPNoSuchFile | asyncssh.SFTPNoSuchPath | asyncssh.SFTPNotADirectory):
-        return NotFound(f"{label}: no such file on {origin}")
+        return NotFound(message("{label}: no such file on {origin}", label=label, origin=origin))
     if isinstance(error, asyncssh.SFTPPermissionDenied):
-        return Denied(f"{label}: permission denied on {origin}")
+        return Denied(message("{label}: permission denied on {origin}", label=label, origin=origin))
     if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
-        return Interrupted(f"{label}: {origin} closed the connection: {one_line(error)}")
+        return Interrupted(
+            message("{label}: {origin} closed the connection: {line}", label=label, origin=origin, line=one_line(error))
+        )
     if isinstance(error, asyncssh.SFTPOpUnsupported):
-        return Unsupported(f"{label}: {origin}: {one_line(error)}")
-    return Interrupted(f"{label}: {origin}: {one_line(error)}")
+        return Unsupported(message("{label}: {origin}: {line}", label=label, origin=origin, line=one_line(error)))
+    return Interrupted(message("{label}: {origin}: {line}", label=label, origin=origin, line=one_line(error)))

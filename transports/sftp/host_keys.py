@@ -16,6 +16,7 @@ from pathlib import Path
 
 import asyncssh
 
+from manifests.messages import message
 from syncd.core import ConfigError, Credential, Denied
 from transports.net import one_line
 from transports.net.connect import connect
@@ -82,17 +83,24 @@ class HostKeyCheck(asyncssh.SSHClient):
         """Return the error for an untrusted host key, with what to do."""
         server, shown = self._server, self._shown
         if shown is None:
-            why = "presents a host key that is revoked or cannot be read: ask its publisher which key is valid"
-            return Denied(f"{label}: {server.origin} {why}")
-        what = f"{server.origin} presents the host key {shown.get_algorithm()} {shown.get_fingerprint()}"
-        if server.host_keys or self._trusted():
-            why = "another key is known for it: an attack, or a reinstalled server: ask its publisher"
-            return Denied(f"{label}: {what}, and {why}")
-        todo = (
-            "compare it with what its publisher says, then write it into the manifest, as in "
-            f"host_keys: [{shown.get_fingerprint()}], or add the server to the known_hosts of the daemon's user"
+            why = message("presents a host key that is revoked or cannot be read: ask its publisher which key is valid")
+            return Denied(message("{label}: {origin} {why}", label=label, origin=server.origin, why=why))
+        what = message(
+            "{origin} presents the host key {algorithm} {fingerprint}",
+            origin=server.origin,
+            algorithm=shown.get_algorithm(),
+            fingerprint=shown.get_fingerprint(),
         )
-        return Denied(f"{label}: {what}, which is not known here: {todo}")
+        if server.host_keys or self._trusted():
+            why = message("another key is known for it: an attack, or a reinstalled server: ask its publisher")
+            return Denied(message("{label}: {what}, and {why}", label=label, what=what, why=why))
+        todo = message(
+            "compare it with what its publisher says, then write it into the manifest, as in "
+            "host_keys: [{fingerprint}], or add the server to the known_hosts of the daemon's "
+            "user",
+            fingerprint=shown.get_fingerprint(),
+        )
+        return Denied(message("{label}: {what}, which is not known here: {todo}", label=label, what=what, todo=todo))
 
     def _trusted(self) -> Sequence[asyncssh.SSHKey]:
         return self.known.match(self._server.host, "", self._server.port)[0] if self.known is not None else []
@@ -116,7 +124,7 @@ def read_known_hosts(server: SftpServer) -> asyncssh.SSHKnownHosts | None:
         return asyncssh.read_known_hosts([str(path) for path in files]) if files else None
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{', '.join(map(str, files))}: not a readable known_hosts file: {one_line(error)}"
+            message("{map}: not a readable known_hosts file: {line}", map=map(str, files), line=one_line(error))
         ) from error
 
 

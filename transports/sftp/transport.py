@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 import asyncssh
 
+from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, Credential, Interrupted, NotFound, Page, Unsupported
 from transports.net import (
@@ -180,7 +181,7 @@ class _SftpRead:
                 with self._link.answers():
                     self.stat = describe(self._path, name, await self._file.stat())
             if self.stat.size is None:
-                raise Unsupported(f"{self._path}: the server does not report its size")
+                raise Unsupported(message("{path}: the server does not report its size", path=self._path))
             self.stop = read_stop(self.stat, self.start, self.stop, self._version)
         except BaseException:
             await self._leave()
@@ -209,9 +210,11 @@ class _SftpRead:
                 chunk = await watched.read(partial(asyncio.shield, asked))
                 took = watched.spent - before
             if not chunk:
-                raise Interrupted(f"{path}: ended at byte {at} of {stop}")
+                raise Interrupted(message("{path}: ended at byte {at} of {stop}", path=path, at=at, stop=stop))
             if len(chunk) > count:
-                raise Interrupted(f"{path}: more than the requested {count} bytes arrived")
+                raise Interrupted(
+                    message("{path}: more than the requested {count} bytes arrived", path=path, count=count)
+                )
             many = min(many * 2, MOST) if took < 1.0 else max(many // 2, LEAST)
             at += len(chunk)
             yield chunk
@@ -232,7 +235,7 @@ class _SftpRead:
 def describe(path: str, name: str, found: asyncssh.SFTPAttrs) -> Stat:
     """Return the Stat of a file from its attributes. Raises NotFound if it is not a regular file."""
     if not modes.S_ISREG(found.permissions or 0):
-        raise NotFound(f"{name}: not a file")
+        raise NotFound(message("{name}: not a file", name=name))
     modified, size = found.mtime, found.size
     version = f"modified:{int(modified)}|{size}" if modified is not None and size is not None else None
     return Stat(path, size, float(modified) if modified is not None else None, version)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from stat import S_ISDIR, S_ISREG
 
+from manifests.messages import message
 from syncd.core import (
     Damaged,
     Denied,
@@ -164,7 +165,9 @@ class DirfdCache:
             if not make:
                 raise
         except NotADirectoryError as error:
-            raise Unsafe(f"{path}: {self._what_is(parent, name)}, but a folder is needed") from error
+            raise Unsafe(
+                message("{path}: {value}, but a folder is needed", path=path, value=self._what_is(parent, name))
+            ) from error
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, dir_fd=parent.fd)
         return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
@@ -173,14 +176,14 @@ class DirfdCache:
         try:
             os.readlink(name, dir_fd=parent.fd)
         except OSError:
-            return "a file has this name"
-        return "a symbolic link has this name; links are not followed"
+            return message("a file has this name")
+        return message("a symbolic link has this name; links are not followed")
 
 
 def check_safe(path: str) -> str:
     """Return `path` if every part is a plain name. Raises Unsafe."""
     if _UNSAFE.search(path) is not None:
-        raise Unsafe(f"{path!r}: not a relative path of plain names (no empty part, `.` or `..`)")
+        raise Unsafe(message("{path!r}: not a relative path of plain names (no empty part, `.` or `..`)", path=path))
     return path
 
 
@@ -189,8 +192,8 @@ def check_regular(found: os.stat_result, path: str, root: str) -> os.stat_result
     if S_ISREG(found.st_mode):
         return found
     if S_ISDIR(found.st_mode):
-        raise NotFound(f"{path}: is a folder in {root}, not a file")
-    raise Unsafe(f"{path}: is a link or a device in {root}; only regular files are read")
+        raise NotFound(message("{path}: is a folder in {root}, not a file", path=path, root=root))
+    raise Unsafe(message("{path}: is a link or a device in {root}; only regular files are read", path=path, root=root))
 
 
 def unsynced(folder: OpenFolder) -> Iterator[OpenFolder]:
@@ -207,23 +210,46 @@ def translate(error: OSError, path: str, root: str) -> SyncdError:
     why = error.strerror or str(error)
     match error.errno:
         case errno.ENOENT:
-            return NotFound(f"{path}: no such file in {root}")
+            return NotFound(message("{path}: no such file in {root}", path=path, root=root))
         case errno.ENOSPC | errno.EDQUOT:
-            return NoSpace(f"{path}: no space left in {root}: {why}; free some space or move the store")
+            return NoSpace(
+                message(
+                    "{path}: no space left in {root}: {why}; free some space or move the store",
+                    path=path,
+                    root=root,
+                    why=why,
+                )
+            )
         case errno.EEXIST:
-            return Exists(f"{path}: exists already in {root}")
+            return Exists(message("{path}: exists already in {root}", path=path, root=root))
         case errno.EACCES | errno.EPERM:
-            return Denied(f"{path}: permission denied in {root} for user id {os.geteuid()}: {why}")
+            return Denied(
+                message(
+                    "{path}: permission denied in {root} for user id {geteuid}: {why}",
+                    path=path,
+                    root=root,
+                    geteuid=os.geteuid(),
+                    why=why,
+                )
+            )
         case errno.EIO:
-            return Damaged(f"{path}: the disk under {root} failed: {why}")
+            return Damaged(message("{path}: the disk under {root} failed: {why}", path=path, root=root, why=why))
         case errno.ELOOP:
-            return Unsafe(f"{path}: is a symbolic link in {root}; links are not followed")
+            return Unsafe(message("{path}: is a symbolic link in {root}; links are not followed", path=path, root=root))
         case errno.ENOTDIR | errno.EISDIR:
-            return Unsafe(f"{path}: is needed as a file and as a folder in {root}: {why}")
+            return Unsafe(
+                message("{path}: is needed as a file and as a folder in {root}: {why}", path=path, root=root, why=why)
+            )
         case errno.ENAMETOOLONG | errno.EILSEQ | errno.EINVAL:
-            return Unsafe(f"{path}: not a valid name in {root}: {why}")
+            return Unsafe(message("{path}: not a valid name in {root}: {why}", path=path, root=root, why=why))
         case errno.EFBIG:
-            return TooLarge(f"{path}: too large for {root}: {why}")
+            return TooLarge(message("{path}: too large for {root}: {why}", path=path, root=root, why=why))
         case errno.EXDEV:
-            return Unsupported(f"{path}: is on another file system than {root}/.syncd; a store must be one")
-    return exhausted(error, path) or Offline(f"{path}: {root} does not respond: {why}")  # EROFS, ESTALE, ENODEV, …
+            return Unsupported(
+                message(
+                    "{path}: is on another file system than {root}/.syncd; a store must be one", path=path, root=root
+                )
+            )
+    return exhausted(error, path) or Offline(
+        message("{path}: {root} does not respond: {why}", path=path, root=root, why=why)
+    )  # EROFS, ESTALE, ENODEV, …

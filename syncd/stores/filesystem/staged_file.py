@@ -130,7 +130,9 @@ class StagedFile:
             except OSError as error:
                 raise translate(error, self._path, self._folders.root) from error
             if count == 0:
-                raise Damaged(f"{self._path}: bytes written at {start} cannot be read back")
+                raise Damaged(
+                    message("{path}: bytes written at {start} cannot be read back", path=self._path, start=start)
+                )
             update(block[:count])
             start += count
 
@@ -230,11 +232,19 @@ class StagedFile:
     def _require_complete(self, size: int) -> None:
         if not ranges.are_complete(self._ranges, size):
             start, stop = ranges.first_gap(self._ranges, size)
-            raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
+            raise Damaged(
+                message(
+                    "{path}: {size} bytes were announced, those of [{start}, {stop}) were not written",
+                    path=self._path,
+                    size=size,
+                    start=start,
+                    stop=stop,
+                )
+            )
 
     def _alive(self, opened: OpenDescriptor | None) -> OpenDescriptor:
         if opened is None:
-            raise Damaged(f"{self._path}: its staging {self.token} has ended")
+            raise Damaged(message("{path}: its staging {token} has ended", path=self._path, token=self.token))
         return opened
 
 
@@ -295,7 +305,11 @@ async def read_chunks(
         except OSError as error:
             raise translate(error, path, root) from error
         if not chunk:
-            raise Damaged(f"{path}: ends at byte {at}, not at {stop}: it shrank during the read")
+            raise Damaged(
+                message(
+                    "{path}: ends at byte {at}, not at {stop}: it shrank during the read", path=path, at=at, stop=stop
+                )
+            )
         return chunk
 
     at = start

@@ -21,7 +21,7 @@ from typing import ParamSpec, TypeVar
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.stat import Stat
 from syncd.core import (
     Body,
@@ -207,7 +207,7 @@ class FilesystemStore:
 
     async def free(self) -> int:
         """Return the bytes that an ordinary user can still write."""
-        return await self._in_thread("free space", self._free)
+        return await self._in_thread(message("free space"), self._free)
 
     async def sweep(self, older_than: float) -> int:
         """Delete staged files that have not changed for `older_than` seconds; return their number."""
@@ -221,7 +221,13 @@ class FilesystemStore:
         """
         await self._in_thread(SENTINEL, self._folders.renew)
         if expected is not None and not await asyncio.to_thread(os.path.isdir, self.root):
-            raise Offline(f"{self.root}: no such folder; it was store {expected}: is it unmounted?")
+            raise Offline(
+                message(
+                    "{root}: no such folder; it was store {expected}: is it unmounted?",
+                    root=self.root,
+                    expected=expected,
+                )
+            )
         try:
             body = await self._in_thread(SENTINEL, self._read_small, SENTINEL)
         except NotFound:
@@ -229,9 +235,23 @@ class FilesystemStore:
         try:
             known = str(msgspec.json.decode(body)["id"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Damaged(f"{SENTINEL}: not a valid store identity in {self.root}: {error}") from error
+            raise Damaged(
+                message(
+                    "{sentinel}: not a valid store identity in {root}: {cause}",
+                    sentinel=SENTINEL,
+                    root=self.root,
+                    cause=error,
+                )
+            ) from error
         if expected is not None and known != expected:
-            raise Offline(f"{self.root}: is store {known}, but store {expected} is expected: is another disk mounted?")
+            raise Offline(
+                message(
+                    "{root}: is store {known}, but store {expected} is expected: is another disk mounted?",
+                    root=self.root,
+                    known=known,
+                    expected=expected,
+                )
+            )
         return known
 
     async def lock(self) -> OpenDescriptor:
@@ -260,9 +280,22 @@ class FilesystemStore:
 
     async def _assign_id(self, expected: str | None) -> str:
         if expected is not None:
-            raise Offline(f"{self.root}: is not the expected store {expected}: {SENTINEL} is missing: is it unmounted?")
+            raise Offline(
+                message(
+                    "{root}: is not the expected store {expected}: {sentinel} is missing: is it unmounted?",
+                    root=self.root,
+                    expected=expected,
+                    sentinel=SENTINEL,
+                )
+            )
         if await self._in_thread(SENTINEL, self._holds_files):
-            raise ConfigError(f"{self.root}: holds files but no {SENTINEL}; a new store needs an empty folder")
+            raise ConfigError(
+                message(
+                    "{root}: holds files but no {sentinel}; a new store needs an empty folder",
+                    root=self.root,
+                    sentinel=SENTINEL,
+                )
+            )
         known = secrets.token_hex(16)
         body = msgspec.json.encode({"id": known, "created": self._clock()}, enc_hook=plain) + b"\n"
         try:
@@ -296,9 +329,13 @@ class FilesystemStore:
         stat = stat_of(path, found)
         size = _size(stat)
         if version is not None and version != stat.version:
-            raise Changed(f"{path}: is version {stat.version}, not {version}")
+            raise Changed(
+                message(
+                    "{path}: is version {version}, not {version2}", path=path, version=stat.version, version2=version
+                )
+            )
         if start > size or start == size > 0:
-            raise Unsupported(f"{path}: has {size} bytes, none at {start}")
+            raise Unsupported(message("{path}: has {size} bytes, none at {start}", path=path, size=size, start=start))
         end = size if stop is None else min(stop, size)
         return file, stat, os.pread(file.fd, min(CHUNK, max(0, end - start)), start)
 
@@ -378,7 +415,7 @@ class FilesystemStore:
         try:
             fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Busy(f"{self.root}/{LOCK}: another process uses this store") from error
+            raise Busy(message("{root}/{lock}: another process uses this store", root=self.root, lock=LOCK)) from error
         return file
 
     def _sweep(self, older_than: float) -> int:

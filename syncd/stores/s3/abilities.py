@@ -11,6 +11,7 @@ from contextlib import closing
 
 import msgspec
 
+from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Damaged, Unsupported
 from syncd.stores.s3.objects import Objects, checksum_header, is_md5, sha256_headers
@@ -66,7 +67,16 @@ class S3Capabilities:
                 else:
                     seen.update(chunk)
         if length != size or seen.hexdigest() != sha256:
-            raise Damaged(f"{path}: stored as {length} bytes {seen.hexdigest()}, not {size} bytes {sha256}")
+            raise Damaged(
+                message(
+                    "{path}: stored as {length} bytes {hexdigest}, not {size} bytes {sha256}",
+                    path=path,
+                    length=length,
+                    hexdigest=seen.hexdigest(),
+                    size=size,
+                    sha256=sha256,
+                )
+            )
 
     async def _put_through_staging(self, path: str, body: bytes, sha256: str, headers: dict[str, str]) -> Stat:
         """Put under a staging key, read back, then copy: for a server that verifies nothing."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
+from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Damaged, Exists, Interrupted, NotFound, PermanentError, SyncdError, TransientError
 from transports.s3 import INLINE, NONE, Bucket, NoSuchUpload, Precondition, S3Transport, read_texts, stat_of
@@ -57,7 +58,9 @@ class Objects:
         except Precondition as error:
             found = await self.reading.stat(path)
             if found.version != f'"{md5.hex()}"':
-                raise Exists(f"{path}: exists already, as version {found.version}") from error
+                raise Exists(
+                    message("{path}: exists already, as version {version}", path=path, version=found.version)
+                ) from error
             return found  # an earlier attempt, whose response was lost
         except TransientError:
             found_now = await self._find_sent(path, len(body), f'"{md5.hex()}"', headers.get(SHA256, ""))
@@ -66,7 +69,14 @@ class Objects:
             return found_now
         etag = answer.get("etag", "").strip('"')
         if len(etag) == 32 and "-" not in etag and etag != md5.hex() and not _is_encrypted(answer):
-            raise Damaged(f"{path}: the server stored bytes of MD5 {etag}, sent were {md5.hex()}")
+            raise Damaged(
+                message(
+                    "{path}: the server stored bytes of MD5 {etag}, sent were {hex}",
+                    path=path,
+                    etag=etag,
+                    hex=md5.hex(),
+                )
+            )
         return Stat(path, len(body), None, f'"{etag}"' if etag else None)
 
     async def remove(self, path: str) -> None:
@@ -82,7 +92,13 @@ class Objects:
         _, document = await self.bucket.read("POST", self._key(path), path, query={"uploads": ""}, headers=headers)
         found = read_texts(document, ("UploadId",)).get("UploadId", "")
         if not found:
-            raise PermanentError(f"{path}: the server began an upload but returned no id: {document[:100]!r}")
+            raise PermanentError(
+                message(
+                    "{path}: the server began an upload but returned no id: {document!r}",
+                    path=path,
+                    document=document[:100],
+                )
+            )
         return Upload(path, found)
 
     async def put_part(self, upload: Upload, number: int, body: bytes) -> bytes:
@@ -92,7 +108,15 @@ class Objects:
         answer, _ = await self.bucket.read("PUT", self._key(upload.path), upload.path, query=query, body=body, md5=md5)
         etag = answer.get("etag", "").strip('"')
         if len(etag) == 32 and etag != md5.hex() and not _is_encrypted(answer):
-            raise Damaged(f"{upload.path}: the server stored part {number} with MD5 {etag}, sent was {md5.hex()}")
+            raise Damaged(
+                message(
+                    "{path}: the server stored part {number} with MD5 {etag}, sent was {hex}",
+                    path=upload.path,
+                    number=number,
+                    etag=etag,
+                    hex=md5.hex(),
+                )
+            )
         return md5
 
     async def complete(self, upload: Upload, etags: Mapping[int, str], expected: str, size: int) -> Stat:
@@ -106,7 +130,16 @@ class Objects:
             return found  # it was joined; only the response was lost
         found = await self.reading.stat(upload.path)
         if found.size != size or not is_md5(found, expected):
-            raise Damaged(f"{upload.path}: joined as {found.size} bytes {found.version}, not {size} bytes {expected}")
+            raise Damaged(
+                message(
+                    "{path}: joined as {size} bytes {version}, not {size2} bytes {expected}",
+                    path=upload.path,
+                    size=found.size,
+                    version=found.version,
+                    size2=size,
+                    expected=expected,
+                )
+            )
         return found
 
     async def abort(self, upload: Upload) -> None:
@@ -144,14 +177,24 @@ class Objects:
         etag = read_texts(document, ("ETag",)).get("ETag", "").strip('"')
         found = await self.reading.stat(to)
         if found.size != source.size or (etag and found.version != f'"{etag}"'):
-            raise Damaged(f"{to}: copied from {path} as {found.size} bytes {found.version}, not {source.size} {etag!r}")
+            raise Damaged(
+                message(
+                    "{to}: copied from {path} as {size} bytes {version}, not {size2} {etag!r}",
+                    to=to,
+                    path=path,
+                    size=found.size,
+                    version=found.version,
+                    size2=source.size,
+                    etag=etag,
+                )
+            )
         return found
 
     async def must_be_absent(self, path: str) -> None:
         """Raise Exists if there is an object."""
         found = await self._find(path)
         if found is not None:
-            raise Exists(f"{path}: exists already, as version {found.version}")
+            raise Exists(message("{path}: exists already, as version {version}", path=path, version=found.version))
 
     async def _copy_by_parts(self, source: Stat, to: str, headers: Mapping[str, str]) -> Stat:
         size = source.size or 0
@@ -169,11 +212,21 @@ class Objects:
         except BaseException as error:
             await self._drop(upload)
             if isinstance(error, NoSuchUpload):  # not NotFound: callers would take that for the source
-                raise Interrupted(f"{to}: the server lost the upload that {source.path} was copied to") from error
+                raise Interrupted(
+                    message("{to}: the server lost the upload that {path} was copied to", to=to, path=source.path)
+                ) from error
             raise
         found = await self.reading.stat(to)
         if found.size != size:
-            raise Damaged(f"{to}: joined as {found.size} bytes {found.version}, not {size} bytes")
+            raise Damaged(
+                message(
+                    "{to}: joined as {size} bytes {version}, not {size2} bytes",
+                    to=to,
+                    size=found.size,
+                    version=found.version,
+                    size2=size,
+                )
+            )
         return found
 
     async def _copy_parts(self, source: Stat, upload: Upload) -> dict[int, str]:
@@ -237,7 +290,7 @@ class Objects:
         with closing(await self.bucket.send("HEAD", self._key(path), path)) as answer:
             size = answer.length
             if size is None:
-                raise PermanentError(f"{path}: an object without a size")
+                raise PermanentError(message("{path}: an object without a size", path=path))
             return stat_of(path, answer.headers, size), answer.headers.get(SHA256, "")
 
     async def _find(self, path: str) -> Stat | None:

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from manifests.messages import message
 from manifests.reading import xml_tree
 from manifests.stat import Stat
 from syncd.core import Damaged, NotFound, Sink, SyncdError, TooLarge
@@ -111,13 +112,19 @@ class StagedObject:
         """Add bytes; wait while enough parts are being sent."""
         await self._raise_failed()
         if self._joined is not None:
-            raise Damaged(f"{self._path}: was read back already; nothing may be written to it")
+            raise Damaged(message("{path}: was read back already; nothing may be written to it", path=self._path))
         view = memoryview(chunk)
         at = offset
         while view:
             number, within = at // self._step + 1, at % self._step
             if number > MAX_PARTS:
-                raise TooLarge(f"{self._path}: more than {MAX_PARTS * self._step} bytes, and its size was not known")
+                raise TooLarge(
+                    message(
+                        "{path}: more than {max_parts} bytes, and its size was not known",
+                        path=self._path,
+                        max_parts=MAX_PARTS * self._step,
+                    )
+                )
             taken = view[: self._step - within]
             part = self._parts.setdefault(number, PendingPart())
             part.add(within, chunk if len(taken) == len(chunk) else taken)
@@ -146,7 +153,9 @@ class StagedObject:
         if self._upload is None:
             body = self._small(size)
             if await sha256_of(body) != sha256:
-                raise Damaged(f"{path}: the bytes gathered are not those of sha256 {sha256}")
+                raise Damaged(
+                    message("{path}: the bytes gathered are not those of sha256 {sha256}", path=path, sha256=sha256)
+                )
             return await self._abilities.put(path, body, sha256, if_absent=if_absent)
         if self._placed is None:
             joined = await self._join(size)
@@ -244,7 +253,7 @@ class StagedObject:
             return await self._join(size)
         missing = [number for number in range(1, last + 1) if number not in self._md5s]
         if missing or self._upload is None:
-            raise Damaged(f"{self._path}: parts {missing[:5]} never arrived")
+            raise Damaged(message("{path}: parts {missing} never arrived", path=self._path, missing=missing[:5]))
         md5s = {number: self._md5s[number] for number in range(1, last + 1)}
         etags = {number: md5.hex() for number, md5 in md5s.items()}
         self._joined = await self._objects.complete(self._upload, etags, joined_etag(md5s), size)
@@ -275,7 +284,15 @@ class StagedObject:
     def _require_complete(self, size: int) -> None:
         if not ranges.are_complete(self._ranges, size):
             start, stop = ranges.first_gap(self._ranges, size)
-            raise Damaged(f"{self._path}: {size} bytes were announced, those of [{start}, {stop}) were not written")
+            raise Damaged(
+                message(
+                    "{path}: {size} bytes were announced, those of [{start}, {stop}) were not written",
+                    path=self._path,
+                    size=size,
+                    start=start,
+                    stop=stop,
+                )
+            )
 
 
 def part_size(size: int, piece: int) -> int:
@@ -311,6 +328,6 @@ async def list_parts(objects: Objects, upload: Upload) -> dict[int, UploadedPart
 
 def elements(document: bytes, name: str, path: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Return the texts of the top element's children, and those of the children of each `name` among them."""
-    with refused_xml(f"{path}: a response that"):
+    with refused_xml(message("{path}: a response that", path=path)):
         root = xml_tree(document, MAX_PARTS_PAGE)
     return root.texts(), [part.texts() for part in root.all(name)]

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.stat import Stat
 from syncd.core import Body, ConfigError, Credential, Damaged, Exists, NotFound, Offline, Page, Staged, Unsafe
 from syncd.stores.filesystem.dirfd_cache import check_safe
@@ -161,15 +161,29 @@ class S3Store:
             async with self._reading.open(SENTINEL, stop=1 << 16) as body:
                 document = b"".join([chunk async for chunk in body])
         except NoSuchBucket as error:
-            raise ConfigError(f"{self.url}: no such bucket: create it first") from error
+            raise ConfigError(message("{url}: no such bucket: create it first", url=self.url)) from error
         except NotFound:
             return await self._assign_id(expected)
         try:
             known = str(msgspec.json.decode(document)["id"])
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Damaged(f"{SENTINEL}: not a valid store identity in {self.url}: {error}") from error
+            raise Damaged(
+                message(
+                    "{sentinel}: not a valid store identity in {url}: {cause}",
+                    sentinel=SENTINEL,
+                    url=self.url,
+                    cause=error,
+                )
+            ) from error
         if expected is not None and known != expected:
-            raise Offline(f"{self.url}: is store {known}, but store {expected} is expected: is it another bucket?")
+            raise Offline(
+                message(
+                    "{url}: is store {known}, but store {expected} is expected: is it another bucket?",
+                    url=self.url,
+                    known=known,
+                    expected=expected,
+                )
+            )
         return known
 
     async def sweep(self, older_than: float) -> int:
@@ -194,10 +208,24 @@ class S3Store:
 
     async def _assign_id(self, expected: str | None) -> str:
         if expected is not None:
-            raise Offline(f"{self.url}: is not the expected store {expected}: {SENTINEL} is missing")
+            raise Offline(
+                message(
+                    "{url}: is not the expected store {expected}: {sentinel} is missing",
+                    url=self.url,
+                    expected=expected,
+                    sentinel=SENTINEL,
+                )
+            )
         async with aclosing(self.list()) as found:
             async for stat in found:
-                raise ConfigError(f"{self.url}: holds {stat.path} but no {SENTINEL}; a new store needs an empty prefix")
+                raise ConfigError(
+                    message(
+                        "{url}: holds {path} but no {sentinel}; a new store needs an empty prefix",
+                        url=self.url,
+                        path=stat.path,
+                        sentinel=SENTINEL,
+                    )
+                )
         known = secrets.token_hex(16)
         document = msgspec.json.encode({"id": known, "created": self._clock()}, enc_hook=plain) + b"\n"
         try:
@@ -237,5 +265,12 @@ class S3Store:
         """Return `path` if it is valid and, with the prefix, short enough. Raises Unsafe."""
         length = len((self._reading.root + check_safe(path)).encode())
         if length > MAX_KEY:
-            raise Unsafe(f"{path[:80]!r}: has {length} bytes with its prefix, S3 takes {MAX_KEY}")
+            raise Unsafe(
+                message(
+                    "{path!r}: has {length} bytes with its prefix, S3 takes {max_key}",
+                    path=path[:80],
+                    length=length,
+                    max_key=MAX_KEY,
+                )
+            )
         return path
