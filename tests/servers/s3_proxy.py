@@ -33,6 +33,9 @@ class Fault:
     after: bool = False  # the server gets the request first, and acts on it
     times: int = 1
     rewrite: Callable[[bytes], bytes] | None = None  # of the request's head
+    delay: float = 0.0  # seconds before anything happens
+    answers: bool = True  # False: instead of the reply, nothing comes, and the connection stays
+    passes: bool = False  # the server's own answer is passed on; for a delay
 
 
 @dataclass
@@ -94,14 +97,18 @@ class Proxy:
         fault = next((one for one in self.faults if one.times > 0 and one.meant(method, target)), None)
         if fault is not None:
             fault.times -= 1
+            await asyncio.sleep(fault.delay)
             if fault.rewrite is not None:
                 head = fault.rewrite(head)
-            elif not fault.after:
+            elif not fault.after and not fault.passes:
                 return await self._reply(writer, fault.reply)
         onward.write(head + body)
         await onward.drain()
-        forward = None if fault is None or fault.rewrite is not None else fault
+        forward = None if fault is None or fault.rewrite is not None or fault.passes else fault
         if not await self._answer(behind, None if forward is not None else writer, method):
+            return False
+        if forward is not None and not forward.answers:
+            await reader.read()  # until the client gives up
             return False
         return True if forward is None else await self._reply(writer, forward.reply)
 

@@ -350,15 +350,15 @@ class SimulatedStaged:
 class SimulatedBody:
     """Bytes on their way, a chunk at a time; `on_chunk` waits and may raise before each."""
 
-    def __init__(self, stat, content, start, stop, url, on_chunk) -> None:
+    def __init__(self, stat, content, start, stop, url, on_chunk, piece=PIECE) -> None:
         self.stat, self.start, self.stop, self.url = stat, start, stop, url
         self.headers: dict[str, str] = {}
-        self._content, self._on_chunk = content, on_chunk
+        self._content, self._on_chunk, self._piece = content, on_chunk, piece
 
     async def __aiter__(self):
-        for at in range(0, len(self._content), PIECE):
+        for at in range(0, len(self._content), self._piece):
             await self._on_chunk()
-            yield self._content[at : at + PIECE]
+            yield self._content[at : at + self._piece]
 
 
 def _joined(pieces: dict[int, bytes]) -> list[tuple[int, int]]:

@@ -41,7 +41,9 @@ class StepChecks(Commands):
                 raise Violation("P5", f"{len(gone)} of {len(before)} files were deleted without approval")
         if before != after:
             self.listed = len(self.upstream.listings)
-            self.is_approved = self.is_rolled_back = False
+            self.is_approved = False
+            # in the step of a rollback, what was published may be what an earlier one had left unfinished
+            self.is_rolled_back = step.kind == "rollback"
 
     def _current_paths(self) -> dict[str, int]:
         return {path: entry.size for path, entry in self.invariants.current().items()}
@@ -57,7 +59,8 @@ class StepChecks(Commands):
             swaps = {swap.path: swap for swap in catalogue.journal.swaps(row.id)}
             for entry in catalogue.holdings.entries(row.id):
                 found = self.shelf.objects.get(PREFIX + entry.path)
-                if (entry.path, entry.sha256) in self.invariants.rotten:
+                seen = {(entry.path, entry.sha256), (entry.path, found.sha256 if found is not None else "")}
+                if seen & self.invariants.rotten:  # a rollback brings back a kept version as it is, rotten or not
                     continue
                 proved = {entry.sha256} | ({swaps[entry.path].entry.sha256} if entry.path in swaps else set())
                 if found is None or found.sha256 not in proved:

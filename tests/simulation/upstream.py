@@ -9,7 +9,7 @@ from manifests.stat import Stat
 from syncd.core import Changed, Interrupted, NotFound, Refused, Unreachable, Unsupported
 from tests.fakes import sha256
 from tests.simulation.event_loop import EPOCH
-from tests.simulation.memory_store import SimulatedBody, check_alive
+from tests.simulation.memory_store import PIECE, SimulatedBody, check_alive
 
 SECRET = "s3cr3t-signature"
 PAGE = 2  # Stats in one page of a listing
@@ -65,6 +65,8 @@ class Upstream:
 
 class SimulatedUpstream:
     """`syncd.core.ports.Transport` of one process to an Upstream."""
+
+    piece = PIECE
 
     def __init__(self, upstream: Upstream, chance: random.Random, trouble: NetworkTrouble) -> None:
         self.upstream, self.chance, self.trouble = upstream, chance, trouble
@@ -137,7 +139,7 @@ class SimulatedUpstream:
         if content and self.upstream.has_digests and self._strikes(self.trouble.flipped):
             content = bytes([content[0] ^ 1]) + content[1:]
         stat = Stat(path, size, file.modified, claim.version)
-        yield SimulatedBody(stat, content, start, end, claim.urls[0], self._chunk)
+        yield SimulatedBody(stat, content, start, end, claim.urls[0], self._chunk, self.piece)
 
     async def _chunk(self) -> None:
         await self._wait()
