@@ -13,7 +13,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -144,7 +144,8 @@ class Database:
         if hasattr(self, "_db"):
             self._db.close()
         if self._lock >= 0:
-            (self.folder / STEPS_FILE).unlink(missing_ok=True)
+            with suppress(OSError):  # the disk fails; the next process begins with an empty one
+                (self.folder / STEPS_FILE).unlink()
             os.close(self._lock)
             self._lock = -1
 

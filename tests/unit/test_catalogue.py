@@ -1,6 +1,7 @@
 """The Catalogue: one writer, no half-read damage, and claims of several documents joined into one."""
 
 import os
+from pathlib import Path
 
 import apsw
 import pytest
@@ -354,6 +355,20 @@ def test_what_a_killed_process_planned_is_gone_and_what_it_recorded_is_not(tmp_p
     with Catalogue(tmp_path) as again:
         assert again.claims.count(mirror, "fetch") == 0
         assert again.history.mirror("m") is not None
+    assert not (tmp_path / "steps.sqlite").exists()
+
+
+@pytest.mark.fault(36)
+def test_a_disk_that_fails_when_the_catalogue_closes_is_no_bug_and_the_next_process_opens_it(tmp_path, monkeypatch):
+    def fail(self, **_):
+        raise OSError(5, "Input/output error", str(self))
+
+    catalogue = Catalogue(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fail)
+        catalogue.close()
+    assert (tmp_path / "steps.sqlite").exists()
+    Catalogue(tmp_path).close()
     assert not (tmp_path / "steps.sqlite").exists()
 
 
