@@ -175,7 +175,7 @@ async def test_a_sync_that_fails_fails_the_file_and_is_never_tried_again(store, 
         with pytest.raises(kind, match=r"^b: "):
             await staged.commit(size=3, sha256=sha256(b"abc"))
         assert len(calls) == 2
-        with pytest.raises(Damaged, match="is over"):
+        with pytest.raises(Damaged, match="has ended"):
             await staged.commit(size=3, sha256=sha256(b"abc"))
     monkeypatch.undo()
     assert temporary(root) == []

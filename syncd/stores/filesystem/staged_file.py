@@ -45,9 +45,16 @@ class StagedFile:
     """A staged file of `FilesystemStore`; satisfies `syncd.core.ports.Staged`."""
 
     def __init__(
-        self, folders: DirfdCache, group: SyncBatch, threads: Executor, path: str, token: str, *, keep_free: int = 0
+        self,
+        folders: DirfdCache,
+        group: SyncBatch,
+        threads: Executor,
+        path: str,
+        token: str,
+        *,
+        keep_free: int | None = None,
     ) -> None:
-        """A file of unknown size stops well before less than `keep_free` bytes are left."""
+        """A file of unknown size stops well before less than `keep_free` bytes are left; None: it may use all."""
         self.token = token
         self.present_ranges: tuple[tuple[int, int], ...] = ()
         self._folders = folders
@@ -58,7 +65,7 @@ class StagedFile:
         self._lock = threading.Lock()  # over the ranges: sinks run in threads
         self._part: OpenDescriptor | None = None
         self._log: OpenDescriptor | None = None
-        self._floor = keep_free + keep_free // 4 + 2 * ENDLESS
+        self._floor = keep_free + keep_free // 4 + 2 * ENDLESS if keep_free is not None else None
         self._next_look: int | None = None
 
     def begin(self, size: int | None) -> None:
@@ -69,7 +76,7 @@ class StagedFile:
             return part, OpenDescriptor(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd)), tmp
 
         self._part, self._log, tmp = in_tmp(self._folders, make)
-        if size is None:
+        if size is None and self._floor is not None:
             self._next_look = 0
         elif size:
             try:
@@ -184,7 +191,7 @@ class StagedFile:
         part, log = self._alive(self._part), self._alive(self._log)
         line = b"%d %d %s\n" % (offset, offset + len(chunk), xxhash.xxh3_64_hexdigest(chunk).encode())
         if self._next_look is not None and offset >= self._next_look:
-            self._require_space(part, offset)
+            self._require_space(part, offset, self._floor or 0)
             self._next_look = offset + ENDLESS
         try:
             write_all(part.fd, chunk, offset)
@@ -192,14 +199,14 @@ class StagedFile:
         except OSError as error:
             raise translate(error, self._path, self._folders.root) from error
 
-    def _require_space(self, part: OpenDescriptor, received: int) -> None:
+    def _require_space(self, part: OpenDescriptor, received: int, floor: int) -> None:
         """Raise TooLarge where a body that announced no end comes near the space that is kept free."""
         try:
             found = os.fstatvfs(part.fd)
         except OSError as error:
             raise translate(error, self._path, self._folders.root) from error
         free = found.f_bavail * found.f_frsize
-        if free < self._floor:
+        if free < floor:
             raise TooLarge(
                 message(
                     "{path}: no size was announced, and after {received} bytes only {free} are free in {root}: free "

@@ -173,7 +173,9 @@ class FilesystemStore:
         return stat
 
     def _staged(self, path: str, token: str) -> StagedFile:
-        return StagedFile(self._folders, self._group, self._threads, path, token, keep_free=self._keep_free)
+        is_record = path.startswith(".syncd/") and not path.startswith(".syncd/staged/")
+        keep_free = None if is_record else self._keep_free  # records of syncd itself may use the reserve
+        return StagedFile(self._folders, self._group, self._threads, path, token, keep_free=keep_free)
 
     @asynccontextmanager
     async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
