@@ -3,7 +3,9 @@
 Rules:
 1. A dataset with a `urlPath` is a file if a service of type HTTPServer serves it: the service that the dataset, its
    `access` elements or the metadata above it name, or one within that compound service; else the catalog's first one.
-2. A `catalogRef` is followed on the catalog's own host. A catalog with several references is read once.
+   Datasets without a file server are counted and reported.
+2. A `catalogRef` is followed on the catalog's own host. A catalog with several references is read once. Catalogs on
+   other hosts are counted and reported.
 3. `dataSize` is rounded for people. Only whole bytes, and the `size` property of ESGF, are a size.
 4. A file's path is its `urlPath` without what the manifest's `below` names; other files are ignored.
 5. ESGF's `checksum` and `checksum_type` properties are published digests.
@@ -26,6 +28,7 @@ from manifests.reading import (
     Found,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     XmlElement,
     chosen,
     decoded,
@@ -38,6 +41,7 @@ from manifests.stat import Stat
 from manifests.yaml import STRICT
 
 _FILE_SERVERS = frozenset({"httpserver", "http", "file", "httpdownload"})
+_ALIASES = frozenset({"Resolver", "Catalog", ""})  # services that stand for another dataset or catalog
 _SAFE = "/:@!$&'()*+,;=~%"
 
 
@@ -93,6 +97,7 @@ class ThreddsReader:
             catalog.open(part)
             if part.name == "catalogRef" and (there := catalog.further(part)) is not None:
                 yield DocumentRequest(url=there)
+        yield from catalog.left_out()
 
 
 @dataclass(slots=True)
@@ -102,6 +107,10 @@ class _Service:
     kind: str
     base: str
     inside: list["_Service"] = field(default_factory=list)
+
+    def kinds(self) -> set[str]:
+        """Return its type, or the types of the services within it."""
+        return {kind for one in self.inside for kind in one.kinds()} or {self.kind}
 
     def file_server(self) -> "_Service | None":
         """Return this service or the first one within it that serves files."""
@@ -140,6 +149,8 @@ class _Catalog:
         self._compound: list[_Service] = []
         self._datasets: list[_ThreddsDataset] = []
         self._metadata: list[bool] = []  # whether each open metadata element is inherited
+        self._unserved: dict[str, int] = {}  # datasets by the services that they have instead of a file server
+        self._elsewhere = 0  # catalogs on other hosts
 
     def open(self, part: XmlElement) -> None:
         """Process an element that opens."""
@@ -188,8 +199,18 @@ class _Catalog:
         elif part.name == "date" and part.attributes.get("type") == "modified":
             dataset.modified = moment(text.replace(" UTC", "Z"))
 
+    def left_out(self) -> Iterator[ReaderWarning]:
+        """Yield the numbers of datasets and catalogs that are not files, or not on this host."""
+        for services, number in self._unserved.items():
+            yield ReaderWarning(
+                message("datasets without a file server ({services}) were left out", services=services), number
+            )
+        if self._elsewhere:
+            yield ReaderWarning(message("catalogs on other hosts were left out"), self._elsewhere)
+
     def _files(self, dataset: _ThreddsDataset) -> Iterator[tuple[str, _ThreddsDataset, str]]:
         named = dataset.service or dataset.inherited
+        others: set[str] = set()
         for service, path in [*dataset.access, (named, dataset.path)]:
             found = self._services.get(service or named)
             server = found.file_server() if found is not None else None
@@ -198,6 +219,12 @@ class _Catalog:
             if path and server is not None:
                 yield path, dataset, self._url_of(server.base + path)
                 return
+            if path:
+                others.update(found.kinds() if found is not None else [service or named])
+        others -= _ALIASES
+        if others:
+            services = ", ".join(sorted(others))[:100]
+            self._unserved[services] = self._unserved.get(services, 0) + 1
 
     def _url_of(self, path: str, safe: str = _SAFE) -> str:
         try:
@@ -206,14 +233,20 @@ class _Catalog:
             raise DocumentError(message("{url}: {path!r} is not a url", url=self._url, path=path[:100])) from error
 
     def further(self, part: XmlElement) -> str | None:
-        """Return the catalog that a reference names; None if it is on another host."""
+        """Return the catalog that a reference names; None if it is on another host.
+
+        A server behind a proxy may know itself by another scheme or port: its own are used.
+        """
         href = part.attributes.get("href", "").strip()
         if not href:
             return None
         url = self._url_of(href, f"{_SAFE}?").partition("#")[0]
         here, there = urlsplit(self._url), urlsplit(url)
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
-            return None
+            if there.scheme not in {"http", "https"} or here.hostname != there.hostname:
+                self._elsewhere += 1
+                return None
+            url = there._replace(scheme=here.scheme, netloc=here.netloc).geturl()
         stem, dot, ending = url.rpartition(".")
         return f"{stem}.xml" if dot and ending == "html" else url
 

@@ -12,7 +12,7 @@ from tests.hostile.faults import Answer
 from transports.s3.transport import open_transport
 
 
-def page(*keys, token=None):
+def page(*keys, token=None, truncated=None):
     """What a server answers that goes on at `token`; a long one, so that its token is seen early."""
     rows = "".join(
         f"<Contents><Key>{key}</Key><LastModified>2026-11-02T00:00:00.000Z</LastModified>"
@@ -20,7 +20,7 @@ def page(*keys, token=None):
         for key in keys
     )
     more = f"<NextContinuationToken>{token}</NextContinuationToken>" if token is not None else ""
-    truncated = str(token is not None).lower()
+    truncated = truncated or str(token is not None).lower()
     top = f"<Name>b</Name><IsTruncated>{truncated}</IsTruncated>{more}"
     return Answer(200, [], f"<ListBucketResult>{top}{rows}</ListBucketResult>".encode())
 
@@ -87,3 +87,20 @@ async def test_empty_pages_between_files_are_no_reason_to_give_up(monkeypatch):
     async with bucket(pages.get) as (server, transport):
         assert [stat.path async for stat in transport.list("x/")] == ["x/a"]
         assert len(server.requests) == len(pages)
+
+
+@pytest.mark.promise("P4")
+async def test_a_token_beside_false_is_followed_to_an_empty_page():
+    pages = {
+        None: page("data/x/a", token="1", truncated="false"), "1": page("data/x/b", token="2", truncated="False"),
+        "2": page(token="2", truncated="false"),
+    }  # fmt: skip
+    async with bucket(pages.get) as (_, transport):
+        assert [stat.path async for stat in transport.list("x/")] == ["x/a", "x/b"]
+
+
+@pytest.mark.promise("P4")
+async def test_a_page_that_is_truncated_in_another_spelling_goes_on():
+    pages = {None: page("data/x/a", token="1", truncated="True"), "1": page("data/x/b")}
+    async with bucket(pages.get) as (_, transport):
+        assert [stat.path async for stat in transport.list("x/")] == ["x/a", "x/b"]

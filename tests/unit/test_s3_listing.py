@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from manifests.stat import Stat
+from manifests.stat import Stat, UnsafePath, check_path
 from syncd.core.errors import PermanentError, Refused, Unsafe
 from transports.s3 import listing
 from transports.s3.listing import early_token, read_page
@@ -71,8 +71,17 @@ def test_an_object_without_an_etag_has_no_version():
 
 
 def test_folder_markers_and_the_root_itself_are_no_files():
-    body = page([entry("r/"), entry("r/a/"), entry("r/a/b")])
-    assert [stat.path for stat in read_page(body, "r/", "b").page] == ["a/b"]
+    body = page([entry("r/", size=0), entry("r/a/", size=0), entry("r/a/b"), entry("r/c", size=0)])
+    assert [stat.path for stat in read_page(body, "r/", "b").page] == ["a/b", "c"]
+
+
+def test_a_key_with_bytes_that_cannot_be_a_file_is_rejected_by_its_name():
+    body = page([entry("x/r/"), entry("x/r/a/"), entry("x/r/b")])
+    paths = [stat.path for stat in read_page(body, "x/r/", "b").page]
+    assert paths == ["r/", "a/", "b"]
+    for path in paths[:2]:
+        with pytest.raises(UnsafePath):
+            check_path(path)
 
 
 def test_the_order_is_passed_on_as_it_came():
@@ -98,9 +107,45 @@ def test_the_token_of_the_next_page_is_seen_before_the_page_is_whole():
 
 def test_the_last_page_has_no_token():
     assert read_page(page([entry("k")]), "", "b").token is None
-    stray = page([entry("k")], more="<NextContinuationToken>t</NextContinuationToken>")
-    assert early_token(stray) is None
-    assert read_page(stray, "", "b").token is None
+    empty = page([entry("k")], more="<NextContinuationToken/>")
+    assert read_page(empty, "", "b").token is None
+
+
+@pytest.mark.promise("P4")
+def test_a_token_beside_false_goes_on():
+    body = page([entry("k")], more="<NextContinuationToken>t</NextContinuationToken>")
+    assert early_token(body) is None
+    found = read_page(body, "", "b")
+    assert (found.token, found.is_last) == ("t", True)
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("said", ["True", "TRUE", " true ", "1", "yes"])
+def test_whatever_is_not_false_goes_on_or_is_refused(said):
+    body = page([entry("k")], token="t").replace(b">true<", f">{said}<".encode())
+    assert (read_page(body, "", "b").token, read_page(body, "", "b").is_last) == ("t", False)
+    with pytest.raises(PermanentError, match="no continuation token"):
+        read_page(body.replace(b"NextContinuationToken", b"Nothing"), "", "b")
+
+
+def test_false_in_any_spelling_is_the_end():
+    for said in (b"False", b"FALSE", b" false\n"):
+        assert read_page(page([entry("k")]).replace(b">false<", b">" + said + b"<"), "", "b").token is None
+
+
+@pytest.mark.promise("P4")
+def test_a_page_with_fewer_keys_than_it_announces_is_refused():
+    assert len(read_page(page([entry("k"), entry("r/", size=0)], more="<KeyCount>2</KeyCount>"), "", "b").page) == 1
+    for contents in ([entry("k")], ["<!-- x -->" + entry("k")], []):
+        with pytest.raises(PermanentError, match=f"announces 2 keys and has {len(contents)}"):
+            read_page(page(contents, more="<KeyCount>2</KeyCount>"), "", "b")
+
+
+@pytest.mark.promise("P4")
+def test_a_server_that_lists_one_level_of_folders_is_refused():
+    body = page([entry("k")], more="<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>")
+    with pytest.raises(PermanentError, match="lists one level of folders only"):
+        read_page(body, "", "b")
 
 
 def test_a_page_that_goes_on_and_does_not_say_where_is_refused():
@@ -175,7 +220,9 @@ def test_the_fast_way_and_expat_agree(files, encoded, space):
         encoded=encoded,
     )
     found = agree(body)
-    assert [(stat.path, stat.size) for stat in found.page] == [(k, size) for k, size in files if not k.endswith("/")]
+    assert [(stat.path, stat.size) for stat in found.page] == [
+        (k, size) for k, size in files if size or not k.endswith("/")
+    ]
 
 
 @pytest.mark.parametrize("space", ["", "\n  "])

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from manifests.errors import InvalidValue
 from manifests.readers import erddap, thredds, webdav
-from manifests.reading.document import DocumentError, DocumentRequest
+from manifests.reading.document import DocumentError, DocumentRequest, ReaderWarning
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, follows, notes, read_all, stats, survives
 
@@ -107,10 +107,34 @@ def test_a_catalog_of_ramadda_is_in_latin_1_and_its_links_begin_at_the_root():
     assert found[1].url == "https://thredds.example/repository/e?output=thredds.catalog"
 
 
+def test_datasets_that_no_file_server_serves_are_counted_and_told():
+    notes = [one for one in read_catalog(CATALOG) if isinstance(one, ReaderWarning)]
+    assert notes == [  # `latest` is another name of a dataset that is listed
+        ReaderWarning("datasets without a file server (OPENDAP) were left out"),
+        ReaderWarning("catalogs on other hosts were left out"),
+    ]
+    body = """<catalog xmlns:xlink="http://www.w3.org/1999/xlink">
+    <service name="all" serviceType="Compound" base=""><service name="d" serviceType="OPENDAP" base="/d/"/>
+    <service name="w" serviceType="WMS" base="/w/"/></service>
+    <dataset name="a" urlPath="a.nc" serviceName="all"/><dataset name="b" urlPath="b.nc" serviceName="all"/>
+    <dataset name="c" urlPath="c.nc" serviceName="typo"/><dataset name="collection"/></catalog>"""
+    assert read_catalog(body) == [
+        ReaderWarning("datasets without a file server (OPENDAP, WMS) were left out", 2),
+        ReaderWarning("datasets without a file server (typo) were left out"),
+    ]
+
+
+def test_a_catalog_behind_a_proxy_that_knows_itself_by_another_scheme_or_port_is_followed_on_its_own():
+    body = """<catalog xmlns:xlink="http://www.w3.org/1999/xlink">
+    <catalogRef xlink:href="http://thredds.example/thredds/catalog/a/catalog.xml"/>
+    <catalogRef xlink:href="http://thredds.example:8080/thredds/catalog/b/catalog.html"/></catalog>"""
+    assert [one.url for one in follows(read_catalog(body))] == [f"{TDS}a/catalog.xml", f"{TDS}b/catalog.xml"]
+
+
 def test_catalogs_that_lead_in_a_circle_are_each_read_once():
     body = CATALOG.replace("/thredds/catalog/other/catalog.html", "/thredds/catalog/catalog.xml")
     documents = {f"{TDS}catalog.xml": body, f"{TDS}sub/catalog.xml": body.replace("sub/catalog", "../catalog")}
-    assert len(read_all(tds(), documents)) == 8
+    assert sum(isinstance(one, Stat) for one in read_all(tds(), documents)) == 8
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 Rule 1: the fast way takes the plain `<Contents>` elements out of a page. expat parses the rest, which must be a
 well-formed listing with one gap. If an element is unusual (an attribute, an entity beyond the quotes of an ETag, a
 comment, another order), expat parses the whole page: the two differ in time only.
-Rule 2: keys keep their form and order; keys that end in `/` are folder markers, not files.
+Rule 2: keys keep their form and order; empty keys that end in `/` are folder markers, not files. One with bytes stays,
+and is rejected later by its name.
 Rule 3: an ETag becomes a version with quotes, whether the server wrote them or not.
 Rule 4: bytes that are not UTF-8 are replaced, so that one such key costs one file; document types are refused.
 """
@@ -46,10 +47,14 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the fast way reads times that are
 
 @dataclass(frozen=True, slots=True)
 class S3ListPage:
-    """One page: its files, and the token of the next one, or None at the end."""
+    """One page: its files, and the token of the next one, or None at the end.
+
+    `is_last` is True if the server calls it the last page, even if it gives a token.
+    """
 
     page: Stats
     token: str | None
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +141,33 @@ def _read_slowly(text: str, root: str, name: str) -> S3ListPage:
 
 
 def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListPage:
-    top, token = frame.top, None
+    top = frame.top
     if "IsTruncated" not in top:
         raise PermanentError(message("{name}: the answer is not a listing: {begins!r}", name=name, begins=frame.begins))
-    if top["IsTruncated"].strip() == "true":
-        token = top.get("NextContinuationToken")
-        if not token:
-            raise PermanentError(message("{name}: the listing is truncated, but has no continuation token", name=name))
+    is_last = top["IsTruncated"].strip().lower() == "false"
+    token = top.get("NextContinuationToken") or None  # beside `false`, too: what is there is asked for
+    if not is_last and token is None:
+        raise PermanentError(message("{name}: the listing is truncated, but has no continuation token", name=name))
     keys = columns.keys
+    announced = top.get("KeyCount", "").strip()
+    if announced.isascii() and announced.isdigit() and len(keys) < int(announced[:18]):
+        raise PermanentError(
+            message(
+                "{name}: a page of the listing announces {announced} keys and has {found}",
+                name=name,
+                announced=announced,
+                found=len(keys),
+            )
+        )
+    if frame.has_folders:
+        raise PermanentError(
+            message(
+                "{name}: the server lists one level of folders only, not all keys: it cannot be mirrored", name=name
+            )
+        )
     if top.get("EncodingType") == "url":
         keys = _unquoted(keys)
-    return S3ListPage(_page(keys, columns, root, name), token)
+    return S3ListPage(_page(keys, columns, root, name), token, is_last)
 
 
 def _unquoted(keys: Sequence[str]) -> Sequence[str]:
@@ -173,11 +194,20 @@ def _page(keys: Sequence[str], columns: _Columns, root: str, name: str) -> Stats
             )
         keys = [key[cut:] for key in keys]
     page = Stats(list(keys), list(columns.sizes), list(columns.modified), list(columns.versions))
-    return page.where(_is_file) if any(map(str.endswith, keys, repeat("/"))) or not all(keys) else page
+    return _without_markers(page, root) if any(map(str.endswith, keys, repeat("/"))) or not all(keys) else page
 
 
-def _is_file(path: str) -> bool:
-    return path[-1:] not in {"/", ""}
+def _without_markers(page: Stats, root: str) -> Stats:
+    """Return a page without empty markers of folders. A key with bytes that cannot be a file keeps its name."""
+    named = zip(page.paths, page.sizes, strict=True)
+    kept = [at for at, (path, size) in enumerate(named) if size or path[-1:] not in {"/", ""}]
+    here = f"{root.rstrip('/').rpartition('/')[2]}/"
+    return Stats(
+        [page.paths[at] or here for at in kept],
+        [page.sizes[at] for at in kept],
+        [page.modified[at] for at in kept],
+        [page.versions[at] for at in kept],
+    )
 
 
 class _Frame(XmlTarget[None]):
@@ -189,7 +219,7 @@ class _Frame(XmlTarget[None]):
         super().__init__()
         self.top: dict[str, str] = {}
         self.begins = text[:80]
-        self.is_whole = False
+        self.is_whole = self.has_folders = False
         self._rows: list[dict[str, str]] = []
         for _ in parse_xml((text,), self):
             pass
@@ -214,6 +244,8 @@ class _Frame(XmlTarget[None]):
                 self._rows.append({})
             case ["Contents", field] if field in _FIELDS:
                 self._rows[-1].setdefault(field, "")
+            case ["CommonPrefixes"]:
+                self.has_folders = True
             case ["Gap"]:
                 self.is_whole = self.path[0] == "ListBucketResult"
 

@@ -170,6 +170,8 @@ class S3Transport:
                 try:
                     listed = read_page(await current.body(), self.root, name)
                     empty = 0 if listed.page else empty + 1
+                    if listed.is_last and asked is not None and not listed.page:
+                        listed = dataclasses.replace(listed, token=None)
                     _expect_progress(name, asked, listed.token, empty)
                 except BaseException:
                     if following is not None:
