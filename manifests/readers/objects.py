@@ -28,4 +28,13 @@ def open_reader(source: object) -> ObjectsReader:  # noqa: ARG001  every reader 
     return ObjectsReader()
 
 
-READER = ReaderKind(open_reader, schemes=ANY, without=WEB, proof=CompletenessProof(end="the listing of the transport"))
+READER = ReaderKind(
+    open_reader,
+    schemes=ANY,
+    without=WEB,
+    proof=CompletenessProof(
+        end="the listing of the transport: `IsTruncated` of S3, the final reply of FTP, the end of each folder",
+        count="`KeyCount` of each page of S3",
+        limit="Pure-FTPd's 10,000 names of one folder: an error",
+    ),
+)

@@ -22,7 +22,7 @@ class HostileFtp:
         self.cut = self.hang = self.after = None
         self.more = b""
         self.pasv_host, self.epsv = "127,0,0,1", True
-        self.greeting = "220 here"
+        self.greeting, self.end = "220 here", "226 sent"
         self.logins = 0
         self.context = None
         self.behind_auth = self.before_data = b""
@@ -207,4 +207,4 @@ class _Session:
                 await asyncio.sleep(3600)
         writer.close()
         self.listeners[-1].close()
-        self.say("226 sent")
+        self.say(self.server.end)

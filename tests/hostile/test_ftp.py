@@ -131,6 +131,16 @@ async def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_folde
             [stat async for stat in transport.list()]
 
 
+@pytest.mark.promise("P4")
+async def test_a_listing_that_the_server_cut_is_an_error():
+    async with hostile() as (server, transport):
+        server.end = "226 10000 matches total"
+        assert [stat async for stat in transport.list()]
+        server.end = "226 Output truncated to 10000 matches"
+        with pytest.raises(Unsupported, match="lists only a part of the folder: Output truncated to 10000 matches"):
+            [stat async for stat in transport.list()]
+
+
 async def test_folders_without_end_are_not_followed_for_ever():
     async with hostile() as (server, transport):
         server.lines = type("Endless", (), {"get": lambda self, here, lines: ["type=dir; d"]})()

@@ -246,11 +246,12 @@ class FtpControl(aioftp.Client):
             raise ValueError(message("invalid data port {port}", port=port))
         return await self._open_connection(self._peer, port)
 
-    async def finish(self, name: str, *, early: bool) -> None:
-        """Read the reply at the end of a data connection; `early` is True if it was closed before its end."""
+    async def finish(self, name: str, *, early: bool) -> str:
+        """Return the reply at the end of a data connection; `early` is True if it was closed before its end."""
         with translated_errors(name, self._server.origin, broken=True):
             async with asyncio.timeout(FINISHING if early else None):
-                await self.command(None, ("2xx", "4xx", "5xx") if early else "2xx", "1xx")
+                _, lines = await self.command(None, ("2xx", "4xx", "5xx") if early else "2xx", "1xx")
+        return " ".join(line.strip(" -") for line in lines)
 
     def drop(self) -> None:
         """Close without QUIT."""

@@ -236,7 +236,12 @@ class FtpTransport:
                     check_count(len(found), name)
         finally:
             data.close()
-        await control.finish(name, early=False)
+        said = await control.finish(name, early=False)
+        if "truncated" in said.lower():  # Pure-FTPd, beyond its LimitRecursion of 10,000 names unless set otherwise
+            shown = "".join(one if one.isprintable() else "?" for one in said)[:100]
+            raise Unsupported(
+                message("{name}: the server lists only a part of the folder: {said}", name=name, said=shown)
+            )
         return found
 
 
