@@ -65,6 +65,22 @@ CHANGES = (
         by="a_session_changes_something_only_from_our_own_page",
     ),
     Change(
+        ("P5",),
+        "an announced count is not compared",
+        "manifests/reading/completeness.py",
+        "if count is not None and reached < count:",
+        "if count is None:",
+        by="a_count_that_was_announced_and_not_reached_makes_the_list_incomplete",
+    ),
+    Change(
+        ("P5",),
+        "a page may come twice",
+        "manifests/reading/completeness.py",
+        "if here in {self.first, self.last, self.mark}:",
+        "if not here:",
+        by="a_page_that_comes_twice_is_an_error",
+    ),
+    Change(
         ("P5", 30, 31),
         "approved deletions are carried out by the word of an incomplete inventory",
         "syncd/engine/mirror_pass.py",

@@ -31,6 +31,7 @@ def test_skipped_entries_are_reported_once_with_their_number():
         skipped.raise_if_any()
 
 
+@pytest.mark.promise("P5")
 def test_a_count_that_was_announced_and_not_reached_makes_the_list_incomplete():
     skipped = SkippedEntries(page())
     for announced, reached in ((3, 3), ("3", 4), (None, 0), (-1, 0), ("many", 0), (True, 0), (0, 0)):
@@ -61,6 +62,7 @@ def test_a_chain_counts_the_entries_of_its_pages():
     assert chain.read(page(), []).empty == 1
 
 
+@pytest.mark.promise("P5")
 def test_a_page_that_comes_twice_is_an_error():
     chain = PageChain().read(page(), ["a"]).read(page(), ["b"]).read(page(), [])
     with pytest.raises(DocumentError, match=r"^https://a\.example/list: page 4 of the list repeats an earlier page$"):
