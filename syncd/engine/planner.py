@@ -26,7 +26,6 @@ UNLISTED = message("no longer listed upstream")
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _CONFLICT = re.compile(r"conflict:two lists publish (\S+) (\S+) and (\S+)")
-_CONFLICT = re.compile(r"conflict:two lists publish (\S+) (\S+) and (\S+)")
 _path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
 
 

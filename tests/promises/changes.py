@@ -247,8 +247,8 @@ CHANGES = (
         (13,),
         "another version upstream is not noticed",
         "syncd/engine/planner.py",
-        "return None if stat.version == version else",
-        "return None if stat.version else",
+        "if stat.version == version",
+        "if stat.version",
         by="the_strongest_thing_both_sides_know_decides",
     ),
     Change(
@@ -392,8 +392,8 @@ CHANGES = (
         (33,),
         "lists that contradict each other are not noticed",
         "syncd/engine/planner.py",
-        'version.startswith("conflict:")',
-        'version.startswith("never:")',
+        "_CONFLICT.fullmatch(version)) is not None",
+        "_CONFLICT.fullmatch(version)) is version",
         by="two_lists_that_contradict_each_other_refuse_the_file",
     ),
     Change(
