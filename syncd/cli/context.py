@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,10 +13,10 @@ from syncd.catalogue import MirrorRow, has_catalogue
 from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress
 from syncd.config import Config
-from syncd.core import Listener, Secrets
+from syncd.core import Listener, Secrets, ignore_event
 from syncd.engine import unknown_mirror
 from syncd.process import GRACE, Interruptible
-from syncd.session import Session, open_session
+from syncd.session import Session, has_store, open_session
 
 
 class CommandContext(msgspec.Struct, frozen=True):
@@ -48,6 +49,34 @@ class CommandContext(msgspec.Struct, frozen=True):
                 secrets=self.secrets,
             ) as bench:
                 yield bench
+
+    @asynccontextmanager
+    async def open_mirror(
+        self, name: str, listener: Listener = ignore_event, *, grace: float = GRACE
+    ) -> AsyncIterator[tuple[Session, MirrorRow]]:
+        """Open one mirror for work on it. Raises NotFound, and creates no folder, if there is no such mirror."""
+        if not await self._has_anything():
+            raise unknown_mirror(name)
+        async with self.open_session(listener, grace=grace) as session:
+            yield session, session.mirror(name)
+
+    @asynccontextmanager
+    async def preview_session(self, listener: Listener) -> AsyncIterator[Session]:
+        """Open a session that shows what a pass would do; where nothing exists yet, it leaves nothing behind."""
+        if await self._has_anything():
+            async with self.open_session(listener, grace=0.0) as session:
+                yield session
+            return
+        with tempfile.TemporaryDirectory(prefix="syncd-") as folder:
+            nowhere = Path(folder)
+            store = self.config.store.model_copy(update={"url": str(nowhere / "store")})
+            config = self.config.model_copy(update={"state": nowhere / "state", "store": store})
+            async with msgspec.structs.replace(self, config=config).open_session(listener, grace=0.0) as session:
+                yield session
+
+    async def _has_anything(self) -> bool:
+        """Return True if there is a Catalogue to open, or a store to rebuild it from."""
+        return await asyncio.to_thread(has_catalogue, self.config.state) or await has_store(self.config.store)
 
     @asynccontextmanager
     async def read_mirror(self, name: str) -> AsyncIterator[tuple[Session, MirrorRow]]:

@@ -1,6 +1,7 @@
 from .api_access import ApiSettings as ApiSettings, Role as Role, Token as Token
 from .load import (
     Config as Config,
+    StoreSettings as StoreSettings,
     find_config as find_config,
     ignored_proxies as ignored_proxies,
     load_config as load_config,

@@ -1,4 +1,4 @@
-from .plugins import names as names, open_store as open_store
+from .plugins import has_store as has_store, names as names, open_store as open_store
 from .session import (
     VERSION as VERSION,
     Session as Session,

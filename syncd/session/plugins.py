@@ -3,6 +3,7 @@
 Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syncd.readers.v1` by a manifest's `reader`.
 """
 
+import asyncio
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -12,10 +13,12 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import Mirror, Source
 from manifests.reading import GROUP, Reader, installed
-from syncd.core import ConfigError, Credential, Store
+from syncd.config import StoreSettings
+from syncd.core import ConfigError, Credential, NotFound, Store
 from syncd.sources import Upstream
 
 READERS = GROUP
+SENTINEL = ".syncd/store.json"  # the file that both stores identify themselves by
 
 
 def upstream_of(
@@ -63,6 +66,21 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
     from syncd.stores import FilesystemStore  # noqa: PLC0415  as above
 
     return FilesystemStore(Path(url.removeprefix("file://")), keep_free=keep_free)
+
+
+async def has_store(settings: StoreSettings) -> bool:
+    """Return True if a store of syncd is at the configured place; creates nothing. Raises if its server fails."""
+    if not settings.url.startswith("s3://"):
+        sentinel = Path(settings.url.removeprefix("file://")) / SENTINEL
+        return await asyncio.to_thread(sentinel.exists)
+    store = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+    try:
+        await store.stat(SENTINEL)
+    except NotFound:
+        return False
+    finally:
+        await store.aclose()
+    return True
 
 
 @cache

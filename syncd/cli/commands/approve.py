@@ -14,8 +14,8 @@ async def approve(context: "CommandContext", mirror: MirrorName) -> int:
     """Approve the held deletions of a mirror. The next pass carries out exactly these."""
     from syncd.process import DONE
 
-    async with context.open_session(lambda _: None) as session:
-        count = session.catalogue.approvals.approve(session.mirror(mirror).id)
+    async with context.open_mirror(mirror) as (session, row):
+        count = session.catalogue.approvals.approve(row.id)
         if context.json:
             output.print_json({"mirror": mirror, "approved": count})
         elif count:

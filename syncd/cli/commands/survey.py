@@ -20,7 +20,7 @@ async def survey(context: "CommandContext", file: ManifestFile) -> int:
 
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
-        async with context.open_session(progress.listener, grace=0.0) as session, session.pass_context(mirror) as work:
+        async with context.preview_session(progress.listener) as session, session.pass_context(mirror) as work:
             row = session.catalogue.history.ensure_declared(mirror)
             inventory, found = await list_upstream(work, row)
             progress.stop()

@@ -20,6 +20,6 @@ async def undelete(
     from syncd.cli.restoring import print_current, restoration_of
     from syncd.process import DONE
 
-    async with context.open_session(lambda _: None) as session:
+    async with context.open_mirror(mirror) as (session, _):
         print_current(context, mirror, await restoration_of(session, mirror).undelete(paths))
         return DONE

@@ -31,7 +31,7 @@ async def verify(
     from syncd.workers import processors
 
     with context.progress() as progress:
-        async with context.open_session(progress.listener, grace=0.0) as session:
+        async with context.open_mirror(mirror, progress.listener, grace=0.0) as (session, _):
             await _finish_publish(session, mirror, json=context.json)
             row = session.mirror(mirror)
             place = PassPaths(row.name, row.prefix, "verify")
