@@ -22,7 +22,8 @@ FORMAT = "syncd-snapshot/1"
 MAX_SUMS = 1_000_000  # Entries up to which a Snapshot has a SHA256SUMS file
 MAX_SHARD = 1 << 30  # bytes of one unpacked shard, when written and when read
 MAX_SNAPSHOT = 256 << 20  # bytes of a snapshot.json, which needs about 200 for each shard
-MAX_POINTER = 1 << 20
+MAX_POINTER = 8 << 20
+MAX_PINS = 500  # protected paths that a pointer names, of each kind
 
 Verdict = Literal["verified", "attested"]
 
@@ -98,13 +99,18 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`.syncd/mirrors/<mirror>.json`: the current Snapshot of a mirror, and the earlier ones, the newest first."""
+    """`.syncd/mirrors/<mirror>.json`: the current Snapshot of a mirror, and the earlier ones, the newest first.
+
+    `pinned` and `frozen` are the first files that a steward pinned, so that they survive the loss of the Catalogue.
+    """
 
     mirror: str
     snapshot: str
     prefix: str
     published: float
     kept: tuple[str, ...] = ()
+    pinned: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
 
 
 class SnapshotError(ValueError):

@@ -12,6 +12,7 @@ from .field_types import (
 )
 from .globs import everything as everything, matcher as matcher
 from .mirror import (
+    Keep as Keep,
     ManifestError as ManifestError,
     ManifestProblem as ManifestProblem,
     Mirror as Mirror,

@@ -144,7 +144,9 @@ class Keep(BaseModel):
     model_config = STRICT
 
     versions: Annotated[Count, Field(ge=0, le=1_000)] = 2
-    """How many snapshots before the current one are kept complete."""
+    """How many snapshots before the current one are kept complete, whatever their age."""
+    replaced: Duration = Field(default=14 * _DAY, json_schema_extra={"default": "14d"})
+    """How long a snapshot is kept complete after the next one took its place."""
     removed: Duration = Field(default=30 * _DAY, json_schema_extra={"default": "30d"})
     """How long files that upstream deleted are kept."""
 

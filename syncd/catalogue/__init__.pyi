@@ -6,7 +6,12 @@ from .claims import Claims as Claims
 from .database import Database as Database, has_catalogue as has_catalogue, replace_catalogue as replace_catalogue
 from .failed_files import FailedFile as FailedFile, FailedFiles as FailedFiles
 from .history import History as History, MirrorRow as MirrorRow, moved_from as moved_from
-from .holdings import ArchivedVersion as ArchivedVersion, Holdings as Holdings, RemovedFile as RemovedFile
+from .holdings import (
+    IN_PLACE as IN_PLACE,
+    ArchivedVersion as ArchivedVersion,
+    Holdings as Holdings,
+    RemovedFile as RemovedFile,
+)
 from .pass_history import (
     DamagedFile as DamagedFile,
     PassHistory as PassHistory,

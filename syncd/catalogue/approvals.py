@@ -48,10 +48,22 @@ class Approvals:
         """Delete the approvals that a pass has used."""
         self._db.do("DELETE FROM approved WHERE mirror=?", (mirror,))
 
-    def pin(self, mirror: int, paths: Iterable[str]) -> None:
-        """Protect files that a steward restored: no pass deletes them although upstream no longer lists them."""
-        self._db.many("INSERT OR IGNORE INTO pin VALUES (?,?)", ((mirror, path) for path in paths))
+    def pin(self, mirror: int, paths: Iterable[str], *, frozen: bool = False) -> None:
+        """Protect files that a steward restored: no pass deletes them; `frozen` ones are not replaced either."""
+        self._db.many(
+            "INSERT INTO pin VALUES (?,?,?) ON CONFLICT DO UPDATE SET frozen=max(frozen, excluded.frozen)",
+            ((mirror, path, frozen) for path in paths),
+        )
+
+    def unpin(self, mirror: int, paths: Iterable[str]) -> None:
+        """End the protection of files: the next pass follows upstream again."""
+        self._db.many("DELETE FROM pin WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+
+    def pins(self, mirror: int) -> list[tuple[str, bool]]:
+        """Return the protected paths, sorted, each with True if it is frozen."""
+        rows = self._db.rows("SELECT path, frozen FROM pin WHERE mirror=? ORDER BY path", (mirror,))
+        return [(path, bool(frozen)) for path, frozen in rows]
 
     def pinned(self, mirror: int) -> set[str]:
         """Return the protected paths."""
-        return {path for (path,) in self._db.rows("SELECT path FROM pin WHERE mirror=?", (mirror,))}
+        return {path for path, _ in self.pins(mirror)}

@@ -116,7 +116,8 @@ class History:
         def work() -> None:
             place = self._db.one("SELECT coalesce(max(place), 0) + 1 FROM snapshot WHERE mirror=?", (mirror,))[0]
             self._db.do(
-                "INSERT OR REPLACE INTO snapshot VALUES (?,?,?,?)", (mirror, snapshot.id, place, _json(snapshot))
+                "INSERT OR REPLACE INTO snapshot (mirror, id, place, body, created) VALUES (?,?,?,?,?)",
+                (mirror, snapshot.id, place, _json(snapshot), snapshot.created),
             )
             self._db.do("UPDATE mirror SET snapshot=? WHERE id=?", (snapshot.id, mirror))
 
@@ -128,6 +129,20 @@ class History:
             _snapshot(body)
             for (body,) in self._db.rows("SELECT body FROM snapshot WHERE mirror=? ORDER BY place DESC", (mirror,))
         ]
+
+    def snapshot_times(self, mirror: int) -> list[tuple[str, float]]:
+        """Return id and time of publication of the kept snapshots, the current one first."""
+        return list(self._db.rows("SELECT id, created FROM snapshot WHERE mirror=? ORDER BY place DESC", (mirror,)))
+
+    def snapshot(self, mirror: int, name: str) -> Snapshot | None:
+        """Return one kept snapshot."""
+        row = self._db.one("SELECT body FROM snapshot WHERE mirror=? AND id=?", (mirror, name))
+        return None if row is None else _snapshot(row[0])
+
+    def current_id(self, mirror: int) -> str:
+        """Return the id of the current snapshot, or "" before the first one."""
+        row = self._db.one("SELECT snapshot FROM mirror WHERE id=?", (mirror,))
+        return "" if row is None else str(row[0])
 
     def current(self, mirror: int) -> Snapshot | None:
         """Return the current snapshot, the one that the pointer names."""

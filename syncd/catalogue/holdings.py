@@ -1,7 +1,7 @@
 """The verified files of a store: current Entries, deleted files that can be restored, and replaced versions."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,13 +16,39 @@ _digests = msgspec.json.Decoder(dict[str, str]).decode
 _origin = msgspec.json.Decoder(Origin).decode
 
 
-class RemovedFile(msgspec.Struct, frozen=True):
-    """A file that left the snapshot at `removed` (seconds since the epoch) and whose bytes are still stored."""
+PENDING = ""
+"""The snapshot of a removed file that waits to leave its final name."""
+IN_PLACE = "-"
+"""The snapshot of a removed file that an older syncd left under its final name."""
 
-    path: str
-    bytes: int
-    sha256: str
+
+class RemovedFile(msgspec.Struct, frozen=True):
+    """A file that left the snapshot at `removed` (seconds since the epoch) and whose bytes are still stored.
+
+    They are under `.syncd/removed/<mirror>/<snapshot>/<path>`, or under the final name if `is_in_place`. `failed` says
+    why they could not leave that, if it was tried.
+    """
+
+    snapshot: str
+    entry: Entry
+    origin: Origin
     removed: float
+    failed: str = ""
+
+    @property
+    def path(self) -> str:
+        """Return the path below the mirror's prefix."""
+        return self.entry.path
+
+    @property
+    def was_left(self) -> bool:
+        """Return True if an older syncd left the bytes under the final name."""
+        return self.snapshot == IN_PLACE
+
+    @property
+    def is_in_place(self) -> bool:
+        """Return True if the bytes are still under the final name."""
+        return self.snapshot in {PENDING, IN_PLACE}
 
 
 class ArchivedVersion(msgspec.Struct, frozen=True):
@@ -107,11 +133,11 @@ class Holdings:
                 self._db.add(
                     "INSERT OR IGNORE INTO changed VALUES (?,?)", ((mirror, entry.path) for entry, _ in proved)
                 )
-            for table in ("failure", "removed"):
-                self._db.add(
-                    f"DELETE FROM {table} WHERE mirror=? AND path=?",  # noqa: S608  two constants
-                    ((mirror, entry.path) for entry, _ in proved),
-                )
+            self._db.add("DELETE FROM failure WHERE mirror=? AND path=?", ((mirror, entry.path) for entry, _ in proved))
+            self._db.add(
+                "DELETE FROM removed WHERE mirror=? AND path=? AND snapshot IN ('', '-')",
+                ((mirror, entry.path) for entry, _ in proved),
+            )
 
         self._db.together(work)
 
@@ -129,7 +155,7 @@ class Holdings:
         self._db.do("DELETE FROM changed WHERE mirror=?", (mirror,))
 
     def remove(self, mirror: int, paths: Iterable[str], at: float) -> None:
-        """Remove Entries from the next snapshot; their bytes stay."""
+        """Take Entries out of the next snapshot; their bytes leave their final names when it is published."""
         paths = list(paths)
 
         def work() -> None:
@@ -137,47 +163,90 @@ class Holdings:
                 found = self.entry(mirror, path)
                 if found is None:
                     continue
-                entry, origin = found
-                self._db.do(
-                    "INSERT OR REPLACE INTO removed VALUES (?,?,?,?,?,?,?)",
-                    (mirror, path, entry.size, entry.sha256, entry.xxh3, _json(origin).decode(), at),
-                )
+                self.add_removed(mirror, [RemovedFile(PENDING, *found, at)])
                 self._db.do("DELETE FROM entry WHERE mirror=? AND path=?", (mirror, path))
                 self._db.do("INSERT OR IGNORE INTO changed VALUES (?,?)", (mirror, path))
 
         self._db.together(work)
 
-    def restore_removed(self, mirror: int, entry: Entry, origin: Origin, at: float) -> None:
-        """Record a deleted file that a rebuild of the Catalogue found."""
-        self._db.do(
-            "INSERT OR REPLACE INTO removed VALUES (?,?,?,?,?,?,?)",
-            (mirror, entry.path, entry.size, entry.sha256, entry.xxh3, _json(origin).decode(), at),
+    def add_removed(self, mirror: int, files: Iterable[RemovedFile]) -> None:
+        """Record removed files whose bytes are stored."""
+        self._db.many(
+            "INSERT OR REPLACE INTO removed VALUES (?,?,?,?,?,?,?,?,'')",
+            (
+                (mirror, e.path, one.snapshot, e.size, e.sha256, e.xxh3, _json(one.origin).decode(), one.removed)
+                for one in files
+                for e in (one.entry,)
+            ),
         )
 
-    def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
-        """Return the record of a deleted file while its bytes are still stored."""
-        row = self._db.one("SELECT bytes, sha256, xxh3, origin FROM removed WHERE mirror=? AND path=?", (mirror, path))
-        return None if row is None else (Entry(path, row[0], row[1], row[2]), _origin(row[3]))
+    def has_pending_removals(self, mirror: int) -> bool:
+        """Return True if a removed file waits to leave its final name, and nothing is known to prevent that."""
+        sql = "SELECT 1 FROM removed WHERE mirror=? AND snapshot='' AND failed='' LIMIT 1"
+        return self._db.one(sql, (mirror,)) is not None
 
-    def removed(self, mirror: int, before: float) -> list[RemovedFile]:
-        """Return the files deleted before that time, sorted by path."""
+    def removed_in_place(self, mirror: int, after: str = "", limit: int = -1) -> list[RemovedFile]:
+        """Return at most `limit` removed files under their final names after the path `after`, sorted; -1: all."""
+        return self._removed("snapshot IN ('', '-') AND path>? ORDER BY path LIMIT ?", (mirror, after, limit))
+
+    def removed_files(self, mirror: int, path: str) -> list[RemovedFile]:
+        """Return the removals of a file whose bytes are stored, the last one first."""
+        return self._removed("path=? ORDER BY removed DESC", (mirror, path))
+
+    def removed_of(self, mirror: int, snapshot: str, before: float, after: str, limit: int) -> list[RemovedFile]:
+        """Return at most `limit` files of `snapshot` removed before a time, after the path `after`, sorted."""
+        condition = "snapshot=? AND removed<? AND path>? ORDER BY path LIMIT ?"
+        return self._removed(condition, (mirror, snapshot, before, after, limit))
+
+    def _removed(self, condition: str, values: tuple[Any, ...]) -> list[RemovedFile]:
+        sql = "SELECT path, snapshot, bytes, sha256, xxh3, origin, removed, failed FROM removed WHERE mirror=? AND "
         return [
-            RemovedFile(*row)
-            for row in self._db.rows(
-                "SELECT path, bytes, sha256, removed FROM removed WHERE mirror=? AND removed<? ORDER BY path",
-                (mirror, before),
-            )
+            RemovedFile(snapshot, Entry(path, size, sha256, xxh3), _origin(origin), at, failed)
+            for path, snapshot, size, sha256, xxh3, origin, at, failed in self._db.rows(sql + condition, values)
         ]
 
-    def forget_removed(self, mirror: int, path: str) -> None:
-        """Delete the record of a deleted file: its bytes are gone, or it is an Entry again."""
-        self._db.do("DELETE FROM removed WHERE mirror=? AND path=?", (mirror, path))
+    def end_removals(self, mirror: int, moved: Iterable[tuple[RemovedFile, str]]) -> None:
+        """Record the snapshot under which the bytes of removed files are stored now."""
+        self._db.many(
+            "UPDATE OR REPLACE removed SET snapshot=?, failed='' WHERE mirror=? AND path=? AND snapshot=?",
+            ((snapshot, mirror, one.path, one.snapshot) for one, snapshot in moved),
+        )
 
-    def add_version(self, mirror: int, version: ArchivedVersion, at: float) -> None:
-        """Record the kept bytes of a replaced file."""
-        self._db.do(
+    def fail_removals(self, mirror: int, failures: Iterable[tuple[RemovedFile, str]]) -> None:
+        """Record why removed files could not leave their final names: they are no interrupted work."""
+        self._db.many(
+            "UPDATE removed SET failed=? WHERE mirror=? AND path=? AND snapshot=?",
+            ((reason, mirror, one.path, one.snapshot) for one, reason in failures),
+        )
+
+    def forget_removed(self, mirror: int, files: Iterable[RemovedFile]) -> None:
+        """Delete the records of removed files whose bytes are no longer stored."""
+        self._db.many(
+            "DELETE FROM removed WHERE mirror=? AND path=? AND snapshot=?",
+            ((mirror, one.path, one.snapshot) for one in files),
+        )
+
+    def has_removed_of(self, mirror: int, snapshot: str) -> bool:
+        """Return True if bytes of removed files are stored under a snapshot."""
+        sql = "SELECT 1 FROM removed WHERE mirror=? AND snapshot=? LIMIT 1"
+        return self._db.one(sql, (mirror, snapshot)) is not None
+
+    def snapshots_of(self, mirror: int, kind: Literal["removed", "version"]) -> Iterator[str]:
+        """Yield the snapshots under which removed or replaced bytes are stored, by one look at each."""
+        at = IN_PLACE  # sorts before every id
+        while True:
+            sql = f"SELECT min(snapshot) FROM {kind} WHERE mirror=? AND snapshot>?"  # noqa: S608  a literal
+            (found,) = self._db.one(sql, (mirror, at))
+            if found is None:
+                return
+            yield found
+            at = found
+
+    def add_versions(self, mirror: int, versions: Iterable[ArchivedVersion], at: float) -> None:
+        """Record replaced bytes."""
+        self._db.many(
             "INSERT OR IGNORE INTO version VALUES (?,?,?,?,?,?)",
-            (mirror, version.snapshot, version.path, version.bytes, version.sha256, at),
+            ((mirror, one.snapshot, one.path, one.bytes, one.sha256, at) for one in versions),
         )
 
     def versions(self, mirror: int, path: str | None = None) -> list[ArchivedVersion]:
@@ -188,6 +257,17 @@ class Holdings:
                 "SELECT snapshot, path, bytes, sha256 FROM version WHERE mirror=?1 AND (?2 IS NULL OR path=?2) "
                 "ORDER BY path, replaced",
                 (mirror, path),
+            )
+        ]
+
+    def versions_of(self, mirror: int, snapshot: str, limit: int, after: str = "") -> list[ArchivedVersion]:
+        """Return at most `limit` kept versions of a snapshot after the path `after`, sorted."""
+        return [
+            ArchivedVersion(*row)
+            for row in self._db.rows(
+                "SELECT snapshot, path, bytes, sha256 FROM version WHERE mirror=? AND snapshot=? AND path>? "
+                "ORDER BY path LIMIT ?",
+                (mirror, snapshot, after, limit),
             )
         ]
 

@@ -104,7 +104,23 @@ CREATE TABLE deferred (
   PRIMARY KEY (mirror, path)) WITHOUT ROWID;
 """
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
+# A removed file of an older syncd is still under its final name: its `snapshot` is '-' until the next pass moves it.
+VERSION_7 = """
+ALTER TABLE removed RENAME TO removed_in_place;
+CREATE TABLE removed (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, snapshot TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  xxh3 TEXT NOT NULL, origin TEXT NOT NULL, removed REAL NOT NULL, failed TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (mirror, path, snapshot)) WITHOUT ROWID;
+INSERT INTO removed SELECT mirror, path, '-', bytes, sha256, xxh3, origin, removed, '' FROM removed_in_place;
+DROP TABLE removed_in_place;
+CREATE INDEX removed_snapshot ON removed (mirror, snapshot);
+ALTER TABLE swap ADD COLUMN failed TEXT NOT NULL DEFAULT '';
+ALTER TABLE pin ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE snapshot ADD COLUMN created REAL NOT NULL DEFAULT 0;
+UPDATE snapshot SET created=coalesce(json_extract(CAST(body AS TEXT), '$.created'), 0);
+"""
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7)
 SCHEMA_VERSION = len(STEPS)
 
 # The plan: in the scratch file beside the Catalogue, which is empty after each opening.

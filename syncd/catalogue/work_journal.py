@@ -1,6 +1,7 @@
 """The journal of unfinished work: replacements that wait for the swap, and large files that are partly staged."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,10 @@ _origin = msgspec.json.Decoder(Origin).decode
 
 
 class Swap(msgspec.Struct, frozen=True):
-    """A verified replacement that waits at `staged` for the swap, and size and SHA-256 of the file that it replaces."""
+    """A verified file that waits at `staged` for its final name, with size and SHA-256 of the file that it replaces.
+
+    `old_sha256` is "" if it replaces none. `failed` says why its place could not be taken, if that was tried.
+    """
 
     path: str
     staged: str
@@ -23,6 +27,7 @@ class Swap(msgspec.Struct, frozen=True):
     origin: Origin
     old_bytes: int
     old_sha256: str
+    failed: str = ""
 
 
 class Inflight(msgspec.Struct, frozen=True):
@@ -43,25 +48,63 @@ class WorkJournal:
         self._db = database
 
     def add_swap(self, mirror: int, swap: Swap) -> None:
-        """Record a verified replacement that waits for the swap."""
-        self._db.do(
-            "INSERT OR REPLACE INTO swap VALUES (?,?,?,?,?,?,?)",
-            (mirror, swap.path, swap.staged, _json(swap.entry), _json(swap.origin), swap.old_bytes, swap.old_sha256),
+        """Record a verified file that waits for its final name."""
+        self.add_swaps(mirror, [swap])
+
+    def add_swaps(self, mirror: int, swaps: Iterable[Swap]) -> None:
+        """Record verified files that wait for their final names."""
+        self._db.many(
+            "INSERT OR REPLACE INTO swap VALUES (?,?,?,?,?,?,?,?)",
+            (
+                (mirror, one.path, one.staged, _json(one.entry), _json(one.origin), one.old_bytes, one.old_sha256, "")
+                for one in swaps
+            ),
         )
 
-    def swaps(self, mirror: int) -> list[Swap]:
-        """Return the waiting replacements, sorted by path."""
+    def swaps(self, mirror: int, after: str = "", limit: int = -1) -> list[Swap]:
+        """Return at most `limit` waiting files after the path `after`, sorted by path; -1: all."""
         return [
-            Swap(path, staged, _entry(entry), _origin(origin), old_bytes, old_sha256)
-            for path, staged, entry, origin, old_bytes, old_sha256 in self._db.rows(
-                "SELECT path, staged, entry, origin, old_bytes, old_sha256 FROM swap WHERE mirror=? ORDER BY path",
-                (mirror,),
+            _swap(row)
+            for row in self._db.rows(
+                "SELECT path, staged, entry, origin, old_bytes, old_sha256, failed FROM swap WHERE mirror=? AND path>? "
+                "ORDER BY path LIMIT ?",
+                (mirror, after, limit),
             )
         ]
 
-    def end_swap(self, mirror: int, path: str) -> None:
-        """Delete the record of a replacement that has its final name."""
-        self._db.do("DELETE FROM swap WHERE mirror=? AND path=?", (mirror, path))
+    def swap(self, mirror: int, path: str) -> Swap | None:
+        """Return the file that waits for one path."""
+        row = self._db.one(
+            "SELECT path, staged, entry, origin, old_bytes, old_sha256, failed FROM swap WHERE mirror=? AND path=?",
+            (mirror, path),
+        )
+        return None if row is None else _swap(row)
+
+    def failed_swaps(self, mirror: int) -> list[Swap]:
+        """Return the waiting files whose place could not be taken, sorted by path."""
+        return [one for one in self.swaps(mirror) if one.failed] if self._has(mirror, "failed<>''") else []
+
+    def has_swaps(self, mirror: int) -> bool:
+        """Return True if a file waits for its final name, and nothing is known to prevent that."""
+        return self._has(mirror, "failed=''")
+
+    def _has(self, mirror: int, condition: str) -> bool:
+        sql = f"SELECT 1 FROM swap WHERE mirror=? AND {condition} LIMIT 1"  # noqa: S608  constants
+        return self._db.one(sql, (mirror,)) is not None
+
+    def staged_paths(self, mirror: int) -> set[str]:
+        """Return the paths at which files wait."""
+        return {staged for (staged,) in self._db.rows("SELECT staged FROM swap WHERE mirror=?", (mirror,))}
+
+    def fail_swaps(self, mirror: int, failures: Iterable[tuple[str, str]]) -> None:
+        """Record `(path, reason)` of files whose place could not be taken: they wait, and are no interrupted work."""
+        self._db.many(
+            "UPDATE swap SET failed=? WHERE mirror=? AND path=?", ((reason, mirror, path) for path, reason in failures)
+        )
+
+    def end_swaps(self, mirror: int, paths: Iterable[str]) -> None:
+        """Delete the records of files that have their final names."""
+        self._db.many("DELETE FROM swap WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
 
     def begin(self, mirror: int, inflight: Inflight) -> None:
         """Record that the staging of a large file begins."""
@@ -82,3 +125,8 @@ class WorkJournal:
     def end_all(self, mirror: int, paths: Iterable[str]) -> None:
         """Delete the records of stagings whose files are stored and recorded."""
         self._db.many("DELETE FROM inflight WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+
+
+def _swap(row: tuple[Any, ...]) -> Swap:
+    path, staged, entry, origin, *rest = row
+    return Swap(path, staged, _entry(entry), _origin(origin), *rest)

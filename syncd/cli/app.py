@@ -24,6 +24,8 @@ COMMANDS = (
     "rollback",
     "approve",
     "undelete",
+    "restore",
+    "unpin",
     "rebuild",
     "probe",
     "token",

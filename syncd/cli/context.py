@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from syncd.catalogue import MirrorRow, has_catalogue
+from syncd.cli.output import print_warning
 from syncd.cli.progress.display import for_terminal
-from syncd.cli.progress.plain import Progress
+from syncd.cli.progress.plain import Progress, line_of
 from syncd.config import Config
-from syncd.core import Listener, Secrets, ignore_event
+from syncd.core import Event, Listener, PublishResumed, PublishStuck, Secrets
 from syncd.engine import unknown_mirror
 from syncd.process import GRACE, Interruptible
 from syncd.session import Session, has_store, open_session
@@ -52,12 +53,12 @@ class CommandContext(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def open_mirror(
-        self, name: str, listener: Listener = ignore_event, *, grace: float = GRACE
+        self, name: str, listener: Listener | None = None, *, grace: float = GRACE
     ) -> AsyncIterator[tuple[Session, MirrorRow]]:
         """Open one mirror for work on it. Raises NotFound, and creates no folder, if there is no such mirror."""
         if not await self._has_anything():
             raise unknown_mirror(name)
-        async with self.open_session(listener, grace=grace) as session:
+        async with self.open_session(listener or self.report, grace=grace) as session:
             yield session, session.mirror(name)
 
     @asynccontextmanager
@@ -83,8 +84,13 @@ class CommandContext(msgspec.Struct, frozen=True):
         """Open one mirror for reading. Raises NotFound, and creates no folder, if there is no such mirror."""
         if not await asyncio.to_thread(has_catalogue, self.config.state):
             raise unknown_mirror(name)
-        async with self.open_session(lambda _: None, writing=False) as session:
+        async with self.open_session(self.report, writing=False) as session:
             yield session, session.mirror(name)
+
+    def report(self, event: Event) -> None:
+        """Report what a command without a display must not conceal: a publish that was finished first."""
+        if isinstance(event, PublishResumed | PublishStuck) and (text := line_of(event)) is not None:
+            print_warning(text, json=self.json)
 
     def progress(self) -> Progress:
         """Return the progress display for stderr."""

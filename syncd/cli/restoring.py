@@ -1,4 +1,4 @@
-"""Restoring from kept versions, for `rollback`, `undelete` and `verify`."""
+"""Restoring from kept bytes, for `rollback`, `restore` and `undelete`."""
 
 import time
 
@@ -7,30 +7,44 @@ from syncd.cli import output
 from syncd.cli.context import CommandContext
 from syncd.core import SyncdError
 from syncd.engine import PassPaths, Publisher, Restoration
+from syncd.process import DONE, SOME_FAILED
 from syncd.session import Session
 
 
-def restoration_of(session: Session, name: str) -> Restoration:
-    """Return the Restore of a mirror. Raises NotFound."""
-    row = session.mirror(name)
-    place = PassPaths(row.name, row.prefix, f"restore-{time.time_ns():x}")
-    publisher = Publisher(session.store, session.catalogue, row, place, session.listener, keep_versions(session, name))
-    return Restoration(session.store, session.catalogue, row, place, publisher)
+class RestoredFiles:
+    """Restores kept files and snapshots of a mirror, and collects the files whose place could not be taken."""
 
-
-def keep_versions(session: Session, name: str) -> int:
-    """Return how many Snapshots the mirror keeps; the default if its manifest is unknown."""
-    try:
-        return session.manifest(name).keep.versions
-    except SyncdError:
-        return 2
-
-
-def print_current(context: CommandContext, name: str, snapshot: Snapshot) -> None:
-    """Print the current snapshot."""
-    if context.json:
-        output.print_json({"mirror": name, "snapshot": snapshot.id, "files": snapshot.files, "bytes": snapshot.bytes})
-    else:
-        output.print_line(
-            f"{name}: snapshot {snapshot.id}, {output.files(snapshot.files)}, {output.size(snapshot.bytes)}"
+    def __init__(self, session: Session, name: str) -> None:
+        """Prepare. Raises NotFound."""
+        self.failed: list[tuple[str, SyncdError]] = []
+        row = session.mirror(name)
+        place = PassPaths(row.name, row.prefix, f"restore-{time.time_ns():x}")
+        keep = session.retention(name)
+        publisher = Publisher(
+            session.store, session.catalogue, row, place, session.listener, keep, on_failed=self._on_failed
         )
+        self.restoration = Restoration(session.store, session.catalogue, row, place, publisher, session.hashing)
+
+    def _on_failed(self, path: str, error: SyncdError) -> None:
+        self.failed.append((path, error))
+
+    def print_current(self, context: CommandContext, snapshot: Snapshot) -> int:
+        """Print the snapshot that is current now, and what failed; return the exit code."""
+        name = self.restoration.mirror.name
+        if context.json:
+            output.print_json(
+                {
+                    "mirror": name,
+                    "snapshot": snapshot.id,
+                    "files": snapshot.files,
+                    "bytes": snapshot.bytes,
+                    "failed": [{"path": path, "reason": str(error)} for path, error in self.failed],
+                }
+            )
+        else:
+            output.print_line(
+                f"{name}: snapshot {snapshot.id}, {output.files(snapshot.files)}, {output.size(snapshot.bytes)}"
+            )
+        for _, error in self.failed:
+            output.print_warning(f"{name}: not restored: {error}", json=context.json)
+        return SOME_FAILED if self.failed else DONE

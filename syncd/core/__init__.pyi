@@ -50,6 +50,8 @@ from .events import (
     PassStarted as PassStarted,
     Planned as Planned,
     Published as Published,
+    PublishResumed as PublishResumed,
+    PublishStuck as PublishStuck,
     Reloaded as Reloaded,
     ReloadFailed as ReloadFailed,
     RemovalsParked as RemovalsParked,

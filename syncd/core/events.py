@@ -129,6 +129,18 @@ class Published(Event, frozen=True):
     changed: bool
 
 
+class PublishResumed(Event, frozen=True):
+    """A publish that a crash had interrupted is finished; the mirror's snapshot is this one."""
+
+    snapshot: str
+
+
+class PublishStuck(Event, frozen=True):
+    """A publish that a crash had interrupted could not be finished; the next pass tries again."""
+
+    reason: str
+
+
 class PassFinished(Event, frozen=True):
     """A pass ended: its result, which `syncd sync --json` prints last."""
 

@@ -1,17 +1,14 @@
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
+from .kept_snapshots import shard_entries as shard_entries
 from .mirror_pass import Pass as Pass
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
 from .pass_paths import PassPaths as PassPaths
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .publish import Publisher as Publisher, is_interrupted as is_interrupted
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
-from .restore import (
-    Restoration as Restoration,
-    needs_rebuild as needs_rebuild,
-    rebuild as rebuild,
-    unknown_mirror as unknown_mirror,
-)
-from .retention import shard_entries as shard_entries
+from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
+from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror
+from .roll_forward import interrupted_mirrors as interrupted_mirrors, roll_forward as roll_forward
 from .stored_digests import hash_stored as hash_stored
 from .survey import WIDTH as WIDTH
 from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name

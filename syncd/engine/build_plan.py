@@ -224,7 +224,7 @@ def _planner(context: PassContext, row: MirrorRow, *, adding: bool) -> Planner:
         context.catalogue.holdings.known_files(row.id),
         adding=adding,
         published=context.mirror.verify.require == "published",
-        pinned=context.catalogue.approvals.pinned(row.id),
+        pinned=dict(context.catalogue.approvals.pins(row.id)),
     )
 
 

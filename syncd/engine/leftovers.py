@@ -1,17 +1,15 @@
-"""Decides about files in the store that the Catalogue does not know: adopt, archive, or quarantine.
+"""Decides about files in the store that the Catalogue does not know: adopt or quarantine.
 
-Rule: an unknown file is never overwritten. If it is the wanted file, it is adopted; if it is a deleted file that a kept
-snapshot names, it is archived; otherwise it is copied into the quarantine.
+Rule: an unknown file is never overwritten. If it is the wanted file, it is adopted; otherwise it is copied into the
+quarantine.
 """
 
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
 
 from manifests.digest import OURS
 from manifests.messages import message
-from manifests.snapshot import Entry, Origin
+from manifests.snapshot import Entry
 from manifests.stat import Stat
 from syncd.core import Mismatch, NotFound, Step, Store
 from syncd.engine.quarantine import PassQuarantine
@@ -20,29 +18,14 @@ from syncd.engine.verdict import ReceivedFile, hash_algorithms
 from syncd.engine.verified_file import VerifiedFile, Verifier
 
 
-class DeletedFiles(Protocol):
-    """The deleted files whose bytes are still stored; `syncd.catalogue.Holdings`."""
-
-    def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
-        """Return the record of a deleted file while its bytes are still stored."""
-        ...
-
-    def forget_removed(self, mirror: int, path: str) -> None:
-        """Delete the record: the bytes of the deleted file are no longer at its path."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Leftovers:
     """The files of one mirror that are stored under final names but are not recorded."""
 
     store: Store
     hashing: Executor
-    mirror_id: int
-    deleted: DeletedFiles
     verifier: Verifier
     quarantine: PassQuarantine
-    archive_removed: Callable[[Entry], Awaitable[None]] | None
 
     async def adopt(self, stat: Stat) -> VerifiedFile | None:
         """Return an unrecorded file as verified if a promised checksum matches its bytes; otherwise None."""
@@ -65,11 +48,6 @@ class Leftovers:
             return False
         if (size, digests["sha256"]) == (entry.size, entry.sha256):
             return True
-        removed = self.deleted.was_removed(self.mirror_id, entry.path)
-        if removed is not None and removed[0].sha256 == digests["sha256"] and self.archive_removed is not None:
-            await self.archive_removed(removed[0])
-            self.deleted.forget_removed(self.mirror_id, entry.path)
-            return False
         unknown = Mismatch(message("{path}: an unknown file was stored at this path", path=entry.path))
         await self.store.copy(place, self.verifier.paths.quarantine(entry.path))
         await self.quarantine.write_reason(entry.path, unknown, digests, None)

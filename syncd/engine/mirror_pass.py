@@ -10,7 +10,7 @@ Rules:
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -18,7 +18,6 @@ from typing import TypeVar
 import msgspec
 
 from manifests.messages import message, plain
-from manifests.snapshot import Entry
 from manifests.stat import Stat
 from syncd.catalogue import FailedFile, MirrorRow, Swap
 from syncd.core import (
@@ -44,10 +43,12 @@ from syncd.core import (
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
+from syncd.engine.planner import changed, known_of
 from syncd.engine.publish import Publisher
 from syncd.engine.quarantine import Quarantined, QuarantineRoom
 from syncd.engine.quarantine_bounds import bound_quarantine, quarantine_limit
-from syncd.engine.retention import Housekeeping, RetainedSnapshots, archive_version
+from syncd.engine.retention import Housekeeping
+from syncd.engine.staging import drop_unjournaled
 from syncd.engine.survey import Inventory
 from syncd.engine.transfer import Transfers, error_name, own_targets
 from syncd.engine.verified_file import VerifiedFile
@@ -80,6 +81,7 @@ class Pass:
         self.quarantine_room = QuarantineRoom()
         self.quarantined = 0
         self.has_deferred = context.catalogue.deferred.any(self.row.id)
+        self.waiting: dict[str, Swap] = {}
 
     async def run(self) -> PassFinished:
         """Run the pass, and return its result. Raises if source or store are unavailable, or there is no space."""
@@ -94,14 +96,17 @@ class Pass:
             row,
             self.place,
             context.listener,
-            context.mirror.keep.versions,
+            context.mirror.keep,
             context.now,
+            self._on_unmoved,
         )
-        await publisher.swap()  # complete what a crash interrupted
-        if recovering:
-            await self._drop_staged()
+        if await publisher.finish() is not None:  # what a crash left half done
+            self.row = row = self._current_row()
+            self.failed = 0  # the files that could not be moved are tried again, and counted, at the end
+        await drop_unjournaled(context.store, context.catalogue, row, self.place)
         planning = await make_plan(msgspec.structs.replace(context, listener=self._on_survey_event), row)
         self._refuse(row)
+        self._drop_unwanted_swaps(planning)
         await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
         stopped = context.stopping.is_set()
         inventory = planning.inventory
@@ -123,15 +128,7 @@ class Pass:
             last={"state": "done", **msgspec.to_builtins(result, enc_hook=plain)},
         )
         await Housekeeping(
-            context.store,
-            context.catalogue,
-            self.context.catalogue.history.ensure_mirror(
-                row.name, prefix=row.prefix, title=row.title, source=row.source
-            ),
-            self.place,
-            context.mirror.keep.versions,
-            context.mirror.keep.removed,
-            context.now,
+            context.store, context.catalogue, self._current_row(), self.place, context.mirror.keep, context.now
         ).run()
         if self.quarantined:
             await bound_quarantine(context.store, context.catalogue, await self._quarantine_limit())
@@ -139,6 +136,11 @@ class Pass:
         if self.no_space is not None:
             raise self.no_space
         return result
+
+    def _current_row(self) -> MirrorRow:
+        row = self.context.catalogue.history.mirror(self.row.name)
+        assert row is not None
+        return row
 
     def _on_survey_event(self, event: Event) -> None:
         """Start workers during the survey, if a mirror's first survey will probably find enough files for them."""
@@ -156,7 +158,6 @@ class Pass:
             source=DerivedFileTransport(context.source, made.path) if made is not None else context.source,
             store=context.store,
             place=self.place,
-            holdings=context.catalogue.holdings,
             journal=context.catalogue.journal,
             mirror_id=row.id,
             listener=context.listener,
@@ -167,7 +168,6 @@ class Pass:
             ceiling=context.ceiling,
             most=context.mirror.source.limits.max_file,
             quarantine_room=self.quarantine_room,
-            archive_removed=self._archive_removed(),
             by=inventory.elsewhere or context.mirror.source.url,
             targets=several.targets if several is not None else own_targets,
         )
@@ -175,6 +175,7 @@ class Pass:
         await self._require_space()
         self.quarantine_room.left = await self._quarantine_limit()
         count = context.catalogue.claims.count(row.id, "fetch", "replace")
+        self.waiting = {swap.path: swap for swap in context.catalogue.journal.failed_swaps(row.id)}
         steps = context.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
         try:
             async with asyncio.TaskGroup() as group:
@@ -185,7 +186,7 @@ class Pass:
                 async with self._workers(made, count, ourselves) as workers:
                     for step in steps:
                         assert step.stat is not None
-                        if self.has_deferred and self._is_deferred(step, step.stat):
+                        if self._waits(step) or (self.has_deferred and self._is_deferred(step, step.stat)):
                             continue
                         cost = transfers.cost(step.stat)
                         await budget.acquire(cost)
@@ -203,15 +204,6 @@ class Pass:
             self._flush_batch()
         if made is not None:
             await made.drop()
-
-    def _archive_removed(self) -> Callable[[Entry], Awaitable[None]]:
-        """Return the callback that archives a deleted file before other bytes replace it."""
-        context, mirror, place = self.context, self.row.id, self.place
-        named = RetainedSnapshots(context.store, self.row.name, context.catalogue.history.snapshots(mirror))
-        holdings = context.catalogue.holdings
-        return lambda entry: archive_version(
-            named, holdings, mirror, place, entry.path, entry.size, entry.sha256, context.now()
-        )
 
     @asynccontextmanager
     async def _workers(
@@ -265,7 +257,7 @@ class Pass:
         if isinstance(outcome, NoSpace | Offline):
             self.no_space = outcome
         elif isinstance(outcome, SyncdError):
-            self._fail(moving.step, outcome)
+            self._fail(moving.step.path, outcome, moving.step.stat)
         else:
             self._arrived(outcome, context.clock() - moving.began)
 
@@ -313,16 +305,40 @@ class Pass:
         catalogue.journal.add_swap(row.id, Swap(entry.path, proved.place, entry, proved.origin, old.size, old.sha256))
         self.replaced += 1
 
-    def _fail(self, step: Step, error: SyncdError) -> None:
+    def _fail(self, path: str, error: SyncdError, stat: Stat | None = None) -> None:
         context = self.context
         self.failed += 1
         quarantined = error.place if isinstance(error, Quarantined) else ""
         self.quarantined += bool(quarantined)
         kind = error_name(error)
-        if isinstance(error, Mismatch | TooLarge) and step.stat is not None:
-            context.catalogue.deferred.failed(self.row.id, step.stat, kind, str(error), quarantined, context.now())
-        context.catalogue.failures.add(self.row.id, FailedFile(step.path, kind, str(error), context.now(), quarantined))
-        context.listener(TransferFailed(context.mirror.name, step.path, str(error), kind, bool(quarantined)))
+        if isinstance(error, Mismatch | TooLarge) and stat is not None:
+            context.catalogue.deferred.failed(self.row.id, stat, kind, str(error), quarantined, context.now())
+        context.catalogue.failures.add(self.row.id, FailedFile(path, kind, str(error), context.now(), quarantined))
+        context.listener(TransferFailed(context.mirror.name, path, str(error), kind, bool(quarantined)))
+
+    def _on_unmoved(self, path: str, error: PermanentError) -> None:
+        """Report a file whose place in the store could not be taken or left; all others are moved."""
+        if self.context.catalogue.journal.swap(self.row.id, path) is not None:
+            self.replaced = max(0, self.replaced - 1)
+        self._fail(path, error)
+
+    # -- replacements that wait for a place that cannot be taken --------------------------------------------------
+
+    def _drop_unwanted_swaps(self, planning: PlanResult) -> None:
+        """Forget replacements that waited in vain, and that upstream no longer has."""
+        catalogue, row = self.context.catalogue, self.row
+        waiting = {swap.path for swap in catalogue.journal.failed_swaps(row.id)}
+        if waiting and planning.inventory.complete:
+            waiting.difference_update(step.path for step in catalogue.claims.steps(row.id, "replace"))
+            catalogue.journal.end_swaps(row.id, waiting)
+
+    def _waits(self, step: Step) -> bool:
+        """Return True if what upstream has now is in the store already, and only its place cannot be taken."""
+        if step.action != "replace" or not self.waiting:
+            return False
+        assert step.stat is not None
+        swap = self.waiting.get(step.path)
+        return swap is not None and changed(known_of(swap.entry, swap.origin), step.stat) is None
 
     async def _quarantine_limit(self) -> int:
         snapshot = self.context.catalogue.history.current(self.row.id)
@@ -350,7 +366,7 @@ class Pass:
     def _refuse(self, row: MirrorRow) -> None:
         """Report refused files as failed, with the reason."""
         for step in self.context.catalogue.claims.steps(row.id, "refuse"):
-            self._fail(step, Unsafe(message("{path}: {reason}", path=step.path, reason=step.reason)))
+            self._fail(step.path, Unsafe(message("{path}: {reason}", path=step.path, reason=step.reason)), step.stat)
 
     async def _require_space(self) -> None:
         """Raise NoSpace before the first byte if the plan cannot fit."""
@@ -377,11 +393,6 @@ class Pass:
             if holdings.entry(self.row.id, path) is None:
                 strays.add(path)
         return frozenset(strays)
-
-    async def _drop_staged(self) -> None:
-        """Delete replacements that a killed pass has stored but not journaled."""
-        async for stat in self.context.store.list(f".syncd/staged/{self.context.mirror.name}/"):
-            await self.context.store.delete(stat.path)
 
     # -- the end --------------------------------------------------------------------------------------------------
 

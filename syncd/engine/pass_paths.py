@@ -1,4 +1,4 @@
-"""The paths of a pass in the store: files, staged replacements, quarantine and earlier versions."""
+"""The paths of a mirror in the store: files, staging, quarantine, earlier versions, removed files, journal."""
 
 from dataclasses import dataclass
 
@@ -26,3 +26,42 @@ class PassPaths:
     def version(self, snapshot: str, path: str) -> str:
         """Return the path of the bytes that an earlier snapshot names, after they were replaced."""
         return f".syncd/versions/{self.mirror}/{snapshot}/{path}"
+
+    def removed(self, snapshot: str, path: str) -> str:
+        """Return the path of the bytes of a removed file; `snapshot` is the last one that names it."""
+        return f".syncd/removed/{self.mirror}/{snapshot}/{path}"
+
+    @property
+    def all_staged(self) -> str:
+        """Return the prefix of everything that waits for a swap."""
+        return f".syncd/staged/{self.mirror}/"
+
+    @property
+    def all_removed(self) -> str:
+        """Return the prefix of all removed files and of their records."""
+        return f".syncd/removed/{self.mirror}/"
+
+    @property
+    def journal(self) -> str:
+        """Return the path of the journal of a publish."""
+        return f".syncd/journal/{self.mirror}.json"
+
+
+def pointer_path(mirror: str) -> str:
+    """Return where a mirror's pointer lies."""
+    return f".syncd/mirrors/{mirror}.json"
+
+
+def snapshot_folder(mirror: str, snapshot: str) -> str:
+    """Return the folder of one snapshot, with its slash."""
+    return f".syncd/snapshots/{mirror}/{snapshot}/"
+
+
+def shard_path(mirror: str, sha256: str) -> str:
+    """Return where a shard lies."""
+    return f".syncd/shards/{mirror}/{sha256}.jsonl.gz"
+
+
+def origins_path(mirror: str, sha256: str) -> str:
+    """Return where the origins of a shard lie."""
+    return f".syncd/shards/{mirror}/{sha256}.origins.jsonl.gz"

@@ -11,22 +11,26 @@ file by file. Both ways lead to the same Plan.
 import re
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress, islice
 from operator import itemgetter, lt
 
 import msgspec
 
-from manifests.messages import message
+from manifests.messages import message, plain
 from manifests.reading import Stats
+from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat, UnsafePath, are_harmless, check_path
 from syncd.core import NEW, Known, Step
 
 UNLISTED = message("no longer listed upstream")
 
+_encode = msgspec.json.Encoder(enc_hook=plain).encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _CONFLICT = re.compile(r"conflict:two lists publish (\S+) (\S+) and (\S+)")
 _path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
+
+_NO_PINS: Mapping[str, bool] = {}
 
 
 class Counts(msgspec.Struct):
@@ -74,12 +78,12 @@ class Planner:
         known: Iterable[Known],
         *,
         published: bool = False,
-        pinned: Container[str] = frozenset(),
+        pinned: Mapping[str, bool] = _NO_PINS,
         adding: bool = False,
     ) -> None:
-        """`published` refuses files without a published checksum; `pinned` paths are never deleted.
+        """`published` refuses files without a published checksum; `adding` keeps all Entries, whatever upstream claims.
 
-        `adding` keeps all Entries, whatever upstream claims.
+        `pinned` paths are never deleted; those with True are not replaced either.
         """
         self._adding = adding
         self.counts = Counts()
@@ -151,7 +155,7 @@ class Planner:
                     steps.append(Step("refuse", path, refusal, stat))
                 elif mine is None:
                     steps.append(Step("fetch", path, NEW, stat))
-                elif not self._adding and (reason := changed(mine, stat)) is not None:
+                elif not self._adding and not self._pinned.get(path) and (reason := changed(mine, stat)) is not None:
                     steps.append(Step("replace", path, reason, stat, mine[1]))
                 else:
                     counts.keep += 1
@@ -209,6 +213,12 @@ def plan(known: Iterable[Known], claimed: Iterable[Stat], *, published: bool = F
     planner = Planner(known, published=published)
     steps = [*planner.feed(list(claimed)), *planner.finish()]
     return steps, planner.counts
+
+
+def known_of(entry: Entry, origin: Origin) -> Known:
+    """Return a file that we have in the form that a plan compares."""
+    digests = _encode(origin.digests).decode() if origin.digests else None
+    return Known(entry.path, entry.size, origin.version, origin.modified, bytes.fromhex(entry.sha256), digests)
 
 
 def changed(known: Known, stat: Stat) -> str | None:

@@ -1,22 +1,23 @@
-"""Publishes the verified files as the mirror's next Snapshot: swap, then snapshot files, then the pointer.
+"""Makes what was proved the mirror's next Snapshot: swap, then snapshot files, then the pointer.
 
 Rules:
-1. The swap is journaled in the Catalogue before it begins; its steps are idempotent, so after a crash it is continued.
-2. A replaced file is never absent: its old bytes are copied inside the store, then the new ones move over it.
-3. A Snapshot is fully readable before the pointer names it.
-4. A change of k files rewrites at most 2k shards; all others are shared with the previous Snapshot.
+1. The files are moved first (`syncd.engine.tree_moves`); each step may be done twice, so a crash is rolled forward.
+2. A Snapshot is readable in whole before the pointer names it.
+3. A change of k files rewrites at most 2k shards; all others are shared with the Snapshot before.
 """
 
 import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from manifests.messages import message, plain
+from manifests.model import Keep
 from manifests.snapshot import (
+    MAX_PINS,
     MAX_SUMS,
     Content,
     Entry,
@@ -33,33 +34,58 @@ from manifests.snapshot import (
     shard_of,
     sums_line,
 )
-from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
-from syncd.core import Listener, NotFound, Published, Store, TooLarge
-from syncd.engine.pass_paths import PassPaths
+from syncd.catalogue import Catalogue, MirrorRow
+from syncd.core import Listener, PermanentError, Published, Store, TooLarge
+from syncd.engine.pass_paths import PassPaths, origins_path, pointer_path, shard_path, snapshot_folder
+from syncd.engine.publish_journal import JournalHead, close_journal, read_head
+from syncd.engine.retention import count_retained
+from syncd.engine.tree_moves import OnFailed, TreeMoves
+from syncd.engine.write_document import write_document
 
-WRITE = 1 << 20  # bytes of SHA256SUMS written at a time
-PACKING = 4  # files being compressed while the next ones are read
+PACKING = 4  # files that are compressed while the next are read
+
+
+def ignore_failure(_path: str, _error: PermanentError) -> None:
+    """Ignore a file whose place could not be taken."""
 
 
 class Publisher(msgspec.Struct, frozen=True):
-    """Publishes the Snapshots of one mirror."""
+    """What publishing one mirror needs; without `keep` the pointer names every Snapshot that the Catalogue knows."""
 
     store: Store
     catalogue: Catalogue
     mirror: MirrorRow
     place: PassPaths
     listener: Listener
-    keep_versions: int
+    keep: Keep | None
     now: Callable[[], float] = time.time
+    on_failed: OnFailed = ignore_failure
 
     async def publish(self) -> Snapshot:
-        """Publish, and return the Snapshot that the pointer names; a new one only if files changed."""
-        await self.swap()
+        """Return the Snapshot that the pointer names now; a new one only if something changed."""
+        moves = TreeMoves(self.store, self.catalogue, self.mirror, self.place, self.on_failed, self.now)
+        return await self._publish(await moves.settle())
+
+    async def finish(self) -> Snapshot | None:
+        """Roll forward a publish that was interrupted; None if there is none, or no Snapshot yet.
+
+        Until then the files under their natural names, the Catalogue and the pointer can be of different Snapshots.
+        """
+        if not is_interrupted(self.catalogue, self.mirror):
+            return None
+        moves = TreeMoves(self.store, self.catalogue, self.mirror, self.place, self.on_failed, self.now)
+        head = await moves.settle() or await read_head(self.store, self.place.journal)
+        if next(self.catalogue.holdings.changed(self.mirror.id), None) is None:  # nothing to publish: all failed
+            await self._close(head)
+            return self.catalogue.history.current(self.mirror.id)
+        return await self._publish(head)
+
+    async def _publish(self, head: JournalHead | None) -> Snapshot:
         holdings, history, mirror = self.catalogue.holdings, self.catalogue.history, self.mirror
-        kept = history.snapshots(mirror.id)
-        previous = kept[0] if kept else None
+        previous = history.current(mirror.id)
         if previous is not None and next(holdings.changed(mirror.id), None) is None:
-            await self._write_pointer(previous, kept)
+            await self._close(head)
+            await self._write_pointer(previous)
             self._report(previous, changed=False)
             return previous
         shards, origins = await self._shards(previous)
@@ -78,68 +104,26 @@ class Publisher(msgspec.Struct, frozen=True):
         )
         folder = snapshot_folder(mirror.name, snapshot.id)
         if snapshot.files <= MAX_SUMS:
-            await self._write_checksums(f"{folder}SHA256SUMS")
+            entries = holdings.entries(mirror.id)
+            await write_document(self.store, f"{folder}SHA256SUMS", (sums_line(entry) for entry in entries))
         # also over an earlier Snapshot of the same content: its origins are deleted with its own row
         await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot, enc_hook=plain))
-        await self._write_pointer(snapshot, kept)
+        await self._write_pointer(snapshot)
         history.publish(mirror.id, snapshot)
+        await self._close(head)
         holdings.clear_changed(mirror.id)
         self._report(snapshot, changed=previous is None or previous.id != snapshot.id)
         return snapshot
 
-    async def finish(self) -> Snapshot | None:
-        """Complete an interrupted publish; None if there is none, or no Snapshot yet.
-
-        Until then, the files under final names, the Catalogue and the pointer can belong to different Snapshots.
-        """
-        return await self.publish() if is_interrupted(self.catalogue, self.mirror) else None
-
-    async def swap(self) -> None:
-        """Move the verified replacements to their final names; continue a swap that a crash interrupted."""
-        for swap in self.catalogue.journal.swaps(self.mirror.id):
-            await self._swap(swap)
-
-    async def _swap(self, swap: Swap) -> None:
-        mirror, natural = self.mirror, self.place.natural(swap.path)
-        snapshot = mirror.snapshot or "none"
-        aside = self.place.version(snapshot, swap.path)
-        if await self._is_there(swap.staged):
-            kept = bool(mirror.snapshot) and await self._archive_replaced(natural, aside)
-            await self.store.move(swap.staged, natural)
-        else:  # moved before the crash, but not yet recorded
-            kept = bool(mirror.snapshot) and await self._is_there(aside)
-        if kept:
-            version = ArchivedVersion(snapshot, swap.path, swap.old_bytes, swap.old_sha256)
-            self.catalogue.holdings.add_version(mirror.id, version, self.now())
-        self.catalogue.holdings.add(mirror.id, [(swap.entry, swap.origin)])
-        self.catalogue.journal.end_swap(mirror.id, swap.path)
-
-    async def _archive_replaced(self, natural: str, aside: str) -> bool:
-        """Archive the bytes that will be replaced; return False if there are none.
-
-        If two swaps precede a snapshot, the first one archived the published bytes.
-        """
-        if await self._is_there(aside):
-            return True
-        try:
-            await self.store.copy(natural, aside)
-        except NotFound:
-            if not await self._is_there(natural):  # the file is gone: there is nothing to archive
-                return False
-            await self.store.copy(natural, aside)  # another file was missing during the copy; the second time, raise
-        return True
-
-    async def _is_there(self, path: str) -> bool:
-        try:
-            await self.store.stat(path)
-        except NotFound:
-            return False
-        return True
+    async def _close(self, head: JournalHead | None) -> None:
+        if head is not None:
+            is_list = self.catalogue.holdings.has_removed_of(self.mirror.id, head.snapshot)
+            await close_journal(self.store, self.place, head, is_list=is_list)
 
     # -- the snapshot's files -------------------------------------------------------------------------------------
 
     async def _shards(self, previous: Snapshot | None) -> tuple[tuple[Shard, ...], tuple[str, ...]]:
-        """Write the changed shards, and share the others."""
+        """Cut again what changed, share the rest."""
         holdings, mirror = self.catalogue.holdings, self.mirror
         packing: deque[tuple[str, asyncio.Future[bytes]]] = deque()
         old = previous.content.shards if previous is not None else ()
@@ -165,7 +149,7 @@ class Publisher(msgspec.Struct, frozen=True):
     def _pack(
         self, run: list[tuple[Entry, Origin]], known: set[str], packing: deque[tuple[str, asyncio.Future[bytes]]]
     ) -> tuple[Shard, str]:
-        """Return a shard and the name of its origins, and start to compress them in threads."""
+        """Return a shard and the name of its origins, and begin to compress them, in threads."""
         shard, content = shard_of([entry for entry, _ in run])
         beside = lines([origin for _, origin in run])
         name = hashlib.sha256(beside).hexdigest()
@@ -177,7 +161,7 @@ class Publisher(msgspec.Struct, frozen=True):
         return shard, name
 
     async def _write(self, packing: deque[tuple[str, asyncio.Future[bytes]]], most: int) -> None:
-        """Store compressed files until at most `most` remain."""
+        """Store compressed files until at most `most` are left."""
         while len(packing) > most:
             path, packed = packing.popleft()
             await self.store.put(path, await packed)
@@ -188,26 +172,19 @@ class Publisher(msgspec.Struct, frozen=True):
         except SnapshotError as error:
             raise TooLarge(message("{name}: {cause}", name=self.mirror.name, cause=error)) from error
 
-    async def _write_checksums(self, path: str) -> None:
-        """Write the list that `sha256sum -c` reads, in pieces: it may name a million files."""
-        digest, size, piece = hashlib.sha256(), 0, bytearray()
-        async with self.store.stage(path, size=None) as file:
-            for entry in self.catalogue.holdings.entries(self.mirror.id):
-                piece += sums_line(entry)
-                if len(piece) >= WRITE:
-                    digest.update(piece)
-                    await file.write(size, bytes(piece))
-                    size += len(piece)
-                    piece.clear()
-            digest.update(piece)
-            if piece:
-                await file.write(size, bytes(piece))
-            await file.commit(size=size + len(piece), sha256=digest.hexdigest())
-
-    async def _write_pointer(self, snapshot: Snapshot, kept: Iterable[Snapshot]) -> None:
-        ids = dict.fromkeys([snapshot.id, *(earlier.id for earlier in kept)])
+    async def _write_pointer(self, snapshot: Snapshot) -> None:
+        known = self.catalogue.history.snapshot_times(self.mirror.id)
+        times = [(snapshot.id, snapshot.created), *(one for one in known if one[0] != snapshot.id)]
+        count = len(times) if self.keep is None else count_retained(times, self.keep, self.now())
+        pins = self.catalogue.approvals.pins(self.mirror.id)
         pointer = Pointer(
-            self.mirror.name, snapshot.id, self.place.prefix, self.now(), tuple(ids)[: self.keep_versions + 1]
+            self.mirror.name,
+            snapshot.id,
+            self.place.prefix,
+            self.now(),
+            tuple(name for name, _ in times[:count]),
+            tuple(path for path, frozen in pins if not frozen)[:MAX_PINS],
+            tuple(path for path, frozen in pins if frozen)[:MAX_PINS],
         )
         await self.store.put(pointer_path(self.mirror.name), msgspec.json.encode(pointer, enc_hook=plain))
 
@@ -216,14 +193,16 @@ class Publisher(msgspec.Struct, frozen=True):
 
 
 def is_interrupted(catalogue: Catalogue, mirror: MirrorRow) -> bool:
-    """Return True if a publish of a mirror with a Snapshot was interrupted."""
+    """Return True if a publish of a mirror that has a Snapshot was begun and not finished."""
     return bool(mirror.snapshot) and (
-        bool(catalogue.journal.swaps(mirror.id)) or next(catalogue.holdings.changed(mirror.id), None) is not None
+        catalogue.journal.has_swaps(mirror.id)
+        or catalogue.holdings.has_pending_removals(mirror.id)
+        or next(catalogue.holdings.changed(mirror.id), None) is not None
     )
 
 
 def _runs(pairs: Iterator[tuple[Entry, Origin]]) -> Iterator[list[tuple[Entry, Origin]]]:
-    """Yield runs like `manifests.snapshot.cut`, each Entry with its Origin."""
+    """Yield runs as `manifests.snapshot.cut` does, each Entry with its Origin."""
     run: list[tuple[Entry, Origin]] = []
     for pair in pairs:
         run.append(pair)
@@ -232,23 +211,3 @@ def _runs(pairs: Iterator[tuple[Entry, Origin]]) -> Iterator[list[tuple[Entry, O
             run = []
     if run:
         yield run
-
-
-def pointer_path(mirror: str) -> str:
-    """Return the path of a mirror's pointer."""
-    return f".syncd/mirrors/{mirror}.json"
-
-
-def snapshot_folder(mirror: str, snapshot: str) -> str:
-    """Return the folder of one snapshot, with a slash at the end."""
-    return f".syncd/snapshots/{mirror}/{snapshot}/"
-
-
-def shard_path(mirror: str, sha256: str) -> str:
-    """Return the path of a shard."""
-    return f".syncd/shards/{mirror}/{sha256}.jsonl.gz"
-
-
-def origins_path(mirror: str, sha256: str) -> str:
-    """Return the path of a shard's origins."""
-    return f".syncd/shards/{mirror}/{sha256}.origins.jsonl.gz"

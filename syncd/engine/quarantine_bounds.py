@@ -12,8 +12,8 @@ import msgspec
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
 from syncd.core import NotFound, Store
+from syncd.engine.kept_snapshots import read_bounded
 from syncd.engine.quarantine import REASON, reason_path
-from syncd.engine.retention import read_bounded
 
 QUARANTINE = ".syncd/quarantine/"
 CONTENTS = 3  # copies of one path whose contents differ

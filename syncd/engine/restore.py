@@ -1,115 +1,99 @@
-"""Restores an earlier Snapshot, deleted files, or a lost Catalogue.
+"""Restores an earlier Snapshot, single files of one, or files that were removed.
 
 Rules:
-1. All required bytes are located before the first move; if any are missing, nothing changes.
-2. A rollback publishes like a pass: the same journaled swap, the same pointer.
-3. The store is authoritative: a rebuilt Catalogue holds every verified file, and none is downloaded again.
+1. All bytes are found and proved before anything is moved; if some are missing, nothing happens.
+2. Going back publishes as going forward does: the same journaled swap, the same pointer.
+3. Kept bytes are hashed on the way: damaged ones are not put back.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from itertools import pairwise
+from concurrent.futures import Executor
 
 import msgspec
 
 from manifests.messages import message
-from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer, Snapshot, entries_of, origins_of
-from manifests.stat import Stat
-from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, Swap
+from manifests.snapshot import Entry, Origin, Snapshot, origins_of
+from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
 from syncd.core import Damaged, NotFound, PermanentError, Store
-from syncd.engine.pass_paths import PassPaths
-from syncd.engine.publish import Publisher, origins_path, pointer_path, shard_path, snapshot_folder
-from syncd.engine.retention import RetainedSnapshots, archive_version, read_bounded, read_packed, shard_entries
+from syncd.engine.kept_snapshots import RetainedSnapshots, read_packed, shard_entries
+from syncd.engine.pass_paths import PassPaths, origins_path
+from syncd.engine.publish import Publisher
+from syncd.engine.staging import drop_unjournaled
 from syncd.engine.stored_digests import hash_stored
 
-UNDER_WAY = "rebuilding"  # the setting that exists during a rebuild
+COPIES = 8  # files copied and hashed at once
 
 
 class Restoration(msgspec.Struct, frozen=True):
-    """Rolls back, and restores deleted files of one mirror."""
+    """What going back needs."""
 
     store: Store
     catalogue: Catalogue
     mirror: MirrorRow
     place: PassPaths
     publisher: Publisher
+    hashing: Executor
     now: Callable[[], float] = time.time
 
     async def rollback(self, wanted: str) -> Snapshot:
-        """Make an earlier kept Snapshot the current one. Raises NotFound; Damaged, which names missing files."""
+        """Make an earlier kept Snapshot the current one. Raises NotFound; Damaged with the missing file."""
         snapshot = self.find_snapshot(wanted)
         holdings, mirror = self.catalogue.holdings, self.mirror
-        await self.publisher.swap()
-        back: list[Entry] = []
-        swaps: list[tuple[Entry, ArchivedVersion, Entry]] = []
-        returning: list[tuple[Entry, ArchivedVersion | None]] = []
+        await self.publisher.finish()
+        returning: list[tuple[Entry, str]] = []
         named: set[str] = set()
         for shard in snapshot.content.shards:
             for entry in await shard_entries(self.store, mirror.name, shard.sha256):
                 named.add(entry.path)
                 held = holdings.entry(mirror.id, entry.path)
-                if held is not None and held[0] == entry:
-                    continue
-                removed = holdings.was_removed(mirror.id, entry.path)
-                if held is None and removed is not None and removed[0].sha256 == entry.sha256:
-                    back.append(entry)
-                    continue
-                version = self._version(entry)
-                if version is None:
-                    raise Damaged(
-                        message(
-                            "{path}: the bytes of snapshot {wanted} are no longer kept",
-                            path=entry.path,
-                            wanted=wanted[:12],
-                        )
-                    )
-                if held is None:
-                    returning.append((entry, version))
-                else:
-                    swaps.append((entry, version, held[0]))
-        origins = await self._origins(snapshot)
+                if held is None or held[0] != entry:
+                    returning.append((entry, self._kept_bytes(entry, wanted)))
+        origins = await self._origins(snapshot) if returning else {}
         leaving = [entry.path for entry in holdings.entries(mirror.id) if entry.path not in named]
-        await self._archive_current(entry.path for entry, _ in returning)
-        for entry, version in returning:
-            assert version is not None
-            await self.store.copy(self.place.version(version.snapshot, entry.path), self.place.natural(entry.path))
-        holdings.add(mirror.id, [(entry, origins[entry.path]) for entry in (*back, *(e for e, _ in returning))])
-        for entry, version, held_entry in swaps:
-            staged = self.place.staged(entry.path)
-            await self.store.copy(self.place.version(version.snapshot, entry.path), staged)
-            self.catalogue.journal.add_swap(
-                mirror.id,
-                Swap(entry.path, staged, entry, origins[entry.path], held_entry.size, held_entry.sha256),
-            )
-        holdings.remove(mirror.id, leaving, self.now())
-        return await self.publisher.publish()
+        return await self._return([(entry, origins[entry.path], place) for entry, place in returning], leaving)
 
-    async def undelete(self, paths: Iterable[str]) -> Snapshot:
-        """Restore deleted files, and keep them although upstream no longer lists them. Raises NotFound."""
-        holdings, mirror = self.catalogue.holdings, self.mirror
-        found: list[tuple[Entry, Origin]] = []
+    async def restore(self, paths: Iterable[str], wanted: str) -> Snapshot:
+        """Bring single files back as an earlier Snapshot names them, and keep them so. Raises NotFound, Damaged."""
+        snapshot = self.find_snapshot(wanted)
+        await self.publisher.finish()
+        named = RetainedSnapshots(self.store, self.mirror.name, [snapshot])
+        paths = list(dict.fromkeys(paths))
+        returning: list[tuple[Entry, str]] = []
         for path in paths:
-            removed = holdings.was_removed(mirror.id, path)
-            if removed is None:
+            entry = await named.entry(snapshot, path)
+            if entry is None:
                 raise NotFound(
                     message(
-                        "{path}: was not deleted from {name}, or its retention has expired", path=path, name=mirror.name
+                        "{path}: snapshot {snapshot} of {name} has no such file",
+                        path=path,
+                        snapshot=snapshot.id[:12],
+                        name=self.mirror.name,
                     )
                 )
-            await self.store.stat(self.place.natural(path))
-            found.append(removed)
-        holdings.add(mirror.id, found)
-        self.catalogue.approvals.pin(mirror.id, [entry.path for entry, _ in found])
-        return await self.publisher.publish()
+            held = self.catalogue.holdings.entry(self.mirror.id, path)
+            if held is None or held[0] != entry:
+                returning.append((entry, self._kept_bytes(entry, wanted)))
+        origins = await self._origins(snapshot) if returning else {}
+        files = [(entry, origins[entry.path], place) for entry, place in returning]
+        return await self._return(files, [], lambda: self.catalogue.approvals.pin(self.mirror.id, paths, frozen=True))
+
+    async def undelete(self, paths: Iterable[str]) -> Snapshot:
+        """Bring removed files back, and keep them although upstream dropped them. Raises NotFound, Damaged."""
+        await self.publisher.finish()
+        found = [self._removed(path) for path in dict.fromkeys(paths)]
+        files = [(removed.entry, removed.origin, self._place_of(removed)) for removed in found]
+        pinned = [removed.path for removed in found]
+        return await self._return(files, [], lambda: self.catalogue.approvals.pin(self.mirror.id, pinned))
 
     def find_snapshot(self, wanted: str) -> Snapshot:
         """Return the kept Snapshot whose id begins with `wanted`. Raises NotFound."""
-        kept = self.catalogue.history.snapshots(self.mirror.id)
-        matching = [snapshot for snapshot in kept if snapshot.id.startswith(wanted)]
+        kept = [name for name, _ in self.catalogue.history.snapshot_times(self.mirror.id)]
+        matching = [name for name in kept if name.startswith(wanted)]
         if len(matching) != 1 or len(wanted) < 4:
-            ids = ", ".join(snapshot.id[:12] for snapshot in kept) or "none"
+            ids = ", ".join(name[:12] for name in kept[:20]) or "none"
+            ids += ", …" if len(kept) > 20 else ""
             raise NotFound(
                 message(
                     "{wanted}: identifies no one kept snapshot of {name}; kept are {ids}",
@@ -118,26 +102,102 @@ class Restoration(msgspec.Struct, frozen=True):
                     ids=ids,
                 )
             )
-        return matching[0]
+        snapshot = self.catalogue.history.snapshot(self.mirror.id, matching[0])
+        assert snapshot is not None
+        return snapshot
 
-    async def _archive_current(self, paths: Iterable[str]) -> None:
-        """Archive the deleted files that the rollback will overwrite, if a kept Snapshot names them."""
-        holdings, mirror = self.catalogue.holdings, self.mirror.id
-        named = RetainedSnapshots(self.store, self.mirror.name, self.catalogue.history.snapshots(mirror))
-        for path in paths:
-            removed = holdings.was_removed(mirror, path)
-            if removed is None:
-                continue
-            size, sha256 = removed[0].size, removed[0].sha256
-            with suppress(NotFound):  # the file is gone: there is nothing to archive
-                await archive_version(named, holdings, mirror, self.place, path, size, sha256, self.now())
-            holdings.forget_removed(mirror, path)
+    def _removed(self, path: str) -> RemovedFile:
+        """Return the last removal of a file whose bytes are stored. Raises NotFound."""
+        if self.catalogue.holdings.entry(self.mirror.id, path) is not None:
+            raise NotFound(message("{path}: is not deleted: {name} has it", path=path, name=self.mirror.name))
+        removed = self.catalogue.holdings.removed_files(self.mirror.id, path)
+        if not removed:
+            raise NotFound(
+                message(
+                    "{path}: was not deleted from {name}, or its retention has expired",
+                    path=path,
+                    name=self.mirror.name,
+                )
+            )
+        return removed[0]
 
-    def _version(self, entry: Entry) -> ArchivedVersion | None:
+    def _place_of(self, removed: RemovedFile) -> str:
+        if removed.is_in_place:
+            return self.place.natural(removed.path)
+        return self.place.removed(removed.snapshot, removed.path)
+
+    def _kept_bytes(self, entry: Entry, wanted: str) -> str:
+        """Return where the bytes of an Entry are stored. Raises Damaged."""
         for version in self.catalogue.holdings.versions(self.mirror.id, entry.path):
             if version.sha256 == entry.sha256:
-                return version
-        return None
+                return self.place.version(version.snapshot, entry.path)
+        for removed in self.catalogue.holdings.removed_files(self.mirror.id, entry.path):
+            if removed.entry.sha256 == entry.sha256:
+                return self._place_of(removed)
+        raise Damaged(
+            message("{path}: the bytes of snapshot {wanted} are no longer kept", path=entry.path, wanted=wanted[:12])
+        )
+
+    async def _return(
+        self,
+        files: list[tuple[Entry, Origin, str]],
+        leaving: list[str],
+        record: Callable[[], None] = lambda: None,
+    ) -> Snapshot:
+        """Stage copies of kept bytes, record the moves, then make them and publish."""
+        catalogue, mirror = self.catalogue, self.mirror
+        try:
+            await self._stage_all(files)
+        except BaseException:
+            await drop_unjournaled(self.store, catalogue, mirror, self.place)
+            raise
+        swaps = [self._swap(entry, origin) for entry, origin, _ in files]
+
+        def work() -> None:
+            catalogue.journal.add_swaps(mirror.id, swaps)
+            catalogue.holdings.remove(mirror.id, leaving, self.now())
+            record()
+
+        catalogue.database.together(work)
+        return await self.publisher.publish()
+
+    def _swap(self, entry: Entry, origin: Origin) -> Swap:
+        held = self.catalogue.holdings.entry(self.mirror.id, entry.path)
+        old_bytes, old_sha256 = (held[0].size, held[0].sha256) if held is not None else (0, "")
+        return Swap(entry.path, self.place.staged(entry.path), entry, origin, old_bytes, old_sha256)
+
+    async def _stage_all(self, files: list[tuple[Entry, Origin, str]]) -> None:
+        left = iter(files)
+
+        async def lane() -> None:
+            for entry, _, place in left:
+                await self._stage(entry, place)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(COPIES, len(files))):
+                    group.create_task(lane())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+
+    async def _stage(self, entry: Entry, place: str) -> None:
+        staged = self.place.staged(entry.path)
+        try:
+            await self.store.copy(place, staged)
+        except NotFound as error:
+            raise Damaged(
+                message("{path}: its kept bytes are missing: {cause}", path=entry.path, cause=error)
+            ) from error
+        size, digests = await hash_stored(self.store, staged, ("sha256",), self.hashing)
+        if (size, digests["sha256"]) != (entry.size, entry.sha256):
+            raise Damaged(
+                message(
+                    "{path}: its kept bytes are damaged: sha256 {sha256} proved, {found} found",
+                    path=entry.path,
+                    sha256=entry.sha256,
+                    found=digests["sha256"],
+                )
+            )
 
     async def _origins(self, snapshot: Snapshot) -> dict[str, Origin]:
         """Return the Origins of a Snapshot by path."""
@@ -148,145 +208,6 @@ class Restoration(msgspec.Struct, frozen=True):
         return found
 
 
-async def rebuild(
-    store: Store,
-    catalogue: Catalogue,
-    now: Callable[[], float] = time.time,
-    *,
-    only: Callable[[Pointer, MirrorRow | None], bool] = lambda _pointer, _row: True,
-) -> list[MirrorRow]:
-    """Rebuild an empty or doubtful Catalogue from the store; return the mirrors found.
-
-    `only` selects the mirrors to rebuild; the Catalogue keeps its records of the others.
-
-    Follows every pointer to its snapshots and shards, and verifies each by its digest. Finds deleted files whose bytes
-    are still stored, and archived versions. Raises Damaged if a snapshot is unreadable.
-    """
-    catalogue.settings.set(UNDER_WAY, "yes")
-    try:
-        rows = await _rebuild(store, catalogue, now, only)
-    except PermanentError:  # a retry would fail in the same way
-        catalogue.settings.set(UNDER_WAY, "")
-        raise
-    catalogue.settings.set(UNDER_WAY, "")
-    return rows
-
-
-def needs_rebuild(catalogue: Catalogue) -> bool:
-    """Return True if a Catalogue has no mirrors, or its rebuild was interrupted."""
-    return not catalogue.history.mirrors() or bool(catalogue.settings.get(UNDER_WAY))
-
-
-async def _rebuild(
-    store: Store,
-    catalogue: Catalogue,
-    now: Callable[[], float],
-    only: Callable[[Pointer, MirrorRow | None], bool],
-) -> list[MirrorRow]:
-    rows: list[MirrorRow] = []
-    async for stat in store.list(".syncd/mirrors/"):
-        pointer = await _pointer(store, stat)
-        if not only(pointer, catalogue.history.mirror(pointer.mirror)):
-            continue
-        row = catalogue.history.ensure_mirror(pointer.mirror, prefix=pointer.prefix, may_move=True)
-        catalogue.history.drop(row.id)
-        kept = [await _snapshot(store, pointer.mirror, name) for name in pointer.kept or (pointer.snapshot,)]
-        found = [snapshot for snapshot in kept if snapshot is not None]
-        if not found or found[0].id != pointer.snapshot:
-            raise Damaged(
-                message(
-                    "{path}: names snapshot {snapshot}, which cannot be read", path=stat.path, snapshot=pointer.snapshot
-                )
-            )
-        current = found[0]
-        await _fill(store, catalogue, row, current)
-        for snapshot in reversed(found):
-            catalogue.history.publish(row.id, snapshot)
-        row = catalogue.history.ensure_mirror(
-            pointer.mirror, prefix=pointer.prefix, source=current.source, may_move=True
-        )
-        catalogue.history.finish(row.id, succeeded=pointer.published, last={"state": "running"})
-        place = PassPaths(pointer.mirror, pointer.prefix, "")
-        await _fill_removed(store, catalogue, row, place, found)
-        await _fill_versions(store, catalogue, row, found, now())
-        rows.append(row)
-    return rows
-
-
-async def _pointer(store: Store, stat: Stat) -> Pointer:
-    try:
-        return msgspec.json.decode(await read_bounded(store, stat.path, MAX_POINTER), type=Pointer)
-    except msgspec.MsgspecError as error:
-        raise Damaged(message("{path}: not a pointer: {cause}", path=stat.path, cause=error)) from error
-
-
-async def _snapshot(store: Store, mirror: str, name: str) -> Snapshot | None:
-    path = f"{snapshot_folder(mirror, name)}snapshot.json"
-    try:
-        return msgspec.json.decode(await read_bounded(store, path, MAX_SNAPSHOT), type=Snapshot)
-    except NotFound:
-        return None
-    except msgspec.MsgspecError as error:
-        raise Damaged(message("{path}: not a snapshot: {cause}", path=path, cause=error)) from error
-
-
-async def _fill(store: Store, catalogue: Catalogue, row: MirrorRow, snapshot: Snapshot) -> None:
-    for shard, name in zip(snapshot.content.shards, snapshot.origins, strict=True):
-        entries = entries_of(await read_packed(store, shard_path(row.name, shard.sha256), shard.sha256))
-        origins = origins_of(await read_packed(store, origins_path(row.name, name), name))
-        catalogue.holdings.add(row.id, zip(entries, origins, strict=True), changed=False)
-
-
-async def _fill_removed(
-    store: Store, catalogue: Catalogue, row: MirrorRow, place: PassPaths, kept: list[Snapshot]
-) -> None:
-    """Find files that only an earlier kept Snapshot names and whose bytes are still stored."""
-    for newer, older in pairwise(kept):
-        newer_shards = {shard.sha256 for shard in newer.content.shards}
-        for shard, name in zip(older.content.shards, older.origins, strict=True):
-            if shard.sha256 in newer_shards:
-                continue
-            origins = origins_of(await read_packed(store, origins_path(row.name, name), name))
-            for entry, origin in zip(await shard_entries(store, row.name, shard.sha256), origins, strict=True):
-                if catalogue.holdings.entry(row.id, entry.path) is not None:
-                    continue
-                with suppress(NotFound):
-                    if (await store.stat(place.natural(entry.path))).size == entry.size:
-                        catalogue.holdings.restore_removed(row.id, entry, origin, newer.created)
-
-
-async def _fill_versions(store: Store, catalogue: Catalogue, row: MirrorRow, kept: list[Snapshot], now: float) -> None:
-    named, prefix = RetainedSnapshots(store, row.name, kept), f".syncd/versions/{row.name}/"
-    by_id = {snapshot.id: snapshot for snapshot in kept}
-    async for stat in store.list(prefix):
-        folder, _, path = stat.path.removeprefix(prefix).partition("/")
-        snapshot = by_id.get(folder)
-        entry = await named.entry(snapshot, path) if snapshot is not None else None
-        if entry is None:
-            entry = await _read_back(store, named, path, stat)
-        if entry is not None and entry.size == stat.size:
-            catalogue.holdings.add_version(row.id, ArchivedVersion(folder, path, entry.size, entry.sha256), now)
-
-
-async def _read_back(store: Store, named: RetainedSnapshots, path: str, stat: Stat) -> Entry | None:
-    """Return the Entry of a kept Snapshot at `path` if the bytes match it.
-
-    The bytes are read: the Snapshot in whose folder they are is no longer kept, or does not name them.
-    """
-    entries = [await named.entry(snapshot, path) for snapshot in named.snapshots]
-    wanted = {entry.sha256: entry for entry in entries if entry is not None and entry.size == stat.size}
-    if not wanted:
-        return None
-    with ThreadPoolExecutor(1) as hashing:
-        _, digests = await hash_stored(store, stat.path, ("sha256",), hashing)
-    return wanted.get(digests["sha256"])
-
-
 def unknown_mirror(name: str) -> PermanentError:
-    """Return the error for an unknown mirror."""
+    """Return the error to raise for an unknown mirror."""
     return NotFound(message("{name}: no such mirror in this state folder; `syncd status` lists them", name=name))
-
-
-async def current_snapshot(store: Store, mirror: str) -> Pointer:
-    """Return a mirror's current snapshot from its pointer in the store. Raises NotFound, Damaged."""
-    return await _pointer(store, Stat(pointer_path(mirror)))

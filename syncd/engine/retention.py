@@ -1,137 +1,52 @@
-"""Deletes expired snapshots, replaced versions, deleted files and stagings.
+"""Deletes expired files: old snapshots, replaced bytes, removed files past their time, stale staging.
 
 Rules:
-1. Bytes that a kept Snapshot names are never deleted.
-2. The bytes of a deleted file stay for `keep.removed`; then they are archived if a kept Snapshot names them, else
-   deleted.
-3. Bytes are deleted before the row that names them, so after a crash the deletion is repeated and no bytes are
-   forgotten.
-4. A deleted file is archived under a kept Snapshot that names it. A Snapshot id stands for a content and may recur, so
-   the folder of another Snapshot must not receive these bytes.
+1. The newest `keep.versions` Snapshots before the current one are kept, and each for `keep.replaced` after the next
+   one took its place. So the kept Snapshots have no gap.
+2. Bytes that left their final name are stored under the last Snapshot that named them. They are deleted after that one,
+   for then no kept Snapshot names them; those of a removed file not before `keep.removed`.
+3. A Snapshot is deleted before the bytes that it names, and bytes before the row that names them. So a crash leaves
+   work to do again and nothing lost track of.
+4. A Snapshot that only its age keeps has no SHA256SUMS: there may be thousands of them, and its shards say the same.
 """
 
+import asyncio
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
-from manifests.messages import message
-from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
-from syncd.catalogue import ArchivedVersion, Catalogue, Holdings, MirrorRow
-from syncd.core import Busy, Damaged, NoSpace, NotFound, PermanentError, Store
-from syncd.engine.pass_paths import PassPaths
-from syncd.engine.publish import origins_path, shard_path, snapshot_folder
+from manifests.model import Keep
+from manifests.snapshot import Snapshot
+from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile
+from syncd.core import Busy, NoSpace, PermanentError, Store
+from syncd.engine.kept_snapshots import RetainedSnapshots
+from syncd.engine.pass_paths import PassPaths, origins_path, shard_path, snapshot_folder
 
-STALE = 7 * 86400.0  # seconds after which a staging that was not resumed is deleted
-
-
-class RetainedSnapshots(msgspec.Struct):
-    """The files that the kept Snapshots of a mirror name, read from the store shard by shard on demand."""
-
-    store: Store
-    mirror: str
-    snapshots: list[Snapshot]
-    _shards: dict[str, dict[str, Entry]] = {}
-
-    async def names(self, path: str, sha256: str) -> bool:
-        """Return True if a kept Snapshot names this content at this path."""
-        return await self.snapshot_naming(path, sha256) is not None
-
-    async def snapshot_naming(self, path: str, sha256: str, taken: Container[str] = ()) -> str | None:
-        """Return the newest kept Snapshot, not in `taken`, that names this content at this path."""
-        for snapshot in self.snapshots:
-            if snapshot.id in taken:
-                continue
-            entry = await self.entry(snapshot, path)
-            if entry is not None and entry.sha256 == sha256:
-                return snapshot.id
-        return None
-
-    async def entry(self, snapshot: Snapshot, path: str) -> Entry | None:
-        """Return the Entry of one Snapshot at a path."""
-        shards = snapshot.content.shards
-        at = bisect_right(shards, path, key=lambda shard: shard.first) - 1
-        if at < 0:
-            return None
-        sha256 = shards[at].sha256
-        if sha256 not in self._shards:
-            if len(self._shards) >= 8:  # ~130,000 Entries in memory
-                self._shards.pop(next(iter(self._shards)))
-            self._shards[sha256] = {entry.path: entry for entry in await shard_entries(self.store, self.mirror, sha256)}
-        return self._shards[sha256].get(path)
+STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
+MAX_KEPT = 10_000  # Snapshots kept for their age: the pointer names them all
+PAGE = 256  # files deleted before their rows are
 
 
-async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:
-    """Return the Entries of one shard. Raises Damaged if it is missing or does not match the digest in its name."""
-    return list(entries_of(await read_packed(store, shard_path(mirror, sha256), sha256)))
-
-
-async def read_packed(store: Store, path: str, sha256: str) -> bytes:
-    """Return the lines packed at `path`, verified by their digest. Raises Damaged."""
-    try:
-        return unpack(await read_bounded(store, path, MAX_SHARD), sha256)
-    except (SnapshotError, NotFound) as error:
-        raise Damaged(message("{path}: {cause}", path=path, cause=error)) from error
-
-
-async def read_bounded(store: Store, path: str, max_bytes: int) -> bytes:
-    """Return an object that syncd wrote. Raises Damaged if it exceeds the limit of its kind."""
-    chunks: list[bytes] = []
-    left = max_bytes
-    async with store.open(path) as body:
-        async for chunk in body:
-            left -= len(chunk)
-            if left < 0:
-                raise Damaged(
-                    message("{path}: longer than the limit of {max_bytes} bytes", path=path, max_bytes=max_bytes)
-                )
-            chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def archive_version(
-    named: RetainedSnapshots,
-    holdings: Holdings,
-    mirror: int,
-    place: PassPaths,
-    path: str,
-    size: int,
-    sha256: str,
-    at: float,
-) -> None:
-    """Archive the bytes of a deleted file if a kept Snapshot names them. Raises NotFound."""
-    if not await named.names(path, sha256):
-        return
-    aside = {version.snapshot: version.sha256 for version in holdings.versions(mirror, path)}
-    snapshot = await named.snapshot_naming(path, sha256, {other for other, held in aside.items() if held != sha256})
-    if snapshot is None:
-        raise Damaged(
-            message(
-                "{path}: each snapshot that names sha256 {sha256} has other bytes archived at this path",
-                path=path,
-                sha256=sha256,
-            )
-        )
-    if snapshot in aside:
-        with suppress(NotFound):
-            if (await named.store.stat(place.version(snapshot, path))).size == size:
-                return
-    await named.store.copy(place.natural(path), place.version(snapshot, path))
-    holdings.add_version(mirror, ArchivedVersion(snapshot, path, size, sha256), at)
+def count_retained(times: Sequence[tuple[str, float]], keep: Keep, now: float) -> int:
+    """Return how many of the Snapshots `(id, published)`, the current one first, are kept."""
+    count = min(len(times), keep.versions + 1)
+    while count < min(len(times), MAX_KEPT) and times[count - 1][1] > now - keep.replaced:
+        count += 1
+    return count
 
 
 class FailureCollector:
-    """Collects failures of single files, so that the others are processed."""
+    """Failures of single files, which keep no other from being dealt with."""
 
     def __init__(self) -> None:
-        """Start without failures."""
+        """Nothing failed yet."""
         self.first: PermanentError | None = None
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Record a failure in the block. Raises an unavailable or full store, which affects all files."""
+        """Take note of a failure; without a store, or room in it, nothing else can be done either: that is raised."""
         try:
             yield
         except (NoSpace, Busy):
@@ -141,57 +56,113 @@ class FailureCollector:
 
 
 class Housekeeping(msgspec.Struct, frozen=True):
-    """The retention of one mirror: keeps `versions` earlier Snapshots, and deleted files for `removed` seconds."""
+    """What deleting the expired files of one mirror needs."""
 
     store: Store
     catalogue: Catalogue
     mirror: MirrorRow
     place: PassPaths
-    versions: int
-    removed: float
+    keep: Keep
     now: Callable[[], float] = time.time
 
     async def run(self) -> None:
-        """Delete everything that has expired. Raises the first failure after all other deletions."""
-        snapshots = self.catalogue.history.snapshots(self.mirror.id)
-        kept, gone = snapshots[: self.versions + 1], snapshots[self.versions + 1 :]
-        named = RetainedSnapshots(self.store, self.mirror.name, kept)
+        """Delete everything that is not kept. Raises the first failure, once all else is done."""
+        times = self.catalogue.history.snapshot_times(self.mirror.id)
+        count = count_retained(times, self.keep, self.now())
         failures = FailureCollector()
-        await self._versions(named, failures)
-        await self._removed(named, failures)
-        await self._snapshots(kept, gone)
+        await self._thin(times[self.keep.versions + 1 : count])
+        if count < len(times):
+            await self._snapshots([name for name, _ in times[:count]], [name for name, _ in times[count:]])
+        kept = {name for name, _ in times[:count]}
+        await self._versions(kept, [name for name, _ in times[: self.keep.versions + 1]], failures)
+        await self._removed(kept, failures)
         await self.store.sweep(STALE)
         if failures.first is not None:
             raise failures.first
 
-    async def _versions(self, named: RetainedSnapshots, failures: FailureCollector) -> None:
-        for version in self.catalogue.holdings.versions(self.mirror.id):
-            with failures.collect():
-                if not await named.names(version.path, version.sha256):
-                    await self.store.delete(self.place.version(version.snapshot, version.path))
-                    self.catalogue.holdings.forget_version(self.mirror.id, version)
+    # -- snapshots ------------------------------------------------------------------------------------------------
 
-    async def _removed(self, named: RetainedSnapshots, failures: FailureCollector) -> None:
-        holdings, mirror = self.catalogue.holdings, self.mirror
-        for removed in holdings.removed(mirror.id, self.now() - self.removed):
-            path, size, sha256 = removed.path, removed.bytes, removed.sha256
-            with failures.collect():
-                with suppress(NotFound):  # the bytes are gone: deleted before a kill, or by hand
-                    await archive_version(named, holdings, mirror.id, self.place, path, size, sha256, self.now())
-                await self.store.delete(self.place.natural(path))
-                holdings.forget_removed(mirror.id, path)
+    async def _thin(self, times: Sequence[tuple[str, float]]) -> None:
+        """Delete the SHA256SUMS of the Snapshot that only its age keeps since the last one was published."""
+        if times:
+            await self.store.delete(f"{snapshot_folder(self.mirror.name, times[0][0])}SHA256SUMS")
 
-    async def _snapshots(self, kept: list[Snapshot], gone: list[Snapshot]) -> None:
-        shards = {shard.sha256 for snapshot in kept for shard in snapshot.content.shards}
-        origins = {name for snapshot in kept for name in snapshot.origins}
-        for snapshot in gone:
-            for shard in snapshot.content.shards:
-                if shard.sha256 not in shards:
-                    await self.store.delete(shard_path(self.mirror.name, shard.sha256))
-            for name in snapshot.origins:
-                if name not in origins:
-                    await self.store.delete(origins_path(self.mirror.name, name))
-            folder = snapshot_folder(self.mirror.name, snapshot.id)
-            await self.store.delete(f"{folder}SHA256SUMS")
+    async def _snapshots(self, kept: list[str], gone: list[str]) -> None:
+        history, mirror = self.catalogue.history, self.mirror
+        for name in gone:
+            snapshot = history.snapshot(mirror.id, name)
+            if snapshot is None:
+                continue
+            folder = snapshot_folder(mirror.name, name)
             await self.store.delete(f"{folder}snapshot.json")
-            self.catalogue.history.forget_snapshot(self.mirror.id, snapshot.id)
+            await self.store.delete(f"{folder}SHA256SUMS")
+            for path in await self._unshared(snapshot, kept):
+                await self.store.delete(path)
+            history.forget_snapshot(mirror.id, name)
+
+    async def _unshared(self, snapshot: Snapshot, kept: list[str]) -> set[str]:
+        """Return the shards and origins of a Snapshot that no kept one shares."""
+        files = _files(snapshot)
+        for name in (*reversed(kept[-1:]), *kept):  # the oldest shares most
+            if not files:
+                break
+            other = self.catalogue.history.snapshot(self.mirror.id, name)
+            if other is not None:
+                files -= _files(other)
+            await asyncio.sleep(0)
+        return files
+
+    # -- bytes ----------------------------------------------------------------------------------------------------
+
+    async def _versions(self, kept: set[str], newest: list[str], failures: FailureCollector) -> None:
+        holdings, mirror = self.catalogue.holdings, self.mirror
+        named: RetainedSnapshots | None = None
+        for name in list(holdings.snapshots_of(mirror.id, "version")):
+            after = ""
+            while name not in kept and (page := holdings.versions_of(mirror.id, name, PAGE, after)):
+                after = page[-1].path
+                named = named or self._newest_snapshots(newest)
+                for version in page:
+                    with failures.collect():
+                        await self._version(version, named)
+                await asyncio.sleep(0)
+
+    async def _version(self, version: ArchivedVersion, named: RetainedSnapshots) -> None:
+        # an older syncd could store bytes under another Snapshot than the last one that named them
+        if not await named.names(version.path, version.sha256):
+            await self.store.delete(self.place.version(version.snapshot, version.path))
+            self.catalogue.holdings.forget_version(self.mirror.id, version)
+
+    def _newest_snapshots(self, names: list[str]) -> RetainedSnapshots:
+        found = [self.catalogue.history.snapshot(self.mirror.id, name) for name in names]
+        return RetainedSnapshots(self.store, self.mirror.name, [one for one in found if one is not None])
+
+    async def _removed(self, kept: set[str], failures: FailureCollector) -> None:
+        holdings, mirror, before = self.catalogue.holdings, self.mirror, self.now() - self.keep.removed
+        for name in list(holdings.snapshots_of(mirror.id, "removed")):
+            if name in kept:
+                continue
+            after = ""
+            while page := holdings.removed_of(mirror.id, name, before, after, PAGE):
+                after = page[-1].path
+                deleted: list[RemovedFile] = []
+                try:
+                    for removed in page:
+                        with failures.collect():
+                            await self.store.delete(self.place.removed(name, removed.path))
+                            deleted.append(removed)
+                finally:
+                    holdings.forget_removed(mirror.id, deleted)
+            if not holdings.has_removed_of(mirror.id, name):
+                await self._delete_removal_lists(name)
+
+    async def _delete_removal_lists(self, name: str) -> None:
+        """Delete the records of the removed files of a Snapshot."""
+        records = [stat.path async for stat in self.store.list(f"{self.place.all_removed}{name}.")]
+        for path in records:
+            await self.store.delete(path)
+
+
+def _files(snapshot: Snapshot) -> set[str]:
+    shards = {shard_path(snapshot.mirror, shard.sha256) for shard in snapshot.content.shards}
+    return shards | {origins_path(snapshot.mirror, name) for name in snapshot.origins}

@@ -11,14 +11,13 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from manifests.digest import digests_of
 from manifests.messages import message
-from manifests.snapshot import Entry
 from manifests.stat import Stat
 from syncd.catalogue import Inflight
 from syncd.core import (
@@ -39,7 +38,7 @@ from syncd.core import (
     TransientError,
     Transport,
 )
-from syncd.engine.leftovers import DeletedFiles, Leftovers
+from syncd.engine.leftovers import Leftovers
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import PassQuarantine, Quarantined, QuarantineRoom
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
@@ -81,7 +80,6 @@ class Transfers:
     source: Transport
     store: Store
     place: PassPaths
-    holdings: DeletedFiles
     journal: Journal
     mirror_id: int
     listener: Listener
@@ -93,8 +91,6 @@ class Transfers:
     ceiling: int = 64
     most: int = 1 << 40
     """The largest file that is accepted, in bytes (`source.limits.max_file`)."""
-    archive_removed: Callable[[Entry], Awaitable[None]] | None = None
-    """Archives the bytes of a deleted file if a kept snapshot names them; without it, they go to the quarantine."""
     only_small: bool = False
     """Raise NotSmall for a file of unknown size that is not small: without a journal, nothing can be staged."""
     by: str = "upstream"
@@ -110,9 +106,7 @@ class Transfers:
     def __post_init__(self) -> None:
         verifier = Verifier(self.place, self.by, self.now)
         quarantine = PassQuarantine(self.store, self.place, self.now, self.quarantine_room)
-        leftovers = Leftovers(
-            self.store, self.hashing, self.mirror_id, self.holdings, verifier, quarantine, self.archive_removed
-        )
+        leftovers = Leftovers(self.store, self.hashing, verifier, quarantine)
         # a frozen dataclass sets fields of its own only so
         object.__setattr__(self, "verifier", verifier)
         object.__setattr__(self, "quarantine", quarantine)

@@ -4,6 +4,7 @@ Rules:
 1. A check changes nothing. Repair is a separate, explicit request, after the report.
 2. Damaged bytes are never deleted: they go to the quarantine, once a verified copy exists to replace them.
 3. A file is reported as damaged only after a second read confirms it.
+4. Files that an interrupted publish is about to move are no damage: the publish is reported, and finished elsewhere.
 """
 
 import asyncio
@@ -34,9 +35,10 @@ from syncd.core import (
     Transport,
     capability,
 )
+from syncd.engine.kept_snapshots import shard_entries
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.restore import current_snapshot
-from syncd.engine.retention import shard_entries
+from syncd.engine.publish import is_interrupted
+from syncd.engine.rebuild_catalogue import current_snapshot
 from syncd.engine.stored_digests import hash_stored
 from syncd.engine.survey_cursor import forget
 from syncd.engine.transfer import Transfers
@@ -48,7 +50,7 @@ BATCH_BYTES = 4 << 20  # bytes that end a batch
 SMALL = 2  # full batches read at once: with small files, more threads mostly wait for one another (GIL)
 CHECKED = 512  # files whose reading is recorded in one transaction
 
-Finding = Literal["missing", "size", "digest", "unreadable", "snapshot"]
+Finding = Literal["missing", "size", "digest", "unreadable", "snapshot", "interrupted"]
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -70,6 +72,13 @@ class Report:
     bytes: int = 0
     read: int = 0
     faults: list[Fault] = field(default_factory=list)
+    waiting: frozenset[str] = frozenset()
+    """Files that an interrupted publish is about to replace: whichever bytes they have, they are no damage."""
+
+    def add(self, fault: Fault) -> None:
+        """Report a fault, unless its file waits to be replaced."""
+        if fault.path not in self.waiting:
+            self.faults.append(fault)
 
 
 @dataclass(slots=True)
@@ -104,7 +113,17 @@ class Verification:
     async def run(self, *, read_data: bool) -> Report:
         """Check that snapshot and Catalogue agree, and each file's presence and size; with `read_data`, all bytes."""
         report = Report(self.mirror.name, self.mirror.snapshot)
-        await self._snapshot(report)
+        if is_interrupted(self.catalogue, self.mirror):
+            waiting = [swap.path for swap in self.catalogue.journal.swaps(self.mirror.id) if not swap.failed]
+            reason = message(
+                "publish interrupted: the files are ahead of the snapshot, and {count} wait to be replaced: "
+                "the next `syncd sync` or the daemon finishes it",
+                count=len(waiting),
+            )
+            report.faults.append(Fault(self.mirror.snapshot, "interrupted", reason))
+            report.waiting = frozenset(waiting)
+        else:
+            await self._snapshot(report)
         if read_data:
             await self._read_all(report)
         else:
@@ -114,7 +133,7 @@ class Verification:
     async def repair(self, report: Report) -> None:
         """Replace damaged or missing files by verified bytes, as far as available."""
         for at, fault in enumerate(report.faults):
-            if fault.finding == "snapshot":
+            if fault.finding in {"snapshot", "interrupted"} or fault.path in report.waiting:
                 continue
             held = self.catalogue.holdings.entry(self.mirror.id, fault.path)
             if held is None:
@@ -151,7 +170,6 @@ class Verification:
             source=self.source,
             store=self.store,
             place=self.place,
-            holdings=self.catalogue.holdings,
             journal=self.catalogue.journal,
             mirror_id=self.mirror.id,
             listener=lambda _: None,
@@ -231,7 +249,7 @@ class Verification:
                     reason = message(
                         "{path}: {size} bytes proved, {size2} found", path=path, size=entry.size, size2=stat.size
                     )
-                    report.faults.append(Fault(path, "size", reason))
+                    report.add(Fault(path, "size", reason))
                 self.on_verified(1, 0)
                 entry = next(entries, None)
         while entry is not None:
@@ -240,7 +258,7 @@ class Verification:
 
     def _is_missing(self, report: Report, entry: Entry) -> None:
         report.files += 1
-        report.faults.append(
+        report.add(
             Fault(
                 entry.path,
                 "missing",
@@ -289,7 +307,7 @@ class Verification:
             report.files += 1
             report.bytes += entry.size
             if fault is not None:
-                report.faults.append(fault)
+                report.add(fault)
             else:
                 report.read += entry.size
                 good.append(entry.path)

@@ -33,6 +33,8 @@ from syncd.core import (
     ManifestRejected,
     ManifestWithdrawn,
     PassFailed,
+    PublishResumed,
+    PublishStuck,
     ReloadFailed,
     RemovalsParked,
     ScrubAdvanced,
@@ -190,12 +192,14 @@ LEVELS: dict[type[Event], Level | None] = {
     PassFailed: "warning",
     ManifestWithdrawn: "warning",
     StoreChanged: "warning",
+    PublishResumed: "warning",
     ClockStepped: "warning",
     ManifestRejected: "error",
     ReloadFailed: "error",
     BackupFailed: "error",
     DamageFound: "error",
     DamageStays: "error",
+    PublishStuck: "error",
 }
 """The level of an event, if it is not "info"; None: too frequent, only displays and metrics count them."""
 

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from manifests.messages import message
-from manifests.model import ManifestError, Mirror, load_mirror
+from manifests.model import Keep, ManifestError, Mirror, load_mirror
 from manifests.origins import origin_of
 from manifests.reading import DocumentRequest
 from syncd.catalogue import Catalogue, MirrorRow
@@ -30,6 +30,7 @@ from syncd.core import (
     Listener,
     NotFound,
     Offline,
+    PermanentError,
     Secrets,
     ShowsCertificates,
     Store,
@@ -39,7 +40,16 @@ from syncd.core import (
     capability,
     redacting,
 )
-from syncd.engine import PassContext, Pool, error_name, needs_rebuild, rebuild, unknown_mirror
+from syncd.engine import (
+    PassContext,
+    Pool,
+    error_name,
+    interrupted_mirrors,
+    needs_rebuild,
+    rebuild,
+    roll_forward,
+    unknown_mirror,
+)
 from syncd.session.plugins import names, open_reader, open_store, upstream_of
 from syncd.sources import EXTRAS, TRANSPORTS, MultiSourceTransport, TokenBroker, Upstream, open_upstream
 from syncd.stores import Lease
@@ -154,15 +164,27 @@ class Session(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def hold_lease(self) -> AsyncIterator[bool]:
-        """Hold the store's lease over the block; yield True if an empty Catalogue was rebuilt from the store first.
+        """Hold the store's lease over the block; yield True if the Catalogue was brought up to the store first.
 
-        Raises Busy if another process holds it. If it is lost, the block is cancelled and LeaseLost raised.
+        An empty one is rebuilt, and a publish that a crash interrupted is finished. Raises Busy if another process has
+        the lease. If it is lost, the block is cancelled and LeaseLost raised.
         """
         async with _hold(Lease(self.adapter, f"syncd {VERSION}")):
             is_empty = needs_rebuild(self.catalogue)
             if is_empty:
                 await rebuild(self.store, self.catalogue, self.now)
-            yield is_empty
+            yield await self.finish_publishes() or is_empty
+
+    async def finish_publishes(self) -> bool:
+        """Finish every publish that a crash interrupted; return True if there was one."""
+        return await roll_forward(self.store, self.catalogue, self.listener, self.retention, self.now)
+
+    def retention(self, name: str) -> Keep | None:
+        """Return the retention of a mirror, or None if its manifest is not known."""
+        try:
+            return self.manifest(name).keep
+        except (NotFound, ConfigError):
+            return None
 
     @asynccontextmanager
     async def source(self, mirror: Mirror) -> AsyncIterator[Transport]:
@@ -278,12 +300,15 @@ async def open_session(
     """Open state folder and store, and with `lease` "held" the lease; close everything in reverse order.
 
     With "later" the store is not contacted: the daemon waits for it, and takes the lease by `Session.hold_lease`.
-    With "none" the Catalogue is only read, beside a daemon that uses it. `meter` counts and times the operations of
-    the store. Secrets in `secrets` are removed from the events that `listener` receives.
+    With "none" the Catalogue is only read, beside a daemon that uses it; an interrupted publish is finished before,
+    unless another process works with the store. `meter` counts and times the operations of the store. Secrets in
+    `secrets` are removed from the events that `listener` receives.
 
     Raises Busy (another daemon), Offline (not the expected store), Denied, Damaged, NoSpace.
     """
     secrets = secrets if secrets is not None else Secrets()
+    if lease == "none":
+        await _roll_forward_first(config, environ, listener, stopping, secrets)
     listener = redacting(listener, secrets)
     settings = config.store
     async with AsyncExitStack() as stack:
@@ -326,6 +351,22 @@ async def open_session(
         if lease == "held":
             await stack.enter_async_context(session.hold_lease())
         yield session
+
+
+async def _roll_forward_first(
+    config: Config, environ: Mapping[str, str], listener: Listener, stopping: asyncio.Event, secrets: Secrets
+) -> None:
+    """Finish an interrupted publish before a session that only reads, unless another process works with the store."""
+    try:
+        with Catalogue(config.state, read_only=True) as catalogue:
+            if not interrupted_mirrors(catalogue):
+                return
+    except (Offline, Damaged):  # there is none yet, or one of an older syncd
+        return
+    # a pass is under way, or the store is unavailable: the session reads the last publish
+    with suppress(PermanentError, TransientError):
+        async with open_session(config, environ, listener, lease="held", stopping=stopping, secrets=secrets):
+            return
 
 
 def _open_catalogue(config: Config, lease: LeaseMode) -> Catalogue:

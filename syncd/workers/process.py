@@ -16,10 +16,9 @@ from typing import NoReturn
 
 import uvloop
 
-from manifests.messages import message, pack
-from manifests.snapshot import Entry, Origin
+from manifests.messages import pack
 from syncd.catalogue import Inflight
-from syncd.core import Event, Exists, PermanentError, Secrets, Step, TransferAdvanced, TransferRestarted, TransientError
+from syncd.core import Event, PermanentError, Secrets, Step, TransferAdvanced, TransferRestarted, TransientError
 from syncd.engine import NotSmall, Quarantined, QuarantineRoom, Transfers, VerifiedFile, error_name
 from syncd.process import install
 from syncd.sources import open_upstream, opener
@@ -43,15 +42,8 @@ HASHERS = 2
 QUARANTINE = 1 << 30  # bytes that one worker may add to the quarantine in a pass
 
 
-class _NoLeftovers:
-    """The ports of a worker to earlier passes: it has no access to them, and leaves such files to the pass."""
-
-    def was_removed(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
-        del mirror
-        raise Exists(message("{path}: an unknown file is stored at this path", path=path))
-
-    def forget_removed(self, mirror: int, path: str) -> NoReturn:
-        raise AssertionError((mirror, path))
+class _NoJournal:
+    """The journal of a worker: small files are never partly staged."""
 
     def begin(self, mirror: int, inflight: Inflight) -> NoReturn:
         raise AssertionError((mirror, inflight))
@@ -91,13 +83,11 @@ class WorkerProcess:
         store = FilesystemStore(Path(setup.store), alone=True)
         source = open_upstream(setup.upstream, self._governors, on_retry=self._on_retry)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
-        nothing = _NoLeftovers()
         transfers = Transfers(
             source=source,
             store=store,
             place=setup.place,
-            holdings=nothing,
-            journal=nothing,
+            journal=_NoJournal(),
             mirror_id=0,
             listener=self._on_event,
             hashing=hashing,

@@ -11,12 +11,12 @@ import msgspec
 from manifests.model.mirror import load_mirror
 from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue
+from syncd.engine.kept_snapshots import read_bounded
 from syncd.engine.mirror_pass import Pass
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
 from syncd.engine.restore import Restoration
-from syncd.engine.retention import read_bounded
 from syncd.stores.filesystem.store import FilesystemStore
 from syncd.wrappers.retry_policy import Policy
 from syncd.wrappers.retrying_transport import Retrying
@@ -26,7 +26,7 @@ MANIFEST = """
 mirror: scenes
 source: {url: "file:///archive/"}
 guard: {max_removed: %s}
-keep: {versions: %d, removed: 30d}
+keep: {versions: %d, replaced: %s, removed: 30d}
 verify: {require: %s}
 """
 
@@ -34,9 +34,9 @@ verify: {require: %s}
 class Mirroring:
     """One mirror, its archive, its store and its Catalogue."""
 
-    def __init__(self, folder, archive, *, guard="50%", versions=2, require="any"):
+    def __init__(self, folder, archive, *, guard="50%", versions=2, require="any", replaced="1s"):
         self.folder, self.archive = folder, archive
-        self.mirror = load_mirror(MANIFEST % (guard, versions, require), "scenes.yaml")
+        self.mirror = load_mirror(MANIFEST % (guard, versions, replaced, require), "scenes.yaml")
         self.events = []
         self.now = 1_700_000_000.0
         self.hashing = ThreadPoolExecutor(2)
@@ -80,14 +80,20 @@ class Mirroring:
         root = self.store_folder / "scenes"
         return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
+    def removed(self):
+        """The bytes of removed files, by Snapshot and path."""
+        root = self.store_folder / ".syncd/removed/scenes"
+        found = (p for p in root.rglob("*") if p.is_file() and p.parent != root)
+        return {p.relative_to(root).as_posix(): p.read_bytes() for p in found}
+
     async def pointer(self, store):
         return msgspec.json.decode(await read_bounded(store, ".syncd/mirrors/scenes.json", 1 << 20), type=Pointer)
 
     def restoration(self, store, catalogue):
         row = catalogue.history.mirror("scenes")
         place = PassPaths("scenes", "scenes/", "restore")
-        publisher = Publisher(store, catalogue, row, place, lambda _: None, 2, lambda: self.now)
-        return Restoration(store, catalogue, row, place, publisher, lambda: self.now)
+        publisher = Publisher(store, catalogue, row, place, lambda _: None, self.mirror.keep, lambda: self.now)
+        return Restoration(store, catalogue, row, place, publisher, self.hashing, lambda: self.now)
 
     def check_sums(self, snapshot):
         """Anybody can check a mirror without us."""

@@ -6,8 +6,11 @@ import contextlib
 import pytest
 
 from syncd.core.errors import Offline
+from syncd.core.events import PublishResumed
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.publish import Publisher
+from syncd.engine.publish import is_interrupted
+from syncd.engine.rebuild_catalogue import rebuild
+from syncd.engine.roll_forward import interrupted_mirrors, roll_forward
 from syncd.engine.verify import Verification
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
@@ -47,8 +50,8 @@ def after():
     return files | {"g": b"added"}
 
 
-async def cut_and_verify(folder, step):
-    """Cut the second pass before one change; return whether the cut was reached, and the faults of a verification."""
+async def cut(folder, step):
+    """Cut the second pass before one change; return the mirror, and whether the cut was reached."""
     mirroring = Mirroring(folder, Archive(before()))
     await mirroring.run()
     mirroring.archive.files = after()
@@ -60,30 +63,82 @@ async def cut_and_verify(folder, step):
 
     with contextlib.suppress(Offline):
         await mirroring.run(wrap=wrap)
+    return mirroring, cuts[0].was_cut
+
+
+async def faults_of(mirroring, store, catalogue):
+    row = catalogue.history.mirror("scenes")
+    paths = PassPaths("scenes", "scenes/", "verify")
+    report = await Verification(store, catalogue, row, paths, mirroring.hashing, lambda _files, _bytes: None).run(
+        read_data=True
+    )
+    return report.faults
+
+
+async def cut_and_open(folder, step, *, is_catalogue_lost):
+    """Cut the second pass, open the store again; return whether the cut was reached, and the faults found."""
+    mirroring, was_cut = await cut(folder, step)
+    if is_catalogue_lost:
+        for file in (folder / "state").glob("catalogue.sqlite*"):
+            file.unlink()
     async with mirroring.open() as (store, catalogue):
-        row = catalogue.history.mirror("scenes")
-        paths = PassPaths("scenes", "scenes/", "verify")
-        await Publisher(store, catalogue, row, paths, lambda _: None, 2, lambda: mirroring.now).finish()
-        row = catalogue.history.mirror("scenes")
-        report = await Verification(store, catalogue, row, paths, mirroring.hashing, lambda _files, _bytes: None).run(
-            read_data=True
-        )
-        assert await Publisher(store, catalogue, row, paths, lambda _: None, 2).finish() is None
-    faults = [fault.reason for fault in report.faults]
+        if is_catalogue_lost:
+            await rebuild(store, catalogue, lambda: mirroring.now)
+        events = []
+        found = interrupted_mirrors(catalogue)
+        resumed = await roll_forward(store, catalogue, events.append, lambda _: mirroring.mirror.keep)
+        assert resumed == bool(found)
+        assert [type(event) for event in events if isinstance(event, PublishResumed)] == [PublishResumed] * resumed
+        faults = await faults_of(mirroring, store, catalogue)
+        assert not await roll_forward(store, catalogue, events.append, lambda _: mirroring.mirror.keep)
+        # what a rebuild cannot know are additions; all that was to leave or to change has done so, or nothing has
+        natural, snapshot = mirroring.natural(), catalogue.history.current_id(1)
+        held = {entry.path for entry in catalogue.holdings.entries(1)}
+        assert natural.keys() - held <= ({"g"} if is_catalogue_lost else set())
+        assert mirroring.check_sums(snapshot) == (True, "")
     assert (await mirroring.run()).complete
-    assert mirroring.natural() == after() | ({"f07": b"old 7"} if "f07" in mirroring.natural() else {})
-    return cuts[0].was_cut, faults
+    assert mirroring.natural() == after()
+    async with mirroring.open() as (store, catalogue):
+        first = catalogue.history.snapshots(1)[-1].id
+        assert (await mirroring.restoration(store, catalogue).rollback(first)).id == first
+    assert mirroring.natural() == before()
+    assert not (mirroring.store_folder / ".syncd/journal/scenes.json").exists()
+    return was_cut, [fault.reason for fault in faults]
 
 
 @pytest.mark.promise("P4")
-@pytest.mark.fault(41)
-async def test_a_publish_cut_before_any_of_its_steps_is_finished_and_verifies(tmp_path):
+@pytest.mark.fault(41, 42)
+@pytest.mark.parametrize("is_catalogue_lost", [False, True])
+async def test_a_publish_cut_before_any_of_its_steps_is_finished_by_the_next_open(tmp_path, is_catalogue_lost):
     step, found = 0, {}
     while True:
-        was_cut, faults = await asyncio.wait_for(cut_and_verify(tmp_path / str(step), step), 60)
+        opened = cut_and_open(tmp_path / str(step), step, is_catalogue_lost=is_catalogue_lost)
+        was_cut, faults = await asyncio.wait_for(opened, 60)
         if not was_cut:
             break
         found[step] = faults
         step += 1
     assert step > len(before()), "too few steps were cut to call it a publish"
     assert {step: faults for step, faults in found.items() if faults} == {}
+
+
+@pytest.mark.promise("P4")
+async def test_verify_calls_an_interrupted_publish_so_and_repairs_nothing_of_it(tmp_path):
+    step, told = 4, 0
+    while True:
+        mirroring, was_cut = await cut(tmp_path / str(step), step)
+        if not was_cut:
+            break
+        async with mirroring.open() as (store, catalogue):
+            row = catalogue.history.mirror("scenes")
+            if is_interrupted(catalogue, row):
+                told += 1
+                natural = mirroring.natural()
+                paths = PassPaths("scenes", "scenes/", "verify")
+                verification = Verification(store, catalogue, row, paths, mirroring.hashing, lambda _f, _b: None)
+                report = await verification.run(read_data=True)
+                assert [fault.finding for fault in report.faults] == ["interrupted"], (step, report.faults)
+                await verification.repair(report)
+                assert (mirroring.natural(), report.faults[0].repaired) == (natural, False)
+        step += 1
+    assert told > 5

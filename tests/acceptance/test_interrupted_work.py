@@ -12,7 +12,7 @@ from manifests.snapshot import is_cut
 from manifests.stat import Stat
 from syncd.config.load import Config
 from syncd.core.errors import ConfigError, Offline, Unreachable
-from syncd.engine import restore
+from syncd.engine import rebuild_catalogue
 from syncd.engine.mirror_pass import Pass
 from syncd.session.session import open_session
 from syncd.sources.multi_source import MultiSourceTransport
@@ -92,7 +92,7 @@ async def test_a_rebuild_that_was_cut_short_is_done_again(tmp_path, monkeypatch)
         raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(restore, "_fill", killed)
+        patch.setattr(rebuild_catalogue, "_fill", killed)
         with pytest.raises(ExceptionGroup):
             async with open_session(config, {}, print, lease="held", stopping=asyncio.Event()):
                 pass
@@ -100,7 +100,7 @@ async def test_a_rebuild_that_was_cut_short_is_done_again(tmp_path, monkeypatch)
         (row,) = bench.catalogue.history.mirrors()
         assert row.snapshot == snapshot
         assert bench.catalogue.holdings.totals(row.id)[0] == 20
-        assert not restore.needs_rebuild(bench.catalogue)
+        assert not rebuild_catalogue.needs_rebuild(bench.catalogue)
     mirroring.archive.sent = 0
     assert (await mirroring.run()).complete
     assert mirroring.archive.sent == 0
@@ -203,4 +203,4 @@ async def test_content_that_comes_back_is_announced_with_the_origins_that_stay(t
     for file in (tmp_path / "state").glob("catalogue.sqlite*"):
         file.unlink()
     async with mirroring.open() as (store, catalogue):
-        assert [row.snapshot for row in await restore.rebuild(store, catalogue)] == [snapshots[5]]
+        assert [row.snapshot for row in await rebuild_catalogue.rebuild(store, catalogue)] == [snapshots[5]]

@@ -4,8 +4,8 @@ import pytest
 
 from syncd.catalogue import Holdings
 from syncd.core.errors import Damaged, Denied
-from syncd.engine.publish import origins_path
-from syncd.engine.restore import rebuild
+from syncd.engine.pass_paths import origins_path
+from syncd.engine.rebuild_catalogue import rebuild
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive
@@ -46,26 +46,34 @@ async def test_a_file_that_comes_and_goes_is_had_back_as_each_kept_snapshot_name
         assert mirroring.check_sums(back.id) == (True, "")
 
 
-async def test_bytes_lie_aside_under_a_snapshot_that_names_them(tmp_path):
+async def test_removed_bytes_lie_under_the_last_snapshot_that_names_them(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(many()), guard="10%", versions=6)
     first, _, third, _, _ = await come_and_go(mirroring, b"c1", None, b"c2", None, b"c3")
-    assert aside(mirroring) == {f"{first}/latest": b"c1", f"{third}/latest": b"c2"}
+    assert mirroring.removed() == {f"{first}/latest": b"c1", f"{third}/latest": b"c2"}
+    assert aside(mirroring) == {}
 
 
-async def test_a_removed_file_past_its_time_lies_aside_under_a_snapshot_that_names_it(tmp_path):
-    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
+async def test_a_removed_file_past_its_time_stays_while_a_kept_snapshot_names_it(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%", versions=1)
     first, _ = await come_and_go(mirroring, b"c1", None)
     mirroring.now += 31 * 86400
     await mirroring.run()
-    assert aside(mirroring) == {f"{first}/latest": b"c1"}
-    assert "latest" not in mirroring.natural()
+    assert mirroring.removed() == {f"{first}/latest": b"c1"}
+    mirroring.archive.files["new"] = b"n"
+    await mirroring.run()
+    assert mirroring.removed() == {}
+    assert not any(path.is_file() for path in (mirroring.store_folder / ".syncd/removed").rglob("*"))
 
 
-async def test_bytes_that_no_kept_snapshot_names_are_not_put_aside(tmp_path):
+async def test_a_removed_file_stays_for_its_time_when_no_kept_snapshot_names_it(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(many()), guard="10%", versions=0)
-    await come_and_go(mirroring, b"c1", None, b"c2")
+    first, _, _ = await come_and_go(mirroring, b"c1", None, b"c2")
+    assert mirroring.removed() == {f"{first}/latest": b"c1"}
     assert aside(mirroring) == {}
     assert not (mirroring.store_folder / ".syncd/quarantine").exists()
+    mirroring.now += 31 * 86400
+    await mirroring.run()
+    assert mirroring.removed() == {}
 
 
 async def test_going_back_keeps_what_lies_where_a_file_returns(tmp_path):
@@ -83,24 +91,23 @@ async def test_going_back_moves_nothing_if_the_origins_cannot_be_read(tmp_path):
     first, _ = await come_and_go(mirroring, b"c1", b"c2")
     del mirroring.archive.files["latest"]
     await mirroring.run()
-    before = mirroring.natural(), aside(mirroring)
+    before = mirroring.natural(), aside(mirroring), mirroring.removed()
     async with mirroring.open() as (store, catalogue):
         (name,) = next(s for s in catalogue.history.snapshots(1) if s.id == first).origins
         await store.delete(origins_path("scenes", name))
         with pytest.raises(Damaged):
             await mirroring.restoration(store, catalogue).rollback(first)
-        assert catalogue.holdings.was_removed(1, "latest") is not None
-    assert (mirroring.natural(), aside(mirroring)) == before
+        assert len(catalogue.holdings.removed_files(1, "latest")) == 1
+    assert (mirroring.natural(), aside(mirroring), mirroring.removed()) == before
 
 
 async def test_a_pass_goes_on_where_a_removed_file_is_gone_already_from_its_place(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
-    await come_and_go(mirroring, b"c1", None)
+    await come_and_go(mirroring, b"c1")
     (mirroring.store_folder / "scenes/latest").unlink()
-    mirroring.now += 31 * 86400
-    assert (await mirroring.run()).complete
+    await come_and_go(mirroring, None)
     async with mirroring.open() as (_, catalogue):
-        assert catalogue.holdings.was_removed(1, "latest") is None
+        assert catalogue.holdings.removed_files(1, "latest") == []
         assert catalogue.holdings.versions(1) == []
 
 
@@ -113,54 +120,53 @@ async def test_a_kill_after_the_bytes_went_leaves_nothing_that_stops_the_next_pa
     def die(*_):
         raise Killed
 
-    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
-    first, _ = await come_and_go(mirroring, b"c1", None)
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="10%", versions=0)
+    await come_and_go(mirroring, b"c1", None)
     mirroring.now += 31 * 86400
     with monkeypatch.context() as patch:
         patch.setattr(Holdings, "forget_removed", die)
         with pytest.raises(Killed):
             await mirroring.run()
+    assert mirroring.removed() == {}
     assert (await mirroring.run()).complete
     async with mirroring.open() as (_, catalogue):
-        assert catalogue.holdings.removed(1, mirroring.now) == []
-    assert aside(mirroring) == {f"{first}/latest": b"c1"}
+        assert catalogue.holdings.removed_files(1, "latest") == []
 
 
-async def test_a_file_that_cannot_be_let_go_of_keeps_no_other_and_is_told(tmp_path):
+async def test_a_file_that_cannot_be_deleted_keeps_no_other_and_is_told(tmp_path):
     class Held(FilesystemStore):
         async def delete(self, path):
-            if path == "scenes/f01":
+            if path.endswith("/f01"):
                 raise Denied(f"{path}: the system does not let us")
             await super().delete(path)
 
-    mirroring = Mirroring(tmp_path, Archive(many()), guard="20%")
+    mirroring = Mirroring(tmp_path, Archive(many()), guard="20%", versions=0)
     await mirroring.run()
     del mirroring.archive.files["f01"], mirroring.archive.files["f02"]
     await mirroring.run()
     mirroring.now += 31 * 86400
-    with pytest.raises(Denied, match="scenes/f01"):
+    with pytest.raises(Denied, match="/f01"):
         await mirroring.run(wrap=lambda store: setattr(store, "__class__", Held) or store)
-    assert {"f01", "f02"} & mirroring.natural().keys() == {"f01"}
+    assert [path.rpartition("/")[2] for path in mirroring.removed()] == ["f01"]
     assert (await mirroring.run()).complete
-    assert {"f01", "f02"} & mirroring.natural().keys() == set()
+    assert mirroring.removed() == {}
 
 
 @pytest.mark.parametrize("content", [b"c1", b"??"])
-async def test_a_rebuild_finds_bytes_again_that_lie_under_a_snapshot_that_does_not_name_them(tmp_path, content):
+async def test_a_rebuild_puts_bytes_right_that_lie_under_a_snapshot_that_does_not_name_them(tmp_path, content):
     mirroring = Mirroring(tmp_path, Archive(many()), guard="10%")
     first, second = await come_and_go(mirroring, b"c1", None)
-    mirroring.now += 31 * 86400
-    await mirroring.run()
-    versions = mirroring.store_folder / ".syncd/versions/scenes"
-    (versions / first).rename(versions / second)  # where they were put before
-    (versions / second / "latest").write_bytes(content)
+    stored = mirroring.store_folder / ".syncd"
+    (stored / "versions/scenes" / second).mkdir(parents=True)
+    (stored / "removed/scenes" / first / "latest").rename(stored / "versions/scenes" / second / "latest")
+    (stored / "versions/scenes" / second / "latest").write_bytes(content)
     for file in (mirroring.folder / "state").glob("catalogue.sqlite*"):
         file.unlink()
     async with mirroring.open() as (store, catalogue):
         await rebuild(store, catalogue, lambda: mirroring.now)
         found = catalogue.holdings.versions(1)
         if content == b"c1":
-            assert [(v.snapshot, v.path) for v in found] == [(second, "latest")]
+            assert [(v.snapshot, v.path) for v in found] == [(first, "latest")]
             await mirroring.restoration(store, catalogue).rollback(first)
             assert mirroring.natural()["latest"] == b"c1"
             assert mirroring.check_sums(first) == (True, "")

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import aiohttp
 
+from manifests.model import Keep
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Catalogue
 from syncd.engine.pass_paths import PassPaths
@@ -89,7 +90,9 @@ async def fill(root: Path, origin: str) -> None:
                 entry = Entry(path, chance.randrange(1 << 24), digest, digest[:32])
                 proved.append((entry, Origin(path, path, "attested", now, entry.size, now, f'"{digest[:16]}"')))
             catalogue.holdings.add(row.id, proved)
-            await Publisher(store, catalogue, row, PassPaths(name, f"{name}/", "bench"), lambda _: None, 2).publish()
+            await Publisher(
+                store, catalogue, row, PassPaths(name, f"{name}/", "bench"), lambda _: None, Keep()
+            ).publish()
             catalogue.history.attempt(row.id, now)
             catalogue.history.finish(row.id, succeeded=now, last={"state": "done"})
     await store.aclose()

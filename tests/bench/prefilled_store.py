@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from manifests.snapshot import Content, Entry, Origin, Pointer, Shard, Snapshot, identity, is_cut, lines, pack, shard_of
-from syncd.engine.publish import origins_path, pointer_path, shard_path, snapshot_folder
+from syncd.engine.pass_paths import origins_path, pointer_path, shard_path, snapshot_folder
 from tests.bench.s3_listing_server import EACH, Keys, Pages
 
 MIRROR, PREFIX = "bench", "bench/"

@@ -37,15 +37,15 @@ CHANGES = (
         "the pointer is written before the snapshot it names",
         "syncd/engine/publish.py",
         '        await self.store.put(f"{folder}snapshot.json"',
-        '        await self._write_pointer(snapshot, kept)\n        await self.store.put(f"{folder}snapshot.json"',
+        '        await self._write_pointer(snapshot)\n        await self.store.put(f"{folder}snapshot.json"',
         by="a_power_cut_at_any_moment_of_a_pass_leaves_whole_files_and_a_pointer_to_a_whole_snapshot",
     ),
     Change(
         ("P4", "P6", 13, 40),
         "a swap that is repeated after a kill forgets the version that it kept",
-        "syncd/engine/publish.py",
-        "kept = bool(mirror.snapshot) and await self._is_there(aside)",
-        "kept = False",
+        "syncd/engine/tree_moves.py",
+        "is_kept = bool(swap.old_sha256) and await self._is_there(aside)",
+        "is_kept = False",
         by="a_kill_between_a_swap_and_its_record_loses_neither_the_new_version_nor_the_old_one",
     ),
     Change(
@@ -117,9 +117,9 @@ CHANGES = (
     Change(
         ("P6", 13),
         "what is replaced is not kept",
-        "syncd/engine/publish.py",
-        "kept = bool(mirror.snapshot) and await self._archive_replaced(natural, aside)",
-        "kept = False",
+        "syncd/engine/tree_moves.py",
+        "is_kept = was_kept or await self._archive_replaced(natural, aside)",
+        "is_kept = False",
         by="the_next_pass_replaces_adds_and_removes_and_keeps_what_it_replaced",
     ),
     Change(

@@ -24,6 +24,7 @@ from syncd.engine import (
     is_interrupted,
     needs_rebuild,
     rebuild,
+    roll_forward,
 )
 from syncd.session.session import _hold
 from syncd.stores.lease import Lease, ProcessIdentity
@@ -43,7 +44,7 @@ MANIFEST = """
 mirror: m
 source: {{url: "https://upstream.example/"}}
 guard: {{max_removed: 50%}}
-keep: {{versions: {versions}, removed: 30d}}
+keep: {{versions: {versions}, replaced: 1s, removed: 30d}}
 """
 HASHING = ThreadPoolExecutor(1)  # never used: what is given to a thread runs in the loop
 
@@ -88,9 +89,7 @@ class Commands:
             async with _hold(held):
                 if needs_rebuild(catalogue):
                     await rebuild(store, catalogue, self._now)
-                restoration = self._restoration(store, catalogue)
-                if restoration is not None and "an interrupted publish is rolled forward" in NOT_YET:
-                    await restoration.publisher.finish()
+                await roll_forward(store, catalogue, self._on_event, lambda _: self.mirror.keep, self._now)
                 await WORK[step.kind](self, step, store, catalogue)
         finally:
             if adapter.failed:
@@ -148,8 +147,8 @@ class Commands:
         if row is None or not row.snapshot:
             return None
         place = PassPaths(MIRROR, PREFIX, f"restore-{self.loop.turns:x}")
-        publisher = Publisher(store, catalogue, row, place, self._on_event, self.scenario.versions, self._now)
-        return Restoration(store, catalogue, row, place, publisher, self._now)
+        publisher = Publisher(store, catalogue, row, place, self._on_event, self.mirror.keep, self._now)
+        return Restoration(store, catalogue, row, place, publisher, HASHING, self._now)
 
     async def rollback(self, step: Step, store, catalogue: Catalogue) -> None:
         if (restoration := self._restoration(store, catalogue)) is None:
@@ -164,7 +163,13 @@ class Commands:
     async def undelete(self, step: Step, store, catalogue: Catalogue) -> None:
         if (restoration := self._restoration(store, catalogue)) is None:
             return
-        removed = [one.path for one in catalogue.holdings.removed(restoration.mirror.id, self._now())]
+        holdings, mirror = catalogue.holdings, restoration.mirror.id
+        removed = [
+            one.path
+            for name in holdings.snapshots_of(mirror, "removed")
+            for one in holdings.removed_of(mirror, name, self._now() + 1, "", -1)
+            if holdings.entry(mirror, one.path) is None
+        ]
         paths = self.chance.sample(removed, min(step.count, len(removed)))
         if not paths:
             return

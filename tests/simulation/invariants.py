@@ -158,8 +158,12 @@ class Invariants:
                 kept = msgspec.json.decode(self._read(self._path_of(snapshot)), type=Snapshot)
                 fixed |= {f".syncd/shards/{MIRROR}/{shard.sha256}.jsonl.gz" for shard in kept.content.shards}
                 fixed |= {f".syncd/shards/{MIRROR}/{name}.origins.jsonl.gz" for name in kept.origins}
+        removed = f".syncd/removed/{MIRROR}/"
+        of = {key.removeprefix(removed).partition("/")[0] for key in self.shelf.objects if key.startswith(removed)}
         for key, found in self.shelf.objects.items():
             name = logical_path(key)
+            if key.startswith(removed) and key.removeprefix(removed).partition(".")[0] in of - {""} and not name:
+                continue  # the list of files that are kept there
             if key in fixed or key.startswith(f".syncd/quarantine/{MIRROR}/"):
                 continue
             if key.startswith(PREFIX) and key.removeprefix(PREFIX) in allowed_natural:

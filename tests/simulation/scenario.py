@@ -13,11 +13,7 @@ DAY = 86_400.0
 
 # Situations that histories leave out until the program can bear them.
 NOT_YET = {
-    "an interrupted publish is rolled forward",  # by whoever opens the Catalogue; histories do it themselves
-    "rolled forward by another Catalogue",  # a publish that was interrupted, after its state folder was lost
-    "nothing stays under its name",  # a deleted file, after the state folder that knew of it was lost
     "nothing of an unfinished publish stays",  # shards, copies and staged files of one that was killed
-    "a rebuild knows a deleted file's bytes",  # where two kept snapshots name other bytes of one size
     "a lease that was lost",  # writes of a process that was stopped for longer than its lease
 }
 

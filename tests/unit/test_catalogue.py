@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from manifests.messages import message, pack
 from manifests.reading.stat_page import Stats
-from manifests.snapshot import Entry, Origin
+from manifests.snapshot import Content, Entry, Origin, Snapshot
 from manifests.stat import Promise, Stat
 from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, FailedFile, QuarantinedFile
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
@@ -85,8 +86,8 @@ def test_files_of_which_nothing_is_known_are_asked_for_and_no_others(tmp_path):
 @pytest.mark.promise("P6")
 def test_the_first_of_two_swaps_before_a_snapshot_keeps_what_was_published(tmp_path):
     with Catalogue(tmp_path) as catalogue:
-        catalogue.holdings.add_version(1, ArchivedVersion("s", "f", 1, "published"), 1.0)
-        catalogue.holdings.add_version(1, ArchivedVersion("s", "f", 2, "never published"), 2.0)
+        catalogue.holdings.add_versions(1, [ArchivedVersion("s", "f", 1, "published")], 1.0)
+        catalogue.holdings.add_versions(1, [ArchivedVersion("s", "f", 2, "never published")], 2.0)
         assert [v.sha256 for v in catalogue.holdings.versions(1, "f")] == ["published"]
 
 
@@ -97,10 +98,35 @@ def test_a_removed_file_is_remembered_until_it_is_back(tmp_path):
         holdings.clear_changed(1)
         holdings.remove(1, ["f", "never there"], 5.0)
         assert list(holdings.changed(1)) == ["f"]
-        assert [r.path for r in holdings.removed(1, 6.0)] == ["f"]
-        assert holdings.removed(1, 5.0) == []
+        assert holdings.has_pending_removals(1)
+        assert [(r.path, r.is_in_place) for r in holdings.removed_in_place(1)] == [("f", True)]
         holdings.add(1, [proved("f")])
-        assert holdings.was_removed(1, "f") is None
+        assert holdings.removed_files(1, "f") == []
+
+
+def test_a_removed_file_that_was_moved_outlives_its_return(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        holdings = catalogue.holdings
+        for snapshot in ("aa", "bb"):
+            holdings.add(1, [proved("f")])
+            holdings.remove(1, ["f"], 5.0)
+            holdings.end_removals(1, [(removed, snapshot) for removed in holdings.removed_in_place(1)])
+        holdings.add(1, [proved("f")])
+        assert not holdings.has_pending_removals(1)
+        assert sorted(r.snapshot for r in holdings.removed_files(1, "f")) == ["aa", "bb"]
+        assert list(holdings.snapshots_of(1, "removed")) == ["aa", "bb"]
+        assert holdings.removed_of(1, "aa", 5.0, "", 9) == []
+        assert [r.path for r in holdings.removed_of(1, "aa", 6.0, "", 9)] == ["f"]
+
+
+def test_a_file_that_cannot_leave_its_place_is_no_interrupted_work(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        holdings = catalogue.holdings
+        holdings.add(1, [proved("f")])
+        holdings.remove(1, ["f"], 5.0)
+        holdings.fail_removals(1, [(removed, "no") for removed in holdings.removed_in_place(1)])
+        assert not holdings.has_pending_removals(1)
+        assert [removed.failed for removed in holdings.removed_in_place(1)] == ["no"]
 
 
 def version_1(folder, entries=3_000):
@@ -120,7 +146,11 @@ def version_1(folder, entries=3_000):
     db.execute(
         "INSERT INTO failure VALUES (1, 'bad', 'Mismatch', 'bad: 1 promised', 7.0, '.syncd/quarantine/old/x/bad')"
     )
-    db.execute("INSERT INTO approved VALUES (1, '00001'); INSERT INTO pin VALUES (1, '00002'); COMMIT")
+    db.execute("INSERT INTO approved VALUES (1, '00001'); INSERT INTO pin VALUES (1, '00002')")
+    origin = msgspec.json.encode(Origin("gone", "x", "attested", 1.0)).decode()
+    db.execute("INSERT INTO removed VALUES (1, 'gone', 3, 'aa', 'bb', ?, 6.0)", (origin,))
+    body = msgspec.json.encode(Snapshot("abc", Content(()), "old", 4.5, 0, 0))
+    db.execute("INSERT INTO snapshot VALUES (1, 'abc', 1, ?); COMMIT", (body,))
     db.close()
 
 
@@ -136,6 +166,11 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date_and_nothing_is_lost(tmp_
                 ".syncd/quarantine/old/x/bad"
             ]
             assert catalogue.database._db.pragma("user_version") == SCHEMA_VERSION
+            assert catalogue.approvals.pins(row.id) == [("00002", False)]
+            (left,) = catalogue.holdings.removed_in_place(row.id)
+            assert (left.path, left.was_left, left.entry.size, left.removed) == ("gone", True, 3, 6.0)
+            assert not catalogue.holdings.has_pending_removals(row.id)
+            assert catalogue.history.snapshot_times(row.id) == [("abc", 4.5)]
             assert catalogue.database._db.pragma("auto_vacuum") == 2
             assert catalogue.database._db.pragma("integrity_check") == "ok"
             (failed,) = catalogue.failures.files(row.id)

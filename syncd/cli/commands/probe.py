@@ -18,7 +18,7 @@ async def probe(context: "CommandContext") -> int:
     from syncd.process import DONE, SOME_FAILED
     from syncd.stores import probe as probe_store
 
-    async with context.open_session(lambda _: None) as session:
+    async with context.open_session(context.report) as session:
         capabilities = await probe_store(session.store)
         session.catalogue.settings.set("capabilities", msgspec.json.encode(capabilities, enc_hook=plain).decode())
         if context.json:

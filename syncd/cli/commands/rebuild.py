@@ -32,10 +32,11 @@ async def rebuild(
         place, kept = await restore_backup(context.config, from_backup)
         if not context.json:
             output.print_line(f"restored {place}" + (f"; the previous Catalogue is {kept}" if kept is not None else ""))
-    async with context.open_session(lambda _: None) as session:
+    async with context.open_session(context.report) as session:
         rows = await rebuild_catalogue(
             session.store, session.catalogue, only=_differs if from_backup is not None else _any
         )
+        await session.finish_publishes()
         found = [(row.name, *session.catalogue.holdings.totals(row.id)) for row in rows]
         if context.json:
             output.print_json([{"mirror": name, "files": count, "bytes": size} for name, count, size in found])

@@ -17,9 +17,8 @@ async def rollback(
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or the beginning of it.")],
 ) -> int:
     """Return to an earlier snapshot. The next pass follows upstream again."""
-    from syncd.cli.restoring import print_current, restoration_of
-    from syncd.process import DONE
+    from syncd.cli.restoring import RestoredFiles
 
     async with context.open_mirror(mirror) as (session, _):
-        print_current(context, mirror, await restoration_of(session, mirror).rollback(snapshot))
-        return DONE
+        files = RestoredFiles(session, mirror)
+        return files.print_current(context, await files.restoration.rollback(snapshot))

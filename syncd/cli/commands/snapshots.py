@@ -6,6 +6,9 @@ from syncd.cli import output
 from syncd.cli.registration import MirrorName, command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from manifests.model import Keep
     from syncd.cli.context import CommandContext
 
 
@@ -16,6 +19,7 @@ async def snapshots(context: "CommandContext", mirror: MirrorName) -> int:
 
     async with context.read_mirror(mirror) as (session, row):
         kept = session.catalogue.history.snapshots(row.id)
+        until = kept_until([snapshot.created for snapshot in kept], session.retention(mirror))
         if context.json:
             output.print_json(
                 [
@@ -26,13 +30,14 @@ async def snapshots(context: "CommandContext", mirror: MirrorName) -> int:
                         "bytes": snapshot.bytes,
                         "previous": snapshot.previous,
                         "current": at == 0,
+                        "kept_until": output.instant(until[at]),
                     }
                     for at, snapshot in enumerate(kept)
                 ]
             )
         else:
             output.table(
-                ("", "snapshot", "created", ">files", ">bytes"),
+                ("", "snapshot", "created", ">files", ">bytes", "kept until"),
                 (
                     (
                         "*" if at == 0 else "",
@@ -40,8 +45,16 @@ async def snapshots(context: "CommandContext", mirror: MirrorName) -> int:
                         output.instant(snapshot.created) or "",
                         f"{snapshot.files:,}",
                         output.size(snapshot.bytes),
+                        output.instant(until[at]) or "",
                     )
                     for at, snapshot in enumerate(kept)
                 ),
             )
         return DONE
+
+
+def kept_until(created: "Sequence[float]", keep: "Keep | None") -> "list[float | None]":
+    """Return until when each snapshot is kept at least, the current one first; None: it is one of `keep.versions`."""
+    return [
+        None if keep is None or at <= keep.versions else created[at - 1] + keep.replaced for at in range(len(created))
+    ]

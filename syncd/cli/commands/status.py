@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @command("syncd status --json")
 async def status(context: "CommandContext") -> int:
-    """Show every mirror: age, size, failures, held deletions."""
+    """Show every mirror: age, size, failures, held deletions, pinned files."""
     from asyncio import to_thread
 
     from syncd.catalogue import has_catalogue
@@ -22,7 +22,7 @@ async def status(context: "CommandContext") -> int:
 
     found: list[dict[str, Any]] = []
     if await to_thread(has_catalogue, context.config.state):  # or else it would be created
-        async with context.open_session(lambda _: None, writing=False) as session:
+        async with context.open_session(context.report, writing=False) as session:
             found = _mirrors(session)
     if context.json:
         output.print_json([{name: one[name] for name in one if name != "age"} for one in found])
@@ -30,7 +30,7 @@ async def status(context: "CommandContext") -> int:
         output.print_line(f"no mirrors in {context.config.state} yet; create the first with: syncd sync FILE")
     else:
         output.table(
-            ("mirror", "last success", ">files", ">bytes", ">failed", ">held", "snapshot"),
+            ("mirror", "last success", ">files", ">bytes", ">failed", ">held", ">pinned", "snapshot"),
             (
                 (
                     one["mirror"],
@@ -39,6 +39,7 @@ async def status(context: "CommandContext") -> int:
                     output.size(one["bytes"]),
                     str(len(one["failures"])),
                     str(one["parked"]),
+                    str(len(one["pinned"])),
                     one["snapshot"][:12],
                 )
                 for one in found
@@ -67,6 +68,7 @@ def _mirrors(session: "Session") -> list[dict[str, Any]]:
                 "attempted": output.instant(row.attempted),
                 "last": row.last,
                 "parked": len(session.catalogue.approvals.parked(row.id)),
+                "pinned": sorted(session.catalogue.approvals.pinned(row.id)),
                 "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id), enc_hook=plain),
                 "age": output.ago(row.succeeded, now),
             }

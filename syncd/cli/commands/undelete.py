@@ -17,9 +17,8 @@ async def undelete(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were deleted.")],
 ) -> int:
     """Restore deleted files, and keep them although upstream deleted them."""
-    from syncd.cli.restoring import print_current, restoration_of
-    from syncd.process import DONE
+    from syncd.cli.restoring import RestoredFiles
 
     async with context.open_mirror(mirror) as (session, _):
-        print_current(context, mirror, await restoration_of(session, mirror).undelete(paths))
-        return DONE
+        files = RestoredFiles(session, mirror)
+        return files.print_current(context, await files.restoration.undelete(paths))

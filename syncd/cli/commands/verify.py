@@ -12,7 +12,6 @@ from syncd.cli.registration import MirrorName, command
 if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
     from syncd.engine import Report
-    from syncd.session import Session
 
 
 @command("syncd verify physionet-mitdb --read-data --repair", asks_upstream=True)
@@ -32,7 +31,6 @@ async def verify(
 
     with context.progress() as progress:
         async with context.open_mirror(mirror, progress.listener, grace=0.0) as (session, _):
-            await _finish_publish(session, mirror, json=context.json)
             row = session.mirror(mirror)
             place = PassPaths(row.name, row.prefix, "verify")
 
@@ -61,20 +59,6 @@ async def verify(
             progress.stop()
             _show_report(context, report, time.monotonic() - began, read_data=read_data)
             return DONE if all(fault.repaired for fault in report.faults) else SOME_FAILED
-
-
-async def _finish_publish(session: "Session", name: str, *, json: bool) -> None:
-    """Complete a publish that a crash interrupted, so that it is not reported as damage."""
-    from syncd.cli.restoring import keep_versions
-    from syncd.engine import PassPaths, Publisher, is_interrupted
-
-    row = session.mirror(name)
-    if not is_interrupted(session.catalogue, row):
-        return  # without reading the manifest, which only a publish needs
-    place = PassPaths(row.name, row.prefix, f"publish-{time.time_ns():x}")
-    publisher = Publisher(session.store, session.catalogue, row, place, session.listener, keep_versions(session, name))
-    if (snapshot := await publisher.finish()) is not None:
-        output.print_warning(f"{name}: completed an interrupted publish: snapshot {snapshot.id[:12]}", json=json)
 
 
 def _show_report(context: "CommandContext", report: "Report", seconds: float, *, read_data: bool) -> None:

@@ -23,6 +23,8 @@ from syncd.core import (
     Event,
     Planned,
     Published,
+    PublishResumed,
+    PublishStuck,
     RemovalsParked,
     SurveyAdvanced,
     SurveyNoted,
@@ -230,6 +232,10 @@ def line_of(event: Event) -> str | None:
             return f"{name}: deletions held for approval: {reason} ({number:,} held); approve: syncd approve {name}"
         case Published(snapshot=snapshot, files=number, changed=True):
             return f"{name}: published {snapshot[:12]}, {counted(number, 'file')}"
+        case PublishResumed(snapshot=snapshot):
+            return f"{name}: a publish was interrupted; it is finished now: snapshot {snapshot[:12]}"
+        case PublishStuck(reason=reason):
+            return f"{name}: a publish was interrupted and cannot be finished: {reason}"
         case _:
             return None
 

@@ -1,0 +1,45 @@
+"""Finishes an interrupted publish when the store is opened next: until then the files are ahead of the Snapshot."""
+
+import time
+from collections.abc import Callable
+
+from manifests.model import Keep
+from syncd.catalogue import Catalogue, MirrorRow
+from syncd.core import Busy, Damaged, Listener, NoSpace, PermanentError, PublishResumed, PublishStuck, Store
+from syncd.engine.pass_paths import PassPaths
+from syncd.engine.publish import Publisher, is_interrupted
+
+
+def interrupted_mirrors(catalogue: Catalogue) -> list[MirrorRow]:
+    """Return the mirrors whose publish was begun and not finished."""
+    return [row for row in catalogue.history.mirrors() if is_interrupted(catalogue, row)]
+
+
+async def roll_forward(
+    store: Store,
+    catalogue: Catalogue,
+    listener: Listener,
+    keep: Callable[[str], Keep | None],
+    now: Callable[[], float] = time.time,
+) -> bool:
+    """Finish every interrupted publish; `keep` returns the retention of a mirror. Returns True if there was one.
+
+    What fails for one mirror is reported, and its next pass tries again. Raises TransientError, NoSpace, Busy, and
+    Damaged for the Catalogue.
+    """
+    interrupted = interrupted_mirrors(catalogue)
+    for row in interrupted:
+        place = PassPaths(row.name, row.prefix, f"resumed-{time.time_ns():x}")
+        publisher = Publisher(store, catalogue, row, place, listener, keep(row.name), now)
+        try:
+            snapshot = await publisher.finish()
+        except (NoSpace, Busy):
+            raise
+        except PermanentError as error:
+            if isinstance(error, Damaged) and error.in_catalogue:
+                raise
+            listener(PublishStuck(row.name, str(error)))
+        else:
+            assert snapshot is not None
+            listener(PublishResumed(row.name, snapshot.id))
+    return bool(interrupted)
