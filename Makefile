@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONDONTWRITEBYTECODE :=
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test coverage check lint types layers hooks docs site wheel-test aiohttp-contract mutants mutants-short lock images clean
+.PHONY: help demo test coverage check lint types layers hooks docs site wheel-test aiohttp-contract mutants mutants-short campaign lock images clean
 
 help:
 	@echo 'make demo        mirror a small archive on this machine, then run the daemon with its page (ONCE=1: and end)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make aiohttp-contract  test the http transport with the oldest and the newest allowed aiohttp'
 	@echo 'make mutants     break each promise in a copy, and show that a test notices (15 minutes; mutants-short: 2)'
 	@echo 'make soak        fifty mirrors, a hostile upstream and a daemon that is killed, for some minutes'
+	@echo 'make campaign    a night of searching for unknown faults, in parts that resume (PART=simulation runs one)'
 	@echo 'make lock        write both locks again from what the package index offers today'
 	@echo 'make images      take the pictures of docs/images again (needs chromium and a font with Chinese)'
 	@echo 'make clean       remove .venv, the caches, dist, demo and site'
@@ -115,6 +116,9 @@ mutants-short: $(MADE)
 
 soak: $(MADE)
 	$(BIN)/python -m pytest -s tests/soak/check_soak.py
+
+campaign: $(MADE)
+	$(BIN)/python -m tests.campaign $(PART)
 
 images: $(MADE)
 	$(BIN)/python -m tests.browser.images

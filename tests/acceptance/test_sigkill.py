@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import random
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tests.acceptance.living_archive import MANIFEST, LivingArchive
 from tests.servers.nginx import nginx
 
 KILLS = 30
+SEED = int(os.environ.get("SYNCD_CAMPAIGN_SEED", "7"))  # a campaign plays many
 WINDOW = 256 << 20  # bytes that may be in flight, and so be fetched again after a kill
 
 
@@ -74,7 +76,7 @@ def store(request, tmp_path):
 @pytest.mark.fault(40)
 @pytest.mark.timeout(900)
 def test_thirty_kills_at_random_moments_cost_time_and_never_truth(tmp_path, store):
-    archive = LivingArchive(tmp_path / "www", random.Random(7))
+    archive = LivingArchive(tmp_path / "www", random.Random(SEED))
     chance, truth, root = archive.chance, archive.truth, archive.root
     state, manifest, killed = tmp_path / "state", tmp_path / "scenes.yaml", 0
     with nginx(root, tmp_path / "nginx", "limit_rate 2m;") as upstream:
