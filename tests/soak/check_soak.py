@@ -173,7 +173,7 @@ def declare(root, upstream):
         how = ", reader: checksums, checksums: [SHA256SUMS]" if upstream.is_listed[number] else ""
         (root / f"m/{name}.yaml").write_text(
             f"mirror: {name}\nsource: {{url: '{server.url(name)}/'{how}}}\nschedule: {{every: {6 + number % 5}s}}\n"
-            "guard: {max_removed: 10000}\nkeep: {versions: 1, removed: 5s}\nverify: {scrub: 60s}\n"
+            "guard: {max_removed: 10000}\nkeep: {versions: 1, replaced: 5s, removed: 5s}\nverify: {scrub: 60s}\n"
         )
 
 
