@@ -44,6 +44,18 @@ async def test_a_withdrawn_file_leaves_its_name_and_its_folder_with_the_publish(
     assert not (withdrawn.store_folder / ".syncd/journal/scenes.json").exists()
 
 
+async def test_only_the_service_reads_what_was_removed_or_is_not_proved_yet(withdrawn):
+    stored = withdrawn.store_folder / ".syncd"
+    assert {name: (stored / name).stat().st_mode & 0o777 for name in ("removed", "tmp")} == {
+        "removed": 0o700,
+        "tmp": 0o700,
+    }
+    assert (stored / "shards").stat().st_mode & 0o777 != 0o700
+    (stored / "removed").chmod(0o755)
+    await withdrawn.run()
+    assert (stored / "removed").stat().st_mode & 0o777 == 0o700
+
+
 async def test_a_file_can_take_the_name_of_a_withdrawn_folder_and_a_folder_that_of_a_file(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(many(**{"a/late": b"late", "b": b"b"})), guard="20%")
     first = (await mirroring.run()).snapshot

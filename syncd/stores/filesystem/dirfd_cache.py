@@ -29,6 +29,10 @@ from syncd.core import (
     exhausted,
 )
 
+PRIVATE = frozenset(
+    f".syncd/{name}" for name in ("staged", "tmp", "quarantine", "removed", "reports", "journal", "backup")
+)
+"""Folders that only the service reads; the umask decides about all others."""
 MAX_OPEN = 96  # folders kept open; a process usually may hold 1,024 descriptors
 
 _UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\x00")
@@ -152,6 +156,14 @@ class DirfdCache:
             self.forget(above)
             above = above.rpartition("/")[0]
 
+    def close_private(self) -> None:
+        """Take the rights of other users from the private folders that an older syncd created."""
+        for path in PRIVATE:
+            with contextlib.suppress(OSError, SyncdError):
+                folder = self.find(path)
+                if os.fstat(folder.fd).st_mode & 0o077:
+                    os.fchmod(folder.fd, 0o700)
+
     def close(self) -> None:
         """Close every folder."""
         with self._lock:
@@ -169,7 +181,7 @@ class DirfdCache:
                 message("{path}: {value}, but a folder is needed", path=path, value=self._what_is(parent, name))
             ) from error
         with contextlib.suppress(FileExistsError):
-            os.mkdir(name, dir_fd=parent.fd)
+            os.mkdir(name, 0o700 if path in PRIVATE else 0o777, dir_fd=parent.fd)
         return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
 
     def _what_is(self, parent: OpenFolder, name: str) -> str:

@@ -236,6 +236,7 @@ class FilesystemStore:
             return await self._assign_id(expected)
         try:
             known = str(msgspec.json.decode(body)["id"])
+            await self._in_thread(SENTINEL, self._folders.close_private)
         except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise Damaged(
                 message(
