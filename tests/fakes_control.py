@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from manifests.messages import message
 from manifests.model.mirror import ManifestError, load_mirror
 from syncd.control.views import (
     STATES,
@@ -35,7 +36,7 @@ from syncd.control.views import (
     StoreView,
     TransferView,
 )
-from syncd.core import AuditView, PassEvent, PassView
+from syncd.core import AuditView, LossKind, PassEvent, PassView
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
 from syncd.daemon.event_bus import EventBus
@@ -46,6 +47,7 @@ REASONS = {
     "waiting": because("waits.window", window="20:00-06:00 UTC"),
     "paused": because("paused", who="ops"),
     "failing": because("failed", detail="https://failing.example.org/: nobody answered"),
+    "nothing_found": because("failed", detail=message("no file was found")),
     "offline": because("store.offline", detail="the store is not the one we know"),
     "rejected": because("rejected", detail="rejected.yaml:3:5: source.url: is missing"),
     "retired": because("retired"),
@@ -59,8 +61,8 @@ def digest(number):
 def _mirror(state, now):
     good = state in {"idle", "running", "waiting"}
     return MirrorView(
-        name=state,
-        title=f"The {state} archive <b>&\u202e",
+        name=state.replace("_", "-"),
+        title=f"The {state.replace('_', '-')} archive <b>&\u202e",
         source=f"https://{state}.example.org/",
         prefix=f"{state}/",
         about=AboutView(licence="CC-BY-4.0", contact="ops@example.org", access="open"),
@@ -113,7 +115,8 @@ class FakeControl:
 
     def __init__(self, now=None):
         self.now = time.time() if now is None else now
-        self.by_name: dict[str, MirrorView] = {state: _mirror(state, self.now) for state in sorted(STATES)}
+        views = [_mirror(state, self.now) for state in sorted(STATES)]
+        self.by_name: dict[str, MirrorView] = {one.name: one for one in views}
         self.feed = EventBus()
         self.ready = True
         self.audited = []
@@ -378,7 +381,11 @@ class FakeControl:
         return [one][: min(view.quarantined, limit)]
 
     async def parked(self, name, *, after="", limit=1000):
-        found = [ParkedView(path=f"old/{n}", bytes=1000) for n in range(self.mirror(name).parked)]
+        kinds: tuple[tuple[LossKind, int | None], ...] = (("deleted", None), ("shrunk", 10), ("emptied", 0))
+        found = [
+            ParkedView(path=f"old/{n}", bytes=1000, kind=kinds[n % 3][0], new_bytes=kinds[n % 3][1])
+            for n in range(self.mirror(name).parked)
+        ]
         return [one for one in found if one.path > after][:limit]
 
     async def failures(self, name, *, after="", limit=1000):
@@ -425,9 +432,16 @@ class FakeControl:
     async def approve(self, name, who):
         count = self.mirror(name).parked
         if not count:
-            raise self._refused(who, "approve", name, f"{name}: no deletions are held for approval")
+            raise self._refused(who, "approve", name, f"{name}: nothing is held for approval")
         self._change(name, parked=0, parked_bytes=0)
-        return self._written(who, "approve", name, f"{count} deletions approved")
+        return self._written(who, "approve", name, f"{count} losses approved")
+
+    async def reject(self, name, who):
+        count = self.mirror(name).parked
+        if not count:
+            raise self._refused(who, "reject", name, f"{name}: nothing is held for approval")
+        self._change(name, parked=0, parked_bytes=0)
+        return self._written(who, "reject", name, f"{count} losses rejected")
 
     async def cancel(self, name, who):
         if self.mirror(name).state != "running":

@@ -1,17 +1,20 @@
-"""How much a pass may delete without approval; all its deletions are judged together, before the first.
+"""How much a pass may lose without approval; its losses are judged together, before the first.
 
-Rule: the deletion of every file is always held for approval, whatever the limit.
+Rules:
+1. A loss is a deletion, or a replacement that loses bytes: `syncd.engine.losses` finds them.
+2. The loss of every file is always held for approval, whatever the limit.
 """
 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from manifests.errors import InvalidValue
 from manifests.messages import count, message
+from manifests.model.field_types import Count
 from manifests.model.units import format_size, parse_size
 from manifests.yaml import STRICT
 
@@ -68,7 +71,7 @@ def _written(threshold: Threshold) -> str:
 
 
 class Guard(BaseModel):
-    """Which deletions a steward must approve first."""
+    """Which losses a steward must approve first, and how many files upstream must list."""
 
     model_config = STRICT
 
@@ -79,44 +82,86 @@ class Guard(BaseModel):
         WithJsonSchema({"type": ["string", "integer"], "examples": ["10%", 200, "5 GB"]}),
         Field(json_schema_extra={"default": "10%"}),
     ] = Threshold(Fraction(10), "%")
-    """The most one pass may delete by itself: a share of files and of bytes, a number of files, or an amount of bytes.
-    Deletions beyond it are held until `syncd approve`; so is, always, the deletion of everything."""
+    """The most that one pass may lose by itself: a share of files and of bytes, a number of files, or an amount of
+    bytes. Deleted files count, and files that become empty, shrink by more than half or get the same content as others.
+    More than that is held until `syncd approve`; so is, always, the loss of everything."""
+    empty: Literal["refused", "allowed"] = "refused"
+    """Whether a source without any file is a success. `refused`: the pass fails, and nothing is changed."""
+    min_files: Annotated[Count, Field(ge=0)] = 0
+    """The fewest files that upstream lists. If a pass finds fewer, it fails, and nothing is changed."""
 
-    def holds(self, removed_files: int, removed_bytes: int, files: int, size: int) -> str | None:
-        """Return why these deletions, from a mirror of `files` and `size` bytes, must be approved first; or None."""
+    @model_validator(mode="after")
+    def _has_one_minimum(self) -> Self:
+        if self.empty == "allowed" and self.min_files:
+            raise InvalidValue(
+                message("cannot be combined with {key}", key="min_files"), message("keep one of the two")
+            )
+        return self
+
+    def refuses(self, files: int) -> str | None:
+        """Return why a complete inventory of so many files is no success, or None."""
+        if files < self.min_files:
+            return message(
+                "{found}, fewer than guard.min_files ({least:,})",
+                found=count(files, "{n} file was found", "{n:,} files were found"),
+                least=self.min_files,
+            )
+        return message("no file was found") if files == 0 and self.empty == "refused" else None
+
+    def holds(self, lost_files: int, lost_bytes: int, files: int, size: int, *, replaced: int = 0) -> str | None:
+        """Return why these losses, of a mirror of `files` and `size` bytes, must be approved first; or None.
+
+        `replaced` of the files are not deleted, but replaced.
+        """
         most = self.max_removed
-        if removed_files == 0:
+        if lost_files == 0:
             return None
-        if removed_files >= files:
+        is_everything = lost_files >= files
+        over = {
+            "files": lost_files > most.amount,
+            "bytes": lost_bytes > most.amount,
+            "%": lost_files * 100 > most.amount * files or lost_bytes * 100 > most.amount * size,
+        }[most.unit]
+        if not is_everything and not over:
+            return None
+        if replaced and is_everything:
+            return message(
+                "all {files:,} files would lose bytes: {removed:,} deleted, {replaced:,} emptied, shortened or made "
+                "the same",
+                files=files,
+                removed=lost_files - replaced,
+                replaced=replaced,
+            )
+        if replaced:
+            return message(
+                "{lost:,} of {files:,} files ({lost_size} of {size}) would lose bytes, more than {most}: "
+                "{removed:,} deleted, {replaced:,} emptied, shortened or made the same",
+                lost=lost_files,
+                files=files,
+                lost_size=format_size(lost_bytes),
+                size=format_size(size),
+                most=most,
+                removed=lost_files - replaced,
+                replaced=replaced,
+            )
+        if is_everything:
             return message("all {files:,} files would be deleted", files=files)
         if most.unit == "files":
-            over = removed_files > most.amount
-            return (
-                message(
-                    "{removed_files:,} files would be deleted, more than {most}", removed_files=removed_files, most=most
-                )
-                if over
-                else None
+            return message(
+                "{removed_files:,} files would be deleted, more than {most}", removed_files=lost_files, most=most
             )
         if most.unit == "bytes":
-            over = removed_bytes > most.amount
-            return (
-                message("{size} would be deleted, more than {most}", size=format_size(removed_bytes), most=most)
-                if over
-                else None
-            )
-        if removed_files * 100 > most.amount * files:
+            return message("{size} would be deleted, more than {most}", size=format_size(lost_bytes), most=most)
+        if lost_files * 100 > most.amount * files:
             return message(
                 "{removed_files:,} of {files:,} files would be deleted, more than {most}",
-                removed_files=removed_files,
+                removed_files=lost_files,
                 files=files,
                 most=most,
             )
-        if removed_bytes * 100 > most.amount * size:
-            return message(
-                "{size} of {size2} would be deleted, more than {most}",
-                size=format_size(removed_bytes),
-                size2=format_size(size),
-                most=most,
-            )
-        return None
+        return message(
+            "{size} of {size2} would be deleted, more than {most}",
+            size=format_size(lost_bytes),
+            size2=format_size(size),
+            most=most,
+        )

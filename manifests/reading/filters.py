@@ -54,6 +54,15 @@ def _bbox(given: Any) -> Any:
                 message("has a south that is north of its north"),
                 message("write [west, south, east, north] in degrees"),
             )
+        west, south, east, north = given[0], given[1], given[half], given[half + 1]
+        # written so that NaN, which compares as False with everything, is refused too
+        if not (-90 <= south <= north <= 90 and -180 <= west <= 180 and -180 <= east <= 180):
+            raise InvalidValue(
+                message("is outside the world"),
+                message(
+                    "write [west, south, east, north] in degrees: longitudes from -180 to 180, latitudes from -90 to 90"
+                ),
+            )
         return tuple(float(one) for one in given)
     return given
 

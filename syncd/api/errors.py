@@ -61,7 +61,7 @@ class ErrorKind:
 _KINDS: dict[type[SyncdError], ErrorKind] = {
     NotFound: ErrorKind(404, "look at the list above it; names and ids are case-sensitive"),
     ConfigError: ErrorKind(422, "correct the reported error, and send it again"),
-    Parked: ErrorKind(409, "look at the deletions that are held, then approve them or leave them"),
+    Parked: ErrorKind(409, "look at the losses that are held, then approve or reject them"),
     Busy: ErrorKind(409, "wait until the running pass ends, or cancel it"),
     Changed: ErrorKind(409, "send the request again: the state has changed meanwhile"),
     Exists: ErrorKind(409, "it exists already"),

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from syncd.api import schemas as a
 from syncd.api.context import ApiContext
 from syncd.api.errors import HttpError
@@ -155,15 +155,28 @@ async def _cancel(context: ApiContext, call: Call) -> AuditView:
 
 
 async def _approve(context: ApiContext, call: Call) -> AuditView:
-    return await approve(context, call.path_params["mirror"], call.who, call.query.files)
+    return await decide(context, call.path_params["mirror"], "approve", call.who, call.query.files)
 
 
-async def approve(context: ApiContext, mirror: str, who: str, files: int | None) -> AuditView:
-    """Approve the deletions that were shown, but none that were held later. Raises Changed."""
+async def _reject(context: ApiContext, call: Call) -> AuditView:
+    return await decide(context, call.path_params["mirror"], "reject", call.who, call.query.files)
+
+
+async def decide(
+    context: ApiContext, mirror: str, act: Literal["approve", "reject"], who: str, files: int | None
+) -> AuditView:
+    """Approve or reject the losses that the caller saw. Raises Changed if there are others by now."""
     now = context.control.mirror(mirror).parked
     if files is not None and files != now:
-        raise Changed(f"{mirror}: {files} deletions were approved, and {now} are held now: check them again")
-    return await context.control.approve(mirror, who)
+        raise Changed(
+            message(
+                "{name}: you saw {files:,} losses, and {now:,} are held now: look again",
+                name=mirror,
+                files=files,
+                now=now,
+            )
+        )
+    return await (context.control.approve if act == "approve" else context.control.reject)(mirror, who)
 
 
 async def _events(context: ApiContext, call: Call) -> web.StreamResponse:
@@ -228,8 +241,13 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST", path=f"{MIRROR}/approve", name="approveRemovals",
-        summary="Approve exactly the deletions that are held; with `files`, only if their number is still the same.",
+        summary="Approve exactly the losses held now; with `files`, only if it is still that number.",
         handler=_approve, role="operator", query=a.ApprovalBody, response=AuditView,
+    ),
+    Route(
+        method="POST", path=f"{MIRROR}/reject", name="rejectLosses",
+        summary="Reject exactly the losses held now: the copy keeps these files; `files` as for approve.",
+        handler=_reject, role="operator", query=a.ApprovalBody, response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/plan", name="planMirror",
@@ -274,7 +292,8 @@ ROUTES: tuple[Route, ...] = (
         handler=_quarantine, query=a.LimitQuery, response=a.Quarantine,
     ),
     Route(
-        method="GET", path=f"{MIRROR}/parked", name="listParked", summary="Deletions that are held for approval.",
+        method="GET", path=f"{MIRROR}/parked", name="listParked",
+        summary="Deletions, and replacements that lose bytes, held for approval.",
         handler=_parked, query=a.PageQuery, response=a.ParkedRemovals,
     ),
     Route(

@@ -99,7 +99,7 @@ class Quarantine(Response, frozen=True, kw_only=True):
 
 
 class ParkedRemovals(Response, frozen=True, kw_only=True):
-    """Deletions that are held for approval, sorted; `next` is the `after` of the next page."""
+    """Deletions, and replacements that lose bytes, held for approval; `next` is the `after` of the next page."""
 
     parked: tuple[ParkedView, ...]
     next: str | None = None
@@ -200,11 +200,11 @@ class StreamQuery(Query, frozen=True, kw_only=True):
 
 
 class ApprovalBody(Query, frozen=True, kw_only=True):
-    """The approved deletions."""
+    """The losses on which the caller decides."""
 
     files: Annotated[
         int | None,
-        msgspec.Meta(description="the number of deletions that were shown: rejected if it has changed"),
+        msgspec.Meta(description="the number of losses that were shown: rejected if it has changed"),
     ] = None
 
 
@@ -226,4 +226,4 @@ class TextPlanBody(TextBody, frozen=True, kw_only=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000, description="the maximum number of steps of each action")] = 100
 
 
-Act = Literal["sync", "pause", "resume", "approve", "cancel"]
+Act = Literal["sync", "pause", "resume", "approve", "reject", "cancel"]

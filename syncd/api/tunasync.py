@@ -76,8 +76,8 @@ def status(mirror: MirrorView) -> Status:
         return "paused"
     if mirror.state in {"rejected", "retired"}:
         return "disabled"
-    if mirror.state in {"failing", "offline"} or (
-        mirror.last is not None and mirror.last.outcome in {"failed", "killed"}
+    if mirror.state in {"failing", "nothing_found", "offline"} or (
+        mirror.last is not None and mirror.last.outcome in {"failed", "nothing_found", "killed"}
     ):
         return "failed"
     return "success" if mirror.succeeded is not None else "none"

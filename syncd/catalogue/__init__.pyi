@@ -1,4 +1,4 @@
-from .approvals import Approvals as Approvals
+from .approvals import Approvals as Approvals, Decisions as Decisions
 from .background_reader import BackgroundReader as BackgroundReader
 from .catalogue import Catalogue as Catalogue
 from .catalogue_settings import CatalogueSettings as CatalogueSettings
@@ -17,5 +17,6 @@ from .pass_history import (
     PassHistory as PassHistory,
     QuarantinedFile as QuarantinedFile,
 )
+from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .work_journal import Inflight as Inflight, Swap as Swap, WorkJournal as WorkJournal

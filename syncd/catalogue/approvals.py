@@ -1,52 +1,104 @@
-"""Deletions held for approval, approved deletions, and files that no pass deletes."""
+"""Losses held for approval, what a steward decided on them, and files that no pass deletes.
+
+A loss is a deletion, or a replacement that loses bytes. A decision on a replacement is one on a version upstream: if
+upstream has another one, it is judged again.
+"""
 
 from collections.abc import Iterable
 
+import msgspec
+
+from manifests.messages import plain
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
+from syncd.core import Known, Loss
+
+Decisions = dict[str, Known | None]
+"""Paths, each with the version upstream of the replacement; None: a deletion."""
+
+_pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
+_known = msgspec.msgpack.Decoder(tuple[str, int, str | None, float | None, bytes, str | None]).decode
 
 
 @reads_rows
 class Approvals:
-    """Deletions that wait for a steward, and what the steward decided."""
+    """Losses that wait for a steward, and what the steward decided."""
 
     def __init__(self, database: Database) -> None:
         """Use an open database."""
         self._db = database
 
-    def park(self, mirror: int, removals: Iterable[tuple[str, int]]) -> None:
-        """Hold these deletions, `(path, bytes)`, for approval; replace those held before."""
-        removals = list(removals)
+    def park(self, mirror: int, losses: Iterable[Loss], *, deletions: bool = True) -> None:
+        """Hold these losses for approval; replace those held before, except deletions if `deletions` is False."""
+        losses = list(losses)
 
         def work() -> None:
-            self._db.do("DELETE FROM parked WHERE mirror=?", (mirror,))
-            self._db.add("INSERT INTO parked VALUES (?,?,?)", ((mirror, path, size) for path, size in removals))
+            kept = "" if deletions else " AND kind<>'deleted'"
+            self._db.do(f"DELETE FROM parked WHERE mirror=?{kept}", (mirror,))  # noqa: S608  constants
+            self._db.add(
+                "INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?)",
+                ((mirror, one.path, one.bytes, one.kind, one.new_bytes, _packed(one.claim)) for one in losses),
+            )
 
         self._db.together(work)
 
-    def parked(self, mirror: int, after: str = "", limit: int = -1) -> list[tuple[str, int]]:
-        """Return at most `limit` held deletions after the path `after`, sorted by path; -1: all."""
-        sql = "SELECT path, bytes FROM parked WHERE mirror=? AND path>? ORDER BY path LIMIT ?"
-        return [(path, size) for path, size in self._db.rows(sql, (mirror, after, limit))]
+    def parked(self, mirror: int, after: str = "", limit: int = -1) -> list[Loss]:
+        """Return at most `limit` held losses after the path `after`, sorted by path; -1: all."""
+        sql = "SELECT path, bytes, kind, new_bytes, claim FROM parked WHERE mirror=? AND path>? ORDER BY path LIMIT ?"
+        return [
+            Loss(path, size, kind, new_bytes, _unpacked(claim))
+            for path, size, kind, new_bytes, claim in self._db.rows(sql, (mirror, after, limit))
+        ]
+
+    def count_parked(self, mirror: int) -> tuple[int, int]:
+        """Return the number of held losses, and how many of them are replacements."""
+        row = self._db.one("SELECT count(*), count(claim) FROM parked WHERE mirror=?", (mirror,))
+        return int(row[0]), int(row[1])
 
     def approve(self, mirror: int) -> int:
-        """Approve exactly the held deletions for the next pass; return their number."""
+        """Approve exactly the held losses for the next pass; return their number."""
+        return self._decide(mirror, "approved")
 
+    def reject(self, mirror: int) -> int:
+        """Reject exactly the held losses: these files stay as they are; return their number."""
+        return self._decide(mirror, "rejected")
+
+    def _decide(self, mirror: int, table: str) -> int:
         def work() -> None:
-            self._db.do("INSERT OR IGNORE INTO approved SELECT mirror, path FROM parked WHERE mirror=?", (mirror,))
+            self._db.do(
+                f"INSERT OR REPLACE INTO {table} SELECT mirror, path, claim FROM parked WHERE mirror=?",  # noqa: S608  constants
+                (mirror,),
+            )
             self._db.do("DELETE FROM parked WHERE mirror=?", (mirror,))
 
-        count = len(self.parked(mirror))
+        count = self.count_parked(mirror)[0]
         self._db.together(work)
         return count
 
-    def approved(self, mirror: int) -> set[str]:
-        """Return the paths whose deletion is approved."""
-        return {path for (path,) in self._db.rows("SELECT path FROM approved WHERE mirror=?", (mirror,))}
+    def approved(self, mirror: int) -> Decisions:
+        """Return the approved losses."""
+        return self._decisions("approved", mirror)
 
     def spend_approval(self, mirror: int) -> None:
         """Delete the approvals that a pass has used."""
         self._db.do("DELETE FROM approved WHERE mirror=?", (mirror,))
+
+    def rejected(self, mirror: int) -> Decisions:
+        """Return the rejected losses."""
+        return self._decisions("rejected", mirror)
+
+    def forget_rejected(self, mirror: int, paths: Iterable[str] | None = None) -> int:
+        """Forget rejections, of some paths or all: the next pass judges these losses again. Return their number."""
+        count = len(self.rejected(mirror))
+        if paths is None:
+            self._db.do("DELETE FROM rejected WHERE mirror=?", (mirror,))
+        else:
+            self._db.many("DELETE FROM rejected WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+        return count - len(self.rejected(mirror))
+
+    def _decisions(self, table: str, mirror: int) -> Decisions:
+        rows = self._db.rows(f"SELECT path, claim FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
+        return {path: _unpacked(claim) for path, claim in rows}
 
     def pin(self, mirror: int, paths: Iterable[str], *, frozen: bool = False) -> None:
         """Protect files that a steward restored: no pass deletes them; `frozen` ones are not replaced either."""
@@ -67,3 +119,11 @@ class Approvals:
     def pinned(self, mirror: int) -> set[str]:
         """Return the protected paths."""
         return {path for path, _ in self.pins(mirror)}
+
+
+def _packed(claim: Known | None) -> bytes | None:
+    return None if claim is None else _pack(tuple(claim))
+
+
+def _unpacked(claim: bytes | None) -> Known | None:
+    return None if claim is None else Known(*_known(claim))

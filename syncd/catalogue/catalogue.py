@@ -13,6 +13,7 @@ from syncd.catalogue.failed_files import FailedFiles
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
 from syncd.catalogue.pass_history import PassHistory
+from syncd.catalogue.staged_files import StagedFiles
 from syncd.catalogue.survey_frontier import SurveyFrontier
 from syncd.catalogue.work_journal import WorkJournal
 
@@ -30,6 +31,7 @@ class Catalogue:
         self.settings = CatalogueSettings(self.database)
         self.history = History(self.database)
         self.journal = WorkJournal(self.database)
+        self.staged = StagedFiles(self.database)
         self.approvals = Approvals(self.database)
         self.failures = FailedFiles(self.database)
         self.deferred = DeferredFiles(self.database)

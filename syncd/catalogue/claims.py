@@ -184,6 +184,34 @@ class Claims:
         for action, path, reason, stat, size in self._db.rows(f"{sql} {order}", (mirror, *actions)):
             yield Step(action, path, _reason(reason), _stat(stat) if stat is not None else None, size)
 
+    def numbered(self, mirror: int, *actions: str) -> Iterator[tuple[int, Step]]:
+        """Yield the steps with the given actions, `fetch` excepted, with the numbers that `change_action` takes."""
+        marks = ",".join("?" * len(actions))
+        sql = (
+            f"SELECT rowid, action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
+        )
+        for number, action, path, reason, stat, size in self._db.rows(sql, (mirror, *actions)):
+            yield number, Step(action, path, _reason(reason), _stat(stat) if stat is not None else None, size)
+
+    def shrinking(self, mirror: int) -> Iterator[tuple[int, Step]]:
+        """As `numbered`: the replacements that are announced to lose more than half of their bytes."""
+        sql = (
+            "SELECT rowid, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action='replace' "
+            "AND size*2 < bytes"
+        )
+        for number, path, reason, stat, size in self._db.rows(sql, (mirror,)):
+            yield number, Step("replace", path, _reason(reason), _stat(stat), size)
+
+    def change_action(self, mirror: int, numbers: Iterable[int], action: str) -> None:
+        """Change the action of steps; `keep` deletes them."""
+        if action == "keep":
+            self._db.many("DELETE FROM scratch.todo WHERE mirror=? AND rowid=?", ((mirror, one) for one in numbers))
+        else:
+            self._db.many(
+                "UPDATE scratch.todo SET action=? WHERE mirror=? AND rowid=?",
+                ((action, mirror, one) for one in numbers),
+            )
+
     def count(self, mirror: int, *actions: str) -> int:
         """Return the number of steps with the given actions."""
         marks = ",".join("?" * len(actions))

@@ -93,6 +93,7 @@ class History:
             "claim",
             "promise",
             "swap",
+            "staged",
             "inflight",
         ):
             self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants

@@ -120,7 +120,22 @@ ALTER TABLE snapshot ADD COLUMN created REAL NOT NULL DEFAULT 0;
 UPDATE snapshot SET created=coalesce(json_extract(CAST(body AS TEXT), '$.created'), 0);
 """
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7)
+# `claim`: upstream's version of a replacement that loses bytes; NULL: a deletion. `staged` holds replacements that are
+# verified, and not yet judged or held.
+VERSION_8 = """
+ALTER TABLE parked ADD COLUMN kind TEXT NOT NULL DEFAULT 'deleted';
+ALTER TABLE parked ADD COLUMN new_bytes INTEGER;
+ALTER TABLE parked ADD COLUMN claim BLOB;
+ALTER TABLE approved ADD COLUMN claim BLOB;
+CREATE TABLE rejected (mirror INTEGER NOT NULL, path TEXT NOT NULL, claim BLOB, PRIMARY KEY (mirror, path))
+  WITHOUT ROWID;
+CREATE TABLE staged (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, pass TEXT NOT NULL, staged TEXT NOT NULL, bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL, entry BLOB NOT NULL, origin BLOB NOT NULL, old_bytes INTEGER NOT NULL, old_sha256 TEXT NOT NULL,
+  held INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+"""
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8)
 SCHEMA_VERSION = len(STEPS)
 
 # The plan: in the scratch file beside the Catalogue, which is empty after each opening.

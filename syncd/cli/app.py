@@ -23,6 +23,7 @@ COMMANDS = (
     "diff",
     "rollback",
     "approve",
+    "reject",
     "undelete",
     "restore",
     "unpin",

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from syncd.catalogue import MirrorRow, has_catalogue
+from syncd.catalogue import Catalogue, MirrorRow, has_catalogue
 from syncd.cli.output import print_warning
 from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress, line_of
 from syncd.config import Config
-from syncd.core import Event, Listener, PublishResumed, PublishStuck, Secrets
+from syncd.core import Damaged, Event, Listener, Offline, PublishResumed, PublishStuck, Secrets
 from syncd.engine import unknown_mirror
 from syncd.process import GRACE, Interruptible
 from syncd.session import Session, has_store, open_session
@@ -62,18 +62,26 @@ class CommandContext(msgspec.Struct, frozen=True):
             yield session, session.mirror(name)
 
     @asynccontextmanager
-    async def preview_session(self, listener: Listener) -> AsyncIterator[Session]:
-        """Open a session that shows what a pass would do; where nothing exists yet, it leaves nothing behind."""
-        if await self._has_anything():
+    async def preview_session(self, listener: Listener, mirror: str = "") -> AsyncIterator[Session]:
+        """Open a session that only asks upstream, and leaves nothing behind: no store, no mirror, no Catalogue.
+
+        If the Catalogue or the store may know `mirror`, they are opened for work: a plan compares with its Entries.
+        """
+        if mirror and await self._may_know(mirror):
             async with self.open_session(listener, grace=0.0) as session:
                 yield session
             return
-        with tempfile.TemporaryDirectory(prefix="syncd-") as folder:
-            nowhere = Path(folder)
-            store = self.config.store.model_copy(update={"url": str(nowhere / "store")})
-            config = self.config.model_copy(update={"state": nowhere / "state", "store": store})
-            async with msgspec.structs.replace(self, config=config).open_session(listener, grace=0.0) as session:
+        with tempfile.TemporaryDirectory(prefix="syncd-") as folder, Interruptible(self.stopping, 0.0):
+            config = self.config.model_copy(update={"state": Path(folder)})
+            async with open_session(
+                config, self.environ, listener, lease="later", stopping=self.stopping, secrets=self.secrets
+            ) as session:
                 yield session
+
+    async def _may_know(self, mirror: str) -> bool:
+        if await asyncio.to_thread(has_catalogue, self.config.state):
+            return await asyncio.to_thread(_is_known, self.config.state, mirror)
+        return await has_store(self.config.store)
 
     async def _has_anything(self) -> bool:
         """Return True if there is a Catalogue to open, or a store to rebuild it from."""
@@ -95,3 +103,12 @@ class CommandContext(msgspec.Struct, frozen=True):
     def progress(self) -> Progress:
         """Return the progress display for stderr."""
         return for_terminal(sys.stderr, self.environ, json=self.json)
+
+
+def _is_known(state: Path, mirror: str) -> bool:
+    """Return True if the Catalogue knows a mirror, or cannot be read as it is: then opening it migrates it."""
+    try:
+        with Catalogue(state, read_only=True) as catalogue:
+            return catalogue.history.mirror(mirror) is not None
+    except (Offline, Damaged):
+        return True

@@ -23,8 +23,8 @@ app = typer.Typer(
     name="syncd",
     help="Keep verified, complete and current copies of datasets that others publish.\n\n"
     "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 wrong usage or manifest, "
-    "3 stopped by a safeguard (deletions held for approval, lease held by another process, no space, Catalogue "
-    "damaged), 4 source or store unreachable, 130 interrupted.",
+    "3 stopped by a safeguard (losses held for approval, no file found, lease held by another process, no space, "
+    "Catalogue damaged), 4 source or store unreachable, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

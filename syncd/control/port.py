@@ -116,7 +116,7 @@ class Control(Protocol):
         ...
 
     async def parked(self, name: str, *, after: str = "", limit: int = 1000) -> list[ParkedView]:
-        """Return the deletions held for approval with paths after `after`, sorted."""
+        """Return the losses held for approval with paths after `after`, sorted."""
         ...
 
     async def failures(self, name: str, *, after: str = "", limit: int = 1000) -> list[FailureView]:
@@ -142,7 +142,11 @@ class Control(Protocol):
         ...
 
     async def approve(self, name: str, who: str) -> AuditView:
-        """Approve exactly the deletions held now, and request a pass. Raises Busy if none are held."""
+        """Approve exactly the losses held now, and request a pass. Raises Busy if none are held."""
+        ...
+
+    async def reject(self, name: str, who: str) -> AuditView:
+        """Reject exactly the losses held now: the copy keeps these files as they are. Raises Busy if none are held."""
         ...
 
     async def cancel(self, name: str, who: str) -> AuditView:

@@ -8,20 +8,23 @@ from typing import Literal
 import msgspec
 
 from manifests.messages import message
-from syncd.core import MessageView, PassView
+from syncd.core import LossKind, MessageView, PassView
 
-State = Literal["idle", "waiting", "running", "paused", "failing", "offline", "rejected", "retired"]
+State = Literal["idle", "waiting", "running", "paused", "failing", "nothing_found", "offline", "rejected", "retired"]
 """idle: no pass is due. waiting: a pass is due and has to wait (`reason` says for what). running: a pass runs.
-paused: by an operator. failing: the last pass failed, and the next one is delayed. offline: the store is unavailable or
-full. rejected: the manifest has errors, and none is in force. retired: the manifest was deleted, the copy is kept."""
+paused: by an operator. failing: the last pass failed, and the next one is delayed. nothing_found: the last pass
+found no file upstream, or too few. offline: the store is unavailable or full. rejected: the manifest has errors, and
+none is in force. retired: the manifest was deleted, the copy is kept."""
 
 Health = Literal["good", "degraded", "stale", "unknown"]
-"""good: within its freshness target, and no problems. degraded: fresh, with failed or damaged files, or deletions held
+"""good: within its freshness target, and no problems. degraded: fresh, with failed or damaged files, or losses held
 for approval. stale: older than its freshness target. unknown: no complete pass yet."""
 
 Phase = Literal["survey", "transfer", "published"]
 
-STATES: tuple[State, ...] = ("idle", "waiting", "running", "paused", "failing", "offline", "rejected", "retired")
+STATES: tuple[State, ...] = (
+    "idle", "waiting", "running", "paused", "failing", "nothing_found", "offline", "rejected", "retired"
+)  # fmt: skip
 HEALTHS: tuple[Health, ...] = ("good", "degraded", "stale", "unknown")
 
 
@@ -102,7 +105,7 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a plan, and its reason."""
 
-    action: Literal["fetch", "replace", "keep", "remove", "refuse"]
+    action: Literal["fetch", "replace", "keep", "remove", "refuse", "hold"]
     path: str
     reason: str
     bytes: int | None = None
@@ -120,11 +123,13 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     keep: int = 0
     remove: int = 0
     refuse: int = 0
+    hold: int = 0
+    """Replacements that lose bytes, and that would wait for approval."""
     bytes: int = 0
     sizeless: int = 0
     free: int | None = None
     parked: str = ""
-    """Why its deletions would be held for approval, or ""."""
+    """Why its losses would be held for approval, or ""."""
     message: MessageView | None = None
     """`parked` as a code and values."""
     unread: tuple[tuple[str, str], ...] = ()
@@ -163,10 +168,16 @@ class QuarantineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ParkedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A deletion that is held for approval."""
+    """A loss that is held for approval: a deletion, or a replacement that loses bytes."""
 
     path: str
     bytes: int
+    """The size of the file that would be lost."""
+    kind: LossKind = "deleted"
+    """deleted: upstream no longer lists the file. emptied, shrunk: it lost all or most of its bytes. same: it has one
+    content now with other files that differed before."""
+    new_bytes: int | None = None
+    """The size of its replacement."""
 
 
 class FailureView(msgspec.Struct, frozen=True, kw_only=True):

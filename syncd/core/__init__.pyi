@@ -13,6 +13,7 @@ from .errors import (
     Mismatch as Mismatch,
     NoSpace as NoSpace,
     NotFound as NotFound,
+    NothingFound as NothingFound,
     Offline as Offline,
     Parked as Parked,
     PermanentError as PermanentError,
@@ -105,5 +106,5 @@ from .redaction import (
     of_environment as of_environment,
     redact as redact,
 )
-from .steps import NEW as NEW, Known as Known, Step as Step
+from .steps import NEW as NEW, Known as Known, Loss as Loss, LossKind as LossKind, Step as Step
 from .text import printable as printable

@@ -26,7 +26,8 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   │   └── LeaseLost       another process took the lease during the work
     │   ├── Exists          a create-only put found an object at the path
     │   ├── Damaged         stored bytes or the Catalogue differ from what syncd wrote
-    │   └── Parked          the guard holds deletions until a steward approves them
+    │   ├── Parked          the guard holds losses until a steward approves them
+    │   └── NothingFound    upstream lists no file, or fewer than the manifest demands
     └── ConfigError         a manifest, a setting or a command line is wrong; the message says where and what to do
 """
 
@@ -132,7 +133,11 @@ class Damaged(PermanentError):
 
 
 class Parked(PermanentError):
-    """The guard holds deletions for approval."""
+    """The guard holds losses for approval."""
+
+
+class NothingFound(PermanentError):
+    """Upstream lists no file, or fewer than the manifest demands; nothing was changed."""
 
 
 class ConfigError(SyncdError):

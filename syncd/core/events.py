@@ -113,11 +113,12 @@ class TransferFailed(Event, frozen=True):
 
 
 class RemovalsParked(Event, frozen=True):
-    """`files` deletions of `bytes` are held for approval."""
+    """`files` losses of `bytes` are held for approval: deletions, and `replaced` replacements that lose bytes."""
 
     files: int
     bytes: int
     reason: str
+    replaced: int = 0
 
 
 class Published(Event, frozen=True):

@@ -8,11 +8,12 @@ from syncd.core.message_view import MessageView
 
 Level = Literal["info", "warning", "error"]
 
-Outcome = Literal["running", "complete", "incomplete", "failed", "stopped", "killed"]
+Outcome = Literal["running", "complete", "incomplete", "failed", "nothing_found", "stopped", "killed"]
 """incomplete: some files failed to download; the others are published. failed: the source or the store was unavailable.
-stopped: by a person or the daemon. killed: the daemon ended during the pass."""
+nothing_found: upstream listed no file, or too few; nothing was changed. stopped: by a person or the daemon. killed: the
+daemon ended during the pass."""
 
-OUTCOMES: tuple[Outcome, ...] = ("running", "complete", "incomplete", "failed", "stopped", "killed")
+OUTCOMES: tuple[Outcome, ...] = ("running", "complete", "incomplete", "failed", "nothing_found", "stopped", "killed")
 
 
 class PassView(msgspec.Struct, frozen=True, kw_only=True):

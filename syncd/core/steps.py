@@ -7,7 +7,12 @@ import msgspec
 from manifests.messages import message
 from manifests.stat import Stat
 
-Action = Literal["fetch", "replace", "keep", "remove", "refuse"]
+Action = Literal["fetch", "replace", "keep", "remove", "refuse", "hold"]
+"""hold: a replacement that loses bytes, and that waits for approval before it is downloaded."""
+
+LossKind = Literal["deleted", "emptied", "shrunk", "same"]
+"""deleted: upstream no longer lists the file. emptied: it has no bytes now. shrunk: it has less than half of its bytes.
+same: it has the same content now as other files that differed before."""
 
 NEW = message("new upstream")
 
@@ -32,3 +37,16 @@ class Step(msgspec.Struct, frozen=True):
     reason: str
     stat: Stat | None = None
     bytes: int = 0
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """A deletion, or a replacement that loses bytes; `bytes` is the size of the file here, `new_bytes` that upstream.
+
+    `claim` is the version upstream of a replacement, by which an approval or a rejection recognises it.
+    """
+
+    path: str
+    bytes: int
+    kind: LossKind = "deleted"
+    new_bytes: int | None = None
+    claim: Known | None = None

@@ -268,7 +268,7 @@ class Controller:
         return await self._reader.run(lambda c: queries.quarantine(c, row, name, limit))
 
     async def parked(self, name: str, *, after: str = "", limit: int = 1000) -> list[ParkedView]:
-        """Return the deletions held for approval, sorted."""
+        """Return the losses held for approval, sorted."""
         row = self._row(name)
         return await self._reader.run(lambda c: queries.parked(c, row, after, limit))
 
@@ -323,28 +323,36 @@ class Controller:
         return self._written(who, "resume", name, message("resumed"))
 
     async def approve(self, name: str, who: str) -> AuditView:
-        """Approve exactly the deletions held now, and request a pass."""
-        mirror_state = self._standing(name)
-        if mirror_state.row is None or not mirror_state.parked:
-            raise self._refused(who, "approve", name, message("{name}: no deletions are held for approval", name=name))
-        if mirror_state.run is not None:
-            raise self._refused(
-                who,
-                "approve",
-                name,
-                message("{name}: a pass is running; approve the deletions that it holds after its end", name=name),
-            )
-        files = self._registry.catalogue.approvals.approve(mirror_state.row.id)
+        """Approve exactly the losses held now, and request a pass."""
+        mirror_state, row = self._holding(name, who, "approve")
+        number = self._registry.catalogue.approvals.approve(row.id)
         self._registry.refresh(mirror_state)
         if mirror_state.paused is None and mirror_state.declared is not None:
             mirror_state.requested_by = who or "somebody"
         self._registry.wake.set()
-        return self._written(
-            who,
-            "approve",
-            name,
-            message("{deletions} approved", deletions=count(files, "{n} deletion", "{n:,} deletions")),
-        )
+        return self._written(who, "approve", name, count(number, "{n} loss approved", "{n:,} losses approved"))
+
+    async def reject(self, name: str, who: str) -> AuditView:
+        """Reject exactly the losses held now: the copy keeps these files as they are."""
+        mirror_state, row = self._holding(name, who, "reject")
+        number = self._registry.catalogue.approvals.reject(row.id)
+        self._registry.refresh(mirror_state)
+        self._registry.wake.set()
+        return self._written(who, "reject", name, count(number, "{n} loss rejected", "{n:,} losses rejected"))
+
+    def _holding(self, name: str, who: str, what: str) -> tuple[MirrorState, MirrorRow]:
+        """Return a mirror whose losses can be decided on now. Raises Busy."""
+        mirror_state = self._standing(name)
+        if mirror_state.row is None or not mirror_state.parked:
+            raise self._refused(who, what, name, message("{name}: nothing is held for approval", name=name))
+        if mirror_state.run is not None:
+            raise self._refused(
+                who,
+                what,
+                name,
+                message("{name}: a pass is running; decide after its end on the losses that it holds", name=name),
+            )
+        return mirror_state, mirror_state.row
 
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass."""
@@ -414,7 +422,7 @@ def _manifest(file: ManifestFile, by_file: Mapping[str, DeclaredMirror]) -> Mani
 
 def _plan_view(name: str, planning: PlanResult, free: int | None, steps: Sequence[StepView], limit: int) -> PlanView:
     counts = planning.counts
-    total = counts.fetch + counts.replace + counts.remove + counts.refuse
+    total = counts.fetch + counts.replace + counts.remove + counts.refuse + counts.hold
     return PlanView(
         mirror=name,
         complete=planning.inventory.complete,
@@ -423,6 +431,7 @@ def _plan_view(name: str, planning: PlanResult, free: int | None, steps: Sequenc
         keep=counts.keep,
         remove=counts.remove,
         refuse=counts.refuse,
+        hold=counts.hold,
         bytes=counts.bytes,
         sizeless=counts.sizeless,
         free=free,

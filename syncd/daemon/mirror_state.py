@@ -122,7 +122,7 @@ def past_of(row: MirrorRow, passes: list[PassView]) -> Past:
         return Past(began=row.attempted, ended=row.attempted, cut=cut)
     failures = partial = 0
     for one in over:
-        if one.outcome == "failed":
+        if one.outcome in {"failed", "nothing_found"}:
             failures += 1
         elif one.outcome not in {"stopped", "killed"} or one.error == CANCELLED:
             break

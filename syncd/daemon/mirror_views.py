@@ -22,6 +22,8 @@ def state_of(mirror_state: MirrorState, store: StoreState, now: float) -> tuple[
         return "offline", because(f"store.{store.state}", detail=store.reason)
     if mirror_state.past.failures and not mirror_state.requested_by:
         last = mirror_state.last.reason if mirror_state.last is not None else ""
+        if mirror_state.last is not None and mirror_state.last.outcome == "nothing_found":
+            return "nothing_found", because("failed", detail=last)
         return "failing", because("failed", detail=last or message("the last pass failed"))
     if (
         mirror_state.requested_by

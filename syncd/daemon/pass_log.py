@@ -113,8 +113,10 @@ _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
     RemovalsParked: lambda e: (
         "warning",
         message(
-            "{deletions} of {size} held for approval: {reason}",
-            deletions=count(e.files, "{n} deletion", "{n:,} deletions"),
+            "{losses} of {size} held for approval: {reason}",
+            losses=count(e.files, "{n} loss", "{n:,} losses")
+            if e.replaced
+            else count(e.files, "{n} deletion", "{n:,} deletions"),
             size=format_size(e.bytes),
             reason=e.reason,
         ),

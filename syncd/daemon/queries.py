@@ -173,9 +173,9 @@ def quarantine(catalogue: Catalogue, row: MirrorRow | None, name: str, limit: in
 
 
 def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[ParkedView]:
-    """Return the deletions held for approval, sorted."""
+    """Return the losses held for approval, sorted."""
     found = catalogue.approvals.parked(row.id, after, limit) if row is not None else []
-    return [ParkedView(path=path, bytes=size) for path, size in found]
+    return [ParkedView(path=one.path, bytes=one.bytes, kind=one.kind, new_bytes=one.new_bytes) for one in found]
 
 
 def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[FailureView]:

@@ -22,7 +22,6 @@ from syncd.core import (
     Page,
     PermanentError,
     Planned,
-    RemovalsParked,
     SeveralSources,
     Step,
     SurveyAdvanced,
@@ -31,6 +30,7 @@ from syncd.core import (
     SyncdError,
     TransientError,
 )
+from syncd.engine.losses import evaluate_plan
 from syncd.engine.pass_context import PassContext
 from syncd.engine.path_collisions import CaseFoldIndex, collisions
 from syncd.engine.planner import Counts, OutOfOrder, Planner
@@ -90,7 +90,7 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
     if elsewhere:
         planning.inventory.elsewhere = context.mirror.source.url
         counts.remove = counts.remove_bytes = 0
-    planning.parked = _guard_reason(context, row, counts) if planning.inventory.complete else ""
+    planning.parked = evaluate_plan(context, row, counts, complete=planning.inventory.complete and not elsewhere)
     context.listener(
         Planned(
             context.mirror.name,
@@ -262,20 +262,3 @@ def _write(context: PassContext, row: MirrorRow, steps: list[Step]) -> None:
 def _pages(rows: Iterator[T]) -> Iterator[list[T]]:
     while page := list(islice(rows, 5000)):
         yield page
-
-
-def _guard_reason(context: PassContext, row: MirrorRow, counts: Counts) -> str:
-    """Return why the deletions must be held for approval, or "" if they are allowed."""
-    if counts.remove == 0:
-        return ""
-    files, size = context.catalogue.holdings.totals(row.id)
-    approved = context.catalogue.approvals.approved(row.id)
-    removals = [(s.path, s.bytes) for s in context.catalogue.claims.steps(row.id, "remove") if s.path not in approved]
-    if not removals:
-        return ""
-    reason = context.mirror.guard.holds(len(removals), sum(count for _, count in removals), files, size)
-    if reason is None:
-        return ""
-    context.catalogue.approvals.park(row.id, removals)
-    context.listener(RemovalsParked(context.mirror.name, len(removals), sum(count for _, count in removals), reason))
-    return reason

@@ -3,7 +3,7 @@
 Rules:
 1. One failed file is a value: it is recorded and reported, and the others continue. A bug is an exception and stops
    the pass.
-2. An incomplete Inventory deletes nothing. If deletions exceed the guard, all of them are held for approval.
+2. An incomplete Inventory deletes nothing. If the losses exceed the guard, all of them are held for approval.
 3. A stopped pass starts no more transfers, completes or stages those in flight, publishes verified files, and reports
    that it was stopped.
 """
@@ -25,6 +25,7 @@ from syncd.core import (
     Exists,
     Mismatch,
     NoSpace,
+    NotFound,
     Offline,
     PassFinished,
     PermanentError,
@@ -41,6 +42,8 @@ from syncd.core import (
     capability,
 )
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
+from syncd.engine.losses import approved_deletions, evaluate_staged
+from syncd.engine.nothing_found import require_files
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.planner import changed, known_of
@@ -82,6 +85,7 @@ class Pass:
         self.quarantined = 0
         self.has_deferred = context.catalogue.deferred.any(self.row.id)
         self.waiting: dict[str, Swap] = {}
+        self.staged: dict[str, Swap] = {}
 
     async def run(self) -> PassFinished:
         """Run the pass, and return its result. Raises if source or store are unavailable, or there is no space."""
@@ -105,14 +109,20 @@ class Pass:
             self.failed = 0  # the files that could not be moved are tried again, and counted, at the end
         await drop_unjournaled(context.store, context.catalogue, row, self.place)
         planning = await make_plan(msgspec.structs.replace(context, listener=self._on_survey_event), row)
+        if planning.inventory.complete:
+            require_files(context, row, planning)
         self._refuse(row)
         self._drop_unwanted_swaps(planning)
         await self._fetch(await self._strays() if recovering else frozenset(), planning.inventory)
         stopped = context.stopping.is_set()
         inventory = planning.inventory
+        is_over = not stopped and self.no_space is None
         # another source leads to no deletion: held and approved deletions wait for the first one
-        if inventory.complete and not inventory.elsewhere and not stopped and self.no_space is None:
+        shows_all = inventory.complete and not inventory.elsewhere
+        self._evaluate(planning, complete=shows_all, over=is_over)
+        if shows_all and is_over:
             self._remove(row, planning)
+            await self._drop_outdated()
         snapshot = await publisher.publish()
         complete = planning.inventory.complete and not stopped and self.failed == 0 and self.no_space is None
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
@@ -176,6 +186,7 @@ class Pass:
         self.quarantine_room.left = await self._quarantine_limit()
         count = context.catalogue.claims.count(row.id, "fetch", "replace")
         self.waiting = {swap.path: swap for swap in context.catalogue.journal.failed_swaps(row.id)}
+        self.staged = context.catalogue.staged.all(row.id) if context.catalogue.staged.any(row.id) else {}
         steps = context.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
         try:
             async with asyncio.TaskGroup() as group:
@@ -187,6 +198,8 @@ class Pass:
                     for step in steps:
                         assert step.stat is not None
                         if self._waits(step) or (self.has_deferred and self._is_deferred(step, step.stat)):
+                            continue
+                        if self.staged and await self._is_staged(step, step.stat):
                             continue
                         cost = transfers.cost(step.stat)
                         await budget.acquire(cost)
@@ -291,19 +304,31 @@ class Pass:
         if fetched:
             catalogue.holdings.add(row.id, fetched)
             self.fetched += len(fetched)
-        for proved in replaced:
-            self._replace(proved)
+        if replaced:
+            catalogue.staged.add(row.id, self.place.pass_id, [self._swap(proved) for proved in replaced])
         if self.has_deferred:
             for proved in batch:
                 catalogue.deferred.forget(row.id, proved.entry.path)
         catalogue.journal.end_all(row.id, [proved.entry.path for proved in batch])
 
-    def _replace(self, proved: VerifiedFile) -> None:
-        catalogue, row, entry = self.context.catalogue, self.row, proved.entry
-        held = catalogue.holdings.entry(row.id, entry.path)
+    def _swap(self, proved: VerifiedFile) -> Swap:
+        entry = proved.entry
+        held = self.context.catalogue.holdings.entry(self.row.id, entry.path)
         old = held[0] if held is not None else entry
-        catalogue.journal.add_swap(row.id, Swap(entry.path, proved.place, entry, proved.origin, old.size, old.sha256))
-        self.replaced += 1
+        return Swap(entry.path, proved.place, entry, proved.origin, old.size, old.sha256)
+
+    async def _is_staged(self, step: Step, stat: Stat) -> bool:
+        """Return True if an earlier pass has staged this version; the guard held it, or the pass was killed."""
+        swap = self.staged.get(step.path)
+        if step.action != "replace" or swap is None or changed(known_of(swap.entry, swap.origin), stat) is not None:
+            return False
+        try:
+            await self.context.store.stat(swap.staged)
+        except NotFound:
+            return False
+        proved = VerifiedFile(swap.entry, swap.origin, swap.staged, replaces=True)
+        self.context.catalogue.staged.add(self.row.id, self.place.pass_id, [self._swap(proved)])
+        return True
 
     def _fail(self, path: str, error: SyncdError, stat: Stat | None = None) -> None:
         context = self.context
@@ -394,18 +419,32 @@ class Pass:
                 strays.add(path)
         return frozenset(strays)
 
+    async def _drop_outdated(self) -> None:
+        """Delete staged replacements that upstream no longer has, or that were rejected."""
+        staged, store = self.context.catalogue.staged, self.context.store
+        for swap in staged.outdated(self.row.id, self.place.pass_id):
+            await store.delete(swap.staged)
+            staged.forget(self.row.id, [swap.path])
+
     # -- the end --------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, planning: PlanResult, *, complete: bool, over: bool) -> None:
+        """Let the staged replacements swap, unless the guard holds what the pass would lose."""
+        context, row, approvals = self.context, self.row, self.context.catalogue.approvals
+        self.replaced, reason = evaluate_staged(context, row, self.place.pass_id, complete=complete, over=over)
+        planning.parked = planning.parked or reason
+        if planning.parked:
+            parked, replacements = approvals.count_parked(row.id)
+            self.parked = parked if complete else replacements
+        elif over:
+            approvals.park(row.id, [], deletions=complete)
 
     def _remove(self, row: MirrorRow, planning: PlanResult) -> None:
         """Remove files that upstream no longer lists from the next snapshot, unless the guard holds their deletion."""
         catalogue = self.context.catalogue
-        approved = catalogue.approvals.approved(row.id)
         steps = list(catalogue.claims.steps(row.id, "remove"))
         if planning.parked:
-            self.parked = sum(step.path not in approved for step in steps)
-            steps = [step for step in steps if step.path in approved]
-        else:
-            catalogue.approvals.park(row.id, [])
+            steps = approved_deletions(self.context, row, steps)
         catalogue.holdings.remove(row.id, [step.path for step in steps], self.context.now())
         catalogue.approvals.spend_approval(row.id)
         self.removed = len(steps)

@@ -41,11 +41,17 @@ class Counts(msgspec.Struct):
     keep: int = 0
     remove: int = 0
     refuse: int = 0
+    hold: int = 0
     fetch_bytes: int = 0
     replace_bytes: int = 0
     keep_bytes: int = 0
     remove_bytes: int = 0
     sizeless: int = 0
+
+    @property
+    def found(self) -> int:
+        """Files that upstream lists, refused ones too."""
+        return self.fetch + self.replace + self.keep + self.refuse + self.hold
 
     @property
     def bytes(self) -> int:

@@ -9,7 +9,7 @@ async def drop_unjournaled(store: Store, catalogue: Catalogue, mirror: MirrorRow
     """Delete the staged files of a mirror that wait for no swap; only while nothing else works on the mirror."""
     left = [stat.path async for stat in store.list(place.all_staged)]
     if left:
-        waiting = catalogue.journal.staged_paths(mirror.id)
+        waiting = catalogue.journal.staged_paths(mirror.id) | catalogue.staged.places(mirror.id)
         for path in left:
             if path not in waiting:
                 await store.delete(path)

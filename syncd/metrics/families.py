@@ -166,8 +166,13 @@ PENDING_SINCE = _of_mirror(
     fold="min",
 )  # fmt: skip
 INFLIGHT_FILES = _of_mirror("syncd_inflight_files", "gauge", "work", "files in transfer")
-PARKED_FILES = _of_mirror("syncd_parked_files", "gauge", "work", "deletions that are held for approval")
-PARKED_BYTES = _of_mirror("syncd_parked_bytes", "gauge", "work", "bytes of the deletions that are held for approval")
+PARKED_FILES = _of_mirror(
+    "syncd_parked_files",
+    "gauge",
+    "work",
+    "losses that are held for approval: deletions, and replacements that lose bytes",
+)
+PARKED_BYTES = _of_mirror("syncd_parked_bytes", "gauge", "work", "bytes of the files whose loss is held for approval")
 FAILED_FILES = _of_mirror("syncd_failed_files", "gauge", "work", "files that failed to download in the last pass")
 PASSES = _of_mirror(
     "syncd_passes_total", "counter", "work",

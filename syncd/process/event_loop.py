@@ -6,7 +6,18 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
-from syncd.core import Busy, ConfigError, Damaged, Denied, NoSpace, Parked, PermanentError, SyncdError, TransientError
+from syncd.core import (
+    Busy,
+    ConfigError,
+    Damaged,
+    Denied,
+    NoSpace,
+    NothingFound,
+    Parked,
+    PermanentError,
+    SyncdError,
+    TransientError,
+)
 
 DONE, SOME_FAILED, USAGE, GUARDED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 GRACE = 30.0  # seconds in which running transfers may end
@@ -16,6 +27,7 @@ _CODES: tuple[tuple[type[SyncdError], int], ...] = (
     (Busy, GUARDED),
     (NoSpace, GUARDED),
     (Parked, GUARDED),
+    (NothingFound, GUARDED),
     (Denied, UNREACHABLE),
     (Damaged, GUARDED),
     (TransientError, UNREACHABLE),

@@ -12,7 +12,7 @@ from syncd.web.rendering import banners, site_of
 from syncd.web.view_models import Spark, age_of, badges, spark
 
 SPARK_LASTS = 60.0  # seconds
-NEEDY = frozenset({"failing", "offline", "rejected"})  # states that want a person
+NEEDY = frozenset({"failing", "nothing_found", "offline", "rejected"})  # states that want a person
 
 
 @dataclass(frozen=True, slots=True)

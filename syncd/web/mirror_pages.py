@@ -3,7 +3,7 @@
 import msgspec
 from aiohttp import web
 
-from syncd.api import ApiContext, Call, HttpError, approve, schemas as a
+from syncd.api import ApiContext, Call, HttpError, decide, schemas as a
 from syncd.web.i18n.translator import crumbs
 from syncd.web.rendering import banners, see_other, site_of
 from syncd.web.view_models import age_of, badges, listing
@@ -54,8 +54,8 @@ async def act(context: ApiContext, call: Call) -> web.Response:
         raise HttpError(
             400, "Unsupported", f"the form does not fit: {error}", "go back and load the page again"
         ) from error
-    if asked.act == "approve":
-        await approve(context, name, call.who, asked.files)
+    if asked.act in {"approve", "reject"}:
+        await decide(context, name, asked.act, call.who, asked.files)
     else:
         await getattr(context.control, asked.act)(name, call.who)
     return see_other(f"/mirrors/{name}?done={asked.act}")

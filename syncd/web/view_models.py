@@ -27,6 +27,7 @@ _STATES: dict[str, Badge] = {
     "waiting": Badge("calm", "state.waiting"),
     "paused": Badge("calm", "state.paused"),
     "failing": Badge("bad", "state.failing"),
+    "nothing_found": Badge("bad", "state.nothing_found"),
     "offline": Badge("bad", "state.offline"),
     "rejected": Badge("bad", "state.rejected"),
     "retired": Badge("calm", "state.retired"),

@@ -32,7 +32,7 @@ class TestDaemon(ControlContract):
 async def test_what_upstream_changed_is_seen_in_a_plan_and_then_in_the_difference_of_two_snapshots(house):
     async with house.living() as control:
         await house.idle("scenes")
-        house.archive("scenes", {"a/new.dat": b"new", "b/f01.dat": b"another content", "c/f02.dat": None})
+        house.archive("scenes", {"a/new.dat": b"new", "b/f01.dat": b"another content" * 1000, "c/f02.dat": None})
         plan = await control.plan("scenes", limit=1)
         assert (plan.fetch, plan.replace, plan.remove, plan.keep, plan.complete) == (1, 1, 1, 10, True)
         assert {step.action for step in plan.steps} == {"fetch", "replace", "remove"}
@@ -79,10 +79,10 @@ async def test_parked_removals_are_shown_approved_and_go(house):
         assert await control.parked("scenes", after=parked[3].path, limit=1) == [parked[4]]
         await house.until(lambda: house.state_of("scenes") == "idle")
         entry = await control.approve("scenes", "ada")
-        assert entry.outcome == "6 deletions approved"
+        assert entry.outcome == "6 losses approved"
         await house.until(lambda: control.mirror("scenes").files == 6 and house.state_of("scenes") == "idle")
         assert control.mirror("scenes").health == "good"
-        with pytest.raises(Busy, match="no deletions are held for approval"):
+        with pytest.raises(Busy, match="nothing is held for approval"):
             await control.approve("scenes", "ada")
 
 

@@ -12,7 +12,7 @@ import pytest
 from manifests.reading import ReaderKind
 from manifests.snapshot import Snapshot
 from manifests.stat import Stat
-from syncd.core import SurveyNoted
+from syncd.core import NothingFound, SurveyNoted
 from syncd.engine.kept_snapshots import read_bounded
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governors import Governors
@@ -198,7 +198,7 @@ async def test_rule_4_an_approval_removes_nothing_by_the_word_of_an_incomplete_i
     assert (half.removed, half.complete) == (0, False)
     async with mirroring.open() as (_, catalogue):
         assert catalogue.holdings.totals(1)[0] == 12
-        assert catalogue.approvals.approved(1) == set(gone)
+        assert set(catalogue.approvals.approved(1)) == set(gone)
     mirroring.archive.listing_fails_after = None
     whole = await mirroring.run()
     assert (whole.removed, whole.parked, whole.complete) == (4, 0, True)
@@ -209,9 +209,15 @@ async def test_rule_4_an_approval_removes_nothing_by_the_word_of_an_incomplete_i
 async def test_rule_4_never_everything(tmp_path):
     mirroring = Mirroring(tmp_path, Archive(scenes()), guard="100%")
     await mirroring.run()
-    mirroring.archive.files.clear()
+    mirroring.archive.files = {"new.tif": b"new"}
     result = await mirroring.run()
     assert (result.parked, result.removed) == (12, 0)
+    mirroring.archive.files.clear()
+    with pytest.raises(NothingFound):
+        await mirroring.run()
+    async with mirroring.open() as (_, catalogue):
+        assert catalogue.approvals.count_parked(1) == (13, 0)
+        assert catalogue.holdings.totals(1)[0] == 13
 
 
 @pytest.mark.fault(19, 20)

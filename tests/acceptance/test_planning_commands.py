@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.cli import SYNCD, Folder, run, sync
 
-USAGE = 2
+USAGE, GUARDED = 2, 3
 MANIFEST = "mirror: a\nsource: {{url: 'file://{upstream}/'{more}}}\n"
 
 
@@ -78,3 +78,45 @@ def test_plan_says_that_removals_would_wait_for_approval(house):
     said = run(store, state, "plan", manifest)
     assert "then: syncd approve a" in said
     assert len(store.paths("a/")) == 25
+
+
+def test_survey_and_plan_leave_nothing_behind(house, tmp_path):
+    store, state, manifest, _ = house
+    before = sorted(tmp_path.iterdir())
+    run(store, state, "survey", manifest)
+    assert "25" in run(store, state, "plan", manifest)
+    assert sorted(tmp_path.iterdir()) == before
+    sync(store, state, manifest)
+    manifest.write_text(manifest.read_text().replace("mirror: a", "mirror: other"))
+    run(store, state, "plan", manifest)
+    assert [one["mirror"] for one in json.loads(run(store, state, "status", "--json"))] == ["a"]
+
+
+def test_losses_are_listed_approved_and_rejected_from_the_command_line(house):
+    store, state, manifest, upstream = house
+    sync(store, state, manifest)
+    held = [f"f{number:02}.txt" for number in range(10, 25)]
+    for name in held:
+        (upstream / name).write_bytes(b"")
+    assert "the losses would be held for approval" in run(store, state, "plan", manifest)
+    assert run(store, state, "sync", manifest, "--json", wanted=GUARDED)
+    found = json.loads(run(store, state, "approve", "a", "--list", "--json"))
+    assert [(one["path"], one["kind"], one["new_bytes"]) for one in found] == [(name, "emptied", 0) for name in held]
+    assert "rejected; 15 files stay as they are" in run(store, state, "reject", "a")
+    assert json.loads(run(store, state, "status", "--json"))[0]["rejected"] == held
+    run(store, state, "sync", manifest)
+    assert store.read("a/")["f24.txt"] == b"x" * 24
+    assert "15 files no longer rejected" in run(store, state, "reject", "a", "--undo")
+    run(store, state, "sync", manifest, wanted=GUARDED)
+    assert "replaces 15 files" in run(store, state, "approve", "a")
+    run(store, state, "sync", manifest)
+    assert store.read("a/")["f24.txt"] == b""
+
+
+def test_a_source_without_a_file_is_told_by_plan_sync_and_status(house):
+    store, state, manifest, _ = house
+    manifest.write_text(manifest.read_text().replace("'}", "', include: ['*.nope']}"))
+    assert "no file was found: a pass would change nothing" in run(store, state, "plan", manifest, wanted=GUARDED)
+    run(store, state, "sync", manifest, wanted=GUARDED)
+    assert "nothing found: a: no file was found" in run(store, state, "status")
+    assert json.loads(run(store, state, "status", "--json"))[0]["last"]["state"] == "nothing_found"

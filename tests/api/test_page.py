@@ -170,7 +170,7 @@ async def test_the_fleet_shows_every_mirror_with_its_state_in_words(api, control
     assert "12 MB 12 files" in rows["idle"]
     assert "1.5 MB/s" in rows["running"]
     assert "in 60 min" in rows["idle"] or "in 1 h" in rows["idle"]
-    assert len(tree.css("svg.spark")) == 8
+    assert len(tree.css("svg.spark")) == 9
     assert [rows[name].split()[-1] for name in ("running", "paused", "rejected")] == ["running", "–", "–"]
 
 
@@ -256,12 +256,27 @@ async def test_a_form_does_what_it_says_and_leads_back(api, control):
 async def test_approving_from_the_page_lets_go_what_was_seen(api, control):
     await login(api)
     dialog = (await page(api, "/mirrors/idle")).css_first("#approving")
-    assert "Delete 3 files?" in words(dialog)
+    assert "Delete or replace 3 files?" in words(dialog)
     assert dialog.css_first("input[name=files]").attributes["value"] == "3"
     status, tree, _ = await send(api, "/mirrors/idle/act", act="approve", files="2")
     assert status == 409
-    assert "2 deletions were approved, and 3 are held now" in words(tree.css_first(".notice.bad"))
+    assert "you saw 2 losses, and 3 are held now" in words(tree.css_first(".notice.bad"))
     assert (await send(api, "/mirrors/idle/act", act="approve", files="3"))[0] == 200
+    assert control.mirror("idle").parked == 0
+
+
+async def test_the_page_says_what_would_be_lost_and_lets_an_operator_reject_it(api, control):
+    await login(api)
+    tree = await page(api, "/mirrors/idle")
+    held = words(tree.css_first("#parked"))
+    assert "old/0 deleted old/1 shrunk to 10 B old/2 emptied" in " ".join(held.split())
+    assert "shrunk to 10 B" in words(await page(api, "/mirrors/idle/parked"))
+    dialog = tree.css_first("#rejecting")
+    assert "Keep 3 files as they are?" in words(dialog)
+    assert (await send(api, "/mirrors/idle/act", act="reject", files="2"))[0] == 409
+    status, tree, where = await send(api, "/mirrors/idle/act", act="reject", files="3")
+    assert (status, where) == (200, "/mirrors/idle?done=reject")
+    assert "Rejected: the copy keeps these files" in words(tree.css_first("#done"))
     assert control.mirror("idle").parked == 0
 
 

@@ -97,7 +97,7 @@ async def test_two_snapshots_differ_by_what_the_daemon_says(api):
 @pytest.mark.parametrize(
     ("act", "mirror", "outcome"),
     [("sync", "idle", "begins"), ("pause", "idle", "paused"), ("resume", "paused", "resumed"),
-     ("cancel", "running", "stops"), ("approve", "idle", "3 deletions approved")],
+     ("cancel", "running", "stops"), ("approve", "idle", "3 losses approved"), ("reject", "idle", "3 losses rejected")],
 )  # fmt: skip
 async def test_what_an_operator_does_is_done_and_written_down(api, control, act, mirror, outcome):
     entry = await post(api, f"/api/v1/mirrors/{mirror}/{act}", AuditView)
@@ -106,10 +106,11 @@ async def test_what_an_operator_does_is_done_and_written_down(api, control, act,
     assert audit.audit == (entry,)
 
 
-async def test_only_the_removals_that_were_seen_are_approved(api, control):
+async def test_only_the_losses_that_were_seen_are_approved_or_rejected(api, control):
     declined = await post(api, "/api/v1/mirrors/idle/approve?files=2", status=409)
     assert declined["error"] == "Changed"
-    assert "2 deletions were approved, and 3 are held now" in declined["reason"]
+    assert "you saw 2 losses, and 3 are held now" in declined["reason"]
+    assert (await post(api, "/api/v1/mirrors/idle/reject?files=2", status=409))["error"] == "Changed"
     assert control.mirror("idle").parked == 3
     await post(api, "/api/v1/mirrors/idle/approve?files=3")
     assert control.mirror("idle").parked == 0

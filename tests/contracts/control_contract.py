@@ -46,7 +46,7 @@ class ControlContract:
         ):
             with pytest.raises(NotFound, match="nowhere"):
                 await call("nowhere")
-        for change in (control.sync, control.pause, control.resume, control.approve, control.cancel):
+        for change in (control.sync, control.pause, control.resume, control.approve, control.reject, control.cancel):
             with pytest.raises(NotFound, match="nowhere"):
                 await change("nowhere", "me")
         for look in (control.mirror, control.series):

@@ -84,9 +84,25 @@ CHANGES = (
         ("P5", 30, 31),
         "approved deletions are carried out by the word of an incomplete inventory",
         "syncd/engine/mirror_pass.py",
-        "if inventory.complete and not",
-        "if not",
+        "shows_all = inventory.complete and not",
+        "shows_all = not",
         by="rule_4_an_approval_removes_nothing_by_the_word_of_an_incomplete_inventory_and_is_not_spent_on_it",
+    ),
+    Change(
+        ("P5",),
+        "replacements that lose bytes are not held, if only the bytes show it",
+        "syncd/catalogue/staged_files.py",
+        "bytes*2 < old_bytes",
+        "bytes < 0",
+        by="nothing_of_a_held_replacement_is_visible_and_the_others_are_published",
+    ),
+    Change(
+        ("P5",),
+        "a pass that finds no file is a success",
+        "syncd/engine/nothing_found.py",
+        "if reason is None:",
+        "if reason is not None:",
+        by="a_first_pass_that_finds_no_file_is_no_success",
     ),
     # -- one for each promise -----------------------------------------------------------------------------------------
     Change(
@@ -384,8 +400,8 @@ CHANGES = (
         (31,),
         "deletions that are held for approval are carried out",
         "syncd/engine/mirror_pass.py",
-        "if planning.parked:",
-        "if planning is None:",
+        "steps = approved_deletions(self.context, row, steps)",
+        "steps = list(steps)",
         by="rule_4_too_many_removals_are_parked_whole_until_they_are_approved",
     ),
     Change(

@@ -175,19 +175,19 @@ def test_labels_are_bounded_and_what_is_over_is_folded_and_said(monkeypatch):
         metrics.listener(e.PassFinished(name, "", True, 1, 0, 0, 0, 0, 0, 10, 1.0))
     found = samples(metrics)
     mirrors = {dict(labels)["mirror"] for _, labels in found if "mirror" in dict(labels)}
-    assert mirrors == {"failing", "idle", "offline", "other"}
-    assert value(metrics, "syncd_metric_label_overflow", label="mirror") == 4
+    assert mirrors == {"failing", "idle", "nothing-found", "other"}
+    assert value(metrics, "syncd_metric_label_overflow", label="mirror") == 5
     assert value(metrics, "syncd_metric_label_overflow", label="origin") == 3
-    assert value(metrics, "syncd_passes_total", mirror="other", outcome="complete") == 4
+    assert value(metrics, "syncd_passes_total", mirror="other", outcome="complete") == 5
     assert value(metrics, "syncd_origin_received_bytes_total", origin="other") == 30
     oldest = min(
         view.succeeded or 0 for name, view in control.by_name.items() if name in {"paused", "running", "waiting"}
     )
     assert value(metrics, "syncd_mirror_last_success_timestamp_seconds", mirror="other") == oldest
     assert value(metrics, "syncd_mirror_publication_lag_seconds_count", mirror="other") == 0
-    del control.by_name["failing"], control.by_name["offline"]
+    del control.by_name["failing"], control.by_name["nothing-found"]
     for _ in range(2):
-        assert value(metrics, "syncd_metric_label_overflow", label="mirror") == 2, "who came first stays"
+        assert value(metrics, "syncd_metric_label_overflow", label="mirror") == 3, "who came first stays"
 
 
 def test_fifty_mirrors_and_ten_origins_are_fewer_than_5000_series():

@@ -39,9 +39,9 @@ def fleet() -> builders.Dashboard:
         ),
         number(
             "In trouble",
-            "Mirrors that are failing, offline or rejected.",
+            "Mirrors that are failing, offline or rejected, or that found no file.",
             "none",
-            Query(f'sum(syncd_mirror_state{{{HERE}, state=~"failing|offline|rejected"}})'),
+            Query(f'sum(syncd_mirror_state{{{HERE}, state=~"failing|nothing_found|offline|rejected"}})'),
             bounds=BAD,
             span=3,
         ),

@@ -29,6 +29,7 @@ STATES = (
     ("waiting", "light-blue"),
     ("paused", "purple"),
     ("failing", "orange"),
+    ("nothing_found", "dark-orange"),
     ("offline", RED),
     ("rejected", "dark-red"),
     ("retired", GREY),

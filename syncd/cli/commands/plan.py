@@ -10,7 +10,8 @@ from syncd.cli.registration import ManifestFile, command
 if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
-_SHOWN_AS = {"fetch": "fetch", "replace": "replace", "remove": "delete", "refuse": "reject"}  # actions, for people
+# actions, for people
+_SHOWN_AS = {"fetch": "fetch", "replace": "replace", "remove": "delete", "hold": "hold", "refuse": "reject"}
 SHOWN = 20  # files of each kind that a plan shows without --all
 
 
@@ -22,16 +23,22 @@ async def plan(
 ) -> int:
     """Show what a pass would do, and why. Changes nothing."""
     from syncd.engine import make_plan
-    from syncd.process import DONE, SOME_FAILED
+    from syncd.process import DONE, GUARDED, SOME_FAILED
     from syncd.session import read_manifest
 
     mirror, _ = read_manifest(file)
     with context.progress() as progress:
-        async with context.preview_session(progress.listener) as session, session.pass_context(mirror) as work:
+        async with (
+            context.preview_session(progress.listener, mirror.name) as session,
+            session.pass_context(mirror) as work,
+        ):
             row = session.catalogue.history.ensure_declared(mirror)
             planning = await make_plan(work, row)
             free = await session.store.free()
             counts = planning.counts
+            is_complete = planning.inventory.complete
+            nothing = mirror.guard.refuses(counts.found) if is_complete else None
+            code = GUARDED if nothing is not None else DONE if is_complete else SOME_FAILED
             if context.json:
                 output.print_json(
                     {
@@ -42,14 +49,16 @@ async def plan(
                         "keep": counts.keep,
                         "remove": counts.remove,
                         "refuse": counts.refuse,
+                        "hold": counts.hold,
                         "bytes": counts.bytes,
                         "sizeless": counts.sizeless,
                         "free": free,
                         "parked": planning.parked,
+                        "nothing_found": nothing or "",
                         "failed": planning.inventory.failed,
                     }
                 )
-                return DONE if planning.inventory.complete else SOME_FAILED
+                return code
             progress.stop()
             output.table(
                 ("", ">files", ">bytes"),
@@ -59,6 +68,7 @@ async def plan(
                     ("keep", f"{counts.keep:,}", output.size(counts.keep_bytes)),
                     ("delete", f"{counts.remove:,}", output.size(counts.remove_bytes)),
                     ("reject", f"{counts.refuse:,}", ""),
+                    *([("hold", f"{counts.hold:,}", "")] if counts.hold else []),
                 ),
             )
             more = f", and {output.files(counts.sizeless)} of unknown size" if counts.sizeless else ""
@@ -71,10 +81,13 @@ async def plan(
                         break
                     output.print_line(f"  {shown:8} {step.path}  ({step.reason})")
             if planning.parked:
-                held = f"the deletions would be held for approval: {planning.parked}"
+                what = "losses" if counts.hold else "deletions"
+                held = f"the {what} would be held for approval: {planning.parked}"
                 output.print_line(f"{held}; then: syncd approve {mirror.name}")
             for url, reason in planning.inventory.failed:
                 output.print_line(f"failed to read: {url}: {reason}")
             if not planning.inventory.complete:
                 output.print_line("the inventory is INCOMPLETE: nothing would be deleted")
-            return DONE if planning.inventory.complete else SOME_FAILED
+            if nothing is not None:
+                output.print_line(f"{nothing}: a pass would change nothing")
+            return code

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @command("syncd status --json")
 async def status(context: "CommandContext") -> int:
-    """Show every mirror: age, size, failures, held deletions, pinned files."""
+    """Show every mirror: age, size, failures, held losses, pinned files."""
     from asyncio import to_thread
 
     from syncd.catalogue import has_catalogue
@@ -45,6 +45,9 @@ async def status(context: "CommandContext") -> int:
                 for one in found
             ),
         )
+        for one in found:
+            if one["last"].get("state") == "nothing_found":
+                output.print_line(f"nothing found: {one['last']['reason']}")
     return DONE
 
 
@@ -67,7 +70,8 @@ def _mirrors(session: "Session") -> list[dict[str, Any]]:
                 "succeeded": output.instant(row.succeeded),
                 "attempted": output.instant(row.attempted),
                 "last": row.last,
-                "parked": len(session.catalogue.approvals.parked(row.id)),
+                "parked": session.catalogue.approvals.count_parked(row.id)[0],
+                "rejected": sorted(session.catalogue.approvals.rejected(row.id)),
                 "pinned": sorted(session.catalogue.approvals.pinned(row.id)),
                 "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id), enc_hook=plain),
                 "age": output.ago(row.succeeded, now),

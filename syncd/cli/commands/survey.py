@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @command("syncd survey physionet.yaml --json | head", asks_upstream=True)
 async def survey(context: "CommandContext", file: ManifestFile) -> int:
-    """Ask upstream for its files, and print the inventory."""
+    """Ask upstream for its files, and print the inventory. Leaves nothing behind."""
     from syncd.core import printable
     from syncd.engine import list_upstream
     from syncd.process import DONE, SOME_FAILED

@@ -228,8 +228,9 @@ def line_of(event: Event) -> str | None:
             return f"{name}: {path}: retrying in {wait:.1f} s: {reason}"
         case TransferFailed(reason=reason, quarantined=quarantined):
             return f"{name}: failed: {reason}{' (quarantined)' if quarantined else ''}"
-        case RemovalsParked(files=number, reason=reason):
-            return f"{name}: deletions held for approval: {reason} ({number:,} held); approve: syncd approve {name}"
+        case RemovalsParked(files=number, reason=reason, replaced=replaced):
+            what = "losses" if replaced else "deletions"
+            return f"{name}: {what} held for approval: {reason} ({number:,} held); approve: syncd approve {name}"
         case Published(snapshot=snapshot, files=number, changed=True):
             return f"{name}: published {snapshot[:12]}, {counted(number, 'file')}"
         case PublishResumed(snapshot=snapshot):

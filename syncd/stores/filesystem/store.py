@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import msgspec
@@ -406,7 +407,10 @@ class FilesystemStore:
             os.unlink(name, dir_fd=tmp.fd)
 
     def _free(self) -> int:
-        room = os.fstatvfs(self._folders.top().fd)
+        if Path(self.root).is_dir():
+            room = os.fstatvfs(self._folders.top().fd)
+        else:  # a question creates no folder
+            room = os.statvfs(next(folder for folder in Path(self.root).parents if folder.is_dir()))
         return room.f_bavail * room.f_frsize
 
     def _lock(self) -> OpenDescriptor:
