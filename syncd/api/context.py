@@ -8,6 +8,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from manifests.messages import message
 from syncd.api.auth.door import AccessControl, Identity
 from syncd.api.errors import HttpError
 from syncd.api.sse import EventStream
@@ -39,7 +40,11 @@ class CheckQueue:
         """Wait for a turn and keep it over the block. Raises HttpError if too many wait."""
         if self._here > self._most:
             raise HttpError(
-                503, "Refused", f"{self._most} {self._what} are waiting already", "ask again", retry_after=5
+                503,
+                "Refused",
+                message("{most} {what} are waiting already", most=self._most, what=self._what),
+                message("ask again"),
+                retry_after=5,
             )
         self._here += 1
         try:

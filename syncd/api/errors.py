@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from manifests.messages import message
 from syncd.core import (
     Busy,
     Changed,
@@ -15,6 +16,7 @@ from syncd.core import (
     Denied,
     Exhausted,
     Exists,
+    MessageView,
     NoSpace,
     NotFound,
     Offline,
@@ -24,6 +26,7 @@ from syncd.core import (
     TooLarge,
     TransientError,
     Unsafe,
+    message_view,
     printable,
 )
 
@@ -48,6 +51,10 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     todo: str
     problems: tuple[Problem, ...] = ()
+    message: MessageView | None = None
+    """`reason` as a code and values."""
+    todo_message: MessageView | None = None
+    """`todo` as a code and values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +66,19 @@ class ErrorKind:
 
 
 _KINDS: dict[type[SyncdError], ErrorKind] = {
-    NotFound: ErrorKind(404, "look at the list above it; names and ids are case-sensitive"),
-    ConfigError: ErrorKind(422, "correct the reported error, and send it again"),
-    Parked: ErrorKind(409, "look at the losses that are held, then approve or reject them"),
-    Busy: ErrorKind(409, "wait until the running pass ends, or cancel it"),
-    Changed: ErrorKind(409, "send the request again: the state has changed meanwhile"),
-    Exists: ErrorKind(409, "it exists already"),
-    Denied: ErrorKind(403, "ask the operator of this daemon"),
-    Unsafe: ErrorKind(400, "send a path without .., control characters or a leading slash"),
-    TooLarge: ErrorKind(413, "send less"),
-    NoSpace: ErrorKind(507, "free space for the state folder and the store"),
-    Damaged: ErrorKind(500, "see docs/operating.md, and look at the daemon's log"),
-    Exhausted: ErrorKind(503, "raise the limit of open files of the daemon (LimitNOFILE=)"),
-    Offline: ErrorKind(503, "see that the store is mounted and answers; the daemon then continues by itself"),
+    NotFound: ErrorKind(404, message("look at the list above it; names and ids are case-sensitive")),
+    ConfigError: ErrorKind(422, message("correct the reported error, and send it again")),
+    Parked: ErrorKind(409, message("look at the losses that are held, then approve or reject them")),
+    Busy: ErrorKind(409, message("wait until the running pass ends, or cancel it")),
+    Changed: ErrorKind(409, message("send the request again: the state has changed meanwhile")),
+    Exists: ErrorKind(409, message("it exists already")),
+    Denied: ErrorKind(403, message("ask the operator of this daemon")),
+    Unsafe: ErrorKind(400, message("send a path without .., control characters or a leading slash")),
+    TooLarge: ErrorKind(413, message("send less")),
+    NoSpace: ErrorKind(507, message("free space for the state folder and the store")),
+    Damaged: ErrorKind(500, message("see docs/operating.md, and look at the daemon's log")),
+    Exhausted: ErrorKind(503, message("raise the limit of open files of the daemon (LimitNOFILE=)")),
+    Offline: ErrorKind(503, message("see that the store is mounted and answers; the daemon then continues by itself")),
 }
 
 
@@ -83,7 +90,7 @@ class HttpError(PermanentError):
     ) -> None:
         super().__init__(reason)
         self.status = status
-        self.failure = Failure(error, reason, todo)
+        self.failure = Failure(error, reason, todo, message=message_view(reason), todo_message=message_view(todo))
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
@@ -96,7 +103,7 @@ def http_error(error: SyncdError) -> HttpError:
     name, reason = type(error).__name__, printable(str(error))
     kind = next((_KINDS[one] for one in type(error).__mro__ if one in _KINDS), None)
     if isinstance(error, TransientError):
-        kind = kind or ErrorKind(503, "try again later")
+        kind = kind or ErrorKind(503, message("try again later"))
         return HttpError(kind.status, name, reason, kind.todo, retry_after=RETRY)
-    kind = kind or ErrorKind(409, "look at the daemon's log")
+    kind = kind or ErrorKind(409, message("look at the daemon's log"))
     return HttpError(kind.status, name, reason, kind.todo)

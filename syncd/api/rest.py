@@ -204,7 +204,7 @@ async def _readyz(context: ApiContext, call: Call) -> web.Response:
 
 async def _metrics(context: ApiContext, call: Call) -> web.Response:
     if context.metrics is None:
-        raise HttpError(404, "NotFound", "this daemon has no metrics", "see docs/metrics.md")
+        raise HttpError(404, "NotFound", message("this daemon has no metrics"), message("see docs/metrics.md"))
     body, content_type = await context.metrics(call.request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from aiohttp import web
 
+from manifests.messages import message
 from syncd.api.auth.door import Identity
 from syncd.api.context import ApiContext, ErrorPage
 from syncd.api.errors import HttpError
@@ -97,7 +98,10 @@ def _path_param(name: str, given: str) -> Any:
         return msgspec.convert(given, PATH_PARAMS[name], strict=False)
     except msgspec.ValidationError as error:
         raise HttpError(
-            404, "NotFound", f"{given[:80]!r} is not a valid {name.removesuffix('_id')}", "see the list"
+            404,
+            "NotFound",
+            message("{given!r} is not a valid {name}", given=given[:80], name=name.removesuffix("_id")),
+            message("see the list"),
         ) from error
 
 
@@ -105,29 +109,45 @@ def _query(route: Route, request: web.Request) -> Any:
     given = request.query
     if route.query is None:
         for name in given:
-            raise HttpError(400, "Unsupported", f"{name[:80]!r} is not a parameter of this request", "send none")
+            raise HttpError(
+                400,
+                "Unsupported",
+                message("{name!r} is not a parameter of this request", name=name[:80]),
+                message("send none"),
+            )
         return None
     known = route.query.__struct_fields__
     for name in given:
         if name not in known:
-            todo = f"known are {', '.join(known)}"
-            raise HttpError(400, "Unsupported", f"{name[:80]!r} is not a parameter of this request", todo)
+            todo = message("known are {known}", known=known)
+            raise HttpError(
+                400, "Unsupported", message("{name!r} is not a parameter of this request", name=name[:80]), todo
+            )
         if len(given.getall(name)) > 1:
-            raise HttpError(400, "Unsupported", f"{name} is given twice", "give it once")
+            raise HttpError(400, "Unsupported", message("{name} is given twice", name=name), message("give it once"))
     try:
         return msgspec.convert(dict(given), route.query, strict=False)
     except msgspec.ValidationError as error:
-        raise HttpError(400, "Unsupported", f"the query is invalid: {error}", _hint(route)) from error
+        raise HttpError(
+            400, "Unsupported", message("the query is invalid: {cause}", cause=error), _hint(route)
+        ) from error
 
 
 async def _body(route: Route, request: web.Request) -> Any:
     if request.content_type != "application/json":
-        raise HttpError(415, "Unsupported", f"the body is {request.content_type}", "send application/json")
+        raise HttpError(
+            415,
+            "Unsupported",
+            message("the body is {content_type}", content_type=request.content_type),
+            message("send application/json"),
+        )
     raw = await request.read()
     try:
         return msgspec.json.decode(raw, type=route.body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HttpError(400, "Unsupported", f"the body is invalid: {error}", _hint(route)) from error
+        raise HttpError(
+            400, "Unsupported", message("the body is invalid: {cause}", cause=error), _hint(route)
+        ) from error
 
 
 def _hint(route: Route) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import xxhash
 from aiohttp import web
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from syncd.api.auth.door import HEADERS, SAFE, AccessControl
 from syncd.api.auth.sessions import Sessions
 from syncd.api.auth.tokens import SLOWNESS, Tokens
@@ -82,8 +82,12 @@ async def serving(
             )
         except OSError as error:
             raise ConfigError(
-                f"listen: {listen}: cannot listen on this address: {error.strerror or error}: "
-                "stop the program that uses it, or write another address"
+                message(
+                    "listen: {listen}: cannot listen on this address: {cause}: stop the program that "
+                    "uses it, or write another address",
+                    listen=listen,
+                    cause=error.strerror or error,
+                )
             ) from error
         async with stream.running():
             bound = listener.sockets[0].getsockname()
@@ -145,13 +149,27 @@ def _unroutable(request: web.Request, error: web.HTTPException) -> HttpError:
     if error.status == 405:
         known = error.headers.get("Allow", "")
         return HttpError(
-            405, "Unsupported", f"{request.method} is not a method of {request.path[:200]}", f"use {known}", Allow=known
+            405,
+            "Unsupported",
+            message("{method} is not a method of {path}", method=request.method, path=request.path[:200]),
+            message("use {known}", known=known),
+            Allow=known,
         )
     if error.status == 413:
-        return HttpError(413, "TooLarge", f"the body is larger than {LARGEST_BODY} bytes", "send less")
+        return HttpError(
+            413,
+            "TooLarge",
+            message("the body is larger than {largest_body} bytes", largest_body=LARGEST_BODY),
+            message("send less"),
+        )
     if error.status == 404:
-        return HttpError(404, "NotFound", f"{request.path[:200]}: there is no such page", f"see / or {V1}/openapi.json")
-    return HttpError(error.status, "Unsupported", error.reason, f"see {V1}/openapi.json")
+        return HttpError(
+            404,
+            "NotFound",
+            message("{path}: there is no such page", path=request.path[:200]),
+            message("see / or {v1}/openapi.json", v1=V1),
+        )
+    return HttpError(error.status, "Unsupported", error.reason, message("see {v1}/openapi.json", v1=V1))
 
 
 async def _error_response(context: ApiContext, request: web.Request, error: HttpError) -> web.Response:

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 from aiohttp import web
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from syncd.api.errors import HttpError
 from syncd.control import Control, ProgressView
 from syncd.core import (
@@ -112,8 +112,8 @@ class EventStream:
             raise HttpError(
                 503,
                 "Refused",
-                f"{LISTENERS} clients are connected already",
-                "close another page, or try again later",
+                message("{listeners} clients are connected already", listeners=LISTENERS),
+                message("close another page, or try again later"),
                 retry_after=30,
             )
         listener = _Listener(mirror)

@@ -3,6 +3,7 @@
 import msgspec
 from aiohttp import web
 
+from manifests.messages import message
 from syncd.api import ApiContext, Call, HttpError, decide, schemas as a
 from syncd.web.i18n.translator import crumbs
 from syncd.web.rendering import banners, see_other, site_of
@@ -52,7 +53,10 @@ async def act(context: ApiContext, call: Call) -> web.Response:
         asked = msgspec.convert(dict(form), _ActForm, strict=False)
     except msgspec.ValidationError as error:
         raise HttpError(
-            400, "Unsupported", f"the form does not fit: {error}", "go back and load the page again"
+            400,
+            "Unsupported",
+            message("the form does not fit: {cause}", cause=error),
+            message("go back and load the page again"),
         ) from error
     if asked.act in {"approve", "reject"}:
         await decide(context, name, asked.act, call.who, asked.files)

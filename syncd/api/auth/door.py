@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from manifests.messages import message
 from syncd.api.auth.sessions import COOKIE, Sessions
 from syncd.api.auth.tokens import Tokens
 from syncd.api.errors import HttpError
@@ -65,8 +66,8 @@ class AccessControl:
         host = _host_of(request.headers.get(hdrs.HOST, ""))
         if host not in self._hosts and not _is_address(host):
             raise HttpError(
-                421, "Denied", f"{host[:80]!r} is not a host name of this daemon",
-                "use localhost or an address, or add the name to api.hosts in syncd.yaml",
+                421, "Denied", message("{host!r} is not a host name of this daemon", host=host[:80]),
+                message("use localhost or an address, or add the name to api.hosts in syncd.yaml"),
             )  # fmt: skip
 
     async def identify(self, request: web.Request) -> Identity:
@@ -75,7 +76,10 @@ class AccessControl:
             scheme, _, token = given.partition(" ")
             if scheme.lower() != "bearer":
                 raise HttpError(
-                    401, "Denied", "the Authorization header is not Bearer", "send Authorization: Bearer syncd_…",
+                    401,
+                    "Denied",
+                    message("the Authorization header is not Bearer"),
+                    message("send Authorization: Bearer syncd_…"),
                     WWW_Authenticate='Bearer realm="syncd"',
                 )  # fmt: skip
             found = await self.tokens.authenticate(token.strip(), self.address(request))
@@ -94,8 +98,8 @@ class AccessControl:
         ours = origin is not None and urlsplit(origin).netloc.lower() == request.headers.get(hdrs.HOST, "").lower()
         if not ours or site not in {None, "same-origin"}:
             raise HttpError(
-                403, "Denied", "the request does not come from this daemon's own page",
-                "use the page itself, or a token in the Authorization header",
+                403, "Denied", message("the request does not come from this daemon's own page"),
+                message("use the page itself, or a token in the Authorization header"),
             )  # fmt: skip
 
     def admit(self, identity: Identity, needs: Role | None) -> None:
@@ -106,14 +110,20 @@ class AccessControl:
             raise HttpError(
                 403,
                 "Denied",
-                f"{identity.name} has the role reader, and this needs the role operator",
-                "ask an operator",
+                message("{name} has the role reader, and this needs the role operator", name=identity.name),
+                message("ask an operator"),
             )
-        todo = "send Authorization: Bearer syncd_…; `syncd token NAME` creates a token"
+        todo = message("send Authorization: Bearer syncd_…; `syncd token NAME` creates a token")
         if needs == "operator" and not self.tokens.any_operator:
-            todo = "create one: `syncd token NAME --role operator`, and add the line that it prints to syncd.yaml"
+            todo = message(
+                "create one: `syncd token NAME --role operator`, and add the line that it prints to syncd.yaml"
+            )
         raise HttpError(
-            401, "Denied", f"this needs a token with the role {needs}", todo, WWW_Authenticate='Bearer realm="syncd"'
+            401,
+            "Denied",
+            message("this needs a token with the role {needs}", needs=needs),
+            todo,
+            WWW_Authenticate='Bearer realm="syncd"',
         )
 
     def address(self, request: web.Request) -> str:

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from manifests.messages import message
 from syncd.api.errors import HttpError
 from syncd.config import Token
 
@@ -104,14 +105,17 @@ class Tokens:
         raise HttpError(
             401,
             "Denied",
-            "the token is unknown",
-            "send the token that `syncd token` printed, as in Authorization: Bearer syncd_…",
+            message("the token is unknown"),
+            message("send the token that `syncd token` printed, as in Authorization: Bearer syncd_…"),
             WWW_Authenticate='Bearer realm="syncd"',
         )
 
     def _too_many(self) -> HttpError:
         return HttpError(
-            429, "Denied", "too many invalid tokens were sent from this address", "wait, then send a valid token",
+            429,
+            "Denied",
+            message("too many invalid tokens were sent from this address"),
+            message("wait, then send a valid token"),
             retry_after=int(REGAIN),
         )  # fmt: skip
 
