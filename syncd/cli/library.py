@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from manifests.messages import message
 from manifests.model import Mirror, load_mirror
 from manifests.yaml import nearest
 from syncd.core import ConfigError
@@ -80,9 +81,11 @@ def find(name: str) -> LibraryManifest:
     known = {ready.name: ready for ready in library()}
     if name not in known:
         meant = nearest(name, known)
-        raise ConfigError(
-            f"{name[:64]}: is not in the library: {f'did you mean {meant}?' if meant else 'see syncd library list'}"
-        )
+        if meant:
+            raise ConfigError(
+                message("{name}: is not in the library: did you mean {meant}?", name=name[:64], meant=meant)
+            )
+        raise ConfigError(message("{name}: is not in the library: see syncd library list", name=name[:64]))
     return known[name]
 
 

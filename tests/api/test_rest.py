@@ -122,6 +122,7 @@ async def test_what_cannot_be_done_now_says_why(api):
         "error": "Busy",
         "reason": "paused: is paused: paused by ops",
         "todo": "wait until the running pass ends, or cancel it",
+        "todo_message": {"code": "wait until the running pass ends, or cancel it", "values": {}},
     }
 
 

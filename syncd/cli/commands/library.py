@@ -62,6 +62,7 @@ def add(
     json: Json = False,
 ) -> int:
     """Copy a ready-made manifest into a folder, and list what to fill in. An existing file is not changed."""
+    from manifests.messages import message
     from syncd.cli.library import find
     from syncd.core import ConfigError
     from syncd.process import DONE
@@ -69,14 +70,16 @@ def add(
     ready = find(name)
     file = folder / f"{name}.yaml"
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: is not a folder: create it, or name another")
+        raise ConfigError(message("{folder}: is not a folder: create it, or name another", folder=folder))
     try:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(ready.text)
     except FileExistsError as error:
-        raise ConfigError(f"{file}: exists already and was not changed: delete it, or name another folder") from error
+        raise ConfigError(
+            message("{file}: exists already and was not changed: delete it, or name another folder", file=file)
+        ) from error
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from error
+        raise ConfigError(message("{file}: cannot be written: {cause}", file=file, cause=error.strerror)) from error
     if json:
         output.print_json({"file": str(file), "fill_in": ready.to_fill_in, "access": ready.note("access")})
         return DONE

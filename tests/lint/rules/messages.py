@@ -139,7 +139,6 @@ def templates_are_literals(tree: Tree) -> Iterator[Finding]:
 
 
 @rule(
-    enforced=False,
     bites=[
         {"syncd/a.py": 'raise NotFound(f"{path}: no")\n'},
         {"syncd/a.py": 'raise errors.Busy("a pass runs")\n'},
@@ -151,6 +150,7 @@ def templates_are_literals(tree: Tree) -> Iterator[Finding]:
         {"syncd/a.py": 'raise NotFound(message("{path}: no", path=path))\n'},
         {"syncd/a.py": 'raise ValueError("not a number")\n'},
         {"syncd/a.py": 'raise HttpError(404, "NotFound", reason, todo)\n'},
+        {"syncd/a.py": "raise HttpError(401, 'Denied', reason, todo, WWW_Authenticate='Bearer realm=\"syncd\"')\n"},
     ],
 )
 def texts_for_people_are_messages(tree: Tree) -> Iterator[Finding]:
@@ -161,7 +161,9 @@ def texts_for_people_are_messages(tree: Tree) -> Iterator[Finding]:
             is_init = isinstance(call.func, ast.Attribute) and name == "__init__"
             if name not in TAKERS and name != "wrong" and not is_init:
                 continue
-            for given in (*call.args, *(keyword.value for keyword in call.keywords)):
+            headers = {"WWW_Authenticate"}
+            named = (keyword.value for keyword in call.keywords if keyword.arg not in headers)
+            for given in (*call.args, *named):
                 if isinstance(given, ast.JoinedStr) or any(
                     " " in text and "%(" not in text for text in _literals(given)
                 ):
