@@ -79,7 +79,7 @@ class S3Search:
             if not await self._sync(state):
                 raise AssertionError("a pass without any fault did not complete")
             count = len(self.proxy.seen) - seen
-            self.copies[state] = await self._copy(state)
+            self.copies[state] = await self._copy()
         return [
             Request(fault, number, is_retried)
             for fault in FAULTS
@@ -105,7 +105,7 @@ class S3Search:
         wrong = bug or await self._unproved()
         if not wrong and not await self._sync(state):
             wrong = "the next pass did not complete"
-        if not wrong and (found := await self._copy(state)) != self.copies[state]:
+        if not wrong and (found := await self._copy()) != self.copies[state]:
             wrong = f"the next pass ended with another copy: {found}"
         return Tried(point, wrong, was_reached)
 
@@ -138,10 +138,10 @@ class S3Search:
         wrong = [path for path, body in (await self._contents()).items() if body not in KNOWN.get(path, ())]
         return f"visible, and never proved: {wrong}" if wrong else ""
 
-    async def _copy(self, state: int) -> str:
-        """Return what tells two copies apart: the snapshot, and the files of a state under their names."""
+    async def _copy(self) -> str:
+        """Return what tells two copies apart: the snapshot, and the files under their names."""
         contents = await self._contents()
-        lines = [f"{path} {sha256(contents[path])}" for path in sorted(contents.keys() & STATES[state].keys())]
+        lines = [f"{path} {sha256(contents[path])}" for path in sorted(contents)]
         return "\n".join([await self._snapshot(), *lines])
 
     async def _snapshot(self) -> str:

@@ -18,8 +18,8 @@ import msgspec
 from manifests.model import load_mirror
 from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue
-from syncd.core import Store, SyncdError
-from syncd.engine import Pass, PassContext, needs_rebuild, rebuild
+from syncd.core import Store, SyncdError, ignore_event
+from syncd.engine import Pass, PassContext, needs_rebuild, rebuild, roll_forward
 from syncd.session.session import _hold
 from syncd.stores import FilesystemStore
 from syncd.stores.lease import Lease, ProcessIdentity
@@ -74,8 +74,10 @@ async def sync(
         async with _hold(lease):
             if needs_rebuild(catalogue):
                 await rebuild(store, catalogue, clock)
+            mirror = load_mirror(MANIFEST.format(versions=2), "m.yaml")
+            await roll_forward(store, catalogue, ignore_event, lambda _: mirror.keep, clock)
             context = PassContext(
-                mirror=load_mirror(MANIFEST.format(versions=2), "m.yaml"),
+                mirror=mirror,
                 reader=Listing(),
                 source=transport(upstream, random.Random(1), NetworkTrouble()),
                 store=store,
@@ -156,7 +158,7 @@ def snapshot(folder: Path) -> str:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return what tells two copies apart: their snapshot, and the files that it names."""
-    named = {path: body for path, body in visible(folder).items() if path in AFTER}
-    lines = [snapshot(folder), *(f"{path} {hashlib.sha256(body).hexdigest()}" for path, body in sorted(named.items()))]
+    """Return what tells two copies apart: their snapshot, and the files under their names."""
+    files = sorted(visible(folder).items())
+    lines = [snapshot(folder), *(f"{path} {hashlib.sha256(body).hexdigest()}" for path, body in files)]
     return "\n".join(lines)
