@@ -17,6 +17,7 @@ from .pass_history import (
     PassHistory as PassHistory,
     QuarantinedFile as QuarantinedFile,
 )
+from .prefixes import overlap as overlap
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .work_journal import Inflight as Inflight, Swap as Swap, WorkJournal as WorkJournal

@@ -8,7 +8,8 @@ from manifests.messages import message, plain
 from manifests.snapshot import Snapshot
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
-from syncd.core import ConfigError
+from syncd.catalogue.prefixes import overlap
+from syncd.core import Busy, ConfigError, Damaged
 
 if TYPE_CHECKING:
     from manifests.model import Mirror
@@ -58,8 +59,72 @@ class History:
         return None if row is None else _row(row)
 
     def ensure_declared(self, mirror: "Mirror") -> MirrorRow:
-        """Return the row of a mirror that a manifest declares; create or update it. Raises ConfigError."""
+        """Return the row of a mirror that a manifest declares; create or update it.
+
+        Raises ConfigError if another mirror holds its prefix, and Damaged if the store knows more of it.
+        """
+        self.require_own(mirror)
+        return self.ensure_row(mirror)
+
+    def ensure_row(self, mirror: "Mirror") -> MirrorRow:
+        """As `ensure_declared`, but a pass may still be refused. Raises ConfigError for a moved prefix."""
         return self.ensure_mirror(mirror.name, prefix=mirror.prefix, title=mirror.title, source=mirror.source.url)
+
+    def require_own(self, mirror: "Mirror") -> None:
+        """Raise ConfigError if a pass over this mirror would write where another one has files; Damaged, Busy."""
+        if (found := overlap(mirror.name, mirror.prefix, self.holders())) is not None:
+            raise ConfigError(
+                message("{name}: store.prefix: {what}: {todo}", name=mirror.name, what=found[0], todo=found[1])
+            )
+        row = self.mirror(mirror.name)
+        if row is not None and row.last.get("state") == "forgetting":
+            raise Busy(
+                message(
+                    "{name}: is being forgotten: run `syncd forget {name}` to the end, then start again", name=row.name
+                )
+            )
+        if row is not None and row.name in self.outdated():
+            raise Damaged(
+                message(
+                    "{name}: the state folder is older than the store, where snapshot {snapshot} is published: "
+                    "run `syncd rebuild`",
+                    name=row.name,
+                    snapshot=self.outdated()[row.name][:12],
+                )
+            )
+
+    def holders(self) -> list[tuple[str, str]]:
+        """Return names and prefixes of the mirrors that have stored files: a pass began, or a snapshot is known."""
+        return list(
+            self._db.rows("SELECT name, prefix FROM mirror WHERE snapshot<>'' OR attempted IS NOT NULL ORDER BY name")
+        )
+
+    def outdated(self) -> dict[str, str]:
+        """Return the mirrors of which the store knows more, each with the snapshot that is published there."""
+        row = self._db.one("SELECT value FROM setting WHERE name='outdated'")
+        return msgspec.json.decode(row[0], type=dict[str, str]) if row is not None else {}
+
+    def set_outdated(self, found: dict[str, str]) -> None:
+        """Record the mirrors of which the store knows more: no pass over them begins."""
+        self._db.do(
+            "INSERT INTO setting VALUES ('outdated', ?) ON CONFLICT DO UPDATE SET value=excluded.value",
+            (_json(found).decode(),),
+        )
+
+    def forget(self, row: MirrorRow) -> None:
+        """Delete every record of a mirror, its row too; the audit log stays."""
+
+        def work() -> None:
+            self._db.do("DELETE FROM pass_event WHERE pass IN (SELECT id FROM pass WHERE mirror=?)", (row.id,))
+            for (table,) in self._db.rows(
+                "SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c "
+                "WHERE t.type='table' AND c.name='mirror' AND t.name<>'audit'"
+            ):
+                self._db.do(f"DELETE FROM {table} WHERE mirror=?", (row.id,))  # noqa: S608  names of our schema
+            self._db.do("DELETE FROM setting WHERE name IN (?,?)", (f"manifest:{row.name}", f"mark:{row.name}"))
+            self._db.do("DELETE FROM mirror WHERE id=?", (row.id,))
+
+        self._db.together(work)
 
     def ensure_mirror(
         self, name: str, *, prefix: str, title: str = "", source: str = "", may_move: bool = False
@@ -144,6 +209,10 @@ class History:
         """Return the id of the current snapshot, or "" before the first one."""
         row = self._db.one("SELECT snapshot FROM mirror WHERE id=?", (mirror,))
         return "" if row is None else str(row[0])
+
+    def snapshot_ids(self, mirror: int) -> set[str]:
+        """Return the ids of the kept snapshots."""
+        return {name for (name,) in self._db.rows("SELECT id FROM snapshot WHERE mirror=?", (mirror,))}
 
     def current(self, mirror: int) -> Snapshot | None:
         """Return the current snapshot, the one that the pointer names."""

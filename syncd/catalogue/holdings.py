@@ -249,6 +249,12 @@ class Holdings:
             ((mirror, one.snapshot, one.path, one.bytes, one.sha256, at) for one in versions),
         )
 
+    def natural_paths(self, mirror: int) -> Iterator[str]:
+        """Yield the paths of the files that are under their final names, deleted ones that are still there too."""
+        yield from (path for (path,) in self._db.rows("SELECT path FROM entry WHERE mirror=?", (mirror,)))
+        sql = "SELECT path FROM removed WHERE mirror=? AND snapshot IN ('', '-')"
+        yield from (path for (path,) in self._db.rows(sql, (mirror,)))
+
     def versions(self, mirror: int, path: str | None = None) -> list[ArchivedVersion]:
         """Return the kept versions of one path or of all, sorted."""
         return [

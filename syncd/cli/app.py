@@ -27,6 +27,7 @@ COMMANDS = (
     "undelete",
     "restore",
     "unpin",
+    "forget",
     "rebuild",
     "probe",
     "token",

@@ -14,7 +14,7 @@ from syncd.cli.output import print_warning
 from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress, line_of
 from syncd.config import Config
-from syncd.core import Damaged, Event, Listener, Offline, PublishResumed, PublishStuck, Secrets
+from syncd.core import CatalogueOutdated, Damaged, Event, Listener, Offline, PublishResumed, PublishStuck, Secrets
 from syncd.engine import unknown_mirror
 from syncd.process import GRACE, Interruptible
 from syncd.session import Session, has_store, open_session
@@ -97,7 +97,10 @@ class CommandContext(msgspec.Struct, frozen=True):
 
     def report(self, event: Event) -> None:
         """Report what a command without a display must not conceal: a publish that was finished first."""
-        if isinstance(event, PublishResumed | PublishStuck) and (text := line_of(event)) is not None:
+        if (
+            isinstance(event, CatalogueOutdated | PublishResumed | PublishStuck)
+            and (text := line_of(event)) is not None
+        ):
             print_warning(text, json=self.json)
 
     def progress(self) -> Progress:

@@ -72,6 +72,10 @@ class Offline(TransientError):
     """The store does not respond, or its folder is not the expected one."""
 
 
+class LeaseLapsed(TransientError):
+    """The lease expired while this process was stopped or kept waiting: it must be confirmed before the next change."""
+
+
 class Exhausted(TransientError):
     """This process or machine has no file descriptor left: neither the source nor the store is at fault."""
 

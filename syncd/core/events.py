@@ -136,6 +136,16 @@ class PublishResumed(Event, frozen=True):
     snapshot: str
 
 
+class CatalogueOutdated(Event, frozen=True):
+    """The Catalogue knew less of the mirror than the store, where `snapshot` is published.
+
+    Its records were rebuilt from the store; if `reason` is not "", they could not be, and no pass begins.
+    """
+
+    snapshot: str
+    reason: str
+
+
 class PublishStuck(Event, frozen=True):
     """A publish that a crash had interrupted could not be finished; the next pass tries again."""
 

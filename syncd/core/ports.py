@@ -256,6 +256,31 @@ class Store(Transport, Protocol):
         ...
 
 
+Guard = Callable[[str], None]
+"""Called in any thread with the path of a change, immediately before it takes effect; raises if it must not."""
+
+
+@runtime_checkable
+class Guardable(Protocol):
+    """Capability of a Store: ask a guard before each change, as late as possible."""
+
+    def use_guard(self, guard: Guard) -> None:
+        """Call `guard` immediately before each change: the rename of a file, or the last bytes of a request."""
+        ...
+
+
+class Fence(Protocol):
+    """The right to change a store; `syncd.stores.Lease`. `wrappers.FencedStore` asks it."""
+
+    def is_current(self) -> bool:
+        """Return True if the right has certainly not expired. Asks no one."""
+        ...
+
+    async def confirm(self) -> None:
+        """Ask the store if this process still has the right. Raises LeaseLost, TransientError."""
+        ...
+
+
 @runtime_checkable
 class Summing(Protocol):
     """Capability of a Store: hash many files in one call, outside the event loop; faster for small files."""

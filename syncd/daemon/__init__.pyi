@@ -1,3 +1,3 @@
 from . import queries as queries, service as service
 from .backup import restore_backup as restore_backup
-from .manifest_watcher import manifest_files as manifest_files
+from .manifest_watcher import ManifestFile as ManifestFile, manifest_files as manifest_files

@@ -307,7 +307,7 @@ class Controller:
                 who, "pause", name, message("was paused by {paused} already", paused=mirror_state.paused[0])
             )
         mirror, history = mirror_state.declared.mirror, self._registry.catalogue.history
-        row = mirror_state.row or history.ensure_declared(mirror)
+        row = mirror_state.row or history.ensure_row(mirror)
         mirror_state.row, mirror_state.paused, mirror_state.requested_by = row, (who, self._registry.now()), ""
         self._registry.catalogue.pass_history.pause(row.id, who, self._registry.now())
         return self._written(who, "pause", name, message("paused"))

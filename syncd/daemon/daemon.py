@@ -170,7 +170,8 @@ class Daemon:
             await self._wait_for_wake()
 
     def _on_rebuilt(self) -> None:
-        """Read every mirror from the rebuilt Catalogue again."""
+        """Read every mirror from the rebuilt Catalogue again, and compare the manifests with it."""
+        self.reloader.manifests.recheck_all()
         self.reloader.declare()
         for mirror_state in self.registry.states.values():
             self.registry.refresh(mirror_state)

@@ -244,10 +244,13 @@ class ManifestWatcher:
             )
             return
         others = [declared.mirror for declared in forced.values()]
-        for clash in overlaps([*others, mirror]) if others else ():
+        clashes = overlaps([*others, mirror]) if others else []
+        for clash in clashes:
             what, _, todo = clash.partition(": ")[2].rpartition(": ")
             yield problem_at(file, "store.prefix", what, todo)
         for problem in self._check(mirror):
+            if clashes and problem.where == "store.prefix":
+                continue  # the same folder, found in the Catalogue too
             yield problem_at(file, problem.where, problem.what, problem.todo)
 
     def _reject_cycles(self, forced: dict[str, DeclaredMirror], changes: Changes) -> None:

@@ -56,7 +56,7 @@ class PassRunner:
         assert mirror_state.declared is not None
         mirror, who = mirror_state.declared.mirror, mirror_state.requested_by
         mirror_state.requested_by = ""
-        row = registry.catalogue.history.ensure_declared(mirror)
+        row = registry.catalogue.history.ensure_row(mirror)  # the pass itself refuses
         self.session().save_manifest(mirror.name, mirror_state.declared.text)
         now, clock = registry.now(), registry.clock()
         pass_id = registry.catalogue.pass_history.begin(row.id, why=why, who=who, at=now)

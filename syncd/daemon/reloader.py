@@ -10,7 +10,7 @@ import msgspec
 from manifests.messages import message
 from manifests.model import ManifestProblem, Mirror, load_mirror
 from manifests.origins import origin_of
-from syncd.catalogue import moved_from
+from syncd.catalogue import moved_from, overlap
 from syncd.config import Config
 from syncd.core import ConfigError, ManifestAccepted, ManifestRejected, ManifestWithdrawn, Reloaded, ReloadFailed
 from syncd.daemon.daemon_deps import DaemonDeps
@@ -111,8 +111,13 @@ class Reloader:
                 )
         mirror_state = self.registry.states.get(mirror.name)
         moved = moved_from(mirror_state.row if mirror_state is not None else None, mirror.prefix)
-        if moved is not None:
-            yield _problem("store.prefix", *moved)
+        holders = [
+            (other.name, other.row.prefix)
+            for other in list(self.registry.states.values())
+            if other.row is not None and (other.row.snapshot or other.row.attempted is not None)
+        ]
+        if (found := moved or overlap(mirror.name, mirror.prefix, holders)) is not None:
+            yield _problem("store.prefix", *found)
 
     async def _reload_if_changed(self) -> None:
         mark = await asyncio.to_thread(_file_mark, self.deps.watched)

@@ -23,6 +23,7 @@ from syncd.catalogue import FailedFile, MirrorRow, Swap
 from syncd.core import (
     Event,
     Exists,
+    LeaseLost,
     Mismatch,
     NoSpace,
     NotFound,
@@ -80,7 +81,7 @@ class Pass:
         self.fetched = self.replaced = self.failed = self.removed = self.parked = self.moved = 0
         self.batch: list[VerifiedFile] = []
         self.batch_bytes = 0
-        self.no_space: NoSpace | Offline | None = None
+        self.no_space: NoSpace | Offline | LeaseLost | None = None
         self.quarantine_room = QuarantineRoom()
         self.quarantined = 0
         self.has_deferred = context.catalogue.deferred.any(self.row.id)
@@ -267,7 +268,7 @@ class Pass:
         """Record the result of a transfer."""
         context = self.context
         context.budget.release(moving.cost)
-        if isinstance(outcome, NoSpace | Offline):
+        if isinstance(outcome, NoSpace | Offline | LeaseLost):
             self.no_space = outcome
         elif isinstance(outcome, SyncdError):
             self._fail(moving.step.path, outcome, moving.step.stat)

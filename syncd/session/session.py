@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -20,14 +21,19 @@ from manifests.messages import message
 from manifests.model import Keep, ManifestError, Mirror, load_mirror
 from manifests.origins import origin_of
 from manifests.reading import DocumentRequest
+from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.config import Config, expiry_of, read_text_file, resolve_credential
 from syncd.core import (
+    Busy,
+    CatalogueOutdated,
     ConfigError,
     Credential,
     Damaged,
     Denied,
+    Guardable,
     Listener,
+    NoSpace,
     NotFound,
     Offline,
     PermanentError,
@@ -46,6 +52,7 @@ from syncd.engine import (
     error_name,
     interrupted_mirrors,
     needs_rebuild,
+    outdated_mirrors,
     rebuild,
     roll_forward,
     unknown_mirror,
@@ -59,6 +66,7 @@ from syncd.wrappers import Governors, Meter, OriginShare, Policy, stack_store
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
+LAST_EPOCH = "epoch"  # the setting with the lease's epoch at the last clean end
 SEVERAL = 3  # attempts at one of several sources
 HASHERS = 4  # threads that hash: sha256 releases the interpreter lock, so they use other processors
 
@@ -75,6 +83,7 @@ class Session(msgspec.Struct, frozen=True):
     catalogue: Catalogue
     adapter: Store
     """The store without wrappers, for its lease and its identity."""
+    lease: Lease
     store: Store
     governors: Governors
     hashing: Executor
@@ -166,14 +175,38 @@ class Session(msgspec.Struct, frozen=True):
     async def hold_lease(self) -> AsyncIterator[bool]:
         """Hold the store's lease over the block; yield True if the Catalogue was brought up to the store first.
 
-        An empty one is rebuilt, and a publish that a crash interrupted is finished. Raises Busy if another process has
-        the lease. If it is lost, the block is cancelled and LeaseLost raised.
+        An empty one is rebuilt, as are mirrors of which the store knows more, and a publish that a crash interrupted is
+        finished. Raises Busy if another process has the lease. If it is lost, the block is cancelled and LeaseLost
+        raised.
         """
-        async with _hold(Lease(self.adapter, f"syncd {VERSION}")):
-            is_empty = needs_rebuild(self.catalogue)
-            if is_empty:
+        async with _hold(self.lease):
+            is_rebuilt = needs_rebuild(self.catalogue)
+            if is_rebuilt:
                 await rebuild(self.store, self.catalogue, self.now)
-            yield await self.finish_publishes() or is_empty
+            elif self.catalogue.settings.get(LAST_EPOCH) != str(self.lease.previous):
+                is_rebuilt = await self._rebuild_outdated()
+            yield await self.finish_publishes() or is_rebuilt
+            # only now: if this process ends before, the next one compares the Catalogue with the store
+            self.catalogue.settings.set(LAST_EPOCH, str(self.lease.epoch))
+
+    async def _rebuild_outdated(self) -> bool:
+        """Rebuild the mirrors of which the store knows more: another state folder was used, or an old one restored."""
+        found = {one.name: one.snapshot for one in await outdated_mirrors(self.store, self.catalogue)}
+        self.catalogue.history.set_outdated(found)
+        for name, snapshot in found.items():
+            reason = ""
+            try:
+                await rebuild(self.store, self.catalogue, self.now, only=partial(_is_of, name))
+            except (NoSpace, Busy):
+                raise
+            except PermanentError as error:
+                reason = str(error)
+            self.listener(CatalogueOutdated(name, snapshot, reason))
+            if not reason:
+                self.catalogue.history.set_outdated(
+                    {other: one for other, one in self.catalogue.history.outdated().items() if other != name}
+                )
+        return bool(found)
 
     async def finish_publishes(self) -> bool:
         """Finish every publish that a crash interrupted; return True if there was one."""
@@ -265,6 +298,10 @@ class Session(msgspec.Struct, frozen=True):
         self.catalogue.settings.set(f"manifest:{name}", text)
 
 
+def _is_of(name: str, pointer: Pointer, _row: MirrorRow | None) -> bool:
+    return pointer.mirror == name
+
+
 def parse(text: str, file: str) -> Mirror:
     """Return the mirror of a manifest's text. Raises ConfigError with every problem of the file."""
     try:
@@ -332,12 +369,16 @@ async def open_session(
         governors = Governors(listener=listener)
         if (shown := capability(adapter, ShowsCertificates)) is not None:
             governors.watch(shown.certificates)
+        held = Lease(adapter, f"syncd {VERSION}")
+        if (guardable := capability(adapter, Guardable)) is not None:
+            guardable.use_guard(held.guard)
         session = Session(
             config=config,
             environ=environ,
             catalogue=catalogue,
             adapter=adapter,
-            store=stack_store(adapter, is_remote=settings.url.startswith("s3://"), meter=meter),
+            lease=held,
+            store=stack_store(adapter, is_remote=settings.url.startswith("s3://"), meter=meter, fence=held),
             governors=governors,
             hashing=hashing,
             spool=spool,
@@ -378,7 +419,7 @@ def _open_catalogue(config: Config, lease: LeaseMode) -> Catalogue:
 
 @asynccontextmanager
 async def _hold(lease: Lease) -> AsyncIterator[None]:
-    """Hold the lease over the block; if it is lost, the block is cancelled and Busy raised."""
+    """Hold the lease over the block; if it is lost, the block is cancelled and LeaseLost raised."""
     await lease.acquire()
     try:
         async with asyncio.TaskGroup() as group:

@@ -5,6 +5,11 @@ each new holder. Writes of an older epoch are not valid.
 Rule 2: a lease is free if it has expired, or if its process on this same machine has ended.
 Rule 3: on a folder, a file lock excludes other processes reliably. On other stores the lease is read again after a
 moment, because two writers may both succeed. The holder reads it before each renewal, and stops if it is lost.
+Rule 4: a process may be stopped (SIGSTOP, a suspended machine) for longer than its lease. `is_current` compares a clock
+before each change; once the lease has expired, `confirm` reads it before the next change. `guard` compares the clock
+again immediately before a change takes effect, so that a request prepared before the stop is not sent after it.
+Rule 5: the highest epoch wins: a holder that finds a lower one writes its own again. A write of the lease that began in
+time and ended too late may have replaced the lease of another process, so its process has lost it.
 """
 
 import asyncio
@@ -20,11 +25,13 @@ import msgspec
 
 from manifests.messages import message, plain
 from manifests.timestamps import rfc3339
-from syncd.core import Busy, Damaged, Exists, LeaseLost, NotFound, Store, TransientError, Unreachable
+from syncd.core import Busy, Damaged, Exists, LeaseLapsed, LeaseLost, NotFound, Store, TransientError, Unreachable
 
 LEASE = ".syncd/lease.json"
 MAX_LEASE = 1 << 16  # bytes
+TTL = 60.0  # seconds that a lease lasts unless renewed
 SETTLE = 1.0  # seconds until the lease is read again, on a store without a lock
+UNSEEN = (".syncd/uploads/", ".syncd/tmp/")  # staged bytes, which become visible only by another change
 
 
 @runtime_checkable
@@ -67,6 +74,14 @@ def here() -> ProcessIdentity:
     return ProcessIdentity(host, host, os.getpid())
 
 
+def ticks() -> float:
+    """Return seconds of a monotonic clock that also runs while the machine is suspended."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class Lease:
     """The right to write to `store`, for `ttl` seconds at a time. `store` is the adapter itself, undecorated."""
 
@@ -75,21 +90,28 @@ class Lease:
         store: Store,
         holder: str,
         *,
-        ttl: float = 60.0,
+        ttl: float | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         place: ProcessIdentity | None = None,
+        ticks: Callable[[], float] = ticks,
     ) -> None:
         self._store = store
         self._holder = holder
-        self._ttl = ttl
+        self._ttl = TTL if ttl is None else ttl
         self._clock = clock
         self._sleep = sleep
         self._place = here() if place is None else place
-        self._token = secrets.token_hex(16)
+        self._ticks = ticks
+        self._token = ""
         self._held: LeaseState | None = None
-        self._until = 0.0  # by the monotonic clock
+        self._until = float("inf")  # by `ticks`; before the first lease, a new store gets its identity
+        self._write_until = float("inf")  # until when the lease itself may be written
+        self._writing = False  # a write of the lease has begun, and did not end in time
+        self._confirming = asyncio.Lock()
         self._lock: object | None = None
+        self.previous = 0
+        """The epoch that the lease had when it was taken; 0 if there was none."""
 
     @property
     def epoch(self) -> int:
@@ -99,6 +121,8 @@ class Lease:
     async def acquire(self) -> int:
         """Take the lease and return its epoch. Raises Busy with the holder, its start and its end."""
         locked = isinstance(self._store, Lockable)
+        self._token = secrets.token_hex(16)
+        self._until, self._writing = float("-inf"), False
         if isinstance(self._store, Lockable):
             try:
                 self._lock = await self._store.lock()
@@ -115,25 +139,76 @@ class Lease:
         while True:
             await self._sleep(self._ttl / 3)
             try:
-                # if the store responds only after the lease has expired, another process may have taken it
-                async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
-                    await self.renew()
+                await self._renew_in_time()
             except TimeoutError:
                 raise Unreachable(message("{lease}: could not be renewed in time", lease=LEASE)) from None
             except TransientError:
                 if self._held is None or self._clock() >= self._held.expires:
                     raise
 
+    async def _renew_in_time(self) -> None:
+        if self.is_current():
+            try:
+                # if the store responds only after the lease has expired, another process may have taken it
+                async with asyncio.timeout(max(0.0, self._until - self._ticks())):
+                    await self.renew()
+                    return
+            except (LeaseLapsed, TimeoutError):
+                if self._writing:
+                    found = await self._read()
+                    if found is not None and found.token != self._token:
+                        self._lose(found)
+                    raise
+        async with asyncio.timeout(self._ttl):
+            await self.confirm()
+
     async def renew(self) -> None:
         """Extend the lease by another `ttl`. Raises LeaseLost if another process has taken it."""
-        ours = self._held
-        found = await self._read()
-        if ours is None or found is None or found.token != self._token or found.epoch != ours.epoch:
-            self._held = None
-            raise LeaseLost(
-                message("{lease}: this process lost it: {explain}", lease=LEASE, explain=self._explain(found))
-            )
+        ours = await self._find_ours()
+        self._write_until = self._until
         await self._write(msgspec.structs.replace(ours, expires=self._clock() + self._ttl))
+
+    def is_current(self) -> bool:
+        """Return True if the lease has certainly not expired; see `syncd.core.Fence`."""
+        return self._ticks() < self._until
+
+    def guard(self, path: str) -> None:
+        """Raise LeaseLapsed if a change of `path` must not take effect now; see `syncd.core.Guard`."""
+        until = self._write_until if path == LEASE else self._until
+        if self._ticks() >= until and not path.startswith(UNSEEN):
+            raise LeaseLapsed(message("{path}: the lease of this process has expired: it is read again", path=path))
+
+    async def confirm(self) -> None:
+        """Read an expired lease, and take it again if no other process did; see `syncd.core.Fence`."""
+        async with self._confirming:
+            if self.is_current():
+                return
+            if self._writing:
+                self._lose(await self._read())
+            await self._find_ours()
+            try:
+                # under the file lock no other process can take it
+                await self._try_acquire(locked=self._lock is not None)
+            except Busy as error:
+                self._held = None
+                raise LeaseLost(*error.args) from error
+
+    async def _find_ours(self) -> LeaseState:
+        """Return the lease of this process if it is still stored. Raises LeaseLost if another process has taken it."""
+        ours, found = self._held, await self._read()
+        if ours is None or found is None or found.epoch > ours.epoch:
+            self._lose(found)
+        if found.epoch == ours.epoch and found.token != self._token:
+            self._lose(found)
+        return ours  # a lower epoch is a late write of a process that has lost the lease
+
+    def _lose(self, found: LeaseState | None) -> NoReturn:
+        self._held, self._until = None, float("-inf")
+        if found is not None and found.token == self._token:
+            raise LeaseLost(
+                message("{path}: was renewed too late: another process may have taken it; start again", path=LEASE)
+            )
+        raise LeaseLost(message("{lease}: this process lost it: {explain}", lease=LEASE, explain=self._explain(found)))
 
     def check(self) -> None:
         """Raise Busy if the lease has expired; call it before an irreversible step."""
@@ -146,33 +221,39 @@ class Lease:
 
     async def release(self) -> None:
         """Release the lease if it is still held."""
-        found = await self._read()
-        if self._held is not None and found is not None and found.token == self._token:
-            # Expired, not deleted: the next holder needs the epoch to increase it.
-            await self._write(msgspec.structs.replace(found, expires=0.0))
-        self._held = None
-        self._lock = None
+        try:
+            found = await self._read()
+            if self._held is not None and found is not None and found.token == self._token:
+                self._write_until = self._until
+                # Expired, not deleted: the next holder needs the epoch to increase it.
+                await self._write(msgspec.structs.replace(found, expires=0.0))
+        finally:
+            self._held, self._until = None, float("-inf")
+            self._lock = None
 
     async def _try_acquire(self, *, locked: bool) -> int:
+        began = self._ticks()
         found = await self._read()
         if found is not None and not self._is_free(found, locked=locked):
             raise Busy(self._explain(found))
         now = self._clock()
         place = self._place
-        epoch = 1 if found is None else found.epoch + 1
+        self.previous = 0 if found is None else found.epoch
+        epoch = max(self.previous, self.epoch) + 1
         ours = LeaseState(
             self._holder, place.host, place.machine, place.pid, self._token, epoch, since=now, expires=now + self._ttl
         )
+        self._write_until = began + self._ttl
         try:
-            await self._write(ours, if_absent=found is None)
+            until = await self._store_lease(ours, if_absent=found is None)
         except Exists as error:
             raise Busy(self._explain(await self._read())) from error
         if not locked:
-            await self._sleep(SETTLE)
+            await self._sleep(max(SETTLE, 2 * (self._ticks() - began)))
             found = await self._read()
             if found is None or found.token != self._token:
-                self._held = None
                 raise Busy(self._explain(found))
+        self._held, self._until = ours, until
         return epoch
 
     def _is_free(self, found: LeaseState, *, locked: bool) -> bool:
@@ -206,10 +287,21 @@ class Lease:
                 message("{lease}: not a valid lease: {cause}; remove it if no daemon runs", lease=LEASE, cause=error)
             ) from error
 
-    async def _write(self, held: LeaseState, *, if_absent: bool = False) -> None:
-        until = time.monotonic() + self._ttl
-        await self._store.put(LEASE, msgspec.json.encode(held, enc_hook=plain) + b"\n", if_absent=if_absent)
-        self._held, self._until = held, until
+    async def _write(self, held: LeaseState) -> None:
+        self._held, self._until = held, await self._store_lease(held)
+
+    async def _store_lease(self, held: LeaseState, *, if_absent: bool = False) -> float:
+        """Write the lease; return when it ends by `ticks`. Raises LeaseLapsed before a write that is too late."""
+        began, self._writing = self._ticks(), True
+        try:
+            await self._store.put(LEASE, msgspec.json.encode(held, enc_hook=plain) + b"\n", if_absent=if_absent)
+        except LeaseLapsed:
+            self._writing = False  # it was not sent
+            raise
+        if self._ticks() >= self._write_until:
+            raise LeaseLapsed(message("{path}: was written too late: start again", path=LEASE))
+        self._writing = False
+        return began + self._ttl
 
     def _explain(self, found: LeaseState | None) -> str:
         if found is None:

@@ -2,6 +2,7 @@ from .base import TransportWrapper as TransportWrapper
 from .derived_file_transport import DerivedFileTransport as DerivedFileTransport
 from .failover_transport import PLACES as PLACES, FailoverTransport as FailoverTransport
 from .fair_share import FairShares as FairShares, OriginShare as OriginShare, alone as alone
+from .fenced_store import FencedStore as FencedStore
 from .governor import Governor as Governor
 from .governors import Governors as Governors
 from .metered_store import (

@@ -12,13 +12,15 @@ several sources have; `MultiSourceTransport` joins the stacks of all sources.
 
 Around a store, from the inside out:
 1. The adapter. The lease uses it directly: it must know which writes succeeded.
-2. `RetryingStore`, if the store is on a network; failures of a folder are not transient.
-3. `MeteredStore`, in a daemon: outermost, so that an operation counts once, however many attempts it took.
+2. `FencedStore`, where a lease is held: inside the retries, so that each attempt is checked after its pause.
+3. `RetryingStore`, if the store is on a network; failures of a folder are not transient.
+4. `MeteredStore`, in a daemon: outermost, so that an operation counts once, however many attempts it took.
 """
 
-from syncd.core import Store, Transport
+from syncd.core import Fence, Store, Transport
 from syncd.wrappers.fair_share import OriginShare
 from syncd.wrappers.fair_transport import FairTransport
+from syncd.wrappers.fenced_store import FencedStore
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governors import Governors
 from syncd.wrappers.metered_store import Meter, MeteredStore
@@ -46,7 +48,8 @@ def stack_transport(
     return Retrying(GovernedTransport(inner, governors, url, connections=limit, rate=rate), policy, on_retry)
 
 
-def stack_store(adapter: Store, *, is_remote: bool, meter: Meter | None = None) -> Store:
-    """Return `adapter` with all its wrappers; `meter` counts and times its operations."""
-    inner = RetryingStore(adapter) if is_remote else adapter
+def stack_store(adapter: Store, *, is_remote: bool, meter: Meter | None = None, fence: Fence | None = None) -> Store:
+    """Return `adapter` with all its wrappers; `meter` counts and times its operations, `fence` is the lease."""
+    inner: Store = FencedStore(adapter, fence) if fence is not None else adapter
+    inner = RetryingStore(inner) if is_remote else inner
     return MeteredStore(inner, meter) if meter is not None else inner

@@ -19,6 +19,7 @@ from syncd.wrappers.derived_file_transport import DerivedFileTransport
 from syncd.wrappers.failover_transport import FailoverTransport
 from syncd.wrappers.fair_share import alone
 from syncd.wrappers.fair_transport import FairTransport
+from syncd.wrappers.fenced_store import FencedStore
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governors import Governors
 from syncd.wrappers.metered_store import Meter, MeteredStore
@@ -40,7 +41,11 @@ TRANSPORTS: dict[str, Any] = {
     "retrying": Retrying,
     "routed": lambda inner: S3RoutedTransport(inner, lambda _: inner),
 }
-STORES: dict[str, Any] = {"metered": lambda inner: MeteredStore(inner, Meter()), "retrying": RetryingStore}
+STORES: dict[str, Any] = {
+    "fenced": lambda inner: FencedStore(inner, Held()),
+    "metered": lambda inner: MeteredStore(inner, Meter()),
+    "retrying": RetryingStore,
+}
 WRAPPERS = TRANSPORTS | {f"{name} store": make for name, make in STORES.items()}
 
 
@@ -93,6 +98,9 @@ class Able:
     def targets(self, stat):
         return (f"http://h/{stat.path}",)
 
+    def use_guard(self, guard):
+        self.called.append(("use_guard", (guard,)))
+
     def sums(self, paths, is_over):
         return ["0" * 64 for _ in paths if not is_over()]
 
@@ -105,6 +113,16 @@ class Able:
             return "answer"
 
         return call
+
+
+class Held:
+    """A right to write that never ends."""
+
+    def is_current(self):
+        return True
+
+    async def confirm(self):
+        raise AssertionError("it is current")
 
 
 class Plain:

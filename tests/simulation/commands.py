@@ -28,6 +28,7 @@ from syncd.engine import (
 )
 from syncd.session.session import _hold
 from syncd.stores.lease import Lease, ProcessIdentity
+from syncd.wrappers.fenced_store import FencedStore
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governors import Governors
 from syncd.wrappers.retry_policy import Policy
@@ -81,9 +82,11 @@ class Commands:
             step.store, step.store / 2 if self.scenario.is_bucket else 0.0, step.full, step.slow, torn=0.5
         )
         adapter = kind(self.shelf, random.Random(f"store {step.seed} {process.number}"), trouble)
-        store = RetryingStore(adapter, Policy(attempts=4)) if self.scenario.is_bucket else adapter
         place = ProcessIdentity(process.name, f"machine {process.daemon}", process.number)
-        held = Lease(adapter, f"syncd {process.name}", clock=self._now, place=place)
+        held = Lease(adapter, f"syncd {process.name}", clock=self._now, place=place, ticks=self.loop.time)
+        adapter.use_guard(held.guard)
+        fenced = FencedStore(adapter, held)
+        store = RetryingStore(fenced, Policy(attempts=4)) if self.scenario.is_bucket else fenced
         catalogue.settings.set("store", await adapter.identify(catalogue.settings.get("store")))
         try:
             async with _hold(held):

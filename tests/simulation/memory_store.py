@@ -91,10 +91,14 @@ class SimulatedStore:
         self.shelf, self.chance, self.trouble = shelf, chance, trouble
         self.open_tokens: set[str] = set()
         self.failed = 0  # operations that were made to fail
+        self.guard = lambda _path: None
+
+    def use_guard(self, guard) -> None:
+        self.guard = guard
 
     # -- how an operation goes --
 
-    async def _act(self, path: str, effect, *, writes: bool = False):
+    async def _act(self, path: str, effect, *, writes: bool = False, shows: bool = False):
         """Let `effect` happen between two waits, or fail as the dice say."""
         check_alive()
         trouble, dice = self.trouble, self.chance.random()
@@ -106,6 +110,8 @@ class SimulatedStore:
         if writes and dice < trouble.before + trouble.full:
             self.failed += 1
             raise NoSpace(f"{path}: no space left in the store")
+        if shows:  # visible from now on
+            self.guard(path)
         result = effect()
         await asyncio.sleep(self._delay())
         check_alive()
@@ -179,7 +185,7 @@ class SimulatedStore:
             self.shelf.set("put", path, bytes(body))
             return self._stat_of(path, self.shelf.objects[path])
 
-        return await self._act(safe(path), effect, writes=True)
+        return await self._act(safe(path), effect, writes=True, shows=True)
 
     async def move(self, path, to):
         def copied() -> None:
@@ -194,9 +200,9 @@ class SimulatedStore:
                 self.shelf.set("move", path, None)
 
         safe(to)
-        await self._act(safe(path), copied, writes=True)
+        await self._act(safe(path), copied, writes=True, shows=True)
         if self.shelf.is_bucket and path != to:
-            await self._act(path, lambda: self.shelf.set("move", path, None))
+            await self._act(path, lambda: self.shelf.set("move", path, None), shows=True)
 
     async def copy(self, path, to):
         def effect() -> None:
@@ -204,10 +210,10 @@ class SimulatedStore:
             self.shelf.set(f"copy {path} ->", to, source.body, source)
 
         safe(to)
-        await self._act(safe(path), effect, writes=True)
+        await self._act(safe(path), effect, writes=True, shows=True)
 
     async def delete(self, path):
-        await self._act(safe(path), lambda: self.shelf.set("delete", path, None))
+        await self._act(safe(path), lambda: self.shelf.set("delete", path, None), shows=True)
 
     @asynccontextmanager
     async def stage(self, path, *, size, resume=None):
@@ -332,7 +338,7 @@ class SimulatedStaged:
             shelf.stagings.pop(self.token, None)
             return self.store._stat_of(path, shelf.objects[path])
 
-        return await self.store._act(path, effect, writes=True)
+        return await self.store._act(path, effect, writes=True, shows=True)
 
     async def discard(self):
         await self.store._act(self.path, lambda: self.store.shelf.stagings.pop(self.token, None))

@@ -14,7 +14,6 @@ DAY = 86_400.0
 # Situations that histories leave out until the program can bear them.
 NOT_YET = {
     "nothing of an unfinished publish stays",  # shards, copies and staged files of one that was killed
-    "a lease that was lost",  # writes of a process that was stopped for longer than its lease
 }
 
 
@@ -136,7 +135,7 @@ def _troubled(chance: random.Random, step: Step) -> Step:
     changes: dict[str, object] = {"daemon": int(chance.random() < 0.15)}
     if chance.random() < 0.5:
         changes["kill"] = int(chance.triangular(1, 500, 40))
-    elif step.kind in ("pass", "living") and chance.random() < 0.15 and "a lease that was lost" not in NOT_YET:
+    elif step.kind in ("pass", "living") and chance.random() < 0.15:
         changes["pause"] = int(chance.triangular(1, 500, 40))
     if chance.random() < 0.3:
         changes["network"] = chance.choice((0.02, 0.1, 0.5, 1.0))

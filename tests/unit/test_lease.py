@@ -13,7 +13,7 @@ HERE = ProcessIdentity("here", "here", 12345)
 
 async def test_a_store_that_does_not_answer_in_time_ends_the_lease(tmp_path, monkeypatch):
     store = FilesystemStore(tmp_path)
-    lease = Lease(store, "syncd", ttl=0.3, place=HERE)
+    lease = Lease(store, "syncd", ttl=3.0, place=HERE)
     await lease.acquire()
 
     async def hangs(*_, **__):

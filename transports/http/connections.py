@@ -71,7 +71,14 @@ class Connections:
         return self._threads
 
     async def ask(
-        self, origin: str, request: bytes, *, label: str, bodiless: bool = False, body: bytes = b""
+        self,
+        origin: str,
+        request: bytes,
+        *,
+        label: str,
+        bodiless: bool = False,
+        body: bytes = b"",
+        guard: Callable[[], None] | None = None,
     ) -> Exchange:
         """Send a request and return its exchange when the head of the answer has arrived; see `ports.HttpClient`."""
         may_be_stale = not request.startswith(b"POST ")
@@ -83,10 +90,10 @@ class Connections:
                 connection.close()  # by the server, or it sent bytes without a request
                 continue
             exchange = Exchange(self, connection, origin, label)
-            if await exchange.begin(request, body, bodiless=bodiless, may_be_stale=may_be_stale):
+            if await exchange.begin(request, body, guard, bodiless=bodiless, may_be_stale=may_be_stale):
                 return exchange
         exchange = Exchange(self, await self._connect(origin, label), origin, label)
-        await exchange.begin(request, body, bodiless=bodiless, may_be_stale=False)
+        await exchange.begin(request, body, guard, bodiless=bodiless, may_be_stale=False)
         return exchange
 
     async def aclose(self) -> None:

@@ -85,7 +85,15 @@ class Exchange:
         self.is_delimited = True
         self.received = 0
 
-    async def begin(self, request: bytes, body: bytes, *, bodiless: bool, may_be_stale: bool) -> bool:
+    async def begin(
+        self,
+        request: bytes,
+        body: bytes,
+        guard: Callable[[], None] | None = None,
+        *,
+        bodiless: bool,
+        may_be_stale: bool,
+    ) -> bool:
         """Send the request and read the head of the answer. Return False if the pooled connection was dead."""
         protocol = self._protocol
         is_begun = False
@@ -93,10 +101,12 @@ class Exchange:
         try:
             protocol.await_answer(bodiless=bodiless)
             self._asked_at = self._connections.clock()
+            if guard is not None:
+                guard()
             if protocol.transport is not None:  # else the server closed it at once, and `read` raises
                 protocol.transport.write(request)
             if body:
-                await self._send(body)
+                await self._send(body, guard)
             answer, payload = cast("tuple[RawResponseMessage | FastResponse, StreamReader]", await protocol.read())
             early = 0
             while not isinstance(answer, FastResponse) and _is_early(answer.code) and early < MAX_EARLY:
@@ -136,7 +146,7 @@ class Exchange:
                 self.close()
         return True
 
-    async def _send(self, body: bytes) -> None:
+    async def _send(self, body: bytes, guard: Callable[[], None] | None) -> None:
         """Write the body as fast as the server reads it. The time for an answer starts again with each block."""
         protocol, whole = self._protocol, memoryview(body)
         limit = self._connections.header_timeout
@@ -145,6 +155,8 @@ class Exchange:
             if transport is None or transport.is_closing() or len(protocol):
                 self.discard_connection()  # the answer, if there is one, holds the reason
                 return
+            if guard is not None and start + BUFFER >= len(whole):
+                guard()
             transport.write(whole[start : start + BUFFER])
             try:
                 async with asyncio.timeout(limit):

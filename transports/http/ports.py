@@ -1,6 +1,6 @@
 """The interface of an HTTP client: one request, one answer. `open_client` chooses the implementation."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,14 +63,22 @@ class HttpClient(Protocol):
     """The expiry of the certificate that each origin presented last, in seconds since the epoch."""
 
     async def ask(
-        self, origin: str, request: bytes, *, label: str, bodiless: bool = False, body: bytes = b""
+        self,
+        origin: str,
+        request: bytes,
+        *,
+        label: str,
+        bodiless: bool = False,
+        body: bytes = b"",
+        guard: Callable[[], None] | None = None,
     ) -> HttpAnswer:
         """Send a request and return its answer when its head has arrived; the caller closes it.
 
         `request` is the head of the request, `body` follows it. `label` begins every message. `bodiless` is True for an
         answer without a body (HEAD). A request that meets a dead pooled connection is sent again on another, unless it
-        is a POST, which may have been processed. Raises Unreachable, Refused, Denied (TLS), Unsafe (address),
-        Unsupported.
+        is a POST, which may have been processed. `guard` is called before the head and before the last bytes of
+        the body; if it raises, the server never has the whole request. Raises Unreachable, Refused, Denied (TLS),
+        Unsafe (address), Unsupported.
         """
         ...
 

@@ -59,10 +59,19 @@ class SessionClient:
         self._open: set[SessionAnswer] = set()
 
     async def ask(
-        self, origin: str, request: bytes, *, label: str, bodiless: bool = False, body: bytes = b""
+        self,
+        origin: str,
+        request: bytes,
+        *,
+        label: str,
+        bodiless: bool = False,
+        body: bytes = b"",
+        guard: Callable[[], None] | None = None,
     ) -> "SessionAnswer":
         """Send a request; see `ports.HttpClient`."""
         del bodiless  # the session knows it by the method
+        if guard is not None:
+            guard()
         session = self._session if self._session is not None else self._start()
         first, *lines = request.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
         method, target, _ = first.split(" ", 2)
@@ -80,7 +89,7 @@ class SessionClient:
                     method,
                     URL(origin + target, encoded=True),
                     headers=fields,
-                    data=_pieces(body) if body else None,
+                    data=_pieces(body, guard) if body else None,
                     allow_redirects=False,
                 )
         except aiohttp.ConnectionTimeoutError as error:
@@ -279,9 +288,11 @@ class SessionAnswer:
         return message("broke off after {received} of {length} bytes", received=self.received, length=self.length)
 
 
-async def _pieces(body: bytes) -> AsyncIterator[memoryview]:
+async def _pieces(body: bytes, guard: Callable[[], None] | None) -> AsyncIterator[memoryview]:
     """Yield a body; the time for an answer starts again with each piece that is sent."""
     for start in range(0, len(body), BUFFER):
+        if guard is not None and start + BUFFER >= len(body):
+            guard()
         yield memoryview(body)[start : start + BUFFER]
         _extend()
 

@@ -13,10 +13,11 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import closing
+from functools import partial
 from urllib.parse import quote
 
 from manifests.messages import message
-from syncd.core import NotFound, Offline, TooLarge, Unreachable
+from syncd.core import Guard, NotFound, Offline, TooLarge, Unreachable
 from transports.http import HttpAnswer, HttpClient, headers as heads, open_client
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
 from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing
@@ -52,6 +53,8 @@ class Bucket:
         if requester_pays:
             self._common["x-amz-request-payer"] = "requester"
         self._connections: HttpClient | None = None
+        self.guard: Guard | None = None
+        """Called before each request that changes something is sent, and before its last bytes."""
         self.certificates: dict[str, float] = {}
         """The expiry of the certificate that each origin presented last, in seconds since the epoch."""
 
@@ -150,7 +153,14 @@ class Bucket:
         head = "".join([f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {sent[name]}\r\n" for name in sent), "\r\n"])
         connections = self._open(place.origin)
         try:
-            return await connections.ask(place.origin, head.encode(), label=path, bodiless=method == "HEAD", body=body)
+            return await connections.ask(
+                place.origin,
+                head.encode(),
+                label=path,
+                bodiless=method == "HEAD",
+                body=body,
+                guard=partial(self.guard, path) if self.guard is not None and method not in {"GET", "HEAD"} else None,
+            )
         except Unreachable as error:
             if self._allow_private is None:  # the store itself
                 raise Offline(str(error)) from error

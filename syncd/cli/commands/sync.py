@@ -41,9 +41,10 @@ async def sync(
             for mirror, text in declared:
                 if context.stopping.is_set():
                     return INTERRUPTED
-                session.save_manifest(mirror.name, text)
                 _warn_outside_window(mirror)
                 try:
+                    session.catalogue.history.require_own(mirror)
+                    session.save_manifest(mirror.name, text)
                     async with session.pass_context(mirror, retry_failed=retry_failed) as work:
                         result = await Pass(work).run()
                 except SyncdError as error:

@@ -19,6 +19,7 @@ from manifests.messages import plain
 from manifests.model import format_rate, format_size
 from syncd.cli.output import counted, files
 from syncd.core import (
+    CatalogueOutdated,
     DocumentFailed,
     Event,
     Planned,
@@ -231,6 +232,13 @@ def line_of(event: Event) -> str | None:
         case RemovalsParked(files=number, reason=reason, replaced=replaced):
             what = "losses" if replaced else "deletions"
             return f"{name}: {what} held for approval: {reason} ({number:,} held); approve: syncd approve {name}"
+        case CatalogueOutdated(snapshot=snapshot, reason=""):
+            return (
+                f"{name}: the state folder is older than the store; its records are rebuilt from there: "
+                f"snapshot {snapshot[:12]}"
+            )
+        case CatalogueOutdated(reason=reason):
+            return f"{name}: the state folder is older than the store: run `syncd rebuild` ({reason})"
         case Published(snapshot=snapshot, files=number, changed=True):
             return f"{name}: published {snapshot[:12]}, {counted(number, 'file')}"
         case PublishResumed(snapshot=snapshot):

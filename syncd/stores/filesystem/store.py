@@ -31,6 +31,7 @@ from syncd.core import (
     ConfigError,
     Damaged,
     Exists,
+    Guard,
     NotFound,
     Offline,
     Page,
@@ -114,6 +115,10 @@ class FilesystemStore:
         self._names = secrets.token_hex(8)  # prefix of the temporary names of this process; a counter follows it
         self._count = 0
         self._alive: set[str] = set()  # tokens of the staged files that this process has open
+
+    def use_guard(self, guard: Guard) -> None:
+        """Call `guard` before each rename or deletion, in the thread that makes it."""
+        self._group.guard = guard
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every regular file below `prefix`, sorted by path."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from syncd.core import SyncdError
+from syncd.core import Guard, SyncdError
 from syncd.stores.filesystem.dirfd_cache import OpenDescriptor, OpenFolder, translate
 
 MAX_BATCH = 256  # changes; each may hold a descriptor open
@@ -49,6 +49,7 @@ class SyncBatch:
         self._waiting: list[tuple[FileChange, asyncio.Future[Any]]] = []
         self._running: asyncio.Future[list[Any]] | None = None
         self._slow = False
+        self.guard: Guard | None = None
 
     async def make(self, change: FileChange) -> Any:
         """Make the change; return the result of its `place` once durable."""
@@ -114,12 +115,17 @@ class SyncBatch:
             where: Touched = set()
             touched.append(where)
             if outcomes[number] is None:
-                outcomes[number] = self._try(change, partial(change.place, where))
+                outcomes[number] = self._try(change, partial(self._place, change, where))
         self._sync_folders(touched, outcomes)
         for change, outcome in zip(changes, outcomes, strict=True):
             if isinstance(outcome, SyncdError) and change.undo is not None:
                 self._try(change, change.undo)  # a failed disk may refuse deletions too: the first failure is reported
         return outcomes
+
+    def _place(self, change: FileChange, where: Touched) -> Any:
+        if self.guard is not None:
+            self.guard(change.path)
+        return change.place(where)
 
     def _write(self, changes: list[FileChange], outcomes: list[Any]) -> dict[int, OpenDescriptor]:
         """Write the files of a batch; on a disk that syncs at once, sync each as it is written."""

@@ -16,7 +16,7 @@ import msgspec
 
 from manifests.messages import message, plain
 from manifests.stat import Stat
-from syncd.core import Body, ConfigError, Credential, Damaged, Exists, NotFound, Offline, Page, Staged, Unsafe
+from syncd.core import Body, ConfigError, Credential, Damaged, Exists, Guard, NotFound, Offline, Page, Staged, Unsafe
 from syncd.stores.filesystem.dirfd_cache import check_safe
 from syncd.stores.s3.abilities import S3Capabilities, ServerChecks
 from syncd.stores.s3.objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
@@ -77,6 +77,10 @@ class S3Store:
     def certificates(self) -> dict[str, float]:
         """Return the expiry of the certificate that each origin presented last, in seconds since the epoch."""
         return self._bucket.certificates
+
+    def use_guard(self, guard: Guard) -> None:
+        """Call `guard` before each request that changes something is sent, and before its last bytes."""
+        self._bucket.guard = guard
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every object below `prefix`, sorted by path."""
