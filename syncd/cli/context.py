@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from manifests.model import Mirror
 from syncd.catalogue import Catalogue, MirrorRow, has_catalogue
 from syncd.cli.output import print_warning
 from syncd.cli.progress.display import for_terminal
@@ -78,6 +79,11 @@ class CommandContext(msgspec.Struct, frozen=True):
             ) as session:
                 yield session
 
+    async def require_own(self, mirror: Mirror) -> None:
+        """Raise ConfigError if another mirror of the Catalogue holds the prefix of this one. Changes nothing."""
+        if await asyncio.to_thread(has_catalogue, self.config.state):
+            await asyncio.to_thread(_require_own, self.config.state, mirror)
+
     async def _may_know(self, mirror: str) -> bool:
         if await asyncio.to_thread(has_catalogue, self.config.state):
             return await asyncio.to_thread(_is_known, self.config.state, mirror)
@@ -106,6 +112,15 @@ class CommandContext(msgspec.Struct, frozen=True):
     def progress(self) -> Progress:
         """Return the progress display for stderr."""
         return for_terminal(sys.stderr, self.environ, json=self.json)
+
+
+def _require_own(state: Path, mirror: Mirror) -> None:
+    try:
+        catalogue = Catalogue(state, read_only=True)
+    except (Offline, Damaged):
+        return  # opening it for work says what is wrong
+    with catalogue:
+        catalogue.history.require_own(mirror)
 
 
 def _is_known(state: Path, mirror: str) -> bool:

@@ -27,6 +27,7 @@ async def plan(
     from syncd.session import read_manifest
 
     mirror, _ = read_manifest(file)
+    await context.require_own(mirror)
     with context.progress() as progress:
         async with (
             context.preview_session(progress.listener, mirror.name) as session,
