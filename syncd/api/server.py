@@ -1,6 +1,7 @@
 """The HTTP side of the daemon: the API, the page and the health checks, served within a block."""
 
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -86,7 +87,7 @@ async def serving(
                     "listen: {listen}: cannot listen on this address: {cause}: stop the program that "
                     "uses it, or write another address",
                     listen=listen,
-                    cause=error.strerror or error,
+                    cause=os.strerror(error.errno) if error.errno else error,
                 )
             ) from error
         async with stream.running():

@@ -123,4 +123,4 @@ def test_an_address_that_is_taken_is_said_with_what_to_do(slow):
         [SYNCD, "run", "--config", other / "syncd.yaml"], capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 2
-    assert f"listen: 127.0.0.1:{port}: cannot listen there" in done.stderr
+    assert f"listen: 127.0.0.1:{port}: cannot listen on this address" in done.stderr

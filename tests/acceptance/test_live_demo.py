@@ -62,8 +62,8 @@ async def test_a_daemon_at_work_is_seen_and_steered(live, tmp_path):
         bearer = {"Authorization": f"Bearer {token}"}
         async with session.post("/api/v1/mirrors/atlas/sync", headers=bearer) as response:
             assert (await response.json())["who"] == "demo"
-        await until(session, "/api/v1/mirrors/atlas", lambda one: one["parked"] == 40, "nothing was parked")
-        async with session.post("/api/v1/mirrors/atlas/approve?files=40", headers=bearer) as response:
+        await until(session, "/api/v1/mirrors/atlas", lambda one: one["parked"] == 41, "nothing was parked")
+        async with session.post("/api/v1/mirrors/atlas/approve?files=41", headers=bearer) as response:
             assert response.status == 200
         await until(
             session, "/api/v1/mirrors/atlas", lambda one: (one["parked"], one["files"]) == (0, 21), "they stayed"

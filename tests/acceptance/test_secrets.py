@@ -349,7 +349,7 @@ def test_a_traceback_of_a_bug_shows_the_bug_and_no_secret():
         "    context.secrets.learn('battery-staple')\n"
         f"    logging.getLogger('library').warning('sent %s', 'Bearer {secret('log')}')\n"
         f"    raise RuntimeError('a bug: battery-staple, {secret('env')}, https://me:{secret('url')}@h/?sig={secret('sig')} \\x1b[2J')\n"
-        "CommandContext.open_session = open_session\n"
+        "CommandContext.open_mirror = open_session\n"
         "sys.argv[1:] = ['approve', 'm']\n"
         "app.main()\n"
     )

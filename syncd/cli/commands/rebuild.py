@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from manifests.snapshot import Pointer
     from syncd.catalogue import MirrorRow
     from syncd.cli.context import CommandContext
+    from syncd.core import Event
 
 
 @command("syncd rebuild --store /data/mirror --state ./state")
@@ -24,6 +25,7 @@ async def rebuild(
     ] = None,
 ) -> int:
     """Rebuild the Catalogue from the store. Downloads nothing."""
+    from syncd.core import CatalogueOutdated
     from syncd.daemon import restore_backup
     from syncd.engine import rebuild as rebuild_catalogue
     from syncd.process import DONE
@@ -32,10 +34,20 @@ async def rebuild(
         place, kept = await restore_backup(context.config, from_backup)
         if not context.json:
             output.print_line(f"restored {place}" + (f"; the previous Catalogue is {kept}" if kept is not None else ""))
-    async with context.open_session(context.report) as session:
+    at_open: list[str] = []  # mirrors that were rebuilt because the store knows more of them
+
+    def report(event: "Event") -> None:
+        if isinstance(event, CatalogueOutdated) and not event.reason:
+            at_open.append(event.mirror)
+        else:
+            context.report(event)
+
+    async with context.open_session(report) as session:
         rows = await rebuild_catalogue(
             session.store, session.catalogue, only=_differs if from_backup is not None else _any
         )
+        rebuilt = {row.name for row in rows}
+        rows += [session.mirror(name) for name in at_open if name not in rebuilt]
         await session.finish_publishes()
         found = [(row.name, *session.catalogue.holdings.totals(row.id)) for row in rows]
         if context.json:
