@@ -25,7 +25,7 @@ def test_parked_removals_are_approved_after_a_second_thought(operator, daemon):
     operator.go("/mirrors/idle")
     operator.click("#approve")
     operator.wait(lambda: operator.run("return document.getElementById('approving').matches(':modal')"), "no dialog")
-    assert "Delete 3 files?" in operator.text("#approving")
+    assert "Delete or replace 3 files?" in operator.text("#approving")
     assert "old/0" in operator.text("#approving")
     operator.click("#approving [data-closes]")
     assert daemon.control.mirror("idle").parked == 3
@@ -35,7 +35,7 @@ def test_parked_removals_are_approved_after_a_second_thought(operator, daemon):
     assert daemon.control.audited == []
     operator.click("#approve")
     operator.click("#approve-yes")
-    operator.wait_for("#done", "Approved: the next pass deletes exactly these files")
+    operator.wait_for("#done", "Approved: the next pass deletes or replaces exactly these files")
     assert daemon.control.mirror("idle").parked == 0
     operator.wait_until_gone("#parked")
     assert [one.who for one in daemon.control.audited] == ["ops"]
@@ -49,7 +49,7 @@ def test_removals_that_came_since_are_not_approved_unseen(operator, daemon):
     operator.click("#approve")
     daemon.control.by_name["idle"] = msgspec.structs.replace(view, parked=40)
     operator.click("#approve-yes")
-    operator.wait_for("#main", "3 deletions were approved, and 40 are held now")
+    operator.wait_for("#main", "you saw 3 losses, and 40 are held now")
     assert daemon.control.mirror("idle").parked == 40
 
 
