@@ -46,7 +46,7 @@ def test_a_cut_loses_what_was_not_synced_and_nothing_else(disk):
 def test_power_cuts_at_chosen_steps_of_a_pass_cost_time_and_never_truth():
     require_loop_devices()
     # a process of its own: it forks, and this one has threads
-    words = [sys.executable, "-m", "tests.campaign.power_cuts", "--sample", "16"]
+    words = [sys.executable, "-m", "tests.campaign.power_cuts", "--sample", "29"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ", 0 wrong; at " in done.stdout

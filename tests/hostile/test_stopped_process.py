@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.acceptance.cli import Bucket, Folder, tree
+from tests.acceptance.cli import Folder, tree
 from tests.hostile.stopped_writer import LASTS, POINTS
 
 AT_ONCE = 4
@@ -106,14 +106,6 @@ def take_over_everywhere(tmp_path, store_of, environ):
 @pytest.mark.timeout(600)
 def test_a_stopped_process_leaves_a_folder_of_other_machines_as_its_successor_made_it(tmp_path):
     take_over_everywhere(tmp_path, lambda n: Folder(tmp_path / f"store{n}"), {"UNLOCKED": "1"})
-
-
-@pytest.mark.promise("P3")
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ["swift", "rgw"])
-def test_a_stopped_process_leaves_a_bucket_as_its_successor_made_it(tmp_path, request, kind):
-    server = request.getfixturevalue(kind)
-    take_over_everywhere(tmp_path, lambda n: Bucket(server, server.url()), {})
 
 
 @pytest.mark.promise("P3")

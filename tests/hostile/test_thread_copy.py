@@ -80,7 +80,7 @@ async def test_a_body_that_breaks_while_it_is_poured_is_interrupted_and_the_coun
 async def test_bytes_behind_a_poured_body_are_told_and_never_reach_the_next_read():
     async with hostile({"x": LONG, "y": b"other"}) as (server, transport):
         server.fault("x", Extra(b"garbage"))
-        with pytest.raises(Interrupted, match=r"^x: more bytes"):
+        with pytest.raises(Interrupted, match=r"^x: more than the announced"):
             await poured(transport, "x", Glass())
         assert await read(transport, "y") == b"other"
         assert server.connections == 2

@@ -13,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from manifests.stat import Stat
-from syncd.core.errors import Exists, Mismatch, NotFound
+from syncd.core.errors import Mismatch, NotFound
 from syncd.core.events import TransferRetried, TransferStarted
 from syncd.core.ports import Credential
 from syncd.core.steps import Step
@@ -99,11 +99,11 @@ async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
                 await workers.transfer(fetch("d2/002.dat", sha256="0" * 64))
             with pytest.raises(Mismatch, match="9 bytes promised"):
                 await workers.transfer(fetch("d4/004.dat", size=9))
-            with pytest.raises(Exists, match=r"^d5/005.dat: "):
-                await workers.transfer(fetch("d5/005.dat"))
+            await workers.transfer(fetch("d5/005.dat"))
             assert (await workers.transfer(fetch("d3/003.dat"))).entry.size == len(FILES["d3/003.dat"])
         assert (tmp_path / caught.value.place).read_bytes() == FILES["d2/002.dat"]
-        assert (tmp_path / "m/d5/005.dat").read_bytes() == b"a stranger's"
+        assert (tmp_path / "m/d5/005.dat").read_bytes() == FILES["d5/005.dat"]
+        assert (tmp_path / ".syncd/quarantine/m/p/d5/005.dat").read_bytes() == b"a stranger's"
         assert [event.path for event in heard if isinstance(event, TransferRetried)] == ["d3/003.dat"]
         assert governors.of(server.origin).count.refused == 1
         server.assert_spent()

@@ -80,7 +80,7 @@ def test_a_shard_that_unpacks_to_more_than_allowed_is_refused_before_it_is_in_me
     tracemalloc.start()
     bomb = gzip.compress(bytes(64 << 20))
     tracemalloc.reset_peak()
-    with pytest.raises(snap.SnapshotError, match="more than the 1000 bytes"):
+    with pytest.raises(snap.SnapshotError, match="has more than 1000 bytes"):
         unpack(bomb, "0" * 64, max_bytes=1000)
     assert tracemalloc.get_traced_memory()[1] < 4 << 20
     tracemalloc.stop()
