@@ -65,7 +65,7 @@ def test_the_reader_of_the_page_mirrors_as_a_plug_in(tmp_path):
     (written,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     upstream = Tsv()
     with served(upstream.app()) as origin:
-        manifest.write_text(written.replace("https://archive.example.org", origin) + "guard: {max_removed: 90%}\n")
+        manifest.write_text(written.replace("https://archive.example.org", origin) + "guard: {max_removed: 100%}\n")
         allowed = ("--allow-private", origin)
         first = sync(store, state, manifest, *allowed)
         assert (first["fetched"], first["complete"]) == (3, True)

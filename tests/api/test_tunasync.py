@@ -13,6 +13,7 @@ KEYS = {
     "last_ended_ts", "next_schedule", "next_schedule_ts", "upstream", "size",
 }  # fmt: skip
 STATUSES = {
+    "nothing-found": "failed",
     "idle": "success", "waiting": "success", "running": "syncing", "paused": "paused", "failing": "failed",
     "offline": "failed", "rejected": "disabled", "retired": "disabled",
 }  # fmt: skip

@@ -113,7 +113,7 @@ def main() -> None:
     point, *words = sys.argv[1:]
     lease.TTL, lease.SETTLE = LASTS, 0.2
     if "UNLOCKED" in os.environ:
-        del FilesystemStore.lock
+        del FilesystemStore.lock  # of this program, which runs by itself
     if point:
         stop_at(point)
     sys.argv[1:] = words

@@ -90,7 +90,7 @@ def test_a_shard_that_unpacks_to_more_than_allowed_is_refused_before_it_is_in_me
     ("spoil", "what"),
     [
         (lambda packed: packed[:-1], "ends too early"),
-        (lambda packed: packed + packed, "follows its end"),
+        (lambda packed: packed + packed, "follow its end"),
         (lambda packed: b"x" + packed, "incorrect header"),
         (lambda packed: packed[:-5] + b"00000", "incorrect"),
         (lambda _: b"", "ends too early"),
@@ -104,7 +104,7 @@ def test_what_is_no_whole_shard_is_refused(spoil, what):
 
 def test_no_shard_is_written_that_could_not_be_read_again(monkeypatch):
     monkeypatch.setattr(snap, "MAX_SHARD", 10)
-    with pytest.raises(snap.SnapshotError, match="make two mirrors"):
+    with pytest.raises(snap.SnapshotError, match="split the mirror in two"):
         pack(b"x" * 11)
 
 
