@@ -96,7 +96,7 @@ class Housekeeping(msgspec.Struct, frozen=True):
             folder = snapshot_folder(mirror.name, name)
             await self.store.delete(f"{folder}snapshot.json")
             await self.store.delete(f"{folder}SHA256SUMS")
-            for path in await self._unshared(snapshot, kept):
+            for path in sorted(await self._unshared(snapshot, kept)):
                 await self.store.delete(path)
             history.forget_snapshot(mirror.id, name)
 

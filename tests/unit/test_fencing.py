@@ -190,7 +190,7 @@ async def test_a_renewal_that_ended_too_late_loses_the_lease(store, monkeypatch)
         own.now += 100
         return await put(*given, **named)
 
-    monkeypatch.setattr(store, "put", slow)
+    monkeypatch.setattr(store.store, "put", slow)
     with pytest.raises(LeaseLapsed, match="too late"):
         await own.lease.renew()
     with pytest.raises(LeaseLost, match="renewed too late"):
