@@ -76,11 +76,7 @@ class Holdings:
 
     def entries(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[Entry]:
         """Yield the Entries in `[first, last)`, sorted by path; `last` None: to the end."""
-        for path, size, sha256, xxh3 in self._db.rows(
-            "SELECT path, bytes, sha256, xxh3 FROM entry WHERE mirror=?1 AND path>=?2 AND (?3 IS NULL OR path<?3) "
-            "ORDER BY path",
-            (mirror, first, last),
-        ):
+        for path, size, sha256, xxh3 in self._entries("path, bytes, sha256, xxh3", mirror, first, last):
             yield Entry(path, size, sha256.hex(), xxh3.hex())
 
     def entry(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
@@ -91,10 +87,9 @@ class Holdings:
         self, mirror: int, first: str = "", last: str | None = None
     ) -> Iterator[tuple[Entry, Origin]]:
         """Yield the Entries in `[first, last)` and their Origins, sorted by path."""
-        for path, size, sha256, xxh3, listed, modified, version, digests, url, verdict, by, proved in self._db.rows(
-            "SELECT path, bytes, sha256, xxh3, size, modified, version, digests, url, verdict, by, proved FROM entry "
-            "WHERE mirror=?1 AND path>=?2 AND (?3 IS NULL OR path<?3) ORDER BY path",
-            (mirror, first, last),
+        columns = "path, bytes, sha256, xxh3, size, modified, version, digests, url, verdict, by, proved"
+        for path, size, sha256, xxh3, listed, modified, version, digests, url, verdict, by, proved in self._entries(
+            columns, mirror, first, last
         ):
             yield (
                 Entry(path, size, sha256.hex(), xxh3.hex()),
@@ -103,11 +98,8 @@ class Holdings:
 
     def entry_rows(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the Entries in `[first, last)` with the columns that people see, sorted by path."""
-        for path, size, sha256, xxh3, verdict, by, url, proved, checked in self._db.rows(
-            "SELECT path, bytes, sha256, xxh3, verdict, by, url, proved, checked FROM entry "
-            "WHERE mirror=?1 AND path>=?2 AND (?3 IS NULL OR path<?3) ORDER BY path",
-            (mirror, first, last),
-        ):
+        columns = "path, bytes, sha256, xxh3, verdict, by, url, proved, checked"
+        for path, size, sha256, xxh3, verdict, by, url, proved, checked in self._entries(columns, mirror, first, last):
             yield {
                 "path": path,
                 "size": size,
@@ -119,6 +111,12 @@ class Holdings:
                 "proved": proved,
                 "checked": checked,
             }
+
+    def _entries(self, columns: str, mirror: int, first: str, last: str | None) -> Iterator[tuple[Any, ...]]:
+        # two bounds as they stand: with `? IS NULL OR path<?` SQLite reads to the end of the mirror for one path
+        bounds, values = ("", (mirror, first)) if last is None else ("AND path<? ", (mirror, first, last))
+        sql = f"SELECT {columns} FROM entry WHERE mirror=? AND path>=? {bounds}ORDER BY path"  # noqa: S608  literals
+        return self._db.rows(sql, values)
 
     def add(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
         """Record Entries whose bytes are durable under final names; `changed` marks them for the next snapshot."""
@@ -257,14 +255,9 @@ class Holdings:
 
     def versions(self, mirror: int, path: str | None = None) -> list[ArchivedVersion]:
         """Return the kept versions of one path or of all, sorted."""
-        return [
-            ArchivedVersion(*row)
-            for row in self._db.rows(
-                "SELECT snapshot, path, bytes, sha256 FROM version WHERE mirror=?1 AND (?2 IS NULL OR path=?2) "
-                "ORDER BY path, replaced",
-                (mirror, path),
-            )
-        ]
+        which, values = ("", (mirror,)) if path is None else ("AND path=? ", (mirror, path))
+        sql = f"SELECT snapshot, path, bytes, sha256 FROM version WHERE mirror=? {which}"  # noqa: S608  literals
+        return [ArchivedVersion(*row) for row in self._db.rows(f"{sql}ORDER BY path, replaced", values)]
 
     def versions_of(self, mirror: int, snapshot: str, limit: int, after: str = "") -> list[ArchivedVersion]:
         """Return at most `limit` kept versions of a snapshot after the path `after`, sorted."""

@@ -135,7 +135,12 @@ CREATE TABLE staged (
   held INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
 """
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8)
+# The versions of one path; the primary key finds those of one snapshot.
+VERSION_9 = """
+CREATE INDEX version_path ON version (mirror, path, replaced);
+"""
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9)
 SCHEMA_VERSION = len(STEPS)
 
 # The plan: in the scratch file beside the Catalogue, which is empty after each opening.

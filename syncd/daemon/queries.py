@@ -25,7 +25,7 @@ from syncd.control import (
     StepView,
 )
 from syncd.core import NotFound, PassEvent, PassView, Store, ignore_event, message_view
-from syncd.engine import PassContext, shard_entries
+from syncd.engine import PassContext, differences
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
 
@@ -117,10 +117,13 @@ def snapshots(catalogue: Catalogue, row: MirrorRow | None) -> list[SnapshotView]
 async def diff(store: Store, name: str, kept: Sequence[Snapshot], before: str, after: str, limit: int) -> DiffView:
     """Compare two kept snapshots; reads only the shards that differ."""
     one, other = find_snapshot(kept, name, before), find_snapshot(kept, name, after)
-    old, new = await _differing(store, name, one, other), await _differing(store, name, other, one)
-    paths = sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))
-    changes = tuple(_change(path, old.get(path), new.get(path)) for path in paths[:limit])
-    return DiffView(mirror=name, before=one.id, after=other.id, count=len(paths), changes=changes)
+    count = 0
+    changes: list[ChangeView] = []
+    async for path, old, new in differences(store, name, one, other):
+        count += 1
+        if count <= limit:
+            changes.append(_change(path, old, new))
+    return DiffView(mirror=name, before=one.id, after=other.id, count=count, changes=tuple(changes))
 
 
 def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
@@ -134,15 +137,6 @@ def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
             )
         )
     return fitting[0]
-
-
-async def _differing(store: Store, name: str, one: Snapshot, other: Snapshot) -> dict[str, Entry]:
-    shared = {shard.sha256 for shard in other.content.shards}
-    found: dict[str, Entry] = {}
-    for shard in one.content.shards:
-        if shard.sha256 not in shared:
-            found |= {entry.path: entry for entry in await shard_entries(store, name, shard.sha256)}
-    return found
 
 
 def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:

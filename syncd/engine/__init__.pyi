@@ -1,6 +1,6 @@
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
-from .kept_snapshots import shard_entries as shard_entries
+from .kept_snapshots import differences as differences
 from .mirror_pass import Pass as Pass
 from .outdated import OutdatedMirror as OutdatedMirror, outdated_mirrors as outdated_mirrors
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext

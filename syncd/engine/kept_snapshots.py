@@ -1,6 +1,7 @@
 """Reads the kept Snapshots of a mirror back from the store: which Entries they name, each proved by its digest."""
 
 from bisect import bisect_right
+from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -32,16 +33,52 @@ class RetainedSnapshots(msgspec.Struct):
 
     async def entry(self, snapshot: Snapshot, path: str) -> Entry | None:
         """Return what one Snapshot names at a path."""
-        shards = snapshot.content.shards
-        at = bisect_right(shards, path, key=lambda shard: shard.first) - 1
+        at = shard_index(snapshot, path)
         if at < 0:
             return None
-        sha256 = shards[at].sha256
+        sha256 = snapshot.content.shards[at].sha256
         if sha256 not in self._shards:
             if len(self._shards) >= 8:  # ~130,000 Entries in memory
                 self._shards.pop(next(iter(self._shards)))
             self._shards[sha256] = {entry.path: entry for entry in await shard_entries(self.store, self.mirror, sha256)}
         return self._shards[sha256].get(path)
+
+
+def shard_index(snapshot: Snapshot, path: str) -> int:
+    """Return the index of the only shard that can name a path; -1 if there is none."""
+    return bisect_right(snapshot.content.shards, path, key=lambda shard: shard.first) - 1
+
+
+async def differences(
+    store: Store, mirror: str, before: Snapshot, after: Snapshot
+) -> AsyncIterator[tuple[str, Entry | None, Entry | None]]:
+    """Yield each path that differs between two Snapshots, sorted, with its Entries in both.
+
+    Reads only the shards that they do not share, and holds one of each in memory. Raises Damaged.
+    """
+    olds = _unshared_entries(store, mirror, before, after)
+    news = _unshared_entries(store, mirror, after, before)
+    old, new = await anext(olds, None), await anext(news, None)
+    while old is not None or new is not None:
+        if new is None or (old is not None and old.path < new.path):
+            assert old is not None
+            yield old.path, old, None
+            old = await anext(olds, None)
+        elif old is None or new.path < old.path:
+            yield new.path, None, new
+            new = await anext(news, None)
+        else:
+            if old != new:
+                yield new.path, old, new
+            old, new = await anext(olds, None), await anext(news, None)
+
+
+async def _unshared_entries(store: Store, mirror: str, one: Snapshot, other: Snapshot) -> AsyncIterator[Entry]:
+    shared = {shard.sha256 for shard in other.content.shards}
+    for shard in one.content.shards:
+        if shard.sha256 not in shared:
+            for entry in await shard_entries(store, mirror, shard.sha256):
+                yield entry
 
 
 async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:

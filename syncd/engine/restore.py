@@ -8,7 +8,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor
 
 import msgspec
@@ -17,7 +17,7 @@ from manifests.messages import message
 from manifests.snapshot import Entry, Origin, Snapshot, origins_of
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
 from syncd.core import Damaged, NotFound, PermanentError, Store
-from syncd.engine.kept_snapshots import RetainedSnapshots, read_packed, shard_entries
+from syncd.engine.kept_snapshots import RetainedSnapshots, differences, read_packed, shard_index
 from syncd.engine.pass_paths import PassPaths, origins_path
 from syncd.engine.publish import Publisher
 from syncd.engine.staging import drop_unjournaled
@@ -40,19 +40,31 @@ class Restoration(msgspec.Struct, frozen=True):
     async def rollback(self, wanted: str) -> Snapshot:
         """Make an earlier kept Snapshot the current one. Raises NotFound; Damaged with the missing file."""
         snapshot = self.find_snapshot(wanted)
-        holdings, mirror = self.catalogue.holdings, self.mirror
         await self.publisher.finish()
         returning: list[tuple[Entry, str]] = []
-        named: set[str] = set()
-        for shard in snapshot.content.shards:
-            for entry in await shard_entries(self.store, mirror.name, shard.sha256):
-                named.add(entry.path)
-                held = holdings.entry(mirror.id, entry.path)
-                if held is None or held[0] != entry:
-                    returning.append((entry, self._kept_bytes(entry, wanted)))
-        origins = await self._origins(snapshot) if returning else {}
-        leaving = [entry.path for entry in holdings.entries(mirror.id) if entry.path not in named]
-        return await self._return([(entry, origins[entry.path], place) for entry, place in returning], leaving)
+        leaving: list[str] = []
+        async for path, entry in self._changes_to(snapshot):
+            held = self.catalogue.holdings.entry(self.mirror.id, path)
+            if entry is None and held is not None:
+                leaving.append(path)
+            elif entry is not None and (held is None or held[0] != entry):
+                returning.append((entry, self._kept_bytes(entry, wanted)))
+        return await self._return(await self._with_origins(snapshot, returning), leaving)
+
+    async def _changes_to(self, wanted: Snapshot) -> AsyncIterator[tuple[str, Entry | None]]:
+        """Yield the paths at which the store may differ from a Snapshot, with its Entry; None: it has none.
+
+        The store holds the current Snapshot, and what changed since it was published.
+        """
+        current = self.catalogue.history.current(self.mirror.id)
+        assert current is not None  # `wanted` is kept, so one was published
+        unpublished = set(self.catalogue.holdings.changed(self.mirror.id))
+        async for path, _, entry in differences(self.store, self.mirror.name, current, wanted):
+            if path not in unpublished:
+                yield path, entry
+        named = RetainedSnapshots(self.store, self.mirror.name, [wanted])
+        for path in sorted(unpublished):
+            yield path, await named.entry(wanted, path)
 
     async def restore(self, paths: Iterable[str], wanted: str) -> Snapshot:
         """Bring single files back as an earlier Snapshot names them, and keep them so. Raises NotFound, Damaged."""
@@ -75,8 +87,7 @@ class Restoration(msgspec.Struct, frozen=True):
             held = self.catalogue.holdings.entry(self.mirror.id, path)
             if held is None or held[0] != entry:
                 returning.append((entry, self._kept_bytes(entry, wanted)))
-        origins = await self._origins(snapshot) if returning else {}
-        files = [(entry, origins[entry.path], place) for entry, place in returning]
+        files = await self._with_origins(snapshot, returning)
         return await self._return(files, [], lambda: self.catalogue.approvals.pin(self.mirror.id, paths, frozen=True))
 
     async def undelete(self, paths: Iterable[str]) -> Snapshot:
@@ -199,13 +210,18 @@ class Restoration(msgspec.Struct, frozen=True):
                 )
             )
 
-    async def _origins(self, snapshot: Snapshot) -> dict[str, Origin]:
-        """Return the Origins of a Snapshot by path."""
+    async def _with_origins(
+        self, snapshot: Snapshot, files: list[tuple[Entry, str]]
+    ) -> list[tuple[Entry, Origin, str]]:
+        """Add the Origins that a Snapshot has for some of its Entries; reads only the lists that name them."""
         found: dict[str, Origin] = {}
-        for name in snapshot.origins:
+        paths = {entry.path for entry, _ in files}
+        for at in sorted({shard_index(snapshot, path) for path in paths}):
+            name = snapshot.origins[at]
             for origin in origins_of(await read_packed(self.store, origins_path(self.mirror.name, name), name)):
-                found[origin.path] = origin
-        return found
+                if origin.path in paths:
+                    found[origin.path] = origin
+        return [(entry, found[entry.path], place) for entry, place in files]
 
 
 def unknown_mirror(name: str) -> PermanentError:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from manifests import snapshot as snapshots
+from manifests.snapshot import Entry, Origin
 from syncd.core.errors import Damaged, NotFound
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.rebuild_catalogue import rebuild
@@ -32,6 +34,37 @@ async def test_rollback_brings_an_earlier_snapshot_back_and_forward_again(mirror
         forward = await mirroring.restoration(store, catalogue).rollback(second.snapshot[:12])
         assert forward.id == second.snapshot
     assert mirroring.check_sums(second.snapshot) == (True, "")
+
+
+async def test_rollback_reads_only_the_shards_that_differ_and_looks_only_at_their_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshots, "CUT_EVERY", 16)
+    mirroring = Mirroring(tmp_path, Archive({f"{n:04}": b"%d" % n for n in range(800)}), versions=3)
+    first = await mirroring.run()
+    mirroring.archive.files["0400"] = b"replaced"
+    mirroring.archive.files["0700x"] = b"added"
+    del mirroring.archive.files["0100"]
+    await mirroring.run()
+    async with mirroring.open() as (store, catalogue):
+        # placed, and in no snapshot yet: a pass was killed before it published
+        row = catalogue.history.mirror("scenes")
+        await store.put("scenes/0500x", b"new")
+        catalogue.holdings.add(
+            row.id, [(Entry("0500x", 3, "ab" * 32, "cd" * 16), Origin("0500x", "", "attested", 1.0))]
+        )
+        opened, looked = [], []
+        real, entry = store.open, catalogue.holdings.entry
+        store.open = lambda path, **how: opened.append(path) or real(path, **how)
+        monkeypatch.setattr(
+            type(catalogue.holdings), "entry", lambda self, *which: looked.append(which) or entry(*which)
+        )
+        back = await mirroring.restoration(store, catalogue).rollback(first.snapshot[:12])
+    assert back.id == first.snapshot
+    shards = [path for path in opened if "/shards/" in path]
+    assert len(back.content.shards) > 40
+    assert 0 < len(shards) <= 12
+    assert len({path for _, path in looked}) <= 6
+    assert mirroring.check_sums(first.snapshot) == (True, "")
+    assert len(mirroring.natural()) == 800
 
 
 def losing(times):

@@ -414,3 +414,31 @@ def test_a_commit_is_on_the_disk_before_anybody_acts_on_it(tmp_path):
         database = catalogue.database._db
         assert (database.pragma("journal_mode"), database.pragma("synchronous")) == ("wal", 2)
         assert database.pragma("synchronous", schema="scratch") == 0
+
+
+def test_one_path_is_found_by_its_key_and_not_by_reading_to_the_end_of_the_mirror(tmp_path):
+    with Catalogue(tmp_path) as catalogue:
+        mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
+        paths = [f"{n:05}" for n in range(2000)]
+        catalogue.holdings.add(mirror, [proved(path) for path in paths])
+        versions = [ArchivedVersion(f"{n % 50:064}", path, 1, "ab" * 32) for n, path in enumerate(paths)]
+        catalogue.holdings.add_versions(mirror, versions, 1.0)
+        connection, steps = catalogue.database._db, [0]
+
+        def step():
+            steps[0] += 1
+            return False
+
+        connection.set_progress_handler(step, 10)  # each ten instructions of SQLite
+        try:
+            assert catalogue.holdings.entry(mirror, "00000x") is None
+            assert [one.path for one in catalogue.holdings.entries(mirror, "00007", "00008")] == ["00007"]
+            assert [one.path for one in catalogue.holdings.versions(mirror, "00007")] == ["00007"]
+            assert steps[0] < 100
+            assert (len(list(catalogue.holdings.entries(mirror))), len(catalogue.holdings.versions(mirror))) == (
+                2000,
+                2000,
+            )
+            assert steps[0] > 1000
+        finally:
+            connection.set_progress_handler(None)
