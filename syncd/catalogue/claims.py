@@ -12,7 +12,7 @@ import msgspec
 
 from manifests.messages import Message, pack, plain, unpack
 from manifests.reading import Stats
-from manifests.stat import Promise, Stat
+from manifests.stat import Promise, Stat, storable
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
 from syncd.catalogue.schema import SCRATCH_TABLES
@@ -68,7 +68,7 @@ class Claims:
             (
                 (
                     mirror,
-                    to_storable(stat.path),
+                    storable(stat.path),
                     stat.size,
                     stat.modified,
                     stat.version,
@@ -90,7 +90,7 @@ class Claims:
 
     def change(self, mirror: int, changes: Mapping[str, Stat | None]) -> None:
         """Replace the claims of these paths by their Stats; delete the claims of paths without one."""
-        self._db.many("DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, to_storable(path)) for path in changes))
+        self._db.many("DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, storable(path)) for path in changes))
         self.add(mirror, [stat for stat in changes.values() if stat is not None])
 
     def promise(self, mirror: int, promises: Iterable[Promise]) -> None:
@@ -98,7 +98,7 @@ class Claims:
         self._db.many(
             "INSERT INTO promise VALUES (?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
             "digests=join_digests(promise.digests, excluded.digests), by=promise.by || ', ' || excluded.by",
-            ((mirror, to_storable(p.path), _json(p.digests).decode(), p.by) for p in promises),
+            ((mirror, storable(p.path), _json(p.digests).decode(), p.by) for p in promises),
         )
 
     def all(self, mirror: int) -> Iterator[Stat]:
@@ -142,7 +142,7 @@ class Claims:
                 (
                     mirror,
                     step.action,
-                    to_storable(step.path),
+                    storable(step.path),
                     step.stat.size if step.stat is not None else None,
                     _stored(step.reason),
                     _pack(step.stat) if step.stat is not None else None,
@@ -248,6 +248,24 @@ class Claims:
             (mirror,),
         )
 
+    def fetched_paths(self, mirror: int) -> Iterator[str]:
+        """Yield the path of each file to fetch, in no order."""
+        for (path,) in self._db.rows("SELECT path FROM scratch.todo WHERE mirror=? AND action='fetch'", (mirror,)):
+            yield path
+        for _, page in self._pages(mirror):
+            yield from page.paths
+
+    def replace_others(self, mirror: int, reasons: Mapping[str, str]) -> int:
+        """Turn fetches into replacements: their files wait until others left their paths. Return their known bytes."""
+        self._unfold(mirror, lambda page: not reasons.keys().isdisjoint(page.paths))
+        rows = self._db.rows("SELECT rowid, path, size FROM scratch.todo WHERE mirror=? AND action='fetch'", (mirror,))
+        found = [(number, path, size) for number, path, size in rows if path in reasons]
+        self._db.many(
+            "UPDATE scratch.todo SET action='replace', reason=? WHERE mirror=? AND rowid=?",
+            ((_stored(reasons[path]), mirror, number) for number, path, _ in found),
+        )
+        return sum(size or 0 for _, _, size in found)
+
     def held_paths(self, mirror: int) -> Iterator[tuple[str, bool]]:
         """Yield each claimed path that is not refused, and True if it is an Entry, to search for collisions."""
         yield from self._db.rows(
@@ -338,10 +356,3 @@ def _reason(stored: str) -> str:
         return stored
     _, packed, text = stored.split(_CODED, 2)
     return unpack(text, packed)
-
-
-def to_storable(path: str) -> str:
-    """Return `path`, escaped if it is not valid Unicode, which SQLite cannot store; such paths are refused later."""
-    if path.isascii():
-        return path
-    return path.encode("utf-8", "backslashreplace").decode()

@@ -83,6 +83,18 @@ class Holdings:
         """Return one Entry and its Origin."""
         return next(self.entries_and_origins(mirror, path, path + "\0"), None)
 
+    def nested(self, mirror: int, path: str) -> str:
+        """Return an Entry that is a folder of `path`, or is below it, so that both cannot be files; "" if none is."""
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            above = "/".join(parts[:count])
+            if self._db.one("SELECT 1 FROM entry WHERE mirror=? AND path=?", (mirror, above)) is not None:
+                return above
+        below = self._db.one(
+            "SELECT path FROM entry WHERE mirror=?1 AND path>=?2 AND path<?3 LIMIT 1", (mirror, f"{path}/", f"{path}0")
+        )
+        return below[0] if below is not None else ""
+
     def entries_and_origins(
         self, mirror: int, first: str = "", last: str | None = None
     ) -> Iterator[tuple[Entry, Origin]]:

@@ -32,10 +32,11 @@ from syncd.core import (
 )
 from syncd.engine.losses import evaluate_plan
 from syncd.engine.pass_context import PassContext
-from syncd.engine.path_collisions import CaseFoldIndex, collisions
+from syncd.engine.path_collisions import CaseFoldIndex, collisions, folds_case
 from syncd.engine.planner import Counts, OutOfOrder, Planner
 from syncd.engine.survey import Inventory, Survey, probe_missing_metadata
 from syncd.engine.survey_cursor import SurveyCursor
+from syncd.engine.vacated_paths import VacatedPaths
 from syncd.streams import Spool
 
 T = TypeVar("T")
@@ -236,14 +237,36 @@ async def _planned(
             _write(context, row, page)
     counts = planner.counts
     if suspects := folds.suspects():
-        found = list(collisions(context.catalogue.claims.held_paths(row.id), suspects))
+        is_folding = await folds_case(context.store)
+        found = list(collisions(context.catalogue.claims.held_paths(row.id), suspects, folds=is_folding))
         refused = [
             (path, message("differs from {other!r} only in case or Unicode form", other=other)) for path, other in found
         ]
         context.catalogue.claims.refuse(row.id, refused)
         counts.fetch -= len(refused)
         counts.refuse += len(refused)
+    await _await_vacancy(context, row, counts)
     return PlanResult(counts, inventory)
+
+
+async def _await_vacancy(context: PassContext, row: MirrorRow, counts: Counts) -> None:
+    """Let new files wait until publication whose paths others still take: a file becomes a folder, or the reverse."""
+    claims = context.catalogue.claims
+    leaving = [step.path for step in claims.steps(row.id, "remove")] if counts.remove else []
+    leaving += [path for path, _ in context.catalogue.approvals.pins(row.id)]
+    if not leaving or not counts.fetch:
+        return
+    vacated = VacatedPaths(leaving, folds=await folds_case(context.store))
+    waiting: dict[str, str] = {}
+    for page in _pages(claims.fetched_paths(row.id)):
+        waiting.update(vacated.waiting(page))
+        await asyncio.sleep(0)
+    if waiting:
+        size = claims.replace_others(row.id, waiting)
+        counts.fetch -= len(waiting)
+        counts.replace += len(waiting)
+        counts.fetch_bytes -= size
+        counts.replace_bytes += size
 
 
 def _merge(context: PassContext, row: MirrorRow, planner: Planner, page: Page) -> None:

@@ -315,8 +315,8 @@ class Pass:
     def _swap(self, proved: VerifiedFile) -> Swap:
         entry = proved.entry
         held = self.context.catalogue.holdings.entry(self.row.id, entry.path)
-        old = held[0] if held is not None else entry
-        return Swap(entry.path, proved.place, entry, proved.origin, old.size, old.sha256)
+        old_bytes, old_sha256 = (held[0].size, held[0].sha256) if held is not None else (0, "")
+        return Swap(entry.path, proved.place, entry, proved.origin, old_bytes, old_sha256)
 
     async def _is_staged(self, step: Step, stat: Stat) -> bool:
         """Return True if an earlier pass has staged this version; the guard held it, or the pass was killed."""

@@ -4,6 +4,9 @@ Colliding paths can be far apart in a sorted listing, so every path is kept as 8
 Digests are partitioned by their first bits; up to MOST of them are in memory, more are in a `DigestSpill`. At the end,
 each partition is searched for duplicates. Two different paths share a digest less than once in a hundred thousand
 mirrors of ten million files; `collisions` compares the paths themselves, and ignores such pairs.
+
+A store that distinguishes case holds both of two names that differ in case only. Names that differ in Unicode form only
+are refused everywhere: people cannot tell them apart.
 """
 
 from array import array
@@ -14,10 +17,13 @@ from typing import Protocol
 
 import xxhash
 
-from manifests.stat import fold
+from manifests.stat import fold, normalized
+from syncd.core import NotFound, Store
 
 PARTS = 64
 MOST = 1 << 19  # digests in memory: 4 MiB
+
+MARK = ".syncd/store.json"  # a file that every folder store has
 
 _EDGES = [(part + 1 << 64) // PARTS for part in range(PARTS)]
 
@@ -69,16 +75,28 @@ class CaseFoldIndex:
         return found
 
 
-def collisions(paths: Iterable[tuple[str, bool]], suspects: set[int]) -> Iterator[tuple[str, str]]:
+async def folds_case(store: Store) -> bool:
+    """Return True if a store takes two names that differ in case only for one; nothing is written."""
+    try:
+        await store.stat(MARK.upper())
+    except NotFound:
+        return False
+    return True
+
+
+def collisions(
+    paths: Iterable[tuple[str, bool]], suspects: set[int], *, folds: bool = True
+) -> Iterator[tuple[str, str]]:
     """Yield (path, the path it collides with) for each path to refuse among `(path, held)`.
 
-    Of two that collide, the one that is an Entry is accepted, else the first in order; deterministic.
+    Of two that collide, the one that is an Entry is accepted, else the first in order; deterministic. `folds` is False
+    for a store that distinguishes case.
     """
     found: dict[str, list[tuple[bool, str]]] = {}
     for path, held in paths:
         folded = fold(path)
         if xxhash.xxh3_64_intdigest(_bytes(folded)) in suspects:
-            found.setdefault(folded, []).append((not held, path))
+            found.setdefault(folded if folds else normalized(path), []).append((not held, path))
     for group in found.values():
         group.sort()
         for _, path in group[1:]:

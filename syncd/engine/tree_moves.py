@@ -17,7 +17,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Busy, Damaged, Mismatch, NoSpace, NotFound, PermanentError, Store
+from syncd.core import Busy, Damaged, Mismatch, NoSpace, NotFound, PermanentError, Store, Unsafe
 from syncd.engine.kept_snapshots import RetainedSnapshots
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish_journal import JournalHead, write_journal
@@ -145,6 +145,7 @@ class TreeMoves(msgspec.Struct, frozen=True):
             if swap.old_sha256:
                 is_kept = was_kept or await self._archive_replaced(natural, aside)
             else:
+                self._require_vacancy(swap.path)
                 await self._save_unknown(swap.entry, natural)
             try:
                 await self.store.move(swap.staged, natural)
@@ -161,6 +162,18 @@ class TreeMoves(msgspec.Struct, frozen=True):
         if is_kept:
             kept.append(ArchivedVersion(current, swap.path, swap.old_bytes, swap.old_sha256))
         swapped.append(swap)
+
+    def _require_vacancy(self, path: str) -> None:
+        """Raise Unsafe if the copy has a file that is a folder of `path`, or is below it."""
+        other = self.catalogue.holdings.nested(self.mirror.id, path)
+        if other:
+            raise Unsafe(
+                message(
+                    "{other!r} is still a file of the copy: its deletion was not yet allowed (held for approval, "
+                    "pinned, or not listed completely)",
+                    other=other,
+                )
+            )
 
     async def _archive_replaced(self, natural: str, aside: str) -> bool:
         """Copy the bytes that will be replaced; False if there are none."""

@@ -231,16 +231,18 @@ async def test_rule_5_hostile_names_are_refused_one_by_one(tmp_path):
             "dir/below": b"5",
             "Case": b"6",
             "case": b"7",
+            "cafe\u0301": b"8",
+            "caf\u00e9": b"9",
         }
     )
     mirroring = Mirroring(tmp_path, archive)
     result = await mirroring.run()
-    assert mirroring.natural() == {"good": b"1", "dir": b"4", "Case": b"6"}
+    assert mirroring.natural() == {"good": b"1", "dir": b"4", "Case": b"6", "case": b"7", "cafe\u0301": b"8"}
     assert result.failed == 4
     async with mirroring.open() as (_, catalogue):
         reasons = {failure.path: failure.reason for failure in catalogue.failures.files(1)}
     assert "'dir' is a file upstream" in reasons["dir/below"]
-    assert "differs from 'Case' only in case" in reasons["case"]
+    assert "only in case or Unicode form" in reasons["caf\u00e9"]
     assert not (tmp_path / "up").exists()
 
 

@@ -47,6 +47,13 @@ def test_of_paths_that_fold_into_one_the_one_we_hold_stays(paths, size, most):
         assert {path for _, path in group if path != stays} == {p for p in refused if p in {q for _, q in group}}
 
 
+def test_where_case_is_told_apart_only_names_of_one_form_collide():
+    paths = [("A", False), ("a", False), ("\u00e9", False), ("e\u0301", True), ("E\u0301", False)]
+    folds = CaseFoldIndex(InMemory())
+    folds.add([path for path, _ in paths])
+    assert dict(collisions(paths, folds.suspects(), folds=False)) == {"\u00e9": "e\u0301"}
+
+
 def test_digests_that_are_too_many_for_memory_are_found_again_in_the_catalogue(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         folds = CaseFoldIndex(catalogue.claims.spill(1), most=1000)
