@@ -3,6 +3,7 @@
 A Stat is a claim, never a proof: the transfer compares its size, version and digests with the bytes.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ RESERVED = ".syncd"  # syncd's own folder in the store
 
 _EDGES = ("/", ".", "")
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi, zero width), surrogates
+_JOINERS = "\u200c\u200d"  # format characters that are part of words in Persian, Hindi and others
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_RAW_BYTE = re.compile(r"\\x[89a-f][0-9a-f]|[\ud800-\udfff]")
 
 
 class UnsafePath(ValueError):
@@ -52,7 +56,8 @@ def check_path(path: str) -> str:
     """Return `path` unchanged if it is allowed in a store.
 
     Raises UnsafePath if it is empty, absolute, under `.syncd/`, or longer than 1,024 bytes, or if it has `.`, `..` or
-    empty parts, a part of more than 255 bytes, control or invisible characters, or a backslash.
+    empty parts, a part of more than 255 bytes, control or invisible characters, or a backslash. So it does for a name
+    that is not text, of which `storable` escaped the bytes.
     """
     length = len(path)
     # called ten million times: the fastest methods of str recognise harmless paths
@@ -110,13 +115,45 @@ def _explain(path: str) -> None:
         raise UnsafePath(message("{path!r}: is absolute, or has an empty part", path=path))
     if any(part in {".", ".."} for part in path.split("/")):
         raise UnsafePath(message("{path!r}: . and .. are not allowed as names", path=path))
+    if _RAW_BYTE.search(path) is not None:
+        raise UnsafePath(
+            message(
+                "{path}: this name is not text in the encoding of the source, which is utf-8 unless the manifest names "
+                "another: name it, as in encoding: gb18030 or latin-1 (source.encoding)",
+                path=storable(path),
+            )
+        )
     if "\\" in path:
         raise UnsafePath(message("{path!r}: contains a backslash, which is a separator on some systems", path=path))
     for character in path:
-        if unicodedata.category(character) in _HIDDEN_CATEGORIES:
+        if unicodedata.category(character) in _HIDDEN_CATEGORIES and character not in _JOINERS:
             raise UnsafePath(
                 message("{path!r}: contains the invisible character U+{ord:04X}", path=path, ord=ord(character))
             )
+
+
+def storable(path: str) -> str:
+    r"""Return `path`; one with bytes that are not text in its encoding (surrogates) has each of them as `\xff`.
+
+    A database and a message can hold the result. `check_path` rejects it, with the reason.
+    """
+    if path.isascii():
+        return path
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(_escaped, path)
+    return path
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def normalized(path: str) -> str:
+    """Return a form that is equal for two paths that differ in Unicode form only."""
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
 def fold(path: str) -> str:

@@ -51,28 +51,31 @@ def open_transport(
     allow_private: frozenset[str],
     user_agent: str,
 ) -> "FileTransport":
-    """Return the transport of a `file:///folder/` url; it has no options and no credentials."""
-    del options, credential, allow_private, user_agent
-    return FileTransport(unquote(urlsplit(url).path))
+    """Return the transport of a `file:///folder/` url; it has no credentials."""
+    del credential, allow_private, user_agent
+    return FileTransport(
+        unquote(urlsplit(url).path, errors="surrogateescape"), encoding=str(options.get("encoding", "utf-8"))
+    )
 
 
 class FileTransport:
     """One folder."""
 
-    def __init__(self, root: str) -> None:
-        """`root` is accessed at the first read, not before."""
+    def __init__(self, root: str, *, encoding: str = "utf-8") -> None:
+        """`root` is accessed at the first read, not before; `encoding` is that of the names below it."""
         self.root = root.rstrip("/") or "/"
-        self.url = f"file://{quote(root.rstrip('/'))}/"
+        self.url = f"file://{quote(root.rstrip('/'), errors='surrogateescape')}/"
+        self._names = _NameCodec(encoding)
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
-        """Yield every regular file, sorted by its whole path; bytes of a name that are not UTF-8 are escaped."""
+        """Yield every regular file, sorted by its whole path; bytes of a name that are not text are escaped."""
         async for page in self.list_pages(prefix):
             for stat in page:
                 yield stat
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        walk = _walk(self.root, "", Selection(prefix, after))
+        walk = _walk(self.root, "", Selection(prefix, after), self._names)
         while page := await self._call(prefix or self.root, lambda: list(islice(walk, PAGE))):
             yield page
 
@@ -138,7 +141,7 @@ class FileTransport:
             if relative == whole:
                 raise Unsafe(message("{path}: not below {root}", path=path, root=self.root))
         try:
-            return tuple(check_path(relative).split("/"))
+            return tuple(map(self._names.to_disk, check_path(relative).split("/")))
         except UnsafePath as error:
             raise Unsafe(str(error)) from error
 
@@ -226,20 +229,45 @@ def _open(root: str, parts: tuple[str, ...]) -> int:
     return found
 
 
-def _walk(folder: str, above: str, selection: Selection) -> Iterator[Stat]:
+class _NameCodec:
+    """Turns names on the disk into text, and back; Python has taken their bytes for UTF-8."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding if encoding != "utf-8" else ""
+
+    def to_text(self, name: str) -> str:
+        """Return the name as text; bytes that are not text become surrogates."""
+        return os.fsencode(name).decode(self._encoding, "surrogateescape") if self._encoding else name
+
+    def to_disk(self, name: str) -> str:
+        """Return the name by which the disk knows it. Raises UnsafePath if the encoding has no such name."""
+        if not self._encoding:
+            return name
+        try:
+            return os.fsdecode(name.encode(self._encoding, "surrogateescape"))
+        except UnicodeEncodeError as error:
+            raise UnsafePath(
+                message("{path}: cannot be encoded in {encoding}", path=name, encoding=self._encoding)
+            ) from error
+
+
+def _walk(folder: str, above: str, selection: Selection, names: _NameCodec) -> Iterator[Stat]:
     """Yield the selected files below a folder in the order of their whole paths; one that vanishes is left out."""
-    paths: list[str | None] = []
+    found: dict[str, str] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
+            path = None
             if entry.is_dir(follow_symlinks=False):
-                paths.append(selection.folder(above, entry.name))
+                path = selection.folder(above, names.to_text(entry.name))
             elif entry.is_file(follow_symlinks=False):
-                paths.append(selection.file(above, entry.name))
-    for path in sorted(path for path in paths if path is not None):
-        where = f"{folder}/{path.removeprefix(above)}"
+                path = selection.file(above, names.to_text(entry.name))
+            if path is not None:
+                found[path] = entry.name
+    for path in sorted(found):
+        where = f"{folder}/{found[path]}"
         try:
             if path.endswith("/"):
-                yield from _walk(where[:-1], path, selection)
+                yield from _walk(where, path, selection, names)
             else:
                 yield _describe(path, os.lstat(where))
         except (FileNotFoundError, NotADirectoryError):

@@ -36,7 +36,8 @@ _READER_OF = {
     "ftp": "objects", "ftps": "objects", "sftp": "objects",
 }  # fmt: skip
 _S3_KEYS = ("endpoint", "region", "profile", "anonymous", "requester_pays")
-_KEYS_OF = {"encoding": ("ftp", "ftps", "sftp"), "host_keys": ("sftp",)}
+_KEYS_OF = {"host_keys": ("sftp",)}
+_NAMES_ENCODED = ("ftp", "ftps", "sftp", "file")  # transports that show names as bytes
 _HOST_KEY = re.compile(
     r"SHA256:[A-Za-z0-9+/]{43}=?|(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}(?: .*)?", re.ASCII
 )
@@ -134,7 +135,7 @@ class Source(BaseModel):
     requester_pays: Flag = False
     """S3 only: agree to pay for requests and bytes."""
     encoding: Annotated[str, BeforeValidator(_encoding)] | None = None
-    """FTP and SFTP only: the encoding of the server's file names; by default utf-8."""
+    """The encoding of file names: on FTP and SFTP servers and on disks, and in lists and index pages; default utf-8."""
     host_keys: tuple[Annotated[str, BeforeValidator(_host_key)], ...] = ()
     """SFTP only: the server's public keys or their fingerprints (SHA256:…); by default those in known_hosts."""
 
@@ -175,6 +176,7 @@ class Source(BaseModel):
                 )
             )
         clashes = [*_scheme_clashes(raw, scheme, kind.also if kind is not None else frozenset()), *clashes]
+        clashes += _encoding_clashes(raw, str(name), kind, scheme)
         known = tuple(key for key in keys(cls) if key != "options")
         own = {key: value for key, value in raw.items() if key in known}
         rest = {key: value for key, value in raw.items() if key not in known}
@@ -286,6 +288,15 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -
             "profile",
             message("cannot be combined with credentials: both name an identity"),
             message("keep one of the two"),
+        )
+
+
+def _encoding_clashes(raw: Mapping[str, Any], name: str, kind: ReaderKind | None, scheme: str) -> Iterator[KeyConflict]:
+    if raw.get("encoding") is not None and kind is not None and not kind.encoded and scheme not in _NAMES_ENCODED:
+        yield KeyConflict(
+            "encoding",
+            message("has no effect: names come in UTF-8 over {scheme} by reader {reader}", scheme=scheme, reader=name),
+            message("delete it"),
         )
 
 

@@ -21,7 +21,12 @@ from .document import (
     Resumable as Resumable,
     is_native as is_native,
 )
-from .encodings import text_encoding as text_encoding
+from .encodings import (
+    RecodedStream as RecodedStream,
+    encoding_of as encoding_of,
+    recoded as recoded,
+    text_encoding as text_encoding,
+)
 from .filters import (
     Box as Box,
     Json as Json,
@@ -59,7 +64,13 @@ from .reader import (
     installed as installed,
 )
 from .stat_page import Stats as Stats, paths_of as paths_of
-from .url_paths import decoded as decoded, folder_of as folder_of, is_remote as is_remote, placed as placed
+from .url_paths import (
+    decoded as decoded,
+    encoded_urls as encoded_urls,
+    folder_of as folder_of,
+    is_remote as is_remote,
+    placed as placed,
+)
 from .xml import (
     Doctype as Doctype,
     XmlElement as XmlElement,

@@ -60,7 +60,8 @@ class ReaderKind(msgspec.Struct, frozen=True):
     `open` takes the Source, and also the day (UTC) if `dated` is True, and returns a Reader; it may raise InvalidValue
     for faults that the options' own validation cannot see. `schemes` are the schemes of the urls that it reads (ANY for
     all), except those in `without`. `also` are further schemes of its files, whose keys its manifests may have.
-    `proof` says how it knows that a list was read to its end; without it nothing is proved.
+    `proof` says how it knows that a list was read to its end; without it nothing is proved. `encoded` is True if it
+    reads names in the encoding that the source declares (`encoding_of`).
     """
 
     open: Callable[..., Reader]
@@ -70,6 +71,7 @@ class ReaderKind(msgspec.Struct, frozen=True):
     also: frozenset[str] = frozenset()
     dated: bool = False
     proof: CompletenessProof = NO_PROOF
+    encoded: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -46,6 +46,26 @@ def decoded(path: str) -> str:
     return "/".join(part.replace("/", "%2F") for part in parts)
 
 
+def encoded_urls(root: str, path: str, encoding: str) -> tuple[str, ...]:
+    """Return the urls of a file below `root` on a web server whose names may be in `encoding`, or in UTF-8.
+
+    A list in another encoding says nothing of the server's: both are tried. Empty if the path is enough.
+    """
+    if path.isascii() or encoding == "utf-8" or not is_remote(root):
+        return ()
+    in_utf8 = path.encode("utf-8", "surrogateescape")
+    written = (path.encode(encoding, "surrogateescape") if _has(path, encoding) else in_utf8, in_utf8)
+    return tuple(dict.fromkeys(root + quote(one, safe=_SAFE) for one in written))
+
+
+def _has(path: str, encoding: str) -> bool:
+    try:
+        path.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def folder_of(path: str) -> str:
     """Return the folder in which the document at `path` lies; "" is the source itself."""
     return path.rpartition("/")[0]

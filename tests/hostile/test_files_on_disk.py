@@ -88,6 +88,28 @@ async def test_a_name_that_is_no_text_is_listed_so_that_it_can_be_refused_by_nam
         await read(transport, bad)
 
 
+async def test_names_in_the_encoding_that_the_manifest_names_are_read_in_it(tmp_path):
+    (tmp_path / "r" / os.fsdecode("数据".encode("gb18030"))).mkdir(parents=True)
+    (tmp_path / "r" / os.fsdecode("数据/降水.nc".encode("gb18030"))).write_bytes(b"rain")
+    (tmp_path / "r" / os.fsdecode(b"\xff.nc")).write_bytes(b"not gb18030")
+    url = f"file://{tmp_path}/r/"
+    for encoding, expected in [
+        ("gb18030", ["\\xff.nc", "数据/降水.nc"]),
+        ("utf-8", ["\\xca\\xfd\\xbe\\xdd", "\\xff.nc"]),
+    ]:
+        transport = open_transport(
+            url, options={"encoding": encoding}, credential=None, allow_private=frozenset(), user_agent=""
+        )
+        assert await paths(transport) == expected
+        for path in expected:
+            if path.startswith("\\"):
+                with pytest.raises(UnsafePath, match=r"source\.encoding"):
+                    check_path(path)
+            else:
+                assert await read(transport, path) == b"rain"
+                assert (await transport.stat(path)).size == 4
+
+
 async def test_a_file_that_changes_while_it_is_read_is_noticed(folder, transport):
     (folder / "big").write_bytes(bytes(3 * CHUNK))
     async with transport.open("big") as body:

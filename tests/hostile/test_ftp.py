@@ -1,9 +1,12 @@
 """What FTP servers may do to us, and what becomes of it."""
 
+import contextlib
+import socket
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from manifests.stat import UnsafePath, check_path
 from syncd.core.errors import Changed, Denied, Interrupted, NotFound, Refused, Stalled, Unsafe, Unsupported
 from syncd.core.ports import Credential
 from syncd.wrappers.retry_policy import Policy
@@ -26,6 +29,11 @@ async def hostile(files=TREE, **options):
             yield server, transport
         finally:
             await transport.aclose()
+
+
+async def append_all(found, stats):
+    async for stat in stats:
+        found.append(stat.path)
 
 
 async def test_a_listing_by_mlsd_is_sorted_by_whole_paths_and_needs_no_question_for_each_file():
@@ -88,13 +96,31 @@ async def test_what_the_server_says_is_said_in_our_words():
         ("RETR", "451 local error", Interrupted),
         ("RETR", "421 come back", Refused),
         ("FEAT", "no reply at all", Refused),
-        ("EPSV", "229 (|||99999|)", Refused),
-        ("EPSV", "229 nothing", Refused),
     ]:
         async with hostile() as (server, transport):
             server.replies[command] = reply
             with pytest.raises(kind, match=r"^x: "):
                 await read(transport, "x")
+
+
+@pytest.mark.parametrize("reply", ["229 (|||99999|)", "229 nothing", "500 what?", "425 not now", "229 ok (|||{dead}|)"])
+async def test_where_epsv_leads_nowhere_pasv_is_asked_and_remembered(reply):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as closed:
+        dead = closed.getsockname()[1]
+    async with hostile() as (server, transport):
+        server.replies["EPSV"] = reply.format(dead=dead)
+        assert [stat.path async for stat in transport.list()] == sorted(TREE)
+        assert await read(transport, "x") == CONTENT
+        if "(" in reply or "nothing" in reply:
+            assert server.said.count("EPSV") == 1
+            assert server.said.count("PASV") > 3
+
+
+async def test_where_neither_leads_anywhere_the_first_failure_is_told():
+    async with hostile() as (server, transport):
+        server.replies |= {"EPSV": "229 (|||99999|)", "PASV": "500 what?"}
+        with pytest.raises(Refused, match="invalid data port 99999"):
+            await read(transport, "x")
 
 
 async def test_a_server_that_is_full_greets_with_a_refusal_and_one_without_an_end_is_refused():
@@ -120,15 +146,27 @@ async def test_a_server_that_cannot_begin_in_the_middle_is_unsupported():
 @pytest.mark.promise("P5")
 @pytest.mark.fault(30)
 async def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_folder():
-    for lines in (["type=file;size=1; a/../../etc"], ["nonsense;"], ["type=dir; x/y"]):
+    for lines in (["type=file;size=1; a/../../etc"], ["type=dir; x/y"]):
         async with hostile() as (server, transport):
             server.lines["a/"] = lines
-            with pytest.raises(Unsafe if "/" in lines[0] else Refused):
+            with pytest.raises(Unsafe):
                 [stat async for stat in transport.list()]
     async with hostile() as (server, transport):
         server.replies["MLSD"] = "550 Permission denied"
         with pytest.raises(Denied):
             [stat async for stat in transport.list()]
+
+
+@pytest.mark.promise("P5")
+async def test_a_line_that_cannot_be_read_is_shown_once_and_the_others_are_files():
+    async with hostile() as (server, transport):
+        server.lines["a/"] = ["nonsense", "type=file;size=4;modify=20260101000000; c", "more of it"]
+        policy = Policy(attempts=4, first=0.001, most=0.002)
+        found = []
+        with pytest.raises(Unsupported, match=r"^a/: .*lists 2 lines that syncd cannot read.*: 'nonsense'$"):
+            await append_all(found, Retrying(transport, policy).list())
+        assert found == ["a-b", "a/c", "x"]
+        assert server.said.count("MLSD") == 2
 
 
 @pytest.mark.promise("P4")
@@ -161,6 +199,18 @@ async def test_a_name_in_another_encoding_is_read_under_it():
         server.features = ["MLST type*;size*;modify*;"]
         server.lines[""] = ["type=file;size=2;modify=20260101000000; \udce9.txt"]  # é in latin-1
         assert [stat.path async for stat in transport.list()] == ["é.txt"]
+
+
+async def test_a_name_that_is_not_text_is_listed_with_its_bytes_so_that_it_is_refused_alone():
+    async with hostile({}) as (server, transport):
+        lines = ["type=file;size=2; caf\udce9.txt", "type=dir; \udcbd\udcb5", "type=file;size=2; good"]
+        server.lines[""] = lines
+        found = [stat.path async for stat in transport.list()]
+        assert found == [r"\xbd\xb5", r"caf\xe9.txt", "good"]
+        assert not [said for said in server.said if "xe9" in said or "xbd" in said]
+        for path in found[:2]:
+            with pytest.raises(UnsafePath, match=r"not text in the encoding of the source.*source\.encoding"):
+                check_path(path)
 
 
 async def test_a_path_cannot_smuggle_a_command_and_a_url_of_another_server_is_not_asked():

@@ -1,5 +1,7 @@
 """What FTP servers write of a folder, in the forms in which it was seen."""
 
+import time
+
 import pytest
 
 from transports.ftp.listing import FtpEntry, instant, list_line, mlsd, version
@@ -59,11 +61,55 @@ def test_a_line_of_mlsd_that_cannot_be_is_an_error(line):
         (b"-rw-r--r--    1 0        0              11 Nov 25 02:41  edges \r\n", FtpEntry(" edges ", "file", 11)),
         (b"drwxr-xr-x    3 0        0            4096 Nov 25 02:41 a b", FtpEntry("a b", "folder")),
         (b"total 1", None),
+        *((line.encode(), None) for line in ("总用量 12", "итого 4", "insgesamt 8", "合計 12K", "총 8", "razem: 4,0K")),
+        ("总用量 12".encode("gb18030"), None),
+        (b"-rw-r--r-- 1 ftp Domain Users 123 Mar 05 2024 a b.nc", FtpEntry("a b.nc", "file", 123)),
+        (b"-rw-r--r-- 1 DOM\\some user and the others 99 dic 31 2023 z", FtpEntry("z", "file", 99)),
+        (b"-rw-r--r-- 1 14 ftp 2080 May 21 10:53 x", FtpEntry("x", "file", 2080)),
+        (b"-rw-r--r-- ftp ftp 123 Mar 05 2024 without links", FtpEntry("without links", "file", 123)),
+        (b"-rw-r--r-- 1 a b 5 2024-03-05 10:12:00.000000000 +0800 iso", FtpEntry("iso", "file", 5)),
+        *(
+            (f"-rw-r--r-- 1 ftp ftp 123 {date} a.nc".encode(), FtpEntry("a.nc", "file", 123))
+            for date in (
+                "мар 05 2024",
+                " 5 мар  2024",
+                "3月  5 15:12",
+                "3月  5日 2024",
+                "2월  5 10:12",
+                " 5 janv. 10:12",
+                "févr.  5 2024",
+                "5. Mär 10:12",
+                "Ara 05 2024",
+            )
+        ),
+        ("-rw-r--r-- 1 ftp ftp 123 3月  5 15:12 a.nc".encode("gb18030"), FtpEntry("a.nc", "file", 123)),
+        ("-rw-r--r-- 1 ftp ftp 123 мар  5 15:12 a.nc".encode("cp1251"), FtpEntry("a.nc", "file", 123)),
+        (b"crw-rw-r-- 1 root root 8, 0 Mar 5 2024 device", FtpEntry("device", "other")),
+        (b"2024-03-05  15:12              123 a.nc", FtpEntry("a.nc", "file", 123)),
+        (b"05/03/2024  15:12    <DIR>     a b", FtpEntry("a b", "folder")),
         (b"drwxr-xr-x    3 0        0            4096 Nov 25 02:41 ..", None),
     ],
 )
 def test_a_line_of_list_gives_kind_size_and_name(line, found):
     assert list_line(line, "utf-8") == found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"-rw-r--r-- 1 " + b"1 " * 30_000,
+        b"-rw-r--r-- " + b" " * 60_000 + b"1",
+        b"-rw-r--r-- 1 a b 5 " + b"a" * 60_000,
+        b"-rw-r--r-- 1 " + b"a  " * 20_000 + b"5",
+        b"1" * 60_000,
+        "é".encode() * 30_000,
+    ],
+)
+def test_a_hostile_line_costs_little(line):
+    began = time.process_time()
+    with pytest.raises(ValueError):
+        list_line(line, "utf-8")
+    assert time.process_time() - began < 1
 
 
 def test_a_listing_that_nobody_can_read_is_an_error():

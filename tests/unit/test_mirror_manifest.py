@@ -448,10 +448,13 @@ def test_keys_of_ftp_and_sftp_stand_with_their_urls_only():
     read = load_mirror(source(ours), "m.yaml").source
     assert (read.reader, read.origin, read.encoding) == ("objects", "sftp://h:2222", "iso8859-1")
     assert load_mirror(source("url: 'ftps://h:21/x'"), "m.yaml").source.origin == "ftps://h"
+    for keys in ("url: 'https://h/'", "url: 'file:///h/'", "url: 's3://h/', reader: hashdeep, lists: [x]"):
+        assert load_mirror(source(f"{keys}, encoding: gbk"), "m.yaml").source.encoding == "gbk"
     for keys, where in [
         ("url: 'ftp://h/', host_keys: ['ssh-ed25519 AAAA']", "source.host_keys"),
         ("url: 'sftp://h/', host_keys: ['AAAA']", "source.host_keys[0]"),
-        ("url: 'https://h/', encoding: utf-8", "source.encoding"),
+        ("url: 'https://h/', reader: zenodo, query: x, encoding: utf-8", "source.encoding"),
+        ("url: 's3://h/', encoding: utf-8", "source.encoding"),
         ("url: 'ftp://h/', encoding: klingon", "source.encoding"),
         ("url: 'ftp://h/', encoding: zip", "source.encoding"),
         ("url: 'https://h/', reader: thredds, catalog: 'http://[h/catalog.xml'", "source.catalog"),

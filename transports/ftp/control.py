@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import aioftp
@@ -29,6 +29,13 @@ _FULL = ("too many", "maximum", "try again", "limit", "busy", "overload")
 _FORBIDDEN = ("permission", "denied", "not allowed", "not permitted", "forbidden", "access")
 
 
+@dataclass(slots=True)
+class PassiveMode:
+    """How data connections of a server are opened: by EPSV, or by PASV where only that was seen to work."""
+
+    is_classic: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class FtpServer:
     """The address of an FTP server, how it is spoken to, and the login."""
@@ -44,6 +51,7 @@ class FtpServer:
     implicit: bool
     connect_timeout: float
     reply_timeout: float
+    passive: PassiveMode = field(default_factory=PassiveMode)
 
 
 class FtpControl(aioftp.Client):
@@ -235,13 +243,32 @@ class FtpControl(aioftp.Client):
         return aioftp.DataConnectionThrottleStreamIO(self, reader, writer, throttles={"_": self.throttle})
 
     async def _passive(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a data connection to the server of the control connection."""
-        try:
-            _, port = await self._do_epsv()
-        except aioftp.StatusCodeError as error:
-            if not error.received_codes[-1].matches("5xx"):
-                raise
-            _, port = await self._do_pasv()
+        """Open a data connection to the server of the control connection: by EPSV, or by PASV where that fails.
+
+        What worked is remembered for the server: a firewall may let EPSV pass, and drop the connection to its port.
+        """
+        passive = self._server.passive
+        if not passive.is_classic:
+            try:
+                _, port = await self._do_epsv()
+                return await self._connect_passive(port)
+            except aioftp.StatusCodeError as error:
+                if error.received_codes[-1] == "421":
+                    raise
+            except (Refused, Unreachable, ValueError, IndexError) as error:
+                try:
+                    opened = await self._classic()
+                except aioftp.StatusCodeError:
+                    raise error from None
+                passive.is_classic = True
+                return opened
+        return await self._classic()
+
+    async def _classic(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        _, port = await self._do_pasv()
+        return await self._connect_passive(port)
+
+    async def _connect_passive(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if not 0 < port < 65_536:
             raise ValueError(message("invalid data port {port}", port=port))
         return await self._open_connection(self._peer, port)

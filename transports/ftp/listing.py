@@ -4,7 +4,7 @@ Rules:
 1. A name is taken byte for byte, with spaces at its ends. Bytes that are invalid in the server's encoding are escaped,
    and such a path is refused later.
 2. From LIST only kind, size and name are used: its times have no zone, and no minutes after half a year.
-3. A line that cannot be parsed is an error of the whole folder: if it were skipped, its file would seem deleted.
+3. A line that cannot be parsed makes the listing incomplete: if it were skipped, its file would seem deleted.
 """
 
 import calendar
@@ -16,13 +16,31 @@ from manifests.messages import message
 
 FOLDER, FILE, OTHER = "folder", "file", "other"
 _STAMP = re.compile(r"(\d{14})(\.\d{1,9})?")
-_UNIX = re.compile(
-    r"(?P<kind>[-dlbcps])[-rwxsStTlL]{9}[+.@]?\s+\d+\s+(?:\S+\s+){1,2}?(?P<size>\d+)\s+"
-    r"(?P<day>[A-Za-z]{3}\s+\d{1,2}\s+(?:\d{1,2}:\d{2}|\d{4})|\d{4}-\d{2}-\d{2}(?:\s\d{2}:\d{2})?)\s(?P<name>.+)"
+_LETTER = r"(?:[^\W\d_]|[\udc80-\udcff])"  # of any script; bytes of another encoding are escaped so
+_MONTH = rf"\d{{0,2}}{_LETTER}{{1,12}}\.?"  # Mar, mars, märz, мар., 3月
+_DAY_OF_MONTH = rf"\d{{1,2}}(?:\.|{_LETTER}{{1,3}})?"  # 5, 5., 5日
+_CLOCK_OR_YEAR = rf"(?:\d{{1,2}}:\d{{2}}(?::\d{{2}})?|\d{{4}}{_LETTER}?)"
+_ISO = r"\d{4}-\d{2}-\d{2}(?:\s\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:\s[+-]\d{4})?)?"
+_MODE = r"(?P<kind>[-dlbcps])[-rwxsStTlL]{9}[+.@]?"
+_UNIX = (
+    re.compile(
+        rf"{_MODE}\s+\d+\s+(?:\S+\s+){{1,2}}?(?P<size>\d+)\s+"
+        r"(?P<day>[A-Za-z]{3}\s+\d{1,2}\s+(?:\d{1,2}:\d{2}|\d{4})|"
+        rf"{_ISO})\s(?P<name>.+)"
+    ),
+    # owners with spaces, and months in any language, before or behind the day
+    re.compile(
+        rf"{_MODE}\s+(?:\d+\s+)?(?:\S+\s+){{0,10}}?(?:\d+,\s*)?(?P<size>\d+)\s+"
+        rf"(?P<day>{_MONTH}\s*{_DAY_OF_MONTH}\s+{_CLOCK_OR_YEAR}|{_DAY_OF_MONTH}\s*{_MONTH}\s+{_CLOCK_OR_YEAR}|{_ISO})"
+        r"\s(?P<name>.+)"
+    ),
 )
 _DOS = re.compile(
-    r"(?P<day>\d{2}-\d{2}-\d{2,4})\s+\d{2}:\d{2}(?:[AP]M)?\s+(?:(?P<folder><DIR>)\s{10}|(?P<size>[\d,]+)\s)(?P<name>.+)"
+    r"(?P<day>\d{2}-\d{2}-\d{2,4}|\d{4}[-/.]\d{2}[-/.]\d{2}|\d{2}[/.]\d{2}[/.]\d{4})\s+"
+    rf"(?:{_LETTER}{{1,3}}\s?)?\d{{1,2}}:\d{{2}}(?:\s?{_LETTER}{{1,4}})?\s+"
+    rf"(?:(?P<folder><{_LETTER}{{2,12}}>)(?:\s{{10}}|\s+)|(?P<size>[\d,]+)\s)(?P<name>.+)"
 )
+_TOTAL = re.compile(rf"\s*{_LETTER}{{1,20}}\.?\s*[:：]?\s*[\d.,]+\s?[KMGTP]?i?B?\s*")
 MAX_SIZE = 1 << 62
 
 
@@ -57,11 +75,11 @@ def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
 
 
 def list_line(line: bytes, encoding: str) -> FtpEntry | None:
-    """Parse a line of LIST; None for a line that names no file or folder. Raises ValueError."""
+    """Parse a line of LIST; None for one that names no file or folder, as the sum at the top. Raises ValueError."""
     text = _text(line, encoding)
-    if not text.strip() or re.fullmatch(r"total \d+", text.strip()):
+    if not text.strip() or _TOTAL.fullmatch(text) is not None:
         return None
-    found = _UNIX.fullmatch(text)
+    found = next(filter(None, (form.fullmatch(text) for form in _UNIX)), None)
     if found is not None:
         kind, name = {"-": FILE, "d": FOLDER}.get(found["kind"], OTHER), found["name"]
         if name in (".", ".."):

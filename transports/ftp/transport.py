@@ -21,8 +21,8 @@ from urllib.parse import quote, urlsplit
 
 import aioftp
 
-from manifests.messages import message
-from manifests.stat import Stat
+from manifests.messages import count, message
+from manifests.stat import Stat, storable
 from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, Refused, Unsupported
 from transports.ftp.control import FtpControl, FtpServer, translated_errors
 from transports.ftp.listing import FILE, FOLDER, FtpEntry, instant, list_line, mlsd, version
@@ -120,13 +120,16 @@ class FtpTransport:
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
         selection = Selection(prefix, after)
+        unread = _UnreadLines(self._origin)
         control: FtpControl | None = None
 
         async def list_folder(above: str) -> Listing:
             nonlocal control
             if control is not None:
-                return await self._files(control, above, selection)
-            control, found = await self._asked(lambda control: self._files(control, above, selection), self.root)
+                return await self._files(control, above, selection, unread)
+            control, found = await self._asked(
+                lambda control: self._files(control, above, selection, unread), self.root
+            )
             return found
 
         try:
@@ -136,6 +139,7 @@ class FtpTransport:
             if control is not None:
                 self.keep(control)
                 control = None
+            unread.raise_if_any()
         finally:
             if control is not None:
                 control.drop()
@@ -199,25 +203,25 @@ class FtpTransport:
 
     # -- folders --------------------------------------------------------------------------------------------------
 
-    async def _files(self, control: FtpControl, above: str, selection: Selection) -> Listing:
+    async def _files(self, control: FtpControl, above: str, selection: Selection, unread: "_UnreadLines") -> Listing:
         """Return the selected files and folders in one folder."""
         files: dict[str, FtpEntry] = {}
-        for one in await self._names(control, above):
+        for one in await self._names(control, above, unread):
             select = {FOLDER: selection.folder, FILE: selection.file}.get(one.kind)
             if select is not None and (path := select(above, one.name)) is not None:
                 files[path] = one
         paths = sorted(files)
-        untimed = [path for path in paths if files[path].kind == FILE and not files[path].stamp]
+        untimed = [p for p in paths if files[p].kind == FILE and not files[p].stamp and p.endswith(files[p].name)]
         for at in range(0, len(untimed), ASKED_AT_ONCE):
             batch = untimed[at : at + ASKED_AT_ONCE]
             with translated_errors(above or self.root, self._origin):
                 times = await control.times([control.at(self._folder + path) for path in batch])
             for path, stamp in zip(batch, times, strict=True):
                 files[path] = files[path]._replace(stamp=stamp)
-        return [(path, _stat(path, files[path]) if files[path].kind == FILE else None) for path in paths]
+        return [(path, None if path.endswith("/") else _stat(path, files[path])) for path in paths]
 
-    async def _names(self, control: FtpControl, above: str) -> Sequence[FtpEntry]:
-        """Return the names in one folder, as the server orders them."""
+    async def _names(self, control: FtpControl, above: str, unread: "_UnreadLines") -> Sequence[FtpEntry]:
+        """Return the names in one folder, as the server orders them; add to `unread` the lines that have none."""
         name = above or self.root
         is_exact = "MLST" in control.features
         read = mlsd if is_exact else list_line
@@ -231,7 +235,12 @@ class FtpTransport:
                 while line := await watched.read(data.reader.readline):
                     if not line.endswith(b"\n"):
                         raise Interrupted(message("{name}: its listing broke off within a line", name=name))
-                    if (one := read(line, self._server.encoding)) is not None:
+                    try:
+                        one = read(line, self._server.encoding)
+                    except ValueError:
+                        unread.add(name, line.decode(self._server.encoding, "surrogateescape"))
+                        continue
+                    if one is not None:
                         found.append(one)
                     check_count(len(found), name)
         finally:
@@ -243,6 +252,33 @@ class FtpTransport:
                 message("{name}: the server lists only a part of the folder: {said}", name=name, said=shown)
             )
         return found
+
+
+class _UnreadLines:
+    """The lines of one listing that could not be read: it goes on without them, and is incomplete at its end."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._first: tuple[str, str] | None = None
+        self._count = 0
+
+    def add(self, folder: str, line: str) -> None:
+        self._first = self._first or (folder, storable(line.rstrip("\r\n"))[:200])
+        self._count += 1
+
+    def raise_if_any(self) -> None:
+        """Raise Unsupported, with the first line: it would be the same another time."""
+        if self._first is not None:
+            folder, line = self._first
+            raise Unsupported(
+                message(
+                    "{folder}: {origin} lists {lines} that syncd cannot read, so files may be missing: {line!r}",
+                    folder=folder,
+                    origin=self._origin,
+                    lines=count(self._count, "{n} line", "{n:,} lines"),
+                    line=line,
+                )
+            )
 
 
 class _FtpRead:

@@ -4,6 +4,8 @@ Rules:
 1. A tree is walked folder by folder. Files come in the order of their whole paths: `a-b` before `a/b` before `a0`.
 2. A folder that cannot be listed is an error, never a folder without files.
 3. A name in a folder is one part of a path: a slash in it is refused.
+4. A name that is not text in the encoding of the server is listed as a file, its bytes escaped, so that the plan
+   refuses it by name; such a folder is not entered.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
@@ -12,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from manifests.messages import message
 from manifests.origins import origin_of
-from manifests.stat import Stat, UnsafePath, check_path
+from manifests.stat import Stat, UnsafePath, check_path, storable
 from syncd.core import Changed, Page, TooLarge, Unsafe, Unsupported
 from transports.net import urls
 
@@ -81,8 +83,13 @@ class Selection:
         return path if path > self.after and path.startswith(self.prefix) else None
 
     def folder(self, above: str, name: str) -> str | None:
-        """Return the path of a folder, with its `/`, if selected files may be in it, else None. Raises Unsafe."""
+        """Return the path of a folder, with its `/`, if selected files may be in it, else None. Raises Unsafe.
+
+        A folder whose name is not text has the path of a file.
+        """
         path = f"{_below(above, name)}/"
+        if path != f"{above}{name}/":
+            return self.file(above, name)
         is_ahead = path >= self.after[: len(path)]
         return path if is_ahead and (path.startswith(self.prefix) or self.prefix.startswith(path)) else None
 
@@ -153,4 +160,4 @@ def check_unchanged(before: Stat, now: Stat) -> None:
 def _below(above: str, name: str) -> str:
     if "/" in name or not name:
         raise Unsafe(message("{above}{name}: a slash in a name", above=above, name=name))
-    return above + name
+    return above + storable(name)

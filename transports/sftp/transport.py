@@ -149,7 +149,7 @@ class SftpTransport:
                         continue
                     if modes.S_ISDIR(mode):
                         if (path := selection.folder(above, called)) is not None:
-                            found.append((path, None))
+                            found.append((path, None if path.endswith("/") else Stat(path)))
                     elif modes.S_ISREG(mode) and (path := selection.file(above, called)) is not None:
                         found.append((path, describe(path, path, one.attrs)))
         return sorted(found, key=lambda one: one[0])
