@@ -29,6 +29,8 @@ from manifests.reading import (
     ReaderWarning,
     SkippedEntries,
     chosen,
+    encoding_of,
+    recoded,
 )
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 from manifests.yaml import STRICT
@@ -70,7 +72,7 @@ def open_reader(source: ReaderSource) -> "AutoindexReader":
             message("name a url of http:// or https://"),
         )
     options = chosen(source, AutoindexOptions)
-    return AutoindexReader(root, options.checksums, unterminated=options.unterminated)
+    return AutoindexReader(root, options.checksums, unterminated=options.unterminated, encoding=encoding_of(source))
 
 
 class AutoindexReader:
@@ -78,8 +80,11 @@ class AutoindexReader:
 
     native = False
 
-    def __init__(self, root: FolderUrl, checksums: Iterable[str], *, unterminated: bool = False) -> None:
+    def __init__(
+        self, root: FolderUrl, checksums: Iterable[str], *, unterminated: bool = False, encoding: str = "utf-8"
+    ) -> None:
         self._root = root
+        self._encoding = encoding
         self._unterminated = unterminated
         self._lists = matcher(checksums)
 
@@ -91,8 +96,9 @@ class AutoindexReader:
         """Yield the files and folders of one page, or the checksums of one list."""
         note = msgspec.json.decode(document.asked.state, type=_AutoindexState)
         if note.is_list:
+            document = recoded(document, self._encoding)
             report = ListReport(document, note.path)
-            for path, digests in read_list(document, note.path, report):
+            for path, digests, _ in read_list(document, note.path, report):
                 if digests:
                     yield Promise(path, digests, by=note.path)
             yield from report.finish(unterminated=self._unterminated)
@@ -207,4 +213,5 @@ READER = ReaderKind(
         limit="10,000 entries of one folder (Caddy): incomplete",
         unseen="lines",
     ),
+    encoded=True,
 )

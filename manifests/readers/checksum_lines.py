@@ -7,6 +7,7 @@ Forms, which one list may mix unless stated otherwise:
     MD5 (name) = d41d…              BSD, `cksum --tag`; base64 too
     MD5(name)= d41d…                OpenSSL
     d41d…                           a sidecar: `scene.tif.md5` says this of `scene.tif`
+    d41d…  1234  name               with the size, if every line has one (`checksum_forms`)
     \d41d…  a\nb   \MD5 (a\nb) =    a `\` before the line: `\n`, `\r` and `\\` in the name are escapes
 
 Comments, blank lines, CR, a byte order mark and PGP armour are skipped. Other lines are counted and reported; one that
@@ -25,6 +26,7 @@ import msgspec
 
 from manifests.digest import BY_LENGTH, KNOWN, canonical, parse_digest
 from manifests.messages import message
+from manifests.readers.checksum_forms import SIZED
 from manifests.reading import Document, DocumentError, ReaderWarning, SkippedEntries
 
 
@@ -92,11 +94,12 @@ def _ends_by_itself(line: bytes, path: str) -> bool:
 
 
 class ChecksumLine(msgspec.Struct, frozen=True):
-    """One valid line: its name, unescaped; algorithm and digest, both "" if the algorithm is unknown."""
+    """One valid line: its name, unescaped; algorithm and digest, both "" if that is unknown; a size, if it has one."""
 
     name: str
     algorithm: str
     digest: str
+    size: int | None = None
 
 
 _PLAIN = {  # by the number of characters between digest and name: matches nearly all lines
@@ -116,8 +119,12 @@ _ARMOUR = {
 }
 
 
-def parse_checksums(lines: Iterable[bytes], *, name: str, report: ListReport | None = None) -> Iterator[ChecksumLine]:
+def parse_checksums(
+    lines: Iterable[bytes], *, name: str, report: ListReport | None = None, has_sizes: bool = False
+) -> Iterator[ChecksumLine]:
     """Yield the valid lines of a list; `name` is its path, which may name the algorithm.
+
+    `has_sizes` is True for a list whose lines have a size between digest and name.
 
     Other lines are skipped, as coreutils does, and added to `report`. Raises DocumentError if no line is valid, if most
     would be valid only in another form than the first line's, or, at once, for a web page.
@@ -128,6 +135,10 @@ def parse_checksums(lines: Iterable[bytes], *, name: str, report: ListReport | N
     good = junk = strays = 0
     armour = ""
     for line in lines:
+        if has_sizes and not armour and (sized := _sized(line, algorithms)) is not None:
+            good += 1
+            yield sized
+            continue
         if gap and not armour:
             match = _PLAIN[gap].fullmatch(line)
             if match is not None:
@@ -189,6 +200,16 @@ def _line(name: bytes, algorithm: str, digest: bytes) -> ChecksumLine:
     return ChecksumLine(
         name.decode("utf-8", "surrogateescape"), algorithm, digest.decode().lower() if algorithm else ""
     )
+
+
+def _sized(line: bytes, algorithms: dict[int, str]) -> ChecksumLine | None:
+    """Read `digest size name`."""
+    match = SIZED.fullmatch(line.removesuffix(b"\r"))
+    algorithm = algorithms.get(len(match[1])) if match is not None else None
+    if match is None or algorithm is None:
+        return None
+    found = _line(match[5], algorithm, match[1])
+    return ChecksumLine(found.name, found.algorithm, found.digest, int(match[3]))
 
 
 def _named(name: bytes, escape: bytes, subject: str | None, promised: tuple[str, str]) -> ChecksumLine | None:

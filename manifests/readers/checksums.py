@@ -15,16 +15,21 @@ from pydantic import BaseModel, BeforeValidator, Field
 from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import AtLeastOne
+from manifests.readers.checksum_forms import has_backslash, has_sizes, has_windows_names
 from manifests.readers.checksum_lines import ListReport, parse_checksums, refuse_web_page
 from manifests.reading import (
     ANY,
     CompletenessProof,
     Document,
+    DocumentError,
     DocumentRequest,
     Found,
     ReaderKind,
     ReaderSource,
     chosen,
+    encoded_urls,
+    encoding_of,
+    recoded,
 )
 from manifests.stat import Stat, UnsafePath, check_path
 from manifests.yaml import STRICT
@@ -60,7 +65,9 @@ class ChecksumsOptions(BaseModel):
 def open_reader(source: ReaderSource) -> "ChecksumsReader":
     """Return the reader for `source`."""
     options = chosen(source, ChecksumsOptions)
-    return ChecksumsReader(options.checksums, unterminated=options.unterminated)
+    return ChecksumsReader(
+        options.checksums, unterminated=options.unterminated, root=source.url, encoding=encoding_of(source)
+    )
 
 
 class ChecksumsReader:
@@ -68,8 +75,12 @@ class ChecksumsReader:
 
     native = False
 
-    def __init__(self, lists: Iterable[str], *, unterminated: bool = False) -> None:
+    def __init__(
+        self, lists: Iterable[str], *, unterminated: bool = False, root: str = "", encoding: str = "utf-8"
+    ) -> None:
         self.lists = tuple(dict.fromkeys(lists))
+        self._root = root
+        self._encoding = encoding
         self._unterminated = unterminated
 
     def start(self) -> Iterable[DocumentRequest]:
@@ -80,20 +91,21 @@ class ChecksumsReader:
         """Yield the listed files, then the list itself: with it researchers can run the publisher's own check."""
         path = document.asked.state
         whole = hashlib.sha256()
-        size = 0
+        length = 0
         while block := document.stream.read(1 << 20):
             whole.update(block)
-            size += len(block)
+            length += len(block)
         document.stream.seek(0)
+        document = recoded(document, self._encoding)
         report = ListReport(document, path)
-        for listed, digests in read_list(document, path, report):
-            yield Stat(listed, digests=digests)
-        yield Stat(path, size=size, version=f"sha256:{whole.hexdigest()}")
+        for listed, digests, size in read_list(document, path, report):
+            yield Stat(listed, size, digests=digests, urls=encoded_urls(self._root, listed, self._encoding))
+        yield Stat(path, size=length, version=f"sha256:{whole.hexdigest()}")
         yield from report.finish(unterminated=self._unterminated)
 
 
-def read_list(document: Document, path: str, report: ListReport) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the path and the digests of every file listed in the document, which is found at `path` in the source.
+def read_list(document: Document, path: str, report: ListReport) -> Iterator[tuple[str, dict[str, str], int | None]]:
+    """Yield the path, the digests and the size of every file listed in the document, which is found at `path`.
 
     `report` is filled with the other lines; its `finish` is called after the last file.
     """
@@ -101,10 +113,22 @@ def read_list(document: Document, path: str, report: ListReport) -> Iterator[tup
     document.stream.seek(0)
     refuse_web_page(head, path)  # checked first, because a page may be one line of a megabyte
     folder = path[: path.rfind("/") + 1]
-    for line in parse_checksums(document.lines(), name=path, report=report):
-        listed = _place(folder, line.name)
+    sized = has_sizes(document)
+    is_windows = has_backslash(document) and _has_windows_names(document, path, has_sizes=sized)
+    for line in parse_checksums(document.lines(), name=path, report=report, has_sizes=sized):
+        listed = _place(folder, line.name.replace("\\", "/") if is_windows else line.name)
         if listed != path:  # `sha256sum * > SHA256SUMS` lists itself, as the empty file it was at that moment
-            yield listed, ({line.algorithm: line.digest} if line.algorithm else {})
+            yield listed, ({line.algorithm: line.digest} if line.algorithm else {}), line.size
+
+
+def _has_windows_names(document: Document, path: str, *, has_sizes: bool) -> bool:
+    lines = parse_checksums(document.lines(), name=path, has_sizes=has_sizes)
+    try:
+        return has_windows_names(line.name for line in lines)
+    except DocumentError:  # it is raised again when the list is read
+        return False
+    finally:
+        document.stream.seek(0)
 
 
 def _place(folder: str, name: str) -> str:
@@ -124,4 +148,5 @@ READER = ReaderKind(
         end="the line end of the last line, the checksum at the end of a tagged line, or the end of the signature",
         unseen="lines",
     ),
+    encoded=True,
 )

@@ -1,4 +1,4 @@
-"""The reader for hashdeep's lists: size and several digests of each file, one line each.
+r"""The reader for hashdeep's lists: size and several digests of each file, one line each.
 
     %%%% HASHDEEP-1.0
     %%%% size,md5,sha256,filename
@@ -10,14 +10,19 @@ Rules:
 2. Digests of unknown algorithms (tiger, whirlpool) and invalid ones are ignored.
 3. Names are usually absolute, on the machine that made the list: `root` is the folder they are relative to. A name that
    is not below it is yielded unchanged; `check_path` rejects it.
+4. A list made on Windows has backslashes for separators, if every name that has one has no slash. Its `root` may have
+   either (`D:\archive`), and is compared regardless of case.
 """
 
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from manifests.messages import message
+from manifests.readers.checksum_forms import has_backslash, has_windows_names
 from manifests.reading import (
     ANY,
     CompletenessProof,
@@ -32,14 +37,18 @@ from manifests.reading import (
     below,
     chosen,
     digests,
+    encoded_urls,
+    encoding_of,
     folder_of,
     own,
+    recoded,
     size,
 )
 from manifests.stat import Stat
 from manifests.yaml import STRICT
 
 _MAGIC = b"%%%% HASHDEEP-"
+_WINDOWS_ROOT = re.compile(r"[A-Za-z]:|\\\\")
 
 
 class HashdeepOptions(BaseModel):
@@ -50,12 +59,12 @@ class HashdeepOptions(BaseModel):
     lists: Annotated[tuple[ListPath, ...], Field(min_length=1)]
     """Paths of the lists, below the url."""
     root: str = ""
-    """The folder, as written in the lists, that names are relative to: /data/archive."""
+    """The folder, as written in the lists, that names are relative to: /data/archive, or D:\\archive of Windows."""
 
 
 def open_reader(source: ReaderSource) -> "HashdeepReader":
     """Return the reader for `source`."""
-    return HashdeepReader(chosen(source, HashdeepOptions))
+    return HashdeepReader(chosen(source, HashdeepOptions), source.url, encoding_of(source))
 
 
 class HashdeepReader:
@@ -63,9 +72,13 @@ class HashdeepReader:
 
     native = False
 
-    def __init__(self, options: HashdeepOptions) -> None:
+    def __init__(self, options: HashdeepOptions, url: str = "", encoding: str = "utf-8") -> None:
+        self._url = url
         self._lists = tuple(dict.fromkeys(options.lists))
-        self._root = f"{options.root.rstrip('/')}/" if options.root else ""
+        self._encoding = encoding
+        self._is_windows = _WINDOWS_ROOT.match(options.root) is not None
+        root = options.root.replace("\\", "/") if self._is_windows else options.root
+        self._root = f"{root.rstrip('/')}/" if root else ""
 
     def start(self) -> Iterable[DocumentRequest]:
         """Request the lists."""
@@ -75,6 +88,9 @@ class HashdeepReader:
         """Yield what the list names, then the list itself."""
         path = document.asked.state
         listed = own(document, path)
+        document = recoded(document, self._encoding)
+        is_windows = self._is_windows or (has_backslash(document) and has_windows_names(_names(document)))
+        document.stream.seek(0)
         lines = document.lines(whole=True)
         columns = _columns(document, lines)
         unread = SkippedEntries(document)
@@ -85,14 +101,26 @@ class HashdeepReader:
             if len(values) < len(columns) + 2 or (length := size(values[0])) is None:
                 unread.add(message("line {number} does not have the columns of the second line", number=number))
                 continue
-            yield Stat(self._place(path, values[-1]), length, digests=digests(*zip(columns, values[1:-1], strict=True)))
+            place = self._place(path, values[-1].replace("\\", "/") if is_windows else values[-1])
+            urls = encoded_urls(self._url, place, self._encoding)
+            yield Stat(place, length, digests=digests(*zip(columns, values[1:-1], strict=True)), urls=urls)
         unread.raise_if_any()
         yield listed
 
     def _place(self, path: str, name: str) -> str:
-        if self._root:
-            name = name.removeprefix(self._root)
+        root = self._root
+        if root and (name.startswith(root) or (self._is_windows and name.lower().startswith(root.lower()))):
+            name = name[len(root) :]
         return name if name.startswith("/") else below(folder_of(path), name.removeprefix("./"))
+
+
+def _names(document: Document) -> Iterator[str]:
+    """Yield the names of a list, whatever it is worth."""
+    with suppress(DocumentError):
+        lines = document.lines()
+        count = len(_columns(document, lines)) + 1
+        for line in lines:
+            yield line.removesuffix(b"\r").decode("utf-8", "surrogateescape").split(",", count)[-1]
 
 
 def _columns(document: Document, lines: Iterator[bytes]) -> list[str]:
@@ -114,4 +142,5 @@ READER = ReaderKind(
     HashdeepOptions,
     schemes=ANY,
     proof=CompletenessProof(end="the line end of the last line", unseen="lines"),
+    encoded=True,
 )

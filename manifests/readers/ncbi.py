@@ -109,7 +109,7 @@ class NcbiReader:
             yield from self._assemblies(document)
         elif note.kind == "single":
             report = ListReport(document, note.path)
-            for path, promised in read_list(document, note.path, report):
+            for path, promised, _ in read_list(document, note.path, report):
                 if f"{path}.md5" != note.path:
                     raise DocumentError(
                         message("{url}: names {path!r}, not the file beside it", url=document.url, path=path)
@@ -123,7 +123,7 @@ class NcbiReader:
     def _files(self, document: Document, path: str) -> Iterator[Found]:
         folder = path[: -len(_LIST)]
         report = ListReport(document, path)
-        for listed, promised in read_list(document, path, report):
+        for listed, promised, _ in read_list(document, path, report):
             name = listed.removeprefix(folder)
             if self._wants(name):
                 yield Stat(listed, digests={} if name in _MUTABLE else promised)

@@ -5,6 +5,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, strategies as st
@@ -12,7 +13,7 @@ from hypothesis import given, strategies as st
 from manifests.digest import KNOWN
 from manifests.readers.checksum_lines import ChecksumLine, parse_checksums
 from manifests.readers.checksums import ChecksumsOptions, ChecksumsReader, open_reader
-from manifests.reading.document import Document, DocumentError, ReaderWarning
+from manifests.reading.document import Document, DocumentError, DocumentRequest, ReaderWarning
 from manifests.stat import Stat, UnsafePath, check_path
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -262,13 +263,112 @@ def test_names_are_relative_to_the_list_s_own_folder(name, path):
 
 @pytest.mark.parametrize(
     "name",
-    ["../../f", "/etc/passwd", "./../../f", "..", "a/../../../f", "//host/f", "a\\b", "a\x00b", "dir/", ".", "\ud800"],
+    ["../../f", "/etc/passwd", "./../../f", "..", "a/../../../f", "//host/f", "a\x00b", "dir/", ".", "\ud800"],
 )
 def test_a_name_that_leaves_the_source_comes_out_to_be_refused(name):
     line = f"{SHA256}  {name}\n".encode("utf-8", "surrogatepass")
     (stat, _) = read(line, "sub/SHA256SUMS")
     with pytest.raises(UnsafePath):
         check_path(stat.path)
+
+
+def read_in(body: bytes, encoding: str = "utf-8", path: str = "SHA256SUMS") -> list[Stat]:
+    reader = ChecksumsReader([path], root="https://archive.example/files/", encoding=encoding)
+    (follow,) = reader.start()
+    found = reader.read(Document(follow, "https://archive.example/files/" + path, {}, io.BytesIO(body)))
+    return [each for each in found if isinstance(each, Stat)][:-1]
+
+
+def paths_in(body: str, encoding: str = "utf-8", declared: str = "utf-8") -> list[str]:
+    return [stat.path for stat in read_in(body.encode(encoding), declared)]
+
+
+# Lists of Windows
+
+
+def test_backslashes_are_separators_where_every_line_agrees():
+    assert paths_in(f"{SHA256}  a\\b.nc\n{SHA256} *.\\c\\d.nc\n{SHA256}  e.nc\n") == ["a/b.nc", "c/d.nc", "e.nc"]
+    assert paths_in(f"{SHA256}  a\\b.nc\n{SHA256}  a/c.nc\n") == ["a\\b.nc", "a/c.nc"]
+    assert paths_in(f"\\{SHA256}  a\\\\b.nc\n{SHA256}  c.nc\n") == ["a\\b.nc", "c.nc"]
+    assert paths_in(f"{SHA256}  C:\\a\\b.nc\n") == ["C:\\a\\b.nc"]
+    assert paths_in(f"SHA256 (a\\b.nc) = {SHA256}\n") == ["a/b.nc"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_list_in_utf_16_is_recognised_by_its_mark(encoding, end):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    body = f"{mark}{SHA256}  a\\降水.nc{end}{SHA256}  é 𝄞.nc{end}"
+    assert paths_in(body, encoding) == ["a/降水.nc", "é 𝄞.nc"]
+    whole = body.encode(encoding)
+    with pytest.raises(DocumentError, match="may be cut"):
+        list(
+            ChecksumsReader(["SHA256SUMS"]).read(
+                Document(DocumentRequest("x", state="SHA256SUMS"), "x", {}, io.BytesIO(whole[:-12]))
+            )
+        )
+
+
+@given(
+    st.lists(
+        st.text(
+            st.characters(codec="utf-8", exclude_characters="\n\r\\/", exclude_categories=("Cc", "Cs", "Z")), min_size=1
+        ),
+        min_size=1,
+    ),
+    st.sampled_from(["utf-16", "utf-8-sig"]),
+)
+def test_the_encoding_of_a_list_does_not_change_what_it_says(names, encoding):
+    body = "".join(f"{SHA256}  {name}\n" for name in names)
+    assert read_in(body.encode(encoding)) == read_in(body.encode())
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "shift_jis", "euc_kr", "latin-1"])
+def test_a_list_in_the_encoding_that_the_manifest_names_is_read_in_it(encoding):
+    name = {"latin-1": "café.nc", "euc_kr": "강수.nc"}.get(encoding, "表.nc")
+    body = f"{SHA256}  {name}\n{SHA256}  sub/x\n".encode(encoding)
+    found = read_in(body, encoding)
+    assert [stat.path for stat in found] == [name, "sub/x"]
+    # the server may know the name by these bytes, or in UTF-8
+    assert found[0].urls == tuple(
+        f"https://archive.example/files/{quote(raw)}" for raw in (name.encode(encoding), name.encode())
+    )
+    assert found[1].urls == ()
+    refused = read_in(body)[0].path
+    with pytest.raises(UnsafePath, match=r"source\.encoding"):
+        check_path(refused)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{MD5}      1234 a.nc\n{MD5}        56 sub/b.nc\n",
+        f" {MD5} 1234 a.nc\n {MD5}   56 sub/b.nc\n",
+        f"MD5Sum:\n {MD5}  1234  a.nc\n {MD5}  56  sub/b.nc\n",
+        f"{MD5}\t1234\ta.nc\n{MD5}\t56\tsub/b.nc\n",
+        f"{MD5}  1234 a.nc\n{MD5}  56 sub/b.nc\n",
+        f"# comment\n{MD5} 1234 *a.nc\r\n{MD5} 56 *sub/b.nc\r\n",
+    ],
+)
+def test_a_size_between_checksum_and_name_is_no_part_of_the_name(body):
+    assert [(stat.path, stat.size, stat.digests) for stat in read_in(body.encode(), path="md5.txt")] == [
+        ("a.nc", 1234, {"md5": MD5}),
+        ("sub/b.nc", 56, {"md5": MD5}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["01 a.mp3", "02 b.mp3"], ["20240101 a.nc", "20240102 b.nc"], ["1 a", "b"], ["1 a", "12 b"], ["10 x", "11 y"]],
+)
+def test_a_number_that_begins_names_is_no_size(names):
+    body = "".join(f"{MD5}  {name}\n" for name in names)
+    assert [(stat.path, stat.size) for stat in read_in(body.encode(), path="md5.txt")] == [
+        (name, None) for name in names
+    ]
 
 
 def test_a_name_that_is_no_utf_8_comes_out_to_be_refused():

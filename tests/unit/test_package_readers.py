@@ -240,6 +240,28 @@ HASHDEEP = f"""%%%% HASHDEEP-1.0
 """
 
 
+WINDOWS = f"""%%%% HASHDEEP-1.0\r
+%%%% size,md5,filename\r
+## C:\\> hashdeep -r .\r
+5,{MD5},D:\\Archive\\a,b\\c.nc\r
+7,{MD5},d:\\archive\\降水.nc\r
+"""
+
+
+@pytest.mark.parametrize("root", ["D:\\archive", "d:\\Archive\\", "D:/archive"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_list_of_hashdeep_on_windows_has_its_root_and_its_separators(root, encoding):
+    found = read(hashdeep, WINDOWS.encode(encoding), lists=["h"], root=root)
+    assert [(stat.path, stat.size) for stat in found[:-1]] == [("a,b/c.nc", 5), ("降水.nc", 7)]
+
+
+def test_relative_names_of_hashdeep_on_windows_have_separators_if_all_agree():
+    body = WINDOWS.replace("D:\\Archive", ".").replace("d:\\archive", ".")
+    assert [stat.path for stat in read(hashdeep, body.encode(), lists=["h"])[:-1]] == ["a,b/c.nc", "降水.nc"]
+    mixed = body.replace(".\\降水", "./降水")
+    assert [stat.path for stat in read(hashdeep, mixed.encode(), lists=["h"])[:-1]] == [".\\a,b\\c.nc", "降水.nc"]
+
+
 def test_hashdeep_has_sizes_and_several_digests():
     found = read(hashdeep, HASHDEEP, lists=["hashes.txt"], root="/data/set")
     assert found[:-1] == [
