@@ -282,6 +282,8 @@ def parse_multihash(value: str) -> tuple[str, str] | None:
 
     A truncated one is not accepted: every ten-thousandth bare MD5 looks like one (`could_be_cut`).
     """
+    if len(value) == 68 and value[:4] == "1220" and _HEX.fullmatch(value) is not None:
+        return "sha256", value[4:].lower()  # nearly all of them
     found = _multihash(value)
     if found is None:
         return None

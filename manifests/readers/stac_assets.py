@@ -1,6 +1,8 @@
 """Selects the wanted assets of a STAC item, the url and the checksums of each, and its path in the copy."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +14,7 @@ from manifests.reading import Document, Found, ReaderWarning, SkippedEntries, ab
 from manifests.stat import Stat
 
 MAX_ASSETS = 100_000  # of one item
+_WEB = frozenset({"http", "https"})
 _SUMS = ("file:checksum", "checksum:multihash")
 
 
@@ -22,11 +25,12 @@ class Assets:
         """`pays` is True if the manifest agrees to pay for requests (`requester_pays`)."""
         self._options = options
         self._pays = pays
-        self._style = _Style()
+        self._style = _Style(())
+        self._is_dated = any(f"{{{place}" in options.template for place in ("year", "month", "day"))
 
-    def learn(self, items: Iterable[object]) -> None:
-        """Determine from the checksums of a page how its publisher writes them."""
-        self._style = _Style.of(items)
+    def learn(self, items: Sequence[object]) -> None:
+        """Take the items of a page, whose checksums show how its publisher writes them."""
+        self._style = _Style(items)
 
     def of(self, document: Document, item: Mapping[str, Any], unread: SkippedEntries) -> Iterator[Found]:
         """Yield a Stat for each asset of `item` that is wanted."""
@@ -34,9 +38,9 @@ class Assets:
         if not isinstance(assets, dict):
             return
         wanted = [(key, asset) for key, asset in assets.items() if isinstance(asset, dict) and self._wants(key, asset)]
-        name = text(item.get("id"))
+        item_id = text(item.get("id"))
         if len(wanted) > MAX_ASSETS:
-            unread.add(message("item {name} has more than {max_assets} assets", name=name, max_assets=MAX_ASSETS))
+            unread.add(message("item {name} has more than {max_assets} assets", name=item_id, max_assets=MAX_ASSETS))
             return
         found: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = []
         for key, asset in wanted:
@@ -49,20 +53,22 @@ class Assets:
                 unread.add(
                     message(
                         "item {name}: asset {key} has no url of {schemes}: name its kind of url in prefer",
-                        name=name,
+                        name=item_id,
                         key=key,
                         schemes=schemes,
                     )
                 )
-        files = [file.casefold() for _, file, _, _ in found]
+        names = Counter(file.casefold() for _, file, _, _ in found) if len(found) > 1 else {}
         seen: set[str] = set()
-        for key, file, asset, urls in found:
-            shared = files.count(file.casefold()) > 1
-            if shared and urls[0] in seen:
-                continue  # one file under two keys
+        for key, name, asset, urls in found:
+            file = name
+            if names and names[name.casefold()] > 1:
+                if urls[0] in seen:
+                    continue  # one file under two keys
+                if len({each[3][0] for each in found if each[1].casefold() == name.casefold()}) > 1:
+                    file = f"{key}/{name}"
             seen.add(urls[0])
-            same = {each[3][0] for each in found if each[1].casefold() == file.casefold()}
-            path = self.path(item, f"{key}/{file}" if shared and len(same) > 1 else file, key)
+            path = self.path(item, file, key)
             digests, notes = self._style.digests(asset)
             yield from notes
             yield Stat(path, size(asset.get("file:size")), None, self._version(item, asset, digests), digests, urls)
@@ -71,14 +77,14 @@ class Assets:
         """Return the path of an item's file; unsafe parts stay, and `check_path` rejects them."""
         properties = item.get("properties")
         taken = None
-        if isinstance(properties, dict):
+        if self._is_dated and isinstance(properties, dict):
             taken = text(properties.get("datetime")) or text(properties.get("start_datetime"))
         places = {
             "collection": text(item.get("collection")) or text(item.get("id")),
             "id": text(item.get("id")),
             "key": key or "item",
             "file": file,
-            **days(taken),
+            **(days(taken) if self._is_dated else {}),
         }
         template = self._options.template
         if "{file}" not in template and not key:
@@ -102,9 +108,14 @@ class Assets:
         self, document: Document, item: Mapping[str, Any], asset: Mapping[str, Any]
     ) -> tuple[tuple[str, ...], list[ReaderWarning]]:
         """Return the urls of an asset and its alternates, the preferred kind first, and their warnings."""
+        alternates = asset.get("alternate")
+        if not isinstance(alternates, dict):
+            url = absolute(document, asset.get("href"))
+            scheme = url.partition("://")[0] if url is not None else ""
+            if url is not None and scheme in _WEB and scheme in self._options.prefer:
+                return (url,), []
         found: dict[str, list[str]] = {}
         paid: set[str] = set()
-        alternates = asset.get("alternate")
         for one in (asset, *(alternates.values() if isinstance(alternates, dict) else ())):
             url = absolute(document, one.get("href")) if isinstance(one, dict) else None
             if url is None:
@@ -132,14 +143,14 @@ class Assets:
 class _Style:
     """How a publisher writes checksums: as multihashes, or bare."""
 
-    def __init__(self, *, whole: bool = False, bare: bool = False) -> None:
-        self._whole = whole
-        self._bare = bare
+    def __init__(self, items: Sequence[object]) -> None:
+        self._items = items
 
-    @classmethod
-    def of(cls, items: Iterable[object]) -> "_Style":
+    @functools.cached_property
+    def _are_multihashes(self) -> bool:
+        """Return True if all checksums of the page are multihashes; read only for one that could be a truncated one."""
         whole = bare = False
-        for item in items:
+        for item in self._items:
             assets = item.get("assets") if isinstance(item, dict) else None
             for asset in assets.values() if isinstance(assets, dict) else ():
                 value = _sum(asset) if isinstance(asset, dict) else ""
@@ -147,7 +158,7 @@ class _Style:
                     is_whole = parse_multihash(value) is not None
                     whole = whole or is_whole
                     bare = bare or (not is_whole and not could_be_cut(value) and parse_digest(value) is not None)
-        return cls(whole=whole, bare=bare)
+        return whole and not bare
 
     def digests(self, asset: Mapping[str, Any]) -> tuple[dict[str, str], list[ReaderWarning]]:
         value = _sum(asset)
@@ -156,7 +167,7 @@ class _Style:
         found = parse_multihash(value)
         if found is not None:
             return {found[0]: found[1]}, []
-        if could_be_cut(value) and self._whole and not self._bare:
+        if could_be_cut(value) and self._are_multihashes:
             return {}, [ReaderWarning(message("truncated checksums were ignored"))]
         found = parse_digest(value)
         if found is None:
@@ -188,5 +199,7 @@ def _file(key: str, asset: Mapping[str, Any], url: str) -> str:
     local = text(asset.get("file:local_path")).removeprefix("./")
     if local:
         return local
-    last = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+    is_path = url.count("/") > 2 and not url.endswith("/") and "?" not in url and "#" not in url
+    path = url if is_path else urlsplit(url).path
+    last = unquote(path.rstrip("/").rpartition("/")[2])
     return last if last and not last.startswith("$") else key

@@ -25,6 +25,8 @@ MAX_ANSWER = 256 << 20  # bytes
 MAX_SIZE = 1 << 62  # bytes of one file
 
 _WEB = frozenset({"http", "https"})
+# Absolute urls that urljoin and urlsplit leave as they are.
+_PLAIN = re.compile(r"(?:https?|s3|gs|ftp)://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]{1,5})?(?:/[!-\"$-:<->@-~]*)?")
 _LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+(?:\s*=\s*(?:"[^"]*"|[^\s",;]*))?)*)')
 _NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?![^\s,;]))', re.IGNORECASE)
 
@@ -99,6 +101,8 @@ def absolute(document: Document, href: object) -> str | None:
     written = text(href)
     if not written or not written.isprintable():
         return None
+    if _PLAIN.fullmatch(written) is not None:  # catalogues of millions of assets have no others
+        return written
     try:
         url = urljoin(document.url, written)
         parts = urlsplit(url)

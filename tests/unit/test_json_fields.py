@@ -1,9 +1,12 @@
 """JSON from catalogues: fields of the wrong kind are absent, documents of the wrong kind are named."""
 
+from urllib.parse import urljoin, urlsplit
+
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
+from manifests.reading import json_fields
 from manifests.reading.document import DocumentError, DocumentRequest
 from manifests.reading.json_fields import (
     absolute,
@@ -156,3 +159,9 @@ def test_a_leaf_may_be_anything(value):
     assert moment(value) is None or isinstance(moment(value), float)
     assert isinstance(digests((value, value)), dict)
     absolute(page(), value)
+
+
+@given(st.from_regex(json_fields._PLAIN, fullmatch=True))
+def test_a_plain_url_is_taken_as_joining_it_would_give_it(url):
+    assert absolute(page(), url) == urljoin(page().url, url) == url
+    assert urlsplit(url).netloc
