@@ -12,7 +12,7 @@ from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuil
 from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror
 from .roll_forward import interrupted_mirrors as interrupted_mirrors, roll_forward as roll_forward
 from .stored_digests import hash_stored as hash_stored
-from .survey import WIDTH as WIDTH
+from .survey_run import WIDTH as WIDTH
 from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name
 from .verified_file import VerifiedFile as VerifiedFile
 from .verify import Fault as Fault, Finding as Finding, Report as Report, Verification as Verification

@@ -30,11 +30,12 @@ from syncd.core import (
     SyncdError,
     TransientError,
 )
+from syncd.engine.inventory import Inventory
 from syncd.engine.losses import evaluate_plan
 from syncd.engine.pass_context import PassContext
 from syncd.engine.path_collisions import CaseFoldIndex, collisions, folds_case
 from syncd.engine.planner import Counts, OutOfOrder, Planner
-from syncd.engine.survey import Inventory, Survey, probe_missing_metadata
+from syncd.engine.survey import Survey, probe_missing_metadata
 from syncd.engine.survey_cursor import SurveyCursor
 from syncd.engine.vacated_paths import VacatedPaths
 from syncd.streams import Spool

@@ -43,6 +43,7 @@ from syncd.core import (
     capability,
 )
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
+from syncd.engine.inventory import Inventory
 from syncd.engine.losses import approved_deletions, evaluate_staged
 from syncd.engine.nothing_found import require_files
 from syncd.engine.pass_context import PassContext
@@ -53,7 +54,6 @@ from syncd.engine.quarantine import Quarantined, QuarantineRoom
 from syncd.engine.quarantine_bounds import bound_quarantine, quarantine_limit
 from syncd.engine.retention import Housekeeping
 from syncd.engine.staging import drop_unjournaled
-from syncd.engine.survey import Inventory
 from syncd.engine.transfer import Transfers, error_name, own_targets
 from syncd.engine.verified_file import VerifiedFile
 from syncd.engine.worker_port import LIKELY, SMALL, WORTH, ActiveTransfer, WorkerLost, Workers

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from manifests.reading.document import Cursor, Deleted, DerivedFile, DocumentRequest, Gap
 from manifests.stat import Stat
-from syncd.engine import survey
+from syncd.engine import survey_run
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive, sha256
 
@@ -155,7 +155,7 @@ async def test_another_choice_of_files_means_that_all_is_read(told):
 
 async def test_too_many_changes_are_a_gap(told, monkeypatch):
     await told.passed()
-    monkeypatch.setattr(survey, "MAX_CHANGES", 3)
+    monkeypatch.setattr(survey_run, "MAX_CHANGES", 3)
     told.tell("1", "2", *([f"n{n}", "v1"] for n in range(5)))
     told.publish("2", {"f0": "v0"})
     told.tell("2", "2")

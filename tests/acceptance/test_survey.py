@@ -259,7 +259,7 @@ async def test_a_reader_that_has_nothing_to_ask_finds_nothing(tmp_path):
 @pytest.mark.promise("P9")
 @pytest.mark.fault(18)
 async def test_documents_that_name_documents_for_ever_and_hardly_a_file_are_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("syncd.engine.survey.BARREN", 300)
+    monkeypatch.setattr("syncd.engine.survey_run.BARREN", 300)
 
     def calendar(document):
         day = int(document.asked.url.removeprefix("day/"))

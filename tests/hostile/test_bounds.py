@@ -9,7 +9,7 @@ from manifests.model import load_mirror
 from syncd.catalogue import Catalogue
 from syncd.catalogue.deferred_files import FACTOR, FIRST, MOST, fingerprint
 from syncd.core import TooLarge
-from syncd.engine import survey as survey_module
+from syncd.engine import survey_scope
 from syncd.engine.build_plan import list_upstream
 from syncd.stores.filesystem.staged_file import ENDLESS
 from syncd.stores.filesystem.store import FilesystemStore
@@ -115,7 +115,7 @@ async def test_a_listing_that_fills_the_catalogue_is_incomplete(tmp_path, monkey
     files = {f"{number:05}-{'x' * 180}": b"x" for number in range(6000)}
     async with HostileServer({"SHA256SUMS": sums(files)}) as server:
         mirroring = bounded(HttpMirroring(tmp_path, server, reader="checksums"), "max_files: 100000")
-        monkeypatch.setattr(survey_module, "MAX_GROWTH", 200_000)
+        monkeypatch.setattr(survey_scope, "MAX_GROWTH", 200_000)
         async with mirroring.open() as (store, catalogue):
             context = mirroring.work(store, catalogue)
             row = catalogue.history.ensure_declared(mirroring.mirror)

@@ -12,7 +12,7 @@ import pytest
 
 from manifests.model.removal_guard import Guard
 from syncd.engine import verified_file, verify
-from syncd.engine.survey import Inventory
+from syncd.engine.inventory import Inventory
 from syncd.stores.lease import Lease
 from tests.simulation import memory_store, upstream
 from tests.simulation.scenario import Scenario, Step, scenario_of

@@ -1,0 +1,281 @@
+"""Fetches the documents that a Reader requests, concurrently, and records their claims in slices."""
+
+import asyncio
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from typing import BinaryIO, cast
+
+import msgspec
+
+from manifests.messages import message
+from manifests.reading import (
+    CountNotReached,
+    Cursor,
+    Deleted,
+    DerivedFile,
+    Document,
+    DocumentError,
+    DocumentRequest,
+    Found,
+    Gap,
+    Reader,
+    ReaderWarning,
+)
+from manifests.stat import Promise, Stat
+from syncd.core import (
+    LOCAL_FAILURES,
+    DocumentFailed,
+    NotFound,
+    PermanentError,
+    SurveyAdvanced,
+    SurveyNoted,
+    SyncdError,
+    TooLarge,
+    TransientError,
+    Unsafe,
+    Unsupported,
+    redact,
+)
+from syncd.engine.inventory import Inventory
+from syncd.engine.survey_scope import SurveyScope
+from syncd.streams import IN_MEMORY, WAITING, check_request, fetch
+
+WIDTH = 32  # documents under way at once; the governor limits the requests among them
+LARGE = 256 << 10  # bytes from which a document is read in a thread, off the event loop
+SLICE = 2000  # Stats read before the event loop runs again
+NOTES = 100  # different warnings that are reported
+BARREN = 200_000  # documents after which one in FRUITFUL must have named a file: an endless calendar names none
+FRUITFUL = 100
+MAX_CHANGES = 200_000  # changed paths in memory; beyond that, a full survey is cheaper
+
+
+class UnwrittenClaims(msgspec.Struct):
+    """Claims that are not yet recorded."""
+
+    stats: list[Stat] = []
+    promises: list[Promise] = []
+    follows: list[DocumentRequest] = []
+    done: list[int] = []
+
+    def size(self) -> int:
+        """Return the number of claims and requests."""
+        return len(self.stats) + len(self.promises) + len(self.follows)
+
+
+class SurveyRun:
+    """One run over the documents of one Reader."""
+
+    def __init__(self, survey: SurveyScope, reader: Reader) -> None:
+        self.survey = survey
+        self.reader = reader
+        self.inventory = Inventory()
+        self.known = 0
+        self.first: list[DocumentRequest] = []
+        self.is_given_up = False
+        self.is_answered = False  # a document named a file or a count, even if it could not be read to its end
+        self.first_error: SyncdError | None = None
+        self.slots = asyncio.Semaphore(WIDTH)
+        self.turn = asyncio.Event()
+        self.under_way = 0
+        self.unwritten = UnwrittenClaims()
+        self.changes: dict[str, Stat | None] | None = None
+
+    def resume(self) -> None:
+        """Resume a killed survey, whose claims are recorded."""
+        survey, frontier = self.survey, self.survey.frontier
+        self.known, self.inventory.documents = frontier.progress(survey.mirror_id)
+        self.inventory.files = survey.claims.claimed(survey.mirror_id)
+        self.inventory.mark = frontier.cursor(survey.mirror_id)
+
+    async def run(self, first: list[DocumentRequest]) -> Inventory:
+        """Read the documents `first`, and all that they lead to. Raises as `Survey.read`."""
+        survey, frontier, mirror, number = self.survey, self.survey.frontier, self.survey.mirror_id, 0
+        fresh = frontier.add(mirror, first)
+        self.known += fresh
+        self.first = first
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self.turn.clear()
+                self._flush()
+                waiting = [] if self._is_barren() else frontier.next(mirror, number, WIDTH)
+                for number, follow in waiting:
+                    await self.slots.acquire()
+                    self.under_way += 1
+                    group.create_task(self._read_one(number, follow))
+                if not waiting:
+                    if not self.under_way:
+                        break
+                    await self.turn.wait()
+        none_read = self.inventory.documents == 0 and not self.is_answered and len(self.inventory.failed) >= fresh
+        if self.first_error is not None and none_read and not self.inventory.gap:
+            raise self.first_error
+        for text, count in self.inventory.notes.items():
+            survey.listener(SurveyNoted(survey.mirror, text, count))
+        return self.inventory
+
+    def _is_barren(self) -> bool:
+        """Stop at too many files, and at ever more documents with hardly any files; the Inventory stays incomplete."""
+        documents, files = self.inventory.documents, self.inventory.files
+        if self._is_excessive():
+            return True
+        if documents < BARREN or documents < FRUITFUL * files:
+            return False
+        self.is_given_up = True
+        what = message(
+            "{documents} documents were read and name {files} files: is the listing endless?",
+            documents=documents,
+            files=files,
+        )
+        self._failed(
+            self.first[0], Unsupported(message("{what} Exclude the paths without files (source.exclude)", what=what))
+        )
+        return True
+
+    def _is_excessive(self) -> bool:
+        """Return True if the source names too much; what was read counts, and the Inventory stays incomplete."""
+        if not self.is_given_up and (excess := self.survey.excess(self.inventory.files)):
+            self.is_given_up = True
+            self._failed(self.first[0], TooLarge(excess))
+        return self.is_given_up
+
+    async def _read_one(self, number: int, follow: DocumentRequest) -> None:
+        survey = self.survey
+        try:
+            with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(survey.spool)) as spool:
+                document = await fetch(survey.transport, follow, cast("BinaryIO", spool))
+                await self._read(document)
+            self._note_read(number)
+        except NotFound as error:
+            if not follow.optional:
+                self._failed(follow, error)
+            elif not follow.told or await self._missing(follow):
+                self._note_read(number, read=0)
+        except LOCAL_FAILURES:
+            raise
+        except (TransientError, PermanentError) as error:
+            self._failed(follow, error)
+        except DocumentError as error:
+            self.inventory.gap = self.inventory.gap or isinstance(error, Gap)
+            self.is_answered = self.is_answered or isinstance(error, CountNotReached)
+            self._failed(follow, Unsupported(str(error)))
+        finally:
+            self.slots.release()
+            self.under_way -= 1
+            self.turn.set()
+        survey.listener(SurveyAdvanced(survey.mirror, self.inventory.documents, self.known, self.inventory.files))
+
+    async def _missing(self, follow: DocumentRequest) -> bool:
+        """Report a missing document to the Reader; return True if the Reader accepts that."""
+        try:
+            await self._read(Document(follow, follow.url, {}, io.BytesIO(), missing=True))
+        except DocumentError as error:
+            self._failed(follow, Unsupported(str(error)))
+            return False
+        return True
+
+    def _failed(self, follow: DocumentRequest, error: SyncdError) -> None:
+        if self.first_error is None:
+            self.first_error = error
+        url = redact(follow.url)  # a link that a catalogue signed
+        reason = str(error).removeprefix(f"{url}: ")
+        self.inventory.failed.append((url, reason))
+        self.survey.listener(DocumentFailed(self.survey.mirror, url, reason))
+
+    async def _read(self, document: Document) -> None:
+        """Record the claims of a document. Raises DocumentError, after recording the claims before the mistake."""
+        found = self.reader.read(document)
+        is_large = document.stream.seek(0, os.SEEK_END) > LARGE
+        document.stream.seek(0)
+        while True:
+            batch, error = await asyncio.to_thread(_batch, found) if is_large else _batch(found)
+            for one in batch:
+                self._collect(one, document)
+            if self.inventory.made is not None:
+                await self.survey.made.flush()
+            if self.unwritten.size() >= SLICE:
+                self._flush()
+                if self._is_excessive():
+                    return
+            if error is not None:
+                raise error
+            if not batch:
+                return
+            await asyncio.sleep(0)
+
+    def _collect(self, found: Found, document: Document) -> None:
+        if isinstance(found, Stat):
+            self._claim(found)
+        elif isinstance(found, DerivedFile):
+            if self.survey.wants(found.path):
+                self._bind()
+                self._claim(self.survey.made.add(found, document.url))
+        elif isinstance(found, Promise):
+            self.unwritten.promises.append(found)
+        elif isinstance(found, Deleted):
+            if self.changes is not None:
+                self.changes[found.path] = None
+        elif isinstance(found, Cursor):
+            self.inventory.mark = max(self.inventory.mark, found.value)
+        elif isinstance(found, ReaderWarning):
+            notes = self.inventory.notes
+            text = found.text if found.text in notes or len(notes) < NOTES else message("further parts were ignored")
+            notes[text] = notes.get(text, 0) + found.count
+        else:
+            try:
+                self.unwritten.follows.append(check_request(found, document))
+            except Unsafe as error:
+                self._failed(found, error)
+
+    def _claim(self, stat: Stat) -> None:
+        self.is_answered = True
+        if not self.survey.wants(stat.path):
+            return
+        self.inventory.files += 1
+        if self.changes is None:
+            self.unwritten.stats.append(stat)
+            return
+        self.changes[stat.path] = stat
+        if len(self.changes) > MAX_CHANGES:
+            raise Gap(message("more than {max_changes} files changed", max_changes=MAX_CHANGES))
+
+    def _bind(self) -> None:
+        """Prevent a resume: derived files are in the spool, which ends with this process."""
+        if self.inventory.made is None:
+            self.inventory.made = self.survey.made
+            self.survey.frontier.forbid_resume(self.survey.mirror_id)
+
+    def _note_read(self, number: int, read: int = 1) -> None:
+        self.inventory.documents += read
+        self.unwritten.done.append(number)
+
+    def _flush(self) -> None:
+        """Record the claims of many documents at once, and only then that the documents were read."""
+        survey, mirror = self.survey, self.survey.mirror_id
+        unwritten, self.unwritten = self.unwritten, UnwrittenClaims()
+        if unwritten.stats:
+            survey.claims.add(mirror, unwritten.stats)
+        if unwritten.promises:
+            survey.claims.promise(mirror, unwritten.promises)
+        if unwritten.follows:
+            self.known += survey.frontier.add(mirror, unwritten.follows)
+        if unwritten.done:
+            survey.frontier.mark_read(mirror, unwritten.done, survey.now(), self.inventory.mark)
+
+
+def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:
+    """Return the next Stats, at most SLICE and about WAITING bytes of derived files, and why they ended."""
+    batch: list[Found] = []
+    size = 0
+    try:
+        for one in islice(found, SLICE):
+            batch.append(one)
+            if isinstance(one, DerivedFile):
+                size += len(one.body)
+                if size > WAITING:
+                    break
+    except DocumentError as error:
+        return batch, error
+    return batch, None
