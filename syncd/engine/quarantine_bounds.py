@@ -10,9 +10,10 @@ from collections.abc import Iterable
 import msgspec
 
 from manifests.stat import Stat
-from syncd.catalogue import Catalogue
+from syncd.catalogue import Catalogue, MirrorRow
 from syncd.core import NotFound, Store
 from syncd.engine.kept_snapshots import read_bounded
+from syncd.engine.pass_context import PassContext
 from syncd.engine.quarantine import REASON, reason_path
 
 QUARANTINE = ".syncd/quarantine/"
@@ -21,10 +22,12 @@ BUCKET = 100 << 30  # bytes that a store without a known capacity is taken for, 
 LONGEST_REASON = 1 << 20
 
 
-async def quarantine_limit(store: Store, held: int, share: float) -> int:
+async def quarantine_limit(context: PassContext, row: MirrorRow) -> int:
     """Return the most bytes that the quarantine may hold: a share of the mirror's bytes and the free space."""
-    free = await store.free()
-    return int(share * (held + free if free is not None else max(held, BUCKET)))
+    snapshot = context.catalogue.history.current(row.id)
+    held = snapshot.bytes if snapshot is not None else 0
+    free = await context.store.free()
+    return int(context.quarantine_share * (held + free if free is not None else max(held, BUCKET)))
 
 
 async def bound_quarantine(store: Store, catalogue: Catalogue, most: int) -> int:

@@ -178,7 +178,7 @@ async def test_a_worker_that_is_killed_costs_time_and_never_truth(tmp_path):
 
 
 async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.pass_transfers.WORTH", 10)
     hand = ProcessWorkers.submit
 
     def hand_and_kill(self, moving):
@@ -198,7 +198,7 @@ async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkey
 
 @pytest.mark.parametrize("reader", ["autoindex", "checksums"])  # with sizes, and without
 async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_makes(tmp_path, monkeypatch, reader):
-    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.pass_transfers.WORTH", 10)
     ids = {}
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         for count in (0, 2):
@@ -216,7 +216,7 @@ async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_m
 
 @pytest.mark.parametrize("limits", [{"connections": 3}, {"rate": 1e9}])
 async def test_limits_of_a_manifest_are_kept_by_one_process(tmp_path, monkeypatch, limits):
-    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.pass_transfers.WORTH", 10)
     monkeypatch.setattr("syncd.engine.mirror_pass.LIKELY", 10)
     async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
         governors = Governors()
@@ -230,7 +230,7 @@ async def test_limits_of_a_manifest_are_kept_by_one_process(tmp_path, monkeypatc
 
 
 async def test_a_first_survey_that_finds_many_files_prepares_workers_and_a_later_one_does_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("syncd.engine.mirror_pass.WORTH", 10)
+    monkeypatch.setattr("syncd.engine.pass_transfers.WORTH", 10)
     monkeypatch.setattr("syncd.engine.mirror_pass.LIKELY", 10)
     prepared = []
 

@@ -8,7 +8,7 @@ from unittest import mock
 import msgspec
 
 from syncd.core import Busy, SyncdError
-from syncd.engine import mirror_pass, ranged_download, transfer
+from syncd.engine import pass_results, ranged_download, transfer
 from syncd.stores import lease
 from tests.simulation.event_loop import SimulatedProcess, seeded_world
 from tests.simulation.invariants import LEASE, PREFIX, Violation
@@ -24,7 +24,7 @@ SCALED = (
     (ranged_download, "STEP_LEAST", 256),
     (ranged_download, "STEP_MOST", 512),
     (ranged_download, "FLUSH", 256),
-    (mirror_pass, "BATCH_FILES", 2),
+    (pass_results, "BATCH_FILES", 2),
 )
 
 

@@ -1,0 +1,130 @@
+"""Records what became of each file of a pass: in the Catalogue, in batches, and to the listener."""
+
+from datetime import UTC, datetime
+
+from manifests.messages import message
+from manifests.stat import Stat
+from syncd.catalogue import FailedFile, MirrorRow, Swap
+from syncd.core import (
+    LeaseLost,
+    Mismatch,
+    NoSpace,
+    Offline,
+    PermanentError,
+    Step,
+    SyncdError,
+    TooLarge,
+    TransferFailed,
+    TransferFinished,
+    TransientError,
+)
+from syncd.engine.pass_context import PassContext
+from syncd.engine.pass_paths import PassPaths
+from syncd.engine.quarantine import Quarantined
+from syncd.engine.transfer import error_name
+from syncd.engine.verified_file import VerifiedFile
+from syncd.engine.worker_port import ActiveTransfer
+
+BATCH_FILES = 256  # verified files recorded in one transaction ...
+BATCH_BYTES = 32 << 20  # ... or this many of their bytes: the most that a kill can lose
+
+
+class PassResults:
+    """The results of one pass so far."""
+
+    def __init__(self, context: PassContext, row: MirrorRow, place: PassPaths) -> None:
+        """Begin with no results; `row` is the mirror."""
+        self.context = context
+        self.row = row
+        self.place = place
+        self.fetched = self.failed = self.moved = 0
+        self.batch: list[VerifiedFile] = []
+        self.batch_bytes = 0
+        self.no_space: NoSpace | Offline | LeaseLost | None = None
+        self.quarantined = 0
+        self.has_deferred = context.catalogue.deferred.any(row.id)
+
+    def end(self, moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
+        """Record the result of a transfer."""
+        context = self.context
+        context.budget.release(moving.cost)
+        if isinstance(outcome, NoSpace | Offline | LeaseLost):
+            self.no_space = outcome
+        elif isinstance(outcome, SyncdError):
+            self.fail(moving.step.path, outcome, moving.step.stat)
+        else:
+            self._arrived(outcome, context.clock() - moving.began)
+
+    def _arrived(self, proved: VerifiedFile, seconds: float) -> None:
+        entry = proved.entry
+        self.moved += entry.size
+        self.batch.append(proved)
+        self.batch_bytes += entry.size
+        if len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES:
+            self.flush_batch()
+        self.context.listener(
+            TransferFinished(
+                self.context.mirror.name,
+                entry.path,
+                entry.size,
+                proved.origin.verdict,
+                proved.replaces,
+                seconds,
+                proved.origin.modified,
+            )
+        )
+
+    def flush_batch(self) -> None:
+        """Record durable files, never earlier."""
+        batch, self.batch, self.batch_bytes = self.batch, [], 0
+        if not batch:
+            return
+        catalogue, row = self.context.catalogue, self.row
+        fetched = [(proved.entry, proved.origin) for proved in batch if not proved.replaces]
+        replaced = [proved for proved in batch if proved.replaces]
+        if fetched:
+            catalogue.holdings.add(row.id, fetched)
+            self.fetched += len(fetched)
+        if replaced:
+            catalogue.staged.add(row.id, self.place.pass_id, [self.swap(proved) for proved in replaced])
+        if self.has_deferred:
+            for proved in batch:
+                catalogue.deferred.forget(row.id, proved.entry.path)
+        catalogue.journal.end_all(row.id, [proved.entry.path for proved in batch])
+
+    def swap(self, proved: VerifiedFile) -> Swap:
+        """Return the swap that puts a staged replacement in its place."""
+        entry = proved.entry
+        held = self.context.catalogue.holdings.entry(self.row.id, entry.path)
+        old_bytes, old_sha256 = (held[0].size, held[0].sha256) if held is not None else (0, "")
+        return Swap(entry.path, proved.place, entry, proved.origin, old_bytes, old_sha256)
+
+    def fail(self, path: str, error: SyncdError, stat: Stat | None = None) -> None:
+        """Record and report a file that failed."""
+        context = self.context
+        self.failed += 1
+        quarantined = error.place if isinstance(error, Quarantined) else ""
+        self.quarantined += bool(quarantined)
+        kind = error_name(error)
+        if isinstance(error, Mismatch | TooLarge) and stat is not None:
+            context.catalogue.deferred.failed(self.row.id, stat, kind, str(error), quarantined, context.now())
+        context.catalogue.failures.add(self.row.id, FailedFile(path, kind, str(error), context.now(), quarantined))
+        context.listener(TransferFailed(context.mirror.name, path, str(error), kind, bool(quarantined)))
+
+    def is_deferred(self, step: Step, stat: Stat) -> bool:
+        """Return True for a file that keeps failing verification and is not due yet; it is reported as failed."""
+        context = self.context
+        known = context.catalogue.deferred.get(self.row.id, stat)
+        if known is None or known.due <= context.now() or context.retry_failed:
+            return False
+        self.failed += 1
+        reason = message(
+            "{reason}; failed {tries} times, requested again after {due} (at once: syncd sync --retry-failed)",
+            reason=known.reason,
+            tries=known.tries,
+            due=datetime.fromtimestamp(known.due, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+        failed = FailedFile(step.path, known.error, reason, context.now(), known.quarantined)
+        context.catalogue.failures.add(self.row.id, failed)
+        context.listener(TransferFailed(context.mirror.name, step.path, reason, known.error, bool(known.quarantined)))
+        return True

@@ -1,0 +1,187 @@
+"""Carries out the transfers of a plan: here, and in worker processes if many files are small."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from manifests.messages import message
+from manifests.stat import Stat
+from syncd.catalogue import Swap
+from syncd.core import (
+    Exists,
+    NoSpace,
+    NotFound,
+    PermanentError,
+    SeveralSources,
+    Step,
+    TransferStarted,
+    TransientError,
+    capability,
+)
+from syncd.engine.inventory import Inventory
+from syncd.engine.pass_results import PassResults
+from syncd.engine.planner import changed, known_of
+from syncd.engine.quarantine import QuarantineRoom
+from syncd.engine.quarantine_bounds import quarantine_limit
+from syncd.engine.transfer import Transfers, own_targets
+from syncd.engine.verified_file import VerifiedFile
+from syncd.engine.worker_port import SMALL, WORTH, ActiveTransfer, WorkerLost, Workers
+from syncd.streams import Spool
+from syncd.wrappers import DerivedFileTransport
+
+SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the last ones are short
+RESERVE = 0.02  # share of the bytes to move that must stay free for the snapshot's own files
+
+
+class PassTransfers:
+    """The transfers of one pass."""
+
+    def __init__(self, results: PassResults) -> None:
+        """Record the results of all transfers in `results`."""
+        self.results = results
+        self.context = results.context
+        self.row = results.row
+        self.place = results.place
+        self.quarantine_room = QuarantineRoom()
+        self.waiting: dict[str, Swap] = {}
+        self.staged: dict[str, Swap] = {}
+
+    async def run(self, strays: frozenset[str], inventory: Inventory) -> None:
+        """Transfer what the plan fetches and replaces; `strays` are files that a killed pass has stored."""
+        context, row, results, made = self.context, self.row, self.results, inventory.made
+        several = capability(context.source, SeveralSources)
+        transfers = Transfers(
+            source=DerivedFileTransport(context.source, made.path) if made is not None else context.source,
+            store=context.store,
+            place=self.place,
+            journal=context.catalogue.journal,
+            mirror_id=row.id,
+            listener=context.listener,
+            hashing=context.hashing,
+            now=context.now,
+            strays=strays,
+            begun=context.catalogue.journal.all_inflight(row.id),
+            ceiling=context.ceiling,
+            most=context.mirror.source.limits.max_file,
+            quarantine_room=self.quarantine_room,
+            by=inventory.elsewhere or context.mirror.source.url,
+            targets=several.targets if several is not None else own_targets,
+        )
+        budget = context.budget
+        await self._require_space()
+        self.quarantine_room.left = await quarantine_limit(context, row)
+        count = context.catalogue.claims.count(row.id, "fetch", "replace")
+        self.waiting = {swap.path: swap for swap in context.catalogue.journal.failed_swaps(row.id)}
+        self.staged = context.catalogue.staged.all(row.id) if context.catalogue.staged.any(row.id) else {}
+        steps = context.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
+        try:
+            async with asyncio.TaskGroup() as group:
+
+                def ourselves(moving: ActiveTransfer) -> None:
+                    group.create_task(self._transfer_one(transfers, moving))
+
+                async with self._workers(made, count, ourselves) as workers:
+                    for step in steps:
+                        assert step.stat is not None
+                        if self._waits(step) or (results.has_deferred and results.is_deferred(step, step.stat)):
+                            continue
+                        if self.staged and await self._is_staged(step, step.stat):
+                            continue
+                        cost = transfers.cost(step.stat)
+                        await budget.acquire(cost)
+                        if context.stopping.is_set() or results.no_space is not None:
+                            budget.release(cost)
+                            break
+                        moving = self._begin(step, cost)
+                        if workers is not None and workers.accepts(step) and not transfers.has_leftovers(step.path):
+                            workers.submit(moving)
+                        else:
+                            ourselves(moving)
+                    if workers is not None:
+                        await workers.join()
+        finally:
+            results.flush_batch()
+        if made is not None:
+            await made.drop()
+
+    @asynccontextmanager
+    async def _workers(
+        self, made: Spool | None, count: int, ourselves: Callable[[ActiveTransfer], None]
+    ) -> AsyncIterator[Workers | None]:
+        """Start workers if enough of `count` files are small; derived files are readable in this process only.
+
+        `ourselves` transfers the files that a worker could not.
+        """
+        pool = self.context.pool
+        if (
+            pool is None
+            or made is not None
+            or (lanes := pool.concurrency) <= 1
+            or (small := self.context.catalogue.claims.count_small(self.row.id, SMALL)) < WORTH
+        ):
+            if pool is not None:
+                await pool.aclose()  # started for a plan that does not need them
+            yield None
+            return
+
+        def on_done(moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
+            if isinstance(outcome, WorkerLost | Exists):  # the worker ended, or found an unknown file: transfer it here
+                ourselves(moving)
+            else:
+                self.results.end(moving, outcome)
+
+        if small < count:
+            lanes //= 2  # this process transfers the larger ones, at the same time
+        async with pool.running(self.place, self.context.mirror.source.url, on_done, lanes) as workers:
+            yield workers
+
+    def _begin(self, step: Step, cost: int) -> ActiveTransfer:
+        context, stat = self.context, step.stat
+        assert stat is not None
+        context.listener(TransferStarted(context.mirror.name, step.path, stat.size, stat.modified))
+        return ActiveTransfer(step, cost, context.clock())
+
+    async def _transfer_one(self, transfers: Transfers, moving: ActiveTransfer) -> None:
+        try:
+            proved = await transfers.transfer(moving.step)
+        except (TransientError, PermanentError) as error:
+            self.results.end(moving, error)
+        else:
+            self.results.end(moving, proved)
+
+    async def _is_staged(self, step: Step, stat: Stat) -> bool:
+        """Return True if an earlier pass has staged this version; the guard held it, or the pass was killed."""
+        swap = self.staged.get(step.path)
+        if step.action != "replace" or swap is None or changed(known_of(swap.entry, swap.origin), stat) is not None:
+            return False
+        try:
+            await self.context.store.stat(swap.staged)
+        except NotFound:
+            return False
+        proved = VerifiedFile(swap.entry, swap.origin, swap.staged, replaces=True)
+        self.context.catalogue.staged.add(self.row.id, self.place.pass_id, [self.results.swap(proved)])
+        return True
+
+    def _waits(self, step: Step) -> bool:
+        """Return True if what upstream has now is in the store already, and only its place cannot be taken."""
+        if step.action != "replace" or not self.waiting:
+            return False
+        assert step.stat is not None
+        swap = self.waiting.get(step.path)
+        return swap is not None and changed(known_of(swap.entry, swap.origin), step.stat) is None
+
+    async def _require_space(self) -> None:
+        """Raise NoSpace before the first byte if the plan cannot fit."""
+        context = self.context
+        free = await (context.free or context.store.free)()
+        wanted = context.catalogue.claims.bytes_to_move(self.row.id)
+        if free is not None and wanted * (1 + RESERVE) > free:
+            raise NoSpace(
+                message(
+                    "{name}: no room: {wanted} bytes to move, {free} free in the store: make room, or "
+                    "mirror less (source.include, source.exclude)",
+                    name=context.mirror.name,
+                    wanted=wanted,
+                    free=free,
+                )
+            )
