@@ -26,7 +26,8 @@ from syncd.core import (
     NoSpace,
     TransientError,
 )
-from syncd.daemon.controller import Controller, DaemonStatus
+from syncd.daemon.control_base import DaemonStatus
+from syncd.daemon.controller import Controller
 from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.maintenance import Maintenance

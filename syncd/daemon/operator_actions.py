@@ -1,0 +1,102 @@
+"""Carries out the actions of operators, and writes each to the audit log, refused or not."""
+
+from manifests.messages import count, message
+from syncd.catalogue import MirrorRow
+from syncd.core import Audited, AuditView, Busy, SyncdError
+from syncd.daemon.control_base import ControlBase
+from syncd.daemon.mirror_state import MirrorState
+from syncd.daemon.reasons import because
+
+
+class OperatorActions(ControlBase):
+    """The actions on one mirror."""
+
+    async def sync(self, name: str, who: str) -> AuditView:
+        """Request a pass; it starts as soon as there is room."""
+        mirror_state = self._standing(name)
+        state, why = self._registry.state(mirror_state)
+        if state in {"paused", "offline", "rejected", "retired"}:
+            raise self._refused(
+                who, "sync", name, message("{name}: is {state}: {why}", name=name, state=state, why=why)
+            )
+        if mirror_state.run is not None:
+            return self._written(who, "sync", name, message("a pass is under way already"))
+        mirror_state.requested_by = who or "somebody"
+        self._registry.wake.set()
+        return self._written(who, "sync", name, message("a pass begins as soon as there is room"))
+
+    async def pause(self, name: str, who: str) -> AuditView:
+        """Start no pass of this mirror until it is resumed."""
+        mirror_state = self._standing(name)
+        if mirror_state.declared is None:
+            raise self._refused(who, "pause", name, message("{name}: no manifest of it is in force", name=name))
+        if mirror_state.paused is not None:
+            return self._written(
+                who, "pause", name, message("was paused by {paused} already", paused=mirror_state.paused[0])
+            )
+        mirror, history = mirror_state.declared.mirror, self._registry.catalogue.history
+        row = mirror_state.row or history.ensure_row(mirror)
+        mirror_state.row, mirror_state.paused, mirror_state.requested_by = row, (who, self._registry.now()), ""
+        self._registry.catalogue.pass_history.pause(row.id, who, self._registry.now())
+        return self._written(who, "pause", name, message("paused"))
+
+    async def resume(self, name: str, who: str) -> AuditView:
+        """End a pause."""
+        mirror_state = self._standing(name)
+        if mirror_state.paused is None or mirror_state.row is None:
+            return self._written(who, "resume", name, message("was not paused"))
+        self._registry.catalogue.pass_history.resume(mirror_state.row.id)
+        mirror_state.paused = None
+        self._registry.wake.set()
+        return self._written(who, "resume", name, message("resumed"))
+
+    async def approve(self, name: str, who: str) -> AuditView:
+        """Approve exactly the losses held now, and request a pass."""
+        mirror_state, row = self._holding(name, who, "approve")
+        number = self._registry.catalogue.approvals.approve(row.id)
+        self._registry.refresh(mirror_state)
+        if mirror_state.paused is None and mirror_state.declared is not None:
+            mirror_state.requested_by = who or "somebody"
+        self._registry.wake.set()
+        return self._written(who, "approve", name, count(number, "{n} loss approved", "{n:,} losses approved"))
+
+    async def reject(self, name: str, who: str) -> AuditView:
+        """Reject exactly the losses held now: the copy keeps these files as they are."""
+        mirror_state, row = self._holding(name, who, "reject")
+        number = self._registry.catalogue.approvals.reject(row.id)
+        self._registry.refresh(mirror_state)
+        self._registry.wake.set()
+        return self._written(who, "reject", name, count(number, "{n} loss rejected", "{n:,} losses rejected"))
+
+    def _holding(self, name: str, who: str, what: str) -> tuple[MirrorState, MirrorRow]:
+        """Return a mirror whose losses can be decided on now. Raises Busy."""
+        mirror_state = self._standing(name)
+        if mirror_state.row is None or not mirror_state.parked:
+            raise self._refused(who, what, name, message("{name}: nothing is held for approval", name=name))
+        if mirror_state.run is not None:
+            raise self._refused(
+                who,
+                what,
+                name,
+                message("{name}: a pass is running; decide after its end on the losses that it holds", name=name),
+            )
+        return mirror_state, mirror_state.row
+
+    async def cancel(self, name: str, who: str) -> AuditView:
+        """Stop the running pass."""
+        mirror_state = self._standing(name)
+        if mirror_state.run is None:
+            raise self._refused(who, "cancel", name, message("{name}: no pass is under way", name=name))
+        mirror_state.run.stop(because("stops.asked", who=who), who or "somebody")
+        return self._written(who, "cancel", name, message("stops, and publishes its proved files"))
+
+    def _written(self, who: str, what: str, name: str, outcome: str) -> AuditView:
+        entry = self._registry.catalogue.pass_history.add_audit(
+            at=self._registry.now(), who=who, what=what, mirror=name, outcome=outcome
+        )
+        self._registry.on_event(Audited(name, who, what, outcome))
+        return entry
+
+    def _refused(self, who: str, what: str, name: str, reason: str) -> SyncdError:
+        self._written(who, what, name, message("refused: {reason}", reason=reason))
+        return Busy(reason)
