@@ -25,8 +25,8 @@ OPENING = (
     ("syncd/stores/filesystem/store.py", "__init__"),
     ("syncd/catalogue/database.py", "__init__"),
     ("syncd/catalogue/database.py", "close"),
-    ("syncd/session/session.py", "read_manifest"),
-    ("syncd/session/session.py", "open_session"),
+    ("syncd/session/manifests.py", "read_manifest"),
+    ("syncd/session/opening.py", "open_session"),
     ("syncd/daemon/daemon.py", "run"),
     ("manifests/reading/reader.py", "installed"),  # once, and kept
     ("syncd/sources/open_source.py", "opener"),

@@ -1,7 +1,4 @@
+from .manifests import read_manifest as read_manifest
+from .opening import open_session as open_session
 from .plugins import has_store as has_store, names as names, open_store as open_store
-from .session import (
-    VERSION as VERSION,
-    Session as Session,
-    open_session as open_session,
-    read_manifest as read_manifest,
-)
+from .session import VERSION as VERSION, Session as Session

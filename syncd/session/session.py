@@ -1,78 +1,64 @@
-"""Opens configuration, Catalogue, store and lease for a command or the daemon, and composes passes."""
+"""The open resources of a command or the daemon: configuration, Catalogue, store and lease; composes passes."""
 
 import asyncio
 import io
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from manifests.messages import message
-from manifests.model import Keep, ManifestError, Mirror, load_mirror
+from manifests.model import Keep, Mirror
 from manifests.origins import origin_of
 from manifests.reading import DocumentRequest
 from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.config import Config, expiry_of, read_text_file, resolve_credential
+from syncd.config import Config, expiry_of, resolve_credential
 from syncd.core import (
     Busy,
     CatalogueOutdated,
     ConfigError,
     Credential,
-    Damaged,
     Denied,
-    Guardable,
     Listener,
     NoSpace,
     NotFound,
-    Offline,
     PermanentError,
     Secrets,
-    ShowsCertificates,
     Store,
     TransferRetried,
     TransientError,
     Transport,
-    capability,
-    redacting,
 )
 from syncd.engine import (
     PassContext,
     Pool,
     error_name,
-    interrupted_mirrors,
     needs_rebuild,
     outdated_mirrors,
     rebuild,
     roll_forward,
     unknown_mirror,
 )
-from syncd.session.plugins import names, open_reader, open_store, upstream_of
-from syncd.sources import EXTRAS, TRANSPORTS, MultiSourceTransport, TokenBroker, Upstream, open_upstream
+from syncd.session.manifests import parse
+from syncd.session.plugins import open_reader, upstream_of
+from syncd.sources import EXTRAS, MultiSourceTransport, TokenBroker, Upstream, open_upstream
 from syncd.stores import Lease
 from syncd.streams import fetch
 from syncd.workers import ProcessPool, processors
-from syncd.wrappers import Governors, Meter, OriginShare, Policy, stack_store
+from syncd.wrappers import Governors, OriginShare, Policy
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
 LAST_EPOCH = "epoch"  # the setting with the lease's epoch at the last clean end
 SEVERAL = 3  # attempts at one of several sources
-HASHERS = 4  # threads that hash: sha256 releases the interpreter lock, so they use other processors
-
-
-LeaseMode = Literal["none", "held", "later"]
-"""Whether a session takes the store's lease: never, while it is open, or later, in `Session.hold_lease`."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -300,121 +286,6 @@ class Session(msgspec.Struct, frozen=True):
 
 def _is_of(name: str, pointer: Pointer, _row: MirrorRow | None) -> bool:
     return pointer.mirror == name
-
-
-def parse(text: str, file: str) -> Mirror:
-    """Return the mirror of a manifest's text. Raises ConfigError with every problem of the file."""
-    try:
-        return load_mirror(text, file, schemes=names(TRANSPORTS))
-    except ManifestError as error:
-        raise ConfigError(str(error)) from error
-
-
-def read_manifest(file: Path) -> tuple[Mirror, str]:
-    """Return the mirror that a file declares, and the file's text. Raises ConfigError."""
-    try:
-        text = read_text_file(file, from_pipe=True).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else message("not UTF-8 text")
-        raise ConfigError(
-            message("{file}: cannot be read: {reason}: give the path of a mirror manifest", file=file, reason=reason)
-        ) from error
-    return parse(text, str(file)), text
-
-
-@asynccontextmanager
-async def open_session(
-    config: Config,
-    environ: Mapping[str, str],
-    listener: Listener,
-    *,
-    lease: LeaseMode,
-    stopping: asyncio.Event,
-    secrets: Secrets | None = None,
-    meter: Meter | None = None,
-    now: Callable[[], float] = time.time,
-) -> AsyncIterator[Session]:
-    """Open state folder and store, and with `lease` "held" the lease; close everything in reverse order.
-
-    With "later" the store is not contacted: the daemon waits for it, and takes the lease by `Session.hold_lease`.
-    With "none" the Catalogue is only read, beside a daemon that uses it; an interrupted publish is finished before,
-    unless another process works with the store. `meter` counts and times the operations of the store. Secrets in
-    `secrets` are removed from the events that `listener` receives.
-
-    Raises Busy (another daemon), Offline (not the expected store), Denied, Damaged, NoSpace.
-    """
-    secrets = secrets if secrets is not None else Secrets()
-    if lease == "none":
-        await _roll_forward_first(config, environ, listener, stopping, secrets)
-    listener = redacting(listener, secrets)
-    settings = config.store
-    async with AsyncExitStack() as stack:
-        catalogue = stack.enter_context(_open_catalogue(config, lease))
-        if not catalogue.read_only:
-            for left in config.state.glob("spool-*"):  # left by a killed process
-                await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
-        spool = config.state  # a session that only reads writes nothing there
-        if not catalogue.read_only:
-            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-")))
-        adapter = open_store(
-            settings.url,
-            endpoint=settings.endpoint,
-            region=settings.region,
-            profile=settings.profile,
-            keep_free=config.budget.keep_free,
-        )
-        stack.push_async_callback(adapter.aclose)
-        hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
-        stack.callback(hashing.shutdown, wait=True, cancel_futures=True)
-        governors = Governors(listener=listener)
-        if (shown := capability(adapter, ShowsCertificates)) is not None:
-            governors.watch(shown.certificates)
-        held = Lease(adapter, f"syncd {VERSION}")
-        if (guardable := capability(adapter, Guardable)) is not None:
-            guardable.use_guard(held.guard)
-        session = Session(
-            config=config,
-            environ=environ,
-            catalogue=catalogue,
-            adapter=adapter,
-            lease=held,
-            store=stack_store(adapter, is_remote=settings.url.startswith("s3://"), meter=meter, fence=held),
-            governors=governors,
-            hashing=hashing,
-            spool=spool,
-            listener=listener,
-            stopping=stopping,
-            secrets=secrets,
-            now=now,
-        )
-        if lease != "later":
-            await session.identify_store()
-        if lease == "held":
-            await stack.enter_async_context(session.hold_lease())
-        yield session
-
-
-async def _roll_forward_first(
-    config: Config, environ: Mapping[str, str], listener: Listener, stopping: asyncio.Event, secrets: Secrets
-) -> None:
-    """Finish an interrupted publish before a session that only reads, unless another process works with the store."""
-    try:
-        with Catalogue(config.state, read_only=True) as catalogue:
-            if not interrupted_mirrors(catalogue):
-                return
-    except (Offline, Damaged):  # there is none yet, or one of an older syncd
-        return
-    # a pass is under way, or the store is unavailable: the session reads the last publish
-    with suppress(PermanentError, TransientError):
-        async with open_session(config, environ, listener, lease="held", stopping=stopping, secrets=secrets):
-            return
-
-
-def _open_catalogue(config: Config, lease: LeaseMode) -> Catalogue:
-    if lease == "none":
-        with suppress(Offline, Damaged):  # there is none, or one of an older version: opening it creates or migrates it
-            return Catalogue(config.state, read_only=True)
-    return Catalogue(config.state)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from syncd.config.load import Config
 from syncd.core.errors import ConfigError, Offline, Unreachable
 from syncd.engine import rebuild_catalogue
 from syncd.engine.mirror_pass import Pass
-from syncd.session.session import open_session
+from syncd.session.opening import open_session
 from syncd.sources.multi_source import MultiSourceTransport
 from syncd.stores.filesystem.staged_file import StagedFile
 from syncd.wrappers.retry_policy import Policy

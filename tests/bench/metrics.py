@@ -32,7 +32,8 @@ from syncd.core.ports import Store
 from syncd.engine.mirror_pass import Pass
 from syncd.metrics import Metrics
 from syncd.process.event_loop import run
-from syncd.session.session import open_session, parse
+from syncd.session.manifests import parse
+from syncd.session.opening import open_session
 from syncd.wrappers.metered_store import Meter, MeteredStore
 from syncd.wrappers.origin_count import FIRST_BYTE, Count
 from tests.bench.__main__ import alone, home
