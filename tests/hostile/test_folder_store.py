@@ -13,7 +13,7 @@ import pytest
 import xxhash
 
 from syncd.core.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
-from syncd.stores.filesystem import staged_file, store as store_room, sync_batch
+from syncd.stores.filesystem import file_changes, staged_file, sync_batch
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import sha256
@@ -460,11 +460,11 @@ async def test_a_sweep_in_the_middle_of_a_copy_takes_nothing_of_it_however_old_t
     real, swept = staged_file.put_in_place, []
 
     def between(*args, **named):
-        swept.extend(each._sweep(7 * 86400.0) for each in (store, another))
-        swept.append(store._sweep(-5.0))  # ours, and in use
+        swept.extend(each._temporaries.sweep(7 * 86400.0) for each in (store, another))
+        swept.append(store._temporaries.sweep(-5.0))  # ours, and in use
         real(*args, **named)
 
-    monkeypatch.setattr(store_room, "put_in_place", between)
+    monkeypatch.setattr(file_changes, "put_in_place", between)
     await store.copy("m/f", ".syncd/versions/m/s/f")
     assert swept == [0, 0, 0]
     assert await read(store, ".syncd/versions/m/s/f") == b"old"

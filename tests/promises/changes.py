@@ -496,7 +496,7 @@ CHANGES = (
     Change(
         ("P4", 47),
         "leftovers are never swept",
-        "syncd/stores/filesystem/store.py",
+        "syncd/stores/filesystem/temporary_files.py",
         "max(when for _, when in names) > before:",
         "names:",
         by="a_sweep_drops_old_stagings_and_no_others",

@@ -8,13 +8,12 @@ Rule 4: listings leave out `.syncd/tmp/`.
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import os
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,20 +35,12 @@ from syncd.core import (
     Offline,
     Page,
     Staged,
-    SyncdError,
     Unsupported,
 )
-from syncd.stores.filesystem.dirfd_cache import (
-    READ,
-    DirfdCache,
-    OpenDescriptor,
-    OpenFolder,
-    check_regular,
-    check_safe,
-    translate,
-    unsynced,
-)
+from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, check_safe, translate
+from syncd.stores.filesystem.file_changes import WRITE_NEW, copy_file, delete_file, move_file, stat_file
 from syncd.stores.filesystem.hash_files import hash_file
+from syncd.stores.filesystem.listing import walk
 from syncd.stores.filesystem.staged_file import (
     CHUNK,
     TMP,
@@ -61,6 +52,7 @@ from syncd.stores.filesystem.staged_file import (
     write_all,
 )
 from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
+from syncd.stores.filesystem.temporary_files import TemporaryFiles, names_in
 
 SENTINEL = ".syncd/store.json"
 LOCK = ".syncd/lock"
@@ -70,7 +62,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-_WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileBody:
@@ -112,9 +103,7 @@ class FilesystemStore:
         self._folders = DirfdCache(self.root)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._group = SyncBatch(self.root, self._threads, alone=alone)
-        self._names = secrets.token_hex(8)  # prefix of the temporary names of this process; a counter follows it
-        self._count = 0
-        self._alive: set[str] = set()  # tokens of the staged files that this process has open
+        self._temporaries = TemporaryFiles(self._folders, clock)
 
     def use_guard(self, guard: Guard) -> None:
         """Call `guard` before each rename or deletion, in the thread that makes it."""
@@ -129,11 +118,11 @@ class FilesystemStore:
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncGenerator[Page, None]:
         """As `list`, in pages; the names of one folder are in memory at once."""
-        walk = self._walk(prefix, after)
+        found = walk(self._folders, prefix, after)
 
         def take() -> Page:
             page: list[Stat] = []
-            for stat in walk:
+            for stat in found:
                 page.append(stat)
                 if len(page) == PAGE:
                     break
@@ -144,7 +133,7 @@ class FilesystemStore:
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
-        return await self._in_thread(check_safe(path), self._stat, path)
+        return await self._in_thread(check_safe(path), stat_file, self._folders, path)
 
     @asynccontextmanager
     async def open(
@@ -159,12 +148,12 @@ class FilesystemStore:
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write one small file; concurrent calls share their syncs."""
-        name = self._temporary()
+        name = self._temporaries.name()
         folders = self._folders
         found: list[os.stat_result] = []
 
         def write() -> OpenDescriptor:
-            file = in_tmp(folders, lambda tmp: OpenDescriptor(os.open(name, _WRITE_NEW, 0o666, dir_fd=tmp.fd)))
+            file = in_tmp(folders, lambda tmp: OpenDescriptor(os.open(name, WRITE_NEW, 0o666, dir_fd=tmp.fd)))
             write_all(file.fd, body, 0)
             found.append(os.fstat(file.fd))
             return file
@@ -174,7 +163,7 @@ class FilesystemStore:
             return stat_of(path, found[0])
 
         stat: Stat = await self._group.make(
-            FileChange(check_safe(path), place, write, lambda: self._unlink_temporary(name))
+            FileChange(check_safe(path), place, write, lambda: self._temporaries.unlink(name))
         )
         return stat
 
@@ -187,27 +176,33 @@ class FilesystemStore:
     async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
         """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
         staged = await self._in_thread(check_safe(path), self._begin, path, size, resume)
-        self._alive.add(staged.token)
+        self._temporaries.alive.add(staged.token)
         try:
             yield staged
         finally:
-            self._alive.discard(staged.token)
+            self._temporaries.alive.discard(staged.token)
             staged.close()
 
     async def move(self, path: str, to: str) -> None:
         """Rename. If `path` is absent and `to` exists, an earlier call has done it."""
-        await self._group.make(FileChange(check_safe(path), lambda touched: self._move(path, check_safe(to), touched)))
+        await self._group.make(
+            FileChange(check_safe(path), lambda touched: move_file(self._folders, path, check_safe(to), touched))
+        )
 
     async def copy(self, path: str, to: str) -> None:
         """Make a hard link, or a copy if the file system has no hard links."""
-        name = self._temporary()
+        temporaries = self._temporaries
+        name = temporaries.name()
         await self._group.make(
-            FileChange(check_safe(path), lambda touched: self._copy(path, check_safe(to), name, touched))
+            FileChange(
+                check_safe(path),
+                lambda touched: copy_file(self._folders, path, check_safe(to), temporaries, name, touched),
+            )
         )
 
     async def delete(self, path: str) -> None:
         """Remove a file, and the folders that become empty."""
-        await self._group.make(FileChange(check_safe(path), lambda touched: self._delete(path, touched)))
+        await self._group.make(FileChange(check_safe(path), lambda touched: delete_file(self._folders, path, touched)))
 
     def sums(self, paths: Sequence[str], is_over: Callable[[], bool]) -> Sequence[str | None]:
         """Return the sha256 of each file, None for one that cannot be read; reads in the caller's thread."""
@@ -219,7 +214,7 @@ class FilesystemStore:
 
     async def sweep(self, older_than: float) -> int:
         """Delete staged files that have not changed for `older_than` seconds; return their number."""
-        return await self._in_thread(TMP, self._sweep, older_than)
+        return await self._in_thread(TMP, self._temporaries.sweep, older_than)
 
     async def identify(self, expected: str | None) -> str:
         """Return this store's id, given to an empty or new folder on first use.
@@ -273,11 +268,6 @@ class FilesystemStore:
         await asyncio.to_thread(self._threads.shutdown)
         self._folders.close()
 
-    def _temporary(self) -> str:
-        """Return a name under `.syncd/tmp/` that a sweep of this process leaves alone, even if the file is old."""
-        self._count += 1
-        return f"{self._names}-{self._count:x}.put"
-
     async def _in_thread(self, path: str, act: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
         def guarded() -> R:
             try:
@@ -314,9 +304,9 @@ class FilesystemStore:
         return known
 
     def _holds_files(self) -> bool:
-        names = _names(self._folders.top()) - {"lost+found"}
+        names = names_in(self._folders.top()) - {"lost+found"}
         if ".syncd" in names:
-            names |= {f".syncd/{name}" for name in _names(self._folders.find(".syncd"))}
+            names |= {f".syncd/{name}" for name in names_in(self._folders.find(".syncd"))}
         return bool(names - {".syncd", TMP, LOCK})
 
     def _begin(self, path: str, size: int | None, resume: str | None) -> StagedFile:
@@ -327,11 +317,6 @@ class FilesystemStore:
         staged = self._staged(path, secrets.token_hex(16))
         staged.begin(size)
         return staged
-
-    def _stat(self, path: str) -> Stat:
-        folder, name = self._folders.split(path)
-        found = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
-        return stat_of(path, check_regular(found, path, self.root))
 
     def _open(self, path: str, start: int, stop: int | None, version: str | None) -> tuple[OpenDescriptor, Stat, bytes]:
         file, found = self._folders.open_file(path)
@@ -353,64 +338,6 @@ class FilesystemStore:
         del file
         return body
 
-    def _move(self, path: str, to: str, touched: Touched) -> None:
-        try:
-            source, name = self._folders.split(path)
-            found = check_regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
-        except FileNotFoundError:
-            self._stat(to)  # raises if there is no `to` either
-            return
-        if path == to:
-            return
-        with contextlib.suppress(FileNotFoundError):
-            target, last = self._folders.split(to)
-            there = os.stat(last, dir_fd=target.fd, follow_symlinks=False)
-            if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
-                self._delete(path, touched)  # hard links of one file: a rename between them does nothing (POSIX)
-                return
-        put_in_place(self._folders, source, name, to, touched)
-        touched.add(source)
-        self._folders.prune(path)
-
-    def _copy(self, path: str, to: str, temporary: str, touched: Touched) -> None:
-        source, name = self._folders.split(path)
-        check_regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, self.root)
-        try:
-            tmp = in_tmp(self._folders, lambda tmp: self._link(source, name, tmp, temporary))
-            put_in_place(self._folders, tmp, temporary, to, touched)
-        finally:  # it remains if `to` is the same file, or after an error, which is raised
-            with contextlib.suppress(OSError):
-                self._unlink_temporary(temporary)
-
-    def _link(self, source: OpenFolder, name: str, tmp: OpenFolder, temporary: str) -> OpenFolder:
-        try:
-            os.link(name, temporary, src_dir_fd=source.fd, dst_dir_fd=tmp.fd, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}:
-                raise
-            original = OpenDescriptor(os.open(name, READ, dir_fd=source.fd))
-            twin = OpenDescriptor(os.open(temporary, _WRITE_NEW, 0o666, dir_fd=tmp.fd))
-            offset = 0
-            while chunk := os.pread(original.fd, CHUNK, offset):
-                write_all(twin.fd, chunk, offset)
-                offset += len(chunk)
-            os.fsync(twin.fd)
-        return tmp
-
-    def _delete(self, path: str, touched: Touched) -> None:
-        try:
-            folder, name = self._folders.split(path)
-            os.unlink(name, dir_fd=folder.fd)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        touched.update(unsynced(folder))
-        self._folders.prune(path)
-
-    def _unlink_temporary(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            tmp = self._folders.find(TMP)
-            os.unlink(name, dir_fd=tmp.fd)
-
     def _free(self) -> int:
         if Path(self.root).is_dir():
             room = os.fstatvfs(self._folders.top().fd)
@@ -429,66 +356,6 @@ class FilesystemStore:
         except BlockingIOError as error:
             raise Busy(message("{root}/{lock}: another process uses this store", root=self.root, lock=LOCK)) from error
         return file
-
-    def _sweep(self, older_than: float) -> int:
-        try:
-            tmp = self._folders.find(TMP)
-            there = _names(tmp)
-        except FileNotFoundError:
-            return 0
-        before = self._clock() - older_than
-        by_token: dict[str, list[tuple[str, float]]] = {}
-        for name in there:
-            with contextlib.suppress(FileNotFoundError):
-                found = os.stat(name, dir_fd=tmp.fd, follow_symlinks=False)
-                touched = max(found.st_mtime, found.st_ctime)  # st_ctime: a hard link of an old file may be new
-                by_token.setdefault(name.partition(".")[0], []).append((name, touched))
-        swept = 0
-        for token, names in by_token.items():
-            if token in self._alive or token.startswith(self._names) or max(when for _, when in names) > before:
-                continue
-            swept += 1
-            for name, _ in names:
-                self._unlink_temporary(name)
-        return swept
-
-    def _walk(self, prefix: str, after: str) -> Iterator[Stat]:
-        above, slash, start = prefix.rpartition("/")
-        try:
-            folder = self._folders.find(check_safe(above) if above else "")
-        except (FileNotFoundError, SyncdError):  # no folder there, so nothing begins with this prefix
-            return
-        yield from self._walk_folder(folder, above + slash, start, after)
-
-    def _walk_folder(self, folder: OpenFolder, above: str, start: str, after: str) -> Iterator[Stat]:
-        """Yield the files of one folder in the order of their whole paths: `a-b` before `a/b` before `a0`."""
-        names: list[str] = []
-        with os.scandir(folder.fd) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    names.append(entry.name + "/")
-                elif entry.is_file(follow_symlinks=False):
-                    names.append(entry.name)
-        names.sort()
-        for name in names:
-            if not name.startswith(start) or (above == ".syncd/" and name == "tmp/"):
-                continue
-            path = above + name
-            if path <= after and not (name.endswith("/") and after.startswith(path)):
-                continue
-            try:
-                name.encode()
-                if name.endswith("/"):
-                    below = OpenFolder(os.open(name[:-1], READ | os.O_DIRECTORY, dir_fd=folder.fd), path, None)
-                    yield from self._walk_folder(below, path, "", after)
-                else:
-                    yield stat_of(path, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
-            except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
-                continue  # removed meanwhile; or its name is not UTF-8, so this store did not write it
-
-
-def _names(folder: OpenFolder) -> set[str]:
-    return set(os.listdir(folder.fd))  # noqa: PTH208  a Path cannot list a descriptor
 
 
 def _size(stat: Stat) -> int:
