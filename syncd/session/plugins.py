@@ -16,9 +16,9 @@ from manifests.reading import GROUP, Reader, installed
 from syncd.config import StoreSettings
 from syncd.core import ConfigError, Credential, NotFound, Store
 from syncd.sources import Upstream
+from syncd.stores import SENTINEL
 
 READERS = GROUP
-SENTINEL = ".syncd/store.json"  # the file that both stores identify themselves by
 
 
 def upstream_of(

@@ -447,7 +447,7 @@ CHANGES = (
     Change(
         (39,),
         "an empty folder is made the store that we know",
-        "syncd/stores/filesystem/store.py",
+        "syncd/stores/identity.py",
         "        if expected is not None:\n            raise Offline(",
         "        if expected is None:\n            raise Offline(",
         by="an_unmounted_store_is_offline_and_not_empty",

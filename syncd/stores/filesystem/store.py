@@ -19,24 +19,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-import msgspec
-
-from manifests.messages import message, plain
+from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import (
-    Body,
-    Busy,
-    Changed,
-    ConfigError,
-    Damaged,
-    Exists,
-    Guard,
-    NotFound,
-    Offline,
-    Page,
-    Staged,
-    Unsupported,
-)
+from syncd.core import Body, Busy, Changed, Guard, Offline, Page, Staged, Unsupported
 from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, check_safe, translate
 from syncd.stores.filesystem.file_changes import WRITE_NEW, copy_file, delete_file, move_file, stat_file
 from syncd.stores.filesystem.hash_files import hash_file
@@ -53,8 +38,8 @@ from syncd.stores.filesystem.staged_file import (
 )
 from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 from syncd.stores.filesystem.temporary_files import TemporaryFiles, names_in
+from syncd.stores.identity import SENTINEL, identify
 
-SENTINEL = ".syncd/store.json"
 LOCK = ".syncd/lock"
 PAGE = 1000  # Stats in one page of a listing
 
@@ -231,32 +216,24 @@ class FilesystemStore:
                     expected=expected,
                 )
             )
-        try:
-            body = await self._in_thread(SENTINEL, self._read_small, SENTINEL)
-        except NotFound:
-            return await self._assign_id(expected)
-        try:
-            known = str(msgspec.json.decode(body)["id"])
-            await self._in_thread(SENTINEL, self._folders.close_private)
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Damaged(
-                message(
-                    "{sentinel}: not a valid store identity in {root}: {cause}",
-                    sentinel=SENTINEL,
-                    root=self.root,
-                    cause=error,
-                )
-            ) from error
-        if expected is not None and known != expected:
-            raise Offline(
-                message(
-                    "{root}: is store {known}, but store {expected} is expected: is another disk mounted?",
-                    root=self.root,
-                    known=known,
-                    expected=expected,
-                )
-            )
+        known = await identify(
+            self,
+            self.root,
+            expected,
+            self._clock,
+            absent=message("is it unmounted?"),
+            another=message("is another disk mounted?"),
+        )
+        await self._in_thread(SENTINEL, self._folders.close_private)
         return known
+
+    async def read_identity(self) -> bytes:
+        """Return the content of SENTINEL. Raises NotFound."""
+        return await self._in_thread(SENTINEL, self._read_small, SENTINEL)
+
+    async def foreign_path(self) -> str:
+        """Return the name of a file or folder that keeps the folder from becoming a new store, "" if there is none."""
+        return await self._in_thread(SENTINEL, self._foreign_path)
 
     async def lock(self) -> OpenDescriptor:
         """Lock the folder against other processes until the result is deleted. Raises Busy."""
@@ -277,37 +254,11 @@ class FilesystemStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
 
-    async def _assign_id(self, expected: str | None) -> str:
-        if expected is not None:
-            raise Offline(
-                message(
-                    "{root}: is not the expected store {expected}: {sentinel} is missing: is it unmounted?",
-                    root=self.root,
-                    expected=expected,
-                    sentinel=SENTINEL,
-                )
-            )
-        if await self._in_thread(SENTINEL, self._holds_files):
-            raise ConfigError(
-                message(
-                    "{root}: holds files but no {sentinel}; a new store needs an empty folder",
-                    root=self.root,
-                    sentinel=SENTINEL,
-                )
-            )
-        known = secrets.token_hex(16)
-        body = msgspec.json.encode({"id": known, "created": self._clock()}, enc_hook=plain) + b"\n"
-        try:
-            await self.put(SENTINEL, body, if_absent=True)
-        except Exists:  # another process was first
-            return await self.identify(None)
-        return known
-
-    def _holds_files(self) -> bool:
+    def _foreign_path(self) -> str:
         names = names_in(self._folders.top()) - {"lost+found"}
         if ".syncd" in names:
             names |= {f".syncd/{name}" for name in names_in(self._folders.find(".syncd"))}
-        return bool(names - {".syncd", TMP, LOCK})
+        return min(names - {".syncd", TMP, LOCK}, default="")
 
     def _begin(self, path: str, size: int | None, resume: str | None) -> StagedFile:
         if resume is not None and _TOKEN.fullmatch(resume) is not None:

@@ -6,24 +6,21 @@ Rule 3: conditional writes are advice: some servers ignore them, or let two writ
 Rule 4: listings leave out `.syncd/uploads/`.
 """
 
-import secrets
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
-import msgspec
-
-from manifests.messages import message, plain
+from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Body, ConfigError, Credential, Damaged, Exists, Guard, NotFound, Offline, Page, Staged, Unsafe
+from syncd.core import Body, ConfigError, Credential, Guard, NotFound, Page, Staged, Unsafe
 from syncd.stores.filesystem.dirfd_cache import check_safe
+from syncd.stores.identity import SENTINEL, identify
 from syncd.stores.s3.abilities import S3Capabilities, ServerChecks
 from syncd.stores.s3.objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
 from syncd.stores.s3.staged import UPLOADS, StagedObject, elements, list_parts
 from transports.s3 import HEADER_TIMEOUT, Account, Bucket, NoSuchBucket, NoSuchUpload, S3Transport, instant, split_url
 
-SENTINEL = ".syncd/store.json"
 PIECE = 16 << 20
 MAX_KEY = 1024  # bytes
 MAX_UPLOADS_PAGE = 16 << 20  # bytes of a list of uploads
@@ -161,34 +158,23 @@ class S3Store:
 
         Raises Offline if another was expected, or none is there; ConfigError for a prefix that holds other objects.
         """
+        question = message("is it another bucket?")
+        return await identify(self, self.url, expected, self._clock, absent=question, another=question)
+
+    async def read_identity(self) -> bytes:
+        """Return the content of SENTINEL. Raises NotFound."""
         try:
             async with self._reading.open(SENTINEL, stop=1 << 16) as body:
-                document = b"".join([chunk async for chunk in body])
+                return b"".join([chunk async for chunk in body])
         except NoSuchBucket as error:
             raise ConfigError(message("{url}: no such bucket: create it first", url=self.url)) from error
-        except NotFound:
-            return await self._assign_id(expected)
-        try:
-            known = str(msgspec.json.decode(document)["id"])
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise Damaged(
-                message(
-                    "{sentinel}: not a valid store identity in {url}: {cause}",
-                    sentinel=SENTINEL,
-                    url=self.url,
-                    cause=error,
-                )
-            ) from error
-        if expected is not None and known != expected:
-            raise Offline(
-                message(
-                    "{url}: is store {known}, but store {expected} is expected: is it another bucket?",
-                    url=self.url,
-                    known=known,
-                    expected=expected,
-                )
-            )
-        return known
+
+    async def foreign_path(self) -> str:
+        """Return the path of an object that keeps the prefix from becoming a new store, "" if there is none."""
+        async with aclosing(self.list()) as found:
+            async for stat in found:
+                return stat.path
+        return ""
 
     async def sweep(self, older_than: float) -> int:
         """Delete uploads and staged objects that have not changed for `older_than` seconds; return their number."""
@@ -209,34 +195,6 @@ class S3Store:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._bucket.aclose()
-
-    async def _assign_id(self, expected: str | None) -> str:
-        if expected is not None:
-            raise Offline(
-                message(
-                    "{url}: is not the expected store {expected}: {sentinel} is missing",
-                    url=self.url,
-                    expected=expected,
-                    sentinel=SENTINEL,
-                )
-            )
-        async with aclosing(self.list()) as found:
-            async for stat in found:
-                raise ConfigError(
-                    message(
-                        "{url}: holds {path} but no {sentinel}; a new store needs an empty prefix",
-                        url=self.url,
-                        path=stat.path,
-                        sentinel=SENTINEL,
-                    )
-                )
-        known = secrets.token_hex(16)
-        document = msgspec.json.encode({"id": known, "created": self._clock()}, enc_hook=plain) + b"\n"
-        try:
-            await self.put(SENTINEL, document, if_absent=True)
-        except Exists:  # another process was first
-            return await self.identify(None)
-        return known
 
     async def _uploads(self) -> Uploads:
         """Return the unfinished uploads with their start: staged files, and copies by parts to any path."""
