@@ -13,7 +13,7 @@ import pytest
 import xxhash
 
 from syncd.core.errors import Busy, ConfigError, Damaged, NoSpace, NotFound, Offline, Unsafe
-from syncd.stores.filesystem import file_changes, staged_file, sync_batch
+from syncd.stores.filesystem import file_changes, reading, reservation, staged_file, sync_batch
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import sha256
@@ -208,7 +208,7 @@ async def test_what_failed_first_is_told_where_nothing_can_be_cleared_away(store
             await staged.commit(size=3, sha256=sha256(b"abc"))
     with pytest.raises(Damaged, match=r"^f: the disk"):
         await store.put("f", b"x")
-    monkeypatch.setattr(staged_file, "_reserve", broken)
+    monkeypatch.setattr(staged_file, "reserve", broken)
     with pytest.raises(Damaged, match=r"^g: the disk"):
         async with store.stage("g", size=3):
             pass
@@ -269,14 +269,14 @@ async def test_a_full_disk_is_named_before_the_first_byte_where_the_size_is_know
     def no_room(fd, size, folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(staged_file, "_reserve", no_room)
+    monkeypatch.setattr(staged_file, "reserve", no_room)
     with pytest.raises(NoSpace, match=f"^big: no space left in {root}"):
         async with store.stage("big", size=1 << 40):
             pass
     assert temporary(root) == []
 
 
-@pytest.mark.parametrize(("cost", "taken"), [(0.0, 1 << 30), (staged_file.DEAR, staged_file.TRIAL)])
+@pytest.mark.parametrize(("cost", "taken"), [(0.0, 1 << 30), (reservation.DEAR, reservation.TRIAL)])
 async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_writing(
     store, monkeypatch, root, cost, taken
 ):
@@ -286,7 +286,7 @@ async def test_room_is_taken_before_the_first_byte_unless_that_is_the_work_of_wr
         spent[0] += cost
         stops.append(stop)
 
-    monkeypatch.setattr(staged_file, "_allocate", take)
+    monkeypatch.setattr(reservation, "_allocate", take)
     monkeypatch.setattr(time, "thread_time", lambda: spent[0])
     async with store.stage("big", size=1 << 30) as file:
         await file.discard()
@@ -401,11 +401,11 @@ async def test_a_named_pipe_in_the_store_does_not_hold_anybody_up(store, root):
 
 
 async def test_a_file_that_shrinks_while_it_is_read_is_noticed(store, root):
-    await store.put("s", bytes(staged_file.CHUNK * 3))
+    await store.put("s", bytes(reading.CHUNK * 3))
     with pytest.raises(Damaged, match="shrank"):  # noqa: PT012  the file shrinks between two chunks
         async with store.open("s") as body:
             async for _ in body:
-                os.truncate(root / "s", staged_file.CHUNK)
+                os.truncate(root / "s", reading.CHUNK)
 
 
 async def test_what_may_not_or_cannot_be_read_has_no_sum_and_spoils_no_other(store, root, tmp_path, monkeypatch):

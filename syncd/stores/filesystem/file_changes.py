@@ -6,7 +6,8 @@ import os
 
 from manifests.stat import Stat
 from syncd.stores.filesystem.dirfd_cache import READ, DirfdCache, OpenDescriptor, OpenFolder, check_regular, unsynced
-from syncd.stores.filesystem.staged_file import CHUNK, in_tmp, put_in_place, stat_of, write_all
+from syncd.stores.filesystem.reading import CHUNK
+from syncd.stores.filesystem.staged_file import in_tmp, put_in_place, stat_of, write_all
 from syncd.stores.filesystem.sync_batch import Touched
 from syncd.stores.filesystem.temporary_files import TemporaryFiles
 

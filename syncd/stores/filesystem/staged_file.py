@@ -7,13 +7,10 @@ after a power failure the journal's checksums show which of them reached the dis
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import os
 import re
-import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from typing import TypeVar
@@ -25,13 +22,12 @@ from manifests.stat import Stat
 from syncd.core import Damaged, Sink, SyncdError, TooLarge
 from syncd.stores import ranges
 from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, OpenFolder, check_safe, translate, unsynced
+from syncd.stores.filesystem.reading import CHUNK, read_chunks
+from syncd.stores.filesystem.reservation import reserve
 from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 
 TMP = ".syncd/tmp"
-CHUNK = 1 << 21  # bytes read at a time
 ENDLESS = 8 << 20  # bytes of a file of unknown size between two looks at the free space
-TRIAL = 8 << 20  # bytes reserved to measure what a reservation costs ...
-DEAR = 0.001  # ... in seconds of processor time; above it, a reservation costs as much as the write
 FOLD = 1 << 19  # bytes read back at a time: they stay in the processor's cache until they are hashed
 
 R = TypeVar("R")
@@ -80,7 +76,7 @@ class StagedFile:
             self._next_look = 0
         elif size:
             try:
-                _reserve(self._part.fd, size, tmp)
+                reserve(self._part.fd, size, tmp)
             except OSError:
                 self.drop()
                 raise
@@ -300,41 +296,6 @@ def put_in_place(
             return
 
 
-async def read_chunks(
-    threads: Executor, file: OpenDescriptor, start: int, stop: int, *, path: str, root: str, first: bytes = b""
-) -> AsyncGenerator[bytes, None]:
-    """Yield `[start, stop)`, one chunk ahead of the caller; `first` has been read before."""
-    loop = asyncio.get_running_loop()
-
-    def read(at: int) -> bytes:
-        try:
-            chunk = os.pread(file.fd, min(CHUNK, stop - at), at)
-        except OSError as error:
-            raise translate(error, path, root) from error
-        if not chunk:
-            raise Damaged(
-                message(
-                    "{path}: ends at byte {at}, not at {stop}: it shrank during the read", path=path, at=at, stop=stop
-                )
-            )
-        return chunk
-
-    at = start
-    chunk = first
-    while at < stop:
-        if not chunk:
-            chunk = await loop.run_in_executor(threads, read, at)
-        at += len(chunk)
-        ahead = loop.run_in_executor(threads, read, at) if at < stop else None
-        try:
-            yield chunk
-        except BaseException:
-            if ahead is not None:
-                ahead.cancel()
-            raise
-        chunk = await ahead if ahead is not None else b""
-
-
 def _is_intact(fd: int, start: int, stop: int, digest: bytes) -> bool:
     seen = xxhash.xxh3_64()
     while start < stop:
@@ -359,39 +320,3 @@ def _link_or_rename(source: OpenFolder, name: str, folder: OpenFolder, last: str
         os.rename(name, last, src_dir_fd=source.fd, dst_dir_fd=folder.fd)
     else:
         os.unlink(name, dir_fd=source.fd)
-
-
-def _reserve(fd: int, size: int, folder: OpenFolder) -> None:
-    """Reserve the space, so that a full disk is known before the first byte. Raises OSError if there is too little.
-
-    If a reservation costs as much as the write (tmpfs creates every page: 0.4 s for each GiB), only the free space is
-    checked. The costs in `folder` are measured once.
-    """
-    trial = 0
-    if not folder.is_slow_to_reserve:
-        trial = min(size, TRIAL)
-        began = time.thread_time()
-        _allocate(fd, 0, trial)
-        folder.is_slow_to_reserve = time.thread_time() - began >= DEAR
-    if not folder.is_slow_to_reserve:
-        _allocate(fd, trial, size)
-        return
-    found = os.fstatvfs(fd)
-    if found.f_bavail * found.f_frsize < size - trial:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _allocate(fd: int, start: int, stop: int) -> None:
-    """Reserve space with fallocate(2), not `os.posix_fallocate`.
-
-    If a file system cannot reserve, libc writes a byte into every block instead, which transfers the file twice on a
-    network file system.
-    """
-    if start == stop or not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    if libc.fallocate(fd, 0, start, stop - start) != 0:
-        code = ctypes.get_errno()
-        if code in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise OSError(code, os.strerror(code))

@@ -26,16 +26,8 @@ from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, chec
 from syncd.stores.filesystem.file_changes import WRITE_NEW, copy_file, delete_file, move_file, stat_file
 from syncd.stores.filesystem.hash_files import hash_file
 from syncd.stores.filesystem.listing import walk
-from syncd.stores.filesystem.staged_file import (
-    CHUNK,
-    TMP,
-    StagedFile,
-    in_tmp,
-    put_in_place,
-    read_chunks,
-    stat_of,
-    write_all,
-)
+from syncd.stores.filesystem.reading import CHUNK, FileBody, read_chunks
+from syncd.stores.filesystem.staged_file import TMP, StagedFile, in_tmp, put_in_place, stat_of, write_all
 from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 from syncd.stores.filesystem.temporary_files import TemporaryFiles, names_in
 from syncd.stores.identity import SENTINEL, identify
@@ -47,21 +39,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-
-
-class FileBody:
-    """The bytes of an open file; satisfies `syncd.core.ports.Body`."""
-
-    def __init__(self, stat: Stat, start: int, stop: int, url: str, chunks: AsyncIterator[bytes]) -> None:
-        self.stat = stat
-        self.start = start
-        self.stop: int | None = stop
-        self.headers: dict[str, str] = {}
-        self.url = url
-        self._chunks = chunks
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._chunks
 
 
 class FilesystemStore:
