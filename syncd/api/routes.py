@@ -4,7 +4,7 @@ Rule: types declare the parameters and the answer of a route, and only valid req
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
@@ -40,6 +40,17 @@ class Call:
         """Return the name of the sender, for the audit log."""
         return self.identity.name
 
+    @property
+    def mirror(self) -> str:
+        """Return the name of the mirror in the path."""
+        return str(self.path_params["mirror"])
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Return the parameters of the query or the body, defaults included."""
+        given = self.body if self.body is not None else self.query
+        return msgspec.structs.asdict(given) if given is not None else {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -61,6 +72,8 @@ class Route:
     """The JSON body."""
     response: Any = None
     """The type of the answer, as JSON."""
+    cursor: str = ""
+    """The field of the last view of a full page that leads to the next page; "" if there is no other page."""
     status: int = 200
     media: str = "application/json"
     fails: tuple[int, ...] = ()
@@ -70,6 +83,13 @@ class Route:
     def path_params(self) -> tuple[str, ...]:
         """Return the names of the path parameters."""
         return tuple(re.findall(r"{(\w+)}", self.path))
+
+
+def listed(route: Route, call: Call, found: Sequence[Any]) -> Any:
+    """Return the answer that holds a list of views in its first field, and in `next` the cursor of the next page."""
+    name = route.response.__struct_fields__[0]
+    is_full = bool(route.cursor) and len(found) >= call.query.limit
+    return route.response(**{name: tuple(found)} | ({"next": getattr(found[-1], route.cursor)} if is_full else {}))
 
 
 class Site(ErrorPage, Protocol):

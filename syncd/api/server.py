@@ -21,7 +21,7 @@ from syncd.api.connections import IDLE, ConnectionLimit, server_log
 from syncd.api.context import IS_PAGE, VISITOR, ApiContext, CheckQueue, Metrics
 from syncd.api.errors import HttpError, http_error
 from syncd.api.rest import ROUTES, V1
-from syncd.api.routes import Route, Site, read_request
+from syncd.api.routes import Route, Site, listed, read_request
 from syncd.api.sse import TICK, EventStream
 from syncd.config import ApiSettings, Token
 from syncd.control import Control
@@ -194,9 +194,12 @@ def _endpoint_for(context: ApiContext, route: Route) -> Answering:
         )
         request[VISITOR] = identity
         context.access.admit(identity, route.role)
-        said = await route.handler(context, await read_request(route, request, identity))
+        call = await read_request(route, request, identity)
+        said = await route.handler(context, call)
         if isinstance(said, web.StreamResponse):
             return said
+        if isinstance(said, list | tuple):
+            said = listed(route, call, said)
         body = bytes(said) if isinstance(said, msgspec.Raw) else msgspec.json.encode(said, enc_hook=plain)
         return _with_etag(request, body, route.status)
 

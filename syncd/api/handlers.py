@@ -1,0 +1,124 @@
+"""What the API's routes do: most ask the running daemon one question and answer with what it returns."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from manifests.messages import message, plain
+from syncd.api import schemas as a
+from syncd.api.context import ApiContext
+from syncd.api.errors import HttpError
+from syncd.api.routes import Call
+from syncd.api.tunasync import tunasync
+from syncd.control import CheckView, MirrorView
+from syncd.core import AuditView, Changed
+
+Handler = Callable[[ApiContext, Call], Awaitable[Any]]
+
+
+def ask(query: Callable[..., Any]) -> Handler:
+    """Return a handler that answers with what a query of Control returns for the request's parameters."""
+    name = query.__name__
+
+    async def handler(context: ApiContext, call: Call) -> Any:
+        found = getattr(context.control, name)(*call.path_params.values(), **call.given)
+        return await found if inspect.isawaitable(found) else found
+
+    return handler
+
+
+def act(action: Callable[..., Awaitable[AuditView]]) -> Handler:
+    """Return a handler that carries out an action of Control on a mirror, in the name of the sender."""
+    name = action.__name__
+
+    async def handler(context: ApiContext, call: Call) -> Any:
+        return await getattr(context.control, name)(call.mirror, call.who)
+
+    return handler
+
+
+async def mirrors(context: ApiContext, call: Call) -> list[MirrorView]:
+    """Return the mirrors of a state and a health."""
+    state, health = call.query.state, call.query.health
+    return [
+        one
+        for one in context.control.mirrors()
+        if (state is None or one.state == state) and (health is None or one.health == health)
+    ]
+
+
+async def check(context: ApiContext, text: str) -> CheckView:
+    """Check a manifest in a thread: one at a time, with a limited number of waiting requests."""
+    async with context.checks.slot():
+        return await asyncio.to_thread(context.control.check, text)
+
+
+async def check_text(context: ApiContext, call: Call) -> CheckView:
+    """Check a manifest."""
+    return await check(context, call.body.text)
+
+
+async def approve(context: ApiContext, call: Call) -> AuditView:
+    """Approve the losses that the sender saw."""
+    return await decide(context, call.mirror, "approve", call.who, call.query.files)
+
+
+async def reject(context: ApiContext, call: Call) -> AuditView:
+    """Reject the losses that the sender saw."""
+    return await decide(context, call.mirror, "reject", call.who, call.query.files)
+
+
+async def decide(
+    context: ApiContext, mirror: str, act: Literal["approve", "reject"], who: str, files: int | None
+) -> AuditView:
+    """Approve or reject the losses that the caller saw. Raises Changed if there are others by now."""
+    now = context.control.mirror(mirror).parked
+    if files is not None and files != now:
+        raise Changed(
+            message(
+                "{name}: you saw {files:,} losses, and {now:,} are held now: look again",
+                name=mirror,
+                files=files,
+                now=now,
+            )
+        )
+    return await (context.control.approve if act == "approve" else context.control.reject)(mirror, who)
+
+
+async def events(context: ApiContext, call: Call) -> web.StreamResponse:
+    """Stream events, until the sender's session ends."""
+    if call.query.mirror:
+        context.control.mirror(call.query.mirror)
+    until = call.identity.until
+    left = until - context.clock() if until is not None else None
+    return await context.stream.serve(call.request, call.query.mirror, until=left)
+
+
+async def livez(context: ApiContext, call: Call) -> web.Response:
+    """Answer that the process does."""
+    return web.Response(text="ok\n")
+
+
+async def readyz(context: ApiContext, call: Call) -> web.Response:
+    """Answer whether the daemon can work."""
+    daemon = context.control.daemon()
+    said = a.Ready(ready=daemon.ready, reason=daemon.reason)
+    status = 200 if daemon.ready else 503
+    return web.Response(body=msgspec.json.encode(said, enc_hook=plain), status=status, content_type="application/json")
+
+
+async def metrics(context: ApiContext, call: Call) -> web.Response:
+    """Answer with the metrics."""
+    if context.metrics is None:
+        raise HttpError(404, "NotFound", message("this daemon has no metrics"), message("see docs/metrics.md"))
+    body, content_type = await context.metrics(call.request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def tunasync_jobs(context: ApiContext, call: Call) -> Any:
+    """Answer with all mirrors in the format of tunasync."""
+    return msgspec.Raw(tunasync(context.control.mirrors()))
