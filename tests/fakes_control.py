@@ -20,7 +20,6 @@ from syncd.control.views import (
     DaemonView,
     DiffView,
     EntryView,
-    FailureView,
     ManifestView,
     MirrorView,
     OriginView,
@@ -36,7 +35,7 @@ from syncd.control.views import (
     StoreView,
     TransferView,
 )
-from syncd.core import AuditView, LossKind, PassEvent, PassView
+from syncd.core import AuditView, FailureView, LossKind, PassEvent, PassView
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
 from syncd.daemon.event_bus import EventBus

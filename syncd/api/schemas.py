@@ -6,7 +6,6 @@ import msgspec
 
 from syncd.control import (
     EntryView,
-    FailureView,
     Health,
     ManifestView,
     MirrorView,
@@ -18,7 +17,7 @@ from syncd.control import (
     SnapshotView,
     State,
 )
-from syncd.core import AuditView, PassEvent, PassView
+from syncd.core import AuditView, FailureView, PassEvent, PassView
 
 LARGEST = 2**53  # the largest integer that every JSON parser represents exactly
 

@@ -4,7 +4,7 @@ from .catalogue import Catalogue as Catalogue
 from .catalogue_settings import CatalogueSettings as CatalogueSettings
 from .claims import Claims as Claims
 from .database import Database as Database, has_catalogue as has_catalogue, replace_catalogue as replace_catalogue
-from .failed_files import FailedFile as FailedFile, FailedFiles as FailedFiles
+from .failed_files import FailedFiles as FailedFiles
 from .history import History as History, MirrorRow as MirrorRow, moved_from as moved_from
 from .holdings import (
     IN_PLACE as IN_PLACE,

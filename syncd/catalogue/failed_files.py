@@ -1,20 +1,9 @@
 """Files that failed to download, and why."""
 
-import msgspec
-
 from manifests.messages import pack, unpack
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
-
-
-class FailedFile(msgspec.Struct, frozen=True):
-    """A file that failed to download; `quarantined` is the path of its bytes in the quarantine, or ""."""
-
-    path: str
-    error: str
-    reason: str
-    at: float
-    quarantined: str
+from syncd.core import FailureView, message_view
 
 
 @reads_rows
@@ -25,7 +14,7 @@ class FailedFiles:
         """Use an open database."""
         self._db = database
 
-    def add(self, mirror: int, failure: FailedFile) -> None:
+    def add(self, mirror: int, failure: FailureView) -> None:
         """Record a file that failed to download; replace an earlier record of it."""
         self._db.do(
             "INSERT OR REPLACE INTO failure VALUES (?,?,?,?,?,?,?)",
@@ -40,17 +29,22 @@ class FailedFiles:
             ),
         )
 
-    def files(self, mirror: int, after: str = "", limit: int = -1) -> list[FailedFile]:
+    def files(self, mirror: int, after: str = "", limit: int = -1) -> list[FailureView]:
         """Return at most `limit` failed files after the path `after`, sorted by path; -1: all."""
-        return [
-            FailedFile(path, error, unpack(reason, packed), at, quarantined)
-            for path, error, reason, packed, at, quarantined in self._db.rows(
-                "SELECT path, error, reason, message, at, quarantined FROM failure WHERE mirror=? AND path>? "
-                "ORDER BY path LIMIT ?",
-                (mirror, after, limit),
-            )
-        ]
+        rows = self._db.rows(
+            "SELECT path, error, reason, message, at, quarantined FROM failure WHERE mirror=? AND path>? "
+            "ORDER BY path LIMIT ?",
+            (mirror, after, limit),
+        )
+        return [_failure(*row) for row in rows]
 
     def forget_before(self, mirror: int, before: float) -> None:
         """Delete the failures recorded before a time: the pass that began then was complete."""
         self._db.do("DELETE FROM failure WHERE mirror=? AND at<?", (mirror, before))
+
+
+def _failure(path: str, error: str, text: str, packed: str, at: float, quarantined: str) -> FailureView:
+    reason = unpack(text, packed)
+    return FailureView(
+        path=path, error=error, reason=reason, at=at, quarantined=quarantined, message=message_view(reason)
+    )

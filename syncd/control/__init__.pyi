@@ -7,7 +7,6 @@ from .views import (
     DaemonView as DaemonView,
     DiffView as DiffView,
     EntryView as EntryView,
-    FailureView as FailureView,
     Health as Health,
     ManifestView as ManifestView,
     MirrorView as MirrorView,

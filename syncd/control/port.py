@@ -18,7 +18,6 @@ from syncd.control.views import (
     DaemonView,
     DiffView,
     EntryView,
-    FailureView,
     ManifestView,
     MirrorView,
     OriginView,
@@ -30,7 +29,7 @@ from syncd.control.views import (
     SnapshotView,
     StoreView,
 )
-from syncd.core import AuditView, Event, PassEvent, PassView
+from syncd.core import AuditView, Event, FailureView, PassEvent, PassView
 
 
 class Control(Protocol):

@@ -180,18 +180,6 @@ class ParkedView(msgspec.Struct, frozen=True, kw_only=True):
     """The size of its replacement."""
 
 
-class FailureView(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that failed to download, and why; `quarantined` is the place of its quarantined bytes, or ""."""
-
-    path: str
-    error: str
-    reason: str
-    at: float
-    quarantined: str = ""
-    message: MessageView | None = None
-    """`reason` as a code and values."""
-
-
 class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
     """One kept snapshot."""
 

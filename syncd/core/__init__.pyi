@@ -78,6 +78,7 @@ from .message_view import MessageView as MessageView, message_view as message_vi
 from .pass_views import (
     OUTCOMES as OUTCOMES,
     AuditView as AuditView,
+    FailureView as FailureView,
     Level as Level,
     PassEvent as PassEvent,
     PassView as PassView,

@@ -1,4 +1,4 @@
-"""The records of the Catalogue that the API returns unchanged: passes, their events, the audit log."""
+"""The records of the Catalogue that the API returns unchanged: passes, their events, failed files, the audit log."""
 
 from typing import Literal
 
@@ -53,6 +53,18 @@ class PassEvent(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     message: MessageView | None = None
     """`text` as a code and values."""
+
+
+class FailureView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that failed to download, and why; `quarantined` is the place of its quarantined bytes, or ""."""
+
+    path: str
+    error: str
+    reason: str
+    at: float
+    quarantined: str = ""
+    message: MessageView | None = None
+    """`reason` as a code and values."""
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from typing import Literal
 from manifests.messages import message
 from manifests.model import ManifestError, Mirror
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.control import DiffView, EntryView, FailureView, ParkedView, PlanView, QuarantineView, SnapshotView, StepView
-from syncd.core import AuditView, Busy, ConfigError, Event, PassEvent, PassView
+from syncd.control import DiffView, EntryView, ParkedView, PlanView, QuarantineView, SnapshotView, StepView
+from syncd.core import AuditView, Busy, ConfigError, Event, FailureView, PassEvent, PassView
 from syncd.daemon import queries
 from syncd.daemon.live_views import LiveViews
 from syncd.daemon.operator_actions import OperatorActions

@@ -18,13 +18,12 @@ from syncd.control import (
     ChangeView,
     DiffView,
     EntryView,
-    FailureView,
     ParkedView,
     QuarantineView,
     SnapshotView,
     StepView,
 )
-from syncd.core import NotFound, PassEvent, PassView, Store, ignore_event, message_view
+from syncd.core import FailureView, NotFound, PassEvent, PassView, Store, ignore_event, message_view
 from syncd.engine import PassContext, differences
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
@@ -174,14 +173,4 @@ def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) 
 
 def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[FailureView]:
     """Return the files that failed to download, sorted."""
-    return [
-        FailureView(
-            path=one.path,
-            error=one.error,
-            reason=one.reason,
-            at=one.at,
-            quarantined=one.quarantined,
-            message=message_view(one.reason),
-        )
-        for one in (catalogue.failures.files(row.id, after, limit) if row is not None else ())
-    ]
+    return catalogue.failures.files(row.id, after, limit) if row is not None else []

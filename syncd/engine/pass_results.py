@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.catalogue import FailedFile, MirrorRow, Swap
+from syncd.catalogue import MirrorRow, Swap
 from syncd.core import (
+    FailureView,
     LeaseLost,
     Mismatch,
     NoSpace,
@@ -108,8 +109,7 @@ class PassResults:
         kind = error_name(error)
         if isinstance(error, Mismatch | TooLarge) and stat is not None:
             context.catalogue.deferred.failed(self.row.id, stat, kind, str(error), quarantined, context.now())
-        context.catalogue.failures.add(self.row.id, FailedFile(path, kind, str(error), context.now(), quarantined))
-        context.listener(TransferFailed(context.mirror.name, path, str(error), kind, bool(quarantined)))
+        self._report(path, kind, str(error), quarantined)
 
     def is_deferred(self, step: Step, stat: Stat) -> bool:
         """Return True for a file that keeps failing verification and is not due yet; it is reported as failed."""
@@ -124,7 +124,11 @@ class PassResults:
             tries=known.tries,
             due=datetime.fromtimestamp(known.due, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
-        failed = FailedFile(step.path, known.error, reason, context.now(), known.quarantined)
-        context.catalogue.failures.add(self.row.id, failed)
-        context.listener(TransferFailed(context.mirror.name, step.path, reason, known.error, bool(known.quarantined)))
+        self._report(step.path, known.error, reason, known.quarantined)
         return True
+
+    def _report(self, path: str, kind: str, reason: str, quarantined: str) -> None:
+        context = self.context
+        failed = FailureView(path=path, error=kind, reason=reason, at=context.now(), quarantined=quarantined)
+        context.catalogue.failures.add(self.row.id, failed)
+        context.listener(TransferFailed(context.mirror.name, path, reason, kind, bool(quarantined)))

@@ -6,7 +6,6 @@ import random
 from syncd.control.views import (
     AboutView,
     EntryView,
-    FailureView,
     MirrorView,
     ParkedView,
     ProgressView,
@@ -17,7 +16,7 @@ from syncd.control.views import (
     StoreView,
     TransferView,
 )
-from syncd.core import PassView
+from syncd.core import FailureView, PassView
 from tests.fakes_control import DAY, FakeControl
 
 H = 3600.0

@@ -11,15 +11,19 @@ from manifests.messages import message, pack
 from manifests.reading.stat_page import Stats
 from manifests.snapshot import Content, Entry, Origin, Snapshot
 from manifests.stat import Promise, Stat
-from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, FailedFile, QuarantinedFile
+from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, QuarantinedFile
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
-from syncd.core import PassEvent
+from syncd.core import FailureView, PassEvent
 from syncd.core.errors import Busy, Damaged, Offline
 from syncd.core.steps import Step
 
 
 def proved(path, content=b"x"):
     return Entry(path, len(content), "ab" * 32, "cd" * 16), Origin(path, path, "attested", 1.0, len(content))
+
+
+def failure(path, error, reason, at, quarantined=""):
+    return FailureView(path=path, error=error, reason=reason, at=at, quarantined=quarantined)
 
 
 @pytest.mark.fault(42, 43)
@@ -183,7 +187,7 @@ def test_every_reason_is_stored_with_its_template_and_values(tmp_path):
         mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
         history, claims = catalogue.pass_history, catalogue.claims
         catalogue.holdings.add(mirror, [proved("a")])
-        catalogue.failures.add(mirror, FailedFile("a", "Mismatch", reason, 1.0, ".syncd/quarantine/a"))
+        catalogue.failures.add(mirror, failure("a", "Mismatch", reason, 1.0, ".syncd/quarantine/a"))
         history.add_quarantined(mirror, QuarantinedFile(".syncd/quarantine/b", "b", "Mismatch", reason, 1.0))
         history.add_damage(mirror, DamagedFile("a", "size", reason, "ab" * 32, 1.0))
         number = history.begin(mirror, why="asked", who="", at=1.0)
@@ -310,8 +314,8 @@ def test_damage_is_true_until_the_file_is_another(tmp_path):
 def test_what_fails_into_the_quarantine_is_remembered_after_it_was_mended(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
-        catalogue.failures.add(mirror, FailedFile("a", "Mismatch", "a: 1 promised", 3.0, "q/a"))
-        catalogue.failures.add(mirror, FailedFile("b", "NotFound", "b: 404", 4.0, ""))
+        catalogue.failures.add(mirror, failure("a", "Mismatch", "a: 1 promised", 3.0, "q/a"))
+        catalogue.failures.add(mirror, failure("b", "NotFound", "b: 404", 4.0))
         assert catalogue.pass_history.counts(mirror) == (0, 0, 2, 1)
         catalogue.failures.forget_before(mirror, 10.0)
         assert [one.place for one in catalogue.pass_history.quarantined(mirror, 10)] == ["q/a"]
