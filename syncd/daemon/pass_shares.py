@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from syncd.config import BudgetSettings
 from syncd.core import Step
-from syncd.engine import ActiveTransfer, OnTransferDone, PassPaths, Pool, Workers
+from syncd.engine import ActiveTransfer, OnTransferDone, PassPaths, Pool, QuarantineRoom, Workers
 from syncd.wrappers import FairShares
 
 
@@ -54,7 +54,7 @@ class ExclusivePool:
 
     @asynccontextmanager
     async def running(
-        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
+        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int, room: QuarantineRoom
     ) -> AsyncIterator[Workers]:
         """Yield the workers, or none if another pass uses them or the connections."""
         # a separate share: the requests of the pass itself must not wait until the workers end
@@ -63,7 +63,7 @@ class ExclusivePool:
             if held > 1:
                 self._shares.workers_taken = True
                 try:
-                    async with self._pool.running(place, by, on_done, held) as workers:
+                    async with self._pool.running(place, by, on_done, held, room) as workers:
                         yield workers
                 finally:
                     self._shares.workers_taken = False

@@ -42,7 +42,7 @@ class PassTransfers:
         self.context = results.context
         self.row = results.row
         self.place = results.place
-        self.quarantine_room = QuarantineRoom()
+        self.quarantine_room = QuarantineRoom(self._quarantine_limit)
         self.waiting: dict[str, Swap] = {}
         self.staged: dict[str, Swap] = {}
 
@@ -69,7 +69,6 @@ class PassTransfers:
         )
         budget = context.budget
         await self._require_space()
-        self.quarantine_room.left = await quarantine_limit(context, row)
         count = context.catalogue.claims.count(row.id, "fetch", "replace")
         self.waiting = {swap.path: swap for swap in context.catalogue.journal.failed_swaps(row.id)}
         self.staged = context.catalogue.staged.all(row.id) if context.catalogue.staged.any(row.id) else {}
@@ -132,8 +131,12 @@ class PassTransfers:
 
         if small < count:
             lanes //= 2  # this process transfers the larger ones, at the same time
-        async with pool.running(self.place, self.context.mirror.source.url, on_done, lanes) as workers:
+        url, room = self.context.mirror.source.url, self.quarantine_room
+        async with pool.running(self.place, url, on_done, lanes, room) as workers:
             yield workers
+
+    async def _quarantine_limit(self) -> int:
+        return await quarantine_limit(self.context, self.row, self.results.moved)
 
     def _begin(self, step: Step, cost: int) -> ActiveTransfer:
         context, stat = self.context, step.stat

@@ -1,7 +1,8 @@
 """Records why bytes are in the quarantine, in a JSON file beside them."""
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,6 +12,7 @@ from syncd.core import Body, Mismatch, Store, redact
 from syncd.engine.pass_paths import PassPaths
 
 REASON = ".reason.json"  # suffix of the file that records the reason
+ENDLESS = 1 << 62  # bytes: no limit
 MAX_NAME = 255  # bytes of a file name that common file systems allow
 # response headers that are recorded; others may hold session secrets, or text that upstream chose
 RECORDED = frozenset(
@@ -27,18 +29,36 @@ class Quarantined(Mismatch):
         self.place = place
 
 
-@dataclass(slots=True)
 class QuarantineRoom:
-    """The bytes that a pass may still add to the quarantine."""
+    """The bytes that a pass may still add to the quarantine; the limit is determined when the first copy needs it."""
 
-    left: int = 1 << 62
+    def __init__(self, limit: int | Callable[[], Awaitable[int]] = ENDLESS) -> None:
+        """Take at most `limit` bytes, or as many as it returns."""
+        self._limit = limit
+        self._left = limit if isinstance(limit, int) else None
+        self._measuring = asyncio.Lock()
 
-    def take(self, size: int) -> bool:
+    async def take(self, size: int) -> bool:
         """Take room for a copy; return False if there is none."""
-        if size > self.left:
+        left = await self._measured()
+        if size > left:
             return False
-        self.left -= size
+        self._left = left - size
         return True
+
+    async def lend(self, count: int) -> int:
+        """Take an equal part for each of `count` workers, and keep one; return the size of a part."""
+        left = await self._measured()
+        part = left // (count + 1)
+        self._left = left - part * count
+        return part
+
+    async def _measured(self) -> int:
+        async with self._measuring:
+            if self._left is None:
+                assert not isinstance(self._limit, int)
+                self._left = await self._limit()
+            return self._left
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +70,9 @@ class PassQuarantine:
     now: Callable[[], float]
     room: QuarantineRoom
 
-    def refused(self, error: Mismatch, size: int) -> Mismatch | None:
+    async def refused(self, error: Mismatch, size: int) -> Mismatch | None:
         """Take room for the bytes of a file; return the error to raise if there is none, without keeping them."""
-        if self.room.take(size):
+        if await self.room.take(size):
             return None
         return Mismatch(message("{cause}; its bytes are not kept: the quarantine is full", cause=error))
 

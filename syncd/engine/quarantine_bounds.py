@@ -22,10 +22,13 @@ BUCKET = 100 << 30  # bytes that a store without a known capacity is taken for, 
 LONGEST_REASON = 1 << 20
 
 
-async def quarantine_limit(context: PassContext, row: MirrorRow) -> int:
-    """Return the most bytes that the quarantine may hold: a share of the mirror's bytes and the free space."""
+async def quarantine_limit(context: PassContext, row: MirrorRow, moved: int = 0) -> int:
+    """Return the most bytes that the quarantine may hold: a share of the mirror's bytes and the free space.
+
+    `moved` are the bytes that a running pass has stored, which no snapshot has yet.
+    """
     snapshot = context.catalogue.history.current(row.id)
-    held = snapshot.bytes if snapshot is not None else 0
+    held = moved + (snapshot.bytes if snapshot is not None else 0)
     free = await context.store.free()
     return int(context.quarantine_share * (held + free if free is not None else max(held, BUCKET)))
 

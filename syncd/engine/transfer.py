@@ -224,7 +224,7 @@ class Transfers:
             proved = self.verifier.verify(step, stat, received)
         except Mismatch as error:
             if last:
-                if (refused := self.quarantine.refused(error, len(content))) is not None:
+                if (refused := await self.quarantine.refused(error, len(content))) is not None:
                     raise refused from error
                 await self.store.put(self.place.quarantine(step.path), content)
                 raise await self._quarantined(step.path, error, digests, body) from error
@@ -299,7 +299,7 @@ class Transfers:
             except (Changed, Mismatch) as error:
                 journal.end(self.mirror_id, path)
                 if last and isinstance(error, Mismatch):
-                    if (refused := self.quarantine.refused(error, size)) is not None:
+                    if (refused := await self.quarantine.refused(error, size)) is not None:
                         await file.discard()
                         raise refused from error
                     await file.commit(size=size, sha256=digests["sha256"], to=self.place.quarantine(path))

@@ -12,6 +12,7 @@ import msgspec
 
 from syncd.core import PermanentError, Step, TransientError
 from syncd.engine.pass_paths import PassPaths
+from syncd.engine.quarantine import QuarantineRoom
 from syncd.engine.verified_file import VerifiedFile
 
 WORTH = 4000  # small files from which workers are worth starting
@@ -67,11 +68,11 @@ class Pool(Protocol):
         ...
 
     def running(
-        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
+        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int, room: QuarantineRoom
     ) -> AbstractAsyncContextManager[Workers]:
         """Start the workers unless `prepare` did, and end them with the block; `on_done` is called within it.
 
-        All workers together have at most `concurrency` requests.
+        All workers together have at most `concurrency` requests, and each borrows a part of `room`.
         """
         ...
 

@@ -19,13 +19,14 @@ MAX_FRAME = 64 << 20  # bytes
 
 
 class Setup(msgspec.Struct, frozen=True, tag=True):
-    """The first message to a worker: source, store and limit of concurrent requests."""
+    """The first message to a worker: source, store, limit of concurrent requests, room in the quarantine."""
 
     upstream: Upstream
     store: str
     place: PassPaths
     by: str
     ceiling: int
+    quarantine: int
 
 
 class TransferBatch(msgspec.Struct, frozen=True, tag=True):

@@ -26,7 +26,17 @@ from syncd.core import (
     TransientError,
     errors,
 )
-from syncd.engine import GUESSED, LARGE, SMALL, ActiveTransfer, OnTransferDone, PassPaths, Quarantined, WorkerLost
+from syncd.engine import (
+    GUESSED,
+    LARGE,
+    SMALL,
+    ActiveTransfer,
+    OnTransferDone,
+    PassPaths,
+    Quarantined,
+    QuarantineRoom,
+    WorkerLost,
+)
 from syncd.sources import Upstream
 from syncd.workers.messages import Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
 from syncd.wrappers import Governor, Governors
@@ -76,11 +86,11 @@ class ProcessPool:
 
     @asynccontextmanager
     async def running(
-        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int
+        self, place: PassPaths, by: str, on_done: OnTransferDone, concurrency: int, room: QuarantineRoom
     ) -> AsyncIterator["ProcessWorkers"]:
         """See `worker_port.Pool`. If no process can be started, there are no workers, and they accept no files."""
         count = min(self.count, concurrency)
-        setup = Setup(self.upstream, self.store, place, by, concurrency // count)
+        setup = Setup(self.upstream, self.store, place, by, concurrency // count, await room.lend(count))
         workers = ProcessWorkers(place.mirror, self.governors, self.listener, on_done)
         try:
             async with asyncio.TaskGroup() as group:

@@ -39,7 +39,6 @@ from syncd.wrappers import Count, Governors
 
 LATENCY = 0.004  # seconds that a result waits for others, to share a message with them
 HASHERS = 2
-QUARANTINE = 1 << 30  # bytes that one worker may add to the quarantine in a pass
 
 
 class _NoJournal:
@@ -93,7 +92,7 @@ class WorkerProcess:
             hashing=hashing,
             by=setup.by,
             only_small=True,
-            quarantine_room=QuarantineRoom(QUARANTINE),
+            quarantine_room=QuarantineRoom(setup.quarantine),
         )
         try:
             async with asyncio.TaskGroup() as group:

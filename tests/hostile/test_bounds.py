@@ -9,7 +9,7 @@ from manifests.model import load_mirror
 from syncd.catalogue import Catalogue
 from syncd.catalogue.deferred_files import FACTOR, FIRST, MOST, fingerprint
 from syncd.core import TooLarge
-from syncd.engine import survey_scope
+from syncd.engine import pass_transfers, survey_scope
 from syncd.engine.build_plan import list_upstream
 from syncd.stores.filesystem.staged_file import ENDLESS
 from syncd.stores.filesystem.store import FilesystemStore
@@ -173,6 +173,27 @@ async def test_the_quarantine_holds_one_copy_of_the_same_bytes(tmp_path):
         assert copy.with_name("bad.reason.json").is_file()
         async with mirroring.open() as (_, catalogue):
             assert [one.place for one in catalogue.pass_history.quarantined(1, 10)] == [failure.quarantined]
+        await mirroring.close()
+
+
+async def test_the_room_of_the_quarantine_is_measured_only_when_a_file_fails_verification(tmp_path, monkeypatch):
+    asked, limit = [], pass_transfers.quarantine_limit
+
+    async def measured(*given):
+        asked.append(given)
+        return await limit(*given)
+
+    monkeypatch.setattr(pass_transfers, "quarantine_limit", measured)
+    async with HostileServer({"good": b"good", "SHA256SUMS": sums({"good": b"good"})}) as server:
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        assert (await mirroring.run()).complete
+        assert asked == []
+        bad = {"bad": b"promised", "worse": b"promised"}
+        for path in bad:
+            server.put(path, b"other")
+        server.put("SHA256SUMS", sums({"good": b"good", **bad}))
+        assert (await mirroring.run()).failed == 2
+        assert len(asked) == 1
         await mirroring.close()
 
 

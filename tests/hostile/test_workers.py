@@ -20,7 +20,7 @@ from syncd.core.steps import Step
 from syncd.daemon.pass_shares import ExclusivePool
 from syncd.engine.mirror_pass import Pass
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.quarantine import Quarantined
+from syncd.engine.quarantine import Quarantined, QuarantineRoom
 from syncd.engine.transfer import SMALL
 from syncd.engine.worker_port import GUESSED, LARGE, ActiveTransfer, WorkerLost
 from syncd.metrics.counting import Counting
@@ -44,13 +44,14 @@ def pool(server, folder, heard, count=2, governors=None):
 class Asker:
     """Hands steps to workers, and waits for what they say of each."""
 
-    def __init__(self):
+    def __init__(self, room=None):
         self.waiting = {}
         self.workers = None
+        self.room = room or QuarantineRoom()
 
     @asynccontextmanager
     async def running(self, pool, by="upstream"):
-        async with pool.running(PassPaths("m", "m/", "p"), by, self.told, pool.concurrency) as self.workers:
+        async with pool.running(PassPaths("m", "m/", "p"), by, self.told, pool.concurrency, self.room) as self.workers:
             yield self
             await self.workers.join()
 
@@ -196,6 +197,23 @@ async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkey
         await mirroring.close()
 
 
+async def test_workers_quarantine_no_more_than_their_parts_of_the_room_of_the_pass(tmp_path):
+    async with HostileServer(FILES) as server:
+        room = QuarantineRoom(30_000)
+        async with Asker(room).running(pool(server, tmp_path, [])) as workers:
+            bad = [
+                workers.transfer(fetch(path, len(body), sha256="00" * 32))
+                for path, body in FILES.items()
+                if len(body) > 900
+            ]
+            reasons = [str(failed) for failed in await asyncio.gather(*bad, return_exceptions=True)]
+        copies = [copy for copy in tmp_path.glob(".syncd/quarantine/**/*.dat") if copy.is_file()]
+        assert 0 < sum(copy.stat().st_size for copy in copies) <= 20_000, "two parts of three"
+        assert sum("the quarantine is full" in reason for reason in reasons) == len(reasons) - len(copies)
+        assert await room.take(10_000)
+        assert not await room.take(1)
+
+
 @pytest.mark.parametrize("reader", ["autoindex", "checksums"])  # with sizes, and without
 async def test_a_pass_with_workers_makes_the_snapshot_that_a_pass_without_them_makes(tmp_path, monkeypatch, reader):
     monkeypatch.setattr("syncd.engine.pass_transfers.WORTH", 10)
@@ -283,7 +301,7 @@ async def test_workers_that_another_pass_took_meanwhile_end_at_once(tmp_path):
         turn.prepare()
         crew = await idle._started
         rota.workers_taken = True
-        async with turn.running(PassPaths("m", "m/", "p"), "x", print, turn.concurrency) as workers:
+        async with turn.running(PassPaths("m", "m/", "p"), "x", print, turn.concurrency, QuarantineRoom()) as workers:
             assert crew.process.returncode is not None
             assert not workers.accepts(fetch("d5/005.dat"))
         assert rota.workers_taken
@@ -309,7 +327,9 @@ async def test_where_others_hold_the_connections_a_pass_does_without_workers(tmp
         with rota.connections.share("https://elsewhere") as others:
             for _ in range(3):
                 await others.acquire(0)
-            async with turn.running(PassPaths("m", "m/", "p"), "x", print, turn.concurrency) as workers:
+            async with turn.running(
+                PassPaths("m", "m/", "p"), "x", print, turn.concurrency, QuarantineRoom()
+            ) as workers:
                 assert not workers.accepts(fetch("d5/005.dat"))
                 assert rota.connections.files == 3
 
