@@ -221,9 +221,12 @@ class Store(Transport, Protocol):
         """
         ...
 
-    def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
+    def stage(
+        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+    ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file, or continue the one of `resume`. Without a commit, nothing becomes visible.
 
+        A record of syncd itself may use the space that is kept free of files without a known size.
         Without commit or discard, a staging with a `token` stays for `resume`; one without is deleted.
         """
         ...

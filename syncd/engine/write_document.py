@@ -9,7 +9,7 @@ PIECE = 1 << 20  # bytes written at a time; a document up to this length is one 
 
 
 async def write_document(store: Store, path: str, lines: Iterable[bytes]) -> None:
-    """Write the concatenation of `lines` at `path`."""
+    """Write the concatenation of `lines` at `path`: a record of syncd itself."""
     pieces = _pieces(lines)
     first = next(pieces, b"")
     second = next(pieces, None)
@@ -17,7 +17,7 @@ async def write_document(store: Store, path: str, lines: Iterable[bytes]) -> Non
         await store.put(path, first)
         return
     digest, size = hashlib.sha256(), 0
-    async with store.stage(path, size=None) as file:
+    async with store.stage(path, size=None, is_record=True) as file:
         piece: bytes | None = first
         while piece is not None:
             digest.update(piece)

@@ -61,9 +61,11 @@ class StoreWrapper(TransportWrapper):
         """See `Store.put`."""
         return await self.inner.put(path, body, if_absent=if_absent)
 
-    def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
+    def stage(
+        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+    ) -> AbstractAsyncContextManager[Staged]:
         """See `Store.stage`."""
-        return self.inner.stage(path, size=size, resume=resume)
+        return self.inner.stage(path, size=size, resume=resume, is_record=is_record)
 
     async def move(self, path: str, to: str) -> None:
         """See `Store.move`."""

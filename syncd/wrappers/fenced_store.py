@@ -31,9 +31,11 @@ class FencedStore(StoreWrapper):
         """Write one small object."""
         return await fenced(self._fence, lambda: self.inner.put(path, body, if_absent=if_absent))
 
-    def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
+    def stage(
+        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+    ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is fenced, too."""
-        return _FencedStaging(self.inner.stage(path, size=size, resume=resume), self._fence)
+        return _FencedStaging(self.inner.stage(path, size=size, resume=resume, is_record=is_record), self._fence)
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""

@@ -76,9 +76,13 @@ class MeteredStore(StoreWrapper):
         with self._meter.timing("put"):
             return await self.inner.put(path, body, if_absent=if_absent)
 
-    def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
+    def stage(
+        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+    ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is also timed."""
-        return _TimedStaging(self.inner.stage(path, size=size, resume=resume), self._meter, "stage")
+        return _TimedStaging(
+            self.inner.stage(path, size=size, resume=resume, is_record=is_record), self._meter, "stage"
+        )
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""

@@ -22,9 +22,13 @@ class RetryingStore(Retrying, StoreWrapper):
         """Write; a repeated write gives the same object."""
         return await retrying(lambda: self.inner.put(path, body, if_absent=if_absent), path, self._policy)
 
-    def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AbstractAsyncContextManager[Staged]:
+    def stage(
+        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+    ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file whose writes are retried."""
-        return _RetryingStaging(lambda: self.inner.stage(path, size=size, resume=resume), path, self._policy)
+        return _RetryingStaging(
+            lambda: self.inner.stage(path, size=size, resume=resume, is_record=is_record), path, self._policy
+        )
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""

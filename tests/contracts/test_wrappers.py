@@ -78,8 +78,8 @@ class Able:
         yield body
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None):
-        self.called.append(("stage", (path, size, resume)))
+    async def stage(self, path, *, size, resume=None, is_record=False):
+        self.called.append(("stage", (path, size, resume, is_record)))
         staged: Any = _Nothing()
         yield staged
 
@@ -230,6 +230,6 @@ async def test_a_staging_comes_through(name):
     inner = Able()
     store = STORES[name](inner)
     assert store.piece == 7
-    async with store.stage("p", size=3, resume="t") as staged:
+    async with store.stage("p", size=3, resume="t", is_record=True) as staged:
         assert (staged.token, staged.present_ranges) == ("t", ())
-    assert inner.called == [("stage", ("p", 3, "t"))]
+    assert inner.called == [("stage", ("p", 3, "t", True))]

@@ -11,6 +11,7 @@ from syncd.catalogue.deferred_files import FACTOR, FIRST, MOST, fingerprint
 from syncd.core import TooLarge
 from syncd.engine import pass_transfers, survey_scope
 from syncd.engine.build_plan import list_upstream
+from syncd.engine.write_document import PIECE, write_document
 from syncd.stores.filesystem.staged_file import ENDLESS
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.hostile import faults as f
@@ -79,12 +80,11 @@ async def test_a_body_without_end_leaves_the_space_that_is_kept_free(tmp_path):
     store = FilesystemStore(tmp_path, keep_free=free)
     async with store.stage("known", size=4) as file:  # a known size was judged before the first byte
         await file.write(0, b"four")
-    for path in ("endless", ".syncd/staged/m/1/endless"):
+    for path in ("endless", ".syncd/staged/m/1/endless", ".syncd/snapshots/of-upstream"):
         with pytest.raises(TooLarge, match="no size was announced"):
             async with store.stage(path, size=None) as file:
                 await file.write(0, b"x")
-    async with store.stage(".syncd/snapshots/m/1/SHA256SUMS", size=None) as file:  # a record of syncd itself
-        await file.write(0, b"x")
+    await write_document(store, ".syncd/snapshots/m/1/SHA256SUMS", [bytes(PIECE)] * 3)  # a record of syncd itself
     await store.aclose()
     store = FilesystemStore(tmp_path, keep_free=0)
     async with store.stage("endless", size=None) as file:

@@ -216,7 +216,7 @@ class SimulatedStore:
         await self._act(safe(path), lambda: self.shelf.set("delete", path, None), shows=True)
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None):
+    async def stage(self, path, *, size, resume=None, is_record=False):
         token = await self._act(safe(path), lambda: self._begin(path, size, resume), writes=True)
         self.open_tokens.add(token)
         try:

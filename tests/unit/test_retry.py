@@ -121,7 +121,7 @@ class Stagings:
         self.token, self.present_ranges = "token", ()
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None):
+    async def stage(self, path, *, size, resume=None, is_record=False):
         if self.opening:
             raise self.opening.pop(0)
         try:

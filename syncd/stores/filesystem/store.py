@@ -129,15 +129,13 @@ class FilesystemStore:
         )
         return stat
 
-    def _staged(self, path: str, token: str) -> StagedFile:
-        is_record = path.startswith(".syncd/") and not path.startswith(".syncd/staged/")
-        keep_free = None if is_record else self._keep_free  # records of syncd itself may use the reserve
-        return StagedFile(self._folders, self._group, self._threads, path, token, keep_free=keep_free)
-
     @asynccontextmanager
-    async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
+    async def stage(
+        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+    ) -> AsyncIterator[Staged]:
         """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
-        staged = await self._in_thread(check_safe(path), self._begin, path, size, resume)
+        keep_free = None if is_record else self._keep_free
+        staged = await self._in_thread(check_safe(path), self._begin, path, size, resume, keep_free)
         self._temporaries.alive.add(staged.token)
         try:
             yield staged
@@ -237,12 +235,15 @@ class FilesystemStore:
             names |= {f".syncd/{name}" for name in names_in(self._folders.find(".syncd"))}
         return min(names - {".syncd", TMP, LOCK}, default="")
 
-    def _begin(self, path: str, size: int | None, resume: str | None) -> StagedFile:
+    def _begin(self, path: str, size: int | None, resume: str | None, keep_free: int | None) -> StagedFile:
+        def staging(token: str) -> StagedFile:
+            return StagedFile(self._folders, self._group, self._threads, path, token, keep_free=keep_free)
+
         if resume is not None and _TOKEN.fullmatch(resume) is not None:
-            staged = self._staged(path, resume)
+            staged = staging(resume)
             if staged.resume():
                 return staged
-        staged = self._staged(path, secrets.token_hex(16))
+        staged = staging(secrets.token_hex(16))
         staged.begin(size)
         return staged
 

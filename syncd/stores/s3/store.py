@@ -110,8 +110,11 @@ class S3Store:
         return await self._abilities.put(self._fit(path), body, await sha256_of(body), if_absent=if_absent)
 
     @asynccontextmanager
-    async def stage(self, path: str, *, size: int | None, resume: str | None = None) -> AsyncIterator[Staged]:
+    async def stage(
+        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+    ) -> AsyncIterator[Staged]:
         """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
+        del is_record  # buckets do not report free space
         staged = StagedObject(self._objects, self._abilities, self._fit(path), self.piece)
         if resume is None or not await staged.resume(resume):
             staged = StagedObject(self._objects, self._abilities, path, self.piece)
