@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
-from tests.promises.changes import CHANGES, Change
+from tests.promises.change import Change
+from tests.promises.changes import CHANGES
 from tests.promises.marks import Held, read_marks
 from tests.servers import swift
 

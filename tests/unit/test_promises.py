@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.changes import CHANGES, Change
+from tests.promises.change import Change
+from tests.promises.changes import CHANGES
 from tests.promises.marks import Refused, read_marks
 from tests.promises.mutants import Stale, changed_text, selection
 from tests.promises.page import render, unheld
