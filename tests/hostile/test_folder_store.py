@@ -356,7 +356,7 @@ async def test_a_journal_of_bytes_beyond_the_end_holds_nothing(store, root):
 async def test_a_folder_that_holds_other_files_does_not_become_a_store(store, root):
     root.mkdir()
     (root / "thesis.tex").write_text("do not touch")
-    with pytest.raises(ConfigError, match="holds files"):
+    with pytest.raises(ConfigError, match="holds thesis"):
         await store.identify(None)
 
 
