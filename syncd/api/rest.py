@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from manifests.messages import plain
-from syncd.api import handlers as h, schemas as a
+from syncd.api import responders as r, schemas as a
 from syncd.api.context import ApiContext
 from syncd.api.openapi import document
 from syncd.api.routes import Call, Route
@@ -24,140 +24,140 @@ async def _openapi(context: ApiContext, call: Call) -> Any:
 ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path=f"{V1}/mirrors", name="listMirrors", summary="All mirrors, by name.",
-        handler=h.mirrors, query=a.MirrorsQuery, response=a.Mirrors,
+        handler=r.mirrors, query=a.MirrorsQuery, response=a.Mirrors,
     ),
     Route(
         method="GET", path=MIRROR, name="getMirror", summary="One mirror: freshness, size, progress, next run.",
-        handler=h.ask(Control.mirror), response=MirrorView,
+        handler=r.ask(Control.mirror), response=MirrorView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/sync", name="syncMirror", summary="Run a pass as soon as the budget allows.",
-        handler=h.act(Control.sync), role="operator", response=AuditView,
+        handler=r.act(Control.sync), role="operator", response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/pause", name="pauseMirror", summary="Start no pass until it is resumed.",
-        handler=h.act(Control.pause), role="operator", response=AuditView,
+        handler=r.act(Control.pause), role="operator", response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/resume", name="resumeMirror", summary="End a pause.",
-        handler=h.act(Control.resume), role="operator", response=AuditView,
+        handler=r.act(Control.resume), role="operator", response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/cancel", name="cancelPass",
         summary="Stop the running pass; verified files are published.",
-        handler=h.act(Control.cancel), role="operator", response=AuditView,
+        handler=r.act(Control.cancel), role="operator", response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/approve", name="approveRemovals",
         summary="Approve exactly the losses held now; with `files`, only if it is still that number.",
-        handler=h.approve, role="operator", query=a.ApprovalBody, response=AuditView,
+        handler=r.approve, role="operator", query=a.ApprovalBody, response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/reject", name="rejectLosses",
         summary="Reject exactly the losses held now: the copy keeps these files; `files` as for approve.",
-        handler=h.reject, role="operator", query=a.ApprovalBody, response=AuditView,
+        handler=r.reject, role="operator", query=a.ApprovalBody, response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/plan", name="planMirror",
         summary="Survey upstream, and return what a pass would do now; changes nothing.",
-        handler=h.ask(Control.plan), role="operator", query=a.PlanQuery, response=PlanView, fails=(409, 422),
+        handler=r.ask(Control.plan), role="operator", query=a.PlanQuery, response=PlanView, fails=(409, 422),
     ),
     Route(
         method="GET", path=f"{MIRROR}/series", name="getMirrorSeries", summary="Rate and backlog of the last 24 hours.",
-        handler=h.ask(Control.series), response=a.Series,
+        handler=r.ask(Control.series), response=a.Series,
     ),
     Route(
         method="GET", path=f"{MIRROR}/passes", name="listMirrorPasses", summary="Its passes, the newest first.",
-        handler=h.ask(Control.passes), cursor="id", query=a.PassesQuery, response=a.Passes,
+        handler=r.ask(Control.passes), cursor="id", query=a.PassesQuery, response=a.Passes,
     ),
     Route(
         method="GET", path=f"{MIRROR}/passes/{{pass_id}}/events", name="listPassEvents",
         summary="The events of one pass.",
-        handler=h.ask(Control.pass_events), cursor="id", query=a.EventsQuery, response=a.PassEvents,
+        handler=r.ask(Control.pass_events), cursor="id", query=a.EventsQuery, response=a.PassEvents,
     ),
     Route(
         method="GET", path=f"{MIRROR}/entries", name="listEntries",
         summary="Its verified files, by path: size, checksums, verdict.",
-        handler=h.ask(Control.entries), cursor="path", query=a.EntriesQuery, response=a.Entries,
+        handler=r.ask(Control.entries), cursor="path", query=a.EntriesQuery, response=a.Entries,
     ),
     Route(
         method="GET", path=f"{MIRROR}/entry", name="getEntry", summary="One verified file.",
-        handler=h.ask(Control.entry), query=a.EntryQuery, response=EntryView,
+        handler=r.ask(Control.entry), query=a.EntryQuery, response=EntryView,
     ),
     Route(
         method="GET", path=f"{MIRROR}/snapshots", name="listSnapshots",
         summary="Its kept snapshots, the current one first.",
-        handler=h.ask(Control.snapshots), response=a.Snapshots,
+        handler=r.ask(Control.snapshots), response=a.Snapshots,
     ),
     Route(
         method="GET", path=f"{MIRROR}/diff", name="diffSnapshots",
         summary="Which files differ between two kept snapshots.",
-        handler=h.ask(Control.diff), query=a.DiffQuery, response=DiffView,
+        handler=r.ask(Control.diff), query=a.DiffQuery, response=DiffView,
     ),
     Route(
         method="GET", path=f"{MIRROR}/quarantine", name="listQuarantine",
         summary="Its quarantine: files that failed verification.",
-        handler=h.ask(Control.quarantine), query=a.LimitQuery, response=a.Quarantine,
+        handler=r.ask(Control.quarantine), query=a.LimitQuery, response=a.Quarantine,
     ),
     Route(
         method="GET", path=f"{MIRROR}/parked", name="listParked",
         summary="Deletions, and replacements that lose bytes, held for approval.",
-        handler=h.ask(Control.parked), cursor="path", query=a.PageQuery, response=a.ParkedRemovals,
+        handler=r.ask(Control.parked), cursor="path", query=a.PageQuery, response=a.ParkedRemovals,
     ),
     Route(
         method="GET", path=f"{MIRROR}/failures", name="listFailures", summary="Files that failed to download, and why.",
-        handler=h.ask(Control.failures), cursor="path", query=a.PageQuery, response=a.Failures,
+        handler=r.ask(Control.failures), cursor="path", query=a.PageQuery, response=a.Failures,
     ),
     Route(
         method="GET", path=f"{V1}/passes", name="listPasses", summary="Passes of all mirrors, the newest first.",
-        handler=h.ask(Control.passes), cursor="id", query=a.PassesQuery, response=a.Passes,
+        handler=r.ask(Control.passes), cursor="id", query=a.PassesQuery, response=a.Passes,
     ),
     Route(
         method="GET", path=f"{V1}/series", name="getSeries",
         summary="Rate and backlog of all mirrors, the last 24 hours.",
-        handler=h.ask(Control.series), response=a.Series,
+        handler=r.ask(Control.series), response=a.Series,
     ),
     Route(
         method="GET", path=f"{V1}/manifests", name="listManifests",
         summary="Manifest files, and their errors.",
-        handler=h.ask(Control.manifests), response=a.Manifests,
+        handler=r.ask(Control.manifests), response=a.Manifests,
     ),
     Route(
         method="POST", path=f"{V1}/check", name="checkManifest",
         summary="Lint the text of a manifest: every mistake with its line, its column and a remedy.",
-        handler=h.check_text, body=a.TextBody, response=CheckView,
+        handler=r.check_text, body=a.TextBody, response=CheckView,
     ),
     Route(
         method="POST", path=f"{V1}/plan", name="planManifest",
         summary="Survey upstream, and return the plan of a manifest that is not in force; stores nothing.",
-        handler=h.ask(Control.plan_text), role="operator", body=a.TextPlanBody, response=PlanView, fails=(409, 422),
+        handler=r.ask(Control.plan_text), role="operator", body=a.TextPlanBody, response=PlanView, fails=(409, 422),
     ),
     Route(
         method="GET", path=f"{V1}/origins", name="listOrigins",
         summary="Upstream origins, and the state of their governors.",
-        handler=h.ask(Control.origins), response=a.Origins,
+        handler=r.ask(Control.origins), response=a.Origins,
     ),
     Route(
         method="GET", path=f"{V1}/scrubs", name="listScrubs", summary="The progress of the fixity check.",
-        handler=h.ask(Control.scrubs), response=a.Scrubs,
+        handler=r.ask(Control.scrubs), response=a.Scrubs,
     ),
     Route(
         method="GET", path=f"{V1}/store", name="getStore",
         summary="The store: whether it is available, and its free space.",
-        handler=h.ask(Control.store), response=StoreView,
+        handler=r.ask(Control.store), response=StoreView,
     ),
     Route(
         method="GET", path=f"{V1}/daemon", name="getDaemon", summary="The daemon itself.",
-        handler=h.ask(Control.daemon), response=DaemonView,
+        handler=r.ask(Control.daemon), response=DaemonView,
     ),
     Route(
         method="GET", path=f"{V1}/audit", name="listAudit", summary="Who changed what, the newest first.",
-        handler=h.ask(Control.audit), cursor="id", role="operator", query=a.AuditQuery, response=a.Audit,
+        handler=r.ask(Control.audit), cursor="id", role="operator", query=a.AuditQuery, response=a.Audit,
     ),
     Route(
         method="GET", path=f"{V1}/events", name="streamEvents",
         summary="Events, as server-sent events; reconnect with Last-Event-ID to miss none.",
-        handler=h.events, query=a.StreamQuery, media="text/event-stream",
+        handler=r.events, query=a.StreamQuery, media="text/event-stream",
     ),
     Route(
         method="GET", path=f"{V1}/openapi.json", name="getOpenapi", summary="This description.",
@@ -165,19 +165,19 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET", path="/tunasync.json", name="getTunasync", summary="All mirrors, in the format of tunasync.",
-        handler=h.tunasync_jobs, response=list[Job],
+        handler=r.tunasync_jobs, response=list[Job],
     ),
     Route(
         method="GET", path="/metrics", name="getMetrics", summary="Metrics for Prometheus.",
-        handler=h.metrics, media="text/plain", fails=(404,),
+        handler=r.metrics, media="text/plain", fails=(404,),
     ),
     Route(
         method="GET", path="/livez", name="livez", summary="Whether the process answers.",
-        handler=h.livez, role=None, media="text/plain",
+        handler=r.livez, role=None, media="text/plain",
     ),
     Route(
         method="GET", path="/readyz", name="readyz", summary="Whether the daemon can work.",
-        handler=h.readyz, role=None, response=a.Ready, fails=(503,),
+        handler=r.readyz, role=None, response=a.Ready, fails=(503,),
     ),
 )  # fmt: skip
 """Every route of the API."""

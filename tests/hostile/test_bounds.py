@@ -11,6 +11,7 @@ from syncd.catalogue.deferred_files import FACTOR, FIRST, MOST, fingerprint
 from syncd.core import TooLarge
 from syncd.engine import pass_transfers, survey_scope
 from syncd.engine.build_plan import list_upstream
+from syncd.engine.quarantine_bounds import quarantine_limit
 from syncd.engine.write_document import PIECE, write_document
 from syncd.stores.filesystem.staged_file import ENDLESS
 from syncd.stores.filesystem.store import FilesystemStore
@@ -177,11 +178,11 @@ async def test_the_quarantine_holds_one_copy_of_the_same_bytes(tmp_path):
 
 
 async def test_the_room_of_the_quarantine_is_measured_only_when_a_file_fails_verification(tmp_path, monkeypatch):
-    asked, limit = [], pass_transfers.quarantine_limit
+    asked = []
 
     async def measured(*given):
         asked.append(given)
-        return await limit(*given)
+        return await quarantine_limit(*given)
 
     monkeypatch.setattr(pass_transfers, "quarantine_limit", measured)
     async with HostileServer({"good": b"good", "SHA256SUMS": sums({"good": b"good"})}) as server:

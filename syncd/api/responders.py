@@ -17,28 +17,28 @@ from syncd.api.tunasync import tunasync
 from syncd.control import CheckView, MirrorView
 from syncd.core import AuditView, Changed
 
-Handler = Callable[[ApiContext, Call], Awaitable[Any]]
+Responder = Callable[[ApiContext, Call], Awaitable[Any]]
 
 
-def ask(query: Callable[..., Any]) -> Handler:
-    """Return a handler that answers with what a query of Control returns for the request's parameters."""
+def ask(query: Callable[..., Any]) -> Responder:
+    """Return a responder that answers with what a query of Control returns for the request's parameters."""
     name = query.__name__
 
-    async def handler(context: ApiContext, call: Call) -> Any:
+    async def respond(context: ApiContext, call: Call) -> Any:
         found = getattr(context.control, name)(*call.path_params.values(), **call.given)
         return await found if inspect.isawaitable(found) else found
 
-    return handler
+    return respond
 
 
-def act(action: Callable[..., Awaitable[AuditView]]) -> Handler:
-    """Return a handler that carries out an action of Control on a mirror, in the name of the sender."""
+def act(action: Callable[..., Awaitable[AuditView]]) -> Responder:
+    """Return a responder that carries out an action of Control on a mirror, in the name of the sender."""
     name = action.__name__
 
-    async def handler(context: ApiContext, call: Call) -> Any:
+    async def respond(context: ApiContext, call: Call) -> Any:
         return await getattr(context.control, name)(call.mirror, call.who)
 
-    return handler
+    return respond
 
 
 async def mirrors(context: ApiContext, call: Call) -> list[MirrorView]:
