@@ -19,7 +19,7 @@ from syncd.core import Changed, Exists, NotFound, Store, SyncdError, capability
 from syncd.stores.filesystem.store import FilesystemStore
 
 if TYPE_CHECKING:
-    from syncd.stores.s3.abilities import ServerChecks
+    from syncd.stores.s3.traits import ServerChecks
 
 FOLDER = ".syncd/probe/"
 NAMES = ("plain", "with space", "ü%20+&'", "x" * 200)

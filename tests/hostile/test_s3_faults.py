@@ -8,8 +8,8 @@ import pytest
 
 from syncd.core.errors import Damaged, Denied, Exists, Interrupted, NoSpace, NotFound, Refused, Unsafe
 from syncd.core.ports import Credential
-from syncd.stores.s3.abilities import ServerChecks
-from syncd.stores.s3.staged import elements
+from syncd.stores.s3.traits import ServerChecks
+from syncd.stores.s3.uploads import elements
 from tests.contracts.store_contract import paths, read, upload
 from tests.servers.fixtures import BUCKET, PART, sha256
 from tests.servers.s3_proxy import SLOW_DOWN, answer, error

@@ -328,7 +328,7 @@ CHANGES = (
         (45,),
         "an older object of the same size is taken for what was sent",
         "syncd/stores/s3/objects.py",
-        "return found if found.version == version or (sha256 and named == sha256) else None",
+        "return found if is_same(found.version, etag) or (sha256 and named == sha256) else None",
         "return found",
         by="a_put_whose_answer_was_lost_is_not_taken_for_the_older_object",
     ),

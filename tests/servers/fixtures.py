@@ -51,11 +51,11 @@ class S3Server:
             "copy_part": PART + 1,
             "page": 10,
             "header_timeout": 20.0,
+            "region": "us-east-1",
         }
         return S3Store(
-            url, endpoint=self.endpoint, region="us-east-1", credential=self.credential,
-            ssl_context=self.ssl_context, **{**given, **more},
-        )  # fmt: skip
+            url, endpoint=self.endpoint, credential=self.credential, ssl_context=self.ssl_context, **{**given, **more}
+        )
 
 
 async def make_bucket(server):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 CACHE = Path(__file__).parents[2] / ".cache" / "swift"
 ACCESS_KEY, SECRET_KEY = "test:tester", "testing"
-MIN_PART = 5 << 20
+MIN_PART = 1 << 20  # bytes; as few as that keep tests of many dialects short
 
 SERVER = """
 [DEFAULT]

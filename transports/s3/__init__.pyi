@@ -10,6 +10,7 @@ from .errors import (
     NoSuchBucket as NoSuchBucket,
     NoSuchUpload as NoSuchUpload,
     Precondition as Precondition,
+    Unimplemented as Unimplemented,
     read_texts as read_texts,
     refused_xml as refused_xml,
 )

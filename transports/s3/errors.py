@@ -48,6 +48,10 @@ class Precondition(Changed):
     """A condition of the request is not met."""
 
 
+class Unimplemented(Unsupported):
+    """The server does not have this operation, or does not know a header of the request."""
+
+
 _QUOTA = message("free some space or raise the quota")
 _RIGHTS = message("are the credentials right, and do they grant this request?")
 _REGION = message("the bucket is in another region: set `region`")
@@ -72,10 +76,12 @@ _BY_CODE: dict[str, tuple[type[SyncdError], str]] = {
     ),
     "PreconditionFailed": (Precondition, ""),
     "EntityTooLarge": (TooLarge, ""),
+    "NotImplemented": (Unimplemented, ""),
 }
 _BY_STATUS: dict[int, tuple[type[SyncdError], str]] = {
     **dict.fromkeys((301, 307), (Denied, _REGION)),
-    **dict.fromkeys((400, 405, 416, 501), (Unsupported, "")),
+    **dict.fromkeys((400, 416), (Unsupported, "")),
+    **dict.fromkeys((405, 501), (Unimplemented, "")),
     **dict.fromkeys((401, 403), (Denied, _RIGHTS)),
     **dict.fromkeys((404, 410), (NotFound, "")),
     409: (Refused, ""),

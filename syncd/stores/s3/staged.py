@@ -15,16 +15,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from manifests.messages import message
-from manifests.reading import xml_tree
 from manifests.stat import Stat
 from syncd.core import Damaged, NotFound, Sink, SyncdError, TooLarge
 from syncd.stores import ranges
 from syncd.stores.s3.abilities import S3Capabilities
-from syncd.stores.s3.objects import IN_FLIGHT, MAX_PARTS, Objects, Upload, joined_etag, sha256_headers, sha256_of
-from transports.s3 import NoSuchUpload, instant, refused_xml
+from syncd.stores.s3.copies import Copies
+from syncd.stores.s3.etags import md5_in
+from syncd.stores.s3.objects import Objects, sha256_headers, sha256_of
+from syncd.stores.s3.traits import MOST_PARTS
+from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, UploadedObject, Uploads
+from transports.s3 import NoSuchUpload
 
 UPLOADS = ".syncd/uploads/"
-MAX_PARTS_PAGE = 16 << 20  # bytes of a list of parts
 
 _TOKEN = re.compile(r"([0-9a-f]{32})\.(\d{1,12})\.(.{1,1024})")
 
@@ -52,22 +54,34 @@ class PendingPart:
         return bytes(whole)
 
 
+@dataclass(frozen=True, slots=True)
+class StagingTools:
+    """What a staged file works with."""
+
+    objects: Objects
+    uploads: Uploads
+    copies: Copies
+    abilities: S3Capabilities
+
+
 class StagedObject:
     """A staged file of `S3Store`; satisfies `syncd.core.ports.Staged`."""
 
-    def __init__(self, objects: Objects, abilities: S3Capabilities, path: str, piece: int) -> None:
+    def __init__(self, tools: StagingTools, path: str, piece: int) -> None:
         self.token = ""
         self.present_ranges: tuple[tuple[int, int], ...] = ()
-        self._objects = objects
-        self._abilities = abilities
+        self._objects = tools.objects
+        self._uploads = tools.uploads
+        self._copies = tools.copies
+        self._abilities = tools.abilities
         self._path = path
         self._piece = piece  # the most bytes of a small file
         self._step = piece  # the bytes of a part
         self._ranges: list[tuple[int, int]] = []
         self._parts: dict[int, PendingPart] = {}
-        self._md5s: dict[int, bytes] = {}
+        self._sent: dict[int, SentPart] = {}
         self._upload: Upload | None = None
-        self._joined: Stat | None = None
+        self._joined: UploadedObject | None = None
         self._placed: Stat | None = None
         self._flying: dict[int, asyncio.Task[None]] = {}
         self._ready: dict[int, bytes] = {}  # bodies being sent, or waiting for another attempt
@@ -89,14 +103,14 @@ class StagedObject:
         self._upload = Upload(path, known[3])
         self.token = token
         try:
-            found = await list_parts(self._objects, self._upload)
+            found = await self._uploads.parts(self._upload)
         except NoSuchUpload:
             return await self._resume_joined(path)
         for number, part in sorted(found.items()):
-            if 0 < part.size <= self._step and re.fullmatch(r"[0-9a-f]{32}", part.etag) is not None:
+            if 0 < part.size <= self._step and part.etag:
                 start = (number - 1) * self._step
                 ranges.add(self._ranges, start, start + part.size)
-                self._md5s[number] = bytes.fromhex(part.etag)
+                self._sent[number] = SentPart(part.etag, md5_in(part.etag))
         self.present_ranges = tuple(self._ranges)
         return True
 
@@ -117,12 +131,12 @@ class StagedObject:
         at = offset
         while view:
             number, within = at // self._step + 1, at % self._step
-            if number > MAX_PARTS:
+            if number > MOST_PARTS:
                 raise TooLarge(
                     message(
                         "{path}: more than {max_parts} bytes, and its size was not known",
                         path=self._path,
-                        max_parts=MAX_PARTS * self._step,
+                        max_parts=MOST_PARTS * self._step,
                     )
                 )
             taken = view[: self._step - within]
@@ -141,7 +155,7 @@ class StagedObject:
         if self._upload is None:
             yield self._small(size)
             return
-        joined = await self._join(size)
+        joined = (await self._join(size)).stat
         async with self._objects.reading.open(joined.path, version=joined.version) as body:
             async for chunk in body:
                 yield chunk
@@ -159,10 +173,12 @@ class StagedObject:
             return await self._abilities.put(path, body, sha256, if_absent=if_absent)
         if self._placed is None:
             joined = await self._join(size)
-            if not (await self._abilities.known()).md5:
-                await self._abilities.read_back(joined.path, size, sha256)
-            self._placed = await self._objects.copy(joined.path, path, headers=sha256_headers(sha256), new=if_absent)
-        await self._objects.remove(self._upload.path)
+            if not joined.is_proved or not (await self._abilities.known()).md5:
+                await self._objects.read_back(joined.stat.path, size, sha256)
+                self._objects.traits.has_own_joined_etags |= not joined.is_proved
+            headers = sha256_headers(sha256)
+            self._placed = await self._copies.copy(joined.stat.path, path, headers=headers, new=if_absent)
+        await self._objects.tidy(self._upload.path)
         self._upload = self._joined = None
         self.token = ""
         return self._placed
@@ -172,8 +188,8 @@ class StagedObject:
         await self.stop()
         upload, self._upload, self.token = self._upload, None, ""
         if upload is not None:
-            await self._objects.abort(upload)
-            await self._objects.remove(upload.path)
+            await self._uploads.abort(upload)
+            await self._objects.tidy(upload.path)
 
     async def stop(self) -> None:
         """Stop the uploads of parts; those that have arrived stay for a resume."""
@@ -196,14 +212,14 @@ class StagedObject:
 
     async def _begin_upload(self) -> None:
         name = secrets.token_hex(16)
-        self._upload = await self._objects.begin(UPLOADS + name)
+        self._upload = await self._uploads.begin(UPLOADS + name)
         self.token = f"{name}.{self._step}.{self._upload.id}"
 
     async def _fly(self, number: int, size: int) -> None:
         """Send a complete part as soon as fewer than IN_FLIGHT are being sent."""
         async with self._lock:
             if self._upload is None:
-                self._upload = await self._objects.begin(UPLOADS + secrets.token_hex(16))
+                self._upload = await self._uploads.begin(UPLOADS + secrets.token_hex(16))
                 for waiting, part in list(self._parts.items()):
                     if waiting != number and part.ranges == [(0, self._step)]:
                         self._ready[waiting] = self._parts.pop(waiting).body(self._step)
@@ -219,7 +235,7 @@ class StagedObject:
     async def _send(self, number: int) -> None:
         assert self._upload is not None
         try:
-            self._md5s[number] = await self._objects.put_part(self._upload, number, self._ready[number])
+            self._sent[number] = await self._uploads.put_part(self._upload, number, self._ready[number])
             del self._ready[number]
         except SyncdError as error:
             self._failed[number] = error
@@ -235,7 +251,7 @@ class StagedObject:
         if self._ready.keys() - self._flying.keys():
             await self._fly(0, 0)
 
-    async def _join(self, size: int) -> Stat:
+    async def _join(self, size: int) -> UploadedObject:
         """Send every part and join them under the staging key."""
         if self._joined is not None:
             return self._joined
@@ -251,23 +267,23 @@ class StagedObject:
         await self._raise_failed()
         if self._failed or self._ready:
             return await self._join(size)
-        missing = [number for number in range(1, last + 1) if number not in self._md5s]
+        missing = [number for number in range(1, last + 1) if number not in self._sent]
         if missing or self._upload is None:
             raise Damaged(message("{path}: parts {missing} never arrived", path=self._path, missing=missing[:5]))
-        md5s = {number: self._md5s[number] for number in range(1, last + 1)}
-        etags = {number: md5.hex() for number, md5 in md5s.items()}
-        self._joined = await self._objects.complete(self._upload, etags, joined_etag(md5s), size)
+        sent = {number: self._sent[number] for number in range(1, last + 1)}
+        self._joined = await self._uploads.complete(self._upload, sent, size)
         self._parts.clear()
         return self._joined
 
     async def _resume_joined(self, path: str) -> bool:
         """Continue with an object that was joined before the interruption."""
         try:
-            self._joined = await self._objects.reading.stat(path)
+            joined = await self._objects.reading.stat(path)
         except NotFound:
             self._upload, self.token = None, ""
             return False
-        size = self._joined.size or 0
+        self._joined = UploadedObject(joined, is_proved=True)  # its bytes are read back, as those of all resumed files
+        size = joined.size or 0
         ranges.add(self._ranges, 0, size)
         self.present_ranges = tuple(self._ranges)
         return True
@@ -297,37 +313,4 @@ class StagedObject:
 
 def part_size(size: int, piece: int) -> int:
     """Return the size of a part: a piece, or as many MiB as keep a file within the 10,000 parts that S3 allows."""
-    return max(piece, math.ceil(math.ceil(size / MAX_PARTS) / (1 << 20)) * (1 << 20))
-
-
-@dataclass(frozen=True, slots=True)
-class UploadedPart:
-    """A part that the server has; `etag` without quotes, `at` in seconds since the epoch."""
-
-    size: int
-    etag: str
-    at: float
-
-
-async def list_parts(objects: Objects, upload: Upload) -> dict[int, UploadedPart]:
-    """Return the parts that have arrived, by number. Raises NoSuchUpload."""
-    found: dict[int, UploadedPart] = {}
-    query = {"uploadId": upload.id, "max-parts": "1000"}
-    key = objects.reading.root + upload.path
-    while True:
-        _, document = await objects.bucket.read("GET", key, upload.path, query=query, limit=MAX_PARTS_PAGE)
-        top, parts = elements(document, "Part", upload.path)
-        for part in parts:
-            at = instant(part["LastModified"].strip()) if "LastModified" in part else 0.0
-            found[int(part["PartNumber"])] = UploadedPart(int(part["Size"]), part["ETag"].strip().strip('"'), at)
-        marker = top.get("NextPartNumberMarker", "")
-        if top.get("IsTruncated") != "true" or not marker or marker == query.get("part-number-marker"):
-            return found
-        query["part-number-marker"] = marker
-
-
-def elements(document: bytes, name: str, path: str) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Return the texts of the top element's children, and those of the children of each `name` among them."""
-    with refused_xml(message("{path}: a response that", path=path)):
-        root = xml_tree(document, MAX_PARTS_PAGE)
-    return root.texts(), [part.texts() for part in root.all(name)]
+    return max(piece, math.ceil(math.ceil(size / MOST_PARTS) / (1 << 20)) * (1 << 20))

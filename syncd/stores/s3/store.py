@@ -16,16 +16,19 @@ from manifests.stat import Stat
 from syncd.core import Body, ConfigError, Credential, Guard, NotFound, Page, Staged, Unsafe
 from syncd.stores.filesystem.dirfd_cache import check_safe
 from syncd.stores.identity import SENTINEL, identify
-from syncd.stores.s3.abilities import S3Capabilities, ServerChecks
-from syncd.stores.s3.objects import COPY_LIMIT, COPY_PART, Objects, Upload, sha256_of
-from syncd.stores.s3.staged import UPLOADS, StagedObject, elements, list_parts
+from syncd.stores.s3.abilities import S3Capabilities
+from syncd.stores.s3.copies import COPY_LIMIT, COPY_PART, Copies
+from syncd.stores.s3.objects import Objects, sha256_of
+from syncd.stores.s3.staged import UPLOADS, StagedObject, StagingTools
+from syncd.stores.s3.traits import S3Traits, ServerChecks
+from syncd.stores.s3.uploads import Upload, Uploads, elements
 from transports.s3 import HEADER_TIMEOUT, Account, Bucket, NoSuchBucket, NoSuchUpload, S3Transport, instant, split_url
 
 PIECE = 16 << 20
 MAX_KEY = 1024  # bytes
 MAX_UPLOADS_PAGE = 16 << 20  # bytes of a list of uploads
 
-Uploads = list[tuple[Upload, float]]  # each with its start, in seconds since the epoch
+UnfinishedUploads = list[tuple[Upload, float]]  # each with its start, in seconds since the epoch
 
 
 class S3Store:
@@ -66,8 +69,11 @@ class S3Store:
             header_timeout=header_timeout,
         )
         self._reading = S3Transport(self._bucket, root, page=page)
-        self._objects = Objects(self._reading, copy_limit=copy_limit, copy_part=copy_part)
-        self._abilities = S3Capabilities(self._objects, verifies)
+        self._objects = objects = Objects(self._reading, S3Traits(verifies))
+        self._uploads = uploads = Uploads(objects)
+        self._copies = copies = Copies(objects, uploads, copy_limit=copy_limit, copy_part=copy_part, piece=piece)
+        self._abilities = S3Capabilities(objects, copies)
+        self._tools = StagingTools(objects, uploads, copies, self._abilities)
         self._alive: set[str] = set()  # staging keys that this process has open
 
     @property
@@ -115,9 +121,9 @@ class S3Store:
     ) -> AsyncIterator[Staged]:
         """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
         del is_record  # buckets do not report free space
-        staged = StagedObject(self._objects, self._abilities, self._fit(path), self.piece)
+        staged = StagedObject(self._tools, self._fit(path), self.piece)
         if resume is None or not await staged.resume(resume):
-            staged = StagedObject(self._objects, self._abilities, path, self.piece)
+            staged = StagedObject(self._tools, path, self.piece)
             await staged.begin(size)
         name = UPLOADS + staged.token.partition(".")[0]
         self._alive.add(name)
@@ -131,7 +137,7 @@ class S3Store:
     async def move(self, path: str, to: str) -> None:
         """Copy, then delete. If `path` is absent and `to` exists, an earlier call has done it."""
         try:
-            await self._objects.copy(check_safe(path), self._fit(to))
+            await self._copies.copy(check_safe(path), self._fit(to))
         except NoSuchBucket:
             raise
         except NotFound:
@@ -142,7 +148,7 @@ class S3Store:
 
     async def copy(self, path: str, to: str) -> None:
         """Copy on the server."""
-        await self._objects.copy(check_safe(path), self._fit(to))
+        await self._copies.copy(check_safe(path), self._fit(to))
 
     async def delete(self, path: str) -> None:
         """Delete an object."""
@@ -183,10 +189,10 @@ class S3Store:
         """Delete uploads and staged objects that have not changed for `older_than` seconds; return their number."""
         before = self._clock() - older_than
         swept = 0
-        for upload, begun in await self._uploads():
+        for upload, begun in await self._unfinished():
             if upload.path in self._alive or begun > before or await self._touched(upload) > before:
                 continue
-            await self._objects.abort(upload)
+            await self._uploads.abort(upload)
             swept += 1
         async with aclosing(self._reading.list(UPLOADS)) as found:
             async for stat in found:
@@ -199,9 +205,9 @@ class S3Store:
         """Close all connections."""
         await self._bucket.aclose()
 
-    async def _uploads(self) -> Uploads:
+    async def _unfinished(self) -> UnfinishedUploads:
         """Return the unfinished uploads with their start: staged files, and copies by parts to any path."""
-        found: Uploads = []
+        found: UnfinishedUploads = []
         root = self._reading.root
         query = {"uploads": "", "prefix": root, "max-uploads": "1000"}
         while True:
@@ -222,7 +228,7 @@ class S3Store:
     async def _touched(self, upload: Upload) -> float:
         """Return the time of the newest part of an upload; 0 if it has none, or is over."""
         try:
-            return max((part.at for part in (await list_parts(self._objects, upload)).values()), default=0.0)
+            return max((part.at for part in (await self._uploads.parts(upload)).values()), default=0.0)
         except NoSuchUpload:
             return 0.0
 
