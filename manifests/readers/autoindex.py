@@ -1,11 +1,15 @@
 """The reader for directory listings: walks the pages of a web server's folders, and reads checksum lists it meets.
 
-Every page is one request. Folders outside the source are not read. A page that redirects elsewhere is an error, and so
-is a folder with the same listing as three of the folders above it: a link leads back up, and the walk would not end.
+Every page is one request. Folders outside the source are not read. A page that redirects elsewhere is an error.
 Files that match a pattern of `checksums` are files of the mirror, and what they list is promised.
+
+A folder with the same listing as one above it may be a link that leads back up (`x -> .`), in which the walk would not
+end. It is followed alone, without its files (`_LoopProbe`): if the listing repeats down to the greatest depth, the
+folder is such a link, and is left out. If it does not, the folders on the way are read like all others.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 import msgspec
 import xxhash
@@ -15,7 +19,7 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import Glob, matcher
 from manifests.readers.autoindex_formats import read_links
-from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
+from manifests.readers.autoindex_links import FolderUrl, ListingLink, folder_of, quoted
 from manifests.readers.checksum_lines import ListReport
 from manifests.readers.checksums import read_list
 from manifests.reading import (
@@ -38,18 +42,37 @@ from manifests.yaml import STRICT
 MAX_DEPTH = 32  # folders below the source
 MAX_LINKS = 2_000_000  # on one page
 MAX_PAGE = 512 << 20  # bytes
-SAME_ABOVE = 3  # folders on the way that list the same as this one
+HELD = 100_000  # files of one page that wait until its listing was compared with those above
 
 # caddy sends its JSON, which has exact sizes, to clients that accept it; other servers see a browser
 _HEADERS = {"accept": "text/html, application/json;q=0.9, */*;q=0.1"}
 
 
+class _LoopProbe(msgspec.Struct, frozen=True):
+    """A folder that may be a link to one above it: `cycle` are the names that lead there and back again.
+
+    `start` is the first folder with the repeated listing `mark`, `above` are the listings above that, and `count` is
+    how often the listing was repeated.
+    """
+
+    start: str
+    above: tuple[str, ...]
+    cycle: tuple[str, ...]
+    mark: str
+    count: int = 1
+
+
 class _AutoindexState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the path in the mirror, and fingerprints of the listings above it."""
+    """The state of a request: the path in the mirror, and fingerprints of the listings above it.
+
+    `is_real` is True for a folder that was found to be no link to one above it.
+    """
 
     path: str = ""
     above: tuple[str, ...] = ()
     is_list: bool = False
+    probe: _LoopProbe | None = None
+    is_real: bool = False
 
 
 class AutoindexOptions(BaseModel):
@@ -107,12 +130,35 @@ class AutoindexReader:
 
     def _listed(self, document: Document, note: _AutoindexState) -> Iterator[Found]:
         here, is_usual = self._place(document, note)
-        prefix = f"{note.path}/" if note.path else ""
-        mark = xxhash.xxh3_64()
-        seen: set[tuple[str, bool]] = set()
-        folders = []
+        page = _PageOfFolder(here)
         skipped = SkippedEntries(document)
-        for count, link in enumerate(read_links(document, here, skipped), 1):
+        links = read_links(document, here, skipped, self._encoding)
+        found = self._found(document, note, page, links, is_usual=is_usual)
+        held = list(islice(found, HELD))
+        if len(held) < HELD and (loop := self._loop(document, note, page)) is not None:
+            yield from loop
+            return
+        yield from chain(held, found)
+        if page.folders:
+            above = (*note.above, page.mark.hexdigest())
+            _refuse_depth(document, note, above)
+            prefix = f"{note.path}/" if note.path else ""
+            for name in page.folders:
+                yield _page(f"{here.url}{quoted(name)}/", _AutoindexState(prefix + self._text(name), above))
+        skipped.raise_if_any()
+
+    def _found(
+        self,
+        document: Document,
+        note: _AutoindexState,
+        page: "_PageOfFolder",
+        links: Iterator[ListingLink | ReaderWarning],
+        *,
+        is_usual: bool,
+    ) -> Iterator[Found]:
+        """Yield the files of a page, and the checksum lists among them; note its folders."""
+        prefix = f"{note.path}/" if note.path else ""
+        for count, link in enumerate(links, 1):
             if isinstance(link, ReaderWarning):
                 yield link
                 continue
@@ -120,26 +166,73 @@ class AutoindexReader:
                 raise DocumentError(
                     message("{url}: more than {max_links} links on one page", url=document.url, max_links=MAX_LINKS)
                 )
-            if (link.name, link.is_folder) in seen:  # once by its icon, once by its name
+            if not page.is_new(link):
                 continue
-            seen.add((link.name, link.is_folder))
-            mark.update(f"{link.name}\n{link.is_folder}\n{link.stamp}\n".encode("utf-8", "surrogatepass"))
-            path = prefix + link.name
+            name = self._text(link.name)
+            path = prefix + name
             if link.is_folder and _is_safe(path):
-                folders.append(link.name)
+                page.folders.append(link.name)
                 continue
-            url = link.url or here.url + quoted(link.name)
-            urls = () if is_usual and not link.url else (url,)
+            url = link.url or page.here.url + quoted(link.name)
+            urls = () if is_usual and not link.url and name == link.name else (url,)
             # an invalid name of a folder is yielded as a file's, so that the survey reports and rejects it
             yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
             if not link.is_folder and self._lists(path) and _is_safe(path):
                 yield DocumentRequest(url=url, state=_state(_AutoindexState(path, is_list=True)))
-        if folders:
-            above = (*note.above, mark.hexdigest())
-            _refuse_loop(document, note, above)
-            for name in folders:
-                yield _page(f"{here.url}{quoted(name)}/", _AutoindexState(prefix + name, above))
-        skipped.raise_if_any()
+
+    def _text(self, name: str) -> str:
+        """Return a name as text: bytes that are not UTF-8 are taken in the encoding that the source declares."""
+        if self._encoding == "utf-8" or name.isascii():
+            return name
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return name.encode("utf-8", "surrogateescape").decode(self._encoding, "surrogateescape")
+        return name
+
+    # -- links that lead back up ----------------------------------------------------------------------------------
+
+    def _loop(self, document: Document, note: _AutoindexState, page: "_PageOfFolder") -> Iterator[Found] | None:
+        """Return what to do with a page that may be of a link to a folder above it; None if it is of none."""
+        mark = page.mark.hexdigest()
+        if note.probe is not None:
+            return self._probed(document, note, note.probe, mark)
+        if note.is_real or not page.folders or mark not in note.above:
+            return None
+        depth = len(note.above) - 1 - note.above[::-1].index(mark)
+        cycle = tuple(note.path.split("/")[depth:])
+        return iter([self._follow(document, note, _LoopProbe(note.path, note.above, cycle, mark))])
+
+    def _probed(self, document: Document, note: _AutoindexState, probe: _LoopProbe, mark: str) -> Iterator[Found]:
+        if mark != probe.mark:  # an ordinary folder after all: its files, and those on the way, count
+            steps = ["/".join((probe.start, *probe.cycle * number)) for number in range(probe.count + 1)]
+            for number, path in enumerate(steps):
+                above = (*probe.above, *(probe.mark,) * (number * len(probe.cycle)))
+                yield _page(self._url_of(document, note, path), _AutoindexState(path, above, is_real=True))
+        elif (note.path.count("/") + 1 + len(probe.cycle)) > MAX_DEPTH:
+            yield ReaderWarning(message("folders that are links to a folder above them were left out"))
+        else:
+            yield self._follow(document, note, msgspec.structs.replace(probe, count=probe.count + 1))
+
+    def _follow(self, document: Document, note: _AutoindexState, probe: _LoopProbe) -> DocumentRequest:
+        path = "/".join((note.path, *probe.cycle))
+        return _page(self._url_of(document, note, path), _AutoindexState(path, probe=probe))
+
+    def _url_of(self, document: Document, note: _AutoindexState, path: str) -> str:
+        """Return the url of a folder that is on the way to the one of this page, or below it."""
+        here = folder_of(document.url)
+        assert here is not None
+        url, names = here.url, path.split("/")
+        depth = note.path.count("/") + 1
+        if len(names) <= depth:
+            return url.rsplit("/", 1 + depth - len(names))[0] + "/"
+        return url + "".join(f"{quoted(self._raw(name))}/" for name in names[depth:])
+
+    def _raw(self, name: str) -> str:
+        """Return a name as the server has it in urls; see `_text`."""
+        if self._encoding == "utf-8" or name.isascii():
+            return name
+        return name.encode(self._encoding, "surrogateescape").decode("utf-8", "surrogateescape")
 
     def _place(self, document: Document, note: _AutoindexState) -> tuple[FolderUrl, bool]:
         """Return the folder that the page lists, and whether its files are found at the source's url plus path."""
@@ -154,7 +247,8 @@ class AutoindexReader:
                 )
             )
         wanted = tuple(note.path.split("/")) if note.path else ()
-        if found != wanted and wanted[: len(found)] == found:
+        named = tuple(map(self._text, found))
+        if named != wanted and wanted[: len(named)] == named:
             raise DocumentError(
                 message(
                     "{url}: redirected back up to {url2}: there is no such listing",
@@ -165,17 +259,25 @@ class AutoindexReader:
         return here, found == wanted
 
 
-def _refuse_loop(document: Document, note: _AutoindexState, above: tuple[str, ...]) -> None:
-    if above[:-1].count(above[-1]) >= SAME_ABOVE:
-        raise DocumentError(
-            message(
-                "{url}: {path}/ has the same listing as {same_above} of the folders above it: a "
-                "loop, made by a link that leads back up",
-                url=document.url,
-                path=note.path,
-                same_above=SAME_ABOVE,
-            )
-        )
+class _PageOfFolder:
+    """What one page listed so far: its folders, as the server names them, and a fingerprint of all entries."""
+
+    def __init__(self, here: FolderUrl) -> None:
+        self.here = here
+        self.folders: list[str] = []
+        self.mark = xxhash.xxh3_64()
+        self._seen: set[tuple[str, bool]] = set()
+
+    def is_new(self, link: ListingLink) -> bool:
+        """Return True if an entry was not listed before: many are linked by their icon, then by their name."""
+        if (link.name, link.is_folder) in self._seen:
+            return False
+        self._seen.add((link.name, link.is_folder))
+        self.mark.update(f"{link.name}\n{link.is_folder}\n{link.stamp}\n".encode("utf-8", "surrogatepass"))
+        return True
+
+
+def _refuse_depth(document: Document, note: _AutoindexState, above: tuple[str, ...]) -> None:
     if len(above) > MAX_DEPTH:
         raise DocumentError(
             message(

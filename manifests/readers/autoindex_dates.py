@@ -7,12 +7,16 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from manifests.readers.autoindex_asian_dates import ASIAN, asian_seconds, is_asian
+
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 _MONTH = rf"(?:{_MONTHS.replace(' ', '|')})[a-z]*"
 _CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?"
 
 DATE = re.compile(
-    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T]+{_CLOCK}(?:\.[0-9]+)?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})?)?"  # Apache 2.4
+    rf"{ASIAN}"
+    rf"|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T]+{_CLOCK}(?:\.[0-9]+)?"  # Apache 2.4
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2}| [+-][0-9]{2}:[0-9]{2}(?![0-9:]))?)?"  # miniserve has a space before its zone
     rf"|[0-9]{{1,2}}-{_MONTH}-[0-9]{{4}} +{_CLOCK}"  # nginx, Apache 2.2
     rf"|[0-9]{{4}}-{_MONTH}-[0-9]{{1,2}} +{_CLOCK}"  # lighttpd
     rf"|[A-Z][a-z]{{2}}, [0-9]{{1,2}} {_MONTH} [0-9]{{4}} {_CLOCK} GMT"  # nginx's JSON
@@ -24,7 +28,7 @@ _PARTS = re.compile(
     rf"|[A-Za-z]+, (?:(?P<day>[0-9]+) )?(?P<month>{_MONTH}) (?:(?P<us_day>[0-9]+), )?(?P<year>[0-9]{{4}})"
 )
 _TIME = re.compile(
-    r"[ T]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\.[0-9]+)?(?: ([AP])M)?(?:([+-])([0-9]{2}):?([0-9]{2}))?"
+    r"[ T]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\.[0-9]+)?(?: ([AP])M)?(?: ?([+-])([0-9]{2}):?([0-9]{2}))?"
 )
 _NUMBERS = {name: number for number, name in enumerate(_MONTHS.split(), 1)}
 
@@ -32,6 +36,8 @@ _NUMBERS = {name: number for number, name in enumerate(_MONTHS.split(), 1)}
 @lru_cache(4096)  # files of one listing often have the same minute
 def seconds(text: str) -> float | None:
     """Return the seconds since the epoch of a date that DATE matched; None if it is ambiguous or invalid."""
+    if is_asian(text):
+        return asian_seconds(text)
     time = _TIME.search(text)
     day = _day(text, american=time is not None and time[4] is not None)
     if day is None:

@@ -1,4 +1,4 @@
-"""Parses directory listings of nginx, Apache, lighttpd, IIS, Python and caddy, in HTML, JSON and XML.
+"""Parses directory listings of nginx, Apache, lighttpd, IIS, Python, caddy, dufs and others, in HTML, JSON and XML.
 
 A ListingLink has a size only if the server writes exact bytes: `2.3K` is ignored. Most listings have dates without a
 zone; they are taken as UTC. `stamp` keeps the text of the listing, so that a change is noticed.
@@ -14,17 +14,21 @@ import msgspec
 
 from manifests.messages import message
 from manifests.readers import autoindex_pieces
+from manifests.readers.autoindex_charset import WESTERN, page_encoding
 from manifests.readers.autoindex_dates import seconds
+from manifests.readers.autoindex_dufs import dufs_links, is_dufs, is_dufs_json
 from manifests.readers.autoindex_html import AT_CADDY_LIMIT, CADDY_LIMIT, read_html
 from manifests.readers.autoindex_links import FolderUrl, ListingLink, child_name
 from manifests.reading import (
     Document,
     DocumentError,
     ReaderWarning,
+    RecodedStream,
     SkippedEntries,
     XmlError,
     XmlTarget,
     parse_xml,
+    recoded,
     refuse_bucket,
 )
 
@@ -36,20 +40,44 @@ _NO_FILE = ReaderWarning(
 )
 
 
-def read_links(document: Document, folder: FolderUrl, skipped: SkippedEntries) -> Iterator[ListingLink | ReaderWarning]:
+def read_links(
+    document: Document, folder: FolderUrl, skipped: SkippedEntries, encoding: str = "utf-8"
+) -> Iterator[ListingLink | ReaderWarning]:
     """Yield the children that a page lists, and add to `skipped` what may be one.
 
+    `encoding` is that of the source; a page of HTML may name its own instead.
     Raises DocumentError, with the document's url in front, if it is no listing or was cut.
     """
     url = document.url
+    document = recoded(document)  # from UTF-16, by its mark
     head = document.stream.read(autoindex_pieces.PIECE).removeprefix(_BOM)
     start = head[:1024].lstrip()
+    if is_dufs(head) or is_dufs_json(start):
+        return dufs_links(_all(document, head), url, skipped)
     if start[:1] in {b"[", b"{"}:
         return _json(head + document.stream.read(MAX_JSON), url, skipped)
     if re.match(rb"(?:<\?xml[^>]*\?>\s*)?<(?:list[\s>/]|!DOCTYPE\s+list\b)", start) is not None:
         return _xml(document.stream, head, url, skipped)
     refuse_bucket(head, url)
-    return read_html(document, head, folder, skipped)
+    found = page_encoding(document.headers, head) if encoding == "utf-8" else encoding
+    if found not in {"", "utf-8", WESTERN} and not isinstance(document.stream, RecodedStream):
+        document.stream.seek(0)
+        document = recoded(document, found)
+        head = document.stream.read(autoindex_pieces.PIECE)
+    return read_html(document, head, folder, skipped, is_western=found == WESTERN)
+
+
+def _all(document: Document, head: bytes) -> bytes:
+    body = head + document.stream.read(MAX_JSON)
+    if len(body) > MAX_JSON:
+        raise _too_long(document.url)
+    return body
+
+
+def _too_long(url: str) -> DocumentError:
+    return DocumentError(
+        message("{url}: longer than the {max_json} bytes allowed for a listing in JSON", url=url, max_json=MAX_JSON)
+    )
 
 
 class _JsonRow(msgspec.Struct):
@@ -65,9 +93,7 @@ class _JsonRow(msgspec.Struct):
 
 def _json(body: bytes, url: str, skipped: SkippedEntries) -> Iterator[ListingLink | ReaderWarning]:
     if len(body) > MAX_JSON:
-        raise DocumentError(
-            message("{url}: longer than the {max_json} bytes allowed for a listing in JSON", url=url, max_json=MAX_JSON)
-        )
+        raise _too_long(url)
     try:
         rows = _rows(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:

@@ -24,10 +24,19 @@ _PATH_IN_TITLE = re.compile(
     r"(?:\b(?:index|contents) of|\blisting (?:for|of)|\S -)\s+\[?(/[^\]]*)\]?\s*", re.IGNORECASE
 )
 _PARENT = re.compile(r"\.\./?|\W*(?:to )?(?:the )?parent (?:directory|folder)\W*", re.IGNORECASE)
+_ERROR = re.compile(
+    r"\b404\b|not found|error|forbidden|denied|找不到|未找到|不存在|見つかりません|찾을 수 없"
+    r"|nicht gefunden|introuvable|no encontrad|não encontrad|non trovat|не найден|nie znaleziono|bulunamadı",
+    re.IGNORECASE,
+)
+_FOLDER_CLASS = re.compile(r"(?:^|[\s_-])(?:dir|directory|folder)(?:$|[\s_-])", re.IGNORECASE)
+_MAY_BE_FOLDERS = re.compile(rb"/\s*</(?:a|span|b|td|bdi)>|director|folder|\bdir\b", re.IGNORECASE)
 _NEXT = re.compile(r"\W*next(?: page)?\W*", re.IGNORECASE)
 _LOGIN = re.compile(r"\blog[ -]?[io]n\b|\bsign[ -]?in\b|authenticat|unauthori[sz]ed", re.IGNORECASE)
 _CLIPPED = re.compile(r"(?:\.\.>?|…)$")
 _CADDY = re.compile(r"<b>([0-9]+)</b>\s+(?:director(?:y|ies)|files?)\b")
+
+_MINISERVE = "https://github.com/svenstaro/miniserve"  # in the last line of its pages
 
 _Child = tuple[str, bool]  # its name, and whether it is a folder
 
@@ -39,10 +48,13 @@ AT_CADDY_LIMIT = message(
 
 
 def read_html(
-    document: Document, head: bytes, folder: FolderUrl, skipped: SkippedEntries
+    document: Document, head: bytes, folder: FolderUrl, skipped: SkippedEntries, *, is_western: bool = False
 ) -> Iterator[ListingLink | ReaderWarning]:
-    """Yield the children that a page lists, and add to `skipped` what may be one; raises DocumentError."""
-    listing = _HtmlListing(document.url, folder, skipped)
+    """Yield the children that a page lists, and add to `skipped` what may be one; raises DocumentError.
+
+    `is_western` is True for a page that says that it is not in UTF-8, but in Latin-1 or its like.
+    """
+    listing = _HtmlListing(document.url, folder, skipped, is_western=is_western)
     end = PageEnd(lambda href: folder.child(href) is not None)
     for piece in pieces(document.stream, head, document.url):
         end.read(piece)
@@ -59,8 +71,9 @@ def read_html(
 class _HtmlListing:
     """What the pieces of one page listed so far."""
 
-    def __init__(self, url: str, folder: FolderUrl, skipped: SkippedEntries) -> None:
+    def __init__(self, url: str, folder: FolderUrl, skipped: SkippedEntries, *, is_western: bool = False) -> None:
         self._url = url
+        self._is_western = is_western
         self._folder = folder
         self._skipped = skipped
         self._is_first = True
@@ -78,15 +91,19 @@ class _HtmlListing:
             piece = without_scripts(piece)
         insist_on_shallow(piece, self._url)
         rows = RowParser()
-        text = _text(piece)
+        text, is_utf8 = _text(piece)
         page = LexborHTMLParser(text)
         anchors = page.css("a[href]")
         hrefs = [anchor.attributes.get("href") or "" for anchor in anchors]
+        if not is_utf8 and not self._is_western:
+            hrefs = [_raw(href) for href in hrefs]
         if self._is_first:
             self._paths = _paths_of(page, self._folder)
         children = self._found(anchors, hrefs, rows)
+        if _MAY_BE_FOLDERS.search(piece) is not None:
+            children = [(anchor, _with_kind(anchor, child)) for anchor, child in children]
         if self._is_first:
-            _insist_on_listing(page, anchors, children, self._url)
+            _insist_on_listing(page, anchors, children, self._url, self._folder)
             # Apache writes digits alone for what is below 973 bytes, and rounds the rest
             self._is_apache = b"<address>Apache" in piece or any(re.match(r"\?[CNMSD]=", href) for href in hrefs)
             self._is_first = False
@@ -187,6 +204,23 @@ class _HtmlListing:
             self._skipped.add(message("a script makes the rows of this page, and syncd does not run scripts"))
 
 
+def _with_kind(anchor: LexborNode, child: _Child) -> _Child:
+    """Return a child as a folder if all but its link say so: the slash of its text, or a class of it or its row."""
+    name, is_folder = child
+    if is_folder:
+        return child
+    if anchor.text(deep=True).strip() == f"{name}/" or _FOLDER_CLASS.search(anchor.attributes.get("class") or ""):
+        return name, True
+    row = anchor.parent
+    for _ in range(3):
+        if row is None or row.tag in {"tr", "li"}:
+            break
+        row = row.parent
+    if row is None or row.tag not in {"tr", "li"}:
+        return child
+    return name, _FOLDER_CLASS.search(row.attributes.get("class") or "") is not None
+
+
 def _is_row(anchor: LexborNode, href: str, shown: str, target: LinkTarget, place: int, rows: RowParser) -> bool:
     """Return True if a link stands as a row does: a date is beside it, or it is shown under its own name."""
     if date_and_size(anchor, rows)[0]:
@@ -224,15 +258,28 @@ def _paths_of(page: LexborHTMLParser, folder: FolderUrl) -> tuple[tuple[str, ...
     return tuple(sorted(found, key=len, reverse=True))
 
 
-def _text(piece: bytes) -> str:
+def _text(piece: bytes) -> tuple[str, bool]:
+    """Return a piece as text, and True if it is UTF-8; in Latin-1 every byte is a character."""
     try:
-        return piece.decode()
+        return piece.decode(), True
     except UnicodeDecodeError:
-        return piece.decode("latin-1")  # every byte is a valid character there; names are percent-encoded anyway
+        return piece.decode("latin-1"), False
+
+
+def _raw(href: str) -> str:
+    """Return a link of a page in an unknown encoding with its bytes as surrogates, so that such a name is refused."""
+    try:
+        return href if href.isascii() else href.encode("latin-1").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return href
 
 
 def _insist_on_listing(
-    page: LexborHTMLParser, anchors: list[LexborNode], children: list[tuple[LexborNode, _Child]], url: str
+    page: LexborHTMLParser,
+    anchors: list[LexborNode],
+    children: list[tuple[LexborNode, _Child]],
+    url: str,
+    folder: FolderUrl,
 ) -> None:
     """Raise DocumentError, in words for stewards, unless the page is a listing, which may be empty."""
     titles = [node.text(deep=True).strip() for node in page.css("title, h1")]
@@ -241,6 +288,7 @@ def _insist_on_listing(
         _PARENT.fullmatch(anchor.text(deep=True).strip()) or anchor.attributes.get("href") in {"..", "../", "./.."}
         for anchor in anchors[:20]
     )
+    signed = signed or (not children and _is_empty_listing(page, anchors, titles, folder))
     if signed and (children or not password):
         return
     rows = RowParser()
@@ -257,6 +305,18 @@ def _insist_on_listing(
             )
         )
     raise DocumentError(message("{url}: looks like a web page, not a directory listing{title}", url=url, title=title))
+
+
+def _is_empty_listing(page: LexborHTMLParser, anchors: list[LexborNode], titles: list[str], folder: FolderUrl) -> bool:
+    """Return True for a listing without entries, in whatever language: it shows its path, and a link to its parent."""
+    if any((anchor.attributes.get("href") or "") == _MINISERVE for anchor in anchors[-5:]):
+        return True
+    path = f"/{'/'.join(folder.parts)}"
+    if not folder.parts or page.css_first("pre, table, ul, ol, dl, hr") is None:
+        return False
+    if not any(path in title for title in titles) or any(_ERROR.search(title) for title in titles):
+        return False
+    return any(folder.path_of(anchor.attributes.get("href") or "") == folder.parts[:-1] for anchor in anchors[:20])
 
 
 def _looks_listed(anchor: LexborNode, name: str, rows: RowParser) -> bool:

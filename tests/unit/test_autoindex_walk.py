@@ -1,20 +1,22 @@
 """Folders are walked through their listings, inside the source and never in circles; what a page may cost is bounded."""
 
 import io
+import itertools
 from typing import Any
 
 import pytest
 
 from manifests.readers import autoindex, autoindex_pieces
-from manifests.readers.autoindex import open_reader
-from manifests.reading.document import Document, DocumentError, DocumentRequest
+from manifests.readers.autoindex import AutoindexReader, open_reader
+from manifests.readers.autoindex_links import folder_of
+from manifests.reading.document import Document, DocumentError, DocumentRequest, ReaderWarning
 from manifests.stat import Stat
 from tests.unit.test_autoindex import ROOT, Source, follows, listing, page, read, stats
 
 
-def walk(pages: dict[str, bytes], reader: object | None = None) -> tuple[list[Stat], list[str]]:
+def walk(pages: dict[str, bytes], reader: Any = None) -> tuple[list[Any], list[str]]:
     """Read every page that is asked for; return the files and the errors."""
-    reader = open_reader(Source())
+    reader = reader or open_reader(Source())
     waiting, files, errors = list(reader.start()), list[Any](), []
     while waiting:
         asked = waiting.pop()
@@ -50,34 +52,76 @@ class Endless(dict[str, bytes]):
         return self.body
 
 
+LEFT_OUT = ReaderWarning("folders that are links to a folder above them were left out")
+
+
 @pytest.mark.fault(18)
-def test_a_link_back_up_is_found_out_and_named():
+def test_a_link_to_its_own_folder_is_left_out_and_the_listing_is_complete():
     server = Endless(listing("file", "loop/"))
-    _, errors = walk(server)
-    assert errors == [
-        f"{ROOT}loop/loop/loop/: loop/loop/loop/ has the same listing as 3 of the folders above it: a loop, made by a link that leads back up"
-    ]
-    assert len(server.asked) == 4
+    files, errors = walk(server)
+    assert (list(stats(files)), [one for one in files if one == LEFT_OUT], errors) == (["file"], [LEFT_OUT], [])
+    assert len(server.asked) == 1 + autoindex.MAX_DEPTH
 
 
-def test_several_loops_on_one_page_end_too():
-    server = Endless(listing("a/", "b/", "c/"))
-    _, errors = walk(server)
-    assert len(errors) == 27
-    assert len(server.asked) == 1 + 3 + 9 + 27
+def test_several_links_to_one_folder_are_left_out():
+    server = Endless(listing("a/", "b/", "c/", "file"))
+    files, errors = walk(server)
+    assert (list(stats(files)), files.count(LEFT_OUT), errors) == (["file"], 3, [])
+    assert len(server.asked) == 1 + 3 * autoindex.MAX_DEPTH
 
 
-def test_a_loop_over_two_folders_is_found_out():
+def test_a_link_to_a_folder_further_up_is_left_out():
     class Server(Endless):
         def __getitem__(self, url: str) -> bytes:
             self.asked.append(url)
             return listing("b/", "x") if url.count("/") % 2 else listing("back/", "y")
 
     server = Server(b"")
-    _, errors = walk(server)
-    assert len(errors) == 1
-    assert "a loop" in errors[0]
-    assert len(server.asked) == 7
+    files, errors = walk(server)
+    assert (sorted(stats(files)), files.count(LEFT_OUT), errors) == (["back/x", "y"], 1, [])
+
+
+def test_links_below_and_beside_other_folders_cost_no_file():
+    """d has pool/, and the links x -> . and pool/up -> ..; nothing tells links from folders."""
+
+    class Server(Endless):
+        def __getitem__(self, url: str) -> bytes:
+            here: list[str] = []
+            for name in url.removeprefix(ROOT).split("/")[:-1]:
+                here = here if name == "x" else here[:-1] if name == "up" else [*here, name]
+            return listing("up/", "1", "2") if here else listing("x/", "pool/", "top")
+
+    files, errors = walk(Server(b""))
+    assert (sorted(stats(files)), errors) == (["pool/1", "pool/2", "top"], [])
+    assert files.count(LEFT_OUT) == 2
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("depth", [2, 5])
+def test_folders_that_only_look_alike_are_no_links(depth):
+    """A tree of tiles: all its folders have the same names, down to the last ones."""
+
+    class Tiles(Endless):
+        def __getitem__(self, url: str) -> bytes:
+            self.asked.append(url)
+            inner = url.removeprefix(ROOT).count("/") < depth
+            return listing("0/", "1/", "tile.png") if inner else listing("tile.png")
+
+    server = Tiles(b"")
+    files, errors = walk(server)
+    wanted = {"/".join((*names, "tile.png")) for n in range(depth + 1) for names in itertools.product("01", repeat=n)}
+    assert (set(stats(files)), errors) == (wanted, [])
+    assert len(server.asked) < 6 * len(wanted)
+
+
+def test_a_link_is_found_out_by_the_names_that_the_manifest_encodes():
+    body = listing().replace(b"</pre>", b'<a href="%BD%B5/">x</a>\n<a href="file">file</a>\n</pre>')
+    root = folder_of(ROOT)
+    assert root is not None
+    server = Endless(body)
+    files, errors = walk(server, AutoindexReader(root, (), encoding="gb18030"))
+    assert (list(stats(files)), files.count(LEFT_OUT), errors) == (["file"], 1, [])
+    assert server.asked[1] == f"{ROOT}%BD%B5/"
 
 
 def test_the_first_hour_of_the_first_day_of_the_first_month_is_no_loop():
