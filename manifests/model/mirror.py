@@ -175,6 +175,8 @@ class About(BaseModel):
     """The contact for this mirror."""
     access: Literal["open", "registered", "restricted", "controlled", "embargoed"] | None = None
     """Who may read the dataset, according to its publisher; absent: not stated."""
+    redistribution: Literal["allowed", "conditions", "forbidden", "unknown"] = "unknown"
+    """Whether the terms allow passing copies on; reading openly does not imply it."""
 
 
 def _several(given: Any) -> Any:

@@ -29,12 +29,13 @@ HEALTHS: tuple[Health, ...] = ("good", "degraded", "stale", "unknown")
 
 
 class AboutView(msgspec.Struct, frozen=True, kw_only=True):
-    """The licence, citation, contact and access conditions of a dataset."""
+    """The licence, citation, contact and access conditions of a dataset, and whether copies may be passed on."""
 
     licence: str = ""
     citation: str = ""
     contact: str = ""
     access: str = ""
+    redistribution: str = "unknown"
 
 
 class TransferView(msgspec.Struct, frozen=True, kw_only=True):

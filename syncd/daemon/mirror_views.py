@@ -56,7 +56,11 @@ def mirror_view(mirror_state: MirrorState, store: StoreState, now: float, clock:
         source=mirror.source.url if mirror is not None else row.source if row is not None else "",
         prefix=mirror.prefix if mirror is not None else row.prefix if row is not None else "",
         about=AboutView(
-            licence=about.licence, citation=about.citation, contact=about.contact, access=about.access or ""
+            licence=about.licence,
+            citation=about.citation,
+            contact=about.contact,
+            access=about.access or "",
+            redistribution=about.redistribution,
         )
         if about is not None
         else AboutView(),
