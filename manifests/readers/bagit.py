@@ -34,6 +34,7 @@ from manifests.reading import (
     ListPath,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     SkippedEntries,
     below,
     chosen,
@@ -132,7 +133,10 @@ class BagReader:
             yield from self._payload(document, note)
         else:
             for name, digest in _listed(document, note):
-                yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
+                promised = digests((note.algorithm, digest))
+                if not promised:
+                    yield ReaderWarning(message("invalid checksums were ignored"))
+                yield Stat(below(self._bag, name), digests=promised)
             if not document.missing and not self._is_terminated(document):
                 raise DocumentError(message("{url}: the last line has no line end: it may be cut", url=document.url))
 
@@ -192,8 +196,11 @@ class BagReader:
                     unread.add(message("lists {name!r}, which is not in data/", name=name))
                     continue
                 count += 1
+                promised = digests((note.algorithm, digest))
+                if not promised:
+                    yield ReaderWarning(message("invalid checksums were ignored"))
                 mark = (mark + xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"))) % (1 << 64)
-                yield Stat(below(self._bag, name), digests=digests((note.algorithm, digest)))
+                yield Stat(below(self._bag, name), digests=promised)
             unread.raise_if_any()
             is_cut = note.expected != 0 and not self._is_terminated(document)
             if note.listed < 0:

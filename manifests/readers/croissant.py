@@ -6,7 +6,9 @@ Rules:
 2. `sha256` often holds something else. A value as long as an MD5 is taken for one; an invalid value is ignored, and so
    are all digests of a dataset with `isLiveDataset`.
 3. `contentSize` is text for people: only exact bytes (`117743 B`) are a size.
-4. A git repository as a FileObject names no files: that is an error that says so, and the inventory is incomplete.
+4. A file elsewhere whose url does not end in its name has the path that its `@id` or `name` gives it: the urls of
+   Dataverse end in a number. Without such a name, or if another file has it, the path follows from the url.
+5. A git repository as a FileObject names no files: that is an error that says so, and the inventory is incomplete.
 """
 
 import re
@@ -38,7 +40,7 @@ from manifests.reading import (
     size,
     text,
 )
-from manifests.stat import Stat
+from manifests.stat import Stat, UnsafePath, check_path
 from manifests.yaml import STRICT
 
 _BYTES = re.compile(r"([0-9]{1,19}) ?(?:B|bytes?)?", re.IGNORECASE)
@@ -100,6 +102,7 @@ class CroissantReader:
         if dataset.distribution is None:
             unread.add(message("has no distribution: is it a Croissant description?"))
             listed = []
+        taken: set[str] = set()
         for number, one in enumerate(listed, 1):
             try:
                 found = msgspec.convert(one, _FileObject)
@@ -107,11 +110,12 @@ class CroissantReader:
                 unread.add(message("distribution {number} is not an object", number=number))
                 continue
             if "FileObject" in _types(found.type) and found.inside in (None, [], {}):
-                yield from self._file(found, is_live=dataset.live in (True, "true", "True"), unread=unread)
+                is_live = dataset.live in (True, "true", "True")
+                yield from self._file(found, taken, is_live=is_live, unread=unread)
         unread.raise_if_any()
         yield described
 
-    def _file(self, found: _FileObject, *, is_live: bool, unread: SkippedEntries) -> Iterator[Stat]:
+    def _file(self, found: _FileObject, taken: set[str], *, is_live: bool, unread: SkippedEntries) -> Iterator[Stat]:
         url, named = text(found.url), text(found.id) or text(found.name) or message("a FileObject without a name")
         if text(found.format) == "git+https" or url.endswith(".git"):
             unread.add(
@@ -127,11 +131,29 @@ class CroissantReader:
             promised = {} if is_live else _promised(found)
             if is_remote(url):
                 path, urls = placed(url, self._root)
+                named = _name_of(found)
+                is_told = path.rpartition("/")[2] == named.rpartition("/")[2]  # the url ends in the name itself
+                if urls and named and named not in taken and not is_told:
+                    path = below(folder_of(self._document), named)
             else:
                 relative = url.removeprefix("./")
                 urls = ()
                 path = relative if relative.startswith("/") else below(folder_of(self._document), relative)
+            taken.add(path)
             yield Stat(path, _size(found.size), digests=promised, urls=urls)
+
+
+def _name_of(found: _FileObject) -> str:
+    """Return the path that a file's `@id` or `name` gives it, "" if neither looks like one."""
+    for given in (text(found.id), text(found.name)):
+        path = given.removeprefix("./")
+        if "." not in path.rpartition("/")[2].strip(".") or "://" in path or path.startswith("#"):
+            continue
+        try:
+            return check_path(path)
+        except UnsafePath:
+            continue
+    return ""
 
 
 def _types(given: object) -> set[str]:

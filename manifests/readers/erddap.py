@@ -4,7 +4,7 @@ Rules:
 1. Without `datasets` all those that are public and show files are mirrored, each in a folder of its name; a single
    dataset lies at the top.
 2. Times are milliseconds since the epoch, in older versions text; sizes are exact bytes; a name that ends in `/` is a
-   folder.
+   folder. A row may end before its last columns, which are for people.
 3. ERDDAP asks clients to send one request at a time: set `limits: {connections: 1}`.
 """
 
@@ -40,6 +40,7 @@ from manifests.yaml import STRICT
 
 MAX_DEPTH = 32  # folders below a dataset
 
+_COLUMNS = ("datasetID", "accessible", "files")
 _QUERY = "datasetID%2Caccessible%2Cfiles"
 
 
@@ -112,10 +113,11 @@ class ErddapReader:
             )
         unread = SkippedEntries(document)
         for number, row in enumerate(rows, 2):
-            if len(row) < len(columns) or not row[columns["Name"]]:
+            name = row[columns["Name"]] if len(row) > columns["Name"] else ""
+            is_short = len(row) <= max(columns["Last modified"], columns["Size"])  # a description may be missing
+            if not name or (is_short and not name.endswith("/")):
                 unread.add(message("line {number} does not have the columns of the first line", number=number))
                 continue
-            name = row[columns["Name"]]
             if name.endswith("/"):
                 yield self._folder(msgspec.structs.replace(note, folder=note.folder + name))
                 continue
@@ -126,7 +128,7 @@ class ErddapReader:
         unread.raise_if_any()
 
     def _datasets(self, document: Document, rows: Iterator[list[str]], columns: dict[str, int]) -> Iterator[Found]:
-        if not {"datasetID", "accessible", "files"} <= columns.keys():
+        if not columns.keys() >= set(_COLUMNS):
             raise DocumentError(
                 message(
                     "{url}: is not a table of ERDDAP's datasets: name them in the manifest (datasets)", url=document.url
@@ -135,7 +137,7 @@ class ErddapReader:
         next(rows, None)  # the units
         unread = SkippedEntries(document)
         for number, row in enumerate(rows, 3):
-            if len(row) < len(columns) or not row[columns["datasetID"]]:
+            if len(row) <= max(columns[name] for name in _COLUMNS) or not row[columns["datasetID"]]:
                 unread.add(message("line {number} has not the columns that the first line names", number=number))
                 continue
             dataset = row[columns["datasetID"]]

@@ -1,14 +1,15 @@
 """The reader for LAADS and LANCE, NASA's archives of MODIS and VIIRS: folders that are listed as JSON or as CSV.
 
 A folder `archive/allData/61/MOD09GA/` is listed at `archive/allData/61/MOD09GA.json`; an entry without a size is a
-folder. Each day is a folder, `<year>/<day of the year>/`, so folders outside the wanted time are not read.
+folder. Each day is a folder, `<year>/<day of the year>/`, so folders outside the wanted time are not read. If an answer
+says that there are further pages (a link, or their number), they are requested.
 """
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
+    PageChain,
     ReaderKind,
     ReaderSource,
     ReaderWarning,
@@ -28,8 +30,11 @@ from manifests.reading import (
     absolute,
     below,
     chosen,
+    dig,
     digests,
     moment,
+    next_link,
+    page_url,
     read_json,
     size,
     span,
@@ -41,6 +46,8 @@ from manifests.yaml import STRICT
 MAX_PAGE = 256 << 20  # bytes
 MAX_DEPTH = 8  # folders below the source
 MAX_LINE = 1 << 16  # bytes
+
+_PAGES = ("numPages", "totalPages", "pages", "pageCount")  # how the number of pages may be called
 
 
 class LaadsOptions(BaseModel):
@@ -55,11 +62,13 @@ class LaadsOptions(BaseModel):
 
 
 class LaadsState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the folder's path in the copy, its url, and its depth."""
+    """The state of a request: the folder's path in the copy, its url and depth, and the pages of it that were read."""
 
     url: str
     path: str = ""
     depth: int = 0
+    page: int = 1
+    pages: PageChain = PageChain()
 
 
 def open_reader(source: ReaderSource, today: date) -> "LaadsReader":
@@ -91,8 +100,11 @@ class LaadsReader:
             raise DocumentError(
                 message("{url}: folders more than {max_depth} deep: a loop?", url=document.url, max_depth=MAX_DEPTH)
             )
-        for row in _rows(document, self._form):
+        names: list[str] = []
+        listing = _Listing(document)
+        for row in listing.rows(self._form):
             name = text(row.get("name"))
+            names.append(name)
             if not name or "/" in name or name in {".", ".."}:
                 unread.add(message("a row without a valid name"))
                 continue
@@ -107,6 +119,11 @@ class LaadsReader:
             url = absolute(document, row.get("downloadsLink")) or f"{state.url}{quote(name, errors='surrogateescape')}"
             modified = _modified(row)
             yield Stat(below(state.path, name), length, modified, None, promised, (url,))
+        following = listing.following(state.page)
+        if following is not None:
+            pages = state.pages.read(document, names)
+            further = msgspec.structs.replace(state, page=state.page + 1, pages=pages)
+            yield DocumentRequest(following, state=msgspec.json.encode(further).decode(), max_bytes=MAX_PAGE)
         unread.raise_if_any()
 
     def _folder(self, state: LaadsState, name: str) -> Iterator[Found]:
@@ -134,17 +151,41 @@ class LaadsReader:
         return True
 
 
-def _rows(document: Document, form: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a listing; raises DocumentError if it is not one."""
-    if form == "csv":
-        yield from _table(document)
-        return
-    listed = read_json(document, object, limit=MAX_PAGE)
-    rows = listed.get("content") if isinstance(listed, dict) else listed
-    if not isinstance(rows, list):
-        raise DocumentError(message("{url}: not a listing, but other JSON", url=document.url))
-    for row in rows:
-        yield row if isinstance(row, dict) else {}
+class _Listing:
+    """One page of the listing of a folder."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._said: Mapping[str, Any] = {}
+
+    def rows(self, form: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows; raises DocumentError if it is no listing."""
+        if form == "csv":
+            yield from _table(self._document)
+            return
+        listed = read_json(self._document, object, limit=MAX_PAGE)
+        rows = listed.get("content") if isinstance(listed, dict) else listed
+        if not isinstance(rows, list):
+            raise DocumentError(message("{url}: not a listing, but other JSON", url=self._document.url))
+        self._said = listed if isinstance(listed, dict) else {}
+        for row in rows:
+            yield row if isinstance(row, dict) else {}
+
+    def following(self, number: int) -> str | None:
+        """Return the url of the next page if the answer says that there is one; `number` is that of this page."""
+        document, said = self._document, self._said
+        links = (said.get("nextPageLink"), said.get("next"), dig(said.get("links"), "next"))
+        for href in links:
+            if (url := page_url(document, dig(href, "href") or href)) is not None:
+                return url
+        if (url := next_link(document)) is not None:
+            return url
+        count = next((found for name in _PAGES if (found := size(said.get(name))) is not None), 0)
+        if number >= count:
+            return None
+        parts = urlsplit(document.url)
+        query = [(name, value) for name, value in parse_qsl(parts.query) if name != "page"]
+        return parts._replace(query=urlencode([*query, ("page", str(number + 1))])).geturl()
 
 
 def _table(document: Document) -> Iterator[Mapping[str, Any]]:
@@ -189,6 +230,8 @@ READER = ReaderKind(
     LaadsOptions,
     dated=True,
     proof=CompletenessProof(
-        end="the closing bracket of the JSON; the line end of the last line of CSV", unseen="lines"
+        end="the closing bracket of the JSON; the line end of the last line of CSV",
+        count="the number of pages, where the answer has one",
+        unseen="lines",
     ),
 )

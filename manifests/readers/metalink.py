@@ -6,8 +6,8 @@ The list has the size, the digests and the urls of each file, the best url first
    urls in a country that the manifest prefers come first.
 2. Urls of other protocols than the manifest's are ignored. A file without any other url, or every file with
    `beside: true`, is downloaded from the folder of the list.
-3. Invalid digests, those without a type, and those of pieces are ignored. Names that lead out of the folder are yielded
-   unchanged; `check_path` rejects them.
+3. Invalid digests are ignored and noted; those without a type, and those of pieces, are ignored. Names that lead out of
+   the folder are yielded unchanged; `check_path` rejects them.
 """
 
 import hashlib
@@ -29,8 +29,10 @@ from manifests.reading import (
     Found,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     SkippedEntries,
     XmlElement,
+    are_digests,
     below,
     chosen,
     digests,
@@ -108,14 +110,15 @@ class MetalinkReader:
                 unread.add(message("a file without a name"))
             elif (named := name if name.startswith("/") else below(folder, name)) != path:
                 yield self._file(part, named)
+                if not are_digests(*_hashes(part)):
+                    yield ReaderWarning(message("invalid checksums were ignored"))
         if not seen:
             raise DocumentError(message("{url}: a Metalink without a single file", url=document.url))
         unread.raise_if_any()
         yield Stat(path, size=length, version=f"sha256:{whole.hexdigest()}")
 
     def _file(self, part: XmlElement, path: str) -> Stat:
-        hashes = part.all("verification", "hash") if part.space == V3 else part.all("hash")
-        promised = digests(*((each.attributes["type"], each.text) for each in hashes if each.attributes.get("type")))
+        promised = digests(*_hashes(part))
         urls = () if self._beside else self._places(part)
         return Stat(path, size(part.text_of("size")), digests=promised, urls=urls)
 
@@ -129,6 +132,12 @@ class MetalinkReader:
                 found.append((near, _rank(place, part.space), url))
         found.sort(key=lambda one: one[:2])
         return tuple(dict.fromkeys(url for _, _, url in found))
+
+
+def _hashes(part: XmlElement) -> list[tuple[str, str]]:
+    """Return the types and values of a file's own hashes."""
+    hashes = part.all("verification", "hash") if part.space == V3 else part.all("hash")
+    return [(each.attributes["type"], each.text) for each in hashes if each.attributes.get("type")]
 
 
 def _rank(place: XmlElement, space: str) -> int:

@@ -41,6 +41,7 @@ from manifests.reading import (
     moment,
     placed,
     size,
+    unpacked,
 )
 from manifests.stat import Stat
 from manifests.yaml import STRICT
@@ -96,6 +97,7 @@ class ResyncReader:
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the resources, changes or requests of one list."""
         note = msgspec.json.decode(document.asked.state, type=_ResyncState)
+        document = unpacked(document)  # sitemap.xml.gz
         if note.depth > 8:
             raise DocumentError(message("{url}: more than 8 lists in a row lead to another: a loop?", url=document.url))
         root, described = _head(document)

@@ -5,7 +5,8 @@ Rules:
 2. An `@id` is a url reference: it is percent-decoded once. A file on another host is stored under the host's name.
 3. The format requires no digest; those that are given (`sha256`, `md5` …) are checked. A `contentSize` that is not a
    whole number of bytes is ignored.
-4. Only the files that the crate describes are mirrored, and for a folder its `distribution`.
+4. A crate that is detached from its files names them by url; `localPath` is where such a file belongs (version 1.2).
+5. Only the files that the crate describes are mirrored, and for a folder its `distribution`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,10 +40,11 @@ from manifests.reading import (
     size,
     text,
 )
-from manifests.stat import Stat
+from manifests.stat import Stat, UnsafePath, check_path
 from manifests.yaml import STRICT
 
 _ALGORITHMS = ("sha512", "sha256", "sha1", "md5")
+_SPECIFICATION = ("https://w3id.org/ro/crate", "http://w3id.org/ro/crate")
 
 
 class CrateOptions(BaseModel):
@@ -61,6 +63,8 @@ class _Entity(msgspec.Struct):
     size: object = msgspec.field(name="contentSize", default=None)
     modified: object = msgspec.field(name="dateModified", default=None)
     parts: object = msgspec.field(name="hasPart", default=None)
+    conforms: object = msgspec.field(name="conformsTo", default=None)
+    local: object = msgspec.field(name="localPath", default=None)
     sha512: object = None
     sha256: object = None
     sha1: object = None
@@ -103,7 +107,7 @@ class CrateReader:
             named.add(text(entity.id).removeprefix("./"))
             parts.update(dict.fromkeys(_parts(entity)))
             types = entity.type if isinstance(entity.type, list) else [entity.type]
-            is_crate = is_crate or text(entity.id).rpartition("/")[2].startswith("ro-crate-metadata.json")
+            is_crate = is_crate or _is_descriptor(entity)
             if "File" in types or "MediaObject" in types:
                 yield from self._file(entity, text(entity.id), unread)
             elif "DataDownload" in types:
@@ -126,12 +130,36 @@ class CrateReader:
         promised = digests(*((algorithm, getattr(entity, algorithm)) for algorithm in _ALGORITHMS))
         if is_remote(name):
             path, urls = placed(name, self._root)
+            local = text(entity.local).removeprefix("./")
+            if local and _is_safe(local):
+                path, urls = below(folder_of(self._crate), local), urls or (name,)
         else:
             relative = decoded(name.removeprefix("./"))
             urls = ()
             path = relative if relative.startswith("/") else below(folder_of(self._crate), relative)
         if path != self._crate:
             yield Stat(path, size(entity.size), moment(entity.modified), digests=promised, urls=urls)
+
+
+def _is_descriptor(entity: _Entity) -> bool:
+    """Return True for the entity that describes the metadata document.
+
+    It conforms to the specification, or has the name of the document, which has a prefix if it was detached from its
+    files (version 1.2).
+    """
+    name = text(entity.id).partition("#")[0].rpartition("/")[2]
+    if name.endswith(("ro-crate-metadata.json", "ro-crate-metadata.jsonld")):
+        return True
+    conforms = entity.conforms if isinstance(entity.conforms, list) else [entity.conforms]
+    return any(text(dig(one, "@id")).startswith(_SPECIFICATION) for one in conforms)
+
+
+def _is_safe(path: str) -> bool:
+    try:
+        check_path(path)
+    except UnsafePath:
+        return False
+    return True
 
 
 def _parts(entity: _Entity) -> Iterator[str]:

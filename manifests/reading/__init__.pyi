@@ -40,6 +40,7 @@ from .filters import (
 )
 from .json_fields import (
     absolute as absolute,
+    are_digests as are_digests,
     below as below,
     dig as dig,
     digests as digests,
@@ -52,6 +53,7 @@ from .json_fields import (
     text as text,
     verbatim as verbatim,
 )
+from .packed import is_packed as is_packed, unpacked as unpacked
 from .reader import (
     ANY as ANY,
     GROUP as GROUP,

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from manifests.digest import parse_digest
+from manifests.digest import canonical, parse_digest
 from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.reading.document import Document, DocumentError
@@ -94,6 +94,14 @@ def digests(*published: tuple[object, object]) -> dict[str, str]:
         if read is not None:
             found.setdefault(*read)
     return found
+
+
+def are_digests(*published: tuple[object, object]) -> bool:
+    """Return False if a value under the label of a known algorithm cannot be a digest; unknown labels say nothing."""
+    return all(
+        canonical(text(label)) is None or parse_digest(text(value), text(label)) is not None
+        for label, value in published
+    )
 
 
 def absolute(document: Document, href: object) -> str | None:

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from manifests.readers.bagit import BagitOptions, open_reader
-from manifests.reading.document import DocumentError
+from manifests.reading.document import DocumentError, ReaderWarning
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, read_all, stats, survives
 
@@ -58,6 +58,12 @@ def test_a_bag_is_its_payload_and_its_own_lists():
     found = read(documents)
     assert set(stats(found)) == {*documents, "data/hello.txt", "extra/notes.txt"}
     assert payload(documents)["data/hello.txt"].digests == {"md5": HELLO, "sha256": "a" * 64}
+
+
+def test_values_that_cannot_be_checksums_are_noted_and_their_files_stay():
+    found = read(bag(manifest__md5_txt=f"abc  data/a\n{HELLO}  data/b\n", tagmanifest__md5_txt="abc  x.txt\n"))
+    assert found.count(ReaderWarning("invalid checksums were ignored")) == 2
+    assert {"data/a", "data/b", "x.txt"} <= set(stats(found))
 
 
 def test_a_bag_may_lie_in_a_folder():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from manifests.readers.metalink import MetalinkOptions, open_reader
-from manifests.reading.document import DocumentError
+from manifests.reading.document import DocumentError, ReaderWarning
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, stats, survives
 
@@ -47,7 +47,8 @@ def read(body, path="RELEASE.metalink", **options):
 
 
 def test_version_4_gives_the_best_place_first_and_a_digest_that_cannot_be_one_is_absent():
-    assert read(FOUR) == [
+    assert read(FOUR).pop(1) == ReaderWarning("invalid checksums were ignored")
+    assert [one for one in read(FOUR) if isinstance(one, Stat)] == [
         Stat(
             "example.ext",
             786430,
@@ -142,5 +143,7 @@ def test_what_is_written_is_read_back(files, is_three):
 def test_a_broken_metalink_is_a_document_error_and_invents_nothing(body):
     chosen = reader()
     for one in survives(chosen, next(iter(chosen.start())), body):
+        if isinstance(one, ReaderWarning):
+            continue
         assert one.size is None or one.size >= 0
         assert set(one.digests) <= {"md5", "sha1"}

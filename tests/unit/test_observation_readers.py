@@ -324,6 +324,29 @@ def test_a_folder_lists_itself_as_json_or_as_csv():
     assert inside.url == f"{LAADS}2024.csv"
 
 
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize(
+    ("said", "headers", "following"),
+    [
+        ({"nextPageLink": "/api/x.json?page=2"}, {}, "https://ladsweb.modaps.eosdis.nasa.gov/api/x.json?page=2"),
+        ({"links": {"next": {"href": f"{LAADS}x?page=2"}}}, {}, f"{LAADS}x?page=2"),
+        ({}, {"link": f'<{LAADS}x?page=2>; rel="next"'}, f"{LAADS}x?page=2"),
+        ({"numPages": 2}, {}, f"{LAADS.rstrip('/')}.json?page=2"),
+        ({"numPages": 1, "next": None}, {}, None),
+    ],
+)
+def test_further_pages_are_requested_if_the_answer_says_that_there_are(said, headers, following):
+    reader = opened(laads, LAADS)
+    row = {"name": "a.hdf", "size": 5}
+    _, *more = read(reader, {"content": [row], **said}, **headers)
+    assert [follow.url for follow in more] == ([following] if following else [])
+    if more:
+        second = {**said, "content": [{"name": "b.hdf", "size": 6}], "nextPageLink": None, "links": None}
+        assert [one.path for one in read(reader, second, more[0])] == ["b.hdf"]
+        with pytest.raises(DocumentError, match="repeats an earlier page"):
+            read(reader, {"content": [row], "nextPageLink": "/api/x.json?page=3"}, more[0])
+
+
 def test_a_span_of_time_leaves_whole_folders_unread():
     years = [{"name": str(year), "size": 0} for year in (2022, 2023, 2024)]
     assert [follow.url for follow in folder(years, datetime="2023-12-31/2024-01-01")] == [

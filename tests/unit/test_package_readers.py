@@ -149,6 +149,30 @@ def test_a_croissant_names_its_file_objects_and_not_what_is_inside_them():
     assert found[-1].path == "croissant.json"
 
 
+def test_a_file_whose_url_does_not_end_in_its_name_has_that_of_its_id_or_name():
+    base = "https://archive.example/api/access/datafile/"
+    files = [
+        {"@id": "doc/README.md", "name": "README.md", "contentUrl": f"{base}8"},
+        {"@id": "data/auto.dta", "name": "auto.dta", "contentUrl": f"{base}9?format=original"},
+        {"@id": "f-10", "name": "./more/x.csv", "contentUrl": f"{base}10"},
+        {"@id": "f-11", "name": "no file name", "contentUrl": f"{base}11"},
+        {"@id": "doc/README.md", "name": "README.md", "contentUrl": f"{base}12"},
+        {"@id": "../up.csv", "name": "y.csv", "contentUrl": f"{base}13"},
+        {"@id": "far/z.csv", "contentUrl": "https://other.example/q/z.csv"},
+    ]
+    found = read(croissant, dataset(*({"@type": "cr:FileObject", **one} for one in files)))[:-1]
+    assert [one.path for one in found] == [
+        "doc/README.md",
+        "data/auto.dta",
+        "more/x.csv",
+        "archive.example/api/access/datafile/11",
+        "archive.example/api/access/datafile/12",
+        "y.csv",
+        "other.example/q/z.csv",
+    ]
+    assert all(one.urls == (given["contentUrl"],) for one, given in zip(found, files, strict=True))
+
+
 def test_a_live_dataset_promises_no_digest():
     found = read(croissant, dataset({"@type": "FileObject", "contentUrl": "a", "sha256": SHA256}, isLiveDataset=True))
     assert found[0] == Stat("a")
@@ -211,6 +235,22 @@ def test_a_crate_describes_its_files():
         Stat("other.example/f.zip", digests={"md5": MD5}, urls=("https://other.example/f.zip",)),
     ]
     assert found[-1].path == "ro-crate-metadata.json"
+
+
+def test_a_crate_that_is_detached_from_its_files_names_them_by_url():
+    files = [
+        {"@id": "https://other.example/d/8", "@type": "File", "localPath": "./doc/a.txt", "sha256": SHA256},
+        {"@id": "https://other.example/d/b.nc", "@type": "File", "localPath": "../up"},
+    ]
+    root = {"@id": "https://doi.example/10.1/x", "@type": "Dataset", "hasPart": [{"@id": f["@id"]} for f in files]}
+    for name in ("x-ro-crate-metadata.json", "https://doi.example/10.1/x/metadata"):
+        about = {"@id": name, "@type": "CreativeWork", "about": {"@id": root["@id"]}}
+        about["conformsTo"] = {"@id": "https://w3id.org/ro/crate/1.2"}
+        found = read(ro_crate, {"@graph": [about, root, *files]}, crate="x-ro-crate-metadata.json")
+        assert found[:-1] == [
+            Stat("doc/a.txt", digests={"sha256": SHA256}, urls=("https://other.example/d/8",)),
+            Stat("other.example/d/b.nc", urls=("https://other.example/d/b.nc",)),
+        ]
 
 
 @pytest.mark.promise("P5")

@@ -1,5 +1,7 @@
 """ResourceSync: resource lists, their indexes, and change lists."""
 
+import gzip
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -69,6 +71,22 @@ def test_a_resource_list_is_found_from_the_description_and_names_files():
         ),
         Cursor("2013-01-03T09:00:00.000000Z"),
     ]
+
+
+def test_a_packed_sitemap_and_its_packed_parts_are_read():
+    packed = {url: gzip.compress(body.encode()) for url, body in WELL_KNOWN.items()}
+    assert read_all(rs(), packed, base=SYNC) == read_all(rs(), WELL_KNOWN, base=SYNC)
+    index = sitemap("resourcelist", entry(f"{SYNC}1.xml.gz", name="sitemap"), root="sitemapindex")
+    documents = {"sitemap.xml.gz": gzip.compress(index.encode()), f"{SYNC}1.xml.gz": gzip.compress(LIST.encode())}
+    assert {"res1", "a b/res2"} <= set(stats(read_all(rs(start="sitemap.xml.gz"), documents, base=SYNC)))
+
+
+@pytest.mark.promise("P5")
+def test_a_packed_sitemap_that_was_cut_is_an_error():
+    body = gzip.compress(LIST.encode())
+    for cut in (body[:-1], body[:-8], body[:40], body[:2]):
+        with pytest.raises(DocumentError):
+            read_all(rs(start="sitemap.xml.gz"), {"sitemap.xml.gz": cut}, base=SYNC)
 
 
 def test_a_large_list_has_parts_that_an_index_names():

@@ -187,6 +187,17 @@ def test_the_folders_of_a_dataset_are_read_with_exact_sizes_and_times():
     ]
 
 
+@pytest.mark.promise("P5")
+def test_a_row_may_end_before_its_description_and_not_before_its_size():
+    (follow,) = erd("erdMB").start()
+    short = "Name,Last modified,Size,Description\nsub/,NaN\na.nc,1000,5\n"
+    folder, file = erd("erdMB").read(answer(follow, short))
+    assert (folder.url, file.path, file.size) == (f"{ERDDAP}files/erdMB/sub/.csv", "a.nc", 5)
+    for row in ("a.nc,1000\n", "a.nc\n", ",1000,5,\n"):
+        with pytest.raises(DocumentError, match="line 2"):
+            list(erd("erdMB").read(answer(follow, f"Name,Last modified,Size,Description\n{row}")))
+
+
 def test_without_names_all_public_datasets_with_files_are_mirrored_each_in_its_folder():
     documents = {
         f"{ERDDAP}tabledap/allDatasets.csv?datasetID%2Caccessible%2Cfiles": DATASETS,
