@@ -85,7 +85,12 @@ layers: $(MADE) .cache/layers-bite
 hooks: $(MADE)
 	$(BIN)/pre-commit install
 
-docs: $(MADE)
+# A reader or a transport that is new in pyproject.toml is known once the project is installed again.
+.venv/.entry-points: pyproject.toml | $(MADE)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+docs: $(MADE) .venv/.entry-points
 	$(BIN)/python -m manifests.model.mirror
 	$(BIN)/python -m syncd.metrics > docs/metrics.md
 	$(BIN)/python -m syncd.cli.library > docs/sources.md

@@ -119,7 +119,7 @@ def test_a_ready_manifest_mirrors_what_it_wants_and_nothing_else(passes, name):
 
 
 PROMISES = ("MD5", "the MD5", "the SHA-256", "sha256 of", "sha2-512 of", "checksums of")
-LISTS = ("SHA256SUMS.txt", "RELEASE.metalink", "md5checksums.txt", "assembly_summary.txt", ".md5")
+LISTS = ("SHA256SUMS.txt", "RELEASE.metalink", "md5checksums.txt", "assembly_summary.txt", ".md5", ".index")
 
 
 @pytest.mark.parametrize("name", READY)

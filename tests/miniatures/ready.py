@@ -21,6 +21,7 @@ from tests.miniatures.odata import Odata
 from tests.miniatures.physionet import PhysioNet
 from tests.miniatures.records import Kcdb
 from tests.miniatures.stac import multihash
+from tests.miniatures.table import EnaReport, GdcManifest, PmcList, SequenceIndex
 from tests.miniatures.trees import Erddap
 from tests.miniatures.zenodo import Zenodo
 
@@ -468,6 +469,15 @@ UPSTREAMS: dict[str, Any] = {
     "ncbi-taxdump": Taxdump(),
     "refseq-viral": Viral(),
     "uniprot-sprot": SwissProt(),
+    "ena-study": EnaReport(),
+    "dwd-cdc": Pages(
+        "/climate_environment/CDC/observations_germany/climate/daily/kl/recent/",
+        ["KL_Tageswerte_Beschreibung_Stationen.txt", "DESCRIPTION_obsgermany_climate_daily_kl_recent_en.pdf"],
+    ),
+    "cas-gnss-bias": Pages("/pub/product/bias/", ["2026/CAS0OPSRAP_20263000000_01D_01D_DCB.BIA.gz", "readme.txt"]),
+    "thousand-genomes": SequenceIndex(),
+    "gdc-open": GdcManifest(),
+    "pmc-oa": PmcList(),
     "pdb-mmcif": Pages(
         "/pub/pdb/data/structures/divided/mmCIF/", ["00/100d.cif.gz", "00/200d.cif.gz", "01/101d.cif.gz"], ["01/readme.txt"],
     ),

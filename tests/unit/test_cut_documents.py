@@ -28,6 +28,7 @@ from tests.miniatures.packages import Bag, Crate, Croissant, DataPackage, Hashde
 from tests.miniatures.physionet import PhysioNet
 from tests.miniatures.records import Kcdb, Oai, ResourceSync
 from tests.miniatures.stac import STYLES, Stac
+from tests.miniatures.table import Table
 from tests.miniatures.trees import Erddap, Thredds, Webdav
 from tests.miniatures.zenodo import Zenodo
 from tests.unit import recorded_walks, test_s3_inventory
@@ -62,6 +63,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "osf": Osf,
     "physionet": PhysioNet,
     "resourcesync": ResourceSync,
+    "table": Table,
     "thredds": Thredds,
     "webdav": Webdav,
     "zenodo": Zenodo,

@@ -358,7 +358,7 @@ def test_every_manifest_in_the_documents_passes():
 def test_a_key_of_another_reader_is_told_as_such_and_a_misspelt_one_is_corrected():
     _, text = told(source("url: 's3://b/', checksums: [SUMS]"))
     assert text == (
-        "m.yaml:2:26: source.checksums: is an option of reader autoindex, checksums, not of objects: "
+        "m.yaml:2:26: source.checksums: is an option of reader autoindex, checksums, table, not of objects: "
         "delete it, or write reader: autoindex"
     )
     _, text = told(source("url: 'https://h/', reader: checksums, checksum: [SUMS]"))
