@@ -18,6 +18,7 @@ from .errors import (
     Offline as Offline,
     Parked as Parked,
     PermanentError as PermanentError,
+    RangeRefused as RangeRefused,
     Refused as Refused,
     Stalled as Stalled,
     SyncdError as SyncdError,

@@ -17,7 +17,8 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   ├── NotFound        404, 410, no such key or file
     │   ├── Denied          401, 403, or an invalid certificate
     │   ├── Changed         the file is no longer the version that the read began with
-    │   ├── Unsupported     upstream cannot do what was asked (a range, a scheme)
+    │   ├── Unsupported     upstream cannot do what was asked (a method, a scheme)
+    │   │   └── RangeRefused    upstream serves the file, but not this range of it
     │   ├── Mismatch        size or checksum differs from what upstream published
     │   ├── Unsafe          a path, redirect, address or document that syncd refuses
     │   ├── TooLarge        a read exceeded its limit
@@ -98,6 +99,10 @@ class Changed(PermanentError):
 
 class Unsupported(PermanentError):
     """The server or store does not support the request."""
+
+
+class RangeRefused(Unsupported):
+    """The server does not serve this range of the file as asked; it may serve the whole file."""
 
 
 class Mismatch(PermanentError):

@@ -76,8 +76,9 @@ class Transport(Protocol):
         """Read `[start, stop)` of one file.
 
         `version` binds the read: on entering, before any byte, Changed is raised if the file has another version.
-        Unsupported is raised if upstream ignores the range or responds with another one. A `stop` past the end is
-        cut to the end; a `start` past the end raises Unsupported; an empty file yields no bytes.
+        RangeRefused is raised if upstream ignores the range or responds with another one; from the start of a file
+        (`start` 0), the body may be the whole file instead: see its `stop`. A `stop` past the end is cut to the end;
+        a `start` past the end raises Unsupported; an empty file yields no bytes.
         """
         ...
 

@@ -35,7 +35,8 @@ from syncd.engine.losses import evaluate_plan
 from syncd.engine.pass_context import PassContext
 from syncd.engine.path_collisions import CaseFoldIndex, collisions, folds_case
 from syncd.engine.planner import Counts, OutOfOrder, Planner
-from syncd.engine.survey import Survey, probe_missing_metadata
+from syncd.engine.probe import probe_missing_metadata
+from syncd.engine.survey import Survey
 from syncd.engine.survey_cursor import SurveyCursor
 from syncd.engine.vacated_paths import VacatedPaths
 from syncd.streams import Spool
@@ -147,7 +148,10 @@ def _begin(context: PassContext, row: MirrorRow) -> Survey:
 async def _read(context: PassContext, row: MirrorRow, survey: Survey, cursor: str = "") -> Inventory:
     inventory = await survey.read_changes(context.reader, cursor)
     await probe_missing_metadata(
-        survey, inventory, lambda after, limit: context.catalogue.claims.without_validator(row.id, after, limit)
+        survey,
+        inventory,
+        lambda after, limit: context.catalogue.claims.without_validator(row.id, after, limit),
+        lambda path: held[1] if (held := context.catalogue.holdings.entry(row.id, path)) is not None else None,
     )
     survey.end()
     return inventory

@@ -34,5 +34,5 @@ class Inventory(msgspec.Struct):
 
     @property
     def complete(self) -> bool:
-        """Return True if every document was read to its end."""
+        """Return True if every document was read to its end, and every file could be asked for."""
         return not self.failed

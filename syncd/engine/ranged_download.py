@@ -24,7 +24,7 @@ from typing import Self
 
 from manifests.digest import Hasher
 from manifests.messages import message
-from syncd.core import Body, Interrupted, Sink, Staged, SyncdError, Transport
+from syncd.core import Body, Interrupted, RangeRefused, Sink, Staged, SyncdError, Transport
 from syncd.streams import copy_to_sink
 
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
@@ -160,6 +160,17 @@ class _RangedDownload:
             start, stop = waiting.popleft()
             await self._wait_for_window(start)
             async with self.source.open(self.spec.target, start=start, stop=stop, version=self.spec.version) as body:
+                if body.stop not in (None, stop):
+                    raise RangeRefused(
+                        message(
+                            "{target}: bytes [{start}, {stop}) requested, [{start2}, {stop2}) received",
+                            target=self.spec.target,
+                            start=start,
+                            stop=stop,
+                            start2=body.start,
+                            stop2=body.stop,
+                        )
+                    )
                 await self._receive(body, start, stop)
 
     async def _stream(self, first: FirstResponse | None) -> None:

@@ -5,8 +5,7 @@ are still read. If all of the first documents fail, and none names a file before
 the error is raised.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 import xxhash
@@ -14,10 +13,9 @@ import xxhash
 from manifests.messages import plain
 from manifests.model import everything
 from manifests.reading import DocumentRequest, Gap, Reader, Resumable, Stats
-from manifests.stat import Stat
-from syncd.core import DocumentFailed, Page, PermanentError, SurveyAdvanced, TooLarge, TransientError
+from syncd.core import Page, TooLarge
 from syncd.engine.inventory import Inventory
-from syncd.engine.survey_run import SLICE, WIDTH, SurveyRun
+from syncd.engine.survey_run import SurveyRun
 from syncd.engine.survey_scope import SurveyScope
 
 
@@ -107,30 +105,3 @@ class Survey(SurveyScope, frozen=True):
 def _key(key: str, first: list[DocumentRequest]) -> str:
     """Return the identity of a survey, which a resumed one shares: the source, and the first requests."""
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode((key, first), enc_hook=plain))
-
-
-async def probe_missing_metadata(
-    survey: Survey, inventory: Inventory, without_validator: Callable[[str, int], list[Stat]]
-) -> None:
-    """Request (HEAD) each file for which the documents give no attribute to detect changes by."""
-    after = ""
-    while page := without_validator(after, SLICE):
-        after = page[-1].path
-        seen: list[Stat] = []
-        todo = iter(page)
-
-        async def ask(todo: Iterator[Stat] = todo, seen: list[Stat] = seen) -> None:
-            for claim in todo:
-                try:
-                    found = await survey.transport.stat(claim.urls[0] if claim.urls else claim.path)
-                except (TransientError, PermanentError) as error:
-                    # the file stays in the Inventory: a failed request is no reason to delete a listed file
-                    survey.listener(DocumentFailed(survey.mirror, claim.path, str(error)))
-                    continue
-                seen.append(Stat(claim.path, found.size, found.modified, found.version, found.digests, claim.urls))
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WIDTH, len(page))):
-                group.create_task(ask())
-        survey.claims.add(survey.mirror_id, seen)
-        survey.listener(SurveyAdvanced(survey.mirror, inventory.documents, inventory.documents, inventory.files))

@@ -11,11 +11,13 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
+from manifests.content_coding import coding_of
 from manifests.digest import digests_of
 from manifests.messages import message
 from manifests.stat import Stat
@@ -28,6 +30,7 @@ from syncd.core import (
     Listener,
     Mismatch,
     PermanentError,
+    RangeRefused,
     Staged,
     Step,
     Store,
@@ -37,6 +40,7 @@ from syncd.core import (
     TransferRestarted,
     TransientError,
     Transport,
+    Unsupported,
 )
 from syncd.engine.leftovers import Leftovers
 from syncd.engine.pass_paths import PassPaths
@@ -45,6 +49,7 @@ from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
 from syncd.engine.stored_digests import INLINE
 from syncd.engine.verdict import ReceivedFile, has_digest, hash_algorithms
 from syncd.engine.verified_file import VerifiedFile, Verifier
+from syncd.streams import DecodedBody, is_decoded
 from syncd.wrappers import PLACES, FailoverTransport
 
 SMALL = 4 << 20  # bytes up to which a file is held in memory; also the first range of one whose size is unknown
@@ -133,13 +138,14 @@ class Transfers:
         targets = self.targets(stat)
         if len(targets) > 1:
             return await self._try_targets(step, stat, targets)
-        attempt = 1
+        attempt, is_mismatch = 1, False
         while True:
             try:
-                return await self._once(step, stat, targets[0], last=attempt >= FRESH_TRIES)
+                return await self._once(step, stat, targets[0], last=attempt >= FRESH_TRIES, other_coding=is_mismatch)
             except (Changed, Mismatch) as error:
                 if attempt >= FRESH_TRIES:
                     raise
+                is_mismatch = isinstance(error, Mismatch)
                 self._restarted(step, error)
             attempt += 1
 
@@ -167,20 +173,67 @@ class Transfers:
         self.listener(TransferRestarted(self.place.mirror, step.path, str(error), error_name(error)))
 
     async def _once(
-        self, step: Step, stat: Stat, target: str, others: tuple[str, ...] = (), *, last: bool
+        self,
+        step: Step,
+        stat: Stat,
+        target: str,
+        others: tuple[str, ...] = (),
+        *,
+        last: bool,
+        other_coding: bool = False,
     ) -> VerifiedFile:
+        """Download a file; where its ranges are not served, or not of one version at the last try, in one stream."""
         self._require_size(stat.path, stat.size)
         source = FailoverTransport(self.source, others) if others and has_digest(stat) else self.source
+        download = partial(self._download, source, step, stat, target, last=last, other_coding=other_coding)
+        try:
+            return await download()
+        except RangeRefused as error:
+            self._restarted(step, error)
+        except Changed as error:  # each server behind the name may have a version of its own
+            if not last:
+                raise
+            self._restarted(step, error)
+        return await download(whole=True)
+
+    async def _download(
+        self,
+        source: Transport,
+        step: Step,
+        stat: Stat,
+        target: str,
+        *,
+        last: bool,
+        other_coding: bool,
+        whole: bool = False,
+    ) -> VerifiedFile:
+        """Download a file in the way that its size asks for, or as a `whole`."""
         if stat.size is not None and stat.size <= SMALL:
-            async with source.open(target) as body:
+            async with source.open(target) as sent:
+                body = sent
+                if "content-encoding" in body.headers and is_decoded(body, stat, is_again=other_coding):
+                    body = DecodedBody(body)
                 content = await self._gather(stat, body, stat.size)
             return await self._small(step, stat, _served(source, target), body, content, last=last)
         if (begun := self.begun.pop(step.path, None)) is not None:
-            if stat.size in (None, begun.size) and (has_digest(stat) or step.path not in self.tried):
+            if not whole and stat.size in (None, begun.size) and (has_digest(stat) or step.path not in self.tried):
                 return await self._large(source, step, stat, target, None, begun, last=last)
             self.journal.end(self.mirror_id, step.path)
-        async with FirstResponse(source.open(target, stop=SMALL)) as first:
+        async with FirstResponse(source.open(target) if whole else source.open(target, stop=SMALL)) as first:
+            if "content-encoding" in first.body.headers and is_decoded(first.body, stat, is_again=other_coding):
+                if first.body.stop == SMALL:
+                    raise RangeRefused(message("{path}: upstream sends it compressed", path=stat.path))
+                first.body = DecodedBody(first.body)
             total = first.body.stat.size
+            if total is not None and total != stat.size is not None and "content-range" in first.body.headers:
+                raise RangeRefused(
+                    message(
+                        "{path}: {size} bytes promised, a range of {total} announced",
+                        path=stat.path,
+                        size=stat.size,
+                        total=total,
+                    )
+                )
             if total is None or total > SMALL:
                 if self.only_small:
                     raise NotSmall(f"{stat.path}: {total} bytes")
@@ -219,7 +272,9 @@ class Transfers:
             digests = digests_of(content, names)
         else:
             digests = await asyncio.get_running_loop().run_in_executor(self.hashing, digests_of, content, names)
-        received = ReceivedFile(body.stat, len(content), digests, content[:1024], _kind(body), target)
+        received = ReceivedFile(
+            body.stat, len(content), digests, content[:1024], _kind(body.headers), target, coding_of(body.headers)
+        )
         try:
             proved = self.verifier.verify(step, stat, received)
         except Mismatch as error:
@@ -255,8 +310,10 @@ class Transfers:
         path, journal = step.path, self.journal
         answered = first.body.stat if first is not None else Stat(path, size=begun.size if begun is not None else None)
         total = answered.size if answered.size is not None else stat.size
+        if first is not None and isinstance(first.body, DecodedBody):
+            total = None  # the bytes themselves tell
         version = begun.version if begun is not None else answered.version
-        if stat.size is not None and total != stat.size:
+        if None not in (total, stat.size) and total != stat.size:
             raise Mismatch(
                 message(
                     "{path}: {size} bytes promised, upstream now announces {total}",
@@ -292,11 +349,12 @@ class Transfers:
                     hashing=self.hashing,
                     on_received=self._on_received(path, is_endless=total is None),
                 )
-                kind = _kind(first.body) if first is not None else ""
+                headers = first.body.headers if first is not None else {}
                 self._require_end(stat, answered, first)
                 served = _served(source, target)
-                proved = self.verifier.verify(step, stat, ReceivedFile(answered, size, digests, head, kind, served))
-            except (Changed, Mismatch) as error:
+                received = ReceivedFile(answered, size, digests, head, _kind(headers), served, coding_of(headers))
+                proved = self.verifier.verify(step, stat, received)
+            except (Changed, Mismatch, Unsupported) as error:
                 journal.end(self.mirror_id, path)
                 if last and isinstance(error, Mismatch):
                     if (refused := await self.quarantine.refused(error, size)) is not None:
@@ -326,6 +384,8 @@ class Transfers:
     def _require_end(self, stat: Stat, answered: Stat, first: FirstResponse | None) -> None:
         """Raise Mismatch if the end of the file is unknown: no length, no digest, no chunked encoding."""
         if first is None or answered.size is not None or stat.size is not None or has_digest(stat):
+            return
+        if isinstance(first.body, DecodedBody):  # it proves its end
             return
         if "chunked" not in first.body.headers.get("transfer-encoding", ""):
             raise Mismatch(
@@ -367,9 +427,9 @@ def _served(source: Transport, asked: str) -> str:
     return source.main_target(asked) if isinstance(source, FailoverTransport) else asked
 
 
-def _kind(body: Body) -> str:
+def _kind(headers: Mapping[str, str]) -> str:
     """Return the media type of a response, without parameters, or ""."""
-    return body.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def error_name(error: SyncdError) -> str:

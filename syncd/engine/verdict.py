@@ -22,7 +22,8 @@ _PAGES = (".html", ".htm", ".xhtml", ".shtml", ".php", "/")
 class ReceivedFile(msgspec.Struct, frozen=True):
     """The attributes of received bytes.
 
-    `answered` holds the claims of the response, `head` their first bytes, `kind` the media type or "".
+    `answered` holds the claims of the response, `head` their first bytes, `kind` the media type or "". `coding` is the
+    content coding that the response names, "" for none.
     """
 
     answered: Stat
@@ -31,6 +32,7 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     head: bytes
     kind: str
     url: str
+    coding: str = ""
 
 
 def hash_algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
@@ -53,6 +55,9 @@ def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
     """
     size, digests, answered = arrived.size, arrived.digests, arrived.answered
     page = _web_page(stat.path, arrived.head, arrived.kind)
+    note = page
+    if arrived.coding and not page:
+        note = message(": upstream marks it as compressed (Content-Encoding: {coding})", coding=arrived.coding)
     for claimed in (stat.size, answered.size):
         if claimed is not None and size != claimed:
             raise Mismatch(
@@ -61,7 +66,7 @@ def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
                     path=stat.path,
                     claimed=claimed,
                     size=size,
-                    page=page,
+                    page=note,
                 )
             )
     is_proved = False
@@ -77,7 +82,7 @@ def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
                         algorithm=algorithm,
                         value=value,
                         arrived=digests[algorithm],
-                        page=page,
+                        page=note,
                     )
                 )
             is_proved = True

@@ -1,4 +1,5 @@
 from .body_wrapper import BodyWrapper as BodyWrapper
+from .content_coding import DecodedBody as DecodedBody, is_decoded as is_decoded
 from .derived_files import (
     SCHEME as SCHEME,
     WAITING as WAITING,

@@ -6,11 +6,12 @@ effect (a folder has none) are ignored, and the document is read like a file.
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import BinaryIO
 
 import msgspec
 
+from manifests.content_coding import coding_of, is_coded_name
 from manifests.messages import message, plain
 from manifests.origins import origin_of
 from manifests.reading import Document, DocumentRequest
@@ -18,16 +19,21 @@ from syncd.core import (
     Answering,
     Asking,
     Body,
+    Changed,
     Interrupted,
     NoSpace,
+    RangeRefused,
     TooLarge,
     Transport,
     Unsafe,
     Unsupported,
     capability,
 )
+from syncd.streams.content_coding import DecodedBody
 
 IN_MEMORY = 512 << 10  # bytes of a document kept in memory; a longer one goes to a file (docs/operating.md counts them)
+
+FRESH_TRIES = 3  # reads of a document whose server cannot continue a broken one
 
 _DELIMITERS = frozenset({"content-length", "transfer-encoding"})
 _HARMLESS = frozenset({"accept", "accept-language", "content-type"})
@@ -56,6 +62,9 @@ async def fetch(transport: Transport, follow: DocumentRequest, spool: BinaryIO) 
         spool.seek(0)
         return Document(follow, follow.url, {}, spool)
     if follow.method == "GET" and not follow.headers and not follow.body:
+        for _ in range(1, FRESH_TRIES):
+            with suppress(Changed, RangeRefused):
+                return await read_into_spool(transport.open(follow.url), follow, spool)
         return await read_into_spool(transport.open(follow.url), follow, spool)
     answering = capability(transport, Answering)
     if answering is not None:
@@ -86,7 +95,10 @@ async def read_into_spool(
     """Write a response into `spool`, from its beginning, and return it as a document."""
     spool.seek(0)
     spool.truncate()
-    async with opening as body:
+    async with opening as sent:
+        body: Body = sent
+        if coding_of(sent.headers) and not is_coded_name(sent.url):
+            body = DecodedBody(sent)
         count = 0
         async for chunk in body:
             count += len(chunk)

@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -349,3 +350,14 @@ class Swap(Fault):
             exchange.server.remove(path)
         else:
             exchange.server.put(path, self.content)
+
+
+@dataclass(frozen=True)
+class Instead(Fault):
+    """The answer that `make` returns for the request and the polite answer."""
+
+    make: Callable[[Request, Answer], Answer]
+
+    async def play(self, exchange: Exchange) -> None:
+        exchange.answer = self.make(exchange.request, exchange.answer)
+        await exchange.reply()

@@ -7,7 +7,17 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from manifests.stat import UnsafePath, check_path
-from syncd.core.errors import Changed, Denied, Interrupted, NotFound, Refused, Stalled, Unsafe, Unsupported
+from syncd.core.errors import (
+    Changed,
+    Denied,
+    Interrupted,
+    NotFound,
+    RangeRefused,
+    Refused,
+    Stalled,
+    Unsafe,
+    Unsupported,
+)
 from syncd.core.ports import Credential
 from syncd.wrappers.retry_policy import Policy
 from syncd.wrappers.retrying_transport import Retrying
@@ -135,10 +145,10 @@ async def test_a_server_that_is_full_greets_with_a_refusal_and_one_without_an_en
                 await transport.stat("x")
 
 
-async def test_a_server_that_cannot_begin_in_the_middle_is_unsupported():
+async def test_a_server_that_cannot_begin_in_the_middle_serves_whole_files():
     async with hostile() as (server, transport):
         server.replies["REST"] = "502 no"
-        with pytest.raises(Unsupported, match=r"^x: .* cannot begin at byte 5"):
+        with pytest.raises(RangeRefused, match=r"^x: .* cannot begin at byte 5"):
             await read(transport, "x", start=5)
         assert await read(transport, "x") == CONTENT
 

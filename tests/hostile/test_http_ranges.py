@@ -5,7 +5,7 @@ import pytest
 from syncd.core.errors import Changed, PermanentError, Unsupported
 from syncd.streams.thread_copy import copy_to_sink
 from tests.hostile.faults import Chunked, IgnoreRange, Raw, Rewrite, Status, Swap, login_page, wrong_range
-from tests.hostile.http_case import CONTENT, hostile, read
+from tests.hostile.http_case import CONTENT, at, hostile, read
 
 OTHER = CONTENT[::-1]
 
@@ -179,8 +179,7 @@ async def test_an_empty_file_has_no_bytes_and_no_error_in_any_range_from_its_sta
                 assert (body.stat.size, body.start, body.stop) == (0, 0, 0)
                 assert [chunk async for chunk in body] == []
         server.fault("x", Status(416, {"Content-Range": "bytes */77"}))
-        with pytest.raises(Unsupported):
-            await read(transport, "x", stop=10)
+        assert await read(transport, "x", stop=10) == b""  # the plain request decides
 
 
 PAGE = b"<html>416 Requested Range Not Satisfiable</html>"
@@ -234,10 +233,11 @@ async def test_a_digest_that_the_answer_promises_is_part_of_the_claim():
 
 
 async def test_head_that_is_not_answered_is_replaced_by_a_get_of_one_byte():
-    async with hostile() as (server, transport):
+    async with hostile() as (server, _):
         for status in (403, 405, 501):
             server.fault("x", Status(status), when=lambda request: request.method == "HEAD")
-            stat = await transport.stat("x")
+            async with at(server) as transport:
+                stat = await transport.stat("x")
             assert (stat.path, stat.size, stat.version) == ("x", len(CONTENT), server.files["x"].etag)
         server.assert_spent()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from manifests.model.mirror import load_mirror
-from manifests.readers import autoindex, checksums
+from manifests.readers import autoindex, checksums, resourcesync
 from manifests.reading.document import Reader
 from syncd.cli.progress.plain import line_of
 from syncd.core.text import printable
@@ -24,7 +24,11 @@ from transports.http.transport import HttpTransport
 
 LOGIN = b"<!DOCTYPE html>\n<html><head><title>Earthdata Login</title></head><body>Please log in</body></html>"
 BAD = "d/bad.dat"
-READERS: dict[str, Callable[..., Reader]] = {"checksums": checksums.open_reader, "autoindex": autoindex.open_reader}
+READERS: dict[str, Callable[..., Reader]] = {
+    "checksums": checksums.open_reader,
+    "autoindex": autoindex.open_reader,
+    "resourcesync": resourcesync.open_reader,
+}
 
 
 def tree():
@@ -42,7 +46,7 @@ class HttpMirroring(Mirroring):
     def __init__(self, folder, server, *, reader):
         super().__init__(folder, Archive())
         self.server = server
-        lists = ", checksums: [SHA256SUMS]" if reader == "checksums" else ""
+        lists = {"checksums": ", checksums: [SHA256SUMS]", "resourcesync": ", start: sitemap.xml"}.get(reader, "")
         self.mirror = load_mirror(
             f"mirror: scenes\nsource: {{url: '{server.url()}', reader: {reader}{lists}}}\nguard: {{max_removed: 90%}}\n",
             "scenes.yaml",
@@ -166,7 +170,10 @@ async def test_a_file_that_is_listed_and_cannot_be_had_leaves_the_copy_that_we_h
 LASTING = {
     "gone": (f.Status(404), "no such file"),
     "forbidden": (f.Status(403), "403"),
-    "compressed although asked not to": (f.Gzip(), "compressed"),
+    "compressed although asked not to": (
+        f.Rewrite({"Content-Encoding": "br"}, body=b"x" * 999),
+        "Content-Encoding: br",
+    ),
     "a login page instead of data": (
         f.Rewrite({"Content-Type": "text/html", "Content-Range": None}, status=200, body=LOGIN),
         "Earthdata Login",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from syncd.core.errors import Damaged, Denied, Exists, Interrupted, NoSpace, NotFound, Refused, Unsafe
+from syncd.core.errors import Damaged, Denied, Exists, Interrupted, NoSpace, NotFound, RangeRefused, Refused, Unsafe
 from syncd.core.ports import Credential
 from syncd.stores.s3.traits import ServerChecks
 from syncd.stores.s3.uploads import elements
@@ -388,6 +388,45 @@ async def test_a_range_that_the_server_ignores_or_mistakes_is_never_accepted(sto
         with pytest.raises(Exception, match=r"^r: "):
             await read(store, "r", start=3, stop=6)
         proxy.assert_spent()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        error(400, "InvalidArgument"),
+        error(403, "AccessDenied"),
+        error(416, "InvalidRange"),
+        error(501, "NotImplemented"),
+        answer(206, b"0123456789", 'ETag: "x"'),
+        answer(206, b"0123", 'ETag: "x"', "Content-Range: bytes 0-3/10"),
+        answer(206, b"0123456789", 'ETag: "x"', "Content-Range: bytes 0-9/*"),
+    ],
+)
+async def test_a_range_from_the_beginning_that_is_refused_is_asked_for_as_the_whole_object(store, proxy, reply):
+    await store.put("r", b"0123456789")
+    proxy.fail(lambda method, target: method == "GET", reply)
+    for requests in (2, 3):
+        async with store.open("r", stop=8) as body:
+            assert (body.start, body.stop, body.stat.size) == (0, 10, 10)
+            assert b"".join([chunk async for chunk in body]) == b"0123456789"
+        assert proxy.count("GET", "/r") == requests, "the second time, it is asked so at once"
+    proxy.assert_spent()
+
+
+@pytest.mark.parametrize("code", [400, 416, 501])
+async def test_a_later_range_that_is_refused_is_told_apart(store, proxy, code):
+    await store.put("r", b"0123456789")
+    proxy.fail(lambda method, target: method == "GET", error(code, "Whatever"))
+    with pytest.raises(RangeRefused, match=r"^r: "):
+        await read(store, "r", start=3, stop=6)
+
+
+async def test_an_object_is_taken_as_it_is_stored_whatever_its_content_encoding(store, proxy):
+    await store.put("r", b"0123456789")
+    proxy.fail(lambda method, target: method == "GET", answer(200, b"packed", 'ETag: "x"', "Content-Encoding: gzip"))
+    async with store.open("r") as body:
+        assert "content-encoding" not in body.headers
+        assert b"".join([chunk async for chunk in body]) == b"packed"
 
 
 async def test_a_body_that_ends_early_is_interrupted(store, proxy):

@@ -93,15 +93,15 @@ CHANGES = (
     Change(
         (11,),
         "another part than the one asked for is taken",
-        "transports/http/read.py",
-        "if start != self._start or (wanted is not None and stop != wanted):",
+        "transports/http/parts.py",
+        "if start != first or (wanted is not None and stop != wanted):",
         "if start < 0:",
         by="a_part_other_than_the_one_asked_for_is_not_accepted",
     ),
     Change(
         (12,),
         "another version is taken for the one that was begun",
-        "transports/http/read.py",
+        "transports/http/parts.py",
         "if found is not None and found != wanted:",
         "if found == 0:",
         by="a_file_swapped_between_two_ranges_is_noticed",
@@ -117,10 +117,10 @@ CHANGES = (
     Change(
         (14,),
         "a compressed answer is taken for the file",
-        "transports/http/read.py",
-        'if coding not in ("identity", ""):',
-        'if coding == "x":',
-        by="an_answer_that_is_compressed_although_asked_not_to_be_is_no_answer",
+        "syncd/streams/content_coding.py",
+        "if not coding_of(body.headers):",
+        "if True:",
+        by="what_a_server_compresses_on_the_way_is_decompressed",
     ),
     Change(
         (15,),

@@ -58,7 +58,7 @@ FAULTS = {
     11: ("A part of another range or total", "rejected"),
     12: ("A file changes while it is read", "started again; two versions are never mixed"),
     13: ("Other content under the same name", "a new version; the old one is kept"),
-    14: ("An answer is compressed unasked", "rejected: checksums are of the plain file"),
+    14: ("An answer is compressed unasked", "decompressed within limits, unless the file is stored so"),
     15: ("Archives and answers that explode", "never unpacked without a bound"),
     16: ("XML bombs, entities, DTDs", "rejected before they grow"),
     17: ("JSON and YAML bombs, absurd numbers", "bounded and rejected"),

@@ -17,7 +17,17 @@ from typing import cast
 import aioftp
 
 from manifests.messages import message
-from syncd.core import Denied, Interrupted, NotFound, Refused, SyncdError, Unreachable, Unsafe, Unsupported
+from syncd.core import (
+    Denied,
+    Interrupted,
+    NotFound,
+    RangeRefused,
+    Refused,
+    SyncdError,
+    Unreachable,
+    Unsafe,
+    Unsupported,
+)
 from transports.ftp.listing import FILE, FtpEntry, mlsd
 from transports.net import one_line, valid_until
 from transports.net.connect import connect
@@ -216,7 +226,7 @@ class FtpControl(aioftp.Client):
                 return await self._opened(command, name, offset)
             except aioftp.StatusCodeError as error:
                 if offset and "350" in error.expected_codes:
-                    raise Unsupported(
+                    raise RangeRefused(
                         message(
                             "{name}: {origin} cannot begin at byte {offset}",
                             name=name,

@@ -1,8 +1,12 @@
 """One read over http: an answer that differs from the request is an error. Beneath `transport`.
 
 Rules:
-1. Another range, another version or a compressed answer than asked for is an error.
-2. A read is bound by a strong ETag, or by `modified:<Last-Modified>|<size>` where upstream has none. It is sent as
+1. Another range or another version than asked for is an error.
+2. A range from the beginning that is refused, or answered oddly, is asked for once more as a plain request; the body is
+   then the whole file. Where that succeeds, the origin is asked plainly from then on (`transports.http.habits`).
+3. Any other range that is not served raises RangeRefused. Where the status may have another reason, a plain request
+   that ends with its headers decides.
+4. A read is bound by a strong ETag, or by `modified:<Last-Modified>|<size>` where upstream has none. It is sent as
    If-Range (a range) or If-Match (the whole) and compared with the answer. Other versions bind nothing.
 """
 
@@ -13,8 +17,10 @@ from typing import Protocol
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Body, Changed, Denied, Interrupted, Sink, SyncdError, Unsupported
+from syncd.core import Body, Changed, Denied, Interrupted, RangeRefused, Sink, SyncdError, Unsupported
 from transports.http import headers as heads
+from transports.http.habits import LONG, SAME, OriginHabits
+from transports.http.parts import UnknownEnd, accepted_part, check_version
 from transports.http.ports import HttpAnswer
 from transports.http.statuses import DENIED, status_error
 from transports.net import urls
@@ -25,6 +31,11 @@ class Requester(Protocol):
 
     root: str
     now: Callable[[], float]
+    habits: OriginHabits
+
+    def origin_of(self, path: str) -> str:
+        """Return the origin that a path or url is asked for at."""
+        ...
 
     async def follow(
         self, method: str, path: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes
@@ -42,7 +53,7 @@ class HttpRead:
 
     __slots__ = (
         "_answer", "_fields", "_label", "_left", "_method", "_path", "_sent", "_start", "_stop", "_transport",
-        "_version", "headers", "start", "stat", "stop", "url",
+        "_version", "headers", "start", "stat", "status", "stop", "url",
     )  # fmt: skip
 
     def __init__(
@@ -68,24 +79,75 @@ class HttpRead:
         self._sent = sent
         self._answer: HttpAnswer | None = None
         self._left: int | None = None
+        self.status = 0
 
     async def __aenter__(self) -> Body:
         transport = self._transport
-        answer, self.url = await transport.follow(
+        whole = transport.habits.whole
+        if whole and self._stop is not None and not self._start and transport.origin_of(self._path) in whole:
+            self._stop = None
+        try:
+            await self._ask()
+        except SyncdError as error:
+            if self.status in SAME or self._method != "GET" or isinstance(error, Changed | Interrupted):
+                raise
+            if not self.status or (self._start == 0 and self._stop is None):
+                raise
+            habits, origin = transport.habits, transport.origin_of(self._path)
+            if self.status in DENIED and not self._start and origin in habits.partial:
+                raise  # it serves ranges, and this file to others
+            await (self._decide if self._start else self._ask_plainly)(error, habits, origin)
+        return self
+
+    async def _ask(self) -> None:
+        """Send the request, and accept its answer."""
+        answer, self.url = await self._transport.follow(
             self._method, self._path, self._label, self._bound(), self._fields or {}, self._sent
         )
-        self._answer = answer
+        self.status = answer.status
         self.headers = answer.headers
         try:
             self._accept(answer)
         except SyncdError:
             await answer.drain_and_close()
             raise
+        self._answer = answer
         if answer.status == 416:  # an empty file: the body of the answer is an error page
             self._answer = None
             await answer.drain_and_close()
         self._left = None if self.stop is None else self.stop - self.start
-        return self
+
+    async def _ask_plainly(self, error: SyncdError, habits: OriginHabits, origin: str) -> None:
+        """Ask for the whole file, because a range from its beginning was refused with `error`."""
+        if not isinstance(error, RangeRefused) and not habits.is_worth_asking(origin):
+            raise error
+        asked, self._stop = self._stop, None
+        try:
+            await self._ask()
+        except SyncdError:
+            habits.refused_both(origin)
+            raise
+        if not isinstance(error, UnknownEnd) or self.stop != asked:
+            habits.refused_range(origin)
+
+    async def _decide(self, error: SyncdError, habits: OriginHabits, origin: str) -> None:
+        """Raise RangeRefused if a plain request succeeds where one for a later range does not, else `error`."""
+        is_busy = self.status == 500 and origin in habits.ranged
+        if isinstance(error, RangeRefused) or is_busy or not habits.is_worth_asking(origin):
+            raise error
+        answer, _ = await self._transport.follow("GET", self._path, self._label, "", self._fields or {}, b"")
+        answer.close()
+        if answer.status != 200:
+            habits.refused_both(origin)
+            raise error
+        habits.refused_range(origin)
+        raise RangeRefused(
+            message(
+                "{label}: the server refuses ranges ({status}), and serves the whole file",
+                label=self._label,
+                status=self.status,
+            )
+        ) from error
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -162,27 +224,17 @@ class HttpRead:
 
     def _accept(self, answer: HttpAnswer) -> None:
         """Accept the answer if it is what was asked for, else raise."""
-        status, fields = answer.status, self.headers
+        status = answer.status
         if status not in (200, 206) and not (self._method not in ("GET", "HEAD") and 200 <= status < 300):
             self._refuse(status)
             return
-        coding = fields.get("content-encoding", "identity").strip().lower()
-        if coding not in ("identity", ""):
-            answer.discard_connection()
-            raise Unsupported(
-                message(
-                    "{label}: the answer is compressed ({coding}), which the request ruled out",
-                    label=self._label,
-                    coding=coding,
-                )
-            )
         size = answer.length
         if status == 206:
             size = self._accept_part(answer)
         else:
             self._compare(size)
             if self._start > 0:
-                raise Unsupported(
+                raise RangeRefused(
                     message(
                         "{label}: the server ignores ranges: it sent the whole file for bytes {start}-",
                         label=self._label,
@@ -194,42 +246,16 @@ class HttpRead:
 
     def _accept_part(self, answer: HttpAnswer) -> int | None:
         """Accept a 206 if it is exactly the range that was asked for; return the size of the whole file."""
-        label, fields = self._label, self.headers
-        part = heads.content_range(fields)
-        if part is None or (self._start == 0 and self._stop is None):
-            raise Unsupported(
-                message(
-                    "{label}: the server sent a range that was not asked for: {get}",
-                    label=label,
-                    get=fields.get("content-range"),
-                )
+        if (part := heads.content_range(self.headers)) is not None:
+            self._compare(part[2])
+        try:
+            start, stop, size = accepted_part(
+                self._label, answer, self._start, self._stop, is_bound=self._version is not None
             )
-        start, stop, size = part
-        self._compare(size)
-        wanted = self._stop if size is None else size if self._stop is None else min(self._stop, size)
-        if start != self._start or (wanted is not None and stop != wanted):
-            last = "" if wanted is None else wanted - 1
-            raise Unsupported(
-                message(
-                    "{label}: bytes {start}-{last} requested, {start2}-{stop} received",
-                    label=label,
-                    start=self._start,
-                    last=last,
-                    start2=start,
-                    stop=stop - 1,
-                )
-            )
-        announced = answer.length
-        if announced is not None and announced != stop - start:
+        except SyncdError:
             answer.discard_connection()
-            raise Interrupted(
-                message(
-                    "{label}: a range of {stop} bytes is announced as {announced}",
-                    label=label,
-                    stop=stop - start,
-                    announced=announced,
-                )
-            )
+            raise
+        self._transport.habits.served(self._transport.origin_of(self._path), is_part=start > 0 or stop >= LONG)
         self.start, self.stop = start, stop
         return size
 
@@ -241,36 +267,8 @@ class HttpRead:
         return Stat(self._path, size, heads.instant(fields.get("last-modified")), heads.version(fields, size), digests)
 
     def _compare(self, size: int | None) -> None:
-        """Raise Changed if the answer has another version than the one that this read is bound to."""
-        version, fields = self._version, self.headers
-        if version is None:
-            return
-        if version.startswith('"'):
-            wanted, found = version, fields.get("etag")
-        else:
-            wanted, _, wanted_size = version.removeprefix(heads.MODIFIED).rpartition("|")
-            found = fields.get("last-modified")
-            if size is not None and str(size) != wanted_size:
-                raise Changed(
-                    message(
-                        "{label}: had {wanted_size} bytes and has {size} now",
-                        label=self._label,
-                        wanted_size=wanted_size,
-                        size=size,
-                    )
-                )
-        if found is None and self._start > 0:
-            raise Unsupported(
-                message(
-                    "{label}: the server sent a range without a version, expected {wanted}",
-                    label=self._label,
-                    wanted=wanted,
-                )
-            )
-        if found is not None and found != wanted:
-            raise Changed(
-                message("{label}: version {wanted} became {found}", label=self._label, wanted=wanted, found=found)
-            )
+        if self._version is not None:
+            check_version(self._label, self._version, self.headers, size, is_part=self._start > 0)
 
     def _refuse(self, status: int) -> None:
         """Raise the error of a status that is no success."""
@@ -281,7 +279,7 @@ class HttpRead:
             return
         if status in DENIED:
             raise self._transport.denied(self._label, status, self.url)
-        raise status_error(
+        error = status_error(
             status,
             self._label,
             retry_after=heads.retry_after(headers, self._transport.now()),
@@ -290,3 +288,4 @@ class HttpRead:
             wanted=message("{start}-{stop}", start=self._start, stop=self._stop or ""),
             there=headers.get("content-range"),
         )
+        raise RangeRefused(error.args[0]) if status == 416 and self._start else error

@@ -4,7 +4,8 @@ Rules:
 1. An answer must match its request: see `transports.http.read`.
 2. A credential is sent to its own origins only, whatever a redirect says; cookies are kept only for a credential that
    logs in through redirects (`transports.http.auth`).
-3. No content coding is undone: a compressed answer is an error.
+3. No content coding is undone here: the body is what travels (`syncd.streams.content_coding`).
+4. What an origin was seen to do with ranges and HEAD is remembered (`transports.http.habits`).
 """
 
 import re
@@ -20,6 +21,8 @@ from manifests.stat import Stat
 from syncd.core import Body, Broker, ConfigError, Credential, Denied, Page, Unsafe, Unsupported
 from transports.http.auth import HttpAuth
 from transports.http.client import open_client
+from transports.http.describe import describe
+from transports.http.habits import OriginHabits
 from transports.http.ports import HttpAnswer, StallLimit
 from transports.http.read import HttpRead
 from transports.net import MAX_HOPS, STATUSES, next_hop, urls
@@ -80,6 +83,7 @@ class HttpTransport:
         self._whole_root = target
         self._common = f"User-Agent: {user_agent}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
         self._heads: dict[str, str] = {}
+        self.habits = OriginHabits()
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -108,13 +112,8 @@ class HttpTransport:
         )
 
     async def stat(self, path: str) -> Stat:
-        """Ask with HEAD; if that is refused, with a GET of the first byte."""
-        try:
-            async with HttpRead(self, "HEAD", path) as body:
-                return body.stat
-        except (Unsupported, Denied):
-            async with HttpRead(self, "GET", path, stop=1) as body:
-                return body.stat
+        """Ask with HEAD; where that cannot be trusted, with a GET of the first byte."""
+        return await describe(self, path)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
@@ -131,6 +130,10 @@ class HttpTransport:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+    def origin_of(self, path: str) -> str:
+        """Return the origin that a path or url is asked for at."""
+        return urls.split(path)[0] if urls.is_absolute(path) else self._origin
 
     async def follow(
         self, method: str, path: str, label: str, bound: str, fields: Mapping[str, str], sent: bytes

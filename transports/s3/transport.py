@@ -3,7 +3,8 @@
 A path may be the url of another bucket, `s3://other/key`: it is asked at the same endpoint, by the same profile or
 anonymously, but never with a credential that is bound to this one.
 
-A version is the ETag with its quotes. A range that the server ignores or answers with another range is never accepted.
+A version is the ETag with its quotes. A range from the beginning that is refused, or answered oddly, is asked for as
+the whole object; the bucket is asked so from then on. Any other range that is not served as asked raises RangeRefused.
 """
 
 import asyncio
@@ -19,9 +20,11 @@ from syncd.core import (
     Changed,
     ConfigError,
     Credential,
+    Denied,
     Interrupted,
     Page,
     PermanentError,
+    RangeRefused,
     Sink,
     TooLarge,
     Unsupported,
@@ -88,6 +91,8 @@ class S3Body:
         self.start = start
         self.stop: int | None = stop
         self.headers: dict[str, str] = {} if answer is None else answer.headers
+        if "content-encoding" in self.headers:  # an object is what is stored, whatever its metadata say
+            self.headers = {name: value for name, value in self.headers.items() if name != "content-encoding"}
         self.url = url
         self._left = stop - start
         self._bucket = bucket
@@ -135,6 +140,8 @@ class S3Transport:
         self._page = page
         self._other = other
         self._others: dict[str, S3Transport] = {}
+        self._serves_whole = False
+        self._serves_ranges = False
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -215,24 +222,47 @@ class S3Transport:
         if stop is not None and stop <= start:
             yield await self._nothing(path, start, version)
             return
+        is_partial = start > 0 or stop is not None
+        if start == 0 and is_partial and self._serves_whole:
+            stop, is_partial = None, False
+        try:
+            answer = await self._get(path, start, stop, version)
+            try:
+                body = self._accept(answer, path, start, stop, version=version, url=await self._url(path))
+            except BaseException:
+                answer.close()
+                raise
+        except (Unsupported, Denied) as error:
+            if not is_partial or (isinstance(error, Denied) and (start > 0 or self._serves_ranges)):
+                raise
+            if start > 0:
+                raise error if isinstance(error, RangeRefused) else RangeRefused(error.args[0]) from error
+            # asked for plainly: a range was refused, or it begins behind the end of an empty object
+            answer = await self._get(path, 0, None, version)
+            try:
+                body = self._accept(answer, path, 0, None, version=version, url=await self._url(path))
+            except BaseException:
+                answer.close()
+                raise
+            self._serves_whole = body.stat.size != 0 and not self._serves_ranges
+        self._serves_ranges = self._serves_ranges or answer.status == 206
+        with closing(answer):
+            yield body
+
+    async def _get(self, path: str, start: int, stop: int | None, version: str | None) -> HttpAnswer:
+        """Send the request of a read."""
         headers = {}
         if start > 0 or stop is not None:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         if version is not None:
             headers["If-Match"] = version
         try:
-            answer = await self.bucket.send("GET", self.root + path, path, headers=headers)
+            return await self.bucket.send("GET", self.root + path, path, headers=headers)
         except Precondition as error:
             raise Changed(message("{path}: is no longer {version}", path=path, version=version)) from error
-        except Unsupported:
-            # 416: the range begins at or behind the end. From the beginning of an empty file, that is no error.
-            if start == 0 and (await self.stat(path)).size == 0:
-                yield await self._nothing(path, 0, version)
-                return
-            raise
-        with closing(answer):
-            url = await self.bucket.url(self.root + path)
-            yield self._accept(answer, path, start, stop, version=version, url=url)
+
+    async def _url(self, path: str) -> str:
+        return await self.bucket.url(self.root + path)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -273,7 +303,7 @@ class S3Transport:
         if answer.status == 206:
             first, end, whole = heads.content_range(headers) or (0, 0, None)
             if whole is None:
-                raise Unsupported(
+                raise RangeRefused(
                     message(
                         "{path}: the answer to a range has no valid Content-Range: {get!r}",
                         path=path,
@@ -282,7 +312,7 @@ class S3Transport:
                 )
             size = whole
             if first != start or end != (size if stop is None else min(stop, size)):
-                raise Unsupported(
+                raise RangeRefused(
                     message(
                         "{path}: bytes [{start}, {stop}) requested, [{first}, {end}) received",
                         path=path,
@@ -295,8 +325,8 @@ class S3Transport:
         else:
             first, size = 0, _length(headers)
             end = size
-            if start > 0 or (stop is not None and stop < size):
-                raise Unsupported(
+            if start > 0:
+                raise RangeRefused(
                     message(
                         "{path}: the server ignores ranges: it sent the whole file for [{start}, {stop})",
                         path=path,
