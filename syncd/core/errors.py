@@ -12,10 +12,14 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   ├── Interrupted     the body ended early, or broke
     │   │   └── Stalled         the body came more slowly than the minimum speed
     │   ├── Offline         the store does not answer, or is not mounted
-    │   └── Exhausted       this process or machine has no file descriptor left
+    │   │   └── KeysRejected    it accepted its keys before, and rejects them now; nothing was written
+    │   ├── Exhausted       this process or machine has no file descriptor left
+    │   └── TokenOutdated   the token must be renewed before the request; see `CredentialedTransport`
     ├── PermanentError      the same request will get the same response
     │   ├── NotFound        404, 410, no such key or file
     │   ├── Denied          401, 403, or an invalid certificate
+    │   │   ├── CredentialRefused   the server rejects the credential, which is read again
+    │   │   └── CredentialExpired   the credential was read again, and is still rejected
     │   ├── Changed         the file is no longer the version that the read began with
     │   ├── Unsupported     upstream cannot do what was asked (a method, a scheme)
     │   │   └── RangeRefused    upstream serves the file, but not this range of it
@@ -73,12 +77,20 @@ class Offline(TransientError):
     """The store does not respond, or its folder is not the expected one."""
 
 
+class KeysRejected(Offline):
+    """The store rejects keys that it accepted before; the request changed nothing."""
+
+
 class LeaseLapsed(TransientError):
     """The lease expired while this process was stopped or kept waiting: it must be confirmed before the next change."""
 
 
 class Exhausted(TransientError):
     """This process or machine has no file descriptor left: neither the source nor the store is at fault."""
+
+
+class TokenOutdated(TransientError):
+    """No valid token is at hand: the request was not sent, and its slot is given back until there is one."""
 
 
 class PermanentError(SyncdError):
@@ -91,6 +103,27 @@ class NotFound(PermanentError):
 
 class Denied(PermanentError):
     """Access is denied, or the server's certificate is invalid."""
+
+
+class CredentialRefused(Denied):
+    """The server rejects the credential that was sent.
+
+    `is_sure` is True if only the credential can be the reason, False if it may also be the access control of the file.
+    """
+
+    def __init__(self, message: str, *, is_sure: bool = True) -> None:
+        super().__init__(message)
+        self.is_sure = is_sure
+        self.generation: int | None = None
+        """Which of its secrets was sent; see `syncd.sources.CredentialKeeper`."""
+
+
+class CredentialExpired(Denied):
+    """No server of `origins` accepts the credential any more; nothing is asked there until its secret changes."""
+
+    def __init__(self, message: str, *, origins: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.origins = origins
 
 
 class Changed(PermanentError):

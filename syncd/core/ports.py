@@ -323,6 +323,9 @@ class Credential:
 class Broker(Protocol):
     """Holds the token of a credential, shared by all its users."""
 
-    async def token(self, spent: str = "") -> str:
-        """Return a valid token other than `spent`. Raises Denied, Unreachable."""
+    def token(self) -> str:
+        """Return the token. Never waits: a caller holds a slot that the token's own request may need.
+
+        Raises TokenOutdated if there is no valid token; it is fetched when the slot has been given back.
+        """
         ...

@@ -21,6 +21,7 @@ from syncd.core import (
     ClockStepped,
     DaemonStarted,
     DaemonStopping,
+    Denied,
     Event,
     LeaseLost,
     NoSpace,
@@ -144,10 +145,12 @@ class Daemon:
                     await self._run_with_lease(killed)
             except BaseExceptionGroup as group:
                 error = first_of(group)
-                if not isinstance(error, TransientError | Busy):
+                if not isinstance(error, TransientError | Busy | Denied):
                     raise error from group
                 await self._store_lost(error)
-            except (TransientError, Busy) as error:
+            except (TransientError, Busy, Denied) as error:
+                if isinstance(error, Denied) and self.status.state == "starting":
+                    raise
                 if isinstance(error, Busy):
                     # a lease of this daemon that could not be released expires by itself
                     busy_since = self.deps.clock() if busy_since is None else busy_since

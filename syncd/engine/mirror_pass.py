@@ -72,7 +72,7 @@ class Pass:
         await PassTransfers(results).run(strays, planning.inventory)
         stopped = context.stopping.is_set()
         inventory = planning.inventory
-        is_over = not stopped and results.no_space is None
+        is_over = not stopped and results.no_space is None and results.expired is None
         # another source leads to no deletion: held and approved deletions wait for the first one
         shows_all = inventory.complete and not inventory.elsewhere
         self._evaluate(planning, complete=shows_all, over=is_over)
@@ -80,9 +80,9 @@ class Pass:
             self._remove(row, planning)
             await self._drop_outdated()
         snapshot = await publisher.publish()
-        complete = planning.inventory.complete and not stopped and results.failed == 0 and results.no_space is None
+        complete = planning.inventory.complete and is_over and results.failed == 0
         result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
-        if planning.inventory.complete and not stopped:
+        if planning.inventory.complete and not stopped and results.expired is None:
             context.catalogue.failures.forget_before(row.id, started)
             if results.has_deferred:
                 context.catalogue.deferred.forget_unclaimed(row.id)
@@ -101,6 +101,8 @@ class Pass:
         context.listener(result)
         if results.no_space is not None:
             raise results.no_space
+        if results.expired is not None:
+            raise results.waits_for(results.expired)
         return result
 
     def _current_row(self) -> MirrorRow:

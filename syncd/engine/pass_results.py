@@ -1,11 +1,13 @@
 """Records what became of each file of a pass: in the Catalogue, in batches, and to the listener."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from manifests.messages import message
+from manifests.messages import count, message
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow, Swap
 from syncd.core import (
+    CredentialExpired,
     FailureView,
     LeaseLost,
     Mismatch,
@@ -42,6 +44,8 @@ class PassResults:
         self.batch: list[VerifiedFile] = []
         self.batch_bytes = 0
         self.no_space: NoSpace | Offline | LeaseLost | None = None
+        self.expired: CredentialExpired | None = None
+        self.unasked = 0  # files that wait for a renewed credential
         self.quarantined = 0
         self.has_deferred = context.catalogue.deferred.any(row.id)
 
@@ -51,10 +55,24 @@ class PassResults:
         context.budget.release(moving.cost)
         if isinstance(outcome, NoSpace | Offline | LeaseLost):
             self.no_space = outcome
+        elif isinstance(outcome, CredentialExpired):
+            self.expired = outcome
+            self.unasked += 1
         elif isinstance(outcome, SyncdError):
             self.fail(moving.step.path, outcome, moving.step.stat)
         else:
             self._arrived(outcome, context.clock() - moving.began)
+
+    def needs_expired(self, urls: Sequence[str]) -> bool:
+        """Return True if every url of a file needs the credential that has expired; a path is the source's own."""
+        assert self.expired is not None
+        prefixes = tuple(f"{origin}/" for origin in self.expired.origins)
+        return all(url.startswith(prefixes) or "://" not in url for url in urls)
+
+    def waits_for(self, error: CredentialExpired) -> CredentialExpired:
+        """Return the error of a pass whose credential has expired."""
+        waiting = count(self.unasked, "{n} file waits", "{n:,} files wait")
+        return CredentialExpired(message("{cause}; {waiting}", cause=error, waiting=waiting), origins=error.origins)
 
     def _arrived(self, proved: VerifiedFile, seconds: float) -> None:
         entry = proved.entry

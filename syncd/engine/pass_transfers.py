@@ -8,6 +8,7 @@ from manifests.messages import message
 from manifests.stat import Stat
 from syncd.catalogue import Swap
 from syncd.core import (
+    CredentialRefused,
     Exists,
     NoSpace,
     NotFound,
@@ -43,6 +44,7 @@ class PassTransfers:
         self.row = results.row
         self.place = results.place
         self.quarantine_room = QuarantineRoom(self._quarantine_limit)
+        self.without_workers = False  # whose credential was rejected
         self.waiting: dict[str, Swap] = {}
         self.staged: dict[str, Swap] = {}
 
@@ -86,13 +88,21 @@ class PassTransfers:
                             continue
                         if self.staged and await self._is_staged(step, step.stat):
                             continue
+                        if results.expired is not None and results.needs_expired(transfers.targets(step.stat)):
+                            results.unasked += 1
+                            continue
                         cost = transfers.cost(step.stat)
                         await budget.acquire(cost)
                         if context.stopping.is_set() or results.no_space is not None:
                             budget.release(cost)
                             break
                         moving = self._begin(step, cost)
-                        if workers is not None and workers.accepts(step) and not transfers.has_leftovers(step.path):
+                        if (
+                            workers is not None
+                            and not self.without_workers
+                            and workers.accepts(step)
+                            and not transfers.has_leftovers(step.path)
+                        ):
                             workers.submit(moving)
                         else:
                             ourselves(moving)
@@ -124,7 +134,10 @@ class PassTransfers:
             return
 
         def on_done(moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
-            if isinstance(outcome, WorkerLost | Exists):  # the worker ended, or found an unknown file: transfer it here
+            if isinstance(outcome, CredentialRefused):  # this process reads the secret again, a worker cannot
+                self.without_workers = True
+                ourselves(moving)
+            elif isinstance(outcome, WorkerLost | Exists):  # it ended, or found an unknown file: transfer it here
                 ourselves(moving)
             else:
                 self.results.end(moving, outcome)

@@ -49,7 +49,7 @@ from syncd.engine import (
 )
 from syncd.session.manifests import parse
 from syncd.session.plugins import open_reader, upstream_of
-from syncd.sources import EXTRAS, MultiSourceTransport, TokenBroker, Upstream, open_upstream
+from syncd.sources import EXTRAS, CredentialKeeper, MultiSourceTransport, TokenBroker, Upstream, open_upstream
 from syncd.stores import Lease
 from syncd.streams import fetch
 from syncd.workers import ProcessPool, processors
@@ -57,6 +57,7 @@ from syncd.wrappers import Governors, OriginShare, Policy
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
+TOKEN_ATTEMPTS = 4  # at a request for a token
 LAST_EPOCH = "epoch"  # the setting with the lease's epoch at the last clean end
 SEVERAL = 3  # attempts at one of several sources
 
@@ -80,8 +81,8 @@ class Session(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
     expiries: dict[str, float] = {}
     """The expiry of each used credential that has one, by name."""
-    brokers: dict[str, TokenBroker] = {}
-    """The token broker of each credential, by name, shared by all mirrors."""
+    keepers: dict[str, CredentialKeeper] = {}
+    """What keeps each used credential current, by name, shared by all mirrors."""
 
     def upstream(self, mirror: Mirror, number: int = 0) -> Upstream:
         """Return the values that open one of a mirror's sources, with its credential, which may be in a file.
@@ -89,11 +90,7 @@ class Session(msgspec.Struct, frozen=True):
         Raises ConfigError.
         """
         name = mirror.sources[number].credentials
-        credential = resolve_credential(self.config, name, self.environ) if name is not None else None
-        if credential is not None:
-            self.secrets.learn_credential(credential.username, credential.secret, credential.token)
-            if (expiry := expiry_of(credential)) is not None:
-                self.expiries[credential.name] = expiry
+        credential = self._read_credential(name) if name is not None else None
         return upstream_of(
             mirror,
             number,
@@ -107,14 +104,28 @@ class Session(msgspec.Struct, frozen=True):
         """Return the User-Agent header."""
         return f"syncd/{VERSION} {self.config.user_agent}".rstrip()
 
-    def broker(self, credential: Credential | None) -> TokenBroker | None:
-        """Return the token broker of a credential, shared by its mirrors; None if it has no token."""
-        if credential is None or credential.scheme != "oauth":
+    def _read_credential(self, name: str) -> Credential:
+        """Return a credential with its secret, which never appears in output. Blocks. Raises ConfigError."""
+        credential = resolve_credential(self.config, name, self.environ)
+        self.secrets.learn_credential(credential.username, credential.secret, credential.token)
+        if (expiry := expiry_of(credential)) is not None:
+            self.expiries[credential.name] = expiry
+        return credential
+
+    def keeper(self, credential: Credential | None) -> CredentialKeeper | None:
+        """Return what keeps a credential current, for a pass that begins; shared by all its mirrors."""
+        if credential is None:
             return None
-        held = self.brokers.get(credential.name)
-        if held is None or held.credential != credential:
-            held = TokenBroker(credential, self._post, self.secrets.learn_for_now)
-            self.brokers[credential.name] = held
+        held = self.keepers.get(credential.name)
+        if held is not None and held.is_for(credential):
+            held.begin_pass(credential)
+            return held
+        reread = partial(self._read_credential, credential.name)
+        if credential.scheme == "oauth":
+            held = TokenBroker(credential, self._post, self.secrets.learn_for_now, reread=reread)
+        else:
+            held = CredentialKeeper(credential, reread)
+        self.keepers[credential.name] = held
         return held
 
     async def _post(self, url: str, body: bytes) -> bytes:
@@ -126,7 +137,7 @@ class Session(msgspec.Struct, frozen=True):
             user_agent=self.user_agent,
         )
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        transport = open_upstream(where, self.governors)
+        transport = open_upstream(where, self.governors, policy=Policy(attempts=TOKEN_ATTEMPTS), is_side=True)
         try:
             follow = DocumentRequest(url, "POST", headers, body, max_bytes=MAX_TOKEN)
             return (await fetch(transport, follow, io.BytesIO())).read(MAX_TOKEN)
@@ -227,9 +238,9 @@ class Session(msgspec.Struct, frozen=True):
         opened: list[tuple[str, Transport]] = []
         try:
             for upstream in upstreams:
-                broker = self.broker(upstream.credential)
+                keeper = self.keeper(upstream.credential)
                 one = open_upstream(
-                    upstream, self.governors, policy=policy, on_retry=on_retry, broker=broker, connections=connections
+                    upstream, self.governors, policy=policy, on_retry=on_retry, keeper=keeper, connections=connections
                 )
                 opened.append((upstream.url, one))
             several = MultiSourceTransport(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None

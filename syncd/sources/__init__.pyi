@@ -1,3 +1,5 @@
+from .credential_keeper import CredentialKeeper as CredentialKeeper
+from .credentialed_transport import CredentialedTransport as CredentialedTransport
 from .multi_source import MultiSourceTransport as MultiSourceTransport
 from .oauth import TokenBroker as TokenBroker
 from .open_source import (

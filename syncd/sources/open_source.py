@@ -12,7 +12,10 @@ import msgspec
 
 from manifests.entry_points import load_entry_point
 from manifests.messages import message
-from syncd.core import Broker, ConfigError, Credential, LimitsConnections, Transport, capability
+from syncd.core import ConfigError, Credential, LimitsConnections, Transport, capability
+from syncd.sources.credential_keeper import CredentialKeeper
+from syncd.sources.credentialed_transport import CredentialedTransport, RenewableAdapter
+from syncd.sources.oauth import TokenBroker
 from syncd.sources.s3_routing import WEB, S3RoutedTransport
 from syncd.wrappers import Governors, OnRetry, OriginShare, Policy, ignore_retry, stack_transport
 
@@ -40,12 +43,14 @@ def open_upstream(
     *,
     policy: Policy | None = None,
     on_retry: OnRetry = ignore_retry,
-    broker: Broker | None = None,
+    keeper: CredentialKeeper | None = None,
     connections: OriginShare | None = None,
+    is_side: bool = False,
 ) -> Transport:
     """Return the transport of a source with its wrappers. Raises ConfigError for an unknown scheme.
 
-    `connections` is a pass's share of those of a daemon, `broker` holds the token of the credential.
+    `connections` is a pass's share of those of a daemon, `keeper` has the credential, and renews it. `is_side` is True
+    for requests that others wait for, with a slot of their own: those for tokens.
     """
     scheme = urlsplit(upstream.url).scheme
     try:
@@ -76,17 +81,23 @@ def open_upstream(
                 known=known,
             )
         )
-    adapter: Transport = make(
-        upstream.url,
-        options=upstream.options,
-        credential=upstream.credential,
-        allow_private=upstream.allow_private,
-        user_agent=upstream.user_agent,
-        **({"broker": broker} if broker is not None else {}),  # only web transports use tokens
-    )
+
+    def adapt(credential: Credential | None) -> Transport:
+        adapter: Transport = make(
+            upstream.url,
+            options=upstream.options,
+            credential=credential,
+            allow_private=upstream.allow_private,
+            user_agent=upstream.user_agent,
+            **({"broker": keeper} if isinstance(keeper, TokenBroker) else {}),  # only web transports use tokens
+        )
+        if scheme in WEB:
+            return S3RoutedTransport(adapter, lambda bucket: _bucket(upstream, credential, bucket))
+        return adapter
+
+    renewable = RenewableAdapter(adapt, keeper) if keeper is not None else None
+    adapter = renewable if renewable is not None else adapt(upstream.credential)
     bearing = capability(adapter, LimitsConnections)
-    if scheme in WEB:
-        adapter = S3RoutedTransport(adapter, lambda bucket: _bucket(upstream, bucket))
     return stack_transport(
         adapter,
         upstream.url,
@@ -96,15 +107,20 @@ def open_upstream(
         connections=connections,
         policy=policy,
         on_retry=on_retry,
+        outside=(
+            (lambda inner: CredentialedTransport(inner, keeper, upstream.url, renewable))
+            if keeper is not None and renewable is not None
+            else None
+        ),
+        is_side=is_side,
     )
 
 
-def _bucket(upstream: Upstream, bucket: str) -> Transport:
+def _bucket(upstream: Upstream, credential: Credential | None, bucket: str) -> Transport:
     """Return the transport of a bucket that a web catalogue names."""
     make = opener("s3")
     if make is None:
         raise ConfigError(message("{where}: no transport for s3 is installed", where=upstream.where))
-    credential = upstream.credential
     is_its = credential is not None and credential.scheme == "s3" and f"{credential.origin}/" == bucket
     adapter = make(
         bucket,

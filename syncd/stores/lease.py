@@ -25,7 +25,20 @@ import msgspec
 
 from manifests.messages import message, plain
 from manifests.timestamps import rfc3339
-from syncd.core import Busy, Damaged, Exists, LeaseLapsed, LeaseLost, NotFound, Store, TransientError, Unreachable
+from syncd.core import (
+    Busy,
+    Damaged,
+    Denied,
+    Exists,
+    KeysRejected,
+    LeaseLapsed,
+    LeaseLost,
+    NotFound,
+    Offline,
+    Store,
+    TransientError,
+    Unreachable,
+)
 
 LEASE = ".syncd/lease.json"
 MAX_LEASE = 1 << 16  # bytes
@@ -135,15 +148,24 @@ class Lease:
             raise
 
     async def renew_forever(self) -> NoReturn:
-        """Renew the lease until cancelled. Raises LeaseLost if another took it, TransientError if the store is away."""
+        """Renew the lease until cancelled. Raises LeaseLost if another took it, TransientError if the store is away.
+
+        A store that denies access is asked again until the lease ends.
+        """
+        wait = self._ttl / 3
         while True:
-            await self._sleep(self._ttl / 3)
+            await self._sleep(wait)
+            wait = self._ttl / 12  # after a failure
             try:
                 await self._renew_in_time()
+                wait = self._ttl / 3
             except TimeoutError:
                 raise Unreachable(message("{lease}: could not be renewed in time", lease=LEASE)) from None
-            except TransientError:
+            except (TransientError, Denied) as error:
                 if self._held is None or self._clock() >= self._held.expires:
+                    if isinstance(error, Denied):
+                        # keys that are being renewed: whoever holds the lease then may go on
+                        raise Offline(str(error)) from error
                     raise
 
     async def _renew_in_time(self) -> None:
@@ -295,8 +317,8 @@ class Lease:
         began, self._writing = self._ticks(), True
         try:
             await self._store.put(LEASE, msgspec.json.encode(held, enc_hook=plain) + b"\n", if_absent=if_absent)
-        except LeaseLapsed:
-            self._writing = False  # it was not sent
+        except (LeaseLapsed, Denied, KeysRejected):
+            self._writing = False  # it was not sent, or changed nothing
             raise
         if self._ticks() >= self._write_until:
             raise LeaseLapsed(message("{path}: was written too late: start again", path=LEASE))

@@ -16,6 +16,7 @@ from syncd.core import (
     Refused,
     ShowsCertificates,
     Sink,
+    TokenOutdated,
     TransientError,
     Transport,
     capability,
@@ -39,13 +40,17 @@ class GovernedTransport(TransportWrapper):
         *,
         connections: int | None = None,
         rate: float | None = None,
+        is_side: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`root` is the url of the source, to whose origin relative paths belong."""
+        """`root` is the url of the source, to whose origin relative paths belong; `is_side`: see `Governors.side`."""
         super().__init__(inner)
         self._governors = governors
         self._clock = clock
+        self._is_side = is_side
         self.governor = governors.of(origin_of(root), connections=connections, rate=rate)
+        if is_side:
+            self.governor = governors.side(origin_of(root))
         self.governor.holders += 1
         self._is_open = True
         shown = capability(inner, ShowsCertificates)
@@ -106,7 +111,7 @@ class GovernedTransport(TransportWrapper):
         if "://" not in path:
             return self.governor
         try:
-            return self._governors.of(origin_of(path))
+            return self._governors.side(origin_of(path)) if self._is_side else self._governors.of(origin_of(path))
         except ValueError:
             return self.governor  # an invalid url from a document: the transport will refuse it
 
@@ -196,6 +201,8 @@ class _MeteredBody(BodyWrapper):
 
 
 def _report_failure(governor: Governor, error: TransientError) -> None:
+    if isinstance(error, TokenOutdated):
+        return  # no request was sent
     if isinstance(error, Refused) or error.retry_after is not None:
         governor.refused(error.retry_after)
     else:

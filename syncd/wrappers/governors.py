@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from syncd.core import Listener, ignore_event
 from syncd.wrappers.governor import CEILING, Governor
+from syncd.wrappers.side_governor import SideGovernor
 
 KNOWN = 1000  # unused origins that are remembered, with their certificates
 
@@ -24,6 +25,7 @@ class Governors:
         self._clock = clock
         self._refused = refused
         self._by_origin: dict[str, Governor] = {}
+        self._sides: dict[str, SideGovernor] = {}
         self._certificates: dict[str, float] = {}
         self._shown: list[Mapping[str, float]] = []
 
@@ -45,6 +47,18 @@ class Governors:
         else:
             governor.tighten(connections, rate)
         return governor
+
+    def side(self, origin: str) -> Governor:
+        """Return the governor of the one slot for requests to `origin` that other requests may wait for.
+
+        It is not counted among the slots of `of`, which those that wait may hold, but keeps to the same pauses.
+        """
+        main = self.of(origin)
+        side = self._sides.get(origin)
+        if side is None or side.main is not main:
+            self._sides = {name: one for name, one in self._sides.items() if one.is_used}
+            side = self._sides[origin] = SideGovernor(main, clock=self._clock)
+        return side
 
     def watch(self, certificates: Mapping[str, float]) -> None:
         """Watch the certificates of an open transport: a live mapping of origins to expiries."""

@@ -5,7 +5,9 @@ Around a transport, from the inside out:
 2. `FairTransport`, in a daemon: a request takes one of the connections that all passes share. It is inside the
    governor, so that a request that waits for its origin holds no connection.
 3. `GovernedTransport`: a request waits for a slot of its origin, and is measured.
-4. `Retrying`: outermost, so that a request that waits for its next attempt holds neither slot nor connection, and each
+4. `syncd.sources.CredentialedTransport`, with a credential: outside the governor, so that a request that waits for a
+   token or a secret holds no slot.
+5. `Retrying`: outermost, so that a request that waits for its next attempt holds neither slot nor connection, and each
    attempt is governed and counted separately.
 A pass adds two more: `DerivedFileTransport` for a survey that derived files, `FailoverTransport` for a file that
 several sources have; `MultiSourceTransport` joins the stacks of all sources.
@@ -16,6 +18,8 @@ Around a store, from the inside out:
 3. `RetryingStore`, if the store is on a network; failures of a folder are not transient.
 4. `MeteredStore`, in a daemon: outermost, so that an operation counts once, however many attempts it took.
 """
+
+from collections.abc import Callable
 
 from syncd.core import Fence, Store, Transport
 from syncd.wrappers.fair_share import OriginShare
@@ -39,13 +43,17 @@ def stack_transport(
     connections: OriginShare | None = None,
     policy: Policy | None = None,
     on_retry: OnRetry = ignore_retry,
+    outside: Callable[[Transport], Transport] | None = None,
+    is_side: bool = False,
 ) -> Transport:
     """Return `adapter`, which reads `url`, with all its wrappers.
 
     `limit` is the most concurrent requests, `rate` bytes per second, `connections` the share of a daemon's connections.
+    `outside` wraps the governed transport; `is_side` gives its requests a slot of their own (`Governors.side`).
     """
     inner = FairTransport(adapter, connections) if connections is not None else adapter
-    return Retrying(GovernedTransport(inner, governors, url, connections=limit, rate=rate), policy, on_retry)
+    governed = GovernedTransport(inner, governors, url, connections=limit, rate=rate, is_side=is_side)
+    return Retrying(outside(governed) if outside is not None else governed, policy, on_retry)
 
 
 def stack_store(adapter: Store, *, is_remote: bool, meter: Meter | None = None, fence: Fence | None = None) -> Store:

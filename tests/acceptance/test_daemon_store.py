@@ -7,7 +7,7 @@ import os
 import pytest
 
 from syncd.catalogue import Catalogue, QuarantinedFile
-from syncd.core.errors import Busy
+from syncd.core.errors import Busy, Denied
 from syncd.core.events import (
     BackupFailed,
     BackupWritten,
@@ -20,6 +20,8 @@ from syncd.core.events import (
 from syncd.daemon import maintenance
 from syncd.daemon.maintenance import Maintenance
 from syncd.daemon.pass_runner import PassRunner
+from syncd.stores import lease
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.daemons import House, small
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -73,6 +75,34 @@ async def test_a_daemon_starts_without_its_store_and_works_once_it_is_there(hous
         (house.root / "unmounted").rename(house.store)
         house.time.forward(2 * HOUR)
         await house.until(lambda: house.store.exists() and house.copy("a") == house.upstream("a"), 30)
+
+
+@pytest.mark.promise("P5")
+async def test_keys_of_the_store_that_end_are_waited_for_and_never_end_the_daemon(house, monkeypatch):
+    monkeypatch.setattr(lease, "TTL", 0.6)
+    put, denied = FilesystemStore.put, []
+    is_denied = False
+
+    async def rejecting(store, path, body, **more):
+        if is_denied and path == lease.LEASE:
+            denied.append(path)
+            raise Denied("lease: S3 answers 400 ExpiredToken")
+        return await put(store, path, body, **more)
+
+    monkeypatch.setattr(FilesystemStore, "put", rejecting)
+    house.archive("a", small())
+    house.declare("a")
+    async with house.living() as control:
+        await house.idle("a")
+        is_denied = True
+        await house.until(lambda: control.store().state == "offline", 30)
+        assert "ExpiredToken" in control.store().reason
+        seen = len(denied)
+        await house.until(lambda: len(denied) > seen, 30)  # it asks for the lease again, and goes on waiting
+        is_denied = False
+        house.archive("a", {"more": b"more"})
+        house.time.forward(2 * HOUR)
+        await house.until(lambda: house.copy("a") == house.upstream("a"), 30)
 
 
 @pytest.mark.fault(36)

@@ -206,9 +206,9 @@ CHANGES = (
     Change(
         (25,),
         "a token that is refused is not renewed",
-        "transports/http/transport.py",
-        "if answer.status == 401 and token and not way.is_renewed:",
-        "if answer.status == 0:",
+        "syncd/sources/credentialed_transport.py",
+        "        if await keeper.renew(seen):\n            return True\n        is_rejected",
+        "        is_rejected",
         by="a_token_that_is_refused_in_mid_file_is_renewed_once_and_the_file_goes_on",
     ),
     Change(

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from syncd.core.errors import Busy, Damaged, Unreachable
+from syncd.core.errors import Busy, CredentialRefused, Damaged, Offline, Unreachable
 from syncd.stores.filesystem.store import FilesystemStore
 from syncd.stores.lease import LEASE, Lease, ProcessIdentity
 
@@ -52,6 +52,29 @@ def held_lease(store, now, holder="syncd", *, host="here"):
 
     place = ProcessIdentity(host, host, 12345)
     return Lease(store, holder, ttl=60.0, clock=lambda: now[0], sleep=moment, place=place)
+
+
+@pytest.mark.promise("P5")
+async def test_keys_that_are_rejected_for_a_while_do_not_end_the_lease_and_at_its_end_are_waited_for(
+    tmp_path, monkeypatch
+):
+    store, now, tries = FilesystemStore(tmp_path), [1000.0], []
+    lease = held_lease(store, now)
+    await lease.acquire()
+    put = store.put
+
+    async def denied(path, body, **more):
+        tries.append(now[0])
+        now[0] += 10
+        if len(tries) == 4:
+            return await put(path, body, **more)  # the keys were renewed
+        raise CredentialRefused("lease: S3 answers 400 ExpiredToken")
+
+    monkeypatch.setattr(store, "put", denied)
+    with pytest.raises(Offline, match="ExpiredToken"):
+        await lease.renew_forever()
+    assert len(tries) >= 4 + 5  # until the end of the lease that the fourth renewed
+    await store.aclose()
 
 
 async def test_a_store_that_is_away_for_a_moment_does_not_end_the_lease(tmp_path, monkeypatch):

@@ -105,11 +105,12 @@ async def test_a_profile_is_used_and_asked_again_when_it_expired(tmp_path):
     (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = AKLAB\naws_secret_access_key = S\n")
     signing = Signing("b-b", Account(endpoint="https://x", region="r", profile="lab"))
     headers = {}
-    await signing.sign("GET", "/", headers, EMPTY)
+    spent = await signing.sign("GET", "/", headers, EMPTY)
     assert "Credential=AKLAB/" in headers["Authorization"]
-    signing.expired()
+    (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = AKNEW\naws_secret_access_key = S\n")
+    assert await signing.renew(spent, "ExpiredToken")
     await signing.sign("GET", "/", headers, EMPTY)
-    assert "Credential=AKLAB/" in headers["Authorization"]
+    assert "Credential=AKNEW/" in headers["Authorization"]
 
 
 @pytest.mark.parametrize("origin", ["https://other.example", "s3://other-bucket"])

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from manifests.messages import message
 from manifests.origins import origin_of
-from syncd.core import Broker, ConfigError, Credential, Denied
+from syncd.core import Broker, ConfigError, Credential, CredentialRefused, Denied
 
 REFUSED_FOR = 60.0  # seconds for which a refused login is not tried again
 MAX_COOKIES = 50  # of one origin
@@ -73,20 +73,14 @@ class HttpAuth:
             )
         )
 
-    async def dynamic_header(self, origin: str) -> tuple[str, str]:
-        """Return the header of the next request to an origin, and the token in it. Raises Denied, Unreachable."""
+    def dynamic_header(self, origin: str) -> str:
+        """Return the header of the next request to an origin. Raises TokenOutdated."""
         if self._broker is not None and origin in self.origins:
-            token = await self._broker.token()
-            return f"Authorization: Bearer {token}\r\n", token
+            return f"Authorization: Bearer {self._broker.token()}\r\n"
         kept = self._cookies.get(origin)
         if not kept:
-            return "", ""
-        return f"Cookie: {'; '.join(f'{name}={value}' for name, value in kept.items())}\r\n", ""
-
-    async def renew(self, spent: str) -> None:
-        """Replace a token that was refused. Raises Denied, Unreachable."""
-        if self._broker is not None:
-            await self._broker.token(spent)
+            return ""
+        return f"Cookie: {'; '.join(f'{name}={value}' for name, value in kept.items())}\r\n"
 
     # -- logins through redirects ---------------------------------------------------------------------------------
 
@@ -121,7 +115,7 @@ class HttpAuth:
             return False
         if self._refusal is not None and self._clock() - self._refusal[0] < REFUSED_FOR:
             self._turn.release()
-            raise Denied(self._refusal[1])
+            raise CredentialRefused(self._refusal[1])
         self._refusal = None
         return True
 
@@ -147,16 +141,15 @@ class HttpAuth:
             )
         if self._at:
             todo = message("check its password, and that the account has access to this dataset")
-            return Denied(
-                message(
-                    "{label}: {origin} answers {status} to the login with credential {name}: {todo}",
-                    label=label,
-                    origin=origin,
-                    status=status,
-                    name=credential.name,
-                    todo=todo,
-                )
+            told = message(
+                "{label}: {origin} answers {status} to the login with credential {name}: {todo}",
+                label=label,
+                origin=origin,
+                status=status,
+                name=credential.name,
+                todo=todo,
             )
+            return CredentialRefused(told) if status == 401 and origin == self._at else Denied(told)
         if origin not in self.origins:
             return Denied(
                 message(
@@ -168,15 +161,14 @@ class HttpAuth:
                     origin2=credential.origin,
                 )
             )
-        return Denied(
-            message(
-                "{label}: {origin} answers {status} to credential {name}: is it still valid?",
-                label=label,
-                origin=origin,
-                status=status,
-                name=credential.name,
-            )
+        told = message(
+            "{label}: {origin} answers {status} to credential {name}: is it still valid?",
+            label=label,
+            origin=origin,
+            status=status,
+            name=credential.name,
         )
+        return CredentialRefused(told, is_sure=False) if status == 401 else Denied(told)
 
 
 def _basic(credential: Credential) -> str:

@@ -181,23 +181,16 @@ class HttpTransport:
     ) -> tuple[HttpAnswer, str]:
         """Follow redirects to the answer at their end."""
         first, admission, visited = origin, self._admission, way.visited
-        token = ""
         while True:
             rest = _lines(fields, sent, method, carried_only=origin != first) if fields or sent else ""
             head = self._head(origin)
             if rest and _ACCEPT.search(rest) is not None:
                 head = head.replace("Accept: */*\r\n", "")
             if admission.moves:
-                added, token = await admission.dynamic_header(origin)
-                head += added
+                head += admission.dynamic_header(origin)
             request = f"{method} {target} HTTP/1.1\r\n{head}{bound}{rest}\r\n".encode("latin-1")
             answer = await self._client.ask(origin, request, bodiless=method == "HEAD", body=sent, label=label)
             url = origin + target
-            if answer.status == 401 and token and not way.is_renewed:
-                way.is_renewed = True
-                await answer.drain_and_close()
-                await admission.renew(token)
-                continue
             has_changed = admission.moves and admission.store_cookies(origin, answer.headers.get("set-cookie"))
             if answer.status not in STATUSES:
                 return answer, url
@@ -265,7 +258,6 @@ class _RedirectChain:
 
     logins: int = 0
     hops: int = 0
-    is_renewed: bool = False
     has_turn: bool = False
     visited: list[str] = field(default_factory=list)
 

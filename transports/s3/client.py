@@ -1,7 +1,8 @@
 """Requests to one bucket: signed by botocore, sent by our HTTP client; the answer is a document, a body or an error.
 
 Rules:
-1. There are two retries: a bucket in another region is followed once, and renewed credentials are tried once.
+1. There are two retries: a bucket in another region is followed once, and renewed keys are tried once. Keys that the
+   server accepted before, and rejects now, make a store unavailable: they are about to be renewed.
 2. A body is sent with its Content-MD5, and over http also with its sha256.
 3. Answers are bounded: documents by `limit`, files by their announced length.
 """
@@ -17,10 +18,20 @@ from functools import partial
 from urllib.parse import quote
 
 from manifests.messages import message
-from syncd.core import Guard, NotFound, Offline, TooLarge, Unreachable
+from syncd.core import (
+    CredentialExpired,
+    CredentialRefused,
+    Guard,
+    KeysRejected,
+    NotFound,
+    Offline,
+    SyncdError,
+    TooLarge,
+    Unreachable,
+)
 from transports.http import HttpAnswer, HttpClient, headers as heads, open_client
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
-from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing
+from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing, SigningKeys
 
 HEADER_TIMEOUT = 120.0  # seconds; a server may copy or join gigabytes before it answers
 INLINE = 1 << 18  # bytes; longer bodies are hashed in a thread
@@ -82,22 +93,49 @@ class Bucket:
         signed = (await self._signing.place()).origin.startswith("http:")
         digests = await _digests(body, md5, signed=signed)
         for last in (False, True):
-            answer = await self._send(method, key, path, query, headers, body, digests)
+            if reason := await self._signing.rejected():
+                raise self._without_keys(reason)
+            answer, signer = await self._send(method, key, path, query, headers, body, digests)
             if answer.status < 300:
+                self._signing.was_accepted = True
                 return answer
             with closing(answer):
                 region = answer.headers.get("x-amz-bucket-region", "")
                 if not last and region and answer.status in {301, 307, 400, 403} and await self._signing.moved(region):
                     continue
-                document = b"" if method == "HEAD" else await self._document(answer, path, MAX_ERROR)
-                if not last and b"ExpiredToken" in document:
-                    self._signing.expired()
-                    continue
+                document = await self._reason(method, key, path, headers, answer)
                 failed = failure(answer.status, document, path, heads.retry_after(answer.headers, time.time()))
                 if "uploadId" in query and isinstance(failed, NotFound):  # Ceph answers NoSuchKey for an upload
                     raise NoSuchUpload(message("{path}: the multipart upload no longer exists", path=path))
+                if isinstance(failed, CredentialRefused):
+                    answer.close()
+                    if await self._signing.renew(signer, str(failed)) and not last:
+                        continue
+                    if self._signing.was_accepted:
+                        raise self._without_keys(str(failed)) from failed
                 raise failed
         raise AssertionError("the second try returns or raises")
+
+    async def _reason(self, method: str, key: str, path: str, headers: Mapping[str, str], answer: HttpAnswer) -> bytes:
+        """Return the document of an error. That of a HEAD has none: a GET of one byte is answered with the reason."""
+        if method != "HEAD":
+            return await self._document(answer, path, MAX_ERROR)
+        if answer.status not in {400, 401, 403}:
+            return b""
+        answer.close()
+        one_byte = {**headers, "Range": "bytes=0-0"}
+        again, _ = await self._send("GET", key, path, NONE, one_byte, b"", await _digests(b"", None, signed=True))
+        with closing(again):
+            return b"" if again.status < 300 else await self._document(again, path, MAX_ERROR)
+
+    def _without_keys(self, reason: str) -> SyncdError:
+        """Return the error for rejected keys that have not changed."""
+        told = message("{reason}; the keys were read again and have not changed: renew them", reason=reason)
+        if self._allow_private is None:
+            return KeysRejected(told)
+        if self._signing.is_given:
+            return CredentialRefused(told)  # whose secret is read again by the source
+        return CredentialExpired(told, origins=frozenset({f"s3://{self.name}"}))
 
     async def read(
         self,
@@ -139,7 +177,7 @@ class Bucket:
         headers: Mapping[str, str],
         body: bytes,
         digests: tuple[str, str],
-    ) -> HttpAnswer:
+    ) -> tuple[HttpAnswer, SigningKeys | None]:
         place = await self._signing.place()
         target = place.base + quote(key, safe="/-_.~")
         if query:
@@ -149,11 +187,11 @@ class Bucket:
             sent["Content-Length"] = str(len(body))
         if body:
             sent["Content-MD5"] = digests[0]
-        await self._signing.sign(method, target, sent, digests[1])
+        signer = await self._signing.sign(method, target, sent, digests[1])
         head = "".join([f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {sent[name]}\r\n" for name in sent), "\r\n"])
         connections = self._open(place.origin)
         try:
-            return await connections.ask(
+            answer = await connections.ask(
                 place.origin,
                 head.encode(),
                 label=path,
@@ -165,6 +203,7 @@ class Bucket:
             if self._allow_private is None:  # the store itself
                 raise Offline(str(error)) from error
             raise
+        return answer, signer
 
     def _open(self, origin: str) -> HttpClient:
         if self._connections is None:

@@ -11,6 +11,7 @@ from manifests.messages import message
 from manifests.reading import Doctype, XmlElement, XmlError, xml_events
 from syncd.core import (
     Changed,
+    CredentialRefused,
     Denied,
     Interrupted,
     NoSpace,
@@ -30,6 +31,13 @@ _BUSY = frozenset({
     "SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded",
     "BandwidthLimitExceeded", "OperationAborted", "ConditionalRequestConflict",
 })  # fmt: skip
+
+
+_REJECTED = frozenset({
+    "ExpiredToken", "ExpiredTokenException", "InvalidToken", "InvalidAccessKeyId", "InvalidClientTokenId",
+    "TokenRefreshRequired", "SignatureDoesNotMatch", "RequestExpired", "UnrecognizedClientException",
+})  # fmt: skip
+"""Codes that concern the keys of a request, whatever it asked for."""
 
 
 class NoSuchUpload(NotFound):
@@ -69,7 +77,8 @@ _BY_CODE: dict[str, tuple[type[SyncdError], str]] = {
     ),
     **dict.fromkeys(("InternalError", "RequestTimeout", "IncompleteBody"), (Interrupted, "")),
     **dict.fromkeys(_GONE, (NotFound, "")),
-    **dict.fromkeys(("ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"), (Denied, _RIGHTS)),
+    **dict.fromkeys(_REJECTED, (CredentialRefused, _RIGHTS)),
+    "AuthorizationHeaderMalformed": (Denied, _RIGHTS),
     "RequestTimeTooSkewed": (
         Denied,
         message("the clocks of this machine and the server differ too much: set the clock"),

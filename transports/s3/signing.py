@@ -3,6 +3,8 @@
 Rules:
 1. boto3 is imported for the first request that needs it, and runs in a thread: profiles, single sign-on and instance
    roles may use the network. Credentials that expire are asked for again each minute; botocore renews them in time.
+   Keys that a server rejects are read again from their files, once for all, for GRACE seconds: another program may be
+   about to write them. Then nothing is sent with them for REJECTED_FOR seconds, unless they change.
 2. Only `host` and the `x-amz-*` headers are signed. Bodies over https are unsigned (TLS and Content-MD5 protect them);
    over http their sha256 is signed.
 """
@@ -15,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from manifests.messages import message
@@ -23,6 +25,9 @@ from manifests.origins import origin_of
 from syncd.core import ConfigError, Credential, Denied
 
 REFRESH = 60.0  # seconds until credentials that may expire are asked for again
+GRACE = 5.0  # seconds in which rejected keys may still be replaced
+READ_EVERY = 0.5  # seconds between two readings of the keys
+REJECTED_FOR = 10.0  # seconds
 EMPTY = sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 
@@ -54,6 +59,22 @@ class BucketAddress:
         return self.origin.partition("://")[2]
 
 
+class SigningKeys(Protocol):
+    """Keys that sign requests."""
+
+    credentials: Any
+
+
+@dataclass(slots=True)
+class Rejection:
+    """Keys that the server rejects, and until when nothing is sent with them."""
+
+    signer: SigningKeys
+    until: float
+    reason: str
+    read_at: float = float("-inf")
+
+
 class Signing:
     """Finds the bucket and signs requests to it."""
 
@@ -67,6 +88,10 @@ class Signing:
         self._taken = 0.0
         self._signer: Any = None
         self._finding = asyncio.Lock()
+        self._rejected: Rejection | None = None
+        self.is_given = account.credential is not None
+        self.was_accepted = False
+        """True if the server has accepted a request of this process."""
 
     async def place(self) -> BucketAddress:
         """Find the bucket's endpoint and region. Raises ConfigError, Denied."""
@@ -85,19 +110,61 @@ class Signing:
         self._signer = None
         return True
 
-    def expired(self) -> None:
-        """Ask for credentials again before the next request."""
-        self._signer = None
+    async def renew(self, spent: "SigningKeys | None", reason: str) -> bool:
+        """Read rejected keys again; return True if they differ from those of `spent`. `reason` is the rejection."""
+        if spent is None or self._account.anonymous:
+            return False
+        async with self._finding:
+            ends = self._clock() + (0.0 if self.is_given else GRACE)
+            while self._signer is None or self._signer.credentials == spent.credentials:
+                if self._rejected is not None and self._clock() < self._rejected.until:
+                    return False
+                if await self._read_again(spent):
+                    break
+                if self._clock() >= ends:
+                    self._rejected = Rejection(spent, self._clock() + REJECTED_FOR, reason)
+                    return False
+                await asyncio.sleep(READ_EVERY)
+        return True
 
-    async def sign(self, method: str, target: str, headers: dict[str, str], payload: str) -> None:
-        """Add date, payload digest and Authorization to `headers`; `target` is path and query as they will be sent."""
+    async def rejected(self) -> str:
+        """Return why no request is sent with the present keys, or ""; they are read again first."""
+        found = self._rejected
+        if found is None or self._clock() >= found.until:
+            return ""
+        if self._clock() >= found.read_at + READ_EVERY:
+            found.read_at = self._clock()
+            async with self._finding:
+                if await self._read_again(found.signer):
+                    self._rejected = None
+                    return ""
+        return found.reason
+
+    async def _read_again(self, spent: "SigningKeys") -> bool:
+        self._session = self._credentials = None
+        try:
+            frozen = await asyncio.to_thread(self._freeze)
+        except (Denied, ConfigError):  # the file is being written
+            return False
+        if frozen == spent.credentials:
+            return False
+        self._signer = _signer_type()(frozen, "s3", self._place.region if self._place is not None else "")
+        self._taken, self._rejected = self._clock(), None
+        return True
+
+    async def sign(self, method: str, target: str, headers: dict[str, str], payload: str) -> "SigningKeys | None":
+        """Add date, payload digest and Authorization to `headers`; `target` is path and query as they will be sent.
+
+        Returns the keys that signed.
+        """
         if self._account.anonymous:
-            return
+            return None
         signer = self._signer
         if signer is None or self._clock() - self._taken > REFRESH:
             signer = await self._renew()
         place = await self.place()
         signer.add_auth(_SignableRequest(method, place, target, headers, payload))
+        return cast("SigningKeys", signer)
 
     async def _renew(self) -> Any:
         place = await self.place()
