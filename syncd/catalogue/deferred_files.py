@@ -47,10 +47,15 @@ class DeferredFiles:
         claim, tries, due, error, reason, packed, quarantined = row
         return DeferredFile(claim, tries, due, error, unpack(reason, packed), quarantined)
 
-    def failed(self, mirror: int, stat: Stat, error: str, reason: str, quarantined: str, now: float) -> float:
-        """Record one more failure; return when the file may be requested again."""
+    def failed(
+        self, mirror: int, stat: Stat, error: str, reason: str, quarantined: str, now: float, *, again: bool = True
+    ) -> float:
+        """Record one more failure; return when the file may be requested again.
+
+        Without `again`, not even the next pass does so: another try right away cannot help.
+        """
         known = self.get(mirror, stat)
-        tries = known.tries + 1 if known is not None else 1
+        tries = known.tries + 1 if known is not None else 1 if again else 2
         due = now + min(MOST, FIRST * FACTOR ** min(tries - 2, 10)) if tries > 1 else now
         self._db.do(
             "INSERT OR REPLACE INTO deferred VALUES (?,?,?,?,?,?,?,?,?)",

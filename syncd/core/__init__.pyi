@@ -1,6 +1,7 @@
 from . import errors as errors
 from .errors import (
     LOCAL_FAILURES as LOCAL_FAILURES,
+    Archived as Archived,
     Busy as Busy,
     Changed as Changed,
     ConfigError as ConfigError,

@@ -17,6 +17,7 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   └── TokenOutdated   the token must be renewed before the request; see `CredentialedTransport`
     ├── PermanentError      the same request will get the same response
     │   ├── NotFound        404, 410, no such key or file
+    │   ├── Archived        the object must be restored from an archive before it can be read
     │   ├── Denied          401, 403, or an invalid certificate
     │   │   ├── CredentialRefused   the server rejects the credential, which is read again
     │   │   └── CredentialExpired   the credential was read again, and is still rejected
@@ -124,6 +125,10 @@ class CredentialExpired(Denied):
     def __init__(self, message: str, *, origins: frozenset[str] = frozenset()) -> None:
         super().__init__(message)
         self.origins = origins
+
+
+class Archived(PermanentError):
+    """The object is in an archive of its store, and must be restored before it can be read."""
 
 
 class Changed(PermanentError):

@@ -7,6 +7,7 @@ from manifests.messages import count, message
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow, Swap
 from syncd.core import (
+    Archived,
     CredentialExpired,
     FailureView,
     LeaseLost,
@@ -15,6 +16,7 @@ from syncd.core import (
     Offline,
     PermanentError,
     Step,
+    SurveyNoted,
     SyncdError,
     TooLarge,
     TransferFailed,
@@ -47,6 +49,7 @@ class PassResults:
         self.expired: CredentialExpired | None = None
         self.unasked = 0  # files that wait for a renewed credential
         self.quarantined = 0
+        self.archived: dict[str, int] = {}
         self.has_deferred = context.catalogue.deferred.any(row.id)
 
     def end(self, moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
@@ -125,9 +128,12 @@ class PassResults:
         quarantined = error.place if isinstance(error, Quarantined) else ""
         self.quarantined += bool(quarantined)
         kind = error_name(error)
-        if isinstance(error, Mismatch | TooLarge) and stat is not None:
-            context.catalogue.deferred.failed(self.row.id, stat, kind, str(error), quarantined, context.now())
-        self._report(path, kind, str(error), quarantined)
+        if isinstance(error, Archived | Mismatch | TooLarge) and stat is not None:
+            again = not isinstance(error, Archived)
+            context.catalogue.deferred.failed(
+                self.row.id, stat, kind, str(error), quarantined, context.now(), again=again
+            )
+        self._report(path, kind, str(error), quarantined, is_reported=self._is_first(path, kind, str(error)))
 
     def is_deferred(self, step: Step, stat: Stat) -> bool:
         """Return True for a file that keeps failing verification and is not due yet; it is reported as failed."""
@@ -142,11 +148,26 @@ class PassResults:
             tries=known.tries,
             due=datetime.fromtimestamp(known.due, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
-        self._report(step.path, known.error, reason, known.quarantined)
+        is_first = self._is_first(step.path, known.error, known.reason)
+        self._report(step.path, known.error, reason, known.quarantined, is_reported=is_first)
         return True
 
-    def _report(self, path: str, kind: str, reason: str, quarantined: str) -> None:
+    def _is_first(self, path: str, kind: str, reason: str) -> bool:
+        """Return False for an archived file if another of its storage class was reported: there may be millions."""
+        if kind != Archived.__name__:
+            return True
+        said = reason.removeprefix(f"{path}: ")
+        self.archived[said] = self.archived.get(said, 0) + 1
+        return self.archived[said] == 1
+
+    def report_archived(self) -> None:
+        """Report how many files are archived, once for each storage class."""
+        for said, number in self.archived.items():
+            self.context.listener(SurveyNoted(self.context.mirror.name, said, number))
+
+    def _report(self, path: str, kind: str, reason: str, quarantined: str, *, is_reported: bool) -> None:
         context = self.context
         failed = FailureView(path=path, error=kind, reason=reason, at=context.now(), quarantined=quarantined)
         context.catalogue.failures.add(self.row.id, failed)
-        context.listener(TransferFailed(context.mirror.name, path, reason, kind, bool(quarantined)))
+        if is_reported:
+            context.listener(TransferFailed(context.mirror.name, path, kind, bool(quarantined), reason))

@@ -110,6 +110,7 @@ class PassTransfers:
                         await workers.join()
         finally:
             results.flush_batch()
+        results.report_archived()
         if made is not None:
             await made.drop()
 

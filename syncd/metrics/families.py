@@ -44,8 +44,8 @@ LOOP = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 TRANSFER_OUTCOMES = ("fetched", "replaced", "failed", "quarantined")
 PASS_OUTCOMES = ("complete", "incomplete", "failed")
 TRANSFER_ERRORS = (
-    "Changed", "Denied", "Interrupted", "Mismatch", "NotFound", "Refused", "Stalled", "TooLarge", "Unreachable",
-    "Unsafe", OTHER,
+    "Archived", "Changed", "Denied", "Interrupted", "Mismatch", "NotFound", "Refused", "Stalled", "TooLarge",
+    "Unreachable", "Unsafe", OTHER,
 )  # fmt: skip
 RETRY_ERRORS = ("Interrupted", "Offline", "Refused", "Stalled", "Unreachable", OTHER)
 PASS_ERRORS = ("Damaged", "Denied", "NoSpace", "Offline", "Refused", "Unreachable", OTHER)

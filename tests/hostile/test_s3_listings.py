@@ -2,7 +2,7 @@
 
 import itertools
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -104,3 +104,53 @@ async def test_a_page_that_is_truncated_in_another_spelling_goes_on():
     pages = {None: page("data/x/a", token="1", truncated="True"), "1": page("data/x/b")}
     async with bucket(pages.get) as (_, transport):
         assert [stat.path async for stat in transport.list("x/")] == ["x/a", "x/b"]
+
+
+# Servers that know the first version of listings only
+
+
+KEYS = [f"data/x/{name}" for name in ("a b", "c", "d", "e&f", "g")]
+
+
+def of_version_1(query, most=2, *, says_next):
+    """A page of ListObjects: it goes on behind `marker`, and may say where."""
+    keys = [key for key in KEYS if key > query.get("marker", [""])[0]]
+    body = page(*(quote(key, safe="") for key in keys[:most]), truncated=str(len(keys) > most).lower()).body
+    more = f"<NextMarker>{quote(keys[most - 1], safe='')}</NextMarker>" if says_next and len(keys) > most else ""
+    top = f"<Marker></Marker><EncodingType>url</EncodingType>{more}"
+    return Answer(200, [], body.replace(b"<Name>", f"{top}<Name>".encode()))
+
+
+@asynccontextmanager
+async def old_bucket(answers):
+    async with bucket(lambda token: None) as (server, transport):
+        server.script = lambda request: answers(parse_qs(urlsplit(request.target).query, keep_blank_values=True))
+        yield server, transport
+
+
+@pytest.mark.promise("P4")
+@pytest.mark.parametrize("says_next", [True, False])
+@pytest.mark.parametrize("status", [400, 405, 501, 200])
+async def test_a_server_that_knows_only_the_first_version_of_listings_is_asked_for_it(status, says_next):
+    def answers(query):
+        if "list-type" in query and status != 200:
+            return Answer(status, [], b"<Error><Code>NotImplemented</Code></Error>")
+        return of_version_1(query, says_next=says_next)
+
+    async with old_bucket(answers) as (server, transport):
+        for _ in range(2):
+            assert [f"data/{stat.path}" async for stat in transport.list("x/")] == KEYS
+        assert sum("list-type" in request.target for request in server.requests) == 1  # remembered
+        behind = [stat.path async for page in transport.list_pages("x/", after="x/c") for stat in page]
+        assert behind == ["x/d", "x/e&f", "x/g"]
+
+
+async def test_a_server_that_refuses_both_versions_is_reported_by_its_first_refusal():
+    async with old_bucket(lambda query: Answer(501 if "list-type" in query else 400, [], b"")) as (_, transport):
+        assert "S3 answers 501" in (await listed(transport))[1]
+
+
+async def test_a_listing_of_the_first_version_that_does_not_advance_is_given_up():
+    async with old_bucket(lambda query: page("data/x/a", truncated="true")) as (server, transport):
+        assert "does not advance" in (await listed(transport))[1]
+        assert len(server.requests) <= 3

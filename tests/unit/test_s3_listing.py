@@ -124,8 +124,8 @@ def test_a_token_beside_false_goes_on():
 def test_whatever_is_not_false_goes_on_or_is_refused(said):
     body = page([entry("k")], token="t").replace(b">true<", f">{said}<".encode())
     assert (read_page(body, "", "b").token, read_page(body, "", "b").is_last) == ("t", False)
-    with pytest.raises(PermanentError, match="no continuation token"):
-        read_page(body.replace(b"NextContinuationToken", b"Nothing"), "", "b")
+    found = read_page(body.replace(b"NextContinuationToken", b"Nothing"), "", "b")
+    assert (found.token, found.is_last, found.marker) == (None, False, "k")
 
 
 def test_false_in_any_spelling_is_the_end():
@@ -148,8 +148,14 @@ def test_a_server_that_lists_one_level_of_folders_is_refused():
         read_page(body, "", "b")
 
 
-def test_a_page_that_goes_on_and_does_not_say_where_is_refused():
-    body = page([entry("k")], token="t").replace(b"NextContinuationToken", b"Nothing")
+def test_a_page_of_the_first_version_goes_on_behind_its_last_key_or_where_it_says():
+    body = page([entry("a"), entry("b%20c")], token="t", encoded=True).replace(b"NextContinuationToken", b"Nothing")
+    assert read_page(body, "", "b").marker == "b c"
+    assert read_page(body.replace(b"Nothing", b"NextMarker").replace(b">t<", b">b%2Fz<"), "", "b").marker == "b/z"
+
+
+def test_a_page_without_keys_that_goes_on_and_does_not_say_where_is_refused():
+    body = page([], token="t").replace(b"NextContinuationToken", b"Nothing")
     with pytest.raises(PermanentError, match="no continuation token"):
         read_page(body, "", "b")
 

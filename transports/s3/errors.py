@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from manifests.messages import message
 from manifests.reading import Doctype, XmlElement, XmlError, xml_events
 from syncd.core import (
+    Archived,
     Changed,
     CredentialRefused,
     Denied,
@@ -83,6 +84,10 @@ _BY_CODE: dict[str, tuple[type[SyncdError], str]] = {
         Denied,
         message("the clocks of this machine and the server differ too much: set the clock"),
     ),
+    "InvalidObjectState": (
+        Archived,
+        message("restore it first (aws s3api restore-object), or exclude it (source.exclude)"),
+    ),
     "PreconditionFailed": (Precondition, ""),
     "EntityTooLarge": (TooLarge, ""),
     "NotImplemented": (Unimplemented, ""),
@@ -111,6 +116,8 @@ def failure(status: int, body: bytes, path: str, retry_after: float | None = Non
     kind, advice = known or _BY_STATUS.get(status, other)
     if kind is NotFound:
         return _missing(code, path)
+    if kind is Archived and (stored := read_texts(body, ("StorageClass",)).get("StorageClass")):
+        code = f"{code} ({stored[:40]})"
     said = f"{path}: S3 answers {status} {code}: {message}".rstrip(": ")
     if advice:
         said = f"{said}{'; ' if kind is NoSpace else ': '}{advice}"

@@ -49,12 +49,14 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the fast way reads times that are
 class S3ListPage:
     """One page: its files, and the token of the next one, or None at the end.
 
-    `is_last` is True if the server calls it the last page, even if it gives a token.
+    `is_last` is True if the server calls it the last page, even if it gives a token. `marker` is the key behind which
+    the list goes on, from a server that gives no tokens: it knows ListObjects, and not ListObjectsV2.
     """
 
     page: Stats
     token: str | None
     is_last: bool
+    marker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +148,14 @@ def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListP
         raise PermanentError(message("{name}: the answer is not a listing: {begins!r}", name=name, begins=frame.begins))
     is_last = top["IsTruncated"].strip().lower() == "false"
     token = top.get("NextContinuationToken") or None  # beside `false`, too: what is there is asked for
-    if not is_last and token is None:
-        raise PermanentError(message("{name}: the listing is truncated, but has no continuation token", name=name))
     keys = columns.keys
+    marker = ""
+    if not is_last and token is None:
+        marker = top.get("NextMarker") or (keys[-1] if keys else "")
+        if not marker:
+            raise PermanentError(message("{name}: the listing is truncated, but has no continuation token", name=name))
+        if top.get("EncodingType") == "url":
+            marker = unquote_plus(marker)
     announced = top.get("KeyCount", "").strip()
     if announced.isascii() and announced.isdigit() and len(keys) < int(announced[:18]):
         raise PermanentError(
@@ -167,7 +174,7 @@ def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListP
         )
     if top.get("EncodingType") == "url":
         keys = _unquoted(keys)
-    return S3ListPage(_page(keys, columns, root, name), token, is_last)
+    return S3ListPage(_page(keys, columns, root, name), token, is_last, marker)
 
 
 def _unquoted(keys: Sequence[str]) -> Sequence[str]:

@@ -142,6 +142,7 @@ class S3Transport:
         self._others: dict[str, S3Transport] = {}
         self._serves_whole = False
         self._serves_ranges = False
+        self._is_old = False
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -164,22 +165,39 @@ class S3Transport:
                     yield page
             return
         name = f"s3://{self.bucket.name}/{self.root}{prefix}"
-        query = {"list-type": "2", "max-keys": str(self._page), "encoding-type": "url", "prefix": self.root + prefix}
-        if after:
-            query["start-after"] = self.root + after
+        start = self.root + after if after else ""
+        query = _first_query(self.root + prefix, start, self._page, is_old=self._is_old)
         current = _Fetch(self.bucket, name, query)
         asked: str | None = None
         empty = 0
+        behind = ""
         try:
             while True:
                 token = await current.token()
                 following = _Fetch(self.bucket, name, {**query, "continuation-token": token}) if token else None
                 try:
-                    listed = read_page(await current.body(), self.root, name)
+                    body = await current.body()
+                except Unsupported as refusal:
+                    if asked is not None or self._is_old:
+                        raise
+                    query = _first_query(
+                        self.root + prefix, self.root + after if after else "", self._page, is_old=True
+                    )
+                    current = _Fetch(self.bucket, name, query)
+                    try:
+                        body = await current.body()
+                    except PermanentError as error:
+                        raise refusal from error
+                    self._is_old = True
+                try:
+                    listed = read_page(body, self.root, name)
                     empty = 0 if listed.page else empty + 1
                     if listed.is_last and asked is not None and not listed.page:
                         listed = dataclasses.replace(listed, token=None)
                     _expect_progress(name, asked, listed.token, empty)
+                    if listed.marker and listed.marker <= behind:
+                        raise _stuck(name, listed.marker)
+                    behind = listed.marker
                 except BaseException:
                     if following is not None:
                         await following.aclose()
@@ -189,7 +207,11 @@ class S3Transport:
                     following = None
                 if following is None and listed.token is not None:
                     following = _Fetch(self.bucket, name, {**query, "continuation-token": listed.token})
-                asked = listed.token
+                if listed.marker:  # a server that knows only the first version of listings, whatever it was asked
+                    self._is_old = True
+                    query = _first_query(self.root + prefix, "", self._page, is_old=True)
+                    following = _Fetch(self.bucket, name, {**query, "marker": listed.marker})
+                asked = listed.token or listed.marker
                 if following is not None:
                     current = following
                 if listed.page:
@@ -393,18 +415,30 @@ class _Fetch:
         return body
 
 
+def _first_query(prefix: str, after: str, page: int, *, is_old: bool) -> dict[str, str]:
+    """Return the query of the first page; `is_old` asks for the first version of listings, which all servers know."""
+    query = {"max-keys": str(page), "encoding-type": "url", "prefix": prefix}
+    if is_old:
+        return {**query, "marker": after} if after else query
+    return {"list-type": "2", **query, **({"start-after": after} if after else {})}
+
+
+def _stuck(name: str, token: str) -> PermanentError:
+    return PermanentError(
+        message(
+            "{name}: the listing does not advance: the next page begins where this one did, at {token!r}",
+            name=name,
+            token=token[:100],
+        )
+    )
+
+
 def _expect_progress(name: str, asked: str | None, token: str | None, empty: int) -> None:
     """Raise PermanentError for an endless listing: a page that repeats its token, or too many without a file."""
     if token is None:
         return
     if token == asked:
-        raise PermanentError(
-            message(
-                "{name}: the listing does not advance: the next page begins where this one did, at {token!r}",
-                name=name,
-                token=token[:100],
-            )
-        )
+        raise _stuck(name, token)
     if empty >= MAX_EMPTY:
         raise PermanentError(
             message(
