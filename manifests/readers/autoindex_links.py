@@ -188,7 +188,11 @@ def quoted(name: str) -> str:
 
 def decoded(part: str) -> str:
     """Return one part of a url's path, percent-decoded once; bytes that are not UTF-8 become surrogates."""
-    return unquote_to_bytes(part).decode("utf-8", "surrogateescape") if "%" in part else part
+    return _unquoted(part) if "%" in part else part
+
+
+def _unquoted(part: str) -> str:
+    return unquote_to_bytes(part.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def child_name(name: str) -> str | None:

@@ -107,9 +107,9 @@ class TransferFailed(Event, frozen=True):
     """A file failed to download in this pass; `quarantined` is true if its bytes are in the quarantine."""
 
     path: str
-    reason: str
     error: str
     quarantined: bool
+    reason: str
 
 
 class RemovalsParked(Event, frozen=True):

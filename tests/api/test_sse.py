@@ -54,7 +54,7 @@ async def settled(api, count):
 
 async def test_what_happens_is_told_in_order(api, control):
     async with listening(api) as heard:
-        control.feed(TransferFailed("idle", "a/b.nc", "a/b.nc: 404", "NotFound", quarantined=False))
+        control.feed(TransferFailed("idle", "a/b.nc", "NotFound", quarantined=False, reason="a/b.nc: 404"))
         control.feed(Published("running", "2" * 64, 12, 5, changed=True))
         first = await heard.next("transfer_failed", "published")
         second = await heard.next("transfer_failed", "published")
@@ -200,5 +200,5 @@ async def test_a_stream_ends_with_its_session(api, control, monkeypatch):
 
 async def test_a_name_that_is_no_unicode_is_told_all_the_same(api, control):
     async with listening(api) as heard:
-        control.feed(TransferFailed("idle", "a\udcff", "a\udcff: 404", "NotFound", quarantined=False))
+        control.feed(TransferFailed("idle", "a\udcff", "NotFound", quarantined=False, reason="a\udcff: 404"))
         assert (await heard.next("transfer_failed"))[2]["path"] == "a\\udcff"

@@ -38,12 +38,14 @@ READERS = {
     "checksums": "reader: checksums, checksums: [SHA256SUMS]",
     "xml": "reader: webdav",
     "json": "collections: [c], reader: stac",
+    "table": 'reader: table, tables: [index.tsv], address: file, size: size, checksums: [md5], lists: ";"',
 }
 TOKENS = {
     "autoindex": (b'<a href="', b"</a>", b"</pre>", b"<td>", b"../", b"%2e%2e/", b"01-Jan-2024 00:00", b"1.5G", b"</html>"),
     "checksums": (b"  ", b" *", b"SHA256 (", b") = ", b"\\", b"\r\n", b"\xef\xbb\xbf", b"d41d8cd98f00b204e9800998ecf8427e"),
     "xml": (b"<D:response>", b"</D:response>", b"<D:href>", b"]]>", b"<![CDATA[", b"<!DOCTYPE x [", b"&#x0;", b"xmlns:D='DAV:'"),
     "json": (b'"features":', b'"assets":', b'"href":', b'"links":', b'"rel":"next"', b"null", b"1e999", b"[[[[", b"\\ud800"),
+    "table": (b"\t", b"\n", b'"', b";", b"#", b"file\tsize\tmd5\n", b"http://h/", b"\x1f\x8b\x08", b"\xff\xfe"),
     "ftp": (b"type=file;", b"size=", b"modify=20240101000000;", b"drwxr-xr-x 2 ", b"Jan  1 00:00 ", b"<DIR>", b" -> "),
     "s3": (b"<Contents>", b"</Contents>", b"<Key>", b"<Size>", b"<IsTruncated>true", b"<NextContinuationToken>", b"%00", b"../"),
     "manifest": (b"mirror:", b"source:", b"{url: ", b"!!python/object", b"&a ", b"*a", b"<<: ", b"|\n  ", b"\t", b"1e400"),

@@ -20,7 +20,7 @@ KILLS_EACH = 30  # of one run of tests/acceptance/test_sigkill.py
 POWER_CUTS = 200
 FUZZ_PIECE = 60.0  # seconds
 FUZZ_PIECES = 60
-TARGETS = ("autoindex", "checksums", "xml", "json", "ftp", "s3", "manifest")
+TARGETS = ("autoindex", "checksums", "xml", "json", "table", "ftp", "s3", "manifest")
 
 
 class Piece(msgspec.Struct, frozen=True):

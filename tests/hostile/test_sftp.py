@@ -48,7 +48,7 @@ async def reach(server):
             "allow_private": frozenset({server.origin}),
             "known_hosts": (server.known_hosts(),),
         }
-        opened.append(SftpTransport(f"{server.origin}{server.work}/root/", **given | options))
+        opened.append(SftpTransport(f"{server.origin}{server.work}/{options.pop('below', 'root')}/", **given | options))
         return opened[-1]
 
     yield reach
@@ -149,6 +149,18 @@ async def test_links_are_left_out_and_folders_are_no_files(server, reach):
     home = f"{server.origin}/~/nowhere"
     with pytest.raises(NotFound):
         await transport.stat(home)
+
+
+async def test_a_name_that_is_not_text_is_listed_with_its_bytes_and_read_where_its_encoding_is_named(server, reach):
+    folder = server.work / "names"
+    (folder / os.fsdecode("数据".encode("gb18030"))).mkdir(parents=True)
+    (folder / os.fsdecode("数据/降.nc".encode("gb18030"))).write_bytes(b"rain")
+    (folder / "good").write_bytes(b"good")
+    for encoding, expected in [("utf-8", ["\\xca\\xfd\\xbe\\xdd", "good"]), ("gb18030", ["good", "数据/降.nc"])]:
+        transport = reach(below="names", encoding=encoding)
+        assert [stat.path async for stat in transport.list()] == expected
+        if encoding == "gb18030":
+            assert await read(transport, "数据/降.nc") == b"rain"
 
 
 async def test_urls_of_other_servers_are_not_asked_and_private_addresses_need_leave(server, reach):

@@ -1,6 +1,7 @@
 """Pages in every alphabet, and of servers that write them in their own ways."""
 
 import base64
+import contextlib
 import io
 import json
 from dataclasses import dataclass
@@ -96,6 +97,18 @@ def test_bytes_of_an_unknown_encoding_are_refused_by_name_and_latin_1_is_taken_w
     assert good == "good.nc"
     with pytest.raises(UnsafePath, match=r"source\.encoding"):
         check_path(bad)
+
+
+def test_a_name_may_have_raw_bytes_and_escaped_ones():
+    for row in (
+        '<a href="%C3caf\xe9%41.nc">x</a>',
+        '<a href="sub/caf\xe9?q=%C3\xe9">x</a>',
+        '<a href="caf\xe9%#">x</a>',
+    ):
+        with contextlib.suppress(DocumentError):
+            for path in read(page(row).encode("latin-1"))[0]:
+                with pytest.raises(UnsafePath):
+                    check_path(path)
 
 
 def test_an_unknown_label_changes_nothing_and_utf_16_is_recognised():

@@ -108,7 +108,7 @@ def test_events_are_logged_by_how_much_they_matter():
     listen = event_logger(open_log(stream, json=True))
     listen(TransferAdvanced("m", "a", 1))
     listen(TransferFinished("m", "a", 1, "verified", replaced=False, seconds=0.1))
-    listen(TransferFailed("m", "b", "b: gone", "NotFound", quarantined=False))
+    listen(TransferFailed("m", "b", "NotFound", quarantined=False, reason="b: gone"))
     listen(PassFinished("m", "", True, 1, 0, 0, 0, 0, 1, 1, 0.5))
     failed, finished = map(json.loads, stream.getvalue().splitlines())
     assert (failed["event"], failed["level"], failed["path"]) == ("transfer_failed", "warning", "b")
@@ -144,7 +144,7 @@ def test_no_listener_hears_a_secret_that_stands_in_a_strangers_words():
     listen = events.redacting(heard.append, Secrets(["correct-horse"]))
     for event in (
         events.DocumentFailed("m", "https://me:SWORDFISH@h/x?sig=SWORDFISH", "said correct-horse"),
-        events.TransferFailed("m", "a", "a: Bearer SWORDFISH1", "Denied", quarantined=False),
+        events.TransferFailed("m", "a", "Denied", quarantined=False, reason="a: Bearer SWORDFISH1"),
         events.TransferRetried("m", "a", "correct-horse", 1, 0.5),
         events.ManifestRejected("m", "f", ("1:1: https://me:SWORDFISH@h/",), in_force=True),
     ):

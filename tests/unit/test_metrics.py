@@ -215,7 +215,7 @@ async def test_no_name_of_a_file_or_a_document_ever_reaches_a_scrape():
         e.TransferAdvanced("m", planted, 1),
         e.TransferRetried("m", planted, planted, 1, 0.1, planted),
         e.TransferRestarted("m", planted, planted, planted),
-        e.TransferFailed("m", planted, planted, planted, quarantined=True),
+        e.TransferFailed("m", planted, planted, quarantined=True, reason=planted),
         e.DocumentFailed("m", planted, planted),
         e.DamageFound("m", planted, planted, planted),
         e.DamageMended("m", planted),

@@ -9,7 +9,7 @@ def retried(number):
 
 
 def failed(number):
-    return TransferFailed("m", f"f{number}", f"f{number}: not there", "NotFound", False)
+    return TransferFailed("m", f"f{number}", "NotFound", False, f"f{number}: not there")
 
 
 FINISHED = PassFinished("m", "", False, 1, 0, 0, 0, 0, 5, 10, 1.0)

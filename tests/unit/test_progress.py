@@ -117,7 +117,7 @@ def test_a_file_that_failed_is_behind_us():
     tally = PassProgress("m")
     tally.on_event(Planned("m", 2, 0, 0, 0, 0, 200, complete=True))
     tally.on_event(TransferStarted("m", "a", 100))
-    tally.on_event(TransferFailed("m", "a", "a: broken", "Interrupted", quarantined=False))
+    tally.on_event(TransferFailed("m", "a", "Interrupted", quarantined=False, reason="a: broken"))
     assert (tally.share(), tally.files, tally.failed) == (0.5, 1, 1)
 
 
@@ -163,7 +163,7 @@ def test_a_million_failures_are_a_few_lines_and_a_number():
     stream = io.StringIO()
     progress = PlainProgress(stream, Clock())
     for number in range(1000):
-        progress.listener(TransferFailed("m", str(number), f"{number}: gone", "NotFound", quarantined=False))
+        progress.listener(TransferFailed("m", str(number), "NotFound", quarantined=False, reason=f"{number}: gone"))
         progress.listener(TransferRetried("m", str(number), "reset", 1, 0.5))
     assert len(stream.getvalue().splitlines()) == 2 * REPEATED
 
@@ -171,7 +171,7 @@ def test_a_million_failures_are_a_few_lines_and_a_number():
 def test_json_is_one_plain_ascii_object_a_line():
     stream = io.StringIO()
     progress = JsonProgress(stream, Clock())
-    progress.listener(TransferFailed("m", "a\nb\x9b\x7f\u202e", "why", "Mismatch", quarantined=True))
+    progress.listener(TransferFailed("m", "a\nb\x9b\x7f\u202e", "Mismatch", quarantined=True, reason="why"))
     (line,) = stream.getvalue().splitlines()
     assert line.isascii()
     assert line.isprintable()
@@ -232,7 +232,7 @@ def test_bars_show_the_whole_and_the_largest_and_vanish(terminal):
         assert "[bold]band-8\\x1b[2J" in shown
         assert "band-4" not in shown
         assert "\x1b[2J" not in shown
-        progress.listener(TransferFailed("scenes", "x", "x: gone [red]", "NotFound", quarantined=False))
+        progress.listener(TransferFailed("scenes", "x", "NotFound", quarantined=False, reason="x: gone [red]"))
         assert "scenes: failed: x: gone [red]" in look()
         progress.listener(PassFinished("scenes", "", True, 9, 0, 0, 0, 0, 0, 1, 1.0))
         assert progress._live is None

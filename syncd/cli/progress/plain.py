@@ -261,7 +261,11 @@ def trouble_of(tally: PassProgress) -> str:
     return f"{failed}, {tally.retried:,} retried" if tally.retried else failed
 
 
+def _ascii(value: object) -> str:
+    return json.dumps(value, separators=(",", ":")).replace("\x7f", "\\u007f")
+
+
 def _json(value: object) -> str:
     """Return JSON on one line of ASCII, because a terminal interprets a U+009B in a name."""
     text = msgspec.json.encode(value, enc_hook=plain).decode()
-    return text if text.isascii() and "\x7f" not in text else json.dumps(json.loads(text)).replace("\x7f", "\\u007f")
+    return text if text.isascii() and "\x7f" not in text else _ascii(json.loads(text))
