@@ -84,17 +84,19 @@ def open_transport(
 
 
 class S3Body:
-    """The body of an answer; satisfies `syncd.core.ports.Body`."""
+    """The body of an answer; satisfies `syncd.core.ports.Body`. `stop` is None if no length was announced."""
 
-    def __init__(self, bucket: Bucket, answer: HttpAnswer | None, stat: Stat, start: int, stop: int, url: str) -> None:
+    def __init__(
+        self, bucket: Bucket, answer: HttpAnswer | None, stat: Stat, start: int, stop: int | None, url: str
+    ) -> None:
         self.stat = stat
         self.start = start
-        self.stop: int | None = stop
+        self.stop = stop
         self.headers: dict[str, str] = {} if answer is None else answer.headers
         if "content-encoding" in self.headers:  # an object is what is stored, whatever its metadata say
             self.headers = {name: value for name, value in self.headers.items() if name != "content-encoding"}
         self.url = url
-        self._left = stop - start
+        self._left = stop - start if stop is not None else None
         self._bucket = bucket
         self._answer = answer
 
@@ -103,8 +105,8 @@ class S3Body:
             return
         left = self._left
         async for chunk in self._bucket.chunks(self._answer):
-            left -= len(chunk)
-            if left < 0:
+            left = left - len(chunk) if left is not None else None
+            if left is not None and left < 0:
                 raise Interrupted(message("{path}: more bytes arrived than were announced", path=self.stat.path))
             yield chunk
         if left:
@@ -119,7 +121,7 @@ class S3Body:
         left = self._left
         async with aclosing(self._answer.copy_to_sink(sink)) as counts:
             async for count in counts:
-                left -= count
+                left = left - count if left is not None else None
                 yield count
         if left:
             raise Interrupted(
@@ -322,6 +324,7 @@ class S3Transport:
     ) -> S3Body:
         """Return the body if it is what was asked for."""
         headers = answer.headers
+        end: int | None
         if answer.status == 206:
             first, end, whole = heads.content_range(headers) or (0, 0, None)
             if whole is None:
@@ -332,6 +335,7 @@ class S3Transport:
                         get=headers.get("content-range"),
                     )
                 )
+            length: int | None = whole
             size = whole
             if first != start or end != (size if stop is None else min(stop, size)):
                 raise RangeRefused(
@@ -345,8 +349,8 @@ class S3Transport:
                     )
                 )
         else:
-            first, size = 0, _length(headers)
-            end = size
+            first, length = 0, heads.length(headers)  # chunked, it has none: the listing has the size
+            end = length
             if start > 0:
                 raise RangeRefused(
                     message(
@@ -356,7 +360,7 @@ class S3Transport:
                         stop=stop,
                     )
                 )
-        stat = stat_of(path, headers, size)
+        stat = stat_of(path, headers, length)
         if version is not None and stat.version != version:
             raise Changed(
                 message(
@@ -447,7 +451,7 @@ def _expect_progress(name: str, asked: str | None, token: str | None, empty: int
         )
 
 
-def stat_of(path: str, headers: Mapping[str, str], size: int) -> Stat:
+def stat_of(path: str, headers: Mapping[str, str], size: int | None) -> Stat:
     """Describe an object from the headers of an answer; of the checksums only its sha256 is taken."""
     etag = headers.get("etag", "").strip()
     if etag and not etag.startswith('"'):
