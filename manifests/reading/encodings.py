@@ -29,11 +29,11 @@ def encoding_of(source: object) -> str:
 
 
 def recoded(document: Document, encoding: str = "utf-8") -> Document:
-    """Return a document as UTF-8: from UTF-16 if it begins with the mark of that, else from `encoding`."""
+    """Return a document as UTF-8: from UTF-16 if it begins as that, with or without its mark, else from `encoding`."""
     at = document.stream.tell()
-    mark = document.stream.read(2)
+    head = document.stream.read(8)
     document.stream.seek(at)
-    found = _MARKS.get(mark, encoding)
+    found = _MARKS.get(head[:2]) or _unmarked(head) or encoding
     if found == "utf-8":
         return document
     stream = cast("BinaryIO", RecodedStream(document.stream, found))
@@ -45,6 +45,14 @@ def recoded(document: Document, encoding: str = "utf-8") -> Document:
         missing=document.missing,
         is_bounded=document.is_bounded,
     )
+
+
+def _unmarked(head: bytes) -> str:
+    """Return the encoding of a document that begins with ASCII in UTF-16, without a mark; "" for others."""
+    high, low = head[0::2], head[1::2]
+    if len(head) == 8 and not any(low) and all(high):
+        return "utf-16-le"
+    return "utf-16-be" if len(head) == 8 and not any(high) and all(low) else ""
 
 
 class RecodedStream(io.BufferedIOBase):
@@ -84,12 +92,13 @@ class RecodedStream(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return up to `size` bytes of UTF-8; all of them if it is negative."""
+        text = self._decoder()
         if size is None or size < 0:
-            whole = self._rest + self._encoded(self._decoder().read())
+            whole = self._rest + self._encoded(text.read())
             self._rest = b""
             return whole
         while len(self._rest) < size:
-            more = self._decoder().read(max(size - len(self._rest), 1))
+            more = text.read(max(size - len(self._rest), 1))
             if not more:
                 break
             self._rest += self._encoded(more)
@@ -99,9 +108,10 @@ class RecodedStream(io.BufferedIOBase):
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line in UTF-8, or its first `size` bytes."""
         limit = -1 if size is None else size
+        text = self._decoder()
         line = self._rest
         if b"\n" not in line:
-            line += self._encoded(self._decoder().readline(limit))
+            line += self._encoded(text.readline(limit))
         at = line.find(b"\n") + 1 or len(line)
         at = min(at, limit) if limit >= 0 else at
         taken, self._rest = line[:at], line[at:]

@@ -167,6 +167,15 @@ async def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_folde
             [stat async for stat in transport.list()]
 
 
+@pytest.mark.parametrize(
+    "said", ["550 No files found.", "450 没有找到文件", "550 Keine Dateien gefunden", "550 ファイルがありません"]
+)
+async def test_an_empty_folder_that_the_server_refuses_to_list_is_empty(said):
+    async with hostile({"x": b"x"}) as (server, transport):
+        server.replies["MLSD"] = said
+        assert [stat async for stat in transport.list()] == []
+
+
 @pytest.mark.promise("P5")
 async def test_a_line_that_cannot_be_read_is_shown_once_and_the_others_are_files():
     async with hostile() as (server, transport):

@@ -44,6 +44,12 @@ ASKED_AT_ONCE = 32  # files whose times are asked for before the first reply is 
 FLOOR = (1024.0, 60.0)
 CONNECTIONS = 8  # at once, by default: FTP servers ban clients with too many
 T = TypeVar("T")
+_NO_FILES = re.compile(
+    r"\bno files\b|没有(?:找到)?文件|沒有(?:找到)?檔案|ファイルが(?:ありません|見つかりません)|파일이 없"
+    r"|keine Dateien|aucun fichier|no hay (?:archivos|ficheros)|nenhum arquivo|nessun file"
+    r"|нет файлов|файлы не найдены|brak plików",
+    re.IGNORECASE,
+)
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 
 
@@ -227,7 +233,12 @@ class FtpTransport:
         read = mlsd if is_exact else list_line
         with translated_errors(name, self._origin):
             await control.send_command(f"CWD {control.at(self._folder + above).rstrip('/') or '/'}", "2xx")
-        data = await control.opened("MLSD" if is_exact else "LIST", name)
+        try:
+            data = await control.opened("MLSD" if is_exact else "LIST", name)
+        except (NotFound, Interrupted) as error:
+            if _NO_FILES.search(str(error)) is None:
+                raise
+            return []  # the folder was entered, and is empty: some servers refuse to list nothing
         found: list[FtpEntry] = []
         watched = StallDetector(name, self.floor)
         try:
