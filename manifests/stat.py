@@ -128,7 +128,7 @@ def _explain(path: str) -> None:
     for character in path:
         if unicodedata.category(character) in _HIDDEN_CATEGORIES and character not in _JOINERS:
             raise UnsafePath(
-                message("{path!r}: contains the invisible character U+{ord:04X}", path=path, ord=ord(character))
+                message("{path!r}: contains the invisible character U+{code:04X}", path=path, code=ord(character))
             )
 
 

@@ -87,7 +87,7 @@ def _compile(glob: str) -> tuple[bool, re.Pattern[str]]:
     if glob.startswith("#"):
         raise InvalidValue(
             message("{glob!r} would be a comment", glob=glob),
-            message("write {chr!r} for a name that begins with #", chr=chr(92) + glob),
+            message("write {escaped!r} for a name that begins with #", escaped=chr(92) + glob),
         )
     if glob.startswith("./") or "//" in glob or any(part == ".." for part in glob.split("/")):
         raise InvalidValue(

@@ -286,9 +286,7 @@ def overlaps(mirrors: Iterable[Mirror]) -> list[str]:
             told.append(message("{name}: two manifests declare this mirror: rename one", name=mirror.name))
         elif above:
             other = above[-1][1]
-            both = message(
-                "{prefix} and {prefix2} of {name}", prefix=mirror.prefix, prefix2=other.prefix, name=other.name
-            )
+            both = message("{prefix} and {other} of {name}", prefix=mirror.prefix, other=other.prefix, name=other.name)
             told.append(
                 message(
                     "{name}: its folder overlaps another's, {both}: give one of them another store.prefix",

@@ -160,8 +160,8 @@ class Guard(BaseModel):
                 most=most,
             )
         return message(
-            "{size} of {size2} would be deleted, more than {most}",
-            size=format_size(lost_bytes),
-            size2=format_size(size),
+            "{lost} of {held} would be deleted, more than {most}",
+            lost=format_size(lost_bytes),
+            held=format_size(size),
             most=most,
         )

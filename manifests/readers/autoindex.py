@@ -241,9 +241,9 @@ class AutoindexReader:
         if here is None or found is None:
             raise DocumentError(
                 message(
-                    "{url}: redirected to {url2}, outside the source (a login? a new address?)",
+                    "{url}: redirected to {target}, outside the source (a login? a new address?)",
                     url=document.asked.url,
-                    url2=document.url,
+                    target=document.url,
                 )
             )
         wanted = tuple(note.path.split("/")) if note.path else ()
@@ -251,9 +251,9 @@ class AutoindexReader:
         if named != wanted and wanted[: len(named)] == named:
             raise DocumentError(
                 message(
-                    "{url}: redirected back up to {url2}: there is no such listing",
+                    "{url}: redirected back up to {target}: there is no such listing",
                     url=document.asked.url,
-                    url2=document.url,
+                    target=document.url,
                 )
             )
         return here, found == wanted

@@ -156,20 +156,20 @@ class BagReader:
         if found >= (1, 0) and _VERSION[True].fullmatch(first) is None:
             raise DocumentError(
                 message(
-                    "{url}: spaces in {first!r} that version {found}.{found2} forbids",
+                    "{url}: spaces in {first!r} that version {major}.{minor} forbids",
                     url=document.url,
                     first=first[:60],
-                    found=found[0],
-                    found2=found[1],
+                    major=found[0],
+                    minor=found[1],
                 )
             )
         if not (0, 90) <= found < (2, 0):
             raise DocumentError(
                 message(
-                    "{url}: BagIt {found}.{found2} is not supported; supported: 0.93 to 1.0",
+                    "{url}: BagIt {major}.{minor} is not supported; supported: 0.93 to 1.0",
                     url=document.url,
-                    found=found[0],
-                    found2=found[1],
+                    major=found[0],
+                    minor=found[1],
                 )
             )
         encoding = _ENCODING.fullmatch(next(lines, ""))

@@ -187,10 +187,10 @@ def parse_checksums(
     if strays > good:
         raise DocumentError(
             message(
-                "{name}: {strays} lines have one space before the name and {good} have two: the names are ambiguous",
+                "{name}: {one} lines have one space before the name and {two} have two: the names are ambiguous",
                 name=name,
-                strays=strays,
-                good=good,
+                one=strays,
+                two=good,
             )
         )
 

@@ -285,9 +285,9 @@ class CmrReader:
                 told = text(sums.get("Algorithm"))[:20]
                 known = canonical(told) is not None
                 yield ReaderWarning(
-                    message("invalid checksums of kind {told} were ignored", told=told)
+                    message("invalid checksums of kind {kind} were ignored", kind=told)
                     if known
-                    else message("checksums by {told} cannot be checked", told=told)
+                    else message("checksums by {kind} cannot be checked", kind=told)
                 )
             version = None if promised or moment(revised) is None else f"revised:{revised}"
             path = self._options.template.format_map({**places, "file": file}).lstrip("/")

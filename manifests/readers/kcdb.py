@@ -114,13 +114,13 @@ class KcdbReader:
         elif (total, version) != (note.total, note.version):
             raise DocumentError(
                 message(
-                    "{url}: {total} records of version {version!r} became {total2} of {version2!r} while "
+                    "{url}: {total} records of version {version!r} became {new_total} of {new_version!r} while "
                     "they were read",
                     url=document.url,
                     total=note.total,
                     version=note.version,
-                    total2=total,
-                    version2=version,
+                    new_total=total,
+                    new_version=version,
                 )
             )
         each = self._options.page_size

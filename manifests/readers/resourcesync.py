@@ -233,9 +233,9 @@ class ResyncReader:
         if begin and begin > note.mark and not note.is_part:
             raise Gap(
                 message(
-                    "{url}: reports changes only since {begin}, not since {mark}",
+                    "{url}: reports changes only since {known}, not since {mark}",
                     url=document.url,
-                    begin=begin,
+                    known=begin,
                     mark=note.mark,
                 )
             )

@@ -150,10 +150,10 @@ class InventoryReader:
         if manifest.bucket != self._bucket:
             raise DocumentError(
                 message(
-                    "{url}: is an inventory of {bucket}, but the source is {bucket2}",
+                    "{url}: is an inventory of {bucket}, but the source is {source}",
                     url=document.url,
                     bucket=manifest.bucket,
-                    bucket2=self._bucket,
+                    source=self._bucket,
                 )
             )
         form = text(manifest.format).lower()
@@ -209,10 +209,10 @@ def _check(document: Document, md5: str, length: int = -1) -> None:
     if whole.hexdigest() != md5:
         raise DocumentError(
             message(
-                "{url}: MD5 {md5} expected, {hexdigest} received: still being written?",
+                "{url}: MD5 {md5} expected, {received} received: still being written?",
                 url=document.url,
                 md5=md5,
-                hexdigest=whole.hexdigest(),
+                received=whole.hexdigest(),
             )
         )
 
@@ -231,11 +231,11 @@ def _csv(document: Document, columns: tuple[str, ...]) -> Iterator[_Row]:
                 if len(row) != len(columns):
                     raise DocumentError(
                         message(
-                            "{url}: line {number} has {count} columns, fileSchema names {count2}",
+                            "{url}: line {number} has {count} columns, fileSchema names {named}",
                             url=document.url,
                             number=number,
                             count=len(row),
-                            count2=len(columns),
+                            named=len(columns),
                         )
                     )
                 yield (
@@ -308,7 +308,7 @@ def _utf8(document: Document, value: object) -> str:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, str):
         return value
-    raise DocumentError(message("{url}: a key that is not text: {value!r:.40}", url=document.url, value=value))
+    raise DocumentError(message("{url}: a key that is not text: {key!r:.40}", url=document.url, key=value))
 
 
 def _arrow(document: Document, module: str) -> tuple[Any, Any]:

@@ -85,17 +85,17 @@ class WebdavReader:
         if here is None or found is None:
             raise DocumentError(
                 message(
-                    "{url}: redirected to {url2}, outside the source (a login?)",
+                    "{url}: redirected to {target}, outside the source (a login?)",
                     url=document.asked.url,
-                    url2=document.url,
+                    target=document.url,
                 )
             )
         if found != wanted and wanted[: len(found)] == found:
             raise DocumentError(
                 message(
-                    "{url}: redirected back up to {url2}: there is no such folder",
+                    "{url}: redirected back up to {target}: there is no such folder",
                     url=document.asked.url,
-                    url2=document.url,
+                    target=document.url,
                 )
             )
         if note.path.count("/") >= MAX_DEPTH:

@@ -181,8 +181,8 @@ class _ElementBuilder(XmlTarget[XmlElement]):
         if self.taken > self.most:
             raise XmlError(
                 message(
-                    "has an element <{value}> of more than {most} bytes",
-                    value=self.open[0].name if self.open else "",
+                    "has an element <{name}> of more than {most} bytes",
+                    name=self.open[0].name if self.open else "",
                     most=self.most,
                 )
             )

@@ -168,9 +168,9 @@ def _unroutable(request: web.Request, error: web.HTTPException) -> HttpError:
             404,
             "NotFound",
             message("{path}: there is no such page", path=request.path[:200]),
-            message("see / or {v1}/openapi.json", v1=V1),
+            message("see / or {root}/openapi.json", root=V1),
         )
-    return HttpError(error.status, "Unsupported", error.reason, message("see {v1}/openapi.json", v1=V1))
+    return HttpError(error.status, "Unsupported", error.reason, message("see {root}/openapi.json", root=V1))
 
 
 async def _error_response(context: ApiContext, request: web.Request, error: HttpError) -> web.Response:

@@ -37,7 +37,7 @@ def moved_from(row: MirrorRow | None, prefix: str) -> tuple[str, str] | None:
     """Return the problem and the remedy if a mirror's copy is stored under another prefix; otherwise None."""
     if row is None or not row.snapshot or row.prefix == prefix:
         return None
-    what = message("is {prefix} now, but its copy is stored under {prefix2}", prefix=prefix, prefix2=row.prefix)
+    what = message("is {declared} now, but its copy is stored under {stored}", declared=prefix, stored=row.prefix)
     return what, message("write store: {{prefix: {prefix}}}, or give the mirror another name", prefix=row.prefix)
 
 
@@ -135,9 +135,7 @@ class History:
         would name no file.
         """
         if not may_move and (moved := moved_from(self.mirror(name), prefix)) is not None:
-            raise ConfigError(
-                message("{name}: store.prefix: {moved}: {moved2}", name=name, moved=moved[0], moved2=moved[1])
-            )
+            raise ConfigError(message("{name}: store.prefix: {what}: {todo}", name=name, what=moved[0], todo=moved[1]))
         self._db.do(
             "INSERT INTO mirror (name, prefix, title, source) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
             "prefix=excluded.prefix, title=excluded.title, source=excluded.source",

@@ -220,10 +220,10 @@ def _from_netrc(file: Path, origin: str, where: str, environ: Mapping[str, str])
         # `from None`: the original quotes the invalid token, which may be the password
         raise ConfigError(
             message(
-                "{where}: {path}: line {lineno}: not a netrc file: correct that line",
+                "{where}: {path}: line {line}: not a netrc file: correct that line",
                 where=where,
                 path=path,
-                lineno=error.lineno,
+                line=error.lineno,
             )
         ) from None
     except OSError as error:

@@ -117,10 +117,10 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
     if digest.hexdigest() != backup.sha256:
         raise Damaged(
             message(
-                "{place}: expected sha256 {sha256}, found {hexdigest}: choose another backup",
+                "{place}: expected sha256 {sha256}, found {found}: choose another backup",
                 place=backup.place,
                 sha256=backup.sha256,
-                hexdigest=digest.hexdigest(),
+                found=digest.hexdigest(),
             )
         )
     await asyncio.to_thread(_unpack, packed, folder / "catalogue.sqlite", backup.place)

@@ -66,7 +66,7 @@ class FixityCheck:
         except PermanentError as error:  # a link or a lost permission concerns this file alone
             return "unreadable", str(error).removeprefix(f"{place}: ")
         if size != entry.size:
-            return "size", message("{size} bytes proved, {size2} found", size=entry.size, size2=size)
+            return "size", message("{size} bytes proved, {found} found", size=entry.size, found=size)
         if digests["xxh3-128"] != entry.xxh3:
             return "digest", message(
                 "xxh3-128 {xxh3} proved, {found} found", xxh3=entry.xxh3, found=digests["xxh3-128"]

@@ -235,19 +235,24 @@ def changed(known: Known, stat: Stat) -> str | None:
         common = [algorithm for algorithm in stat.digests if algorithm in held]
         for algorithm in common:
             if stat.digests[algorithm] != held[algorithm]:
-                return f"{algorithm} {held[algorithm][:12]}… became {stat.digests[algorithm][:12]}…"
+                return message(
+                    "{algorithm} {before}… became {after}…",
+                    algorithm=algorithm,
+                    before=held[algorithm][:12],
+                    after=stat.digests[algorithm][:12],
+                )
         if common:
             return None
     if stat.size is not None and stat.size != size:
-        return message("{size} bytes became {size2}", size=size, size2=stat.size)
+        return message("{before} bytes became {after}", before=size, after=stat.size)
     if stat.version is not None and version is not None:
         return (
             None
             if stat.version == version
-            else message("version {version} became {version2}", version=version, version2=stat.version)
+            else message("version {before} became {after}", before=version, after=stat.version)
         )
     if stat.modified is not None and modified is not None and stat.modified != modified:
-        return message("modified {modified:.0f} became {modified2:.0f}", modified=modified, modified2=stat.modified)
+        return message("modified {before:.0f} became {after:.0f}", before=modified, after=stat.modified)
     return None
 
 

@@ -186,10 +186,10 @@ class _RangedDownload:
         if body.start != start:
             raise Interrupted(
                 message(
-                    "{target}: requested from byte {start}, received from {start2}",
+                    "{target}: requested from byte {start}, received from {received}",
                     target=self.spec.target,
                     start=start,
-                    start2=body.start,
+                    received=body.start,
                 )
             )
         if stop is not None and (sink := self.file.sink(start)) is not None:

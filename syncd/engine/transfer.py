@@ -248,10 +248,10 @@ class Transfers:
         if body.stat.size is not None and body.stat.size != size:
             raise Mismatch(
                 message(
-                    "{path}: {size} bytes promised, upstream now announces {size2}",
+                    "{path}: {size} bytes promised, upstream now announces {announced}",
                     path=stat.path,
                     size=size,
-                    size2=body.stat.size,
+                    announced=body.stat.size,
                 )
             )
         chunks: list[bytes] = []

@@ -77,10 +77,10 @@ def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
             if digests[algorithm] != value:
                 raise Mismatch(
                     message(
-                        "{path}: {algorithm} {value} promised, {arrived} arrived{page}",
+                        "{path}: {algorithm} {promised} promised, {arrived} arrived{page}",
                         path=stat.path,
                         algorithm=algorithm,
-                        value=value,
+                        promised=value,
                         arrived=digests[algorithm],
                         page=note,
                     )

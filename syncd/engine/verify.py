@@ -217,9 +217,9 @@ class Verification:
             if pointer.snapshot != mirror.snapshot:
                 raise Damaged(
                     message(
-                        "the pointer names {snapshot}, the Catalogue {snapshot2}",
-                        snapshot=pointer.snapshot,
-                        snapshot2=mirror.snapshot,
+                        "the pointer names {pointed}, the Catalogue {recorded}",
+                        pointed=pointer.snapshot,
+                        recorded=mirror.snapshot,
                     )
                 )
             snapshot = self.catalogue.history.snapshots(mirror.id)[0]
@@ -247,7 +247,7 @@ class Verification:
                 report.bytes += entry.size
                 if stat.size != entry.size:
                     reason = message(
-                        "{path}: {size} bytes proved, {size2} found", path=path, size=entry.size, size2=stat.size
+                        "{path}: {size} bytes proved, {found} found", path=path, size=entry.size, found=stat.size
                     )
                     report.add(Fault(path, "size", reason))
                 self.on_verified(1, 0)
@@ -334,14 +334,14 @@ class Verification:
             return Fault(
                 entry.path,
                 "size",
-                message("{path}: {size} bytes proved, {size2} found", path=entry.path, size=entry.size, size2=size),
+                message("{path}: {size} bytes proved, {found} found", path=entry.path, size=entry.size, found=size),
             )
         if digests["sha256"] != entry.sha256:
             reason = message(
-                "{path}: sha256 {sha256} proved, {sha2562} found",
+                "{path}: sha256 {sha256} proved, {found} found",
                 path=entry.path,
                 sha256=entry.sha256,
-                sha2562=digests["sha256"],
+                found=digests["sha256"],
             )
             return Fault(entry.path, "digest", reason)
         return None

@@ -147,9 +147,9 @@ def check_request(follow: DocumentRequest, document: Document) -> DocumentReques
     if follow.method != "GET" or follow.body:
         raise Unsafe(
             message(
-                "{url}: {url2} requests a {method}, but this is another origin",
+                "{url}: {document} requests a {method}, but this is another origin",
                 url=follow.url,
-                url2=document.url,
+                document=document.url,
                 method=follow.method,
             )
         )

@@ -93,11 +93,11 @@ class _FailoverBody(ResumableBody):
         if None not in (body.stat.size, self.stat.size) and body.stat.size != self.stat.size:
             raise Mismatch(
                 message(
-                    "{path}: {size} bytes, and {url} has {size2}",
+                    "{path}: {size} bytes, and {url} has {other}",
                     path=self._path,
                     size=self.stat.size,
                     url=body.url,
-                    size2=body.stat.size,
+                    other=body.stat.size,
                 )
             ) from error
         return body

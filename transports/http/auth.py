@@ -153,12 +153,12 @@ class HttpAuth:
         if origin not in self.origins:
             return Denied(
                 message(
-                    "{label}: {origin} answers {status}; credential {name} is for {origin2}",
+                    "{label}: {origin} answers {status}; credential {name} is for {bound}",
                     label=label,
                     origin=origin,
                     status=status,
                     name=credential.name,
-                    origin2=credential.origin,
+                    bound=credential.origin,
                 )
             )
         told = message(

@@ -287,7 +287,7 @@ class Exchange:
         marks = self._marks
         marks.append(self.received)
         if len(marks) > ticks and marks[-1] - marks[0] < stall_limit.rate * stall_limit.window:
-            came = message("{marks} bytes in {window:g} s", marks=marks[-1] - marks[0], window=stall_limit.window)
+            came = message("{bytes} bytes in {window:g} s", bytes=marks[-1] - marks[0], window=stall_limit.window)
             self._payload.set_exception(
                 Stalled(message("{label}: {far}: stalled, {came}", label=self._label, far=self._so_far(), came=came))
             )

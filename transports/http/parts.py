@@ -36,12 +36,12 @@ def accepted_part(
     if start != first or (wanted is not None and stop != wanted):
         raise RangeRefused(
             message(
-                "{label}: bytes {start}-{last} requested, {start2}-{stop} received",
+                "{label}: bytes {start}-{last} requested, {first}-{end} received",
                 label=label,
                 start=first,
                 last="" if wanted is None else wanted - 1,
-                start2=start,
-                stop=stop - 1,
+                first=start,
+                end=stop - 1,
             )
         )
     if answer.length is not None and answer.length != stop - start:

@@ -54,10 +54,10 @@ def next_hop(path: str, visited: Sequence[str], status: int, location: str | Non
     if here.startswith("https:") and origin.startswith("http:"):
         raise Unsafe(
             message(
-                "{path}: {shown} redirects from https to {shown2}",
+                "{path}: {shown} redirects from https to {target}",
                 path=path,
                 shown=urls.shown(here),
-                shown2=urls.shown(url),
+                target=urls.shown(url),
             )
         )
     if url in visited:

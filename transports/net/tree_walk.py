@@ -130,9 +130,7 @@ def read_stop(
     """
     path, size = stat.path, stat.size
     if version is not None and version != stat.version and version.startswith(binding):
-        raise Changed(
-            message("{path}: version {version} became {version2}", path=path, version=version, version2=stat.version)
-        )
+        raise Changed(message("{path}: version {before} became {after}", path=path, before=version, after=stat.version))
     if size is not None:
         if start > 0 and start >= size:
             raise Unsupported(
@@ -149,10 +147,10 @@ def check_unchanged(before: Stat, now: Stat) -> None:
     if now.version != before.version or now.size != before.size:
         raise Changed(
             message(
-                "{path}: version {version} became {version2} while it was read",
+                "{path}: version {before} became {after} while it was read",
                 path=before.path,
-                version=before.version,
-                version2=now.version,
+                before=before.version,
+                after=now.version,
             )
         )
 

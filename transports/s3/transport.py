@@ -309,9 +309,7 @@ class S3Transport:
         stat = await self.stat(path)
         if version is not None and stat.version != version:
             raise Changed(
-                message(
-                    "{path}: version {version} became {version2}", path=path, version=version, version2=stat.version
-                )
+                message("{path}: version {before} became {after}", path=path, before=version, after=stat.version)
             )
         if start > (stat.size or 0):
             raise Unsupported(
@@ -363,9 +361,7 @@ class S3Transport:
         stat = stat_of(path, headers, length)
         if version is not None and stat.version != version:
             raise Changed(
-                message(
-                    "{path}: version {version} became {version2}", path=path, version=version, version2=stat.version
-                )
+                message("{path}: version {before} became {after}", path=path, before=version, after=stat.version)
             )
         return S3Body(self.bucket, answer, stat, first, end, url)
 

@@ -178,7 +178,7 @@ class DirfdCache:
                 raise
         except NotADirectoryError as error:
             raise Unsafe(
-                message("{path}: {value}, but a folder is needed", path=path, value=self._what_is(parent, name))
+                message("{path}: {what}, but a folder is needed", path=path, what=self._what_is(parent, name))
             ) from error
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o700 if path in PRIVATE else 0o777, dir_fd=parent.fd)
@@ -237,10 +237,10 @@ def translate(error: OSError, path: str, root: str) -> SyncdError:
         case errno.EACCES | errno.EPERM:
             return Denied(
                 message(
-                    "{path}: permission denied in {root} for user id {geteuid}: {why}",
+                    "{path}: permission denied in {root} for user id {user}: {why}",
                     path=path,
                     root=root,
-                    geteuid=os.geteuid(),
+                    user=os.geteuid(),
                     why=why,
                 )
             )

@@ -253,9 +253,7 @@ class FilesystemStore:
         size = _size(stat)
         if version is not None and version != stat.version:
             raise Changed(
-                message(
-                    "{path}: is version {version}, not {version2}", path=path, version=stat.version, version2=version
-                )
+                message("{path}: is version {found}, not {wanted}", path=path, found=stat.version, wanted=version)
             )
         if start > size or start == size > 0:
             raise Unsupported(message("{path}: has {size} bytes, none at {start}", path=path, size=size, start=start))

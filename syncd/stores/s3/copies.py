@@ -79,12 +79,12 @@ class Copies:
         if found.size != source.size:
             raise Damaged(
                 message(
-                    "{to}: copied from {path} as {size} bytes {version}, not {size2} {etag!r}",
+                    "{to}: copied from {path} as {size} bytes {version}, not {wanted} {etag!r}",
                     to=to,
                     path=source.path,
                     size=found.size,
                     version=found.version,
-                    size2=source.size,
+                    wanted=source.size,
                     etag=etag,
                 )
             )
@@ -152,11 +152,11 @@ class Copies:
         if found.size != size:
             raise Damaged(
                 message(
-                    "{to}: joined as {size} bytes {version}, not {size2} bytes",
+                    "{to}: joined as {size} bytes {version}, not {wanted} bytes",
                     to=to,
                     size=found.size,
                     version=found.version,
-                    size2=size,
+                    wanted=size,
                 )
             )
         return found
@@ -231,10 +231,10 @@ class Copies:
         if sha256 and seen.hexdigest() != sha256:
             raise Damaged(
                 message(
-                    "{path}: stored as {length} bytes {hexdigest}, not {size} bytes {sha256}",
+                    "{path}: stored as {length} bytes {found}, not {size} bytes {sha256}",
                     path=source.path,
                     length=size,
-                    hexdigest=seen.hexdigest(),
+                    found=seen.hexdigest(),
                     size=size,
                     sha256=sha256,
                 )

@@ -96,10 +96,10 @@ class Objects:
         if length != size or seen.hexdigest() != sha256:
             raise Damaged(
                 message(
-                    "{path}: stored as {length} bytes {hexdigest}, not {size} bytes {sha256}",
+                    "{path}: stored as {length} bytes {found}, not {size} bytes {sha256}",
                     path=path,
                     length=length,
-                    hexdigest=seen.hexdigest(),
+                    found=seen.hexdigest(),
                     size=size,
                     sha256=sha256,
                 )

@@ -104,11 +104,11 @@ class Uploads:
         if found.size != size:
             raise Damaged(
                 message(
-                    "{to}: joined as {size} bytes {version}, not {size2} bytes",
+                    "{to}: joined as {size} bytes {version}, not {wanted} bytes",
                     to=upload.path,
                     size=found.size,
                     version=found.version,
-                    size2=size,
+                    wanted=size,
                 )
             )
         return UploadedObject(found, self._is_proved(found, joined_etag({n: part.md5 for n, part in parts.items()})))

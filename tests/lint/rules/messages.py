@@ -105,6 +105,22 @@ def messages_have_their_chinese(tree: Tree) -> Iterator[Finding]:
         last = code
 
 
+NAMED_WITH_DIGITS = {"md5", "sha256", "xxh3"}
+
+
+@rule(
+    bites=[{"syncd/a.py": 'x = message("{size} became {size2}", size=1, size2=2)\n'}],
+    allows=[{"syncd/a.py": 'x = message("{before} became {after}, {sha256}", before=1, after=2, sha256=3)\n'}],
+)
+def values_have_names(tree: Tree) -> Iterator[Finding]:
+    """A value is named after what it is: the translator sees nothing but its name."""
+    for file in tree.modules:
+        for call, given in _made(file):
+            for name in {name for code in _literals(given) for name, _, _ in _fields(code)} - NAMED_WITH_DIGITS:
+                if name[-1].isdigit():
+                    yield file.finding(call.lineno, f"{name}: name the value after what it is")
+
+
 def _words(code: str) -> Iterator[str]:
     for literal, *_ in Formatter().parse(code):
         yield literal
