@@ -2,7 +2,8 @@
 
 An input that runs a pair of lines which none ran before is kept, and later inputs are made from it. What is found wrong
 is an exception that a reader may not raise, or a document that takes far longer than its length explains. The first
-inputs are in `corpora/`; what is kept on the way lies in memory, for a seed plays the same inputs again.
+inputs are in `corpora/` and `tests/fixtures/`; what is kept on the way lies in memory: a seed plays the same inputs
+again.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from transports.ftp.listing import list_line, mlsd
 from transports.s3.listing import read_page
 
 CORPORA = Path(__file__).with_name("corpora")
+FIXTURES = Path(__file__).parents[1] / "fixtures"  # listings of directories, which the readers' tests read too
 ORIGIN = "https://archive.example/"
 MOST_BYTES = 64 << 10  # of an input
 MOST_FOUND = 50_000  # things that a reader says of one document: more of them is no fault of this search
@@ -177,7 +179,8 @@ def mutated(chance: random.Random, body: bytes, tokens: tuple[bytes, ...], other
 
 def corpus(target: str) -> list[bytes]:
     """Return the first inputs of a target."""
-    return [file.read_bytes() for file in sorted((CORPORA / target).iterdir())]
+    folder = FIXTURES if target == "autoindex" else CORPORA
+    return [file.read_bytes() for file in sorted((folder / target).iterdir())]
 
 
 def fuzz(
