@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from manifests.messages import message
+from manifests.messages import count, message
 from manifests.model.mirror import ManifestError, load_mirror
 from syncd.control.views import (
     STATES,
@@ -42,15 +42,37 @@ from syncd.daemon.event_bus import EventBus
 from syncd.daemon.reasons import NO_REASON, because
 
 DAY = 86_400.0
+# Texts are messages, as those of the program are: the Chinese page shows them in Chinese.
+UNREACHABLE = message(
+    "{label}: no connection to {origin} within {timeout:g} s",
+    label="SHA256SUMS", origin="https://failing.example.org", timeout=10.0,
+)  # fmt: skip
+UNMOUNTED = message("{root}: no such folder; it was store {expected}: is it unmounted?", root="/data", expected="ab12")
+MISSING, ADD = message("is missing"), message("add {key} to {path}", key="url", path="source")
 REASONS = {
     "waiting": because("waits.window", window="20:00-06:00 UTC"),
     "paused": because("paused", who="ops"),
-    "failing": because("failed", detail="https://failing.example.org/: nobody answered"),
+    "failing": because("failed", detail=UNREACHABLE),
     "nothing_found": because("failed", detail=message("no file was found")),
-    "offline": because("store.offline", detail="the store is not the one we know"),
-    "rejected": because("rejected", detail="rejected.yaml:3:5: source.url: is missing"),
+    "offline": because("store.offline", detail=UNMOUNTED),
+    "rejected": because(
+        "rejected",
+        detail=message(
+            "{file}:{line}:{column}: {where}: {what}: {todo}",
+            file="rejected.yaml",
+            line=3,
+            column=5,
+            where="source.url",
+            what=MISSING,
+            todo=ADD,
+        ),
+    ),
     "retired": because("retired"),
 }
+
+
+def no_such_file(path):
+    return message("{label}: upstream has no such file ({status})", label=path, status=404)
 
 
 def digest(number):
@@ -189,7 +211,7 @@ class FakeControl:
 
     def mirror(self, name):
         if name not in self.by_name:
-            raise NotFound(f"{name}: no such mirror here")
+            raise NotFound(message("{name}: no such mirror here", name=name))
         return self.by_name[name]
 
     def manifests(self):
@@ -203,8 +225,8 @@ class FakeControl:
                             line=3,
                             column=5,
                             where="source.url",
-                            what="is missing",
-                            todo="add url to source",
+                            what=MISSING,
+                            todo=ADD,
                         ),
                     )
                     if view.state == "rejected"
@@ -271,7 +293,7 @@ class FakeControl:
     async def plan(self, name, *, limit=100):
         view = self.mirror(name)
         if view.state == "running":
-            raise Busy(f"{name}: a pass is under way")
+            raise Busy(message("{name}: a pass is under way", name=name))
         return self._plan(name, limit)
 
     async def plan_text(self, text, *, limit=100):
@@ -283,7 +305,9 @@ class FakeControl:
         return self._plan(found.mirror, limit)
 
     def _plan(self, name, limit):
-        steps = [StepView(action="fetch", path=f"new/{n}", reason="new upstream", bytes=1000) for n in range(250)]
+        steps = [
+            StepView(action="fetch", path=f"new/{n}", reason=message("new upstream"), bytes=1000) for n in range(250)
+        ]
         return PlanView(
             mirror=name,
             complete=True,
@@ -304,17 +328,17 @@ class FakeControl:
 
     async def pass_events(self, name, pass_id, *, after=0, limit=200):
         if pass_id not in [one.id for one in await self.passes(name)]:
-            raise NotFound(f"{name}: no pass {pass_id}")
+            raise NotFound(message("{name}: no pass {pass_id}, or its record has expired", name=name, pass_id=pass_id))
         found = [
-            PassEvent(id=1, at=self.now - 3600, level="info", event="survey_started"),
-            PassEvent(id=2, at=self.now - 3590, level="info", event="planned", text="12 kept"),
+            PassEvent(id=1, at=self.now - 3600, level="info", event="survey_started", text=message("surveys upstream")),
+            PassEvent(id=2, at=self.now - 3590, level="info", event="planned", text=message("{n:,} kept", n=12)),
             PassEvent(
                 id=3,
                 at=self.now - 3580,
                 level="warning",
                 event="transfer_failed",
                 path="a/<b>.nc",
-                text="a/<b>.nc: 404",
+                text=no_such_file("a/<b>.nc"),
             ),
         ]
         return [one for one in found if one.id > after][:limit]
@@ -328,7 +352,7 @@ class FakeControl:
         for one in self.files[name]:
             if one.path == path:
                 return one
-        raise NotFound(f"{path}: not in {name}")
+        raise NotFound(message("{path}: not in {mirror}", path=path, mirror=name))
 
     async def snapshots(self, name):
         view = self.mirror(name)
@@ -359,7 +383,14 @@ class FakeControl:
         ids = [one.id for one in await self.snapshots(name)]
         for wanted in (before, after):
             if sum(one.startswith(wanted) for one in ids) != 1:
-                raise NotFound(f"{wanted}: identifies no one kept snapshot of {name}")
+                raise NotFound(
+                    message(
+                        "{wanted}: identifies no one kept snapshot of {name}; kept are {ids}",
+                        wanted=wanted,
+                        name=name,
+                        ids=ids,
+                    )
+                )
         changes = (
             (ChangeView(path="a/file00.nc", change="added", size_after=1_000_000, sha256_after=digest(0)),)
             if before != after
@@ -374,7 +405,14 @@ class FakeControl:
             path="bad.nc",
             place=f".syncd/quarantine/{name}/77/bad.nc",
             error="Mismatch",
-            reason="bad.nc: sha256 00 promised, 11 arrived",
+            reason=message(
+                "{path}: {algorithm} {promised} promised, {arrived} arrived{page}",
+                path="bad.nc",
+                algorithm="sha256",
+                promised="00",
+                arrived="11",
+                page="",
+            ),
             at=self.now - 3600,
         )
         return [one][: min(view.quarantined, limit)]
@@ -390,7 +428,7 @@ class FakeControl:
     async def failures(self, name, *, after="", limit=1000):
         paths = ["bad.nc", "gone.nc"][: self.mirror(name).failed]
         return [
-            FailureView(path=path, error="NotFound", reason=f"{path}: 404", at=self.now - 3600)
+            FailureView(path=path, error="NotFound", reason=no_such_file(path), at=self.now - 3600)
             for path in paths
             if path > after
         ][:limit]
@@ -403,16 +441,18 @@ class FakeControl:
     async def sync(self, name, who):
         view = self.mirror(name)
         if view.state in {"paused", "offline", "rejected", "retired"}:
-            raise self._refused(who, "sync", name, f"{name}: is {view.state}: {view.reason}")
+            raise self._refused(
+                who, "sync", name, message("{name}: cannot be synced now: {why}", name=name, why=view.reason)
+            )
         if view.state == "running":
-            return self._written(who, "sync", name, "a pass is under way already")
+            return self._written(who, "sync", name, message("a pass is under way already"))
         self._change(name, state="running", progress=_progress(self.now))
         self.feed(PassStarted(name, 8, "asked", who))
-        return self._written(who, "sync", name, "begins")
+        return self._written(who, "sync", name, message("a pass begins as soon as there is room"))
 
     async def pause(self, name, who):
         if self.mirror(name).state == "paused":
-            return self._written(who, "pause", name, "was paused already")
+            return self._written(who, "pause", name, message("was paused by {paused} already", paused="ops"))
         self._change(
             name,
             state="paused",
@@ -420,34 +460,34 @@ class FakeControl:
             message=because("paused", who=who).view(),
             progress=None,
         )
-        return self._written(who, "pause", name, "paused")
+        return self._written(who, "pause", name, message("paused"))
 
     async def resume(self, name, who):
         if self.mirror(name).state != "paused":
-            return self._written(who, "resume", name, "was not paused")
+            return self._written(who, "resume", name, message("was not paused"))
         self._change(name, state="idle", reason="")
-        return self._written(who, "resume", name, "resumed")
+        return self._written(who, "resume", name, message("resumed"))
 
     async def approve(self, name, who):
-        count = self.mirror(name).parked
-        if not count:
-            raise self._refused(who, "approve", name, f"{name}: nothing is held for approval")
+        number = self.mirror(name).parked
+        if not number:
+            raise self._refused(who, "approve", name, message("{name}: nothing is held for approval", name=name))
         self._change(name, parked=0, parked_bytes=0)
-        return self._written(who, "approve", name, f"{count} losses approved")
+        return self._written(who, "approve", name, count(number, "{n} loss approved", "{n:,} losses approved"))
 
     async def reject(self, name, who):
-        count = self.mirror(name).parked
-        if not count:
-            raise self._refused(who, "reject", name, f"{name}: nothing is held for approval")
+        number = self.mirror(name).parked
+        if not number:
+            raise self._refused(who, "reject", name, message("{name}: nothing is held for approval", name=name))
         self._change(name, parked=0, parked_bytes=0)
-        return self._written(who, "reject", name, f"{count} losses rejected")
+        return self._written(who, "reject", name, count(number, "{n} loss rejected", "{n:,} losses rejected"))
 
     async def cancel(self, name, who):
         if self.mirror(name).state != "running":
-            raise self._refused(who, "cancel", name, f"{name}: no pass is under way")
+            raise self._refused(who, "cancel", name, message("{name}: no pass is under way", name=name))
         self._change(name, state="idle", progress=None)
         self.feed(Published(name, digest(2), 12, 12_000_000, changed=False))
-        return self._written(who, "cancel", name, "stops")
+        return self._written(who, "cancel", name, message("stops, and publishes its proved files"))
 
     def _change(self, name, **fields):
         self.by_name[name] = msgspec.structs.replace(self.by_name[name], **fields)
@@ -459,7 +499,7 @@ class FakeControl:
         return entry
 
     def _refused(self, who, what, name, reason):
-        self._written(who, what, name, f"refused: {reason}")
+        self._written(who, what, name, message("refused: {reason}", reason=reason))
         return Busy(reason)
 
     # -- what happens

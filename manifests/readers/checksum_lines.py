@@ -183,6 +183,8 @@ def parse_checksums(
             good += 1
             yield found
     if not good:
+        if not junk:
+            raise DocumentError(message("{name}: names no file", name=name))
         raise DocumentError(message("{name}: contains no checksum line ({junk} other lines)", name=name, junk=junk))
     if strays > good:
         raise DocumentError(

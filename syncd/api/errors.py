@@ -69,7 +69,7 @@ _KINDS: dict[type[SyncdError], ErrorKind] = {
     NotFound: ErrorKind(404, message("look at the list above it; names and ids are case-sensitive")),
     ConfigError: ErrorKind(422, message("correct the reported error, and send it again")),
     Parked: ErrorKind(409, message("look at the losses that are held, then approve or reject them")),
-    Busy: ErrorKind(409, message("wait until the running pass ends, or cancel it")),
+    Busy: ErrorKind(409, message("look at the state of the mirror, and try again when it has changed")),
     Changed: ErrorKind(409, message("send the request again: the state has changed meanwhile")),
     Exists: ErrorKind(409, message("it exists already")),
     Denied: ErrorKind(403, message("ask the operator of this daemon")),

@@ -17,8 +17,9 @@ found no file upstream, or too few. offline: the store is unavailable or full. r
 none is in force. retired: the manifest was deleted, the copy is kept."""
 
 Health = Literal["good", "degraded", "stale", "unknown"]
-"""good: within its freshness target, and no problems. degraded: fresh, with failed or damaged files, or losses held
-for approval. stale: older than its freshness target. unknown: no complete pass yet."""
+"""good: within its freshness target, and no problems. degraded: fresh, with failed or damaged files, losses held for
+approval, or a listing of which only a part could be read. stale: older than its freshness target. unknown: no complete
+pass yet."""
 
 Phase = Literal["survey", "transfer", "published"]
 

@@ -22,7 +22,7 @@ class DaemonStatus:
 
     started: float
     state: Literal["starting", "running", "stopping"] = "starting"
-    reason: str = "starting"
+    reason: str = field(default_factory=lambda: message("opens the Catalogue and the store"))
     rates: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 

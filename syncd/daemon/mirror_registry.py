@@ -94,6 +94,8 @@ class MirrorRegistry:
         mirror_state.faults = len(pass_history.damaged(row.id))
         passes = pass_history.passes(row.id, None, LOOKED_BACK)
         mirror_state.last = passes[0] if passes else None
+        ended = next((one for one in passes if one.outcome != "running"), None)
+        mirror_state.is_incomplete = ended is not None and ended.outcome == "incomplete"
         mirror_state.past = past_of(row, passes)
 
     def recompute_due(self) -> None:

@@ -57,6 +57,8 @@ class MirrorState:
     paused: tuple[str, float] | None = None
     past: Past = field(default_factory=Past)
     last: PassView | None = None
+    is_incomplete: bool = False
+    """True if the last pass that ended could not read the whole listing, or not every file."""
     due: float | None = None
     requested_by: str = ""
     run: PassRun | None = None

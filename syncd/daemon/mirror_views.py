@@ -40,7 +40,13 @@ def health_of(mirror_state: MirrorState, now: float) -> Health:
         return "unknown"
     if mirror_state.within is not None and now - mirror_state.succeeded > mirror_state.within:
         return "stale"
-    bad = mirror_state.failed or mirror_state.parked or mirror_state.faults or mirror_state.past.failures
+    bad = (
+        mirror_state.failed
+        or mirror_state.parked
+        or mirror_state.faults
+        or mirror_state.past.failures
+        or mirror_state.is_incomplete
+    )
     return "degraded" if bad else "good"
 
 

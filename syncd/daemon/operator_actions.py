@@ -16,9 +16,7 @@ class OperatorActions(ControlBase):
         mirror_state = self._standing(name)
         state, why = self._registry.state(mirror_state)
         if state in {"paused", "offline", "rejected", "retired"}:
-            raise self._refused(
-                who, "sync", name, message("{name}: is {state}: {why}", name=name, state=state, why=why)
-            )
+            raise self._refused(who, "sync", name, message("{name}: cannot be synced now: {why}", name=name, why=why))
         if mirror_state.run is not None:
             return self._written(who, "sync", name, message("a pass is under way already"))
         mirror_state.requested_by = who or "somebody"

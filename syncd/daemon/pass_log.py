@@ -77,7 +77,7 @@ def _planned(event: Planned) -> tuple[Level, str]:
     steps = counts or message("nothing to do")
     said = [message("{steps}; {size} to transfer", steps=steps, size=format_size(event.bytes))]
     if not event.complete:
-        said.append(message("the inventory is incomplete, so nothing is deleted"))
+        said.append(message("only a part of upstream's listing could be read, so nothing is deleted"))
     return "info", chained(said)
 
 
@@ -94,11 +94,12 @@ def _finished(event: PassFinished) -> tuple[Level, str]:
 
 _COUNTS = (
     ("fetch", template("{n:,} to fetch")), ("replace", template("{n:,} to replace")), ("keep", template("{n:,} kept")),
-    ("remove", template("{n:,} to remove")), ("refused", template("{n:,} refused")),
+    ("remove", template("{n:,} to delete")), ("refused", template("{n:,} rejected")),
 )  # fmt: skip
 _RESULTS = (
     ("fetched", template("{n:,} fetched")), ("replaced", template("{n:,} replaced")), ("kept", template("{n:,} kept")),
-    ("removed", template("{n:,} removed")), ("parked", template("{n:,} parked")), ("failed", template("{n:,} failed")),
+    ("removed", template("{n:,} deleted")), ("parked", template("{n:,} held for approval")),
+    ("failed", template("{n:,} failed")),
 )  # fmt: skip
 _ALWAYS = frozenset({"removals_parked", "published", "pass_finished"})
 _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {

@@ -132,7 +132,7 @@ class PassRunner:
                 text = (
                     count(found.failed, "{n} file failed", "{n:,} files failed")
                     if found.failed
-                    else message("the inventory is incomplete")
+                    else message("only a part of upstream's listing could be read, so nothing is deleted")
                 )
                 self._write(run, outcome="incomplete", reason=text, **counts)
         else:

@@ -1,5 +1,7 @@
 """The facade's contract over a real daemon; over the one in memory it runs in `tests/contracts/test_controls.py`."""
 
+import hashlib
+
 import pytest
 
 from syncd.core.errors import Busy
@@ -84,6 +86,31 @@ async def test_parked_removals_are_shown_approved_and_go(house):
         assert control.mirror("scenes").health == "good"
         with pytest.raises(Busy, match="nothing is held for approval"):
             await control.approve("scenes", "ada")
+
+
+@pytest.mark.promise("P5")
+async def test_a_mirror_whose_listing_broke_off_needs_attention_and_says_why(house):
+    files = {f"{name}.dat": name.encode() for name in "abcd"}
+    sums = "".join(f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in files.items()).encode()
+    house.archive("cut", {**files, "SHA256SUMS": sums})
+    url = f"file://{house.root}/www/cut/"
+    (house.manifests / "cut.yaml").write_text(
+        f"mirror: cut\nsource: {{url: '{url}', reader: checksums, checksums: [SHA256SUMS]}}\nschedule: {{every: 1h}}\n"
+    )
+    async with house.living() as control:
+        await house.until(lambda: house.heard(PassFinished, "cut"))
+        await house.until(lambda: control.mirror("cut").state == "idle")
+        assert control.mirror("cut").health == "good"
+        house.archive("cut", {"SHA256SUMS": sums[:-20]})
+        await control.sync("cut", "ada")
+        await house.until(lambda: control.mirror("cut").last.outcome == "incomplete")
+        view = control.mirror("cut")
+        assert (view.health, view.failed, view.files) == ("degraded", 0, 5)
+        assert view.last.reason == "only a part of upstream's listing could be read, so nothing is deleted"
+        house.archive("cut", {"SHA256SUMS": sums})
+        await control.sync("cut", "ada")
+        await house.until(lambda: control.mirror("cut").last.outcome == "complete")
+        assert control.mirror("cut").health == "good"
 
 
 async def test_a_mirror_of_which_a_file_failed_says_so_and_where_its_bytes_lie(house):

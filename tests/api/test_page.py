@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from selectolax.lexbor import LexborHTMLParser as Tree
 
+from manifests.messages import message
 from syncd.control.views import DaemonView, EntryView, MirrorView, Sample, StoreView
 from syncd.web.page import ROUTES
 from syncd.web.view_models import age_of, badges, listing, spark
 from tests.api.conftest import NOW, OPERATOR, READER, served_by
-from tests.fakes_control import digest
+from tests.fakes_control import UNMOUNTED, digest
 
 EVIL = "<img src=x onerror=alert(1)>\"'&\u202e\x1b[2J"
 
@@ -99,9 +100,17 @@ ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,;:]+[A-Za-z]{2,})+")
 KEPT = ("The {} archive", "MIT-BIH Arrhythmia Database", "syncd token NAME", "syncd undelete")
 
 
+# what upstream, or a library, says in its own words
+FOREIGN = {"Forbidden by the curator", "Connection refused"}
+
+
 def english_in(tree, states):
-    for node in tree.css("[lang=en], .quoted, .path, .digest, code, pre, textarea, .source, script, style"):
+    for node in tree.css(".path, .digest, code, pre, textarea, .source, script, style"):
         node.decompose()
+    for node in tree.css(".quoted"):  # a value of a message: a name is one word; a sentence is somebody's own
+        text = node.text()
+        if not re.search(r"\s", text.strip()) or text in FOREIGN:
+            node.decompose()
     text = tree.body.text(separator="\n")  # a sentence stands in one text node
     for kept in KEPT:
         for state in states:
@@ -120,12 +129,26 @@ async def test_the_chinese_page_is_chinese_in_every_state(api, control, monkeypa
     for path, status in (("/nothing", 404), ("/mirrors/nobody", 404), ("/mirrors/idle/files?x=1", 400)):
         found[path] = english_in(await page(api, path, status=status, Accept_Language="zh"), states)
     for state in ("offline", "full"):
-        store = StoreView(url="/data", state=state, reason="/data: not mounted at all")
+        store = StoreView(url="/data", state=state, reason=UNMOUNTED)
         monkeypatch.setattr(control, "store", lambda store=store: store)
         found[state] = english_in(await page(api, "/", Accept_Language="zh"), states)
     for daemon in (
-        DaemonView(version="1", pid=1, started=NOW, state="starting", ready=False, reason="reads the Catalogue"),
-        DaemonView(version="1", pid=1, started=NOW, state="stopping", ready=False, reason="lets 2 passes end"),
+        DaemonView(
+            version="1",
+            pid=1,
+            started=NOW,
+            state="starting",
+            ready=False,
+            reason=message("opens the Catalogue and the store"),
+        ),
+        DaemonView(
+            version="1",
+            pid=1,
+            started=NOW,
+            state="stopping",
+            ready=False,
+            reason=message("waits for {passes} to end", passes=message("{n} passes", n=2)),
+        ),
     ):
         monkeypatch.setattr(control, "daemon", lambda daemon=daemon: daemon)
         found[daemon.state] = english_in(await page(api, "/", Accept_Language="zh"), states)
@@ -138,6 +161,31 @@ async def test_the_chinese_page_is_chinese_in_every_state(api, control, monkeypa
         ) as response:
             found[act] = english_in(Tree(await response.text()), states)
     assert {path: one for path, one in found.items() if one} == {}
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "SHA256SUMS: no such file on the server",  # not a message at all
+        message("the store is offline: {reason}", reason="somebody pulled the plug"),  # a value with words of ours
+    ],
+)
+async def test_a_reason_in_english_is_found_on_the_chinese_page(api, control, reason):
+    control.by_name["failing"] = msgspec.structs.replace(control.by_name["failing"], reason=reason)
+    assert english_in(await page(api, "/mirrors/failing", Accept_Language="zh"), sorted(control.by_name))
+
+
+async def test_words_of_upstream_stay_as_they_are_on_the_chinese_page(api, control):
+    reason = message(
+        "{label}: {origin} rejects the connection: {line}",
+        label="d/f",
+        origin="https://h",
+        line="Forbidden by the curator",
+    )
+    control.by_name["failing"] = msgspec.structs.replace(control.by_name["failing"], reason=reason)
+    tree = await page(api, "/mirrors/failing", Accept_Language="zh")
+    assert "Forbidden by the curator" in words(tree.css_first("#spoken"))
+    assert english_in(tree, sorted(control.by_name)) == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -189,11 +237,18 @@ async def test_no_mirrors_yet_says_how_to_add_the_first(api, control):
 
 
 async def test_a_daemon_that_just_started_says_so_and_not_that_there_is_nothing(api, control, monkeypatch):
-    starting = DaemonView(version="1", pid=1, started=NOW, state="starting", ready=False, reason="reads the Catalogue")
+    starting = DaemonView(
+        version="1",
+        pid=1,
+        started=NOW,
+        state="starting",
+        ready=False,
+        reason=message("opens the Catalogue and the store"),
+    )
     control.by_name = {}
     monkeypatch.setattr(control, "daemon", lambda: starting)
     tree = await page(api, "/")
-    assert "The daemon has just started reads the Catalogue" in words(tree.css_first(".notice"))
+    assert "The daemon has just started opens the Catalogue and the store" in words(tree.css_first(".notice"))
     assert tree.css_first("#first") is None
 
 
@@ -211,7 +266,7 @@ async def test_what_failed_says_why_in_a_stewards_words(api):
     told = words((await page(api, "/mirrors/failing")).css_first("#failures"))
     assert "2 files failed to download" in told
     assert "Upstream lists the file but does not have it." in told
-    assert "bad.nc: 404" in told
+    assert "bad.nc: upstream has no such file (404)" in told
     told = words((await page(api, "/mirrors/failing")).css_first("#quarantine"))
     assert "The file failed verification" in told
     assert ".syncd/quarantine/failing/77/bad.nc" in told

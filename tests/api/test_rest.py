@@ -96,8 +96,8 @@ async def test_two_snapshots_differ_by_what_the_daemon_says(api):
 
 @pytest.mark.parametrize(
     ("act", "mirror", "outcome"),
-    [("sync", "idle", "begins"), ("pause", "idle", "paused"), ("resume", "paused", "resumed"),
-     ("cancel", "running", "stops"), ("approve", "idle", "3 losses approved"), ("reject", "idle", "3 losses rejected")],
+    [("sync", "idle", "a pass begins as soon as there is room"), ("pause", "idle", "paused"), ("resume", "paused", "resumed"),
+     ("cancel", "running", "stops, and publishes its proved files"), ("approve", "idle", "3 losses approved"), ("reject", "idle", "3 losses rejected")],
 )  # fmt: skip
 async def test_what_an_operator_does_is_done_and_written_down(api, control, act, mirror, outcome):
     entry = await post(api, f"/api/v1/mirrors/{mirror}/{act}", AuditView)
@@ -120,9 +120,13 @@ async def test_what_cannot_be_done_now_says_why(api):
     declined = await post(api, "/api/v1/mirrors/paused/sync", status=409)
     assert declined == {
         "error": "Busy",
-        "reason": "paused: is paused: paused by ops",
-        "todo": "wait until the running pass ends, or cancel it",
-        "todo_message": {"code": "wait until the running pass ends, or cancel it", "values": {}},
+        "reason": "paused: cannot be synced now: paused by ops",
+        "message": {
+            "code": "{name}: cannot be synced now: {why}",
+            "values": {"name": "paused", "why": {"code": "paused by {who}", "values": {"who": "ops"}}},
+        },
+        "todo": "look at the state of the mirror, and try again when it has changed",
+        "todo_message": {"code": "look at the state of the mirror, and try again when it has changed", "values": {}},
     }
 
 

@@ -63,7 +63,7 @@
     return new uPlot({
       width: box.clientWidth, height: box.clientHeight, legend: { show: false },
       cursor: { y: false, points: { size: 7 } },
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       scales: {
         x: { time: true, range: since },
         y: { range: (_, __, high) => [0, Math.max((high ?? 0) * 1.08, isRate ? 1000 : 5)] },
