@@ -144,6 +144,8 @@ def _split(url: str, schemes: frozenset[str]) -> SplitResult:
             message("the url has a name or a password"),
             message("remove it, and name a credential of syncd.yaml under credentials"),
         )
+    if "://" not in url:
+        raise InvalidValue(message("is not a url"), message("write it as in https://host/folder/"))
     if parts.scheme not in schemes or not url[len(parts.scheme) :].startswith("://"):
         raise InvalidValue(
             message("the url's scheme is not supported"), message("use {schemes}", schemes=sorted(schemes))

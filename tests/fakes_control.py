@@ -385,7 +385,7 @@ class FakeControl:
             if sum(one.startswith(wanted) for one in ids) != 1:
                 raise NotFound(
                     message(
-                        "{wanted}: identifies no one kept snapshot of {name}; kept are {ids}",
+                        "{wanted}: give at least four characters of the id of one snapshot; {name} keeps {ids}",
                         wanted=wanted,
                         name=name,
                         ids=ids,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from syncd.core import Secrets, SyncdError, of_environment
 from syncd.process import enable_after_imports, install
@@ -36,10 +37,24 @@ CONFIG = (
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ManifestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A mirror manifest.")]
-ManifestFiles = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Mirror manifests.")]
+ManifestFiles = Annotated[list[Path], typer.Argument(metavar="FILE", help="Mirror manifests.")]
 MirrorName = Annotated[str, typer.Argument(metavar="MIRROR", help="The name of a mirror.")]
 
 Work = Coroutine[Any, Any, int]
+
+
+class _Command(typer.core.TyperCommand):
+    """A command whose help names arguments without their Python types."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        for parameter in self.params:
+            if isinstance(parameter, typer.core.TyperArgument):
+                parameter.display_type = _no_type  # type: ignore[method-assign]
+
+
+def _no_type(_context: object) -> str:
+    return ""
 
 
 def _print_version(wanted: bool) -> None:
@@ -62,10 +77,16 @@ def _options(
 
 def shared_options(
     *,
-    config: Annotated[Path | None, typer.Option(help=CONFIG)] = None,
-    store: Annotated[str | None, typer.Option(help="A folder, or s3://bucket/prefix. [SYNCD_STORE]")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="The S3 server of the store. [SYNCD_ENDPOINT]")] = None,
-    state: Annotated[Path | None, typer.Option(help="The folder of the Catalogue. [SYNCD_STATE]")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help=CONFIG)] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="STORE", help="A folder, or s3://bucket/prefix. [SYNCD_STORE]")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="The S3 server of the store. [SYNCD_ENDPOINT]")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The folder of the Catalogue. [SYNCD_STATE]")
+    ] = None,
     allow_private: Annotated[
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Allow sources on this private or loopback origin; may be repeated."),
@@ -129,7 +150,7 @@ def command(
         # what typer reads
         called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function has one where it is set
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return app.command(epilog=f"Example: {example}")(called)
+        return app.command(cls=_Command, epilog=f"Example: {example}")(called)
 
     return register
 
@@ -149,7 +170,7 @@ def plain_command(
                 code = _failed(error, json=json, secrets=of_environment(os.environ))
             raise typer.Exit(code)
 
-        return below.command(name, epilog=f"Example: {example}")(called)
+        return below.command(name, cls=_Command, epilog=f"Example: {example}")(called)
 
     return register
 

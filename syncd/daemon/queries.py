@@ -24,7 +24,7 @@ from syncd.control import (
     StepView,
 )
 from syncd.core import FailureView, NotFound, PassEvent, PassView, Store, ignore_event, message_view
-from syncd.engine import PassContext, differences
+from syncd.engine import PassContext, differences, unknown_snapshot
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
 
@@ -129,12 +129,7 @@ def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
     """Return the kept snapshot whose id begins with `wanted`. Raises NotFound."""
     fitting = [one for one in kept if one.id.startswith(wanted)]
     if len(fitting) != 1 or len(wanted) < 4:
-        ids = ", ".join(one.id[:12] for one in kept) or "none"
-        raise NotFound(
-            message(
-                "{wanted}: identifies no one kept snapshot of {name}; kept are {ids}", wanted=wanted, name=name, ids=ids
-            )
-        )
+        raise unknown_snapshot(wanted, name, [one.id for one in kept])
     return fitting[0]
 
 

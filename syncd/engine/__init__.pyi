@@ -9,7 +9,7 @@ from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .publish import Publisher as Publisher, is_interrupted as is_interrupted
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
 from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
-from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror
+from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror, unknown_snapshot as unknown_snapshot
 from .roll_forward import interrupted_mirrors as interrupted_mirrors, roll_forward as roll_forward
 from .stored_digests import hash_stored as hash_stored
 from .survey_run import WIDTH as WIDTH

@@ -8,7 +8,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 
 import msgspec
@@ -24,6 +24,7 @@ from syncd.engine.staging import drop_unjournaled
 from syncd.engine.stored_digests import hash_stored
 
 COPIES = 8  # files copied and hashed at once
+SHOWN_IDS = 20  # snapshots that a message names
 
 
 class Restoration(msgspec.Struct, frozen=True):
@@ -103,16 +104,7 @@ class Restoration(msgspec.Struct, frozen=True):
         kept = [name for name, _ in self.catalogue.history.snapshot_times(self.mirror.id)]
         matching = [name for name in kept if name.startswith(wanted)]
         if len(matching) != 1 or len(wanted) < 4:
-            ids = ", ".join(name[:12] for name in kept[:20]) or "none"
-            ids += ", …" if len(kept) > 20 else ""
-            raise NotFound(
-                message(
-                    "{wanted}: identifies no one kept snapshot of {name}; kept are {ids}",
-                    wanted=wanted,
-                    name=self.mirror.name,
-                    ids=ids,
-                )
-            )
+            raise unknown_snapshot(wanted, self.mirror.name, kept)
         snapshot = self.catalogue.history.snapshot(self.mirror.id, matching[0])
         assert snapshot is not None
         return snapshot
@@ -222,6 +214,21 @@ class Restoration(msgspec.Struct, frozen=True):
                 if origin.path in paths:
                     found[origin.path] = origin
         return [(entry, found[entry.path], place) for entry, place in files]
+
+
+def unknown_snapshot(wanted: str, name: str, kept: Sequence[str]) -> NotFound:
+    """Return the error for a text that is not the beginning of the id of exactly one kept snapshot."""
+    if not kept:
+        return NotFound(message("{name}: no snapshot is kept", name=name))
+    ids = [one[:12] for one in kept[:SHOWN_IDS]] + (["…"] if len(kept) > SHOWN_IDS else [])
+    return NotFound(
+        message(
+            "{wanted}: give at least four characters of the id of one snapshot; {name} keeps {ids}",
+            wanted=wanted,
+            name=name,
+            ids=ids,
+        )
+    )
 
 
 def unknown_mirror(name: str) -> PermanentError:

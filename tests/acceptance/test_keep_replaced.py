@@ -55,7 +55,7 @@ async def test_a_snapshot_that_only_its_age_keeps_has_no_sums_and_goes_when_it_i
     assert sums(mirroring) == {current: True}
     assert not any(path.is_file() for path in (mirroring.store_folder / ".syncd/versions").rglob("*"))
     async with mirroring.open() as (store, catalogue):
-        with pytest.raises(NotFound, match="identifies no one kept snapshot"):
+        with pytest.raises(NotFound, match="give at least four characters"):
             await mirroring.restoration(store, catalogue).rollback(good)
         assert len((await mirroring.pointer(store)).kept) == 1
 

@@ -12,7 +12,7 @@ from syncd.cli.registration import Json, plain_command
 
 @plain_command("syncd check manifests.d/ physionet.yaml")
 def check(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Manifests, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Manifests, or folders of them.")],
     json: Json = False,
 ) -> int:
     """Check mirror manifests. Reports every mistake with its file, line and column."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 async def restore(
     context: "CommandContext",
     mirror: MirrorName,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files of the snapshot.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files of the snapshot.")],
     snapshot: Annotated[
         str, typer.Option("--from", metavar="SNAPSHOT", help="A kept snapshot's id, or the beginning of it.")
     ],

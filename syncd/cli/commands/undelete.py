@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 async def undelete(
     context: "CommandContext",
     mirror: MirrorName,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files that were deleted.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files that were deleted.")],
 ) -> int:
     """Restore deleted files, and keep them although upstream deleted them."""
     from syncd.cli.restoring import RestoredFiles

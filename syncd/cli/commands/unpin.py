@@ -16,7 +16,7 @@ async def unpin(
     context: "CommandContext",
     mirror: MirrorName,
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="[PATH...]", help="Pinned files; without it, they are listed.")
+        list[str] | None, typer.Argument(metavar="PATH", help="Pinned files; without it, they are listed.")
     ] = None,
 ) -> int:
     """Release restored files: the next pass follows upstream again. Without a path, list the pinned files."""
