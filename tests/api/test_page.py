@@ -14,22 +14,10 @@ from syncd.control.views import DaemonView, EntryView, MirrorView, Sample, Store
 from syncd.web.page import ROUTES
 from syncd.web.view_models import age_of, badges, listing, spark
 from tests.api.conftest import NOW, OPERATOR, READER, served_by
+from tests.api.page_text import english_in, page, words
 from tests.fakes_control import UNMOUNTED, digest
 
 EVIL = "<img src=x onerror=alert(1)>\"'&\u202e\x1b[2J"
-
-
-async def page(api, path, status=200, **headers):
-    given = {"Accept": "text/html", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    async with api.get(path, headers=given) as response:
-        text = await response.text()
-        assert response.status == status, text
-        assert response.content_type == "text/html"
-    return Tree(text)
-
-
-def words(node):
-    return " ".join(node.text(separator=" ").split())
 
 
 async def login(api):
@@ -93,29 +81,6 @@ async def test_every_page_is_whole_and_says_its_language(api, path, language):
     assert "{" not in words(tree.body).replace("schedule: {every: 6h}", "")
     pattern = re.compile(r"[\u4e00-\u9fff]")
     assert bool(pattern.search(words(tree.css_first("main")))) == (language == "zh")
-
-
-ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,;:]+[A-Za-z]{2,})+")
-# the mirrors' titles and commands are no sentences of the page
-KEPT = ("The {} archive", "MIT-BIH Arrhythmia Database", "syncd token NAME", "syncd undelete")
-
-
-# what upstream, or a library, says in its own words
-FOREIGN = {"Forbidden by the curator", "Connection refused"}
-
-
-def english_in(tree, states):
-    for node in tree.css(".path, .digest, code, pre, textarea, .source, script, style"):
-        node.decompose()
-    for node in tree.css(".quoted"):  # a value of a message: a name is one word; a sentence is somebody's own
-        text = node.text()
-        if not re.search(r"\s", text.strip()) or text in FOREIGN:
-            node.decompose()
-    text = tree.body.text(separator="\n")  # a sentence stands in one text node
-    for kept in KEPT:
-        for state in states:
-            text = text.replace(kept.format(state), "")
-    return ENGLISH.findall(text)
 
 
 async def test_the_chinese_page_is_chinese_in_every_state(api, control, monkeypatch):
