@@ -50,7 +50,7 @@ class _Command(typer.core.TyperCommand):
         super().__init__(*given, **named)
         for parameter in self.params:
             if isinstance(parameter, typer.core.TyperArgument):
-                parameter.display_type = _no_type  # type: ignore[method-assign]
+                setattr(parameter, "display_type", _no_type)  # noqa: B010  of this one parameter
 
 
 def _no_type(_context: object) -> str:

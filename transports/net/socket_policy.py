@@ -108,8 +108,9 @@ def _why_untrusted(error: Exception) -> str:
 def one_line(error: BaseException) -> str:
     """Return the message of a library's error in one line, at most 300 characters."""
     text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in errno.errorcode:
-        text = os.strerror(error.errno)  # the words of the library are those of its developers
+    code = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
+    if code is not None and code in errno.errorcode:
+        text = os.strerror(code)  # the words of the library are those of its developers
     elif isinstance(error, socket.gaierror) and error.strerror:
         text = error.strerror
     return " ".join(text.split())[:300]
