@@ -163,12 +163,12 @@ class _RangedDownload:
                 if body.stop not in (None, stop):
                     raise RangeRefused(
                         message(
-                            "{target}: bytes [{start}, {stop}) requested, [{start2}, {stop2}) received",
+                            "{target}: bytes [{start}, {stop}) requested, [{first}, {end}) received",
                             target=self.spec.target,
                             start=start,
                             stop=stop,
-                            start2=body.start,
-                            stop2=body.stop,
+                            first=body.start,
+                            end=body.stop,
                         )
                     )
                 await self._receive(body, start, stop)
