@@ -43,6 +43,7 @@ async def test_every_reason_of_a_daemon_whose_mirrors_fail_is_shown_in_chinese(t
     async with house.living() as control:
         await house.until(lambda: all(house.heard(PassFinished, name) for name in names))
         await house.until(lambda: house.heard(PassFailed, "nowhere"))
+        await house.until(lambda: all(control.mirror(name).state == "idle" for name in names))
         server.put("bad/d/1.dat", b"changed")  # another checksum
         archive(
             server, "bad", {path: body for path, body in FILES.items() if path != "d/1.dat"}, **{"d/1.dat": b"promised"}
