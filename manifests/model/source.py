@@ -6,7 +6,7 @@ Each reader has options of its own; their keys stand beside `reader:` and are va
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -35,7 +35,7 @@ _READER_OF = {
     "s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex",
     "ftp": "objects", "ftps": "objects", "sftp": "objects",
 }  # fmt: skip
-_S3_KEYS = ("endpoint", "region", "profile", "anonymous", "requester_pays")
+_S3_KEYS = ("endpoint", "region", "addressing", "profile", "anonymous", "requester_pays")
 _KEYS_OF = {"host_keys": ("sftp",)}
 _NAMES_ENCODED = ("ftp", "ftps", "sftp", "file")  # transports that show names as bytes
 _HOST_KEY = re.compile(
@@ -128,6 +128,8 @@ class Source(BaseModel):
     """S3 only: the server's url, if it is not AWS."""
     region: Annotated[str, BeforeValidator(_region)] | None = None
     """S3 only: the bucket's region."""
+    addressing: Literal["auto", "virtual", "path"] | None = None
+    """S3 only: the bucket in the host name (virtual) or in the path; by default auto, which learns from the server."""
     anonymous: Flag = False
     """S3 only: send unsigned requests, as public buckets allow."""
     profile: Annotated[str, BeforeValidator(_named)] | None = None

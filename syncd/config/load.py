@@ -11,14 +11,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
-from manifests.model import Duration
+from manifests.model import Count, Duration, Size
 from manifests.origins import check_folder_url, normalise_origin
 from manifests.yaml import STRICT, KeyConflict, ManifestError, load, validated
 from syncd.config.api_access import ApiSettings, Token, validate_unique_names
@@ -70,6 +70,17 @@ def _endpoint(given: Any) -> Any:
     return check_folder_url(given, frozenset({"http", "https"})).rstrip("/") if isinstance(given, str) else given
 
 
+class PartsSettings(BaseModel):
+    """The parts in which large files are sent to a bucket; by default what the server accepts is learnt."""
+
+    model_config = STRICT
+
+    most: Annotated[Count, Field(ge=1, le=10_000)] = 10_000
+    """The most parts of one file."""
+    least: Annotated[Size, Field(ge=0, le=5 << 30)] = Field(default=0, json_schema_extra={"default": "16 MiB"})
+    """The least size of a part."""
+
+
 class StoreSettings(BaseModel):
     """Where the copies are stored: a folder, or a bucket of an S3 server."""
 
@@ -83,6 +94,10 @@ class StoreSettings(BaseModel):
     """S3 only: the bucket's region."""
     profile: str | None = None
     """S3 only: a profile of the AWS configuration."""
+    addressing: Literal["auto", "virtual", "path"] = "auto"
+    """S3 only: whether the bucket is part of the host name (virtual) or of the path; auto learns it from the server."""
+    parts: PartsSettings = PartsSettings()
+    """S3 only: the parts in which large files are sent."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -92,7 +107,7 @@ class StoreSettings(BaseModel):
 
 def _store_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     if not str(raw.get("url", "")).startswith("s3://"):
-        for key in ("endpoint", "region", "profile"):
+        for key in ("endpoint", "region", "profile", "addressing", "parts"):
             if raw.get(key) is not None:
                 yield KeyConflict(
                     key, message("does not apply to a folder"), message("delete it, or write url: s3://bucket/prefix/")

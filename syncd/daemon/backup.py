@@ -134,7 +134,7 @@ async def restore_backup(config: Config, wanted: str) -> tuple[str, Path | None]
     Raises NotFound, Damaged, Busy (a daemon uses this state folder), Offline.
     """
     settings = config.store
-    store = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+    store = open_store(settings)
     await asyncio.to_thread(config.state.mkdir, parents=True, exist_ok=True)
     folder = Path(await asyncio.to_thread(mkdtemp, dir=config.state, prefix="spool-"))
     try:

@@ -70,13 +70,7 @@ async def open_session(
         spool = config.state  # a session that only reads writes nothing there
         if not catalogue.read_only:
             spool = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-")))
-        adapter = open_store(
-            settings.url,
-            endpoint=settings.endpoint,
-            region=settings.region,
-            profile=settings.profile,
-            keep_free=config.budget.keep_free,
-        )
+        adapter = open_store(settings, keep_free=config.budget.keep_free)
         stack.push_async_callback(adapter.aclose)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         stack.callback(hashing.shutdown, wait=True, cancel_futures=True)

@@ -17,8 +17,12 @@ from syncd.config import StoreSettings
 from syncd.core import ConfigError, Credential, NotFound, Store
 from syncd.sources import Upstream
 from syncd.stores import SENTINEL
+from syncd.wrappers import Policy, retrying
 
 READERS = GROUP
+S3_OPTIONS = ("endpoint", "region", "addressing", "anonymous", "profile", "requester_pays")
+ONCE = Policy(attempts=1)
+PATIENT = Policy(attempts=5, most=4.0)
 
 
 def upstream_of(
@@ -31,7 +35,7 @@ def upstream_of(
         where=f"{mirror.name}: source.url" if len(mirror.sources) == 1 else f"{mirror.name}: source[{number}].url",
         options={
             name: value
-            for name in ("endpoint", "region", "anonymous", "profile", "requester_pays", "encoding", "host_keys")
+            for name in (*S3_OPTIONS, "encoding", "host_keys")
             if (value := getattr(source, name)) not in (None, False, ())
         },
         credential=credential,
@@ -55,12 +59,21 @@ def open_reader(source: Source, today: date) -> Reader:
         raise ConfigError(message("source: reader {reader}: {cause}", reader=source.reader, cause=error)) from error
 
 
-def open_store(url: str, *, endpoint: str | None, region: str | None, profile: str | None, keep_free: int = 0) -> Store:
+def open_store(settings: StoreSettings, *, keep_free: int = 0) -> Store:
     """Return the adapter of a store: a folder, or `s3://bucket/prefix`. `keep_free`: see `FilesystemStore`."""
+    url = settings.url
     if url.startswith("s3://"):
         from syncd.stores import S3Store  # noqa: PLC0415  boto3 is slow to import, and a folder needs none of it
 
-        return S3Store(url, endpoint=endpoint, region=region, profile=profile)
+        return S3Store(
+            url,
+            endpoint=settings.endpoint,
+            region=settings.region,
+            profile=settings.profile,
+            addressing=settings.addressing,
+            most_parts=settings.parts.most,
+            least_part=settings.parts.least,
+        )
     if "://" in url and not url.startswith("file://"):
         raise ConfigError(message("store: {url}: not a store: give a folder, or s3://bucket/prefix", url=url))
     from syncd.stores import FilesystemStore  # noqa: PLC0415  as above
@@ -68,14 +81,19 @@ def open_store(url: str, *, endpoint: str | None, region: str | None, profile: s
     return FilesystemStore(Path(url.removeprefix("file://")), keep_free=keep_free)
 
 
+def start_policy(url: str) -> Policy:
+    """Return how often the first requests to a store are tried: a server may be busy at the start, too."""
+    return PATIENT if url.startswith("s3://") else ONCE
+
+
 async def has_store(settings: StoreSettings) -> bool:
     """Return True if a store of syncd is at the configured place; creates nothing. Raises if its server fails."""
     if not settings.url.startswith("s3://"):
         sentinel = Path(settings.url.removeprefix("file://")) / SENTINEL
         return await asyncio.to_thread(sentinel.exists)
-    store = open_store(settings.url, endpoint=settings.endpoint, region=settings.region, profile=settings.profile)
+    store = open_store(settings)
     try:
-        await store.stat(SENTINEL)
+        await retrying(lambda: store.stat(SENTINEL), SENTINEL, start_policy(settings.url))
     except NotFound:
         return False
     finally:

@@ -48,12 +48,12 @@ from syncd.engine import (
     unknown_mirror,
 )
 from syncd.session.manifests import parse
-from syncd.session.plugins import open_reader, upstream_of
+from syncd.session.plugins import ONCE, open_reader, start_policy, upstream_of
 from syncd.sources import EXTRAS, CredentialKeeper, MultiSourceTransport, TokenBroker, Upstream, open_upstream
-from syncd.stores import Lease
+from syncd.stores import LEASE, Lease
 from syncd.streams import fetch
 from syncd.workers import ProcessPool, processors
-from syncd.wrappers import Governors, OriginShare, Policy
+from syncd.wrappers import Governors, OriginShare, Policy, retrying
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
@@ -164,7 +164,7 @@ class Session(msgspec.Struct, frozen=True):
         known = self.catalogue.settings.get("store")
         if known is None and self.catalogue.read_only:
             return  # no pass has recorded a store yet, and the check would give this one an id
-        found = await self.adapter.identify(known)
+        found = await retrying(lambda: self.adapter.identify(known), LEASE, start_policy(self.config.store.url))
         if known is None:
             self.catalogue.settings.set("store", found)
 
@@ -176,7 +176,7 @@ class Session(msgspec.Struct, frozen=True):
         finished. Raises Busy if another process has the lease. If it is lost, the block is cancelled and LeaseLost
         raised.
         """
-        async with _hold(self.lease):
+        async with _hold(self.lease, start_policy(self.config.store.url)):
             is_rebuilt = needs_rebuild(self.catalogue)
             if is_rebuilt:
                 await rebuild(self.store, self.catalogue, self.now)
@@ -300,9 +300,9 @@ def _is_of(name: str, pointer: Pointer, _row: MirrorRow | None) -> bool:
 
 
 @asynccontextmanager
-async def _hold(lease: Lease) -> AsyncIterator[None]:
+async def _hold(lease: Lease, policy: Policy = ONCE) -> AsyncIterator[None]:
     """Hold the lease over the block; if it is lost, the block is cancelled and LeaseLost raised."""
-    await lease.acquire()
+    await retrying(lease.acquire, LEASE, policy)
     try:
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(lease.renew_forever())

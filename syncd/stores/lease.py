@@ -121,6 +121,7 @@ class Lease:
         self._until = float("inf")  # by `ticks`; before the first lease, a new store gets its identity
         self._write_until = float("inf")  # until when the lease itself may be written
         self._writing = False  # a write of the lease has begun, and did not end in time
+        self._is_unsettled = False  # the last attempt to take it failed, and may have written it
         self._confirming = asyncio.Lock()
         self._lock: object | None = None
         self.previous = 0
@@ -134,8 +135,9 @@ class Lease:
     async def acquire(self) -> int:
         """Take the lease and return its epoch. Raises Busy with the holder, its start and its end."""
         locked = isinstance(self._store, Lockable)
-        self._token = secrets.token_hex(16)
-        self._until, self._writing = float("-inf"), False
+        if not self._is_unsettled:  # else its lease may be stored, and be found by this attempt
+            self._token = secrets.token_hex(16)
+        self._until, self._writing, self._is_unsettled = float("-inf"), False, False
         if isinstance(self._store, Lockable):
             try:
                 self._lock = await self._store.lock()
@@ -143,8 +145,8 @@ class Lease:
                 raise Busy(self._explain(await self._read())) from error
         try:
             return await self._try_acquire(locked=locked)
-        except BaseException:
-            self._lock = None
+        except BaseException as error:
+            self._lock, self._is_unsettled = None, isinstance(error, TransientError)
             raise
 
     async def renew_forever(self) -> NoReturn:

@@ -11,5 +11,5 @@ from .metered_store import (
     Meter as Meter,
 )
 from .origin_count import FIRST_BYTE as FIRST_BYTE, Count as Count
-from .retry_policy import OnRetry as OnRetry, Policy as Policy, ignore_retry as ignore_retry
+from .retry_policy import OnRetry as OnRetry, Policy as Policy, ignore_retry as ignore_retry, retrying as retrying
 from .stack import stack_store as stack_store, stack_transport as stack_transport

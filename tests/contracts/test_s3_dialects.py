@@ -6,10 +6,12 @@ from contextlib import aclosing
 import pytest
 
 from syncd.core.errors import Damaged
+from syncd.stores.s3.uploads import StartAgain
 from tests.contracts.essential import EssentialContract, paths, read, upload
 from tests.servers.fixtures import BUCKET, sha256
 from tests.servers.s3_dialect_proxy import DialectProxy
-from tests.servers.s3_dialects import DIALECTS, KMS, Dialect
+from tests.servers.s3_dialects import DIALECTS, KMS, NOT_IMPLEMENTED, Dialect
+from tests.servers.s3_proxy import error
 
 pytestmark = pytest.mark.swift
 PART = 1 << 20  # bytes
@@ -40,10 +42,11 @@ async def speak(swift):
 
 
 class TestDialects(EssentialContract):
-    @pytest.fixture(params=("aws-2023", "aws-kms", "gcs", "minio", "r2", "wasabi"))
+    @pytest.fixture(params=sorted(DIALECTS))
     async def reopen(self, request, speak):
         dialect = DIALECTS[request.param]
-        _, store = await speak(dialect, region=dialect.region or "us-east-1")
+        limits = {"most_parts": dialect.most_parts, "least_part": dialect.least_part}
+        _, store = await speak(dialect, **limits)  # the region and the form of the address are learnt
 
         async def open_again():
             return store()
@@ -61,6 +64,21 @@ class TestDialects(EssentialContract):
         assert sha256(await read(store, "to")) == sha256(body)
         async with aclosing(store.list()) as found:
             assert [(stat.path, stat.size) async for stat in found] == [("to", len(body))]
+
+    async def test_what_arrived_is_found_again_by_another_process_in_parts_of_any_size(self, store, reopen):
+        body = random.Random(13).randbytes(3 * store.piece + 77)
+        async with store.stage("res", size=len(body)) as staged:
+            token = staged.token
+            await staged.write(0, body[: 2 * store.piece])
+            await self.settle(staged)
+        other = await reopen()
+        async with other.stage("res", size=len(body), resume=token) as staged:
+            ((start, stop),) = staged.present_ranges
+            assert start == 0 < stop <= 2 * store.piece
+            await staged.write(stop, body[stop:])
+            assert b"".join([chunk async for chunk in staged.read()]) == body
+            await staged.commit(size=len(body), sha256=sha256(body))
+        assert sha256(await read(other, "res")) == sha256(body)
 
 
 OWN = Dialect(etags="own", joined="own")
@@ -117,3 +135,71 @@ async def test_joined_bytes_that_are_wrong_are_found_although_the_etag_says_noth
     with pytest.raises(Damaged, match=r"stored as"):
         await upload(store, "large", body)
     assert await paths(store) == []
+
+
+async def test_a_part_that_is_one_too_many_starts_the_file_again_in_larger_ones(speak):
+    proxy, open_store = await speak(Dialect(most_parts=2))
+    store = open_store()
+    body = random.Random(6).randbytes(3 * PART + 1)
+    with pytest.raises(StartAgain, match="takes 2 parts"):
+        await upload(store, "f", body)
+    await upload(store, "f", body)
+    assert sha256(await read(store, "f")) == sha256(body)
+    assert max(asked.part for asked in proxy.seen[-20:]) == 2
+
+
+async def test_parts_that_are_too_small_start_the_file_again_in_larger_ones(speak):
+    _, open_store = await speak(Dialect(least_part=PART + 1))
+    store = open_store()
+    body = random.Random(7).randbytes(2 * PART + 1)
+    with pytest.raises(StartAgain, match="EntityTooSmall"):
+        await upload(store, "f", body)
+    await upload(store, "f", body)
+    assert sha256(await read(store, "f")) == sha256(body)
+
+
+async def test_a_file_of_very_many_parts_asks_first_whether_it_may_have_them(speak):
+    proxy, open_store = await speak(Dialect(most_parts=1_000))
+    store = open_store()
+    async with store.stage("huge", size=1_500 * PART) as staged:
+        await staged.discard()
+    assert [asked.part for asked in proxy.seen if asked.part] == [1_500]
+    async with store.stage("huge", size=1_500 * PART) as staged:
+        assert staged.token.split(".")[1] == str(2 * PART)
+        await staged.discard()
+    assert len([asked for asked in proxy.seen if asked.part]) == 1
+
+
+@pytest.mark.promise("P1")
+@pytest.mark.parametrize("reply", [NOT_IMPLEMENTED, error(403, "AccessDenied"), error(405, "MethodNotAllowed")])
+async def test_a_copy_that_is_refused_goes_through_us_and_is_hashed(speak, reply):
+    proxy, open_store = await speak(Dialect())
+    proxy.refuse = lambda asked: reply if "x-amz-copy-source" in asked.headers else None
+    store = open_store()
+    bodies = {"small": b"bytes", "large": random.Random(8).randbytes(SMALL_PARTS["copy_limit"] + 9)}
+    for path, body in bodies.items():
+        await upload(store, path, body)
+        await store.move(path, f"to/{path}")
+        assert sha256(await read(store, f"to/{path}")) == sha256(body)
+    asked = sum("x-amz-copy-source" in asked.headers for asked in proxy.seen)
+    await store.put("more", b"x")
+    await store.copy("more", "most")
+    assert sum("x-amz-copy-source" in one.headers for one in proxy.seen) == asked  # it is remembered
+    assert await paths(store) == ["more", "most", "to/large", "to/small"]
+
+
+@pytest.mark.promise("P1")
+async def test_an_object_that_rotted_is_not_copied_through_us(speak):
+    proxy, open_store = await speak(Dialect(copies=False))
+    store = open_store()
+    await store.put("a", b"bytes")
+    plain = proxy.speaker.response
+
+    def rotten(asked, headers, body):
+        headers, body = plain(asked, headers, body)
+        return headers, b"rotte" if asked.method == "GET" and asked.target.endswith("/a") else body
+
+    proxy.speaker.response = rotten
+    with pytest.raises(Damaged, match=r"^a: stored as"):
+        await store.copy("a", "b")
+    assert await paths(store) == ["a"]

@@ -488,11 +488,23 @@ async def test_a_wrong_key_is_denied_and_a_missing_bucket_not_found(swift):
     await source.aclose()
 
 
-async def test_a_bucket_in_another_region_is_followed_there_once(swift, proxy):
+async def test_a_bucket_in_another_region_is_followed_there_and_back(swift, proxy):
     store = swift.at(proxy.url).store(swift.url(), verifies=GOOD)
+    await store.put("a", b"bytes")
     moved = error(400, "AuthorizationHeaderMalformed", "x-amz-bucket-region: eu-north-1")
     proxy.fail(lambda method, target: method == "GET", moved)
-    with pytest.raises(Denied):  # Swift is in us-east-1 and tells the signatures apart
+    assert await read(store, "a") == b"bytes"  # Swift is in us-east-1, tells the signatures apart, and says so
+    assert proxy.count("GET") == 3
+    await store.aclose()
+
+
+async def test_a_server_that_refers_on_and_on_is_not_followed_for_ever(swift, proxy):
+    store = swift.at(proxy.url).store(swift.url(), verifies=GOOD)
+    for number in range(4):
+        moved = error(400, "AuthorizationHeaderMalformed", f"x-amz-bucket-region: region-{number}")
+        proxy.fail(lambda method, target: method == "GET", moved)
+    with pytest.raises(Denied, match=r"^a: "):
         await read(store, "a")
-    assert proxy.count("GET") == 2
+    proxy.assert_spent()
+    assert proxy.count("GET") == 4
     await store.aclose()

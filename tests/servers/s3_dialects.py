@@ -129,7 +129,8 @@ class Speaker:
             return None
         sizes = self.sizes.setdefault(unquote(upload[1]), {})
         if asked.method == "PUT":
-            sizes[asked.part] = len(asked.body)
+            first, _, last = asked.headers.get("x-amz-copy-source-range", "").removeprefix("bytes=").partition("-")
+            sizes[asked.part] = int(last) - int(first) + 1 if last else len(asked.body)
         elif asked.method == "POST":
             numbers = [int(number) for number in re.findall(rb"<PartNumber>(\d+)</PartNumber>", asked.body)]
             if any(sizes.get(number, 0) < self.dialect.least_part for number in sorted(numbers)[:-1]):

@@ -7,6 +7,7 @@ from botocore.credentials import ReadOnlyCredentials
 
 from syncd.core.errors import ConfigError, Denied
 from syncd.core.ports import Credential
+from transports.s3.bucket_address import Referral
 from transports.s3.client import split_url
 from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing
 from transports.s3.transport import open_transport
@@ -47,9 +48,9 @@ async def test_a_region_comes_from_the_manifest_then_from_the_profile_then_is_th
 
 async def test_a_bucket_that_turns_out_to_be_elsewhere_is_looked_for_there():
     signing = Signing("my-bucket", Account())
-    assert await signing.moved("eu-north-1")
+    assert await signing.follow(Referral(region="eu-north-1"), await signing.place())
     assert (await signing.place()).origin == "https://my-bucket.s3.eu-north-1.amazonaws.com"
-    assert not await signing.moved("eu-north-1")
+    assert not await signing.follow(Referral(region="eu-north-1"), await signing.place())
 
 
 @pytest.mark.parametrize("endpoint", ["s3.example.org", "ftp://x", "https://", "https://x/?a=b"])
@@ -73,7 +74,7 @@ async def test_a_signature_is_the_one_botocore_makes(token, payload):
     target = "/my-bucket/a%20b/%C3%BC?partNumber=1&uploadId=x~y"
     for _ in range(2):  # the second time with the day's key kept
         headers = {"Content-MD5": "abc", "x-amz-meta-sha256": "ab  c"}
-        await signing.sign("PUT", target, headers, payload)
+        await signing.sign("PUT", target, headers, payload, await signing.place())
 
     class AsIs(auth.S3SigV4Auth):
         def payload(self, request):
@@ -91,25 +92,26 @@ async def test_a_signature_is_the_one_botocore_makes(token, payload):
 
 async def test_nothing_is_signed_for_an_anonymous_reader():
     headers = {}
-    await Signing("b-b", Account(endpoint="https://x", region="r", anonymous=True)).sign("GET", "/", headers, EMPTY)
+    signing = Signing("b-b", Account(endpoint="https://x", region="r", anonymous=True))
+    await signing.sign("GET", "/", headers, EMPTY, await signing.place())
     assert headers == {}
 
 
 async def test_a_missing_credential_is_denied_with_what_to_do():
     signing = Signing("b-b", Account(endpoint="https://x", region="r"))
     with pytest.raises(Denied, match="AWS_PROFILE"):
-        await signing.sign("GET", "/", {}, EMPTY)
+        await signing.sign("GET", "/", {}, EMPTY, await signing.place())
 
 
 async def test_a_profile_is_used_and_asked_again_when_it_expired(tmp_path):
     (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = AKLAB\naws_secret_access_key = S\n")
     signing = Signing("b-b", Account(endpoint="https://x", region="r", profile="lab"))
     headers = {}
-    spent = await signing.sign("GET", "/", headers, EMPTY)
+    spent = await signing.sign("GET", "/", headers, EMPTY, await signing.place())
     assert "Credential=AKLAB/" in headers["Authorization"]
     (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = AKNEW\naws_secret_access_key = S\n")
     assert await signing.renew(spent, "ExpiredToken")
-    await signing.sign("GET", "/", headers, EMPTY)
+    await signing.sign("GET", "/", headers, EMPTY, await signing.place())
     assert "Credential=AKNEW/" in headers["Authorization"]
 
 
@@ -126,10 +128,10 @@ async def test_a_credential_is_used_at_its_own_place_only(origin):
 
 async def test_an_http_credential_is_no_s3_key():
     credential = Credential("c", "s3://my-bucket", "bearer", "SECRET")
+    signing = Signing("my-bucket", Account(endpoint="https://x", region="r", credential=credential))
+    place = await signing.place()
     with pytest.raises(Denied, match="not for S3"):
-        await Signing("my-bucket", Account(endpoint="https://x", region="r", credential=credential)).sign(
-            "GET", "/", {}, EMPTY
-        )
+        await signing.sign("GET", "/", {}, EMPTY, place)
 
 
 def test_an_s3_url_is_a_bucket_and_a_prefix_that_ends_in_a_slash():

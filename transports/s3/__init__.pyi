@@ -1,3 +1,4 @@
+from .bucket_address import Addressing as Addressing
 from .client import (
     HEADER_TIMEOUT as HEADER_TIMEOUT,
     INLINE as INLINE,
@@ -6,9 +7,11 @@ from .client import (
     split_url as split_url,
 )
 from .errors import (
+    BadArgument as BadArgument,
     BadDigest as BadDigest,
     NoSuchBucket as NoSuchBucket,
     NoSuchUpload as NoSuchUpload,
+    PartTooSmall as PartTooSmall,
     Precondition as Precondition,
     Unimplemented as Unimplemented,
     read_texts as read_texts,

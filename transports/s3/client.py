@@ -1,8 +1,9 @@
 """Requests to one bucket: signed by botocore, sent by our HTTP client; the answer is a document, a body or an error.
 
 Rules:
-1. There are two retries: a bucket in another region is followed once, and renewed keys are tried once. Keys that the
-   server accepted before, and rejects now, make a store unavailable: they are about to be renewed.
+1. A bucket in another region, at another endpoint or in the host name is followed there (`bucket_address`), and
+   renewed keys are tried once; at most `FOLLOWED` times for a request. Keys that the server accepted before, and
+   rejects now, make a store unavailable: they are about to be renewed.
 2. A body is sent with its Content-MD5, and over http also with its sha256.
 3. Answers are bounded: documents by `limit`, files by their announced length.
 """
@@ -30,10 +31,14 @@ from syncd.core import (
     Unreachable,
 )
 from transports.http import HttpAnswer, HttpClient, headers as heads, open_client
-from transports.s3.errors import MAX_ERROR, NoSuchUpload, failure, hidden_failure
+from transports.s3.bucket_address import BucketAddress, referral
+from transports.s3.errors import MAX_ERROR, NoSuchUpload, Writes, failure, hidden_failure
+from transports.s3.rights import action
 from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing, SigningKeys
 
 HEADER_TIMEOUT = 120.0  # seconds; a server may copy or join gigabytes before it answers
+FOLLOWED = 4
+WRITING = frozenset({"PUT", "POST"})
 INLINE = 1 << 18  # bytes; longer bodies are hashed in a thread
 
 Query = Mapping[str, str]
@@ -63,7 +68,7 @@ class Bucket:
         self._common = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         if requester_pays:
             self._common["x-amz-request-payer"] = "requester"
-        self._connections: HttpClient | None = None
+        self._connections: dict[str, HttpClient] = {}
         self.guard: Guard | None = None
         """Called before each request that changes something is sent, and before its last bytes."""
         self.certificates: dict[str, float] = {}
@@ -92,39 +97,45 @@ class Bucket:
         """
         signed = (await self._signing.place()).origin.startswith("http:")
         digests = await _digests(body, md5, signed=signed)
-        for last in (False, True):
+        for left in reversed(range(FOLLOWED)):
             if reason := await self._signing.rejected():
                 raise self._without_keys(reason)
-            answer, signer = await self._send(method, key, path, query, headers, body, digests)
+            used = await self._signing.place()
+            answer, signer = await self._send(method, key, path, query, headers, body, digests, used)
             if answer.status < 300:
                 self._signing.was_accepted = True
                 return answer
             with closing(answer):
-                region = answer.headers.get("x-amz-bucket-region", "")
-                if not last and region and answer.status in {301, 307, 400, 403} and await self._signing.moved(region):
+                document = await self._reason(method, key, path, headers, answer, used)
+                if left and await self._signing.follow(referral(answer.status, answer.headers, document), used):
                     continue
-                document = await self._reason(method, key, path, headers, answer)
-                failed = failure(answer.status, document, path, heads.retry_after(answer.headers, time.time()))
+                retry_after = heads.retry_after(answer.headers, time.time())
+                writes: Writes = "copy" if "x-amz-copy-source" in headers else "body" if method in WRITING else ""
+                right = action(method, key, query)
+                failed = failure(answer.status, document, path, retry_after, action=right, writes=writes)
                 if "uploadId" in query and isinstance(failed, NotFound):  # Ceph answers NoSuchKey for an upload
                     raise NoSuchUpload(message("{path}: the multipart upload no longer exists", path=path))
                 if isinstance(failed, CredentialRefused):
                     answer.close()
-                    if await self._signing.renew(signer, str(failed)) and not last:
+                    if await self._signing.renew(signer, str(failed)) and left:
                         continue
                     if self._signing.was_accepted:
                         raise self._without_keys(str(failed)) from failed
                 raise failed
-        raise AssertionError("the second try returns or raises")
+        raise AssertionError("the last try returns or raises")
 
-    async def _reason(self, method: str, key: str, path: str, headers: Mapping[str, str], answer: HttpAnswer) -> bytes:
+    async def _reason(
+        self, method: str, key: str, path: str, headers: Mapping[str, str], answer: HttpAnswer, place: BucketAddress
+    ) -> bytes:
         """Return the document of an error. That of a HEAD has none: a GET of one byte is answered with the reason."""
         if method != "HEAD":
             return await self._document(answer, path, MAX_ERROR)
-        if answer.status not in {400, 401, 403}:
+        if answer.status not in {301, 307, 400, 401, 403}:
             return b""
         answer.close()
         one_byte = {**headers, "Range": "bytes=0-0"}
-        again, _ = await self._send("GET", key, path, NONE, one_byte, b"", await _digests(b"", None, signed=True))
+        digests = await _digests(b"", None, signed=True)
+        again, _ = await self._send("GET", key, path, NONE, one_byte, b"", digests, place)
         with closing(again):
             return b"" if again.status < 300 else await self._document(again, path, MAX_ERROR)
 
@@ -165,8 +176,8 @@ class Bucket:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._connections is not None:
-            await self._connections.aclose()
+        for client in self._connections.values():
+            await client.aclose()
 
     async def _send(
         self,
@@ -177,8 +188,8 @@ class Bucket:
         headers: Mapping[str, str],
         body: bytes,
         digests: tuple[str, str],
+        place: BucketAddress,
     ) -> tuple[HttpAnswer, SigningKeys | None]:
-        place = await self._signing.place()
         target = place.base + quote(key, safe="/-_.~")
         if query:
             target += "?" + "&".join(f"{name}={quote(query[name], safe='-_.~')}" for name in sorted(query))
@@ -187,9 +198,9 @@ class Bucket:
             sent["Content-Length"] = str(len(body))
         if body:
             sent["Content-MD5"] = digests[0]
-        signer = await self._signing.sign(method, target, sent, digests[1])
+        signer = await self._signing.sign(method, target, sent, digests[1], place)
         head = "".join([f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {sent[name]}\r\n" for name in sent), "\r\n"])
-        connections = self._open(place.origin)
+        connections = self._open(place)
         try:
             answer = await connections.ask(
                 place.origin,
@@ -205,15 +216,17 @@ class Bucket:
             raise
         return answer, signer
 
-    def _open(self, origin: str) -> HttpClient:
-        if self._connections is None:
-            self._connections = open_client(
-                allow_private=frozenset({origin}) if self._allow_private is None else self._allow_private,
-                ssl_context=self._ssl,
-                header_timeout=self._header_timeout,
+    def _open(self, place: BucketAddress) -> HttpClient:
+        client = self._connections.get(place.origin)
+        if client is None:
+            allowed = self._allow_private
+            if allowed is None or place.endpoint in allowed:  # a bucket is no other place than its endpoint
+                allowed = frozenset({place.origin})
+            client = self._connections[place.origin] = open_client(
+                allow_private=allowed, ssl_context=self._ssl, header_timeout=self._header_timeout
             )
-            self._connections.certificates = self.certificates
-        return self._connections
+            client.certificates = self.certificates
+        return client
 
     async def _document(self, answer: HttpAnswer, path: str, limit: int) -> bytes:
         document = bytearray()

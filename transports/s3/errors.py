@@ -6,6 +6,7 @@ Some errors come with status 200: a server that copies or joins for minutes has 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Literal
 
 from manifests.messages import message
 from manifests.reading import Doctype, XmlElement, XmlError, xml_events
@@ -25,6 +26,8 @@ from syncd.core import (
     Unsafe,
     Unsupported,
 )
+
+Writes = Literal["", "body", "copy"]
 
 MAX_ERROR = 1 << 16  # bytes of an error document
 
@@ -61,18 +64,47 @@ class Unimplemented(Unsupported):
     """The server does not have this operation, or does not know a header of the request."""
 
 
+class BadArgument(Unsupported):
+    """The server does not accept a value of the request: the number of a part, for example."""
+
+
+class PartTooSmall(PermanentError):
+    """A part that is not the last one is smaller than the server accepts; `least` is the size it names, or 0."""
+
+    least = 0
+
+
 _QUOTA = message("free some space or raise the quota")
 _RIGHTS = message("are the credentials right, and do they grant this request?")
 _REGION = message("the bucket is in another region: set `region`")
+_ADDRESS = message("set `addressing: virtual`, and give the endpoint by its name")
+_BODY = message(
+    "free some space or raise the quota; if the server has enough, a proxy in front of it limits the size of a body "
+    "(nginx: client_max_body_size)"
+)
+VIRTUAL_ONLY = frozenset({
+    "SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired", "InvalidPathAccess",
+})  # fmt: skip
+"""Codes of servers that take the bucket in the host name only: Aliyun OSS, Tencent COS, Huawei OBS, TOS."""
+_FULL_CODE = re.compile(
+    r"(?!.*(?:throttl|qps|bps|request|rate))"
+    r".*(?:quota|storage_?full|disk_?full|no_?space|insufficient_?(?:storage|space|capacity)"
+    r"|(?:storage|capacity)\w*(?:limit|exceed)|(?:limit|exceed)\w*(?:storage|capacity))",
+    re.IGNORECASE | re.DOTALL,
+)
+_FULL_TEXT = re.compile(
+    r"(?!.*(?:throttl|requests\b|request rate|\brate\b|bandwidth|per second))"
+    r".*(?:\bquota\b|\b(?:storage|disk|bucket|volume) (?:is )?full\b|no space left"
+    r"|insufficient (?:storage|space|capacity)"
+    r"|storage (?:cap|limit|space)[\w ]{0,20}exceeded|exceed[\w ]{0,30}storage)",
+    re.IGNORECASE | re.DOTALL,
+)
+_FULL_STATUSES = frozenset({400, 403, 409, 413, 422, 500, 507})
 _GONE = ("NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "NotFound")
 
 # The error of a code, else of a status, and what to do about it.
 _BY_CODE: dict[str, tuple[type[SyncdError], str]] = {
     **dict.fromkeys(_BUSY, (Refused, "")),
-    **dict.fromkeys(
-        ("QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded"),
-        (NoSpace, _QUOTA),
-    ),
     **dict.fromkeys(
         ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), (BadDigest, "")
     ),
@@ -90,7 +122,10 @@ _BY_CODE: dict[str, tuple[type[SyncdError], str]] = {
     ),
     "PreconditionFailed": (Precondition, ""),
     "EntityTooLarge": (TooLarge, ""),
+    "EntityTooSmall": (PartTooSmall, message("set `parts.least` of the store")),
     "NotImplemented": (Unimplemented, ""),
+    **dict.fromkeys(("InvalidArgument", "InvalidPartNumber", "TooManyParts"), (BadArgument, "")),
+    **dict.fromkeys(VIRTUAL_ONLY, (Denied, _ADDRESS)),
 }
 _BY_STATUS: dict[int, tuple[type[SyncdError], str]] = {
     **dict.fromkeys((301, 307), (Denied, _REGION)),
@@ -108,20 +143,54 @@ _BY_STATUS: dict[int, tuple[type[SyncdError], str]] = {
 }
 
 
-def failure(status: int, body: bytes, path: str, retry_after: float | None = None) -> SyncdError:
-    """Return the error of an answer that is no success."""
-    code, message = read_error(body)
+def failure(
+    status: int, body: bytes, path: str, retry_after: float | None = None, *, action: str = "", writes: Writes = ""
+) -> SyncdError:
+    """Return the error of an answer that is no success.
+
+    `action` is the right that the request needs; `writes` is what it writes: a body, or the copy of an object.
+    """
+    code, text = read_error(body)
     other: tuple[type[SyncdError], str] = (Unreachable if status >= 500 else PermanentError, "")
     known = None if status in (429, 503) else _BY_CODE.get(code)  # busy servers write any code
-    kind, advice = known or _BY_STATUS.get(status, other)
+    kind, advice = _full(status, code, text or _plain(body), writes) or known or _BY_STATUS.get(status, other)
     if kind is NotFound:
         return _missing(code, path)
     if kind is Archived and (stored := read_texts(body, ("StorageClass",)).get("StorageClass")):
         code = f"{code} ({stored[:40]})"
-    said = f"{path}: S3 answers {status} {code}: {message}".rstrip(": ")
+    if advice is _RIGHTS and action:
+        advice = message("are the credentials right, and do they grant {action}?", action=action)
+    said = f"{path}: S3 answers {status} {code}: {text}".rstrip(": ")
     if advice:
         said = f"{said}{'; ' if kind is NoSpace else ': '}{advice}"
+    if kind is PartTooSmall:
+        small = PartTooSmall(said)
+        least = read_texts(body, ("MinSizeAllowed",)).get("MinSizeAllowed", "").strip()
+        small.least = int(least[:18]) if least.isascii() and least.isdigit() else 0
+        return small
     return kind(said, retry_after=retry_after) if issubclass(kind, Refused | Unreachable) else kind(said)
+
+
+def _full(status: int, code: str, text: str, writes: Writes) -> tuple[type[SyncdError], str] | None:
+    """Return the error of a store that is full, whatever its code; None for other answers."""
+    if not writes:
+        return None
+    if status == 507 or (status == 503 and re.search(r"storage_?full|disk_?full", code, re.IGNORECASE)):
+        return NoSpace, _QUOTA
+    if status not in _FULL_STATUSES:
+        return None
+    if (code and _FULL_CODE.match(code)) or _FULL_TEXT.match(text):
+        return NoSpace, _QUOTA
+    if writes == "body" and (
+        code == "EntityTooLarge" or (status == 413 and code)
+    ):  # no body of ours is larger than S3 allows
+        return NoSpace, _BODY
+    return (TooLarge, _BODY) if status == 413 else None
+
+
+def _plain(body: bytes) -> str:
+    """Return the beginning of a document that is not of S3, as text."""
+    return "" if b"<Error>" in body else body[:2000].decode("utf-8", "replace")
 
 
 def hidden_failure(body: bytes, path: str) -> SyncdError | None:
@@ -130,7 +199,8 @@ def hidden_failure(body: bytes, path: str) -> SyncdError | None:
     if re.match(rb"(?:<\?xml[^>]*\?>\s*)?<Error[\s>]", start) is None:
         return None
     code, _ = read_error(body)
-    return failure(503 if code in _BUSY else 500 if code in {"", "InternalError"} else 400, body, path)
+    status = 503 if code in _BUSY else 500 if code in {"", "InternalError"} else 400
+    return failure(status, body, path, writes="copy")  # only a server that copies or joins answers so
 
 
 def read_error(body: bytes) -> tuple[str, str]:

@@ -12,17 +12,23 @@ Rules:
 import asyncio
 import functools
 import hmac
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from manifests.messages import message
 from manifests.origins import origin_of
 from syncd.core import ConfigError, Credential, Denied
+from transports.s3.bucket_address import (
+    Addressing,
+    BucketAddress,
+    Referral,
+    bucket_address,
+    referred_endpoint,
+    region_of,
+)
 
 REFRESH = 60.0  # seconds until credentials that may expire are asked for again
 GRACE = 5.0  # seconds in which rejected keys may still be replaced
@@ -30,8 +36,6 @@ READ_EVERY = 0.5  # seconds between two readings of the keys
 REJECTED_FOR = 10.0  # seconds
 EMPTY = sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
-
-_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")  # a name that is one label of a host name (RFC 1123)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +47,7 @@ class Account:
     profile: str | None = None
     anonymous: bool = False
     credential: Credential | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BucketAddress:
-    """Where a bucket is: `origin` answers for it, `base` stands before each key, `region` is signed."""
-
-    origin: str
-    base: str
-    region: str
-
-    @property
-    def host(self) -> str:
-        """The Host header."""
-        return self.origin.partition("://")[2]
+    addressing: Addressing = "auto"
 
 
 class SigningKeys(Protocol):
@@ -81,6 +72,8 @@ class Signing:
     def __init__(self, bucket: str, account: Account, clock: Callable[[], float] = time.monotonic) -> None:
         self.bucket = bucket
         self._account = account
+        self._addressing: Addressing = account.addressing
+        self._endpoint = ""  # that the server refers to
         self._clock = clock
         self._place: BucketAddress | None = None
         self._session: Any = None
@@ -101,14 +94,28 @@ class Signing:
                     self._place = await asyncio.to_thread(self._find, self._account.region)
         return self._place
 
-    async def moved(self, region: str) -> bool:
-        """Set the region of the bucket as the server names it. Return False if it was known."""
-        place = await self.place()
-        if place.region == region:
+    async def follow(self, hint: Referral, used: BucketAddress) -> bool:
+        """Go where the server says that the bucket is; return False if it says nothing new. Raises Denied.
+
+        `used` is where the request was sent: another one may have followed the same referral meanwhile.
+        """
+        if hint == Referral():
             return False
-        self._place = await asyncio.to_thread(self._find, region)
-        self._signer = None
-        return True
+        async with self._finding:
+            if self._place is not None and self._place != used:
+                return True
+            account, endpoint = self._account, ""
+            if hint.endpoint and not (account.endpoint is None and hint.region):  # AWS has an endpoint for each region
+                endpoint = referred_endpoint(self.bucket, used, hint.endpoint)
+            is_virtual = hint.is_virtual or hint.endpoint.lower().startswith(f"{self.bucket}.")
+            if account.addressing == "auto" and is_virtual and self._addressing == "auto":
+                self._addressing = "virtual"
+            self._endpoint = endpoint or self._endpoint
+            found = await asyncio.to_thread(self._find, hint.region or region_of(endpoint) or used.region)
+            if found == used:
+                return False
+            self._place, self._signer = found, None
+            return True
 
     async def renew(self, spent: "SigningKeys | None", reason: str) -> bool:
         """Read rejected keys again; return True if they differ from those of `spent`. `reason` is the rejection."""
@@ -152,7 +159,9 @@ class Signing:
         self._taken, self._rejected = self._clock(), None
         return True
 
-    async def sign(self, method: str, target: str, headers: dict[str, str], payload: str) -> "SigningKeys | None":
+    async def sign(
+        self, method: str, target: str, headers: dict[str, str], payload: str, place: BucketAddress
+    ) -> "SigningKeys | None":
         """Add date, payload digest and Authorization to `headers`; `target` is path and query as they will be sent.
 
         Returns the keys that signed.
@@ -162,7 +171,6 @@ class Signing:
         signer = self._signer
         if signer is None or self._clock() - self._taken > REFRESH:
             signer = await self._renew()
-        place = await self.place()
         signer.add_auth(_SignableRequest(method, place, target, headers, payload))
         return cast("SigningKeys", signer)
 
@@ -209,21 +217,13 @@ class Signing:
     def _find(self, region: str | None) -> BucketAddress:
         """Find endpoint and region. Blocks."""
         account = self._account
-        endpoint = account.endpoint
+        endpoint = self._endpoint or account.endpoint
         if endpoint is None or region is None:
             session = self._open_session()
             region = region or session.region_name or "us-east-1"
         if endpoint is None:
             endpoint = self._aws_endpoint(region)
-        parts = urlsplit(endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigError(message("{endpoint}: not an endpoint: give http(s)://host[:port]", endpoint=endpoint))
-        above = parts.path.rstrip("/")
-        is_aws = parts.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-        if is_aws and _PLAIN_BUCKET.fullmatch(self.bucket) is not None:
-            origin = origin_of(f"{parts.scheme}://{self.bucket}.{parts.netloc}")
-            return self._bound(BucketAddress(origin, f"{above}/", region), endpoint)
-        return self._bound(BucketAddress(origin_of(endpoint), f"{above}/{self.bucket}/", region), endpoint)
+        return self._bound(bucket_address(self.bucket, endpoint, region, self._addressing), endpoint)
 
     def _bound(self, place: BucketAddress, endpoint: str) -> BucketAddress:
         """Return `place` if the credential belongs to it: to the bucket or to the origin of the endpoint."""

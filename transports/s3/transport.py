@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, closing
-from typing import Any
+from typing import Any, cast
 
 from manifests.messages import message
 from manifests.stat import Stat
@@ -30,8 +30,9 @@ from syncd.core import (
     Unsupported,
 )
 from transports.http import HttpAnswer, headers as heads
+from transports.s3.bucket_address import Addressing
 from transports.s3.client import Bucket, split_url
-from transports.s3.errors import Precondition
+from transports.s3.errors import Precondition, Unimplemented
 from transports.s3.listing import HEAD, MAX_PAGE, early_token, read_page
 from transports.s3.signing import Account
 
@@ -49,7 +50,10 @@ def open_transport(
     allow_private: frozenset[str],
     user_agent: str,
 ) -> "S3Transport":
-    """Return the transport of `s3://bucket/prefix/`; options: endpoint, region, anonymous, profile, requester_pays."""
+    """Return the transport of `s3://bucket/prefix/`.
+
+    Its options are endpoint, region, addressing, anonymous, profile and requester_pays.
+    """
     try:
         name, root = split_url(url)
     except ValueError as error:
@@ -65,6 +69,7 @@ def open_transport(
         profile=text("profile"),
         anonymous=bool(options.get("anonymous")),
         credential=credential,
+        addressing=cast("Addressing", text("addressing") or "auto"),
     )
 
     def bucket(name: str, account: Account) -> Bucket:
@@ -145,6 +150,7 @@ class S3Transport:
         self._serves_whole = False
         self._serves_ranges = False
         self._is_old = False
+        self._matches = True  # the server understands If-Match
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -274,16 +280,23 @@ class S3Transport:
             yield body
 
     async def _get(self, path: str, start: int, stop: int | None, version: str | None) -> HttpAnswer:
-        """Send the request of a read."""
+        """Send the request of a read, with a condition if the server has any.
+
+        The version in the answer is compared in any case. Some servers compare ETags in another form than they give.
+        """
         headers = {}
         if start > 0 or stop is not None:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-        if version is not None:
-            headers["If-Match"] = version
-        try:
-            return await self.bucket.send("GET", self.root + path, path, headers=headers)
-        except Precondition as error:
-            raise Changed(message("{path}: is no longer {version}", path=path, version=version)) from error
+        if version is not None and self._matches:
+            try:
+                return await self.bucket.send("GET", self.root + path, path, headers={**headers, "If-Match": version})
+            except Unimplemented:
+                self._matches = False
+            except Precondition as error:
+                if (await self.stat(path)).version != version:
+                    raise Changed(message("{path}: is no longer {version}", path=path, version=version)) from error
+                self._matches = False
+        return await self.bucket.send("GET", self.root + path, path, headers=headers)
 
     async def _url(self, path: str) -> str:
         return await self.bucket.url(self.root + path)

@@ -17,7 +17,6 @@ from manifests.stat import Stat
 from syncd.core import Damaged, Denied, Interrupted, TooLarge, TransientError, Unsupported
 from syncd.stores.s3.etags import is_same, joined_etag, md5_in
 from syncd.stores.s3.objects import SHA256, Objects, sha256_headers
-from syncd.stores.s3.traits import MOST_PARTS
 from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, Uploads
 from transports.s3 import NoSuchUpload, Precondition, Unimplemented, read_texts
 
@@ -164,7 +163,7 @@ class Copies:
     async def _copy_parts(self, source: Stat, upload: Upload) -> dict[int, str]:
         """Copy a file into an upload and return the parts' ETags, by number."""
         size, to = source.size or 0, upload.path
-        step = max(self._copy_part, math.ceil(size / MOST_PARTS))
+        step = self._traits.part_size(size, self._copy_part)
         etags: dict[int, str] = {}
         slots = asyncio.Semaphore(IN_FLIGHT)
 
@@ -220,7 +219,7 @@ class Copies:
     async def _pieces(self, source: Stat, sha256: str) -> AsyncIterator[bytes]:
         """Yield the object in pieces of one part. Raises Damaged at its end if it has other bytes than its sha256."""
         seen, held, size = hashlib.sha256(), bytearray(), source.size or 0
-        step = max(self._piece, math.ceil(size / MOST_PARTS))
+        step = self._traits.part_size(size, self._piece)
         async with self._objects.reading.open(source.path, version=source.version) as body:
             async for chunk in body:
                 await asyncio.to_thread(seen.update, chunk)

@@ -22,9 +22,8 @@ from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.copies import Copies
 from syncd.stores.s3.etags import md5_in
 from syncd.stores.s3.objects import Objects, sha256_headers, sha256_of
-from syncd.stores.s3.traits import MOST_PARTS
 from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, UploadedObject, Uploads
-from transports.s3 import NoSuchUpload
+from transports.s3 import NoSuchUpload, Unimplemented
 
 UPLOADS = ".syncd/uploads/"
 
@@ -76,7 +75,7 @@ class StagedObject:
         self._abilities = tools.abilities
         self._path = path
         self._piece = piece  # the most bytes of a small file
-        self._step = piece  # the bytes of a part
+        self._step = self._objects.traits.part_size(None, piece)  # the bytes of a part
         self._ranges: list[tuple[int, int]] = []
         self._parts: dict[int, PendingPart] = {}
         self._sent: dict[int, SentPart] = {}
@@ -91,7 +90,10 @@ class StagedObject:
     async def begin(self, size: int | None) -> None:
         """Begin a file; one known to be large gets its upload and token at once."""
         if size is not None and size > self._piece:
-            self._step = part_size(size, self._piece)
+            traits = self._objects.traits
+            self._step = traits.part_size(size, self._piece)
+            await self._uploads.prove_parts(math.ceil(size / self._step))
+            self._step = traits.part_size(size, self._piece)
             await self._begin_upload()
 
     async def resume(self, token: str) -> bool:
@@ -106,6 +108,9 @@ class StagedObject:
             found = await self._uploads.parts(self._upload)
         except NoSuchUpload:
             return await self._resume_joined(path)
+        except Unimplemented:  # a server that does not list parts
+            self._upload, self.token = None, ""
+            return False
         for number, part in sorted(found.items()):
             if 0 < part.size <= self._step and part.etag:
                 start = (number - 1) * self._step
@@ -131,12 +136,12 @@ class StagedObject:
         at = offset
         while view:
             number, within = at // self._step + 1, at % self._step
-            if number > MOST_PARTS:
+            if number > self._objects.traits.most_parts:
                 raise TooLarge(
                     message(
-                        "{path}: more than {max_parts} bytes, and its size was not known",
+                        "{path}: more than {max_parts} bytes, and its size was not known: set `parts.least`",
                         path=self._path,
-                        max_parts=MOST_PARTS * self._step,
+                        max_parts=self._objects.traits.most_parts * self._step,
                     )
                 )
             taken = view[: self._step - within]
@@ -188,7 +193,7 @@ class StagedObject:
         await self.stop()
         upload, self._upload, self.token = self._upload, None, ""
         if upload is not None:
-            await self._uploads.abort(upload)
+            await self._uploads.tidy(upload)
             await self._objects.tidy(upload.path)
 
     async def stop(self) -> None:
@@ -227,7 +232,7 @@ class StagedObject:
         if part_body is not None:
             self._ready[number] = part_body.body(size)
         for waiting in [waiting for waiting in self._ready if waiting not in self._flying]:
-            while len(self._flying) >= IN_FLIGHT:
+            while len(self._flying) >= max(1, IN_FLIGHT * self._piece // self._step):
                 await asyncio.wait(self._flying.values(), return_when=asyncio.FIRST_COMPLETED)
             if waiting in self._ready and waiting not in self._flying and waiting not in self._failed:
                 self._flying[waiting] = asyncio.create_task(self._send(waiting))  # owned by the block: stop() ends it
@@ -309,8 +314,3 @@ class StagedObject:
                     stop=stop,
                 )
             )
-
-
-def part_size(size: int, piece: int) -> int:
-    """Return the size of a part: a piece, or as many MiB as keep a file within the 10,000 parts that S3 allows."""
-    return max(piece, math.ceil(math.ceil(size / MOST_PARTS) / (1 << 20)) * (1 << 20))

@@ -13,20 +13,46 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Body, ConfigError, Credential, Guard, NotFound, Page, Staged, Unsafe
+from syncd.core import (
+    Body,
+    ConfigError,
+    Credential,
+    Denied,
+    Guard,
+    NotFound,
+    Page,
+    Staged,
+    Unsafe,
+    Unsupported,
+)
 from syncd.stores.filesystem.dirfd_cache import check_safe
 from syncd.stores.identity import SENTINEL, identify
 from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.copies import COPY_LIMIT, COPY_PART, Copies
 from syncd.stores.s3.objects import Objects, sha256_of
 from syncd.stores.s3.staged import UPLOADS, StagedObject, StagingTools
-from syncd.stores.s3.traits import S3Traits, ServerChecks
+from syncd.stores.s3.traits import MOST_PARTS, S3Traits, ServerChecks
 from syncd.stores.s3.uploads import Upload, Uploads, elements
-from transports.s3 import HEADER_TIMEOUT, Account, Bucket, NoSuchBucket, NoSuchUpload, S3Transport, instant, split_url
+from transports.s3 import (
+    HEADER_TIMEOUT,
+    Account,
+    Addressing,
+    Bucket,
+    NoSuchBucket,
+    NoSuchUpload,
+    S3Transport,
+    Unimplemented,
+    instant,
+    split_url,
+)
 
 PIECE = 16 << 20
 MAX_KEY = 1024  # bytes
 MAX_UPLOADS_PAGE = 16 << 20  # bytes of a list of uploads
+
+JOURNAL = ".syncd/journal/"
+TIDIED = (".syncd/staged/", UPLOADS, ".syncd/tmp/")  # of syncd alone: what stays there does no harm
+TIDIED_AFTER_MOVE = (*TIDIED, ".syncd/versions/", ".syncd/removed/", ".syncd/quarantine/")
 
 UnfinishedUploads = list[tuple[Upload, float]]  # each with its start, in seconds since the epoch
 
@@ -43,6 +69,9 @@ class S3Store:
         profile: str | None = None,
         credential: Credential | None = None,
         verifies: ServerChecks | None = None,
+        addressing: Addressing = "auto",
+        most_parts: int = MOST_PARTS,
+        least_part: int = 0,
         piece: int = PIECE,
         copy_limit: int = COPY_LIMIT,
         copy_part: int = COPY_PART,
@@ -59,7 +88,9 @@ class S3Store:
         self.url = f"s3://{name}/{root}"
         self.piece = piece
         self._clock = clock
-        account = Account(endpoint=endpoint, region=region, profile=profile, credential=credential)
+        account = Account(
+            endpoint=endpoint, region=region, profile=profile, credential=credential, addressing=addressing
+        )
         self._bucket = Bucket(
             name,
             account,
@@ -69,7 +100,9 @@ class S3Store:
             header_timeout=header_timeout,
         )
         self._reading = S3Transport(self._bucket, root, page=page)
-        self._objects = objects = Objects(self._reading, S3Traits(verifies))
+        self._objects = objects = Objects(
+            self._reading, S3Traits(verifies, most_parts=most_parts, least_part=least_part)
+        )
         self._uploads = uploads = Uploads(objects)
         self._copies = copies = Copies(objects, uploads, copy_limit=copy_limit, copy_part=copy_part, piece=piece)
         self._abilities = S3Capabilities(objects, copies)
@@ -144,7 +177,7 @@ class S3Store:
             await self._reading.stat(to)  # raises if there is no `to` either
             return
         if path != to:
-            await self._objects.remove(path)
+            await self._drop(path, TIDIED_AFTER_MOVE)
 
     async def copy(self, path: str, to: str) -> None:
         """Copy on the server."""
@@ -152,7 +185,20 @@ class S3Store:
 
     async def delete(self, path: str) -> None:
         """Delete an object."""
-        await self._objects.remove(check_safe(path))
+        await self._drop(check_safe(path), TIDIED)
+
+    async def _drop(self, path: str, tidied: tuple[str, ...]) -> None:
+        """Delete an object. If the credentials may not, those below `tidied` stay, and a journal is emptied."""
+        if path.startswith(JOURNAL):
+            try:
+                await self._objects.remove(path)
+            except Denied as error:
+                self._objects.traits.may_not_delete(str(error))
+                await self.put(path, b"")  # no journal, for its readers
+        elif path.startswith(tidied):
+            await self._objects.tidy(path)
+        else:
+            await self._objects.remove(path)
 
     async def free(self) -> None:
         """Return None: buckets do not report free space."""
@@ -187,19 +233,26 @@ class S3Store:
 
     async def sweep(self, older_than: float) -> int:
         """Delete uploads and staged objects that have not changed for `older_than` seconds; return their number."""
-        before = self._clock() - older_than
         swept = 0
+        try:
+            async with aclosing(self._sweep(self._clock() - older_than)) as found:
+                async for _ in found:
+                    swept += 1
+        except (Denied, Unsupported) as error:
+            self._objects.traits.may_not_delete(str(error))
+        return swept
+
+    async def _sweep(self, before: float) -> AsyncGenerator[str, None]:
         for upload, begun in await self._unfinished():
             if upload.path in self._alive or begun > before or await self._touched(upload) > before:
                 continue
             await self._uploads.abort(upload)
-            swept += 1
+            yield upload.path
         async with aclosing(self._reading.list(UPLOADS)) as found:
             async for stat in found:
                 if stat.path not in self._alive and (stat.modified or 0.0) <= before:
                     await self._objects.remove(stat.path)
-                    swept += 1
-        return swept
+                    yield stat.path
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -211,7 +264,10 @@ class S3Store:
         root = self._reading.root
         query = {"uploads": "", "prefix": root, "max-uploads": "1000"}
         while True:
-            _, document = await self._bucket.read("GET", "", self.url, query=query, limit=MAX_UPLOADS_PAGE)
+            try:
+                _, document = await self._bucket.read("GET", "", self.url, query=query, limit=MAX_UPLOADS_PAGE)
+            except Unimplemented:  # a server that lists none
+                return found
             top, uploads = elements(document, "Upload", self.url)
             for upload in uploads:
                 key = upload.get("Key", "")

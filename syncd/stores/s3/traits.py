@@ -5,13 +5,15 @@ Rule 2: what was learnt holds until the process ends. A server that learns to do
 """
 
 import logging
+import re
 
 import msgspec
 
 _log = logging.getLogger(__name__)
 
 MOST_PARTS = 10_000  # parts of one upload that AWS takes
-LEAST_PART = 5 << 20  # bytes of a part, of AWS and most others
+MIB = 1 << 20
+_LIMIT = re.compile(r"(?:between 1 and|maximum|at most|limit|exceed)\D{0,30}(\d{1,6})\b", re.IGNORECASE)
 
 
 class ServerChecks(msgspec.Struct, frozen=True):
@@ -25,7 +27,15 @@ class ServerChecks(msgspec.Struct, frozen=True):
 class S3Traits:
     """The habits of one server, learnt one by one."""
 
-    def __init__(self, checks: ServerChecks | None = None) -> None:
+    def __init__(
+        self, checks: ServerChecks | None = None, *, most_parts: int = MOST_PARTS, least_part: int = 0
+    ) -> None:
+        self.most_parts = most_parts
+        """The parts of one upload that it takes."""
+        self.least_part = least_part
+        """The bytes of a part, but the last, that it takes."""
+        self.proved_parts = 1_000
+        """The number of a part that it certainly takes, unless it says otherwise."""
         self.checks = checks
         """What it verifies, once it was tried."""
         self.has_own_etags = False
@@ -47,3 +57,17 @@ class S3Traits:
         if self._may_delete:
             _log.warning("%s; it stays, and does no harm", text)
         self._may_delete = False
+
+    def part_size(self, size: int | None, piece: int) -> int:
+        """Return the size of a part of a file: a piece, or as many MiB as keep the file within the limits."""
+        least = max(piece, self.least_part)
+        return least if size is None else max(least, -(-size // self.most_parts // MIB) * MIB)
+
+    def learn_most_parts(self, number: int, text: str) -> None:
+        """Learn from the refusal of part `number`, whose text may name the limit."""
+        named = [int(digits) for digits in _LIMIT.findall(text) if 0 < int(digits) < number]
+        self.most_parts = max(1, min(self.most_parts, max(named, default=min(number - 1, 1_000))))
+
+    def learn_least_part(self, step: int, named: int) -> None:
+        """Learn that parts of `step` bytes are too small; `named` is the size that the server names, or 0."""
+        self.least_part = max(named, 2 * step) if named <= step else named

@@ -6,6 +6,7 @@ caller reads the object back; once its bytes were right, the server's ETags of j
 """
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,14 +15,18 @@ from xml.sax.saxutils import escape
 from manifests.messages import message
 from manifests.reading import xml_tree
 from manifests.stat import Stat
-from syncd.core import Damaged, PermanentError, SyncdError, TransientError
+from syncd.core import Changed, Damaged, Denied, PermanentError, SyncdError, TransientError, Unsupported
 from syncd.stores.s3.etags import bare, is_encrypted, is_md5_of, is_same, joined_etag, md5_in
 from syncd.stores.s3.objects import Objects, digest
-from transports.s3 import NONE, NoSuchUpload, instant, read_texts, refused_xml
+from transports.s3 import NONE, BadArgument, NoSuchUpload, PartTooSmall, instant, read_texts, refused_xml
 
 IN_FLIGHT = 4  # parts of one file that are sent at once
 ABORTING = 20.0  # seconds that the end of a failed upload may take
 MAX_PARTS_PAGE = 16 << 20  # bytes of a list of parts
+
+
+class StartAgain(Changed):
+    """The upload cannot be completed as it was begun: the file is sent again from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +90,47 @@ class Uploads:
         md5 = await digest(body)
         query = {"partNumber": str(number), "uploadId": upload.id}
         key = self._objects.key(upload.path)
-        answer, _ = await self._bucket.read("PUT", key, upload.path, query=query, body=body, md5=md5)
+        try:
+            answer, _ = await self._bucket.read("PUT", key, upload.path, query=query, body=body, md5=md5)
+        except BadArgument as error:
+            if number == 1:
+                raise
+            self._traits.learn_most_parts(number, str(error).partition(upload.path)[2])
+            raise StartAgain(
+                message(
+                    "{path}: the server takes {most} parts of a file, not {number}: it is sent again in larger ones "
+                    "(set `parts.most` of the store to {most} to avoid that)",
+                    path=upload.path,
+                    most=self._traits.most_parts,
+                    number=number,
+                )
+            ) from error
         etag = bare(answer.get("etag")) or md5.hex()
         if is_encrypted(answer):
             self._traits.has_own_etags = True
         return SentPart(etag, md5 if is_md5_of(etag, md5) else None)
 
+    async def prove_parts(self, count: int) -> None:
+        """Find out whether a file may have so many parts, before the first one is sent."""
+        if count <= self._traits.proved_parts:
+            return
+        upload = await self.begin(f".syncd/uploads/probe-{secrets.token_hex(16)}")
+        try:
+            await self.put_part(upload, count, b"x")
+            self._traits.proved_parts = count
+        except StartAgain:
+            pass  # and the limit is known now
+        finally:
+            await self.drop(upload)
+
     async def complete(self, upload: Upload, parts: Mapping[int, SentPart], size: int) -> UploadedObject:
         """Join the parts at a path that no object was at before, and compare the object."""
         try:
             await self.join(upload, {number: part.etag for number, part in parts.items()})
+        except PartTooSmall as error:
+            step = size if len(parts) == 1 else -(-size // len(parts))
+            self._traits.learn_least_part(step, error.least)
+            raise StartAgain(str(error)) from error
         except (TransientError, NoSuchUpload) as error:
             found = await self._objects.find(upload.path)
             if found is None or found.size != size:
@@ -137,6 +173,13 @@ class Uploads:
             await self._bucket.read("DELETE", key, upload.path, query={"uploadId": upload.id})
         except NoSuchUpload:
             return
+
+    async def tidy(self, upload: Upload) -> None:
+        """Abort an upload that is no longer needed, as `Objects.tidy`."""
+        try:
+            await self.abort(upload)
+        except (Denied, Unsupported) as error:
+            self._traits.may_not_delete(str(error))
 
     async def drop(self, upload: Upload) -> None:
         """Abort a failed upload if the server permits; a sweep aborts the others."""
