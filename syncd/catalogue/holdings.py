@@ -253,9 +253,10 @@ class Holdings:
             at = found
 
     def add_versions(self, mirror: int, versions: Iterable[ArchivedVersion], at: float) -> None:
-        """Record replaced bytes."""
+        """Record replaced bytes. A rebuild records bytes that no Snapshot names without their sha256."""
         self._db.many(
-            "INSERT OR IGNORE INTO version VALUES (?,?,?,?,?,?)",
+            "INSERT INTO version VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET sha256=excluded.sha256 "
+            "WHERE version.sha256=''",
             ((mirror, one.snapshot, one.path, one.bytes, one.sha256, at) for one in versions),
         )
 

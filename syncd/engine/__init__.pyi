@@ -1,3 +1,4 @@
+from .ask_source import SourceAnswer as SourceAnswer, ask_source as ask_source
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
 from .kept_snapshots import differences as differences
@@ -11,9 +12,11 @@ from .quarantine import REASON as REASON, Quarantined as Quarantined, Quarantine
 from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
 from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror, unknown_snapshot as unknown_snapshot
 from .roll_forward import interrupted_mirrors as interrupted_mirrors, roll_forward as roll_forward
+from .selection import explain as explain
 from .stored_digests import hash_stored as hash_stored
 from .survey_run import WIDTH as WIDTH
 from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name
+from .unpublished import note_doubtful as note_doubtful
 from .verified_file import VerifiedFile as VerifiedFile
 from .verify import Fault as Fault, Finding as Finding, Report as Report, Verification as Verification
 from .worker_port import (

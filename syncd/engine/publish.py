@@ -40,6 +40,7 @@ from syncd.engine.pass_paths import PassPaths, origins_path, pointer_path, shard
 from syncd.engine.publish_journal import JournalHead, close_journal, read_head
 from syncd.engine.retention import count_retained
 from syncd.engine.tree_moves import OnFailed, TreeMoves
+from syncd.engine.unpublished import note_begun, note_ended
 from syncd.engine.write_document import write_document
 
 PACKING = 4  # files that are compressed while the next are read
@@ -88,6 +89,7 @@ class Publisher(msgspec.Struct, frozen=True):
             await self._write_pointer(previous)
             self._report(previous, changed=False)
             return previous
+        note_begun(self.catalogue, mirror.name, is_first=previous is None)
         shards, origins = await self._shards(previous)
         content = Content(shards)
         snapshot = Snapshot(
@@ -112,6 +114,7 @@ class Publisher(msgspec.Struct, frozen=True):
         history.publish(mirror.id, snapshot)
         await self._close(head)
         holdings.clear_changed(mirror.id)
+        note_ended(self.catalogue, mirror.name)
         self._report(snapshot, changed=previous is None or previous.id != snapshot.id)
         return snapshot
 

@@ -21,6 +21,7 @@ from syncd.engine.kept_snapshots import RetainedSnapshots, read_bounded, read_pa
 from syncd.engine.pass_paths import PassPaths, origins_path, pointer_path, shard_path, snapshot_folder
 from syncd.engine.publish_journal import JournaledMove, close_journal, read_head, read_moves
 from syncd.engine.stored_digests import hash_stored
+from syncd.engine.unpublished import note_doubtful
 
 UNDER_WAY = "rebuilding"  # the setting that exists during a rebuild
 
@@ -68,6 +69,7 @@ async def _rebuild(
             continue
         row = catalogue.history.ensure_mirror(pointer.mirror, prefix=pointer.prefix, may_move=True)
         catalogue.history.drop(row.id)
+        note_doubtful(catalogue, pointer.mirror)
         kept = [await _snapshot(store, pointer.mirror, name) for name in pointer.kept or (pointer.snapshot,)]
         found = [snapshot for snapshot in kept if snapshot is not None]
         if not found or found[0].id != pointer.snapshot:
@@ -213,6 +215,8 @@ async def _fill_versions(
         if entry is None:
             if (entry := await _read_back(store, named, path, stat)) is not None:
                 misplaced.append((stat, entry))
+            else:  # its Snapshot expired, and its deletion was interrupted: the next retention deletes it
+                catalogue.holdings.add_versions(row.id, [ArchivedVersion(folder, path, stat.size or 0, "")], now)
         elif entry.size == stat.size:
             catalogue.holdings.add_versions(row.id, [ArchivedVersion(folder, path, entry.size, entry.sha256)], now)
     for stat, entry in misplaced:  # an older syncd could store them so: they belong to the last that names them

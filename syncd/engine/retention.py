@@ -12,17 +12,18 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from manifests.model import Keep
 from manifests.snapshot import Snapshot
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile
-from syncd.core import Busy, NoSpace, PermanentError, Store
+from syncd.core import Store
+from syncd.engine.failure_collector import FailureCollector
 from syncd.engine.kept_snapshots import RetainedSnapshots
 from syncd.engine.pass_paths import PassPaths, origins_path, shard_path, snapshot_folder
+from syncd.engine.unpublished import delete_unpublished
 
 STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
 MAX_KEPT = 10_000  # Snapshots kept for their age: the pointer names them all
@@ -35,24 +36,6 @@ def count_retained(times: Sequence[tuple[str, float]], keep: Keep, now: float) -
     while count < min(len(times), MAX_KEPT) and times[count - 1][1] > now - keep.replaced:
         count += 1
     return count
-
-
-class FailureCollector:
-    """Failures of single files, which keep no other from being dealt with."""
-
-    def __init__(self) -> None:
-        """Nothing failed yet."""
-        self.first: PermanentError | None = None
-
-    @contextmanager
-    def collect(self) -> Iterator[None]:
-        """Take note of a failure; without a store, or room in it, nothing else can be done either: that is raised."""
-        try:
-            yield
-        except (NoSpace, Busy):
-            raise
-        except PermanentError as error:
-            self.first = self.first or error
 
 
 class Housekeeping(msgspec.Struct, frozen=True):
@@ -76,6 +59,7 @@ class Housekeeping(msgspec.Struct, frozen=True):
         kept = {name for name, _ in times[:count]}
         await self._versions(kept, [name for name, _ in times[: self.keep.versions + 1]], failures)
         await self._removed(kept, failures)
+        await delete_unpublished(self.store, self.catalogue, self.mirror, failures)
         await self.store.sweep(STALE)
         if failures.first is not None:
             raise failures.first

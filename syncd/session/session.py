@@ -42,6 +42,7 @@ from syncd.engine import (
     Pool,
     error_name,
     needs_rebuild,
+    note_doubtful,
     outdated_mirrors,
     rebuild,
     roll_forward,
@@ -188,6 +189,8 @@ class Session(msgspec.Struct, frozen=True):
 
     async def _rebuild_outdated(self) -> bool:
         """Rebuild the mirrors of which the store knows more: another state folder was used, or an old one restored."""
+        for row in self.catalogue.history.mirrors():
+            note_doubtful(self.catalogue, row.name)
         found = {one.name: one.snapshot for one in await outdated_mirrors(self.store, self.catalogue)}
         self.catalogue.history.set_outdated(found)
         for name, snapshot in found.items():

@@ -107,6 +107,42 @@ class Mirroring:
         return done.returncode == 0, done.stdout + done.stderr
 
 
+class BucketMirroring(Mirroring):
+    """The same, into a bucket of a real S3 server."""
+
+    def __init__(self, folder, archive, server, **more):
+        super().__init__(folder, archive, **more)
+        self.server, self.url = server, server.url()
+
+    @asynccontextmanager
+    async def open(self):
+        store = self.server.store(self.url)
+        await store.identify(None)
+        with Catalogue(self.folder / "state") as catalogue:
+            try:
+                yield store, catalogue
+            finally:
+                await store.aclose()
+
+    @asynccontextmanager
+    async def through(self, server):
+        """Reach the bucket by another way, as through a proxy."""
+        direct, self.server = self.server, server
+        try:
+            yield self
+        finally:
+            self.server = direct
+
+
+async def objects(store, prefix=""):
+    """The bytes of all objects below a prefix, by path."""
+    found = {}
+    async for stat in store.list(prefix):
+        async with store.open(stat.path) as body:
+            found[stat.path] = b"".join([chunk async for chunk in body])
+    return found
+
+
 def scenes(seed=1, count=12):
     chance = random.Random(seed)
     sizes = [0, 1, 1000, 65536, 65537, 5 << 20, 9 << 20]

@@ -21,7 +21,6 @@ from syncd.engine import (
     Publisher,
     Restoration,
     Verification,
-    is_interrupted,
     needs_rebuild,
     rebuild,
     roll_forward,
@@ -38,7 +37,7 @@ from tests.fakes import Listing, sha256
 from tests.simulation.event_loop import EPOCH, SimulatedLoop, SimulatedProcess
 from tests.simulation.invariants import MIRROR, PREFIX, Invariants, Violation
 from tests.simulation.memory_store import Shelf, SimulatedFolder, SimulatedStore, StoredObject, StoreTrouble
-from tests.simulation.scenario import CUTS, NAMES, NOT_YET, SIZES, Scenario, Step
+from tests.simulation.scenario import CUTS, NAMES, SIZES, Scenario, Step
 from tests.simulation.upstream import SECRET, NetworkTrouble, SimulatedUpstream, Upstream
 
 MANIFEST = """
@@ -68,7 +67,7 @@ class Commands:
         """What came to pass of the troubles that the steps announce."""
         self.daemon = 0
         self.listed = 0
-        self.is_approved = self.was_lost = self.is_kept = self.is_rolled_back = False
+        self.is_approved = self.is_rolled_back = False
         self.violation: Violation | None = None
 
     # -- a process --
@@ -191,8 +190,6 @@ class Commands:
     async def check_rebuilt(self, step: Step, store, catalogue: Catalogue) -> None:
         """The session has rebuilt what was lost."""
         pointer, row = self.invariants.pointer(), catalogue.history.mirror(MIRROR)
-        if self.is_kept:
-            return
         if pointer is not None and (row is None or row.snapshot != pointer.snapshot):
             raise Violation("P4", f"rebuilt as {row and row.snapshot[:8]}, the pointer names {pointer.snapshot[:8]}")
         if row is not None and [*catalogue.holdings.entries(row.id)] != [*self.invariants.current().values()]:
@@ -279,17 +276,7 @@ class Commands:
     def _state(self, daemon: int) -> Path:
         return self.folder / f"state{daemon}"
 
-    def _is_interrupted(self) -> bool:
-        """Return True if the daemon at work left a publish unfinished."""
-        if not (self._state(self.daemon) / "catalogue.sqlite").exists():
-            return False
-        with Catalogue(self._state(self.daemon), read_only=True) as catalogue:
-            row = catalogue.history.mirror(MIRROR)
-            return row is not None and (is_interrupted(catalogue, row) or row.last.get("state") == "running")
-
     def _lose_state(self, daemon: int) -> None:
-        self.was_lost = True
-        self.invariants.is_lenient = "a rebuild knows a deleted file's bytes" in NOT_YET
         shutil.rmtree(self._state(daemon), ignore_errors=True)
 
     def _is_alive(self, number: int) -> bool:

@@ -38,8 +38,6 @@ class Invariants:
         """Content that was damaged on purpose, by path and checksum: where it stays, it is no fault of the program."""
         self.retained: dict[tuple[str, str], str] = {}
         """What the kept snapshots name, by path and checksum, with a snapshot that names it."""
-        self.is_lenient = False
-        """True if a rebuild may have lost what kept snapshots name."""
 
     # -- at each change of the store --
 
@@ -73,7 +71,7 @@ class Invariants:
     def _check_nothing_lost(self, what: str, path: str, name: str, sha256: str) -> None:
         """P6: what a kept snapshot names is somewhere, whatever was replaced or deleted."""
         snapshot = self.retained.get((name, sha256))
-        if snapshot is None or self.is_lenient or (name, sha256) in self.rotten or sha256 in self._content_of(name):
+        if snapshot is None or (name, sha256) in self.rotten or sha256 in self._content_of(name):
             return
         raise Violation("P6", f"{what} {path}: was the last copy of what kept snapshot {snapshot[:8]} names")
 
@@ -103,7 +101,7 @@ class Invariants:
             for entry in self.entries(snapshot)
         }
         for (name, sha256), snapshot in self.retained.items():
-            if not self.is_lenient and (name, sha256) not in self.rotten and sha256 not in self._content_of(name):
+            if (name, sha256) not in self.rotten and sha256 not in self._content_of(name):
                 raise Violation("P6", f"{name}: the bytes that kept snapshot {snapshot[:8]} names are nowhere")
 
     # -- what stands in the store --

@@ -11,11 +11,6 @@ CUTS = ("cut/1014", "cut/7084", "cut/21797")
 SIZES = (0, 1, 40, 200, 900, 1500, 2600)  # up to 256 bytes is small here, the rest is downloaded in ranges
 DAY = 86_400.0
 
-# Situations that histories leave out until the program can bear them.
-NOT_YET = {
-    "nothing of an unfinished publish stays",  # shards, copies and staged files of one that was killed
-}
-
 
 class Step(msgspec.Struct, frozen=True):
     """One step: `kind`, `seed` of its own dice, and what goes wrong in it."""
