@@ -1,7 +1,7 @@
 """Reads files below a folder of this machine: a disk that was shipped, a mounted archive.
 
 Rules:
-1. No symbolic link below the folder is followed, in a listing or in a read; only regular files are listed.
+1. Only regular files are listed and read, and links that lead to one in the same folder. No other link is followed.
 2. A version consists of the time, size and inode of a file. It is read before the first byte and after the last, so
    that a write during the read is noticed.
 3. The event loop is never blocked: calls to the file system are made in threads. A file that a thread opens after its
@@ -35,7 +35,16 @@ from syncd.core import (
     Unsupported,
     exhausted,
 )
-from transports.net import PAGE, Selection, check_unchanged, read_stop
+from transports.net import (
+    NOWHERE,
+    PAGE,
+    SPECIAL,
+    TO_FOLDERS,
+    Selection,
+    SkippedNames,
+    check_unchanged,
+    read_stop,
+)
 
 CHUNK = 1 << 20  # bytes read at a time
 T = TypeVar("T")
@@ -66,6 +75,7 @@ class FileTransport:
         self.root = root.rstrip("/") or "/"
         self.url = f"file://{quote(root.rstrip('/'), errors='surrogateescape')}/"
         self._names = _NameCodec(encoding)
+        self._skipped = SkippedNames()
 
     async def list(self, prefix: str = "") -> AsyncIterator[Stat]:
         """Yield every regular file, sorted by its whole path; bytes of a name that are not text are escaped."""
@@ -75,9 +85,14 @@ class FileTransport:
 
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
-        walk = _walk(self.root, "", Selection(prefix, after), self._names)
+        self._skipped = skipped = SkippedNames()
+        walk = _walk(self.root, "", Selection(prefix, after), self._names, _Links(self.root, skipped))
         while page := await self._call(prefix or self.root, lambda: list(islice(walk, PAGE))):
             yield page
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return what the last listing passed over."""
+        return self._skipped.counts
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
@@ -212,6 +227,56 @@ class _FileRead:
 
 
 def _open(root: str, parts: tuple[str, ...]) -> int:
+    """Open a regular file below the root, or the one that a link at its path leads to."""
+    try:
+        return _open_plain(root, parts)
+    except OSError as error:
+        if error.errno != errno.ELOOP or (target := _target(root, "/".join((root, *parts)))) is None:
+            raise
+        return _open_plain(root, target)  # no link is left on the way, unless somebody has just put one there
+
+
+def _target(root: str, link: str) -> tuple[str, ...] | None:
+    """Return the parts below the root of the file that a link leads to; None if it leads nowhere, or out of it.
+
+    The link's own folder is reached without a link.
+    """
+    top = os.path.realpath(root)
+    folder = os.path.dirname(link)  # noqa: PTH120  a str: names may not be text
+    if os.path.realpath(folder) != f"{top}{folder.removeprefix(root.rstrip('/'))}".rstrip("/"):
+        return None
+    try:
+        found = os.path.realpath(link, strict=True)
+    except OSError:
+        return None
+    below = found.removeprefix(f"{top.rstrip('/')}/")
+    return tuple(below.split("/")) if below != found else None
+
+
+class _Links:
+    """Decides about the names of a listing that are neither files nor folders, and counts those it passes over."""
+
+    def __init__(self, root: str, skipped: SkippedNames) -> None:
+        self._root, self._skipped = root, skipped
+
+    def is_file(self, entry: os.DirEntry[str]) -> bool:
+        """Return True for a link that leads to a regular file of the source."""
+        if not entry.is_symlink():
+            self._skipped.add(SPECIAL)
+            return False
+        try:
+            mode = entry.stat().st_mode
+        except OSError:
+            mode = 0
+        if modes.S_ISREG(mode) and _target(self._root, entry.path) is not None:
+            return True
+        self._skipped.add(
+            TO_FOLDERS if modes.S_ISDIR(mode) else SPECIAL if mode and not modes.S_ISREG(mode) else NOWHERE
+        )
+        return False
+
+
+def _open_plain(root: str, parts: tuple[str, ...]) -> int:
     """Open a regular file below the root, following no link on the way."""
     *folders, name = parts
     here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -251,7 +316,7 @@ class _NameCodec:
             ) from error
 
 
-def _walk(folder: str, above: str, selection: Selection, names: _NameCodec) -> Iterator[Stat]:
+def _walk(folder: str, above: str, selection: Selection, names: _NameCodec, links: _Links) -> Iterator[Stat]:
     """Yield the selected files below a folder in the order of their whole paths; one that vanishes is left out."""
     found: dict[str, str] = {}
     with os.scandir(folder) as entries:
@@ -259,7 +324,7 @@ def _walk(folder: str, above: str, selection: Selection, names: _NameCodec) -> I
             path = None
             if entry.is_dir(follow_symlinks=False):
                 path = selection.folder(above, names.to_text(entry.name))
-            elif entry.is_file(follow_symlinks=False):
+            elif entry.is_file(follow_symlinks=False) or links.is_file(entry):
                 path = selection.file(above, names.to_text(entry.name))
             if path is not None:
                 found[path] = entry.name
@@ -267,9 +332,12 @@ def _walk(folder: str, above: str, selection: Selection, names: _NameCodec) -> I
         where = f"{folder}/{found[path]}"
         try:
             if path.endswith("/"):
-                yield from _walk(where, path, selection, names)
+                yield from _walk(where, path, selection, names, links)
             else:
-                yield _describe(path, os.lstat(where))
+                there = os.lstat(where)
+                if modes.S_ISLNK(there.st_mode):
+                    there = os.stat(where)  # noqa: PTH116  a str: names may not be text
+                yield _describe(path, there)
         except (FileNotFoundError, NotADirectoryError):
             continue
 
@@ -282,7 +350,9 @@ def _describe(path: str, found: os.stat_result) -> Stat:
 def _why(path: str, error: OSError) -> SyncdError:
     """Return our error for an error of the file system."""
     if error.errno == errno.ELOOP:
-        return Unsafe(message("{path}: is a symbolic link; links are not followed", path=path))
+        return Unsafe(
+            message("{path}: is a symbolic link that leads to no file of the source; it is not followed", path=path)
+        )
     if error.errno == errno.ENAMETOOLONG:
         return NotFound(message("{path}: {cause}", path=path, cause=error.strerror))
     if error.errno in (errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT):

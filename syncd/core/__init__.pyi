@@ -101,6 +101,7 @@ from .ports import (
     Guardable as Guardable,
     LimitsConnections as LimitsConnections,
     Page as Page,
+    ReportsSkipped as ReportsSkipped,
     SeveralSources as SeveralSources,
     ShowsCertificates as ShowsCertificates,
     Sink as Sink,

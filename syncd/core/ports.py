@@ -150,6 +150,15 @@ class LimitsConnections(Protocol):
 
 
 @runtime_checkable
+class ReportsSkipped(Protocol):
+    """Capability of a Transport: say what its last listing passed over, because it is no file that it can read."""
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return the reasons, each with the number of names."""
+        ...
+
+
+@runtime_checkable
 class SeveralSources(Protocol):
     """Capability of a Transport over several sources: choose the one to survey, and avoid one that failed."""
 

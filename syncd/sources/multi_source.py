@@ -8,7 +8,7 @@ Rules:
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from manifests.origins import origin_of
 from manifests.reading import Document, DocumentRequest
 from manifests.stat import Stat
-from syncd.core import Body, Page, Sink, TransientError, Transport
+from syncd.core import Body, Page, ReportsSkipped, Sink, TransientError, Transport, capability
 from syncd.streams import SCHEME, BodyWrapper, copy_to_sink, fetch
 from syncd.wrappers import PLACES
 
@@ -91,6 +91,11 @@ class MultiSourceTransport:
 
     def _rank(self, source: RankedSource, now: float) -> tuple[bool, float, int]:
         return now < source.down_until, *((-source.speed(), source.asked) if self._fastest else (0.0, 0))
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return what the last listing of the active source passed over."""
+        found = capability(self.sources[self.active].transport, ReportsSkipped)
+        return found.skipped() if found is not None else {}
 
     # -- the port -------------------------------------------------------------------------------------------------
 

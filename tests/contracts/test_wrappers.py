@@ -60,6 +60,9 @@ class Able:
     def __init__(self):
         self.called: list[tuple[str, Any]] = []
 
+    def skipped(self):
+        return {"links": 1}
+
     async def _pages(self, name, *given):
         self.called.append((name, given))
         yield [Stat("a")]

@@ -19,6 +19,7 @@ class HostileFtp:
         self.said, self.replies = [], {}
         self.features = ["MLST type*;size*;modify*;", "REST STREAM", "SIZE", "MDTM"]
         self.lines = {}  # what MLSD writes of a folder, instead of the truth
+        self.identity = ""  # of the top folder
         self.cut = self.hang = self.after = None
         self.more = b""
         self.pasv_host, self.epsv = "127,0,0,1", True
@@ -126,7 +127,9 @@ class _Session:
 
     async def on_mlst(self, argument):
         path, found = self._find(argument)
-        if found is None:
+        if found is None and self.server.identity and not path:
+            self.say("250-it is", f" type=dir;unique={self.server.identity}; /", "250 End")
+        elif found is None:
             self.say("550 nothing there")
         else:
             self.say("250-it is", f" type=file;size={len(found[0])};modify={found[1]}; /{path}", "250 End")

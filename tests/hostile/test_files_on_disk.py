@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings, strategies as some
 from manifests.stat import UnsafePath, check_path
 from syncd.core.errors import Changed, Denied, Interrupted, NotFound, Unreachable, Unsafe, Unsupported
 from transports.file import CHUNK, FileTransport, open_transport
+from transports.net import NOWHERE, SPECIAL, TO_FOLDERS
 
 
 async def read(transport, path, **span):
@@ -37,19 +39,44 @@ def transport(folder):
     return FileTransport(str(folder))
 
 
-@pytest.mark.parametrize("target", ["../outside", "x", "/etc/passwd", "nowhere"])
-async def test_a_link_is_neither_listed_nor_followed(folder, transport, target):
+@pytest.mark.parametrize("target", ["../outside", "/etc/passwd", "nowhere", "link", "../root2/x", "way/outside"])
+async def test_a_link_that_leads_out_or_nowhere_is_not_followed_and_told(folder, transport, target):
     (folder / "link").symlink_to(target)
+    (folder / "way").symlink_to("..")
+    (folder.parent / "root2").mkdir()
+    (folder.parent / "root2" / "x").write_bytes(b"beside")
     assert await paths(transport) == ["sub/y", "x"]
-    for ask in (transport.stat("link"), read(transport, "link")):
-        with pytest.raises(Unsafe, match=r"^link: is a symbolic link; links are not followed"):
-            await ask
+    assert transport.skipped() == {NOWHERE: 1, TO_FOLDERS: 1}
+    for ask in (transport.stat, partial(read, transport)):
+        with pytest.raises(Unsafe, match=r"^link: is a symbolic link that leads to no file of the source"):
+            await ask("link")
+
+
+@pytest.mark.parametrize("target", ["x", "./sub/../x", "sub/again", "/ROOT/x"])
+async def test_a_link_to_a_file_of_the_source_is_that_file(folder, transport, target):
+    (folder / "sub" / "again").symlink_to("../x")
+    (folder / "link").symlink_to(target.replace("/ROOT", str(folder)))
+    assert await paths(transport) == ["link", "sub/again", "sub/y", "x"]
+    assert transport.skipped() == {}
+    found = {stat.path: stat async for stat in transport.list()}
+    assert (await transport.stat("link")).version == found["link"].version == found["x"].version
+    assert await read(transport, "link") == b"content"
+
+
+async def test_links_below_a_root_that_is_reached_by_a_link_are_judged_by_the_real_folder(folder, tmp_path):
+    (tmp_path / "mounted").symlink_to("root")
+    (folder / "link").symlink_to("sub/y")
+    (folder / "sub" / "up").symlink_to("../x")
+    transport = FileTransport(str(tmp_path / "mounted"))
+    assert await paths(transport) == ["link", "sub/up", "sub/y", "x"]
+    assert await read(transport, "sub/up") == b"content"
 
 
 async def test_a_linked_folder_is_neither_walked_nor_entered(folder, transport):
     (folder / "way").symlink_to("..")
     (folder / "loop").symlink_to(".")
     assert await paths(transport) == ["sub/y", "x"]
+    assert transport.skipped() == {TO_FOLDERS: 2}
     for path in ("way/outside", "loop/x"):
         with pytest.raises((Unsafe, NotFound), match=f"^{path}: "):
             await read(transport, path)
@@ -69,6 +96,7 @@ async def test_pipes_sockets_and_folders_are_no_files_and_nobody_hangs_on_them(f
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "socket"))
         assert await paths(transport) == ["sub/y", "x"]
+        assert transport.skipped() == {SPECIAL: 2}
         async with asyncio.timeout(30):
             for path in ("pipe", "sub"):
                 with pytest.raises(NotFound, match=f"^{path}: "):

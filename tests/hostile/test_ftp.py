@@ -1,6 +1,8 @@
 """What FTP servers may do to us, and what becomes of it."""
 
+import asyncio
 import contextlib
+import os
 import socket
 from contextlib import aclosing, asynccontextmanager
 
@@ -25,6 +27,7 @@ from tests.hostile.ftp_server import HostileFtp
 from tests.hostile.http_case import read
 from tests.servers.ftp import TLS, vsftpd
 from transports.ftp.transport import FtpTransport
+from transports.net import NOWHERE, SPECIAL, TO_FOLDERS
 
 CONTENT = bytes(range(256)) * 4000
 TREE = {"a/b/c": b"deep", "a-b": b"before a/", "a/x y": b"two words", "x": CONTENT}
@@ -318,3 +321,49 @@ async def test_what_somebody_adds_in_the_clear_before_tls_begins_is_never_read_a
         async with aclosing(reach()) as transport:
             with pytest.raises(Denied, match=r"^x: 46 bytes came .* in clear text"):
                 await read(transport, "x")
+
+
+# -- links ------------------------------------------------------------------------------------------------------------
+
+
+async def skipped_by(server):
+    transport = FtpTransport(f"{server.origin}/", user_agent="tests", allow_private=frozenset({server.origin}))
+    try:
+        return [stat.path async for stat in transport.list()], transport.skipped()
+    finally:
+        await transport.aclose()
+
+
+async def test_links_of_mlsd_are_files_if_the_server_says_so_and_else_counted():
+    async with HostileFtp({"x": b"content", "link": b"content"}) as server:
+        server.lines[""] = [
+            "type=file;size=7;modify=20260101000000; x",
+            "type=OS.unix=slink:x;modify=20260101000000; link",
+            "type=OS.unix=slink:.; self",
+            "type=OS.unix=slink:../other/x; out",
+            "type=OS.unix=slink:/srv/x; beyond",
+            "type=OS.unix=symlink; untold",
+            "type=OS.unix=chr-3/1; device",
+        ]
+        assert await skipped_by(server) == (["link", "x"], {TO_FOLDERS: 3, NOWHERE: 1, SPECIAL: 1})
+
+
+async def test_a_folder_that_is_one_of_the_folders_above_it_is_not_walked_again():
+    async with HostileFtp({"a/x": b"content"}) as server:
+        server.identity, server.features[0] = "fd00g1", "MLST type*;size*;modify*;unique*;"
+        server.lines[""] = ["type=dir;unique=fd00g2; a", "type=dir;unique=fd00g1; self"]
+        server.lines["a/"] = ["type=file;size=7;modify=20260101000000; x", "type=dir;unique=fd00g2; again"]
+        assert await skipped_by(server) == (["a/x"], {TO_FOLDERS: 2})
+
+
+def test_a_real_server_that_lists_links_gives_their_files_once(tmp_path):
+    root = tmp_path / "root"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "x").write_bytes(b"content")
+    for name, target in (("link", "a/x"), ("self", "."), ("out", "/etc/hostname"), ("nowhere", "b"), ("a/up", "..")):
+        (root / name).symlink_to(target)
+    os.mkfifo(root / "pipe")
+    root.chmod(0o555)
+    with vsftpd(root, tmp_path / "work") as server:
+        assert asyncio.run(skipped_by(server)) == (["a/x", "link"], {TO_FOLDERS: 2, NOWHERE: 2, SPECIAL: 1})
+    root.chmod(0o755)

@@ -23,6 +23,7 @@ from syncd.core.ports import Credential
 from tests.hostile.http_case import read
 from tests.hostile.sftp_server import HostileSftp
 from tests.servers.sshd import sshd
+from transports.net import NOWHERE, SPECIAL, TO_FOLDERS
 from transports.sftp import connections
 from transports.sftp.transport import SftpTransport
 
@@ -34,7 +35,15 @@ def server(tmp_path_factory):
     with sshd(tmp_path_factory.mktemp("sshd")) as server:
         (server.work / "root" / "a").mkdir(parents=True)
         (server.work / "root" / "a" / "x").write_bytes(CONTENT)
-        (server.work / "root" / "link").symlink_to("a/x")
+        for name, target in (
+            ("link", "a/x"),
+            ("self", "."),
+            ("out", "/etc/hostname"),
+            ("nowhere", "b"),
+            ("a/up", ".."),
+        ):
+            (server.work / "root" / name).symlink_to(target)
+        os.mkfifo(server.work / "root" / "pipe")
         yield server
 
 
@@ -139,9 +148,17 @@ async def test_a_file_that_changes_while_it_is_read_is_changed(server, reach):
     path.unlink()
 
 
-async def test_links_are_left_out_and_folders_are_no_files(server, reach):
+async def test_links_to_files_of_the_source_are_files_and_all_others_are_counted(server, reach):
     transport = reach()
-    assert [stat.path async for stat in transport.list()] == ["a/x"]
+    found = {stat.path: stat async for stat in transport.list()}
+    assert [*found] == ["a/x", "link"]
+    assert found["link"].version == found["a/x"].version
+    assert await read(transport, "link") == CONTENT
+    assert transport.skipped() == {TO_FOLDERS: 2, NOWHERE: 2, SPECIAL: 1}
+
+
+async def test_folders_are_no_files(server, reach):
+    transport = reach()
     with pytest.raises(NotFound, match="not a file"):
         await transport.stat("a")
     with pytest.raises(NotFound):

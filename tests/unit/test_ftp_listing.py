@@ -12,13 +12,13 @@ from transports.ftp.listing import FtpEntry, instant, list_line, mlsd, version
     [
         (
             b"modify=20150813175250;perm=adfr;size=951;type=file;unique=119FBB87UE;UNIX.group=0; welcome.msg\r\n",
-            FtpEntry("welcome.msg", "file", 951, "20150813175250"),
+            FtpEntry("welcome.msg", "file", 951, "20150813175250", unique="119FBB87UE"),
         ),
         (b"Type=file;Size=431;Modify=20130303210732; HEADER.html", FtpEntry("HEADER.html", "file", 431, "20130303210732")),
         (b"Type=dir;Modify=20141022065102.999;UNIX.mode=0775; source", FtpEntry("source", "folder", None, "20141022065102.999")),
         (b"Type=file;Size=1;   two before", FtpEntry("  two before", "file", 1)),
         (b" no facts", FtpEntry("no facts", "file")),
-        (b"type=OS.unix=slink:/x; link", FtpEntry("link", "other")),
+        (b"type=OS.unix=slink:/x; link", FtpEntry("link", "link", target="/x")),
         (b"type=cdir;modify=20141022065102; .", None),
         ("type=file;size=2; é".encode("latin-1"), FtpEntry("\udce9", "file", 2)),
     ],
@@ -50,7 +50,10 @@ def test_a_line_of_mlsd_that_cannot_be_is_an_error(line):
             b"-rw-r--r--   1 marketwired marketwired    12016 Mar 16  2016 2016031611G087802-001.newsml",
             FtpEntry("2016031611G087802-001.newsml", "file", 12016),
         ),
-        (b"lrwxrwxrwx   1 root     other          7 Jan 25 00:17 bin -> usr/bin", FtpEntry("bin -> usr/bin", "other")),
+        (
+            b"lrwxrwxrwx   1 root     other          7 Jan 25 00:17 bin -> usr/bin",
+            FtpEntry("bin", "link", target="usr/bin"),
+        ),
         (b"-rwxrw-r--+  1 521      101         2080 May 21 10:53 data.csv", FtpEntry("data.csv", "file", 2080)),
         (
             b"-rw-r--r--        0   18446744073709551615 18446744073709551615 Nov 16  2006 VIDEO_TS.VOB",

@@ -8,6 +8,7 @@ aioftp speaks the protocol. In addition:
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,7 @@ class FtpControl(aioftp.Client):
         self._label = label
         self._peer = ""
         self.features: frozenset[str] = frozenset()
+        self.has_identities = False  # of folders: MLSD says which are one and the same
         self.base = ""
         self.used_at = 0.0
         self.certificate: float | None = None
@@ -167,11 +169,14 @@ class FtpControl(aioftp.Client):
         with translated_errors(self._label, server.origin):
             code, lines = await self.command("FEAT", ("211", "5xx"))
             if code == "211":
-                self.features = frozenset(line.strip().partition(" ")[0].upper() for line in lines[1:-1])
+                offered = [line.strip().upper().partition(" ") for line in lines[1:-1]]
+                self.features = frozenset(name for name, _, _ in offered)
+                self.has_identities = any(name == "MLST" and "UNIQUE" in facts for name, _, facts in offered)
             if "UTF8" in self.features and server.encoding == "utf-8":
                 await self.command("OPTS UTF8 ON", ("2xx", "5xx"))
             if "MLST" in self.features:
-                await self.command("OPTS MLST type;size;modify;", ("2xx", "5xx"))
+                facts = "type;size;modify;unique;" if self.has_identities else "type;size;modify;"
+                await self.command(f"OPTS MLST {facts}", ("2xx", "5xx"))
             await self.command("TYPE I", "200")
             code, lines = await self.command("PWD", ("257", "5xx"))
             if code == "257":
@@ -212,6 +217,14 @@ class FtpControl(aioftp.Client):
             code, lines = await self.send_command(f"SIZE {path}", ("213", "50x"))
             size = int(lines[-1]) if code == "213" else None
             return FtpEntry(name, FILE, size, (await self.times([path]))[0])
+
+    async def identity(self, path: str) -> str:
+        """Return the identity of a folder, which all of its names share; "" if the server does not say."""
+        if not self.has_identities:
+            return ""
+        code, lines = await self.command(f"MLST {path}", ("250", "5xx"))
+        found = re.search(r"(?:^|;)unique=([^;]+);", lines[1].strip(), re.IGNORECASE) if code == "250" else None
+        return found[1] if found is not None else ""
 
     async def times(self, paths: list[str]) -> list[str]:
         """Return the times of modification, "" if unknown; all are asked for before the first reply."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from manifests.messages import message
 
-FOLDER, FILE, OTHER = "folder", "file", "other"
+FOLDER, FILE, LINK, OTHER = "folder", "file", "link", "other"
 _STAMP = re.compile(r"(\d{14})(\.\d{1,9})?")
 _LETTER = r"(?:[^\W\d_]|[\udc80-\udcff])"  # of any script; bytes of another encoding are escaped so
 _MONTH = rf"\d{{0,2}}{_LETTER}{{1,12}}\.?"  # Mar, mars, märz, мар., 3月
@@ -45,12 +45,17 @@ MAX_SIZE = 1 << 62
 
 
 class FtpEntry(NamedTuple):
-    """One name in a folder; `stamp` is when it was modified, in UTC, as the server writes it (`20250813175250`)."""
+    """One name in a folder; `stamp` is when it was modified, in UTC, as the server writes it (`20250813175250`).
+
+    `target` is where a link leads, "" if the server does not say; `unique` is the same for names of one folder or file.
+    """
 
     name: str
     kind: str
     size: int | None = None
     stamp: str = ""
+    target: str = ""
+    unique: str = ""
 
 
 def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
@@ -71,7 +76,12 @@ def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
     size, stamp = known.get("size", ""), known.get("modify", "")
     if stamp and _STAMP.fullmatch(stamp) is None:
         raise ValueError(message("an invalid time"))
-    return FtpEntry(name, {"dir": FOLDER, "file": FILE}.get(kind, OTHER), _size(size) if size else None, stamp)
+    target = ""
+    if kind.startswith(("os.unix=slink", "os.unix=symlink")):
+        target = known["type"].partition(":")[2]
+        kind = LINK
+    kind = {"dir": FOLDER, "file": FILE, LINK: LINK}.get(kind, OTHER)
+    return FtpEntry(name, kind, _size(size) if size else None, stamp, target, known.get("unique", ""))
 
 
 def list_line(line: bytes, encoding: str) -> FtpEntry | None:
@@ -81,10 +91,13 @@ def list_line(line: bytes, encoding: str) -> FtpEntry | None:
         return None
     found = next(filter(None, (form.fullmatch(text) for form in _UNIX)), None)
     if found is not None:
-        kind, name = {"-": FILE, "d": FOLDER}.get(found["kind"], OTHER), found["name"]
+        kind, name = {"-": FILE, "d": FOLDER, "l": LINK}.get(found["kind"], OTHER), found["name"]
+        target = ""
+        if kind == LINK:
+            name, _, target = name.partition(" -> ")
         if name in (".", ".."):
             return None
-        return FtpEntry(name, kind, _size(found["size"]) if kind == FILE else None)
+        return FtpEntry(name, kind, _size(found["size"]) if kind == FILE else None, target=target)
     found = _DOS.fullmatch(text)
     if found is not None:
         if found["folder"]:

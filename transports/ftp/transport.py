@@ -4,11 +4,13 @@ Rules:
 1. FTP has no strong validator. A version is `modified:<MDTM>|<size>`, asked for before the first byte and after the
    last, so that a file that is replaced during the read is noticed. Versions of other kinds bind nothing.
 2. A path is relative to the folder of the login, as in FTP urls (`ftp://host//srv/data/` is absolute).
-3. A listing uses MLSD, else LIST, with the time of each file asked for. Symbolic links are left out.
+3. A listing uses MLSD, else LIST, with the time of each file asked for. A symbolic link that leads to a file of the
+   source is listed as that file; others are counted, and so are folders that are one of the folders above them.
 4. Every read has a control connection of its own; the governor limits how many.
 """
 
 import asyncio
+import posixpath
 import re
 import ssl
 import time
@@ -25,11 +27,15 @@ from manifests.messages import count, message
 from manifests.stat import Stat, storable
 from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, Refused, Unsupported
 from transports.ftp.control import FtpControl, FtpServer, translated_errors
-from transports.ftp.listing import FILE, FOLDER, FtpEntry, instant, list_line, mlsd, version
+from transports.ftp.listing import FILE, FOLDER, LINK, FtpEntry, instant, list_line, mlsd, version
 from transports.net import (
+    NOWHERE,
+    SPECIAL,
+    TO_FOLDERS,
     Listing,
     Selection,
     ServerTree,
+    SkippedNames,
     StallDetector,
     check_count,
     check_unchanged,
@@ -113,6 +119,7 @@ class FtpTransport:
             reply_timeout=reply_timeout,
         )
         self._clock = clock
+        self._skipped = SkippedNames()
         self._idle: list[FtpControl] = []
 
     # -- the port -------------------------------------------------------------------------------------------------
@@ -127,14 +134,16 @@ class FtpTransport:
         """As `list`, a page at a time."""
         selection = Selection(prefix, after)
         unread = _UnreadLines(self._origin)
+        self._skipped = SkippedNames()
+        folders: dict[str, str] = {}  # the identity of each folder that is walked, by its path
         control: FtpControl | None = None
 
         async def list_folder(above: str) -> Listing:
             nonlocal control
             if control is not None:
-                return await self._files(control, above, selection, unread)
+                return await self._files(control, above, selection, unread, folders)
             control, found = await self._asked(
-                lambda control: self._files(control, above, selection, unread), self.root
+                lambda control: self._files(control, above, selection, unread, folders), self.root
             )
             return found
 
@@ -149,6 +158,10 @@ class FtpTransport:
         finally:
             if control is not None:
                 control.drop()
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return what the last listing passed over."""
+        return self._skipped.counts
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
@@ -209,13 +222,28 @@ class FtpTransport:
 
     # -- folders --------------------------------------------------------------------------------------------------
 
-    async def _files(self, control: FtpControl, above: str, selection: Selection, unread: "_UnreadLines") -> Listing:
-        """Return the selected files and folders in one folder."""
+    async def _files(
+        self, control: FtpControl, above: str, selection: Selection, unread: "_UnreadLines", folders: dict[str, str]
+    ) -> Listing:
+        """Return the selected files and folders in one folder; `folders` takes the identities of those."""
         files: dict[str, FtpEntry] = {}
+        if not above:
+            with translated_errors(self.root, self._origin):
+                folders[""] = await control.identity(control.at(self._folder).rstrip("/") or "/")
+        walked = {identity for path, identity in folders.items() if identity and above.startswith(path)}
         for one in await self._names(control, above, unread):
-            select = {FOLDER: selection.folder, FILE: selection.file}.get(one.kind)
-            if select is not None and (path := select(above, one.name)) is not None:
-                files[path] = one
+            select = {FOLDER: selection.folder, FILE: selection.file, LINK: selection.file}.get(one.kind)
+            if select is None:
+                self._skipped.add(SPECIAL)
+            elif one.kind == FOLDER and one.unique in walked:
+                self._skipped.add(TO_FOLDERS)
+            elif (path := select(above, one.name)) is not None:
+                is_link = one.kind == LINK and path.endswith(one.name)  # else its name is refused
+                found = await self._linked(control, path, one) if is_link else one
+                if found is not None:
+                    files[path] = found
+                    if found.kind == FOLDER:
+                        folders[path] = found.unique
         paths = sorted(files)
         untimed = [p for p in paths if files[p].kind == FILE and not files[p].stamp and p.endswith(files[p].name)]
         for at in range(0, len(untimed), ASKED_AT_ONCE):
@@ -225,6 +253,29 @@ class FtpTransport:
             for path, stamp in zip(batch, times, strict=True):
                 files[path] = files[path]._replace(stamp=stamp)
         return [(path, None if path.endswith("/") else _stat(path, files[path])) for path in paths]
+
+    async def _linked(self, control: FtpControl, path: str, link: FtpEntry) -> FtpEntry | None:
+        """Return the file that a link leads to; count a link that leads to none of the source."""
+        if link.target.startswith("/"):  # as the server names it, which may not be its whole disk
+            is_inside = link.target.startswith(control.at(self._folder))
+        else:
+            leads = posixpath.normpath(posixpath.join(posixpath.dirname(path), link.target)) if link.target else path
+            if leads == "." or path.startswith(f"{leads}/"):  # to a folder that holds it
+                self._skipped.add(TO_FOLDERS)
+                return None
+            is_inside = not f"{leads}/".startswith("../")
+        if is_inside:
+            try:
+                return await control.describe(control.at(self._folder + path), path)
+            except NotFound:  # a folder, or nothing
+                self._skipped.add(TO_FOLDERS if await self._is_folder(control, path) else NOWHERE)
+                return None
+        self._skipped.add(NOWHERE)
+        return None
+
+    async def _is_folder(self, control: FtpControl, path: str) -> bool:
+        code, _ = await control.command(f"CWD {control.at(self._folder + path)}", ("2xx", "5xx"))
+        return code.startswith("2")
 
     async def _names(self, control: FtpControl, above: str, unread: "_UnreadLines") -> Sequence[FtpEntry]:
         """Return the names in one folder, as the server orders them; add to `unread` the lines that have none."""

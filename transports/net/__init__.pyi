@@ -1,5 +1,12 @@
 from . import urls as urls
 from .redirects import MAX_HOPS as MAX_HOPS, STATUSES as STATUSES, next_hop as next_hop
+from .skipped import (
+    NOWHERE as NOWHERE,
+    SPECIAL as SPECIAL,
+    TO_FOLDERS as TO_FOLDERS,
+    UNKNOWN as UNKNOWN,
+    SkippedNames as SkippedNames,
+)
 from .socket_policy import (
     SocketPolicy as SocketPolicy,
     connection_error as connection_error,

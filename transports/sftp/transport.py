@@ -4,7 +4,7 @@ Rules:
 1. SFTP has no strong validator. A version is `modified:<seconds>|<size>` of the open file, read before the first byte
    and after the last. Versions of other kinds bind nothing.
 2. The path of a url is absolute on the server; `sftp://host/~/data/` begins at the home folder of the login.
-3. Listings contain regular files only: no symbolic links, devices or sockets.
+3. Listings contain regular files, and links that lead to one of the same source; others are counted.
 """
 
 import asyncio
@@ -22,9 +22,14 @@ from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, Credential, Interrupted, NotFound, Page, Unsupported
 from transports.net import (
+    NOWHERE,
+    SPECIAL,
+    TO_FOLDERS,
+    UNKNOWN,
     Listing,
     Selection,
     ServerTree,
+    SkippedNames,
     StallDetector,
     check_count,
     check_unchanged,
@@ -80,6 +85,7 @@ class SftpTransport:
         parts = urlsplit(url)
         self.root = url
         self.floor = floor
+        self._skipped = SkippedNames()
         self.tree = ServerTree(url, encoding, _below_home)
         self.origin = self.tree.origin
         self.links = SftpConnections(
@@ -106,6 +112,7 @@ class SftpTransport:
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
         selection = Selection(prefix, after)
+        self._skipped = SkippedNames()
         link = await self.links.acquire(self.root)
         try:
             async with aclosing(walk_tree(lambda above: self._files(link, above, selection))) as pages:
@@ -113,6 +120,10 @@ class SftpTransport:
                     yield page
         finally:
             self.links.release(link)
+
+    def skipped(self) -> Mapping[str, int]:
+        """Return what the last listing passed over."""
+        return self._skipped.counts
 
     async def stat(self, path: str) -> Stat:
         """Describe one file."""
@@ -137,6 +148,7 @@ class SftpTransport:
     async def _files(self, link: SftpConnection, above: str, selection: Selection) -> Listing:
         """Return the selected files and folders in one folder."""
         found: list[tuple[str, Stat | None]] = []
+        links: list[str] = []
         name, count = above or self.root, 0
         with translated_errors(name, self.origin):
             async with aclosing(link.names(self.tree.folder + above)) as names:
@@ -150,9 +162,36 @@ class SftpTransport:
                     if modes.S_ISDIR(mode):
                         if (path := selection.folder(above, called)) is not None:
                             found.append((path, None if path.endswith("/") else Stat(path)))
-                    elif modes.S_ISREG(mode) and (path := selection.file(above, called)) is not None:
-                        found.append((path, describe(path, path, one.attrs)))
+                    elif modes.S_ISREG(mode):
+                        if (path := selection.file(above, called)) is not None:
+                            found.append((path, describe(path, path, one.attrs)))
+                    elif not modes.S_ISLNK(mode):
+                        self._skipped.add(SPECIAL if modes.S_IFMT(mode) else UNKNOWN)
+                    elif (path := selection.file(above, called)) is not None:
+                        links.append(path)
+            linked = [(path, await self._linked(link, path)) for path in links]
+            found += [(path, stat) for path, stat in linked if stat is not None]
         return sorted(found, key=lambda one: one[0])
+
+    async def _linked(self, link: SftpConnection, path: str) -> Stat | None:
+        """Return the Stat of the file that a link leads to; count a link that leads to none of the source."""
+        try:
+            with link.answers():
+                attributes = await link.files.stat(self.tree.folder + path)
+            if modes.S_ISDIR(attributes.permissions or 0):
+                self._skipped.add(TO_FOLDERS)
+                return None
+            with link.answers():
+                top = cast("str", await link.files.realpath(self.tree.folder or "."))
+            with link.answers():
+                target = cast("str", await link.files.realpath(self.tree.folder + path))
+            if modes.S_ISREG(attributes.permissions or 0) and target.startswith(f"{top.rstrip('/')}/"):
+                return describe(path, path, attributes)
+        except asyncssh.SFTPError as error:
+            if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
+                raise
+        self._skipped.add(NOWHERE)
+        return None
 
 
 class _SftpRead:
