@@ -10,7 +10,7 @@ from .field_types import (
     Size as Size,
     like as like,
 )
-from .globs import everything as everything, matcher as matcher
+from .globs import GlobUse as GlobUse, everything as everything, matcher as matcher
 from .mirror import (
     Keep as Keep,
     ManifestError as ManifestError,

@@ -25,13 +25,66 @@ def everything(path: str) -> bool:  # noqa: ARG001  selects without a check
     return True
 
 
-def matcher(include: Iterable[str] = ("**",), exclude: Iterable[str] = ()) -> Matcher:
+class GlobUse:
+    """Globs of one list that have matched no path yet; once each has matched one, it costs next to nothing."""
+
+    def __init__(self, globs: Iterable[str]) -> None:
+        given = tuple(globs)
+        # an include list that selects everything, whatever else it says, misses nothing
+        selects_all = not _ALL.isdisjoint(given) and not any(glob.startswith("!") for glob in given)
+        self._waiting = {} if selects_all else {glob: _compile(glob)[1].match for glob in given}
+        self._any = self._joined()
+
+    @property
+    def unmatched(self) -> tuple[str, ...]:
+        """Return the globs that matched nothing, in their order."""
+        return tuple(self._waiting)
+
+    def matched(self, path: str) -> list[str]:
+        """Take note of a path, and return the globs that match it as the first one."""
+        if not self._waiting or self._any(path) is None:
+            return []
+        found = [glob for glob, match in self._waiting.items() if match(path) is not None]
+        for glob in found:
+            del self._waiting[glob]
+        self._any = self._joined()
+        return found
+
+    def noting(self, choose: Matcher, *, all_paths: bool) -> Matcher:
+        """Return `choose`, which takes note of the paths that it selects, or of `all_paths`."""
+        if not self._waiting or choose is everything:
+            return choose
+
+        def chosen(path: str) -> bool:
+            is_chosen = choose(path)
+            if (is_chosen or all_paths) and self._waiting:
+                self.matched(path)
+            return is_chosen
+
+        return chosen
+
+    def _joined(self) -> Callable[[str], object]:
+        return re.compile("|".join(f"(?:{_compile(glob)[1].pattern})" for glob in self._waiting)).match
+
+
+def matcher(
+    include: Iterable[str] = ("**",),
+    exclude: Iterable[str] = (),
+    *,
+    included: GlobUse | None = None,
+    excluded: GlobUse | None = None,
+) -> Matcher:
     """Return the function that returns True for wanted paths; it is `everything` if no path is excluded.
 
-    Raises InvalidValue for an invalid glob.
+    `included` and `excluded` take note of the globs that match a path. Raises InvalidValue for an invalid glob.
     """
-    wanted = _chooser(tuple(include))
-    unwanted = _chooser(tuple(exclude))
+    include, exclude = tuple(include), tuple(exclude)
+    wanted = _chooser(include)
+    unwanted = _chooser(exclude)
+    if included is not None and wanted is not None:
+        wanted = included.noting(wanted, all_paths=_deselects(include))
+    if excluded is not None and unwanted is not None:
+        unwanted = excluded.noting(unwanted, all_paths=_deselects(exclude))
     if unwanted is None:
         return everything if wanted is everything else wanted or _nothing
     if wanted is None or unwanted is everything:
@@ -45,6 +98,10 @@ def check_glob(glob: str) -> str:
     """Return `glob` unchanged if it is valid; raises InvalidValue."""
     _compile(glob)
     return glob
+
+
+def _deselects(globs: tuple[str, ...]) -> bool:
+    return any(glob.startswith("!") for glob in globs)
 
 
 def _nothing(path: str) -> bool:  # noqa: ARG001  selects without a check

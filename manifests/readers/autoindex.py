@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
-from manifests.model import Glob, matcher
+from manifests.model import Glob, GlobUse, matcher
 from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import FolderUrl, ListingLink, folder_of, quoted
 from manifests.readers.checksum_lines import ListReport
@@ -31,6 +31,7 @@ from manifests.reading import (
     ReaderKind,
     ReaderSource,
     ReaderWarning,
+    Selected,
     SkippedEntries,
     chosen,
     encoding_of,
@@ -109,7 +110,13 @@ class AutoindexReader:
         self._root = root
         self._encoding = encoding
         self._unterminated = unterminated
-        self._lists = matcher(checksums)
+        self._checksums = tuple(checksums)
+        self._lists = matcher(self._checksums)
+
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The globs of checksum lists."""
+        return tuple(Selected("checksums", glob) for glob in self._checksums)
 
     def start(self) -> Iterable[DocumentRequest]:
         """Request the page of the source itself."""
@@ -157,7 +164,7 @@ class AutoindexReader:
         is_usual: bool,
     ) -> Iterator[Found]:
         """Yield the files of a page, and the checksum lists among them; note its folders."""
-        prefix = f"{note.path}/" if note.path else ""
+        prefix, use = f"{note.path}/" if note.path else "", GlobUse(self._checksums)
         for count, link in enumerate(links, 1):
             if isinstance(link, ReaderWarning):
                 yield link
@@ -179,6 +186,7 @@ class AutoindexReader:
             yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
             if not link.is_folder and self._lists(path) and _is_safe(path):
                 yield DocumentRequest(url=url, state=_state(_AutoindexState(path, is_list=True)))
+                yield from (Selected("checksums", glob) for glob in use.matched(path))
 
     def _text(self, name: str) -> str:
         """Return a name as text: bytes that are not UTF-8 are taken in the encoding that the source declares."""

@@ -32,6 +32,7 @@ from manifests.reading import (
     ReaderKind,
     ReaderSource,
     ReaderWarning,
+    Selected,
     SkippedEntries,
     Span,
     When,
@@ -186,6 +187,11 @@ class CmrReader:
         self._span = span(options.datetime, today)
         self._oldest = (today - timedelta(days=OLDEST)).isoformat()
 
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The collections wanted."""
+        return tuple(Selected("collections", one) for one in dict.fromkeys(self._options.collections))
+
     def start(self) -> Iterable[DocumentRequest]:
         """Request the first page of all granules."""
         return [self._granules()]
@@ -220,6 +226,8 @@ class CmrReader:
         if state.is_first and (mark := read_until(document)) is not None:
             yield mark
         unread = SkippedEntries(document)
+        named = {text(dig(row, "meta", "collection-concept-id")) for row in page.items}
+        yield from (one for one in self.selectors if one.value in named or "" in named)
         for row in page.items:
             yield from self._granule(document, row, unread)
         pages = state.pages.read(document, map(_identity, page.items))

@@ -27,6 +27,7 @@ from manifests.reading import (
     ReaderKind,
     ReaderSource,
     ReaderWarning,
+    Selected,
     SkippedEntries,
     below,
     chosen,
@@ -164,6 +165,11 @@ class DataverseReader:
         if options.collections:
             self._folders = {key: _folder(key) for key in self._folders}
 
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The collections wanted; a dataset that does not exist is an error."""
+        return tuple(Selected("collections", one) for one in dict.fromkeys(self._options.collections))
+
     def start(self) -> Iterable[DocumentRequest]:
         """Request the datasets, and the first page of each collection."""
         for key, folder in self._folders.items():
@@ -214,12 +220,14 @@ class DataverseReader:
         place = below(folder, below(verbatim(file.directory_label), name))
         return Stat(place, listed, version=f"file:{text(held.id)}", digests=published, urls=(url,))
 
-    def _found(self, document: Document, note: _DataverseState) -> Iterator[DocumentRequest]:
+    def _found(self, document: Document, note: _DataverseState) -> Iterator[DocumentRequest | Selected]:
         hits = read_json(document, _DataverseSearchResponse).data
         total = size(hits.total_count) if hits is not None else None
         if hits is None or hits.items is None or total is None:
             raise DocumentError(message("{url}: not the answer to a search", url=document.url))
         unread = SkippedEntries(document)
+        if hits.items:
+            yield Selected("collections", note.collection)
         for hit in hits.items:
             key = text(hit.global_id)
             if key:

@@ -26,6 +26,7 @@ from manifests.reading import (
     ReaderKind,
     ReaderSource,
     ReaderWarning,
+    Selected,
     SkippedEntries,
     absolute,
     below,
@@ -116,6 +117,11 @@ class FigshareReader:
         if options.collections or options.group or options.institution:
             self._folders = {key: key for key in self._folders}
 
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The collections wanted; an article that does not exist is an error."""
+        return tuple(Selected("collections", number) for number in dict.fromkeys(self._options.collections))
+
     def start(self) -> Iterable[DocumentRequest]:
         """Request the first page of every list."""
         options = self._options
@@ -156,9 +162,11 @@ class FigshareReader:
             yield from self._more(document, note, [file.id for file in files])
         unread.raise_if_any()
 
-    def _articles(self, document: Document, note: _FigshareState) -> Iterator[DocumentRequest]:
+    def _articles(self, document: Document, note: _FigshareState) -> Iterator[DocumentRequest | Selected]:
         articles = read_json(document, list[_Article])
         unread = SkippedEntries(document)
+        if articles and note.list.startswith("collections/"):
+            yield Selected("collections", note.list.split("/")[1])
         for article in articles:
             number = text(article.id)
             if number.isdigit():

@@ -27,6 +27,7 @@ from manifests.reading import (
     ReaderKind,
     ReaderSource,
     ReaderWarning,
+    Selected,
     SkippedEntries,
     XmlElement,
     absolute,
@@ -149,6 +150,11 @@ class GbifReader:
             folders(options.datasets) if options.datasets and alone else {key: key for key in options.datasets}
         )
 
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The publishers wanted; a dataset or download that does not exist is an error."""
+        return tuple(Selected("publishers", key) for key in dict.fromkeys(self._options.publishers))
+
     def start(self) -> Iterable[DocumentRequest]:
         """Request the datasets, the first page of each list, the downloads; or the IPT's own list."""
         options = self._options
@@ -198,6 +204,8 @@ class GbifReader:
                 )
             )
         unread = SkippedEntries(document)
+        if page.results and note.key.startswith("organization/"):
+            yield Selected("publishers", note.key.split("/")[1])
         for dataset in page.results:
             key = text(dataset.key)
             if key:

@@ -35,6 +35,7 @@ from manifests.reading import (
     PageChain,
     ReaderKind,
     ReaderSource,
+    Selected,
     SkippedEntries,
     XmlError,
     XmlTarget,
@@ -109,6 +110,11 @@ class OaiReader:
         self._url = f"{root}{options.repository.strip('/')}"
         self._options = options
 
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The sets wanted."""
+        return tuple(Selected("sets", one) for one in dict.fromkeys(self._options.sets))
+
     def start(self) -> Iterable[DocumentRequest]:
         """Request the first page of each set."""
         return [self._asked(_OaiState(query)) for query in self._queries(self._options.since)]
@@ -141,6 +147,8 @@ class OaiReader:
             raise DocumentError(message("{url}: is not a list of OAI-PMH records", url=document.url))
         if note.pages.pages == 0 and not note.begun_again and page.answered:
             yield Cursor(page.answered)
+        if page.identifiers and (wanted := note.query.get("set")):
+            yield Selected("sets", wanted)
         pages, announced = note.pages.read(document, page.identifiers), page.announced or note.announced
         if page.token:
             if pages.pages > MAX_PAGES or page.token == note.token:

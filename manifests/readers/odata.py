@@ -32,6 +32,7 @@ from manifests.reading import (
     ReaderKind,
     ReaderSource,
     ReaderWarning,
+    Selected,
     SkippedEntries,
     When,
     below,
@@ -140,6 +141,11 @@ class OdataReader:
         self._options = options
         self._span = span(options.datetime, today)
 
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The collections wanted."""
+        return tuple(Selected("collections", one) for one in dict.fromkeys(self._options.collections))
+
     def start(self) -> Iterable[DocumentRequest]:
         """Request the first page of all products."""
         return [self._page(OdataState(is_first=True))]
@@ -162,6 +168,9 @@ class OdataReader:
         # the catalogue does not report which files of a modified product were deleted
         if state.is_first and self._options.files == "archive" and (mark := read_until(document)) is not None:
             yield mark
+        named = {self._named(row) for row in page.value if isinstance(row, dict)}
+        is_clear = named <= {*self._options.collections}  # else the catalogue names them in another form
+        yield from (one for one in self.selectors if named and (one.value in named or not is_clear))
         for row in page.value:
             if not isinstance(row, dict) or not text(row.get("Name")) or not text(row.get("Id")):
                 unread.add(message("a product without a name or an id"))
@@ -245,15 +254,17 @@ class OdataReader:
             raise DocumentError(message("{url}: the products are not sorted by {by}", url=document.url, by=state.by))
         return self._page(msgspec.structs.replace(state, since=last, skip=skip, is_first=False, pages=pages))
 
-    def _place(self, row: Mapping[str, Any]) -> str:
-        taken = row.get("ContentDate")
-        start = taken.get("Start") if isinstance(taken, dict) else None
+    def _named(self, row: Mapping[str, Any]) -> str:
+        """Return the collection of a product, or "" if it is unknown."""
         collection = row.get("Collection")
         named = text(collection.get("Name")) if isinstance(collection, dict) else ""
         named = named or (self._options.collections[0] if len(self._options.collections) == 1 else "")
-        if not named:
-            named = _collection(text(row.get("S3Path")))
-        places = {"collection": named or "unknown", "name": text(row.get("Name")), **days(start)}
+        return named or _collection(text(row.get("S3Path")))
+
+    def _place(self, row: Mapping[str, Any]) -> str:
+        taken = row.get("ContentDate")
+        start = taken.get("Start") if isinstance(taken, dict) else None
+        places = {"collection": self._named(row) or "unknown", "name": text(row.get("Name")), **days(start)}
         return self._options.template.format_map(places).lstrip("/")
 
     def _product(self, row: Mapping[str, Any]) -> Iterator[Found]:

@@ -31,6 +31,7 @@ from manifests.reading import (
     ReaderKind,
     ReaderSource,
     ReaderWarning,
+    Selected,
     SkippedEntries,
     chosen,
     dig,
@@ -45,6 +46,7 @@ from manifests.stat import Stat
 
 MAX_DEPTH = 32  # catalogues within catalogues
 MAX_PAGE = 256 << 20  # bytes
+_SELECTING = (("collections", "collection"), ("ids", "id"))
 ACCEPT = {"accept": "application/geo+json, application/json;q=0.9, */*;q=0.1"}
 
 
@@ -87,6 +89,13 @@ class StacReader:
         self._assets = Assets(options, pays=bool(getattr(source, "requester_pays", False)))
         self._origin = origin_of(source.url)
 
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The collections and items wanted."""
+        options = self._options
+        wanted = {"collections": options.collections, "ids": options.ids}
+        return tuple(Selected(key, value) for key, values in wanted.items() for value in dict.fromkeys(values))
+
     def start(self) -> Iterable[DocumentRequest]:
         """Request the search, or the catalogue."""
         options = self._options
@@ -118,6 +127,7 @@ class StacReader:
         features = page.features
         assert isinstance(features, list)
         self._assets.learn(features)
+        yield from self._selected(features)
         for feature in features:
             if isinstance(feature, dict):
                 yield from self._feature(document, feature, unread)
@@ -147,6 +157,7 @@ class StacReader:
             return
         if at:
             self._assets.learn([item])
+            yield from self._selected([item])
         yield from self._assets.of(document, item, unread)
         if self._options.items:
             path = self._assets.path(item, f"{name.rpartition('/')[2]}.json", "")
@@ -154,6 +165,14 @@ class StacReader:
                 yield Stat(path, size, urls=(at,))
             else:
                 yield DerivedFile(path, msgspec.json.encode(item, order="sorted"))
+
+    def _selected(self, items: Iterable[object]) -> Iterator[Selected]:
+        """Yield the wanted collections and ids of items; an item that names no collection may be of any."""
+        seen = {(key, text(dig(item, field))) for item in items for key, field in _SELECTING}
+        of_any = ("collections", "") in seen
+        for selector in self.selectors:
+            if (selector.key, selector.value) in seen or (of_any and selector.key == "collections"):
+                yield selector
 
     def _fits(self, item: dict[str, Any]) -> bool:
         """Return True if a catalogue's item is wanted; the server filtered those of a search."""

@@ -19,6 +19,8 @@ from .document import (
     Reader as Reader,
     ReaderWarning as ReaderWarning,
     Resumable as Resumable,
+    Selected as Selected,
+    Selective as Selective,
     is_native as is_native,
 )
 from .encodings import (

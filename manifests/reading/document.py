@@ -82,6 +82,16 @@ class ReaderWarning(msgspec.Struct, frozen=True, omit_defaults=True):
     count: int = 1
 
 
+class Selected(msgspec.Struct, frozen=True):
+    """A value by which the manifest selects (a collection, a glob), and that a document matches.
+
+    Yield it once for each document. The values of `Selective.selectors` that no document matches are reported.
+    """
+
+    key: str
+    value: str
+
+
 class Document:
     """One downloaded document: complete, of bounded length, on disk if it is large; read once, from its beginning.
 
@@ -147,7 +157,7 @@ class Document:
             )
 
 
-Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning
+Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning | Selected
 """What `Reader.read` may yield."""
 
 
@@ -177,6 +187,16 @@ class ListsNatively(Protocol):
 def is_native(reader: Reader) -> bool:
     """Return True if a Reader reads the transport's own listing."""
     return isinstance(reader, ListsNatively) and reader.native
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """Capability of a Reader: say what the manifest selects by, so that a value that matches nothing is reported."""
+
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The values that the manifest selects by; the Reader yields each one that a document matches."""
+        ...
 
 
 @runtime_checkable

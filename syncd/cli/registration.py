@@ -18,6 +18,7 @@ from syncd.core import Secrets, SyncdError, of_environment
 from syncd.process import enable_after_imports, install
 
 if TYPE_CHECKING:
+    from syncd.cli.context import CommandContext
     from syncd.config import Config
 
 app = typer.Typer(
@@ -99,6 +100,18 @@ def shared_options(
     return load_config(
         config, store=store, endpoint=endpoint, state=state, allow_private=allow_private or (), environ=os.environ
     )
+
+
+def source_context(config: Path | None, allow_private: list[str] | None, *, json: bool) -> "CommandContext":
+    """Return the context of a command that asks upstream and needs no store."""
+    from syncd.cli.context import CommandContext
+    from syncd.config import find_config
+
+    secrets = of_environment(os.environ)
+    install(secrets)
+    found = config if config is not None else find_config(os.environ)
+    loaded = shared_options(config=found, allow_private=allow_private)
+    return CommandContext(loaded, os.environ, json=json, secrets=secrets, file=found)
 
 
 def command(

@@ -165,6 +165,8 @@ class PassFinished(Event, frozen=True):
     failed: int
     bytes: int
     seconds: float
+    unmatched: tuple[tuple[str, str], ...] = ()
+    """Globs and collections of the manifest that matched nothing, each with its key."""
 
 
 class LimitChanged(Event, frozen=True):

@@ -122,7 +122,7 @@ class PassRunner:
         registry = self.registry
         if isinstance(found, PassFinished):
             counts = msgspec.structs.asdict(found)
-            del counts["mirror"], counts["complete"]
+            del counts["mirror"], counts["complete"], counts["unmatched"]
             if found.complete:
                 self._write(run, outcome="complete", **counts)
             elif run.stopping.is_set():

@@ -9,7 +9,6 @@ from typing import TypeVar
 import msgspec
 
 from manifests.messages import message
-from manifests.model import matcher
 from manifests.reading import Stats, installed, is_native, paths_of
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
@@ -36,6 +35,7 @@ from syncd.engine.pass_context import PassContext
 from syncd.engine.path_collisions import CaseFoldIndex, collisions, folds_case
 from syncd.engine.planner import Counts, OutOfOrder, Planner
 from syncd.engine.probe import probe_missing_metadata
+from syncd.engine.selection import SourceSelection, explain
 from syncd.engine.survey import Survey
 from syncd.engine.survey_cursor import SurveyCursor
 from syncd.engine.vacated_paths import VacatedPaths
@@ -78,18 +78,21 @@ async def make_plan(context: PassContext, row: MirrorRow) -> PlanResult:
 
 
 async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = False) -> PlanResult:
-    survey = _begin(context, row)
+    survey = begin_survey(context, row)
     if is_native(context.reader):
         try:
             planning = await _plan_listing(context, row, survey, elsewhere=elsewhere)
         except OutOfOrder:  # this server sorts differently: collect first
             context.catalogue.claims.forget(row.id)
-            planning = await _plan_claims(context, row, survey, await _collect(context, survey), elsewhere=elsewhere)
+            planning = await _plan_claims(
+                context, row, survey, await collect_listing(context, survey), elsewhere=elsewhere
+            )
     else:
         cursor = cursor_of(context, row).resumable() if not elsewhere else None
         inventory = await _read(context, row, survey, cursor.value if cursor is not None else "")
         planning = await _plan_claims(context, row, survey, inventory, elsewhere=elsewhere)
     counts = planning.counts
+    _report_unmatched(context, survey, planning.inventory)
     if elsewhere:
         planning.inventory.elsewhere = context.mirror.source.url
         counts.remove = counts.remove_bytes = 0
@@ -109,15 +112,24 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
     return planning
 
 
+def _report_unmatched(context: PassContext, survey: Survey, inventory: Inventory) -> None:
+    """Report what the manifest selects by and that matches nothing; a part of the Inventory cannot tell."""
+    if inventory.complete and not inventory.is_part:
+        inventory.unmatched = survey.selection.unmatched()
+        for one in inventory.unmatched:
+            context.listener(SurveyNoted(context.mirror.name, explain(one), 1))
+
+
 async def list_upstream(context: PassContext, row: MirrorRow) -> tuple[Inventory, Iterator[Stat]]:
     """Survey upstream, and return its files, sorted by path."""
-    survey = _begin(context, row)
+    survey = begin_survey(context, row)
     native = is_native(context.reader)
-    inventory = await _collect(context, survey) if native else await _read(context, row, survey)
+    inventory = await collect_listing(context, survey) if native else await _read(context, row, survey)
     return inventory, context.catalogue.claims.all(row.id)
 
 
-def _begin(context: PassContext, row: MirrorRow) -> Survey:
+def begin_survey(context: PassContext, row: MirrorRow) -> Survey:
+    """Return the survey of the mirror's source, and report that it begins."""
     context.listener(SurveyStarted(context.mirror.name))
     name = context.mirror.source.reader
     if not row.snapshot and installed()[name].proof.unseen == "any":  # said once, in the first pass
@@ -135,7 +147,7 @@ def _begin(context: PassContext, row: MirrorRow) -> Survey:
         transport=context.source,
         claims=context.catalogue.claims,
         frontier=context.catalogue.frontier,
-        wants=matcher(context.mirror.source.include, context.mirror.source.exclude),
+        selection=SourceSelection(context.mirror.source, context.reader),
         listener=context.listener,
         spool=context.spool,
         made=Spool(context.spool / f"{context.mirror.name}.made"),
@@ -184,7 +196,7 @@ async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *,
     return await _planned(context, row, planner, inventory, folds)
 
 
-async def _collect(context: PassContext, survey: Survey) -> Inventory:
+async def collect_listing(context: PassContext, survey: Survey) -> Inventory:
     """Collect a listing of unknown order."""
     inventory = Inventory()
     try:

@@ -21,6 +21,8 @@ class Inventory(msgspec.Struct):
     gap: bool = False
     is_part: bool = False
     notes: dict[str, int] = {}
+    unmatched: tuple[tuple[str, str], ...] = ()
+    """What the manifest selects by (globs, collections) that matched nothing; known of a complete survey only."""
     elsewhere: str = ""
     """The url of the source that was surveyed because the first one did not respond: its files are only added."""
 

@@ -81,7 +81,7 @@ class Pass:
             await self._drop_outdated()
         snapshot = await publisher.publish()
         complete = planning.inventory.complete and is_over and results.failed == 0
-        result = self._result(snapshot.id, complete=complete, kept=planning.counts.keep)
+        result = self._result(snapshot.id, complete=complete, planning=planning)
         if planning.inventory.complete and not stopped and results.expired is None:
             context.catalogue.failures.forget_before(row.id, started)
             if results.has_deferred:
@@ -175,17 +175,18 @@ class Pass:
         catalogue.approvals.spend_approval(row.id)
         self.removed = len(steps)
 
-    def _result(self, snapshot: str, *, complete: bool, kept: int) -> PassFinished:
+    def _result(self, snapshot: str, *, complete: bool, planning: PlanResult) -> PassFinished:
         return PassFinished(
             mirror=self.context.mirror.name,
             snapshot=snapshot,
             complete=complete,
             fetched=self.results.fetched,
             replaced=self.replaced,
-            kept=kept,
+            kept=planning.counts.keep,
             removed=self.removed,
             parked=self.parked,
             failed=self.results.failed,
             bytes=self.results.moved,
             seconds=round(self.context.clock() - self.began, 3),
+            unmatched=planning.inventory.unmatched,
         )

@@ -7,6 +7,9 @@ from syncd.core import NothingFound
 from syncd.engine.build_plan import PlanResult
 from syncd.engine.losses import approved_deletions
 from syncd.engine.pass_context import PassContext
+from syncd.engine.selection import explain
+
+SHOWN = 5  # globs and collections without a match that are named
 
 
 def require_files(context: PassContext, row: MirrorRow, planning: PlanResult) -> None:
@@ -18,6 +21,9 @@ def require_files(context: PassContext, row: MirrorRow, planning: PlanResult) ->
     if reason is None:
         return
     held, _ = context.catalogue.approvals.count_parked(row.id) if planning.parked else (0, 0)
+    if planning.inventory.unmatched:
+        shown = [explain(one) for one in planning.inventory.unmatched[:SHOWN]]
+        reason = message("{reason} ({shown})", reason=reason, shown=shown)
     error = NothingFound(_explained(context.mirror, reason, held))
     context.catalogue.history.finish(row.id, succeeded=None, last={"state": "nothing_found", "reason": str(error)})
     raise error

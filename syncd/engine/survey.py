@@ -13,7 +13,7 @@ import xxhash
 from manifests.messages import plain
 from manifests.model import everything
 from manifests.reading import DocumentRequest, Gap, Reader, Resumable, Stats
-from syncd.core import Page, TooLarge
+from syncd.core import Page, ReportsSkipped, SurveyNoted, TooLarge, capability
 from syncd.engine.inventory import Inventory
 from syncd.engine.survey_run import SurveyRun
 from syncd.engine.survey_scope import SurveyScope
@@ -94,6 +94,9 @@ class Survey(SurveyScope, frozen=True):
             yield wanted
             if excess := self.excess(files):
                 raise TooLarge(excess)
+        if (reporting := capability(self.transport, ReportsSkipped)) is not None:
+            for text, count in reporting.skipped().items():
+                self.listener(SurveyNoted(self.mirror, text, count))
 
     def _wanted(self, page: Page) -> Page:
         wants = self.wants

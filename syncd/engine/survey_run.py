@@ -23,6 +23,7 @@ from manifests.reading import (
     Gap,
     Reader,
     ReaderWarning,
+    Selected,
 )
 from manifests.stat import Promise, Stat
 from syncd.core import (
@@ -86,6 +87,7 @@ class SurveyRun:
     def resume(self) -> None:
         """Resume a killed survey, whose claims are recorded."""
         survey, frontier = self.survey, self.survey.frontier
+        survey.selection.give_up()
         self.known, self.inventory.documents = frontier.progress(survey.mirror_id)
         self.inventory.files = survey.claims.claimed(survey.mirror_id)
         self.inventory.mark = frontier.cursor(survey.mirror_id)
@@ -136,6 +138,9 @@ class SurveyRun:
 
     def _is_excessive(self) -> bool:
         """Return True if the source names too much; what was read counts, and the Inventory stays incomplete."""
+        if self.inventory.documents >= self.survey.max_documents and not self.is_given_up:
+            self.is_given_up = True
+            self._failed(self.first[0], TooLarge(message("only the first documents were requested")))
         if not self.is_given_up and (excess := self.survey.excess(self.inventory.files)):
             self.is_given_up = True
             self._failed(self.first[0], TooLarge(excess))
@@ -223,6 +228,8 @@ class SurveyRun:
             notes = self.inventory.notes
             text = found.text if found.text in notes or len(notes) < NOTES else message("further parts were ignored")
             notes[text] = notes.get(text, 0) + found.count
+        elif isinstance(found, Selected):
+            self.survey.selection.matched(found)
         else:
             try:
                 self.unwritten.follows.append(check_request(found, document))

@@ -9,6 +9,7 @@ import msgspec
 from manifests.messages import message
 from syncd.catalogue import Claims, SurveyFrontier
 from syncd.core import Listener, Transport
+from syncd.engine.selection import SourceSelection
 from syncd.streams import Spool
 
 MAX_GROWTH = 64 << 30  # bytes by which one survey may enlarge the Catalogue
@@ -27,7 +28,7 @@ class SurveyScope(msgspec.Struct, frozen=True):
     transport: Transport
     claims: Claims
     frontier: SurveyFrontier
-    wants: Wants
+    selection: SourceSelection
     listener: Listener
     spool: Path
     made: Spool
@@ -35,6 +36,13 @@ class SurveyScope(msgspec.Struct, frozen=True):
     now: Callable[[], float] = time.time
     max_files: int = 100_000_000
     """The most files that the source may name (`source.limits.max_files`)."""
+    max_documents: int = 1 << 60
+    """The most documents that are requested."""
+
+    @property
+    def wants(self) -> Wants:
+        """Return the function that returns True for the paths that the mirror wants."""
+        return self.selection.wants
 
     def excess(self, files: int) -> str:
         """Return why a survey that named so many files must stop, or "" if it may go on."""

@@ -13,11 +13,13 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from manifests.model.mirror import load_mirror
 from manifests.reading.document import CountNotReached, Cursor, DocumentError, DocumentRequest, Gap, ReaderWarning
 from manifests.stat import Promise, Stat
 from syncd.catalogue import Catalogue
 from syncd.core.errors import NoSpace, Unsupported
 from syncd.core.events import SurveyNoted
+from syncd.engine.selection import SourceSelection
 from syncd.engine.survey import Survey
 from syncd.process.event_loop import first_of
 from syncd.streams.derived_files import Spool
@@ -57,7 +59,9 @@ async def surveying(tmp_path, transport, listener=lambda event: None, key="", no
             transport=transport,
             claims=catalogue.claims,
             frontier=catalogue.frontier,
-            wants=lambda path: True,
+            selection=SourceSelection(
+                load_mirror("mirror: m\nsource: {url: 'https://h/'}\n", "m.yaml").source, Scripted((), iter)
+            ),
             listener=listener,
             spool=tmp_path / "spool",
             made=Spool(tmp_path / "spool" / "m.made"),

@@ -15,6 +15,7 @@ from manifests.reading.document import (
     DocumentError,
     DocumentRequest,
     ReaderWarning,
+    Selected,
 )
 from manifests.stat import Promise, Stat
 
@@ -32,6 +33,11 @@ def answer(follow, body, *, url=None, base="https://archive.example/", **headers
     found = url or (follow.url if "://" in follow.url else base + follow.url)
     lower = {name.replace("_", "-"): value for name, value in headers.items()}
     return Document(follow, found, lower, io.BytesIO(body if isinstance(body, bytes) else body.encode()))
+
+
+def unselected(found):
+    """What was found, without what the manifest selects by: `test_selectors` has that."""
+    return [one for one in found if not isinstance(one, Selected)]
 
 
 def stats(found):
@@ -75,7 +81,8 @@ def survives(reader, follow, body, **headers):
     found = []
     with contextlib.suppress(DocumentError):
         for one in reader.read(answer(follow, body, **headers)):
-            assert isinstance(one, Stat | Promise | DocumentRequest | DerivedFile | Deleted | Cursor | ReaderWarning)
+            kinds = Stat | Promise | DocumentRequest | DerivedFile | Deleted | Cursor | ReaderWarning | Selected
+            assert isinstance(one, kinds)
             if isinstance(one, DocumentRequest):
                 one.url.encode()
                 one.state.encode()

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from manifests.readers import oai_pmh
 from manifests.reading.document import Cursor, Deleted, DocumentError, Gap
-from tests.unit.reader_harness import Source, answer, broken, follows, survives
+from tests.unit.reader_harness import Source, answer, broken, follows, survives, unselected
 
 OAI = "https://repo.example/"
 
@@ -51,12 +51,14 @@ def test_pages_are_read_by_their_tokens_and_each_record_is_a_file():
     (first,) = reader.start()
     assert first.url.startswith(f"{OAI}oai2d?")
     assert query(first) == {"verb": "ListRecords", "metadataPrefix": "oai_dc", "from": "2020-01-01", "set": "open"}
-    made, mark, second = reader.read(answer(first, listed(record("oai:repo.example:1"), token=" a/b=c&amp;d ")))
+    made, mark, second = unselected(
+        reader.read(answer(first, listed(record("oai:repo.example:1"), token=" a/b=c&amp;d ")))
+    )
     assert made.path == "oai:repo.example:1.xml"
     assert mark == Cursor("2024-05-01T12:00:00Z")
     assert query(second) == {"verb": "ListRecords", "resumptionToken": "a/b=c&d"}
     body = listed(record("http://hdl.example/10.1/a b"), record("gone", deleted=True), token="")
-    (last,) = reader.read(answer(second, body))
+    (last,) = unselected(reader.read(answer(second, body)))
     assert last.path == "http:%2F%2Fhdl.example%2F10.1%2Fa b.xml"
 
 

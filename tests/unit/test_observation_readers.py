@@ -9,9 +9,9 @@ from hypothesis import given, strategies as st
 
 from manifests.model.mirror import ManifestError, load_mirror
 from manifests.readers import cmr, laads, odata
-from manifests.reading.document import Cursor, Deleted, DocumentError, DocumentRequest, Gap, ReaderWarning
+from manifests.reading.document import Cursor, Deleted, DocumentError, DocumentRequest, Gap, ReaderWarning, Selected
 from manifests.stat import Stat
-from tests.unit.reader_harness import Source, answer, broken, follows, stats
+from tests.unit.reader_harness import Source, answer, broken, follows, stats, unselected
 
 DAY = date(2024, 5, 31)
 CMR = "https://cmr.earthdata.nasa.gov/search/"
@@ -36,7 +36,8 @@ def copernicus(**options):
 
 def read(reader, body, follow=None, **headers):
     follow = follow or next(iter(reader.start()))
-    return list(reader.read(answer(follow, body if isinstance(body, bytes) else json.dumps(body), **headers)))
+    body = body if isinstance(body, bytes) else json.dumps(body)
+    return unselected(reader.read(answer(follow, body, **headers)))
 
 
 def granule(*entries, urls=(), **more):
@@ -435,6 +436,6 @@ def test_a_broken_document_raises_nothing_but_that_it_is_broken(name, data):
         follow = DocumentRequest("https://h/Nodes", state=odata._state(odata.OdataState("nodes", folder="x")))
     try:
         for one in reader.read(answer(follow, data.draw(broken(body)))):
-            assert isinstance(one, Stat | DocumentRequest | ReaderWarning | Cursor | Deleted)
+            assert isinstance(one, Stat | DocumentRequest | ReaderWarning | Cursor | Deleted | Selected)
     except DocumentError:
         pass

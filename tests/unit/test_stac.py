@@ -10,9 +10,9 @@ from hypothesis import given, strategies as st
 from manifests.model.mirror import ManifestError, load_mirror
 from manifests.readers.stac import open_reader
 from manifests.readers.stac_options import StacOptions
-from manifests.reading.document import DerivedFile, DocumentError, DocumentRequest, ReaderWarning
+from manifests.reading.document import DerivedFile, DocumentError, DocumentRequest, ReaderWarning, Selected
 from manifests.stat import Stat, UnsafePath, check_path
-from tests.unit.reader_harness import Source, answer, broken, follows, stats
+from tests.unit.reader_harness import Source, answer, broken, follows, stats, unselected
 
 API = "https://landsatlook.example/stac-server/"
 SUM = "40733ca28b19f80390c47ef0b7e456accc998f445947f5b95e03509363b22860c29b36563f5c5530fb6e61e2a10a0ffd2d616c4822288cae398ce8a47ea5494c1b"
@@ -56,7 +56,7 @@ def read(body, reader=None, follow=None, url=None):
     reader = reader or opened()
     follow = follow or next(iter(reader.start()))
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return list(reader.read(answer(follow, body, url=url)))
+    return unselected(reader.read(answer(follow, body, url=url)))
 
 
 def test_an_asset_of_landsat_is_what_it_says():
@@ -243,6 +243,7 @@ def test_an_asset_is_fetched_by_the_kind_of_url_that_is_preferred():
     only = {"B2": {"href": "gs://bucket/B2.TIF"}, "B3": {"href": "https://h/B3.TIF"}}
     reader = opened()
     found = reader.read(answer(next(iter(reader.start())), json.dumps(page(item(only)))))
+    assert isinstance(next(found), Selected)
     assert next(found).urls == ("https://h/B3.TIF",), "the others are read all the same"
     with pytest.raises(DocumentError, match="asset B2 has no url of https, http, s3"):
         next(found)
@@ -434,7 +435,7 @@ def test_a_broken_document_raises_nothing_but_that_it_is_broken(body, is_static)
     (follow,) = reader.start()
     try:
         for one in reader.read(answer(follow, body)):
-            assert isinstance(one, Stat | DocumentRequest | DerivedFile | ReaderWarning)
+            assert isinstance(one, Stat | DocumentRequest | DerivedFile | ReaderWarning | Selected)
     except DocumentError:
         pass
 

@@ -1,27 +1,72 @@
-"""`syncd check`: mirror manifests are linted, each by itself and all together."""
+"""`syncd check`: mirror manifests are linted, each by itself and all together; with --ask, their sources are asked."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from manifests.messages import plain
 from syncd.cli import output
-from syncd.cli.registration import Json, plain_command
+from syncd.cli.registration import CONFIG, Json, plain_command, source_context
+
+if TYPE_CHECKING:
+    from manifests.model import Mirror
 
 
-@plain_command("syncd check manifests.d/ physionet.yaml")
+@plain_command("syncd check manifests.d/ physionet.yaml --ask")
 def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Manifests, or folders of them.")],
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask each source once, within bounds, what it has. Creates nothing.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(help=f"For --ask. {CONFIG}")] = None,
+    allow_private: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="For --ask: allow sources on this private or loopback origin."),
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Check mirror manifests. Reports every mistake with its file, line and column."""
+    """Check mirror manifests. Reports every mistake with its file, line and column.
+
+    With --ask also: whether the source answers and lets us in, whether the reader fits it, and which globs and
+    collections match nothing.
+    """
+    from syncd.process import DONE, USAGE
+
+    files, mirrors, problems = _load(paths)
+    code = USAGE if problems or not files else DONE
+    answers: list[dict[str, Any]] = []
+    if not json:
+        for problem in problems:
+            output.print_line("{file}:{line}:{column}: {where}: {what}: {todo}".format(**problem))
+        if not files:
+            output.print_line("no manifest found: give files, or folders that hold *.yaml")
+        elif not problems:
+            output.print_line(f"{output.files(len(files))}: no problems")
+
+    def report(answer: dict[str, Any], lines: list[str]) -> None:
+        answers.append(answer)
+        if not json:
+            for line in lines:
+                output.print_line(f"{answer['mirror']}: {line}")
+
+    if ask and mirrors:
+        from syncd.cli.asking import ask_sources
+
+        code = max(code, ask_sources(mirrors, source_context(config, allow_private, json=json), report))
+    if json:
+        asked = {"asked": answers} if ask else {}
+        output.print_json({"files": len(files), "problems": problems, **asked})
+    return code
+
+
+def _load(paths: list[Path]) -> tuple[list[Path], "list[Mirror]", list[dict[str, Any]]]:
+    """Return the files, the mirrors that they declare, and the problems."""
     import msgspec
 
-    from manifests.model import ManifestError, Mirror, load_mirror, overlaps
+    from manifests.model import ManifestError, load_mirror, overlaps
     from syncd.config import read_text_file
     from syncd.daemon import manifest_files
-    from syncd.process import DONE, USAGE
     from syncd.session import names
     from syncd.sources import TRANSPORTS
 
@@ -39,16 +84,7 @@ def check(
     problems += [
         _problem(paths[0], clash, "rename one, or give it another store.prefix") for clash in overlaps(mirrors)
     ]
-    if json:
-        output.print_json({"files": len(files), "problems": problems})
-    else:
-        for problem in problems:
-            output.print_line("{file}:{line}:{column}: {where}: {what}: {todo}".format(**problem))
-        if not files:
-            output.print_line("no manifest found: give files, or folders that hold *.yaml")
-        elif not problems:
-            output.print_line(f"{output.files(len(files))}: no problems")
-    return USAGE if problems or not files else DONE
+    return files, mirrors, problems
 
 
 def _problem(file: Path, what: str, todo: str) -> dict[str, Any]:

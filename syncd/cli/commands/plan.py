@@ -22,7 +22,7 @@ async def plan(
     everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first few of each kind.")] = False,
 ) -> int:
     """Show what a pass would do, and why. Changes nothing."""
-    from syncd.engine import make_plan
+    from syncd.engine import explain, make_plan
     from syncd.process import DONE, GUARDED, SOME_FAILED
     from syncd.session import read_manifest
 
@@ -57,6 +57,7 @@ async def plan(
                         "parked": planning.parked,
                         "nothing_found": nothing or "",
                         "failed": planning.inventory.failed,
+                        "unmatched": planning.inventory.unmatched,
                     }
                 )
                 return code
@@ -87,6 +88,8 @@ async def plan(
                 output.print_line(f"{held}; then: syncd approve {mirror.name}")
             for url, reason in planning.inventory.failed:
                 output.print_line(f"failed to read: {url}: {reason}")
+            for one in planning.inventory.unmatched:
+                output.print_line(f"warning: {explain(one)}")
             if not planning.inventory.complete:
                 output.print_line("the inventory is INCOMPLETE: nothing would be deleted")
             if nothing is not None:

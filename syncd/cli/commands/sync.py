@@ -66,6 +66,7 @@ def _warn_outside_window(mirror: "Mirror") -> None:
 
 def _outcome(context: "CommandContext", session: "Session", result: "PassFinished") -> int:
     """Print how a pass ended, and return its exit code."""
+    from syncd.engine import explain
     from syncd.process import DONE, GUARDED, SOME_FAILED
 
     row = session.mirror(result.mirror)
@@ -83,6 +84,8 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
             output.print_line(f"  failed: {failure.reason}{kept}")
         if result.failed > SHOWN:
             output.print_line(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
+        for one in result.unmatched:
+            output.print_line(f"  warning: {explain(one)}")
         if result.parked:
             output.print_line(
                 f"  {output.files(result.parked)} held for approval; approve: syncd approve {result.mirror}"
