@@ -92,8 +92,8 @@ async def test_a_publish_cut_before_any_of_its_requests_is_finished_by_the_next_
         mirroring.archive.files = files | {"b": b"b%d" % step}
         assert (await mirroring.run()).complete
         async with mirroring.open() as (store, _):
-            natural = {path.removeprefix("scenes/"): body for path, body in (await objects(store, "scenes/")).items()}
-            assert natural == mirroring.archive.files, step
+            stored = {path.removeprefix("scenes/"): body for path, body in (await objects(store, "scenes/")).items()}
+            assert stored == mirroring.archive.files, step
             assert await left_over(mirroring, store) == [], step
         step += 1
     assert step > 12, "too few requests were cut to call it a publish"

@@ -22,6 +22,7 @@ from manifests.reading.reader import installed
 from manifests.stat import Stat
 from syncd.catalogue import Catalogue
 from syncd.core.ports import Transport
+from syncd.engine.selection import SourceSelection
 from syncd.engine.survey import Survey
 from syncd.streams.derived_files import Spool
 
@@ -104,7 +105,7 @@ async def main(kind, count):
             transport=cast("Transport", Upstream(kind, count)),
             claims=catalogue.claims,
             frontier=catalogue.frontier,
-            wants=lambda path: True,
+            selection=SourceSelection(mirror.source, reader),
             listener=lambda event: None,
             spool=Path(folder),
             made=Spool(Path(folder) / "made"),

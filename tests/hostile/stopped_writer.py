@@ -2,8 +2,9 @@
 
     python -m tests.hostile.stopped_writer POINT sync scenes.yaml …
 
-Leases last `LASTS` seconds here, so that a test need not wait for a minute. With UNLOCKED in the environment, a folder
-has no lock, as on a file system that other machines write to.
+The clocks of its lease are ahead by AHEAD seconds of the environment, and by `LATER` seconds once it was stopped: so a
+test waits for no lease to end, and a slow machine loses none. With UNLOCKED in the environment, a folder has no lock,
+as on a file system that other machines write to.
 """
 
 import asyncio
@@ -11,7 +12,9 @@ import os
 import re
 import signal
 import sys
+import time
 from contextlib import asynccontextmanager
+from typing import Any
 
 from syncd.stores import lease
 from syncd.stores.filesystem.staged_file import StagedFile
@@ -21,7 +24,8 @@ from syncd.stores.s3.staged import StagedObject
 from syncd.stores.s3.store import S3Store
 from transports.http.exchange import Exchange
 
-LASTS = 6.0
+LATER = 240.0  # seconds
+OFTEN = 3.0  # seconds after which the lease is renewed, where a point waits for that
 NATURAL = r"^scenes/"
 
 # At which call of the store a process stops, the path of that call, and whether before or after it.
@@ -39,8 +43,14 @@ POINTS = {
 }
 
 
+ahead = float(os.environ.get("AHEAD", "0"))
+
+
 def stop() -> None:
+    """Stop until somebody continues this process; a long time has passed then."""
+    global ahead  # noqa: PLW0603  the clocks of this program
     os.kill(os.getpid(), signal.SIGSTOP)
+    ahead += LATER
 
 
 def stop_at(point: str) -> None:
@@ -111,7 +121,12 @@ def stop_while_sending(pattern) -> None:
 
 def main() -> None:
     point, *words = sys.argv[1:]
-    lease.TTL, lease.SETTLE = LASTS, 0.2
+    lease.SETTLE = 0.2
+    ticks = lease.ticks
+    given: dict[str, Any] = {"clock": lambda: time.time() + ahead, "ticks": lambda: ticks() + ahead}
+    if "lease" in point:
+        given["sleep"] = lambda seconds: asyncio.sleep(min(seconds, OFTEN))
+    lease.Lease.__init__.__kwdefaults__.update(given)
     if "UNLOCKED" in os.environ:
         del FilesystemStore.lock  # of this program, which runs by itself
     if point:

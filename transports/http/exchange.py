@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Protocol, cast
 
 import aiohttp
@@ -22,6 +23,7 @@ from transports.http.protocol import BUFFER, HttpProtocol
 from transports.net import one_line
 
 MAX_DRAINED = 16 << 10  # bytes of a body read only to keep its connection
+LAST_BYTES = 1 << 10  # of a guarded body: the system takes them at once, or a moment later
 MAX_EARLY = 8  # 1xx answers before the final one
 
 
@@ -101,10 +103,11 @@ class Exchange:
         try:
             protocol.await_answer(bodiless=bodiless)
             self._asked_at = self._connections.clock()
-            if guard is not None:
-                guard()
             if protocol.transport is not None:  # else the server closed it at once, and `read` raises
-                protocol.transport.write(request)
+                if guard is None:
+                    protocol.transport.write(request)
+                else:
+                    _write_now(protocol.transport, request, guard)
             if body:
                 await self._send(body, guard)
             answer, payload = cast("tuple[RawResponseMessage | FastResponse, StreamReader]", await protocol.read())
@@ -147,17 +150,26 @@ class Exchange:
         return True
 
     async def _send(self, body: bytes, guard: Callable[[], None] | None) -> None:
-        """Write the body as fast as the server reads it. The time for an answer starts again with each block."""
+        """Write the body as fast as the server reads it. The time for an answer starts again with each block.
+
+        With a guard the last bytes are few, and are written when the system has taken all others: what waited here
+        would be sent whenever this process goes on, however late that is.
+        """
         protocol, whole = self._protocol, memoryview(body)
         limit = self._connections.header_timeout
-        for start in range(0, len(whole), BUFFER):
+        last = len(whole) - LAST_BYTES if guard is not None else len(whole)
+        ends = {*range(BUFFER, len(whole), BUFFER), last, len(whole)}
+        for start, end in pairwise([0, *sorted(end for end in ends if end > 0)]):
             transport = protocol.transport
             if transport is None or transport.is_closing() or len(protocol):
                 self.discard_connection()  # the answer, if there is one, holds the reason
                 return
-            if guard is not None and start + BUFFER >= len(whole):
-                guard()
-            transport.write(whole[start : start + BUFFER])
+            if guard is not None and end == len(whole):
+                _write_now(transport, whole[start:end], guard)
+            else:
+                transport.write(whole[start:end])
+            if guard is not None and last <= end < len(whole):
+                transport.set_write_buffer_limits(high=0)
             try:
                 async with asyncio.timeout(limit):
                     await protocol._drain_helper()  # noqa: SLF001  as aiohttp's own writer does
@@ -339,6 +351,14 @@ class Exchange:
         if self.length is None:
             return message("broke off after {received} bytes", received=self.received)
         return message("broke off after {received} of {length} bytes", received=self.received, length=self.length)
+
+
+def _write_now(transport: asyncio.WriteTransport, block: bytes | memoryview, guard: Callable[[], None]) -> None:
+    """Call `guard`, and hand the block to the system at once: uvloop would wait for the end of its turn."""
+    transport.set_write_buffer_limits(high=0)
+    guard()
+    transport.write(block)
+    transport.set_write_buffer_limits()
 
 
 def _is_early(status: int) -> bool:

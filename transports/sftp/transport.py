@@ -182,9 +182,9 @@ class SftpTransport:
                 self._skipped.add(TO_FOLDERS)
                 return None
             with link.answers():
-                top = cast("str", await link.files.realpath(self.tree.folder or "."))
+                top = await link.files.realpath(self.tree.folder or ".")
             with link.answers():
-                target = cast("str", await link.files.realpath(self.tree.folder + path))
+                target = await link.files.realpath(self.tree.folder + path)
             if modes.S_ISREG(attributes.permissions or 0) and target.startswith(f"{top.rstrip('/')}/"):
                 return describe(path, path, attributes)
         except asyncssh.SFTPError as error:

@@ -32,7 +32,7 @@ from syncd.stores.s3.copies import COPY_LIMIT, COPY_PART, Copies
 from syncd.stores.s3.objects import Objects, sha256_of
 from syncd.stores.s3.staged import UPLOADS, StagedObject, StagingTools
 from syncd.stores.s3.traits import MOST_PARTS, S3Traits, ServerChecks
-from syncd.stores.s3.uploads import Upload, Uploads, elements
+from syncd.stores.s3.uploads import Upload, Uploads, elements, is_last_page
 from transports.s3 import (
     HEADER_TIMEOUT,
     Account,
@@ -277,7 +277,7 @@ class S3Store:
                     begun = instant(upload["Initiated"].strip())
                     found.append((Upload(path, upload["UploadId"]), begun))
             marker = {"key-marker": top.get("NextKeyMarker", ""), "upload-id-marker": top.get("NextUploadIdMarker", "")}
-            if top.get("IsTruncated") != "true" or not marker["key-marker"] or marker.items() <= query.items():
+            if is_last_page(top) or not marker["key-marker"] or marker.items() <= query.items():
                 return found
             query |= marker
 

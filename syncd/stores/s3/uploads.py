@@ -199,9 +199,14 @@ class Uploads:
                 at = instant(part["LastModified"].strip()) if "LastModified" in part else 0.0
                 found[int(part["PartNumber"])] = UploadedPart(int(part["Size"]), bare(part["ETag"]), at)
             marker = top.get("NextPartNumberMarker", "")
-            if top.get("IsTruncated") != "true" or not marker or marker == query.get("part-number-marker"):
+            if is_last_page(top) or not marker or marker == query.get("part-number-marker"):
                 return found
             query["part-number-marker"] = marker
+
+
+def is_last_page(top: Mapping[str, str]) -> bool:
+    """Return True if a list ends with this page: whatever `IsTruncated` says but false, in any spelling, goes on."""
+    return top.get("IsTruncated", "").strip().lower() in {"", "false"}
 
 
 def elements(document: bytes, name: str, path: str) -> tuple[dict[str, str], list[dict[str, str]]]:
