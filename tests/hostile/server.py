@@ -22,7 +22,8 @@ import html
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
+from datetime import UTC, datetime
+from email.utils import formatdate
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -69,6 +70,7 @@ class HostileServer:
         self.connections = 0  # accepted so far
         self.refused = 0  # reset because of `cap`
         self.cap = cap
+        self.listing_shift = 0.0  # seconds by which the clock of the listings is ahead
         self._ssl = ssl_context
         self._planned: list[_Planned] = []
         self._open: set[asyncio.Task[None]] = set()
@@ -166,7 +168,9 @@ class HostileServer:
             file = self.files.get(folder + name)
             if file is not None:
                 size = str(len(file.content))
-                date = parsedate_to_datetime(file.date).strftime("%d-%b-%Y %H:%M") if file.date is not None else "-"
+                if file.modified is not None:
+                    shown = datetime.fromtimestamp(file.modified + self.listing_shift, UTC)
+                    date = shown.strftime("%d-%b-%Y %H:%M")
             rows.append(f'<a href="{quote(name)}">{html.escape(name)}</a> {date:>30} {size:>19}\n')
         title = html.escape(f"Index of /{folder}")
         return (

@@ -1,6 +1,8 @@
 """Fifty mirrors on a hostile, changing upstream while the daemon is killed again and again; then the truth is counted.
 
 `make soak` runs it: some minutes. SOAK_SECONDS sets how long the trouble lasts (default 90), SOAK_SEED repeats one.
+The upstream has bad days: files that are emptied or half written for a while, listings that are cut or whose clock
+jumps by an hour, pages in place of files, an ETag of each backend; one that was not reached fails the run.
 Afterwards every copy is what upstream has, byte for byte, and nothing has leaked: no memory, descriptor, thread, child
 process, staged or temporary object.
 """
@@ -22,7 +24,7 @@ import pytest
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.cli import SYNCD
 from tests.hostile.faults import CloseUnanswered, Reset, Status, Truncate
-from tests.hostile.server import HostileServer
+from tests.soak.bad_days import KINDS, BadServer
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "90"))
 SEED = int(os.environ.get("SOAK_SEED", "7"))
@@ -51,6 +53,7 @@ class Upstream:
 
     def __init__(self, chance, servers):
         self.chance, self.servers = chance, servers
+        self.unfinished = []  # when a file that is emptied or half written is whole again, and which
         self.is_listed = {}
 
     def server(self, number):
@@ -102,6 +105,36 @@ class Upstream:
             self.server(number).remove(f"{name_of(number)}/{gone}")
         self.sums(number)
 
+    def spoil(self, now):
+        """Empty a file, or write half of it, for a second or two; one that was so long enough becomes whole again."""
+        while self.unfinished and self.unfinished[0][0] < now:
+            self.heal()
+        if self.chance.random() > 0.15:
+            return
+        number = self.chance.randrange(MIRRORS)
+        path = self.chance.choice([path for path in self.truth(number) if path != STAYS])
+        whole, server = f"{name_of(number)}/{path}", self.server(number)
+        if whole in server.marked:
+            return
+        kind = self.chance.choice(["emptied file", "half-written file"])
+        size = 0 if kind == "emptied file" else len(server.files[whole].content) // 2
+        server.marked[whole] = kind
+        server.put(whole, self.chance.randbytes(size), modified=1_700_000_000.0 + self.chance.randrange(10**7))
+        self.sums(number)
+        self.unfinished.append((now + self.chance.uniform(1, 3), number, path))
+
+    def heal(self):
+        _, number, path = self.unfinished.pop(0)
+        self.server(number).marked.pop(f"{name_of(number)}/{path}", None)
+        self.put(number, path, 1 + self.chance.randrange(40_000))
+        self.sums(number)
+
+    def jump(self):
+        """Let the clock of the listings jump by an hour, and the backends show ETags of their own, or the same again."""
+        server = self.chance.choice(self.servers)
+        server.listing_shift = 3600.0 - server.listing_shift
+        server.has_backends = not server.has_backends
+
     def trouble(self):
         fault = self.chance.choice(
             [Status(503), Status(500), Status(404), Truncate(10), Reset(), Reset(5), CloseUnanswered()]
@@ -109,8 +142,12 @@ class Upstream:
         self.chance.choice(self.servers).fault(None, fault)
 
     def calm(self):
+        while self.unfinished:
+            self.heal()
         for server in self.servers:
             server._planned.clear()
+            server.is_calm, server.has_backends = True, False
+            server.listing_shift = 0.0
 
 
 class Daemon:
@@ -182,6 +219,9 @@ async def harry(daemon, upstream, chance):
     until, kills, next_kill = time.monotonic() + SECONDS, 0, time.monotonic() + chance.uniform(6, 14)
     while (now := time.monotonic()) < until:
         upstream.change()
+        upstream.spoil(now)
+        if chance.random() < 0.02:
+            upstream.jump()
         if chance.random() < 0.6:
             upstream.trouble()
         if now >= next_kill:
@@ -243,7 +283,7 @@ async def nothing_left_behind(root):
 async def test_soak(tmp_path):
     chance = random.Random(SEED)
     (tmp_path / "m").mkdir()
-    async with HostileServer() as one, HostileServer() as other, aiohttp.ClientSession() as session:
+    async with BadServer(chance) as one, BadServer(chance) as other, aiohttp.ClientSession() as session:
         upstream = Upstream(chance, [one, other])
         upstream.fill()
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
@@ -282,7 +322,10 @@ async def test_soak(tmp_path):
             f"threads {first[2]} -> {last[2]}, children {last[3]}"
         )
         sys.stderr.write(f"\n{said}\n")
+        reached = one.reached + other.reached
+        sys.stderr.write(f"bad days: {', '.join(f'{kind} {reached[kind]:,}' for kind in KINDS)}\n")
         assert kills >= SECONDS / 20
+        assert [kind for kind in KINDS if not reached[kind]] == [], "a bad day that was not reached shows nothing"
         bugs = [line for line in log.splitlines() if "Traceback" in line or '"event": "bug"' in line]
         assert bugs == []
         assert last[0] < first[0] * 1.1 + (8 << 20), f"memory grows: {said}"
