@@ -33,6 +33,8 @@ PRIVATE = frozenset(
     f".syncd/{name}" for name in ("staged", "tmp", "quarantine", "removed", "reports", "journal", "backup")
 )
 """Folders that only the service reads; the umask decides about all others."""
+PRIVATE_FILES = frozenset({".syncd/lease.json", ".syncd/lock"})
+"""Files that only the service reads: they name its process and its host."""
 MAX_OPEN = 96  # folders kept open; a process usually may hold 1,024 descriptors
 
 _UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\x00")
@@ -157,12 +159,17 @@ class DirfdCache:
             above = above.rpartition("/")[0]
 
     def close_private(self) -> None:
-        """Take the rights of other users from the private folders that an older syncd created."""
+        """Take the rights of other users from the private folders and files that an older syncd created."""
         for path in PRIVATE:
             with contextlib.suppress(OSError, SyncdError):
                 folder = self.find(path)
                 if os.fstat(folder.fd).st_mode & 0o077:
                     os.fchmod(folder.fd, 0o700)
+        for path in PRIVATE_FILES:
+            with contextlib.suppress(OSError, SyncdError):
+                folder, name = self.split(path)
+                if os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode & 0o077:
+                    os.chmod(name, 0o600, dir_fd=folder.fd)
 
     def close(self) -> None:
         """Close every folder."""

@@ -22,7 +22,7 @@ from typing import ParamSpec, TypeVar
 from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, Busy, Changed, Guard, Offline, Page, Staged, Unsupported
-from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, check_safe, translate
+from syncd.stores.filesystem.dirfd_cache import PRIVATE_FILES, DirfdCache, OpenDescriptor, check_safe, translate
 from syncd.stores.filesystem.file_changes import WRITE_NEW, copy_file, delete_file, move_file, stat_file
 from syncd.stores.filesystem.hash_files import hash_file
 from syncd.stores.filesystem.listing import walk
@@ -115,7 +115,8 @@ class FilesystemStore:
         found: list[os.stat_result] = []
 
         def write() -> OpenDescriptor:
-            file = in_tmp(folders, lambda tmp: OpenDescriptor(os.open(name, WRITE_NEW, 0o666, dir_fd=tmp.fd)))
+            mode = 0o600 if path in PRIVATE_FILES else 0o666
+            file = in_tmp(folders, lambda tmp: OpenDescriptor(os.open(name, WRITE_NEW, mode, dir_fd=tmp.fd)))
             write_all(file.fd, body, 0)
             found.append(os.fstat(file.fd))
             return file
@@ -276,7 +277,7 @@ class FilesystemStore:
         self._folders.find(".syncd", make=True)
         folder, name = self._folders.split(LOCK)
         file = OpenDescriptor(
-            os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder.fd)
+            os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder.fd)
         )
         try:
             fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
