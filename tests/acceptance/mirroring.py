@@ -15,7 +15,7 @@ from syncd.engine.kept_snapshots import read_bounded
 from syncd.engine.mirror_pass import Pass
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.publish import Publisher
+from syncd.engine.publish import Publisher, ignore_failure
 from syncd.engine.restore import Restoration
 from syncd.stores.filesystem.store import FilesystemStore
 from syncd.wrappers.retry_policy import Policy
@@ -89,10 +89,12 @@ class Mirroring:
     async def pointer(self, store):
         return msgspec.json.decode(await read_bounded(store, ".syncd/mirrors/scenes.json", 1 << 20), type=Pointer)
 
-    def restoration(self, store, catalogue):
+    def restoration(self, store, catalogue, on_failed=ignore_failure):
         row = catalogue.history.mirror("scenes")
         place = PassPaths("scenes", "scenes/", "restore")
-        publisher = Publisher(store, catalogue, row, place, lambda _: None, self.mirror.keep, lambda: self.now)
+        publisher = Publisher(
+            store, catalogue, row, place, lambda _: None, self.mirror.keep, lambda: self.now, on_failed
+        )
         return Restoration(store, catalogue, row, place, publisher, self.hashing, lambda: self.now)
 
     def check_sums(self, snapshot):
