@@ -482,6 +482,18 @@ class FakeControl:
         self._change(name, parked=0, parked_bytes=0)
         return self._written(who, "reject", name, count(number, "{n} loss rejected", "{n:,} losses rejected"))
 
+    async def unpin(self, name, path, who):
+        self.mirror(name)
+        if path != "100.dat":
+            raise NotFound(f"{path}: is not pinned in {name}")
+        return self._written(who, "unpin", name, f"{path} is unpinned")
+
+    async def restore(self, name, path, snapshot, who):
+        self.mirror(name)
+        if path != "100.dat":
+            raise NotFound(f"{path}: snapshot {snapshot} of {name} has no such file")
+        return self._written(who, "restore", name, f"{path} is restored; snapshot {snapshot}")
+
     async def cancel(self, name, who):
         if self.mirror(name).state != "running":
             raise self._refused(who, "cancel", name, message("{name}: no pass is under way", name=name))

@@ -72,6 +72,16 @@ async def reject(context: ApiContext, call: Call) -> AuditView:
     return await decide(context, call.mirror, "reject", call.who, call.query.files)
 
 
+async def unpin(context: ApiContext, call: Call) -> AuditView:
+    """Release a restored file."""
+    return await context.control.unpin(call.mirror, call.query.path, call.who)
+
+
+async def restore(context: ApiContext, call: Call) -> AuditView:
+    """Restore a file as a kept snapshot has it."""
+    return await context.control.restore(call.mirror, call.query.path, call.query.snapshot, call.who)
+
+
 async def decide(
     context: ApiContext, mirror: str, act: Literal["approve", "reject"], who: str, files: int | None
 ) -> AuditView:

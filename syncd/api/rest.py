@@ -58,6 +58,16 @@ ROUTES: tuple[Route, ...] = (
         handler=r.reject, role="operator", query=a.ApprovalBody, response=AuditView,
     ),
     Route(
+        method="POST", path=f"{MIRROR}/unpin", name="unpinFile",
+        summary="Release a restored file: the next pass follows upstream again.",
+        handler=r.unpin, role="operator", query=a.PathBody, response=AuditView,
+    ),
+    Route(
+        method="POST", path=f"{MIRROR}/restore", name="restoreFile",
+        summary="Restore a file as a kept snapshot has it, and keep it so until it is unpinned.",
+        handler=r.restore, role="operator", query=a.RestoreBody, response=AuditView, fails=(409,),
+    ),
+    Route(
         method="POST", path=f"{MIRROR}/plan", name="planMirror",
         summary="Survey upstream, and return what a pass would do now; changes nothing.",
         handler=r.ask(Control.plan), role="operator", query=a.PlanQuery, response=PlanView, fails=(409, 422),

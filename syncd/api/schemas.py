@@ -207,6 +207,20 @@ class ApprovalBody(Query, frozen=True, kw_only=True):
     ] = None
 
 
+class PathBody(Query, frozen=True, kw_only=True):
+    """One file of the mirror."""
+
+    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4_096, description="the path of the file")]
+
+
+class RestoreBody(PathBody, frozen=True, kw_only=True):
+    """One file of the mirror, and the snapshot that has it as wanted."""
+
+    snapshot: Annotated[
+        str, msgspec.Meta(min_length=4, max_length=64, description="a kept snapshot's id, or its beginning")
+    ]
+
+
 class PlanQuery(Query, frozen=True, kw_only=True):
     """Selects a part of a plan."""
 

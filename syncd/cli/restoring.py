@@ -2,6 +2,7 @@
 
 import time
 
+from manifests.messages import count, message
 from manifests.snapshot import Snapshot
 from syncd.cli import output
 from syncd.cli.context import CommandContext
@@ -27,6 +28,14 @@ class RestoredFiles:
 
     def _on_failed(self, path: str, error: SyncdError) -> None:
         self.failed.append((path, error))
+
+    def outcome(self, snapshot: Snapshot) -> str:
+        """Return what came of it, for the audit log."""
+        current = message("snapshot {snapshot} is the current one", snapshot=snapshot.id[:12])
+        if not self.failed:
+            return current
+        failed = count(len(self.failed), "{n} file failed", "{n:,} files failed")
+        return message("{current}; {failed}", current=current, failed=failed)
 
     def print_current(self, context: CommandContext, snapshot: Snapshot) -> int:
         """Print the snapshot that is current now, and what failed; return the exit code."""

@@ -148,6 +148,14 @@ class Control(Protocol):
         """Reject exactly the losses held now: the copy keeps these files as they are. Raises Busy if none are held."""
         ...
 
+    async def unpin(self, name: str, path: str, who: str) -> AuditView:
+        """Release a restored file: the next pass follows upstream again. Raises NotFound if it is not pinned."""
+        ...
+
+    async def restore(self, name: str, path: str, snapshot: str, who: str) -> AuditView:
+        """Restore a file as a kept snapshot has it, and pin it. Raises Busy beside a pass, NotFound, Damaged."""
+        ...
+
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass: it starts nothing new and publishes its proved files. Raises Busy if none runs."""
         ...

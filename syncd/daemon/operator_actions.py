@@ -1,11 +1,14 @@
 """Carries out the actions of operators, and writes each to the audit log, refused or not."""
 
+import time
+
 from manifests.messages import count, message
 from syncd.catalogue import MirrorRow
-from syncd.core import Audited, AuditView, Busy, SyncdError
+from syncd.core import Audited, AuditView, Busy, NotFound, SyncdError
 from syncd.daemon.control_base import ControlBase
 from syncd.daemon.mirror_state import MirrorState
 from syncd.daemon.reasons import because
+from syncd.engine import PassPaths, Publisher, Restoration, unknown_mirror
 
 
 class OperatorActions(ControlBase):
@@ -79,6 +82,50 @@ class OperatorActions(ControlBase):
                 message("{name}: a pass is running; decide after its end on the losses that it holds", name=name),
             )
         return mirror_state, mirror_state.row
+
+    async def unpin(self, name: str, path: str, who: str) -> AuditView:
+        """Release a restored file: the next pass follows upstream again."""
+        row = self._standing(name).row
+        approvals = self._registry.catalogue.approvals
+        if row is None or path not in approvals.pinned(row.id):
+            reason = message("{path}: is not pinned in {mirror}", path=path, mirror=name)
+            self._written(who, "unpin", name, message("refused: {reason}", reason=reason))
+            raise NotFound(reason)
+        approvals.unpin(row.id, [path])
+        self._registry.refresh(self._standing(name))
+        return self._written(who, "unpin", name, message("{path} is unpinned", path=path))
+
+    async def restore(self, name: str, path: str, snapshot: str, who: str) -> AuditView:
+        """Restore a file as a kept snapshot has it, and pin it."""
+        mirror_state, failed = self._standing(name), list[SyncdError]()
+        row = mirror_state.row
+        try:
+            if row is None:
+                raise unknown_mirror(name)
+            with self._scheduler.reserve(mirror_state, because("waits.restore")):
+                session = self._session()
+                place = PassPaths(row.name, row.prefix, f"restore-{time.time_ns():x}")
+                publisher = Publisher(
+                    session.store,
+                    session.catalogue,
+                    row,
+                    place,
+                    self._registry.on_event,
+                    session.retention(name),
+                    self._registry.now,
+                    lambda _path, error: failed.append(error),
+                )
+                current = await Restoration(
+                    session.store, session.catalogue, row, place, publisher, session.hashing, self._registry.now
+                ).restore([path], snapshot)
+                if failed:
+                    raise failed[0]
+        except SyncdError as error:
+            self._written(who, "restore", name, message("failed: {error}", error=error))
+            raise
+        self._registry.refresh(mirror_state)
+        outcome = message("{path} is restored; snapshot {snapshot}", path=path, snapshot=current.id[:12])
+        return self._written(who, "restore", name, outcome)
 
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass."""

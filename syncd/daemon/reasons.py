@@ -15,6 +15,7 @@ TEXTS: Mapping[str, str] = {
     "waits.window": template("waits for its window, {window}"),
     "waits.mirrors": template("waits for a complete pass of {mirrors}"),
     "waits.plan": template("a plan is being made"),
+    "waits.restore": template("a file is being restored"),
     "waits.repair": template("damaged files are being repaired"),
     "stops.asked": template("stopped by {who}"),
     "stops.daemon": template("the daemon is stopping"),

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from syncd.core.errors import Busy
+from syncd.core.errors import Busy, NotFound
 from syncd.core.events import PassFinished
 from tests.contracts.control_contract import ControlContract
 from tests.daemons import House
@@ -111,6 +111,31 @@ async def test_a_mirror_whose_listing_broke_off_needs_attention_and_says_why(hou
         await control.sync("cut", "ada")
         await house.until(lambda: control.mirror("cut").last.outcome == "complete")
         assert control.mirror("cut").health == "good"
+
+
+async def test_a_file_is_restored_from_a_snapshot_and_released_again_while_the_daemon_runs(house):
+    async with house.living() as control:
+        await house.idle("scenes")
+        first, old = control.mirror("scenes").snapshot, house.copy("scenes")["a/f00.dat"]
+        house.archive("scenes", {"a/f00.dat": b"replaced" * 100})
+        await control.sync("scenes", "ada")
+        await house.until(lambda: control.mirror("scenes").snapshot != first and house.state_of("scenes") == "idle")
+        entry = await control.restore("scenes", "a/f00.dat", first[:12], "ada")
+        assert (entry.what, entry.outcome.startswith("a/f00.dat is restored; snapshot ")) == ("restore", True)
+        assert house.copy("scenes")["a/f00.dat"] == old
+        with pytest.raises(NotFound, match="has no such file"):
+            await control.restore("scenes", "absent", first[:12], "ada")
+        assert (await control.unpin("scenes", "a/f00.dat", "ada")).outcome == "a/f00.dat is unpinned"
+        with pytest.raises(NotFound, match="is not pinned"):
+            await control.unpin("scenes", "a/f00.dat", "ada")
+        await control.sync("scenes", "ada")
+        await house.until(lambda: house.copy("scenes")["a/f00.dat"] != old)
+        audit = [(one.what, one.outcome.partition(":")[0]) for one in await control.audit() if one.what != "sync"]
+        assert [what for what, _ in audit] == ["unpin", "unpin", "restore", "restore"]
+        assert [outcome for _, outcome in audit if ":" in outcome or outcome in ("refused", "failed")] == [
+            "refused",
+            "failed",
+        ]
 
 
 async def test_a_mirror_of_which_a_file_failed_says_so_and_where_its_bytes_lie(house):

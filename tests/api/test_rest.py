@@ -94,6 +94,15 @@ async def test_two_snapshots_differ_by_what_the_daemon_says(api):
     assert found["changes"][0]["change"] == "added"
 
 
+async def test_a_file_is_restored_and_released(api, control):
+    entry = await post(api, "/api/v1/mirrors/idle/restore?path=100.dat&snapshot=abcdef", AuditView)
+    assert (entry.who, entry.what, entry.outcome) == ("ops", "restore", "100.dat is restored; snapshot abcdef")
+    entry = await post(api, "/api/v1/mirrors/idle/unpin?path=100.dat", AuditView)
+    assert (entry.who, entry.what) == ("ops", "unpin")
+    await post(api, "/api/v1/mirrors/idle/unpin?path=other", status=404)
+    await post(api, "/api/v1/mirrors/idle/unpin", status=400)
+
+
 @pytest.mark.parametrize(
     ("act", "mirror", "outcome"),
     [("sync", "idle", "a pass begins as soon as there is room"), ("pause", "idle", "paused"), ("resume", "paused", "resumed"),

@@ -49,6 +49,10 @@ class ControlContract:
         for change in (control.sync, control.pause, control.resume, control.approve, control.reject, control.cancel):
             with pytest.raises(NotFound, match="nowhere"):
                 await change("nowhere", "me")
+        with pytest.raises(NotFound, match="nowhere"):
+            await control.unpin("nowhere", "a", "me")
+        with pytest.raises(NotFound, match="nowhere"):
+            await control.restore("nowhere", "a", "abcdef", "me")
         for look in (control.mirror, control.series):
             with pytest.raises(NotFound, match="nowhere"):
                 look("nowhere")

@@ -21,6 +21,7 @@ async def approve(
 
     The next pass carries out exactly these.
     """
+    from syncd.cli.audit import audited, losses_approved
     from syncd.process import DONE
 
     if only_list:
@@ -47,8 +48,10 @@ async def approve(
             )
         return DONE
     async with context.open_mirror(mirror) as (session, row):
-        _, replaced = session.catalogue.approvals.count_parked(row.id)
-        count = session.catalogue.approvals.approve(row.id)
+        with audited(session, mirror, "approve") as act:
+            _, replaced = session.catalogue.approvals.count_parked(row.id)
+            count = session.catalogue.approvals.approve(row.id)
+            act.outcome = losses_approved(count)
         if context.json:
             output.print_json({"mirror": mirror, "approved": count})
         elif not count:

@@ -1,8 +1,6 @@
 """`syncd forget`: a mirror's records are deleted, and its files on request."""
 
-import getpass
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +31,8 @@ async def forget(
     """
     from asyncio import to_thread
 
-    from syncd.core import Busy, SyncdError
+    from syncd.cli.audit import audited
+    from syncd.core import Busy
     from syncd.engine import forget_mirror, holding_of, unknown_mirror
     from syncd.process import DONE, INTERRUPTED
 
@@ -51,18 +50,13 @@ async def forget(
         if is_asked and not await to_thread(typer.confirm, f"Forget {mirror}?"):
             return INTERRUPTED
         what = "forget --files" if with_files else "forget"
-        audit = session.catalogue.pass_history.add_audit
-        try:
+        with audited(session, mirror, what) as act:
             await forget_mirror(session.store, session.catalogue, mirror, row, files=with_files)
-        except SyncdError as error:
-            audit(at=time.time(), who=_who(), what=what, mirror=mirror, outcome=message("failed: {error}", error=error))
-            raise
-        outcome = (
-            message("forgotten, and {n} files deleted", n=holding.files)
-            if with_files
-            else message("forgotten; {n} files stay", n=holding.files)
-        )
-        audit(at=time.time(), who=_who(), what=what, mirror=mirror, outcome=outcome)
+            act.outcome = outcome = (
+                message("forgotten, and {n} files deleted", n=holding.files)
+                if with_files
+                else message("forgotten; {n} files stay", n=holding.files)
+            )
         if context.json:
             output.print_json(
                 {
@@ -105,10 +99,3 @@ def _declared_in(config: "Config", mirror: str) -> str | None:
             if ManifestFile(str(file), text=text).declared_name == mirror:
                 return str(file)
     return None
-
-
-def _who() -> str:
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):  # a user without a name
-        return "command line"

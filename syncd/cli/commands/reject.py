@@ -23,11 +23,14 @@ async def reject(
 
     That holds as long as upstream shows the same. What upstream changes later is judged again.
     """
+    from syncd.cli.audit import audited, losses_no_longer_rejected, losses_rejected
     from syncd.process import DONE
 
     async with context.open_mirror(mirror) as (session, row):
         approvals = session.catalogue.approvals
-        count = approvals.forget_rejected(row.id) if undo else approvals.reject(row.id)
+        with audited(session, mirror, "reject --undo" if undo else "reject") as act:
+            count = approvals.forget_rejected(row.id) if undo else approvals.reject(row.id)
+            act.outcome = losses_no_longer_rejected(count) if undo else losses_rejected(count)
         if context.json:
             output.print_json({"mirror": mirror, "forgotten" if undo else "rejected": count})
         elif undo:

@@ -20,8 +20,12 @@ async def restore(
     ],
 ) -> int:
     """Restore files as an earlier snapshot has them, and keep them so until they are unpinned."""
+    from syncd.cli.audit import audited
     from syncd.cli.restoring import RestoredFiles
 
     async with context.open_mirror(mirror) as (session, _):
         files = RestoredFiles(session, mirror)
-        return files.print_current(context, await files.restoration.restore(paths, snapshot))
+        with audited(session, mirror, "restore") as act:
+            current = await files.restoration.restore(paths, snapshot)
+            act.outcome = files.outcome(current)
+        return files.print_current(context, current)

@@ -17,8 +17,12 @@ async def rollback(
     snapshot: Annotated[str, typer.Argument(metavar="SNAPSHOT", help="A kept snapshot's id, or the beginning of it.")],
 ) -> int:
     """Return to an earlier snapshot. The next pass follows upstream again."""
+    from syncd.cli.audit import audited
     from syncd.cli.restoring import RestoredFiles
 
     async with context.open_mirror(mirror) as (session, _):
         files = RestoredFiles(session, mirror)
-        return files.print_current(context, await files.restoration.rollback(snapshot))
+        with audited(session, mirror, "rollback") as act:
+            current = await files.restoration.rollback(snapshot)
+            act.outcome = files.outcome(current)
+        return files.print_current(context, current)

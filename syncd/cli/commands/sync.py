@@ -29,6 +29,8 @@ async def sync(
     ] = False,
 ) -> int:
     """Run one pass over each mirror: survey, plan, transfer, publish."""
+    from manifests.messages import message
+    from syncd.cli.audit import audited
     from syncd.core import SyncdError
     from syncd.engine import Pass
     from syncd.process import DONE, INTERRUPTED, code_of
@@ -45,6 +47,9 @@ async def sync(
                 try:
                     session.catalogue.history.require_own(mirror)
                     session.save_manifest(mirror.name, text)
+                    if retry_failed:
+                        with audited(session, mirror.name, "retry") as act:
+                            act.outcome = message("files that keep failing verification are requested at once")
                     async with session.pass_context(mirror, retry_failed=retry_failed) as work:
                         result = await Pass(work).run()
                 except SyncdError as error:

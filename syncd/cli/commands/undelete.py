@@ -17,8 +17,12 @@ async def undelete(
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Files that were deleted.")],
 ) -> int:
     """Restore deleted files, and keep them although upstream deleted them."""
+    from syncd.cli.audit import audited
     from syncd.cli.restoring import RestoredFiles
 
     async with context.open_mirror(mirror) as (session, _):
         files = RestoredFiles(session, mirror)
-        return files.print_current(context, await files.restoration.undelete(paths))
+        with audited(session, mirror, "undelete") as act:
+            current = await files.restoration.undelete(paths)
+            act.outcome = files.outcome(current)
+        return files.print_current(context, current)

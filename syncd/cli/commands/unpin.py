@@ -21,6 +21,7 @@ async def unpin(
 ) -> int:
     """Release restored files: the next pass follows upstream again. Without a path, list the pinned files."""
     from manifests.messages import message
+    from syncd.cli.audit import audited, files_unpinned
     from syncd.core import NotFound
     from syncd.process import DONE
 
@@ -47,7 +48,9 @@ async def unpin(
                     mirror=mirror,
                 )
             )
-        session.catalogue.approvals.unpin(row.id, paths)
+        with audited(session, mirror, "unpin") as act:
+            session.catalogue.approvals.unpin(row.id, paths)
+            act.outcome = files_unpinned(sorted(set(paths)))
         if context.json:
             output.print_json({"mirror": mirror, "unpinned": sorted(set(paths))})
         else:

@@ -1,0 +1,62 @@
+"""Writes what a command does for a person to the audit log, as the daemon does."""
+
+import getpass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from manifests.messages import count, message
+from syncd.core import SyncdError
+from syncd.session import Session
+
+SHOWN = 20  # paths in one entry
+
+
+class AuditedAct:
+    """What a command does; `outcome` is set before it ends."""
+
+    def __init__(self) -> None:
+        self.outcome: str = message("done")
+
+
+@contextmanager
+def audited(session: Session, mirror: str, what: str) -> Iterator[AuditedAct]:
+    """Write one entry when the block ends, also if it fails."""
+    act = AuditedAct()
+    try:
+        yield act
+    except SyncdError as error:
+        act.outcome = message("failed: {error}", error=error)
+        raise
+    finally:
+        session.catalogue.pass_history.add_audit(
+            at=time.time(), who=_who(), what=what, mirror=mirror, outcome=act.outcome
+        )
+
+
+def losses_approved(number: int) -> str:
+    """Return the outcome of an approval."""
+    return count(number, "{n} loss approved", "{n:,} losses approved")
+
+
+def losses_rejected(number: int) -> str:
+    """Return the outcome of a rejection."""
+    return count(number, "{n} loss rejected", "{n:,} losses rejected")
+
+
+def losses_no_longer_rejected(number: int) -> str:
+    """Return the outcome of a rejection that is undone."""
+    return count(number, "{n} loss no longer rejected", "{n:,} losses no longer rejected")
+
+
+def files_unpinned(paths: list[str]) -> str:
+    """Return the outcome of releasing files."""
+    number = count(len(paths), "{n} file unpinned", "{n:,} files unpinned")
+    return message("{number}: {paths}", number=number, paths=paths[:SHOWN])
+
+
+def _who() -> str:
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (KeyError, OSError):  # a user without a name
+        return "command line"

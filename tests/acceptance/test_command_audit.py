@@ -1,0 +1,67 @@
+"""What the command line does for a person lands in the audit log, refused or not, as what the daemon does."""
+
+import shutil
+
+import pytest
+
+from syncd.catalogue import Catalogue
+from tests.acceptance.cli import Folder, run, sync
+
+MANIFEST = "mirror: m\nsource: {{url: 'file://{upstream}/'}}\nguard: {{max_removed: 1}}\nkeep: {{versions: 5}}\n"
+
+
+@pytest.fixture
+def archive(tmp_path):
+    upstream, manifest = tmp_path / "www", tmp_path / "m.yaml"
+    upstream.mkdir()
+    for number in range(8):
+        (upstream / f"f{number}").write_bytes(b"content %d" % number)
+    manifest.write_text(MANIFEST.format(upstream=upstream))
+    store, state = Folder(tmp_path / "store"), tmp_path / "state"
+    first = sync(store, state, manifest)["snapshot"]
+    return store, state, manifest, upstream, first
+
+
+def log(state):
+    with Catalogue(state, read_only=True) as catalogue:
+        found = catalogue.pass_history.audit(None, 100)
+    assert all(one.who.endswith("command line)") or one.who == "command line" for one in found)
+    return [(one.what, one.mirror, str(one.outcome)) for one in reversed(found)]
+
+
+def test_each_act_of_the_command_line_is_one_entry(archive):
+    store, state, manifest, upstream, first = archive
+    for number in range(4):
+        (upstream / f"f{number}").unlink()
+    sync(store, state, manifest, wanted=3)
+    run(store, state, "reject", "m")
+    run(store, state, "reject", "m", "--undo")
+    sync(store, state, manifest, wanted=3)
+    run(store, state, "approve", "m")
+    sync(store, state, manifest, "--retry-failed")
+    run(store, state, "undelete", "m", "f1")
+    run(store, state, "unpin", "m", "f1")
+    run(store, state, "restore", "m", "f2", "--from", first[:12])
+    run(store, state, "rollback", "m", first[:12])
+    run(store, state, "restore", "m", "absent", "--from", first[:12], wanted=1 | 4)
+    found = log(state)
+    assert [what for what, _, _ in found] == [
+        "reject", "reject --undo", "approve", "retry", "undelete", "unpin", "restore", "rollback", "restore",
+    ]  # fmt: skip
+    assert {mirror for _, mirror, _ in found} == {"m"}
+    outcomes = [outcome for _, _, outcome in found]
+    assert outcomes[:3] == ["4 losses rejected", "4 losses no longer rejected", "4 losses approved"]
+    assert outcomes[5] == "1 file unpinned: f1"
+    assert outcomes[7] == f"snapshot {first[:12]} is the current one"
+    assert outcomes[8].startswith("failed: absent: ")
+    run(store, state, "forget", "m", "--yes")
+    assert [what for what, _, _ in log(state)][-1] == "forget"
+
+
+def test_what_only_looks_is_not_in_the_log(archive):
+    store, state, *_ = archive
+    run(store, state, "approve", "m", "--list")
+    run(store, state, "unpin", "m")
+    run(store, state, "snapshots", "m")
+    assert log(state) == []
+    shutil.rmtree(state)
