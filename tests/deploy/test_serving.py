@@ -1,5 +1,6 @@
 """What deploy/serve/ shows of a store: the copies and what proves them, and nothing that is the service's alone."""
 
+import asyncio
 import json
 import re
 import urllib.error
@@ -10,7 +11,7 @@ import pytest
 
 from syncd.stores.filesystem.dirfd_cache import PRIVATE, PRIVATE_FILES
 from syncd.stores.filesystem.store import FilesystemStore
-from syncd.stores.lease import LEASE, Lease
+from syncd.stores.lease import LEASE, Lease, ProcessIdentity
 from syncd.stores.s3.staged import UPLOADS
 from tests.servers.nginx import nginx
 
@@ -72,14 +73,20 @@ def test_the_bucket_policy_denies_what_is_the_services():
     assert [path for path in SHOWN if denied(path) is not None] == []
 
 
-async def test_lease_and_lock_of_a_folder_are_private_also_those_of_an_older_syncd(tmp_path):
-    store = FilesystemStore(tmp_path)
-    known = await store.identify(None)
-    await Lease(store, "syncd").acquire()
+async def take_lease(root, known=None):
+    store = FilesystemStore(root)
+    found = await store.identify(known)
+    if known is None:
+        await Lease(store, "syncd", place=ProcessIdentity("host", "machine", 1)).acquire()
+    await store.aclose()
+    return found
+
+
+def test_lease_and_lock_of_a_folder_are_private_also_those_of_an_older_syncd(tmp_path):
+    known = asyncio.run(take_lease(tmp_path))
     files = {path: tmp_path / path for path in (LEASE, ".syncd/lock")}
     assert {path: oct(file.stat().st_mode & 0o777) for path, file in files.items()} == dict.fromkeys(files, "0o600")
     for file in files.values():
         file.chmod(0o644)
-    await store.identify(known)
+    asyncio.run(take_lease(tmp_path, known))
     assert {path: oct(file.stat().st_mode & 0o777) for path, file in files.items()} == dict.fromkeys(files, "0o600")
-    await store.aclose()
