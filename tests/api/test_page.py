@@ -237,6 +237,12 @@ async def test_what_failed_says_why_in_a_stewards_words(api):
     assert ".syncd/quarantine/failing/77/bad.nc" in told
 
 
+async def test_damage_of_the_copy_is_told_beside_the_state(api, control):
+    control.by_name["idle"] = msgspec.structs.replace(control.by_name["idle"], faults=3, health="degraded")
+    told = words((await page(api, "/mirrors/idle")).css_first("#spoken"))
+    assert told == "Needs attention 3 stored files are damaged or missing"
+
+
 async def test_a_running_pass_shows_its_transfers_as_bars(api):
     live = (await page(api, "/mirrors/running")).css_first("#live")
     assert "3 of 8 files · 3 MB of 8 MB · 1.5 MB/s · about 3 s left" in words(live)
