@@ -3,9 +3,7 @@
 Every page is one request. Folders outside the source are not read. A page that redirects elsewhere is an error.
 Files that match a pattern of `checksums` are files of the mirror, and what they list is promised.
 
-A folder with the same listing as one above it may be a link that leads back up (`x -> .`), in which the walk would not
-end. It is followed alone, without its files (`_LoopProbe`): if the listing repeats down to the greatest depth, the
-folder is such a link, and is left out. If it does not, the folders on the way are read like all others.
+A folder that is a link to one above it is left out (`folder_loops`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,6 +20,7 @@ from manifests.readers.autoindex_formats import read_links
 from manifests.readers.autoindex_links import FolderUrl, ListingLink, folder_of, quoted
 from manifests.readers.checksum_lines import ListReport
 from manifests.readers.checksums import read_list
+from manifests.readers.folder_loops import HELD, LEFT_OUT, MAX_DEPTH, LoopProbe, suspected
 from manifests.reading import (
     CompletenessProof,
     Document,
@@ -40,27 +39,11 @@ from manifests.reading import (
 from manifests.stat import Promise, Stat, UnsafePath, check_path
 from manifests.yaml import STRICT
 
-MAX_DEPTH = 32  # folders below the source
 MAX_LINKS = 2_000_000  # on one page
 MAX_PAGE = 512 << 20  # bytes
-HELD = 100_000  # files of one page that wait until its listing was compared with those above
 
 # caddy sends its JSON, which has exact sizes, to clients that accept it; other servers see a browser
 _HEADERS = {"accept": "text/html, application/json;q=0.9, */*;q=0.1"}
-
-
-class _LoopProbe(msgspec.Struct, frozen=True):
-    """A folder that may be a link to one above it: `cycle` are the names that lead there and back again.
-
-    `start` is the first folder with the repeated listing `mark`, `above` are the listings above that, and `count` is
-    how often the listing was repeated.
-    """
-
-    start: str
-    above: tuple[str, ...]
-    cycle: tuple[str, ...]
-    mark: str
-    count: int = 1
 
 
 class _AutoindexState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,7 +55,7 @@ class _AutoindexState(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str = ""
     above: tuple[str, ...] = ()
     is_list: bool = False
-    probe: _LoopProbe | None = None
+    probe: LoopProbe | None = None
     is_real: bool = False
 
 
@@ -205,25 +188,19 @@ class AutoindexReader:
         mark = page.mark.hexdigest()
         if note.probe is not None:
             return self._probed(document, note, note.probe, mark)
-        if note.is_real or not page.folders or mark not in note.above:
-            return None
-        depth = len(note.above) - 1 - note.above[::-1].index(mark)
-        cycle = tuple(note.path.split("/")[depth:])
-        return iter([self._follow(document, note, _LoopProbe(note.path, note.above, cycle, mark))])
+        probe = suspected(note.path, note.above, mark) if page.folders and not note.is_real else None
+        return None if probe is None else iter([self._follow(document, note, probe.first(), probe)])
 
-    def _probed(self, document: Document, note: _AutoindexState, probe: _LoopProbe, mark: str) -> Iterator[Found]:
-        if mark != probe.mark:  # an ordinary folder after all: its files, and those on the way, count
-            steps = ["/".join((probe.start, *probe.cycle * number)) for number in range(probe.count + 1)]
-            for number, path in enumerate(steps):
-                above = (*probe.above, *(probe.mark,) * (number * len(probe.cycle)))
+    def _probed(self, document: Document, note: _AutoindexState, probe: LoopProbe, mark: str) -> Iterator[Found]:
+        if mark != probe.mark:
+            for path, above in probe.ordinary():
                 yield _page(self._url_of(document, note, path), _AutoindexState(path, above, is_real=True))
-        elif (note.path.count("/") + 1 + len(probe.cycle)) > MAX_DEPTH:
-            yield ReaderWarning(message("folders that are links to a folder above them were left out"))
+        elif probe.is_certain(note.path):
+            yield LEFT_OUT
         else:
-            yield self._follow(document, note, msgspec.structs.replace(probe, count=probe.count + 1))
+            yield self._follow(document, note, *probe.next(note.path))
 
-    def _follow(self, document: Document, note: _AutoindexState, probe: _LoopProbe) -> DocumentRequest:
-        path = "/".join((note.path, *probe.cycle))
+    def _follow(self, document: Document, note: _AutoindexState, path: str, probe: LoopProbe) -> DocumentRequest:
         return _page(self._url_of(document, note, path), _AutoindexState(path, probe=probe))
 
     def _url_of(self, document: Document, note: _AutoindexState, path: str) -> str:

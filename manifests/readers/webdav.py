@@ -9,17 +9,21 @@ Rules:
 3. Of several `propstat` of one response only those of status 200 count.
 4. An `ETag` is the file's version, always with quotes; also a weak one, because it shows a change.
 5. `oc:checksums` (ownCloud, Nextcloud) and Fastmail's `sha1hex` are published digests.
-6. Folders outside the source are an error; folders more than 32 deep count as a loop.
+6. Folders outside the source are an error; folders more than 32 deep count as a loop. A folder that is a link to one
+   above it is left out (`folder_loops`).
 """
 
 import email.utils
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 import msgspec
+import xxhash
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.readers.autoindex_links import FolderUrl, folder_of, quoted
+from manifests.readers.folder_loops import HELD, LEFT_OUT, MAX_DEPTH, LoopProbe, suspected
 from manifests.reading import (
     CompletenessProof,
     Document,
@@ -37,8 +41,6 @@ from manifests.reading import (
 )
 from manifests.stat import Stat, UnsafePath, check_path
 
-MAX_DEPTH = 32  # folders below the source
-
 _BODY = (
     b'<?xml version="1.0" encoding="utf-8"?><d:propfind xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns"><d:prop>'
     b"<d:resourcetype/><d:getcontentlength/><d:getlastmodified/><d:getetag/><oc:checksums/>"
@@ -48,9 +50,15 @@ _HEADERS = {"depth": "1", "content-type": "application/xml; charset=utf-8", "acc
 
 
 class _WebdavState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: the folder's path in the mirror."""
+    """The state of a request: the folder's path in the mirror, and fingerprints of the listings above it.
+
+    `is_real` is True for a folder that was found to be no link to one above it.
+    """
 
     path: str = ""
+    above: tuple[str, ...] = ()
+    probe: LoopProbe | None = None
+    is_real: bool = False
 
 
 def open_reader(source: ReaderSource) -> "WebdavReader":
@@ -74,7 +82,7 @@ class WebdavReader:
 
     def start(self) -> Iterable[DocumentRequest]:
         """Request the source's own folder."""
-        return [_asked(self._root.url, "")]
+        return [_asked(self._root.url, _WebdavState())]
 
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the files and folders of one folder."""
@@ -107,8 +115,42 @@ class WebdavReader:
                     max_depth=MAX_DEPTH,
                 )
             )
-        own = (_own_path(document, here),)
         skipped = SkippedEntries(document)
+        listed = self._listed(document, here, note, skipped, is_usual=found == wanted)
+        held = list(islice(listed, HELD))
+        mark = _mark(held) if len(held) < HELD else ""
+        if (loop := self._loop(note, mark)) is not None:
+            yield from loop
+            return
+        for one in chain(held, listed):
+            yield _below(one, note, mark) if isinstance(one, DocumentRequest) else one
+        skipped.raise_if_any()
+
+    def _loop(self, note: _WebdavState, mark: str) -> Iterator[Found] | None:
+        """Return what to do with a folder that may be a link to one above it; None if it is none."""
+        if note.probe is not None:
+            return self._probed(note, note.probe, mark)
+        probe = suspected(note.path, note.above, mark) if mark and not note.is_real else None
+        return None if probe is None else iter([self._request(_WebdavState(probe.first(), probe=probe))])
+
+    def _probed(self, note: _WebdavState, probe: LoopProbe, mark: str) -> Iterator[Found]:
+        if mark != probe.mark:
+            for path, above in probe.ordinary():
+                yield self._request(_WebdavState(path, above, is_real=True))
+        elif probe.is_certain(note.path):
+            yield LEFT_OUT
+        else:
+            path, following = probe.next(note.path)
+            yield self._request(_WebdavState(path, probe=following))
+
+    def _request(self, note: _WebdavState) -> DocumentRequest:
+        return _asked(self._root.url + "".join(f"{quoted(name)}/" for name in note.path.split("/")), note)
+
+    def _listed(
+        self, document: Document, here: FolderUrl, note: _WebdavState, skipped: SkippedEntries, *, is_usual: bool
+    ) -> Iterator[Stat | DocumentRequest]:
+        """Yield the files of a folder, and the requests of the folders in it."""
+        own = (_own_path(document, here),)
         for response in elements(document, {"response"}, root="multistatus"):
             href, *more = [one.text.strip() for one in response.all("href")] or [""]
             for one in more:
@@ -132,11 +174,30 @@ class WebdavReader:
                 elif child.url:
                     skipped.add(message("the name of the folder {name!r} contains a slash", name=child.name[:100]))
                 else:
-                    yield _asked(f"{here.url}{quoted(child.name)}/", path)
+                    yield _asked(f"{here.url}{quoted(child.name)}/", _WebdavState(path))
                 continue
             url = child.url or here.url + quoted(child.name)
-            yield _stat(path, properties, () if found == wanted and not child.url else (url,))
-        skipped.raise_if_any()
+            yield _stat(path, properties, () if is_usual and not child.url else (url,))
+
+
+def _mark(found: list[Stat | DocumentRequest]) -> str:
+    """Return a fingerprint of the listing of a folder; "" for one without folders, which leads nowhere."""
+    mark = xxhash.xxh3_64()
+    has_folders = False
+    for one in found:
+        if isinstance(one, Stat):
+            name, said = one.path.rpartition("/")[2], f"{one.size}\n{one.version or one.modified}"
+        else:
+            name, said = one.url.rstrip("/").rpartition("/")[2], "folder"
+            has_folders = True
+        mark.update(f"{name}\n{said}\n".encode("utf-8", "surrogatepass"))
+    return mark.hexdigest() if has_folders else ""
+
+
+def _below(request: DocumentRequest, note: _WebdavState, mark: str) -> DocumentRequest:
+    """Return the request of a folder with the listings above it."""
+    path = msgspec.json.decode(request.state, type=_WebdavState).path
+    return _asked(request.url, _WebdavState(path, (*note.above, mark)))
 
 
 def _own_path(document: Document, here: FolderUrl) -> tuple[str, ...]:
@@ -185,8 +246,8 @@ def _refusal(response: XmlElement) -> str:
     return "" if " 200" in f" {status}" else status
 
 
-def _asked(url: str, path: str) -> DocumentRequest:
-    state = msgspec.json.encode(_WebdavState(path)).decode()
+def _asked(url: str, note: _WebdavState) -> DocumentRequest:
+    state = msgspec.json.encode(note).decode()
     return DocumentRequest(url=url, method="PROPFIND", headers=_HEADERS, body=_BODY, state=state)
 
 

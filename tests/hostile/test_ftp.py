@@ -124,7 +124,7 @@ async def test_where_epsv_leads_nowhere_pasv_is_asked_and_remembered(reply):
         server.replies["EPSV"] = reply.format(dead=dead)
         assert [stat.path async for stat in transport.list()] == sorted(TREE)
         assert await read(transport, "x") == CONTENT
-        if "(" in reply or "nothing" in reply:
+        if not reply.startswith("4"):
             assert server.said.count("EPSV") == 1
             assert server.said.count("PASV") > 3
 

@@ -9,6 +9,7 @@ import pytest
 from manifests.readers import autoindex, autoindex_pieces
 from manifests.readers.autoindex import AutoindexReader, open_reader
 from manifests.readers.autoindex_links import folder_of
+from manifests.readers.folder_loops import MAX_DEPTH
 from manifests.reading.document import Document, DocumentError, DocumentRequest, ReaderWarning
 from manifests.stat import Stat
 from tests.unit.test_autoindex import ROOT, Source, follows, listing, page, read, stats
@@ -60,14 +61,14 @@ def test_a_link_to_its_own_folder_is_left_out_and_the_listing_is_complete():
     server = Endless(listing("file", "loop/"))
     files, errors = walk(server)
     assert (list(stats(files)), [one for one in files if one == LEFT_OUT], errors) == (["file"], [LEFT_OUT], [])
-    assert len(server.asked) == 1 + autoindex.MAX_DEPTH
+    assert len(server.asked) == 1 + MAX_DEPTH
 
 
 def test_several_links_to_one_folder_are_left_out():
     server = Endless(listing("a/", "b/", "c/", "file"))
     files, errors = walk(server)
     assert (list(stats(files)), files.count(LEFT_OUT), errors) == (["file"], 3, [])
-    assert len(server.asked) == 1 + 3 * autoindex.MAX_DEPTH
+    assert len(server.asked) == 1 + 3 * MAX_DEPTH
 
 
 def test_a_link_to_a_folder_further_up_is_left_out():
@@ -149,7 +150,7 @@ def test_folders_are_followed_to_a_depth_and_no_deeper():
 
     server = Server(b"")
     _, errors = walk(server)
-    assert len(server.asked) == 1 + autoindex.MAX_DEPTH
+    assert len(server.asked) == 1 + MAX_DEPTH
     assert len(errors) == 1
     assert "more than 32 deep" in errors[0]
 

@@ -1,11 +1,14 @@
 """Trees that servers of weather and ocean data show: THREDDS catalogs, ERDDAP's files, WebDAV folders."""
 
+import itertools
+
 import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from manifests.errors import InvalidValue
 from manifests.readers import erddap, thredds, webdav
+from manifests.readers.folder_loops import LEFT_OUT, MAX_DEPTH
 from manifests.reading.document import DocumentError, DocumentRequest, ReaderWarning
 from manifests.stat import Stat, UnsafePath, check_path
 from tests.unit.reader_harness import Source, answer, broken, follows, notes, read_all, stats, survives
@@ -339,20 +342,38 @@ def test_a_folder_that_is_sent_back_up_is_none():
         read_dav(LISTED, folder, url=DAV)
 
 
-def test_folders_without_end_are_a_loop_too():
-    reader = dav()
-    (follow,) = reader.start()
-
-    def deeper(follow):
+def walk_dav(inside):
+    """Walk a server on which `inside` returns the entries of a folder: files by name, folders with a slash."""
+    reader, found, asked = dav(), [], []
+    waiting = list(reader.start())
+    while waiting:
+        follow = waiting.pop()
         path = follow.url.removeprefix("https://cloud.example")
-        listed = multistatus(response(path, folder=True), response(f"{path}d/", folder=True))
-        (below,) = reader.read(answer(follow, listed))
-        return below
+        asked.append(path)
+        rows = [response(f"{path}{name}", folder=name.endswith("/")) for name in inside(path)]
+        for one in reader.read(answer(follow, multistatus(response(path, folder=True), *rows))):
+            (waiting if isinstance(one, DocumentRequest) else found).append(one)
+    return found, asked
 
-    for _ in range(webdav.MAX_DEPTH + 1):
-        follow = deeper(follow)
+
+def test_folders_without_end_are_a_loop_too():
     with pytest.raises(DocumentError, match="a loop"):
-        deeper(follow)
+        walk_dav(lambda path: [f"d{path.count('/')}/"])
+
+
+@pytest.mark.fault(18)
+def test_a_link_to_its_own_folder_is_left_out_of_a_walk_by_webdav():
+    found, asked = walk_dav(lambda _: ["x/", "file"])
+    assert (sorted(stats(found)), notes(found)) == (["file"], [LEFT_OUT.text])
+    assert len(asked) == 1 + MAX_DEPTH
+
+
+@pytest.mark.promise("P5")
+def test_folders_of_webdav_that_only_look_alike_are_no_links():
+    top = DAV.removeprefix("https://cloud.example").count("/")
+    found, _ = walk_dav(lambda path: ["0/", "1/", "t.png"] if path.count("/") < top + 4 else ["t.png"])
+    wanted = {"/".join((*names, "t.png")) for n in range(5) for names in itertools.product("01", repeat=n)}
+    assert (set(stats(found)), notes(found)) == (wanted, [])
 
 
 def dav_partly(*responses, url=DAV):

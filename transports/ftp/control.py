@@ -35,6 +35,7 @@ from transports.net.connect import connect
 
 BUFFER = 1 << 18  # bytes of a data connection that wait to be read
 MAX_REPLY = 1000  # lines; some servers have long greetings
+EPSV_PATIENCE = 10.0  # seconds for a data connection by EPSV: the host answers, so its port may be closed to us
 FINISHING = 5.0  # seconds for the reply to the end of a data connection
 _FULL = ("too many", "maximum", "try again", "limit", "busy", "overload")
 _FORBIDDEN = ("permission", "denied", "not allowed", "not permitted", "forbidden", "access")
@@ -274,11 +275,15 @@ class FtpControl(aioftp.Client):
         if not passive.is_classic:
             try:
                 _, port = await self._do_epsv()
-                return await self._connect_passive(port)
+                async with asyncio.timeout(EPSV_PATIENCE):
+                    return await self._connect_passive(port)
             except aioftp.StatusCodeError as error:
                 if error.received_codes[-1] == "421":
                     raise
-            except (Refused, Unreachable, ValueError, IndexError) as error:
+                opened = await self._classic()
+                passive.is_classic = error.received_codes[-1].matches("5xx")
+                return opened
+            except (Refused, Unreachable, TimeoutError, ValueError, IndexError) as error:
                 try:
                     opened = await self._classic()
                 except aioftp.StatusCodeError:
