@@ -42,6 +42,7 @@ _HOST_KEY = re.compile(
     r"SHA256:[A-Za-z0-9+/]{43}=?|(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}(?: .*)?", re.ASCII
 )
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_PROXY = re.compile(r"(http|socks5h?)://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?/?", re.ASCII)
 
 
 def _named(given: Any) -> Any:
@@ -86,6 +87,15 @@ def _endpoint(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     return check_folder_url(given, frozenset({"http", "https"})).rstrip("/")
+
+
+def _via(given: Any) -> Any:
+    if isinstance(given, str) and _WORD.fullmatch(given) is None and _PROXY.fullmatch(given) is None:
+        raise InvalidValue(
+            message("is not a proxy"),
+            message("write a name of network.proxies in syncd.yaml, direct, or http://host:port or socks5://host:port"),
+        )
+    return given
 
 
 class Limits(BaseModel):
@@ -138,6 +148,8 @@ class Source(BaseModel):
     """S3 only: agree to pay for requests and bytes."""
     encoding: Annotated[str, BeforeValidator(_encoding)] | None = None
     """The encoding of file names: on FTP and SFTP servers and on disks, and in lists and index pages; default utf-8."""
+    via: Annotated[str, BeforeValidator(_via)] | None = None
+    """The proxy of this source: a name of `network.proxies` in syncd.yaml, a proxy's url, or `direct`."""
     host_keys: tuple[Annotated[str, BeforeValidator(_host_key)], ...] = ()
     """SFTP only: the server's public keys or their fingerprints (SHA256:…); by default those in known_hosts."""
 

@@ -14,8 +14,18 @@ from syncd.catalogue import Catalogue, MirrorRow, has_catalogue
 from syncd.cli.output import print_warning
 from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress, line_of
-from syncd.config import Config
-from syncd.core import CatalogueOutdated, Damaged, Event, Listener, Offline, PublishResumed, PublishStuck, Secrets
+from syncd.config import Config, network_plan
+from syncd.core import (
+    CatalogueOutdated,
+    Damaged,
+    Event,
+    Listener,
+    NetworkPlan,
+    Offline,
+    PublishResumed,
+    PublishStuck,
+    Secrets,
+)
 from syncd.engine import unknown_mirror
 from syncd.process import GRACE, Interruptible
 from syncd.session import Session, has_store, open_session
@@ -87,11 +97,16 @@ class CommandContext(msgspec.Struct, frozen=True):
     async def _may_know(self, mirror: str) -> bool:
         if await asyncio.to_thread(has_catalogue, self.config.state):
             return await asyncio.to_thread(_is_known, self.config.state, mirror)
-        return await has_store(self.config.store)
+        return await has_store(self.config.store, await self._network())
+
+    async def _network(self) -> NetworkPlan:
+        return await asyncio.to_thread(network_plan, self.config.network, self.environ)
 
     async def _has_anything(self) -> bool:
         """Return True if there is a Catalogue to open, or a store to rebuild it from."""
-        return await asyncio.to_thread(has_catalogue, self.config.state) or await has_store(self.config.store)
+        if await asyncio.to_thread(has_catalogue, self.config.state):
+            return True
+        return await has_store(self.config.store, await self._network())
 
     @asynccontextmanager
     async def read_mirror(self, name: str) -> AsyncIterator[tuple[Session, MirrorRow]]:

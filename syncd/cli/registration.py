@@ -136,9 +136,6 @@ def command(
             json, secrets = options["json"], of_environment(os.environ)
             install(secrets)
 
-            if asks_upstream and not is_daemon:  # its log says so
-                _warn_of_proxies(json=json)
-
             def work() -> Work:
                 from syncd.cli.context import CommandContext
                 from syncd.config import find_config
@@ -229,13 +226,3 @@ def _report_config(file: Path, *, json: bool) -> None:
     from syncd.cli.output import print_config
 
     print_config(file, json=json)
-
-
-def _warn_of_proxies(*, json: bool) -> None:
-    from syncd.cli.output import print_warning
-    from syncd.config import ignored_proxies
-
-    if proxies := ignored_proxies(os.environ):
-        print_warning(
-            f"{', '.join(proxies)}: set and ignored, because syncd uses no proxy (docs/operating.md)", json=json
-        )

@@ -3,9 +3,13 @@ from .load import (
     Config as Config,
     StoreSettings as StoreSettings,
     find_config as find_config,
-    ignored_proxies as ignored_proxies,
     load_config as load_config,
     resolve_credential as resolve_credential,
+)
+from .network import (
+    is_internal as is_internal,
+    network_plan as network_plan,
+    plan_via as plan_via,
 )
 from .secrets import expiry_of as expiry_of
 from .settings import BudgetSettings as BudgetSettings

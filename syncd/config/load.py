@@ -23,6 +23,7 @@ from manifests.origins import check_folder_url, normalise_origin
 from manifests.yaml import STRICT, KeyConflict, ManifestError, load, validated
 from syncd.config.api_access import ApiSettings, Token, validate_unique_names
 from syncd.config.credentials import CredentialSettings, read_origin
+from syncd.config.network import NetworkSettings
 from syncd.config.secrets import read_credential
 from syncd.config.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
 from syncd.config.text_file import read_text_file
@@ -32,7 +33,6 @@ __all__ = [
     "Config",
     "StoreSettings",
     "find_config",
-    "ignored_proxies",
     "load_config",
     "normalise_origin",
     "resolve_credential",
@@ -135,6 +135,8 @@ class Config(BaseModel):
     """Who may read and who may make changes."""
     allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()
     """Origins on private or loopback addresses that sources may use."""
+    network: NetworkSettings = NetworkSettings()
+    """How upstreams are reached: proxies, authorities, addresses."""
     credentials: dict[Annotated[str, Field(pattern=f"^{_NAME.pattern}$")], CredentialSettings] = {}
     """Secrets by the name that manifests use, each bound to one origin."""
     user_agent: Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")] = ""
@@ -194,12 +196,6 @@ def load_config(
             "allow_private": config.allow_private | origins,
         }
     )
-
-
-def ignored_proxies(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the environment variables for proxies that are set; syncd ignores them and connects directly."""
-    wanted = {"http_proxy", "https_proxy", "ftp_proxy", "all_proxy"}
-    return tuple(sorted(name for name, value in environ.items() if value and name.lower() in wanted))
 
 
 def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) -> Credential:
@@ -266,6 +262,7 @@ def _read(path: Path) -> Config:
             "state": here / config.state,
             "store": config.store.model_copy(update={"url": url}),
             "manifests": tuple(here / folder for folder in config.manifests),
+            "network": _resolve_paths(config.network, here),
             "credentials": {name: _resolve_paths(one, here) for name, one in config.credentials.items()},
         }
     )
@@ -275,6 +272,10 @@ def _resolve_paths(part: Any, here: Path) -> Any:
     """Return a credential's settings with every relative path resolved against the configuration's folder."""
     if isinstance(part, Path):
         return part if str(part).startswith("~") else here / part
+    if isinstance(part, tuple):
+        return tuple(_resolve_paths(one, here) for one in part)
+    if isinstance(part, dict):
+        return {name: _resolve_paths(one, here) for name, one in part.items()}
     if not isinstance(part, BaseModel):
         return part
     return part.model_copy(update={name: _resolve_paths(getattr(part, name), here) for name in type(part).model_fields})

@@ -42,37 +42,37 @@ def _read(settings: CredentialSettings, name: str, environ: Mapping[str, str]) -
         else:
             assert login.username is not None
             assert login.password is not None
-            username, password = login.username, _secret(login.password, f"{where}.login.password", environ)
+            username, password = login.username, read_secret(login.password, f"{where}.login.password", environ)
         return Credential(name, settings.origin, "login", password, username=username, at=login.at)
     if settings.basic is not None:
-        password = _secret(settings.basic.password, f"{where}.basic.password", environ)
+        password = read_secret(settings.basic.password, f"{where}.basic.password", environ)
         return Credential(name, settings.origin, "basic", password, username=settings.basic.username)
     if settings.bearer is not None:
-        token = _secret(settings.bearer, f"{where}.bearer", environ)
+        token = read_secret(settings.bearer, f"{where}.bearer", environ)
         return Credential(name, settings.origin, "bearer", token)
     if settings.header is not None:
-        value = _secret(settings.header.value, f"{where}.header.value", environ)
+        value = read_secret(settings.header.value, f"{where}.header.value", environ)
         return Credential(name, settings.origin, "header", value, header=settings.header.name)
     if settings.key is not None:
-        key = _secret(settings.key.private_key, f"{where}.key.private_key", environ, lines=True)
+        key = read_secret(settings.key.private_key, f"{where}.key.private_key", environ, lines=True)
         opens = settings.key.passphrase
-        passphrase = _secret(opens, f"{where}.key.passphrase", environ) if opens is not None else ""
+        passphrase = read_secret(opens, f"{where}.key.passphrase", environ) if opens is not None else ""
         return Credential(name, settings.origin, "key", key, username=settings.key.username, token=passphrase)
     assert settings.s3 is not None  # a CredentialSettings has one kind
     keys = settings.s3
-    secret = _secret(keys.secret_access_key, f"{where}.s3.secret_access_key", environ)
+    secret = read_secret(keys.secret_access_key, f"{where}.s3.secret_access_key", environ)
     session = ""
     if keys.session_token is not None:
-        session = _secret(keys.session_token, f"{where}.s3.session_token", environ)
+        session = read_secret(keys.session_token, f"{where}.s3.session_token", environ)
     return Credential(name, settings.origin, "s3", secret, username=keys.access_key_id, token=session)
 
 
 def _oauth(oauth: OAuth, origin: str, name: str, environ: Mapping[str, str]) -> Credential:
     where = f"credentials.{name}.oauth"
-    password = _secret(oauth.password, f"{where}.password", environ) if oauth.password is not None else ""
+    password = read_secret(oauth.password, f"{where}.password", environ) if oauth.password is not None else ""
     client_secret = ""
     if oauth.client_secret is not None:
-        client_secret = _secret(oauth.client_secret, f"{where}.client_secret", environ)
+        client_secret = read_secret(oauth.client_secret, f"{where}.client_secret", environ)
     return Credential(
         name,
         origin,
@@ -104,7 +104,7 @@ def expiry_of(credential: Credential) -> float | None:
         return None  # a token of another kind that happens to have two dots
 
 
-def _secret(secret: Secret, where: str, environ: Mapping[str, str], *, lines: bool = False) -> str:
+def read_secret(secret: Secret, where: str, environ: Mapping[str, str], *, lines: bool = False) -> str:
     """Return a secret; only one that is made of `lines` may have several."""
     take = _many_lines if lines else _one_line
     if secret.env is not None:

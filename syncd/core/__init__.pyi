@@ -81,6 +81,14 @@ from .events import (
 )
 from .histogram import Histogram as Histogram
 from .message_view import MessageView as MessageView, message_view as message_view
+from .network import (
+    PROXY_SCHEMES as PROXY_SCHEMES,
+    ClientCertificate as ClientCertificate,
+    NetworkPlan as NetworkPlan,
+    Proxy as Proxy,
+    as_address as as_address,
+    parse_proxy as parse_proxy,
+)
 from .pass_views import (
     OUTCOMES as OUTCOMES,
     AuditView as AuditView,

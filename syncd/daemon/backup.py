@@ -12,7 +12,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from tempfile import mkdtemp
 
 from manifests.messages import message
 from syncd.catalogue import BackgroundReader, Catalogue, replace_catalogue
-from syncd.config import Config
+from syncd.config import Config, network_plan
 from syncd.core import Damaged, NotFound, Store
 from syncd.session import open_store
 
@@ -128,13 +128,16 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
     return backup
 
 
-async def restore_backup(config: Config, wanted: str) -> tuple[str, Path | None]:
+async def restore_backup(
+    config: Config, wanted: str, environ: Mapping[str, str] | None = None
+) -> tuple[str, Path | None]:
     """Replace the Catalogue with a backup; returns the backup's place and the new path of the replaced Catalogue.
 
     Raises NotFound, Damaged, Busy (a daemon uses this state folder), Offline.
     """
     settings = config.store
-    store = open_store(settings)
+    plan = await asyncio.to_thread(network_plan, config.network, environ or {})
+    store = open_store(settings, network=plan)
     await asyncio.to_thread(config.state.mkdir, parents=True, exist_ok=True)
     folder = Path(await asyncio.to_thread(mkdtemp, dir=config.state, prefix="spool-"))
     try:

@@ -109,6 +109,14 @@ class Reloader:
                 yield _problem(
                     where, message("{name} is not in syncd.yaml", name=name), message("add it there, under credentials")
                 )
+            via = source.via
+            if via not in (None, "direct") and "://" not in str(via) and via not in self.session.config.network.proxies:
+                where = "source.via" if len(mirror.sources) == 1 else f"source[{number}].via"
+                yield _problem(
+                    where,
+                    message("{name} is not in syncd.yaml", name=via),
+                    message("add it there, under network.proxies"),
+                )
         mirror_state = self.registry.states.get(mirror.name)
         moved = moved_from(mirror_state.row if mirror_state is not None else None, mirror.prefix)
         holders = [

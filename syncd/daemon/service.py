@@ -12,7 +12,7 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from syncd.api import serving
-from syncd.config import Config, ignored_proxies
+from syncd.config import Config
 from syncd.control import Control
 from syncd.core import Secrets
 from syncd.daemon import daemon
@@ -38,8 +38,6 @@ async def run(
     log = _log(config, environ, secrets, json=json)
     if watched is not None:
         log.info("configuration", file=str(watched))
-    if proxies := ignored_proxies(environ):
-        log.warning("proxies_ignored", variables=proxies)
     _raise_limit()
     site = await asyncio.to_thread(StatusPage.load)
     metrics, reload = Metrics(version("syncd")), asyncio.Event()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from syncd.catalogue import Catalogue
-from syncd.config import Config
+from syncd.config import Config, network_plan
 from syncd.core import (
     Damaged,
     Guardable,
@@ -70,7 +70,10 @@ async def open_session(
         spool = config.state  # a session that only reads writes nothing there
         if not catalogue.read_only:
             spool = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-")))
-        adapter = open_store(settings, keep_free=config.budget.keep_free)
+        plan = await asyncio.to_thread(network_plan, config.network, environ)
+        for username, password in plan.secrets():
+            secrets.learn_credential(username, password)
+        adapter = open_store(settings, keep_free=config.budget.keep_free, network=plan)
         stack.push_async_callback(adapter.aclose)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         stack.callback(hashing.shutdown, wait=True, cancel_futures=True)

@@ -13,8 +13,8 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import Mirror, Source
 from manifests.reading import GROUP, Reader, installed
-from syncd.config import StoreSettings
-from syncd.core import ConfigError, Credential, NotFound, Store
+from syncd.config import StoreSettings, is_internal
+from syncd.core import ConfigError, Credential, NetworkPlan, NotFound, Store
 from syncd.sources import Upstream
 from syncd.stores import SENTINEL
 from syncd.wrappers import Policy, retrying
@@ -26,7 +26,13 @@ PATIENT = Policy(attempts=5, most=4.0)
 
 
 def upstream_of(
-    mirror: Mirror, number: int, *, credential: Credential | None, allow_private: frozenset[str], user_agent: str
+    mirror: Mirror,
+    number: int,
+    *,
+    credential: Credential | None,
+    allow_private: frozenset[str],
+    user_agent: str,
+    network: NetworkPlan | None = None,
 ) -> Upstream:
     """Return the values that open one of a mirror's sources, in this process or in a worker."""
     source = mirror.sources[number]
@@ -43,6 +49,7 @@ def upstream_of(
         user_agent=user_agent,
         connections=source.limits.connections,
         rate=source.limits.rate,
+        network=network,
     )
 
 
@@ -59,12 +66,17 @@ def open_reader(source: Source, today: date) -> Reader:
         raise ConfigError(message("source: reader {reader}: {cause}", reader=source.reader, cause=error)) from error
 
 
-def open_store(settings: StoreSettings, *, keep_free: int = 0) -> Store:
-    """Return the adapter of a store: a folder, or `s3://bucket/prefix`. `keep_free`: see `FilesystemStore`."""
+def open_store(settings: StoreSettings, *, keep_free: int = 0, network: NetworkPlan | None = None) -> Store:
+    """Return the adapter of a store: a folder, or `s3://bucket/prefix`. `keep_free`: see `FilesystemStore`.
+
+    A store on a private address is reached directly, whatever proxy `network` names.
+    """
     url = settings.url
     if url.startswith("s3://"):
         from syncd.stores import S3Store  # noqa: PLC0415  boto3 is slow to import, and a folder needs none of it
 
+        if network is not None and is_internal(settings.endpoint):
+            network = network.with_proxy(None)
         return S3Store(
             url,
             endpoint=settings.endpoint,
@@ -73,6 +85,7 @@ def open_store(settings: StoreSettings, *, keep_free: int = 0) -> Store:
             addressing=settings.addressing,
             most_parts=settings.parts.most,
             least_part=settings.parts.least,
+            network=network,
         )
     if "://" in url and not url.startswith("file://"):
         raise ConfigError(message("store: {url}: not a store: give a folder, or s3://bucket/prefix", url=url))
@@ -86,12 +99,12 @@ def start_policy(url: str) -> Policy:
     return PATIENT if url.startswith("s3://") else ONCE
 
 
-async def has_store(settings: StoreSettings) -> bool:
+async def has_store(settings: StoreSettings, network: NetworkPlan | None = None) -> bool:
     """Return True if a store of syncd is at the configured place; creates nothing. Raises if its server fails."""
     if not settings.url.startswith("s3://"):
         sentinel = Path(settings.url.removeprefix("file://")) / SENTINEL
         return await asyncio.to_thread(sentinel.exists)
-    store = open_store(settings)
+    store = open_store(settings, network=network)
     try:
         await retrying(lambda: store.stat(SENTINEL), SENTINEL, start_policy(settings.url))
     except NotFound:

@@ -20,7 +20,7 @@ from manifests.origins import origin_of
 from manifests.reading import DocumentRequest
 from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.config import Config, expiry_of, resolve_credential
+from syncd.config import Config, expiry_of, network_plan, plan_via, resolve_credential
 from syncd.core import (
     Busy,
     CatalogueOutdated,
@@ -28,6 +28,7 @@ from syncd.core import (
     Credential,
     Denied,
     Listener,
+    NetworkPlan,
     NoSpace,
     NotFound,
     PermanentError,
@@ -98,7 +99,19 @@ class Session(msgspec.Struct, frozen=True):
             credential=credential,
             allow_private=self.config.allow_private,
             user_agent=self.user_agent,
+            network=self._network(mirror, number),
         )
+
+    def _network(self, mirror: Mirror | None = None, number: int = 0) -> NetworkPlan | None:
+        """Return how a source is reached, or the servers of tokens; None if directly. Blocks. Raises ConfigError."""
+        config, environ = self.config, self.environ
+        plan = network_plan(config.network, environ)
+        if mirror is not None and (via := mirror.sources[number].via) is not None:
+            where = f"{mirror.name}: source.via"
+            plan = plan_via(plan, via, config.network, environ, where=where, allow_private=config.allow_private)
+        for username, password in plan.secrets():
+            self.secrets.learn_credential(username, password)
+        return None if plan.is_default else plan
 
     @property
     def user_agent(self) -> str:
@@ -136,6 +149,7 @@ class Session(msgspec.Struct, frozen=True):
             where="token_url",
             allow_private=self.config.allow_private,
             user_agent=self.user_agent,
+            network=await asyncio.to_thread(self._network),
         )
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         transport = open_upstream(where, self.governors, policy=Policy(attempts=TOKEN_ATTEMPTS), is_side=True)

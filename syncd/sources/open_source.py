@@ -3,6 +3,7 @@
 The url's scheme names the adapter (entry point `syncd.transports.v1`); `syncd.wrappers.stack` puts its wrappers on it.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -12,7 +13,7 @@ import msgspec
 
 from manifests.entry_points import load_entry_point
 from manifests.messages import message
-from syncd.core import ConfigError, Credential, LimitsConnections, Transport, capability
+from syncd.core import ConfigError, Credential, LimitsConnections, NetworkPlan, Transport, capability
 from syncd.sources.credential_keeper import CredentialKeeper
 from syncd.sources.credentialed_transport import CredentialedTransport, RenewableAdapter
 from syncd.sources.oauth import TokenBroker
@@ -35,6 +36,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str = "syncd"
     connections: int | None = None
     rate: float | None = None
+    network: NetworkPlan | None = None
 
 
 def open_upstream(
@@ -82,6 +84,12 @@ def open_upstream(
             )
         )
 
+    more: dict[str, object] = {}
+    if isinstance(keeper, TokenBroker):  # only web transports use tokens
+        more["broker"] = keeper
+    if upstream.network is not None and "network" in _parameters(scheme):
+        more["network"] = upstream.network
+
     def adapt(credential: Credential | None) -> Transport:
         adapter: Transport = make(
             upstream.url,
@@ -89,7 +97,7 @@ def open_upstream(
             credential=credential,
             allow_private=upstream.allow_private,
             user_agent=upstream.user_agent,
-            **({"broker": keeper} if isinstance(keeper, TokenBroker) else {}),  # only web transports use tokens
+            **more,
         )
         if scheme in WEB:
             return S3RoutedTransport(adapter, lambda bucket: _bucket(upstream, credential, bucket))
@@ -128,8 +136,16 @@ def _bucket(upstream: Upstream, credential: Credential | None, bucket: str) -> T
         credential=credential if is_its else None,
         allow_private=upstream.allow_private,
         user_agent=upstream.user_agent,
+        **({"network": upstream.network} if upstream.network is not None else {}),
     )
     return cast("Transport", adapter)
+
+
+@cache
+def _parameters(scheme: str) -> frozenset[str]:
+    """Return the names of what the factory of a scheme's transport takes: plug-ins may not know `network`."""
+    make = opener(scheme)
+    return frozenset(inspect.signature(make).parameters) if make is not None else frozenset()
 
 
 @cache

@@ -79,6 +79,8 @@ class WorkerProcess:
         assert isinstance(setup, Setup)
         if (credential := setup.upstream.credential) is not None:
             self._secrets.learn_credential(credential.username, credential.secret, credential.token)
+        for username, password in setup.upstream.network.secrets() if setup.upstream.network is not None else ():
+            self._secrets.learn_credential(username, password)
         store = FilesystemStore(Path(setup.store), alone=True)
         source = open_upstream(setup.upstream, self._governors, on_retry=self._on_retry)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")

@@ -1,7 +1,6 @@
 """The command line says of itself what is so."""
 
 import inspect
-import json
 from typing import Any
 
 import pytest
@@ -50,13 +49,13 @@ def test_options_reach_the_configuration_and_what_is_wrong_with_them_is_one_sent
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
-def test_a_proxy_that_is_set_is_not_ignored_in_silence(name, monkeypatch, tmp_path):
+def test_a_variable_that_names_no_proxy_is_told_without_its_password(name, monkeypatch, tmp_path):
     for proxy in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
         monkeypatch.delenv(proxy, raising=False)
-    words = ["sync", str(tmp_path / "none.yaml")]
-    assert "no proxy" not in CliRunner().invoke(app.app, words).stderr
-    monkeypatch.setenv(name, "http://me:SWORDFISH@proxy:3128/")
-    plain, lines = CliRunner().invoke(app.app, words), CliRunner().invoke(app.app, [*words, "--json"])
-    assert f"{name}: set and ignored" in plain.stderr
-    assert f"{name}: set and ignored" in json.loads(lines.stderr.splitlines()[0])["warning"]
-    assert "SWORDFISH" not in plain.stderr + lines.stderr
+    (tmp_path / "m.yaml").write_text("mirror: m\nsource: {url: 'https://127.0.0.1:9/'}\n")
+    monkeypatch.setenv(name, "https://me:SWORDFISH@proxy:3128/")
+    words = ["sync", str(tmp_path / "m.yaml"), "--store", str(tmp_path / "store"), "--state", str(tmp_path / "state")]
+    told = CliRunner().invoke(app.app, words)
+    assert told.exit_code == 2
+    assert f"{name}: is not the url of an HTTP or SOCKS5 proxy" in told.stderr
+    assert "SWORDFISH" not in told.stderr

@@ -1,7 +1,8 @@
 """One control connection to an FTP server, and the meaning of its replies; beneath `transports.ftp.transport`.
 
 aioftp speaks the protocol. In addition:
-1. Only passive mode is used, and a data connection goes to the address of the control connection, whatever PASV says.
+1. Only passive mode is used, and a data connection goes to the address of the control connection, whatever PASV says;
+   behind a proxy, it goes to the same host through the proxy.
 2. Every reply is bounded in lines and in time; messages show it without control characters.
 3. With TLS (`ftps`) both connections are encrypted, and the data connection resumes the session of its control
    connection. Bytes that arrived in clear text before a handshake are refused: an attacker can have sent them.
@@ -19,6 +20,7 @@ import aioftp
 
 from manifests.messages import message
 from syncd.core import (
+    CredentialRefused,
     Denied,
     Interrupted,
     NotFound,
@@ -30,7 +32,7 @@ from syncd.core import (
     Unsupported,
 )
 from transports.ftp.listing import FILE, FtpEntry, mlsd
-from transports.net import one_line, valid_until
+from transports.net import Network, one_line, valid_until
 from transports.net.connect import connect
 
 BUFFER = 1 << 18  # bytes of a data connection that wait to be read
@@ -63,6 +65,7 @@ class FtpServer:
     implicit: bool
     connect_timeout: float
     reply_timeout: float
+    network: Network | None = None
     passive: PassiveMode = field(default_factory=PassiveMode)
 
 
@@ -89,12 +92,16 @@ class FtpControl(aioftp.Client):
         del host  # a data connection goes to the peer of the control connection
         server = self._server
         is_data = self._stream is not None
-        where = self._peer if is_data else server.host
+        network = server.network
+        is_proxied = network is not None and network.proxy_for(server.origin) is not None
+        where = self._peer if is_data and not is_proxied else server.host
         socket = await connect(
             server.origin, where, port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
-            label=self._label,
+            label=self._label, network=network,
         )  # fmt: skip
         context = self.ssl if isinstance(self.ssl, ssl.SSLContext) and not is_data else None
+        if context is not None:
+            context = await self._context(context)
         try:
             reader, writer = await asyncio.open_connection(
                 sock=socket,
@@ -108,6 +115,11 @@ class FtpControl(aioftp.Client):
         if not is_data:
             self._peer = str(writer.get_extra_info("peername")[0])
         return reader, writer
+
+    async def _context(self, usual: ssl.SSLContext) -> ssl.SSLContext:
+        """Return the context of TLS: `usual`, or that with the authorities and the certificate of the network."""
+        network = self._server.network
+        return (await network.ssl_context(self._server.origin) if network is not None else None) or usual
 
     async def parse_line(self) -> tuple[aioftp.Code, str]:
         """Read one line of a reply, in whatever encoding."""
@@ -161,7 +173,8 @@ class FtpControl(aioftp.Client):
             if server.context is not None:
                 if not server.implicit:
                     await self.command("AUTH TLS", "234")
-                    await self._secure(self.stream.reader, self.stream.writer, server.context, self._label)
+                    context = await self._context(server.context)
+                    await self._secure(self.stream.reader, self.stream.writer, context, self._label)
                 await self.command("PBSZ 0", "200")
                 await self.command("PROT P", "200")
             self.certificate = valid_until(cast("asyncio.Transport", self.stream.writer.transport))
@@ -386,7 +399,8 @@ def _meaning(label: str, origin: str, error: aioftp.StatusCodeError, login: str,
             if login == "anonymous"
             else message("is the credential still valid?")
         )
-        return Denied(message("{label}: {answer}: {who}", label=label, answer=answer, who=who))
+        kind = Denied if login == "anonymous" else CredentialRefused
+        return kind(message("{label}: {answer}: {who}", label=label, answer=answer, who=who))
     if code in ("530", "532", "553") or (code == "550" and any(word in low for word in _FORBIDDEN)):
         return Denied(message("{label}: {answer}", label=label, answer=answer))
     if code == "550":

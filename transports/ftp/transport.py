@@ -25,7 +25,7 @@ import aioftp
 
 from manifests.messages import count, message
 from manifests.stat import Stat, storable
-from syncd.core import Body, Changed, Credential, Interrupted, NotFound, Page, Refused, Unsupported
+from syncd.core import Body, Changed, Credential, Interrupted, NetworkPlan, NotFound, Page, Refused, Unsupported
 from transports.ftp.control import FtpControl, FtpServer, translated_errors
 from transports.ftp.listing import FILE, FOLDER, LINK, FtpEntry, instant, list_line, mlsd, version
 from transports.net import (
@@ -39,6 +39,7 @@ from transports.net import (
     StallDetector,
     check_count,
     check_unchanged,
+    open_network,
     read_stop,
     urls,
     walk_tree,
@@ -66,11 +67,17 @@ def open_transport(
     credential: Credential | None,
     allow_private: frozenset[str],
     user_agent: str,
+    network: NetworkPlan | None = None,
 ) -> "FtpTransport":
     """Return the transport of an `ftp://` or `ftps://` url."""
     encoding = str(options.get("encoding", "utf-8"))
     return FtpTransport(
-        url, encoding=encoding, credential=credential, allow_private=allow_private, user_agent=user_agent
+        url,
+        encoding=encoding,
+        credential=credential,
+        allow_private=allow_private,
+        user_agent=user_agent,
+        network=network,
     )
 
 
@@ -92,6 +99,7 @@ class FtpTransport:
         reply_timeout: float = 60.0,
         floor: tuple[float, float] = FLOOR,
         clock: Callable[[], float] = time.monotonic,
+        network: NetworkPlan | None = None,
     ) -> None:
         """`floor` is bytes per second over a window of seconds. Port 990 is TLS from the first byte, others by AUTH."""
         parts = urlsplit(url)
@@ -117,6 +125,7 @@ class FtpTransport:
             implicit=is_secure and parts.port == 990,
             connect_timeout=connect_timeout,
             reply_timeout=reply_timeout,
+            network=open_network(network),
         )
         self._clock = clock
         self._skipped = SkippedNames()

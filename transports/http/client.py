@@ -16,6 +16,7 @@ from aiohttp import connector
 
 from transports.http.ports import HttpClient, StallLimit
 from transports.http.session import SessionClient
+from transports.net import Network
 
 # now, and not when the first client is opened: that is on the event loop, which waits for no file
 try:
@@ -42,8 +43,12 @@ def open_client(
     header_timeout: float = 60.0,
     stall_limit: StallLimit | None = None,
     clock: Callable[[], float] = time.monotonic,
+    network: Network | None = None,
 ) -> HttpClient:
-    """Return a client. Timeouts are in seconds; `allow_private` are the origins that may be on private addresses."""
+    """Return a client. Timeouts are in seconds; `allow_private` are the origins that may be on private addresses.
+
+    `network` has the routes to origins; None connects directly.
+    """
     client = SessionClient if missing_names() or connections is None else connections.Connections
     return client(
         allow_private=allow_private,
@@ -52,6 +57,7 @@ def open_client(
         header_timeout=header_timeout,
         stall_limit=stall_limit,
         clock=clock,
+        network=network,
     )
 
 

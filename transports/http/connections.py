@@ -8,6 +8,7 @@ not used (docs/adr/0015-own-connections.md). Rules:
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections import deque
@@ -16,23 +17,46 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import Connection
 from yarl import URL
 
 from manifests.messages import message
-from syncd.core import Unreachable
+from syncd.core import Proxy, Unreachable
 from transports.http.exchange import Exchange
 from transports.http.ports import StallLimit
 from transports.http.protocol import HttpProtocol
-from transports.net import SocketPolicy, connection_error, current, make_socket, valid_until
+from transports.http.proxied import (
+    PooledConnection,
+    absolute_request,
+    answer_of_proxy,
+    asks_absolutely,
+    connect_by_proxy,
+)
+from transports.net import Network, SocketPolicy, connection_error, current, make_socket, valid_until
 
 MAX_ORIGINS = 1024
 KEEP_IDLE = 30.0  # seconds
 MAX_IDLE = 256  # connections to all origins: each holds a socket
 DNS_TTL = 60  # seconds
 READERS = 128  # threads that read sockets, at most; started as they are needed
+MAX_ADDRESSES = 100  # of the preferred family that come before those of the other one
 TICKS = 8  # checks of each exchange in one window of the stall limit
+
+
+class PreferringResolver(aiohttp.ThreadedResolver):
+    """The resolver of the system, which returns the addresses of one family first."""
+
+    def __init__(self, family: int) -> None:
+        super().__init__()
+        self._family = family
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host."""
+        found = await super().resolve(host, port, family)
+        return sorted(found, key=lambda one: one["family"] != self._family)
 
 
 class Connections:
@@ -47,17 +71,23 @@ class Connections:
         header_timeout: float = 60.0,
         stall_limit: StallLimit | None = None,
         clock: Callable[[], float] = time.monotonic,
+        network: Network | None = None,
     ) -> None:
-        """Timeouts are in seconds; `allow_private` are the origins that may be on private addresses."""
+        """Timeouts are in seconds; `allow_private` are the origins that may be on private addresses.
+
+        `network` has the routes to origins; None connects directly.
+        """
+        self._network = network
         self.clock = clock
         self.stall_limit = stall_limit if stall_limit is not None else StallLimit()
         self.header_timeout = header_timeout
         self._allow_private = allow_private
         self._ssl_context = ssl_context
         self._timeout = aiohttp.ClientTimeout(connect=connect_timeout)
+        self._connect_timeout = connect_timeout
         self._connector: aiohttp.TCPConnector | None = None
         self._keys: dict[str, ClientRequest] = {}
-        self._idle: dict[str, deque[tuple[float, Connection]]] = {}
+        self._idle: dict[str, deque[tuple[float, PooledConnection]]] = {}
         self._open: set[Exchange] = set()
         self._tick = min(self.stall_limit.window / TICKS, header_timeout / 4)
         self._watch: asyncio.TimerHandle | None = None
@@ -79,8 +109,20 @@ class Connections:
         bodiless: bool = False,
         body: bytes = b"",
         guard: Callable[[], None] | None = None,
+        is_absolute: bool = False,
     ) -> Exchange:
-        """Send a request and return its exchange when the head of the answer has arrived; see `ports.HttpClient`."""
+        """Send a request and return its exchange when the head of the answer has arrived; see `ports.HttpClient`.
+
+        `is_absolute` is True for a request that names the whole url, for a proxy.
+        """
+        if self._network is not None and not is_absolute:
+            proxy = self._network.proxy_for(origin)
+            if proxy is not None and asks_absolutely(proxy, origin):
+                request = absolute_request(request, origin, proxy)
+                exchange = await self.ask(
+                    origin, request, label=label, bodiless=bodiless, body=body, guard=guard, is_absolute=True
+                )
+                return self._unless_of_proxy(exchange, proxy, origin, label)
         may_be_stale = not request.startswith(b"POST ")
         idle = self._idle.get(origin)
         while idle:
@@ -95,6 +137,15 @@ class Connections:
         exchange = Exchange(self, await self._connect(origin, label), origin, label)
         await exchange.begin(request, body, guard, bodiless=bodiless, may_be_stale=False)
         return exchange
+
+    def _unless_of_proxy(self, exchange: Exchange, proxy: Proxy, origin: str, label: str) -> Exchange:
+        """Return the exchange. Raises Denied, Unreachable if its answer is the proxy's own."""
+        error = answer_of_proxy(proxy, exchange.status, exchange.headers, origin, label)
+        if error is None:
+            return exchange
+        exchange.discard_connection()
+        exchange.close()
+        raise error
 
     async def aclose(self) -> None:
         """Close every connection. May be called twice."""
@@ -116,13 +167,33 @@ class Connections:
             await connector.close(abort_ssl=True)
             await asyncio.sleep(0)  # closed sockets leave the loop in its next turn
 
-    async def _connect(self, origin: str, label: str) -> Connection:
+    async def _connect_by_proxy(self, network: Network, proxy: Proxy, origin: str, label: str) -> PooledConnection:
+        connection = await connect_by_proxy(
+            network,
+            proxy,
+            origin,
+            label,
+            is_private_allowed=origin in self._allow_private,
+            ssl_context=self._ssl_context,
+            timeout=self._connect_timeout,
+        )
+        if (expiry := valid_until(connection.transport)) is not None:
+            self.certificates[origin] = expiry
+        return connection
+
+    async def _connect(self, origin: str, label: str) -> PooledConnection:
         """Return a new connection."""
+        network, source = self._network, ""
+        if network is not None:
+            proxy, source = network.proxy_for(origin), network.source_address
+            if proxy is not None:
+                return await self._connect_by_proxy(network, proxy, origin, label)
         key = self._keys.get(origin)
         connector = self._connector
         if key is None or connector is None:
-            connector, key = self._prepare(origin)
-        policy = SocketPolicy(origin in self._allow_private)
+            context = await network.ssl_context(origin) if network is not None else None
+            connector, key = self._prepare(origin, context)
+        policy = SocketPolicy(origin in self._allow_private, source)
         token = current.set(policy)
         try:
             connection = await connector.connect(key, [], self._timeout)
@@ -143,8 +214,9 @@ class Connections:
             self.certificates[origin] = expiry
         return connection
 
-    def _prepare(self, origin: str) -> tuple[aiohttp.TCPConnector, ClientRequest]:
+    def _prepare(self, origin: str, context: ssl.SSLContext | None) -> tuple[aiohttp.TCPConnector, ClientRequest]:
         loop = asyncio.get_running_loop()
+        family = self._network.family if self._network is not None else None
         connector = self._connector
         if connector is None:
             connector = aiohttp.TCPConnector(
@@ -152,13 +224,15 @@ class Connections:
                 ttl_dns_cache=DNS_TTL,
                 ssl=self._ssl_context if self._ssl_context is not None else True,
                 socket_factory=make_socket,
+                resolver=PreferringResolver(family) if family is not None else None,
+                interleave=None if family is None else MAX_ADDRESSES,
             )
             connector._factory = partial(HttpProtocol, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  no public way to choose the protocol
             self._connector = connector
         if len(self._keys) >= MAX_ORIGINS:
             self._keys.clear()
             self.certificates.clear()
-        key = ClientRequest("GET", URL(origin), loop=loop, ssl=True)
+        key = ClientRequest("GET", URL(origin), loop=loop, ssl=context if context is not None else True)
         self._keys[origin] = key
         return connector, key
 
@@ -168,7 +242,7 @@ class Connections:
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(self._tick, self._check_stalls)
 
-    def ended(self, exchange: Exchange, connection: Connection, origin: str) -> None:
+    def ended(self, exchange: Exchange, connection: PooledConnection, origin: str) -> None:
         """Keep the connection of a finished exchange if it can be reused, else close it."""
         self._open.discard(exchange)
         protocol = connection.protocol
@@ -199,7 +273,7 @@ class Connections:
         self._watch = asyncio.get_running_loop().call_later(self._tick, self._check_stalls) if busy else None
 
 
-def _drop(connection: Connection) -> None:
+def _drop(connection: PooledConnection) -> None:
     """Close a connection at once, without the closing handshake of TLS."""
     transport = connection.transport
     connection.close()

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Protocol, cast
 
 import aiohttp
-from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
@@ -20,6 +19,7 @@ from transports.http.bulk_body import LONG, BulkBody
 from transports.http.fast_response import FastResponse
 from transports.http.ports import StallLimit
 from transports.http.protocol import BUFFER, HttpProtocol
+from transports.http.proxied import PooledConnection
 from transports.net import one_line
 
 MAX_DRAINED = 16 << 10  # bytes of a body read only to keep its connection
@@ -42,7 +42,7 @@ class ExchangeOwner(Protocol):
         """Check the exchange for stalls from now on."""
         ...
 
-    def ended(self, exchange: "Exchange", connection: Connection, origin: str) -> None:
+    def ended(self, exchange: "Exchange", connection: PooledConnection, origin: str) -> None:
         """Take the connection back."""
         ...
 
@@ -68,7 +68,7 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, connections: ExchangeOwner, connection: Connection, origin: str, label: str) -> None:
+    def __init__(self, connections: ExchangeOwner, connection: PooledConnection, origin: str, label: str) -> None:
         self._connections = connections
         self._connection = connection
         protocol = connection.protocol

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
+from typing import Any
 
 import aiohttp
 from aiohttp import hdrs
@@ -22,7 +23,18 @@ from manifests.messages import message
 from syncd.core import Interrupted, Refused, Sink, SyncdError, Unreachable, Unsupported
 from transports.http import headers as heads
 from transports.http.ports import StallLimit
-from transports.net import SocketPolicy, StallDetector, connection_error, current, make_socket, one_line, valid_until
+from transports.net import (
+    Network,
+    SocketPolicy,
+    StallDetector,
+    basic_credentials,
+    connection_error,
+    current,
+    make_socket,
+    one_line,
+    proxy_refusal,
+    valid_until,
+)
 
 BUFFER = 1 << 18  # bytes
 MAX_LINE = 16 << 10  # bytes of one header
@@ -45,8 +57,10 @@ class SessionClient:
         header_timeout: float = 60.0,
         stall_limit: StallLimit | None = None,
         clock: Callable[[], float] = time.monotonic,
+        network: Network | None = None,
     ) -> None:
         """Timeouts are in seconds; `allow_private` are the origins that may be on private addresses."""
+        self._network = network
         self.clock = clock
         self.stall_limit = stall_limit if stall_limit is not None else StallLimit()
         self.certificates: dict[str, float] = {}
@@ -79,7 +93,24 @@ class SessionClient:
         for line in lines:
             name, _, value = line.partition(": ")
             fields.add(name, value)
-        policy = SocketPolicy(origin in self._allow_private)
+        network, proxy, more = self._network, None, dict[str, Any]()
+        is_allowed, source = origin in self._allow_private, ""
+        if network is not None:
+            proxy, source = network.proxy_for(origin), network.source_address
+            if (context := await network.ssl_context(origin)) is not None:
+                more["ssl"] = context
+        if network is not None and proxy is not None:
+            if proxy.scheme != "http":
+                raise Unsupported(
+                    message("{label}: no SOCKS proxy with this version of aiohttp: install an older one", label=label)
+                )
+            network.check(origin, label, allowed=is_allowed)
+            name, _, value = basic_credentials(proxy).rstrip("\r\n").partition(": ")
+            login = {name: value} if name else {}
+            more |= {"proxy": f"http://{proxy.address}", "proxy_headers": login}
+            if origin.startswith("http:"):  # the request itself goes to the proxy
+                fields.update(login)
+        policy = SocketPolicy(is_allowed or proxy is not None, source)
         token = current.set(policy)
         limit = self._header_timeout
         try:
@@ -91,6 +122,7 @@ class SessionClient:
                     headers=fields,
                     data=_pieces(body, guard) if body else None,
                     allow_redirects=False,
+                    **more,
                 )
         except aiohttp.ConnectionTimeoutError as error:
             raise Unreachable(
@@ -105,6 +137,9 @@ class SessionClient:
             raise Unreachable(
                 message("{label}: {origin} gave no answer in {limit:g} s", label=label, origin=origin, limit=limit)
             ) from error
+        except aiohttp.ClientHttpProxyError as error:
+            assert proxy is not None
+            raise proxy_refusal(proxy, error.status, error.message, origin, label) from error
         except aiohttp.ClientResponseError as error:
             raise Refused(
                 message(
@@ -129,6 +164,9 @@ class SessionClient:
             ) from error
         finally:
             current.reset(token)
+        if proxy is not None and response.status == 407:
+            response.close()
+            raise proxy_refusal(proxy, 407, response.reason or "", origin, label)
         answer = SessionAnswer(self, response, origin, label)
         self._open.add(answer)
         try:

@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from manifests.messages import message
 from manifests.origins import origin_of
 from manifests.stat import Stat
-from syncd.core import Body, Broker, ConfigError, Credential, Denied, Page, Unsafe, Unsupported
+from syncd.core import Body, Broker, ConfigError, Credential, Denied, NetworkPlan, Page, Unsafe, Unsupported
 from transports.http.auth import HttpAuth
 from transports.http.client import open_client
 from transports.http.describe import describe
 from transports.http.habits import OriginHabits
 from transports.http.ports import HttpAnswer, StallLimit
 from transports.http.read import HttpRead
-from transports.net import MAX_HOPS, STATUSES, next_hop, urls
+from transports.net import MAX_HOPS, STATUSES, next_hop, open_network, urls
 
 FLOOR = 1024.0  # bytes per second; a body that is slower ...
 OVER = 60.0  # ... for so many seconds has stalled
@@ -42,10 +42,18 @@ def open_transport(
     allow_private: frozenset[str],
     user_agent: str,
     broker: Broker | None = None,
+    network: NetworkPlan | None = None,
 ) -> "HttpTransport":
     """Return the transport of an http(s) url; it has no options. `broker` provides the tokens of the credential."""
     del options
-    return HttpTransport(url, user_agent=user_agent, credential=credential, broker=broker, allow_private=allow_private)
+    return HttpTransport(
+        url,
+        user_agent=user_agent,
+        credential=credential,
+        broker=broker,
+        allow_private=allow_private,
+        network=network,
+    )
 
 
 class HttpTransport:
@@ -64,6 +72,7 @@ class HttpTransport:
         header_timeout: float = 60.0,
         floor: tuple[float, float] = (FLOOR, OVER),
         now: Callable[[], float] = time.time,
+        network: NetworkPlan | None = None,
     ) -> None:
         """`floor`: bytes per second over a window of seconds; a slower body stalls. `now`: clock of Retry-After."""
         self.root = root_url
@@ -75,6 +84,7 @@ class HttpTransport:
             connect_timeout=connect_timeout,
             header_timeout=header_timeout,
             stall_limit=StallLimit(*floor),
+            network=open_network(network),
         )
         self._origin, target = urls.split(root_url)
         folder, mark, query = target.partition("?")

@@ -1,4 +1,5 @@
 from . import urls as urls
+from .network import Network as Network, open_network as open_network
 from .redirects import MAX_HOPS as MAX_HOPS, STATUSES as STATUSES, next_hop as next_hop
 from .skipped import (
     NOWHERE as NOWHERE,
@@ -25,4 +26,9 @@ from .tree_walk import (
     check_unchanged as check_unchanged,
     read_stop as read_stop,
     walk_tree as walk_tree,
+)
+from .tunnel import (
+    basic_credentials as basic_credentials,
+    open_tunnel as open_tunnel,
+    proxy_refusal as proxy_refusal,
 )

@@ -16,12 +16,16 @@ from transports.net.ip_policy import is_public, refusal
 
 
 class SocketPolicy:
-    """One attempt to connect: whether private addresses are allowed, and which sockets were made or refused."""
+    """One attempt to connect: whether private addresses are allowed, and which sockets were made or refused.
 
-    __slots__ = ("allowed", "made", "refused")
+    `source` is the address of this machine to connect from, or "".
+    """
 
-    def __init__(self, allowed: bool) -> None:
+    __slots__ = ("allowed", "made", "refused", "source")
+
+    def __init__(self, allowed: bool, source: str = "") -> None:
         self.allowed = allowed
+        self.source = source
         self.made = 0
         self.refused = ""
 
@@ -37,7 +41,17 @@ def make_socket(address: AddrInfoType) -> socket.socket:
         policy.refused = str(where[0])
         raise PermissionError(message("{refused} is not a public address", refused=policy.refused))
     policy.made += 1
-    return socket.socket(family, kind, protocol)
+    made = socket.socket(family, kind, protocol)
+    if policy.source:
+        try:
+            made.bind((policy.source, 0))
+        except OSError as error:  # an address of the other family, or none of this machine
+            made.close()
+            cause = one_line(error)
+            raise OSError(
+                message("cannot connect from {source}: {cause}", source=policy.source, cause=cause)
+            ) from error
+    return made
 
 
 def valid_until(transport: asyncio.Transport | None) -> float | None:
@@ -80,6 +94,13 @@ def connection_error(error: Exception, policy: SocketPolicy, origin: str, label:
                 origin=origin,
                 line=one_line(error.os_error),
             )
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        untrusted = _why_untrusted(error)
+        return Denied(message("{label}: {origin} {untrusted}", label=label, origin=origin, untrusted=untrusted))
+    if isinstance(error, ssl.SSLError):
+        return Denied(
+            message("{label}: TLS with {origin} failed: {line}", label=label, origin=origin, line=one_line(error))
         )
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if (ours := exhausted(cause, label)) is not None:

@@ -24,6 +24,7 @@ from syncd.core import (
     CredentialRefused,
     Guard,
     KeysRejected,
+    NetworkPlan,
     NotFound,
     Offline,
     SyncdError,
@@ -31,6 +32,7 @@ from syncd.core import (
     Unreachable,
 )
 from transports.http import HttpAnswer, HttpClient, headers as heads, open_client
+from transports.net import open_network
 from transports.s3.bucket_address import BucketAddress, referral
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, Writes, failure, hidden_failure
 from transports.s3.rights import action
@@ -59,9 +61,11 @@ class Bucket:
         ssl_context: ssl.SSLContext | None = None,
         header_timeout: float = HEADER_TIMEOUT,
         clock: Callable[[], float] = time.monotonic,
+        network: NetworkPlan | None = None,
     ) -> None:
         self.name = name
-        self._signing = Signing(name, account, clock)
+        self._signing = Signing(name, account, clock, network)
+        self._network = open_network(network)
         self._allow_private = allow_private
         self._ssl = ssl_context
         self._header_timeout = header_timeout
@@ -223,7 +227,10 @@ class Bucket:
             if allowed is None or place.endpoint in allowed:  # a bucket is no other place than its endpoint
                 allowed = frozenset({place.origin})
             client = self._connections[place.origin] = open_client(
-                allow_private=allowed, ssl_context=self._ssl, header_timeout=self._header_timeout
+                allow_private=allowed,
+                ssl_context=self._ssl,
+                header_timeout=self._header_timeout,
+                network=self._network,
             )
             client.certificates = self.certificates
         return client

@@ -20,7 +20,8 @@ from typing import Any, Protocol, cast
 
 from manifests.messages import message
 from manifests.origins import origin_of
-from syncd.core import ConfigError, Credential, Denied
+from syncd.core import ConfigError, Credential, Denied, NetworkPlan
+from transports.s3.boto_network import botocore_session
 from transports.s3.bucket_address import (
     Addressing,
     BucketAddress,
@@ -69,7 +70,15 @@ class Rejection:
 class Signing:
     """Finds the bucket and signs requests to it."""
 
-    def __init__(self, bucket: str, account: Account, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        account: Account,
+        clock: Callable[[], float] = time.monotonic,
+        network: NetworkPlan | None = None,
+    ) -> None:
+        """`network` has the proxies for what boto3 itself asks, as STS; instance metadata are asked for directly."""
+        self._network = network
         self.bucket = bucket
         self._account = account
         self._addressing: Addressing = account.addressing
@@ -122,7 +131,7 @@ class Signing:
         if spent is None or self._account.anonymous:
             return False
         async with self._finding:
-            ends = self._clock() + (0.0 if self.is_given else GRACE)
+            ends = self._clock() + (GRACE if self.was_accepted and not self.is_given else 0.0)
             while self._signer is None or self._signer.credentials == spent.credentials:
                 if self._rejected is not None and self._clock() < self._rejected.until:
                     return False
@@ -246,7 +255,9 @@ class Signing:
             from botocore.exceptions import BotoCoreError  # noqa: PLC0415  as above
 
             try:
-                self._session = boto3.Session(profile_name=self._account.profile)
+                profile = self._account.profile
+                inner = botocore_session(self._network, profile)
+                self._session = boto3.Session(profile_name=profile, botocore_session=inner)
             except BotoCoreError as error:
                 raise ConfigError(message("s3://{bucket}: {cause}", bucket=self.bucket, cause=error)) from error
         return self._session

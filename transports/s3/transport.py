@@ -22,6 +22,7 @@ from syncd.core import (
     Credential,
     Denied,
     Interrupted,
+    NetworkPlan,
     Page,
     PermanentError,
     RangeRefused,
@@ -49,6 +50,7 @@ def open_transport(
     credential: Credential | None,
     allow_private: frozenset[str],
     user_agent: str,
+    network: NetworkPlan | None = None,
 ) -> "S3Transport":
     """Return the transport of `s3://bucket/prefix/`.
 
@@ -79,6 +81,7 @@ def open_transport(
             user_agent=user_agent,
             allow_private=allow_private,
             requester_pays=bool(options.get("requester_pays")),
+            network=network,
         )
 
     def other(name: str) -> Bucket:

@@ -18,6 +18,7 @@ from manifests.messages import message
 from syncd.core import (
     ConfigError,
     Credential,
+    CredentialRefused,
     Denied,
     Interrupted,
     NotFound,
@@ -225,7 +226,8 @@ def translated_errors(
             if credential is None
             else message("with credential {name}", name=credential.name)
         )
-        raise Denied(
+        kind = Denied if credential is None else CredentialRefused
+        raise kind(
             message("{label}: {origin} rejects the login {who}: {todo}", label=label, origin=origin, who=who, todo=todo)
         ) from error
     except asyncssh.ConnectionLost as error:

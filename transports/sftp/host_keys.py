@@ -18,7 +18,7 @@ import asyncssh
 
 from manifests.messages import message
 from syncd.core import ConfigError, Credential, Denied
-from transports.net import one_line
+from transports.net import Network, one_line
 from transports.net.connect import connect
 
 KNOWN_HOSTS = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
@@ -38,13 +38,14 @@ class SftpServer:
     is_private_allowed: bool
     connect_timeout: float
     reply_timeout: float
+    network: Network | None = None
 
 
 async def dial(server: SftpServer, label: str) -> socket.socket:
     """Return a socket that is connected to the server. Raises our own errors."""
     return await connect(
         server.origin, server.host, server.port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
-        label=label,
+        label=label, network=server.network,
     )  # fmt: skip
 
 

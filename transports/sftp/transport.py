@@ -20,7 +20,7 @@ import asyncssh
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Body, Credential, Interrupted, NotFound, Page, Unsupported
+from syncd.core import Body, Credential, Interrupted, NetworkPlan, NotFound, Page, Unsupported
 from transports.net import (
     NOWHERE,
     SPECIAL,
@@ -33,6 +33,7 @@ from transports.net import (
     StallDetector,
     check_count,
     check_unchanged,
+    open_network,
     read_stop,
     urls,
     walk_tree,
@@ -52,6 +53,7 @@ def open_transport(
     credential: Credential | None,
     allow_private: frozenset[str],
     user_agent: str,
+    network: NetworkPlan | None = None,
 ) -> "SftpTransport":
     """Return the transport of an `sftp://` url; SFTP has no user agent."""
     del user_agent
@@ -59,7 +61,12 @@ def open_transport(
     host_keys = tuple(str(key) for key in found) if isinstance(found, Sequence) else ()
     encoding = str(options.get("encoding", "utf-8"))
     return SftpTransport(
-        url, credential=credential, allow_private=allow_private, host_keys=host_keys, encoding=encoding
+        url,
+        credential=credential,
+        allow_private=allow_private,
+        host_keys=host_keys,
+        encoding=encoding,
+        network=network,
     )
 
 
@@ -80,6 +87,7 @@ class SftpTransport:
         connect_timeout: float = 30.0,
         reply_timeout: float = 60.0,
         floor: tuple[float, float] = FLOOR,
+        network: NetworkPlan | None = None,
     ) -> None:
         """`host_keys` are public keys (`ssh-ed25519 AAAA…`) or fingerprints (`SHA256:…`); they override the files."""
         parts = urlsplit(url)
@@ -100,6 +108,7 @@ class SftpTransport:
                 is_private_allowed=self.origin in allow_private,
                 connect_timeout=connect_timeout,
                 reply_timeout=reply_timeout,
+                network=open_network(network),
             )
         )
 

@@ -31,7 +31,7 @@ async def rebuild(
     from syncd.process import DONE
 
     if from_backup is not None:
-        place, kept = await restore_backup(context.config, from_backup)
+        place, kept = await restore_backup(context.config, from_backup, context.environ)
         if not context.json:
             output.print_line(f"restored {place}" + (f"; the previous Catalogue is {kept}" if kept is not None else ""))
     at_open: list[str] = []  # mirrors that were rebuilt because the store knows more of them

@@ -19,6 +19,7 @@ from syncd.core import (
     Credential,
     Denied,
     Guard,
+    NetworkPlan,
     NotFound,
     Page,
     Staged,
@@ -80,6 +81,7 @@ class S3Store:
         user_agent: str = "syncd",
         header_timeout: float = HEADER_TIMEOUT,
         clock: Callable[[], float] = time.time,
+        network: NetworkPlan | None = None,
     ) -> None:
         try:
             name, root = split_url(url)
@@ -98,6 +100,7 @@ class S3Store:
             allow_private=None,
             ssl_context=ssl_context,
             header_timeout=header_timeout,
+            network=network,
         )
         self._reading = S3Transport(self._bucket, root, page=page)
         self._objects = objects = Objects(
