@@ -20,6 +20,7 @@ def folder(tmp_path):
     archive = tmp_path / "archive"
     archive.mkdir()
     (archive / "a").write_text("a")
+    (archive / "A").write_text("A")  # so that a plan asks whether the store distinguishes case
     work = tmp_path / "work"
     work.mkdir()
     (work / "scenes.yaml").write_text(MANIFEST.format(archive=archive))
@@ -30,7 +31,7 @@ def folder(tmp_path):
 def test_a_preview_of_a_first_pass_leaves_nothing(folder, words):
     done = run_in(folder, *words)
     assert done.returncode == 0, done.stderr
-    assert "1 " in done.stdout
+    assert "2 " in done.stdout
     assert [path.name for path in folder.iterdir()] == ["scenes.yaml"]
 
 
@@ -51,4 +52,4 @@ def test_an_act_on_a_mirror_that_is_not_there_leaves_nothing(folder, words):
 def test_a_preview_beside_a_store_uses_what_is_there(folder):
     assert run_in(folder, "sync", "scenes.yaml").returncode == 0
     done = run_in(folder, "plan", "scenes.yaml")
-    assert "0 to fetch, 0 to replace, 1 to keep" in done.stderr
+    assert "0 to fetch, 0 to replace, 2 to keep" in done.stderr

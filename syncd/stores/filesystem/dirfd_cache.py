@@ -107,6 +107,8 @@ class DirfdCache:
         if known is not None:
             return known
         if not path:
+            if self._top is None and not make and not os.path.isdir(self.root):  # noqa: PTH112  as above
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.root)  # a look creates nothing
             return self.top()
         above, _, name = path.rpartition("/")
         parent = self.find(above, make=make)
