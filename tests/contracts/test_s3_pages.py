@@ -12,8 +12,12 @@ FILES, PAGE = 25, 10
 
 
 @pytest.fixture(params=["swift", "rgw"])
-async def bucket(request):
-    server = request.getfixturevalue(request.param)
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+async def bucket(server):
     store = server.store(server.url())
     for number in range(FILES):
         await store.put(f"sub{number % 3}/f{number:02}", b"%d" % number)

@@ -96,11 +96,13 @@ class Upstream:
         paths = list(self.truth(number))
         what = self.chance.random()
         if what < 0.5:
-            self.put(number, self.chance.choice(paths), self.chance.randrange(40_000))
+            path, size = self.chance.choice(paths), self.chance.randrange(40_000)
+            # one file always stays whole: if all that we hold were lost at once, the guard would rightly hold it
+            least = len(self.truth(number)[path]) if path == STAYS else 0
+            self.put(number, path, least + size)
         elif what < 0.85 or len(paths) < 5:
             self.put(number, f"new/n{self.chance.randrange(10**6)}.dat", self.chance.randrange(40_000))
         else:
-            # one file always stays: were all that we hold to go at once, the guard would rightly wait for a person
             gone = self.chance.choice([path for path in paths if path != STAYS])
             self.server(number).remove(f"{name_of(number)}/{gone}")
         self.sums(number)
