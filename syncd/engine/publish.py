@@ -40,7 +40,7 @@ from syncd.engine.pass_paths import PassPaths, origins_path, pointer_path, shard
 from syncd.engine.publish_journal import JournalHead, close_journal, read_head
 from syncd.engine.retention import count_retained
 from syncd.engine.tree_moves import OnFailed, TreeMoves
-from syncd.engine.unpublished import note_begun, note_ended
+from syncd.engine.unpublished import note_begun, note_doubtful, note_ended
 from syncd.engine.write_document import write_document
 
 PACKING = 4  # files that are compressed while the next are read
@@ -104,6 +104,9 @@ class Publisher(msgspec.Struct, frozen=True):
             previous=previous.id if previous is not None else "",
             origins=origins,
         )
+        known = history.snapshot(mirror.id, snapshot.id)
+        if known is not None and known.origins != origins:  # its row is replaced, and nothing names its origins then
+            note_doubtful(self.catalogue, mirror.name)
         folder = snapshot_folder(mirror.name, snapshot.id)
         if snapshot.files <= MAX_SUMS:
             entries = holdings.entries(mirror.id)

@@ -4,7 +4,8 @@ Rules:
 1. A publish records in the Catalogue that it began before it writes the first file, and that it ended after its last.
 2. If the next one finds that an earlier one did not end, the files of the mirror's Snapshots are listed once, after the
    pointer names the new Snapshot, and those that no recorded Snapshot names are deleted.
-3. A Catalogue that was rebuilt, or that another process worked without, does not know: its mirrors are listed, too.
+3. So it is where a kept Snapshot is published again with other origins: nothing names its first ones.
+4. A Catalogue that was rebuilt, or that another process worked without, does not know: its mirrors are listed, too.
 """
 
 from enum import StrEnum

@@ -116,3 +116,13 @@ async def test_a_shard_that_cannot_be_deleted_is_tried_again_by_the_next_pass(tm
     assert snapshot_files(mirroring) != await named_files(mirroring)
     await mirroring.run()
     assert snapshot_files(mirroring) == await named_files(mirroring)
+
+
+async def test_a_snapshot_that_is_published_again_leaves_no_origins_of_its_first_time(tmp_path):
+    mirroring = Mirroring(tmp_path, Archive({"a": b"1", "b": b"1"}), versions=5)
+    first = (await mirroring.run()).snapshot
+    for content in (b"2", b"1"):
+        mirroring.archive.files["a"] = content
+        last = (await mirroring.run()).snapshot
+    assert last == first
+    assert snapshot_files(mirroring) == await named_files(mirroring)

@@ -49,6 +49,8 @@ class Invariants:
             self._check_nothing_lost(what, path, name, old.sha256)
         if path == POINTER:
             self._check_pointer()
+        elif new is None and path.endswith("/snapshot.json"):  # it expired after the pointer was written
+            self._note_retained()
 
     def _check_writer(self, what: str, path: str) -> None:
         """P3: only the process that holds the lease changes anything."""
@@ -94,15 +96,20 @@ class Invariants:
             if found is None or found.sha256 != entry.sha256:
                 seen = "is not there" if found is None else f"has sha256 {found.sha256[:8]}, not {entry.sha256[:8]}"
                 raise Violation("P2", f"{PREFIX}{entry.path} {seen}, and the pointer names it")
-        self.retained = {
-            (entry.path, entry.sha256): snapshot
-            for snapshot in pointer.kept
-            if self._path_of(snapshot) in self.shelf.objects
-            for entry in self.entries(snapshot)
-        }
+        self._note_retained()
         for (name, sha256), snapshot in self.retained.items():
             if (name, sha256) not in self.rotten and sha256 not in self._content_of(name):
                 raise Violation("P6", f"{name}: the bytes that kept snapshot {snapshot[:8]} names are nowhere")
+
+    def _note_retained(self) -> None:
+        """Take note of what the kept snapshots name that are there."""
+        pointer = self.pointer()
+        self.retained = {
+            (entry.path, entry.sha256): snapshot
+            for snapshot in (pointer.kept if pointer is not None else ())
+            if self._path_of(snapshot) in self.shelf.objects
+            for entry in self.entries(snapshot)
+        }
 
     # -- what stands in the store --
 
@@ -133,8 +140,9 @@ class Invariants:
                 raise Violation("P10", "the secret of upstream's url is in the origins")
             if hashlib.sha256(lines(list(origins_of(beside)))).hexdigest() != origins:
                 raise Violation("P1", f"origins {origins[:8]} are not canonical")
-        sums = self._read(f".syncd/snapshots/{MIRROR}/{name}/SHA256SUMS")
-        if sums != b"".join(map(sums_line, entries)):
+        path, pointer = f".syncd/snapshots/{MIRROR}/{name}/SHA256SUMS", self.pointer()
+        is_kept_for_age = path not in self.shelf.objects and pointer is not None and pointer.snapshot != name
+        if not is_kept_for_age and self._read(path) != b"".join(map(sums_line, entries)):
             raise Violation("P1", f"snapshot {name[:8]}: SHA256SUMS lists something else")
         return entries
 

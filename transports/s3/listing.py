@@ -156,6 +156,12 @@ def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListP
             raise PermanentError(message("{name}: the listing is truncated, but has no continuation token", name=name))
         if top.get("EncodingType") == "url":
             marker = unquote_plus(marker)
+    if frame.has_folders:
+        raise PermanentError(
+            message(
+                "{name}: the server lists one level of folders only, not all keys: it cannot be mirrored", name=name
+            )
+        )
     announced = top.get("KeyCount", "").strip()
     if announced.isascii() and announced.isdigit() and len(keys) < int(announced[:18]):
         raise PermanentError(
@@ -164,12 +170,6 @@ def _listed(frame: "_Frame", columns: _Columns, root: str, name: str) -> S3ListP
                 name=name,
                 announced=announced,
                 found=len(keys),
-            )
-        )
-    if frame.has_folders:
-        raise PermanentError(
-            message(
-                "{name}: the server lists one level of folders only, not all keys: it cannot be mirrored", name=name
             )
         )
     if top.get("EncodingType") == "url":
