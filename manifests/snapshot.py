@@ -44,7 +44,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `size`, `modified`, `version` and `digests` are the Stat's own claims, so that the next inventory can be compared
     with them. `verdict` is `verified` (a published digest matched; `by` says whose) or `attested` (upstream published
-    none). `proved` is the time of verification, in seconds since the epoch, UTC.
+    none). `proved` is the time of verification, in seconds since the epoch, UTC. `answer_version` and `answer_modified`
+    are those of the answer that brought the bytes, where they differ from the listing's.
     """
 
     path: str
@@ -56,6 +57,8 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str | None = None
     digests: dict[str, str] = {}
     by: str = ""
+    answer_version: str | None = None
+    answer_modified: float | None = None
 
 
 def is_cut(path: str) -> bool:

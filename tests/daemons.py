@@ -74,8 +74,8 @@ class House:
             file.write_bytes(content)
 
     def declare(self, name, more="schedule: {every: 1h}\n", url=None):
-        url = url or f"file://{self.root}/www/{name}/"
-        (self.manifests / f"{name}.yaml").write_text(f"mirror: {name}\nsource: {{url: '{url}'}}\n{more}")
+        url, settle = (f"file://{self.root}/www/{name}/", "settle: 0s, ") if url is None else (url, "")
+        (self.manifests / f"{name}.yaml").write_text(f"mirror: {name}\nsource: {{{settle}url: '{url}'}}\n{more}")
 
     def copy(self, name):
         root = self.store / name

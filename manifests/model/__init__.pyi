@@ -1,3 +1,4 @@
+from .completion import Completion as Completion, Settle as Settle
 from .field_types import (
     AtLeastOne as AtLeastOne,
     Count as Count,
@@ -22,4 +23,9 @@ from .mirror import (
     load_mirror as load_mirror,
     overlaps as overlaps,
 )
-from .units import format_rate as format_rate, format_size as format_size, parse_size as parse_size
+from .units import (
+    format_duration as format_duration,
+    format_rate as format_rate,
+    format_size as format_size,
+    parse_size as parse_size,
+)

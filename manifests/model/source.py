@@ -26,6 +26,7 @@ from pydantic_core import InitErrorDetails
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
+from manifests.model.completion import USUAL_SETTLE, WRITTEN_TO, Completion, Settle
 from manifests.model.field_types import MAX_CONNECTIONS, Count, Flag, Glob, Hours, Rate, Size
 from manifests.origins import SCHEMES, check_folder_url, origin
 from manifests.reading import NoOptions, ReaderKind, installed, text_encoding
@@ -134,6 +135,10 @@ class Source(BaseModel):
     """The name of a credential in syncd.yaml; never the secret itself."""
     limits: Limits = Limits()
     """Limits on requests."""
+    settle: Settle | None = None
+    """How long a file must be unchanged before it is fetched; by default 5s for file, sftp and ftp, else 0s."""
+    complete: Completion | None = None
+    """How the writer of the source marks complete files."""
     endpoint: Annotated[str, BeforeValidator(_endpoint)] | None = None
     """S3 only: the server's url, if it is not AWS."""
     region: Annotated[str, BeforeValidator(_region)] | None = None
@@ -162,6 +167,13 @@ class Source(BaseModel):
     def origin(self) -> str:
         """Return the origin that credentials and limits are bound to: `https://host[:port]`, `s3://bucket`."""
         return origin(self.url, frozenset({self.scheme}))
+
+    @property
+    def settles_after(self) -> float:
+        """Return the seconds that a file must be unchanged before it is fetched."""
+        if self.settle is not None:
+            return self.settle
+        return USUAL_SETTLE if self.scheme in WRITTEN_TO else 0.0
 
     @model_validator(mode="wrap")
     @classmethod

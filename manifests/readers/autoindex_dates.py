@@ -23,6 +23,11 @@ DATE = re.compile(
     rf"|[A-Z][a-z]+, {_MONTH} [0-9]{{1,2}}, [0-9]{{4}} +{_CLOCK}(?: [AP]M)?"  # IIS, in words
     rf"|[0-9]{{1,2}}([./])[0-9]{{1,2}}\1[0-9]{{4}}(?: +{_CLOCK}(?: [AP]M)?)?",  # IIS, in figures
 )
+CLOCK = re.compile(
+    rf"\s*(?P<before>오전|오후|上午|下午|午前|午後|[AP]\.?M\.?)?\s*(?P<clock>{_CLOCK})(?:\s*(?P<after>[AP]\.?M\.?))?(?![0-9])",
+    re.IGNORECASE,
+)
+_AFTERNOON = frozenset({"오후", "下午", "午後", "PM"})
 _PARTS = re.compile(
     rf"(?P<figures>[0-9]+)(?P<mark>[./-])(?P<middle>[0-9]+|{_MONTH})(?P=mark)(?P<last>[0-9]+)"
     rf"|[A-Za-z]+, (?:(?P<day>[0-9]+) )?(?P<month>{_MONTH}) (?:(?P<us_day>[0-9]+), )?(?P<year>[0-9]{{4}})"
@@ -31,6 +36,19 @@ _TIME = re.compile(
     r"[ T]([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?:\.[0-9]+)?(?: ([AP])M)?(?: ?([+-])([0-9]{2}):?([0-9]{2}))?"
 )
 _NUMBERS = {name: number for number, name in enumerate(_MONTHS.split(), 1)}
+
+
+def is_day_only(date: str) -> bool:
+    """Return True if a date that DATE matched has no clock."""
+    return _TIME.search(date) is None
+
+
+def with_clock(date: str, clock: re.Match[str]) -> str:
+    """Return a date without a clock together with the one beside it, which CLOCK matched, in 24 hours."""
+    hour, rest = clock["clock"].split(":", 1)
+    half = (clock["before"] or clock["after"] or "").replace(".", "").upper()
+    value = int(hour) if not half else int(hour) % 12 + 12 * (half in _AFTERNOON)
+    return f"{date} {value:02}:{rest}"
 
 
 @lru_cache(4096)  # files of one listing often have the same minute

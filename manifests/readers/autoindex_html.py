@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from manifests.messages import message
-from manifests.readers.autoindex_dates import seconds
+from manifests.readers.autoindex_dates import is_day_only, seconds
 from manifests.readers.autoindex_links import FolderUrl, LinkTarget, ListingLink, decoded
 from manifests.readers.autoindex_pieces import PageEnd, insist_on_shallow, pieces, without_scripts
 from manifests.readers.autoindex_rows import RowParser, date_and_size, in_cells, list_of, row_of
@@ -133,10 +133,13 @@ class _HtmlListing:
             if is_folder:
                 self._folders.add(name)
             date, size, exact = date_and_size(anchor, rows)
+            length = None if exact is None or is_folder or self._is_apache else int(exact)
+            if date and length is None and not is_folder and is_day_only(date):
+                date = ""  # neither a clock nor an exact size: that is no version, so the file itself is asked for
             yield ListingLink(
                 name,
                 is_folder,
-                None if exact is None or is_folder or self._is_apache else int(exact),
+                length,
                 seconds(date) if date else None,
                 f"listed:{date}|{size}" if date else None,
                 self._urls.get(name, "") if self._urls else "",

@@ -4,7 +4,7 @@ import re
 
 from selectolax.lexbor import LexborNode
 
-from manifests.readers.autoindex_dates import DATE
+from manifests.readers.autoindex_dates import CLOCK, DATE, is_day_only, with_clock
 
 ROUNDED = re.compile(r"-|\d+(?:[.,]\d+)? ?[KMGTPE]?(?:i?B|bytes)?", re.IGNORECASE)
 _ASCII_DIGITS = re.compile(r"[0-9]{1,18}")
@@ -55,25 +55,36 @@ def date_and_size(anchor: LexborNode, rows: RowParser) -> tuple[str, str, str | 
         text = _line(anchor.prev, -1)  # IIS
         date = DATE.match(text)
     if date is not None:
-        size = (text[date.end() :].split() or [""])[0]
+        shown, end = date[0], date.end()
+        if is_day_only(shown) and (clock := CLOCK.match(text, end)) is not None:
+            shown, end = with_clock(shown, clock), clock.end()
+        size = (text[end:].split() or [""])[0]
         written = size if ROUNDED.fullmatch(size) is not None else ""
-        return date[0], written, written if _ASCII_DIGITS.fullmatch(written) is not None else None
+        return shown, written, written if _ASCII_DIGITS.fullmatch(written) is not None else None
     return "", "", None
 
 
 def in_cells(row: LexborNode) -> tuple[str, str, str | None]:
     """Return the date, the size as written and the exact size that a row of a table shows."""
     date, size, exact = "", "", None
+    clock: re.Match[str] | None = None
     for cell in row.iter():
         text = cell.text(deep=True).strip()
         found = DATE.match(text)
         if found is not None:
             date = date or found[0]
+            clock = clock or CLOCK.fullmatch(text, found.end())
+        elif (
+            ":" in text and clock is None and cell.css_first("a") is None and (at := CLOCK.fullmatch(text)) is not None
+        ):
+            clock = at
         elif ROUNDED.fullmatch(text) is not None and not size and cell.css_first("a") is None:  # a file may be named 7
             size = text
         value = cell.attributes.get("data-value") if cell.attributes.get("class") == "s" else None  # lighttpd
         if value is not None and _ASCII_DIGITS.fullmatch(value) is not None:
             size = exact = value
+    if date and clock is not None and is_day_only(date):
+        date = with_clock(date, clock)
     return date, size, exact
 
 

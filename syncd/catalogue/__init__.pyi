@@ -4,6 +4,8 @@ from .catalogue import Catalogue as Catalogue
 from .catalogue_settings import CatalogueSettings as CatalogueSettings
 from .claims import Claims as Claims
 from .database import Database as Database, has_catalogue as has_catalogue, replace_catalogue as replace_catalogue
+from .deferred_files import fingerprint as fingerprint
+from .doubts import Doubts as Doubts
 from .failed_files import FailedFiles as FailedFiles
 from .history import History as History, MirrorRow as MirrorRow, moved_from as moved_from
 from .holdings import (
@@ -20,4 +22,5 @@ from .pass_history import (
 from .prefixes import overlap as overlap
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
 from .survey_frontier import SurveyFrontier as SurveyFrontier
+from .unsettled_files import UnsettledFile as UnsettledFile, UnsettledFiles as UnsettledFiles
 from .work_journal import Inflight as Inflight, Swap as Swap, WorkJournal as WorkJournal

@@ -9,12 +9,14 @@ from syncd.catalogue.catalogue_settings import CatalogueSettings
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database
 from syncd.catalogue.deferred_files import DeferredFiles
+from syncd.catalogue.doubts import Doubts
 from syncd.catalogue.failed_files import FailedFiles
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
 from syncd.catalogue.pass_history import PassHistory
 from syncd.catalogue.staged_files import StagedFiles
 from syncd.catalogue.survey_frontier import SurveyFrontier
+from syncd.catalogue.unsettled_files import UnsettledFiles
 from syncd.catalogue.work_journal import WorkJournal
 
 
@@ -35,6 +37,8 @@ class Catalogue:
         self.approvals = Approvals(self.database)
         self.failures = FailedFiles(self.database)
         self.deferred = DeferredFiles(self.database)
+        self.doubts = Doubts(self.database)
+        self.unsettled = UnsettledFiles(self.database)
         self.pass_history = PassHistory(self.database)
 
     def close(self) -> None:

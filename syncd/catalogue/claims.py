@@ -83,7 +83,7 @@ class Claims:
         """Claim all current Entries, as upstream described them when they were fetched."""
         self._db.do(
             "INSERT OR REPLACE INTO claim (mirror, path, size, modified, version, digests) "
-            "SELECT mirror, path, coalesce(size, bytes), modified, coalesce(version, 'held'), digests FROM entry "
+            "SELECT mirror, path, bytes, modified, coalesce(version, 'held'), digests FROM entry "
             "WHERE mirror=?",
             (mirror,),
         )
@@ -202,6 +202,10 @@ class Claims:
         for number, path, reason, stat, size in self._db.rows(sql, (mirror,)):
             yield number, Step("replace", path, _reason(reason), _stat(stat), size)
 
+    def first(self, mirror: int, action: str, limit: int) -> list[tuple[int, Step]]:
+        """As `numbered`: the first `limit` steps with an action, so that they may be changed meanwhile."""
+        return list(islice(self.numbered(mirror, action), limit))
+
     def change_action(self, mirror: int, numbers: Iterable[int], action: str) -> None:
         """Change the action of steps; `keep` deletes them."""
         if action == "keep":
@@ -211,6 +215,55 @@ class Claims:
                 "UPDATE scratch.todo SET action=? WHERE mirror=? AND rowid=?",
                 ((action, mirror, one) for one in numbers),
             )
+
+    def wait(self, mirror: int, found: Iterable[tuple[int, str]]) -> None:
+        """Let steps wait, each `(number, reason)`."""
+        self._db.many(
+            "UPDATE scratch.todo SET action='wait', reason=? WHERE mirror=? AND rowid=?",
+            ((_stored(reason), mirror, number) for number, reason in found),
+        )
+
+    def resolve(self, mirror: int, found: Iterable[tuple[int, Step]]) -> None:
+        """Replace steps by others of the same paths."""
+        self._db.many(
+            "UPDATE scratch.todo SET action=?, size=?, reason=?, stat=? WHERE mirror=? AND rowid=?",
+            (
+                (
+                    step.action,
+                    step.stat.size if step.stat is not None else None,
+                    _stored(step.reason),
+                    _pack(step.stat) if step.stat is not None else None,
+                    mirror,
+                    number,
+                )
+                for number, step in found
+            ),
+        )
+
+    def add_markers(self, mirror: int, markers: Iterable[Stat]) -> None:
+        """Record files whose presence shows that another one is complete."""
+        self._db.many(
+            "INSERT OR REPLACE INTO scratch.marker VALUES (?,?,?)",
+            ((mirror, storable(one.path), one.modified) for one in markers),
+        )
+
+    def marked(self, mirror: int, suffix: str, after: int, limit: int) -> list[tuple[int, Step, bool, float | None]]:
+        """Return steps that transfer a file, after a number, and if its marker is listed, with that one's time.
+
+        Markers themselves are left out.
+        """
+        sql = (
+            "SELECT t.rowid, t.action, t.path, t.reason, t.stat, t.bytes, m.path IS NOT NULL, m.modified "
+            "FROM scratch.todo t LEFT JOIN scratch.marker m ON m.mirror=t.mirror AND m.path=t.path || ?2 "
+            "WHERE t.mirror=?1 AND t.rowid>?3 AND t.action IN ('fetch', 'replace') "
+            "AND substr(t.path, -length(?2))<>?2 ORDER BY t.rowid LIMIT ?4"
+        )
+        return [
+            (number, Step(action, path, _reason(reason), _stat(stat), size), bool(is_listed), modified)
+            for number, action, path, reason, stat, size, is_listed, modified in self._db.rows(
+                sql, (mirror, suffix, after, limit)
+            )
+        ]
 
     def count(self, mirror: int, *actions: str) -> int:
         """Return the number of steps with the given actions."""

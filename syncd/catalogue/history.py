@@ -121,8 +121,8 @@ class History:
                 "WHERE t.type='table' AND c.name='mirror' AND t.name<>'audit'"
             ):
                 self._db.do(f"DELETE FROM {table} WHERE mirror=?", (row.id,))  # noqa: S608  names of our schema
-            names = (f"manifest:{row.name}", f"mark:{row.name}", f"publishing:{row.name}")
-            self._db.do("DELETE FROM setting WHERE name IN (?,?,?)", names)
+            names = tuple(f"{kind}:{row.name}" for kind in ("manifest", "mark", "publishing", "etags"))
+            self._db.do("DELETE FROM setting WHERE name IN (?,?,?,?)", names)
             self._db.do("DELETE FROM mirror WHERE id=?", (row.id,))
 
         self._db.together(work)

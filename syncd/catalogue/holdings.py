@@ -99,13 +99,17 @@ class Holdings:
         self, mirror: int, first: str = "", last: str | None = None
     ) -> Iterator[tuple[Entry, Origin]]:
         """Yield the Entries in `[first, last)` and their Origins, sorted by path."""
-        columns = "path, bytes, sha256, xxh3, size, modified, version, digests, url, verdict, by, proved"
-        for path, size, sha256, xxh3, listed, modified, version, digests, url, verdict, by, proved in self._entries(
+        columns = (
+            "path, bytes, sha256, xxh3, url, verdict, proved, size, modified, version, digests, by, answer_version, "
+            "answer_modified"
+        )
+        for path, size, sha256, xxh3, url, verdict, proved, listed, modified, version, digests, *more in self._entries(
             columns, mirror, first, last
         ):
+            promised = _digests(digests) if digests else {}
             yield (
                 Entry(path, size, sha256.hex(), xxh3.hex()),
-                Origin(path, url, verdict, proved, listed, modified, version, _digests(digests) if digests else {}, by),
+                Origin(path, url, verdict, proved, listed, modified, version, promised, *more),
             )
 
     def entry_rows(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
@@ -136,7 +140,7 @@ class Holdings:
 
         def work() -> None:
             self._db.add(
-                "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL)",
+                "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)",
                 ((mirror, *_entry_values(entry, origin)) for entry, origin in proved),
             )
             if changed:
@@ -296,9 +300,19 @@ class Holdings:
     def renew(self, mirror: int, origins: Iterable[Origin]) -> None:
         """Record new claims of upstream on files whose content is unchanged."""
         self._db.many(
-            "UPDATE entry SET size=?, modified=?, version=?, digests=coalesce(?, digests) WHERE mirror=? AND path=?",
+            "UPDATE entry SET size=?, modified=?, version=?, digests=coalesce(?, digests), answer_version=?, "
+            "answer_modified=? WHERE mirror=? AND path=?",
             (
-                (o.size, o.modified, o.version, _json(o.digests).decode() if o.digests else None, mirror, o.path)
+                (
+                    o.size,
+                    o.modified,
+                    o.version,
+                    _json(o.digests).decode() if o.digests else None,
+                    o.answer_version,
+                    o.answer_modified,
+                    mirror,
+                    o.path,
+                )
                 for o in origins
             ),
         )
@@ -318,4 +332,6 @@ def _entry_values(entry: Entry, origin: Origin) -> tuple[Any, ...]:
         origin.verdict,
         origin.by,
         origin.proved,
+        origin.answer_version,
+        origin.answer_modified,
     )

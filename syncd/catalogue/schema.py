@@ -140,7 +140,21 @@ VERSION_9 = """
 CREATE INDEX version_path ON version (mirror, path, replaced);
 """
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9)
+# The validator of the answer beside the listing's stamp; NULL where it is the same, or was not kept yet. `doubt` has
+# the files whose stamps do not prove them yet, `unsettled` those that upstream may still be writing.
+VERSION_10 = """
+ALTER TABLE entry ADD COLUMN answer_version TEXT;
+ALTER TABLE entry ADD COLUMN answer_modified REAL;
+CREATE TABLE doubt (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, clock REAL NOT NULL,
+  PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+CREATE TABLE unsettled (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, claim TEXT NOT NULL, since REAL NOT NULL, due REAL, reason TEXT NOT NULL,
+  message TEXT NOT NULL, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+ALTER TABLE pass ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10)
 SCHEMA_VERSION = len(STEPS)
 
 # The plan: in the scratch file beside the Catalogue, which is empty after each opening.
@@ -154,5 +168,7 @@ CREATE TABLE scratch.refusal (mirror INTEGER NOT NULL, path TEXT NOT NULL, reaso
   PRIMARY KEY (mirror, path)) WITHOUT ROWID;
 CREATE TABLE scratch.fold (mirror INTEGER NOT NULL, part INTEGER NOT NULL, digests BLOB NOT NULL);
 CREATE INDEX scratch.fold_part ON fold (mirror, part);
+CREATE TABLE scratch.marker (mirror INTEGER NOT NULL, path TEXT NOT NULL, modified REAL, PRIMARY KEY (mirror, path))
+  WITHOUT ROWID;
 """
-SCRATCH_TABLES = ("todo", "fresh", "refusal", "fold")
+SCRATCH_TABLES = ("todo", "fresh", "refusal", "fold", "marker")

@@ -97,6 +97,8 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     parked: int = 0
     parked_bytes: int = 0
     failed: int = 0
+    waiting: int = 0
+    """Files that upstream may still be writing: they are fetched once they are complete."""
     quarantined: int = 0
     faults: int = 0
     """Files found damaged or missing in the store and not repaired yet."""
@@ -107,7 +109,7 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a plan, and its reason."""
 
-    action: Literal["fetch", "replace", "keep", "remove", "refuse", "hold"]
+    action: Literal["fetch", "replace", "keep", "remove", "refuse", "hold", "wait"]
     path: str
     reason: str
     bytes: int | None = None
@@ -127,6 +129,8 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     refuse: int = 0
     hold: int = 0
     """Replacements that lose bytes, and that would wait for approval."""
+    wait: int = 0
+    """Files that upstream may still be writing."""
     bytes: int = 0
     sizeless: int = 0
     free: int | None = None

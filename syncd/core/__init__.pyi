@@ -49,6 +49,7 @@ from .events import (
     DocumentFailed as DocumentFailed,
     Event as Event,
     EventsLost as EventsLost,
+    FilesWaiting as FilesWaiting,
     LimitChanged as LimitChanged,
     Listener as Listener,
     ManifestAccepted as ManifestAccepted,
@@ -127,5 +128,5 @@ from .redaction import (
     of_environment as of_environment,
     redact as redact,
 )
-from .steps import NEW as NEW, Known as Known, Loss as Loss, LossKind as LossKind, Step as Step
+from .steps import NEW as NEW, Action as Action, Known as Known, Loss as Loss, LossKind as LossKind, Step as Step
 from .text import printable as printable

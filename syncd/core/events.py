@@ -112,6 +112,18 @@ class TransferFailed(Event, frozen=True):
     reason: str
 
 
+class FilesWaiting(Event, frozen=True):
+    """`files` files wait because upstream may still be writing them: `path`, for example, for `reason`.
+
+    `due` is when the first of them may be settled, in seconds since the epoch; None if that is not a question of time.
+    """
+
+    files: int
+    due: float | None
+    path: str
+    reason: str
+
+
 class RemovalsParked(Event, frozen=True):
     """`files` losses of `bytes` are held for approval: deletions, and `replaced` replacements that lose bytes."""
 
@@ -167,6 +179,7 @@ class PassFinished(Event, frozen=True):
     seconds: float
     unmatched: tuple[tuple[str, str], ...] = ()
     """Globs and collections of the manifest that matched nothing, each with its key."""
+    waiting: int = 0
 
 
 class LimitChanged(Event, frozen=True):

@@ -36,6 +36,8 @@ class PassView(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    waiting: int = 0
+    """Files that upstream may still be writing."""
     error: str = ""
     reason: str = ""
     message: MessageView | None = None

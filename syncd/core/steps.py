@@ -7,8 +7,9 @@ import msgspec
 from manifests.messages import message
 from manifests.stat import Stat
 
-Action = Literal["fetch", "replace", "keep", "remove", "refuse", "hold"]
-"""hold: a replacement that loses bytes, and that waits for approval before it is downloaded."""
+Action = Literal["fetch", "replace", "keep", "remove", "refuse", "hold", "ask", "wait"]
+"""hold: a replacement that loses bytes, and that waits for approval before it is downloaded. ask: only its stamp tells
+that a file may have changed, so it is asked for before the plan is complete. wait: upstream may still be writing it."""
 
 LossKind = Literal["deleted", "emptied", "shrunk", "same"]
 """deleted: upstream no longer lists the file. emptied: it has no bytes now. shrunk: it has less than half of its bytes.

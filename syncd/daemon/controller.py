@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Literal
 
 from manifests.messages import message
 from manifests.model import ManifestError, Mirror
@@ -16,7 +15,7 @@ from syncd.daemon.operator_actions import OperatorActions
 from syncd.daemon.reasons import because
 from syncd.engine import PlanResult, make_plan
 
-ACTIONS: tuple[Literal["fetch", "replace", "remove", "refuse"], ...] = ("fetch", "replace", "remove", "refuse")
+ACTIONS: tuple[queries.ShownAction, ...] = ("fetch", "replace", "remove", "refuse", "hold", "wait")
 
 
 class Controller(LiveViews, OperatorActions):
@@ -118,7 +117,7 @@ class Controller(LiveViews, OperatorActions):
 
 def _plan_view(name: str, planning: PlanResult, free: int | None, steps: Sequence[StepView], limit: int) -> PlanView:
     counts = planning.counts
-    total = counts.fetch + counts.replace + counts.remove + counts.refuse + counts.hold
+    total = counts.fetch + counts.replace + counts.remove + counts.refuse + counts.hold + counts.wait
     return PlanView(
         mirror=name,
         complete=planning.inventory.complete,
@@ -128,6 +127,7 @@ def _plan_view(name: str, planning: PlanResult, free: int | None, steps: Sequenc
         remove=counts.remove,
         refuse=counts.refuse,
         hold=counts.hold,
+        wait=counts.wait,
         bytes=counts.bytes,
         sizeless=counts.sizeless,
         free=free,

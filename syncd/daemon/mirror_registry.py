@@ -96,7 +96,8 @@ class MirrorRegistry:
         mirror_state.last = passes[0] if passes else None
         ended = next((one for one in passes if one.outcome != "running"), None)
         mirror_state.is_incomplete = ended is not None and ended.outcome == "incomplete"
-        mirror_state.past = past_of(row, passes)
+        mirror_state.unsettled, settles = self.catalogue.unsettled.waiting(row.id)
+        mirror_state.past = past_of(row, passes, settles)
 
     def recompute_due(self) -> None:
         """Compute the due time and the freshness target of each mirror again."""

@@ -71,6 +71,8 @@ class MirrorState:
     parked: int = 0
     parked_bytes: int = 0
     failed: int = 0
+    unsettled: int = 0
+    """Files that upstream may still be writing."""
     quarantined: int = 0
     faults: int = 0
     mended: int = 0
@@ -115,13 +117,16 @@ class StoreState:
     backup: float | None = None
 
 
-def past_of(row: MirrorRow, passes: list[PassView]) -> Past:
-    """Return the past passes for `schedule.due`; a pass of the command line is recorded only in the row."""
+def past_of(row: MirrorRow, passes: list[PassView], settles: float | None = None) -> Past:
+    """Return the past passes for `schedule.due`; a pass of the command line is recorded only in the row.
+
+    `settles` is when the first of the files that wait may be complete.
+    """
     over = [one for one in passes if one.outcome != "running"]
     last = over[0] if over else None
     if last is None or (row.attempted is not None and row.attempted > (last.ended or last.began)):
         cut = row.attempted is not None and row.last.get("state") == "running"
-        return Past(began=row.attempted, ended=row.attempted, cut=cut)
+        return Past(began=row.attempted, ended=row.attempted, cut=cut, settles=settles)
     failures = partial = 0
     for one in over:
         if one.outcome in {"failed", "nothing_found"}:
@@ -132,6 +137,11 @@ def past_of(row: MirrorRow, passes: list[PassView]) -> Past:
         if one.outcome != "incomplete":
             break
         partial += 1
+    looks = 0
+    for one in over:
+        if not one.waiting:
+            break
+        looks += 1
     cut = last.outcome == "killed" or (last.outcome == "stopped" and last.error != CANCELLED)
     return Past(
         began=last.began,
@@ -140,4 +150,6 @@ def past_of(row: MirrorRow, passes: list[PassView]) -> Past:
         partial=partial,
         denied=last.error not in {"Unreachable", "Refused", "Interrupted", "Stalled", "Offline"},
         cut=cut,
+        settles=settles,
+        looks=looks,
     )

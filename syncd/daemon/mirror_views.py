@@ -87,6 +87,7 @@ def mirror_view(mirror_state: MirrorState, store: StoreState, now: float, clock:
         parked=mirror_state.parked,
         parked_bytes=mirror_state.parked_bytes,
         failed=mirror_state.failed,
+        waiting=mirror_state.unsettled,
         quarantined=mirror_state.quarantined,
         faults=mirror_state.faults,
         progress=_progress(mirror_state.run, clock) if mirror_state.run is not None else None,

@@ -8,6 +8,7 @@ from manifests.model import format_size
 from syncd.core import (
     DocumentFailed,
     Event,
+    FilesWaiting,
     Level,
     PassEvent,
     PassFailed,
@@ -99,9 +100,9 @@ _COUNTS = (
 _RESULTS = (
     ("fetched", template("{n:,} fetched")), ("replaced", template("{n:,} replaced")), ("kept", template("{n:,} kept")),
     ("removed", template("{n:,} deleted")), ("parked", template("{n:,} held for approval")),
-    ("failed", template("{n:,} failed")),
+    ("failed", template("{n:,} failed")), ("waiting", template("{n:,} waiting")),
 )  # fmt: skip
-_ALWAYS = frozenset({"removals_parked", "published", "pass_finished"})
+_ALWAYS = frozenset({"removals_parked", "files_waiting", "published", "pass_finished"})
 _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
     SurveyStarted: lambda _: ("info", message("surveys upstream")),
     DocumentFailed: lambda e: ("warning", message("{url}: {reason}", url=e.url, reason=e.reason)),
@@ -111,6 +112,15 @@ _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
         message("{reason}; try {attempt} follows in {wait:.1f} s", reason=e.reason, attempt=e.attempt + 1, wait=e.wait),
     ),
     TransferFailed: lambda e: ("warning", e.reason),
+    FilesWaiting: lambda e: (
+        "info",
+        message(
+            "{files} until upstream has written them; {path}: {reason}",
+            files=count(e.files, "{n} file waits", "{n:,} files wait"),
+            path=e.path,
+            reason=e.reason,
+        ),
+    ),
     RemovalsParked: lambda e: (
         "warning",
         message(

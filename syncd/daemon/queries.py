@@ -40,14 +40,15 @@ async def open_scratch_catalogue(spool: Path) -> AsyncIterator[Catalogue]:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
+ShownAction = Literal["fetch", "replace", "remove", "refuse", "hold", "wait"]
+
+
 def plan_context(context: PassContext, catalogue: Catalogue) -> PassContext:
     """Return a context that reports no events and uses `catalogue`, for a plan that no pass carries out."""
     return msgspec.structs.replace(context, listener=ignore_event, catalogue=catalogue)
 
 
-def steps(
-    catalogue: Catalogue, mirror: int, actions: Sequence[Literal["fetch", "replace", "remove", "refuse"]], limit: int
-) -> list[StepView]:
+def steps(catalogue: Catalogue, mirror: int, actions: Sequence[ShownAction], limit: int) -> list[StepView]:
     """Return the first steps of each action."""
     return [
         StepView(

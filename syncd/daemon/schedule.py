@@ -6,6 +6,7 @@ Rules:
 2. Missed passes are caught up by one pass: the due time counts from the last pass.
 3. After failed passes the next due time follows an exponential backoff instead of the schedule, whether that is sooner
    or later. After an incomplete pass it is the sooner of the backoff and the schedule.
+   After one that left files which upstream may still be writing, it is when they may be complete, if that is sooner.
 4. Mirrors with equal intervals are spread: each is due up to a twentieth of its interval early, derived from its name.
 """
 
@@ -25,6 +26,8 @@ LAST_RETRY = 3_600.0  # ... up to this,
 LAST_DENIED = 6 * 3_600.0  # or this, if time alone is unlikely to help
 FIRST_REPAIR = 900.0  # seconds after an incomplete pass; doubles each time
 LAST_REPAIR = 86_400.0
+FIRST_LOOK = 5.0  # seconds after the second pass in a row that left unsettled files; doubles each time
+LAST_LOOK = 300.0
 GRACE = 0.5  # of the interval: added to it before a copy is stale ...
 MIN_GRACE = 600.0  # ... at least, in seconds
 DUES = 64  # cron times among which the longest interval is sought
@@ -38,7 +41,8 @@ class Past:
 
     `began` and `ended` are those of the last pass. `failures` counts the latest failed passes, `partial` the latest
     incomplete ones in a row. `denied` is True if time alone is unlikely to cure the last failure, `cut` if the last
-    pass was stopped or killed before its end.
+    pass was stopped or killed before its end. `settles` is when files that wait may be complete, `looks` counts the
+    latest passes in a row that left some.
     """
 
     began: float | None = None
@@ -47,6 +51,8 @@ class Past:
     partial: int = 0
     denied: bool = False
     cut: bool = False
+    settles: float | None = None
+    looks: int = 0
 
 
 def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | None] | None = None) -> float | None:
@@ -54,11 +60,17 @@ def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | 
 
     `completed` gives the end of the last complete pass of each mirror (for `schedule.after`).
     """
-    schedule = mirror.schedule
     if past.cut:
         return now
     if past.failures and past.began is not None:
         return _retry(past, now)
+    planned = _by_schedule(mirror, past, now, completed)
+    look = _next_look(past, now)
+    return look if planned is None or (look is not None and look < planned) else planned
+
+
+def _by_schedule(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | None] | None) -> float | None:
+    schedule = mirror.schedule
     if schedule is None:
         return None
     if schedule.after:
@@ -127,6 +139,18 @@ def cycle(afters: Mapping[str, Iterable[str]]) -> list[str]:
 def moment(seconds: float) -> datetime:
     """Return a time as a datetime in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _next_look(past: Past, now: float) -> float | None:
+    """Return when to look again at files that may be complete then; None if none waits for that.
+
+    A mirror to which upstream writes all the time is surveyed ever more rarely, and at most half of the time.
+    """
+    if past.settles is None or past.began is None:
+        return None
+    ended = _settled(past, now)
+    pause = backoff(past.looks - 1, FIRST_LOOK, LAST_LOOK) if past.looks > 1 else 0.0
+    return max(past.settles, ended + max(pause, ended - min(past.began, ended)))
 
 
 def _retry(past: Past, now: float) -> float:

@@ -29,6 +29,7 @@ from syncd.core import (
     SyncdError,
     TransientError,
 )
+from syncd.engine.asking import ask_upstream
 from syncd.engine.inventory import Inventory
 from syncd.engine.losses import evaluate_plan
 from syncd.engine.pass_context import PassContext
@@ -36,6 +37,8 @@ from syncd.engine.path_collisions import CaseFoldIndex, collisions, folds_case
 from syncd.engine.planner import Counts, OutOfOrder, Planner
 from syncd.engine.probe import probe_missing_metadata
 from syncd.engine.selection import SourceSelection, explain
+from syncd.engine.settled_plan import settle_plan
+from syncd.engine.settling import SettleRule
 from syncd.engine.survey import Survey
 from syncd.engine.survey_cursor import SurveyCursor
 from syncd.engine.vacated_paths import VacatedPaths
@@ -49,6 +52,7 @@ class PlanResult(msgspec.Struct):
 
     counts: Counts
     inventory: Inventory
+    settling: SettleRule
     parked: str = ""
 
 
@@ -96,6 +100,8 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
     if elsewhere:
         planning.inventory.elsewhere = context.mirror.source.url
         counts.remove = counts.remove_bytes = 0
+    await ask_upstream(context, row, counts, planning.inventory)
+    await settle_plan(context, row, planning.settling, counts)
     planning.parked = evaluate_plan(context, row, counts, complete=planning.inventory.complete and not elsewhere)
     context.listener(
         Planned(
@@ -176,16 +182,17 @@ def cursor_of(context: PassContext, row: MirrorRow) -> SurveyCursor:
 
 async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *, elsewhere: bool = False) -> PlanResult:
     """Compare a sorted listing with the Entries, and record only differences."""
-    inventory, planner, folds = (
+    inventory, planner, settling, folds = (
         Inventory(),
-        _planner(context, row, adding=elsewhere),
+        _planner(context, row, adding=elsewhere, native=True),
+        _settling(context, row),
         CaseFoldIndex(context.catalogue.claims.spill(row.id)),
     )
     try:
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
                 _count(context, inventory, page)
-                _merge(context, row, planner, page)
+                _merge(context, row, planner, settling, page)
                 folds.add(paths_of(page))
     except LOCAL_FAILURES:
         raise
@@ -193,7 +200,7 @@ async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *,
         if inventory.documents == 0:
             raise
         _note_interruption(context, inventory, error)
-    return await _planned(context, row, planner, inventory, folds)
+    return await _planned(context, row, planner, settling, inventory, folds)
 
 
 async def collect_listing(context: PassContext, survey: Survey) -> Inventory:
@@ -229,25 +236,37 @@ async def _plan_claims(
     context: PassContext, row: MirrorRow, survey: Survey, inventory: Inventory, *, elsewhere: bool = False
 ) -> PlanResult:
     """Compare the collected claims with the Entries."""
-    planner, folds = _planner(context, row, adding=elsewhere), CaseFoldIndex(context.catalogue.claims.spill(row.id))
+    planner = _planner(context, row, adding=elsewhere, native=is_native(context.reader))
+    settling, folds = _settling(context, row), CaseFoldIndex(context.catalogue.claims.spill(row.id))
     for page in survey.claims.pages(row.id):
-        _merge(context, row, planner, page)
+        _merge(context, row, planner, settling, page)
         folds.add(paths_of(page))
         await asyncio.sleep(0)
-    return await _planned(context, row, planner, inventory, folds)
+    return await _planned(context, row, planner, settling, inventory, folds)
 
 
-def _planner(context: PassContext, row: MirrorRow, *, adding: bool) -> Planner:
+def _settling(context: PassContext, row: MirrorRow) -> SettleRule:
+    return SettleRule(context.mirror.source, context.catalogue.unsettled, row, context.now())
+
+
+def _planner(context: PassContext, row: MirrorRow, *, adding: bool, native: bool) -> Planner:
     return Planner(
         context.catalogue.holdings.known_files(row.id),
         adding=adding,
         published=context.mirror.verify.require == "published",
         pinned=dict(context.catalogue.approvals.pins(row.id)),
+        doubts=context.catalogue.doubts.all(row.id),
+        native=native,
     )
 
 
 async def _planned(
-    context: PassContext, row: MirrorRow, planner: Planner, inventory: Inventory, folds: CaseFoldIndex
+    context: PassContext,
+    row: MirrorRow,
+    planner: Planner,
+    settling: SettleRule,
+    inventory: Inventory,
+    folds: CaseFoldIndex,
 ) -> PlanResult:
     if inventory.complete:
         for page in _pages(planner.finish()):
@@ -263,7 +282,7 @@ async def _planned(
         counts.fetch -= len(refused)
         counts.refuse += len(refused)
     await _await_vacancy(context, row, counts)
-    return PlanResult(counts, inventory)
+    return PlanResult(counts, inventory, settling)
 
 
 async def _await_vacancy(context: PassContext, row: MirrorRow, counts: Counts) -> None:
@@ -286,12 +305,20 @@ async def _await_vacancy(context: PassContext, row: MirrorRow, counts: Counts) -
         counts.replace_bytes += size
 
 
-def _merge(context: PassContext, row: MirrorRow, planner: Planner, page: Page) -> None:
+def _merge(context: PassContext, row: MirrorRow, planner: Planner, settling: SettleRule, page: Page) -> None:
     """Plan a page, and record the steps."""
-    if isinstance(page, Stats) and planner.fetch_page(page):
+    if not settling.is_needed:
+        if isinstance(page, Stats) and planner.fetch_page(page):
+            context.catalogue.claims.add_new(row.id, page)
+        else:
+            _write(context, row, planner.feed(page))
+        return
+    if isinstance(page, Stats) and settling.passes(page) and planner.fetch_page(page):
         context.catalogue.claims.add_new(row.id, page)
-    else:
-        _write(context, row, planner.feed(page))
+        return
+    if settling.marker and (markers := settling.markers(page)):
+        context.catalogue.claims.add_markers(row.id, markers)
+    _write(context, row, settling.hold_back(planner.feed(page), planner.counts))
 
 
 def _write(context: PassContext, row: MirrorRow, steps: list[Step]) -> None:

@@ -16,8 +16,9 @@ from manifests.messages import plain
 from manifests.stat import Stat
 from syncd.catalogue import Decisions, MirrorRow, Swap
 from syncd.core import Known, Loss, LossKind, RemovalsParked, Step
+from syncd.engine.claim_changes import changed, known_of
 from syncd.engine.pass_context import PassContext
-from syncd.engine.planner import Counts, changed, known_of
+from syncd.engine.planner import Counts
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 

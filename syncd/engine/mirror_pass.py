@@ -86,7 +86,9 @@ class Pass:
             context.catalogue.failures.forget_before(row.id, started)
             if results.has_deferred:
                 context.catalogue.deferred.forget_unclaimed(row.id)
-        if complete and not self.parked and not planning.inventory.elsewhere:
+            if results.doubted:
+                context.catalogue.doubts.forget_unheld(row.id)
+        if complete and not self.parked and not result.waiting and not planning.inventory.elsewhere:
             cursor_of(context, row).save(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         context.catalogue.history.finish(
             row.id,
@@ -182,11 +184,12 @@ class Pass:
             complete=complete,
             fetched=self.results.fetched,
             replaced=self.replaced,
-            kept=planning.counts.keep,
+            kept=planning.counts.keep + self.results.identical.count,
             removed=self.removed,
             parked=self.parked,
             failed=self.results.failed,
             bytes=self.results.moved,
             seconds=round(self.context.clock() - self.began, 3),
             unmatched=planning.inventory.unmatched,
+            waiting=planning.counts.wait,
         )

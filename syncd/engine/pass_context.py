@@ -46,5 +46,7 @@ class PassContext(msgspec.Struct, frozen=True):
     """Returns the most bytes that this pass may store; None: all free space."""
     retry_failed: bool = False
     """Request files at once that failed verification before, and are not due yet."""
+    is_patient: bool = False
+    """Wait a few seconds for files that upstream may still be writing, instead of leaving them for the next pass."""
     quarantine_share: float = 0.1
     """The most that the quarantine may take of the store (`retention.quarantine_share`)."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from manifests.messages import count, message
+from manifests.snapshot import Entry
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow, Swap
 from syncd.core import (
@@ -23,6 +24,7 @@ from syncd.core import (
     TransferFinished,
     TransientError,
 )
+from syncd.engine.identical_files import IdenticalFiles
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import Quarantined
@@ -51,6 +53,8 @@ class PassResults:
         self.quarantined = 0
         self.archived: dict[str, int] = {}
         self.has_deferred = context.catalogue.deferred.any(row.id)
+        self.identical = IdenticalFiles(context, row)
+        self.doubted = context.catalogue.doubts.all(row.id)
 
     def end(self, moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
         """Record the result of a transfer."""
@@ -108,17 +112,34 @@ class PassResults:
             catalogue.holdings.add(row.id, fetched)
             self.fetched += len(fetched)
         if replaced:
-            catalogue.staged.add(row.id, self.place.pass_id, [self.swap(proved) for proved in replaced])
+            self._stage_replacements(replaced)
+        self._keep_doubts(batch)
         if self.has_deferred:
             for proved in batch:
                 catalogue.deferred.forget(row.id, proved.entry.path)
         catalogue.journal.end_all(row.id, [proved.entry.path for proved in batch])
 
-    def swap(self, proved: VerifiedFile) -> Swap:
-        """Return the swap that puts a staged replacement in its place."""
+    def _stage_replacements(self, replaced: list[VerifiedFile]) -> None:
+        catalogue, row, swaps = self.context.catalogue, self.row, []
+        for proved in replaced:
+            held = catalogue.holdings.entry(row.id, proved.entry.path)
+            if not self.identical.take(proved, held):
+                swaps.append(self.swap(proved, held[0] if held is not None else None))
+        if swaps:
+            catalogue.staged.add(row.id, self.place.pass_id, swaps)
+
+    def _keep_doubts(self, batch: list[VerifiedFile]) -> None:
+        doubts, row = self.context.catalogue.doubts, self.row
+        found = [(proved.entry.path, proved.doubt, proved.clock) for proved in batch if proved.doubt]
+        if found:
+            doubts.add(row.id, found)
+        if self.doubted:
+            doubts.clear(row.id, [p.entry.path for p in batch if not p.doubt and p.entry.path in self.doubted])
+
+    def swap(self, proved: VerifiedFile, held: Entry | None) -> Swap:
+        """Return the swap that puts a staged replacement in the place of `held`."""
         entry = proved.entry
-        held = self.context.catalogue.holdings.entry(self.row.id, entry.path)
-        old_bytes, old_sha256 = (held[0].size, held[0].sha256) if held is not None else (0, "")
+        old_bytes, old_sha256 = (held.size, held.sha256) if held is not None else (0, "")
         return Swap(entry.path, proved.place, entry, proved.origin, old_bytes, old_sha256)
 
     def fail(self, path: str, error: SyncdError, stat: Stat | None = None) -> None:

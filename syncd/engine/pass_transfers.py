@@ -19,9 +19,9 @@ from syncd.core import (
     TransientError,
     capability,
 )
+from syncd.engine.claim_changes import changed, known_of
 from syncd.engine.inventory import Inventory
 from syncd.engine.pass_results import PassResults
-from syncd.engine.planner import changed, known_of
 from syncd.engine.quarantine import QuarantineRoom
 from syncd.engine.quarantine_bounds import quarantine_limit
 from syncd.engine.transfer import Transfers, own_targets
@@ -110,6 +110,7 @@ class PassTransfers:
                         await workers.join()
         finally:
             results.flush_batch()
+        await results.identical.discard()
         results.report_archived()
         if made is not None:
             await made.drop()
@@ -176,7 +177,9 @@ class PassTransfers:
         except NotFound:
             return False
         proved = VerifiedFile(swap.entry, swap.origin, swap.staged, replaces=True)
-        self.context.catalogue.staged.add(self.row.id, self.place.pass_id, [self.results.swap(proved)])
+        held = self.context.catalogue.holdings.entry(self.row.id, step.path)
+        swap = self.results.swap(proved, held[0] if held is not None else None)
+        self.context.catalogue.staged.add(self.row.id, self.place.pass_id, [swap])
         return True
 
     def _waits(self, step: Step) -> bool:

@@ -1,8 +1,8 @@
-"""Compares Entries with upstream's claims, and decides: fetch, replace, keep, remove, refuse. Pure.
+"""Compares Entries with upstream's claims, and decides: fetch, replace, ask, keep, remove, refuse. Pure.
 
 Both sides are sorted by path and merged in one walk, in constant memory. The strongest attribute that both sides know
 decides whether a file is replaced: a checksum, then upstream's version, then the size, then the time. A file with no
-known difference is kept.
+known difference is kept, unless its stamp is in doubt: too young when the file was read to prove anything.
 
 Most pages of a listing are all new or all unchanged; comparing whole columns recognises them. Other pages are compared
 file by file. Both ways lead to the same Plan.
@@ -17,20 +17,20 @@ from operator import itemgetter, lt
 
 import msgspec
 
-from manifests.messages import message, plain
+from manifests.messages import message
 from manifests.reading import Stats
-from manifests.snapshot import Entry, Origin
+from manifests.stamps import Doubt
 from manifests.stat import Stat, UnsafePath, are_harmless, check_path
-from syncd.core import NEW, Known, Step
+from syncd.core import NEW, Action, Known, Step
+from syncd.engine.claim_changes import changed, doubted, is_stamp_only
 
 UNLISTED = message("no longer listed upstream")
 
-_encode = msgspec.json.Encoder(enc_hook=plain).encode
-_digests = msgspec.json.Decoder(dict[str, str]).decode
 _CONFLICT = re.compile(r"conflict:two lists publish (\S+) (\S+) and (\S+)")
 _path, _length, _version = itemgetter(0), itemgetter(1), itemgetter(2)
 
 _NO_PINS: Mapping[str, bool] = {}
+_NO_DOUBTS: Mapping[str, Doubt] = {}
 
 
 class Counts(msgspec.Struct):
@@ -42,6 +42,8 @@ class Counts(msgspec.Struct):
     remove: int = 0
     refuse: int = 0
     hold: int = 0
+    ask: int = 0
+    wait: int = 0
     fetch_bytes: int = 0
     replace_bytes: int = 0
     keep_bytes: int = 0
@@ -51,25 +53,25 @@ class Counts(msgspec.Struct):
     @property
     def found(self) -> int:
         """Files that upstream lists, refused ones too."""
-        return self.fetch + self.replace + self.keep + self.refuse + self.hold
+        return self.fetch + self.replace + self.keep + self.refuse + self.hold + self.ask + self.wait
 
     @property
     def bytes(self) -> int:
         """Bytes to transfer, without the `sizeless` files."""
         return self.fetch_bytes + self.replace_bytes
 
-    def add(self, step: Step) -> None:
-        """Count one step that is not `keep`."""
-        setattr(self, step.action, getattr(self, step.action) + 1)
+    def add(self, step: Step, count: int = 1) -> None:
+        """Count one step that is not `keep`; -1: no longer."""
+        setattr(self, step.action, getattr(self, step.action) + count)
         if step.action == "remove":
-            self.remove_bytes += step.bytes
+            self.remove_bytes += step.bytes * count
         elif step.action in ("fetch", "replace") and step.stat is not None:
             if step.stat.size is None:
-                self.sizeless += 1
+                self.sizeless += count
             elif step.action == "fetch":
-                self.fetch_bytes += step.stat.size
+                self.fetch_bytes += step.stat.size * count
             else:
-                self.replace_bytes += step.stat.size
+                self.replace_bytes += step.stat.size * count
 
 
 class OutOfOrder(ValueError):
@@ -86,11 +88,17 @@ class Planner:
         published: bool = False,
         pinned: Mapping[str, bool] = _NO_PINS,
         adding: bool = False,
+        doubts: Mapping[str, Doubt] = _NO_DOUBTS,
+        native: bool = False,
     ) -> None:
         """`published` refuses files without a published checksum; `adding` keeps all Entries, whatever upstream claims.
 
-        `pinned` paths are never deleted; those with True are not replaced either.
+        `pinned` paths are never deleted; those with True are not replaced either. `doubts`, sorted by path, are Entries
+        whose stamps do not prove them. `native` claims are the Transport's own: it would answer the same.
         """
+        self._doubts = doubts
+        self._doubted = list(doubts)
+        self._native = native
         self._adding = adding
         self.counts = Counts()
         self._known = _Lookahead(known)
@@ -130,6 +138,7 @@ class Planner:
             or list(map(_length, rows)) != page.sizes
             or list(map(_version, rows)) != page.versions
             or None in page.versions
+            or (self._doubted and self._has_doubts(page.paths))
         ):
             return False
         self._known.skip(len(page))
@@ -161,14 +170,27 @@ class Planner:
                     steps.append(Step("refuse", path, refusal, stat))
                 elif mine is None:
                     steps.append(Step("fetch", path, NEW, stat))
-                elif not self._adding and not self._pinned.get(path) and (reason := changed(mine, stat)) is not None:
-                    steps.append(Step("replace", path, reason, stat, mine[1]))
+                elif not self._adding and not self._pinned.get(path) and (step := self._difference(mine, stat)):
+                    steps.append(step)
                 else:
                     counts.keep += 1
                     counts.keep_bytes += mine[1]
         finally:
             self._last = last
         return steps
+
+    def _difference(self, mine: Known, stat: Stat) -> Step | None:
+        """Return the step for a file that upstream may have changed, or None if nothing tells of a change."""
+        reason = changed(mine, stat)
+        if reason is None:
+            return doubted(stat, self._doubts.get(stat.path, ""), mine[1]) if self._doubted else None
+        action: Action = "ask" if is_stamp_only(mine, stat, native=self._native) else "replace"
+        return Step(action, stat.path, reason, stat, mine[1])
+
+    def _has_doubts(self, paths: list[str]) -> bool:
+        """Return True if one of the paths of a sorted page is in doubt."""
+        at = bisect_left(self._doubted, paths[0])
+        return at < len(self._doubted) and self._doubted[at] <= paths[-1]
 
     def _is_sound(self, paths: list[str]) -> bool:
         """Return True if a page is in order and has no file to refuse; False: check its files one by one.
@@ -219,41 +241,6 @@ def plan(known: Iterable[Known], claimed: Iterable[Stat], *, published: bool = F
     planner = Planner(known, published=published)
     steps = [*planner.feed(list(claimed)), *planner.finish()]
     return steps, planner.counts
-
-
-def known_of(entry: Entry, origin: Origin) -> Known:
-    """Return a file that we have in the form that a plan compares."""
-    digests = _encode(origin.digests).decode() if origin.digests else None
-    return Known(entry.path, entry.size, origin.version, origin.modified, bytes.fromhex(entry.sha256), digests)
-
-
-def changed(known: Known, stat: Stat) -> str | None:
-    """Return why upstream's file differs from the Entry, or None if no difference is known."""
-    _, size, version, modified, sha256, digests = known
-    if stat.digests:
-        held = {**(_digests(digests) if digests else {}), "sha256": sha256.hex()}
-        common = [algorithm for algorithm in stat.digests if algorithm in held]
-        for algorithm in common:
-            if stat.digests[algorithm] != held[algorithm]:
-                return message(
-                    "{algorithm} {before}… became {after}…",
-                    algorithm=algorithm,
-                    before=held[algorithm][:12],
-                    after=stat.digests[algorithm][:12],
-                )
-        if common:
-            return None
-    if stat.size is not None and stat.size != size:
-        return message("{before} bytes became {after}", before=size, after=stat.size)
-    if stat.version is not None and version is not None:
-        return (
-            None
-            if stat.version == version
-            else message("version {before} became {after}", before=version, after=stat.version)
-        )
-    if stat.modified is not None and modified is not None and stat.modified != modified:
-        return message("modified {before:.0f} became {after:.0f}", before=modified, after=stat.modified)
-    return None
 
 
 class NestedPathFinder:

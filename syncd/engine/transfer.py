@@ -43,6 +43,7 @@ from syncd.core import (
     Unsupported,
 )
 from syncd.engine.leftovers import Leftovers
+from syncd.engine.newer_answer import changed_meanwhile, expected_size, overrides
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import PassQuarantine, Quarantined, QuarantineRoom
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
@@ -211,10 +212,14 @@ class Transfers:
         if stat.size is not None and stat.size <= SMALL:
             async with source.open(target) as sent:
                 body = sent
+                size: int | None = stat.size
                 if "content-encoding" in body.headers and is_decoded(body, stat, is_again=other_coding):
                     body = DecodedBody(body)
-                content = await self._gather(stat, body, stat.size)
-            return await self._small(step, stat, _served(source, target), body, content, last=last)
+                else:
+                    size = expected_size(stat, body.stat)
+                content = await self._gather(stat, body, size) if size is not None and size <= SMALL else None
+            if content is not None:
+                return await self._small(step, stat, _served(source, target), body, content, last=last)
         if (begun := self.begun.pop(step.path, None)) is not None:
             if not whole and stat.size in (None, begun.size) and (has_digest(stat) or step.path not in self.tried):
                 return await self._large(source, step, stat, target, None, begun, last=last)
@@ -225,7 +230,10 @@ class Transfers:
                     raise RangeRefused(message("{path}: upstream sends it compressed", path=stat.path))
                 first.body = DecodedBody(first.body)
             total = first.body.stat.size
-            if total is not None and total != stat.size is not None and "content-range" in first.body.headers:
+            has_other_size = (
+                total is not None and total != stat.size is not None and not overrides(stat, first.body.stat)
+            )
+            if has_other_size and "content-range" in first.body.headers:
                 raise RangeRefused(
                     message(
                         "{path}: {size} bytes promised, a range of {total} announced",
@@ -245,15 +253,6 @@ class Transfers:
 
     async def _gather(self, stat: Stat, body: Body, size: int) -> bytes:
         """Return the whole body of `size` bytes; stop at the first chunk beyond them. Raises Mismatch."""
-        if body.stat.size is not None and body.stat.size != size:
-            raise Mismatch(
-                message(
-                    "{path}: {size} bytes promised, upstream now announces {announced}",
-                    path=stat.path,
-                    size=size,
-                    announced=body.stat.size,
-                )
-            )
         chunks: list[bytes] = []
         count = 0
         async for chunk in body:
@@ -272,12 +271,11 @@ class Transfers:
             digests = digests_of(content, names)
         else:
             digests = await asyncio.get_running_loop().run_in_executor(self.hashing, digests_of, content, names)
-        received = ReceivedFile(
-            body.stat, len(content), digests, content[:1024], _kind(body.headers), target, coding_of(body.headers)
-        )
+        received = _received(stat, body.stat, len(content), digests, content[:1024], body.headers, target)
         try:
             proved = self.verifier.verify(step, stat, received)
         except Mismatch as error:
+            _raise_if_changed(stat, body.stat, error)
             if last:
                 if (refused := await self.quarantine.refused(error, len(content))) is not None:
                     raise refused from error
@@ -309,19 +307,9 @@ class Transfers:
     ) -> VerifiedFile:
         path, journal = step.path, self.journal
         answered = first.body.stat if first is not None else Stat(path, size=begun.size if begun is not None else None)
-        total = answered.size if answered.size is not None else stat.size
-        if first is not None and isinstance(first.body, DecodedBody):
-            total = None  # the bytes themselves tell
+        is_decoded_here = first is not None and isinstance(first.body, DecodedBody)
+        total = None if is_decoded_here else expected_size(stat, answered)  # decoded: the bytes themselves tell
         version = begun.version if begun is not None else answered.version
-        if None not in (total, stat.size) and total != stat.size:
-            raise Mismatch(
-                message(
-                    "{path}: {size} bytes promised, upstream now announces {total}",
-                    path=path,
-                    size=stat.size,
-                    total=total,
-                )
-            )
         self._require_size(path, total)
         order = DownloadSpec(
             target=target,
@@ -351,9 +339,12 @@ class Transfers:
                 )
                 headers = first.body.headers if first is not None else {}
                 self._require_end(stat, answered, first)
-                served = _served(source, target)
-                received = ReceivedFile(answered, size, digests, head, _kind(headers), served, coding_of(headers))
-                proved = self.verifier.verify(step, stat, received)
+                received = _received(stat, answered, size, digests, head, headers, _served(source, target))
+                try:
+                    proved = self.verifier.verify(step, stat, received)
+                except Mismatch as error:
+                    _raise_if_changed(stat, answered, error)
+                    raise
             except (Changed, Mismatch, Unsupported) as error:
                 journal.end(self.mirror_id, path)
                 if last and isinstance(error, Mismatch):
@@ -425,6 +416,30 @@ class Transfers:
 def _served(source: Transport, asked: str) -> str:
     """Return the URL that a file came from; with several sources, the one that sent most bytes."""
     return source.main_target(asked) if isinstance(source, FailoverTransport) else asked
+
+
+def _received(
+    stat: Stat,
+    answered: Stat,
+    size: int,
+    digests: dict[str, str],
+    head: bytes,
+    headers: Mapping[str, str],
+    url: str,
+) -> ReceivedFile:
+    """Return what arrived; `headers` are empty for a file whose first bytes an earlier pass has received."""
+    is_newer = size != stat.size and overrides(stat, answered)
+    return ReceivedFile(
+        answered, size, digests, head, _kind(headers), url, coding_of(headers), headers.get("date", ""), is_newer
+    )
+
+
+def _raise_if_changed(stat: Stat, answered: Stat, error: Mismatch) -> None:
+    """Raise Changed if the file is of a later version than the promised checksum."""
+    if has_digest(stat) and changed_meanwhile(stat, answered):
+        raise Changed(
+            message("{path}: changed while being read, after it was listed: {cause}", path=stat.path, cause=error)
+        ) from error
 
 
 def _kind(headers: Mapping[str, str]) -> str:

@@ -23,7 +23,8 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     """The attributes of received bytes.
 
     `answered` holds the claims of the response, `head` their first bytes, `kind` the media type or "". `coding` is the
-    content coding that the response names, "" for none.
+    content coding that the response names, "" for none. `date` is its header with upstream's clock, or "". If
+    `is_newer`, the listing's size does not count: `newer_answer.overrides`.
     """
 
     answered: Stat
@@ -33,6 +34,8 @@ class ReceivedFile(msgspec.Struct, frozen=True):
     kind: str
     url: str
     coding: str = ""
+    date: str = ""
+    is_newer: bool = False
 
 
 def hash_algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
@@ -58,7 +61,7 @@ def decide_verdict(stat: Stat, arrived: ReceivedFile) -> Verdict:
     note = page
     if arrived.coding and not page:
         note = message(": upstream marks it as compressed (Content-Encoding: {coding})", coding=arrived.coding)
-    for claimed in (stat.size, answered.size):
+    for claimed in (None if arrived.is_newer else stat.size, answered.size):
         if claimed is not None and size != claimed:
             raise Mismatch(
                 message(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from manifests.snapshot import Entry, Origin
+from manifests.stamps import Doubt, evaluate, is_validator
 from manifests.stat import Stat
 from syncd.core import Step, redact
 from syncd.engine.pass_paths import PassPaths
@@ -13,12 +14,17 @@ from syncd.engine.verdict import ReceivedFile, decide_verdict
 
 
 class VerifiedFile(msgspec.Struct, frozen=True):
-    """A verified and durable file at `place`; if `replaces`, it waits there for the swap."""
+    """A verified and durable file at `place`; if `replaces`, it waits there for the swap.
+
+    `doubt` says if its stamp proves nothing yet, `clock` by how many seconds upstream's clock is ahead of ours.
+    """
 
     entry: Entry
     origin: Origin
     place: str
     replaces: bool
+    doubt: Doubt = ""
+    clock: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +41,40 @@ class Verifier:
 
     def verify(self, step: Step, stat: Stat, received: ReceivedFile) -> VerifiedFile:
         """Return the verified file if the bytes match every size and checksum promised. Raises Mismatch."""
-        digests = received.digests
+        digests, answered, now = received.digests, received.answered, self.now()
         verdict = decide_verdict(stat, received)
         entry = Entry(step.path, received.size, digests["sha256"], digests["xxh3-128"])
         by = self.by if verdict == "verified" else ""
+        listed = answered if _is_outdated(stat, answered) else stat
         origin = Origin(
             step.path,
             _unsigned_url(received.url),
             verdict,
-            self.now(),
-            stat.size,
-            stat.modified,
-            stat.version,
+            now,
+            listed.size,
+            listed.modified,
+            listed.version,
             stat.digests,
             by,
+            answered.version if answered.version != listed.version else None,
+            answered.modified if answered.modified != listed.modified else None,
         )
-        return VerifiedFile(entry, origin, self.target_path(step), step.action == "replace")
+        return VerifiedFile(
+            entry,
+            origin,
+            self.target_path(step),
+            step.action == "replace",
+            *evaluate(listed, answered, received.date, now),
+        )
+
+
+def _is_outdated(listed: Stat, answered: Stat) -> bool:
+    """Return True if a listing shows an earlier version of the file, in the words in which the answer shows its own."""
+    if not is_validator(listed.version) or answered.version is None or answered.version == listed.version:
+        return False
+    if listed.modified is None or answered.modified is None:
+        return listed.size != answered.size
+    return answered.modified > listed.modified
 
 
 def _unsigned_url(url: str) -> str:

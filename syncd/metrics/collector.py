@@ -204,6 +204,7 @@ def _mirror(table: Table, view: MirrorView) -> None:
     table.put(f.PENDING_BYTES, view.backlog_bytes, name)
     table.put(f.PARKED_FILES, view.parked, name)
     table.put(f.PARKED_BYTES, view.parked_bytes, name)
+    table.put(f.UNSETTLED_FILES, view.waiting, name)
     table.put(f.FAILED_FILES, view.failed, name)
     table.put(f.QUARANTINED, view.quarantined, name)
     table.put(f.FAULTS, view.faults, name)

@@ -174,6 +174,9 @@ PARKED_FILES = _of_mirror(
 )
 PARKED_BYTES = _of_mirror("syncd_parked_bytes", "gauge", "work", "bytes of the files whose loss is held for approval")
 FAILED_FILES = _of_mirror("syncd_failed_files", "gauge", "work", "files that failed to download in the last pass")
+UNSETTLED_FILES = _of_mirror(
+    "syncd_unsettled_files", "gauge", "work", "files that wait because upstream may still be writing them"
+)
 PASSES = _of_mirror(
     "syncd_passes_total", "counter", "work",
     "passes that ended: complete, incomplete (published the available files), failed (source or store unavailable)",

@@ -268,7 +268,12 @@ class Session(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def pass_context(
-        self, mirror: Mirror, *, connections: OriginShare | None = None, retry_failed: bool = False
+        self,
+        mirror: Mirror,
+        *,
+        connections: OriginShare | None = None,
+        retry_failed: bool = False,
+        is_patient: bool = False,
     ) -> AsyncIterator[PassContext]:
         """Compose the context of a pass over `mirror`; `connections` is its share of the daemon's connections."""
         today = datetime.now(UTC).date()
@@ -291,6 +296,7 @@ class Session(msgspec.Struct, frozen=True):
                 pool=pool,
                 quarantine_share=self.config.retention.quarantine_share,
                 retry_failed=retry_failed,
+                is_patient=is_patient,
             )
 
     def mirror(self, name: str) -> MirrorRow:

@@ -24,7 +24,7 @@ from tests.fakes import Listing
 
 MANIFEST = """
 mirror: scenes
-source: {url: "file:///archive/"}
+source: {url: "file:///archive/", settle: 0s}
 guard: {max_removed: %s}
 keep: {versions: %d, replaced: %s, removed: 30d}
 verify: {require: %s}

@@ -78,6 +78,29 @@ async def test_without_a_schedule_nothing_runs_until_it_is_asked_for(house):
         assert house.heard(PassStarted)[0].who == "ada"
 
 
+async def test_files_that_upstream_may_still_be_writing_are_looked_at_again_as_soon_as_they_may_be_complete(house):
+    house.archive("m", small())
+    url = f"file://{house.root}/www/m/"
+    (house.manifests / "m.yaml").write_text(
+        f"mirror: m\nsource: {{settle: 20m, url: '{url}'}}\nschedule: {{every: 1d}}\n"
+    )
+    async with house.living() as control:
+        await house.until(lambda: house.heard(PassFinished))
+        first = house.heard(PassFinished)[0]
+        assert (first.complete, first.failed, first.fetched, first.waiting) == (True, 0, 0, len(small()))
+        await house.idle("m")
+        view = control.mirror("m")
+        assert (view.waiting, view.failed) == (len(small()), 0)
+        assert view.last.waiting == len(small())
+        assert 1000 < view.next_run - house.time.now() <= 1200
+        house.time.forward(1201)
+        await house.until(lambda: len(house.heard(PassFinished)) == 2)
+        await house.idle("m")
+        assert house.copy("m") == house.upstream("m")
+        assert control.mirror("m").waiting == 0
+        assert control.mirror("m").next_run - house.time.now() > 20 * HOUR
+
+
 async def test_one_mirror_follows_another(house):
     for name in ("first", "second"):
         house.archive(name, small())

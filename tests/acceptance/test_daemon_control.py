@@ -62,7 +62,9 @@ async def test_a_text_is_planned_against_the_copy_it_would_change_and_nothing_of
         plan = await control.plan_text(text.replace("}\n", ", include: ['a/**']}\n", 1))
         assert (plan.mirror, plan.keep, plan.remove, plan.fetch) == ("scenes", 4, 8, 0)
         house.archive("fresh", {"x": b"1", "y": b"2"})
-        plan = await control.plan_text(f"mirror: fresh\nsource: {{url: 'file://{house.root}/www/fresh/'}}\n")
+        plan = await control.plan_text(
+            f"mirror: fresh\nsource: {{url: 'file://{house.root}/www/fresh/', settle: 0s}}\n"
+        )
         assert (plan.mirror, plan.fetch, plan.bytes) == ("fresh", 2, 2)
         assert [view.name for view in control.mirrors()] == ["scenes", "wrong"]
         assert (await control.snapshots("scenes"))[0].files == 12

@@ -24,7 +24,7 @@ def grow(root):
 
 def manifest(folder, name, source):
     path = folder / f"{name}.yaml"
-    path.write_text(f"mirror: {name}\nsource: {json.dumps(source)}\n")
+    path.write_text(f"mirror: {name}\nsource: {json.dumps(source | {'settle': '0s'})}\n")
     return path
 
 

@@ -133,7 +133,7 @@ class Below:
 async def test_an_approval_is_not_spent_by_a_pass_that_another_source_served(tmp_path, monkeypatch):
     mirroring = Mirroring(tmp_path, Archive(small()))
     mirroring.mirror = load_mirror(
-        "mirror: scenes\nsource: [{url: 'file:///archive/'}, {url: 'file:///other/'}]\nguard: {max_removed: 10%}\n",
+        "mirror: scenes\nsource: [{url: 'file:///archive/', settle: 0s}, {url: 'file:///other/', settle: 0s}]\nguard: {max_removed: 10%}\n",
         "scenes.yaml",
     )
     other = Archive(dict(mirroring.archive.files))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.acceptance.cli import SYNCD
 
-MANIFEST = 'mirror: scenes\nsource: {{url: "file://{archive}/"}}\n'
+MANIFEST = 'mirror: scenes\nsource: {{settle: 0s, url: "file://{archive}/"}}\n'
 
 
 def run_in(folder, *words):

@@ -28,7 +28,7 @@ class Place:
         manifest = self.root / f"{name}.yaml"
         where = f"store: {{prefix: {prefix}}}\n" if prefix is not None else ""
         manifest.write_text(
-            f"mirror: {name}\nsource: {{url: 'file://{upstream}/'}}\nkeep: {{versions: 5}}\n"
+            f"mirror: {name}\nsource: {{settle: 0s, url: 'file://{upstream}/'}}\nkeep: {{versions: 5}}\n"
             f"guard: {{max_removed: 90%}}\n{where}"
         )
         return manifest

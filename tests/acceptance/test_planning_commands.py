@@ -8,7 +8,7 @@ import pytest
 from tests.acceptance.cli import SYNCD, Folder, run, sync
 
 USAGE, GUARDED = 2, 3
-MANIFEST = "mirror: a\nsource: {{url: 'file://{upstream}/'{more}}}\n"
+MANIFEST = "mirror: a\nsource: {{settle: 0s, url: 'file://{upstream}/'{more}}}\n"
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def upstream(tmp_path):
 def manifest(tmp_path, upstream):
     file = tmp_path / "a.yaml"
     file.write_text(
-        f"mirror: a\nsource: {{url: 'file://{upstream}/'}}\nguard: {{max_removed: 50%}}\nkeep: {{versions: 0}}\n"
+        f"mirror: a\nsource: {{settle: 0s, url: 'file://{upstream}/'}}\nguard: {{max_removed: 50%}}\nkeep: {{versions: 0}}\n"
     )
     return file
 

@@ -15,7 +15,7 @@ def house(tmp_path):
     upstream.mkdir()
     (upstream / "kept.txt").write_bytes(b"kept")
     (upstream / "changed.txt").write_bytes(b"before")
-    manifest.write_text(f"mirror: a\nsource: {{url: 'file://{upstream}/'}}\n")
+    manifest.write_text(f"mirror: a\nsource: {{settle: 0s, url: 'file://{upstream}/'}}\n")
     house = Folder(store), state
     first = sync(*house, manifest)
     (upstream / "changed.txt").write_bytes(b"afterwards")

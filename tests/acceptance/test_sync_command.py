@@ -130,7 +130,7 @@ def test_a_bucket_is_mirrored_into_a_folder_and_into_a_bucket(swift, tmp_path):
 
 def test_a_folder_is_mirrored(archive, store, tmp_path):
     manifest = tmp_path / "disk.yaml"
-    manifest.write_text(f'mirror: disk\nsource: {{url: "file://{archive}/"}}\n')
+    manifest.write_text(f'mirror: disk\nsource: {{settle: 0s, url: "file://{archive}/"}}\n')
     assert sync(store, tmp_path / "state", manifest)["fetched"] == 9
     assert store.read("disk/") == tree(archive)
 
@@ -141,7 +141,7 @@ def test_a_mass_removal_waits_for_approval_with_exit_3(store, tmp_path):
     archive, manifest, state = tmp_path / "a", tmp_path / "a.yaml", tmp_path / "state"
     for n in range(20):
         write(archive, f"{n:02}", b"%d" % n)
-    manifest.write_text(f'mirror: a\nsource: {{url: "file://{archive}/"}}\n')
+    manifest.write_text(f'mirror: a\nsource: {{settle: 0s, url: "file://{archive}/"}}\n')
     sync(store, state, manifest)
     for n in range(5):
         (archive / f"{n:02}").unlink()

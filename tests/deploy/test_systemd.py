@@ -116,7 +116,7 @@ def test_a_pass_makes_no_system_call_that_the_unit_forbids(tmp_path):
     (source / "small").write_bytes(b"small")
     (source / "large").write_bytes(os.urandom(9 << 20))
     manifest = tmp_path / "m.yaml"
-    manifest.write_text(f"mirror: m\nsource: {{url: 'file://{source}/'}}\n")
+    manifest.write_text(f"mirror: m\nsource: {{settle: 0s, url: 'file://{source}/'}}\n")
     counted = tmp_path / "calls"
     subprocess.run(
         [tool("strace"), "-f", "-qq", "-c", "-o", counted, SYNCD, "sync", manifest, "--state", tmp_path / "state"],

@@ -32,7 +32,7 @@ def mirrored(tmp_path_factory):
     archive.mkdir()
     for number in range(300):
         (archive / f"f{number:03}").write_text(f"{number}")
-    (folder / "one.yaml").write_text(f'mirror: one\nsource: {{url: "file://{archive}/"}}\n')
+    (folder / "one.yaml").write_text(f'mirror: one\nsource: {{settle: 0s, url: "file://{archive}/"}}\n')
     assert syncd(folder, "sync", "one.yaml").returncode == 0
     (archive / "f001").write_text("other")
     (archive / "f002").unlink()

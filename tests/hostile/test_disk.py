@@ -117,7 +117,7 @@ def test_a_state_folder_without_inodes_is_told_with_exit_3_and_the_next_run_comp
 
 @pytest.mark.fault(36)
 def test_a_plan_that_cannot_fit_is_refused_before_the_first_byte(archive, small_disk, tmp_path):
-    (tmp_path / "scenes.yaml").write_text(f'mirror: scenes\nsource: {{url: "file://{archive}/"}}\n')
+    (tmp_path / "scenes.yaml").write_text(f'mirror: scenes\nsource: {{settle: 0s, url: "file://{archive}/"}}\n')
     store, state = small_disk / "store", tmp_path / "state"
     refused = sync(tmp_path, store=store, state=state)
     assert refused.returncode == 3

@@ -27,7 +27,7 @@ class Rivals:
         self.upstream, self.manifest = folder / "www", folder / "scenes.yaml"
         self.upstream.mkdir(parents=True)
         self.manifest.write_text(
-            f"mirror: scenes\nsource: {{url: 'file://{self.upstream}/'}}\nkeep: {{versions: 1}}\n"
+            f"mirror: scenes\nsource: {{settle: 0s, url: 'file://{self.upstream}/'}}\nkeep: {{versions: 1}}\n"
             "guard: {max_removed: 90%}\n"
         )
         self.change("first")

@@ -109,7 +109,7 @@ CHANGES = (
     Change(
         (13,),
         "another version upstream is not noticed",
-        "syncd/engine/planner.py",
+        "syncd/engine/claim_changes.py",
         "if stat.version == version",
         "if stat.version",
         by="the_strongest_thing_both_sides_know_decides",

@@ -115,6 +115,29 @@ def test_what_failed_in_part_is_tried_again_sooner_but_never_later_than_planned(
     assert again == min(next_due(declared, past, NOW), NOW + backoff(partial, 900.0, DAY))
 
 
+@pytest.mark.parametrize("schedule", ["", "{every: 6h}"])
+def test_files_that_may_be_complete_later_are_looked_at_then_even_on_demand(schedule):
+    declared = mirror(schedule)
+    past = Past(began=NOW - 1, ended=NOW, settles=NOW + 5, looks=1)
+    assert due(declared, past, NOW) == NOW + 5
+    assert due(declared, Past(began=NOW - 1, ended=NOW), NOW) == (
+        None if not schedule else next_due(declared, Past(began=NOW - 1, ended=NOW), NOW)
+    )
+
+
+@given(looks=st.integers(1, 40), took=st.floats(0, 7200), settles=st.floats(-3600, 3600))
+def test_a_mirror_that_is_written_to_all_the_time_is_not_surveyed_all_the_time(looks, took, settles):
+    declared = every("6h")
+    past = Past(began=NOW - took, ended=NOW, settles=NOW + settles, looks=looks)
+    again = next_due(declared, past, NOW)
+    assert again <= next_due(declared, Past(began=NOW - took, ended=NOW), NOW)
+    planned = next_due(declared, Past(began=NOW - took, ended=NOW), NOW)
+    if again < planned:
+        assert again >= NOW + took - 1e-3
+        assert again >= NOW + settles
+        assert looks == 1 or again >= NOW + min(300.0, 5.0 * 2 ** (looks - 2))
+
+
 @pytest.mark.parametrize(
     ("zone", "line", "began", "dues"),
     [

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
 # actions, for people
-_SHOWN_AS = {"fetch": "fetch", "replace": "replace", "remove": "delete", "hold": "hold", "refuse": "reject"}
+_SHOWN_AS = {
+    "fetch": "fetch",
+    "replace": "replace",
+    "remove": "delete",
+    "hold": "hold",
+    "wait": "wait",
+    "refuse": "reject",
+}
 SHOWN = 20  # files of each kind that a plan shows without --all
 
 
@@ -51,6 +58,7 @@ async def plan(
                         "remove": counts.remove,
                         "refuse": counts.refuse,
                         "hold": counts.hold,
+                        "wait": counts.wait,
                         "bytes": counts.bytes,
                         "sizeless": counts.sizeless,
                         "free": free,
@@ -71,6 +79,7 @@ async def plan(
                     ("delete", f"{counts.remove:,}", output.size(counts.remove_bytes)),
                     ("reject", f"{counts.refuse:,}", ""),
                     *([("hold", f"{counts.hold:,}", "")] if counts.hold else []),
+                    *([("wait", f"{counts.wait:,}", "")] if counts.wait else []),
                 ),
             )
             more = f", and {output.files(counts.sizeless)} of unknown size" if counts.sizeless else ""

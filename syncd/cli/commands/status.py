@@ -30,7 +30,7 @@ async def status(context: "CommandContext") -> int:
         output.print_line(f"no mirrors in {context.config.state} yet; create the first with: syncd sync FILE")
     else:
         output.table(
-            ("mirror", "last success", ">files", ">bytes", ">failed", ">held", ">pinned", "snapshot"),
+            ("mirror", "last success", ">files", ">bytes", ">failed", ">waiting", ">held", ">pinned", "snapshot"),
             (
                 (
                     one["mirror"],
@@ -38,6 +38,7 @@ async def status(context: "CommandContext") -> int:
                     f"{one['files']:,}",
                     output.size(one["bytes"]),
                     str(len(one["failures"])),
+                    str(len(one["waiting"])),
                     str(one["parked"]),
                     str(len(one["pinned"])),
                     one["snapshot"][:12],
@@ -73,6 +74,10 @@ def _mirrors(session: "Session") -> list[dict[str, Any]]:
                 "parked": session.catalogue.approvals.count_parked(row.id)[0],
                 "rejected": sorted(session.catalogue.approvals.rejected(row.id)),
                 "pinned": sorted(session.catalogue.approvals.pinned(row.id)),
+                "waiting": [
+                    {"path": one.path, "reason": one.reason, "due": output.instant(one.due)}
+                    for one in session.catalogue.unsettled.files(row.id)
+                ],
                 "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id), enc_hook=plain),
                 "age": output.ago(row.succeeded, now),
             }

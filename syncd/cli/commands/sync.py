@@ -50,7 +50,9 @@ async def sync(
                     if retry_failed:
                         with audited(session, mirror.name, "retry") as act:
                             act.outcome = message("files that keep failing verification are requested at once")
-                    async with session.pass_context(mirror, retry_failed=retry_failed) as work:
+                    # an explicit `settle` says that the source is written to: those files are left for the next pass
+                    patient = mirror.source.settle is None
+                    async with session.pass_context(mirror, retry_failed=retry_failed, is_patient=patient) as work:
                         result = await Pass(work).run()
                 except SyncdError as error:
                     progress.stop()
@@ -79,9 +81,10 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
         output.print_json(result)
     else:
         rate = result.bytes / result.seconds if result.seconds else 0.0
+        waiting = f", {result.waiting} waiting" if result.waiting else ""
         output.print_line(
             f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced, {result.kept} kept, "
-            f"{result.removed} deleted, {result.parked} held for approval, {result.failed} failed; "
+            f"{result.removed} deleted, {result.parked} held for approval, {result.failed} failed{waiting}; "
             f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
         )
         for failure in session.catalogue.failures.files(row.id)[:SHOWN]:
@@ -91,6 +94,10 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
             output.print_line(f"  … {result.failed - SHOWN} more; syncd status --json shows them")
         for one in result.unmatched:
             output.print_line(f"  warning: {explain(one)}")
+        for waits in session.catalogue.unsettled.files(row.id, limit=SHOWN) if result.waiting else ():
+            output.print_line(f"  waiting: {waits.path}: {waits.reason}")
+        if result.waiting > SHOWN:
+            output.print_line(f"  … {result.waiting - SHOWN} more wait; the next pass looks at them again")
         if result.parked:
             output.print_line(
                 f"  {output.files(result.parked)} held for approval; approve: syncd approve {result.mirror}"

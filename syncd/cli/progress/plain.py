@@ -22,6 +22,7 @@ from syncd.core import (
     CatalogueOutdated,
     DocumentFailed,
     Event,
+    FilesWaiting,
     Planned,
     Published,
     PublishResumed,
@@ -229,6 +230,8 @@ def line_of(event: Event) -> str | None:
             return f"{name}: {path}: retrying in {wait:.1f} s: {reason}"
         case TransferFailed(reason=reason, quarantined=quarantined):
             return f"{name}: failed: {reason}{' (quarantined)' if quarantined else ''}"
+        case FilesWaiting(files=number, path=path, reason=reason):
+            return f"{name}: {counted(number, 'file')} may still be written upstream; {path}: {reason}"
         case RemovalsParked(files=number, reason=reason, replaced=replaced):
             what = "losses" if replaced else "deletions"
             return f"{name}: {what} held for approval: {reason} ({number:,} held); approve: syncd approve {name}"

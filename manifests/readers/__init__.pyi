@@ -1,0 +1,1 @@
+from .sidecar import sidecar_digests as sidecar_digests
