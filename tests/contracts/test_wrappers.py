@@ -11,7 +11,9 @@ import pytest
 from manifests.reading.document import Document
 from manifests.stat import Stat
 from syncd.core import ports
-from syncd.core.ports import Asking, Body, Staged, Store, Transport, Wrapper, capability
+from syncd.core.ports import Asking, Body, Credential, Staged, Store, Transport, Wrapper, capability
+from syncd.sources.credential_keeper import CredentialKeeper
+from syncd.sources.credentialed_transport import CredentialedTransport, RenewableAdapter
 from syncd.sources.s3_routing import S3RoutedTransport
 from syncd.streams.documents import open_request
 from syncd.wrappers import base
@@ -33,11 +35,25 @@ CAPABILITIES = [
     and kind.__module__ == ports.__name__
     and kind is not ports.CopyingBody
 ]
+ME = Credential("mine", "http://h", "bearer", "s3cret")
+
+
+def credentialed(inner):
+    adapter = renewable(inner)
+    return CredentialedTransport(adapter, CredentialKeeper(ME), "http://h/", adapter)
+
+
+def renewable(inner):
+    return RenewableAdapter(lambda _: inner, CredentialKeeper(ME))
+
+
 TRANSPORTS: dict[str, Any] = {
+    "credentialed": credentialed,
     "derived": lambda inner: DerivedFileTransport(inner, Path("spool")),
     "failover": lambda inner: FailoverTransport(inner, ()),
     "fair": lambda inner: FairTransport(inner, alone(1, 1)),
     "governed": lambda inner: GovernedTransport(inner, Governors(), "http://h/"),
+    "renewable": renewable,
     "retrying": Retrying,
     "routed": lambda inner: S3RoutedTransport(inner, lambda _: inner),
 }
