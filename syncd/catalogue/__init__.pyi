@@ -14,6 +14,7 @@ from .holdings import (
     Holdings as Holdings,
     RemovedFile as RemovedFile,
 )
+from .link_records import LinkRecords as LinkRecords
 from .pass_history import (
     DamagedFile as DamagedFile,
     PassHistory as PassHistory,

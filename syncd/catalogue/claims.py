@@ -40,7 +40,7 @@ class Claims:
 
     def forget(self, mirror: int) -> None:
         """Begin a survey: delete all claims, and the record of the documents that they came from."""
-        for table in ("claim", "promise", "question", "asking"):
+        for table in ("claim", "promise", "question", "asking", "signed", "signer"):
             self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
         self.drop_steps(mirror)
         self._began = self._db.used()

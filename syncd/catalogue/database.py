@@ -30,7 +30,7 @@ FILE = "catalogue.sqlite"
 STEPS_FILE = "steps.sqlite"
 LOCK = "lock"
 BUSY = 10_000  # milliseconds to wait for another process
-UNDER_WAY = ("claim", "promise", "question", "asking")  # tables that are useless to another process
+UNDER_WAY = ("claim", "promise", "question", "asking", "signed", "signer")  # tables that are useless to another process
 CACHE = 16 << 10  # KiB of page cache for each of the two files
 TIDY = 1_000  # pages freed at a time
 

@@ -154,7 +154,28 @@ CREATE TABLE unsettled (
 ALTER TABLE pass ADD COLUMN waiting INTEGER NOT NULL DEFAULT 0;
 """
 
-STEPS = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9, VERSION_10)
+# `signed`: which document named the link of a path; `urls` are fresh links. `signer`: the requests of these documents.
+VERSION_11 = """
+CREATE TABLE signed (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, mark INTEGER NOT NULL, urls TEXT, PRIMARY KEY (mirror, path))
+  WITHOUT ROWID;
+CREATE TABLE signer (
+  mirror INTEGER NOT NULL, mark INTEGER NOT NULL, asked BLOB NOT NULL, PRIMARY KEY (mirror, mark)) WITHOUT ROWID;
+"""
+
+STEPS = (
+    VERSION_1,
+    VERSION_2,
+    VERSION_3,
+    VERSION_4,
+    VERSION_5,
+    VERSION_6,
+    VERSION_7,
+    VERSION_8,
+    VERSION_9,
+    VERSION_10,
+    VERSION_11,
+)
 SCHEMA_VERSION = len(STEPS)
 
 # The plan: in the scratch file beside the Catalogue, which is empty after each opening.

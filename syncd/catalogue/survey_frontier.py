@@ -49,7 +49,7 @@ class SurveyFrontier:
 
     def add(self, mirror: int, follows: Iterable[DocumentRequest]) -> int:
         """Add requests that were not added before; return their number."""
-        rows = ((mirror, _mark(follow), _pack(follow)) for follow in follows)
+        rows = ((mirror, mark_of(follow), _pack(follow)) for follow in follows)
         before = self._db.one("SELECT total_changes()")[0]
         self._db.many("INSERT OR IGNORE INTO question (mirror, mark, asked) VALUES (?,?,?)", rows)
         return int(self._db.one("SELECT total_changes()")[0] - before)
@@ -82,7 +82,7 @@ class SurveyFrontier:
         self._db.do("DELETE FROM asking WHERE mirror=?", (mirror,))
 
 
-def _mark(follow: DocumentRequest) -> int:
+def mark_of(follow: DocumentRequest) -> int:
     """Return the identity of a request, in a form that SQLite can store."""
     head = f"{follow.method} {follow.url} {sorted(follow.headers.items())} {follow.state} "
     mark = xxhash.xxh3_64_intdigest(head.encode("utf-8", "surrogatepass") + follow.body)

@@ -110,6 +110,7 @@ from .ports import (
     Guardable as Guardable,
     LimitsConnections as LimitsConnections,
     Page as Page,
+    ReplacesLinks as ReplacesLinks,
     ReportsSkipped as ReportsSkipped,
     SeveralSources as SeveralSources,
     ShowsCertificates as ShowsCertificates,
@@ -125,6 +126,7 @@ from .redaction import (
     HIDDEN as HIDDEN,
     Secrets as Secrets,
     is_secret_name as is_secret_name,
+    is_signed as is_signed,
     of_environment as of_environment,
     redact as redact,
 )

@@ -159,6 +159,14 @@ class ReportsSkipped(Protocol):
 
 
 @runtime_checkable
+class ReplacesLinks(Protocol):
+    """Capability of a Transport: use another url for one that has ended, also for a request that waits for a slot."""
+
+    links: dict[str, str]
+    """The url to use, by the one that is asked for."""
+
+
+@runtime_checkable
 class SeveralSources(Protocol):
     """Capability of a Transport over several sources: choose the one to survey, and avoid one that failed."""
 

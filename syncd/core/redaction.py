@@ -21,7 +21,11 @@ _PLACES = ("_FILE", "_DIR", "_DIRECTORY", "_PATH", "_URI", "_URL")  # variables 
 _TELLING = re.compile(r"(?i)authoriz|cookie|passw|secret|token|signature|credential|api[-_]?key|access[-_]?key")
 _PARAMETERS = (
     r"x-[a-z]+-(?:signature|credential|security-token)|signature|sig|policy|key-pair-id|[a-z_-]*accesskeyid|"
-    r"[a-z_-]*token|[a-z_-]*key|[a-z_-]*secret|auth|hdnea|hdnts|jwt|session(?:id)?|passw(?:or)?d|pwd"
+    r"[a-z_-]*token|[a-z_-]*key|[a-z_-]*secret|auth|hdnea|hdnts|jwt|session(?:id)?|passw(?:or)?d|pwd|"
+    r"sign|hmac|verify|ticket"
+)
+_SIGNED = re.compile(
+    rf"(?i)[?&;](?:{_PARAMETERS}|x-[a-z]+-(?:expires|date)|expire[sd]?|expiry|exp|se|e|until|deadline|valid-?to|hash|md5)="
 )
 _STANDING: tuple[tuple[re.Pattern[str], str], ...] = (
     # user and password in a url; even a password with a slash, after which the rest is no url any more
@@ -52,6 +56,11 @@ def redact(text: str) -> str:
     for pattern, instead in _STANDING:
         text = pattern.sub(instead, text)
     return text
+
+
+def is_signed(url: str) -> bool:
+    """Return True if a url seems to carry a signature, a token or its own end: it may be valid for a while only."""
+    return "?" in url and _SIGNED.search(url) is not None
 
 
 class Secrets:

@@ -153,6 +153,7 @@ def begin_survey(context: PassContext, row: MirrorRow) -> Survey:
         transport=context.source,
         claims=context.catalogue.claims,
         frontier=context.catalogue.frontier,
+        links=context.catalogue.links,
         selection=SourceSelection(context.mirror.source, context.reader),
         listener=context.listener,
         spool=context.spool,

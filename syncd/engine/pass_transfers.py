@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from manifests.messages import message
+from manifests.reading import Reader, installed
 from manifests.stat import Stat
 from syncd.catalogue import Swap
 from syncd.core import (
@@ -24,6 +26,7 @@ from syncd.engine.inventory import Inventory
 from syncd.engine.pass_results import PassResults
 from syncd.engine.quarantine import QuarantineRoom
 from syncd.engine.quarantine_bounds import quarantine_limit
+from syncd.engine.signed_links import SignedLinks
 from syncd.engine.transfer import Transfers, own_targets
 from syncd.engine.verified_file import VerifiedFile
 from syncd.engine.worker_port import SMALL, WORTH, ActiveTransfer, WorkerLost, Workers
@@ -52,6 +55,7 @@ class PassTransfers:
         """Transfer what the plan fetches and replaces; `strays` are files that a killed pass has stored."""
         context, row, results, made = self.context, self.row, self.results, inventory.made
         several = capability(context.source, SeveralSources)
+        links = self._signed_links(several)
         transfers = Transfers(
             source=DerivedFileTransport(context.source, made.path) if made is not None else context.source,
             store=context.store,
@@ -68,6 +72,7 @@ class PassTransfers:
             quarantine_room=self.quarantine_room,
             by=inventory.elsewhere or context.mirror.source.url,
             targets=several.targets if several is not None else own_targets,
+            links=links,
         )
         budget = context.budget
         await self._require_space()
@@ -81,7 +86,7 @@ class PassTransfers:
                 def ourselves(moving: ActiveTransfer) -> None:
                     group.create_task(self._transfer_one(transfers, moving))
 
-                async with self._workers(made, count, ourselves) as workers:
+                async with self._workers(made, count, ourselves, links) as workers:
                     for step in steps:
                         assert step.stat is not None
                         if self._waits(step) or (results.has_deferred and results.is_deferred(step, step.stat)):
@@ -96,7 +101,7 @@ class PassTransfers:
                         if context.stopping.is_set() or results.no_space is not None:
                             budget.release(cost)
                             break
-                        moving = self._begin(step, cost)
+                        moving = self._begin(links.refreshed(step), cost)
                         if (
                             workers is not None
                             and not self.without_workers
@@ -117,7 +122,7 @@ class PassTransfers:
 
     @asynccontextmanager
     async def _workers(
-        self, made: Spool | None, count: int, ourselves: Callable[[ActiveTransfer], None]
+        self, made: Spool | None, count: int, ourselves: Callable[[ActiveTransfer], None], links: SignedLinks
     ) -> AsyncIterator[Workers | None]:
         """Start workers if enough of `count` files are small; derived files are readable in this process only.
 
@@ -136,10 +141,12 @@ class PassTransfers:
             return
 
         def on_done(moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
+            stat = moving.step.stat
+            has_ended = isinstance(outcome, PermanentError) and stat is not None and links.may_renew(stat, outcome)
             if isinstance(outcome, CredentialRefused):  # this process reads the secret again, a worker cannot
                 self.without_workers = True
                 ourselves(moving)
-            elif isinstance(outcome, WorkerLost | Exists):  # it ended, or found an unknown file: transfer it here
+            elif has_ended or isinstance(outcome, WorkerLost | Exists):  # a link, the worker, or an unknown file
                 ourselves(moving)
             else:
                 self.results.end(moving, outcome)
@@ -149,6 +156,14 @@ class PassTransfers:
         url, room = self.context.mirror.source.url, self.quarantine_room
         async with pool.running(self.place, url, on_done, lanes, room) as workers:
             yield workers
+
+    def _signed_links(self, several: SeveralSources | None) -> SignedLinks:
+        context, source = self.context, self.context.mirror.sources[several.active if several is not None else 0]
+
+        def open_reader() -> Reader:
+            return installed()[source.reader].opened(source, datetime.fromtimestamp(context.now(), UTC).date())
+
+        return SignedLinks(context.catalogue.links, self.row.id, context.source, open_reader, context.spool)
 
     async def _quarantine_limit(self) -> int:
         return await quarantine_limit(self.context, self.row, self.results.moved)

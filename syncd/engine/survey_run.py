@@ -38,6 +38,7 @@ from syncd.core import (
     TransientError,
     Unsafe,
     Unsupported,
+    is_signed,
     redact,
 )
 from syncd.engine.inventory import Inventory
@@ -60,6 +61,7 @@ class UnwrittenClaims(msgspec.Struct):
     promises: list[Promise] = []
     follows: list[DocumentRequest] = []
     done: list[int] = []
+    signed: list[tuple[str, DocumentRequest]] = []
 
     def size(self) -> int:
         """Return the number of claims and requests."""
@@ -213,6 +215,8 @@ class SurveyRun:
     def _collect(self, found: Found, document: Document) -> None:
         if isinstance(found, Stat):
             self._claim(found)
+            if found.urls and is_signed(found.urls[0]):
+                self.unwritten.signed.append((found.path, document.asked))
         elif isinstance(found, DerivedFile):
             if self.survey.wants(found.path):
                 self._bind()
@@ -264,6 +268,8 @@ class SurveyRun:
         unwritten, self.unwritten = self.unwritten, UnwrittenClaims()
         if unwritten.stats:
             survey.claims.add(mirror, unwritten.stats)
+        if unwritten.signed:
+            survey.links.add(mirror, unwritten.signed)
         if unwritten.promises:
             survey.claims.promise(mirror, unwritten.promises)
         if unwritten.follows:

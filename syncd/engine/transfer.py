@@ -47,6 +47,7 @@ from syncd.engine.newer_answer import changed_meanwhile, expected_size, override
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import PassQuarantine, Quarantined, QuarantineRoom
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
+from syncd.engine.signed_links import RENEWALS, SignedLinks
 from syncd.engine.stored_digests import INLINE
 from syncd.engine.verdict import ReceivedFile, has_digest, hash_algorithms
 from syncd.engine.verified_file import VerifiedFile, Verifier
@@ -100,6 +101,7 @@ class Transfers:
     only_small: bool = False
     """Raise NotSmall for a file of unknown size that is not small: without a journal, nothing can be staged."""
     by: str = "upstream"
+    links: SignedLinks | None = None
     targets: Callable[[Stat], tuple[str, ...]] = own_targets
     """Returns the URLs of a file, in the order in which they are requested."""
     tried: dict[str, list[str]] = field(default_factory=dict)
@@ -128,8 +130,26 @@ class Transfers:
 
     async def transfer(self, step: Step) -> VerifiedFile:
         """Return one new or replaced file once verified. Raises Quarantined, PermanentError, TransientError."""
-        stat = step.stat
+        stat, links = step.stat, self.links
         assert stat is not None
+        if links is None or not stat.urls:
+            return await self._transfer(step, stat)
+        stat = links.current(stat)
+        for _ in range(RENEWALS):
+            try:
+                with links.following(stat):
+                    proved = await self._transfer(step, stat)
+            except PermanentError as error:
+                if not links.may_renew(stat, error) or (fresh := await links.renew(stat)) is None:
+                    raise
+                self._restarted(step, error)
+                stat = fresh
+            else:
+                links.worked(stat)
+                return proved
+        return await self._transfer(step, stat)
+
+    async def _transfer(self, step: Step, stat: Stat) -> VerifiedFile:
         if (
             step.action == "fetch"
             and step.path in self.strays
@@ -358,6 +378,8 @@ class Transfers:
             except SyncdError:
                 if not is_resumable:  # no pass will resume it, and staging expires only after days
                     await file.discard()
+                elif version is not None and total is not None:  # with a fresh link, in this pass already
+                    self.begun[path] = Inflight(path, file.token, version, total)
                 raise
             await self._commit(file, proved)
             return proved

@@ -59,6 +59,7 @@ async def surveying(tmp_path, transport, listener=lambda event: None, key="", no
             transport=transport,
             claims=catalogue.claims,
             frontier=catalogue.frontier,
+            links=catalogue.links,
             selection=SourceSelection(
                 load_mirror("mirror: m\nsource: {url: 'https://h/'}\n", "m.yaml").source, Scripted((), iter)
             ),

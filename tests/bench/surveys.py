@@ -105,6 +105,7 @@ async def main(kind, count):
             transport=cast("Transport", Upstream(kind, count)),
             claims=catalogue.claims,
             frontier=catalogue.frontier,
+            links=catalogue.links,
             selection=SourceSelection(mirror.source, reader),
             listener=lambda event: None,
             spool=Path(folder),

@@ -3,11 +3,12 @@
 import hashlib
 import random
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 
 from manifests.model.mirror import load_mirror
-from manifests.readers import autoindex, checksums, resourcesync
+from manifests.readers import autoindex, checksums, resourcesync, stac
 from manifests.reading.document import Reader
 from syncd.cli.progress.plain import line_of
 from syncd.core.text import printable
@@ -28,6 +29,7 @@ READERS: dict[str, Callable[..., Reader]] = {
     "checksums": checksums.open_reader,
     "autoindex": autoindex.open_reader,
     "resourcesync": resourcesync.open_reader,
+    "stac": lambda source: stac.open_reader(source, date(2026, 1, 1)),
 }
 
 
@@ -46,7 +48,11 @@ class HttpMirroring(Mirroring):
     def __init__(self, folder, server, *, reader):
         super().__init__(folder, Archive())
         self.server = server
-        lists = {"checksums": ", checksums: [SHA256SUMS]", "resourcesync": ", start: sitemap.xml"}.get(reader, "")
+        lists = {
+            "checksums": ", checksums: [SHA256SUMS]",
+            "resourcesync": ", start: sitemap.xml",
+            "stac": ", collections: [c]",
+        }.get(reader, "")
         self.mirror = load_mirror(
             f"mirror: scenes\nsource: {{url: '{server.url()}', reader: {reader}{lists}}}\nguard: {{max_removed: 90%}}\n",
             "scenes.yaml",

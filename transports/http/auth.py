@@ -127,9 +127,18 @@ class HttpAuth:
             self._refusal = (self._clock(), refusal)
         self._turn.release()
 
-    def denied(self, label: str, status: int, origin: str) -> Denied:
-        """Return the error for the statuses 401, 403 and 407."""
+    def denied(self, label: str, status: int, origin: str, *, is_signed: bool = False) -> Denied:
+        """Return the error for the statuses 401, 403 and 407; `is_signed` is True for a link with a signature."""
         credential = self.credential
+        if is_signed and (credential is None or origin not in self.origins) and status != 407:
+            return Denied(
+                message(
+                    "{label}: {origin} answers {status} to a signed link: it has ended, or was never valid",
+                    label=label,
+                    origin=origin,
+                    status=status,
+                )
+            )
         if credential is None:
             return Denied(
                 message(

@@ -32,6 +32,7 @@ class Requester(Protocol):
     root: str
     now: Callable[[], float]
     habits: OriginHabits
+    links: dict[str, str]
 
     def origin_of(self, path: str) -> str:
         """Return the origin that a path or url is asked for at."""
@@ -83,6 +84,8 @@ class HttpRead:
 
     async def __aenter__(self) -> Body:
         transport = self._transport
+        if transport.links:
+            self._path = transport.links.get(self._path, self._path)
         whole = transport.habits.whole
         if whole and self._stop is not None and not self._start and transport.origin_of(self._path) in whole:
             self._stop = None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from manifests.messages import message
 from manifests.origins import origin_of
 from manifests.stat import Stat
-from syncd.core import Body, Broker, ConfigError, Credential, Denied, NetworkPlan, Page, Unsafe, Unsupported
+from syncd.core import Body, Broker, ConfigError, Credential, Denied, NetworkPlan, Page, Unsafe, Unsupported, is_signed
 from transports.http.auth import HttpAuth
 from transports.http.client import open_client
 from transports.http.describe import describe
@@ -94,6 +94,7 @@ class HttpTransport:
         self._common = f"User-Agent: {user_agent}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
         self._heads: dict[str, str] = {}
         self.habits = OriginHabits()
+        self.links: dict[str, str] = {}
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -255,7 +256,7 @@ class HttpTransport:
 
     def denied(self, label: str, status: int, url: str) -> Denied:
         """Return the error for the statuses 401, 403 and 407."""
-        return self._admission.denied(label, status, urls.split(url)[0])
+        return self._admission.denied(label, status, urls.split(url)[0], is_signed=is_signed(url))
 
 
 class _AskAgain(Exception):

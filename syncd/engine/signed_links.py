@@ -1,0 +1,148 @@
+"""Asks the document that named a signed link for a fresh one, in the pass in which it ended.
+
+Rules:
+1. A document is asked once for all files that wait for it, and its old links are not used any more.
+2. It is asked again only after one of its fresh links has worked, and at most once a second: a link that upstream
+   refuses for another reason costs one request, not one for each file.
+3. No slot is held meanwhile: the refused request has ended.
+"""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from manifests.reading import Document, DocumentError, DocumentRequest, Reader
+from manifests.stat import Stat
+from syncd.catalogue import LinkRecords
+from syncd.core import (
+    LOCAL_FAILURES,
+    Denied,
+    NotFound,
+    PermanentError,
+    ReplacesLinks,
+    Step,
+    SyncdError,
+    TransientError,
+    Transport,
+    Unsupported,
+    capability,
+    is_signed,
+)
+from syncd.streams import IN_MEMORY, fetch
+
+RENEWALS = 20  # fresh links of one file in a pass: a file that waits for a slot may wait longer than its link lives
+PAUSE = 1.0  # seconds between two requests of one document
+SLICE = 2000  # links recorded at a time
+
+_ENDED = (Denied, NotFound, PermanentError, Unsupported)  # exactly: 401, 403; 404, 410; 400 and others; 405
+
+
+class SignedLinks:
+    """The signed links of one pass."""
+
+    def __init__(
+        self,
+        records: LinkRecords,
+        mirror_id: int,
+        source: Transport,
+        open_reader: Callable[[], Reader],
+        spool: Path,
+    ) -> None:
+        """`open_reader` returns a reader as new: one that has counted its documents may refuse to see one twice."""
+        self._records = records
+        self._mirror = mirror_id
+        self._source = source
+        self._open_reader = open_reader
+        self._spool = spool
+        self._asked: dict[int, float] = {}
+        self._unproved: set[int] = set()
+        self._turns: dict[int, asyncio.Lock] = {}
+        replacing = capability(source, ReplacesLinks)
+        self._links = replacing.links if replacing is not None else {}
+        self._under_way: dict[str, str] = {}  # the link of each path, as its transfer has it
+
+    def current(self, stat: Stat) -> Stat:
+        """Return a Stat with fresh links, if its document was asked again."""
+        if not self._asked or not stat.urls or not is_signed(stat.urls[0]):
+            return stat
+        urls = self._records.fresh(self._mirror, stat.path)
+        return msgspec.structs.replace(stat, urls=urls) if urls else stat
+
+    def refreshed(self, step: Step) -> Step:
+        """Return a step with fresh links, if its document was asked again."""
+        if not self._asked or step.stat is None or (stat := self.current(step.stat)) is step.stat:
+            return step
+        return msgspec.structs.replace(step, stat=stat)
+
+    def may_renew(self, stat: Stat, error: SyncdError) -> bool:
+        """Return True if a failure may be due to the end of a signed link."""
+        return type(error) in _ENDED and bool(stat.urls) and is_signed(stat.urls[0])
+
+    @contextmanager
+    def following(self, stat: Stat) -> Iterator[None]:
+        """Use the fresh link of a file for its requests that wait for a slot, until the block ends."""
+        if not stat.urls or not is_signed(stat.urls[0]):
+            yield
+            return
+        self._under_way[stat.path] = link = stat.urls[0]
+        try:
+            yield
+        finally:
+            del self._under_way[stat.path]
+            self._links.pop(link, None)
+
+    def worked(self, stat: Stat) -> None:
+        """Note that the link of a file has worked."""
+        if self._unproved and stat.urls and (found := self._records.document(self._mirror, stat.path)) is not None:
+            self._unproved.discard(found[0])
+
+    async def renew(self, stat: Stat) -> Stat | None:
+        """Return a Stat with other links than the refused ones, None if there are none."""
+        if (found := self._records.document(self._mirror, stat.path)) is None:
+            return None
+        mark, request = found
+        async with self._turns.setdefault(mark, asyncio.Lock()):
+            if (fresh := self.current(stat)).urls != stat.urls:
+                return fresh  # asked for by another file meanwhile
+            now = time.monotonic()
+            if mark in self._unproved or now - self._asked.get(mark, float("-inf")) < PAUSE:
+                return None
+            self._asked[mark] = now
+            self._unproved.add(mark)
+            try:
+                await self._read(mark, request)
+            except LOCAL_FAILURES:
+                raise
+            except (TransientError, PermanentError, DocumentError):
+                return None  # the refusal of the link is what is reported
+        fresh = self.current(stat)
+        return fresh if fresh.urls != stat.urls else None
+
+    async def _read(self, mark: int, request: DocumentRequest) -> None:
+        """Read a document again, and record its links."""
+        with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(self._spool)) as spool:
+            document = await fetch(self._source, request, cast("BinaryIO", spool))
+            await asyncio.sleep(0)
+            await self._record(mark, document)
+
+    async def _record(self, mark: int, document: Document) -> None:
+        links: dict[str, tuple[str, ...]] = {}
+        try:
+            for found in self._open_reader().read(document):
+                if isinstance(found, Stat) and found.urls:
+                    links[found.path] = found.urls
+                    if (old := self._under_way.get(found.path, found.urls[0])) != found.urls[0]:
+                        self._links[old] = found.urls[0]
+                    if len(links) >= SLICE:
+                        self._records.renew(self._mirror, mark, links)
+                        links = {}
+                        await asyncio.sleep(0)
+        finally:  # those before a mistake are good
+            self._records.renew(self._mirror, mark, links)
