@@ -33,6 +33,7 @@ from syncd.core import (
     Unreachable,
     Unsafe,
     Unsupported,
+    answering,
     exhausted,
 )
 from transports.net import (
@@ -166,7 +167,9 @@ class FileTransport:
             return await asyncio.to_thread(call)
         except (FileNotFoundError, NotADirectoryError) as error:
             if not await asyncio.to_thread(os.path.isdir, self.root):
-                raise Unreachable(message("{root}: no such folder: is it mounted?", root=self.root)) from error
+                raise answering(
+                    Unreachable(message("{root}: no such folder: is it mounted?", root=self.root))
+                ) from error
             raise NotFound(message("{path}: no such file in {root}", path=path, root=self.root)) from error
         except PermissionError as error:
             raise Denied(message("{path}: {cause}", path=path, cause=error.strerror)) from error
@@ -356,7 +359,7 @@ def _why(path: str, error: OSError) -> SyncdError:
     if error.errno == errno.ENAMETOOLONG:
         return NotFound(message("{path}: {cause}", path=path, cause=error.strerror))
     if error.errno in (errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT):
-        return Unreachable(message("{path}: {cause}", path=path, cause=error.strerror))
+        return answering(Unreachable(message("{path}: {cause}", path=path, cause=error.strerror)))
     return exhausted(error, path) or Interrupted(message("{path}: {cause}", path=path, cause=error.strerror))
 
 

@@ -14,13 +14,13 @@ from .holdings import (
     Holdings as Holdings,
     RemovedFile as RemovedFile,
 )
-from .link_records import LinkRecords as LinkRecords
 from .pass_history import (
     DamagedFile as DamagedFile,
     PassHistory as PassHistory,
     QuarantinedFile as QuarantinedFile,
 )
 from .prefixes import overlap as overlap
+from .signing_documents import SigningDocuments as SigningDocuments
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .unsettled_files import UnsettledFile as UnsettledFile, UnsettledFiles as UnsettledFiles

@@ -13,8 +13,8 @@ from syncd.catalogue.doubts import Doubts
 from syncd.catalogue.failed_files import FailedFiles
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
-from syncd.catalogue.link_records import LinkRecords
 from syncd.catalogue.pass_history import PassHistory
+from syncd.catalogue.signing_documents import SigningDocuments
 from syncd.catalogue.staged_files import StagedFiles
 from syncd.catalogue.survey_frontier import SurveyFrontier
 from syncd.catalogue.unsettled_files import UnsettledFiles
@@ -30,7 +30,7 @@ class Catalogue:
         self.database = Database(folder, read_only=read_only)
         self.claims = Claims(self.database)
         self.frontier = SurveyFrontier(self.database)
-        self.links = LinkRecords(self.database)
+        self.links = SigningDocuments(self.database)
         self.holdings = Holdings(self.database)
         self.settings = CatalogueSettings(self.database)
         self.history = History(self.database)

@@ -32,6 +32,7 @@ from .errors import (
     Unreachable as Unreachable,
     Unsafe as Unsafe,
     Unsupported as Unsupported,
+    answering as answering,
     exhausted as exhausted,
 )
 from .events import (
@@ -55,6 +56,8 @@ from .events import (
     ManifestAccepted as ManifestAccepted,
     ManifestRejected as ManifestRejected,
     ManifestWithdrawn as ManifestWithdrawn,
+    OriginAway as OriginAway,
+    OriginBack as OriginBack,
     PassFailed as PassFailed,
     PassFinished as PassFinished,
     PassStarted as PassStarted,

@@ -53,6 +53,11 @@ class SyncdError(Exception):
 class TransientError(SyncdError):
     """A retry may succeed; `retry_after` is the wait that upstream asked for, in seconds, already capped."""
 
+    is_held = False
+    """True if the next attempt waits until the origin answers again: this one does not count."""
+    is_final = False
+    """True if no further attempt follows: the origin was waited for long enough."""
+
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -64,6 +69,15 @@ class Refused(TransientError):
 
 class Unreachable(TransientError):
     """The server did not respond in time."""
+
+    is_silent = True
+    """True if no connection was made, or nothing was answered: the whole origin may be away (see `answering`)."""
+
+
+def answering(error: Unreachable) -> Unreachable:
+    """Return the error of a server that did answer: with an internal error, or for one file."""
+    error.is_silent = False
+    return error
 
 
 class Interrupted(TransientError):

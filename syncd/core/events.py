@@ -190,6 +190,22 @@ class LimitChanged(Event, frozen=True):
     reason: str
 
 
+class OriginAway(Event, frozen=True):
+    """An origin answers no request any more; the pass waits for it, at most `most` seconds. Other origins go on."""
+
+    origin: str
+    reason: str
+    most: float
+
+
+class OriginBack(Event, frozen=True):
+    """An origin answers again after `seconds`, and the pass goes on; if not `answers`, it was waited for in vain."""
+
+    origin: str
+    seconds: float
+    answers: bool
+
+
 class PassStarted(Event, frozen=True):
     """The daemon started a pass; `why` is schedule, start, manifest, after or asked (by `who`)."""
 

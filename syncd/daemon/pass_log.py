@@ -10,6 +10,8 @@ from syncd.core import (
     Event,
     FilesWaiting,
     Level,
+    OriginAway,
+    OriginBack,
     PassEvent,
     PassFailed,
     PassFinished,
@@ -102,7 +104,7 @@ _RESULTS = (
     ("removed", template("{n:,} deleted")), ("parked", template("{n:,} held for approval")),
     ("failed", template("{n:,} failed")), ("waiting", template("{n:,} waiting")),
 )  # fmt: skip
-_ALWAYS = frozenset({"removals_parked", "files_waiting", "published", "pass_finished"})
+_ALWAYS = frozenset({"removals_parked", "files_waiting", "origin_away", "origin_back", "published", "pass_finished"})
 _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
     SurveyStarted: lambda _: ("info", message("surveys upstream")),
     DocumentFailed: lambda e: ("warning", message("{url}: {reason}", url=e.url, reason=e.reason)),
@@ -120,6 +122,27 @@ _WORDS: dict[type[Event], Callable[[Any], tuple[Level, str]]] = {
             path=e.path,
             reason=e.reason,
         ),
+    ),
+    OriginAway: lambda e: (
+        "warning",
+        message(
+            "waiting for origin {origin}, at most {minutes:.0f} min: {reason}",
+            origin=e.origin,
+            minutes=e.most / 60,
+            reason=e.reason,
+        ),
+    ),
+    OriginBack: lambda e: (
+        ("info", message("origin {origin} answers again after {seconds:.0f} s", origin=e.origin, seconds=e.seconds))
+        if e.answers
+        else (
+            "warning",
+            message(
+                "origin {origin} has not answered for {minutes:.0f} min; its files fail",
+                origin=e.origin,
+                minutes=e.seconds / 60,
+            ),
+        )
     ),
     RemovalsParked: lambda e: (
         "warning",

@@ -11,6 +11,8 @@ import msgspec
 
 from syncd.core import (
     Event,
+    OriginAway,
+    OriginBack,
     Planned,
     Published,
     SurveyAdvanced,
@@ -51,6 +53,7 @@ class PassProgress(msgspec.Struct):
     arrived: int = 0  # bytes; those received twice count twice
     behind: int = 0  # bytes of the completed or failed files
     moving: dict[str, TransferProgress] = {}
+    away: set[str] = set()  # origins that are waited for
 
     def on_event(self, event: Event) -> None:
         """Count one event."""
@@ -112,6 +115,14 @@ def _retry(tally: PassProgress, _: TransferRetried) -> None:
     tally.retried += 1
 
 
+def _lose(tally: PassProgress, event: OriginAway) -> None:
+    tally.away.add(event.origin)
+
+
+def _find(tally: PassProgress, event: OriginBack) -> None:
+    tally.away.discard(event.origin)
+
+
 def _publish(tally: PassProgress, _: Published) -> None:
     tally.phase = "published"
 
@@ -125,6 +136,8 @@ _COUNTS: dict[type[Event], Callable[[PassProgress, Any], None]] = {
     TransferFailed: _fail,
     TransferRetried: _retry,
     Published: _publish,
+    OriginAway: _lose,
+    OriginBack: _find,
 }
 
 

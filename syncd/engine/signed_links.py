@@ -2,8 +2,8 @@
 
 Rules:
 1. A document is asked once for all files that wait for it, and its old links are not used any more.
-2. It is asked again only after one of its fresh links has worked, and at most once a second: a link that upstream
-   refuses for another reason costs one request, not one for each file.
+2. It is asked at most once in a second, and less often while none of its fresh links works: a link that upstream
+   refuses for another reason does not cost one request for each file.
 3. No slot is held meanwhile: the refused request has ended.
 """
 
@@ -20,7 +20,7 @@ import msgspec
 
 from manifests.reading import Document, DocumentError, DocumentRequest, Reader
 from manifests.stat import Stat
-from syncd.catalogue import LinkRecords
+from syncd.catalogue import SigningDocuments
 from syncd.core import (
     LOCAL_FAILURES,
     Denied,
@@ -36,6 +36,7 @@ from syncd.core import (
     is_signed,
 )
 from syncd.streams import IN_MEMORY, fetch
+from syncd.wrappers import urgent
 
 RENEWALS = 20  # fresh links of one file in a pass: a file that waits for a slot may wait longer than its link lives
 PAUSE = 1.0  # seconds between two requests of one document
@@ -49,7 +50,7 @@ class SignedLinks:
 
     def __init__(
         self,
-        records: LinkRecords,
+        records: SigningDocuments,
         mirror_id: int,
         source: Transport,
         open_reader: Callable[[], Reader],
@@ -62,7 +63,7 @@ class SignedLinks:
         self._open_reader = open_reader
         self._spool = spool
         self._asked: dict[int, float] = {}
-        self._unproved: set[int] = set()
+        self._pauses: dict[int, float] = {}
         self._turns: dict[int, asyncio.Lock] = {}
         replacing = capability(source, ReplacesLinks)
         self._links = replacing.links if replacing is not None else {}
@@ -100,8 +101,8 @@ class SignedLinks:
 
     def worked(self, stat: Stat) -> None:
         """Note that the link of a file has worked."""
-        if self._unproved and stat.urls and (found := self._records.document(self._mirror, stat.path)) is not None:
-            self._unproved.discard(found[0])
+        if self._pauses and stat.urls and (found := self._records.document(self._mirror, stat.path)) is not None:
+            self._pauses.pop(found[0], None)
 
     async def renew(self, stat: Stat) -> Stat | None:
         """Return a Stat with other links than the refused ones, None if there are none."""
@@ -112,10 +113,11 @@ class SignedLinks:
             if (fresh := self.current(stat)).urls != stat.urls:
                 return fresh  # asked for by another file meanwhile
             now = time.monotonic()
-            if mark in self._unproved or now - self._asked.get(mark, float("-inf")) < PAUSE:
+            pause = self._pauses.get(mark, PAUSE)
+            if now - self._asked.get(mark, float("-inf")) < pause:
                 return None
+            self._pauses[mark] = pause * 2
             self._asked[mark] = now
-            self._unproved.add(mark)
             try:
                 await self._read(mark, request)
             except LOCAL_FAILURES:
@@ -128,11 +130,14 @@ class SignedLinks:
     async def _read(self, mark: int, request: DocumentRequest) -> None:
         """Read a document again, and record its links."""
         with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(self._spool)) as spool:
-            document = await fetch(self._source, request, cast("BinaryIO", spool))
-            await asyncio.sleep(0)
-            await self._record(mark, document)
+            token = urgent.set(True)  # the files that wait for a slot need it
+            try:
+                document = await fetch(self._source, request, cast("BinaryIO", spool))
+            finally:
+                urgent.reset(token)
+            await self._store_links(mark, document)
 
-    async def _record(self, mark: int, document: Document) -> None:
+    async def _store_links(self, mark: int, document: Document) -> None:
         links: dict[str, tuple[str, ...]] = {}
         try:
             for found in self._open_reader().read(document):

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from manifests.messages import message
-from syncd.catalogue import Claims, LinkRecords, SurveyFrontier
+from syncd.catalogue import Claims, SigningDocuments, SurveyFrontier
 from syncd.core import Listener, Transport
 from syncd.engine.selection import SourceSelection
 from syncd.streams import Spool
@@ -28,7 +28,7 @@ class SurveyScope(msgspec.Struct, frozen=True):
     transport: Transport
     claims: Claims
     frontier: SurveyFrontier
-    links: LinkRecords
+    links: SigningDocuments
     selection: SourceSelection
     listener: Listener
     spool: Path

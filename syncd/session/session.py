@@ -31,6 +31,8 @@ from syncd.core import (
     NetworkPlan,
     NoSpace,
     NotFound,
+    OriginAway,
+    OriginBack,
     PermanentError,
     Secrets,
     Store,
@@ -55,7 +57,7 @@ from syncd.sources import EXTRAS, CredentialKeeper, MultiSourceTransport, TokenB
 from syncd.stores import LEASE, Lease
 from syncd.streams import fetch
 from syncd.workers import ProcessPool, processors
-from syncd.wrappers import Governors, OriginShare, Policy, retrying
+from syncd.wrappers import LONGEST_ABSENCE, Governors, OriginShare, Policy, retrying
 
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
@@ -250,14 +252,26 @@ class Session(msgspec.Struct, frozen=True):
         def on_retry(path: str, error: TransientError, attempt: int, wait: float) -> None:
             self.listener(TransferRetried(mirror.name, path, str(error), attempt, wait, error_name(error)))
 
+        def on_absence(origin: str, reason: str, seconds: float | None) -> None:
+            if seconds is None:
+                self.listener(OriginAway(mirror.name, origin, reason, LONGEST_ABSENCE))
+            else:
+                self.listener(OriginBack(mirror.name, origin, round(seconds, 1), not reason))
+
         # with an alternative source, few retries are spent on one that fails
-        policy = Policy(attempts=SEVERAL) if len(upstreams) > 1 else None
+        policy = Policy(attempts=SEVERAL, holds=False) if len(upstreams) > 1 else None
         opened: list[tuple[str, Transport]] = []
         try:
             for upstream in upstreams:
                 keeper = self.keeper(upstream.credential)
                 one = open_upstream(
-                    upstream, self.governors, policy=policy, on_retry=on_retry, keeper=keeper, connections=connections
+                    upstream,
+                    self.governors,
+                    policy=policy,
+                    on_retry=on_retry,
+                    on_absence=on_absence,
+                    keeper=keeper,
+                    connections=connections,
                 )
                 opened.append((upstream.url, one))
             several = MultiSourceTransport(opened, fastest=mirror.choose == "fastest") if len(opened) > 1 else None

@@ -18,7 +18,16 @@ from syncd.sources.credential_keeper import CredentialKeeper
 from syncd.sources.credentialed_transport import CredentialedTransport, RenewableAdapter
 from syncd.sources.oauth import TokenBroker
 from syncd.sources.s3_routing import WEB, S3RoutedTransport
-from syncd.wrappers import Governors, OnRetry, OriginShare, Policy, ignore_retry, stack_transport
+from syncd.wrappers import (
+    Governors,
+    OnAbsence,
+    OnRetry,
+    OriginShare,
+    Policy,
+    ignore_absence,
+    ignore_retry,
+    stack_transport,
+)
 
 TRANSPORTS = "syncd.transports.v1"
 EXTRAS = {"ftp": "ftp", "ftps": "ftp", "sftp": "sftp"}
@@ -46,6 +55,7 @@ def open_upstream(
     policy: Policy | None = None,
     on_retry: OnRetry = ignore_retry,
     keeper: CredentialKeeper | None = None,
+    on_absence: OnAbsence = ignore_absence,
     connections: OriginShare | None = None,
     is_side: bool = False,
 ) -> Transport:
@@ -121,6 +131,7 @@ def open_upstream(
             else None
         ),
         is_side=is_side,
+        on_absence=on_absence,
     )
 
 

@@ -42,6 +42,16 @@ class Throttled(msgspec.Struct, frozen=True, tag=True):
     retry_after: float | None
 
 
+class OriginAbsence(msgspec.Struct, frozen=True, tag=True):
+    """An origin is away for one process, or is back; see `wrappers.OnAbsence`."""
+
+    origin: str
+    reason: str
+    seconds: float | None
+    message: str = ""
+    """The template and values of `reason`."""
+
+
 class FailedTransfer(msgspec.Struct, frozen=True):
     """A file that failed to download: the class of the error, and the path of its quarantined bytes, or "".
 
@@ -94,7 +104,7 @@ class Outcome(msgspec.Struct, frozen=True, tag=True):
 
 
 Order = Setup | TransferBatch | Throttled
-Answer = Outcome | Throttled
+Answer = Outcome | Throttled | OriginAbsence
 
 encode = msgspec.msgpack.Encoder(enc_hook=plain).encode
 decode_order = msgspec.msgpack.Decoder(Order).decode

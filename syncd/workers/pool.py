@@ -18,6 +18,8 @@ from manifests.messages import message, unpack
 from manifests.origins import origin_of
 from syncd.core import (
     Listener,
+    OriginAway,
+    OriginBack,
     PermanentError,
     Step,
     TransferAdvanced,
@@ -38,8 +40,8 @@ from syncd.engine import (
     WorkerLost,
 )
 from syncd.sources import Upstream
-from syncd.workers.messages import Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
-from syncd.wrappers import Governor, Governors
+from syncd.workers.messages import OriginAbsence, Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
+from syncd.wrappers import LONGEST_ABSENCE, Governor, Governors
 
 GRACE = 5.0  # seconds for a worker to exit
 
@@ -156,6 +158,7 @@ class ProcessWorkers:
         self._guessed = 0  # files of unknown size whose result is not known
         self._right = 0  # and those that were small
         self._on_event = asyncio.Event()
+        self._away: dict[str, set[int]] = {}  # the workers that wait for an origin
 
     def accepts(self, step: Step) -> bool:
         """Return True if a file is suitable for workers, and a worker is alive.
@@ -198,6 +201,8 @@ class ProcessWorkers:
                 answer = decode_answer(body)
                 if isinstance(answer, Throttled):
                     self._forward(one, answer)
+                elif isinstance(answer, OriginAbsence):
+                    self._on_absence(one, answer)
                 else:
                     self._on_outcome(one, answer)
                     self._on_event.set()
@@ -207,6 +212,19 @@ class ProcessWorkers:
         for moving in lost.values():
             self._on_done(moving, WorkerLost(message("a worker process ended")))
         self._on_event.set()
+
+    def _on_absence(self, by: _WorkerConnection, absence: OriginAbsence) -> None:
+        """Report an origin that is away for any worker, once, and its return to the last one."""
+        missed = self._away.setdefault(absence.origin, set())
+        if absence.seconds is None:
+            if not missed:
+                reason = unpack(absence.reason, absence.message)
+                self._listener(OriginAway(self._mirror, absence.origin, reason, LONGEST_ABSENCE))
+            missed.add(id(by))
+        else:
+            missed.discard(id(by))
+            if not missed:
+                self._listener(OriginBack(self._mirror, absence.origin, absence.seconds, not absence.reason))
 
     def _forward(self, by: _WorkerConnection, refusal: Throttled) -> None:
         """Send the refusal of an origin to all workers."""

@@ -25,6 +25,7 @@ from syncd.sources import open_upstream, opener
 from syncd.stores import FilesystemStore
 from syncd.workers.messages import (
     FailedTransfer,
+    OriginAbsence,
     Outcome,
     RetriedTransfer,
     Setup,
@@ -82,7 +83,7 @@ class WorkerProcess:
         for username, password in setup.upstream.network.secrets() if setup.upstream.network is not None else ():
             self._secrets.learn_credential(username, password)
         store = FilesystemStore(Path(setup.store), alone=True)
-        source = open_upstream(setup.upstream, self._governors, on_retry=self._on_retry)
+        source = open_upstream(setup.upstream, self._governors, on_retry=self._on_retry, on_absence=self._on_absence)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         transfers = Transfers(
             source=source,
@@ -173,6 +174,9 @@ class WorkerProcess:
         self._retried.append(
             RetriedTransfer(path, str(error), error_name(error), attempt, wait, message=pack(str(error)))
         )
+
+    def _on_absence(self, origin: str, reason: str, seconds: float | None) -> None:
+        send(self._writer, OriginAbsence(origin, reason, seconds, pack(reason)))
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, TransferAdvanced):

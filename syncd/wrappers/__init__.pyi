@@ -1,9 +1,11 @@
+from .absence import LONGEST_ABSENCE as LONGEST_ABSENCE
 from .base import TransportWrapper as TransportWrapper
 from .derived_file_transport import DerivedFileTransport as DerivedFileTransport
 from .failover_transport import PLACES as PLACES, FailoverTransport as FailoverTransport
 from .fair_share import FairShares as FairShares, OriginShare as OriginShare, alone as alone
 from .fenced_store import FencedStore as FencedStore
-from .governor import Governor as Governor
+from .governed_transport import OnAbsence as OnAbsence, ignore_absence as ignore_absence
+from .governor import Governor as Governor, urgent as urgent
 from .governors import Governors as Governors
 from .metered_store import (
     OPERATION as OPERATION,

@@ -11,6 +11,7 @@ from manifests.origins import origin_of
 from manifests.stat import Stat
 from syncd.core import (
     Body,
+    Interrupted,
     Page,
     PermanentError,
     Refused,
@@ -19,6 +20,7 @@ from syncd.core import (
     TokenOutdated,
     TransientError,
     Transport,
+    Unreachable,
     capability,
 )
 from syncd.streams import BodyWrapper, copy_to_sink, copy_to_sink_in_step, open_request
@@ -27,6 +29,15 @@ from syncd.wrappers.governor import Governor
 from syncd.wrappers.governors import Governors
 
 T = TypeVar("T")
+OnAbsence = Callable[[str, str, float | None], None]
+"""Called with an origin that is away, the reason, and None; when it is back, with "" and the seconds that it took.
+
+Where it was waited for in vain, the reason is not empty.
+"""
+
+
+def ignore_absence(origin: str, reason: str, seconds: float | None) -> None:
+    """Ignore the absence of an origin."""
 
 
 class GovernedTransport(TransportWrapper):
@@ -42,9 +53,18 @@ class GovernedTransport(TransportWrapper):
         rate: float | None = None,
         is_side: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        holds: bool = True,
+        on_absence: OnAbsence = ignore_absence,
     ) -> None:
-        """`root` is the url of the source, to whose origin relative paths belong; `is_side`: see `Governors.side`."""
+        """`root` is the url of the source, to whose origin relative paths belong; `is_side`: see `Governors.side`.
+
+        With `holds`, requests wait for an origin that has answered before and is away now; `on_absence` is called.
+        """
         super().__init__(inner)
+        self._holds = holds
+        self._on_absence = on_absence
+        self._missing: set[str] = set()
+        self._known: set[str] = set()
         self._governors = governors
         self._clock = clock
         self._is_side = is_side
@@ -68,16 +88,16 @@ class GovernedTransport(TransportWrapper):
     async def stat(self, path: str) -> Stat:
         """Return a Stat, with a slot."""
         governor = self._governor(path)
-        await governor.enter()
+        await self.enter(governor)
         began = self._clock()
         try:
             found = await self.inner.stat(path)
-            governor.answered(self._clock() - began)
+            self.answered(governor, self._clock() - began)
         except TransientError as error:
-            _report_failure(governor, error)
+            self.failed(governor, error)
             raise
         except PermanentError:
-            governor.count.failed += 1
+            self.refused(governor)
             raise
         finally:
             governor.leave()
@@ -88,7 +108,7 @@ class GovernedTransport(TransportWrapper):
     ) -> AbstractAsyncContextManager[Body]:
         """Open with a slot, held until the block ends."""
         return _GovernedOpening(
-            self.inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock
+            self, self.inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock
         )
 
     def ask(
@@ -96,7 +116,7 @@ class GovernedTransport(TransportWrapper):
     ) -> AbstractAsyncContextManager[Body]:
         """Send a request with a slot, held until the block ends."""
         return _GovernedOpening(
-            open_request(self.inner, method, url, headers or {}, body), self._governor(url), self._clock
+            self, open_request(self.inner, method, url, headers or {}, body), self._governor(url), self._clock
         )
 
     async def aclose(self) -> None:
@@ -115,13 +135,63 @@ class GovernedTransport(TransportWrapper):
         except ValueError:
             return self.governor  # an invalid url from a document: the transport will refuse it
 
+    # -- what the bodies report ---------------------------------------------------------------------------------------
+
+    async def enter(self, governor: Governor) -> None:
+        """Wait for a slot, and before for the origin if it is away. Raises Unreachable if that takes too long."""
+        try:
+            await governor.enter()
+        except Unreachable:
+            self._is_back(governor.origin, governor.absence.seconds, answers=False)
+            raise
+
+    def answered(self, governor: Governor, seconds: float) -> None:
+        """Record that upstream began to respond."""
+        origin = governor.origin
+        if origin not in self._known:
+            self._known.add(origin)
+        if self._missing:
+            self._is_back(origin, governor.absence.seconds, answers=True)
+        governor.answered(seconds)
+
+    def refused(self, governor: Governor) -> None:
+        """Record an answer that the same request would get again."""
+        governor.count.failed += 1
+        if self._missing:
+            self._is_back(governor.origin, governor.absence.seconds, answers=True)
+        governor.absence.answered()
+
+    def failed(self, governor: Governor, error: TransientError) -> None:
+        """Record a failure; mark it as held if the origin is away, and waited for."""
+        if not isinstance(error, Unreachable) or not error.is_silent:
+            _report_failure(governor, error)
+            if isinstance(error, TokenOutdated | Interrupted):
+                governor.absence.gave_up()
+            else:
+                governor.absence.answered()
+            return
+        governor.count.failed += 1
+        origin = governor.origin
+        if not self._holds or not governor.absence.lost(is_known=origin in self._known):
+            error.is_final = error.is_final or (self._holds and governor.absence.is_over)
+            return
+        error.is_held = True
+        if origin not in self._missing:
+            self._missing.add(origin)
+            self._on_absence(origin, str(error), None)
+
+    def _is_back(self, origin: str, seconds: float, *, answers: bool) -> None:
+        if origin in self._missing:
+            self._missing.remove(origin)
+            self._on_absence(origin, "" if answers else "in vain", seconds)
+
     async def _with_slot(self, listing: AsyncIterator[T]) -> AsyncIterator[T]:
-        await self.governor.enter()
+        await self.enter(self.governor)
         try:
             async for found in listing:
                 yield found
         except TransientError as error:
-            _report_failure(self.governor, error)
+            self.failed(self.governor, error)
             raise
         finally:
             self.governor.leave()
@@ -130,30 +200,39 @@ class GovernedTransport(TransportWrapper):
 class _GovernedOpening(OpeningWrapper[Body]):
     """One open body and the slot it holds."""
 
-    __slots__ = ("_clock", "_governor")
+    __slots__ = ("_clock", "_governor", "_transport")
 
     def __init__(
-        self, inner: AbstractAsyncContextManager[Body], governor: Governor, clock: Callable[[], float]
+        self,
+        transport: GovernedTransport,
+        inner: AbstractAsyncContextManager[Body],
+        governor: Governor,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__(inner)
+        self._transport = transport
         self._governor = governor
         self._clock = clock
 
     async def __aenter__(self) -> Body:
-        governor = self._governor
-        await governor.enter()
+        governor, transport = self._governor, self._transport
+        await transport.enter(governor)
         began = self._clock()
         try:
             body = await self.inner.__aenter__()
         except TransientError as error:
             governor.leave()
-            _report_failure(governor, error)
+            transport.failed(governor, error)
             raise
-        except BaseException as error:
+        except PermanentError:
             governor.leave()
-            governor.count.failed += isinstance(error, PermanentError)
+            transport.refused(governor)
             raise
-        governor.answered(self._clock() - began)
+        except BaseException:
+            governor.leave()
+            governor.absence.gave_up()
+            raise
+        transport.answered(governor, self._clock() - began)
         return _MeteredBody(body, governor)
 
     async def __aexit__(

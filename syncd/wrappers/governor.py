@@ -4,7 +4,8 @@ Rules:
 1. All mirrors that read from an origin share its Governor; a sleeping retry holds no slot (`Retrying(Governed(...))`).
 2. The limit is measured, not configured. It doubles while goodput grows (each response adds a slot), then holds, probes
    a little more from time to time, and after a refusal (429, 503, a reset) stays below the refused level.
-3. Upstream's requests override measurements: Retry-After closes the origin for all mirrors until then.
+3. An origin that answers no request is waited for (`absence`).
+4. Upstream's requests override measurements: Retry-After closes the origin for all mirrors until then.
 
 Goodput is counted in units of work, one for each response and one for each 64 KiB, so that the same rule suits many
 small files and few large ones.
@@ -16,8 +17,10 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from syncd.core import LimitChanged, Listener, ignore_event
+from syncd.wrappers.absence import Absence
 from syncd.wrappers.origin_count import FIRST_BYTE, Count
 
 START = 16  # slots at first: as many as two or three browsers open
@@ -28,6 +31,8 @@ GROWS = 1.05  # goodput must grow by this factor for more slots to be worth havi
 PATIENCE = 3  # windows without growth that end the doubling: bytes arrive later than new slots
 PROBE_EVERY = 12  # windows between two probes of a little more, or a little less
 REMEMBER = 60.0  # seconds for which a refused level is not tried again
+urgent: ContextVar[bool] = ContextVar("urgent", default=False)
+"""True for a request that many waiting ones depend on: it gets the next free slot."""
 UNIT = 64 << 10  # bytes that count as much as one response
 
 
@@ -54,6 +59,7 @@ class Governor:
         self.is_stale = False
         """True if its limits may be outdated."""
         self.count = Count()
+        self.absence = Absence(origin, clock)
         self._lent = 0
         self._rate = rate
         self._listener = listener
@@ -79,6 +85,8 @@ class Governor:
 
     async def enter(self) -> None:
         """Wait for a slot; the caller must `leave`."""
+        if self.absence.is_away:
+            await self.absence.wait()
         while (wait := self._closed_until - self._clock()) > 0:
             self.count.asked_to_wait += wait
             await asyncio.sleep(wait)
@@ -89,14 +97,17 @@ class Governor:
             return
         self._full = True
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        if urgent.get():
+            self._waiting.appendleft(turn)
+        else:
+            self._waiting.append(turn)
         try:
             await turn  # `_wake` has counted this request as busy
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()
             raise
-        if self._closed_until > self._clock():
+        if self._closed_until > self._clock() or self.absence.is_away:
             self.leave()
             await self.enter()
 
@@ -164,6 +175,7 @@ class Governor:
 
     def answered(self, seconds: float) -> None:
         """Record that upstream began to respond after `seconds`."""
+        self.absence.answered()
         self._latency = seconds if self._latency == 0.0 else self._latency + (seconds - self._latency) * 0.1
         self._answers += 1
         self._work += 1

@@ -3,7 +3,8 @@
 Rules:
 1. Only TransientError is retried, matched positively; CancelledError never is.
 2. Waits grow as 0.5 s x 2^n with full jitter, up to 60 s; a wait that upstream asks for (Retry-After) overrides them.
-3. Progress renews the attempts: after one more byte of a body, all are available again, unless it stalled.
+3. An attempt at an origin that is away (`syncd.wrappers.absence`) does not count, unless there is another source.
+4. Progress renews the attempts: after one more byte of a body, all are available again, unless it stalled.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ class Policy(msgspec.Struct, frozen=True):
     attempts: int = 8
     first: float = 0.5
     most: float = 60.0
+    holds: bool = True
+    """Wait for an origin that is away; without it, another source is asked instead."""
 
     def wait(self, error: TransientError, attempt: int) -> float:
         """Return the wait after attempt number `attempt` (1 is the first) failed with `error`."""
@@ -58,6 +61,10 @@ class Attempts:
 
     async def failed(self, error: TransientError) -> None:
         """Wait before the next attempt; raise `error` if this was the last one."""
+        if error.is_held:
+            return  # the next attempt waits for its origin, and this one does not count
+        if error.is_final:
+            raise error
         state = self._state
         if state is None:
             state = self._state = tenacity.RetryCallState(self._controller(), None, (), {})

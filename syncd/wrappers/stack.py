@@ -25,7 +25,7 @@ from syncd.core import Fence, Store, Transport
 from syncd.wrappers.fair_share import OriginShare
 from syncd.wrappers.fair_transport import FairTransport
 from syncd.wrappers.fenced_store import FencedStore
-from syncd.wrappers.governed_transport import GovernedTransport
+from syncd.wrappers.governed_transport import GovernedTransport, OnAbsence, ignore_absence
 from syncd.wrappers.governors import Governors
 from syncd.wrappers.metered_store import Meter, MeteredStore
 from syncd.wrappers.retry_policy import OnRetry, Policy, ignore_retry
@@ -45,6 +45,7 @@ def stack_transport(
     on_retry: OnRetry = ignore_retry,
     outside: Callable[[Transport], Transport] | None = None,
     is_side: bool = False,
+    on_absence: OnAbsence = ignore_absence,
 ) -> Transport:
     """Return `adapter`, which reads `url`, with all its wrappers.
 
@@ -52,7 +53,16 @@ def stack_transport(
     `outside` wraps the governed transport; `is_side` gives its requests a slot of their own (`Governors.side`).
     """
     inner = FairTransport(adapter, connections) if connections is not None else adapter
-    governed = GovernedTransport(inner, governors, url, connections=limit, rate=rate, is_side=is_side)
+    governed = GovernedTransport(
+        inner,
+        governors,
+        url,
+        connections=limit,
+        rate=rate,
+        holds=policy is None or policy.holds,
+        on_absence=on_absence,
+        is_side=is_side,
+    )
     return Retrying(outside(governed) if outside is not None else governed, policy, on_retry)
 
 

@@ -210,4 +210,5 @@ class _Session:
                 await asyncio.sleep(3600)
         writer.close()
         self.listeners[-1].close()
-        self.say(self.server.end)
+        if self.server.end:
+            self.say(self.server.end)

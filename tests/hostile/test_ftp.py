@@ -323,6 +323,31 @@ async def test_what_somebody_adds_in_the_clear_before_tls_begins_is_never_read_a
                 await read(transport, "x")
 
 
+async def test_a_whole_file_is_not_waited_for_where_a_nat_has_forgotten_the_control_connection():
+    async with hostile(reply_timeout=0.3) as (server, transport):
+        server.end = ""  # the reply to the end of the data never comes
+        assert await read(transport, "x") == CONTENT
+        assert server.logins == 2, "a new connection tells that the file has not changed"
+        server.cut = 1000
+        with pytest.raises(Interrupted, match="ended at byte 1000"):
+            await read(transport, "x")
+
+
+async def test_a_connection_that_was_idle_is_asked_for_a_sign_of_life_before_it_is_used():
+    now = 0.0
+    async with hostile(clock=lambda: now) as (server, transport):
+        await transport.stat("x")
+        await transport.stat("x")
+        assert "NOOP" not in server.said
+        now = 5.0
+        await transport.stat("x")
+        assert (server.said.count("NOOP"), server.logins) == (1, 1)
+        now = 10.0
+        server.close_idle()
+        await transport.stat("x")
+        assert server.logins == 2
+
+
 # -- links ------------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ aioftp speaks the protocol. In addition:
 
 import asyncio
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from syncd.core import (
     Unreachable,
     Unsafe,
     Unsupported,
+    answering,
 )
 from transports.ftp.listing import FILE, FtpEntry, mlsd
 from transports.net import Network, one_line, valid_until
@@ -38,7 +40,9 @@ from transports.net.connect import connect
 BUFFER = 1 << 18  # bytes of a data connection that wait to be read
 MAX_REPLY = 1000  # lines; some servers have long greetings
 EPSV_PATIENCE = 10.0  # seconds for a data connection by EPSV: the host answers, so its port may be closed to us
-FINISHING = 5.0  # seconds for the reply to the end of a data connection
+FINISHING = 5.0  # seconds for the reply to the end of a data connection, or to a question whether there is one
+LAST_REPLY = 15.0  # seconds for the reply to the end of a whole file
+KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 20), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 6))  # seconds, probes
 _FULL = ("too many", "maximum", "try again", "limit", "busy", "overload")
 _FORBIDDEN = ("permission", "denied", "not allowed", "not permitted", "forbidden", "access")
 
@@ -95,24 +99,30 @@ class FtpControl(aioftp.Client):
         network = server.network
         is_proxied = network is not None and network.proxy_for(server.origin) is not None
         where = self._peer if is_data and not is_proxied else server.host
-        socket = await connect(
-            server.origin, where, port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
-            label=self._label, network=network,
-        )  # fmt: skip
+        try:
+            connected = await connect(
+                server.origin, where, port, allowed=server.is_private_allowed, timeout=server.connect_timeout,
+                label=self._label, network=network,
+            )  # fmt: skip
+        except Unreachable as error:
+            if is_data:
+                answering(error)  # its control connection does
+            raise
         context = self.ssl if isinstance(self.ssl, ssl.SSLContext) and not is_data else None
         if context is not None:
             context = await self._context(context)
         try:
             reader, writer = await asyncio.open_connection(
-                sock=socket,
+                sock=connected,
                 ssl=context,
                 server_hostname=server.host if context is not None else None,
                 limit=BUFFER,
             )
         except BaseException:
-            socket.close()
+            connected.close()
             raise
         if not is_data:
+            _keep_alive(writer)
             self._peer = str(writer.get_extra_info("peername")[0])
         return reader, writer
 
@@ -317,14 +327,32 @@ class FtpControl(aioftp.Client):
     async def finish(self, name: str, *, early: bool) -> str:
         """Return the reply at the end of a data connection; `early` is True if it was closed before its end."""
         with translated_errors(name, self._server.origin, broken=True):
-            async with asyncio.timeout(FINISHING if early else None):
+            async with asyncio.timeout(FINISHING if early else min(LAST_REPLY, self._server.reply_timeout)):
                 _, lines = await self.command(None, ("2xx", "4xx", "5xx") if early else "2xx", "1xx")
         return " ".join(line.strip(" -") for line in lines)
+
+    async def is_alive(self) -> bool:
+        """Return True if the server still answers here: a NAT on the way may have forgotten an idle connection."""
+        try:
+            async with asyncio.timeout(FINISHING):
+                await self.command("NOOP", ("2xx", "5xx"))
+        except (aioftp.AIOFTPException, OSError, ValueError, IndexError):
+            return False
+        return True
 
     def drop(self) -> None:
         """Close without QUIT."""
         if self._stream is not None:
             self._stream.writer.transport.abort()
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    """Send a sign of life on a control connection that is idle, so that no NAT forgets it during a long transfer."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in KEEP_ALIVE:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 @contextmanager

@@ -25,7 +25,18 @@ import aioftp
 
 from manifests.messages import count, message
 from manifests.stat import Stat, storable
-from syncd.core import Body, Changed, Credential, Interrupted, NetworkPlan, NotFound, Page, Refused, Unsupported
+from syncd.core import (
+    Body,
+    Changed,
+    Credential,
+    Interrupted,
+    NetworkPlan,
+    NotFound,
+    Page,
+    Refused,
+    Unreachable,
+    Unsupported,
+)
 from transports.ftp.control import FtpControl, FtpServer, translated_errors
 from transports.ftp.listing import FILE, FOLDER, LINK, FtpEntry, instant, list_line, mlsd, version
 from transports.net import (
@@ -46,6 +57,7 @@ from transports.net import (
 )
 
 CHUNK = 256 << 10  # bytes read at a time
+FRESH = 2.0  # seconds; a connection that was idle for longer is asked for a sign of life first
 KEEP_IDLE = 20.0  # seconds; many servers close an idle connection within a minute
 ASKED_AT_ONCE = 32  # files whose times are asked for before the first reply is read
 FLOOR = (1024.0, 60.0)
@@ -208,7 +220,8 @@ class FtpTransport:
         """Ask on an idle connection, else on a new one. One that the server has closed meanwhile is skipped."""
         while self._idle:
             control = self._idle.pop()
-            if self._clock() - control.used_at > KEEP_IDLE:
+            idle = self._clock() - control.used_at
+            if idle > KEEP_IDLE or (idle > FRESH and not await control.is_alive()):
                 control.drop()
                 continue
             with suppress(Refused):
@@ -411,8 +424,16 @@ class _FtpRead:
             if more:
                 raise Interrupted(message("{path}: more than the announced {size} bytes arrived", path=path, size=size))
         data.writer.transport.abort()
-        await control.finish(path, early=is_early)
-        check_unchanged(self.stat, _stat(self._path, await control.describe(self._where, path)))
+        try:
+            await control.finish(path, early=is_early)
+            found = await control.describe(self._where, path)
+        except Unreachable:
+            if is_early or stop is None:
+                raise
+            # all bytes are here; a NAT on the way has forgotten the control connection
+            control.drop()
+            self._control, self._where, found = await self._transport.begin(self._path)
+        check_unchanged(self.stat, _stat(self._path, found))
         self._data = None
 
     def _leave(self, *, is_usable: bool) -> None:

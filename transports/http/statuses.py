@@ -1,7 +1,7 @@
 """The error class and message for each HTTP status."""
 
 from manifests.messages import message, template
-from syncd.core import Changed, NotFound, PermanentError, Refused, SyncdError, Unreachable, Unsupported
+from syncd.core import Changed, NotFound, PermanentError, Refused, SyncdError, Unreachable, Unsupported, answering
 
 DENIED = frozenset({401, 403, 407})
 """Access control; the message depends on the credential (`auth`)."""
@@ -31,4 +31,6 @@ def status_error(status: int, label: str, *, retry_after: float | None, **values
     """Return the error of a status that is no success. `values` are those that the messages name."""
     kind, text = _ERRORS.get(status, _FAILED if status >= 500 else _OTHER)
     reason = message(text, label=label, status=status, **values)
-    return kind(reason, retry_after=retry_after) if issubclass(kind, Refused | Unreachable) else kind(reason)
+    if issubclass(kind, Unreachable):
+        return answering(kind(reason, retry_after=retry_after))
+    return kind(reason, retry_after=retry_after) if issubclass(kind, Refused) else kind(reason)

@@ -25,6 +25,7 @@ from syncd.core import (
     Unreachable,
     Unsafe,
     Unsupported,
+    answering,
 )
 
 Writes = Literal["", "body", "copy"]
@@ -168,7 +169,9 @@ def failure(
         least = read_texts(body, ("MinSizeAllowed",)).get("MinSizeAllowed", "").strip()
         small.least = int(least[:18]) if least.isascii() and least.isdigit() else 0
         return small
-    return kind(said, retry_after=retry_after) if issubclass(kind, Refused | Unreachable) else kind(said)
+    if issubclass(kind, Unreachable):
+        return answering(kind(said, retry_after=retry_after))
+    return kind(said, retry_after=retry_after) if issubclass(kind, Refused) else kind(said)
 
 
 def _full(status: int, code: str, text: str, writes: Writes) -> tuple[type[SyncdError], str] | None:

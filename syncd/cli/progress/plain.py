@@ -23,6 +23,8 @@ from syncd.core import (
     DocumentFailed,
     Event,
     FilesWaiting,
+    OriginAway,
+    OriginBack,
     Planned,
     Published,
     PublishResumed,
@@ -194,6 +196,7 @@ class JsonProgress(Display):
                 "of_bytes": tally.planned_bytes if tally.sized else None,
                 "failed": tally.failed,
                 "retried": tally.retried,
+                "waiting_for": sorted(tally.away),
                 "rate": round(self._speed.at(now, tally.arrived)),
             }
             self._write(_json(values))
@@ -226,6 +229,12 @@ def line_of(event: Event) -> str | None:
                 f"{name}: {event.fetch:,} to fetch, {event.replace:,} to replace, {event.keep:,} to keep, "
                 f"{event.remove:,} to delete, {event.refused:,} rejected{whole}"
             )
+        case OriginAway(origin=origin, reason=reason, most=most):
+            return f"{name}: waiting for origin {origin}, at most {most / 60:.0f} min: {reason}"
+        case OriginBack(origin=origin, seconds=seconds, answers=True):
+            return f"{name}: origin {origin} answers again after {seconds:.0f} s"
+        case OriginBack(origin=origin, seconds=seconds):
+            return f"{name}: origin {origin} has not answered for {seconds / 60:.0f} min; its files fail"
         case TransferRetried(path=path, reason=reason, wait=wait):
             return f"{name}: {path}: retrying in {wait:.1f} s: {reason}"
         case TransferFailed(reason=reason, quarantined=quarantined):
@@ -259,8 +268,9 @@ def amount_of(tally: PassProgress) -> str:
 
 
 def trouble_of(tally: PassProgress) -> str:
-    """Return the number of failures and retries so far; "" if there are none."""
-    failed = f", {tally.failed:,} failed" if tally.failed else ""
+    """Return the origins that are away, and the number of failures and retries so far; "" if there are none."""
+    failed = f", waiting for origin {', '.join(sorted(tally.away))}" if tally.away else ""
+    failed += f", {tally.failed:,} failed" if tally.failed else ""
     return f"{failed}, {tally.retried:,} retried" if tally.retried else failed
 
 

@@ -13,12 +13,12 @@ from syncd.catalogue.survey_frontier import mark_of
 
 _pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
 _request = msgspec.msgpack.Decoder(DocumentRequest).decode
-_json = msgspec.json.Encoder().encode
+_json = msgspec.json.Encoder(enc_hook=plain).encode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 @reads_rows
-class LinkRecords:
+class SigningDocuments:
     """The signed links of one mirror at a time; `Claims.forget` clears them."""
 
     def __init__(self, database: Database) -> None:
