@@ -34,6 +34,8 @@ class Dialect:
     """If-None-Match on a put: `kept`, `ignored`, `refused` (501)."""
     ignores: tuple[str, ...] = ()
     """Headers that the server does not know."""
+    unknown: tuple[str, ...] = ()
+    """Headers that it refuses (501)."""
     copies: bool = True
     copies_parts: bool = True
     most_parts: int = 10_000
@@ -74,7 +76,9 @@ DIALECTS = {
     "gcs": Dialect(joined="opaque", copies_parts=False, conditions="ignored", ignores=("x-amz-checksum-sha256",)),
     # s3proxy and others (github.com/andrewgaul/s3proxy/wiki/Storage-backend-compatibility): no copies at all, ETags
     # without quotes, no Content-MD5.
-    "plain": Dialect(etags="unquoted", copies=False, conditions="refused", ignores=("content-md5",)),
+    "plain": Dialect(
+        etags="unquoted", copies=False, conditions="refused", unknown=("content-md5", "x-amz-checksum-mode")
+    ),
 }
 
 
@@ -118,6 +122,8 @@ class Speaker:
         if "x-amz-copy-source" in headers and not (dialect.copies_parts if asked.part else dialect.copies):
             return NOT_IMPLEMENTED
         if "if-none-match" in headers and dialect.conditions == "refused":
+            return NOT_IMPLEMENTED
+        if any(name in headers for name in dialect.unknown):
             return NOT_IMPLEMENTED
         if asked.part > dialect.most_parts:
             return error(400, "InvalidArgument")

@@ -196,14 +196,14 @@ def _plain(body: bytes) -> str:
     return "" if b"<Error>" in body else body[:2000].decode("utf-8", "replace")
 
 
-def hidden_failure(body: bytes, path: str) -> SyncdError | None:
+def hidden_failure(body: bytes, path: str, *, writes: Writes = "") -> SyncdError | None:
     """Return the error in a body of status 200, or None."""
     start = body.lstrip()[:512]
     if re.match(rb"(?:<\?xml[^>]*\?>\s*)?<Error[\s>]", start) is None:
         return None
     code, _ = read_error(body)
     status = 503 if code in _BUSY else 500 if code in {"", "InternalError"} else 400
-    return failure(status, body, path, writes="copy")  # only a server that copies or joins answers so
+    return failure(status, body, path, writes=writes)
 
 
 def read_error(body: bytes) -> tuple[str, str]:

@@ -154,6 +154,7 @@ class S3Transport:
         self._serves_ranges = False
         self._is_old = False
         self._matches = True  # the server understands If-Match
+        self._knows_checksums = True  # and x-amz-checksum-mode
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -237,10 +238,17 @@ class S3Transport:
         if path.startswith(_SCHEME):
             there, key = self._elsewhere(path)
             return await there.stat(key)
-        headers = {"x-amz-checksum-mode": "ENABLED"}
-        with closing(await self.bucket.send("HEAD", self.root + path, path, headers=headers)) as answer:
-            found = answer.headers
-            return stat_of(path, found, _length(found))
+        headers = {"x-amz-checksum-mode": "ENABLED"} if self._knows_checksums else {}
+        try:
+            with closing(await self.bucket.send("HEAD", self.root + path, path, headers=headers)) as answer:
+                found = answer.headers
+                return stat_of(path, found, _length(found))
+        except Unsupported:
+            if headers:
+                self._knows_checksums = False
+                return await self.stat(path)
+            async with self.open(path, stop=1) as body:  # a server that does not answer HEAD
+                return body.stat
 
     @asynccontextmanager
     async def open(

@@ -85,7 +85,10 @@ class S3Capabilities:
         try:
             await self._send(path, body, headers, md5)
         except Unimplemented:
-            return bool(headers)
+            if not headers:  # it does not know Content-MD5, which is sent no more
+                self._objects.bucket.sends_md5 = False
+                return False
+            return True
         except (BadDigest, Unsupported):  # Unsupported: 400 of some servers
             return True
         return False

@@ -90,6 +90,7 @@ class StagedObject:
     async def begin(self, size: int | None) -> None:
         """Begin a file; one known to be large gets its upload and token at once."""
         if size is not None and size > self._piece:
+            await self._abilities.known()  # before the first part: how it is sent depends on it
             traits = self._objects.traits
             self._step = traits.part_size(size, self._piece)
             await self._uploads.prove_parts(math.ceil(size / self._step))
@@ -101,6 +102,7 @@ class StagedObject:
         known = _TOKEN.fullmatch(token)
         if known is None:
             return False
+        await self._abilities.known()
         path, self._step = UPLOADS + known[1], int(known[2])
         self._upload = Upload(path, known[3])
         self.token = token
@@ -224,6 +226,7 @@ class StagedObject:
         """Send a complete part as soon as fewer than IN_FLIGHT are being sent."""
         async with self._lock:
             if self._upload is None:
+                await self._abilities.known()
                 self._upload = await self._uploads.begin(UPLOADS + secrets.token_hex(16))
                 for waiting, part in list(self._parts.items()):
                     if waiting != number and part.ranges == [(0, self._step)]:

@@ -107,7 +107,7 @@ class Uploads:
             ) from error
         etag = bare(answer.get("etag")) or md5.hex()
         if is_encrypted(answer):
-            self._traits.has_own_etags = True
+            self._traits.has_own_etags = self._traits.has_own_joined_etags = True
         return SentPart(etag, md5 if is_md5_of(etag, md5) else None)
 
     async def prove_parts(self, count: int) -> None:
@@ -151,8 +151,6 @@ class Uploads:
 
     def _is_proved(self, found: Stat, expected: str) -> bool:
         if is_same(found.version, expected) or self._traits.has_own_joined_etags:
-            return True
-        if not expected and self._traits.has_own_etags:
             return True
         return md5_in(bare(found.version).partition("-")[0]) is None
 
