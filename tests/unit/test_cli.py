@@ -28,7 +28,7 @@ def test_every_command_explains_itself_with_an_example(name):
     assert command.help.split(".")[0] in " ".join(shown.output.split())
 
 
-@pytest.mark.parametrize("name", sorted(name for name in COMMANDS if options(name) & SHARED - {"json"}))
+@pytest.mark.parametrize("name", sorted(name for name in COMMANDS if options(name) & {"store", "state"}))
 def test_every_command_that_takes_one_of_the_shared_options_takes_all(name):
     assert SHARED - {"allow_private"} <= options(name)
 

@@ -114,6 +114,7 @@ def fleet() -> builders.Dashboard:
             Column("Rate", f"rate(syncd_received_bytes_total{{{HERE}}}{RATE})", "Bps"),
             Column("Backlog files", f"syncd_pending_files{{{HERE}}}"),
             Column("Backlog", f"syncd_pending_bytes{{{HERE}}}", "bytes"),
+            Column("Waiting", f"syncd_unsettled_files{{{HERE}}}"),
             Column("Failed", f"syncd_failed_files{{{HERE}}}", "short", ((None, "transparent"), (1, YELLOW))),
             Column("Parked", f"syncd_parked_files{{{HERE}}}", "short", ((None, "transparent"), (1, YELLOW))),
             Column("Damaged", f"syncd_faulty_files{{{HERE}}}", "short", ((None, "transparent"), (1, RED))),

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-_log = logging.getLogger(__name__)
+_warnings = logging.getLogger(__name__)  # shown as those of libraries are, by each command too
 
 MOST_PARTS = 10_000  # parts of one upload that AWS takes
 MIB = 1 << 20
@@ -55,7 +55,7 @@ class S3Traits:
     def may_not_delete(self, text: str) -> None:
         """Warn, once, that the credentials may not delete what was only needed for a while."""
         if self._may_delete:
-            _log.warning("%s; it stays, and does no harm", text)
+            _warnings.warning("%s; it stays, and does no harm", text)
         self._may_delete = False
 
     def part_size(self, size: int | None, piece: int) -> int:
