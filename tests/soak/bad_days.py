@@ -1,4 +1,5 @@
-"""A web server with bad days: listings that are cut or whose clock jumps, odd answers, an ETag of each backend.
+"""A web server with bad days: listings that are cut or whose clock jumps, odd answers, an ETag of each backend, lost
+ranges, reboots.
 
 `reached` counts what of each was really served. A soak in which one was not reached shows nothing about it.
 """
@@ -17,6 +18,8 @@ KINDS = (
     "odd answer",
     "clock of the listing",
     "ETag of each backend",
+    "lost range",
+    "reboot",
 )
 
 
@@ -28,6 +31,8 @@ class BadServer(HostileServer):
         self.chance = chance
         self.is_calm = False
         self.has_backends = False
+        self.has_ranges = True
+        self.is_up = True
         self.marked: dict[str, str] = {}
         """Files that are emptied or half written now, and which of both."""
         self.reached: collections.Counter[str] = collections.Counter()
@@ -42,6 +47,9 @@ class BadServer(HostileServer):
         if not self.is_calm and self.chance.random() < 0.004:
             self.reached["odd answer"] += 1
             return Answer(200, [("Content-Type", "text/html")], LOGIN, request.method == "HEAD")
+        if "range" in request.headers and not self.has_ranges:
+            self.reached["lost range"] += 1
+            request.headers.pop("range")
         answer = super().polite(request)
         if self.has_backends and file.etag is not None:
             self.reached["ETag of each backend"] += 1
@@ -54,8 +62,23 @@ class BadServer(HostileServer):
             answer.headers[:] = [(name, mine if name == "ETag" else value) for name, value in answer.headers]
         return answer
 
+    def page(self, request: Request) -> Answer:
+        """Return the listing of a good server."""
+        return super().polite(request)
+
+    async def go_down(self) -> None:
+        """Break every connection, and accept no more."""
+        self.is_up = False
+        self.reached["reboot"] += 1
+        await self.__aexit__(None, None, None)
+
+    async def come_up(self) -> None:
+        """Accept connections again, at the same port."""
+        await self.__aenter__()
+        self.is_up = True
+
     def _listed(self, request: Request) -> Answer:
-        answer = super().polite(request)
+        answer = self.page(request)
         if answer.status == 200 and self.listing_shift:
             self.reached["clock of the listing"] += 1
         if answer.status == 200 and not self.is_calm and self.chance.random() < 0.02:

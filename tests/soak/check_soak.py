@@ -1,13 +1,16 @@
-"""Fifty mirrors on a hostile, changing upstream while the daemon is killed again and again; then the truth is counted.
+"""Mirrors on a hostile, changing upstream while the daemon is killed again and again; then the truth is counted.
 
 `make soak` runs it: some minutes. SOAK_SECONDS sets how long the trouble lasts (default 90), SOAK_SEED repeats one.
 The upstream has bad days: files that are emptied or half written for a while, listings that are cut or whose clock
-jumps by an hour, pages in place of files, an ETag of each backend; one that was not reached fails the run.
+jumps by an hour, pages in place of files, an ETag of each backend, servers that lose their ranges or reboot. Six more
+mirrors want a token, a key or signed links, which end while files are on their way. A kind of bad day that was not
+reached fails the run.
 Afterwards every copy is what upstream has, byte for byte, and nothing has leaked: no memory, descriptor, thread, child
 process, staged or temporary object.
 """
 
 import asyncio
+import collections
 import hashlib
 import json
 import os
@@ -25,10 +28,12 @@ from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.cli import SYNCD
 from tests.hostile.faults import CloseUnanswered, Reset, Status, Truncate
 from tests.soak.bad_days import KINDS, BadServer
+from tests.soak.guarded_servers import GUARDED, KeyServer, LinkServer, TokenServer
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "90"))
 SEED = int(os.environ.get("SOAK_SEED", "7"))
-MIRRORS = 50
+WARY = 2 * len(GUARDED)  # mirrors of the guarded servers; they are the first, and so are surveyed first in each life
+MIRRORS = 50 + WARY
 SETTLING = 150.0  # seconds in which all must be right after the trouble
 QUIET = 12.0  # seconds over which an idle daemon is watched for what grows
 
@@ -37,7 +42,10 @@ state: ./state
 store: {{url: ./store}}
 manifests: [./m]
 listen: 127.0.0.1:0
-allow_private: ["{one}", "{other}"]
+allow_private: {origins}
+credentials:
+  token: {{origin: "{token}", oauth: {{token_url: "{token}/token", client_id: soak, client_secret: {{file: ./key}}}}}}
+  key: {{origin: "{key}", bearer: {{file: ./key}}}}
 budget: {{keep_free: 0 B, passes: 8}}
 backup: {{every: 20s, keep: 3}}
 log: {{level: info}}
@@ -49,20 +57,21 @@ def name_of(number):
 
 
 class Upstream:
-    """Two origins with fifty archives of mixed size that never rest."""
+    """Two origins with fifty archives of mixed size that never rest, and three guarded ones with two each."""
 
     def __init__(self, chance, servers):
         self.chance, self.servers = chance, servers
         self.unfinished = []  # when a file that is emptied or half written is whole again, and which
         self.is_listed = {}
+        self.down = []  # when a server comes back, and which
 
     def server(self, number):
-        return self.servers[number % 2]
+        return self.servers[number % 2 if number >= WARY else 2 + number // 2]
 
     def fill(self):
         for number in range(MIRRORS):
-            self.is_listed[number] = number % 3 == 0
-            count, most = (300, 4_000) if number % 12 == 1 else (6, 9 << 20) if number % 12 == 2 else (20, 30_000)
+            self.is_listed[number] = number % 3 == 0 and number >= WARY
+            count, most = (300, 4_000) if number % 12 in (1, 5) else (6, 9 << 20) if number % 12 == 2 else (20, 30_000)
             for n in range(count):
                 self.put(number, f"d{n % 4}/f{n:03}.dat", self.chance.randrange(most))
             self.sums(number)
@@ -137,18 +146,41 @@ class Upstream:
         server.listing_shift = 3600.0 - server.listing_shift
         server.has_backends = not server.has_backends
 
+    def lose_ranges(self):
+        """Let a server ignore ranges, or obey them again."""
+        server = self.chance.choice(self.servers)
+        server.has_ranges = not server.has_ranges
+
+    async def reboot(self, now):
+        """Take a server down; one that was down long enough comes back."""
+        while self.down and self.down[0][0] < now:
+            await self.down.pop(0)[1].come_up()
+        if self.chance.random() < 0.006:
+            server = self.chance.choice(self.servers)
+            if server.is_up:
+                await server.go_down()
+                self.down.append((now + 1.5, server))
+
+    def turn(self):
+        """End a token, a key or the signed links."""
+        self.chance.choice(self.servers[2:]).turn()
+
     def trouble(self):
         fault = self.chance.choice(
             [Status(503), Status(500), Status(404), Truncate(10), Reset(), Reset(5), CloseUnanswered()]
         )
-        self.chance.choice(self.servers).fault(None, fault)
+        self.chance.choice(self.servers[:2]).fault(None, fault)
+        if self.chance.random() < 0.02:
+            self.chance.choice(self.servers[2:]).fault(None, self.chance.choice([Status(503), Reset(5)]))
 
-    def calm(self):
+    async def calm(self):
         while self.unfinished:
             self.heal()
+        while self.down:
+            await self.down.pop(0)[1].come_up()
         for server in self.servers:
             server._planned.clear()
-            server.is_calm, server.has_backends = True, False
+            server.is_calm, server.has_backends, server.has_ranges = True, False, True
             server.listing_shift = 0.0
 
 
@@ -210,6 +242,8 @@ def declare(root, upstream):
     for number in range(MIRRORS):
         server, name = upstream.server(number), name_of(number)
         how = ", reader: checksums, checksums: [SHA256SUMS]" if upstream.is_listed[number] else ""
+        if number < WARY:
+            how = (", credentials: token", ", credentials: key", ", reader: stac, collections: [c]")[number // 2]
         (root / f"m/{name}.yaml").write_text(
             f"mirror: {name}\nsource: {{url: '{server.url(name)}/'{how}}}\nschedule: {{every: {6 + number % 5}s}}\n"
             "guard: {max_removed: 10000}\nkeep: {versions: 1, replaced: 5s, removed: 5s}\nverify: {scrub: 60s}\n"
@@ -224,6 +258,11 @@ async def harry(daemon, upstream, chance):
         upstream.spoil(now)
         if chance.random() < 0.02:
             upstream.jump()
+        if chance.random() < 0.02:
+            upstream.lose_ranges()
+        if chance.random() < 0.2:
+            upstream.turn()
+        await upstream.reboot(now)
         if chance.random() < 0.6:
             upstream.trouble()
         if now >= next_kill:
@@ -285,18 +324,28 @@ async def nothing_left_behind(root):
 async def test_soak(tmp_path):
     chance = random.Random(SEED)
     (tmp_path / "m").mkdir()
-    async with BadServer(chance) as one, BadServer(chance) as other, aiohttp.ClientSession() as session:
-        upstream = Upstream(chance, [one, other])
+    async with (
+        BadServer(chance) as one,
+        BadServer(chance) as other,
+        TokenServer(chance) as token,
+        KeyServer(chance, tmp_path / "key") as key,
+        LinkServer(chance) as link,
+        aiohttp.ClientSession() as session,
+    ):
+        servers = [one, other, token, key, link]
+        upstream = Upstream(chance, servers)
         upstream.fill()
         digest = hashlib.sha256(TOKEN.encode()).hexdigest()
         tokens = f'tokens: [{{name: soak, role: operator, sha256: "{digest}"}}]\n'
-        (tmp_path / "syncd.yaml").write_text(CONFIG.format(one=one.origin, other=other.origin) + tokens)
+        (tmp_path / "syncd.yaml").write_text(
+            CONFIG.format(origins=[server.origin for server in servers], token=token.origin, key=key.origin) + tokens
+        )
         declare(tmp_path, upstream)
         daemon = Daemon(tmp_path)
         daemon.start()
         try:
             kills = await harry(daemon, upstream, chance)
-            upstream.calm()
+            await upstream.calm()
             began = time.time()
             await settled(daemon, session, began)
             for number in range(MIRRORS):
@@ -318,16 +367,17 @@ async def test_soak(tmp_path):
             daemon.log.close()
         log = (tmp_path / "log").read_text()
         said = (
-            f"{kills} kills in {SECONDS:.0f} s; {len(one.requests) + len(other.requests):,} requests; "
+            f"{kills} kills in {SECONDS:.0f} s; {sum(len(server.requests) for server in servers):,} requests; "
             f"{log.count('pass_finished'):,} passes; settled {time.time() - began:.0f} s after; "
             f"memory {first[0] / 1e6:.0f} -> {last[0] / 1e6:.0f} MB, descriptors {first[1]} -> {last[1]}, "
             f"threads {first[2]} -> {last[2]}, children {last[3]}"
         )
         sys.stderr.write(f"\n{said}\n")
-        reached = one.reached + other.reached
-        sys.stderr.write(f"bad days: {', '.join(f'{kind} {reached[kind]:,}' for kind in KINDS)}\n")
+        reached = sum((server.reached for server in servers), collections.Counter())
+        kinds = (*KINDS, *GUARDED)
+        sys.stderr.write(f"bad days: {', '.join(f'{kind} {reached[kind]:,}' for kind in kinds)}\n")
         assert kills >= SECONDS / 20
-        assert [kind for kind in KINDS if not reached[kind]] == [], "a bad day that was not reached shows nothing"
+        assert [kind for kind in kinds if not reached[kind]] == [], "a bad day that was not reached shows nothing"
         bugs = [line for line in log.splitlines() if "Traceback" in line or '"event": "bug"' in line]
         assert bugs == []
         assert last[0] < first[0] * 1.1 + (8 << 20), f"memory grows: {said}"
