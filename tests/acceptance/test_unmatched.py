@@ -17,6 +17,7 @@ MANIFEST = """
 mirror: m
 source:
   url: file://{upstream}/
+  settle: 0s
   include: {include}
   exclude: {exclude}
 """
