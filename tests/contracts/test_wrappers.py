@@ -75,6 +75,7 @@ class Able:
 
     def __init__(self):
         self.called: list[tuple[str, Any]] = []
+        self.links: dict[str, str] = {}
 
     def skipped(self):
         return {"links": 1}

@@ -98,8 +98,9 @@ async def test_what_fails_in_a_worker_fails_as_it_would_here(tmp_path):
                 await workers.transfer(fetch("d1/001.dat"))
             with pytest.raises(Quarantined, match=r"sha256 0{64} promised") as caught:
                 await workers.transfer(fetch("d2/002.dat", sha256="0" * 64))
+            digest = hashlib.sha256(FILES["d4/004.dat"]).hexdigest()
             with pytest.raises(Mismatch, match="9 bytes promised"):
-                await workers.transfer(fetch("d4/004.dat", size=9))
+                await workers.transfer(fetch("d4/004.dat", size=9, sha256=digest))
             await workers.transfer(fetch("d5/005.dat"))
             assert (await workers.transfer(fetch("d3/003.dat"))).entry.size == len(FILES["d3/003.dat"])
         assert (tmp_path / caught.value.place).read_bytes() == FILES["d2/002.dat"]
