@@ -164,8 +164,8 @@ class PublishStuck(Event, frozen=True):
     reason: str
 
 
-class PassFinished(Event, frozen=True):
-    """A pass ended: its result, which `syncd sync --json` prints last."""
+class PassFinished(Event, frozen=True, omit_defaults=True):
+    """A pass ended: its result, which `syncd sync --json` prints last, without `unmatched` and `waiting` if empty."""
 
     snapshot: str
     complete: bool

@@ -85,7 +85,7 @@ def test_globs_without_a_match_are_told_by_plan_and_sync_and_the_rest_is_copied(
 
 def test_globs_that_all_match_are_not_mentioned(tmp_path, upstream):
     store, state, manifest = declare(tmp_path, upstream, '["**", "*.nx"]', '["f0.*", "!f0.nc"]')
-    assert sync(store, state, manifest)["unmatched"] == []
+    assert "unmatched" not in sync(store, state, manifest)
     assert "matches nothing" not in run(store, state, "sync", manifest)
 
 
