@@ -45,6 +45,11 @@ SLICE = 2000  # links recorded at a time
 _ENDED = (Denied, NotFound, PermanentError, Unsupported)  # exactly: 401, 403; 404, 410; 400 and others; 405
 
 
+def has_signed_link(stat: Stat) -> bool:
+    """Return True if the link of a file is signed, and so ends."""
+    return bool(stat.urls) and is_signed(stat.urls[0])
+
+
 class SignedLinks:
     """The signed links of one pass."""
 
@@ -71,7 +76,7 @@ class SignedLinks:
 
     def current(self, stat: Stat) -> Stat:
         """Return a Stat with fresh links, if its document was asked again."""
-        if not self._asked or not stat.urls or not is_signed(stat.urls[0]):
+        if not self._asked or not has_signed_link(stat):
             return stat
         urls = self._records.fresh(self._mirror, stat.path)
         return msgspec.structs.replace(stat, urls=urls) if urls else stat
@@ -84,12 +89,12 @@ class SignedLinks:
 
     def may_renew(self, stat: Stat, error: SyncdError) -> bool:
         """Return True if a failure may be due to the end of a signed link."""
-        return type(error) in _ENDED and bool(stat.urls) and is_signed(stat.urls[0])
+        return type(error) in _ENDED and has_signed_link(stat)
 
     @contextmanager
     def following(self, stat: Stat) -> Iterator[None]:
         """Use the fresh link of a file for its requests that wait for a slot, until the block ends."""
-        if not stat.urls or not is_signed(stat.urls[0]):
+        if not has_signed_link(stat):
             yield
             return
         self._under_way[stat.path] = link = stat.urls[0]

@@ -47,7 +47,7 @@ from syncd.engine.newer_answer import changed_meanwhile, expected_size, override
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import PassQuarantine, Quarantined, QuarantineRoom
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
-from syncd.engine.signed_links import RENEWALS, SignedLinks
+from syncd.engine.signed_links import RENEWALS, SignedLinks, has_signed_link
 from syncd.engine.stored_digests import INLINE
 from syncd.engine.verdict import ReceivedFile, has_digest, hash_algorithms
 from syncd.engine.verified_file import VerifiedFile, Verifier
@@ -132,7 +132,7 @@ class Transfers:
         """Return one new or replaced file once verified. Raises Quarantined, PermanentError, TransientError."""
         stat, links = step.stat, self.links
         assert stat is not None
-        if links is None or not stat.urls:
+        if links is None or not has_signed_link(stat):
             return await self._transfer(step, stat)
         stat = links.current(stat)
         for _ in range(RENEWALS):
