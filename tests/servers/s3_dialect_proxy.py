@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from tests.servers.loopback import LoopbackServer
 from tests.servers.s3_dialects import Asked, Dialect, Speaker
 from tests.servers.s3_proxy import length_of
 
@@ -15,7 +16,7 @@ REGION = "us-east-1"
 
 
 @dataclass
-class DialectProxy:
+class DialectProxy(LoopbackServer):
     """Listens on `url`; `refuse`, if given, may answer before the dialect does."""
 
     endpoint: str
@@ -35,17 +36,7 @@ class DialectProxy:
 
     async def __aenter__(self):
         self.speaker = Speaker(self.dialect, self.bucket)
-        self._tasks: set = set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+        return await super().__aenter__()
 
     async def _serve(self, reader, writer):
         self._tasks.add(task := asyncio.current_task())

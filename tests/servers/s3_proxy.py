@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tests.servers.loopback import LoopbackServer
+
 Meant = Callable[[str, str], bool]
 
 
@@ -39,7 +41,7 @@ class Fault:
 
 
 @dataclass
-class Proxy:
+class Proxy(LoopbackServer):
     endpoint: str
     faults: list[Fault] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -60,19 +62,8 @@ class Proxy:
     def count(self, method, part=""):
         return sum(one == method and part in target for one, target in self.seen)
 
-    async def __aenter__(self):
-        self._tasks = set()
-        context = self.tls if isinstance(self.tls, ssl.SSLContext) else None
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context, limit=1 << 20)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+    def _security(self):
+        return self.tls if isinstance(self.tls, ssl.SSLContext) else None
 
     async def _serve(self, reader, writer):
         task = asyncio.current_task()
