@@ -1,7 +1,7 @@
 """Tries changes that break a promise, and counts how many of them the marked tests notice: `python -m tests.promises.mutants`.
 
 Each change is made in a copy of the tree, never in place, and the tests that carry one of its marks run there. It is
-killed if one of them fails, and survives if all of them pass. Everything else is an error of the list itself: a text
+killed if one of them fails or does not end in time, and survives if all of them pass. Everything else is an error of the list itself: a text
 that is no longer in its file, or stands there more than once; a test that is not there, or does not carry the mark; a
 program that cannot be imported. The same tests must pass in the copy before anything is changed.
 
@@ -102,9 +102,8 @@ class Copy:
         finally:
             file.write_text(original)
             forget_compiled(file)
-        # an error before the test, in a fixture or an import, is no verdict
-        verdict = "killed" if FAILED.search(said) is not None else "survived" if code == PASSED else "error"
-        return Outcome(change, verdict, time.monotonic() - began, said)
+        seconds = time.monotonic() - began
+        return Outcome(change, verdict_of(code, said, seconds), seconds, said)
 
     def run(
         self, files: Sequence[str], select: str, holds: Iterable[str | int], *, first_only: bool
@@ -124,6 +123,17 @@ class Copy:
             [*words, *files], cwd=self.root, env=environ, capture_output=True, text=True, errors="replace", check=False
         )
         return done.returncode, done.stdout + done.stderr
+
+
+def verdict_of(code: int, said: str, seconds: float) -> str:
+    """Return the verdict on a run of tests: pytest's exit code, what it printed, and how long it took.
+
+    A test that does not end in time is a failed one, but pytest does not always come to say so: the alarm may meet it
+    inside a coroutine whose traceback it cannot show. An error before the test, in a fixture or an import, is no verdict.
+    """
+    if code == PASSED:
+        return "survived"
+    return "killed" if FAILED.search(said) is not None or seconds >= LONGEST else "error"
 
 
 def forget_compiled(file: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.promises.change import Change
 from tests.promises.changes import CHANGES
 from tests.promises.marks import Refused, read_marks
-from tests.promises.mutants import Stale, changed_text, selection
+from tests.promises.mutants import LONGEST, Stale, changed_text, selection, verdict_of
 from tests.promises.page import render, unheld
 from tests.promises.statements import FAULTS, NOT_YET, PROMISES
 
@@ -164,3 +164,19 @@ def test_the_tests_that_hold_one_thing_can_be_run_alone(tmp_path):
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "1 passed, 3 deselected" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "seconds", "verdict"),
+    [
+        (0, "1 passed in 0.10s", 0.1, "survived"),
+        (1, "1 failed in 0.10s", 0.1, "killed"),
+        (3, "INTERNALERROR> TypeError", LONGEST + 1.0, "killed"),
+        (3, "INTERNALERROR> TypeError", 2.0, "error"),
+        (1, "1 error in 0.10s", 0.1, "error"),
+    ],
+)
+def test_a_changed_program_is_noticed_by_a_test_that_fails_or_never_ends_and_by_nothing_else(
+    code, said, seconds, verdict
+):
+    assert verdict_of(code, said, seconds) == verdict
