@@ -13,6 +13,7 @@ import time
 from typing import NamedTuple
 
 from manifests.messages import message
+from manifests.stat import Stat
 
 FOLDER, FILE, LINK, OTHER = "folder", "file", "link", "other"
 _STAMP = re.compile(r"(\d{14})(\.\d{1,9})?")
@@ -132,3 +133,8 @@ def _size(text: str) -> int | None:
 
 def _text(line: bytes, encoding: str) -> str:
     return line.removesuffix(b"\n").removesuffix(b"\r").decode(encoding, "surrogateescape")
+
+
+def stat_of(path: str, entry: FtpEntry) -> Stat:
+    """Return what an entry says of the file at a path."""
+    return Stat(path, entry.size, instant(entry.stamp), version(entry.stamp, entry.size))
