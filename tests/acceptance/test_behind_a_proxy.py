@@ -80,7 +80,7 @@ async def test_a_proxy_of_the_configuration_with_its_password_in_a_file(tmp_path
     async with archive(tmp_path) as server:
         done = await mirror(tmp_path, server, network={"proxy": long_form(squid)})
         assert (done.complete, done.fetched) == (True, len(FILES))
-        assert ("GET", server.url("f1.nc"), "200") in squid.asked()
+        assert ("GET", server.url("f1.nc"), "200") in await squid.logged("GET", server.url("f1.nc"))
 
 
 async def test_the_usual_variables_in_either_case_with_their_exceptions(tmp_path, squid):

@@ -79,11 +79,8 @@ async def test_files_are_read_through_a_proxy_and_connections_are_reused(proxies
         assert "proxy-authorization" not in heard
         assert LOGIN[1] not in heard
     if kind == "http":
-        asked = [(method, target) for method, target, _ in proxies[kind].asked()]
-        if is_secure:
-            assert ("CONNECT", f"127.0.0.1:{server.port}") in asked
-        else:
-            assert ("GET", server.url("x")) in asked
+        expected = ("CONNECT", f"127.0.0.1:{server.port}") if is_secure else ("GET", server.url("x"))
+        await proxies[kind].logged(*expected)
 
 
 @asynccontextmanager
@@ -243,8 +240,8 @@ async def test_ftp_goes_through_a_proxy_with_its_data(proxies, kind, tmp_path):
     finally:
         server.close()
     if kind == "http":
-        tunnels = [target for method, target, _ in proxies[kind].asked() if method == "CONNECT"]
-        assert f"127.0.0.1:{server.port}" in tunnels
+        asked = await proxies[kind].logged("CONNECT", f"127.0.0.1:{server.port}")
+        tunnels = [target for method, target, _ in asked if method == "CONNECT"]
         assert len(set(tunnels)) > 2  # each data connection has a port of its own
 
 

@@ -1,5 +1,6 @@
 """Real proxies on loopback: Squid for HTTP, microsocks for SOCKS5; each with or without a login."""
 
+import asyncio
 import contextlib
 import shutil
 import socket
@@ -75,6 +76,14 @@ class Squid:
         path = self.work / "access.log"
         lines = path.read_text().splitlines() if path.exists() else []
         return [(line.split()[5], line.split()[6], line.split()[3].partition("/")[2]) for line in lines]
+
+    async def logged(self, method, target):
+        """Return the requests once this one is among them: Squid writes a tunnel down a moment after it has ended."""
+        deadline = time.monotonic() + 10.0
+        while not any(asked[:2] == (method, target) for asked in self.asked()):
+            assert time.monotonic() < deadline, f"{method} {target} is not in {self.asked()}"
+            await asyncio.sleep(0.05)
+        return self.asked()
 
     def close(self):
         stop(self.process)
