@@ -28,6 +28,7 @@ from pydantic import (
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
+from manifests.model.advice import advice_on
 from manifests.model.field_types import Count, Cron, Duration, Text, Zone
 from manifests.model.globs import everything, matcher
 from manifests.model.removal_guard import Guard
@@ -268,7 +269,7 @@ def load_mirror(
     that the manifest names is loaded.
     """
     readers = readers if readers is not None else installed()
-    return load(text, file, Mirror, {"readers": readers, "schemes": frozenset(schemes)})
+    return load(text, file, Mirror, {"readers": readers, "schemes": frozenset(schemes)}, advice_on(Mirror))
 
 
 def overlaps(mirrors: Iterable[Mirror]) -> list[str]:

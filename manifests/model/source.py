@@ -36,12 +36,20 @@ _READER_OF = {
     "s3": "objects", "file": "objects", "http": "autoindex", "https": "autoindex",
     "ftp": "objects", "ftps": "objects", "sftp": "objects",
 }  # fmt: skip
+NOT_READERS = SCHEMES | {"web", "www", "rest", "sftp", "minio", "aws"}
 _S3_KEYS = ("endpoint", "region", "addressing", "profile", "anonymous", "requester_pays")
 _KEYS_OF = {"host_keys": ("sftp",)}
 _NAMES_ENCODED = ("ftp", "ftps", "sftp", "file")  # transports that show names as bytes
 _HOST_KEY = re.compile(
     r"SHA256:[A-Za-z0-9+/]{43}=?|(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}(?: .*)?", re.ASCII
 )
+_FOLDER_READERS = ("autoindex", "objects", "webdav")
+_FILE = re.compile(
+    r"([a-z0-9]+://[^/@]+/(?:[^?#@]*/)?)([^/?#@]+\.(?:7z|bz2|csv|dat|gz|grb2?|grib2?|h5|hdf5?|html?|iso|json|nc|nc4|parquet"
+    r"|pdf|png|tar|tgz|tiff?|tsv|txt|xlsx?|xml|xz|zip|zst))",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PROXY = re.compile(r"(http|socks5h?)://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?/?", re.ASCII)
 
@@ -181,7 +189,8 @@ class Source(BaseModel):
         if not isinstance(raw, Mapping):
             return handler(raw)
         readers: Mapping[str, ReaderKind] = (info.context or {}).get("readers") or installed()
-        scheme = str(raw.get("url", "")).partition("://")[0].lower()
+        written = _SCHEME.match(str(raw.get("url", "")))
+        scheme = written[1].lower() if written is not None else ""
         name = raw.get("reader") or _READER_OF.get(scheme)
         clashes: list[KeyConflict] = []
         kind: ReaderKind | None = None
@@ -202,6 +211,7 @@ class Source(BaseModel):
                 )
             )
         clashes = [*_scheme_clashes(raw, scheme, kind.also if kind is not None else frozenset()), *clashes]
+        clashes += _file_clashes(raw, str(name))
         clashes += _encoding_clashes(raw, str(name), kind, scheme)
         known = tuple(key for key in keys(cls) if key != "options")
         own = {key: value for key, value in raw.items() if key in known}
@@ -317,6 +327,21 @@ def _scheme_clashes(raw: Mapping[str, Any], scheme: str, also: frozenset[str]) -
         )
 
 
+def _file_clashes(raw: Mapping[str, Any], name: str) -> Iterator[KeyConflict]:
+    """Refuse the url of one file where a folder is listed; a folder with such a name is written with its slash."""
+    found = _FILE.fullmatch(str(raw.get("url", ""))) if name in _FOLDER_READERS else None
+    if found is not None:
+        yield KeyConflict(
+            "url",
+            message("is the url of a file"),
+            message(
+                'the folder is {folder}, and include: ["/{file}"] selects the file; a folder ends in /',
+                folder=found[1],
+                file=found[2],
+            ),
+        )
+
+
 def _encoding_clashes(raw: Mapping[str, Any], name: str, kind: ReaderKind | None, scheme: str) -> Iterator[KeyConflict]:
     if raw.get("encoding") is not None and kind is not None and not kind.encoded and scheme not in _NAMES_ENCODED:
         yield KeyConflict(
@@ -332,6 +357,10 @@ def _reader_clashes(
     if not isinstance(name, str):
         return
     if kind is None:
+        if name.casefold() in NOT_READERS:
+            todo = message("delete the key: the reader of an {scheme} url is found by itself", scheme=scheme or name)
+            yield KeyConflict("reader", message("is a protocol, not a reader"), todo)
+            return
         meant = nearest(name, readers)
         yield KeyConflict(
             "reader",

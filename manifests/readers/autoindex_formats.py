@@ -30,6 +30,7 @@ from manifests.reading import (
     parse_xml,
     recoded,
     refuse_bucket,
+    refuse_other_format,
 )
 
 MAX_JSON = 128 << 20  # bytes; it is parsed whole
@@ -54,11 +55,14 @@ def read_links(
     start = head[:1024].lstrip()
     if is_dufs(head) or is_dufs_json(start):
         return dufs_links(_all(document, head), url, skipped)
+    if start[:1] == b"{":
+        refuse_other_format(head, url)
     if start[:1] in {b"[", b"{"}:
         return _json(head + document.stream.read(MAX_JSON), url, skipped)
     if re.match(rb"(?:<\?xml[^>]*\?>\s*)?<(?:list[\s>/]|!DOCTYPE\s+list\b)", start) is not None:
         return _xml(document.stream, head, url, skipped)
     refuse_bucket(head, url)
+    refuse_other_format(head, url)
     found = page_encoding(document.headers, head) if encoding == "utf-8" else encoding
     if found not in {"", "utf-8", WESTERN} and not isinstance(document.stream, RecodedStream):
         document.stream.seek(0)

@@ -55,6 +55,7 @@ from .json_fields import (
     text as text,
     verbatim as verbatim,
 )
+from .other_formats import reader_of as reader_of, refuse_other_format as refuse_other_format
 from .packed import is_packed as is_packed, unpacked as unpacked
 from .reader import (
     ANY as ANY,

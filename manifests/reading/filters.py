@@ -57,6 +57,12 @@ def _bbox(given: Any) -> Any:
         west, south, east, north = given[0], given[1], given[half], given[half + 1]
         # written so that NaN, which compares as False with everything, is refused too
         if not (-90 <= south <= north <= 90 and -180 <= west <= 180 and -180 <= east <= 180):
+            if -90 <= west <= east <= 90 and -180 <= south <= 180 and -180 <= north <= 180:
+                swapped = ", ".join(f"{one:g}" for one in (south, west, north, east))
+                raise InvalidValue(
+                    message("is outside the world: latitude and longitude are swapped"),
+                    message("write [west, south, east, north], here [{swapped}]", swapped=swapped),
+                )
             raise InvalidValue(
                 message("is outside the world"),
                 message(

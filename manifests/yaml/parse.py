@@ -9,6 +9,7 @@ Rules:
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -26,6 +27,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import RoundTripScanner, ScannerError
+from ruamel.yaml.tokens import ScalarToken
 
 from manifests.messages import message
 from manifests.yaml.yaml_tree import ManifestError, Path, Position, Value, YamlTree
@@ -39,6 +41,10 @@ LONGEST_TAG = 200  # characters; the library decodes a tag in quadratic time, a 
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 _QUOTED = re.compile(r"'[^']{2,}'")
 _HIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+_HALFWIDTH = {"：": ":", "，": ",", "“": '"', "”": '"', "‘": "'", "’": "'", "｛": "{", "｝": "}", "［": "[", "］": "]"}
+_FULLWIDTH = re.compile(r"(?<=[\s\w\[{,:\"'])[：，“‘｛［]|^[：，“‘｛［]|[”’｝］](?=\s*[,\]}]|\s*$)")
+_PLAIN_VALUE = re.compile(r"\s*(?:- )?[\w-]+:\s+[^\s\[{“‘｛［\"'#]")  # whose punctuation is its own
+_KEY_BELOW = re.compile(r"\n[ \t]*[\w-]+:(?:\s|$)")
 _NULL = re.compile(r"~|null|Null|NULL|")
 _TRUE = re.compile(r"true|True|TRUE")
 _FALSE = re.compile(r"false|False|FALSE")
@@ -115,8 +121,9 @@ class _Events:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = Position(mark.line + 1, mark.column + 1) if mark is not None else Position(1, 1)
-            what, todo = _syntax(str(error.problem or message("this is not valid YAML")), str(error.context or ""))
-            self.tree.wrong(place, (), what, todo)
+            if not self.refuse_fullwidth(place.line) and not self._refuse_unclosed(place.line):
+                what, todo = _syntax(str(error.problem or message("this is not valid YAML")), str(error.context or ""))
+                self.tree.wrong(place, (), what, todo)
             raise _Stop from error
         except ReaderError as error:
             before = self._text[: error.position]
@@ -131,6 +138,37 @@ class _Events:
             )
             raise _Stop from error
         return event
+
+    def refuse_fullwidth(self, last: int) -> bool:
+        """Report the first fullwidth punctuation up to line `last` that stands in the place of YAML's own, if any."""
+        for number, line in enumerate(self._text.splitlines()[:last], 1):
+            found = _FULLWIDTH.search(line.partition(" #")[0]) if _PLAIN_VALUE.match(line) is None else None
+            if found is not None:
+                written = found[0]
+                self.tree.wrong(
+                    Position(number, found.start() + 1),
+                    (),
+                    message("a fullwidth {written}", written=written),
+                    message("write {character} in its place", character=_HALFWIDTH[written]),
+                )
+                return True
+        return False
+
+    def _refuse_unclosed(self, last: int) -> bool:
+        """Report a quote that was closed only by that of a later line, which the keys between them show, if any."""
+        found: Position | None = None
+        parser = YAML(typ="rt", pure=True)
+        parser.Scanner = _BoundedScanner
+        with suppress(YAMLError):
+            for token in parser.scan(self._text):
+                if not isinstance(token, ScalarToken) or token.plain:
+                    continue
+                begins, ends = token.start_mark, token.end_mark
+                if begins.line < ends.line < last and _KEY_BELOW.search(self._text, begins.index, ends.index):
+                    found = Position(begins.line + 1, begins.column + 1)
+        if found is not None:
+            self.tree.wrong(found, (), message("an unclosed quote"), message("close it"))
+        return found is not None
 
 
 class _BoundedScanner(RoundTripScanner):
@@ -193,9 +231,10 @@ def _document(events: _Events, tree: YamlTree) -> None:
         tree.wrong(_place(top), (), message("the file is empty"), message("begin with its first key"))
         raise _Stop
     else:
-        tree.wrong(
-            _place(top), (), message("the file is not a mapping"), message("write `key: value` lines at the top")
-        )
+        if not events.refuse_fullwidth(_place(top).line + str(getattr(top, "value", "")).count("\n")):
+            tree.wrong(
+                _place(top), (), message("the file is not a mapping"), message("write `key: value` lines at the top")
+            )
         raise _Stop
     events.next()  # the document's end
     after = events.next()
@@ -255,6 +294,15 @@ def _mapping(events: _Events, tree: YamlTree, path: Path, depth: int) -> dict[st
         _refuse_decoration(tree, event, place, path)
         key = str(event.value)
         inner = (*path, key)
+        if event.implicit[0] and "：" in key:
+            tree.wrong(
+                Position(place.line, place.column + key.index("：")),
+                path,
+                message("a fullwidth {written}", written="："),
+                message("write {character} in its place", character=": "),
+            )
+            _value(events, YamlTree(tree.file), events.next(), inner, depth + 1)  # skip it
+            continue
         if inner in tree.keys:
             first = tree.keys[inner].line
             tree.wrong(

@@ -6,7 +6,7 @@ Rules:
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError
@@ -20,6 +20,8 @@ from manifests.yaml.yaml_tree import Path, Position, YamlTree, dotted
 Model = TypeVar("Model", bound=BaseModel)
 
 UNKNOWN_KEY = "unknown_key"
+Advice = Callable[[Path, Any], tuple[str, str] | None]
+"""Given a path and the value there, returns fault and remedy of a common mistake."""
 
 STRICT = ConfigDict(
     extra="forbid",
@@ -94,8 +96,17 @@ def keys(model: type[BaseModel], path: tuple[int | str, ...] = ()) -> tuple[str,
     return _keys(model, path)
 
 
-def load(text: str | bytes, file: str, model: type[Model], context: Mapping[str, Any] | None = None) -> Model:
-    """Read one file as one model; raises ManifestError with all its problems."""
+def load(
+    text: str | bytes,
+    file: str,
+    model: type[Model],
+    context: Mapping[str, Any] | None = None,
+    advise: Advice | None = None,
+) -> Model:
+    """Read one file as one model; raises ManifestError with all its problems.
+
+    `advise` is asked about each faulty place what was meant; None means the usual words.
+    """
     from manifests.yaml.parse import read  # noqa: PLC0415  most commands read no file, and its parser is slow to import
 
     tree = read(text, file)
@@ -106,7 +117,7 @@ def load(text: str | bytes, file: str, model: type[Model], context: Mapping[str,
         made = model.model_validate(tree.root, context=dict(context or {}))
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            _add_problem(tree, model, detail, told)
+            _add_problem(tree, model, detail, told, advise)
         raise tree.error() from error
     tree.refuse()
     return made
@@ -119,7 +130,9 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
-def _add_problem(tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, told: set[str]) -> None:
+def _add_problem(
+    tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, told: set[str], advise: Advice | None
+) -> None:
     """Report one of pydantic's errors at its position in the file."""
     path, missing = _within(tree, detail["loc"])
     kind, context = detail["type"], detail.get("ctx", {})
@@ -136,7 +149,10 @@ def _add_problem(tree: YamlTree, model: type[BaseModel], detail: ErrorDetails, t
         return
     if dotted(path) in told:
         return  # the value's own problem was reported when it was parsed
-    if kind == "extra_forbidden":
+    advice = advise(path, tree.at(path)) if advise is not None else None
+    if advice is not None:
+        tree.wrong(at_key if kind in {"extra_forbidden", UNKNOWN_KEY} and at_key else place, path, *advice)
+    elif kind == "extra_forbidden":
         tree.wrong(at_key or place, path, *unknown(str(path[-1]) if path else "", _keys(model, path[:-1])))
     elif kind == UNKNOWN_KEY:
         tree.wrong(at_key or place, path, context["what"], context["todo"])

@@ -3,7 +3,7 @@
 The parser is in `manifests.yaml.parse`, so that code that only reports mistakes does not import it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -63,6 +63,13 @@ class YamlTree(msgspec.Struct):
     def wrong(self, place: Position, path: Path, what: str, todo: str) -> None:
         """Add one mistake."""
         self.problems.append(ManifestProblem(self.file, place.line, place.column, dotted(path) or "file", what, todo))
+
+    def at(self, path: Path) -> Any:
+        """Return the value at a path of the file."""
+        value: Any = self.root
+        for part in path:
+            value = value[part]
+        return value
 
     def error(self) -> "ManifestError":
         """Return the mistakes as one error, in the order of the file; of very many the first ones, and their number."""

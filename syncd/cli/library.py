@@ -80,6 +80,10 @@ def find(name: str) -> LibraryManifest:
     """Return a manifest by its name; raises ConfigError."""
     known = {ready.name: ready for ready in library()}
     if name not in known:
+        if like := [one for one in known if name and name.casefold() in one]:
+            raise ConfigError(
+                message("{name}: is not in the library: did you mean {meant}?", name=name[:64], meant=sorted(like)[:8])
+            )
         meant = nearest(name, known)
         if meant:
             raise ConfigError(

@@ -1,7 +1,7 @@
 """`syncd token`: creates a token for the API and the page, and prints its line for syncd.yaml."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -27,7 +27,7 @@ def token(
     from pydantic import ValidationError
 
     from syncd.api import SHORTEST, make_token, scrypt
-    from syncd.config import Token
+    from syncd.config import Role, Token
     from syncd.core import printable
     from syncd.process import DONE, USAGE
 
@@ -45,6 +45,9 @@ def token(
     try:
         entry = Token.model_validate({"name": name, "role": role, **hashed})
     except ValidationError as error:
+        if any(one["loc"][:1] == ("role",) for one in error.errors(include_url=False)):
+            sys.stderr.write(f"syncd: ROLE: {printable(role[:64])} is no role: write {' or '.join(get_args(Role))}\n")
+            return USAGE
         for one in error.errors(include_url=False):
             where = str(one["loc"][0]).upper() if one["loc"] else "NAME"
             sys.stderr.write(f"syncd: {where}: {printable(one['msg'])}: see syncd token --help\n")
