@@ -203,6 +203,10 @@ class Holdings:
         """Return at most `limit` removed files under their final names after the path `after`, sorted; -1: all."""
         return self._removed("snapshot IN ('', '-') AND path>? ORDER BY path LIMIT ?", (mirror, after, limit))
 
+    def leaves(self, mirror: int, path: str) -> bool:
+        """Return True if a removed file is still under its final name."""
+        return bool(self._removed("snapshot IN ('', '-') AND path=?", (mirror, path)))
+
     def removed_files(self, mirror: int, path: str) -> list[RemovedFile]:
         """Return the removals of a file whose bytes are stored, the last one first."""
         return self._removed("path=? ORDER BY removed DESC", (mirror, path))
@@ -240,10 +244,10 @@ class Holdings:
             ((mirror, one.path, one.snapshot) for one in files),
         )
 
-    def has_removed_of(self, mirror: int, snapshot: str) -> bool:
-        """Return True if bytes of removed files are stored under a snapshot."""
-        sql = "SELECT 1 FROM removed WHERE mirror=? AND snapshot=? LIMIT 1"
-        return self._db.one(sql, (mirror, snapshot)) is not None
+    def has_removed_of(self, mirror: int, snapshot: str, *, beyond: int = 0) -> bool:
+        """Return True if bytes of more than `beyond` removed files are stored under a snapshot."""
+        sql = "SELECT 1 FROM removed WHERE mirror=? AND snapshot=? LIMIT 1 OFFSET ?"
+        return self._db.one(sql, (mirror, snapshot, beyond)) is not None
 
     def snapshots_of(self, mirror: int, kind: Literal["removed", "version"]) -> Iterator[str]:
         """Yield the snapshots under which removed or replaced bytes are stored, by one look at each."""

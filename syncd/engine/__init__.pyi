@@ -1,5 +1,6 @@
 from .ask_source import SourceAnswer as SourceAnswer, ask_source as ask_source
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
+from .catch_up import caught_up as caught_up
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
 from .kept_snapshots import differences as differences
 from .mirror_pass import Pass as Pass

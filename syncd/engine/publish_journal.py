@@ -3,7 +3,8 @@
 Rules:
 1. It is written before the first move of a publish, and leaves its place after the pointer names the new Snapshot.
 2. It holds the removals and replacements. Additions are under their final names already, and the next pass finds them.
-3. A journal that removed files becomes their record beside the bytes: no kept Snapshot may name them any more.
+3. A publish that goes on where another was interrupted adds to its journal: what had been moved stays in it.
+4. A journal that removed files becomes their record beside the bytes: no kept Snapshot may name them any more.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -55,35 +56,55 @@ class _FirstLine(msgspec.Struct):
 async def write_journal(
     store: Store, catalogue: Catalogue, mirror: MirrorRow, place: PassPaths, snapshot: str, now: Callable[[], float]
 ) -> JournalHead:
-    """Write what the Catalogue says is about to be moved; return its head."""
+    """Write what the Catalogue says is about to be moved; return its head. Raises Damaged for an earlier journal."""
     removed = sum(1 for _ in _pages(lambda after: _removals(catalogue, mirror, after)))
-    head = JournalHead(mirror.name, snapshot, now(), removed)
+    earlier = await read_head(store, place.journal)
+    if earlier is not None and earlier.snapshot != snapshot:
+        earlier = None  # its publish ended
+    if earlier is not None:
+        async with aclosing(_made_moves(store, catalogue, mirror, place)) as made:
+            removed += len([move async for move in made if move.act == "remove"])
+    head = JournalHead(mirror.name, snapshot, now() if earlier is None else earlier.at, removed)
 
-    def lines() -> Iterator[bytes]:
+    async def moves() -> AsyncGenerator[JournaledMove, None]:
+        if earlier is not None:
+            async with aclosing(_made_moves(store, catalogue, mirror, place)) as made:
+                async for move in made:
+                    yield move
+        for one in _pages(lambda after: _removals(catalogue, mirror, after)):
+            yield JournaledMove("remove", one.entry, one.origin, at=one.removed)
+        for swap in _pages(lambda after: catalogue.journal.swaps(mirror.id, after, PAGE)):
+            yield JournaledMove(
+                "replace",
+                swap.entry,
+                swap.origin,
+                staged=swap.staged,
+                old_bytes=swap.old_bytes,
+                old_sha256=swap.old_sha256,
+            )
+
+    async def lines() -> AsyncGenerator[bytes, None]:
         yield b'{"publish":' + _encode(head) + b',"moves":['
         separator = b"\n"
-        for one in _pages(lambda after: _removals(catalogue, mirror, after)):
-            yield separator + _encode(JournaledMove("remove", one.entry, one.origin, at=one.removed))
-            separator = b",\n"
-        for swap in _pages(lambda after: catalogue.journal.swaps(mirror.id, after, PAGE)):
-            yield (
-                separator
-                + _encode(
-                    JournaledMove(
-                        "replace",
-                        swap.entry,
-                        swap.origin,
-                        staged=swap.staged,
-                        old_bytes=swap.old_bytes,
-                        old_sha256=swap.old_sha256,
-                    )
-                )
-            )
-            separator = b",\n"
+        async with aclosing(moves()) as all_moves:
+            async for move in all_moves:
+                yield separator + _encode(move)
+                separator = b",\n"
         yield b"\n]}\n"
 
     await write_document(store, place.journal, lines())
     return head
+
+
+async def _made_moves(
+    store: Store, catalogue: Catalogue, mirror: MirrorRow, place: PassPaths
+) -> AsyncGenerator[JournaledMove, None]:
+    """Yield the moves of the journal in the store that do not wait any more: they were made before the interruption."""
+    async with aclosing(read_moves(store, place.journal)) as moves:
+        async for move in moves:
+            path = move.entry.path
+            if catalogue.journal.swap(mirror.id, path) is None and not catalogue.holdings.leaves(mirror.id, path):
+                yield move
 
 
 def _removals(catalogue: Catalogue, mirror: MirrorRow, after: str) -> list[RemovedFile]:

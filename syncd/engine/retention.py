@@ -135,10 +135,12 @@ class Housekeeping(msgspec.Struct, frozen=True):
                         with failures.collect():
                             await self.store.delete(self.place.removed(name, removed.path))
                             deleted.append(removed)
-                finally:
+                except BaseException:
                     holdings.forget_removed(mirror.id, deleted)
-            if not holdings.has_removed_of(mirror.id, name):
-                await self._delete_removal_lists(name)
+                    raise
+                if not holdings.has_removed_of(mirror.id, name, beyond=len(deleted)):
+                    await self._delete_removal_lists(name)  # first: after a crash, these rows lead here again
+                holdings.forget_removed(mirror.id, deleted)
 
     async def _delete_removal_lists(self, name: str) -> None:
         """Delete the records of the removed files of a Snapshot."""

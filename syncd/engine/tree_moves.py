@@ -155,6 +155,8 @@ class TreeMoves(msgspec.Struct, frozen=True):
                 raise
         else:  # moved before a crash; what is left is to say so
             if not await self._holds(natural, swap.entry):
+                if await self._bring_back(swap, natural, aside):
+                    kept.append(ArchivedVersion(current, swap.path, swap.old_bytes, swap.old_sha256))
                 raise StagedBytesLost(
                     message("{path}: the bytes that waited at {staged} are missing", path=swap.path, staged=swap.staged)
                 )
@@ -162,6 +164,19 @@ class TreeMoves(msgspec.Struct, frozen=True):
         if is_kept:
             kept.append(ArchivedVersion(current, swap.path, swap.old_bytes, swap.old_sha256))
         swapped.append(swap)
+
+    async def _bring_back(self, swap: Swap, natural: str, aside: str) -> bool:
+        """Bring the replaced bytes back to their path where neither these nor the new ones are; True if they were kept.
+
+        The new ones rotted, or were changed by hand, after a crash: the Catalogue names the replaced ones still.
+        """
+        old = Entry(swap.path, swap.old_bytes, swap.old_sha256, "")
+        if not old.sha256 or await self._holds(natural, old) or not await self._holds(aside, old):
+            return False
+        await self._save_unknown(old, natural)
+        await self.store.copy(aside, swap.staged)
+        await self.store.move(swap.staged, natural)
+        return True
 
     def _require_vacancy(self, path: str) -> None:
         """Raise Unsafe if the copy has a file that is a folder of `path`, or is below it."""

@@ -1,18 +1,18 @@
 """Writes a document whose length is not known beforehand: at once if it is short, else in pieces."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 from syncd.core import Store
 
 PIECE = 1 << 20  # bytes written at a time; a document up to this length is one put
 
 
-async def write_document(store: Store, path: str, lines: Iterable[bytes]) -> None:
+async def write_document(store: Store, path: str, lines: Iterable[bytes] | AsyncIterable[bytes]) -> None:
     """Write the concatenation of `lines` at `path`: a record of syncd itself."""
     pieces = _pieces(lines)
-    first = next(pieces, b"")
-    second = next(pieces, None)
+    first = await anext(pieces, b"")
+    second = await anext(pieces, None)
     if second is None:
         await store.put(path, first)
         return
@@ -23,16 +23,21 @@ async def write_document(store: Store, path: str, lines: Iterable[bytes]) -> Non
             digest.update(piece)
             await file.write(size, piece)
             size += len(piece)
-            piece, second = second, next(pieces, None)
+            piece, second = second, await anext(pieces, None)
         await file.commit(size=size, sha256=digest.hexdigest())
 
 
-def _pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+async def _pieces(lines: Iterable[bytes] | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     gathered = bytearray()
-    for line in lines:
+    async for line in lines if isinstance(lines, AsyncIterable) else _each(lines):
         gathered += line
         if len(gathered) >= PIECE:
             yield bytes(gathered)
             gathered.clear()
     if gathered:
         yield bytes(gathered)
+
+
+async def _each(lines: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line

@@ -18,22 +18,17 @@ from manifests.messages import message
 from manifests.model import Keep, Mirror
 from manifests.origins import origin_of
 from manifests.reading import DocumentRequest
-from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.config import Config, expiry_of, network_plan, plan_via, resolve_credential
 from syncd.core import (
-    Busy,
-    CatalogueOutdated,
     ConfigError,
     Credential,
     Denied,
     Listener,
     NetworkPlan,
-    NoSpace,
     NotFound,
     OriginAway,
     OriginBack,
-    PermanentError,
     Secrets,
     Store,
     TransferRetried,
@@ -43,11 +38,8 @@ from syncd.core import (
 from syncd.engine import (
     PassContext,
     Pool,
+    caught_up,
     error_name,
-    needs_rebuild,
-    note_doubtful,
-    outdated_mirrors,
-    rebuild,
     roll_forward,
     unknown_mirror,
 )
@@ -62,7 +54,6 @@ from syncd.wrappers import LONGEST_ABSENCE, Governors, OriginShare, Policy, retr
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
 TOKEN_ATTEMPTS = 4  # at a request for a token
-LAST_EPOCH = "epoch"  # the setting with the lease's epoch at the last clean end
 SEVERAL = 3  # attempts at one of several sources
 
 
@@ -193,36 +184,19 @@ class Session(msgspec.Struct, frozen=True):
         finished. Raises Busy if another process has the lease. If it is lost, the block is cancelled and LeaseLost
         raised.
         """
-        async with _hold(self.lease, start_policy(self.config.store.url)):
-            is_rebuilt = needs_rebuild(self.catalogue)
-            if is_rebuilt:
-                await rebuild(self.store, self.catalogue, self.now)
-            elif self.catalogue.settings.get(LAST_EPOCH) != str(self.lease.previous):
-                is_rebuilt = await self._rebuild_outdated()
-            yield await self.finish_publishes() or is_rebuilt
-            # only now: if this process ends before, the next one compares the Catalogue with the store
-            self.catalogue.settings.set(LAST_EPOCH, str(self.lease.epoch))
-
-    async def _rebuild_outdated(self) -> bool:
-        """Rebuild the mirrors of which the store knows more: another state folder was used, or an old one restored."""
-        for row in self.catalogue.history.mirrors():
-            note_doubtful(self.catalogue, row.name)
-        found = {one.name: one.snapshot for one in await outdated_mirrors(self.store, self.catalogue)}
-        self.catalogue.history.set_outdated(found)
-        for name, snapshot in found.items():
-            reason = ""
-            try:
-                await rebuild(self.store, self.catalogue, self.now, only=partial(_is_of, name))
-            except (NoSpace, Busy):
-                raise
-            except PermanentError as error:
-                reason = str(error)
-            self.listener(CatalogueOutdated(name, snapshot, reason))
-            if not reason:
-                self.catalogue.history.set_outdated(
-                    {other: one for other, one in self.catalogue.history.outdated().items() if other != name}
-                )
-        return bool(found)
+        async with (
+            _hold(self.lease, start_policy(self.config.store.url)),
+            caught_up(
+                self.store,
+                self.catalogue,
+                self.listener,
+                self.retention,
+                self.now,
+                previous=self.lease.previous,
+                epoch=self.lease.epoch,
+            ) as was_behind,
+        ):
+            yield was_behind
 
     async def finish_publishes(self) -> bool:
         """Finish every publish that a crash interrupted; return True if there was one."""
@@ -330,10 +304,6 @@ class Session(msgspec.Struct, frozen=True):
     def save_manifest(self, name: str, text: str) -> None:
         """Record the manifest with which a mirror is synced."""
         self.catalogue.settings.set(f"manifest:{name}", text)
-
-
-def _is_of(name: str, pointer: Pointer, _row: MirrorRow | None) -> bool:
-    return pointer.mirror == name
 
 
 @asynccontextmanager

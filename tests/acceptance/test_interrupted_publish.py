@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 import pytest
 
@@ -66,6 +67,15 @@ async def cut(folder, step):
     return mirroring, cuts[0].was_cut
 
 
+def lose_catalogue(folder):
+    for file in (folder / "state").glob("catalogue.sqlite*"):
+        file.unlink()
+
+
+async def finish(mirroring, store, catalogue):
+    await roll_forward(store, catalogue, lambda _event: None, lambda _: mirroring.mirror.keep)
+
+
 async def faults_of(mirroring, store, catalogue):
     row = catalogue.history.mirror("scenes")
     paths = PassPaths("scenes", "scenes/", "verify")
@@ -79,8 +89,7 @@ async def cut_and_open(folder, step, *, is_catalogue_lost):
     """Cut the second pass, open the store again; return whether the cut was reached, and the faults found."""
     mirroring, was_cut = await cut(folder, step)
     if is_catalogue_lost:
-        for file in (folder / "state").glob("catalogue.sqlite*"):
-            file.unlink()
+        lose_catalogue(folder)
     async with mirroring.open() as (store, catalogue):
         if is_catalogue_lost:
             await rebuild(store, catalogue, lambda: mirroring.now)
@@ -142,3 +151,52 @@ async def test_verify_calls_an_interrupted_publish_so_and_repairs_nothing_of_it(
                 assert (mirroring.natural(), report.faults[0].repaired) == (natural, False)
         step += 1
     assert told > 5
+
+
+@pytest.mark.promise("P2", "P4")
+@pytest.mark.fault(42)
+async def test_a_publish_that_was_cut_twice_is_finished_though_its_catalogue_is_lost(tmp_path):
+    """What was moved before the first cut is still in the journal after the second one."""
+    lost = 0
+    for first, second in ((10, 1), (10, 2), (11, 1), (11, 2), (11, 3)):  # some replaced files moved, others waiting
+        folder = tmp_path / f"{first}-{second}"
+        mirroring, was_cut = await cut(folder, first)
+        assert was_cut
+        moved = sum(mirroring.natural()[path] == after()[path] for path in ("f00", "f01", "f02"))
+        async with mirroring.open() as (store, catalogue):
+            again = CutStore(store, second)
+            with contextlib.suppress(Offline):
+                await finish(mirroring, again, catalogue)
+        assert again.was_cut
+        lose_catalogue(folder)
+        async with mirroring.open() as (store, catalogue):
+            await rebuild(store, catalogue, partial(getattr, mirroring, "now"))
+            await finish(mirroring, store, catalogue)
+            assert await faults_of(mirroring, store, catalogue) == [], (first, second)
+        assert (await mirroring.run()).complete
+        assert mirroring.natural() == after()
+        lost += 0 < moved < 3
+    assert lost > 1, "no publish was cut between two moves"
+
+
+@pytest.mark.promise("P2")
+async def test_new_bytes_that_rot_before_their_publish_is_finished_give_way_to_the_old_ones(tmp_path):
+    step = 0
+    while True:
+        mirroring, was_cut = await cut(tmp_path / str(step), step)
+        assert was_cut, "no cut left a file moved and not published"
+        async with mirroring.open() as (store, catalogue):
+            waiting = [swap.path for swap in catalogue.journal.swaps(1)]
+            moved = [path for path in waiting if mirroring.natural()[path] == after()[path]] if waiting else []
+            if not moved:
+                step += 1
+                continue
+            place = mirroring.store_folder / "scenes" / moved[0]
+            place.chmod(0o644)
+            place.write_bytes(b"rot" * 4)
+            await finish(mirroring, store, catalogue)
+            assert await faults_of(mirroring, store, catalogue) == []
+            assert mirroring.natural()[moved[0]] == before()[moved[0]]
+        assert (await mirroring.run()).complete
+        assert mirroring.natural() == after()
+        return

@@ -19,7 +19,7 @@ from manifests.model import load_mirror
 from manifests.snapshot import Pointer
 from syncd.catalogue import Catalogue
 from syncd.core import Store, SyncdError, ignore_event
-from syncd.engine import Pass, PassContext, needs_rebuild, rebuild, roll_forward
+from syncd.engine import Pass, PassContext, caught_up
 from syncd.session.session import _hold
 from syncd.stores import FilesystemStore
 from syncd.stores.lease import Lease, ProcessIdentity
@@ -71,11 +71,19 @@ async def sync(
     """Run one pass as the command line does: Catalogue, lease, rebuild if need be, pass."""
     with Catalogue(state) as catalogue:
         catalogue.settings.set("store", await store.identify(catalogue.settings.get("store")))
-        async with _hold(lease):
-            if needs_rebuild(catalogue):
-                await rebuild(store, catalogue, clock)
-            mirror = load_mirror(MANIFEST.format(versions=2), "m.yaml")
-            await roll_forward(store, catalogue, ignore_event, lambda _: mirror.keep, clock)
+        mirror = load_mirror(MANIFEST.format(versions=2), "m.yaml")
+        async with (
+            _hold(lease),
+            caught_up(
+                store,
+                catalogue,
+                ignore_event,
+                lambda _: mirror.keep,
+                clock,
+                previous=lease.previous,
+                epoch=lease.epoch,
+            ),
+        ):
             context = PassContext(
                 mirror=mirror,
                 reader=Listing(),

@@ -21,9 +21,7 @@ from syncd.engine import (
     Publisher,
     Restoration,
     Verification,
-    needs_rebuild,
-    rebuild,
-    roll_forward,
+    caught_up,
 )
 from syncd.session.session import _hold
 from syncd.stores.lease import Lease, ProcessIdentity
@@ -88,10 +86,18 @@ class Commands:
         store = RetryingStore(fenced, Policy(attempts=4)) if self.scenario.is_bucket else fenced
         catalogue.settings.set("store", await adapter.identify(catalogue.settings.get("store")))
         try:
-            async with _hold(held):
-                if needs_rebuild(catalogue):
-                    await rebuild(store, catalogue, self._now)
-                await roll_forward(store, catalogue, self._on_event, lambda _: self.mirror.keep, self._now)
+            async with (
+                _hold(held),
+                caught_up(
+                    store,
+                    catalogue,
+                    self._on_event,
+                    lambda _: self.mirror.keep,
+                    self._now,
+                    previous=held.previous,
+                    epoch=held.epoch,
+                ),
+            ):
                 await WORK[step.kind](self, step, store, catalogue)
         finally:
             if adapter.failed:

@@ -42,6 +42,12 @@ def test_two_hundred_seeds_keep_every_promise(first):
     assert check(range(first, first + BLOCK)).keys() >= REACHED - {"undelete"}
 
 
+@pytest.mark.parametrize("seed", [641, 1050, 1155, 1377, 1573, 1709])
+def test_histories_that_once_broke_a_promise_keep_it(seed):
+    """Found by the campaign: journals written twice, rot before the pointer, old state folders, records left over."""
+    check([seed])
+
+
 def test_a_seed_is_one_history_to_the_byte_in_any_process():
     script = (
         "import hashlib; from tests.simulation.scenario import scenario_of; from tests.simulation.shrinking import play\n"
