@@ -53,7 +53,7 @@ CHANGES = (
     Change(
         (6,),
         "a body is read far past its promised size",
-        "syncd/engine/transfer.py",
+        "syncd/engine/small_files.py",
         "if count > size:",
         "if count > 1000 * size:",
         by="a_body_that_is_longer_than_promised_is_left_at_the_first_byte_too_many",
