@@ -8,6 +8,7 @@ contents (`sha256:`, `git:`), have none: they change with the bytes.
 import email.utils
 import re
 from datetime import UTC
+from functools import lru_cache
 from typing import Literal
 
 from manifests.digest import KNOWN
@@ -111,8 +112,9 @@ def may_be_younger(stat: Stat, age: float, now: float) -> bool:
     return now - stat.modified < age + ZONES + resolution(stat.version)
 
 
+@lru_cache(maxsize=16)
 def http_date(text: str) -> float | None:
-    """Return an HTTP date as seconds since the epoch, or None."""
+    """Return an HTTP date as seconds since the epoch, or None; all answers of one second have the same."""
     try:
         found = email.utils.parsedate_to_datetime(text)
         return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
@@ -122,7 +124,7 @@ def http_date(text: str) -> float | None:
 
 def _is_proved(listed: Stat) -> bool:
     """Return True if the next listing shows a change of the bytes themselves."""
-    return any(name in KNOWN for name in listed.digests) or names_content(listed.version)
+    return (bool(listed.digests) and any(name in KNOWN for name in listed.digests)) or names_content(listed.version)
 
 
 def _tick(listed: Stat) -> float:

@@ -163,12 +163,11 @@ class AutoindexReader:
             if link.is_folder and _is_safe(path):
                 page.folders.append(link.name)
                 continue
-            url = link.url or page.here.url + quoted(link.name)
-            urls = () if is_usual and not link.url and name == link.name else (url,)
+            urls = () if is_usual and not link.url and name == link.name else (page.url_of(link),)
             # an invalid name of a folder is yielded as a file's, so that the survey reports and rejects it
             yield Stat(path, link.size, link.modified, link.stamp, {}, urls)
-            if not link.is_folder and self._lists(path) and _is_safe(path):
-                yield DocumentRequest(url=url, state=_state(_AutoindexState(path, is_list=True)))
+            if not link.is_folder and self._checksums and self._lists(path) and _is_safe(path):
+                yield DocumentRequest(url=page.url_of(link), state=_state(_AutoindexState(path, is_list=True)))
                 yield from (Selected("checksums", glob) for glob in use.matched(path))
 
     def _text(self, name: str) -> str:
@@ -252,6 +251,10 @@ class _PageOfFolder:
         self.folders: list[str] = []
         self.mark = xxhash.xxh3_64()
         self._seen: set[tuple[str, bool]] = set()
+
+    def url_of(self, link: ListingLink) -> str:
+        """Return the url that an entry links to."""
+        return link.url or self.here.url + quoted(link.name)
 
     def is_new(self, link: ListingLink) -> bool:
         """Return True if an entry was not listed before: many are linked by their icon, then by their name."""

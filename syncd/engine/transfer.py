@@ -10,10 +10,10 @@ Rules:
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
+from typing import Any
 
 from manifests.messages import message
 from manifests.stat import Stat
@@ -112,13 +112,15 @@ class Transfers:
         """Return the bytes of memory that the transfer of this file may take."""
         return UNKNOWN_COST if stat.size is None else min(stat.size, self.window)
 
-    async def transfer(self, step: Step) -> VerifiedFile:
+    def transfer(self, step: Step) -> Coroutine[Any, Any, VerifiedFile]:
         """Return one new or replaced file once verified. Raises Quarantined, PermanentError, TransientError."""
         stat, links = step.stat, self.links
         assert stat is not None
         if links is None or not has_signed_link(stat):
-            return await self._transfer(step, stat)
-        stat = links.current(stat)
+            return self._transfer(step, stat)
+        return self._with_fresh_links(step, links.current(stat), links)
+
+    async def _with_fresh_links(self, step: Step, stat: Stat, links: SignedLinks) -> VerifiedFile:
         for _ in range(RENEWALS):
             try:
                 with links.following(stat):
@@ -190,16 +192,15 @@ class Transfers:
         """Download a file; where its ranges are not served, or not of one version at the last try, in one stream."""
         self.large.require_size(stat.path, stat.size)
         source = FailoverTransport(self.source, others) if others and has_digest(stat) else self.source
-        download = partial(self._download, source, step, stat, target, last=last, other_coding=other_coding)
         try:
-            return await download()
+            return await self._download(source, step, stat, target, last=last, other_coding=other_coding)
         except RangeRefused as error:
             self._restarted(step, error)
         except Changed as error:  # each server behind the name may have a version of its own
             if not last:
                 raise
             self._restarted(step, error)
-        return await download(whole=True)
+        return await self._download(source, step, stat, target, last=last, other_coding=other_coding, whole=True)
 
     async def _download(
         self,

@@ -40,9 +40,10 @@ class ReceivedFile(msgspec.Struct, frozen=True):
 
 def hash_algorithms(*promises: Mapping[str, str], path: str = "") -> tuple[str, ...]:
     """Return the digests to compute: syncd's own, supported published ones, and the end of zips without any."""
-    promised = [name for each in promises if each for name in each if name in KNOWN]
-    if promised:
-        return tuple(dict.fromkeys((*OURS, *promised)))
+    for each in promises:
+        if each and any(name in KNOWN for name in each):
+            promised = [name for each in promises for name in each if name in KNOWN]
+            return tuple(dict.fromkeys((*OURS, *promised)))
     return (*OURS, ZIP_END) if path.lower().endswith(".zip") else OURS
 
 

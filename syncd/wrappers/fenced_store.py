@@ -29,7 +29,17 @@ class FencedStore(StoreWrapper):
 
     async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
         """Write one small object."""
-        return await fenced(self._fence, lambda: self.inner.put(path, body, if_absent=if_absent))
+        fence = self._fence
+        while True:  # as `fenced`, without a callable for each small file
+            if not fence.is_current():
+                await fence.confirm()
+            try:
+                found = await self.inner.put(path, body, if_absent=if_absent)
+            except LeaseLapsed:
+                continue
+            if not fence.is_current():
+                await fence.confirm()
+            return found
 
     def stage(
         self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False

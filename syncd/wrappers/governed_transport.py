@@ -147,11 +147,9 @@ class GovernedTransport(TransportWrapper):
 
     def answered(self, governor: Governor, seconds: float) -> None:
         """Record that upstream began to respond."""
-        origin = governor.origin
-        if origin not in self._known:
-            self._known.add(origin)
+        self._known.add(governor.origin)
         if self._missing:
-            self._is_back(origin, governor.absence.seconds, answers=True)
+            self._is_back(governor.origin, governor.absence.seconds, answers=True)
         governor.answered(seconds)
 
     def refused(self, governor: Governor) -> None:
@@ -216,7 +214,8 @@ class _GovernedOpening(OpeningWrapper[Body]):
 
     async def __aenter__(self) -> Body:
         governor, transport = self._governor, self._transport
-        await transport.enter(governor)
+        if not governor.enter_now():
+            await transport.enter(governor)
         began = self._clock()
         try:
             body = await self.inner.__aenter__()

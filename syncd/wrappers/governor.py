@@ -83,6 +83,18 @@ class Governor:
         self._upward = True
         self._windows = 0
 
+    def enter_now(self) -> bool:
+        """Take a slot if there is nothing to wait for, and return True; then the caller must `leave`."""
+        return not self.absence.is_away and self._closed_until <= self._clock() and self._take()
+
+    def _take(self) -> bool:
+        if self.busy >= self.limit or self._waiting:
+            return False
+        self.busy += 1
+        if self.busy >= self.limit:
+            self._full = True
+        return True
+
     async def enter(self) -> None:
         """Wait for a slot; the caller must `leave`."""
         if self.absence.is_away:
@@ -90,10 +102,7 @@ class Governor:
         while (wait := self._closed_until - self._clock()) > 0:
             self.count.asked_to_wait += wait
             await asyncio.sleep(wait)
-        if self.busy < self.limit and not self._waiting:
-            self.busy += 1
-            if self.busy >= self.limit:
-                self._full = True
+        if self._take():
             return
         self._full = True
         turn = asyncio.get_running_loop().create_future()
