@@ -21,7 +21,7 @@ from syncd.daemon.pass_shares import ExclusivePool
 from syncd.engine.mirror_pass import Pass
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import Quarantined, QuarantineRoom
-from syncd.engine.transfer import SMALL
+from syncd.engine.small_files import SMALL
 from syncd.engine.worker_port import GUESSED, LARGE, ActiveTransfer, WorkerLost
 from syncd.metrics.counting import Counting
 from syncd.sources.open_source import Upstream
