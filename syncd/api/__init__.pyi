@@ -1,8 +1,8 @@
 from . import schemas as schemas
 from .auth.sessions import COOKIE as COOKIE, LASTS as LASTS
 from .auth.tokens import SHORTEST as SHORTEST, make_token as make_token, scrypt as scrypt
-from .context import BACK as BACK, VISITOR as VISITOR, ApiContext as ApiContext
+from .context import BACK as BACK, VISITOR as VISITOR, ApiContext as ApiContext, Metrics as Metrics
 from .errors import HttpError as HttpError, http_error as http_error
 from .responders import check as check, decide as decide
-from .routes import Call as Call, Route as Route
+from .routes import Call as Call, Route as Route, Site as Site
 from .server import RunningServer as RunningServer, serving as serving

@@ -1,4 +1,7 @@
-"""The HTTP side of the daemon: the API, the page and the health checks, served within a block."""
+"""The HTTP side of the daemon: the API, the page and the health checks, served within a block.
+
+`syncd run` serves it in a thread of its own (`syncd.daemon.api_thread`).
+"""
 
 import asyncio
 import os

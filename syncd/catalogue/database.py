@@ -12,11 +12,12 @@ Rules:
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import apsw
 import msgspec
@@ -33,6 +34,10 @@ BUSY = 10_000  # milliseconds to wait for another process
 UNDER_WAY = ("claim", "promise", "question", "asking", "signed", "signer")  # tables that are useless to another process
 CACHE = 16 << 10  # KiB of page cache for each of the two files
 TIDY = 1_000  # pages freed at a time
+PAUSE_EVERY = 256  # rows, about a millisecond
+PAUSE = 1e-6  # seconds: the shortest sleep, about 60 microseconds
+
+T = TypeVar("T")
 
 # Statements are constants of this package: one that SQLite rejects has met a damaged schema or a damaged value.
 _DAMAGE = (
@@ -57,6 +62,7 @@ class Database:
         """
         self.folder = folder
         self._lock = -1
+        self._is_shared = False
         file = os.fspath(folder / FILE)
         try:
             if read_only:
@@ -208,22 +214,36 @@ class Database:
         """Run `sql` for each row, in one transaction."""
         try:
             with self._db:
-                self._db.executemany(sql, rows)
+                self._db.executemany(sql, self._breathing(rows))
         except apsw.Error as error:
             raise translated(error, self.folder) from error
 
     def add(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `sql` for each row, inside a transaction of `together`."""
-        self._db.executemany(sql, rows)
+        self._db.executemany(sql, self._breathing(rows))
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
         """Yield the rows of a query."""
         try:
-            yield from self._db.execute(sql, values)
+            yield from self._breathing(self._db.execute(sql, values))
         except apsw.Error as error:
             raise translated(error, self.folder) from error
         except UNDECODABLE as error:
             raise damaged(self.folder, error) from error
+
+    def share_interpreter(self) -> None:
+        """Let other threads run Python between rows: see `_breathing`."""
+        self._is_shared = True
+
+    def _breathing(self, rows: Iterable[T]) -> Iterable[T]:
+        """Yield `rows`, and now and then let other threads run.
+
+        SQLite gives the interpreter's lock back for each row, for a few microseconds: a thread that waits for the lock
+        wakes each time too late, and never comes to ask for it.
+        """
+        if not self._is_shared:
+            return rows
+        return _with_pauses(rows)
 
     def do(self, sql: str, values: tuple[Any, ...] = ()) -> None:
         """Run a statement."""
@@ -233,6 +253,13 @@ class Database:
     def one(self, sql: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row of a query, or None."""
         return next(iter(self.rows(sql, values)), None)
+
+
+def _with_pauses(rows: Iterable[T]) -> Iterator[T]:
+    for number, row in enumerate(rows, 1):
+        if number % PAUSE_EVERY == 0:
+            time.sleep(PAUSE)
+        yield row
 
 
 def _join_digests(one: str | None, other: str | None) -> str | None:

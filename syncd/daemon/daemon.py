@@ -68,21 +68,29 @@ async def run(deps: DaemonDeps) -> None:
                 listen=config.listen,
             )
         )
+        session.catalogue.database.share_interpreter()
         registry = MirrorRegistry(session.catalogue, deps.now, deps.clock)
-        background = BackgroundReader(config.state)
+        background, asked = BackgroundReader(config.state), BackgroundReader(config.state)
         try:
             deps.opened(session)
-            await Daemon(deps, registry, session, background).run()
+            await Daemon(deps, registry, session, background, asked).run()
         finally:
             await asyncio.to_thread(background.close)
+            await asyncio.to_thread(asked.close)
 
 
 class Daemon:
     """One daemon, from its start to its end."""
 
     def __init__(
-        self, deps: DaemonDeps, registry: MirrorRegistry, session: Session, background: BackgroundReader
+        self,
+        deps: DaemonDeps,
+        registry: MirrorRegistry,
+        session: Session,
+        background: BackgroundReader,
+        asked: BackgroundReader,
     ) -> None:
+        """`background` answers the long queries of the daemon itself, `asked` those of people and programs."""
         self.deps = deps
         self.registry = registry
         self.reader = background
@@ -106,7 +114,7 @@ class Daemon:
             self.scrubber,
             self.reloader.manifests,
             current,
-            background,
+            asked,
             self.event_bus,
             self.status,
         )

@@ -1,8 +1,12 @@
-"""Returns views of the running daemon from memory."""
+"""Returns views of the running daemon from memory.
+
+Rule: the API asks from a thread of its own. A view changes nothing, and copies a collection before it walks through it.
+"""
 
 import os
 import time
 from collections.abc import Mapping
+from copy import copy
 from typing import Literal, cast
 
 from manifests.model import ManifestError, ManifestProblem
@@ -30,7 +34,7 @@ class LiveViews(ControlBase):
 
     def daemon(self) -> DaemonView:
         """Return the state of the daemon."""
-        states = [self._registry.state(mirror_state)[0] for mirror_state in self._registry.states.values()]
+        states = [self._registry.state(mirror_state)[0] for mirror_state in self._registry.copies()]
         return DaemonView(
             version=VERSION,
             pid=os.getpid(),
@@ -45,15 +49,15 @@ class LiveViews(ControlBase):
 
     def mirrors(self) -> list[MirrorView]:
         """Return all mirrors by name."""
-        return [self._registry.view(mirror_state) for mirror_state in self._registry.states.values()]
+        return [self._registry.view(mirror_state) for mirror_state in self._registry.copies()]
 
     def mirror(self, name: str) -> MirrorView:
         """Return one mirror."""
-        return self._registry.view(self._standing(name))
+        return self._registry.view(copy(self._standing(name)))
 
     def manifests(self) -> list[ManifestView]:
         """Return every manifest file, with its problems."""
-        by_file = {declared.file: declared for declared in self._manifests.in_force.values()}
+        by_file = {declared.file: declared for declared in list(self._manifests.in_force.values())}
         return [_manifest(file, by_file) for _, file in sorted(self._manifests.files.items())]
 
     def check(self, text: str) -> CheckView:
@@ -93,13 +97,13 @@ class LiveViews(ControlBase):
     def scrubs(self) -> list[ScrubView]:
         """Return the progress of each mirror's fixity check."""
         found = []
-        for name, mirror_state in self._registry.states.items():
+        for mirror_state in self._registry.copies():
             if mirror_state.row is None:
                 continue
-            reading = self._scrubber.progress_of(mirror_state)
+            reading = self._scrubber.seen(mirror_state)
             found.append(
                 ScrubView(
-                    mirror=name,
+                    mirror=mirror_state.name,
                     within=reading.within,
                     files=reading.files,
                     bytes=reading.bytes,

@@ -5,6 +5,7 @@ The registry is in memory, derived from the manifests in force, the Catalogue an
 
 import asyncio
 from collections.abc import Callable, Iterable
+from copy import copy
 
 from syncd.catalogue import Catalogue
 from syncd.control import MirrorView, State
@@ -146,6 +147,10 @@ class MirrorRegistry:
             files, size = files + backlog[0], size + backlog[1]
         received = self._gone + sum(mirror_state.received_bytes() for mirror_state in self.states.values())
         self.total.add_sample(now, received, files, size)
+
+    def copies(self) -> list[MirrorState]:
+        """Return a copy of the state of every mirror, by name; other threads may call it."""
+        return [copy(mirror_state) for mirror_state in list(self.states.values())]
 
     def running(self) -> list[MirrorState]:
         """Return the mirrors with a running pass."""

@@ -113,7 +113,7 @@ def _progress(run: PassRun, clock: float) -> ProgressView:
         bytes_done=min(tally.behind + partly, tally.planned_bytes) if tally.sized else tally.behind + partly,
         sized=tally.sized,
         failed=tally.failed,
-        rate=run.speed.at(clock, tally.arrived),
+        rate=run.speed.so_far(clock, tally.arrived),
         moving=len(moving),
         transfers=tuple(TransferView(path=one.path, size=one.size, received=one.received) for one in largest),
     )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from syncd.api import serving
 from syncd.config import Config
 from syncd.control import Control
 from syncd.core import Secrets
 from syncd.daemon import daemon
+from syncd.daemon.api_thread import api_thread
 from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.metrics import Metrics
 from syncd.process import DONE, Interruptible, event_logger, open_log, style_of
@@ -45,16 +45,9 @@ async def run(
     @asynccontextmanager
     async def door(control: Control, config: Config) -> AsyncIterator[Callable[[Config], None]]:
         metrics.watch(control=control)
-        async with serving(
-            control,
-            listen=config.listen,
-            settings=config.api,
-            tokens=config.tokens,
-            metrics=metrics.exposition,
-            site=site,
-        ) as served:
+        async with api_thread(control, config, metrics.exposition, site) as served:
             log.info("serving", url=served.url)
-            yield lambda changed: served.tokens.replace(changed.tokens)
+            yield served.on_config
 
     deps = DaemonDeps(
         environ=environ,

@@ -39,8 +39,8 @@ class ThroughputHistory:
         self._began, self._seen = at, received
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the samples, the oldest first."""
-        count = len(self._at)
+        """Yield the samples, the oldest first; other threads may call it."""
+        count = len(self._size)  # the last one that grows
         first = self._next if count == KEPT else 0
         for number in range(count):
             place = (first + number) % count

@@ -157,5 +157,12 @@ class Speed:
         seen.append((now, amount))
         while len(seen) > 2 and now - seen[1][0] >= self._window:
             seen.popleft()
+        return self.so_far(now, amount)
+
+    def so_far(self, now: float, amount: float) -> float:
+        """As `at`, but record nothing; other threads may call it."""
+        seen = list(self._seen)
+        if not seen or amount < seen[-1][1]:
+            return 0.0
         elapsed = now - seen[0][0]
         return (amount - seen[0][1]) / elapsed if elapsed > 0 else 0.0

@@ -107,7 +107,7 @@ BACKUP_AT = Family(
 BACKUPS_FAILED = Family("syncd_catalogue_backup_failures_total", "counter", "daemon", "failed backups of the Catalogue")
 LOOP_LAG = Family(
     "syncd_event_loop_lag_seconds", "histogram", "daemon",
-    "delay of the event loop; over 0.1 s everything is slow", bounds=LOOP,
+    "delay of the event loop of the passes; over 0.1 s they are slow (the API has a loop of its own)", bounds=LOOP,
 )  # fmt: skip
 OVERFLOW = Family(
     "syncd_metric_label_overflow", "gauge", "daemon", "values of a label that are counted under `other`", ("label",),

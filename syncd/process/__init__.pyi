@@ -19,4 +19,5 @@ from .logging import (
     open_log as open_log,
     style_of as style_of,
 )
+from .loop_thread import loop_thread as loop_thread
 from .systemd import Notifier as Notifier

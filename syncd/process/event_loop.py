@@ -45,18 +45,21 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
     # threads that hash and write alternate with the event loop: the default interval of 5 ms is too long
     sys.setswitchinterval(0.0005)
     try:
-        import uvloop  # noqa: PLC0415  a faster loop, if it is installed
-    except ImportError:
-        factory = asyncio.new_event_loop
-    else:
-        factory = uvloop.new_event_loop
-    try:
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with asyncio.Runner(loop_factory=fast_loop()) as runner:
             return runner.run(work())
     except BaseExceptionGroup as group:
         raise first_of(group) from group
     except asyncio.CancelledError:
         return INTERRUPTED
+
+
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what creates an event loop: a faster one, if it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415  only where a loop runs
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
