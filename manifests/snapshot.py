@@ -5,27 +5,37 @@ is divisible by 16,384: a cut depends only on the path, so the same content give
 and a change of k files touches at most 2k shards.
 """
 
-import bisect
-import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import xxhash
 
 from manifests.messages import message
 
+try:
+    from isal import isal_zlib as _isal
+except ImportError:  # no wheel for this processor: zlib reads and writes the same files, four times slower
+    _gzip: Any = zlib
+else:
+    _gzip = _isal
+
 CUT_EVERY = 16_384
 FORMAT = "syncd-snapshot/1"
-MAX_SUMS = 1_000_000  # Entries up to which a Snapshot has a SHA256SUMS file
+MAX_SUMS = CUT_EVERY  # Entries up to which a Snapshot has one SHA256SUMS file: as long as one shard
 MAX_SHARD = 1 << 30  # bytes of one unpacked shard, when written and when read
 MAX_SNAPSHOT = 256 << 20  # bytes of a snapshot.json, which needs about 200 for each shard
 MAX_POINTER = 8 << 20
 MAX_PINS = 500  # protected paths that a pointer names, of each kind
 
 Verdict = Literal["verified", "attested"]
+
+# the line of an Entry, if nothing in its path is escaped
+_PLAIN = re.compile(rb'\{"path":"([^"\\]*)","size":\d+,"sha256":"([0-9a-f]{64})","xxh3-128":"[0-9a-f]{32}"\}\n')
+_GZIP = zlib.MAX_WBITS | 16
 
 _encode = msgspec.json.Encoder().encode
 
@@ -85,8 +95,10 @@ class Content(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """One published version of a mirror; `id` is the sha256 of `content`, the rest is about its creation.
 
-    `origins` are the sha256 of the lines of Origins under the same cut, in the order of `content.shards`. `created` is
-    in seconds since the epoch, UTC. `previous` is the id that the pointer named before, "" for the first.
+    `origins` name the Origins under the same cut, in the order of `content.shards`: the sha256 of a list of them, and
+    after a space that of a list of newer ones, if there is one. `created` is in seconds since the epoch, UTC.
+    `previous` is the id that the pointer named before, "" for the first. With `sums`, the lines of `sha256sum` stand
+    beside each shard.
     """
 
     id: str
@@ -99,6 +111,7 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     previous: str = ""
     origins: tuple[str, ...] = ()
+    sums: bool = False
 
 
 class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -126,7 +139,7 @@ def lines(rows: Iterable[Entry] | Iterable[Origin]) -> bytes:
 
 
 def pack(content: bytes) -> bytes:
-    """Compress lines for the store; the same lines give the same bytes with the same zlib. Raises SnapshotError."""
+    """Compress lines for the store. Their checksum names them, so any gzip will do. Raises SnapshotError."""
     if len(content) > MAX_SHARD:
         raise SnapshotError(
             message(
@@ -135,25 +148,32 @@ def pack(content: bytes) -> bytes:
                 max_shard=MAX_SHARD,
             )
         )
-    return gzip.compress(content, compresslevel=6, mtime=0)
+    packed: bytes = _gzip.compress(content, 1, _GZIP)
+    return packed
 
 
 def unpack(packed: bytes, sha256: str, *, max_bytes: int = MAX_SHARD) -> bytes:
     """Decompress a shard; raises SnapshotError if its sha256 differs or it is too large."""
-    gunzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    content = gunzip(packed, sha256, max_bytes=max_bytes)
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise SnapshotError(message("{sha256}: the shard's lines have sha256 {found}", sha256=sha256, found=found))
+    return content
+
+
+def gunzip(packed: bytes, sha256: str, *, max_bytes: int = MAX_SHARD) -> bytes:
+    """Decompress what belongs to the shard `sha256`; raises SnapshotError if it is damaged or too large."""
+    stream = _gzip.decompressobj(_GZIP)
     try:
-        content = gunzip.decompress(packed, max_bytes + 1)
-    except zlib.error as error:
+        content: bytes = stream.decompress(packed, max_bytes + 1)
+    except (zlib.error, _gzip.error) as error:
         raise SnapshotError(message("{sha256}: not a readable shard: {cause}", sha256=sha256, cause=error)) from error
     if len(content) > max_bytes:
         raise SnapshotError(
             message("{sha256}: the shard has more than {max_bytes} bytes", sha256=sha256, max_bytes=max_bytes)
         )
-    if not gunzip.eof or gunzip.unused_data:
-        what = message("it ends too early") if not gunzip.eof else message("more bytes follow its end")
+    if not stream.eof or stream.unused_data:
+        what = message("it ends too early") if not stream.eof else message("more bytes follow its end")
         raise SnapshotError(message("{sha256}: not a readable shard: {what}", sha256=sha256, what=what))
-    if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise SnapshotError(message("{sha256}: the shard's lines have sha256 {found}", sha256=sha256, found=found))
     return content
 
 
@@ -202,22 +222,10 @@ def sums_line(entry: Entry) -> bytes:
     return f"{entry.sha256}  {path}\n".encode()
 
 
-def affected(shards: tuple[Shard, ...], changed: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield the half-open ranges of `shards` to rewrite when the sorted paths `changed` are added, deleted or changed.
-
-    They are the shard at or before a changed path, and the one after it: a path that is added between a cut and the
-    next first path belongs to the latter, and deleting a cut path merges the two. Adjacent ranges are joined. Without
-    shards nothing is yielded.
-    """
-    firsts = [shard.first for shard in shards]
-    low = high = 0
-    for path in changed:
-        at = max(bisect.bisect_right(firsts, path) - 1, 0)
-        end = min(at + 2, len(shards))
-        if at > high:
-            if high > low:
-                yield low, high
-            low = at
-        high = max(high, end)
-    if high > low:
-        yield low, high
+def sums_of(content: bytes) -> bytes:
+    """Return the lines of `sha256sum` for the lines of a shard."""
+    if b"\\" not in content:
+        text, count = _PLAIN.subn(rb"\2  \1\n", content)
+        if count == content.count(b"\n"):
+            return text
+    return b"".join(map(sums_line, entries_of(content)))

@@ -2,6 +2,7 @@ from .approvals import Approvals as Approvals, Decisions as Decisions
 from .background_reader import BackgroundReader as BackgroundReader
 from .catalogue import Catalogue as Catalogue
 from .catalogue_settings import CatalogueSettings as CatalogueSettings
+from .changed_files import ChangedFile as ChangedFile, ChangedFiles as ChangedFiles
 from .claims import Claims as Claims
 from .database import Database as Database, has_catalogue as has_catalogue, replace_catalogue as replace_catalogue
 from .deferred_files import fingerprint as fingerprint

@@ -6,6 +6,7 @@ from typing import Self
 
 from syncd.catalogue.approvals import Approvals
 from syncd.catalogue.catalogue_settings import CatalogueSettings
+from syncd.catalogue.changed_files import ChangedFiles
 from syncd.catalogue.claims import Claims
 from syncd.catalogue.database import Database
 from syncd.catalogue.deferred_files import DeferredFiles
@@ -32,6 +33,7 @@ class Catalogue:
         self.frontier = SurveyFrontier(self.database)
         self.links = SigningDocuments(self.database)
         self.holdings = Holdings(self.database)
+        self.changes = ChangedFiles(self.database)
         self.settings = CatalogueSettings(self.database)
         self.history = History(self.database)
         self.journal = WorkJournal(self.database)

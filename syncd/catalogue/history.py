@@ -151,6 +151,7 @@ class History:
         for table in (
             "entry",
             "changed",
+            "renewed",
             "removed",
             "version",
             "snapshot",

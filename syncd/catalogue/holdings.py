@@ -164,10 +164,6 @@ class Holdings:
         """Yield the paths that were added, deleted or changed since the last snapshot, sorted."""
         return (path for (path,) in self._db.rows("SELECT path FROM changed WHERE mirror=? ORDER BY path", (mirror,)))
 
-    def clear_changed(self, mirror: int) -> None:
-        """Clear the marks of changes: a published snapshot holds them all."""
-        self._db.do("DELETE FROM changed WHERE mirror=?", (mirror,))
-
     def remove(self, mirror: int, paths: Iterable[str], at: float) -> None:
         """Take Entries out of the next snapshot; their bytes leave their final names when it is published."""
         paths = list(paths)
@@ -303,23 +299,22 @@ class Holdings:
 
     def renew(self, mirror: int, origins: Iterable[Origin]) -> None:
         """Record new claims of upstream on files whose content is unchanged."""
-        self._db.many(
-            "UPDATE entry SET size=?, modified=?, version=?, digests=coalesce(?, digests), answer_version=?, "
-            "answer_modified=? WHERE mirror=? AND path=?",
-            (
-                (
-                    o.size,
-                    o.modified,
-                    o.version,
-                    _json(o.digests).decode() if o.digests else None,
-                    o.answer_version,
-                    o.answer_modified,
-                    mirror,
-                    o.path,
-                )
-                for o in origins
-            ),
-        )
+        origins = list(origins)
+
+        def work() -> None:
+            self._db.add(
+                "UPDATE entry SET size=?, modified=?, version=?, digests=coalesce(?, digests), answer_version=?, "
+                "answer_modified=? WHERE mirror=? AND path=?",
+                ((*_claim_values(origin), mirror, origin.path) for origin in origins),
+            )
+            self._db.add("INSERT OR IGNORE INTO renewed VALUES (?,?)", ((mirror, origin.path) for origin in origins))
+
+        self._db.together(work)
+
+
+def _claim_values(origin: Origin) -> tuple[Any, ...]:
+    digests = _json(origin.digests).decode() if origin.digests else None
+    return origin.size, origin.modified, origin.version, digests, origin.answer_version, origin.answer_modified
 
 
 def _entry_values(entry: Entry, origin: Origin) -> tuple[Any, ...]:

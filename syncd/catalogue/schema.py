@@ -163,6 +163,11 @@ CREATE TABLE signer (
   mirror INTEGER NOT NULL, mark INTEGER NOT NULL, asked BLOB NOT NULL, PRIMARY KEY (mirror, mark)) WITHOUT ROWID;
 """
 
+# The files whose claims were renewed since their lines were written into a Snapshot.
+VERSION_12 = """
+CREATE TABLE renewed (mirror INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+"""
+
 STEPS = (
     VERSION_1,
     VERSION_2,
@@ -175,6 +180,7 @@ STEPS = (
     VERSION_9,
     VERSION_10,
     VERSION_11,
+    VERSION_12,
 )
 SCHEMA_VERSION = len(STEPS)
 

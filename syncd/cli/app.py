@@ -21,6 +21,7 @@ COMMANDS = (
     "status",
     "snapshots",
     "diff",
+    "sums",
     "rollback",
     "approve",
     "reject",

@@ -9,6 +9,7 @@ from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as
 from .pass_paths import PassPaths as PassPaths
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .publish import Publisher as Publisher, is_interrupted as is_interrupted
+from .publish_sums import checksum_command as checksum_command, sums_lines as sums_lines
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
 from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
 from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror, unknown_snapshot as unknown_snapshot

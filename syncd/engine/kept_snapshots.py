@@ -1,5 +1,6 @@
 """Reads the kept Snapshots of a mirror back from the store: which Entries they name, each proved by its digest."""
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator
 
@@ -83,13 +84,14 @@ async def _unshared_entries(store: Store, mirror: str, one: Snapshot, other: Sna
 
 async def shard_entries(store: Store, mirror: str, sha256: str) -> list[Entry]:
     """Return the Entries of one shard. Raises Damaged if it is not what its name says, or missing."""
-    return list(entries_of(await read_packed(store, shard_path(mirror, sha256), sha256)))
+    content = await read_packed(store, shard_path(mirror, sha256), sha256)
+    return await asyncio.to_thread(list, entries_of(content))
 
 
 async def read_packed(store: Store, path: str, sha256: str) -> bytes:
     """Return the lines packed at `path`, verified by their digest. Raises Damaged."""
     try:
-        return unpack(await read_bounded(store, path, MAX_SHARD), sha256)
+        return await asyncio.to_thread(unpack, await read_bounded(store, path, MAX_SHARD), sha256)
     except (SnapshotError, NotFound) as error:
         raise Damaged(message("{path}: {cause}", path=path, cause=error)) from error
 

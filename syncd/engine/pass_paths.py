@@ -65,3 +65,8 @@ def shard_path(mirror: str, sha256: str) -> str:
 def origins_path(mirror: str, sha256: str) -> str:
     """Return where the origins of a shard lie."""
     return f".syncd/shards/{mirror}/{sha256}.origins.jsonl.gz"
+
+
+def sums_path(mirror: str, sha256: str) -> str:
+    """Return where the lines of `sha256sum` for a shard lie."""
+    return f".syncd/shards/{mirror}/{sha256}.sums.gz"

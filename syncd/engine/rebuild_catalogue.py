@@ -13,13 +13,14 @@ import msgspec
 
 from manifests.digest import OURS
 from manifests.messages import message
-from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer, Snapshot, entries_of, origins_of
+from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer, Snapshot
 from manifests.stat import Stat
 from syncd.catalogue import IN_PLACE, ArchivedVersion, Catalogue, MirrorRow, RemovedFile, Swap
 from syncd.core import Damaged, NotFound, PermanentError, Store
-from syncd.engine.kept_snapshots import RetainedSnapshots, read_bounded, read_packed, shard_entries
-from syncd.engine.pass_paths import PassPaths, origins_path, pointer_path, shard_path, snapshot_folder
+from syncd.engine.kept_snapshots import RetainedSnapshots, read_bounded, shard_entries
+from syncd.engine.pass_paths import PassPaths, pointer_path, snapshot_folder
 from syncd.engine.publish_journal import JournaledMove, close_journal, read_head, read_moves
+from syncd.engine.publish_origins import read_origins
 from syncd.engine.stored_digests import hash_stored
 from syncd.engine.unpublished import note_doubtful
 
@@ -133,9 +134,9 @@ async def _snapshot(store: Store, mirror: str, name: str) -> Snapshot | None:
 
 async def _fill(store: Store, catalogue: Catalogue, row: MirrorRow, snapshot: Snapshot) -> None:
     for shard, name in zip(snapshot.content.shards, snapshot.origins, strict=True):
-        entries = entries_of(await read_packed(store, shard_path(row.name, shard.sha256), shard.sha256))
-        origins = origins_of(await read_packed(store, origins_path(row.name, name), name))
-        catalogue.holdings.add(row.id, zip(entries, origins, strict=True), changed=False)
+        entries = await shard_entries(store, row.name, shard.sha256)
+        origins = await read_origins(store, row.name, name)
+        catalogue.holdings.add(row.id, [(entry, origins[entry.path]) for entry in entries], changed=False)
 
 
 async def _fill_removed(store: Store, catalogue: Catalogue, row: MirrorRow, place: PassPaths, now: float) -> None:
@@ -193,13 +194,15 @@ async def _fill_left(
         for shard, name in zip(older.content.shards, older.origins, strict=True):
             if shard.sha256 in newer_shards:
                 continue
-            origins = origins_of(await read_packed(store, origins_path(row.name, name), name))
-            for entry, origin in zip(await shard_entries(store, row.name, shard.sha256), origins, strict=True):
+            origins = await read_origins(store, row.name, name)
+            for entry in await shard_entries(store, row.name, shard.sha256):
                 if catalogue.holdings.entry(row.id, entry.path) is not None:
                     continue
                 with suppress(NotFound):
                     if (await store.stat(place.natural(entry.path))).size == entry.size:
-                        catalogue.holdings.add_removed(row.id, [RemovedFile(IN_PLACE, entry, origin, newer.created)])
+                        catalogue.holdings.add_removed(
+                            row.id, [RemovedFile(IN_PLACE, entry, origins[entry.path], newer.created)]
+                        )
 
 
 async def _fill_versions(

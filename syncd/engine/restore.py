@@ -14,12 +14,13 @@ from concurrent.futures import Executor
 import msgspec
 
 from manifests.messages import message
-from manifests.snapshot import Entry, Origin, Snapshot, origins_of
+from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
 from syncd.core import Damaged, NotFound, PermanentError, Store
-from syncd.engine.kept_snapshots import RetainedSnapshots, differences, read_packed, shard_index
-from syncd.engine.pass_paths import PassPaths, origins_path
+from syncd.engine.kept_snapshots import RetainedSnapshots, differences, shard_index
+from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
+from syncd.engine.publish_origins import read_origins
 from syncd.engine.staging import drop_unjournaled
 from syncd.engine.stored_digests import hash_stored
 
@@ -209,10 +210,8 @@ class Restoration(msgspec.Struct, frozen=True):
         found: dict[str, Origin] = {}
         paths = {entry.path for entry, _ in files}
         for at in sorted({shard_index(snapshot, path) for path in paths}):
-            name = snapshot.origins[at]
-            for origin in origins_of(await read_packed(self.store, origins_path(self.mirror.name, name), name)):
-                if origin.path in paths:
-                    found[origin.path] = origin
+            origins = await read_origins(self.store, self.mirror.name, snapshot.origins[at])
+            found.update({path: origins[path] for path in paths & origins.keys()})
         return [(entry, found[entry.path], place) for entry, place in files]
 
 

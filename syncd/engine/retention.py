@@ -22,7 +22,9 @@ from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile
 from syncd.core import Store
 from syncd.engine.failure_collector import FailureCollector
 from syncd.engine.kept_snapshots import RetainedSnapshots
-from syncd.engine.pass_paths import PassPaths, origins_path, shard_path, snapshot_folder
+from syncd.engine.pass_paths import PassPaths, shard_path, snapshot_folder, sums_path
+from syncd.engine.publish_origins import origins_paths
+from syncd.engine.publish_sums import WHOLE, sums_files
 from syncd.engine.unpublished import delete_unpublished
 
 STALE = 7 * 86400.0  # seconds after which a staging that nobody resumed is dropped
@@ -69,7 +71,7 @@ class Housekeeping(msgspec.Struct, frozen=True):
     async def _thin(self, times: Sequence[tuple[str, float]]) -> None:
         """Delete the SHA256SUMS of the Snapshot that only its age keeps since the last one was published."""
         if times:
-            await self.store.delete(f"{snapshot_folder(self.mirror.name, times[0][0])}SHA256SUMS")
+            await self.store.delete(snapshot_folder(self.mirror.name, times[0][0]) + WHOLE)
 
     async def _snapshots(self, kept: list[str], gone: list[str]) -> None:
         history, mirror = self.catalogue.history, self.mirror
@@ -79,7 +81,8 @@ class Housekeeping(msgspec.Struct, frozen=True):
                 continue
             folder = snapshot_folder(mirror.name, name)
             await self.store.delete(f"{folder}snapshot.json")
-            await self.store.delete(f"{folder}SHA256SUMS")
+            for path in sums_files(mirror.name, snapshot):
+                await self.store.delete(path)
             for path in sorted(await self._unshared(snapshot, kept)):
                 await self.store.delete(path)
             history.forget_snapshot(mirror.id, name)
@@ -150,5 +153,8 @@ class Housekeeping(msgspec.Struct, frozen=True):
 
 
 def _files(snapshot: Snapshot) -> set[str]:
-    shards = {shard_path(snapshot.mirror, shard.sha256) for shard in snapshot.content.shards}
-    return shards | {origins_path(snapshot.mirror, name) for name in snapshot.origins}
+    files = {shard_path(snapshot.mirror, shard.sha256) for shard in snapshot.content.shards}
+    files.update(path for names in snapshot.origins for path in origins_paths(snapshot.mirror, names))
+    if snapshot.sums:
+        files.update(sums_path(snapshot.mirror, shard.sha256) for shard in snapshot.content.shards)
+    return files

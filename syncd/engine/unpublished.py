@@ -13,9 +13,9 @@ from enum import StrEnum
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.core import Store
 from syncd.engine.failure_collector import FailureCollector
-from syncd.engine.pass_paths import origins_path, shard_path, snapshot_folder
-
-FILES = ("snapshot.json", "SHA256SUMS")
+from syncd.engine.pass_paths import shard_path, snapshot_folder, sums_path
+from syncd.engine.publish_origins import origins_paths
+from syncd.engine.publish_sums import sums_files
 
 
 class _State(StrEnum):
@@ -52,9 +52,12 @@ async def delete_unpublished(store: Store, catalogue: Catalogue, mirror: MirrorR
     for name in catalogue.history.snapshot_ids(mirror.id):
         snapshot = catalogue.history.snapshot(mirror.id, name)
         assert snapshot is not None
-        named.update(f"{snapshot_folder(mirror.name, name)}{file}" for file in FILES)
+        named.add(f"{snapshot_folder(mirror.name, name)}snapshot.json")
+        named.update(sums_files(mirror.name, snapshot))
         named.update(shard_path(mirror.name, shard.sha256) for shard in snapshot.content.shards)
-        named.update(origins_path(mirror.name, origins) for origins in snapshot.origins)
+        named.update(path for names in snapshot.origins for path in origins_paths(mirror.name, names))
+        if snapshot.sums:
+            named.update(sums_path(mirror.name, shard.sha256) for shard in snapshot.content.shards)
     left = [
         stat.path
         for prefix in (f".syncd/shards/{mirror.name}/", f".syncd/snapshots/{mirror.name}/")

@@ -126,8 +126,8 @@ CHANGES = (
         (15,),
         "a shard is unpacked whatever its size",
         "manifests/snapshot.py",
-        "gunzip.decompress(packed, max_bytes + 1)",
-        "gunzip.decompress(packed)",
+        "stream.decompress(packed, max_bytes + 1)",
+        "stream.decompress(packed)",
         by="a_shard_that_unpacks_to_more_than_allowed_is_refused_before_it_is_in_memory",
     ),
     Change(

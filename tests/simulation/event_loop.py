@@ -17,6 +17,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 from unittest import mock
 
+from syncd.engine import publish_changes, publish_shards, publish_sums
+
 EPOCH = 1_700_000_000.0
 MOST_TURNS = 400_000  # of one history: what takes more goes on for ever
 
@@ -214,6 +216,17 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         process.tasks[0].add_done_callback(lambda _: process.ended.done() or process.ended.set_result(None))
         parked, process.parked = process.parked, []
         self._ready.extend(parked)
+
+
+@contextlib.contextmanager
+def large_mirror() -> Iterator[None]:
+    """Within the block, a mirror of a few files is published as one of many: shards are edited, sums have parts."""
+    with (
+        mock.patch.object(publish_changes, "SMALL", 0),
+        mock.patch.object(publish_shards, "MAX_SUMS", 0),
+        mock.patch.object(publish_sums, "MAX_SUMS", 0),
+    ):
+        yield
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ The checks read the objects of the store themselves, and nothing that the progra
 """
 
 import asyncio
+import gzip
 import hashlib
 from collections.abc import Iterator
 
@@ -18,6 +19,7 @@ MIRROR = "m"
 PREFIX = f"{MIRROR}/"
 POINTER = f".syncd/mirrors/{MIRROR}.json"
 LEASE = ".syncd/lease.json"
+SHARDS = f".syncd/shards/{MIRROR}/"
 KEPT_UNDER = (f".syncd/versions/{MIRROR}/", f".syncd/removed/{MIRROR}/")
 
 
@@ -132,19 +134,37 @@ class Invariants:
         if identity(snapshot.content) != name or snapshot.id != name:
             raise Violation("P1", f"snapshot {name[:8]} has content of {identity(snapshot.content)[:8]}")
         entries: list[Entry] = []
-        for shard, origins in zip(snapshot.content.shards, snapshot.origins, strict=True):
-            folder = f".syncd/shards/{MIRROR}/"
-            entries += entries_of(unpack(self._read(f"{folder}{shard.sha256}.jsonl.gz"), shard.sha256))
-            beside = unpack(self._read(f"{folder}{origins}.origins.jsonl.gz"), origins)
+        for shard, names in zip(snapshot.content.shards, snapshot.origins, strict=True):
+            rows = [*entries_of(unpack(self._read(f"{SHARDS}{shard.sha256}.jsonl.gz"), shard.sha256))]
+            entries += rows
+            if missing := {row.path for row in rows} - self._origins(names):
+                raise Violation("P4", f"snapshot {name[:8]} does not say where {sorted(missing)} came from")
+        self._check_sums(snapshot, b"".join(map(sums_line, entries)))
+        return entries
+
+    def _origins(self, names: str) -> set[str]:
+        """Return the paths of the lists of Origins of a shard."""
+        found: set[str] = set()
+        for name in names.split():
+            beside = unpack(self._read(f"{SHARDS}{name}.origins.jsonl.gz"), name)
             if SECRET.encode() in beside:
                 raise Violation("P10", "the secret of upstream's url is in the origins")
-            if hashlib.sha256(lines(list(origins_of(beside)))).hexdigest() != origins:
-                raise Violation("P1", f"origins {origins[:8]} are not canonical")
-        path, pointer = f".syncd/snapshots/{MIRROR}/{name}/SHA256SUMS", self.pointer()
-        is_kept_for_age = path not in self.shelf.objects and pointer is not None and pointer.snapshot != name
-        if not is_kept_for_age and self._read(path) != b"".join(map(sums_line, entries)):
-            raise Violation("P1", f"snapshot {name[:8]}: SHA256SUMS lists something else")
-        return entries
+            rows = [*origins_of(beside)]
+            if hashlib.sha256(lines(rows)).hexdigest() != name or rows != sorted(rows, key=lambda row: row.path):
+                raise Violation("P1", f"origins {name[:8]} are not canonical")
+            found |= {row.path for row in rows}
+        return found
+
+    def _check_sums(self, snapshot: Snapshot, wanted: bytes) -> None:
+        folder, pointer = f".syncd/snapshots/{MIRROR}/{snapshot.id}/", self.pointer()
+        is_current = pointer is not None and pointer.snapshot == snapshot.id
+        has_whole = f"{folder}SHA256SUMS" in self.shelf.objects or (is_current and not snapshot.sums)
+        if has_whole and self._read(f"{folder}SHA256SUMS") != wanted:
+            raise Violation("P1", f"snapshot {snapshot.id[:8]}: SHA256SUMS lists something else")
+        if snapshot.sums:
+            parts = [self._read(path) for path in self._read(f"{folder}SHA256SUMS.parts").decode().splitlines()]
+            if b"".join(map(gzip.decompress, parts)) != wanted:
+                raise Violation("P1", f"snapshot {snapshot.id[:8]}: the parts of SHA256SUMS list something else")
 
     def _read(self, path: str) -> bytes:
         if (found := self.shelf.objects.get(path)) is None:
@@ -160,10 +180,12 @@ class Invariants:
         for snapshot in pointer.kept:
             folder = f".syncd/snapshots/{MIRROR}/{snapshot}/"
             if self._path_of(snapshot) in self.shelf.objects:
-                fixed |= {f"{folder}snapshot.json", f"{folder}SHA256SUMS"}
+                fixed |= {f"{folder}{name}" for name in ("snapshot.json", "SHA256SUMS", "SHA256SUMS.parts")}
                 kept = msgspec.json.decode(self._read(self._path_of(snapshot)), type=Snapshot)
-                fixed |= {f".syncd/shards/{MIRROR}/{shard.sha256}.jsonl.gz" for shard in kept.content.shards}
-                fixed |= {f".syncd/shards/{MIRROR}/{name}.origins.jsonl.gz" for name in kept.origins}
+                fixed |= {f"{SHARDS}{shard.sha256}.jsonl.gz" for shard in kept.content.shards}
+                fixed |= {f"{SHARDS}{name}.origins.jsonl.gz" for names in kept.origins for name in names.split()}
+                if kept.sums:
+                    fixed |= {f"{SHARDS}{shard.sha256}.sums.gz" for shard in kept.content.shards}
         removed = f".syncd/removed/{MIRROR}/"
         of = {key.removeprefix(removed).partition("/")[0] for key in self.shelf.objects if key.startswith(removed)}
         for key, found in self.shelf.objects.items():

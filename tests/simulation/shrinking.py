@@ -1,5 +1,6 @@
 """Plays seeds, and makes the story of one that breaks a promise as short as it can be told."""
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.simulation.event_loop import Endless, Stuck
+from tests.simulation.event_loop import Endless, Stuck, large_mirror
 from tests.simulation.invariants import Violation
 from tests.simulation.scenario import Scenario, Step, scenario_of
 from tests.simulation.world import History
@@ -38,7 +39,8 @@ def play(scenario: Scenario) -> Played:
         history = History(scenario, Path(folder) / "history")
         promise = seen = ""
         try:
-            history.play()
+            with large_mirror() if scenario.seed % 2 else contextlib.nullcontext():
+                history.play()
         except Violation as violation:
             promise, seen = violation.promise, violation.seen
         except (Endless, Stuck) as error:

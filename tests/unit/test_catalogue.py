@@ -99,7 +99,7 @@ def test_a_removed_file_is_remembered_until_it_is_back(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         holdings = catalogue.holdings
         holdings.add(1, [proved("f")])
-        holdings.clear_changed(1)
+        catalogue.changes.clear(1, [])
         holdings.remove(1, ["f", "never there"], 5.0)
         assert list(holdings.changed(1)) == ["f"]
         assert holdings.has_pending_removals(1)

@@ -11,6 +11,7 @@ from syncd.cli.registration import ManifestFiles, command
 
 if TYPE_CHECKING:
     from manifests.model import Mirror
+    from manifests.snapshot import Snapshot
     from syncd.catalogue import MirrorRow
     from syncd.cli.context import CommandContext
     from syncd.config import Config
@@ -105,16 +106,16 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
         if not result.complete and not result.failed:
             output.print_line("  the inventory is incomplete, or the pass was stopped: nothing was deleted")
         output.print_line(f"  snapshot {result.snapshot}")
-        output.print_line(f"  check it: {checksum_command(context.config, row)}")
+        current = session.catalogue.history.current(row.id)
+        assert current is not None  # a pass ends with a snapshot
+        output.print_line(f"  check it: {checksum_line(context.config, row, current)}")
     if result.parked:
         return GUARDED
     return DONE if result.complete else SOME_FAILED
 
 
-def checksum_command(config: "Config", row: "MirrorRow") -> str:
-    """Return the command that checks a mirror without syncd."""
-    sums = f".syncd/snapshots/{row.name}/{row.snapshot}/SHA256SUMS"
-    if config.store.url.startswith("s3://"):
-        return f"{sums} in {config.store.url}"
-    up = "../" * row.prefix.count("/")
-    return f"(cd {config.store.url.rstrip('/')}/{row.prefix} && sha256sum --quiet -c {up}{sums})"
+def checksum_line(config: "Config", row: "MirrorRow", snapshot: "Snapshot") -> str:
+    """Return the command that checks a mirror without syncd, or where its checksums are."""
+    from syncd.engine import checksum_command
+
+    return checksum_command(config.store.url, row.prefix, snapshot)

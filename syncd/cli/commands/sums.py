@@ -1,0 +1,77 @@
+"""`syncd sums`: the checksums of a kept snapshot as one file for `sha256sum -c`, of any size."""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from syncd.cli import output
+from syncd.cli.registration import MirrorName, command
+
+if TYPE_CHECKING:
+    from manifests.snapshot import Snapshot
+    from syncd.cli.context import CommandContext
+    from syncd.core import Store
+
+
+@command("syncd sums physionet-mitdb --out SHA256SUMS")
+async def sums(
+    context: "CommandContext",
+    mirror: MirrorName,
+    snapshot: Annotated[
+        str, typer.Option(metavar="ID", help="A kept snapshot's id, or the beginning of it; otherwise the current one.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to this file; otherwise to stdout.")] = None,
+) -> int:
+    """Write the checksums of all files of a snapshot, for `sha256sum -c` in the mirror's folder."""
+    from manifests.messages import message
+    from syncd.core import ConfigError, NotFound
+    from syncd.daemon import queries
+    from syncd.process import DONE
+
+    if context.json and out is None:
+        raise ConfigError(message("--json: add --out FILE: the checksums themselves are no JSON"))
+    async with context.read_mirror(mirror) as (session, row):
+        kept = session.catalogue.history.snapshots(row.id)
+        if not kept:
+            raise NotFound(message("{name}: no snapshot is kept", name=mirror))
+        wanted = queries.find_snapshot(kept, mirror, snapshot) if snapshot else kept[0]
+        if out is None:
+            await _write(session.store, wanted, sys.stdout.buffer)
+        else:
+            await _write_file(session.store, wanted, out)
+            if context.json:
+                output.print_json({"mirror": mirror, "snapshot": wanted.id, "files": wanted.files, "file": str(out)})
+            else:
+                output.print_line(f"{out}: {output.files(wanted.files)} of snapshot {wanted.id[:12]}")
+    return DONE
+
+
+async def _write_file(store: "Store", snapshot: "Snapshot", path: Path) -> None:
+    """Write a file that appears under its name once it is whole."""
+    from manifests.messages import message
+    from syncd.core import Denied, NoSpace
+
+    part = path.with_name(f"{path.name}.part-{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            await _write(store, snapshot, file)
+        part.replace(path)
+    except OSError as error:
+        kind = NoSpace if error.errno in {errno.ENOSPC, errno.EDQUOT} else Denied
+        raise kind(message("{path}: cannot be written: {cause}", path=path, cause=error.strerror or error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def _write(store: "Store", snapshot: "Snapshot", file: BinaryIO) -> None:
+    from asyncio import to_thread
+
+    from syncd.engine import sums_lines
+
+    async for lines in sums_lines(store, snapshot):
+        await to_thread(file.write, lines)
+    await to_thread(file.flush)
