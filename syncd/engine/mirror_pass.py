@@ -26,6 +26,7 @@ from syncd.engine.publish import Publisher
 from syncd.engine.quarantine_bounds import bound_quarantine, quarantine_limit
 from syncd.engine.retention import Housekeeping
 from syncd.engine.staging import drop_unjournaled
+from syncd.engine.strays import find_strays, note_recovered, note_recovering, quarantine_strays
 from syncd.engine.worker_port import LIKELY
 
 
@@ -46,7 +47,7 @@ class Pass:
         """Run the pass, and return its result. Raises if source or store are unavailable, or there is no space."""
         context, row, results = self.context, self.row, self.results
         started = context.now()
-        recovering = row.last.get("state") == "running"
+        is_recovering = note_recovering(context.catalogue, row)
         context.catalogue.history.attempt(row.id, started)
         context.catalogue.history.finish(row.id, succeeded=None, last={"state": "running", "began": started})
         publisher = Publisher(
@@ -68,7 +69,7 @@ class Pass:
             require_files(context, row, planning)
         self._refuse(row)
         self._drop_unwanted_swaps(planning)
-        strays = await self._strays() if recovering else frozenset()
+        strays = await find_strays(context, row, self.place) if is_recovering else frozenset()
         await PassTransfers(results).run(strays, planning.inventory)
         stopped = context.stopping.is_set()
         inventory = planning.inventory
@@ -79,6 +80,8 @@ class Pass:
         if shows_all and is_over:
             self._remove(row, planning)
             await self._drop_outdated()
+            if is_recovering and await quarantine_strays(context, row, self.place, strays):
+                note_recovered(context.catalogue, row)
         snapshot = await publisher.publish()
         complete = planning.inventory.complete and is_over and results.failed == 0
         result = self._result(snapshot.id, complete=complete, planning=planning)
@@ -124,16 +127,6 @@ class Pass:
         if self.context.catalogue.journal.swap(self.row.id, path) is not None:
             self.replaced = max(0, self.replaced - 1)
         self.results.fail(path, error)
-
-    async def _strays(self) -> frozenset[str]:
-        """Return the unrecorded files under the mirror's prefix, which a killed pass has stored."""
-        prefix, holdings = self.place.prefix, self.context.catalogue.holdings
-        strays = set()
-        async for stat in self.context.store.list(prefix):
-            path = stat.path.removeprefix(prefix)
-            if holdings.entry(self.row.id, path) is None:
-                strays.add(path)
-        return frozenset(strays)
 
     def _drop_unwanted_swaps(self, planning: PlanResult) -> None:
         """Forget replacements that waited in vain, and that upstream no longer has."""

@@ -11,7 +11,7 @@ from manifests.model.mirror import load_mirror
 from manifests.snapshot import is_cut
 from manifests.stat import Stat
 from syncd.config.load import Config
-from syncd.core.errors import ConfigError, Offline, Unreachable
+from syncd.core.errors import ConfigError, Offline, SyncdError, Unreachable
 from syncd.engine import rebuild_catalogue
 from syncd.engine.mirror_pass import Pass
 from syncd.session.opening import open_session
@@ -204,3 +204,30 @@ async def test_content_that_comes_back_is_announced_with_the_origins_that_stay(t
         file.unlink()
     async with mirroring.open() as (store, catalogue):
         assert [row.snapshot for row in await rebuild_catalogue.rebuild(store, catalogue)] == [snapshots[5]]
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize("is_upstream_ill", [False, True])
+async def test_a_file_that_a_killed_pass_stored_and_upstream_lost_since_leaves_the_tree(tmp_path, is_upstream_ill):
+    mirroring = Mirroring(tmp_path, Archive(small()))
+    await mirroring.run()
+    async with mirroring.open() as (_, catalogue):  # as a process leaves it that is killed after a file was stored
+        catalogue.history.finish(1, succeeded=None, last={"state": "running"})
+    for name in ("stray", "folder/new"):
+        place = mirroring.store_folder / "scenes" / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(name.encode())
+    mirroring.archive.files["folder/new"] = b"folder/new"
+    if is_upstream_ill:  # the pass after the kill does not come so far
+        mirroring.archive.files, kept = {}, mirroring.archive.files
+        with pytest.raises(SyncdError):
+            await mirroring.run()
+        mirroring.archive.files = kept
+    assert (await mirroring.run()).complete
+    assert mirroring.natural() == small() | {"folder/new": b"folder/new"}
+    quarantine = mirroring.store_folder / ".syncd" / "quarantine" / "scenes"
+    (reason,) = quarantine.rglob("stray.reason.json")
+    assert "a pass that was interrupted" in reason.read_text()
+    assert reason.with_name("stray").read_bytes() == b"stray"
+    async with mirroring.open() as (_, catalogue):
+        assert not catalogue.settings.get("recovering:scenes")
