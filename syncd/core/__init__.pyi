@@ -106,6 +106,7 @@ from .ports import (
     Asking as Asking,
     Body as Body,
     Broker as Broker,
+    Buffering as Buffering,
     CopyingBody as CopyingBody,
     Credential as Credential,
     Fence as Fence,

@@ -232,19 +232,28 @@ class Store(Transport, Protocol):
     piece: int
     """The best size of writes to a Staged, in bytes; multiples are as good."""
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write one small object, durably: returns after fsync, or after a 2xx to a digest that the server verified.
 
         With `if_absent`, raises Exists if there is an object (advice, not a lock). Concurrent puts share fsyncs.
+        `sha256` (hex) is that of the body if the caller knows it.
         """
         ...
 
     def stage(
-        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+        self,
+        path: str,
+        *,
+        size: int | None,
+        resume: str | None = None,
+        is_record: bool = False,
+        in_place: bool = False,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file, or continue the one of `resume`. Without a commit, nothing becomes visible.
 
-        A record of syncd itself may use the space that is kept free of files without a known size.
+        A record of syncd itself may use the space that is kept free of files without a known size. With `in_place` the
+        caller hashes every byte, writes from the beginning, needs no `read`, and commits to `path` or discards: a
+        store may then put the bytes where they will be visible, without a `token`.
         Without commit or discard, a staging with a `token` stays for `resume`; one without is deleted.
         """
         ...
@@ -299,6 +308,39 @@ class Fence(Protocol):
 
     async def confirm(self) -> None:
         """Ask the store if this process still has the right. Raises LeaseLost, TransientError."""
+        ...
+
+
+class Room(Protocol):
+    """Limits bytes in memory; `syncd.stores.s3.byte_room.ByteRoom`."""
+
+    async def acquire(self, count: int) -> None:
+        """Wait for room for `count` bytes, holding nothing that others need to give theirs back."""
+        ...
+
+    def acquire_now(self, count: int) -> bool:
+        """Take room if there is some now; return True if it was taken."""
+        ...
+
+    def release(self, count: int) -> None:
+        """Give back room that was acquired."""
+        ...
+
+
+@runtime_checkable
+class Buffering(Protocol):
+    """Capability of a Store: keep the bytes of a file in memory until they are sent, within one `room` for all files.
+
+    `window` is the most bytes to receive ahead of the first one that is missing; `most` the most that a file of any
+    size takes, window included.
+    """
+
+    room: Room
+    window: int
+    most: int
+
+    def held(self, size: int | None) -> int:
+        """Return the most bytes that a file of `size` bytes takes."""
         ...
 
 

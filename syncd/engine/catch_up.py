@@ -8,7 +8,7 @@ Rules:
 """
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -18,7 +18,7 @@ from syncd.catalogue import Catalogue, MirrorRow
 from syncd.core import Busy, CatalogueOutdated, Listener, NoSpace, PermanentError, Store
 from syncd.engine.outdated import outdated_mirrors
 from syncd.engine.rebuild_catalogue import needs_rebuild, rebuild
-from syncd.engine.roll_forward import roll_forward
+from syncd.engine.roll_forward import interrupted_mirrors, roll_forward
 from syncd.engine.unpublished import note_doubtful
 
 LAST_EPOCH = "epoch"  # the setting with the lease's epoch at the last clean end
@@ -34,18 +34,25 @@ async def caught_up(
     *,
     previous: int,
     epoch: int,
+    settle: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[bool]:
     """Bring the Catalogue up to the store, and record at the end of the block that it is; yields True if it was not.
 
     `previous` and `epoch` are those of the lease before this process took it, and since. `keep` returns the retention
-    of a mirror. Raises what `rebuild` and `roll_forward` do.
+    of a mirror. `settle` waits until the lease has settled: before what the store holds is believed, and at the end.
+    Raises what `rebuild` and `roll_forward` do.
     """
     is_rebuilt = needs_rebuild(catalogue)
+    is_known = catalogue.settings.get(LAST_EPOCH) == str(previous)
+    if settle is not None and (is_rebuilt or not is_known or interrupted_mirrors(catalogue)):
+        await settle()
     if is_rebuilt:
         await rebuild(store, catalogue, now)
-    elif catalogue.settings.get(LAST_EPOCH) != str(previous):
+    elif not is_known:
         is_rebuilt = await _rebuild_outdated(store, catalogue, listener, now)
     yield await roll_forward(store, catalogue, listener, keep, now) or is_rebuilt
+    if settle is not None:
+        await settle()  # another process may have written the lease with the same epoch
     # only now: if this process ends before, the next one compares the Catalogue with the store
     catalogue.settings.set(LAST_EPOCH, str(epoch))
 

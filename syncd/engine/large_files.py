@@ -11,6 +11,7 @@ from manifests.messages import message
 from manifests.stat import Stat
 from syncd.catalogue import Inflight
 from syncd.core import (
+    Buffering,
     Changed,
     Exists,
     Mismatch,
@@ -54,6 +55,8 @@ class LargeFiles:
     window: int
     ceiling: int
     most: int
+    buffering: Buffering | None
+    """The store, if it keeps bytes in memory until they are sent."""
 
     async def stage(
         self,
@@ -83,7 +86,12 @@ class LargeFiles:
             parallel=version is not None or has_digest(stat),
         )
         resume = begun.token if begun is not None else None
-        async with self.to.store.stage(self.to.verifier.target_path(step), size=total, resume=resume) as file:
+        # a file that cannot be resumed needs no staging key, nor one of which all bytes may be in flight at once;
+        # bytes of the last attempt may go to the quarantine
+        is_short = version is None or total is None or (self.buffering is not None and total <= self.buffering.most)
+        in_place = begun is None and not last and is_short
+        place = self.to.verifier.target_path(step)
+        async with self.to.store.stage(place, size=total, resume=resume, in_place=in_place) as file:
             # a version identifies bytes of one source only: across sources, only a digest proves the parts one file
             is_bound = has_digest(stat) or step.path not in self.to.tried
             is_resumable = False

@@ -30,6 +30,7 @@ from syncd.streams import copy_to_sink
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
 STEP_LEAST = 2 << 20  # bytes of the shortest range worth a request
 STEP_MOST = 8 << 20  # bytes of the longest: a broken connection loses fewer than this
+WINDOW_STEPS = 16  # ranges that a window has room for, at least
 PARTS = 64  # ranges into which a file of middling size is cut: one for each slot that a governor may give
 QUICK = 0.05  # seconds: if the first stretch takes no longer, more connections would not help
 FOLDED = 8 << 20  # bytes hashed before the event loop runs again
@@ -141,7 +142,8 @@ class _RangedDownload:
                         with suppress(TimeoutError):
                             async with asyncio.timeout(QUICK):
                                 await self.first_done.wait()
-                    waiting = deque(wanted if self.first_done.is_set() else ranges(wanted, total))
+                    most = max(STEP_LEAST, min(STEP_MOST, self.spec.window // WINDOW_STEPS))
+                    waiting = deque(wanted if self.first_done.is_set() else ranges(wanted, total, most))
                     for _ in range(min(self.spec.width, len(waiting))):
                         receiving.create_task(self._fetch_ranges(waiting))
             if self.following and not self.head and self.end:
@@ -331,9 +333,9 @@ def gaps(present: Iterable[tuple[int, int]], begin: int, total: int) -> Iterator
         yield at, total
 
 
-def ranges(wanted: Iterable[tuple[int, int]], total: int) -> Iterator[tuple[int, int]]:
+def ranges(wanted: Iterable[tuple[int, int]], total: int, most: int = STEP_MOST) -> Iterator[tuple[int, int]]:
     """Split ranges into requests: short enough to occupy all slots, long enough to justify a request."""
-    step = min(max(-(-total // PARTS), STEP_LEAST), STEP_MOST)
+    step = min(max(-(-total // PARTS), STEP_LEAST), most)
     for start, stop in wanted:
         for at in range(start, stop, step):
             yield at, min(at + step, stop)

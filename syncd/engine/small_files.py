@@ -54,12 +54,13 @@ class SmallFiles:
                 await self.to.store.put(self.to.place.quarantine(step.path), content)
                 raise await self.to.quarantined(step.path, error, digests, body) from error
             raise
+        sha256 = proved.entry.sha256
         if proved.replaces:
-            await self.to.store.put(proved.place, content)
+            await self.to.store.put(proved.place, content, sha256=sha256)
             return proved
         try:
-            await self.to.store.put(proved.place, content, if_absent=True)
+            await self.to.store.put(proved.place, content, if_absent=True, sha256=sha256)
         except Exists:
             if not await self.to.leftovers.clear_path(proved.entry):
-                await self.to.store.put(proved.place, content)
+                await self.to.store.put(proved.place, content, sha256=sha256)
         return proved

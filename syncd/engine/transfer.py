@@ -20,6 +20,7 @@ from manifests.stat import Stat
 from syncd.catalogue import Inflight
 from syncd.core import (
     LOCAL_FAILURES,
+    Buffering,
     Changed,
     Listener,
     Mismatch,
@@ -31,10 +32,12 @@ from syncd.core import (
     TransferRestarted,
     TransientError,
     Transport,
+    capability,
 )
 from syncd.engine.destination import Destination
 from syncd.engine.large_files import Journal, LargeFiles
 from syncd.engine.leftovers import Leftovers
+from syncd.engine.memory_hold import MemoryHold, NeedsRoom
 from syncd.engine.newer_answer import expected_size, overrides
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import PassQuarantine, QuarantineRoom
@@ -90,6 +93,8 @@ class Transfers:
     leftovers: Leftovers = field(init=False)
     small: SmallFiles = field(init=False)
     large: LargeFiles = field(init=False)
+    buffering: Buffering | None = field(init=False)
+    """The store, if it keeps bytes in memory until they are sent."""
 
     def __post_init__(self) -> None:
         verifier = Verifier(self.place, self.by, self.now)
@@ -98,11 +103,14 @@ class Transfers:
         to = Destination(
             self.store, self.place, self.listener, self.hashing, verifier, quarantine, leftovers, self.tried
         )
-        large = LargeFiles(to, self.journal, self.mirror_id, self.begun, self.window, self.ceiling, self.most)
+        buffering = capability(self.store, Buffering)
+        window = self.window if buffering is None else min(self.window, buffering.window)
+        large = LargeFiles(to, self.journal, self.mirror_id, self.begun, window, self.ceiling, self.most, buffering)
         # a frozen dataclass sets fields of its own only so
         object.__setattr__(self, "leftovers", leftovers)
         object.__setattr__(self, "small", SmallFiles(to))
         object.__setattr__(self, "large", large)
+        object.__setattr__(self, "buffering", buffering)
 
     def has_leftovers(self, path: str) -> bool:
         """Return True if an earlier pass left staged parts or unrecorded bytes of this file."""
@@ -192,15 +200,41 @@ class Transfers:
         """Download a file; where its ranges are not served, or not of one version at the last try, in one stream."""
         self.large.require_size(stat.path, stat.size)
         source = FailoverTransport(self.source, others) if others and has_digest(stat) else self.source
+        download = self._download if self.buffering is None else self._with_room
         try:
-            return await self._download(source, step, stat, target, last=last, other_coding=other_coding)
+            return await download(source, step, stat, target, last=last, other_coding=other_coding)
         except RangeRefused as error:
             self._restarted(step, error)
         except Changed as error:  # each server behind the name may have a version of its own
             if not last:
                 raise
             self._restarted(step, error)
-        return await self._download(source, step, stat, target, last=last, other_coding=other_coding, whole=True)
+        return await download(source, step, stat, target, last=last, other_coding=other_coding, whole=True)
+
+    async def _with_room(
+        self,
+        source: Transport,
+        step: Step,
+        stat: Stat,
+        target: str,
+        *,
+        last: bool,
+        other_coding: bool,
+        whole: bool = False,
+    ) -> VerifiedFile:
+        """Download a file once the store has room for it in memory."""
+        buffering, begun = self.buffering, self.begun.get(step.path)
+        assert buffering is not None
+        size = stat.size if begun is None else begun.size
+        count = UNKNOWN_COST if size is None else buffering.held(size)
+        while True:
+            try:
+                async with MemoryHold(buffering, count) as hold:
+                    return await self._download(
+                        source, step, stat, target, hold, last=last, other_coding=other_coding, whole=whole
+                    )
+            except NeedsRoom as needed:  # it is larger than was known
+                count = needed.count
 
     async def _download(
         self,
@@ -208,6 +242,7 @@ class Transfers:
         step: Step,
         stat: Stat,
         target: str,
+        hold: MemoryHold | None = None,
         *,
         last: bool,
         other_coding: bool,
@@ -247,6 +282,8 @@ class Transfers:
                         total=total,
                     )
                 )
+            if hold is not None:
+                hold.grow(total)
             if total is None or total > SMALL:
                 if self.only_small:
                     raise NotSmall(f"{stat.path}: {total} bytes")

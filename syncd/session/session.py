@@ -180,9 +180,10 @@ class Session(msgspec.Struct, frozen=True):
     async def hold_lease(self) -> AsyncIterator[bool]:
         """Hold the store's lease over the block; yield True if the Catalogue was brought up to the store first.
 
-        An empty one is rebuilt, as are mirrors of which the store knows more, and a publish that a crash interrupted is
-        finished. Raises Busy if another process has the lease. If it is lost, the block is cancelled and LeaseLost
-        raised.
+        On a store without locks the lease settles meanwhile: changes of the store wait for it, reading does not.
+        An empty Catalogue is rebuilt, as are mirrors of which the store knows more, and a publish that a crash
+        interrupted is finished. Raises Busy if another process has the lease. If it is lost, the block is cancelled
+        and LeaseLost raised.
         """
         async with (
             _hold(self.lease, start_policy(self.config.store.url)),
@@ -194,6 +195,7 @@ class Session(msgspec.Struct, frozen=True):
                 self.now,
                 previous=self.lease.previous,
                 epoch=self.lease.epoch,
+                settle=self.lease.settle,
             ) as was_behind,
         ):
             yield was_behind
@@ -309,7 +311,7 @@ class Session(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def _hold(lease: Lease, policy: Policy = ONCE) -> AsyncIterator[None]:
     """Hold the lease over the block; if it is lost, the block is cancelled and LeaseLost raised."""
-    await retrying(lease.acquire, LEASE, policy)
+    await retrying(lease.begin, LEASE, policy)
     try:
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(lease.renew_forever())

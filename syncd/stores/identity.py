@@ -24,7 +24,7 @@ class Identifiable(Protocol):
         """Return the path of a file that keeps this place from becoming a new store, "" if there is none."""
         ...
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write one small file."""
         ...
 

@@ -4,7 +4,8 @@ Rule 1: `.syncd/lease.json` names the holder, its process and host, its start an
 each new holder. Writes of an older epoch are not valid.
 Rule 2: a lease is free if it has expired, or if its process on this same machine has ended.
 Rule 3: on a folder, a file lock excludes other processes reliably. On other stores the lease is read again after a
-moment, because two writers may both succeed. The holder reads it before each renewal, and stops if it is lost.
+moment, because two writers may both succeed. Until then it has not settled: it is not current, so nothing is changed,
+but what only reads need not wait (`begin`, `settle`). The holder reads it before each renewal, and stops if it is lost.
 Rule 4: a process may be stopped (SIGSTOP, a suspended machine) for longer than its lease. `is_current` compares a clock
 before each change; once the lease has expired, `confirm` reads it before the next change. `guard` compares the clock
 again immediately before a change takes effect, so that a request prepared before the stop is not sent after it.
@@ -69,6 +70,13 @@ class LeaseState(msgspec.Struct, frozen=True):
     expires: float
 
 
+class Settling(msgspec.Struct, frozen=True):
+    """A lease that was written: when it is read again, and until when it is valid then, by `ticks`."""
+
+    at: float
+    until: float
+
+
 class ProcessIdentity(msgspec.Struct, frozen=True):
     """The identity of a process: `machine` differs between hosts, boots and containers; a pid is unique in it."""
 
@@ -121,7 +129,8 @@ class Lease:
         self._until = float("inf")  # by `ticks`; before the first lease, a new store gets its identity
         self._write_until = float("inf")  # until when the lease itself may be written
         self._writing = False  # a write of the lease has begun, and did not end in time
-        self._is_unsettled = False  # the last attempt to take it failed, and may have written it
+        self._settling: Settling | None = None
+        self._is_unsure = False  # the last attempt to take it failed, and may have written it
         self._confirming = asyncio.Lock()
         self._lock: object | None = None
         self.previous = 0
@@ -133,11 +142,45 @@ class Lease:
         return 0 if self._held is None else self._held.epoch
 
     async def acquire(self) -> int:
-        """Take the lease and return its epoch. Raises Busy with the holder, its start and its end."""
+        """Take the lease, wait until it has settled, and return its epoch. Raises Busy as `begin`."""
+        epoch = await self.begin()
+        try:
+            await self.settle()
+        except BaseException as error:
+            self._lock, self._is_unsure = None, isinstance(error, TransientError)
+            raise
+        return epoch
+
+    async def settle(self) -> None:
+        """Wait until no other process can have written the lease at the same time. Raises Busy if one has."""
+        async with self._confirming:
+            await self._settle()
+            if self._held is None:
+                self._lose(await self._read())
+
+    async def _settle(self) -> None:
+        settling = self._settling
+        if settling is None:
+            return
+        if (wait := settling.at - self._ticks()) > 0:
+            await self._sleep(wait)
+        found = await self._read()
+        self._settling = None
+        if found is None or found.token != self._token:
+            self._held = None
+            raise Busy(self._explain(found))
+        self._until = settling.until
+
+    async def begin(self) -> int:
+        """Take the lease and return its epoch; changes wait until it has settled.
+
+        Raises Busy with the holder, its start and its end.
+        """
         locked = isinstance(self._store, Lockable)
-        if not self._is_unsettled:  # else its lease may be stored, and be found by this attempt
+        if not self._is_unsure:  # else its lease may be stored, and be found by this attempt
             self._token = secrets.token_hex(16)
-        self._until, self._writing, self._is_unsettled = float("-inf"), False, False
+        self._until, self._writing, self._is_unsure = float("-inf"), False, False
+        self._settling = None
         if isinstance(self._store, Lockable):
             try:
                 self._lock = await self._store.lock()
@@ -146,7 +189,7 @@ class Lease:
         try:
             return await self._try_acquire(locked=locked)
         except BaseException as error:
-            self._lock, self._is_unsettled = None, isinstance(error, TransientError)
+            self._lock, self._is_unsure = None, isinstance(error, TransientError)
             raise
 
     async def renew_forever(self) -> NoReturn:
@@ -154,7 +197,7 @@ class Lease:
 
         A store that denies access is asked again until the lease ends.
         """
-        wait = self._ttl / 3
+        wait = self._ttl / 3 if self._settling is None else 0.0
         while True:
             await self._sleep(wait)
             wait = self._ttl / 12  # after a failure
@@ -205,6 +248,10 @@ class Lease:
     async def confirm(self) -> None:
         """Read an expired lease, and take it again if no other process did; see `syncd.core.Fence`."""
         async with self._confirming:
+            try:
+                await self._settle()
+            except Busy as error:
+                raise LeaseLost(*error.args) from error
             if self.is_current():
                 return
             if self._writing:
@@ -213,6 +260,7 @@ class Lease:
             try:
                 # under the file lock no other process can take it
                 await self._try_acquire(locked=self._lock is not None)
+                await self._settle()
             except Busy as error:
                 self._held = None
                 raise LeaseLost(*error.args) from error
@@ -248,12 +296,13 @@ class Lease:
         try:
             found = await self._read()
             if self._held is not None and found is not None and found.token == self._token:
-                self._write_until = self._until
+                if self._settling is None:
+                    self._write_until = self._until
                 # Expired, not deleted: the next holder needs the epoch to increase it.
                 await self._write(msgspec.structs.replace(found, expires=0.0))
         finally:
             self._held, self._until = None, float("-inf")
-            self._lock = None
+            self._lock = self._settling = None
 
     async def _try_acquire(self, *, locked: bool) -> int:
         began = self._ticks()
@@ -272,12 +321,12 @@ class Lease:
             until = await self._store_lease(ours, if_absent=found is None)
         except Exists as error:
             raise Busy(self._explain(await self._read())) from error
-        if not locked:
-            await self._sleep(max(SETTLE, 2 * (self._ticks() - began)))
-            found = await self._read()
-            if found is None or found.token != self._token:
-                raise Busy(self._explain(found))
-        self._held, self._until = ours, until
+        self._held = ours
+        if locked:
+            self._until = until
+        else:
+            ended = self._ticks()
+            self._settling = Settling(ended + max(SETTLE, 2 * (ended - began)), until)
         return epoch
 
     def _is_free(self, found: LeaseState, *, locked: bool) -> bool:

@@ -57,15 +57,21 @@ class StoreWrapper(TransportWrapper):
         super().__init__(inner)
         self.piece = inner.piece
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """See `Store.put`."""
-        return await self.inner.put(path, body, if_absent=if_absent)
+        return await self.inner.put(path, body, if_absent=if_absent, sha256=sha256)
 
     def stage(
-        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+        self,
+        path: str,
+        *,
+        size: int | None,
+        resume: str | None = None,
+        is_record: bool = False,
+        in_place: bool = False,
     ) -> AbstractAsyncContextManager[Staged]:
         """See `Store.stage`."""
-        return self.inner.stage(path, size=size, resume=resume, is_record=is_record)
+        return self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place)
 
     async def move(self, path: str, to: str) -> None:
         """See `Store.move`."""

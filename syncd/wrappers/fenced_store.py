@@ -27,14 +27,14 @@ class FencedStore(StoreWrapper):
         super().__init__(inner)
         self._fence = fence
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write one small object."""
         fence = self._fence
         while True:  # as `fenced`, without a callable for each small file
             if not fence.is_current():
                 await fence.confirm()
             try:
-                found = await self.inner.put(path, body, if_absent=if_absent)
+                found = await self.inner.put(path, body, if_absent=if_absent, sha256=sha256)
             except LeaseLapsed:
                 continue
             if not fence.is_current():
@@ -42,10 +42,18 @@ class FencedStore(StoreWrapper):
             return found
 
     def stage(
-        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+        self,
+        path: str,
+        *,
+        size: int | None,
+        resume: str | None = None,
+        is_record: bool = False,
+        in_place: bool = False,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is fenced, too."""
-        return _FencedStaging(self.inner.stage(path, size=size, resume=resume, is_record=is_record), self._fence)
+        return _FencedStaging(
+            self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place), self._fence
+        )
 
     async def move(self, path: str, to: str) -> None:
         """Rename inside the store."""

@@ -71,17 +71,25 @@ class MeteredStore(StoreWrapper):
         """Read; the measured time ends when the response begins."""
         return _TimedOpening(self.inner.open(path, start=start, stop=stop, version=version), self._meter, "open")
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write one small object."""
         with self._meter.timing("put"):
-            return await self.inner.put(path, body, if_absent=if_absent)
+            return await self.inner.put(path, body, if_absent=if_absent, sha256=sha256)
 
     def stage(
-        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+        self,
+        path: str,
+        *,
+        size: int | None,
+        resume: str | None = None,
+        is_record: bool = False,
+        in_place: bool = False,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is also timed."""
         return _TimedStaging(
-            self.inner.stage(path, size=size, resume=resume, is_record=is_record), self._meter, "stage"
+            self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place),
+            self._meter,
+            "stage",
         )
 
     async def move(self, path: str, to: str) -> None:

@@ -18,16 +18,26 @@ class RetryingStore(Retrying, StoreWrapper):
     def __init__(self, inner: Store, policy: Policy | None = None) -> None:
         super().__init__(inner, policy)
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write; a repeated write gives the same object."""
-        return await retrying(lambda: self.inner.put(path, body, if_absent=if_absent), path, self._policy)
+        return await retrying(
+            lambda: self.inner.put(path, body, if_absent=if_absent, sha256=sha256), path, self._policy
+        )
 
     def stage(
-        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+        self,
+        path: str,
+        *,
+        size: int | None,
+        resume: str | None = None,
+        is_record: bool = False,
+        in_place: bool = False,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file whose writes are retried."""
         return _RetryingStaging(
-            lambda: self.inner.stage(path, size=size, resume=resume, is_record=is_record), path, self._policy
+            lambda: self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place),
+            path,
+            self._policy,
         )
 
     async def move(self, path: str, to: str) -> None:

@@ -45,7 +45,7 @@ class Folding(SimulatedStore):
     async def stat(self, path):
         return await super().stat(self._known(path))
 
-    async def put(self, path, body, *, if_absent=False):
+    async def put(self, path, body, *, if_absent=False, sha256=""):
         return await super().put(self._known(path), body, if_absent=if_absent)
 
     async def move(self, path, to):

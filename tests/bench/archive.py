@@ -135,4 +135,7 @@ LAYOUTS: dict[str, Layout] = {
     "local-mid-quick": _even(4, 10, 10 << 20, "nc"),
     "local-big": _even(1, 3, 1 << 30, "h5"),
     "local-big-quick": _even(1, 3, 256 << 20, "h5"),
+    "s3-mid": _even(4, 25, 10 << 20, "nc"),
+    "s3-four": _even(4, 60, 4 << 20, "nc"),
+    "s3-big": _even(1, 8, 96 << 20, "h5"),
 }

@@ -183,7 +183,7 @@ class _Nowhere:
 
     piece = 1
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> None:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> None:
         """Do nothing."""
 
 

@@ -82,6 +82,7 @@ async def sync(
                 clock,
                 previous=lease.previous,
                 epoch=lease.epoch,
+                settle=lease.settle,
             ),
         ):
             context = PassContext(

@@ -10,6 +10,7 @@ ESSENTIAL = (
     "test_a_read_is_bound_to_its_version",
     "test_move_and_copy_replace_and_can_be_repeated_after_a_crash",
     "test_a_create_only_commit_can_still_replace_afterwards",
+    "test_a_file_in_place_is_invisible_before_its_commit_and_whole_after",
 )
 
 

@@ -211,6 +211,33 @@ class StoreContract:
         assert seen <= {sha256(old), sha256(new)}
         assert await read(store, "w") == new
 
+    @pytest.mark.promise("P1")
+    async def test_a_file_in_place_is_invisible_before_its_commit_and_whole_after(self, store):
+        await store.put("old", b"old")
+        for path, length, size in (("s", 10, 10), ("w", store.piece + 99, ...), ("u", store.piece + 99, None)):
+            body = random.Random(length).randbytes(length)
+            async with store.stage(path, size=length if size is ... else size, in_place=True) as staged:
+                for start in range(0, length, store.piece):
+                    await staged.write(start, body[start : start + store.piece])
+                await self.settle(staged)
+                assert path not in await paths(store)
+                await staged.commit(size=length, sha256=sha256(body), if_absent=True)
+            assert await read(store, path) == body
+        body = random.Random(3).randbytes(store.piece + 5)
+        async with store.stage("old", size=len(body), in_place=True) as staged:
+            await staged.write(0, body)
+            with pytest.raises(Exists, match=r"^old: "):
+                await staged.commit(size=len(body), sha256=sha256(body), if_absent=True)
+            assert await read(store, "old") == b"old"
+            await staged.commit(size=len(body), sha256=sha256(body))
+        assert await read(store, "old") == body
+        async with store.stage("d", size=len(body), in_place=True) as staged:
+            await staged.write(0, body)
+            await self.settle(staged)
+            await staged.discard()
+        assert await paths(store) == ["old", "s", "u", "w"]
+        assert await store.sweep(-5.0) == 0
+
     async def test_a_commit_of_less_than_was_announced_is_refused(self, store):
         for length in (10, store.piece + 10):
             body = bytes(length)

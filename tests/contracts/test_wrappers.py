@@ -72,10 +72,15 @@ class Able:
     certificates: Mapping[str, float] = {"https://h": 1.0}
     connections = 3
     active = 0
+    room: Any = None
+    window = most = 7
 
     def __init__(self):
         self.called: list[tuple[str, Any]] = []
         self.links: dict[str, str] = {}
+
+    def held(self, size):
+        return size or 0
 
     def skipped(self):
         return {"links": 1}
@@ -98,8 +103,8 @@ class Able:
         yield body
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None, is_record=False):
-        self.called.append(("stage", (path, size, resume, is_record)))
+    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False):
+        self.called.append(("stage", (path, size, resume, is_record, in_place)))
         staged: Any = _Nothing()
         yield staged
 
@@ -161,7 +166,7 @@ class _Nothing:
 
 CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "stat": (("p",), {}),
-    "put": (("p", b"1"), {"if_absent": True}),
+    "put": (("p", b"1"), {"if_absent": True, "sha256": "0"}),
     "move": (("p", "q"), {}),
     "copy": (("p", "q"), {}),
     "delete": (("p",), {}),
@@ -250,6 +255,6 @@ async def test_a_staging_comes_through(name):
     inner = Able()
     store = STORES[name](inner)
     assert store.piece == 7
-    async with store.stage("p", size=3, resume="t", is_record=True) as staged:
+    async with store.stage("p", size=3, resume="t", is_record=True, in_place=True) as staged:
         assert (staged.token, staged.present_ranges) == ("t", ())
-    assert inner.called == [("stage", ("p", 3, "t", True))]
+    assert inner.called == [("stage", ("p", 3, "t", True, True))]

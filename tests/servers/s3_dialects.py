@@ -36,6 +36,8 @@ class Dialect:
     """Headers that the server does not know."""
     unknown: tuple[str, ...] = ()
     """Headers that it refuses (501)."""
+    payload: bool = False
+    """Whether it refuses other bytes than those whose sha256 is signed."""
     copies: bool = True
     copies_parts: bool = True
     most_parts: int = 10_000
@@ -48,11 +50,11 @@ DIALECTS = {
     # Default encryption with KMS: ETags are no MD5s of the bytes, in parts as in objects, and 32 digits all the same.
     # A wrong region is named in the document: docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
     # and .../API/ErrorResponses.html (AuthorizationHeaderMalformed).
-    "aws-kms": Dialect(etags="own", joined="own", says=KMS, region="eu-central-1"),
+    "aws-kms": Dialect(etags="own", joined="own", says=KMS, region="eu-central-1", payload=True),
     # AWS before August 2024 answered 501 to If-None-Match on a put: github.com/ceph/s3-tests/issues/218.
-    "aws-2023": Dialect(conditions="refused"),
+    "aws-2023": Dialect(conditions="refused", payload=True),
     # Encrypted objects have a random ETag, and so have all with --no-compat: github.com/minio/minio/issues/20520.
-    "minio": Dialect(etags="own", joined="own"),
+    "minio": Dialect(etags="own", joined="own", payload=True),
     # Buckets in the host name only (SecondLevelDomainForbidden: github.com/peak/s5cmd/issues/518); ETags in capitals, of
     # joined objects not as AWS makes them (www.alibabacloud.com/help/en/oss/developer-reference/putobject, and
     # "Alibaba seems to calculate multipart Etags differently": rclone, backend/s3); no If-None-Match on a put.
@@ -62,9 +64,9 @@ DIALECTS = {
     # support.huaweicloud.com/intl/en-us/api-obs/obs_04_0115.html: VirtualHostDomainRequired.
     "obs": Dialect(virtual_only="VirtualHostDomainRequired", conditions="ignored", ignores=("x-amz-checksum-sha256",)),
     # developers.cloudflare.com/r2/api/s3/api: the region is auto; multipart ETags are random (rclone, Cloudflare.yaml).
-    "r2": Dialect(region="auto", joined="own"),
+    "r2": Dialect(region="auto", joined="own", payload=True),
     # docs.wasabi.com: no conditional writes, no checksums of its own.
-    "wasabi": Dialect(conditions="ignored", ignores=("x-amz-checksum-sha256",)),
+    "wasabi": Dialect(conditions="ignored", payload=True, ignores=("x-amz-checksum-sha256",)),
     # www.scaleway.com/en/docs/object-storage/api-cli/multipart-uploads: 1 to 1000 parts (two here, to keep it short); the
     # region in the document only, without x-amz-bucket-region.
     "scaleway": Dialect(region="nl-ams", most_parts=2),
@@ -121,6 +123,9 @@ class Speaker:
             return malformed(dialect.region)
         if "x-amz-copy-source" in headers and not (dialect.copies_parts if asked.part else dialect.copies):
             return NOT_IMPLEMENTED
+        signed = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        if dialect.payload and signed not in {"UNSIGNED-PAYLOAD", hashlib.sha256(asked.body).hexdigest()}:
+            return error(400, "XAmzContentSHA256Mismatch")
         if "if-none-match" in headers and dialect.conditions == "refused":
             return NOT_IMPLEMENTED
         if any(name in headers for name in dialect.unknown):

@@ -35,9 +35,14 @@ class Fault:
     after: bool = False  # the server gets the request first, and acts on it
     times: int = 1
     rewrite: Callable[[bytes], bytes] | None = None  # of the request's head
+    garbled: Callable[[bytes], bytes] | None = None  # what the server gets instead of the body
     delay: float = 0.0  # seconds before anything happens
     answers: bool = True  # False: instead of the reply, nothing comes, and the connection stays
     passes: bool = False  # the server's own answer is passed on; for a delay
+
+    @property
+    def acts_before(self):
+        return self.rewrite is not None or self.garbled is not None
 
 
 @dataclass
@@ -47,6 +52,7 @@ class Proxy(LoopbackServer):
     seen: list[tuple[str, str]] = field(default_factory=list)
     port: int = 0
     tls: bool | ssl.SSLContext = False
+    connections: int = 0
 
     @property
     def url(self):
@@ -68,6 +74,7 @@ class Proxy(LoopbackServer):
     async def _serve(self, reader, writer):
         task = asyncio.current_task()
         self._tasks.add(task)
+        self.connections += 1
         parts = urlsplit(self.endpoint)
         behind, onward = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 20)
         try:
@@ -91,11 +98,13 @@ class Proxy(LoopbackServer):
             await asyncio.sleep(fault.delay)
             if fault.rewrite is not None:
                 head = fault.rewrite(head)
+            elif fault.garbled is not None:
+                body = fault.garbled(body)
             elif not fault.after and not fault.passes:
                 return await self._reply(writer, fault.reply)
         onward.write(head + body)
         await onward.drain()
-        forward = None if fault is None or fault.rewrite is not None or fault.passes else fault
+        forward = None if fault is None or fault.acts_before or fault.passes else fault
         if not await self._answer(behind, None if forward is not None else writer, method):
             return False
         if forward is not None and not forward.answers:

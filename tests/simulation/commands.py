@@ -96,6 +96,7 @@ class Commands:
                     self._now,
                     previous=held.previous,
                     epoch=held.epoch,
+                    settle=held.settle,
                 ),
             ):
                 await WORK[step.kind](self, step, store, catalogue)

@@ -178,7 +178,7 @@ class SimulatedStore:
 
     # -- changing --
 
-    async def put(self, path, body, *, if_absent=False):
+    async def put(self, path, body, *, if_absent=False, sha256=""):
         def effect() -> Stat:
             if if_absent and path in self.shelf.objects:
                 raise Exists(f"{path}: there is an object already")
@@ -216,7 +216,7 @@ class SimulatedStore:
         await self._act(safe(path), lambda: self.shelf.set("delete", path, None), shows=True)
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None, is_record=False):
+    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False):
         token = await self._act(safe(path), lambda: self._begin(path, size, resume), writes=True)
         self.open_tokens.add(token)
         try:

@@ -24,7 +24,7 @@ class Failing:
     def __init__(self, *errors):
         self.errors, self.calls = list(errors), 0
 
-    async def put(self, path, body, *, if_absent=False):
+    async def put(self, path, body, *, if_absent=False, sha256=""):
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
@@ -121,7 +121,7 @@ class Stagings:
         self.token, self.present_ranges = "token", ()
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None, is_record=False):
+    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False):
         if self.opening:
             raise self.opening.pop(0)
         try:

@@ -33,6 +33,7 @@ from transports.http.proxied import (
     asks_absolutely,
     connect_by_proxy,
 )
+from transports.http.request_body import RequestBody
 from transports.net import Network, SocketPolicy, connection_error, current, make_socket, valid_until
 
 MAX_ORIGINS = 1024
@@ -107,7 +108,7 @@ class Connections:
         *,
         label: str,
         bodiless: bool = False,
-        body: bytes = b"",
+        body: RequestBody = b"",
         guard: Callable[[], None] | None = None,
         is_absolute: bool = False,
     ) -> Exchange:

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
-from itertools import pairwise
 from typing import Protocol, cast
 
 import aiohttp
@@ -20,6 +19,7 @@ from transports.http.fast_response import FastResponse
 from transports.http.ports import StallLimit
 from transports.http.protocol import BUFFER, HttpProtocol
 from transports.http.proxied import PooledConnection
+from transports.http.request_body import RequestBody, blocks, length_of
 from transports.net import one_line
 
 MAX_DRAINED = 16 << 10  # bytes of a body read only to keep its connection
@@ -90,7 +90,7 @@ class Exchange:
     async def begin(
         self,
         request: bytes,
-        body: bytes,
+        body: RequestBody,
         guard: Callable[[], None] | None = None,
         *,
         bodiless: bool,
@@ -149,26 +149,26 @@ class Exchange:
                 self.close()
         return True
 
-    async def _send(self, body: bytes, guard: Callable[[], None] | None) -> None:
+    async def _send(self, body: RequestBody, guard: Callable[[], None] | None) -> None:
         """Write the body as fast as the server reads it. The time for an answer starts again with each block.
 
         With a guard the last bytes are few, and are written when the system has taken all others: what waited here
         would be sent whenever this process goes on, however late that is.
         """
-        protocol, whole = self._protocol, memoryview(body)
+        protocol, left = self._protocol, length_of(body)
         limit = self._connections.header_timeout
-        last = len(whole) - LAST_BYTES if guard is not None else len(whole)
-        ends = {*range(BUFFER, len(whole), BUFFER), last, len(whole)}
-        for start, end in pairwise([0, *sorted(end for end in ends if end > 0)]):
+        last = min(LAST_BYTES, left) if guard is not None else 0
+        for block in blocks(body, BUFFER, last):
+            left -= sum(map(len, block))
             transport = protocol.transport
             if transport is None or transport.is_closing() or len(protocol):
                 self.discard_connection()  # the answer, if there is one, holds the reason
                 return
-            if guard is not None and end == len(whole):
-                _write_now(transport, whole[start:end], guard)
+            if guard is not None and not left:
+                _write_now(transport, b"".join(block), guard)
             else:
-                transport.write(whole[start:end])
-            if guard is not None and last <= end < len(whole):
+                transport.writelines(block)
+            if guard is not None and left == last:
                 transport.set_write_buffer_limits(high=0)
             try:
                 async with asyncio.timeout(limit):
@@ -353,7 +353,7 @@ class Exchange:
         return message("broke off after {received} of {length} bytes", received=self.received, length=self.length)
 
 
-def _write_now(transport: asyncio.WriteTransport, block: bytes | memoryview, guard: Callable[[], None]) -> None:
+def _write_now(transport: asyncio.WriteTransport, block: bytes, guard: Callable[[], None]) -> None:
     """Call `guard`, and hand the block to the system at once: uvloop would wait for the end of its turn."""
     transport.set_write_buffer_limits(high=0)
     guard()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from syncd.core import Sink
+from transports.http.request_body import RequestBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class HttpClient(Protocol):
         *,
         label: str,
         bodiless: bool = False,
-        body: bytes = b"",
+        body: RequestBody = b"",
         guard: Callable[[], None] | None = None,
     ) -> HttpAnswer:
         """Send a request and return its answer when its head has arrived; the caller closes it.

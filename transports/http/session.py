@@ -23,6 +23,7 @@ from manifests.messages import message
 from syncd.core import Interrupted, Refused, Sink, SyncdError, Unreachable, Unsupported
 from transports.http import headers as heads
 from transports.http.ports import StallLimit
+from transports.http.request_body import RequestBody, blocks, length_of
 from transports.net import (
     Network,
     SocketPolicy,
@@ -79,7 +80,7 @@ class SessionClient:
         *,
         label: str,
         bodiless: bool = False,
-        body: bytes = b"",
+        body: RequestBody = b"",
         guard: Callable[[], None] | None = None,
     ) -> "SessionAnswer":
         """Send a request; see `ports.HttpClient`."""
@@ -326,13 +327,16 @@ class SessionAnswer:
         return message("broke off after {received} of {length} bytes", received=self.received, length=self.length)
 
 
-async def _pieces(body: bytes, guard: Callable[[], None] | None) -> AsyncIterator[memoryview]:
+async def _pieces(body: RequestBody, guard: Callable[[], None] | None) -> AsyncIterator[memoryview]:
     """Yield a body; the time for an answer starts again with each piece that is sent."""
-    for start in range(0, len(body), BUFFER):
-        if guard is not None and start + BUFFER >= len(body):
-            guard()
-        yield memoryview(body)[start : start + BUFFER]
-        _extend()
+    left = length_of(body)
+    for block in blocks(body, BUFFER, 0):
+        for piece in block:
+            left -= len(piece)
+            if guard is not None and not left:
+                guard()
+            yield piece
+            _extend()
 
 
 def _extend() -> None:

@@ -4,6 +4,8 @@ from .client import (
     INLINE as INLINE,
     NONE as NONE,
     Bucket as Bucket,
+    md5_of as md5_of,
+    sha256_of as sha256_of,
     split_url as split_url,
 )
 from .errors import (

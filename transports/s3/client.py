@@ -4,8 +4,10 @@ Rules:
 1. A bucket in another region, at another endpoint or in the host name is followed there (`bucket_address`), and
    renewed keys are tried once; at most `FOLLOWED` times for a request. Keys that the server accepted before, and
    rejects now, make a store unavailable: they are about to be renewed.
-2. A body is sent with its Content-MD5, and over http also with its sha256.
-3. Answers are bounded: documents by `limit`, files by their announced length.
+2. A body is sent with its Content-MD5, unless the server verifies its sha256, which is signed: over http always, over
+   https if the caller knows it.
+3. A store's requests share `MOST_AT_ONCE` connections; a body that is read has one of its own.
+4. Answers are bounded: documents by `limit`, files by their announced length.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ import hashlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from functools import partial
 from urllib.parse import quote
 
@@ -31,7 +33,7 @@ from syncd.core import (
     TooLarge,
     Unreachable,
 )
-from transports.http import HttpAnswer, HttpClient, headers as heads, open_client
+from transports.http import HttpAnswer, HttpClient, RequestBody, headers as heads, length_of, open_client, pieces_of
 from transports.net import open_network
 from transports.s3.bucket_address import BucketAddress, referral
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, Writes, failure, hidden_failure
@@ -40,6 +42,7 @@ from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing, SigningKeys
 
 HEADER_TIMEOUT = 120.0  # seconds; a server may copy or join gigabytes before it answers
 FOLLOWED = 4
+MOST_AT_ONCE = 32  # requests of one store; more would only wait for the server, each on a connection of its own
 WRITING = frozenset({"PUT", "POST"})
 INLINE = 1 << 18  # bytes; longer bodies are hashed in a thread
 
@@ -73,12 +76,17 @@ class Bucket:
         if requester_pays:
             self._common["x-amz-request-payer"] = "requester"
         self._connections: dict[str, HttpClient] = {}
+        self._slots = asyncio.Semaphore(MOST_AT_ONCE) if allow_private is None else None
         self.sends_md5 = True
         """Whether a body is sent with its Content-MD5; False for a server that does not know it."""
         self.guard: Guard | None = None
         """Called before each request that changes something is sent, and before its last bytes."""
         self.certificates: dict[str, float] = {}
         """The expiry of the certificate that each origin presented last, in seconds since the epoch."""
+
+    def slot(self) -> AbstractAsyncContextManager[object]:
+        """Return what limits the requests of a store that are under way at once; nothing else is awaited within."""
+        return self._slots if self._slots is not None else nullcontext()
 
     async def url(self, key: str) -> str:
         """Return the url of a key, for messages."""
@@ -93,16 +101,25 @@ class Bucket:
         *,
         query: Query = NONE,
         headers: Mapping[str, str] = NONE,
-        body: bytes = b"",
+        body: RequestBody = b"",
         md5: bytes | None = None,
+        sha256: str = "",
+        needs_md5: bool = True,
+        renews: bool = True,
     ) -> HttpAnswer:
         """Send one request and return its answer, a success; the caller closes it. `path` begins the messages.
 
-        `md5` is the checksum of the body if it is known. Raises the errors of `errors.failure`, Refused, Denied,
-        Unsafe, and Unreachable (Offline for the store's own endpoint).
+        `md5` and `sha256` are checksums of the body, if they are known; without `needs_md5` the server verifies it
+        by its sha256. Without `renews`, keys that are rejected are not read again.
+
+        Raises the errors of `errors.failure`, Refused, Denied, Unsafe, and Unreachable (Offline for the store's own
+        endpoint).
         """
-        signed = (await self._signing.place()).origin.startswith("http:")
-        digests = await _digests(body, md5, signed=signed)
+        if not sha256 and body and (await self._signing.place()).origin.startswith("http:"):
+            sha256 = await sha256_of(body)
+        if body and md5 is None and needs_md5 and self.sends_md5:
+            md5 = await md5_of(body)
+        digests = (md5 if needs_md5 else None, sha256 or (UNSIGNED if body else EMPTY))
         for left in reversed(range(FOLLOWED)):
             if reason := await self._signing.rejected():
                 raise self._without_keys(reason)
@@ -121,7 +138,7 @@ class Bucket:
                 failed = failure(answer.status, document, path, retry_after, action=right, writes=writes)
                 if "uploadId" in query and isinstance(failed, NotFound):  # Ceph answers NoSuchKey for an upload
                     raise NoSuchUpload(message("{path}: the multipart upload no longer exists", path=path))
-                if isinstance(failed, CredentialRefused):
+                if isinstance(failed, CredentialRefused) and renews:
                     answer.close()
                     if await self._signing.renew(signer, str(failed)) and left:
                         continue
@@ -140,8 +157,7 @@ class Bucket:
             return b""
         answer.close()
         one_byte = {**headers, "Range": "bytes=0-0"}
-        digests = await _digests(b"", None, signed=True)
-        again, _ = await self._send("GET", key, path, NONE, one_byte, b"", digests, place)
+        again, _ = await self._send("GET", key, path, NONE, one_byte, b"", (None, EMPTY), place)
         with closing(again):
             return b"" if again.status < 300 else await self._document(again, path, MAX_ERROR)
 
@@ -162,17 +178,23 @@ class Bucket:
         *,
         query: Query = NONE,
         headers: Mapping[str, str] = NONE,
-        body: bytes = b"",
+        body: RequestBody = b"",
         md5: bytes | None = None,
+        sha256: str = "",
+        needs_md5: bool = True,
         limit: int = MAX_ERROR,
     ) -> tuple[dict[str, str], bytes]:
         """As `send`, and read the document of the answer; an error in a body of status 200 is raised, too."""
-        with closing(await self.send(method, key, path, query=query, headers=headers, body=body, md5=md5)) as answer:
-            document = await self._document(answer, path, limit)
-            hidden = hidden_failure(document, path, writes="copy" if method in WRITING else "")
-            if hidden is not None:
-                raise hidden
-            return answer.headers, document
+        asked = self.send(
+            method, key, path, query=query, headers=headers, body=body, md5=md5, sha256=sha256, needs_md5=needs_md5
+        )
+        async with self.slot():
+            with closing(await asked) as answer:
+                document = await self._document(answer, path, limit)
+                hidden = hidden_failure(document, path, writes="copy" if method in WRITING else "")
+                if hidden is not None:
+                    raise hidden
+                return answer.headers, document
 
     async def chunks(self, answer: HttpAnswer) -> AsyncIterator[bytes]:
         """Yield an answer's body to its announced end. Raises Interrupted if it breaks off, stalls or is too long."""
@@ -192,8 +214,8 @@ class Bucket:
         path: str,
         query: Query,
         headers: Mapping[str, str],
-        body: bytes,
-        digests: tuple[str, str],
+        body: RequestBody,
+        digests: tuple[bytes | None, str],
         place: BucketAddress,
     ) -> tuple[HttpAnswer, SigningKeys | None]:
         target = place.base + quote(key, safe="/-_.~")
@@ -201,9 +223,9 @@ class Bucket:
             target += "?" + "&".join(f"{name}={quote(query[name], safe='-_.~')}" for name in sorted(query))
         sent = {"Host": place.host, **self._common, **headers}
         if body or method in {"PUT", "POST"}:
-            sent["Content-Length"] = str(len(body))
-        if body and self.sends_md5:
-            sent["Content-MD5"] = digests[0]
+            sent["Content-Length"] = str(length_of(body))
+        if body and digests[0] is not None and self.sends_md5:
+            sent["Content-MD5"] = base64.b64encode(digests[0]).decode()
         signer = await self._signing.sign(method, target, sent, digests[1], place)
         head = "".join([f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {sent[name]}\r\n" for name in sent), "\r\n"])
         connections = self._open(place)
@@ -214,7 +236,7 @@ class Bucket:
                 label=path,
                 bodiless=method == "HEAD",
                 body=body,
-                guard=partial(self.guard, path) if self.guard is not None and method not in {"GET", "HEAD"} else None,
+                guard=partial(self.guard, path) if self.guard is not None and _is_change(method, query) else None,
             )
         except Unreachable as error:
             if self._allow_private is None:  # the store itself
@@ -259,15 +281,30 @@ def split_url(url: str) -> tuple[str, str]:
     return bucket, root if not root or root.endswith("/") else f"{root}/"
 
 
-async def _digests(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str, str]:
-    """Return a body's Content-MD5, and the sha256 that is signed."""
-    if not body:
-        return "", EMPTY if signed else UNSIGNED
-    if len(body) <= INLINE or (md5 is not None and not signed):
-        return _hash(body, md5, signed=signed)
-    return await asyncio.to_thread(_hash, body, md5, signed=signed)
+async def md5_of(body: RequestBody) -> bytes:
+    """Return the MD5 of a body, in a thread if it is long."""
+    return (await _hashed(hashlib.md5(usedforsecurity=False), body)).digest()
 
 
-def _hash(body: bytes, md5: bytes | None, *, signed: bool) -> tuple[str, str]:
-    known = hashlib.md5(body, usedforsecurity=False).digest() if md5 is None else md5
-    return base64.b64encode(known).decode(), hashlib.sha256(body).hexdigest() if signed else UNSIGNED
+async def sha256_of(body: RequestBody) -> str:
+    """Return the sha256 of a body in hex, in a thread if it is long."""
+    return (await _hashed(hashlib.sha256(), body)).hexdigest()
+
+
+async def _hashed(hashing: "hashlib._Hash", body: RequestBody) -> "hashlib._Hash":
+    if length_of(body) <= INLINE:
+        return _hash(hashing, body)
+    return await asyncio.to_thread(_hash, hashing, body)
+
+
+def _hash(hashing: "hashlib._Hash", body: RequestBody) -> "hashlib._Hash":
+    for piece in pieces_of(body):
+        hashing.update(piece)
+    return hashing
+
+
+def _is_change(method: str, query: Query) -> bool:
+    """Return True if a request changes an object; beginning, filling and ending an upload change none."""
+    if method in {"GET", "HEAD"} or "uploads" in query or "partNumber" in query:
+        return False
+    return method != "DELETE" or "uploadId" not in query

@@ -240,9 +240,10 @@ class S3Transport:
             return await there.stat(key)
         headers = {"x-amz-checksum-mode": "ENABLED"} if self._knows_checksums else {}
         try:
-            with closing(await self.bucket.send("HEAD", self.root + path, path, headers=headers)) as answer:
-                found = answer.headers
-                return stat_of(path, found, _length(found))
+            async with self.bucket.slot():
+                with closing(await self.bucket.send("HEAD", self.root + path, path, headers=headers)) as answer:
+                    found = answer.headers
+                    return stat_of(path, found, _length(found))
         except Unsupported:
             if headers:
                 self._knows_checksums = False

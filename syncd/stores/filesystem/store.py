@@ -108,8 +108,9 @@ class FilesystemStore:
         async with contextlib.aclosing(chunks):
             yield FileBody(stat, start, end, f"{self.root}/{path}", chunks)
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write one small file; concurrent calls share their syncs."""
+        del sha256  # after a sync without an error, the disk has the bytes that were written
         name = self._temporaries.name()
         folders = self._folders
         found: list[os.stat_result] = []
@@ -132,9 +133,16 @@ class FilesystemStore:
 
     @asynccontextmanager
     async def stage(
-        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+        self,
+        path: str,
+        *,
+        size: int | None,
+        resume: str | None = None,
+        is_record: bool = False,
+        in_place: bool = False,
     ) -> AsyncIterator[Staged]:
         """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
+        del in_place  # its bytes are named at the end in any case
         keep_free = None if is_record else self._keep_free
         staged = await self._in_thread(check_safe(path), self._begin, path, size, resume, keep_free)
         self._temporaries.alive.add(staged.token)

@@ -88,6 +88,7 @@ class Copies:
                 )
             )
         if etag and not is_same(found.version, etag) and not is_same(found.version, source.version):
+            sha256 = sha256 or (await self._objects.hash_stored(source.path))[1]
             await self._objects.read_back(to, source.size or 0, sha256)
         return found
 
@@ -208,7 +209,7 @@ class Copies:
     async def _checked(self, found: Stat, headers: Mapping[str, str]) -> Stat:
         """Read an object back if the server verified none of its bytes; a wrong one does not stay. Raises Damaged."""
         sha256 = headers.get(SHA256, "")
-        if sha256 and self._traits.checks is not None and not self._traits.checks.md5:
+        if sha256 and self._traits.checks is not None and not self._traits.checks.verifies_parts:
             try:
                 await self._objects.read_back(found.path, found.size or 0, sha256)
             except Damaged:

@@ -1,7 +1,9 @@
 """One file that is being written into a bucket: a small one in one request, a large one in parts.
 
-A large file is joined under `.syncd/uploads/<name>`, so that it can be read back and verified before it is copied, on
-the server, to its path. `token` is that name, the size of a part and the upload's id; the server lists the parts.
+A file that may be resumed is joined under `.syncd/uploads/<name>`, so that it can be read back and verified before it
+is copied, on the server, to its path. `token` is that name, the size of a part and the upload's id; the server lists
+the parts. A file that is staged in place is uploaded to its path: the upload is completed there, and only there, by
+`commit`. Nothing of it is visible before, and it cannot be resumed or read back.
 Rule 1: parts are sent in the background, at most `IN_FLIGHT` at once. The next write raises the error of a failed
 part, and the write after that sends it again, so that the caller's retry has its pause.
 Rule 2: the parts are joined after every byte was written, and the file is at its path only after its verification.
@@ -21,8 +23,9 @@ from syncd.stores import ranges
 from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.copies import Copies
 from syncd.stores.s3.etags import md5_in
-from syncd.stores.s3.objects import Objects, sha256_headers, sha256_of
+from syncd.stores.s3.objects import Objects, sha256_headers
 from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, UploadedObject, Uploads
+from transports.http import RequestBody, pieces_of
 from transports.s3 import NoSuchUpload, Unimplemented
 
 UPLOADS = ".syncd/uploads/"
@@ -42,11 +45,11 @@ class PendingPart:
         self.chunks[offset] = chunk if len(chunk) >= len(self.chunks.get(offset, b"")) else self.chunks[offset]
         ranges.add(self.ranges, offset, offset + len(chunk))
 
-    def body(self, size: int) -> bytes:
-        """Return the bytes of a complete part."""
+    def body(self, size: int) -> RequestBody:
+        """Return the buffers of a complete part; they are not copied."""
         offsets = sorted(self.chunks)
         if sum(len(self.chunks[offset]) for offset in offsets) == size:
-            return b"".join(self.chunks[offset] for offset in offsets)
+            return [self.chunks[offset] for offset in offsets]
         whole = bytearray(size)  # some were written twice
         for offset in offsets:
             whole[offset : offset + len(self.chunks[offset])] = self.chunks[offset]
@@ -66,8 +69,10 @@ class StagingTools:
 class StagedObject:
     """A staged file of `S3Store`; satisfies `syncd.core.ports.Staged`."""
 
-    def __init__(self, tools: StagingTools, path: str, piece: int) -> None:
+    def __init__(self, tools: StagingTools, path: str, piece: int, *, in_place: bool = False) -> None:
+        """With `in_place`, a large file is uploaded to its path, if the server joins parts as it should."""
         self.token = ""
+        self._in_place = in_place
         self.present_ranges: tuple[tuple[int, int], ...] = ()
         self._objects = tools.objects
         self._uploads = tools.uploads
@@ -83,9 +88,14 @@ class StagedObject:
         self._joined: UploadedObject | None = None
         self._placed: Stat | None = None
         self._flying: dict[int, asyncio.Task[None]] = {}
-        self._ready: dict[int, bytes] = {}  # bodies being sent, or waiting for another attempt
+        self._ready: dict[int, RequestBody] = {}  # bodies being sent, or waiting for another attempt
         self._failed: dict[int, SyncdError] = {}
         self._lock = asyncio.Lock()
+
+    @property
+    def upload_path(self) -> str:
+        """The path of the upload; "" if there is none."""
+        return self._upload.path if self._upload is not None else ""
 
     async def begin(self, size: int | None) -> None:
         """Begin a file; one known to be large gets its upload and token at once."""
@@ -95,7 +105,7 @@ class StagedObject:
             self._step = traits.part_size(size, self._piece)
             await self._uploads.prove_parts(math.ceil(size / self._step))
             self._step = traits.part_size(size, self._piece)
-            await self._begin_upload()
+            await self._begin_upload(is_named=True)
 
     async def resume(self, token: str) -> bool:
         """Continue an upload. Return False if it has ended and left nothing."""
@@ -160,8 +170,11 @@ class StagedObject:
         size = self._ranges[-1][1] if self._ranges else 0
         self._require_complete(size)
         if self._upload is None:
-            yield self._small(size)
+            for piece in pieces_of(self._small(size)):
+                yield bytes(piece)
             return
+        if self._in_place:
+            raise AssertionError("a file that is staged in place is not read back: that would make it visible")
         joined = (await self._join(size)).stat
         async with self._objects.reading.open(joined.path, version=joined.version) as body:
             async for chunk in body:
@@ -172,15 +185,12 @@ class StagedObject:
         path = self._path if to is None else to
         self._require_complete(size)
         if self._upload is None:
-            body = self._small(size)
-            if await sha256_of(body) != sha256:
-                raise Damaged(
-                    message("{path}: the bytes gathered are not those of sha256 {sha256}", path=path, sha256=sha256)
-                )
-            return await self._abilities.put(path, body, sha256, if_absent=if_absent)
+            return await self._abilities.put(path, self._small(size), sha256, if_absent=if_absent)
+        if self._in_place:
+            return await self._complete_in_place(path, size, sha256, if_absent=if_absent)
         if self._placed is None:
             joined = await self._join(size)
-            if not joined.is_proved or not (await self._abilities.known()).md5:
+            if not joined.is_proved or not (await self._abilities.known()).verifies_parts:
                 await self._objects.read_back(joined.stat.path, size, sha256)
                 self._objects.traits.has_own_joined_etags |= not joined.is_proved
             headers = sha256_headers(sha256)
@@ -196,7 +206,8 @@ class StagedObject:
         upload, self._upload, self.token = self._upload, None, ""
         if upload is not None:
             await self._uploads.tidy(upload)
-            await self._objects.tidy(upload.path)
+            if not self._in_place:
+                await self._objects.tidy(upload.path)
 
     async def stop(self) -> None:
         """Stop the uploads of parts; those that have arrived stay for a resume."""
@@ -217,17 +228,33 @@ class StagedObject:
     def _is_large(self) -> bool:
         return self._ranges[-1][1] > self._piece
 
-    async def _begin_upload(self) -> None:
+    async def _begin_upload(self, *, is_named: bool) -> None:
+        self._in_place = self._in_place and await self._abilities.joins_in_place()
         name = secrets.token_hex(16)
-        self._upload = await self._uploads.begin(UPLOADS + name)
-        self.token = f"{name}.{self._step}.{self._upload.id}"
+        self._upload = await self._uploads.begin(self._path if self._in_place else UPLOADS + name)
+        if is_named and not self._in_place:
+            self.token = f"{name}.{self._step}.{self._upload.id}"
+
+    async def _complete_in_place(self, path: str, size: int, sha256: str, *, if_absent: bool) -> Stat:
+        """Make a verified file visible where it was uploaded to."""
+        if self._placed is None:
+            if path != self._path:
+                raise AssertionError("a file that is staged in place is committed there, or discarded")
+            parts = await self._send_all(size)
+            assert self._upload is not None
+            self._placed = await self._uploads.complete_in_place(
+                self._upload, parts, size, sha256, must_be_new=if_absent
+            )
+        self._upload = None
+        self._parts.clear()
+        return self._placed
 
     async def _fly(self, number: int, size: int) -> None:
         """Send a complete part as soon as fewer than IN_FLIGHT are being sent."""
         async with self._lock:
             if self._upload is None:
                 await self._abilities.known()
-                self._upload = await self._uploads.begin(UPLOADS + secrets.token_hex(16))
+                await self._begin_upload(is_named=False)
                 for waiting, part in list(self._parts.items()):
                     if waiting != number and part.ranges == [(0, self._step)]:
                         self._ready[waiting] = self._parts.pop(waiting).body(self._step)
@@ -261,8 +288,15 @@ class StagedObject:
 
     async def _join(self, size: int) -> UploadedObject:
         """Send every part and join them under the staging key."""
-        if self._joined is not None:
-            return self._joined
+        if self._joined is None:
+            parts = await self._send_all(size)
+            assert self._upload is not None
+            self._joined = await self._uploads.complete(self._upload, parts, size)
+            self._parts.clear()
+        return self._joined
+
+    async def _send_all(self, size: int) -> dict[int, SentPart]:
+        """Send every part, and return them by number."""
         await self._raise_failed()
         last = math.ceil(size / self._step)
         for number in range(1, last + 1):
@@ -274,14 +308,11 @@ class StagedObject:
             await asyncio.wait(self._flying.values())
         await self._raise_failed()
         if self._failed or self._ready:
-            return await self._join(size)
+            return await self._send_all(size)
         missing = [number for number in range(1, last + 1) if number not in self._sent]
         if missing or self._upload is None:
             raise Damaged(message("{path}: parts {missing} never arrived", path=self._path, missing=missing[:5]))
-        sent = {number: self._sent[number] for number in range(1, last + 1)}
-        self._joined = await self._uploads.complete(self._upload, sent, size)
-        self._parts.clear()
-        return self._joined
+        return {number: self._sent[number] for number in range(1, last + 1)}
 
     async def _resume_joined(self, path: str) -> bool:
         """Continue with an object that was joined before the interruption."""
@@ -296,7 +327,14 @@ class StagedObject:
         self.present_ranges = tuple(self._ranges)
         return True
 
-    def _small(self, size: int) -> bytes:
+    def _small(self, size: int) -> RequestBody:
+        """Return the bytes of a file without an upload: its buffers, unless some were written twice."""
+        found: list[bytes | memoryview] = []
+        for number in sorted(self._parts):
+            part = self._parts[number]
+            found += [part.chunks[offset] for offset in sorted(part.chunks)]
+        if sum(map(len, found)) == size:
+            return found
         whole = bytearray(size)
         for number, part in self._parts.items():
             start = (number - 1) * self._step

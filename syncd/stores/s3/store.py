@@ -1,7 +1,8 @@
 """A store in a bucket, or in a prefix of one: the same layout as in a folder, on AWS S3, Ceph, Swift and others.
 
-Rule 1: an object is complete or absent. A large one is joined under `.syncd/uploads/`, verified, then copied.
-Rule 2: every request with a body has its MD5; an upload that the server does not verify is read back.
+Rule 1: an object is complete or absent. A large one is joined under `.syncd/uploads/`, verified, then copied; or it is
+uploaded to its path, and joined there once its bytes were verified (`in_place`).
+Rule 2: the server verifies every body by its sha256 or its MD5; an upload that it does not verify is read back.
 Rule 3: conditional writes are advice: some servers ignore them, or let two writers win.
 Rule 4: listings leave out `.syncd/uploads/`.
 """
@@ -29,11 +30,12 @@ from syncd.core import (
 from syncd.stores.filesystem.dirfd_cache import check_safe
 from syncd.stores.identity import SENTINEL, identify
 from syncd.stores.s3.abilities import S3Capabilities
+from syncd.stores.s3.byte_room import ByteRoom
 from syncd.stores.s3.copies import COPY_LIMIT, COPY_PART, Copies
-from syncd.stores.s3.objects import Objects, sha256_of
+from syncd.stores.s3.objects import Objects
 from syncd.stores.s3.staged import UPLOADS, StagedObject, StagingTools
 from syncd.stores.s3.traits import MOST_PARTS, S3Traits, ServerChecks
-from syncd.stores.s3.uploads import Upload, Uploads, elements, is_last_page
+from syncd.stores.s3.uploads import IN_FLIGHT, Upload, Uploads, elements, is_last_page
 from transports.s3 import (
     HEADER_TIMEOUT,
     Account,
@@ -44,10 +46,13 @@ from transports.s3 import (
     S3Transport,
     Unimplemented,
     instant,
+    sha256_of,
     split_url,
 )
 
 PIECE = 16 << 20
+WINDOW = 48 << 20  # bytes of a file that are received ahead of a missing one
+ROOM = 192 << 20  # bytes of all files in memory, until the server has them
 MAX_KEY = 1024  # bytes
 MAX_UPLOADS_PAGE = 16 << 20  # bytes of a list of uploads
 
@@ -108,9 +113,12 @@ class S3Store:
         )
         self._uploads = uploads = Uploads(objects)
         self._copies = copies = Copies(objects, uploads, copy_limit=copy_limit, copy_part=copy_part, piece=piece)
-        self._abilities = S3Capabilities(objects, copies)
+        self._abilities = S3Capabilities(objects, uploads, copies)
         self._tools = StagingTools(objects, uploads, copies, self._abilities)
-        self._alive: set[str] = set()  # staging keys that this process has open
+        self.room = ByteRoom(ROOM)
+        self.window = WINDOW
+        self.most = WINDOW + IN_FLIGHT * piece
+        self._alive: set[StagedObject] = set()  # of this process, and open
 
     @property
     def certificates(self) -> dict[str, float]:
@@ -120,6 +128,10 @@ class S3Store:
     def use_guard(self, guard: Guard) -> None:
         """Call `guard` before each request that changes something is sent, and before its last bytes."""
         self._bucket.guard = guard
+
+    def held(self, size: int | None) -> int:
+        """Return the bytes in memory that a file of `size` bytes takes; see `syncd.core.Buffering`."""
+        return self.most if size is None else min(size, self.most)
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every object below `prefix`, sorted by path."""
@@ -147,27 +159,32 @@ class S3Store:
         """Read `[start, stop)`."""
         return self._reading.open(check_safe(path), start=start, stop=stop, version=version)
 
-    async def put(self, path: str, body: bytes, *, if_absent: bool = False) -> Stat:
+    async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write one object, verified. With `if_absent`, an object of the same bytes counts as an earlier try."""
-        return await self._abilities.put(self._fit(path), body, await sha256_of(body), if_absent=if_absent)
+        return await self._abilities.put(self._fit(path), body, sha256 or await sha256_of(body), if_absent=if_absent)
 
     @asynccontextmanager
     async def stage(
-        self, path: str, *, size: int | None, resume: str | None = None, is_record: bool = False
+        self,
+        path: str,
+        *,
+        size: int | None,
+        resume: str | None = None,
+        is_record: bool = False,
+        in_place: bool = False,
     ) -> AsyncIterator[Staged]:
         """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
         del is_record  # buckets do not report free space
         staged = StagedObject(self._tools, self._fit(path), self.piece)
         if resume is None or not await staged.resume(resume):
-            staged = StagedObject(self._tools, path, self.piece)
+            staged = StagedObject(self._tools, path, self.piece, in_place=in_place)
             await staged.begin(size)
-        name = UPLOADS + staged.token.partition(".")[0]
-        self._alive.add(name)
+        self._alive.add(staged)
         try:
             yield staged
         finally:
             await staged.stop()
-            self._alive.discard(name)
+            self._alive.discard(staged)
             await staged.drop_unnamed()
 
     async def move(self, path: str, to: str) -> None:
@@ -247,15 +264,18 @@ class S3Store:
 
     async def _sweep(self, before: float) -> AsyncGenerator[str, None]:
         for upload, begun in await self._unfinished():
-            if upload.path in self._alive or begun > before or await self._touched(upload) > before:
+            if upload.path in self._in_use() or begun > before or await self._touched(upload) > before:
                 continue
             await self._uploads.abort(upload)
             yield upload.path
         async with aclosing(self._reading.list(UPLOADS)) as found:
             async for stat in found:
-                if stat.path not in self._alive and (stat.modified or 0.0) <= before:
+                if stat.path not in self._in_use() and (stat.modified or 0.0) <= before:
                     await self._objects.remove(stat.path)
                     yield stat.path
+
+    def _in_use(self) -> set[str]:
+        return {staged.upload_path for staged in self._alive}
 
     async def aclose(self) -> None:
         """Close all connections."""

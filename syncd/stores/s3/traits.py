@@ -17,11 +17,20 @@ _LIMIT = re.compile(r"(?:between 1 and|maximum|at most|limit|exceed)\D{0,30}(\d{
 
 
 class ServerChecks(msgspec.Struct, frozen=True):
-    """`md5`, `sha256`: a wrong digest is refused. `if_none_match`: a create-only put refuses to replace."""
+    """`md5`, `sha256`: a wrong digest is refused. `if_none_match`: a create-only put refuses to replace.
+
+    `payload`: other bytes than those of the sha256 that is signed are refused.
+    """
 
     md5: bool
     sha256: bool
     if_none_match: bool
+    payload: bool = False
+
+    @property
+    def verifies_parts(self) -> bool:
+        """True if the server verifies each body, also that of a part."""
+        return self.md5 or self.payload
 
 
 class S3Traits:
@@ -50,6 +59,10 @@ class S3Traits:
         """It copies a certain version of an object only, if asked to."""
         self.creates_conditionally = True
         """It can refuse to replace an object."""
+        self.joins_in_place: bool | None = None
+        """Joined bytes are right if their parts were: an upload may end at its final path. None: not tried yet."""
+        self.joins_conditionally = True
+        """It can refuse to replace an object by a joined one."""
         self._may_delete = True
 
     def may_not_delete(self, text: str) -> None:

@@ -1,0 +1,204 @@
+"""What it costs to bring files from HTTP into a bucket: `python -m tests.bench.s3_write mid --before ../earlier --rclone`.
+
+Ceph's S3 gateway holds the bucket, in memory; nginx serves the files. Contenders take turns, each into an empty bucket.
+The connections and the bytes are counted by a forwarder in front of the gateway, which is a process of its own.
+Cases: mid (100 files of 10 MiB), four (240 of 4 MiB), big (8 of 96 MiB), small (2,000 of 4,000 bytes), nothing (a pass
+of the small files that finds no change).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+from tests.bench import peers
+from tests.bench.__main__ import alone, home
+from tests.bench.archive import Archive, make
+from tests.bench.measure import Measured, run
+from tests.bench.servers import ROOT, nginx
+from tests.servers.fixtures import S3Server, make_bucket
+from tests.servers.rgw import Rgw
+
+ARCHIVES = {"mid": "s3-mid", "four": "s3-four", "big": "s3-big", "small": "thin-small", "nothing": "thin-small"}
+BLOCK = 1 << 18  # bytes forwarded at a time
+BUCKET = "syncd-tests"
+
+
+class Counting:
+    """Forwards connections to a port and counts them, and the bytes of each direction."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.counts = {"connections": 0, "sent": 0, "received": 0}
+
+    async def serve(self) -> None:
+        """Print the own port, then the counts after each line of standard input."""
+        server = await asyncio.start_server(self._forward, "127.0.0.1", 0, limit=BLOCK)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(json.dumps(self.counts), flush=True)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.counts["connections"] += 1
+        with contextlib.suppress(OSError):
+            behind, onward = await asyncio.open_connection("127.0.0.1", self.port, limit=BLOCK)
+            with contextlib.suppress(OSError):
+                await asyncio.gather(self._copy(reader, onward, "sent"), self._copy(behind, writer, "received"))
+            onward.close()
+        writer.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> None:
+        while chunk := await reader.read(BLOCK):
+            self.counts[name] += len(chunk)
+            writer.write(chunk)
+            await writer.drain()
+        writer.close()
+
+
+class Counter:
+    """The forwarder's process."""
+
+    def __init__(self, port: int) -> None:
+        command = [sys.executable, "-m", "tests.bench.s3_write", "--forward", str(port)]
+        self.process = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def counts(self) -> dict[str, int]:
+        """Return what was counted so far."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        counts: dict[str, int] = json.loads(self.process.stdout.readline())
+        return counts
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.terminate()
+        self.process.communicate()
+
+
+class Turns:
+    """The contenders of one case, and the servers between which they move bytes."""
+
+    def __init__(self, case: str, archive: Archive, url: str, cluster: Rgw, folder: Path, before: Path | None) -> None:
+        self.case, self.archive, self.url, self.cluster, self.folder = case, archive, url, cluster, folder
+        self.before = before
+        self.counter = Counter(urlsplit(cluster.endpoint).port or 0)
+        self.endpoint = f"http://127.0.0.1:{self.counter.port}"
+
+    def turn(self, contender: str) -> tuple[Measured, dict[str, float]]:
+        """Run one contender; return also what was counted between it and the gateway."""
+        asyncio.run(make_bucket(S3Server(self.cluster.endpoint, self.cluster.access_key, self.cluster.secret_key)))
+        folder = self.folder / secrets.token_hex(4)
+        folder.mkdir()
+        command = self._command(contender, folder)
+        environ = peers.s3_environ(self.endpoint) | {
+            "AWS_ACCESS_KEY_ID": self.cluster.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.cluster.secret_key,
+        }
+        if self.case == "nothing":
+            run(command, environ, folder / "log")
+        counted, load = self.counter.counts(), os.getloadavg()[0]
+        measured = run(command, environ, folder / "log")
+        counts: dict[str, float] = {name: count - counted[name] for name, count in self.counter.counts().items()}
+        counts |= {"stored": self._stored(), "load": load}
+        self._empty()
+        return measured, counts
+
+    def _command(self, contender: str, folder: Path) -> list[str]:
+        if contender == "rclone":
+            program = peers.find("rclone", ROOT / ".cache" / "bench")
+            return [program, "copy", ":http:", f"bench:{BUCKET}/m", "--http-url", f"{self.url}/", "--config", ""]
+        manifest = folder / "bench.yaml"
+        manifest.write_text(f"mirror: bench\ntitle: S3\nsource:\n  url: {self.url}/\n  reader: autoindex\n")
+        home = self.before if contender == "before" and self.before is not None else ROOT
+        words = ["--store", f"s3://{BUCKET}/x/", "--endpoint", self.endpoint, "--state", str(folder / "state")]
+        return [str(home / ".venv/bin/syncd"), "sync", str(manifest), *words, "--allow-private", self.url]
+
+    def _stored(self) -> int:
+        """Return the bytes that the gateway has received or copied into objects, by the disk's own count."""
+        found = json.loads(self.cluster._ask("daemon", "osd.0", "perf", "dump"))
+        return int(found["osd"]["op_w_in_bytes"])
+
+    def _empty(self) -> None:
+        words = ("radosgw-admin", "-n", "client.rgw", "bucket", "rm", "--bucket", BUCKET, "--purge-objects")
+        self.cluster._run(*words, "--bypass-gc")
+
+
+@contextlib.contextmanager
+def ground(case: str, before: Path | None) -> Iterator[Turns]:
+    """Start the servers of a case."""
+    folder = Path(tempfile.mkdtemp(prefix="s3-", dir=home()))
+    folder.chmod(0o755)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        archive = make(ARCHIVES[case], home() / "archives")
+        web = stack.enter_context(nginx(archive, folder / "nginx"))
+        (folder / "rgw").mkdir()
+        certificate = folder / "certificate.pem"
+        words = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(certificate), "-x509", "-subj", "/CN=localhost"]
+        subprocess.run(["openssl", "req", *words, "-out", str(folder / "x.pem")], check=True, capture_output=True)
+        with certificate.open("ab") as out:
+            out.write((folder / "x.pem").read_bytes())
+        cluster = Rgw(folder / "rgw", certificate)
+        stack.callback(cluster.close)
+        turns = Turns(case, archive, web.url, cluster, folder, before)
+        stack.callback(turns.counter.close)
+        yield turns
+
+
+def main() -> int:
+    """Run a case and print the medians."""
+    words = argparse.ArgumentParser(prog="python -m tests.bench.s3_write", description=__doc__)
+    words.add_argument("case", nargs="?", choices=ARCHIVES)
+    words.add_argument("--before", type=Path)
+    words.add_argument("--rclone", action="store_true")
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--forward", type=int)
+    given = words.parse_args()
+    if given.forward:
+        asyncio.run(Counting(given.forward).serve())
+        return 0
+    home().mkdir(parents=True, exist_ok=True)
+    contenders = ["syncd", *(["before"] if given.before else []), *(["rclone"] if given.rclone else [])]
+    figures: dict[str, list[tuple[Measured, dict[str, float]]]] = {}
+    with alone(), ground(given.case, given.before) as turns:
+        for number in range(given.rounds):
+            for contender in contenders:
+                measured, counts = turns.turn(contender)
+                figures.setdefault(contender, []).append((measured, counts))
+                shown = ", ".join(f"{name} {count:,.4g}" for name, count in counts.items())
+                line = (
+                    f"{time.strftime('%T')} {contender} #{number + 1}: {measured.wall:.2f} s, cpu {measured.cpu:.2f} s"
+                )
+                print(f"{line}, rss {measured.rss / 1e6:.0f} MB, {shown}", file=sys.stderr, flush=True)
+                if measured.code:
+                    print(measured.tail, file=sys.stderr)
+    size = turns.archive.bytes
+    print("| case | who | wall s | CPU s | CPU s/GB | RSS MB | connections | bytes sent / bytes | load |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for contender, runs in figures.items():
+        wall, cpu = median(one.wall for one, _ in runs), median(one.cpu for one, _ in runs)
+        rss, load = median(one.rss for one, _ in runs), median(counts["load"] for _, counts in runs)
+        connections = median(counts["connections"] for _, counts in runs)
+        sent = median(counts["sent"] for _, counts in runs) / size
+        cells = f"{wall:.2f} | {cpu:.2f} | {cpu / size * 1e9:.2f} | {rss / 1e6:.0f} | {connections:.0f} | {sent:.2f}"
+        print(f"| {given.case} | {contender} | {cells} | {load:.1f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
