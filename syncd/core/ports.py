@@ -312,17 +312,17 @@ class Fence(Protocol):
 
 
 class Room(Protocol):
-    """Limits bytes in memory; `syncd.stores.s3.byte_room.ByteRoom`."""
+    """Limits bytes in memory; `syncd.stores.s3.byte_room.ByteRoom`. An `owner` that holds none never waits."""
 
-    async def acquire(self, count: int) -> None:
+    async def acquire(self, count: int, owner: object) -> None:
         """Wait for room for `count` bytes, holding nothing that others need to give theirs back."""
         ...
 
-    def acquire_now(self, count: int) -> bool:
+    def acquire_now(self, count: int, owner: object) -> bool:
         """Take room if there is some now; return True if it was taken."""
         ...
 
-    def release(self, count: int) -> None:
+    def release(self, count: int, owner: object) -> None:
         """Give back room that was acquired."""
         ...
 

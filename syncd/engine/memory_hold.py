@@ -14,32 +14,34 @@ class NeedsRoom(SyncdError):
     """A file needs room for `count` bytes, and there is none now."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(count)
+        super().__init__(str(count))
         self.count = count
 
 
 class MemoryHold:
     """Room for one file over a block."""
 
-    __slots__ = ("_count", "_store")
+    __slots__ = ("_count", "_owner", "_store")
 
-    def __init__(self, store: Buffering, count: int) -> None:
+    def __init__(self, store: Buffering, count: int, owner: str) -> None:
+        """`owner` is the mirror."""
+        self._owner = owner
         self._store = store
         self._count = count
 
     async def __aenter__(self) -> Self:
-        await self._store.room.acquire(self._count)
+        await self._store.room.acquire(self._count, self._owner)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._store.room.release(self._count)
+        self._store.room.release(self._count, self._owner)
 
     def grow(self, size: int | None) -> None:
         """Take the room for a file of `size` bytes, in all. Raises NeedsRoom."""
         wanted = self._store.held(size)
         if wanted > self._count:
-            if not self._store.room.acquire_now(wanted - self._count):
+            if not self._store.room.acquire_now(wanted - self._count, self._owner):
                 raise NeedsRoom(wanted)
             self._count = wanted

@@ -200,18 +200,17 @@ class Transfers:
         """Download a file; where its ranges are not served, or not of one version at the last try, in one stream."""
         self.large.require_size(stat.path, stat.size)
         source = FailoverTransport(self.source, others) if others and has_digest(stat) else self.source
-        download = self._download if self.buffering is None else self._with_room
         try:
-            return await download(source, step, stat, target, last=last, other_coding=other_coding)
+            return await self._attempt(source, step, stat, target, last=last, other_coding=other_coding)
         except RangeRefused as error:
             self._restarted(step, error)
         except Changed as error:  # each server behind the name may have a version of its own
             if not last:
                 raise
             self._restarted(step, error)
-        return await download(source, step, stat, target, last=last, other_coding=other_coding, whole=True)
+        return await self._attempt(source, step, stat, target, last=last, other_coding=other_coding, whole=True)
 
-    async def _with_room(
+    def _attempt(
         self,
         source: Transport,
         step: Step,
@@ -221,15 +220,32 @@ class Transfers:
         last: bool,
         other_coding: bool,
         whole: bool = False,
+    ) -> Coroutine[Any, Any, VerifiedFile]:
+        """Download a file, at once or when the store has room for it in memory."""
+        if self.buffering is None:
+            return self._download(source, step, stat, target, last=last, other_coding=other_coding, whole=whole)
+        return self._with_room(
+            self.buffering, source, step, stat, target, last=last, other_coding=other_coding, whole=whole
+        )
+
+    async def _with_room(
+        self,
+        buffering: Buffering,
+        source: Transport,
+        step: Step,
+        stat: Stat,
+        target: str,
+        *,
+        last: bool,
+        other_coding: bool,
+        whole: bool = False,
     ) -> VerifiedFile:
-        """Download a file once the store has room for it in memory."""
-        buffering, begun = self.buffering, self.begun.get(step.path)
-        assert buffering is not None
+        begun = self.begun.get(step.path)
         size = stat.size if begun is None else begun.size
         count = UNKNOWN_COST if size is None else buffering.held(size)
         while True:
             try:
-                async with MemoryHold(buffering, count) as hold:
+                async with MemoryHold(buffering, count, self.place.mirror) as hold:
                     return await self._download(
                         source, step, stat, target, hold, last=last, other_coding=other_coding, whole=whole
                     )

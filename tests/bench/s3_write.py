@@ -111,10 +111,10 @@ class Turns:
         }
         if self.case == "nothing":
             run(command, environ, folder / "log")
-        counted, load = self.counter.counts(), os.getloadavg()[0]
+        counted, stored, load = self.counter.counts(), self._stored(), os.getloadavg()[0]
         measured = run(command, environ, folder / "log")
         counts: dict[str, float] = {name: count - counted[name] for name, count in self.counter.counts().items()}
-        counts |= {"stored": self._stored(), "load": load}
+        counts |= {"stored": self._stored() - stored, "load": load}
         self._empty()
         return measured, counts
 
@@ -188,14 +188,14 @@ def main() -> int:
                 if measured.code:
                     print(measured.tail, file=sys.stderr)
     size = turns.archive.bytes
-    print("| case | who | wall s | CPU s | CPU s/GB | RSS MB | connections | bytes sent / bytes | load |")
+    print("| case | who | wall s | CPU s | CPU s/GB | RSS MB | connections | bytes stored / bytes | load |")
     print("|---|---|---|---|---|---|---|---|---|")
     for contender, runs in figures.items():
         wall, cpu = median(one.wall for one, _ in runs), median(one.cpu for one, _ in runs)
         rss, load = median(one.rss for one, _ in runs), median(counts["load"] for _, counts in runs)
         connections = median(counts["connections"] for _, counts in runs)
-        sent = median(counts["sent"] for _, counts in runs) / size
-        cells = f"{wall:.2f} | {cpu:.2f} | {cpu / size * 1e9:.2f} | {rss / 1e6:.0f} | {connections:.0f} | {sent:.2f}"
+        stored = median(counts["stored"] for _, counts in runs) / size
+        cells = f"{wall:.2f} | {cpu:.2f} | {cpu / size * 1e9:.2f} | {rss / 1e6:.0f} | {connections:.0f} | {stored:.2f}"
         print(f"| {given.case} | {contender} | {cells} | {load:.1f} |")
     return 0
 

@@ -17,13 +17,14 @@ from transports.http import headers as heads
 from transports.http.bulk_body import LONG, BulkBody
 from transports.http.fast_response import FastResponse
 from transports.http.ports import StallLimit
-from transports.http.protocol import BUFFER, HttpProtocol
+from transports.http.protocol import HttpProtocol
 from transports.http.proxied import PooledConnection
 from transports.http.request_body import RequestBody, blocks, length_of
 from transports.net import one_line
 
 MAX_DRAINED = 16 << 10  # bytes of a body read only to keep its connection
 LAST_BYTES = 1 << 10  # of a guarded body: the system takes them at once, or a moment later
+SENT = 1 << 19  # bytes of a body handed to the system at a time
 MAX_EARLY = 8  # 1xx answers before the final one
 
 
@@ -158,7 +159,7 @@ class Exchange:
         protocol, left = self._protocol, length_of(body)
         limit = self._connections.header_timeout
         last = min(LAST_BYTES, left) if guard is not None else 0
-        for block in blocks(body, BUFFER, last):
+        for block in blocks(body, SENT, last):
             left -= sum(map(len, block))
             transport = protocol.transport
             if transport is None or transport.is_closing() or len(protocol):

@@ -14,7 +14,7 @@ from contextlib import closing
 from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import CredentialRefused, Damaged, Denied, NotFound, PermanentError, Unsupported
-from syncd.stores.s3.copies import Copies
+from syncd.stores.s3.copies import Copies, first_of
 from syncd.stores.s3.objects import Objects, checksum_header, sha256_headers
 from syncd.stores.s3.traits import ServerChecks
 from syncd.stores.s3.uploads import Uploads
@@ -43,7 +43,7 @@ class S3Capabilities:
         return self._traits.checks
 
     async def joins_in_place(self) -> bool:
-        """Return True if what is joined of verified parts needs no look before it is visible."""
+        """Return True if an object joined of verified parts need not be read back before it is visible."""
         if not (await self.known()).verifies_parts:
             return False
         if self._traits.joins_in_place is None:
@@ -116,22 +116,21 @@ class S3Capabilities:
     async def _probe(self) -> ServerChecks:
         path = PROBES + secrets.token_hex(16)
         body = b"syncd: is a wrong digest refused?\n"
-        right = hashlib.md5(body, usedforsecurity=False).digest()
         try:
-            md5 = await self._refuses_digest(path, body, NONE, hashlib.md5(b"another", usedforsecurity=False).digest())
-            wrong = checksum_header(hashlib.sha256(b"another").hexdigest())
-            good = checksum_header(hashlib.sha256(body).hexdigest())
-            sha256 = await self._refuses_digest(path, body, wrong, right) and not await self._refuses_digest(
-                path, body, good, right
-            )
-            payload = await self._refuses_payload(path, body)
+            try:
+                async with asyncio.TaskGroup() as group:  # each waits for an answer or two
+                    md5 = group.create_task(self._verifies_md5(path, body))
+                    sha256 = group.create_task(self._verifies_sha256(path, body))
+                    payload = group.create_task(self._verifies_payload(path, body))
+            except BaseExceptionGroup as failed:
+                raise first_of(failed) from failed
             await self._objects.put(path, body, headers={})
             creates = await self._refuses_to_replace(path, b"other bytes\n")
             try:
                 creates = creates and (await self._objects.reading.stat(path)).size == len(body)
             except NotFound:
                 creates = False
-            return ServerChecks(md5, sha256, creates, payload)
+            return ServerChecks(md5.result(), sha256.result(), creates, payload.result())
         finally:
             await self._objects.tidy(path)
 
@@ -148,7 +147,19 @@ class S3Capabilities:
             return True
         return False
 
-    async def _refuses_payload(self, path: str, body: bytes) -> bool:
+    async def _verifies_md5(self, path: str, body: bytes) -> bool:
+        wrong = hashlib.md5(b"another", usedforsecurity=False).digest()
+        return await self._refuses_digest(path, body, NONE, wrong)
+
+    async def _verifies_sha256(self, path: str, body: bytes) -> bool:
+        right = hashlib.md5(body, usedforsecurity=False).digest()
+        wrong = checksum_header(hashlib.sha256(b"another").hexdigest())
+        good = checksum_header(hashlib.sha256(body).hexdigest())
+        if not await self._refuses_digest(path, body, wrong, right):
+            return False
+        return not await self._refuses_digest(path, body, good, right)
+
+    async def _verifies_payload(self, path: str, body: bytes) -> bool:
         """Return True if a put of other bytes than those of the signed sha256 is refused, and one of them is not."""
         key, bucket = self._objects.key(path), self._objects.bucket
         for other, refused in ((b"another", True), (body, False)):

@@ -186,7 +186,7 @@ class Copies:
                 for number in range(1, math.ceil(size / step) + 1):
                     group.create_task(one(number))
         except BaseExceptionGroup as failed:
-            raise _first(failed) from failed
+            raise first_of(failed) from failed
         return etags
 
     async def _copy_through_us(self, source: Stat, to: str, headers: Mapping[str, str], sha256: str) -> Stat:
@@ -254,6 +254,7 @@ def _is_unchanged(found: Stat, before: Stat) -> bool:
     return (found.version, found.modified) == (before.version, before.modified)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure of a group."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -4,6 +4,8 @@ A file that may be resumed is joined under `.syncd/uploads/<name>`, so that it c
 is copied, on the server, to its path. `token` is that name, the size of a part and the upload's id; the server lists
 the parts. A file that is staged in place is uploaded to its path: the upload is completed there, and only there, by
 `commit`. Nothing of it is visible before, and it cannot be resumed or read back.
+A file that fits into memory (`in_memory` bytes) is gathered there until it is committed, by threads that read sockets
+or by `write`; of a larger one, only the parts that are under way.
 Rule 1: parts are sent in the background, at most `IN_FLIGHT` at once. The next write raises the error of a failed
 part, and the write after that sends it again, so that the caller's retry has its pause.
 Rule 2: the parts are joined after every byte was written, and the file is at its path only after its verification.
@@ -24,6 +26,7 @@ from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.copies import Copies
 from syncd.stores.s3.etags import md5_in
 from syncd.stores.s3.objects import Objects, sha256_headers
+from syncd.stores.s3.part_buffers import PartBuffers
 from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, UploadedObject, Uploads
 from transports.http import RequestBody, pieces_of
 from transports.s3 import NoSuchUpload, Unimplemented
@@ -69,9 +72,15 @@ class StagingTools:
 class StagedObject:
     """A staged file of `S3Store`; satisfies `syncd.core.ports.Staged`."""
 
-    def __init__(self, tools: StagingTools, path: str, piece: int, *, in_place: bool = False) -> None:
+    def __init__(
+        self, tools: StagingTools, path: str, piece: int, *, in_memory: int = 0, in_place: bool = False
+    ) -> None:
         """With `in_place`, a large file is uploaded to its path, if the server joins parts as it should."""
         self.token = ""
+        self._in_memory = in_memory
+        self._buffers: PartBuffers | None = None
+        self._loop = asyncio.get_running_loop()
+        self._is_stopped = False
         self._in_place = in_place
         self.present_ranges: tuple[tuple[int, int], ...] = ()
         self._objects = tools.objects
@@ -106,6 +115,9 @@ class StagedObject:
             await self._uploads.prove_parts(math.ceil(size / self._step))
             self._step = traits.part_size(size, self._piece)
             await self._begin_upload(is_named=True)
+        if size is not None and size <= self._in_memory:
+            self._buffers = PartBuffers(self._path, size, self._step)
+            self._ranges = self._buffers.ranges
 
     async def resume(self, token: str) -> bool:
         """Continue an upload. Return False if it has ended and left nothing."""
@@ -131,19 +143,34 @@ class StagedObject:
         self.present_ranges = tuple(self._ranges)
         return True
 
-    def sink(self, offset: int) -> Sink | None:  # noqa: ARG002  the port names it
-        """Return None: the event loop sends the parts."""
-        return None
+    def sink(self, offset: int) -> Sink | None:
+        """Return a sink into memory; None for a file that does not fit."""
+        buffers, at = self._buffers, offset
+        if buffers is None:
+            return None
 
-    def read_back(self, start: int, stop: int, update: Sink) -> None:  # noqa: ARG002  the port names them
-        """Raise: nothing was written through a sink."""
-        raise AssertionError("an upload has no sinks")
+        def take(chunk: memoryview) -> None:
+            nonlocal at
+            for number in buffers.fill(at, chunk):
+                self._loop.call_soon_threadsafe(self._part_is_complete, number)
+            at += len(chunk)
+
+        return take
+
+    def read_back(self, start: int, stop: int, update: Sink) -> None:
+        """Pass the bytes `[start, stop)`, which sinks have written, to `update`."""
+        assert self._buffers is not None, "a file that does not fit into memory has no sinks"
+        self._buffers.read(start, stop, update)
 
     async def write(self, offset: int, chunk: bytes) -> None:
         """Add bytes; wait while enough parts are being sent."""
         await self._raise_failed()
         if self._joined is not None:
             raise Damaged(message("{path}: was read back already; nothing may be written to it", path=self._path))
+        if self._buffers is not None:
+            for number in self._buffers.fill(offset, chunk):
+                self._part_is_complete(number)
+            return
         view = memoryview(chunk)
         at = offset
         while view:
@@ -211,6 +238,7 @@ class StagedObject:
 
     async def stop(self) -> None:
         """Stop the uploads of parts; those that have arrived stay for a resume."""
+        self._is_stopped = True
         flying = list(self._flying.values())
         for task in flying:
             task.cancel()
@@ -245,8 +273,7 @@ class StagedObject:
             self._placed = await self._uploads.complete_in_place(
                 self._upload, parts, size, sha256, must_be_new=if_absent
             )
-        self._upload = None
-        self._parts.clear()
+        self._upload = self._buffers = None
         return self._placed
 
     async def _fly(self, number: int, size: int) -> None:
@@ -262,7 +289,7 @@ class StagedObject:
         if part_body is not None:
             self._ready[number] = part_body.body(size)
         for waiting in [waiting for waiting in self._ready if waiting not in self._flying]:
-            while len(self._flying) >= max(1, IN_FLIGHT * self._piece // self._step):
+            while not self._may_fly():
                 await asyncio.wait(self._flying.values(), return_when=asyncio.FIRST_COMPLETED)
             if waiting in self._ready and waiting not in self._flying and waiting not in self._failed:
                 self._flying[waiting] = asyncio.create_task(self._send(waiting))  # owned by the block: stop() ends it
@@ -276,6 +303,24 @@ class StagedObject:
             self._failed[number] = error
         finally:
             self._flying.pop(number, None)
+            if self._buffers is not None:
+                self._send_waiting()
+
+    def _part_is_complete(self, number: int) -> None:
+        """Send a part that is complete in memory; a small file is sent by its commit."""
+        if self._upload is not None and self._buffers is not None:
+            self._ready[number] = [self._buffers.part(number)]
+            self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Send parts from memory as long as fewer than IN_FLIGHT are being sent; none after a failure."""
+        for number in [number for number in self._ready if number not in self._flying]:
+            if self._is_stopped or self._failed or not self._may_fly():
+                return
+            self._flying[number] = asyncio.create_task(self._send(number))  # owned by the block: stop() ends it
+
+    def _may_fly(self) -> bool:
+        return len(self._flying) < max(1, IN_FLIGHT * self._piece // self._step)
 
     async def _raise_failed(self) -> None:
         """Raise the error of a part, once; the next call sends the part again."""
@@ -329,6 +374,8 @@ class StagedObject:
 
     def _small(self, size: int) -> RequestBody:
         """Return the bytes of a file without an upload: its buffers, unless some were written twice."""
+        if self._buffers is not None:
+            return self._buffers.complete(size)
         found: list[bytes | memoryview] = []
         for number in sorted(self._parts):
             part = self._parts[number]

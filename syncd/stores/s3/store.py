@@ -52,7 +52,7 @@ from transports.s3 import (
 
 PIECE = 16 << 20
 WINDOW = 48 << 20  # bytes of a file that are received ahead of a missing one
-ROOM = 192 << 20  # bytes of all files in memory, until the server has them
+ROOM = 128 << 20  # bytes of all files in memory, until the server has them
 MAX_KEY = 1024  # bytes
 MAX_UPLOADS_PAGE = 16 << 20  # bytes of a list of uploads
 
@@ -175,9 +175,9 @@ class S3Store:
     ) -> AsyncIterator[Staged]:
         """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
         del is_record  # buckets do not report free space
-        staged = StagedObject(self._tools, self._fit(path), self.piece)
+        staged = StagedObject(self._tools, self._fit(path), self.piece)  # for a resume: it is not gathered in memory
         if resume is None or not await staged.resume(resume):
-            staged = StagedObject(self._tools, path, self.piece, in_place=in_place)
+            staged = StagedObject(self._tools, path, self.piece, in_memory=self.most, in_place=in_place)
             await staged.begin(size)
         self._alive.add(staged)
         try:
