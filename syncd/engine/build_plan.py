@@ -160,6 +160,7 @@ def begin_survey(context: PassContext, row: MirrorRow) -> Survey:
         made=Spool(context.spool / f"{context.mirror.name}.made"),
         key=context.mirror.source.model_dump_json(by_alias=True),
         now=context.now,
+        reading=context.reading,
         max_files=context.mirror.source.limits.max_files,
     )
 
@@ -272,6 +273,7 @@ async def _planned(
     if inventory.complete:
         for page in _pages(planner.finish()):
             _write(context, row, page)
+            await asyncio.sleep(0)
     counts = planner.counts
     if suspects := folds.suspects():
         is_folding = await folds_case(context.store)
@@ -328,5 +330,5 @@ def _write(context: PassContext, row: MirrorRow, steps: list[Step]) -> None:
 
 
 def _pages(rows: Iterator[T]) -> Iterator[list[T]]:
-    while page := list(islice(rows, 5000)):
+    while page := list(islice(rows, 1000)):
         yield page

@@ -32,6 +32,8 @@ class PassContext(msgspec.Struct, frozen=True):
     catalogue: Catalogue
     hashing: Executor
     spool: Path
+    reading: Executor | None = None
+    """Reads the documents of surveys; None: threads of the event loop."""
     listener: Listener = ignore_event
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic

@@ -5,6 +5,7 @@ are still read. If all of the first documents fail, and none names a file before
 the error is raised.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import msgspec
@@ -34,7 +35,7 @@ class Survey(SurveyScope, frozen=True):
         if self.frontier.can_resume(self.mirror_id, key, self.now()):
             reading.resume()
         else:
-            self.claims.forget(self.mirror_id)
+            await self._forget()
             self.frontier.begin(self.mirror_id, key, self.now())
         return await reading.run(first)
 
@@ -46,12 +47,12 @@ class Survey(SurveyScope, frozen=True):
         if not isinstance(reader, Resumable):
             return await self.read(reader)
         if cursor:
-            self.claims.forget(self.mirror_id)
+            await self._forget()
             inventory = await self._changes(reader, cursor, held=True)
             if not inventory.gap:
                 inventory.is_part = True
                 return inventory
-            self.claims.forget(self.mirror_id)
+            await self._forget()
         inventory = await self.read(reader)
         if inventory.mark and inventory.complete:
             # reading took time: the listing may be older than the last changes
@@ -77,6 +78,12 @@ class Survey(SurveyScope, frozen=True):
                 self.claims.claim_held(self.mirror_id)
             self.claims.change(self.mirror_id, reading.changes)
         return inventory
+
+    async def _forget(self) -> None:
+        """Delete the claims of the survey before, a part at a time: no survey resumes with the rest of them."""
+        self.frontier.end(self.mirror_id)
+        for _ in self.claims.forgetting(self.mirror_id):
+            await asyncio.sleep(0)
 
     def end(self) -> None:
         """Delete the record of read documents: the next survey requests all of them."""

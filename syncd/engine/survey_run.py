@@ -4,9 +4,9 @@ import asyncio
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 import msgspec
 
@@ -45,9 +45,11 @@ from syncd.engine.inventory import Inventory
 from syncd.engine.survey_scope import SurveyScope
 from syncd.streams import IN_MEMORY, WAITING, check_request, fetch
 
+T = TypeVar("T")
+
 WIDTH = 32  # documents under way at once; the governor limits the requests among them
-LARGE = 256 << 10  # bytes from which a document is read in a thread, off the event loop
-SLICE = 2000  # Stats read before the event loop runs again
+LARGE = 16 << 10  # bytes from which a document is read in a thread, off the event loop: some milliseconds' work
+SLICE = 1000  # Stats read or recorded before the event loop runs again
 NOTES = 100  # different warnings that are reported
 BARREN = 200_000  # documents after which one in FRUITFUL must have named a file: an endless calendar names none
 FRUITFUL = 100
@@ -197,7 +199,7 @@ class SurveyRun:
         is_large = document.stream.seek(0, os.SEEK_END) > LARGE
         document.stream.seek(0)
         while True:
-            batch, error = await asyncio.to_thread(_batch, found) if is_large else _batch(found)
+            batch, error = await self._in_thread(_batch, found) if is_large else _batch(found)
             for one in batch:
                 self._collect(one, document)
             if self.inventory.made is not None:
@@ -211,6 +213,10 @@ class SurveyRun:
             if not batch:
                 return
             await asyncio.sleep(0)
+
+    async def _in_thread(self, read: Callable[[Iterator[Found]], T], found: Iterator[Found]) -> T:
+        """Read in the one thread that all surveys share: more of them would only compete for the interpreter."""
+        return await asyncio.get_running_loop().run_in_executor(self.survey.reading, read, found)
 
     def _collect(self, found: Found, document: Document) -> None:
         if isinstance(found, Stat):
@@ -264,8 +270,12 @@ class SurveyRun:
 
     def _flush(self) -> None:
         """Record the claims of many documents at once, and only then that the documents were read."""
-        survey, mirror = self.survey, self.survey.mirror_id
         unwritten, self.unwritten = self.unwritten, UnwrittenClaims()
+        if unwritten.size() or unwritten.done or unwritten.signed:
+            self.survey.claims.together(lambda: self._add_to_catalogue(unwritten))
+
+    def _add_to_catalogue(self, unwritten: UnwrittenClaims) -> None:
+        survey, mirror = self.survey, self.survey.mirror_id
         if unwritten.stats:
             survey.claims.add(mirror, unwritten.stats)
         if unwritten.signed:

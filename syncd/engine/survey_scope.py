@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,8 @@ class SurveyScope(msgspec.Struct, frozen=True):
     """The most files that the source may name (`source.limits.max_files`)."""
     max_documents: int = 1 << 60
     """The most documents that are requested."""
+    reading: Executor | None = None
+    """Reads documents off the event loop; None: the loop's own threads."""
 
     @property
     def wants(self) -> Wants:

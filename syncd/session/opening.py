@@ -77,6 +77,8 @@ async def open_session(
         stack.push_async_callback(adapter.aclose)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         stack.callback(hashing.shutdown, wait=True, cancel_futures=True)
+        reading = ThreadPoolExecutor(1, thread_name_prefix="read")
+        stack.callback(reading.shutdown, wait=True, cancel_futures=True)
         governors = Governors(listener=listener)
         if (shown := capability(adapter, ShowsCertificates)) is not None:
             governors.watch(shown.certificates)
@@ -92,6 +94,7 @@ async def open_session(
             store=stack_store(adapter, is_remote=settings.url.startswith("s3://"), meter=meter, fence=held),
             governors=governors,
             hashing=hashing,
+            reading=reading,
             spool=spool,
             listener=listener,
             stopping=stopping,

@@ -69,6 +69,7 @@ class Session(msgspec.Struct, frozen=True):
     store: Store
     governors: Governors
     hashing: Executor
+    reading: Executor
     spool: Path
     listener: Listener
     stopping: asyncio.Event
@@ -280,6 +281,7 @@ class Session(msgspec.Struct, frozen=True):
                 store=self.store,
                 catalogue=self.catalogue,
                 hashing=self.hashing,
+                reading=self.reading,
                 spool=self.spool,
                 listener=self.listener,
                 stopping=self.stopping,

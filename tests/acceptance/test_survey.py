@@ -413,3 +413,40 @@ async def test_a_full_disk_of_ours_is_no_mistake_of_a_document(tmp_path, monkeyp
             await survey.read(Scripted([DocumentRequest("a")], lambda document: []))
     assert isinstance(first_of(caught.value), NoSpace)
     assert "a: the response cannot be stored in the state folder: No space left" in str(first_of(caught.value))
+
+
+async def test_a_document_of_some_milliseconds_is_read_in_a_thread_and_a_small_one_where_it_arrives(tmp_path):
+    readers = {}
+
+    def find(document):
+        readers[document.asked.url] = threading.current_thread()
+        yield Stat(f"{document.asked.url}.nc", 1, 1.0)
+
+    archive = Archive({"small": b"x", "listing": b"x" * 20_000})
+    async with surveying(tmp_path, archive) as survey:
+        await survey.read(Scripted([DocumentRequest("small"), DocumentRequest("listing")], find))
+    assert readers["small"] is threading.current_thread()
+    assert readers["listing"] is not threading.current_thread()
+
+
+async def test_the_claims_of_the_survey_before_are_deleted_a_page_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.catalogue.claims.PAGE", 10)
+    async with surveying(tmp_path, Archive({"list": b"x"})) as survey:
+        claims = survey.claims
+        claims.add(survey.mirror_id, [Stat(f"f{n:03}", 1, 1.0) for n in range(95)])
+        claims.add(survey.mirror_id + 1, [Stat("of another mirror", 1, 1.0)])
+        left = [claims.claimed(survey.mirror_id) for _ in claims.forgetting(survey.mirror_id)]
+        assert left[:10] == [85, 75, 65, 55, 45, 35, 25, 15, 5, 0]
+        assert claims.claimed(survey.mirror_id + 1) == 1
+
+
+async def test_a_survey_that_was_killed_while_old_claims_were_deleted_is_not_resumed(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.catalogue.claims.PAGE", 10)
+    first = [DocumentRequest("list")]
+    async with surveying(tmp_path, Archive({"list": b"x"}), key="k") as survey:
+        await survey.read(Scripted(first, lambda _: [Stat(f"f{n:03}", 1, 1.0) for n in range(35)]))
+        again = asyncio.ensure_future(survey._forget())
+        await asyncio.sleep(0)  # as far as a kill may come
+        assert 0 < survey.claims.claimed(survey.mirror_id) < 35
+        assert survey.frontier.progress(survey.mirror_id) == (0, 0)
+        await again

@@ -15,7 +15,7 @@ from pathlib import Path
 FILE = Path(sys.argv[1])
 EVERY = 0.005
 STALL = 0.02
-DEPTH = 14
+DEPTH = 8  # frames below the loop
 
 
 async def watch_loop(_metrics: object, every: float = 0.0) -> None:
@@ -37,11 +37,13 @@ def _sample(beat: list[float], thread: int) -> None:
     while True:
         time.sleep(EVERY)
         if time.perf_counter() - beat[0] > EVERY + STALL:
-            stack = traceback.extract_stack(sys._current_frames()[thread])[-DEPTH:]
-            found["\n    ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in stack)] += 1
+            stack = traceback.extract_stack(sys._current_frames()[thread])
+            names = [f"{Path(one.filename).name}:{one.name}" for one in stack]
+            last = max((n for n, one in enumerate(names) if one == "runners.py:run"), default=0)
+            found[" > ".join(names[last + 1 :][:DEPTH])] += 1
         if time.perf_counter() - written > 1.0:
             written = time.perf_counter()
-            lines = [f"{count * EVERY:.2f} s\n    {stack}" for stack, count in found.most_common(40)]
+            lines = [f"{count * EVERY:.2f} s {stack}" for stack, count in found.most_common(40)]
             FILE.with_suffix(".stacks").write_text("\n".join(lines))
 
 

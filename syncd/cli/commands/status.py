@@ -52,6 +52,14 @@ async def status(context: "CommandContext") -> int:
     return DONE
 
 
+def _totals(session: "Session", mirror: int) -> tuple[int, int]:
+    """Return the files and bytes of a mirror: those of its snapshot, or counted if files changed since."""
+    holdings, current = session.catalogue.holdings, session.catalogue.history.current(mirror)
+    if current is None or next(holdings.changed(mirror), None) is not None:
+        return holdings.totals(mirror)
+    return current.files, current.bytes
+
+
 def _mirrors(session: "Session") -> list[dict[str, Any]]:
     """Return what `--json` prints of each mirror, and its `age` in words."""
     import msgspec
@@ -59,7 +67,7 @@ def _mirrors(session: "Session") -> list[dict[str, Any]]:
     history, now = session.catalogue.history, time.time()
     found = []
     for row in history.mirrors():
-        count, size = session.catalogue.holdings.totals(row.id)
+        count, size = _totals(session, row.id)
         found.append(
             {
                 "mirror": row.name,
