@@ -1,5 +1,5 @@
 """The readers: one module for each upstream format."""
 
-import lazy_loader
+from manifests.package_face import face
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -1,5 +1,5 @@
 """The parts of readers: documents and requests for them, and parsers of JSON, XML and checksum lists."""
 
-import lazy_loader
+from manifests.package_face import face
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -1,9 +1,11 @@
 """The library of ready-made manifests that comes with syncd.
 
 Each is a mirror manifest whose first comments have further information: `# whose:`, `# size:`, `# listed:`, `#
-verified:`, `# access:`, `# fill in:`, `# contact:`. `python -m syncd.cli.library` writes docs/sources.md of them.
+verified:`, `# access:`, `# fill in:`, `# contact:`. `python -m syncd.cli.library` writes docs/sources.md and
+manifests/library/index.json of them.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -11,10 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
-from manifests.messages import message
+from manifests.messages import message, plain
 from manifests.model import Mirror, load_mirror
 from manifests.yaml import nearest
+from syncd.cli.library_index import INDEX
 from syncd.core import ConfigError
 
 NOTES = ("whose", "size", "listed", "verified", "access", "fill in", "contact")
@@ -62,6 +66,28 @@ class LibraryManifest:
         return found
 
     @property
+    def summary(self) -> dict[str, Any]:
+        """What `syncd library list --json` prints of it."""
+        about = self.mirror.about
+        return {
+            "name": self.name,
+            "field": self.field,
+            "title": self.mirror.title,
+            "url": self.mirror.source.url,
+            "reader": self.mirror.source.reader,
+            "licence": about.licence,
+            "citation": about.citation,
+            "access": about.access,
+            "whose": self.note("whose"),
+            "size": self.note("size"),
+            "listed": self.note("listed"),
+            "verified": self.note("verified"),
+            "how_to_get_access": self.note("access"),
+            "fill_in": self.to_fill_in,
+            "contact": self.note("contact"),
+        }
+
+    @property
     def to_fill_in(self) -> list[str]:
         """The values that a steward must fill in."""
         return [line for line in self.notes["fill in"] if not line.startswith(NOTHING)]
@@ -91,6 +117,11 @@ def find(name: str) -> LibraryManifest:
             )
         raise ConfigError(message("{name}: is not in the library: see syncd library list", name=name[:64]))
     return known[name]
+
+
+def index_text() -> str:
+    """Return manifests/library/index.json."""
+    return json.dumps([ready.summary for ready in library()], ensure_ascii=False, indent=1, default=plain) + "\n"
 
 
 def sources_page() -> str:
@@ -128,4 +159,5 @@ def _read(folder: Traversable) -> Iterator[LibraryManifest]:
 
 
 if __name__ == "__main__":
+    INDEX.write_text(index_text(), encoding="utf-8")
     sys.stdout.write(sources_page())

@@ -1,7 +1,7 @@
 """The output of commands: text for people, JSON for programs."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,10 @@ from syncd.core import Secrets, SyncdError, printable
 
 if TYPE_CHECKING:
     from manifests.stat import Stat
+
+
+WIDTH = 160  # columns of a table that is not printed on a terminal
+_NARROW = 0x2FF  # up to this character, each has the width of one column
 
 
 def print_json(value: Any) -> None:
@@ -63,16 +67,36 @@ def print_config(file: Path, *, json: bool) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print rows under headings, with numbers aligned right."""
-    from rich.console import Console  # slow to import, and most commands print no table
+    columns = tuple(columns)
+    lines = [tuple(printable(cell) for cell in row) for row in rows]
+    if not sys.stdout.isatty() and (text := _plain_table(columns, lines)) is not None:
+        sys.stdout.write(text)
+        return
+    from rich.console import Console  # slow to import, and most commands print no table on a terminal
     from rich.table import Table
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(printable(cell) for cell in row))
-    width = None if sys.stdout.isatty() else 160
+    for line in lines:
+        grid.add_row(*line)
+    width = None if sys.stdout.isatty() else WIDTH
     Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False).print(grid)
+
+
+def _plain_table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str | None:
+    """Return a table as rich prints it; None if a line is too long, or has characters of another width."""
+    whole = [tuple(column.lstrip(">") for column in columns), *lines]
+    if any("\n" in cell or max(map(ord, cell), default=0) > _NARROW for line in whole for cell in line):
+        return None
+    widths = [max(map(len, cells)) for cells in zip(*whole, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) > WIDTH:
+        return None
+    justify = [str.rjust if column.startswith(">") else str.ljust for column in columns]
+    return "".join(
+        "  ".join(put(cell, width) for put, cell, width in zip(justify, line, widths, strict=True)) + "\n"
+        for line in whole
+    )
 
 
 def stat_object(stat: "Stat") -> dict[str, Any]:

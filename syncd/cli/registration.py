@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
     from syncd.config import Config
 
-app = typer.Typer(
-    name="syncd",
-    help="Keep verified, complete and current copies of datasets that others publish.\n\n"
-    "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 wrong usage or manifest, "
-    "3 stopped by a safeguard (losses held for approval, no file found, lease held by another process, no space, "
-    "Catalogue damaged), 4 source or store unreachable, 130 interrupted.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
 CONFIG = (
     "The configuration. [SYNCD_CONFIG] Otherwise the first that exists of ./syncd.yaml, "
     "$XDG_CONFIG_HOME/syncd/syncd.yaml (~/.config by default) and /etc/syncd/syncd.yaml."
@@ -53,9 +42,66 @@ class _Command(typer.core.TyperCommand):
             if isinstance(parameter, typer.core.TyperArgument):
                 setattr(parameter, "display_type", _no_type)  # noqa: B010  of this one parameter
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, whose values are converted plainly."""
+        return _converted_plainly(super().get_params(ctx))
+
+
+class _Group(typer.core.TyperGroup):
+    """A group whose own options are converted plainly."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, whose values are converted plainly."""
+        return _converted_plainly(super().get_params(ctx))
+
+
+def _converted_plainly(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        kind = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+        is_flag = getattr(parameter, "is_flag", False)  # its value is True, False or None
+        if (plain := _PLAIN.get(str if is_flag and kind is bool else kind)) is not None:
+            setattr(parameter, "_runtime_param", plain)  # noqa: B010  of this one parameter
+    return parameters
+
 
 def _no_type(_context: object) -> str:
     return ""
+
+
+class _PlainValue:
+    """Converts the values of one parameter. Typer's own way imports pydantic, which takes longer than all the rest."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self._kind = kind
+
+    def coerce(self, value: Any, param: typer.core.TyperOption | typer.core.TyperArgument, ctx: object) -> Any:
+        """Return what a command is given for the words of the command line."""
+        del ctx
+        if param.multiple or param.nargs == -1:
+            return () if value is None else [self._kind(one) for one in value]
+        return None if value is None else self._kind(value)
+
+
+_PLAIN: dict[Any, _PlainValue] = {
+    str: _PlainValue(str),
+    Path: _PlainValue(Path),
+    list[str]: _PlainValue(str),
+    list[Path]: _PlainValue(Path),
+}
+"""By the annotation of a parameter; values of other types are converted, and refused, by typer."""
+
+
+app = typer.Typer(
+    name="syncd",
+    cls=_Group,
+    help="Keep verified, complete and current copies of datasets that others publish.\n\n"
+    "Exit codes: 0 done, 1 some files failed (the rest is done and recorded), 2 wrong usage or manifest, "
+    "3 stopped by a safeguard (losses held for approval, no file found, lease held by another process, no space, "
+    "Catalogue damaged), 4 source or store unreachable, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -187,7 +233,7 @@ def plain_command(
 
 def group(name: str, text: str, example: str) -> typer.Typer:
     """Return a group of commands, registered below `syncd`."""
-    commands = typer.Typer(help=text, no_args_is_help=True)
+    commands = typer.Typer(cls=_Group, help=text, no_args_is_help=True)
     app.add_typer(commands, name=name, epilog=f"Example: {example}")
     return commands
 

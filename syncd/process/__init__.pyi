@@ -1,15 +1,17 @@
 from .crash_report import install as install
 from .event_loop import (
-    DONE as DONE,
     GRACE as GRACE,
+    Interruptible as Interruptible,
+    first_of as first_of,
+    run as run,
+)
+from .exit_codes import (
+    DONE as DONE,
     GUARDED as GUARDED,
     INTERRUPTED as INTERRUPTED,
     SOME_FAILED as SOME_FAILED,
     USAGE as USAGE,
-    Interruptible as Interruptible,
     code_of as code_of,
-    first_of as first_of,
-    run as run,
 )
 from .gc_tuning import disable_during_imports as disable_during_imports, enable_after_imports as enable_after_imports
 from .logging import (

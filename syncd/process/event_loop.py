@@ -1,4 +1,4 @@
-"""Runs one command on an event loop, handles signals, and maps failures to exit codes."""
+"""Runs one command on an event loop, and handles signals."""
 
 import asyncio
 import signal
@@ -6,38 +6,10 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
 
-from syncd.core import (
-    Busy,
-    ConfigError,
-    Damaged,
-    Denied,
-    NoSpace,
-    NothingFound,
-    Parked,
-    PermanentError,
-    SyncdError,
-    TransientError,
-)
+from syncd.core import SyncdError
+from syncd.process.exit_codes import INTERRUPTED
 
-DONE, SOME_FAILED, USAGE, GUARDED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 GRACE = 30.0  # seconds in which running transfers may end
-
-_CODES: tuple[tuple[type[SyncdError], int], ...] = (
-    (ConfigError, USAGE),
-    (Busy, GUARDED),
-    (NoSpace, GUARDED),
-    (Parked, GUARDED),
-    (NothingFound, GUARDED),
-    (Denied, UNREACHABLE),
-    (Damaged, GUARDED),
-    (TransientError, UNREACHABLE),
-    (PermanentError, UNREACHABLE),
-)
-
-
-def code_of(error: SyncdError) -> int:
-    """Return the exit code of a failure of the whole command."""
-    return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:

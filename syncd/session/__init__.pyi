@@ -1,4 +1,5 @@
 from .manifests import read_manifest as read_manifest
 from .opening import open_session as open_session
-from .plugins import has_store as has_store, names as names, open_store as open_store
+from .plugin_names import names as names
+from .plugins import has_store as has_store, open_store as open_store
 from .session import VERSION as VERSION, Session as Session

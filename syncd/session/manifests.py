@@ -6,7 +6,7 @@ from manifests.messages import message
 from manifests.model import ManifestError, Mirror, load_mirror
 from syncd.config import read_text_file
 from syncd.core import ConfigError
-from syncd.session.plugins import names
+from syncd.session.plugin_names import names
 from syncd.sources import TRANSPORTS
 
 

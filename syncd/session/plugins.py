@@ -5,10 +5,8 @@ Plug-ins are found by entry point: `syncd.transports.v1` by a url's scheme, `syn
 
 import asyncio
 from datetime import date
-from functools import cache
 from pathlib import Path
 
-from manifests.entry_points import load_entry_point
 from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import Mirror, Source
@@ -112,9 +110,3 @@ async def has_store(settings: StoreSettings, network: NetworkPlan | None = None)
     finally:
         await store.aclose()
     return True
-
-
-@cache
-def names(group: str) -> tuple[str, ...]:
-    """Return the names in a group: url schemes of TRANSPORTS, names of READERS."""
-    return tuple(sorted(point.name for point in load_entry_point(group)))

@@ -4,8 +4,8 @@ from .multi_source import MultiSourceTransport as MultiSourceTransport
 from .oauth import TokenBroker as TokenBroker
 from .open_source import (
     EXTRAS as EXTRAS,
-    TRANSPORTS as TRANSPORTS,
     Upstream as Upstream,
     open_upstream as open_upstream,
     opener as opener,
 )
+from .plugin_group import TRANSPORTS as TRANSPORTS

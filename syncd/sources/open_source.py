@@ -17,6 +17,7 @@ from syncd.core import ConfigError, Credential, LimitsConnections, NetworkPlan, 
 from syncd.sources.credential_keeper import CredentialKeeper
 from syncd.sources.credentialed_transport import CredentialedTransport, RenewableAdapter
 from syncd.sources.oauth import TokenBroker
+from syncd.sources.plugin_group import TRANSPORTS
 from syncd.sources.s3_routing import WEB, S3RoutedTransport
 from syncd.wrappers import (
     Governors,
@@ -29,7 +30,6 @@ from syncd.wrappers import (
     stack_transport,
 )
 
-TRANSPORTS = "syncd.transports.v1"
 EXTRAS = {"ftp": "ftp", "ftps": "ftp", "sftp": "sftp"}
 """The extra packages required for a scheme."""
 

@@ -1,5 +1,5 @@
 """Worker processes that move small files in large numbers."""
 
-import lazy_loader
+from manifests.package_face import face
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench import daemon
+from tests.bench import daemon, start
 from tests.bench.cases import CASES, Case, quick
 from tests.bench.contest import BEFORE, US, Outcome, contest
 from tests.bench.measure import Measured, middle
@@ -32,11 +32,15 @@ def main() -> int:
     if "daemon" in asked.names:
         with alone():
             return daemon.main()
+    if "start" in asked.names:
+        with alone():
+            return start.main(asked.rounds, asked.before)
     names = list(CASES) if "all" in asked.names else asked.names
     if "list" in names or not names:
         for case in CASES.values():
             print(f"{case.name:13} {case.wanted:22} {', '.join(case.peers)}")
         print("daemon        (alone: start, memory at rest, the API while passes run)")
+        print("start         (alone: what status, check, library list and --help cost)")
         return 0
     with alone():
         outcomes = [_outcome(name, asked, cache) for name in names]

@@ -132,7 +132,7 @@ def main() -> None:
     if point:
         stop_at(point)
     sys.argv[1:] = words
-    from syncd.cli.app import main as command_line
+    from syncd.cli.main import main as command_line
 
     command_line()
 

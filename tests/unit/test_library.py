@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests.model.mirror import load_mirror, overlaps
-from syncd.cli import app, library
+from syncd.cli import app, library, library_index
 
 ROOT = Path(__file__).parents[2]
 READY = {ready.name: ready for ready in library.library()}
@@ -54,6 +54,10 @@ def test_what_needs_a_credential_says_of_which_origin(name):
         )
         assert ready.mirror.source.credentials == credential
     assert not needed or ready.mirror.about.access != "open" or ready.mirror.source.requester_pays
+
+
+def test_the_index_says_what_the_manifests_say():
+    assert library_index.INDEX.read_text() == library.index_text(), "run: make docs"
 
 
 def test_all_of_them_can_be_in_one_daemon():

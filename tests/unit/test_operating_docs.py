@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from syncd.config.load import Config
-from syncd.process import event_loop
+from syncd.process import exit_codes
 
 ROOT = Path(__file__).parents[2]
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
@@ -16,12 +16,12 @@ OPERATING = (ROOT / "docs" / "operating.md").read_text()
 def test_the_exit_codes_are_the_ones_that_commands_end_with():
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", OPERATING, re.MULTILINE)}
     assert told == {
-        event_loop.DONE,
-        event_loop.SOME_FAILED,
-        event_loop.USAGE,
-        event_loop.GUARDED,
-        event_loop.UNREACHABLE,
-        event_loop.INTERRUPTED,
+        exit_codes.DONE,
+        exit_codes.SOME_FAILED,
+        exit_codes.USAGE,
+        exit_codes.GUARDED,
+        exit_codes.UNREACHABLE,
+        exit_codes.INTERRUPTED,
     }
 
 

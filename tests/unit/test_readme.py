@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from manifests.model.mirror import load_mirror
-from syncd.process import event_loop
+from syncd.process import exit_codes
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -20,12 +20,12 @@ def test_the_first_manifest_is_a_good_one():
 def test_the_exit_codes_are_the_ones_that_commands_end_with():
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
     assert told == {
-        event_loop.DONE,
-        event_loop.SOME_FAILED,
-        event_loop.USAGE,
-        event_loop.GUARDED,
-        event_loop.UNREACHABLE,
-        event_loop.INTERRUPTED,
+        exit_codes.DONE,
+        exit_codes.SOME_FAILED,
+        exit_codes.USAGE,
+        exit_codes.GUARDED,
+        exit_codes.UNREACHABLE,
+        exit_codes.INTERRUPTED,
     }
 
 

@@ -17,8 +17,7 @@ OF_OTHERS = {
     "syncd.metrics", "syncd.daemon.pass_scheduler", "syncd.daemon.scrubber", "syncd.daemon.service", "syncd.daemon.controller", "syncd.daemon.maintenance", "syncd.engine.verify",
     "aiohttp.web", "awscrt", "boto3", "botocore", "jinja2", "pathspec", "prometheus_client", "rich", "structlog",
 }  # fmt: skip
-# not pydantic: typer itself reads what is typed with it
-OF_WORK = {"aiohttp", "apsw", "asyncio", "msgspec", "ruamel", "tenacity", "uvloop"}
+OF_WORK = {"aiohttp", "apsw", "asyncio", "msgspec", "pydantic", "ruamel", "selectolax", "tenacity", "uvloop"}
 
 
 def imported(folder, *words):
@@ -36,6 +35,10 @@ def named(modules, forbidden):
 
 @pytest.fixture
 def manifest(tmp_path):
+    return manifest_of(tmp_path)
+
+
+def manifest_of(tmp_path):
     upstream = tmp_path / "upstream"
     upstream.mkdir()
     (upstream / "a.txt").write_text("a")
@@ -73,8 +76,26 @@ def test_plan_imports_nothing_of_the_daemon(manifest):
 @pytest.mark.parametrize("words", [["--help"], ["sync", "--help"], ["library", "--help"]], ids=" ".join)
 def test_help_imports_nothing_that_works(tmp_path, words):
     modules = imported(tmp_path, *words)
-    assert "syncd.cli.app" in modules
+    assert "syncd.cli.registration" in modules
     assert named(modules, OF_OTHERS | OF_WORK) == set()
+
+
+@pytest.mark.parametrize("words", [["library", "list"], ["library", "list", "--json"], ["--version"]], ids=" ".join)
+def test_the_list_of_ready_made_manifests_is_printed_without_reading_them(tmp_path, words):
+    modules = imported(tmp_path, *words)
+    assert named(modules, OF_OTHERS | OF_WORK) == ({"msgspec"} if "--json" in words else set())
+
+
+def test_a_command_imports_no_other_command(tmp_path):
+    modules = imported(tmp_path, "status")
+    commands = {module for module in modules if module.startswith("syncd.cli.commands.")}
+    assert commands == {"syncd.cli.commands.status"}
+    assert named(modules, OF_OTHERS | {"ruamel", "aiohttp", "typer._adapters"}) == set()
+
+
+def test_the_words_of_a_command_are_converted_without_pydantic(tmp_path):
+    modules = imported(tmp_path, "check", "--json", manifest_of(tmp_path))
+    assert named(modules, {"typer._adapters", "aiohttp", "apsw", "asyncio", "tenacity", "uvloop"}) == set()
 
 
 def test_a_worker_imports_nothing_of_the_daemon_nor_of_a_manifest(tmp_path):

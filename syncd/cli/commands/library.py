@@ -1,15 +1,12 @@
 """`syncd library`: lists, shows and copies ready-made manifests."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from syncd.cli import output
 from syncd.cli.registration import Json, group, plain_command
-
-if TYPE_CHECKING:
-    from syncd.cli.library import LibraryManifest
 
 library = group(
     "library",
@@ -22,16 +19,16 @@ Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready-
 @plain_command("syncd library list", name="list", below=library)
 def list_all(json: Json = False) -> int:
     """List all ready-made manifests: field, access and title."""
-    from syncd.cli.library import library
+    from syncd.cli.library_index import read_index
     from syncd.process import DONE
 
-    found = library()
+    found = read_index()
     if json:
-        output.print_json([_object(ready) for ready in found])
+        output.print_json(found)
     else:
         output.table(
             ("name", "field", "access", "title"),
-            ((ready.name, ready.field, ready.mirror.about.access or "?", ready.mirror.title) for ready in found),
+            ((one["name"], one["field"], one["access"] or "?", one["title"]) for one in found),
         )
         output.print_line()
         output.print_line(
@@ -48,7 +45,7 @@ def show(name: Ready, json: Json = False) -> int:
 
     ready = find(name)
     if json:
-        output.print_json({**_object(ready), "text": ready.text})
+        output.print_json({**ready.summary, "text": ready.text})
     else:
         for line in ready.text.splitlines():
             output.print_line(line)
@@ -88,24 +85,3 @@ def add(
         output.print_line(f"  still to fill in: {line}")
     output.print_line(f"  then: syncd check {file}")
     return DONE
-
-
-def _object(ready: "LibraryManifest") -> dict[str, Any]:
-    about = ready.mirror.about
-    return {
-        "name": ready.name,
-        "field": ready.field,
-        "title": ready.mirror.title,
-        "url": ready.mirror.source.url,
-        "reader": ready.mirror.source.reader,
-        "licence": about.licence,
-        "citation": about.citation,
-        "access": about.access,
-        "whose": ready.note("whose"),
-        "size": ready.note("size"),
-        "listed": ready.note("listed"),
-        "verified": ready.note("verified"),
-        "how_to_get_access": ready.note("access"),
-        "fill_in": ready.to_fill_in,
-        "contact": ready.note("contact"),
-    }

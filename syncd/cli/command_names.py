@@ -1,0 +1,26 @@
+"""The commands of syncd by name; imports nothing, so that a command need not load the others."""
+
+COMMANDS = (
+    "check",
+    "survey",
+    "plan",
+    "sync",
+    "run",
+    "verify",
+    "status",
+    "snapshots",
+    "diff",
+    "sums",
+    "rollback",
+    "approve",
+    "reject",
+    "undelete",
+    "restore",
+    "unpin",
+    "forget",
+    "rebuild",
+    "probe",
+    "token",
+    "library",
+)
+"""The modules of `syncd.cli.commands`, in the order in which `syncd --help` shows their commands."""

@@ -1,0 +1,33 @@
+"""The exit codes of commands."""
+
+from syncd.core import (
+    Busy,
+    ConfigError,
+    Damaged,
+    Denied,
+    NoSpace,
+    NothingFound,
+    Parked,
+    PermanentError,
+    SyncdError,
+    TransientError,
+)
+
+DONE, SOME_FAILED, USAGE, GUARDED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+_CODES: tuple[tuple[type[SyncdError], int], ...] = (
+    (ConfigError, USAGE),
+    (Busy, GUARDED),
+    (NoSpace, GUARDED),
+    (Parked, GUARDED),
+    (NothingFound, GUARDED),
+    (Denied, UNREACHABLE),
+    (Damaged, GUARDED),
+    (TransientError, UNREACHABLE),
+    (PermanentError, UNREACHABLE),
+)
+
+
+def code_of(error: SyncdError) -> int:
+    """Return the exit code of a failure of the whole command."""
+    return next(code for kind, code in _CODES if isinstance(error, kind))
