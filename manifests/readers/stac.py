@@ -19,6 +19,7 @@ from manifests.messages import message
 from manifests.origins import origin_of
 from manifests.readers.stac_assets import Assets
 from manifests.readers.stac_options import StacOptions
+from manifests.readers.stac_plain import PlainPage, PlainPageReader
 from manifests.readers.stac_search import MAX_EMPTY, Search, follow_next
 from manifests.reading import (
     CompletenessProof,
@@ -87,6 +88,7 @@ class StacReader:
         self._options = options
         self._span = span(options.datetime, today)
         self._assets = Assets(options, pays=bool(getattr(source, "requester_pays", False)))
+        self._plain = PlainPageReader(options, self._assets)
         self._origin = origin_of(source.url)
 
     @property
@@ -107,6 +109,9 @@ class StacReader:
         """Yield the assets of one page's items, and the documents that it links to."""
         state = msgspec.json.decode(document.asked.state, type=StacState)
         body = document.read(MAX_PAGE)
+        if state.is_search and (found := self._plain.read(body)) is not None:
+            yield from self._plain_page(document, state, *found)
+            return
         page = read_json(_again(document, body), StacPage)
         unread = SkippedEntries(document)
         if isinstance(page.features, list):
@@ -127,14 +132,37 @@ class StacReader:
         features = page.features
         assert isinstance(features, list)
         self._assets.learn(features)
-        yield from self._selected(features)
+        yield from self._selected({(key, text(dig(item, field))) for item in features for key, field in _SELECTING})
         for feature in features:
             if isinstance(feature, dict):
                 yield from self._feature(document, feature, unread)
             else:
                 unread.add(message("an item that is not a STAC item"))
-        pages = state.pages.read(document, map(_identity, features))
-        unread.expect(page.numberReturned, len(features), message("items of this page"))
+        yield from self._next_page(document, state, page, map(_identity, features), len(features), unread)
+
+    def _plain_page(self, document: Document, state: StacState, page: PlainPage, stats: list[Stat]) -> Iterator[Found]:
+        """As `_features`, for a page without anything unusual."""
+        unread, items = SkippedEntries(document), page.features
+        if self.selectors:
+            seen = {("collections", item.collection or "") for item in items}
+            yield from self._selected(seen | {("ids", item.id) for item in items})
+        yield from stats
+        keys = (f"{item.collection or ''}/{item.id}" for item in items)
+        yield from self._next_page(document, state, page, keys, len(items), unread)
+        unread.raise_if_any()
+
+    def _next_page(
+        self,
+        document: Document,
+        state: StacState,
+        page: StacPage | PlainPage,
+        keys: Iterable[str],
+        count: int,
+        unread: SkippedEntries,
+    ) -> Iterator[Found]:
+        """Compare a page of `count` items with what was announced, and request the next one."""
+        pages = state.pages.read(document, keys)
+        unread.expect(page.numberReturned, count, message("items of this page"))
         matched = size(page.numberMatched)
         if matched is None:
             matched = size(dig(page.context, "matched"))
@@ -157,7 +185,7 @@ class StacReader:
             return
         if at:
             self._assets.learn([item])
-            yield from self._selected([item])
+            yield from self._selected({(key, text(dig(item, field))) for key, field in _SELECTING})
         yield from self._assets.of(document, item, unread)
         if self._options.items:
             path = self._assets.path(item, f"{name.rpartition('/')[2]}.json", "")
@@ -166,9 +194,8 @@ class StacReader:
             else:
                 yield DerivedFile(path, msgspec.json.encode(item, order="sorted"))
 
-    def _selected(self, items: Iterable[object]) -> Iterator[Selected]:
-        """Yield the wanted collections and ids of items; an item that names no collection may be of any."""
-        seen = {(key, text(dig(item, field))) for item in items for key, field in _SELECTING}
+    def _selected(self, seen: set[tuple[str, str]]) -> Iterator[Selected]:
+        """Yield the wanted ones of the collections and ids seen; an item that names no collection may be of any."""
         of_any = ("collections", "") in seen
         for selector in self.selectors:
             if (selector.key, selector.value) in seen or (of_any and selector.key == "collections"):

@@ -26,7 +26,8 @@ class Assets:
         self._options = options
         self._pays = pays
         self._style = _Style(())
-        self._is_dated = any(f"{{{place}" in options.template for place in ("year", "month", "day"))
+        self.is_dated = any(f"{{{place}" in options.template for place in ("year", "month", "day"))
+        """True if paths contain a date."""
 
     def learn(self, items: Sequence[object]) -> None:
         """Take the items of a page, whose checksums show how its publisher writes them."""
@@ -37,7 +38,7 @@ class Assets:
         assets = item.get("assets")
         if not isinstance(assets, dict):
             return
-        wanted = [(key, asset) for key, asset in assets.items() if isinstance(asset, dict) and self._wants(key, asset)]
+        wanted = [(key, asset) for key, asset in assets.items() if isinstance(asset, dict) and self.wants(key, asset)]
         item_id = text(item.get("id"))
         if len(wanted) > MAX_ASSETS:
             unread.add(message("item {name} has more than {max_assets} assets", name=item_id, max_assets=MAX_ASSETS))
@@ -77,21 +78,22 @@ class Assets:
         """Return the path of an item's file; unsafe parts stay, and `check_path` rejects them."""
         properties = item.get("properties")
         taken = None
-        if self._is_dated and isinstance(properties, dict):
+        if self.is_dated and isinstance(properties, dict):
             taken = text(properties.get("datetime")) or text(properties.get("start_datetime"))
         places = {
             "collection": text(item.get("collection")) or text(item.get("id")),
             "id": text(item.get("id")),
             "key": key or "item",
             "file": file,
-            **(days(taken) if self._is_dated else {}),
+            **(days(taken) if self.is_dated else {}),
         }
         template = self._options.template
         if "{file}" not in template and not key:
             template = f"{template.rpartition('/')[0]}/{{file}}"
         return template.format_map(places).lstrip("/")
 
-    def _wants(self, key: str, asset: Mapping[str, Any]) -> bool:
+    def wants(self, key: str, asset: Mapping[str, Any]) -> bool:
+        """Return True if the manifest wants an asset."""
         options = self._options
         kind = text(asset.get("type")).lower()
         if options.assets and not any(fnmatchcase(key, wanted) for wanted in options.assets):

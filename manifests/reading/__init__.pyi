@@ -41,12 +41,14 @@ from .filters import (
     template as template,
 )
 from .json_fields import (
+    MAX_SIZE as MAX_SIZE,
     absolute as absolute,
     are_digests as are_digests,
     below as below,
     dig as dig,
     digests as digests,
     folders as folders,
+    is_plain_url as is_plain_url,
     moment as moment,
     next_link as next_link,
     page_url as page_url,

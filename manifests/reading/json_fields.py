@@ -104,6 +104,11 @@ def are_digests(*published: tuple[object, object]) -> bool:
     )
 
 
+def is_plain_url(written: str) -> bool:
+    """Return True for an absolute url of usual characters, without query and fragment, which needs no parsing."""
+    return _PLAIN.fullmatch(written) is not None
+
+
 def absolute(document: Document, href: object) -> str | None:
     """Return a link on this page as an absolute url; None if it is invalid."""
     written = text(href)
