@@ -33,7 +33,8 @@ def advice_on(model: type[BaseModel]) -> Callable[[Place, Any], tuple[str, str] 
 
     def advise(path: Place, value: Any) -> tuple[str, str] | None:
         key = path[-1] if path and isinstance(path[-1], str) else ""
-        if path[:1] == ("source",) and (key == "source" or isinstance(path[-1], int)) and isinstance(value, str):
+        is_source = path == ("source",) or (path[:1] == ("source",) and len(path) == 2 and isinstance(path[1], int))
+        if is_source and isinstance(value, str):
             return message("is not a mapping"), message("write source: {url: …}, with the url in its place")
         if key == "schedule" and isinstance(value, str):
             return _schedule(value)
@@ -64,7 +65,7 @@ def _schedule(value: str) -> tuple[str, str] | None:
 
 
 def _text(key: str, value: str) -> tuple[str, str] | None:
-    if value[:1] in _QUOTES:
+    if value and value[0] in _QUOTES:
         return message("begins with the quotation mark {mark}, which YAML does not know", mark=value[0]), message(
             'write " at both ends'
         )
