@@ -5,7 +5,7 @@ import hashlib
 import random
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 import pytest
@@ -13,8 +13,9 @@ import pytest
 from manifests import snapshot as snapshots
 from manifests.snapshot import Entry, Origin, Snapshot, cut, shard_of, sums_line
 from syncd.catalogue import Catalogue
-from syncd.core import Offline
+from syncd.core import NotFound, Offline
 from syncd.engine import kept_snapshots, publish_changes, publish_shards, publish_sums
+from syncd.engine.kept_snapshots import read_bounded
 from syncd.engine.pass_paths import PassPaths, origins_path, shard_path, sums_path
 from syncd.engine.publish import Publisher
 from syncd.engine.publish_origins import read_origins
@@ -66,6 +67,9 @@ class Published:
     def __init__(self, folder):
         self.folder, self.tree, self.now, self.store_kind = folder, {}, 1_700_000_000.0, CountedStore
 
+    def open_store(self):
+        return self.store_kind(self.folder / "store")
+
     @contextmanager
     def catalogue(self):
         with Catalogue(self.folder / "state") as catalogue:
@@ -73,10 +77,9 @@ class Published:
 
     async def publish(self, changes=(), *, renew=()):
         self.now += 60
-        self.store = self.store_kind(self.folder / "store")
+        self.store = self.open_store()
         await self.store.identify(None)
-        self.store.read.clear()
-        self.store.written.clear()
+        self.store.read, self.store.written = [], {}
         with self.catalogue() as (catalogue, row):
             changes = dict(changes)
             catalogue.holdings.add(row.id, [(entry(path, c), origin(path, c)) for path, c in changes.items() if c])
@@ -99,25 +102,26 @@ class Published:
         """The shards are those that a first publish of the same files would make; all that belongs to them is there."""
         made = [shard_of(run) for run in cut(self.entries())]
         assert self.snapshot.content.shards == tuple(shard for shard, _ in made)
-        store = FilesystemStore(self.folder / "store")
+        store = self.open_store()
         for (shard, content), names in zip(made, self.snapshot.origins, strict=True):
-            assert gzip.decompress((self.folder / "store" / shard_path(NAME, shard.sha256)).read_bytes()) == content
+            assert gzip.decompress(await read_bounded(store, shard_path(NAME, shard.sha256), 1 << 20)) == content
             paths = {msgspec.json.decode(line)["path"] for line in content.splitlines()}
             found = await read_origins(store, NAME, names)
             with self.catalogue() as (catalogue, row):
                 held = {e.path: o for e, o in catalogue.holdings.entries_and_origins(row.id) if e.path in paths}
             assert {path: found[path] for path in paths} == held
+        assert await self.sums(store) == b"".join(map(sums_line, self.entries()))
         await store.aclose()
-        assert self.sums() == b"".join(map(sums_line, self.entries()))
 
-    def sums(self):
-        root = self.folder / "store"
-        folder = root / f".syncd/snapshots/{NAME}/{self.snapshot.id}"
-        whole = (folder / "SHA256SUMS").read_bytes() if (folder / "SHA256SUMS").exists() else None
+    async def sums(self, store):
+        folder = f".syncd/snapshots/{NAME}/{self.snapshot.id}/"
+        whole = None
+        with suppress(NotFound):
+            whole = await read_bounded(store, f"{folder}SHA256SUMS", 1 << 20)
         if not self.snapshot.sums:
             return whole
-        parts = (folder / "SHA256SUMS.parts").read_text().splitlines()
-        joined = b"".join(gzip.decompress((root / path).read_bytes()) for path in parts)
+        parts = (await read_bounded(store, f"{folder}SHA256SUMS.parts", 1 << 20)).decode().splitlines()
+        joined = b"".join([gzip.decompress(await read_bounded(store, path, 1 << 20)) for path in parts])
         assert whole in (None, joined)
         return joined
 
@@ -242,6 +246,15 @@ async def test_a_publish_that_cannot_read_its_shards_writes_them_from_the_catalo
     await mirror.publish(files(60))
     mirror.store_kind = UnreadableStore
     await mirror.publish({path: b"changed" for number, path in enumerate(sorted(mirror.tree)) if number % 5 == 0})
+    await mirror.check()
+
+
+async def test_shards_in_a_bucket_are_edited_as_in_a_folder(tmp_path, small_shards, swift):
+    mirror, url = Published(tmp_path), swift.url()
+    mirror.open_store = lambda: swift.store(url)
+    await mirror.publish(files(40))
+    await mirror.publish({path: b"changed" for number, path in enumerate(sorted(mirror.tree)) if number % 9 == 0})
+    await mirror.publish({sorted(mirror.tree)[20]: None})
     await mirror.check()
 
 

@@ -29,11 +29,12 @@ def main() -> int:
     words.add_argument("--files", type=int, default=1_000_000)
     words.add_argument("--rounds", type=int, default=5)
     words.add_argument("--before", type=Path, help="an earlier checkout, with its .venv")
+    words.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where the stores are: 500 bytes a file")
     asked = words.parse_args()
     trees = {"now": Path(__file__).resolve().parents[2]}
     if asked.before is not None:
         trees["before"] = asked.before.resolve()
-    with tempfile.TemporaryDirectory(dir=Path("/dev/shm"), prefix="syncd-publish-") as folder:
+    with tempfile.TemporaryDirectory(dir=asked.folder, prefix="syncd-publish-") as folder:
         for name, tree in trees.items():
             made = _child(tree, Path(folder) / name, "prepare", asked.files, 0)
             print(f"{name:8} {'prepare':10} {made}", flush=True)

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -12,6 +13,8 @@ from syncd.cli import output
 from syncd.cli.registration import MirrorName, command
 
 if TYPE_CHECKING:
+    from asyncio import Event
+
     from manifests.snapshot import Snapshot
     from syncd.cli.context import CommandContext
     from syncd.core import Store
@@ -30,7 +33,7 @@ async def sums(
     from manifests.messages import message
     from syncd.core import ConfigError, NotFound
     from syncd.daemon import queries
-    from syncd.process import DONE
+    from syncd.process import DONE, INTERRUPTED
 
     if context.json and out is None:
         raise ConfigError(message("--json: add --out FILE: the checksums themselves are no JSON"))
@@ -40,38 +43,42 @@ async def sums(
             raise NotFound(message("{name}: no snapshot is kept", name=mirror))
         wanted = queries.find_snapshot(kept, mirror, snapshot) if snapshot else kept[0]
         if out is None:
-            await _write(session.store, wanted, sys.stdout.buffer)
-        else:
-            await _write_file(session.store, wanted, out)
+            await _write(session.store, wanted, sys.stdout.buffer, context.stopping)
+        elif await _write_file(session.store, wanted, out, context.stopping):
             if context.json:
                 output.print_json({"mirror": mirror, "snapshot": wanted.id, "files": wanted.files, "file": str(out)})
             else:
                 output.print_line(f"{out}: {output.files(wanted.files)} of snapshot {wanted.id[:12]}")
-    return DONE
+    return INTERRUPTED if context.stopping.is_set() else DONE
 
 
-async def _write_file(store: "Store", snapshot: "Snapshot", path: Path) -> None:
-    """Write a file that appears under its name once it is whole."""
+async def _write_file(store: "Store", snapshot: "Snapshot", path: Path, stopping: "Event") -> bool:
+    """Write a file that appears under its name once it is whole; return True if it was not stopped."""
     from manifests.messages import message
     from syncd.core import Denied, NoSpace
 
     part = path.with_name(f"{path.name}.part-{os.getpid()}")
     try:
         with part.open("wb") as file:
-            await _write(store, snapshot, file)
-        part.replace(path)
+            await _write(store, snapshot, file, stopping)
+        if not stopping.is_set():
+            part.replace(path)
     except OSError as error:
         kind = NoSpace if error.errno in {errno.ENOSPC, errno.EDQUOT} else Denied
         raise kind(message("{path}: cannot be written: {cause}", path=path, cause=error.strerror or error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
+    return not stopping.is_set()
 
 
-async def _write(store: "Store", snapshot: "Snapshot", file: BinaryIO) -> None:
+async def _write(store: "Store", snapshot: "Snapshot", file: BinaryIO, stopping: "Event") -> None:
     from asyncio import to_thread
 
     from syncd.engine import sums_lines
 
     async for lines in sums_lines(store, snapshot):
+        if stopping.is_set():
+            return
         await to_thread(file.write, lines)
     await to_thread(file.flush)
