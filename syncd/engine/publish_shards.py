@@ -9,8 +9,10 @@ Rules:
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -37,7 +39,9 @@ from syncd.engine.publish_changes import ChangeReader, MadeShard, Rewrite
 from syncd.engine.publish_origins import edit_origins
 
 WIDTH = 4  # shards of the usual length under way at once
+THREADS = 2  # that edit and pack: each keeps for a while what the largest shard took
 
+T = TypeVar("T")
 Range = tuple[str, str | None]
 """The paths from the first on, and before the second; None: to the end."""
 
@@ -76,6 +80,7 @@ class ShardWriter:
         self._slots: dict[int, _Slot] = {}
         self._room = asyncio.Semaphore(WIDTH)
         self._unedited: list[int] = []
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="publish")
 
     async def write(self) -> WrittenShards:
         """Write all shards that changed. Raises TooLarge for one that could not be read again."""
@@ -89,7 +94,12 @@ class ShardWriter:
             if isinstance(failed, SnapshotError):
                 raise TooLarge(message("{name}: {cause}", name=self._mirror.name, cause=failed)) from failed
             raise failed from group
+        finally:
+            self._threads.shutdown(wait=False)
         return self._written(reader)
+
+    async def _in_thread(self, work: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
 
     async def _rewrite_all(self, reader: ChangeReader) -> None:
         at = 0
@@ -138,7 +148,7 @@ class ShardWriter:
         runs = reader.runs(rewrite, with_sums=self._has_sums)
         writing: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as group:
-            while (made := await asyncio.to_thread(reader.next_made, runs)) is not None:
+            while (made := await self._in_thread(reader.next_made, runs)) is not None:
                 slot.made.append((made.shard, made.origins))
                 if len(writing) == WIDTH:
                     await writing.pop(0)
@@ -174,7 +184,7 @@ class ShardWriter:
         """Write one shard with changed lines; None if it is to be cut elsewhere."""
         name, old = self._mirror.name, self._old[at]
         packed = await read_bounded(self._store, shard_path(name, old.sha256), MAX_SHARD)
-        found = await asyncio.to_thread(_edited_entries, packed, old, edits)
+        found = await self._in_thread(_edited_entries, packed, old, edits)
         if found is None:
             return None
         shard, packed = found
@@ -183,7 +193,7 @@ class ShardWriter:
         origins = await edit_origins(self._store, name, self._origins[at], edits, shard.count)
         if self._has_sums and shard.sha256 not in self._with_sums and old.sha256 in self._with_sums:
             packed = await read_bounded(self._store, stored_sums_path(name, old.sha256), MAX_SHARD)
-            await self._put_sums(shard.sha256, await asyncio.to_thread(_edited_sums, packed, old, shard, edits))
+            await self._put_sums(shard.sha256, await self._in_thread(_edited_sums, packed, old, shard, edits))
         return shard, origins
 
 

@@ -246,6 +246,7 @@ async def test_a_publish_that_cannot_read_its_shards_writes_them_from_the_catalo
     await mirror.publish(files(60))
     mirror.store_kind = UnreadableStore
     await mirror.publish({path: b"changed" for number, path in enumerate(sorted(mirror.tree)) if number % 5 == 0})
+    mirror.store_kind = CountedStore
     await mirror.check()
 
 
