@@ -56,6 +56,13 @@ def resolution(version: str | None) -> float:
     return DAY if clock is None else MINUTE if clock[1] is None else SECOND
 
 
+def is_less_exact(before: str, now: str) -> bool:
+    """Return True if a listing that shows times without a clock after half a year says the same of an older file."""
+    if not (before.startswith(LISTED) and now.startswith(LISTED)) or _CLOCK.search(now) is not None:
+        return False
+    return _CLOCK.sub("", before).replace(" |", "|") == now
+
+
 def has_zone(version: str | None) -> bool:
     """Return True unless the version is the text of a listing that names no time zone."""
     if version is None or not version.startswith(LISTED):

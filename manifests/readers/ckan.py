@@ -27,6 +27,7 @@ from manifests.reading import (
     PageChain,
     ReaderKind,
     ReaderSource,
+    Selected,
     SkippedEntries,
     absolute,
     below,
@@ -129,10 +130,17 @@ class CkanReader:
         self._api = f"{url}api/3/action/"
         self._options = options
         self._folders = folders(options.packages) if options.packages else {}
-        self._formats = frozenset(each.strip().lower() for each in options.formats)
+        self._formats = {each.strip().lower(): each for each in options.formats}
+        self._unmatched = dict(self._formats)
+
+    @property
+    def selectors(self) -> tuple[Selected, ...]:
+        """The formats wanted."""
+        return tuple(Selected("formats", each) for each in dict.fromkeys(self._formats.values()))
 
     def start(self) -> Iterable[DocumentRequest]:
         """Request the packages, or the first page of the search."""
+        self._unmatched = dict(self._formats)
         if self._options.query:
             return [self._page(PageChain())]
         return [
@@ -159,7 +167,7 @@ class CkanReader:
 
     def _found(
         self, document: Document, packages: list[_CkanPackage], total: int, before: PageChain
-    ) -> Iterator[Stat | DocumentRequest]:
+    ) -> Iterator[Stat | Selected | DocumentRequest]:
         unread = SkippedEntries(document)
         for package in packages:
             key = text(package.name) or text(package.id)
@@ -176,7 +184,10 @@ class CkanReader:
 
     def _package(
         self, document: Document, package: _CkanPackage, folder: str, unread: SkippedEntries
-    ) -> Iterator[Stat]:
+    ) -> Iterator[Stat | Selected]:
+        for link in (package.resources or ()) if self._unmatched else ():
+            if (written := self._unmatched.pop(text(link.format).lower(), None)) is not None:
+                yield Selected("formats", written)
         wanted = [
             link for link in package.resources or () if not self._formats or text(link.format).lower() in self._formats
         ]

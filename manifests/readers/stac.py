@@ -93,14 +93,19 @@ class StacReader:
 
     @property
     def selectors(self) -> tuple[Selected, ...]:
-        """The collections and items wanted."""
+        """The collections, items and assets wanted."""
         options = self._options
-        wanted = {"collections": options.collections, "ids": options.ids}
+        wanted = {
+            "collections": options.collections, "ids": options.ids,
+            "assets": options.assets, "roles": options.roles, "types": options.types,
+        }  # fmt: skip
         return tuple(Selected(key, value) for key, values in wanted.items() for value in dict.fromkeys(values))
 
     def start(self) -> Iterable[DocumentRequest]:
         """Request the search, or the catalogue."""
         options = self._options
+        self._assets.begin()
+        self._plain.begin()
         if not options.catalog:
             return [Search(self._url, options, self._span).first(_state(StacState(is_search=True)))]
         return [DocumentRequest(options.catalog, headers=ACCEPT, state=_state(StacState()), max_bytes=MAX_PAGE)]
@@ -111,6 +116,7 @@ class StacReader:
         body = document.read(MAX_PAGE)
         if state.is_search and (found := self._plain.read(body)) is not None:
             yield from self._plain_page(document, state, *found)
+            yield from self._assets.take_matched()
             return
         page = read_json(_again(document, body), StacPage)
         unread = SkippedEntries(document)
@@ -124,6 +130,7 @@ class StacReader:
             yield from self._catalog(document, state, page, body, unread)
         else:
             raise DocumentError(message("{url}: neither items nor a catalogue, but other JSON", url=document.url))
+        yield from self._assets.take_matched()
         unread.raise_if_any()
 
     def _features(

@@ -10,7 +10,18 @@ from urllib.parse import unquote, urlsplit
 from manifests.digest import could_be_cut, parse_digest, parse_multihash
 from manifests.messages import message
 from manifests.readers.stac_options import StacOptions
-from manifests.reading import Document, Found, ReaderWarning, SkippedEntries, absolute, days, moment, size, text
+from manifests.reading import (
+    Document,
+    Found,
+    ReaderWarning,
+    Selected,
+    SkippedEntries,
+    absolute,
+    days,
+    moment,
+    size,
+    text,
+)
 from manifests.stat import Stat
 
 MAX_ASSETS = 100_000  # of one item
@@ -28,6 +39,20 @@ class Assets:
         self._style = _Style(())
         self.is_dated = any(f"{{{place}" in options.template for place in ("year", "month", "day"))
         """True if paths contain a date."""
+        self._unmatched: list[Selected] = []
+        self._matched: list[Selected] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a survey: nothing has matched what the manifest selects assets by."""
+        options = self._options
+        wanted = {"assets": options.assets, "roles": options.roles, "types": options.types}
+        self._unmatched = [Selected(key, value) for key, values in wanted.items() for value in dict.fromkeys(values)]
+
+    def take_matched(self) -> list[Selected]:
+        """Return what assets matched since the last call, each once in a survey."""
+        matched, self._matched = self._matched, []
+        return matched
 
     def learn(self, items: Sequence[object]) -> None:
         """Take the items of a page, whose checksums show how its publisher writes them."""
@@ -96,6 +121,10 @@ class Assets:
         """Return True if the manifest wants an asset."""
         options = self._options
         kind = text(asset.get("type")).lower()
+        if self._unmatched:
+            matched = [one for one in self._unmatched if _matches(one, key, kind, asset)]
+            self._unmatched = [one for one in self._unmatched if one not in matched]
+            self._matched += matched
         if options.assets and not any(fnmatchcase(key, wanted) for wanted in options.assets):
             return False
         if options.roles:
@@ -140,6 +169,15 @@ class Assets:
         properties = item.get("properties")
         told = text(asset.get("updated")) or (text(properties.get("updated")) if isinstance(properties, dict) else "")
         return f"updated:{told}" if moment(told) is not None else None
+
+
+def _matches(selector: Selected, key: str, kind: str, asset: Mapping[str, Any]) -> bool:
+    if selector.key == "assets":
+        return fnmatchcase(key, selector.value)
+    if selector.key == "types":
+        return fnmatchcase(kind, selector.value.lower())
+    roles = asset.get("roles")
+    return isinstance(roles, list) and selector.value in map(text, roles)
 
 
 class _Style:

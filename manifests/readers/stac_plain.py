@@ -70,6 +70,10 @@ class PlainPageReader:
         self._wants = lru_cache(maxsize=1024)(lambda key, kind: assets.wants(key, {"type": kind}))
         self._tries = TRIES if options.is_search and not (options.items or options.roles or assets.is_dated) else 0
 
+    def begin(self) -> None:
+        """Begin a survey, in which each kind of asset is looked at once more."""
+        self._wants.cache_clear()
+
     def read(self, body: bytes) -> tuple[PlainPage, list[Stat]] | None:
         """Return a page, and a Stat for each asset that is wanted; None if the page is unusual."""
         if not self._tries:

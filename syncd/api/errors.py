@@ -25,6 +25,7 @@ from syncd.core import (
     SyncdError,
     TooLarge,
     TransientError,
+    UnknownName,
     Unsafe,
     message_view,
     printable,
@@ -101,6 +102,8 @@ def http_error(error: SyncdError) -> HttpError:
     if isinstance(error, HttpError):
         return error
     name, reason = type(error).__name__, printable(str(error))
+    if isinstance(error, UnknownName):
+        name = NotFound.__name__  # the name that the API has always had
     kind = next((_KINDS[one] for one in type(error).__mro__ if one in _KINDS), None)
     if isinstance(error, TransientError):
         kind = kind or ErrorKind(503, message("try again later"))

@@ -11,6 +11,7 @@ from .errors import (
     Denied as Denied,
     Exhausted as Exhausted,
     Exists as Exists,
+    Halted as Halted,
     Interrupted as Interrupted,
     KeysRejected as KeysRejected,
     LeaseLapsed as LeaseLapsed,
@@ -29,11 +30,13 @@ from .errors import (
     TokenOutdated as TokenOutdated,
     TooLarge as TooLarge,
     TransientError as TransientError,
+    UnknownName as UnknownName,
     Unreachable as Unreachable,
     Unsafe as Unsafe,
     Unsupported as Unsupported,
     answering as answering,
     exhausted as exhausted,
+    of_gateway as of_gateway,
 )
 from .events import (
     KINDS as KINDS,

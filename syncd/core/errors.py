@@ -14,9 +14,11 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   ├── Offline         the store does not answer, or is not mounted
     │   │   └── KeysRejected    it accepted its keys before, and rejects them now; nothing was written
     │   ├── Exhausted       this process or machine has no file descriptor left
+    │   ├── Halted          the pass was asked to stop while the request waited
     │   └── TokenOutdated   the token must be renewed before the request; see `CredentialedTransport`
     ├── PermanentError      the same request will get the same response
     │   ├── NotFound        404, 410, no such key or file
+    │   │   └── UnknownName     no mirror, snapshot or file of the name that a command gives
     │   ├── Archived        the object must be restored from an archive before it can be read
     │   ├── Denied          401, 403, or an invalid certificate
     │   │   ├── CredentialRefused   the server rejects the credential, which is read again
@@ -57,6 +59,8 @@ class TransientError(SyncdError):
     """True if the next attempt waits until the origin answers again: this one does not count."""
     is_final = False
     """True if no further attempt follows: the origin was waited for long enough."""
+    is_of_gateway = False
+    """True if a server answered that the one behind it is away, or busy: if all requests get that, the origin is."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -77,6 +81,12 @@ class Unreachable(TransientError):
 def answering(error: Unreachable) -> Unreachable:
     """Return the error of a server that did answer: with an internal error, or for one file."""
     error.is_silent = False
+    return error
+
+
+def of_gateway(error: TransientError) -> TransientError:
+    """Return the error of a server that answers for one behind it (502, 503, 504)."""
+    error.is_of_gateway = True
     return error
 
 
@@ -104,6 +114,12 @@ class Exhausted(TransientError):
     """This process or machine has no file descriptor left: neither the source nor the store is at fault."""
 
 
+class Halted(TransientError):
+    """The pass was asked to stop while this request waited: the file is left to the next pass, and has not failed."""
+
+    is_final = True
+
+
 class TokenOutdated(TransientError):
     """No valid token is at hand: the request was not sent, and its slot is given back until there is one."""
 
@@ -114,6 +130,10 @@ class PermanentError(SyncdError):
 
 class NotFound(PermanentError):
     """The file does not exist."""
+
+
+class UnknownName(NotFound):
+    """There is no mirror, snapshot, backup or file of the name that a command or a request gives."""
 
 
 class Denied(PermanentError):

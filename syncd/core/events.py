@@ -191,7 +191,10 @@ class LimitChanged(Event, frozen=True):
 
 
 class OriginAway(Event, frozen=True):
-    """An origin answers no request any more; the pass waits for it, at most `most` seconds. Other origins go on."""
+    """An origin answers no request any more; the pass waits for it, at most `most` seconds. Other origins go on.
+
+    So does one whose proxy answers 502, 503 or 504 to every request; it is waited for less long.
+    """
 
     origin: str
     reason: str

@@ -21,7 +21,7 @@ from tempfile import mkdtemp
 from manifests.messages import message
 from syncd.catalogue import BackgroundReader, Catalogue, replace_catalogue
 from syncd.config import Config, network_plan
-from syncd.core import Damaged, NotFound, Store
+from syncd.core import Damaged, Store, UnknownName
 from syncd.session import open_store
 
 FOLDER = ".syncd/backup/"
@@ -97,7 +97,7 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
     fitting = found[:1] if wanted == "latest" else [one for one in found if one.place.startswith(FOLDER + wanted)]
     if len(fitting) != 1:
         names = ", ".join(one.place.removeprefix(FOLDER)[:20] for one in found) or "none"
-        raise NotFound(
+        raise UnknownName(
             message(
                 "{wanted}: does not name exactly one backup of the Catalogue; the store has: {names}",
                 wanted=wanted,

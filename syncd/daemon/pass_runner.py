@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from manifests.messages import count, message
-from syncd.core import NoSpace, NothingFound, Offline, PassFailed, PassFinished, PassStarted, SyncdError
+from syncd.core import Halted, NoSpace, NothingFound, Offline, PassFailed, PassFinished, PassStarted, SyncdError
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.mirror_state import CANCELLED, MirrorState, PassRun
 from syncd.daemon.pass_log import PassLog
@@ -155,6 +155,8 @@ class PassRunner:
         store = self.registry.store
         if isinstance(error, Offline | NoSpace) and (store.state != "online" or store.changed > run.since):
             outcome = "stopped"  # the store caused it, so the mirror does not back off
+        elif isinstance(error, Halted):
+            outcome = "stopped"
         elif isinstance(error, NothingFound):
             outcome = "nothing_found"
         elif not isinstance(error, SyncdError):

@@ -8,7 +8,7 @@ import msgspec
 
 from manifests.messages import message, plain
 from manifests.snapshot import Entry, Origin
-from manifests.stamps import Doubt, is_validator, names_content
+from manifests.stamps import Doubt, is_less_exact, is_validator, names_content
 from manifests.stat import Stat
 from syncd.core import Known, Step
 
@@ -47,7 +47,7 @@ def changed(known: Known, stat: Stat) -> str | None:
     if stat.version is not None and version is not None:
         return (
             None
-            if stat.version == version
+            if stat.version == version or is_less_exact(version, stat.version)
             else message("version {before} became {after}", before=version, after=stat.version)
         )
     if stat.modified is not None and modified is not None and stat.modified != modified:

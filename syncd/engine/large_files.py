@@ -26,7 +26,7 @@ from syncd.core import (
 from syncd.engine.destination import Destination
 from syncd.engine.newer_answer import expected_size
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
-from syncd.engine.received_file import raise_if_changed, received_file, served_url
+from syncd.engine.received_file import is_own_version, raise_if_changed, received_file, served_url
 from syncd.engine.verdict import has_digest, hash_algorithms
 from syncd.engine.verified_file import VerifiedFile
 from syncd.streams import DecodedBody
@@ -73,7 +73,9 @@ class LargeFiles:
         path, journal = step.path, self.journal
         answered = first.body.stat if first is not None else Stat(path, size=begun.size if begun is not None else None)
         is_decoded_here = first is not None and isinstance(first.body, DecodedBody)
-        total = None if is_decoded_here else expected_size(stat, answered)  # decoded: the bytes themselves tell
+        is_own = first is not None and is_own_version(stat, first.body)
+        # decoded, or in chunks: the bytes themselves tell
+        total = None if is_decoded_here or is_own else expected_size(stat, answered)
         version = begun.version if begun is not None else answered.version
         self.require_size(path, total)
         order = DownloadSpec(
@@ -109,7 +111,9 @@ class LargeFiles:
                 )
                 headers = first.body.headers if first is not None else {}
                 self._require_end(stat, answered, first)
-                received = received_file(stat, answered, size, digests, head, headers, served_url(source, target))
+                received = received_file(
+                    stat, answered, size, digests, head, headers, served_url(source, target), is_own=is_own
+                )
                 try:
                     proved = self.to.verifier.verify(step, stat, received)
                 except Mismatch as error:

@@ -28,6 +28,7 @@ from syncd.engine.retention import Housekeeping
 from syncd.engine.staging import drop_unjournaled
 from syncd.engine.strays import find_strays, note_recovered, note_recovering, quarantine_strays
 from syncd.engine.worker_port import LIKELY
+from syncd.wrappers import stopping
 
 
 class Pass:
@@ -45,6 +46,13 @@ class Pass:
 
     async def run(self) -> PassFinished:
         """Run the pass, and return its result. Raises if source or store are unavailable, or there is no space."""
+        token = stopping.set(self.context.stopping)
+        try:
+            return await self._run()
+        finally:
+            stopping.reset(token)
+
+    async def _run(self) -> PassFinished:
         context, row, results = self.context, self.row, self.results
         started = context.now()
         is_recovering = note_recovering(context.catalogue, row)

@@ -4,6 +4,8 @@ A listing's size binds less than a consistent answer that is newer: without a pr
 version is taken. With one, the next survey must show the new checksum first.
 """
 
+from collections.abc import Mapping
+
 from manifests.messages import message
 from manifests.stamps import MINUTE, ZONES, has_zone
 from manifests.stat import Stat
@@ -48,6 +50,29 @@ def overrides(stat: Stat, answered: Stat) -> bool:
         and not has_digest(stat)
         and not _is_older(stat, answered)
     )
+
+
+def ends_itself(answered: Stat, headers: Mapping[str, str], *, is_decoded: bool) -> bool:
+    """Return True if an answer without a length shows its end all the same: in chunks, or by its content coding."""
+    return answered.size is None and (is_decoded or "chunked" in headers.get("transfer-encoding", ""))
+
+
+def overrides_unsized(stat: Stat, answered: Stat) -> bool:
+    """As `overrides`, for an answer that `ends_itself`: what arrives by then may be its whole version.
+
+    An answer with the version of the listing has its size, too.
+    """
+    if has_digest(stat) or (answered.version is None and answered.modified is None):
+        return False
+    return (answered.version is None or answered.version != stat.version) and not _is_older(stat, answered)
+
+
+def is_plausible(stat: Stat, answered: Stat, size: int) -> bool:
+    """Return True if an answer of `size` bytes without a length is newer: grown, or of a later time.
+
+    A shorter one of the same time may have been cut by a proxy that ended it properly.
+    """
+    return stat.size is None or size > stat.size or changed_meanwhile(stat, answered)
 
 
 def changed_meanwhile(stat: Stat, answered: Stat) -> bool:

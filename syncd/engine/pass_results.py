@@ -11,6 +11,7 @@ from syncd.core import (
     Archived,
     CredentialExpired,
     FailureView,
+    Halted,
     LeaseLost,
     Mismatch,
     NoSpace,
@@ -65,6 +66,8 @@ class PassResults:
         elif isinstance(outcome, CredentialExpired):
             self.expired = outcome
             self.unasked += 1
+        elif isinstance(outcome, Halted):
+            pass  # neither read nor failed: the next pass takes the file
         elif isinstance(outcome, SyncdError):
             self.fail(moving.step.path, outcome, moving.step.stat)
         else:

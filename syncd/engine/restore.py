@@ -16,7 +16,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Damaged, NotFound, PermanentError, Store
+from syncd.core import Damaged, NotFound, PermanentError, Store, UnknownName
 from syncd.engine.kept_snapshots import RetainedSnapshots, differences, shard_index
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
@@ -78,7 +78,7 @@ class Restoration(msgspec.Struct, frozen=True):
         for path in paths:
             entry = await named.entry(snapshot, path)
             if entry is None:
-                raise NotFound(
+                raise UnknownName(
                     message(
                         "{path}: snapshot {snapshot} of {name} has no such file",
                         path=path,
@@ -113,10 +113,10 @@ class Restoration(msgspec.Struct, frozen=True):
     def _removed(self, path: str) -> RemovedFile:
         """Return the last removal of a file whose bytes are stored. Raises NotFound."""
         if self.catalogue.holdings.entry(self.mirror.id, path) is not None:
-            raise NotFound(message("{path}: is not deleted: {name} has it", path=path, name=self.mirror.name))
+            raise UnknownName(message("{path}: is not deleted: {name} has it", path=path, name=self.mirror.name))
         removed = self.catalogue.holdings.removed_files(self.mirror.id, path)
         if not removed:
-            raise NotFound(
+            raise UnknownName(
                 message(
                     "{path}: was not deleted from {name}, or its retention has expired",
                     path=path,
@@ -215,12 +215,12 @@ class Restoration(msgspec.Struct, frozen=True):
         return [(entry, found[entry.path], place) for entry, place in files]
 
 
-def unknown_snapshot(wanted: str, name: str, kept: Sequence[str]) -> NotFound:
+def unknown_snapshot(wanted: str, name: str, kept: Sequence[str]) -> UnknownName:
     """Return the error for a text that is not the beginning of the id of exactly one kept snapshot."""
     if not kept:
-        return NotFound(message("{name}: no snapshot is kept", name=name))
+        return UnknownName(message("{name}: no snapshot is kept", name=name))
     ids = [one[:12] for one in kept[:SHOWN_IDS]] + (["…"] if len(kept) > SHOWN_IDS else [])
-    return NotFound(
+    return UnknownName(
         message(
             "{wanted}: give at least four characters of the id of one snapshot; {name} keeps {ids}",
             wanted=wanted,
@@ -232,4 +232,4 @@ def unknown_snapshot(wanted: str, name: str, kept: Sequence[str]) -> NotFound:
 
 def unknown_mirror(name: str) -> PermanentError:
     """Return the error to raise for an unknown mirror."""
-    return NotFound(message("{name}: no such mirror in this state folder; `syncd status` lists them", name=name))
+    return UnknownName(message("{name}: no such mirror in this state folder; `syncd status` lists them", name=name))

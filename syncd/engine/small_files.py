@@ -8,7 +8,7 @@ from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, Exists, Mismatch, Step, TransferAdvanced
 from syncd.engine.destination import Destination
-from syncd.engine.received_file import raise_if_changed, received_file
+from syncd.engine.received_file import is_own_version, raise_if_changed, received_file
 from syncd.engine.stored_digests import INLINE
 from syncd.engine.verdict import hash_algorithms
 from syncd.engine.verified_file import VerifiedFile
@@ -22,14 +22,21 @@ class SmallFiles:
 
     to: Destination
 
-    async def gather(self, stat: Stat, body: Body, size: int) -> bytes:
-        """Return the whole body of `size` bytes; stop at the first chunk beyond them. Raises Mismatch."""
+    async def gather(self, stat: Stat, body: Body, size: int) -> bytes | None:
+        """Return the whole body of `size` bytes; stop at the first chunk beyond them. Raises Mismatch.
+
+        None: a body without a length has more bytes than the listing said, and more than a small file may have.
+        """
         chunks: list[bytes] = []
         count = 0
         async for chunk in body:
             chunks.append(chunk)
             count += len(chunk)
             if count > size:
+                if is_own_version(stat, body):
+                    if count > SMALL:
+                        return None
+                    continue
                 raise Mismatch(message("{path}: {size} bytes promised, more arrived", path=stat.path, size=size))
         self.to.listener(TransferAdvanced(self.to.place.mirror, stat.path, count))
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -43,7 +50,10 @@ class SmallFiles:
             digests = digests_of(content, names)
         else:
             digests = await asyncio.get_running_loop().run_in_executor(self.to.hashing, digests_of, content, names)
-        received = received_file(stat, body.stat, len(content), digests, content[:1024], body.headers, target)
+        is_own = len(content) != stat.size and is_own_version(stat, body)
+        received = received_file(
+            stat, body.stat, len(content), digests, content[:1024], body.headers, target, is_own=is_own
+        )
         try:
             proved = self.to.verifier.verify(step, stat, received)
         except Mismatch as error:

@@ -305,6 +305,7 @@ class Transfers:
                     raise NotSmall(f"{stat.path}: {total} bytes")
                 return await self.large.stage(source, step, stat, target, first, None, last=last)
             content = await self.small.gather(stat, first.body, total)
+        assert content is not None  # its length was announced
         return await self.small.store(step, stat, served_url(source, target), first.body, content, last=last)
 
 

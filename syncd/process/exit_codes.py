@@ -5,19 +5,23 @@ from syncd.core import (
     ConfigError,
     Damaged,
     Denied,
+    Halted,
     NoSpace,
     NothingFound,
     Parked,
     PermanentError,
     SyncdError,
     TransientError,
+    UnknownName,
 )
 
 DONE, SOME_FAILED, USAGE, GUARDED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _CODES: tuple[tuple[type[SyncdError], int], ...] = (
     (ConfigError, USAGE),
+    (UnknownName, USAGE),
     (Busy, GUARDED),
+    (Halted, INTERRUPTED),
     (NoSpace, GUARDED),
     (Parked, GUARDED),
     (NothingFound, GUARDED),

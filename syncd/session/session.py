@@ -34,6 +34,7 @@ from syncd.core import (
     TransferRetried,
     TransientError,
     Transport,
+    UnknownName,
 )
 from syncd.engine import (
     PassContext,
@@ -302,7 +303,9 @@ class Session(msgspec.Struct, frozen=True):
         """Return the manifest with which a mirror was last synced. Raises NotFound, ConfigError."""
         text = self.catalogue.settings.get(f"manifest:{name}")
         if text is None:
-            raise NotFound(message("{name}: its manifest is not recorded yet: run `syncd sync FILE` once", name=name))
+            raise UnknownName(
+                message("{name}: its manifest is not recorded yet: run `syncd sync FILE` once", name=name)
+            )
         return parse(text, f"{name} (as last synced)")
 
     def save_manifest(self, name: str, text: str) -> None:

@@ -103,7 +103,11 @@ class Outcome(msgspec.Struct, frozen=True, tag=True):
     traffic: dict[str, Traffic]
 
 
-Order = Setup | TransferBatch | Throttled
+class Halt(msgspec.Struct, frozen=True, tag=True):
+    """The pass was asked to stop: no file waits for its origin any longer."""
+
+
+Order = Setup | TransferBatch | Throttled | Halt
 Answer = Outcome | Throttled | OriginAbsence
 
 encode = msgspec.msgpack.Encoder(enc_hook=plain).encode

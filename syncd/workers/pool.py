@@ -40,8 +40,18 @@ from syncd.engine import (
     WorkerLost,
 )
 from syncd.sources import Upstream
-from syncd.workers.messages import OriginAbsence, Outcome, Setup, Throttled, TransferBatch, decode_answer, receive, send
-from syncd.wrappers import LONGEST_ABSENCE, Governor, Governors
+from syncd.workers.messages import (
+    Halt,
+    OriginAbsence,
+    Outcome,
+    Setup,
+    Throttled,
+    TransferBatch,
+    decode_answer,
+    receive,
+    send,
+)
+from syncd.wrappers import LONGEST_ABSENCE, Governor, Governors, stopping
 
 GRACE = 5.0  # seconds for a worker to exit
 
@@ -104,8 +114,10 @@ class ProcessPool:
                     one = _WorkerConnection(reader, writer)
                     workers.all.append(one)
                     one.listening = group.create_task(workers.listen(one))
+                halting = group.create_task(workers.halt_on_stop())
                 with self._governor.lent(concurrency if workers.all else 0):
                     yield workers
+                halting.cancel()
                 for one in workers.all:
                     one.writer.close()
         finally:
@@ -188,6 +200,14 @@ class ProcessWorkers:
         while any(one.waiting for one in self.all):
             self._on_event.clear()
             await self._on_event.wait()
+
+    async def halt_on_stop(self) -> None:
+        """Tell the workers when the pass is asked to stop."""
+        if (asked := stopping.get()) is not None:
+            await asked.wait()
+            for one in self.all:
+                if not one.is_gone:
+                    send(one.writer, Halt())
 
     def _send(self, one: _WorkerConnection) -> None:
         steps, one.unsent = one.unsent, []

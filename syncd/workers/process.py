@@ -25,6 +25,7 @@ from syncd.sources import open_upstream, opener
 from syncd.stores import FilesystemStore
 from syncd.workers.messages import (
     FailedTransfer,
+    Halt,
     OriginAbsence,
     Outcome,
     RetriedTransfer,
@@ -36,7 +37,7 @@ from syncd.workers.messages import (
     receive,
     send,
 )
-from syncd.wrappers import Count, Governors
+from syncd.wrappers import Count, Governors, stopping
 
 LATENCY = 0.004  # seconds that a result waits for others, to share a message with them
 HASHERS = 2
@@ -70,6 +71,7 @@ class WorkerProcess:
         self._governors = Governors(refused=self._refused)
         self._secrets = Secrets()
         install(self._secrets)
+        self._halted = asyncio.Event()
 
     async def run(self) -> None:
         """Work until the pass closes the socket."""
@@ -97,6 +99,7 @@ class WorkerProcess:
             only_small=True,
             quarantine_room=QuarantineRoom(setup.quarantine),
         )
+        stopping.set(self._halted)
         try:
             async with asyncio.TaskGroup() as group:
                 lanes = [group.create_task(self._run_lane(transfers)) for _ in range(setup.ceiling)]
@@ -116,6 +119,8 @@ class WorkerProcess:
                 for _ in range(min(len(order.steps), len(self._idle))):
                     if not (idle := self._idle.pop()).done():
                         idle.set_result(None)
+            elif isinstance(order, Halt):
+                self._halted.set()
             elif isinstance(order, Throttled):
                 self._governors.of(order.origin).refused(order.retry_after, by_hearsay=True)
 

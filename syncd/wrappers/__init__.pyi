@@ -7,6 +7,7 @@ from .fenced_store import FencedStore as FencedStore
 from .governed_transport import OnAbsence as OnAbsence, ignore_absence as ignore_absence
 from .governor import Governor as Governor, urgent as urgent
 from .governors import Governors as Governors
+from .halting import stopping as stopping
 from .metered_store import (
     OPERATION as OPERATION,
     OPERATIONS as OPERATIONS,

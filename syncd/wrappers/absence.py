@@ -1,10 +1,12 @@
 """An origin that answers no request: the queue is held, and one request at a time finds out when it is back.
 
 Rules:
-1. An origin is away after SILENT requests in a row got no connection, or no answer at all. Only an origin that has
-   answered in this pass is waited for: a wrong address fails at once.
+1. An origin is away after SILENT requests in a row got no connection, or no answer at all, or after requests for MANY
+   different files in a row got 502, 503 or 504: it is a proxy's, and the server behind it is away. Only an origin that
+   has answered in this pass is waited for: a wrong address fails at once.
 2. While it is away, requests wait without a slot. One of them tries after each pause; any answer lets all go on.
-3. After LONGEST_ABSENCE seconds, the waiting requests fail, and so do later ones until the origin answers.
+3. After LONGEST_ABSENCE seconds, the waiting requests fail, and so do later ones until the origin answers. Refusals
+   may concern only the files that are left: LONGEST_REFUSAL.
 """
 
 import asyncio
@@ -13,11 +15,14 @@ from collections.abc import Callable
 
 from manifests.messages import message
 from syncd.core import Unreachable
+from syncd.wrappers.halting import until
 
 SILENT = 3
+MANY = 12
 FIRST = 1.0  # seconds until the first attempt
 LONGEST = 15.0  # seconds between two attempts
 LONGEST_ABSENCE = 900.0  # seconds for which an origin is waited for
+LONGEST_REFUSAL = 300.0  # seconds, if a server in front of it answers
 STUCK = 120.0  # seconds after which an attempt without result no longer keeps others from trying
 
 
@@ -28,6 +33,8 @@ class Absence:
         self._origin = origin
         self._clock = clock
         self._silent = 0
+        self._refused: set[str] = set()  # files, since the last other answer; at most MANY
+        self._longest = LONGEST_ABSENCE
         self._since: float | None = None
         self._next = 0.0
         self._pause = FIRST
@@ -47,11 +54,13 @@ class Absence:
     @property
     def is_over(self) -> bool:
         """Return True if the origin is not waited for any longer."""
-        return self._since is not None and self.seconds >= LONGEST_ABSENCE
+        return self._since is not None and self.seconds >= self._longest
 
     def answered(self) -> None:
-        """Note an answer of any kind."""
+        """Note an answer of any other kind."""
         self._silent = 0
+        if self._refused:
+            self._refused.clear()
         if self._since is not None:
             self._since, self._pause, self._trying_until = None, FIRST, 0.0
             self._wake()
@@ -62,11 +71,20 @@ class Absence:
         Return True if the origin is away now, and is waited for.
         """
         self._silent += 1
+        return self._missed(LONGEST_ABSENCE, is_enough=is_known and self._silent >= SILENT)
+
+    def refused(self, what: str, *, is_known: bool) -> bool:
+        """As `lost`, for a request for `what` to which a proxy says that the server behind it is away, or busy."""
+        if len(self._refused) < MANY:
+            self._refused.add(what)
+        return self._missed(LONGEST_REFUSAL, is_enough=is_known and len(self._refused) >= MANY)
+
+    def _missed(self, longest: float, *, is_enough: bool) -> bool:
         now = self._clock()
         if self._since is None:
-            if not is_known or self._silent < SILENT:
+            if not is_enough:
                 return False
-            self._since = now
+            self._since, self._longest = now, longest
         else:
             self._pause = min(self._pause * 2, LONGEST)
         self._next, self._trying_until = now + self._pause, 0.0
@@ -80,7 +98,7 @@ class Absence:
             self._wake()
 
     async def wait(self) -> None:
-        """Return when the origin is back, or when it is the caller's turn to try. Raises Unreachable."""
+        """Return when the origin is back, or when it is the caller's turn to try. Raises Unreachable, Halted."""
         while self._since is not None:
             now = self._clock()
             if now >= self._next and now >= self._trying_until:
@@ -96,12 +114,8 @@ class Absence:
                 )
                 error.is_final = True
                 raise error
-            until = max(self._next, self._trying_until) - now
-            try:
-                async with asyncio.timeout(max(0.01, min(until, self._since + LONGEST_ABSENCE - now))):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            left = min(max(self._next, self._trying_until), self._since + self._longest) - now
+            await until(self._changed, max(0.01, left), self._origin)
 
     def _wake(self) -> None:
         """Let all waiting requests look again."""

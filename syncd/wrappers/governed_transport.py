@@ -11,6 +11,7 @@ from manifests.origins import origin_of
 from manifests.stat import Stat
 from syncd.core import (
     Body,
+    Halted,
     Interrupted,
     Page,
     PermanentError,
@@ -94,7 +95,7 @@ class GovernedTransport(TransportWrapper):
             found = await self.inner.stat(path)
             self.answered(governor, self._clock() - began)
         except TransientError as error:
-            self.failed(governor, error)
+            self.failed(governor, error, path)
             raise
         except PermanentError:
             self.refused(governor)
@@ -108,7 +109,11 @@ class GovernedTransport(TransportWrapper):
     ) -> AbstractAsyncContextManager[Body]:
         """Open with a slot, held until the block ends."""
         return _GovernedOpening(
-            self, self.inner.open(path, start=start, stop=stop, version=version), self._governor(path), self._clock
+            self,
+            self.inner.open(path, start=start, stop=stop, version=version),
+            self._governor(path),
+            self._clock,
+            path,
         )
 
     def ask(
@@ -116,7 +121,7 @@ class GovernedTransport(TransportWrapper):
     ) -> AbstractAsyncContextManager[Body]:
         """Send a request with a slot, held until the block ends."""
         return _GovernedOpening(
-            self, open_request(self.inner, method, url, headers or {}, body), self._governor(url), self._clock
+            self, open_request(self.inner, method, url, headers or {}, body), self._governor(url), self._clock, url
         )
 
     async def aclose(self) -> None:
@@ -159,19 +164,25 @@ class GovernedTransport(TransportWrapper):
             self._is_back(governor.origin, governor.absence.seconds, answers=True)
         governor.absence.answered()
 
-    def failed(self, governor: Governor, error: TransientError) -> None:
+    def failed(self, governor: Governor, error: TransientError, path: str = "") -> None:
         """Record a failure; mark it as held if the origin is away, and waited for."""
-        if not isinstance(error, Unreachable) or not error.is_silent:
+        absence, origin = governor.absence, governor.origin
+        is_silent = isinstance(error, Unreachable) and error.is_silent
+        if not is_silent:
             _report_failure(governor, error)
-            if isinstance(error, TokenOutdated | Interrupted):
-                governor.absence.gave_up()
-            else:
-                governor.absence.answered()
-            return
-        governor.count.failed += 1
-        origin = governor.origin
-        if not self._holds or not governor.absence.lost(is_known=origin in self._known):
-            error.is_final = error.is_final or (self._holds and governor.absence.is_over)
+            if isinstance(error, TokenOutdated | Interrupted | Halted):
+                absence.gave_up()
+                return
+            if not error.is_of_gateway:
+                absence.answered()
+                return
+        else:
+            governor.count.failed += 1
+        is_known = origin in self._known
+        if not self._holds or not (
+            absence.lost(is_known=is_known) if is_silent else absence.refused(path, is_known=is_known)
+        ):
+            error.is_final = error.is_final or (self._holds and absence.is_over)
             return
         error.is_held = True
         if origin not in self._missing:
@@ -198,7 +209,7 @@ class GovernedTransport(TransportWrapper):
 class _GovernedOpening(OpeningWrapper[Body]):
     """One open body and the slot it holds."""
 
-    __slots__ = ("_clock", "_governor", "_transport")
+    __slots__ = ("_clock", "_governor", "_path", "_transport")
 
     def __init__(
         self,
@@ -206,8 +217,10 @@ class _GovernedOpening(OpeningWrapper[Body]):
         inner: AbstractAsyncContextManager[Body],
         governor: Governor,
         clock: Callable[[], float],
+        path: str,
     ) -> None:
         super().__init__(inner)
+        self._path = path
         self._transport = transport
         self._governor = governor
         self._clock = clock
@@ -221,7 +234,7 @@ class _GovernedOpening(OpeningWrapper[Body]):
             body = await self.inner.__aenter__()
         except TransientError as error:
             governor.leave()
-            transport.failed(governor, error)
+            transport.failed(governor, error, self._path)
             raise
         except PermanentError:
             governor.leave()

@@ -21,6 +21,7 @@ from contextvars import ContextVar
 
 from syncd.core import LimitChanged, Listener, ignore_event
 from syncd.wrappers.absence import Absence
+from syncd.wrappers.halting import pause
 from syncd.wrappers.origin_count import FIRST_BYTE, Count
 
 START = 16  # slots at first: as many as two or three browsers open
@@ -101,7 +102,7 @@ class Governor:
             await self.absence.wait()
         while (wait := self._closed_until - self._clock()) > 0:
             self.count.asked_to_wait += wait
-            await asyncio.sleep(wait)
+            await pause(wait, self.origin)
         if self._take():
             return
         self._full = True

@@ -16,6 +16,7 @@ import msgspec
 import tenacity
 
 from syncd.core import Stalled, TransientError
+from syncd.wrappers.halting import pause
 
 T = TypeVar("T")
 OnRetry = Callable[[str, TransientError, int, float], None]
@@ -45,10 +46,11 @@ class Policy(msgspec.Struct, frozen=True):
 class Attempts:
     """The attempts at one operation: counts failures since its last progress. It costs nothing until one fails."""
 
-    __slots__ = ("_on_retry", "_path", "_policy", "_stalled", "_state")
+    __slots__ = ("_may_halt", "_on_retry", "_path", "_policy", "_stalled", "_state")
 
-    def __init__(self, policy: Policy, path: str, on_retry: OnRetry = ignore_retry) -> None:
-        """`path` is passed to `on_retry`."""
+    def __init__(self, policy: Policy, path: str, on_retry: OnRetry = ignore_retry, *, may_halt: bool = False) -> None:
+        """`path` is passed to `on_retry`; `may_halt`: a pass that stops waits for no further attempt."""
+        self._may_halt = may_halt
         self._policy = policy
         self._path = path
         self._on_retry = on_retry
@@ -77,7 +79,7 @@ class Attempts:
         assert isinstance(wait, tenacity.DoSleep)
         self._on_retry(self._path, error, state.attempt_number, float(wait))  # events encode plain numbers
         state.prepare_for_next_attempt()
-        await asyncio.sleep(wait)
+        await (pause(wait, self._path) if self._may_halt else asyncio.sleep(wait))
 
     def _controller(self) -> tenacity.AsyncRetrying:
         def wait(state: tenacity.RetryCallState) -> float:
@@ -94,9 +96,16 @@ class Attempts:
         return controller
 
 
-async def retrying(call: Callable[[], Awaitable[T]], path: str, policy: Policy, on_retry: OnRetry = ignore_retry) -> T:
+async def retrying(
+    call: Callable[[], Awaitable[T]],
+    path: str,
+    policy: Policy,
+    on_retry: OnRetry = ignore_retry,
+    *,
+    may_halt: bool = False,
+) -> T:
     """Return what `call` returns, called again while it raises TransientError and attempts are left."""
-    attempts = Attempts(policy, path, on_retry)
+    attempts = Attempts(policy, path, on_retry, may_halt=may_halt)
     while True:
         try:
             return await call()

@@ -52,7 +52,7 @@ class Retrying(TransportWrapper):
 
     async def stat(self, path: str) -> Stat:
         """Return a Stat, with retries."""
-        return await retrying(lambda: self.inner.stat(path), path, self._policy, self._on_retry)
+        return await retrying(lambda: self.inner.stat(path), path, self._policy, self._on_retry, may_halt=True)
 
     def open(
         self, path: str, *, start: int = 0, stop: int | None = None, version: str | None = None
@@ -67,10 +67,10 @@ class Retrying(TransportWrapper):
             request = open_request(self.inner, follow.method, follow.url, follow.headers, follow.body)
             return await read_into_spool(request, follow, spool)
 
-        return await retrying(once, follow.url, self._policy, self._on_retry)
+        return await retrying(once, follow.url, self._policy, self._on_retry, may_halt=True)
 
     def _attempts(self, path: str) -> Attempts:
-        return Attempts(self._policy, path, self._on_retry)
+        return Attempts(self._policy, path, self._on_retry, may_halt=True)
 
 
 class _RetryingBody(ResumableBody):

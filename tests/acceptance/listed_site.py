@@ -19,13 +19,17 @@ OLD = 1_600_000_000.0
 
 @dataclass
 class SiteFile:
-    """One file: its bytes, when it was modified, its ETag, and what the listing says of it if not the same."""
+    """One file: its bytes, when it was modified, its ETag, and what the listing says of it if not the same.
+
+    With `in_chunks`, the answer has no length.
+    """
 
     content: bytes
     modified: float | None = OLD
     etag: str | None = None
     listed: str | None = None
     listed_size: int | None = None
+    in_chunks: bool = False
 
 
 class ListedSite:
@@ -64,7 +68,10 @@ class ListedSite:
             headers["Last-Modified"] = email.utils.formatdate(file.modified, usegmt=True)
         if file.etag is not None:
             headers["ETag"] = file.etag
-        return web.Response(body=file.content, headers=headers, content_type="application/octet-stream")
+        response = web.Response(body=file.content, headers=headers, content_type="application/octet-stream")
+        if file.in_chunks:
+            response.enable_chunked_encoding()
+        return response
 
     def names(self):
         """Return the names of the files that were asked for, by whatever request."""

@@ -17,6 +17,8 @@ from syncd.session.manifests import parse
 from syncd.session.opening import open_session
 from syncd.sources.open_source import Upstream
 from syncd.workers.messages import Setup, decode_order, encode
+from syncd.wrappers import retrying_transport
+from syncd.wrappers.retry_policy import Policy
 from tests.hostile.archives import Scripted
 from tests.servers.proxies import LOGIN, Microsocks, Squid
 
@@ -101,7 +103,8 @@ async def test_the_usual_variables_in_either_case_with_their_exceptions(tmp_path
         assert len(squid.asked()) == before
 
 
-async def test_a_source_goes_by_a_proxy_of_its_own_or_by_none(tmp_path, squid, socks):
+async def test_a_source_goes_by_a_proxy_of_its_own_or_by_none(tmp_path, squid, socks, monkeypatch):
+    monkeypatch.setattr(retrying_transport, "Policy", lambda: Policy(attempts=2, first=0.01))
     async with archive(tmp_path) as server:
         network = {"proxy": "http://127.0.0.1:9", "proxies": {"fast": long_form(socks)}}
         assert (await mirror(tmp_path, server, network=network, via="fast")).complete

@@ -44,7 +44,7 @@ def test_a_preview_of_a_first_pass_leaves_nothing(folder, words):
 def test_an_act_on_a_mirror_that_is_not_there_leaves_nothing(folder, words):
     done = run_in(folder, *words)
     if words != ["status"]:
-        assert done.returncode == 4, (done.returncode, done.stderr)
+        assert done.returncode == 2, (done.returncode, done.stderr)
         assert "scenes" in done.stderr
     assert [path.name for path in folder.iterdir()] == ["scenes.yaml"]
 

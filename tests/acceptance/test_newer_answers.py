@@ -64,6 +64,42 @@ async def test_a_listing_that_always_lies_about_a_size_costs_no_transfer(tmp_pat
             assert (result.replaced, result.kept, site.asked) == (0, 1, [])
 
 
+@pytest.mark.parametrize(("listed", "size"), [(123, 500), (123, 5 << 20), (5 << 20, 6 << 20)])
+async def test_an_answer_in_chunks_that_grew_is_taken_whole(tmp_path, listed, size):
+    site = ListedSite({"a": SiteFile(b"a" * size, listed_size=listed, in_chunks=True)})
+    listed = Listed(tmp_path, site)
+    async with listed.serving():
+        result = await listed.run()
+        assert (result.complete, result.failed, set(listed.natural()["a"])) == (True, 0, set(b"a"))
+        assert len(listed.natural()["a"]) == size
+        result = await listed.run()
+        assert (result.complete, result.replaced, result.kept) == (True, 0, 1)
+
+
+@pytest.mark.parametrize(("size", "listed"), [(500, 700), (5 << 20, 6 << 20)])
+async def test_a_shorter_answer_in_chunks_must_be_of_a_later_time(tmp_path, size, listed):
+    """A proxy may end a body properly that broke off behind it."""
+    site = ListedSite({"a": SiteFile(b"a" * size, listed_size=listed, in_chunks=True)})
+    mirror = Listed(tmp_path, site)
+    async with mirror.serving():
+        assert (await mirror.run()).failed == 1
+        site.files["a"].listed = "10-Sep-2020 10:00"
+        assert (await mirror.run()).failed == 0
+        assert len(mirror.natural()["a"]) == size
+
+
+@pytest.mark.parametrize("checksums", [[], ["SHA256SUMS"]], ids=["older", "checksum"])
+async def test_an_answer_in_chunks_binds_less_than_a_checksum_or_a_newer_listing(tmp_path, checksums):
+    sums = SiteFile(f"{hashlib.sha256(b'b' * 500).hexdigest()}  a\n".encode(), etag='"s"')
+    site = ListedSite({"a": SiteFile(b"a" * 500, listed="20-Sep-2020 10:00", listed_size=700, in_chunks=True)})
+    if checksums:
+        site.files["SHA256SUMS"] = sums
+    listed = Listed(tmp_path, site, checksums=checksums)
+    async with listed.serving():
+        result = await listed.run()
+        assert (result.failed, "a" in listed.natural()) == (1, False)
+
+
 async def test_an_answer_that_is_older_than_its_listing_is_not_taken(tmp_path):
     """A cache between has the version of the day before."""
     site = ListedSite({"a": SiteFile(b"a" * 500, etag='"a"', listed="20-Sep-2020 10:00", listed_size=700)})

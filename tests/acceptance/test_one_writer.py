@@ -136,7 +136,7 @@ def test_a_forgotten_mirror_leaves_its_files_and_makes_room_for_another_one(plac
     place.run("forget", "one", "--files")
     assert place.store.read(".syncd/versions/one/") == {}
     assert place.store.read("shared/")["x"] == b"new", "the files of the new mirror stay"
-    assert "no such mirror" in place.refused("forget", "one", "--files", wanted=4)
+    assert "no such mirror" in place.refused("forget", "one", "--files", wanted=2)
 
 
 def test_a_mirror_is_forgotten_with_its_files_and_nothing_of_another_one(place):

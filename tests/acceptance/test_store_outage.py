@@ -26,14 +26,14 @@ def test_a_daemon_outlives_its_store(tmp_path, mortal):
     for n in range(40):
         file = www / f"m/{n % 3}/f{n}"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(random.Random(n).randbytes(9 << 20 if n % 20 == 0 else 40_000))
+        file.write_bytes(random.Random(n).randbytes(5 << 20 if n % 20 == 0 else 40_000))
     server = S3Server(mortal.endpoint, mortal.access_key, mortal.secret_key)
     asyncio.run(make_bucket(server))
     bucket = Bucket(server, server.url())
     with nginx(www, tmp_path / "nginx") as upstream:
         store = f"{{url: '{bucket.url}', endpoint: '{mortal.endpoint}'}}"
         service = Service(tmp_path, upstream.origin, store=store, environ=bucket.environ)
-        service.declare("m", ", limits: {rate: 2 MB/s}")  # ten seconds at least
+        service.declare("m", ", limits: {rate: 2 MB/s}")  # five seconds at least
         try:
             service.start()
             service.until(lambda: any("m/" in path for path in bucket.paths("")), "anything stored")

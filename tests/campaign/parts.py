@@ -82,7 +82,7 @@ def sigkill(first: int) -> Iterator[Piece]:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/acceptance/test_sigkill.py"],
             cwd=ROOT,
-            env={**os.environ, "SYNCD_CAMPAIGN_SEED": str(1000 + number)},
+            env={**os.environ, "SYNCD_CAMPAIGN_SEED": str(1000 + number), "EVERY_POINT": "1"},
             capture_output=True,
             text=True,
             check=False,

@@ -19,6 +19,7 @@ class HostileFtp:
         self.said, self.replies = [], {}
         self.features = ["MLST type*;size*;modify*;", "REST STREAM", "SIZE", "MDTM"]
         self.lines = {}  # what MLSD writes of a folder, instead of the truth
+        self.shown = {}  # the time that LIST writes of a file
         self.identity = ""  # of the top folder
         self.cut = self.hang = self.after = None
         self.more = b""
@@ -182,6 +183,14 @@ class _Session:
             )
         lines = self.server.lines.get(here, lines)
         await self._send("".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+    async def on_list(self, argument):
+        """List files of the top folder with the times of `server.shown`."""
+        lines = [
+            f"-rw-r--r-- 1 a b {len(self.server.files[path][0])} {when} {path}"
+            for path, when in self.server.shown.items()
+        ]
+        await self._send("".join(f"{line}\r\n" for line in lines).encode())
 
     async def on_retr(self, argument):
         _, found = self._find(argument)

@@ -123,6 +123,10 @@ class HostileServer:
         """Plan a fault for the next `times` requests of a path (None: any) for which `when` holds."""
         self._planned.append(_Planned(path, fault, times, when))
 
+    def forgive(self) -> None:
+        """Behave from now on: drop all faults."""
+        self._planned.clear()
+
     def assert_spent(self) -> None:
         """Fail if a fault was not met as often as planned."""
         left = [plan for plan in self._planned if plan.met == 0 or (plan.times is not None and plan.met < plan.times)]

@@ -124,6 +124,62 @@ async def test_a_single_file_that_fails_is_no_absent_origin(tmp_path):
     assert (result.failed, mirroring.absences) == (1, [])
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_the_queue_is_held_while_a_proxy_says_of_every_file_that_its_server_is_away(tmp_path, status):
+    tree = files(120)
+    async with HostileServer({**tree, "SHA256SUMS": sums(tree)}) as server:
+        mirroring = Waiting(tmp_path, server, reader="checksums")
+        running = asyncio.create_task(mirroring.run())
+        await until_served(server, 20)
+        server.fault(None, f.Status(status), times=None)
+        await mirroring.is_away.wait()
+        before = len(server.requests)
+        await asyncio.sleep(0.3)
+        assert len(server.requests) - before < 40, "one request at a time asks whether it is back"
+        server.forgive()
+        result = await running
+        await mirroring.close()
+    assert (result.fetched, result.failed, result.complete) == (121, 0, True)
+    assert [seconds is None for _, _, seconds in mirroring.absences] == [True, False]
+
+
+async def test_files_that_a_proxy_cannot_have_are_not_waited_for_while_others_arrive(tmp_path):
+    tree = files(60)
+    async with HostileServer({**tree, "SHA256SUMS": sums(tree)}) as server:
+        for n in range(0, 60, 6):
+            server.fault(f"d/{n:03}", f.Status(502), times=None)
+        mirroring = Waiting(tmp_path, server, reader="checksums")
+        result = await mirroring.run()
+        await mirroring.close()
+    assert (result.fetched, result.failed, mirroring.absences) == (51, 10, [])
+
+
+@pytest.mark.parametrize("how", ["away", "Retry-After"])
+async def test_a_pass_that_is_asked_to_stop_waits_for_no_origin_and_its_files_have_not_failed(tmp_path, how):
+    tree = files(80)
+    stopping = asyncio.Event()
+    async with HostileServer({**tree, "SHA256SUMS": sums(tree)}) as server:
+        mirroring = Waiting(tmp_path, server, reader="checksums")
+        running = asyncio.create_task(mirroring.run(stopping=stopping))
+        await until_served(server, 20)
+        if how == "Retry-After":
+            server.fault(None, f.Status(429, {"Retry-After": "600"}), times=None)
+            asked = len(server.requests)
+            await until_served(server, asked + 1)
+            stopping.set()
+            result = await asyncio.wait_for(running, 10)
+    if how == "away":
+        await mirroring.is_away.wait()
+        stopping.set()
+        result = await asyncio.wait_for(running, 10)
+    assert result.failed == 0
+    assert 0 < result.fetched < 81
+    assert not result.complete
+    async with HostileServer({**tree, "SHA256SUMS": sums(tree)}, port=server.port):
+        assert (await mirroring.run()).complete
+    await mirroring.close()
+
+
 async def test_other_origins_go_on_meanwhile():
     async with HostileServer({"x": b"there"}) as other:
         async with HostileServer({"x": b"here"}) as server:

@@ -9,11 +9,13 @@ import trustme
 
 from syncd.core.errors import ConfigError, Denied, Unreachable, Unsafe
 from syncd.core.network import ClientCertificate, NetworkPlan, Proxy, as_address, parse_proxy
+from syncd.core.ports import Credential
 from tests.hostile.archives import Scripted
 from tests.hostile.faults import Answer
 from tests.hostile.http_case import read
 from tests.servers.ftp import Vsftpd
 from tests.servers.proxies import LOGIN, Microsocks, Squid
+from tests.servers.sshd import Sshd
 from transports.ftp.transport import FtpTransport
 from transports.http.session import SessionClient
 from transports.http.transport import HttpTransport
@@ -23,6 +25,7 @@ from transports.s3.boto_network import botocore_session
 from transports.s3.client import Bucket
 from transports.s3.signing import Account
 from transports.s3.transport import S3Transport
+from transports.sftp.transport import SftpTransport
 
 CONTENT = bytes(range(256)) * 4000
 BIG = bytes(range(251)) * 40_000
@@ -243,6 +246,38 @@ async def test_ftp_goes_through_a_proxy_with_its_data(proxies, kind, tmp_path):
         asked = await proxies[kind].logged("CONNECT", f"127.0.0.1:{server.port}")
         tunnels = [target for method, target, _ in asked if method == "CONNECT"]
         assert len(set(tunnels)) > 2  # each data connection has a port of its own
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_sftp_goes_through_a_proxy_also_when_it_asks_for_a_host_key(proxies, kind, tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a.dat").write_bytes(CONTENT)
+    server = await asyncio.to_thread(Sshd, tmp_path / "work")
+    try:
+
+        def reach(*known):
+            return SftpTransport(
+                f"{server.origin}{tmp_path}/root/",
+                credential=Credential("archive", server.origin, "key", server.private_key, username=server.username),
+                allow_private=frozenset({server.origin}),
+                known_hosts=(),
+                host_keys=known,
+                network=plan(proxies, kind),
+            )
+
+        unknown, known = reach(), reach(server.fingerprint)
+        with pytest.raises(Denied, match=server.fingerprint.replace("+", r"\+")):
+            await unknown.stat("a.dat")
+        assert [stat.path async for stat in known.list()] == ["a.dat"]
+        assert await read(known, "a.dat") == CONTENT
+        await unknown.aclose()
+        await known.aclose()
+    finally:
+        server.close()
+    if kind == "http":
+        assert f"127.0.0.1:{server.port}" in [
+            target for method, target, _ in proxies[kind].asked() if method == "CONNECT"
+        ]
 
 
 async def test_an_authority_of_ones_own_and_a_client_certificate_for_one_origin(tmp_path):

@@ -6,14 +6,17 @@ import random
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from msgspec import structs
 
 from syncd.core import Denied, DocumentFailed, TransferFailed, TransferRestarted, is_signed
 from syncd.engine import signed_links
+from syncd.engine.mirror_pass import Pass
 from syncd.wrappers.governed_transport import GovernedTransport
 from tests.hostile import faults as f
 from tests.hostile.http_case import hostile, read
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring
+from tests.hostile.test_workers import pool
 
 SECRET = "Zm9vYmFyc2VjcmV0"
 CHANCE = random.Random(11)
@@ -96,6 +99,22 @@ async def test_links_that_end_while_files_wait_are_asked_for_again_in_the_same_p
     assert 2 <= catalogue.asked <= 5, "once for all files that waited"
     refused = [one for one in server.requests if one.path.startswith("blob/")]
     assert len(refused) < 100, "most waiting files never use their old links"
+
+
+async def test_links_that_end_while_files_wait_in_worker_processes_are_asked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(signed_links, "PAUSE", 0.0)
+    monkeypatch.setattr("syncd.engine.pass_transfers.WORTH", 10)
+    files = small(120)
+    async with HostileServer() as server:
+        catalogue = Catalogue(server, files, lives=50)
+        mirroring = Signing(tmp_path, server)
+        async with mirroring.open() as (store, catalogued):
+            workers = pool(server, store.root, [])
+            result = await Pass(structs.replace(mirroring.work(store, catalogued), pool=workers)).run()
+        await mirroring.close()
+    assert (result.fetched, result.failed, result.complete) == (120, 0, True)
+    assert sorted(mirroring.natural().values()) == sorted(files.values())
+    assert 2 <= catalogue.asked <= 6
 
 
 async def test_a_large_file_whose_link_ends_within_it_goes_on_with_a_fresh_one(tmp_path, monkeypatch):

@@ -198,6 +198,23 @@ async def test_a_pass_does_itself_what_its_workers_leave_behind(tmp_path, monkey
         await mirroring.close()
 
 
+async def test_workers_wait_for_no_origin_when_the_pass_is_asked_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.engine.pass_transfers.WORTH", 10)
+    stopping = asyncio.Event()
+    async with HostileServer({**FILES, "SHA256SUMS": sums(FILES)}) as server:
+        server.fault(None, f.Status(429, {"Retry-After": "600"}), times=None, when=lambda r: r.path.startswith("d"))
+        mirroring = HttpMirroring(tmp_path, server, reader="checksums")
+        async with mirroring.open() as (store, catalogue):
+            work = structs.replace(mirroring.work(store, catalogue, stopping), pool=pool(server, store.root, []))
+            running = asyncio.create_task(Pass(work).run())
+            while not any(request.path.startswith("d") for request in server.requests):
+                await asyncio.sleep(0.01)
+            stopping.set()
+            result = await asyncio.wait_for(running, 20)
+        await mirroring.close()
+    assert (result.complete, result.failed) == (False, 0)
+
+
 async def test_workers_quarantine_no_more_than_their_parts_of_the_room_of_the_pass(tmp_path):
     async with HostileServer(FILES) as server:
         room = QuarantineRoom(30_000)

@@ -93,8 +93,8 @@ def test_a_variable_that_names_no_file_is_an_error_and_not_passed_over(system, h
 LOOKS = [
     (("status",), 0),
     (("status", "--json"), 0),
-    (("snapshots", "m"), 4),
-    (("diff", "m", "a", "b"), 4),
+    (("snapshots", "m"), 2),
+    (("diff", "m", "a", "b"), 2),
     (("check", "."), 2),
     (("library", "list"), 0),
     (("library", "show", "gfs"), 0),

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from transports.ftp.listing import FtpEntry, instant, list_line, mlsd, version
+from manifests.stamps import is_less_exact
+from transports.ftp.listing import FtpEntry, instant, list_line, listed, mlsd, version
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,36 @@ def test_a_line_of_mlsd_that_cannot_be_is_an_error(line):
     ],
 )
 def test_a_line_of_list_gives_kind_size_and_name(line, found):
-    assert list_line(line, "utf-8") == found
+    entry = list_line(line, "utf-8")
+    assert (None if entry is None else entry._replace(day="")) == found
+
+
+NOW = 1_709_600_000.0  # 2024-03-05
+
+
+@pytest.mark.parametrize(
+    ("line", "modified", "version"),
+    [
+        (b"-rw-r--r-- 1 a b 5 Mar  5 00:12 x", 1709597520.0, "listed:2024-03-05 00:12|5"),
+        (b"-rw-r--r-- 1 a b 5 Mar 12 00:12 x", 1678579920.0, "listed:2023-03-12 00:12|5"),
+        (b"-rw-r--r-- 1 a b 5 Mar 12  2023 x", 1678579200.0, "listed:2023-03-12|5"),
+        (b"-rw-r--r-- 1 a b 5 Feb 29 23:59 x", 1709251140.0, "listed:2024-02-29 23:59|5"),
+        (b"08-07-15  07:50PM                  718 x", 1438977000.0, "listed:08-07-15 07:50PM|718"),
+        (b"2024-03-05  15:12              123 x", 1709651520.0, "listed:2024-03-05 15:12|123"),
+        ("-rw-r--r-- 1 a b 5 5. März 00:12 x".encode(), None, "listed:5. März 00:12|5"),
+    ],
+)
+def test_the_time_that_list_shows_makes_a_version_where_the_server_tells_no_other(line, modified, version):
+    entry = list_line(line, "utf-8")
+    assert listed(entry.day, entry.size, NOW) == (modified, version)
+
+
+def test_a_time_that_loses_its_clock_after_half_a_year_is_the_same_version():
+    early, late = "listed:2023-03-12 00:12|5", "listed:2023-03-12|5"
+    assert is_less_exact(early, late)
+    assert not is_less_exact(early, "listed:2023-03-13|5")
+    assert not is_less_exact(late, early)
+    assert not is_less_exact(early, "listed:2023-03-12|6")
 
 
 @pytest.mark.parametrize(

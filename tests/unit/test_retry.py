@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from manifests.stat import Stat
-from syncd.core.errors import Changed, Interrupted, NotFound, Refused
+from syncd.core.errors import Changed, Halted, Interrupted, NotFound, Refused
+from syncd.process.exit_codes import INTERRUPTED, code_of
 from syncd.wrappers.retry_policy import Policy, retrying
 from syncd.wrappers.retrying_store import RetryingStore
 from syncd.wrappers.retrying_transport import Retrying
@@ -159,3 +160,7 @@ async def test_a_staging_that_breaks_off_while_it_is_read_back_gives_every_byte_
     async with RetryingStore(stagings(reading=faults), QUICK).stage("p", size=6) as file:
         with pytest.raises(Interrupted, match="p: 3"):
             _ = [chunk async for chunk in file.read()]
+
+
+def test_a_command_that_only_waited_when_it_was_asked_to_stop_was_interrupted():
+    assert code_of(Halted("a: not waited for")) == INTERRUPTED

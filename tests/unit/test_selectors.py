@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from manifests.model.globs import GlobUse, matcher
 from manifests.model.mirror import load_mirror
-from manifests.readers import autoindex, cmr, dataverse, figshare, gbif, oai_pmh, odata, stac
+from manifests.readers import autoindex, ckan, cmr, dataverse, figshare, gbif, oai_pmh, odata, stac
 from manifests.reading import Selected, Selective
 from syncd.engine.selection import SourceSelection
 from tests.unit.reader_harness import Source, answer
@@ -78,6 +78,18 @@ CASES = [
             {"endOfRecords": True, "count": 0, "results": []},
         ],
         [("publishers", "d2b4ff72-6f24-43a6-a3a9-9a4fcd7c9a01")],
+    ),
+    (
+        stac,
+        {"collections": ("c1",), "assets": ("B04", "B4*"), "roles": ("data", "dta"), "types": ("image/*", "imge/*")},
+        [{"features": [STAC_ITEM | {"assets": {"B04": {"roles": ["data"], "type": "image/tiff", "href": "x.tif"}}}]}],
+        [("collections", "c1"), ("assets", "B04"), ("roles", "data"), ("types", "image/*")],
+    ),
+    (
+        ckan,
+        {"packages": ("p",), "formats": ("CSV", "NetCDFF")},
+        [{"success": True, "result": {"name": "p", "resources": [{"url": "https://h/a.csv", "format": "csv"}]}}],
+        [("formats", "CSV")],
     ),
     (autoindex, {"checksums": ("*.md5", "SHA256SUMS")}, [INDEX], [("checksums", "*.md5")]),
 ]

@@ -3,7 +3,7 @@
 Rules:
 1. A name is taken byte for byte, with spaces at its ends. Bytes that are invalid in the server's encoding are escaped,
    and such a path is refused later.
-2. From LIST only kind, size and name are used: its times have no zone, and no minutes after half a year.
+2. The time that LIST shows has no zone, and no minutes after half a year. It is used where the server tells no other.
 3. A line that cannot be parsed makes the listing incomplete: if it were skipped, its file would seem deleted.
 """
 
@@ -38,10 +38,15 @@ _UNIX = (
 )
 _DOS = re.compile(
     r"(?P<day>\d{2}-\d{2}-\d{2,4}|\d{4}[-/.]\d{2}[-/.]\d{2}|\d{2}[/.]\d{2}[/.]\d{4})\s+"
-    rf"(?:{_LETTER}{{1,3}}\s?)?\d{{1,2}}:\d{{2}}(?:\s?{_LETTER}{{1,4}})?\s+"
+    rf"(?P<clock>(?:{_LETTER}{{1,3}}\s?)?\d{{1,2}}:\d{{2}}(?:\s?{_LETTER}{{1,4}})?)\s+"
     rf"(?:(?P<folder><{_LETTER}{{2,12}}>)(?:\s{{10}}|\s+)|(?P<size>[\d,]+)\s)(?P<name>.+)"
 )
 _TOTAL = re.compile(rf"\s*{_LETTER}{{1,20}}\.?\s*[:：]?\s*[\d.,]+\s?[KMGTP]?i?B?\s*")
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+_ENGLISH = re.compile(
+    rf"(?P<month>{_MONTHS.replace(' ', '|')}) (?P<day>\d{{1,2}}) (?:(?P<clock>\d{{1,2}}:\d{{2}})|(?P<year>\d{{4}}))",
+    re.IGNORECASE,
+)
 MAX_SIZE = 1 << 62
 
 
@@ -57,6 +62,8 @@ class FtpEntry(NamedTuple):
     stamp: str = ""
     target: str = ""
     unique: str = ""
+    day: str = ""
+    """What LIST writes of the time, with one space between its parts."""
 
 
 def mlsd(line: bytes, encoding: str) -> FtpEntry | None:
@@ -98,12 +105,14 @@ def list_line(line: bytes, encoding: str) -> FtpEntry | None:
             name, _, target = name.partition(" -> ")
         if name in (".", ".."):
             return None
-        return FtpEntry(name, kind, _size(found["size"]) if kind == FILE else None, target=target)
+        size = _size(found["size"]) if kind == FILE else None
+        return FtpEntry(name, kind, size, target=target, day=" ".join(found["day"].split()) if kind == FILE else "")
     found = _DOS.fullmatch(text)
     if found is not None:
         if found["folder"]:
             return None if found["name"] in (".", "..") else FtpEntry(found["name"], FOLDER)
-        return FtpEntry(found["name"], FILE, _size(found["size"].replace(",", "")))
+        size, day = _size(found["size"].replace(",", "")), f"{found['day']} {found['clock']}"
+        return FtpEntry(found["name"], FILE, size, day=" ".join(day.split()))
     raise ValueError(message("not a known form of LIST"))
 
 
@@ -124,6 +133,32 @@ def version(stamp: str, size: int | None) -> str | None:
     return f"modified:{stamp}|{size}" if stamp and size is not None else None
 
 
+def listed(day: str, size: int | None, now: float) -> tuple[float | None, str | None]:
+    """Return the time that LIST shows, as if in UTC, and the version that it makes; `now` tells the year it leaves out.
+
+    Both are the same while the listing shows it in the same way, and after half a year without its clock.
+    """
+    if not day or size is None:
+        return None, None
+    shown = _ENGLISH.fullmatch(day)
+    if shown is not None:
+        month, date = _MONTHS.index(shown["month"].title()) // 4 + 1, int(shown["day"])
+        year = int(shown["year"] or time.gmtime(now).tm_year)
+        if not shown["year"] and (month, date) > time.gmtime(now + 2 * 86_400.0)[1:3]:
+            year -= 1
+        day = f"{year:04}-{month:02}-{date:02}" + (f" {shown['clock']}" if shown["clock"] else "")
+    return _utc(day), f"listed:{day}|{size}"
+
+
+def _utc(day: str) -> float | None:
+    for form in ("%Y-%m-%d %H:%M", "%Y-%m-%d", "%m-%d-%y %I:%M%p", "%m-%d-%Y %I:%M%p"):
+        try:
+            return float(calendar.timegm(time.strptime(day, form)))
+        except ValueError:
+            continue
+    return None
+
+
 def _size(text: str) -> int | None:
     """Return a size; None for 18446744073709551615, by which some servers mean "unknown"."""
     if not text.isascii() or not text.isdigit():
@@ -137,4 +172,7 @@ def _text(line: bytes, encoding: str) -> str:
 
 def stat_of(path: str, entry: FtpEntry) -> Stat:
     """Return what an entry says of the file at a path."""
+    if entry.day and not entry.stamp:
+        modified, shown = listed(entry.day, entry.size, time.time())
+        return Stat(path, entry.size, modified, shown)
     return Stat(path, entry.size, instant(entry.stamp), version(entry.stamp, entry.size))

@@ -1,10 +1,23 @@
 """The error class and message for each HTTP status."""
 
 from manifests.messages import message, template
-from syncd.core import Changed, NotFound, PermanentError, Refused, SyncdError, Unreachable, Unsupported, answering
+from syncd.core import (
+    Changed,
+    NotFound,
+    PermanentError,
+    Refused,
+    SyncdError,
+    TransientError,
+    Unreachable,
+    Unsupported,
+    answering,
+    of_gateway,
+)
 
 DENIED = frozenset({401, 403, 407})
 """Access control; the message depends on the credential (`auth`)."""
+GATEWAY = frozenset({502, 503, 504})
+"""What a proxy answers for a server behind it that does not."""
 
 _NOT_FOUND = (NotFound, template("{label}: upstream has no such file ({status})"))
 _BUSY = (Refused, template("{label}: upstream limits requests or is busy ({status})"))
@@ -31,6 +44,9 @@ def status_error(status: int, label: str, *, retry_after: float | None, **values
     """Return the error of a status that is no success. `values` are those that the messages name."""
     kind, text = _ERRORS.get(status, _FAILED if status >= 500 else _OTHER)
     reason = message(text, label=label, status=status, **values)
-    if issubclass(kind, Unreachable):
-        return answering(kind(reason, retry_after=retry_after))
-    return kind(reason, retry_after=retry_after) if issubclass(kind, Refused) else kind(reason)
+    if not issubclass(kind, TransientError):
+        return kind(reason)
+    error = kind(reason, retry_after=retry_after)
+    if isinstance(error, Unreachable):
+        answering(error)
+    return of_gateway(error) if status in GATEWAY else error

@@ -26,6 +26,7 @@ from syncd.core import (
     Unsafe,
     Unsupported,
     answering,
+    of_gateway,
 )
 
 Writes = Literal["", "body", "copy"]
@@ -161,6 +162,7 @@ def failure(
         code = f"{code} ({stored[:40]})"
     if advice is _RIGHTS and action:
         advice = message("are the credentials right, and do they grant {action}?", action=action)
+    is_of_gateway = status in (502, 504) or (status == 503 and not code)
     said = f"{path}: S3 answers {status} {code}: {text}".rstrip(": ")
     if advice:
         said = f"{said}{'; ' if kind is NoSpace else ': '}{advice}"
@@ -169,9 +171,12 @@ def failure(
         least = read_texts(body, ("MinSizeAllowed",)).get("MinSizeAllowed", "").strip()
         small.least = int(least[:18]) if least.isascii() and least.isdigit() else 0
         return small
-    if issubclass(kind, Unreachable):
-        return answering(kind(said, retry_after=retry_after))
-    return kind(said, retry_after=retry_after) if issubclass(kind, Refused) else kind(said)
+    if not issubclass(kind, Unreachable | Refused):
+        return kind(said)
+    error = kind(said, retry_after=retry_after)
+    if isinstance(error, Unreachable):
+        answering(error)
+    return of_gateway(error) if is_of_gateway else error
 
 
 def _full(status: int, code: str, text: str, writes: Writes) -> tuple[type[SyncdError], str] | None:

@@ -10,7 +10,7 @@ the whole object; the bucket is asked so from then on. Any other range that is n
 import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
 from typing import Any, cast
 
 from manifests.messages import message
@@ -33,6 +33,7 @@ from syncd.core import (
 from transports.http import HttpAnswer, headers as heads
 from transports.s3.bucket_address import Addressing
 from transports.s3.client import Bucket, split_url
+from transports.s3.describe import HeadRequests
 from transports.s3.errors import Precondition, Unimplemented
 from transports.s3.listing import HEAD, MAX_PAGE, early_token, read_page
 from transports.s3.signing import Account
@@ -144,12 +145,13 @@ class S3Transport:
     def __init__(
         self, bucket: Bucket, root: str, *, page: int = 1000, other: Callable[[str], Bucket] | None = None
     ) -> None:
-        """`page` is the number of keys in a page; servers give at most 1,000. `other` opens another bucket."""
+        """`page` is the number of keys in a page, at most 1,000. `other` opens another bucket, for a source."""
         self.bucket = bucket
         self.root = root
         self._page = page
         self._other = other
         self._others: dict[str, S3Transport] = {}
+        self._heads = HeadRequests(is_source=other is not None)
         self._serves_whole = False
         self._serves_ranges = False
         self._is_old = False
@@ -234,10 +236,18 @@ class S3Transport:
             await current.aclose()
 
     async def stat(self, path: str) -> Stat:
-        """Ask with HEAD."""
+        """Ask with HEAD; where that cannot be trusted, with a GET of the first byte."""
         if path.startswith(_SCHEME):
             there, key = self._elsewhere(path)
             return await there.stat(key)
+        return await self._heads.describe(self, path)
+
+    def first_byte(self, path: str) -> AbstractAsyncContextManager[Body]:
+        """Open the first byte of an object; the whole one, unread, where ranges are refused."""
+        return self.open(path, stop=1)
+
+    async def head(self, path: str) -> Stat:
+        """Ask with HEAD alone."""
         headers = {"x-amz-checksum-mode": "ENABLED"} if self._knows_checksums else {}
         try:
             async with self.bucket.slot():
@@ -326,7 +336,7 @@ class S3Transport:
         if there is None:
             if self._other is None or not name:
                 raise Unsupported(message("{url}: another bucket, which this source does not include", url=url))
-            there = self._others[name] = S3Transport(self._other(name), "", page=self._page)
+            there = self._others[name] = S3Transport(self._other(name), "", page=self._page, other=self._other)
         return there, key
 
     async def _nothing(self, path: str, start: int, version: str | None) -> S3Body:

@@ -22,7 +22,7 @@ async def unpin(
     """Release restored files: the next pass follows upstream again. Without a path, list the pinned files."""
     from manifests.messages import message
     from syncd.cli.audit import audited, files_unpinned
-    from syncd.core import NotFound
+    from syncd.core import UnknownName
     from syncd.process import DONE
 
     if not paths:
@@ -41,7 +41,7 @@ async def unpin(
     async with context.open_mirror(mirror) as (session, row):
         pinned = session.catalogue.approvals.pinned(row.id)
         if unknown := [path for path in paths if path not in pinned]:
-            raise NotFound(
+            raise UnknownName(
                 message(
                     "{path}: is not pinned in {mirror}; `syncd unpin {mirror}` lists them",
                     path=unknown[0],
