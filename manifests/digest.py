@@ -111,6 +111,13 @@ KNOWN: Mapping[str, int] = MappingProxyType(
 )
 """Every algorithm that syncd can check, with the length of its digest in bytes."""
 
+STRONG = frozenset(
+    {name for name in KNOWN if name.startswith(("sha2", "sha3", "sha512"))}
+    | {f"blake2b-{bits}" for bits in _BLAKE2B_BITS if bits >= 224}
+    | {"blake2s-256", "blake3"}
+)
+"""The algorithms without known collisions: two contents of one value cannot be made. No md5, sha1, gitblob or crc."""
+
 BY_LENGTH: Mapping[int, str] = MappingProxyType(
     {KNOWN[name]: name for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")}
 )

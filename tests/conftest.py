@@ -25,6 +25,7 @@ OPENING = (
     ("syncd/stores/filesystem/store.py", "__init__"),
     ("syncd/catalogue/database.py", "__init__"),
     ("syncd/catalogue/database.py", "close"),
+    ("syncd/catalogue/held_index.py", "_give_up"),
     ("syncd/session/manifests.py", "read_manifest"),
     ("syncd/session/opening.py", "open_session"),
     ("syncd/daemon/daemon.py", "run"),

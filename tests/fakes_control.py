@@ -174,7 +174,9 @@ class FakeControl:
             outcome="complete",
             snapshot=digest(1),
             fetched=12,
-            bytes=12_000_000,
+            copied=4,
+            copied_bytes=3_000_000,
+            bytes=9_000_000,
             seconds=60.0,
         )
         last = PassView(
@@ -306,14 +308,24 @@ class FakeControl:
 
     def _plan(self, name, limit):
         steps = [
-            StepView(action="fetch", path=f"new/{n}", reason=message("new upstream"), bytes=1000) for n in range(250)
+            StepView(
+                action="fetch",
+                path=f"new/{n}",
+                reason=message("new upstream"),
+                bytes=1000,
+                copy_of="" if n else "other: 0/a",
+            )
+            for n in range(250)
         ]
         return PlanView(
             mirror=name,
             complete=True,
             fetch=250,
             keep=12,
-            bytes=250_000,
+            copy=7,
+            copy_bytes=7_000,
+            moved=5,
+            bytes=243_000,
             free=1 << 40,
             steps=tuple(steps[:limit]),
             cut=limit < 250,

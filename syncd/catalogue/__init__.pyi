@@ -8,6 +8,14 @@ from .database import Database as Database, has_catalogue as has_catalogue, repl
 from .deferred_files import fingerprint as fingerprint
 from .doubts import Doubts as Doubts
 from .failed_files import FailedFiles as FailedFiles
+from .held_index import (
+    HeldIndex as HeldIndex,
+    LocalCopy as LocalCopy,
+    Run as Run,
+    begins_run as begins_run,
+    claim_key as claim_key,
+    digest_key as digest_key,
+)
 from .history import History as History, MirrorRow as MirrorRow, moved_from as moved_from
 from .holdings import (
     IN_PLACE as IN_PLACE,
@@ -23,6 +31,7 @@ from .pass_history import (
 from .prefixes import overlap as overlap
 from .signing_documents import SigningDocuments as SigningDocuments
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
+from .stored_content import HeldBytes as HeldBytes, StoredContent as StoredContent
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .unsettled_files import UnsettledFile as UnsettledFile, UnsettledFiles as UnsettledFiles
 from .work_journal import Inflight as Inflight, Swap as Swap, WorkJournal as WorkJournal

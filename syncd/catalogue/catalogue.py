@@ -12,11 +12,13 @@ from syncd.catalogue.database import Database
 from syncd.catalogue.deferred_files import DeferredFiles
 from syncd.catalogue.doubts import Doubts
 from syncd.catalogue.failed_files import FailedFiles
+from syncd.catalogue.held_index import HeldIndex
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
 from syncd.catalogue.pass_history import PassHistory
 from syncd.catalogue.signing_documents import SigningDocuments
 from syncd.catalogue.staged_files import StagedFiles
+from syncd.catalogue.stored_content import StoredContent
 from syncd.catalogue.survey_frontier import SurveyFrontier
 from syncd.catalogue.unsettled_files import UnsettledFiles
 from syncd.catalogue.work_journal import WorkJournal
@@ -34,6 +36,8 @@ class Catalogue:
         self.links = SigningDocuments(self.database)
         self.holdings = Holdings(self.database)
         self.changes = ChangedFiles(self.database)
+        self.content = StoredContent(self.database)
+        self.held = HeldIndex(folder, least=None if read_only else 1)
         self.settings = CatalogueSettings(self.database)
         self.history = History(self.database)
         self.journal = WorkJournal(self.database)
@@ -47,6 +51,7 @@ class Catalogue:
 
     def close(self) -> None:
         """Close; may be called twice."""
+        self.held.close()
         self.database.close()
 
     def __enter__(self) -> Self:

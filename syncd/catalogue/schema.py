@@ -168,6 +168,12 @@ VERSION_12 = """
 CREATE TABLE renewed (mirror INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
 """
 
+# Files that were copied inside the store.
+VERSION_13 = """
+ALTER TABLE pass ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pass ADD COLUMN copied_bytes INTEGER NOT NULL DEFAULT 0;
+"""
+
 STEPS = (
     VERSION_1,
     VERSION_2,
@@ -181,6 +187,7 @@ STEPS = (
     VERSION_10,
     VERSION_11,
     VERSION_12,
+    VERSION_13,
 )
 SCHEMA_VERSION = len(STEPS)
 

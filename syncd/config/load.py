@@ -25,7 +25,14 @@ from syncd.config.api_access import ApiSettings, Token, validate_unique_names
 from syncd.config.credentials import CredentialSettings, read_origin
 from syncd.config.network import NetworkSettings
 from syncd.config.secrets import read_credential
-from syncd.config.settings import BackupSettings, BudgetSettings, LogSettings, RetentionSettings, ScrubSettings
+from syncd.config.settings import (
+    BackupSettings,
+    BudgetSettings,
+    LogSettings,
+    RetentionSettings,
+    ReuseSettings,
+    ScrubSettings,
+)
 from syncd.config.text_file import read_text_file
 from syncd.core import ConfigError, Credential
 
@@ -147,6 +154,8 @@ class Config(BaseModel):
     """The fixity check (scrub): stored bytes are read again and compared."""
     retention: RetentionSettings = RetentionSettings()
     """How long the daemon keeps its records and the quarantine."""
+    reuse: ReuseSettings = ReuseSettings()
+    """Content that is held is not downloaded again."""
     backup: BackupSettings = BackupSettings()
     """Copies of the Catalogue in the store."""
     log: LogSettings = LogSettings()

@@ -61,6 +61,17 @@ class RetentionSettings(BaseModel):
     """The most that the quarantine may take of the store; beyond it, the oldest copies go first."""
 
 
+class ReuseSettings(BaseModel):
+    """Files whose content the store holds already are copied there, and not downloaded again."""
+
+    model_config = STRICT
+
+    enabled: Flag = True
+    """Whether held content is looked for."""
+    min_size: Annotated[Size, Field(ge=0)] = Field(default=0, json_schema_extra=_default_text("0 B"))
+    """The least size of a file that is indexed; the index takes up to 60 bytes for each such file."""
+
+
 class BackupSettings(BaseModel):
     """Copies of the Catalogue in the store, under `.syncd/backup/`."""
 

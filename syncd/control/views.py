@@ -115,6 +115,8 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None = None
     message: MessageView | None = None
     """`reason` as a code and values."""
+    copy_of: str = ""
+    """The mirror and the path whose content is copied, "" if the file is downloaded."""
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +133,13 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     """Replacements that lose bytes, and that would wait for approval."""
     wait: int = 0
     """Files that upstream may still be writing."""
+    copy: int = 0
+    """Of the files to fetch and replace, those whose content the store holds: they are copied, not downloaded."""
+    copy_bytes: int = 0
+    moved: int = 0
+    """Of the files to remove, those whose content is copied to other names: they are no losses."""
     bytes: int = 0
+    """The bytes to download."""
     sizeless: int = 0
     free: int | None = None
     parked: str = ""

@@ -75,7 +75,10 @@ class TransferAdvanced(Event, frozen=True):
 
 
 class TransferFinished(Event, frozen=True):
-    """One file is proved and stored; `modified` is when upstream says that it was published."""
+    """One file is proved and stored; `modified` is when upstream says that it was published.
+
+    If `copied`, the store held its bytes already, under another name, and nothing was downloaded.
+    """
 
     path: str
     size: int
@@ -83,6 +86,7 @@ class TransferFinished(Event, frozen=True):
     replaced: bool
     seconds: float
     modified: float | None = None
+    copied: bool = False
 
 
 class TransferRetried(Event, frozen=True):
@@ -165,7 +169,11 @@ class PublishStuck(Event, frozen=True):
 
 
 class PassFinished(Event, frozen=True, omit_defaults=True):
-    """A pass ended: its result, which `syncd sync --json` prints last, without `unmatched` and `waiting` if empty."""
+    """A pass ended: its result, which `syncd sync --json` prints last, without the last four if they are empty.
+
+    `copied` of the fetched and replaced files, of `copied_bytes`, are copies of what the store held; `bytes` are the
+    downloaded ones.
+    """
 
     snapshot: str
     complete: bool
@@ -180,6 +188,8 @@ class PassFinished(Event, frozen=True, omit_defaults=True):
     unmatched: tuple[tuple[str, str], ...] = ()
     """Globs and collections of the manifest that matched nothing, each with its key."""
     waiting: int = 0
+    copied: int = 0
+    copied_bytes: int = 0
 
 
 class LimitChanged(Event, frozen=True):

@@ -38,6 +38,9 @@ class PassView(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     waiting: int = 0
     """Files that upstream may still be writing."""
+    copied: int = 0
+    """Of the fetched and replaced files, those whose content the store held: they were copied, not downloaded."""
+    copied_bytes: int = 0
     error: str = ""
     reason: str = ""
     message: MessageView | None = None

@@ -248,8 +248,12 @@ class Store(Transport, Protocol):
         resume: str | None = None,
         is_record: bool = False,
         in_place: bool = False,
+        of: str | None = None,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file, or continue the one of `resume`. Without a commit, nothing becomes visible.
+
+        With `of`, it has all bytes of that stored file already, as bytes of its own: `read` gives them, and `commit`
+        makes exactly these bytes visible. Raises NotFound if there is no such file.
 
         A record of syncd itself may use the space that is kept free of files without a known size. With `in_place` the
         caller hashes every byte, writes from the beginning, needs no `read`, and commits to `path` or discards: a

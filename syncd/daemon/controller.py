@@ -45,6 +45,9 @@ class Controller(LiveViews, OperatorActions):
             if known is not None:
                 row = known
                 trial.holdings = session.catalogue.holdings
+            # what other mirrors hold; the plan of a running pass is another connection's
+            trial.history, trial.content = session.catalogue.history, session.catalogue.content
+            trial.held = session.catalogue.held.reopened()
             return await self._plan(mirror, row, trial, limit)
 
     async def _plan(self, mirror: Mirror, row: MirrorRow, catalogue: Catalogue, limit: int) -> PlanView:
@@ -52,7 +55,7 @@ class Controller(LiveViews, OperatorActions):
             work = queries.plan_context(composed, catalogue)
             planning = await make_plan(work, row)
             free = await work.store.free()
-            return _plan_view(mirror.name, planning, free, queries.steps(catalogue, row.id, ACTIONS, limit), limit)
+            return _plan_view(mirror.name, planning, free, queries.steps(catalogue, row, ACTIONS, limit), limit)
 
     async def passes(self, name: str | None = None, *, before: int | None = None, limit: int = 50) -> list[PassView]:
         """Return passes, the newest first."""
@@ -128,7 +131,10 @@ def _plan_view(name: str, planning: PlanResult, free: int | None, steps: Sequenc
         refuse=counts.refuse,
         hold=counts.hold,
         wait=counts.wait,
-        bytes=counts.bytes,
+        copy=counts.copy,
+        copy_bytes=counts.copy_bytes,
+        moved=counts.moved,
+        bytes=counts.download_bytes,
         sizeless=counts.sizeless,
         free=free,
         parked=planning.parked,

@@ -100,7 +100,8 @@ _COUNTS = (
     ("remove", template("{n:,} to delete")), ("refused", template("{n:,} rejected")),
 )  # fmt: skip
 _RESULTS = (
-    ("fetched", template("{n:,} fetched")), ("replaced", template("{n:,} replaced")), ("kept", template("{n:,} kept")),
+    ("fetched", template("{n:,} fetched")), ("replaced", template("{n:,} replaced")),
+    ("copied", template("{n:,} of them copied inside the store")), ("kept", template("{n:,} kept")),
     ("removed", template("{n:,} deleted")), ("parked", template("{n:,} held for approval")),
     ("failed", template("{n:,} failed")), ("waiting", template("{n:,} waiting")),
 )  # fmt: skip

@@ -48,19 +48,23 @@ def plan_context(context: PassContext, catalogue: Catalogue) -> PassContext:
     return msgspec.structs.replace(context, listener=ignore_event, catalogue=catalogue)
 
 
-def steps(catalogue: Catalogue, mirror: int, actions: Sequence[ShownAction], limit: int) -> list[StepView]:
+def steps(catalogue: Catalogue, row: MirrorRow, actions: Sequence[ShownAction], limit: int) -> list[StepView]:
     """Return the first steps of each action."""
-    return [
-        StepView(
-            action=action,
-            path=step.path,
-            reason=step.reason,
-            bytes=step.stat.size if step.stat is not None else step.bytes,
-            message=message_view(step.reason),
-        )
-        for action in actions
-        for step in islice(catalogue.claims.steps(mirror, action), limit)
-    ]
+    found: list[StepView] = []
+    for action in actions:
+        for step in islice(catalogue.claims.steps(row.id, action), limit):
+            copy = catalogue.held.planned(row.name, step.path)
+            found.append(
+                StepView(
+                    action=action,
+                    path=step.path,
+                    reason=step.reason,
+                    bytes=step.stat.size if step.stat is not None else step.bytes,
+                    message=message_view(step.reason),
+                    copy_of=f"{copy.lender}: {copy.held_path}" if copy is not None else "",
+                )
+            )
+    return found
 
 
 def passes(

@@ -30,6 +30,7 @@ from syncd.core import (
     TransientError,
 )
 from syncd.engine.asking import ask_upstream
+from syncd.engine.held_content import plan_copies
 from syncd.engine.inventory import Inventory
 from syncd.engine.losses import evaluate_plan
 from syncd.engine.pass_context import PassContext
@@ -102,7 +103,8 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
         counts.remove = counts.remove_bytes = 0
     await ask_upstream(context, row, counts, planning.inventory)
     await settle_plan(context, row, planning.settling, counts)
-    planning.parked = evaluate_plan(context, row, counts, complete=planning.inventory.complete and not elsewhere)
+    await plan_copies(context, row, counts, elsewhere=elsewhere)
+    planning.parked = await evaluate_plan(context, row, counts, complete=planning.inventory.complete and not elsewhere)
     context.listener(
         Planned(
             context.mirror.name,

@@ -135,10 +135,11 @@ class LargeFiles:
                 elif version is not None and total is not None:  # with a fresh link, in this pass already
                     self.begun[path] = Inflight(path, file.token, version, total)
                 raise
-            await self._commit(file, proved)
+            await self.commit(file, proved)
             return proved
 
-    async def _commit(self, file: Staged, proved: VerifiedFile) -> None:
+    async def commit(self, file: Staged, proved: VerifiedFile) -> None:
+        """Give a staged and verified file its name; an unknown file there is saved first."""
         entry = proved.entry
         try:
             await file.commit(size=entry.size, sha256=entry.sha256, if_absent=not proved.replaces)

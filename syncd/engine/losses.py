@@ -6,6 +6,8 @@ Rules:
    first, and judged again with everything else before the swap.
 3. An approval or a rejection is one of a version upstream. Another version is judged again.
 4. An incomplete Inventory shows no deletions, but it shows replacements.
+5. Content that the next Snapshot has under another name is no loss: a renamed folder is moved, not deleted. After the
+   transfers that is proved, by the checksums of the files that are stored; a plan can only expect it.
 """
 
 from collections.abc import Iterable
@@ -17,20 +19,28 @@ from manifests.stat import Stat
 from syncd.catalogue import Decisions, MirrorRow, Swap
 from syncd.core import Known, Loss, LossKind, RemovalsParked, Step
 from syncd.engine.claim_changes import changed, known_of
+from syncd.engine.moved_content import expected_elsewhere, held_elsewhere
 from syncd.engine.pass_context import PassContext
 from syncd.engine.planner import Counts
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def evaluate_plan(context: PassContext, row: MirrorRow, counts: Counts, *, complete: bool) -> str:
-    """Judge the losses of a plan; change the steps that are held or rejected. Return the reason, or ""."""
+async def evaluate_plan(context: PassContext, row: MirrorRow, counts: Counts, *, complete: bool) -> str:
+    """Judge the losses of a plan; change the steps that are held or rejected. Return the reason, or "".
+
+    Deleted files whose content the plan copies to other names are not counted. Losses are held after the transfers
+    only: by then more files may turn out to have moved.
+    """
     _keep_rejected(context, row, counts, complete=complete)
     claims = context.catalogue.claims
     shrinking = list(claims.shrinking(row.id))
     deleted = [_deletion(step) for step in claims.steps(row.id, "remove")] if complete and counts.remove else []
-    losses = _unapproved(context, row, [*deleted, *(_planned_loss(step) for _, step in shrinking)])
-    reason = _evaluate(context, row, losses, deletions=complete)
+    losses = [*deleted, *(_planned_loss(step) for _, step in shrinking)]
+    moving = await _expected_moves(context, row, losses)
+    counts.moved = sum(loss.path in moving for loss in deleted)
+    losses = _unapproved(context, row, [loss for loss in losses if loss.path not in moving])
+    reason = _holds(context, row, losses)
     if reason:
         paths = {loss.path for loss in losses if loss.kind != "deleted"}
         held = [(number, step) for number, step in shrinking if step.path in paths]
@@ -41,24 +51,86 @@ def evaluate_plan(context: PassContext, row: MirrorRow, counts: Counts, *, compl
     return reason
 
 
-def evaluate_staged(
-    context: PassContext, row: MirrorRow, pass_id: str, *, complete: bool, over: bool
-) -> tuple[int, str]:
-    """Let the staged replacements of a pass swap, unless the guard holds them. Return their number, and the reason.
+class Judgement(msgspec.Struct, frozen=True):
+    """What the guard says after the transfers: why it holds the losses, or ""; `moved` are deletions that are none."""
 
-    `over` is False for a pass that was stopped: what loses bytes then waits for a later pass, unjudged.
+    replaced: int
+    reason: str
+    moved: frozenset[str] = frozenset()
+
+
+async def evaluate_losses(
+    context: PassContext,
+    row: MirrorRow,
+    pass_id: str,
+    planned_reason: str,
+    *,
+    complete: bool,
+    over: bool,
+    added: tuple[int, int],
+) -> Judgement:
+    """Let the staged replacements of a pass swap, unless the guard holds them, and judge the deletions with them.
+
+    `over` is False for a pass that was stopped: what loses bytes then waits for a later pass, and what the plan held is
+    held. `planned_reason` is why, or "". `added` are the files and bytes that the pass has added to the mirror.
     """
     catalogue = context.catalogue
-    staged = {swap.path: _staged_loss(swap, kind) for swap, kind in catalogue.staged.losses(row.id, pass_id)}
-    waiting = {loss.path for loss in _unapproved(context, row, list(staged.values()))}
-    reason = ""
-    if over and waiting:
-        steps = catalogue.claims.steps(row.id, "remove", "hold") if complete else catalogue.claims.steps(row.id, "hold")
-        planned = [_deletion(step) if step.action == "remove" else _planned_loss(step) for step in steps]
-        reason = _evaluate(context, row, _unapproved(context, row, [*planned, *staged.values()]), deletions=complete)
-        if not reason:
-            waiting.clear()
-    return catalogue.staged.release(row.id, pass_id, waiting), reason
+    staged = {swap.path: (swap, kind) for swap, kind in catalogue.staged.losses(row.id, pass_id)}
+    new = _unapproved(context, row, [_staged_loss(swap, kind) for swap, kind in staged.values()])
+    waiting = {loss.path for loss in new}
+    if not over:
+        await hold_planned(context, row, planned_reason, complete=complete)
+        return Judgement(catalogue.staged.release(row.id, pass_id, waiting), planned_reason)
+    planned = _planned_losses(context, row, complete=complete)
+    losses = _unapproved(context, row, [*planned, *new])
+    moved: set[str] = set()
+    reason = _holds(context, row, losses, added)
+    if reason:
+        swaps = catalogue.staged.all(row.id)
+        leaving = {*swaps, *(loss.path for loss in planned)}
+        done = [loss for loss in losses if loss.claim is None or loss.path in staged]
+        moved = await held_elsewhere(context, row, done, leaving, swaps.values())
+        losses = [loss for loss in losses if loss.path not in moved]
+        reason = _holds(context, row, losses, added)
+    if not reason:
+        waiting.clear()
+        # they were not downloaded, as the plan alone looked worse; the next pass does
+        losses = [loss for loss in losses if loss.claim is not None and loss.path not in staged]
+        reason = planned_reason if losses else ""
+    if reason:
+        _hold(context, row, losses, reason, deletions=complete)
+    return Judgement(catalogue.staged.release(row.id, pass_id, waiting - moved), reason, frozenset(moved))
+
+
+async def hold_planned(context: PassContext, row: MirrorRow, reason: str, *, complete: bool) -> None:
+    """Hold what a plan would lose, if it has a `reason`, for a pass that does not come to its end."""
+    if reason:
+        known = _planned_losses(context, row, complete=complete)
+        moving = await _expected_moves(context, row, known)
+        losses = _unapproved(context, row, [one for one in known if one.path not in moving])
+        _hold(context, row, losses, reason, deletions=complete)
+
+
+def _planned_losses(context: PassContext, row: MirrorRow, *, complete: bool) -> list[Loss]:
+    actions = ("remove", "hold") if complete else ("hold",)
+    steps = context.catalogue.claims.steps(row.id, *actions)
+    return [_deletion(step) if step.action == "remove" else _planned_loss(step) for step in steps]
+
+
+async def _expected_moves(context: PassContext, row: MirrorRow, losses: list[Loss]) -> set[str]:
+    """Return the paths of the losses that seem to be none: the plan copies their content, or a closer look tells so.
+
+    A closer look is taken where the guard would hold the losses.
+    """
+    if not losses:
+        return set()
+    moving = set(context.catalogue.held.lent_by_itself(row.name))
+    staying = [loss for loss in losses if loss.path not in moving]
+    if _holds(context, row, staying):
+        steps = context.catalogue.claims.steps(row.id, "remove", "replace", "hold")
+        moving |= await held_elsewhere(context, row, staying, {step.path for step in steps})
+        moving |= await expected_elsewhere(context, row, [loss for loss in staying if loss.path not in moving])
+    return moving
 
 
 def _keep_rejected(context: PassContext, row: MirrorRow, counts: Counts, *, complete: bool) -> None:
@@ -86,17 +158,19 @@ def _keep_rejected(context: PassContext, row: MirrorRow, counts: Counts, *, comp
         approvals.forget_rejected(row.id, rejected.keys() - {step.path for _, step in found})
 
 
-def _evaluate(context: PassContext, row: MirrorRow, losses: list[Loss], *, deletions: bool) -> str:
-    """Hold losses for approval if the guard demands it. Return the reason, or "" if they are allowed."""
-    approvals = context.catalogue.approvals
+def _holds(context: PassContext, row: MirrorRow, losses: list[Loss], added: tuple[int, int] = (0, 0)) -> str:
+    """Return why the guard demands approval of losses, or "" if they are allowed; `added` files are not lost."""
     lost, replaced = sum(loss.bytes for loss in losses), sum(loss.kind != "deleted" for loss in losses)
     files, size = context.catalogue.holdings.totals(row.id) if losses else (0, 0)
-    reason = context.mirror.guard.holds(len(losses), lost, files, size, replaced=replaced)
-    if reason is None:
-        return ""
-    approvals.park(row.id, losses, deletions=deletions)
+    more_files, more_bytes = added
+    return context.mirror.guard.holds(len(losses), lost, files - more_files, size - more_bytes, replaced=replaced) or ""
+
+
+def _hold(context: PassContext, row: MirrorRow, losses: list[Loss], reason: str, *, deletions: bool) -> None:
+    """Hold losses for approval."""
+    lost, replaced = sum(loss.bytes for loss in losses), sum(loss.kind != "deleted" for loss in losses)
+    context.catalogue.approvals.park(row.id, losses, deletions=deletions)
     context.listener(RemovalsParked(context.mirror.name, len(losses), lost, reason, replaced))
-    return reason
 
 
 def _unapproved(context: PassContext, row: MirrorRow, losses: list[Loss]) -> list[Loss]:

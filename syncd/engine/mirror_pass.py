@@ -16,7 +16,7 @@ from manifests.messages import message, plain
 from syncd.catalogue import MirrorRow
 from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsafe
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
-from syncd.engine.losses import approved_deletions, evaluate_staged
+from syncd.engine.losses import approved_deletions, evaluate_losses
 from syncd.engine.nothing_found import require_files
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
@@ -74,7 +74,7 @@ class Pass:
         await drop_unjournaled(context.store, context.catalogue, row, self.place)
         planning = await make_plan(msgspec.structs.replace(context, listener=self._on_survey_event), row)
         if planning.inventory.complete:
-            require_files(context, row, planning)
+            await require_files(context, row, planning)
         self._refuse(row)
         self._drop_unwanted_swaps(planning)
         strays = await find_strays(context, row, self.place) if is_recovering else frozenset()
@@ -84,9 +84,9 @@ class Pass:
         is_over = not stopped and results.no_space is None and results.expired is None
         # another source leads to no deletion: held and approved deletions wait for the first one
         shows_all = inventory.complete and not inventory.elsewhere
-        self._evaluate(planning, complete=shows_all, over=is_over)
+        moved = await self._evaluate(planning, complete=shows_all, over=is_over)
         if shows_all and is_over:
-            self._remove(row, planning)
+            self._remove(row, planning, moved)
             await self._drop_outdated()
             if is_recovering and await quarantine_strays(context, row, self.place, strays):
                 note_recovered(context.catalogue, row)
@@ -157,23 +157,36 @@ class Pass:
             await store.delete(swap.staged)
             staged.forget(self.row.id, [swap.path])
 
-    def _evaluate(self, planning: PlanResult, *, complete: bool, over: bool) -> None:
-        """Let the staged replacements swap, unless the guard holds what the pass would lose."""
+    async def _evaluate(self, planning: PlanResult, *, complete: bool, over: bool) -> frozenset[str]:
+        """Let the staged replacements swap, unless the guard holds what the pass would lose.
+
+        Return the deleted files whose content stays under other names: they are removed even if others are held.
+        """
         context, row, approvals = self.context, self.row, self.context.catalogue.approvals
-        self.replaced, reason = evaluate_staged(context, row, self.place.pass_id, complete=complete, over=over)
-        planning.parked = planning.parked or reason
+        judged = await evaluate_losses(
+            context,
+            row,
+            self.place.pass_id,
+            planning.parked,
+            complete=complete,
+            over=over,
+            added=(self.results.fetched, self.results.fetched_bytes),
+        )
+        self.replaced, planning.parked = judged.replaced, judged.reason
         if planning.parked:
             parked, replacements = approvals.count_parked(row.id)
             self.parked = parked if complete else replacements
         elif over:
             approvals.park(row.id, [], deletions=complete)
+        return judged.moved
 
-    def _remove(self, row: MirrorRow, planning: PlanResult) -> None:
+    def _remove(self, row: MirrorRow, planning: PlanResult, moved: frozenset[str]) -> None:
         """Remove files that upstream no longer lists from the next snapshot, unless the guard holds their deletion."""
         catalogue = self.context.catalogue
         steps = list(catalogue.claims.steps(row.id, "remove"))
         if planning.parked:
-            steps = approved_deletions(self.context, row, steps)
+            approved = {step.path for step in approved_deletions(self.context, row, steps)}
+            steps = [step for step in steps if step.path in approved or step.path in moved]
         catalogue.holdings.remove(row.id, [step.path for step in steps], self.context.now())
         catalogue.approvals.spend_approval(row.id)
         self.removed = len(steps)
@@ -193,4 +206,6 @@ class Pass:
             seconds=round(self.context.clock() - self.began, 3),
             unmatched=planning.inventory.unmatched,
             waiting=planning.counts.wait,
+            copied=self.results.copied,
+            copied_bytes=self.results.copied_bytes,
         )

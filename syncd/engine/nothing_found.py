@@ -5,14 +5,14 @@ from manifests.model import Mirror
 from syncd.catalogue import MirrorRow
 from syncd.core import NothingFound
 from syncd.engine.build_plan import PlanResult
-from syncd.engine.losses import approved_deletions
+from syncd.engine.losses import approved_deletions, hold_planned
 from syncd.engine.pass_context import PassContext
 from syncd.engine.selection import explain
 
 SHOWN = 5  # globs and collections without a match that are named
 
 
-def require_files(context: PassContext, row: MirrorRow, planning: PlanResult) -> None:
+async def require_files(context: PassContext, row: MirrorRow, planning: PlanResult) -> None:
     """Raise NothingFound if the complete Inventory of a plan has no file, or fewer than the guard demands."""
     guard, found = context.mirror.guard, planning.counts.found
     reason = guard.refuses(found)
@@ -20,6 +20,7 @@ def require_files(context: PassContext, row: MirrorRow, planning: PlanResult) ->
         return
     if reason is None:
         return
+    await hold_planned(context, row, planning.parked, complete=True)
     held, _ = context.catalogue.approvals.count_parked(row.id) if planning.parked else (0, 0)
     if planning.inventory.unmatched:
         shown = [explain(one) for one in planning.inventory.unmatched[:SHOWN]]

@@ -48,6 +48,9 @@ class PassContext(msgspec.Struct, frozen=True):
     """Returns the most bytes that this pass may store; None: all free space."""
     retry_failed: bool = False
     """Request files at once that failed verification before, and are not due yet."""
+    lends: Callable[[str], bool] = lambda _mirror: True
+    """Returns True if the checksum of upstream suffices to copy content of another mirror: its access is no narrower
+    than this one's."""
     is_patient: bool = False
     """Wait a few seconds for files that upstream may still be writing, instead of leaving them for the next pass."""
     quarantine_share: float = 0.1

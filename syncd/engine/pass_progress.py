@@ -97,7 +97,7 @@ def _arrive(tally: PassProgress, event: TransferAdvanced) -> None:
 
 def _finish(tally: PassProgress, event: TransferFinished) -> None:
     transfer = tally.moving.pop(event.path, None)
-    if transfer is None or not transfer.received:
+    if not event.copied and (transfer is None or not transfer.received):
         tally.arrived += event.size  # received at once, without progress events
     tally.files += 1
     tally.behind += event.size

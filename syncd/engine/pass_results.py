@@ -46,6 +46,7 @@ class PassResults:
         self.row = row
         self.place = place
         self.fetched = self.failed = self.moved = 0
+        self.copied = self.copied_bytes = self.fetched_bytes = 0
         self.batch: list[VerifiedFile] = []
         self.batch_bytes = 0
         self.no_space: NoSpace | Offline | LeaseLost | None = None
@@ -86,7 +87,11 @@ class PassResults:
 
     def _arrived(self, proved: VerifiedFile, seconds: float) -> None:
         entry = proved.entry
-        self.moved += entry.size
+        if proved.is_copy:
+            self.copied += 1
+            self.copied_bytes += entry.size
+        else:
+            self.moved += entry.size
         self.batch.append(proved)
         self.batch_bytes += entry.size
         if len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES:
@@ -100,6 +105,7 @@ class PassResults:
                 proved.replaces,
                 seconds,
                 proved.origin.modified,
+                proved.is_copy,
             )
         )
 
@@ -114,6 +120,7 @@ class PassResults:
         if fetched:
             catalogue.holdings.add(row.id, fetched)
             self.fetched += len(fetched)
+            self.fetched_bytes += sum(entry.size for entry, _ in fetched)
         if replaced:
             self._stage_replacements(replaced)
         self._keep_doubts(batch)

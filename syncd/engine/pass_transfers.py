@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from manifests.messages import message
 from manifests.reading import Reader, installed
 from manifests.stat import Stat
-from syncd.catalogue import Swap
+from syncd.catalogue import LocalCopy, Swap
 from syncd.core import (
     CredentialRefused,
     Exists,
@@ -23,6 +23,7 @@ from syncd.core import (
 )
 from syncd.engine.claim_changes import changed, known_of
 from syncd.engine.inventory import Inventory
+from syncd.engine.local_copies import LocalCopies
 from syncd.engine.pass_results import PassResults
 from syncd.engine.quarantine import QuarantineRoom
 from syncd.engine.quarantine_bounds import quarantine_limit
@@ -74,7 +75,9 @@ class PassTransfers:
             targets=several.targets if several is not None else own_targets,
             links=links,
         )
-        budget = context.budget
+        copies = LocalCopies(transfers, context.catalogue)
+        budget, held = context.budget, context.catalogue.held
+        has_copies = held.count_planned(row.name) > 0
         await self._require_space()
         count = context.catalogue.claims.count(row.id, "fetch", "replace")
         self.waiting = {swap.path: swap for swap in context.catalogue.journal.failed_swaps(row.id)}
@@ -93,7 +96,13 @@ class PassTransfers:
                             continue
                         if self.staged and await self._is_staged(step, step.stat):
                             continue
-                        if results.expired is not None and results.needs_expired(transfers.targets(step.stat)):
+                        copy = held.planned(row.name, step.path) if has_copies else None
+                        needs_source = copy is None or copy.sampled
+                        if (
+                            needs_source
+                            and results.expired is not None
+                            and results.needs_expired(transfers.targets(step.stat))
+                        ):
                             results.unasked += 1
                             continue
                         cost = transfers.cost(step.stat)
@@ -102,7 +111,9 @@ class PassTransfers:
                             budget.release(cost)
                             break
                         moving = self._begin(links.refreshed(step), cost)
-                        if (
+                        if copy is not None:
+                            group.create_task(self._copy_one(copies, moving, copy))
+                        elif (
                             workers is not None
                             and not self.without_workers
                             and workers.accepts(step)
@@ -133,7 +144,7 @@ class PassTransfers:
             pool is None
             or made is not None
             or (lanes := pool.concurrency) <= 1
-            or (small := self.context.catalogue.claims.count_small(self.row.id, SMALL)) < WORTH
+            or (small := self._count_small()) < WORTH
         ):
             if pool is not None:
                 await pool.aclose()  # started for a plan that does not need them
@@ -157,6 +168,11 @@ class PassTransfers:
         async with pool.running(self.place, url, on_done, lanes, room) as workers:
             yield workers
 
+    def _count_small(self) -> int:
+        """Return the number of small files to download."""
+        catalogue, row = self.context.catalogue, self.row
+        return catalogue.claims.count_small(row.id, SMALL) - catalogue.held.count_planned(row.name, SMALL)
+
     def _signed_links(self, several: SeveralSources | None) -> SignedLinks:
         context, source = self.context, self.context.mirror.sources[several.active if several is not None else 0]
 
@@ -179,6 +195,18 @@ class PassTransfers:
             proved = await transfers.transfer(moving.step)
         except (TransientError, PermanentError) as error:
             self.results.end(moving, error)
+        else:
+            self.results.end(moving, proved)
+
+    async def _copy_one(self, copies: LocalCopies, moving: ActiveTransfer, copy: LocalCopy) -> None:
+        """Copy held content, or download the file if that does not lead to it."""
+        try:
+            proved = await copies.copy(moving.step, copy)
+        except (TransientError, PermanentError) as error:
+            self.results.end(moving, error)
+            return
+        if proved is None:
+            await self._transfer_one(copies.transfers, moving)
         else:
             self.results.end(moving, proved)
 

@@ -34,7 +34,11 @@ _NO_DOUBTS: Mapping[str, Doubt] = {}
 
 
 class Counts(msgspec.Struct):
-    """The numbers of files and of known bytes in a Plan; mutable while it is made."""
+    """The numbers of files and of known bytes in a Plan; mutable while it is made.
+
+    `copy` of the fetched and replaced files are copies of held content; `moved` of the removed files are held on under
+    other names.
+    """
 
     fetch: int = 0
     replace: int = 0
@@ -49,6 +53,9 @@ class Counts(msgspec.Struct):
     keep_bytes: int = 0
     remove_bytes: int = 0
     sizeless: int = 0
+    copy: int = 0
+    copy_bytes: int = 0
+    moved: int = 0
 
     @property
     def found(self) -> int:
@@ -59,6 +66,11 @@ class Counts(msgspec.Struct):
     def bytes(self) -> int:
         """Bytes to transfer, without the `sizeless` files."""
         return self.fetch_bytes + self.replace_bytes
+
+    @property
+    def download_bytes(self) -> int:
+        """Bytes to download, without the `sizeless` files: not those of copies."""
+        return self.bytes - self.copy_bytes
 
     def add(self, step: Step, count: int = 1) -> None:
         """Count one step that is not `keep`; -1: no longer."""

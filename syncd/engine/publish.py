@@ -16,6 +16,7 @@ from manifests.model import Keep
 from manifests.snapshot import MAX_PINS, Content, Pointer, Snapshot, identity
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.core import Listener, PermanentError, Published, Store
+from syncd.engine.content_index import index_published
 from syncd.engine.pass_paths import PassPaths, pointer_path, snapshot_folder
 from syncd.engine.publish_journal import JournalHead, close_journal, read_head
 from syncd.engine.publish_shards import ShardWriter
@@ -96,6 +97,7 @@ class Publisher(msgspec.Struct, frozen=True):
         await self._write_pointer(snapshot)
         history.publish(mirror.id, snapshot)
         await self._close(head)
+        await index_published(self.catalogue, mirror, snapshot.files)
         self.catalogue.changes.clear(mirror.id, written.ranges)
         note_ended(self.catalogue, mirror.name)
         self._report(snapshot, changed=previous is None or previous.id != snapshot.id)

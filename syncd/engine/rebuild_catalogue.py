@@ -70,6 +70,7 @@ async def _rebuild(
             continue
         row = catalogue.history.ensure_mirror(pointer.mirror, prefix=pointer.prefix, may_move=True)
         catalogue.history.drop(row.id)
+        catalogue.held.unfill(row.name)
         note_doubtful(catalogue, pointer.mirror)
         kept = [await _snapshot(store, pointer.mirror, name) for name in pointer.kept or (pointer.snapshot,)]
         found = [snapshot for snapshot in kept if snapshot is not None]

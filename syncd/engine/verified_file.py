@@ -16,7 +16,8 @@ from syncd.engine.verdict import ReceivedFile, decide_verdict
 class VerifiedFile(msgspec.Struct, frozen=True):
     """A verified and durable file at `place`; if `replaces`, it waits there for the swap.
 
-    `doubt` says if its stamp proves nothing yet, `clock` by how many seconds upstream's clock is ahead of ours.
+    `doubt` says if its stamp proves nothing yet, `clock` by how many seconds upstream's clock is ahead of ours. If
+    `is_copy`, it is a copy of bytes that the store held.
     """
 
     entry: Entry
@@ -25,6 +26,7 @@ class VerifiedFile(msgspec.Struct, frozen=True):
     replaces: bool
     doubt: Doubt = ""
     clock: float = 0.0
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

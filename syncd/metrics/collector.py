@@ -219,6 +219,8 @@ def _count(table: Table, name: str, count: MirrorCount) -> None:
     table.put_all(f.DAMAGED, count.damaged, name)
     table.put(f.RECEIVED, count.received, name)
     table.put(f.STORED, count.stored, name)
+    table.put(f.COPIED_FILES, count.copied_files, name)
+    table.put(f.COPIED_BYTES, count.copied_bytes, name)
     table.put(f.PUBLISHED, count.published, name)
     table.put(f.DOCUMENTS_FAILED, count.documents_failed, name)
     table.put(f.SCRUBBED_FILES, count.scrubbed_files, name)

@@ -60,6 +60,8 @@ class MirrorCount:
     damaged: dict[str, int] = field(default_factory=lambda: _zeros(f.FINDINGS))
     received: int = 0
     stored: int = 0
+    copied_files: int = 0
+    copied_bytes: int = 0
     published: int = 0
     documents_failed: int = 0
     scrubbed_files: int = 0
@@ -164,7 +166,11 @@ def _advanced(counting: Counting, event: TransferAdvanced) -> None:
 
 def _finished(counting: Counting, event: TransferFinished) -> None:
     count = counting.of(event.mirror)
-    if not count.moving.pop(event.path, 0):
+    if event.copied:
+        count.copied_files += 1
+        count.copied_bytes += event.size
+        count.moving.pop(event.path, None)
+    elif not count.moving.pop(event.path, 0):
         count.received += event.size  # it arrived at once, without an event in between
     count.transfers["replaced" if event.replaced else "fetched"] += 1
     count.stored += event.size

@@ -217,6 +217,13 @@ RECEIVED = _of_mirror(
     "received bytes of files; bytes received twice count twice",
 )
 STORED = _of_mirror("syncd_stored_bytes_total", "counter", "transfers", "bytes of files that were verified and stored")
+COPIED_FILES = _of_mirror(
+    "syncd_copied_files_total",
+    "counter",
+    "transfers",
+    "files that were not downloaded: the store held their content, and they were copied there and verified",
+)
+COPIED_BYTES = _of_mirror("syncd_copied_bytes_total", "counter", "transfers", "bytes of the files that were copied")
 WASTED = _of_mirror(
     "syncd_wasted_bytes_total", "counter", "transfers",
     "received bytes that were discarded: the file changed meanwhile, failed verification, or failed to download",

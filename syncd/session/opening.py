@@ -65,6 +65,8 @@ async def open_session(
     async with AsyncExitStack() as stack:
         catalogue = stack.enter_context(_open_catalogue(config, lease))
         if not catalogue.read_only:
+            catalogue.held.least = max(1, config.reuse.min_size) if config.reuse.enabled else None
+        if not catalogue.read_only:
             for left in config.state.glob("spool-*"):  # left by a killed process
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
         spool = config.state  # a session that only reads writes nothing there

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -55,6 +55,7 @@ from syncd.wrappers import LONGEST_ABSENCE, Governors, OriginShare, Policy, retr
 VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
 TOKEN_ATTEMPTS = 4  # at a request for a token
+_ACCESS = {"open": 0, "registered": 1, "restricted": 2, "controlled": 2, "embargoed": 2}  # the widest first
 SEVERAL = 3  # attempts at one of several sources
 
 
@@ -288,9 +289,18 @@ class Session(msgspec.Struct, frozen=True):
                 stopping=self.stopping,
                 pool=pool,
                 quarantine_share=self.config.retention.quarantine_share,
+                lends=cache(partial(self._lends, mirror)),
                 retry_failed=retry_failed,
                 is_patient=is_patient,
             )
+
+    def _lends(self, borrower: Mirror, name: str) -> bool:
+        """Return True if a checksum suffices to use a mirror's content: its access is no narrower."""
+        try:
+            lender = self.manifest(name)
+        except (NotFound, ConfigError):
+            return False
+        return _ACCESS.get(lender.about.access or "", 0) <= _ACCESS.get(borrower.about.access or "", 0)
 
     def mirror(self, name: str) -> MirrorRow:
         """Return a mirror from the Catalogue. Raises NotFound."""

@@ -69,9 +69,10 @@ class StoreWrapper(TransportWrapper):
         resume: str | None = None,
         is_record: bool = False,
         in_place: bool = False,
+        of: str | None = None,
     ) -> AbstractAsyncContextManager[Staged]:
         """See `Store.stage`."""
-        return self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place)
+        return self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place, of=of)
 
     async def move(self, path: str, to: str) -> None:
         """See `Store.move`."""

@@ -49,10 +49,11 @@ class FencedStore(StoreWrapper):
         resume: str | None = None,
         is_record: bool = False,
         in_place: bool = False,
+        of: str | None = None,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is fenced, too."""
         return _FencedStaging(
-            self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place), self._fence
+            self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place, of=of), self._fence
         )
 
     async def move(self, path: str, to: str) -> None:

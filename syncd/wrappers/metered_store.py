@@ -84,10 +84,11 @@ class MeteredStore(StoreWrapper):
         resume: str | None = None,
         is_record: bool = False,
         in_place: bool = False,
+        of: str | None = None,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file; its commit is also timed."""
         return _TimedStaging(
-            self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place),
+            self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place, of=of),
             self._meter,
             "stage",
         )

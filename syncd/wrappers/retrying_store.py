@@ -32,10 +32,11 @@ class RetryingStore(Retrying, StoreWrapper):
         resume: str | None = None,
         is_record: bool = False,
         in_place: bool = False,
+        of: str | None = None,
     ) -> AbstractAsyncContextManager[Staged]:
         """Begin a file whose writes are retried."""
         return _RetryingStaging(
-            lambda: self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place),
+            lambda: self.inner.stage(path, size=size, resume=resume, is_record=is_record, in_place=in_place, of=of),
             path,
             self._policy,
         )

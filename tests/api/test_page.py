@@ -334,7 +334,17 @@ async def test_a_good_manifest_says_where_it_goes_and_an_operator_sees_its_plan(
     await login(api)
     _, tree, _ = await send(api, "/check", text=text, act="plan")
     assert "250" in words(tree.css_first("#plan-shown"))
-    assert "new/0 new upstream 1 kB" in words(tree.css_first("#plan-shown table"))
+    assert "new/1 new upstream 1 kB" in words(tree.css_first("#plan-shown table"))
+    assert "new/0 new upstream Copied from other: 0/a 1 kB" in words(tree.css_first("#plan-shown table"))
+    assert "Copy in the store 7 7 kB" in words(tree.css_first("#plan-shown"))
+    assert "Of the deleted: renamed 5" in words(tree.css_first("#plan-shown"))
+
+
+async def test_the_page_of_a_pass_tells_what_was_copied(api):
+    tree = await page(api, "/mirrors/idle/passes/6")
+    assert "Copied in the store 4 3 MB" in words(tree.css_first("dl"))
+    tree = await page(api, "/mirrors/idle/passes/7")
+    assert "Copied" not in words(tree.css_first("dl"))
 
 
 async def test_a_pasted_text_comes_back_as_it_was(api):

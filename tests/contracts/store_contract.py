@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 
@@ -189,6 +189,45 @@ class StoreContract:
             assert await read(store, "u") == body
 
     @pytest.mark.promise("P1")
+    @pytest.mark.parametrize("size", [0, 7, 1 << 20, 6 << 20])
+    async def test_a_stored_file_gets_another_name_as_bytes_of_its_own(self, store, size):
+        body = random.Random(size).randbytes(size)
+        await store.put("a", body)
+        async with store.stage("deep/b", size=size, of="a") as staged:
+            assert b"".join([chunk async for chunk in staged.read()]) == body
+            assert await paths(store) == ["a"]
+            await staged.commit(size=size, sha256=sha256(body), if_absent=True)
+        assert [await read(store, path) for path in ("a", "deep/b")] == [body, body]
+        await store.put("a", b"changed")
+        assert await read(store, "deep/b") == body
+        async with store.stage("deep/b", size=7, of="a") as staged:
+            assert b"".join([chunk async for chunk in staged.read()]) == b"changed"
+            with pytest.raises(Exists):
+                await staged.commit(size=7, sha256=sha256(b"changed"), if_absent=True)
+            await staged.commit(size=7, sha256=sha256(b"changed"))
+        assert await read(store, "deep/b") == b"changed"
+
+    async def test_what_a_copy_shows_is_what_was_read_though_its_source_is_replaced(self, store):
+        before = random.Random(3).randbytes(3 << 20)
+        after = before[::-1]
+        await store.put("a", before)
+        async with store.stage("b", size=len(before), of="a") as staged:
+            assert b"".join([chunk async for chunk in staged.read()]) == before
+            await store.put("a", after)
+            with suppress(Changed):
+                await staged.commit(size=len(before), sha256=sha256(before))
+                assert await read(store, "b") == before
+        assert after not in [await read(store, path) for path in await paths(store) if path != "a"]
+
+    async def test_a_copy_of_what_is_not_there_is_not_found_and_a_discarded_one_leaves_nothing(self, store):
+        with pytest.raises(NotFound):
+            async with store.stage("b", size=1, of="a"):
+                pass
+        await store.put("a", b"bytes")
+        async with store.stage("b", size=5, of="a") as staged:
+            await staged.discard()
+        assert await paths(store) == ["a"]
+
     async def test_nothing_is_visible_before_the_commit_and_nothing_but_the_whole_after(self, store):
         old, new = b"old", random.Random(12).randbytes(store.piece + 99)
         await store.put("w", old)

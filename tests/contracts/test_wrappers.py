@@ -103,8 +103,8 @@ class Able:
         yield body
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False):
-        self.called.append(("stage", (path, size, resume, is_record, in_place)))
+    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False, of=None):
+        self.called.append(("stage", (path, size, resume, is_record, in_place, of)))
         staged: Any = _Nothing()
         yield staged
 
@@ -255,6 +255,6 @@ async def test_a_staging_comes_through(name):
     inner = Able()
     store = STORES[name](inner)
     assert store.piece == 7
-    async with store.stage("p", size=3, resume="t", is_record=True, in_place=True) as staged:
+    async with store.stage("p", size=3, resume="t", is_record=True, in_place=True, of="q") as staged:
         assert (staged.token, staged.present_ranges) == ("t", ())
-    assert inner.called == [("stage", ("p", 3, "t", True, True))]
+    assert inner.called == [("stage", ("p", 3, "t", True, True, "q"))]

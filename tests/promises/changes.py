@@ -247,7 +247,7 @@ CHANGES = (
         (31,),
         "deletions that are held for approval are carried out",
         "syncd/engine/mirror_pass.py",
-        "steps = approved_deletions(self.context, row, steps)",
+        "steps = [step for step in steps if step.path in approved or step.path in moved]",
         "steps = list(steps)",
         by="rule_4_too_many_removals_are_parked_whole_until_they_are_approved",
     ),

@@ -37,6 +37,22 @@ PROMISE_CHANGES = (
         by="what_the_system_takes_only_in_part_and_then_not_at_all_is_never_there",
     ),
     Change(
+        ("P5",),
+        "a renamed folder is lost",
+        "syncd/engine/losses.py",
+        "losses = [loss for loss in losses if loss.path not in moved]",
+        "losses = list(losses)",
+        by="a_rename_that_only_the_download_proves_is_no_loss",
+    ),
+    Change(
+        ("P1",),
+        "held bytes that rotted are not noticed",
+        "syncd/engine/local_copies.py",
+        '(size, digests["sha256"]) != (held.bytes, held.sha256)',
+        "size != held.bytes",
+        by="held_bytes_that_are_gone_or_rotten_are_told_and_the_file_is_downloaded",
+    ),
+    Change(
         ("P10",),
         "an origin is ours if it ends as ours does",
         "syncd/api/auth/door.py",

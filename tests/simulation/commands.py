@@ -35,7 +35,7 @@ from tests.fakes import Listing, sha256
 from tests.simulation.event_loop import EPOCH, SimulatedLoop, SimulatedProcess
 from tests.simulation.invariants import MIRROR, PREFIX, Invariants, Violation
 from tests.simulation.memory_store import Shelf, SimulatedFolder, SimulatedStore, StoredObject, StoreTrouble
-from tests.simulation.scenario import CUTS, NAMES, SIZES, Scenario, Step
+from tests.simulation.scenario import CUTS, FOLDERS, NAMES, SIZES, Scenario, Step
 from tests.simulation.upstream import SECRET, NetworkTrouble, SimulatedUpstream, Upstream
 
 MANIFEST = """
@@ -142,7 +142,7 @@ class Commands:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.sync(step, store, catalogue))
             await asyncio.sleep(self.chance.random())
-            self._change_upstream(self.chance.choice(("add", "change", "remove", "swap")), step.count)
+            self._change_upstream(self.chance.choice(("add", "change", "remove", "swap", "rename")), step.count)
 
     async def sync_that_stops(self, step: Step, store, catalogue: Catalogue) -> None:
         stopping = asyncio.Event()
@@ -252,6 +252,12 @@ class Commands:
             bodies = files[one].body, files[other].body
             self.upstream.set(one, bodies[1], now)
             self.upstream.set(other, bodies[0], now)
+        elif kind == "rename" and paths:
+            old = chance.choice(paths).partition("/")[0]
+            new = chance.choice([name for name in FOLDERS if name not in {path.partition("/")[0] for path in paths}])
+            for path in paths:
+                if path.partition("/")[0] == old:
+                    self.upstream.set(new + path.removeprefix(old), files.pop(path).body, now)
         elif kind == "empty":
             files.clear()
         elif kind == "restore":

@@ -216,22 +216,24 @@ class SimulatedStore:
         await self._act(safe(path), lambda: self.shelf.set("delete", path, None), shows=True)
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False):
-        token = await self._act(safe(path), lambda: self._begin(path, size, resume), writes=True)
+    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False, of=None):
+        token = await self._act(safe(path), lambda: self._begin(path, size, resume, of), writes=True)
         self.open_tokens.add(token)
         try:
             yield SimulatedStaged(self, path, token)
         finally:
             self.open_tokens.discard(token)
 
-    def _begin(self, path: str, size: int | None, resume: str | None) -> str:
+    def _begin(self, path: str, size: int | None, resume: str | None, of: str | None) -> str:
+        original = self._found(of) if of is not None else None
         staging = self.shelf.stagings.get(resume or "")
         if resume is not None and staging is not None and staging.path == path:
             if staging.latest in staging.pieces and self.chance.random() < self.trouble.torn:
                 del staging.pieces[staging.latest]
             return resume
         token = self.chance.randbytes(8).hex()
-        self.shelf.stagings[token] = Staging(path, size, self.shelf.clock())
+        pieces = {0: original.body} if original is not None else {}
+        self.shelf.stagings[token] = Staging(path, size, self.shelf.clock(), pieces)
         return token
 
     async def identify(self, expected):

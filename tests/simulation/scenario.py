@@ -8,6 +8,7 @@ import msgspec
 NAMES = ("a", "b/1", "b/2", "b/3", "c.nc", "d/e/f", "g")
 # Paths after which a shard ends (their xxh3-64 is divisible by 16,384).
 CUTS = ("cut/1014", "cut/7084", "cut/21797")
+FOLDERS = ("a", "b", "c.nc", "cut", "d", "g", "m", "n", "o", "z")  # names that a folder, or a file, may get
 SIZES = (0, 1, 40, 200, 900, 1500, 2600)  # up to 256 bytes is small here, the rest is downloaded in ranges
 DAY = 86_400.0
 
@@ -49,6 +50,7 @@ SENTENCES = {
     "change": "upstream changes {step.count} files",
     "remove": "upstream removes {step.count} files",
     "swap": "two files of upstream change places",
+    "rename": "upstream gives a folder another name",
     "empty": "upstream loses all its files",
     "restore": "upstream has again what it had at first",
     "wait": "{step.days:g} days pass",
@@ -66,7 +68,7 @@ SENTENCES = {
 }
 WITH_PROCESS = {"pass", "living", "stop", "rollback", "undelete", "lose", "scrub", "verify", "both", "approve"}
 WEIGHTS = {
-    "add": 5, "change": 6, "remove": 4, "swap": 1, "empty": 1, "restore": 1, "wait": 3, "pass": 12, "living": 5, "stop": 1,
+    "add": 5, "change": 6, "remove": 4, "swap": 1, "rename": 3, "empty": 1, "restore": 1, "wait": 3, "pass": 12, "living": 5, "stop": 1,
     "rollback": 4, "undelete": 2, "approve": 2, "lose": 2, "damage": 2, "scrub": 2, "verify": 2, "both": 2,
 }  # fmt: skip
 
@@ -78,6 +80,10 @@ PHRASES = (
     ("change", "pass", "rollback", "pass"),
     ("empty", "pass", "approve", "pass"),
     ("change", "pass", "change", "pass", "wait", "rollback"),
+    ("rename", "pass", "rename", "pass"),
+    ("rename", "pass", "rollback", "pass"),
+    ("remove", "pass", "restore", "pass"),
+    ("damage", "rename", "pass"),
     ("damage", "scrub"),
     ("damage", "verify", "change", "pass"),
 )

@@ -1,5 +1,6 @@
 """What must hold between two steps of a simulated history, when nothing moves."""
 
+from manifests.snapshot import Entry
 from syncd.catalogue import Catalogue
 from syncd.engine import needs_rebuild
 from tests.simulation.commands import Commands
@@ -25,29 +26,37 @@ class StepChecks(Commands):
         if self.loop.bugs:
             raise Violation("bug", self.loop.bugs[0])
 
-    def _check_losses(self, step: Step, before: dict[str, int]) -> None:
-        """P5: what left the snapshot was missing from a listing told to its end, and was not too much at once."""
+    def _check_losses(self, step: Step, before: dict[str, Entry]) -> None:
+        """P5: what left the snapshot was missing from a listing told to its end, and was not too much at once.
+
+        Content that is in the snapshot under another name was not lost.
+        """
         self.is_rolled_back |= step.kind == "rollback"  # or will be, if it was interrupted
         after = self._current_paths()
         new = self.upstream.listings[self.listed :]
-        if before == after and not new:
+        is_same = {path: entry.size for path, entry in before.items()} == {p: e.size for p, e in after.items()}
+        if is_same and not new:
             return
         gone = before.keys() - after.keys()
         if gone and not self.is_rolled_back:
             if unfounded := {path for path in gone if all(path in told for told in new)}:
                 raise Violation("P5", f"deleted, and every listing that was told to its end names it: {unfounded}")
-            size = sum(before[path] for path in gone)
-            is_over = len(gone) * 2 > len(before) or size * 2 > sum(before.values())
+            held = {entry.sha256 for entry in after.values()}
+            lost = [entry for path, entry in before.items() if path in gone and entry.sha256 not in held]
+            all_bytes = sum(entry.size for entry in before.values())
+            is_over = len(lost) * 2 > len(before) or sum(entry.size for entry in lost) * 2 > all_bytes
             if is_over and len(new) == 1 and not self.is_approved:
-                raise Violation("P5", f"{len(gone)} of {len(before)} files were deleted without approval")
-        if before != after:
+                raise Violation("P5", f"{len(lost)} of {len(before)} files were deleted without approval")
+            if len(lost) < len(gone):
+                self.reached.add("rename")
+        if not is_same:
             self.listed = len(self.upstream.listings)
             self.is_approved &= not gone  # by what was published first, if an interrupted publish was finished
             # in the step of a rollback, what was published may be what an earlier one had left unfinished
             self.is_rolled_back = step.kind == "rollback"
 
-    def _current_paths(self) -> dict[str, int]:
-        return {path: entry.size for path, entry in self.invariants.current().items()}
+    def _current_paths(self) -> dict[str, Entry]:
+        return self.invariants.current()
 
     def _check_catalogue(self) -> None:
         """P2: what the Catalogue says is done is in the store."""

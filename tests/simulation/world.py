@@ -8,7 +8,7 @@ from unittest import mock
 import msgspec
 
 from syncd.core import Busy, SyncdError
-from syncd.engine import pass_results, ranged_download, transfer
+from syncd.engine import held_content, local_copies, pass_results, ranged_download, transfer
 from syncd.stores import lease
 from tests.simulation.event_loop import SimulatedProcess, seeded_world
 from tests.simulation.invariants import LEASE, Violation
@@ -25,6 +25,8 @@ SCALED = (
     (ranged_download, "STEP_MOST", 512),
     (ranged_download, "FLUSH", 256),
     (pass_results, "BATCH_FILES", 2),
+    (held_content, "LEAST_SAMPLED", 600),
+    (local_copies, "SAMPLE", 16),
 )
 
 

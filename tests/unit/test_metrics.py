@@ -190,6 +190,16 @@ def test_labels_are_bounded_and_what_is_over_is_folded_and_said(monkeypatch):
         assert value(metrics, "syncd_metric_label_overflow", label="mirror") == 3, "who came first stays"
 
 
+def test_a_copied_file_is_stored_and_not_received():
+    metrics = Metrics(VERSION)
+    metrics.watch(FakeControl(), Governors())
+    for copied in (False, True):
+        metrics.listener(e.TransferStarted("running", "a", 10))
+        metrics.listener(e.TransferFinished("running", "a", 10, "verified", replaced=False, seconds=0.1, copied=copied))
+    totals = {"received_bytes": 10, "stored_bytes": 20, "copied_files": 1, "copied_bytes": 10}
+    assert {name: value(metrics, f"syncd_{name}_total", mirror="running") for name in totals} == totals
+
+
 def test_fifty_mirrors_and_ten_origins_are_fewer_than_5000_series():
     metrics, control, governors = Metrics(VERSION), FakeControl(), Governors()
     idle = control.by_name["running"]

@@ -122,7 +122,7 @@ class Stagings:
         self.token, self.present_ranges = "token", ()
 
     @asynccontextmanager
-    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False):
+    async def stage(self, path, *, size, resume=None, is_record=False, in_place=False, of=None):
         if self.opening:
             raise self.opening.pop(0)
         try:

@@ -59,7 +59,10 @@ async def plan(
                         "refuse": counts.refuse,
                         "hold": counts.hold,
                         "wait": counts.wait,
-                        "bytes": counts.bytes,
+                        "copy": counts.copy,
+                        "copy_bytes": counts.copy_bytes,
+                        "moved": counts.moved,
+                        "bytes": counts.download_bytes,
                         "sizeless": counts.sizeless,
                         "free": free,
                         "parked": planning.parked,
@@ -84,13 +87,21 @@ async def plan(
             )
             more = f", and {output.files(counts.sizeless)} of unknown size" if counts.sizeless else ""
             room = "unknown" if free is None else output.size(free)
-            output.print_line(f"to transfer: {output.size(counts.bytes)}{more}; free in the store: {room}")
+            output.print_line(f"to transfer: {output.size(counts.download_bytes)}{more}; free in the store: {room}")
+            if counts.copy:
+                output.print_line(
+                    f"copied inside the store: {output.files(counts.copy)}, {output.size(counts.copy_bytes)}"
+                )
+            if counts.moved:
+                output.print_line(f"renamed, and so no loss: {counts.moved:,} of the files to delete")
             for action, shown in _SHOWN_AS.items():
                 for number, step in enumerate(session.catalogue.claims.steps(row.id, action)):
                     if number >= SHOWN and not everything:
                         output.print_line(f"  … more to {shown}; --all shows every file")
                         break
-                    output.print_line(f"  {shown:8} {step.path}  ({step.reason})")
+                    copy = session.catalogue.held.planned(mirror.name, step.path) if counts.copy else None
+                    source = f"; a copy of {copy.held_path} of {copy.lender}" if copy is not None else ""
+                    output.print_line(f"  {shown:8} {step.path}  ({step.reason}{source})")
             if planning.parked:
                 what = "losses" if counts.hold else "deletions"
                 held = f"the {what} would be held for approval: {planning.parked}"

@@ -82,9 +82,11 @@ def _outcome(context: "CommandContext", session: "Session", result: "PassFinishe
         output.print_json(result)
     else:
         rate = result.bytes / result.seconds if result.seconds else 0.0
+        copied = f" ({result.copied} copied inside the store)" if result.copied else ""
         waiting = f", {result.waiting} waiting" if result.waiting else ""
         output.print_line(
-            f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced, {result.kept} kept, "
+            f"{result.mirror}: {result.fetched} fetched, {result.replaced} replaced{copied}, "
+            f"{result.kept} kept, "
             f"{result.removed} deleted, {result.parked} held for approval, {result.failed} failed{waiting}; "
             f"{output.size(result.bytes)} in {result.seconds:.1f} s ({output.size(int(rate))}/s)"
         )

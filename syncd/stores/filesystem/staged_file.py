@@ -21,6 +21,7 @@ from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Damaged, Sink, SyncdError, TooLarge
 from syncd.stores import ranges
+from syncd.stores.filesystem.clone import clone
 from syncd.stores.filesystem.dirfd_cache import DirfdCache, OpenDescriptor, OpenFolder, check_safe, translate, unsynced
 from syncd.stores.filesystem.reading import CHUNK, read_chunks
 from syncd.stores.filesystem.reservation import reserve
@@ -102,6 +103,18 @@ class StagedFile:
         self.present_ranges = tuple(self._ranges)
         os.utime(self._log.fd)
         return True
+
+    def fill_from(self, original: OpenDescriptor) -> None:
+        """Take all bytes of an open file; a later process cannot resume that. Blocks. Raises OSError."""
+        part = self._alive(self._part)
+        size = os.fstat(original.fd).st_size
+        try:
+            clone(original.fd, part.fd, size)
+        except OSError:
+            self.drop()
+            raise
+        ranges.add(self._ranges, 0, os.fstat(part.fd).st_size)
+        self.present_ranges = tuple(self._ranges)
 
     async def write(self, offset: int, chunk: bytes) -> None:
         """Write `chunk` at `offset` and add it to the journal."""

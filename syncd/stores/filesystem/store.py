@@ -27,6 +27,7 @@ from syncd.stores.filesystem.file_changes import WRITE_NEW, copy_file, delete_fi
 from syncd.stores.filesystem.hash_files import hash_file
 from syncd.stores.filesystem.listing import walk
 from syncd.stores.filesystem.reading import CHUNK, FileBody, read_chunks
+from syncd.stores.filesystem.small_copy import SMALL, SmallCopy
 from syncd.stores.filesystem.staged_file import TMP, StagedFile, in_tmp, put_in_place, stat_of, write_all
 from syncd.stores.filesystem.sync_batch import FileChange, SyncBatch, Touched
 from syncd.stores.filesystem.temporary_files import TemporaryFiles, names_in
@@ -140,13 +141,26 @@ class FilesystemStore:
         resume: str | None = None,
         is_record: bool = False,
         in_place: bool = False,
+        of: str | None = None,
     ) -> AsyncIterator[Staged]:
-        """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
+        """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token.
+
+        With `of`, a large file shares the blocks of that file if the file system can, and else is a copy.
+        """
         del in_place  # its bytes are named at the end in any case
-        keep_free = None if is_record else self._keep_free
+        original = None
+        if of is not None:
+            original, found, first = await self._in_thread(check_safe(of), self._open, of, 0, None, None)
+            if _size(found) <= min(SMALL, CHUNK):
+                yield SmallCopy(check_safe(path), first, self.put)
+                return
+        keep_free = None if is_record or of is not None else self._keep_free
+        size = None if of is not None else size  # nothing is reserved for blocks that are shared
         staged = await self._in_thread(check_safe(path), self._begin, path, size, resume, keep_free)
         self._temporaries.alive.add(staged.token)
         try:
+            if original is not None:
+                await self._in_thread(path, staged.fill_from, original)
             yield staged
         finally:
             self._temporaries.alive.discard(staged.token)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Damaged, Denied, Interrupted, TooLarge, TransientError, Unsupported
+from syncd.core import Changed, Damaged, Denied, Interrupted, TooLarge, TransientError, Unsupported
 from syncd.stores.s3.etags import is_same, joined_etag, md5_in
 from syncd.stores.s3.objects import SHA256, Objects, sha256_headers
 from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, Uploads
@@ -36,9 +36,24 @@ class Copies:
         self._copy_part = copy_part
         self._piece = piece
 
-    async def copy(self, path: str, to: str, *, headers: Mapping[str, str] | None = None, new: bool = False) -> Stat:
-        """Copy, whatever the size; `headers` replace the metadata. Raises NotFound, Exists for `new`."""
+    async def copy(
+        self,
+        path: str,
+        to: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        new: bool = False,
+        version: str | None = None,
+    ) -> Stat:
+        """Copy, whatever the size; `headers` replace the metadata.
+
+        Raises NotFound, Exists for `new`, Changed if the object is of another `version`.
+        """
         source, sha256 = await self._objects.describe(path)
+        if version is not None and source.version != version:
+            raise Changed(
+                message("{path}: is version {found}, not {wanted}", path=path, found=source.version, wanted=version)
+            )
         if new:
             await self._objects.must_be_absent(to)
         if path == to:

@@ -34,6 +34,7 @@ from syncd.stores.s3.byte_room import ByteRoom
 from syncd.stores.s3.copies import COPY_LIMIT, COPY_PART, Copies
 from syncd.stores.s3.objects import Objects
 from syncd.stores.s3.staged import UPLOADS, StagedObject, StagingTools
+from syncd.stores.s3.staged_copy import StagedCopy
 from syncd.stores.s3.traits import MOST_PARTS, S3Traits, ServerChecks
 from syncd.stores.s3.uploads import IN_FLIGHT, Upload, Uploads, elements, is_last_page
 from transports.s3 import (
@@ -172,9 +173,17 @@ class S3Store:
         resume: str | None = None,
         is_record: bool = False,
         in_place: bool = False,
+        of: str | None = None,
     ) -> AsyncIterator[Staged]:
-        """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token."""
+        """Begin a file, or continue the one of the token `resume`; if nothing is left of it, begin with a new token.
+
+        With `of`, nothing is stored before the commit, which copies that object on the server.
+        """
         del is_record  # buckets do not report free space
+        if of is not None:
+            source, _ = await self._objects.describe(check_safe(of))
+            yield StagedCopy(self._objects, self._copies, source, self._fit(path))
+            return
         staged = StagedObject(self._tools, self._fit(path), self.piece)  # for a resume: it is not gathered in memory
         if resume is None or not await staged.resume(resume):
             staged = StagedObject(self._tools, path, self.piece, in_memory=self.most, in_place=in_place)
