@@ -35,19 +35,21 @@ def main(rounds: int, before: Path | None) -> int:
         (here / "upstream").mkdir()
         (here / "upstream" / "a").write_text("a")
         (here / "m.yaml").write_text(f"mirror: m\nsource: {{url: 'file://{here}/upstream/', reader: objects}}\n")
-        os.chdir(here)
         for name, words in COMMANDS.items():
             spent: dict[str, list[float]] = {}
             for number in range(-1, rounds):
                 for who, checkout in checkouts.items():
                     program = str(checkout / ".venv" / "bin" / "syncd")
+                    (here / who).mkdir(exist_ok=True)  # each has a Catalogue of its own
+                    os.chdir(here / who)
                     if name == "status" and number < 0:
-                        run([program, "sync", "m.yaml", *words[1:]], environ, here / "log")
+                        run([program, "sync", "../m.yaml", *words[1:]], environ, here / "log")
                     measured = run([program, *words], environ, here / "log")
                     failed += not measured.is_good
                     if number >= 0:  # the first one compiles
                         spent.setdefault(who, []).append(measured.cpu)
             for who, checkout in checkouts.items():
+                os.chdir(here / who)
                 count = modules(checkout, words)
                 print(f"| {name} | {who} | {median(spent[who]):.3f} | {min(spent[who]):.3f} | {count} |", flush=True)
         os.chdir(ROOT)
