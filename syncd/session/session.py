@@ -198,10 +198,13 @@ class Session(msgspec.Struct, frozen=True):
                 self.now,
                 previous=self.lease.previous,
                 epoch=self.lease.epoch,
-                settle=self.lease.settle,
+                settle=self._settle_lease,
             ) as was_behind,
         ):
             yield was_behind
+
+    async def _settle_lease(self) -> None:
+        await retrying(self.lease.settle, LEASE, start_policy(self.config.store.url))
 
     async def finish_publishes(self) -> bool:
         """Finish every publish that a crash interrupted; return True if there was one."""

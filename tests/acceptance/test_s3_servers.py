@@ -87,6 +87,22 @@ async def test_a_lease_that_could_not_be_taken_at_first_is_taken(passes):
     assert await passes.has_all()
 
 
+@pytest.mark.fault(45)
+async def test_a_lease_that_cannot_be_read_at_every_second_time_is_taken_and_settles(passes):
+    asked = []
+
+    def refuse(request):
+        if request.method != "GET" or not request.target.endswith("lease.json"):
+            return None
+        asked.append(request)
+        return SLOW_DOWN.replace(b": 7", b": 0") if len(asked) % 2 else None
+
+    passes.proxy.refuse = refuse
+    await passes.sync()
+    assert len(asked) > 2
+    assert await passes.has_all()
+
+
 async def test_credentials_that_may_not_delete_are_named_and_the_pass_goes_on(passes):
     (passes.www / "d/large").write_bytes(random.Random(4).randbytes((16 << 20) + 9))
     passes.proxy.refuse = lambda asked: error(403, "AccessDenied") if asked.method == "DELETE" else None
