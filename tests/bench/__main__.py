@@ -118,7 +118,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
 
 def _contenders(case: Case, asked: argparse.Namespace) -> list[str]:
     if asked.before is not None:
-        return [US, BEFORE]
+        return [US, BEFORE, *(asked.peer or [])]
     peers = list(case.peers if asked.peer is None else asked.peer)
     return peers if asked.peers_only else [US, *(peer for peer in peers if peer != "none")]
 
@@ -157,7 +157,7 @@ def _words() -> argparse.ArgumentParser:
         "--before",
         type=Path,
         metavar="DIR",
-        help="only syncd of this checkout and syncd of DIR, an earlier one with its .venv",
+        help="only syncd of this checkout and of DIR, an earlier one with its .venv, and each --peer",
     )
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--reader", choices=["autoindex", "checksums"], help="another reader than the case's own")

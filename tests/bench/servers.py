@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.bench.archive import Archive
 from tests.bench.wire import Shape
+from tests.servers.tls import Authority
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 10.0  # seconds for a server to answer
@@ -29,7 +30,7 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096{secure};
     root {files};
     autoindex on;
     location = /SHA256SUMS {{ alias {sums}; }}
@@ -44,10 +45,16 @@ class Serving:
 
     port: int
     process: subprocess.Popen[str]
+    authority: Path | None = None  # of its certificate, if it serves over TLS
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.authority is None else 'https'}://127.0.0.1:{self.port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Return what lets every contender trust the server."""
+        return {} if self.authority is None else {"SSL_CERT_FILE": str(self.authority)}
 
     def ask(self) -> dict[str, int]:
         """Return the counters of a link or a listing."""
@@ -60,17 +67,24 @@ class Serving:
 
 
 @contextmanager
-def nginx(archive: Archive, folder: Path) -> Iterator[Serving]:
+def nginx(archive: Archive, folder: Path, *, is_secure: bool = False) -> Iterator[Serving]:
     """Serve `archive` with directory listings; `folder` holds what nginx writes."""
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     user = "root" if os.geteuid() == 0 else "nobody"
     conf = folder / "nginx.conf"
-    conf.write_text(NGINX.format(user=user, folder=folder, port=port, files=archive.files, sums=archive.sums))
+    known = Authority(folder) if is_secure else None
+    secure = ""
+    if known is not None:
+        secure = f" ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {known.certificate}"
+        secure += f"; ssl_certificate_key {known.certificate}"
+    conf.write_text(
+        NGINX.format(user=user, folder=folder, port=port, files=archive.files, sums=archive.sums, secure=secure)
+    )
     process = subprocess.Popen(["nginx", "-e", str(folder / "error.log"), "-c", str(conf)], text=True)
     try:
         _await_port(port)
-        yield Serving(port, process)
+        yield Serving(port, process, known.root if known is not None else None)
     finally:
         process.terminate()
         process.wait()
