@@ -6,13 +6,15 @@ from tests.hostile.server import HostileServer
 from transports.http.transport import HttpTransport
 
 CONTENT = bytes(range(256)) * 40
+secured_by = []  # the authority of the certificates, where the test runs over TLS (`tests.hostile.conftest`)
 
 
 @asynccontextmanager
 async def hostile(files=None, **options):
     """Yield a server with `x` in it and a transport at its root."""
     files = {"x": CONTENT} if files is None else files
-    async with HostileServer(files) as server, at(server, **options) as transport:
+    theirs, ours = (secured_by[0].server, secured_by[0].client) if secured_by else (None, None)
+    async with HostileServer(files, ssl_context=theirs) as server, at(server, ssl_context=ours, **options) as transport:
         yield server, transport
 
 

@@ -230,9 +230,9 @@ CHANGES = (
     Change(
         (28,),
         "certificates are not looked at",
-        "transports/http/connections.py",
-        "if self._ssl_context is not None else True",
-        "if self._ssl_context is not None else False",
+        "transports/net/network.py",
+        'context.set_alpn_protocols(["http/1.1"])',
+        "context.check_hostname, context.verify_mode = False, ssl.CERT_NONE",
         by="a_certificate_of_an_unknown_authority_is_denied",
     ),
     Change(

@@ -2,7 +2,7 @@
 
 The parser copies each byte of a body three times. So the connection has another protocol until the last byte of the
 body has arrived, and then its own again. If the bytes go to a file, the event loop is not involved either: a thread
-reads the socket and writes (`copy_to_sink`).
+reads the socket, decrypts and writes (`copy_to_sink`).
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from aiohttp.streams import StreamReader
 
 from manifests.messages import message
 from syncd.core import Interrupted, Sink
+from transports.http.tls import LentTls, TlsTransport
 
 LONG = 1 << 18  # bytes; shorter rests of a body are read through the parser
 BLOCK = 1 << 19  # bytes that wait for the reader, at most
@@ -74,8 +75,8 @@ class BulkBody(asyncio.BufferedProtocol):
         return chunk
 
     def can_copy_to_sink(self) -> bool:
-        """Return True if a thread can read the body from the socket: without TLS."""
-        return self._transport.get_extra_info("sslcontext") is None and not self._transport.is_closing()
+        """Return True if a thread can read the body from the socket: the connection is open."""
+        return not self._transport.is_closing()
 
     async def copy_to_sink(
         self, sink: Sink, threads: Executor, on_received: Callable[[int], None]
@@ -88,8 +89,11 @@ class BulkBody(asyncio.BufferedProtocol):
         on_received(sum(map(len, here)))
         moved = asyncio.Event()
         copy = _ThreadCopy(here, self._left, on_received, sink, lambda: loop.call_soon_threadsafe(moved.set))
+        secured = self._transport if isinstance(self._transport, TlsTransport) and self._left else None
         if self._left:
             copy.socket = socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
+        if secured is not None:
+            copy.tls = secured.lend()
         ended = loop.run_in_executor(threads, copy.run)
         ended.add_done_callback(copy.ended)
         ended.add_done_callback(lambda _: moved.set())
@@ -113,6 +117,8 @@ class BulkBody(asyncio.BufferedProtocol):
                 if self._left or not ended.done() or ended.exception() is not None:
                     self._protocol.force_close()
                 elif self._exception is None:
+                    if secured is not None:
+                        secured.take_back()
                     self._give_back()
         if copy.is_over:
             self._protocol.force_close()
@@ -204,6 +210,7 @@ class _ThreadCopy:
         on_written: Callable[[], object],
     ) -> None:
         self.socket: socket.socket | None = None
+        self.tls: LentTls | None = None
         self.left = left
         self.taken = 0
         self.is_over = False
@@ -241,16 +248,20 @@ class _ThreadCopy:
                 goal = block[: min(POUR, self.left)]
                 self._write(goal[: self._fill(open_socket, goal)])
             with contextlib.suppress(OSError):  # no more bytes: the normal end
-                self.is_over = bool(open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+                if self.tls is not None:
+                    self.is_over = self.tls.has_more(open_socket)
+                else:
+                    self.is_over = bool(open_socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
 
     def _fill(self, open_socket: socket.socket, goal: memoryview) -> int:
         """Fill `goal` until a write is worth it; return the number of bytes."""
-        filled = 0
+        filled, tls = 0, self.tls
         poll = select.poll()
         poll.register(open_socket, select.POLLIN)
         while filled < len(goal):
             try:
-                count = open_socket.recv_into(goal[filled:])
+                rest = goal[filled:]
+                count = open_socket.recv_into(rest) if tls is None else tls.receive(open_socket, rest)
             except BlockingIOError:
                 if filled >= SIP:
                     break

@@ -1,7 +1,7 @@
 """A pool of connections to web servers, beneath `transport`; the exchanges on them are in `exchange`.
 
-aiohttp resolves names, connects, does TLS and parses answers. Its client session, which costs more than all of that, is
-not used (docs/adr/0015-own-connections.md). Rules:
+aiohttp resolves names, connects and parses answers. Its client session, which costs more than all of that, is not used
+(docs/adr/0015-own-connections.md), nor the TLS of the event loop (docs/adr/0030-tls-in-threads.md). Rules:
 1. An address is checked when its socket is made (`transports.net.socket_policy`).
 2. A connection returns to the pool only after a complete answer with no byte behind it; else it is closed.
 3. There is no time limit on a body, but a stall limit: the bytes that must arrive while the body is awaited.
@@ -25,7 +25,7 @@ from manifests.messages import message
 from syncd.core import Proxy, Unreachable
 from transports.http.exchange import Exchange
 from transports.http.ports import StallLimit
-from transports.http.protocol import HttpProtocol
+from transports.http.protocol import HttpProtocol, TlsHttpProtocol
 from transports.http.proxied import (
     PooledConnection,
     absolute_request,
@@ -34,7 +34,7 @@ from transports.http.proxied import (
     connect_by_proxy,
 )
 from transports.http.request_body import RequestBody
-from transports.net import Network, SocketPolicy, connection_error, current, make_socket, valid_until
+from transports.net import Network, SocketPolicy, connection_error, current, make_socket, usual_ssl_context, valid_until
 
 MAX_ORIGINS = 1024
 KEEP_IDLE = 30.0  # seconds
@@ -42,6 +42,7 @@ MAX_IDLE = 256  # connections to all origins: each holds a socket
 DNS_TTL = 60  # seconds
 READERS = 128  # threads that read sockets, at most; started as they are needed
 MAX_ADDRESSES = 100  # of the preferred family that come before those of the other one
+NO_TIMEOUT = aiohttp.ClientTimeout()  # the caller has one
 TICKS = 8  # checks of each exchange in one window of the stall limit
 
 
@@ -84,9 +85,8 @@ class Connections:
         self.header_timeout = header_timeout
         self._allow_private = allow_private
         self._ssl_context = ssl_context
-        self._timeout = aiohttp.ClientTimeout(connect=connect_timeout)
         self._connect_timeout = connect_timeout
-        self._connector: aiohttp.TCPConnector | None = None
+        self._connectors: dict[str, aiohttp.TCPConnector] = {}  # by scheme
         self._keys: dict[str, ClientRequest] = {}
         self._idle: dict[str, deque[tuple[float, PooledConnection]]] = {}
         self._open: set[Exchange] = set()
@@ -163,9 +163,10 @@ class Connections:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
-        connector, self._connector = self._connector, None
-        if connector is not None:
-            await connector.close(abort_ssl=True)
+        connectors = [self._connectors.pop(scheme) for scheme in tuple(self._connectors)]
+        for connector in connectors:
+            await connector.close()
+        if connectors:
             await asyncio.sleep(0)  # closed sockets leave the loop in its next turn
 
     async def _connect_by_proxy(self, network: Network, proxy: Proxy, origin: str, label: str) -> PooledConnection:
@@ -189,53 +190,64 @@ class Connections:
             proxy, source = network.proxy_for(origin), network.source_address
             if proxy is not None:
                 return await self._connect_by_proxy(network, proxy, origin, label)
-        key = self._keys.get(origin)
-        connector = self._connector
-        if key is None or connector is None:
-            context = await network.ssl_context(origin) if network is not None else None
-            connector, key = self._prepare(origin, context)
+        key = self._keys.get(origin) or self._key(origin)
+        is_secure = origin.startswith("https:")
         policy = SocketPolicy(origin in self._allow_private, source)
         token = current.set(policy)
         try:
-            connection = await connector.connect(key, [], self._timeout)
+            async with asyncio.timeout(self._connect_timeout):
+                context = await self._context(origin) if is_secure else None
+                connection = await self._connector("https" if is_secure else "http").connect(key, [], NO_TIMEOUT)
+                if context is not None:
+                    await _secure(connection, context, key.url.raw_host or "")
         except TimeoutError as error:
             raise Unreachable(
                 message(
                     "{label}: no connection to {origin} within {connect:g} s",
                     label=label,
                     origin=origin,
-                    connect=self._timeout.connect,
+                    connect=self._connect_timeout,
                 )
             ) from error
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
             raise connection_error(error, policy, origin, label) from error
         finally:
             current.reset(token)
-        if (expiry := valid_until(connection.transport)) is not None:
+        if is_secure and (expiry := valid_until(connection.transport)) is not None:
             self.certificates[origin] = expiry
         return connection
 
-    def _prepare(self, origin: str, context: ssl.SSLContext | None) -> tuple[aiohttp.TCPConnector, ClientRequest]:
-        loop = asyncio.get_running_loop()
-        family = self._network.family if self._network is not None else None
-        connector = self._connector
+    async def _context(self, origin: str) -> ssl.SSLContext:
+        if self._ssl_context is not None:
+            return self._ssl_context
+        context = await self._network.ssl_context(origin) if self._network is not None else None
+        return context if context is not None else await usual_ssl_context()
+
+    def _connector(self, scheme: str) -> aiohttp.TCPConnector:
+        connector = self._connectors.get(scheme)
         if connector is None:
-            connector = aiohttp.TCPConnector(
+            loop = asyncio.get_running_loop()
+            family = self._network.family if self._network is not None else None
+            connector = self._connectors[scheme] = aiohttp.TCPConnector(
                 limit=0,
                 ttl_dns_cache=DNS_TTL,
-                ssl=self._ssl_context if self._ssl_context is not None else True,
                 socket_factory=make_socket,
                 resolver=PreferringResolver(family) if family is not None else None,
                 interleave=None if family is None else MAX_ADDRESSES,
             )
-            connector._factory = partial(HttpProtocol, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  no public way to choose the protocol
-            self._connector = connector
+            kind = TlsHttpProtocol if scheme == "https" else HttpProtocol
+            connector._factory = partial(kind, loop=loop)  # type: ignore[assignment]  # noqa: SLF001  no public way to choose the protocol
+        return connector
+
+    def _key(self, origin: str) -> ClientRequest:
+        """Return what aiohttp needs to connect to an origin: without TLS, which follows (`TlsHttpProtocol`)."""
         if len(self._keys) >= MAX_ORIGINS:
             self._keys.clear()
             self.certificates.clear()
-        key = ClientRequest("GET", URL(origin), loop=loop, ssl=context if context is not None else True)
-        self._keys[origin] = key
-        return connector, key
+        url = URL(origin)
+        plain = url.with_scheme("http").with_port(url.port)
+        key = self._keys[origin] = ClientRequest("GET", plain, loop=asyncio.get_running_loop())
+        return key
 
     def began(self, exchange: Exchange) -> None:
         """Check an exchange for stalls from now on."""
@@ -272,6 +284,18 @@ class Connections:
             exchange.check_stall(now, self._tick)
         busy = self._open or self._idle
         self._watch = asyncio.get_running_loop().call_later(self._tick, self._check_stalls) if busy else None
+
+
+async def _secure(connection: PooledConnection, context: ssl.SSLContext, host: str) -> None:
+    """Begin TLS on a new connection, which is closed if that fails."""
+    protocol, is_secured = connection.protocol, False
+    assert isinstance(protocol, TlsHttpProtocol)
+    try:
+        await protocol.handshake(context, host)
+        is_secured = True
+    finally:
+        if not is_secured:
+            connection.close()
 
 
 def _drop(connection: PooledConnection) -> None:

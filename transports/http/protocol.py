@@ -1,10 +1,15 @@
 """The protocol of one connection: aiohttp's, with a parser only for an answer that needs one (`fast_response`)."""
 
+import asyncio
+import ssl
+from typing import cast
+
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from transports.http.bulk_body import BulkBody
 from transports.http.fast_response import parse_fast_response
+from transports.http.tls import TlsTransport
 
 BUFFER = 1 << 18  # bytes; a connection whose body is not read holds at most about three times as many
 MAX_LINE = 16 << 10  # bytes of one header
@@ -65,3 +70,19 @@ class HttpProtocol(ResponseHandler):
         body = self.body
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(exc)
+
+
+class TlsHttpProtocol(HttpProtocol):
+    """The protocol of a connection with TLS. No request may be sent before `handshake` has returned."""
+
+    _secured: TlsTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Put TLS between the connection and this protocol."""
+        self._secured = TlsTransport(cast("asyncio.Transport", transport), self)
+        super().connection_made(self._secured)
+
+    async def handshake(self, context: ssl.SSLContext, host: str) -> None:
+        """Agree with the server `host` on keys. Raises ssl.SSLError, ConnectionError."""
+        assert self._secured is not None
+        await self._secured.handshake(context, host.rstrip("."))

@@ -13,7 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from manifests.messages import message
 from syncd.core import Proxy, SyncdError
-from transports.http.protocol import HttpProtocol
+from transports.http.protocol import HttpProtocol, TlsHttpProtocol
 from transports.net import Network, SocketPolicy, basic_credentials, connection_error, proxy_refusal
 from transports.net.connect import connect_through
 
@@ -79,12 +79,10 @@ async def connect_by_proxy(
     try:
         context = (ssl_context or await network.any_ssl_context(origin)) if parts.scheme == "https" else None
         async with asyncio.timeout(timeout):
-            _, protocol = await loop.create_connection(
-                partial(HttpProtocol, loop=loop),
-                sock=sock,
-                ssl=context,
-                server_hostname=host if context is not None else None,
-            )
+            kind = TlsHttpProtocol if context is not None else HttpProtocol
+            _, protocol = await loop.create_connection(partial(kind, loop=loop), sock=sock)
+            if context is not None and isinstance(protocol, TlsHttpProtocol):
+                await protocol.handshake(context, host)
     except (OSError, TimeoutError) as error:
         sock.close()
         raise connection_error(error, SocketPolicy(allowed=True), origin, label) from error

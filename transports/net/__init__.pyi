@@ -1,5 +1,5 @@
 from . import urls as urls
-from .network import Network as Network, open_network as open_network
+from .network import Network as Network, open_network as open_network, usual_ssl_context as usual_ssl_context
 from .redirects import MAX_HOPS as MAX_HOPS, STATUSES as STATUSES, next_hop as next_hop
 from .skipped import (
     NOWHERE as NOWHERE,

@@ -17,6 +17,7 @@ from transports.net.ip_policy import is_public, refusal
 
 MAX_ROUTES = 1024  # origins
 _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+_usual: list[ssl.SSLContext] = []  # the context of `usual_ssl_context`
 
 
 class Network:
@@ -65,11 +66,7 @@ class Network:
     async def any_ssl_context(self, origin: str) -> ssl.SSLContext:
         """Return the context of TLS with an origin, the usual one or ours."""
         found = await self.ssl_context(origin)
-        if found is None:
-            found = self._contexts.get("")
-            if found is None:
-                found = self._contexts[""] = await asyncio.to_thread(ssl.create_default_context)
-        return found
+        return found if found is not None else await usual_ssl_context()
 
     def _make_context(self, origin: str) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -93,6 +90,18 @@ class Network:
                     )
                 ) from error
         return context
+
+
+async def usual_ssl_context() -> ssl.SSLContext:
+    """Return the context with the authorities of the system, which are read once."""
+    return _usual[0] if _usual else await asyncio.to_thread(_read_authorities)
+
+
+def _read_authorities() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    _usual.append(context)
+    return context
 
 
 def open_network(plan: NetworkPlan | None) -> Network | None:
