@@ -68,7 +68,7 @@ async def test_a_listing_that_goes_on_where_it_was_asked_to_begin_is_given_up(ke
 
 
 async def test_a_listing_of_empty_pages_without_end_is_given_up(monkeypatch):
-    monkeypatch.setattr("transports.s3.transport.MAX_EMPTY", 10)
+    monkeypatch.setattr("transports.s3.page_fetch.MAX_EMPTY", 10)
     numbers = itertools.count()
     async with bucket(lambda token: page(token=f"t{next(numbers)}")) as (server, transport):
         assert await listed(transport) == (
@@ -79,7 +79,7 @@ async def test_a_listing_of_empty_pages_without_end_is_given_up(monkeypatch):
 
 
 async def test_empty_pages_between_files_are_no_reason_to_give_up(monkeypatch):
-    monkeypatch.setattr("transports.s3.transport.MAX_EMPTY", 3)
+    monkeypatch.setattr("transports.s3.page_fetch.MAX_EMPTY", 3)
     pages = {
         None: page(token="1"), "1": page(token="2"), "2": page("data/x/a", token="3"), "3": page(token="4"),
         "4": page(token="5"), "5": page(),

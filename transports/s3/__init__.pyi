@@ -1,3 +1,4 @@
+from .body import stat_of as stat_of
 from .bucket_address import Addressing as Addressing
 from .client import (
     HEADER_TIMEOUT as HEADER_TIMEOUT,
@@ -21,4 +22,4 @@ from .errors import (
 )
 from .listing import instant as instant
 from .signing import Account as Account
-from .transport import S3Transport as S3Transport, stat_of as stat_of
+from .transport import S3Transport as S3Transport

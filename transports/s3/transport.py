@@ -7,11 +7,10 @@ A version is the ETag with its quotes. A range from the beginning that is refuse
 the whole object; the bucket is asked so from then on. Any other range that is not served as asked raises RangeRefused.
 """
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, closing
-from typing import Any, cast
+from typing import cast
 
 from manifests.messages import message
 from manifests.stat import Stat
@@ -21,27 +20,23 @@ from syncd.core import (
     ConfigError,
     Credential,
     Denied,
-    Interrupted,
     NetworkPlan,
     Page,
     PermanentError,
     RangeRefused,
-    Sink,
-    TooLarge,
     Unsupported,
 )
-from transports.http import HttpAnswer, headers as heads
+from transports.http import HttpAnswer
+from transports.s3.body import S3Body, accepted, announced_length, stat_of
 from transports.s3.bucket_address import Addressing
 from transports.s3.client import Bucket, split_url
 from transports.s3.describe import HeadRequests
 from transports.s3.errors import Precondition, Unimplemented
-from transports.s3.listing import HEAD, MAX_PAGE, early_token, read_page
+from transports.s3.listing import read_page
+from transports.s3.page_fetch import PageFetch, expect_progress, first_query, stuck
 from transports.s3.signing import Account
 
-MAX_EMPTY = 1000  # pages of a listing in a row that hold no file
-
 _SCHEME = "s3://"
-_CHECKSUM = ("x-amz-checksum-sha256", "x-amz-checksum-type")
 
 
 def open_transport(
@@ -92,53 +87,6 @@ def open_transport(
     return S3Transport(bucket(name, account), root, other=other)
 
 
-class S3Body:
-    """The body of an answer; satisfies `syncd.core.ports.Body`. `stop` is None if no length was announced."""
-
-    def __init__(
-        self, bucket: Bucket, answer: HttpAnswer | None, stat: Stat, start: int, stop: int | None, url: str
-    ) -> None:
-        self.stat = stat
-        self.start = start
-        self.stop = stop
-        self.headers: dict[str, str] = {} if answer is None else answer.headers
-        if "content-encoding" in self.headers:  # an object is what is stored, whatever its metadata say
-            self.headers = {name: value for name, value in self.headers.items() if name != "content-encoding"}
-        self.url = url
-        self._left = stop - start if stop is not None else None
-        self._bucket = bucket
-        self._answer = answer
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._answer is None:
-            return
-        left = self._left
-        async for chunk in self._bucket.chunks(self._answer):
-            left = left - len(chunk) if left is not None else None
-            if left is not None and left < 0:
-                raise Interrupted(message("{path}: more bytes arrived than were announced", path=self.stat.path))
-            yield chunk
-        if left:
-            raise Interrupted(
-                message("{path}: ended {left} bytes before its announced end", path=self.stat.path, left=left)
-            )
-
-    async def copy_to_sink(self, sink: Sink) -> AsyncGenerator[int, None]:
-        """As iterating, but pass the bytes to `sink` in a thread, and yield their number after each step."""
-        if self._answer is None:
-            return
-        left = self._left
-        async with aclosing(self._answer.copy_to_sink(sink)) as counts:
-            async for count in counts:
-                left = left - count if left is not None else None
-                yield count
-        if left:
-            raise Interrupted(
-                message("{path}: ended {left} bytes before its announced end", path=self.stat.path, left=left)
-            )
-        self._answer.finish()
-
-
 class S3Transport:
     """`syncd.core.ports.Transport` on the keys of a bucket that begin with `root`."""
 
@@ -180,24 +128,22 @@ class S3Transport:
             return
         name = f"s3://{self.bucket.name}/{self.root}{prefix}"
         start = self.root + after if after else ""
-        query = _first_query(self.root + prefix, start, self._page, is_old=self._is_old)
-        current = _Fetch(self.bucket, name, query)
+        query = first_query(self.root + prefix, start, self._page, is_old=self._is_old)
+        current = PageFetch(self.bucket, name, query)
         asked: str | None = None
         empty = 0
         behind = ""
         try:
             while True:
                 token = await current.token()
-                following = _Fetch(self.bucket, name, {**query, "continuation-token": token}) if token else None
+                following = PageFetch(self.bucket, name, {**query, "continuation-token": token}) if token else None
                 try:
                     body = await current.body()
                 except Unsupported as refusal:
                     if asked is not None or self._is_old:
                         raise
-                    query = _first_query(
-                        self.root + prefix, self.root + after if after else "", self._page, is_old=True
-                    )
-                    current = _Fetch(self.bucket, name, query)
+                    query = first_query(self.root + prefix, self.root + after if after else "", self._page, is_old=True)
+                    current = PageFetch(self.bucket, name, query)
                     try:
                         body = await current.body()
                     except PermanentError as error:
@@ -208,9 +154,9 @@ class S3Transport:
                     empty = 0 if listed.page else empty + 1
                     if listed.is_last and asked is not None and not listed.page:
                         listed = dataclasses.replace(listed, token=None)
-                    _expect_progress(name, asked, listed.token, empty)
+                    expect_progress(name, asked, listed.token, empty)
                     if listed.marker and listed.marker <= behind:
-                        raise _stuck(name, listed.marker)
+                        raise stuck(name, listed.marker)
                     behind = listed.marker
                 except BaseException:
                     if following is not None:
@@ -220,11 +166,11 @@ class S3Transport:
                     await following.aclose()  # text that only looked like a token
                     following = None
                 if following is None and listed.token is not None:
-                    following = _Fetch(self.bucket, name, {**query, "continuation-token": listed.token})
+                    following = PageFetch(self.bucket, name, {**query, "continuation-token": listed.token})
                 if listed.marker:  # a server that knows only the first version of listings, whatever it was asked
                     self._is_old = True
-                    query = _first_query(self.root + prefix, "", self._page, is_old=True)
-                    following = _Fetch(self.bucket, name, {**query, "marker": listed.marker})
+                    query = first_query(self.root + prefix, "", self._page, is_old=True)
+                    following = PageFetch(self.bucket, name, {**query, "marker": listed.marker})
                 asked = listed.token or listed.marker
                 if following is not None:
                     current = following
@@ -253,7 +199,7 @@ class S3Transport:
             async with self.bucket.slot():
                 with closing(await self.bucket.send("HEAD", self.root + path, path, headers=headers)) as answer:
                     found = answer.headers
-                    return stat_of(path, found, _length(found))
+                    return stat_of(path, found, announced_length(found))
         except Unsupported:
             if headers:
                 self._knows_checksums = False
@@ -280,7 +226,7 @@ class S3Transport:
         try:
             answer = await self._get(path, start, stop, version)
             try:
-                body = self._accept(answer, path, start, stop, version=version, url=await self._url(path))
+                body = accepted(self.bucket, answer, path, start, stop, version=version, url=await self._url(path))
             except BaseException:
                 answer.close()
                 raise
@@ -292,7 +238,7 @@ class S3Transport:
             # asked for plainly: a range was refused, or it begins behind the end of an empty object
             answer = await self._get(path, 0, None, version)
             try:
-                body = self._accept(answer, path, 0, None, version=version, url=await self._url(path))
+                body = accepted(self.bucket, answer, path, 0, None, version=version, url=await self._url(path))
             except BaseException:
                 answer.close()
                 raise
@@ -351,148 +297,3 @@ class S3Transport:
                 message("{path}: has {size} bytes, none at {start}", path=path, size=stat.size, start=start)
             )
         return S3Body(self.bucket, None, stat, start, start, await self.bucket.url(self.root + path))
-
-    def _accept(
-        self, answer: HttpAnswer, path: str, start: int, stop: int | None, *, version: str | None, url: str
-    ) -> S3Body:
-        """Return the body if it is what was asked for."""
-        headers = answer.headers
-        end: int | None
-        if answer.status == 206:
-            first, end, whole = heads.content_range(headers) or (0, 0, None)
-            if whole is None:
-                raise RangeRefused(
-                    message(
-                        "{path}: the answer to a range has no valid Content-Range: {get!r}",
-                        path=path,
-                        get=headers.get("content-range"),
-                    )
-                )
-            length: int | None = whole
-            size = whole
-            if first != start or end != (size if stop is None else min(stop, size)):
-                raise RangeRefused(
-                    message(
-                        "{path}: bytes [{start}, {stop}) requested, [{first}, {end}) received",
-                        path=path,
-                        start=start,
-                        stop=stop,
-                        first=first,
-                        end=end,
-                    )
-                )
-        else:
-            first, length = 0, heads.length(headers)  # chunked, it has none: the listing has the size
-            end = length
-            if start > 0:
-                raise RangeRefused(
-                    message(
-                        "{path}: the server ignores ranges: it sent the whole file for [{start}, {stop})",
-                        path=path,
-                        start=start,
-                        stop=stop,
-                    )
-                )
-        stat = stat_of(path, headers, length)
-        if version is not None and stat.version != version:
-            raise Changed(
-                message("{path}: version {before} became {after}", path=path, before=version, after=stat.version)
-            )
-        return S3Body(self.bucket, answer, stat, first, end, url)
-
-
-class _Fetch:
-    """The request of one page; its owner takes the body or closes it."""
-
-    def __init__(self, bucket: Bucket, name: str, query: Mapping[str, str]) -> None:
-        self._bucket = bucket
-        self._name = name
-        self._query = query
-        self._token: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run())  # owned by list_pages, which takes or closes it
-
-    async def token(self) -> str | None:
-        """Return the token of the next page as soon as it has arrived; None if it is not found early, or absent."""
-        both: list[asyncio.Future[Any]] = [self._token, self._task]
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        return self._token.result() if self._token.done() else None
-
-    async def body(self) -> bytearray:
-        """Return the whole page."""
-        return await self._task
-
-    async def aclose(self) -> None:
-        """Abandon a page that is no longer needed."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        if not self._task.cancelled():
-            self._task.exception()  # marks it as retrieved
-
-    async def _run(self) -> bytearray:
-        body = bytearray()
-        with closing(await self._bucket.send("GET", "", self._name, query=self._query)) as answer:
-            async for chunk in self._bucket.chunks(answer):
-                if len(body) < HEAD and not self._token.done():
-                    body += chunk
-                    token = early_token(body)
-                    if token is not None:
-                        self._token.set_result(token)
-                else:
-                    body += chunk
-                if len(body) > MAX_PAGE:
-                    raise TooLarge(
-                        message(
-                            "{name}: a page of a listing of more than {max_page} bytes",
-                            name=self._name,
-                            max_page=MAX_PAGE,
-                        )
-                    )
-        return body
-
-
-def _first_query(prefix: str, after: str, page: int, *, is_old: bool) -> dict[str, str]:
-    """Return the query of the first page; `is_old` asks for the first version of listings, which all servers know."""
-    query = {"max-keys": str(page), "encoding-type": "url", "prefix": prefix}
-    if is_old:
-        return {**query, "marker": after} if after else query
-    return {"list-type": "2", **query, **({"start-after": after} if after else {})}
-
-
-def _stuck(name: str, token: str) -> PermanentError:
-    return PermanentError(
-        message(
-            "{name}: the listing does not advance: the next page begins where this one did, at {token!r}",
-            name=name,
-            token=token[:100],
-        )
-    )
-
-
-def _expect_progress(name: str, asked: str | None, token: str | None, empty: int) -> None:
-    """Raise PermanentError for an endless listing: a page that repeats its token, or too many without a file."""
-    if token is None:
-        return
-    if token == asked:
-        raise _stuck(name, token)
-    if empty >= MAX_EMPTY:
-        raise PermanentError(
-            message(
-                "{name}: the listing does not advance: {empty} pages in a row without a file", name=name, empty=empty
-            )
-        )
-
-
-def stat_of(path: str, headers: Mapping[str, str], size: int | None) -> Stat:
-    """Describe an object from the headers of an answer; of the checksums only its sha256 is taken."""
-    etag = headers.get("etag", "").strip()
-    if etag and not etag.startswith('"'):
-        etag = "" if etag.startswith("W/") else f'"{etag}"'
-    digests = heads.digests({name: value for name, value in headers.items() if name in _CHECKSUM})
-    return Stat(path, size, heads.instant(headers.get("last-modified")), etag or None, digests)
-
-
-def _length(headers: Mapping[str, str]) -> int:
-    length = heads.length(headers)
-    if length is None:
-        raise PermanentError(message("an object without a length: {get!r}", get=headers.get("content-length", "")))
-    return length
