@@ -110,6 +110,7 @@ from .ports import (
     Body as Body,
     Broker as Broker,
     Buffering as Buffering,
+    CopiesFromSource as CopiesFromSource,
     CopyingBody as CopyingBody,
     Credential as Credential,
     Fence as Fence,

@@ -303,6 +303,26 @@ class Guardable(Protocol):
         ...
 
 
+@runtime_checkable
+class CopiesFromSource(Protocol):
+    """Capability of a Store: copy an object of a source inside the server, so that its bytes are not sent back."""
+
+    async def copyable_from(self, url: str, size: int) -> str:
+        """Return a name for all files that are copied like one of `size` at `url`; "" if that is another server."""
+        ...
+
+    async def may_copy(self, url: str, size: int) -> bool:
+        """Return True if the server lets us copy from `url`, and copies no other version than asked for. Tries it."""
+        ...
+
+    def copy_token(self, url: str, version: str) -> str:
+        """Return a `resume` of `stage`: its Staged drops written bytes, and its commit copies `version` of `url`.
+
+        `may_copy` has returned True. The commit raises Changed if there is another version.
+        """
+        ...
+
+
 class Fence(Protocol):
     """The right to change a store; `syncd.stores.Lease`. `wrappers.FencedStore` asks it."""
 

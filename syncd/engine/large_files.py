@@ -13,9 +13,8 @@ from syncd.catalogue import Inflight
 from syncd.core import (
     Buffering,
     Changed,
-    Exists,
     Mismatch,
-    Staged,
+    PermanentError,
     Step,
     SyncdError,
     TooLarge,
@@ -88,10 +87,12 @@ class LargeFiles:
             parallel=version is not None or has_digest(stat),
         )
         resume = begun.token if begun is not None else None
+        copy = await self.to.copied.copy_of(source, first.body, total) if first is not None and not resume else None
+        resume = copy.resume if copy is not None else resume
         # a file that cannot be resumed needs no staging key, nor one of which all bytes may be in flight at once;
         # bytes of the last attempt may go to the quarantine
         is_short = version is None or total is None or (self.buffering is not None and total <= self.buffering.most)
-        in_place = begun is None and not last and is_short
+        in_place = begun is None and copy is None and not last and is_short
         place = self.to.verifier.target_path(step)
         async with self.to.store.stage(place, size=total, resume=resume, in_place=in_place) as file:
             # a version identifies bytes of one source only: across sources, only a digest proves the parts one file
@@ -135,19 +136,13 @@ class LargeFiles:
                 elif version is not None and total is not None:  # with a fresh link, in this pass already
                     self.begun[path] = Inflight(path, file.token, version, total)
                 raise
-            await self.commit(file, proved)
+            try:
+                await self.to.commit(file, proved)
+            except PermanentError as error:
+                raise error if copy is None else self.to.copied.failure(copy, path, error) from error
+            if copy is not None:
+                self.to.copied.worked(copy)
             return proved
-
-    async def commit(self, file: Staged, proved: VerifiedFile) -> None:
-        """Give a staged and verified file its name; an unknown file there is saved first."""
-        entry = proved.entry
-        try:
-            await file.commit(size=entry.size, sha256=entry.sha256, if_absent=not proved.replaces)
-        except Exists:
-            if await self.to.leftovers.clear_path(entry):
-                await file.discard()
-            else:
-                await file.commit(size=entry.size, sha256=entry.sha256)
 
     def _require_end(self, stat: Stat, answered: Stat, first: FirstResponse | None) -> None:
         """Raise Mismatch if the end of the file is unknown: no length, no digest, no chunked encoding."""

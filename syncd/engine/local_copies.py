@@ -68,7 +68,7 @@ class LocalCopies(msgspec.Struct, frozen=True):
                 except PermanentError:
                     await file.discard()
                     raise
-                await self.transfers.large.commit(file, proved)
+                await self.transfers.large.to.commit(file, proved)
         except LOCAL_FAILURES:
             raise
         except NotFound:

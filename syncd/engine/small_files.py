@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from manifests.digest import digests_of
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Body, Exists, Mismatch, Step, TransferAdvanced
+from syncd.core import Body, Exists, Mismatch, PermanentError, Step, TransferAdvanced, Transport
+from syncd.engine.copied_files import LEAST, ServerCopy
 from syncd.engine.destination import Destination
-from syncd.engine.received_file import is_own_version, raise_if_changed, received_file
+from syncd.engine.received_file import is_own_version, raise_if_changed, received_file, served_url
 from syncd.engine.stored_digests import INLINE
 from syncd.engine.verdict import hash_algorithms
 from syncd.engine.verified_file import VerifiedFile
@@ -42,7 +43,7 @@ class SmallFiles:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def store(
-        self, step: Step, stat: Stat, target: str, body: Body, content: bytes, *, last: bool
+        self, step: Step, stat: Stat, source: Transport, target: str, body: Body, content: bytes, *, last: bool
     ) -> VerifiedFile:
         """Verify and store the whole `content` of a file. Raises Mismatch, Changed, Quarantined."""
         names = hash_algorithms(stat.digests, body.stat.digests, path=stat.path)
@@ -51,8 +52,9 @@ class SmallFiles:
         else:
             digests = await asyncio.get_running_loop().run_in_executor(self.to.hashing, digests_of, content, names)
         is_own = len(content) != stat.size and is_own_version(stat, body)
+        url = served_url(source, target)
         received = received_file(
-            stat, body.stat, len(content), digests, content[:1024], body.headers, target, is_own=is_own
+            stat, body.stat, len(content), digests, content[:1024], body.headers, url, is_own=is_own
         )
         try:
             proved = self.to.verifier.verify(step, stat, received)
@@ -64,6 +66,9 @@ class SmallFiles:
                 await self.to.store.put(self.to.place.quarantine(step.path), content)
                 raise await self.to.quarantined(step.path, error, digests, body) from error
             raise
+        if len(content) >= LEAST and (copy := await self.to.copied.copy_of(source, body, len(content))) is not None:
+            await self._copy(copy, proved)
+            return proved
         sha256 = proved.entry.sha256
         if proved.replaces:
             await self.to.store.put(proved.place, content, sha256=sha256)
@@ -74,3 +79,12 @@ class SmallFiles:
             if not await self.to.leftovers.clear_path(proved.entry):
                 await self.to.store.put(proved.place, content, sha256=sha256)
         return proved
+
+    async def _copy(self, copy: ServerCopy, proved: VerifiedFile) -> None:
+        """Copy the verified bytes inside the server. Raises Changed if it does not."""
+        async with self.to.store.stage(proved.place, size=proved.entry.size, resume=copy.resume) as file:
+            try:
+                await self.to.commit(file, proved)
+            except PermanentError as error:
+                raise self.to.copied.failure(copy, proved.entry.path, error) from error
+        self.to.copied.worked(copy)

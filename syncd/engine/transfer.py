@@ -34,6 +34,7 @@ from syncd.core import (
     Transport,
     capability,
 )
+from syncd.engine.copied_files import CopiedFiles
 from syncd.engine.destination import Destination
 from syncd.engine.large_files import Journal, LargeFiles
 from syncd.engine.leftovers import Leftovers
@@ -42,7 +43,6 @@ from syncd.engine.newer_answer import expected_size, overrides
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.quarantine import PassQuarantine, QuarantineRoom
 from syncd.engine.ranged_download import FirstResponse
-from syncd.engine.received_file import served_url
 from syncd.engine.signed_links import RENEWALS, SignedLinks, has_signed_link
 from syncd.engine.small_files import SMALL, SmallFiles
 from syncd.engine.verdict import has_digest
@@ -100,8 +100,9 @@ class Transfers:
         verifier = Verifier(self.place, self.by, self.now)
         quarantine = PassQuarantine(self.store, self.place, self.now, self.quarantine_room)
         leftovers = Leftovers(self.store, self.hashing, verifier, quarantine)
+        copied = CopiedFiles(self.store)
         to = Destination(
-            self.store, self.place, self.listener, self.hashing, verifier, quarantine, leftovers, self.tried
+            self.store, self.place, self.listener, self.hashing, verifier, quarantine, leftovers, copied, self.tried
         )
         buffering = capability(self.store, Buffering)
         window = self.window if buffering is None else min(self.window, buffering.window)
@@ -275,7 +276,7 @@ class Transfers:
                     size = expected_size(stat, body.stat)
                 content = await self.small.gather(stat, body, size) if size is not None and size <= SMALL else None
             if content is not None:
-                return await self.small.store(step, stat, served_url(source, target), body, content, last=last)
+                return await self.small.store(step, stat, source, target, body, content, last=last)
         if (begun := self.begun.pop(step.path, None)) is not None:
             if not whole and stat.size in (None, begun.size) and (has_digest(stat) or step.path not in self.tried):
                 return await self.large.stage(source, step, stat, target, None, begun, last=last)
@@ -306,7 +307,7 @@ class Transfers:
                 return await self.large.stage(source, step, stat, target, first, None, last=last)
             content = await self.small.gather(stat, first.body, total)
         assert content is not None  # its length was announced
-        return await self.small.store(step, stat, served_url(source, target), first.body, content, last=last)
+        return await self.small.store(step, stat, source, target, first.body, content, last=last)
 
 
 def error_name(error: SyncdError) -> str:

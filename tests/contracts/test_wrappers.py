@@ -85,6 +85,15 @@ class Able:
     def skipped(self):
         return {"links": 1}
 
+    async def copyable_from(self, url, size):
+        return f"{url} {size}"
+
+    async def may_copy(self, url, size):
+        return bool(url and size)
+
+    def copy_token(self, url, version):
+        return f"{url} {version}"
+
     async def _pages(self, name, *given):
         self.called.append((name, given))
         yield [Stat("a")]

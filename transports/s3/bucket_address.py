@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from manifests.messages import message
 from manifests.origins import origin_of
@@ -116,6 +116,22 @@ def referred_endpoint(bucket: str, place: BucketAddress, endpoint: str) -> str:
             )
         )
     return f"{scheme}://{there}"
+
+
+def object_at(url: str, bucket: str, place: BucketAddress) -> tuple[str, str] | None:
+    """Return bucket and key of a url at the endpoint of `place`, which is that of `bucket`; None if it is elsewhere."""
+    there, here = urlsplit(url), urlsplit(place.endpoint)
+    above = place.base.removesuffix(f"{bucket}/") if place.origin == place.endpoint else place.base
+    if there.scheme != here.scheme or there.query or there.fragment or not there.path.startswith(above):
+        return None
+    path = unquote(there.path.removeprefix(above))
+    if there.netloc == here.netloc:
+        name, _, key = path.partition("/")
+    elif there.netloc.endswith(f".{here.netloc}"):
+        name, key = there.netloc.removesuffix(f".{here.netloc}"), path
+    else:
+        return None
+    return (name, key) if name and key else None
 
 
 def region_of(endpoint: str) -> str:

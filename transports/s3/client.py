@@ -35,7 +35,7 @@ from syncd.core import (
 )
 from transports.http import HttpAnswer, HttpClient, RequestBody, headers as heads, length_of, open_client, pieces_of
 from transports.net import open_network
-from transports.s3.bucket_address import BucketAddress, referral
+from transports.s3.bucket_address import BucketAddress, object_at, referral
 from transports.s3.errors import MAX_ERROR, NoSuchUpload, Writes, failure, hidden_failure
 from transports.s3.rights import action
 from transports.s3.signing import EMPTY, UNSIGNED, Account, Signing, SigningKeys
@@ -92,6 +92,10 @@ class Bucket:
         """Return the url of a key, for messages."""
         place = await self._signing.place()
         return place.origin + place.base + quote(key, safe="/-_.~")
+
+    async def object_at(self, url: str) -> tuple[str, str] | None:
+        """Return bucket and key of a url at the same endpoint, None if it is elsewhere."""
+        return object_at(url, self.name, await self._signing.place())
 
     async def send(
         self,

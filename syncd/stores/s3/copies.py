@@ -126,9 +126,10 @@ class Copies:
         before = await self._objects.find(to)  # a damaged one that a repair replaces may have the same ETag and sha256
         upload = await self._uploads.begin(to, headers)
         try:
-            etags = await self._copy_parts(source, upload)
+            sent = {"x-amz-copy-source": self._source(source.path), **self._bound(source)}
+            etags = await self.copy_parts(upload, source.size or 0, sent)
             parts = {number: SentPart(etag, md5_in(etag)) for number, etag in etags.items()}
-            return await self._finish(upload, parts, source, headers, before)
+            return await self.finish(upload, parts, source, headers, before)
         except NoSuchUpload as error:  # not NotFound: callers would take that for the source
             await self._uploads.drop(upload)
             raise Interrupted(
@@ -145,7 +146,7 @@ class Copies:
         self._traits.copies_parts = False
         return await self._copy_through_us(source, to, headers, headers.get(SHA256, ""))
 
-    async def _finish(
+    async def finish(
         self,
         upload: Upload,
         parts: Mapping[int, SentPart],
@@ -176,9 +177,9 @@ class Copies:
             )
         return found
 
-    async def _copy_parts(self, source: Stat, upload: Upload) -> dict[int, str]:
-        """Copy a file into an upload and return the parts' ETags, by number."""
-        size, to = source.size or 0, upload.path
+    async def copy_parts(self, upload: Upload, size: int, headers: Mapping[str, str]) -> dict[int, str]:
+        """Copy the object that `headers` name into an upload and return the parts' ETags, by number."""
+        to = upload.path
         step = self._traits.part_size(size, self._copy_part)
         etags: dict[int, str] = {}
         slots = asyncio.Semaphore(IN_FLIGHT)
@@ -186,11 +187,7 @@ class Copies:
         async def one(number: int) -> None:
             start = (number - 1) * step
             last = min(start + step, size) - 1
-            sent = {
-                "x-amz-copy-source": self._source(source.path),
-                "x-amz-copy-source-range": f"bytes={start}-{last}",
-                **self._bound(source),
-            }
+            sent = {**headers, "x-amz-copy-source-range": f"bytes={start}-{last}"}
             query = {"partNumber": str(number), "uploadId": upload.id}
             async with slots:
                 _, document = await self._bucket.read("PUT", self._objects.key(to), to, query=query, headers=sent)
@@ -216,7 +213,7 @@ class Copies:
         try:
             async for body in self._pieces(source, sha256):
                 parts[len(parts) + 1] = await self._uploads.put_part(upload, len(parts) + 1, body)
-            return await self._checked(await self._finish(upload, parts, source, headers, before), headers)
+            return await self._checked(await self.finish(upload, parts, source, headers, before), headers)
         except BaseException:
             await self._uploads.drop(upload)
             raise

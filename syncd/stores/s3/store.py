@@ -33,6 +33,7 @@ from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.byte_room import ByteRoom
 from syncd.stores.s3.copies import COPY_LIMIT, COPY_PART, Copies
 from syncd.stores.s3.objects import Objects
+from syncd.stores.s3.source_copies import COPY, CopiedObject, SourceCopies, read_token, written_token
 from syncd.stores.s3.staged import UPLOADS, StagedObject, StagingTools
 from syncd.stores.s3.staged_copy import StagedCopy
 from syncd.stores.s3.traits import MOST_PARTS, S3Traits, ServerChecks
@@ -114,6 +115,7 @@ class S3Store:
         )
         self._uploads = uploads = Uploads(objects)
         self._copies = copies = Copies(objects, uploads, copy_limit=copy_limit, copy_part=copy_part, piece=piece)
+        self._sources = SourceCopies(objects, uploads, copies, copy_limit=copy_limit)
         self._abilities = S3Capabilities(objects, uploads, copies)
         self._tools = StagingTools(objects, uploads, copies, self._abilities)
         self.room = ByteRoom(ROOM)
@@ -184,6 +186,9 @@ class S3Store:
             source, _ = await self._objects.describe(check_safe(of))
             yield StagedCopy(self._objects, self._copies, source, self._fit(path))
             return
+        if resume is not None and resume.startswith(COPY):
+            yield await self._copied(self._fit(path), *read_token(resume))
+            return
         staged = StagedObject(self._tools, self._fit(path), self.piece)  # for a resume: it is not gathered in memory
         if resume is None or not await staged.resume(resume):
             staged = StagedObject(self._tools, path, self.piece, in_memory=self.most, in_place=in_place)
@@ -195,6 +200,24 @@ class S3Store:
             await staged.stop()
             self._alive.discard(staged)
             await staged.drop_unnamed()
+
+    async def _copied(self, path: str, url: str, version: str) -> CopiedObject:
+        source = await self._sources.find(url, version)
+        assert source is not None, "copyable_from has found it"
+        return CopiedObject(self._sources, source, path)
+
+    async def copyable_from(self, url: str, size: int) -> str:
+        """Return a name for the bucket of a url at the same endpoint, else ""."""
+        found = await self._sources.find(url, "")
+        return "" if found is None else self._sources.place(found, size)
+
+    async def may_copy(self, url: str, size: int) -> bool:
+        """Return True if an object there can be copied in the version that was hashed, and no other."""
+        return await self._sources.is_possible(url, size)
+
+    def copy_token(self, url: str, version: str) -> str:
+        """Return the `resume` of a file that is copied inside the server."""
+        return written_token(url, version)
 
     async def move(self, path: str, to: str) -> None:
         """Copy, then delete. If `path` is absent and `to` exists, an earlier call has done it."""
