@@ -343,7 +343,7 @@ def test_a_secret_in_a_manifest_is_refused_unseen(tmp_path):
 def test_a_traceback_of_a_bug_shows_the_bug_and_no_secret():
     program = (
         "import sys, logging\n"
-        "from syncd.cli import app\n"
+        "from syncd.cli.main import main\n"
         "from syncd.cli.context import CommandContext\n"
         "def open_session(context, *_, **__):\n"
         "    context.secrets.learn('battery-staple')\n"
@@ -351,7 +351,7 @@ def test_a_traceback_of_a_bug_shows_the_bug_and_no_secret():
         f"    raise RuntimeError('a bug: battery-staple, {secret('env')}, https://me:{secret('url')}@h/?sig={secret('sig')} \\x1b[2J')\n"
         "CommandContext.open_mirror = open_session\n"
         "sys.argv[1:] = ['approve', 'm']\n"
-        "app.main()\n"
+        "main()\n"
     )
     environ = {**os.environ, "PORTAL_TOKEN": secret("env")}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, check=False, timeout=240)
