@@ -89,7 +89,9 @@ def test_an_operator_sees_the_plan_before_it_runs(operator):
     paste(operator, GOOD)
     operator.click("#plan")
     operator.wait_for("#plan-shown", "What a pass over new would do now")
-    assert "download new/0 new upstream 1 kB" in operator.text("#plan-shown")
+    shown = operator.text("#plan-shown")
+    assert "download new/0 new upstream Copied from other: 0/a 1 kB" in shown
+    assert "download new/1 new upstream 1 kB" in shown
 
 
 def test_the_language_is_switched_with_one_click_and_stays(page):
