@@ -31,7 +31,6 @@ OPENING = (
     ("syncd/daemon/daemon.py", "run"),
     ("manifests/reading/reader.py", "installed"),  # once, and kept
     ("syncd/sources/open_source.py", "opener"),
-    ("syncd/session/plugins.py", "names"),
 )
 # Who has its event loop for itself may wait for a disk there.
 ALONE = (("syncd/stores/filesystem/sync_batch.py", "_run_here"),)

@@ -98,8 +98,9 @@ class _Crossing:
                         self._room.clear()
                         await self._room.wait()
         finally:
+            batch, self._batch = self._batch, []  # it is sent once, though a request for more may still come
             with suppress(RuntimeError):  # the subscriber's loop is closed
-                self._here.call_soon_threadsafe(self._end, self._batch)
+                self._here.call_soon_threadsafe(self._end, batch)
 
     def _send(self) -> None:
         batch, self._batch, self._is_sent = self._batch, [], True

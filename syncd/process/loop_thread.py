@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
 from syncd.process.event_loop import fast_loop
@@ -57,7 +57,8 @@ class _LoopThread(Generic[T]):
     def end(self) -> None:
         """Ask the thread to leave its context."""
         if not self.over.done():
-            self._loop.call_soon_threadsafe(self._end.set)
+            with suppress(RuntimeError):  # its loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._end.set)
 
     def join(self) -> None:
         """Wait for the thread, which has nothing left to do."""

@@ -254,7 +254,9 @@ class Commands:
             self.upstream.set(other, bodies[0], now)
         elif kind == "rename" and paths:
             old = chance.choice(paths).partition("/")[0]
-            new = chance.choice([name for name in FOLDERS if name not in {path.partition("/")[0] for path in paths}])
+            taken = {path.partition("/")[0] for path in (*paths, *NAMES, *CUTS)}  # what is a file is no folder as well
+            free = [name for name in FOLDERS if name not in taken]
+            new = chance.choice(free) if free else old
             for path in paths:
                 if path.partition("/")[0] == old:
                     self.upstream.set(new + path.removeprefix(old), files.pop(path).body, now)

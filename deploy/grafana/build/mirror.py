@@ -183,11 +183,12 @@ def mirror() -> builders.Dashboard:
     for panel in (
         curves(
             "Bytes",
-            "Received from upstream, stored after verification, and discarded.",
+            "Received from upstream, stored after verification, discarded, and copied in the store instead of received.",
             "Bps",
             Query(f"sum(rate(syncd_received_bytes_total{{{MIRROR}}}{RATE}))", "received"),
             Query(f"sum(rate(syncd_stored_bytes_total{{{MIRROR}}}{RATE}))", "stored"),
             Query(f"sum(rate(syncd_wasted_bytes_total{{{MIRROR}}}{RATE}))", "wasted"),
+            Query(f"sum(rate(syncd_copied_bytes_total{{{MIRROR}}}{RATE}))", "copied"),
         ),
         curves(
             "Backlog",
@@ -201,6 +202,7 @@ def mirror() -> builders.Dashboard:
             "Files per second, by outcome.",
             "ops",
             Query(f"sum by (outcome) (rate(syncd_transfers_total{{{MIRROR}}}{RATE}))", "{{outcome}}"),
+            Query(f"sum(rate(syncd_copied_files_total{{{MIRROR}}}{RATE}))", "copied in the store"),
             stacked=True,
         ),
         curves(
