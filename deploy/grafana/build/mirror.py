@@ -183,7 +183,7 @@ def mirror() -> builders.Dashboard:
     for panel in (
         curves(
             "Bytes",
-            "Received from upstream, stored after verification, discarded, and copied in the store instead of received.",
+            "Received from upstream, stored after verification, discarded, and copied in the store instead.",
             "Bps",
             Query(f"sum(rate(syncd_received_bytes_total{{{MIRROR}}}{RATE}))", "received"),
             Query(f"sum(rate(syncd_stored_bytes_total{{{MIRROR}}}{RATE}))", "stored"),
