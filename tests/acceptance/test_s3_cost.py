@@ -97,7 +97,12 @@ async def test_a_large_file_of_another_checksum_is_quarantined_and_never_visible
 
 
 async def test_hundreds_of_small_puts_share_a_few_connections(swift, proxy):
-    proxy.fail(lambda method, target: method == "PUT" and re.search(r"/f\d{1,3}$", target), answer(200, b""), delay=0.02, times=1_000)
+    proxy.fail(
+        lambda method, target: method == "PUT" and re.search(r"/f\d{1,3}$", target),
+        answer(200, b""),
+        delay=0.02,
+        times=1_000,
+    )
     store = swift.at(proxy.url).store(swift.url())
     await store.verifies()
     async with asyncio.TaskGroup() as group:
