@@ -8,7 +8,7 @@ from syncd.core.errors import Damaged, Exists, Interrupted, LeaseLapsed
 from tests.contracts.store_contract import paths, read, upload
 from tests.hostile.test_s3_faults import BLIND, again, is_complete, is_part, under_way
 from tests.servers.fixtures import BUCKET, PART, sha256
-from tests.servers.s3_dialect_proxy import DialectProxy
+from tests.servers.s3_dialect_proxy import DialectProxy, garble_first_part
 from tests.servers.s3_dialects import Dialect
 from tests.servers.s3_proxy import error
 
@@ -150,16 +150,7 @@ async def test_bytes_that_are_joined_wrongly_do_not_stay(swift, monkeypatch):
     async with DialectProxy(swift.endpoint, swift.access_key, swift.secret_key, BUCKET, Dialect()) as proxy:
         store = swift.at(proxy.url).store(swift.url())
         async with store.stage("large", size=len(BODY), in_place=True) as staged:
-            plain = proxy.speaker.request
-
-            def garbled(asked):
-                target, headers, body = plain(asked)
-                if asked.part == 1:
-                    headers = {name: value for name, value in headers.items() if name != "content-md5"}
-                    body = b"x" + body[1:]
-                return target, headers, body
-
-            monkeypatch.setattr(proxy.speaker, "request", garbled)
+            garble_first_part(monkeypatch, proxy)
             await write(staged)
             with pytest.raises(Damaged, match=r"^large: stored as"):
                 await commit(staged)

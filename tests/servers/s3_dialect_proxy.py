@@ -123,3 +123,17 @@ def signed(method, target, headers, body, access_key, secret_key):
         "x-amz-content-sha256": payload,
         "authorization": f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}",
     }
+
+
+def garble_first_part(monkeypatch, proxy: DialectProxy) -> None:
+    """Let the server get another first byte of the first part than was sent, and nothing to notice it by."""
+    plain = proxy.speaker.request
+
+    def garbled(asked):
+        target, headers, body = plain(asked)
+        if asked.part == 1:
+            headers = {name: value for name, value in headers.items() if name != "content-md5"}
+            body = b"x" + body[1:]
+        return target, headers, body
+
+    monkeypatch.setattr(proxy.speaker, "request", garbled)
