@@ -254,7 +254,7 @@ class Commands:
             self.upstream.set(other, bodies[0], now)
         elif kind == "rename" and paths:
             old = chance.choice(paths).partition("/")[0]
-            taken = {path.partition("/")[0] for path in (*paths, *NAMES, *CUTS)}  # what is a file is no folder as well
+            taken = {path.partition("/")[0] for path in paths}
             free = [name for name in FOLDERS if name not in taken]
             new = chance.choice(free) if free else old
             for path in paths:
