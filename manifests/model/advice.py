@@ -14,7 +14,7 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model.units import parse_duration
 from manifests.model.windows import check_cron
-from manifests.yaml import keys
+from manifests.yaml import Advice, Path, keys
 
 WORDS = {"hourly": "1h", "daily": "1d", "weekly": "7d", "monthly": "30d", "yearly": "365d"}
 MEANT = {"name": "mirror", "id": "mirror", "license": "licence", "interval": "every", "bandwidth": "rate"}
@@ -25,13 +25,10 @@ _NUMBERS = re.compile(r"\s*-?\d+(?:\.\d+)?(?:\s*[,\s]\s*-?\d+(?:\.\d+)?)+\s*", r
 _QUOTES = "“”„‟‘’「『＂＇"
 
 
-Place = tuple[str | int, ...]
-
-
-def advice_on(model: type[BaseModel]) -> Callable[[Place, Any], tuple[str, str] | None]:
+def advice_on(model: type[BaseModel]) -> Advice:
     """Return the function that says what was meant at a path of a `model`'s file: fault and remedy, or None."""
 
-    def advise(path: Place, value: Any) -> tuple[str, str] | None:
+    def advise(path: Path, value: Any) -> tuple[str, str] | None:
         key = path[-1] if path and isinstance(path[-1], str) else ""
         is_source = path == ("source",) or (path[:1] == ("source",) and len(path) == 2 and isinstance(path[1], int))
         if is_source and isinstance(value, str):
@@ -78,7 +75,7 @@ def _text(key: str, value: str) -> tuple[str, str] | None:
     return None
 
 
-def _elsewhere(model: type[BaseModel], path: Place, key: str) -> tuple[str, str] | None:
+def _elsewhere(model: type[BaseModel], path: Path, key: str) -> tuple[str, str] | None:
     """Say where a key belongs that is not allowed at `path`."""
     if not key or key in keys(model, path[:-1]):
         return None  # it is allowed here; its value is the fault

@@ -1,6 +1,7 @@
 from .parse import MAX_BYTES as MAX_BYTES
 from .validation import (
     STRICT as STRICT,
+    Advice as Advice,
     KeyConflict as KeyConflict,
     again as again,
     keys as keys,
@@ -10,4 +11,4 @@ from .validation import (
     unknown_key as unknown_key,
     validated as validated,
 )
-from .yaml_tree import ManifestError as ManifestError, ManifestProblem as ManifestProblem
+from .yaml_tree import ManifestError as ManifestError, ManifestProblem as ManifestProblem, Path as Path

@@ -4,7 +4,6 @@ from .catch_up import caught_up as caught_up
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
 from .kept_snapshots import differences as differences
 from .mirror_pass import Pass as Pass
-from .outdated import OutdatedMirror as OutdatedMirror, outdated_mirrors as outdated_mirrors
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
 from .pass_paths import PassPaths as PassPaths
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
@@ -18,7 +17,6 @@ from .selection import explain as explain
 from .stored_digests import hash_stored as hash_stored
 from .survey_run import WIDTH as WIDTH
 from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name
-from .unpublished import note_doubtful as note_doubtful
 from .verified_file import VerifiedFile as VerifiedFile
 from .verify import Fault as Fault, Finding as Finding, Report as Report, Verification as Verification
 from .worker_port import (
