@@ -8,6 +8,7 @@ from .database import Database as Database, has_catalogue as has_catalogue, repl
 from .deferred_files import fingerprint as fingerprint
 from .doubts import Doubts as Doubts
 from .failed_files import FailedFiles as FailedFiles
+from .file_findings import DamagedFile as DamagedFile, QuarantinedFile as QuarantinedFile
 from .held_index import (
     HeldIndex as HeldIndex,
     LocalCopy as LocalCopy,
@@ -16,18 +17,15 @@ from .held_index import (
     claim_key as claim_key,
     digest_key as digest_key,
 )
-from .history import History as History, MirrorRow as MirrorRow, moved_from as moved_from
+from .history import History as History
 from .holdings import (
     IN_PLACE as IN_PLACE,
     ArchivedVersion as ArchivedVersion,
     Holdings as Holdings,
     RemovedFile as RemovedFile,
 )
-from .pass_history import (
-    DamagedFile as DamagedFile,
-    PassHistory as PassHistory,
-    QuarantinedFile as QuarantinedFile,
-)
+from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
+from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap
 from .signing_documents import SigningDocuments as SigningDocuments
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
