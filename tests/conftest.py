@@ -23,8 +23,8 @@ pytest_plugins = ["tests.servers.fixtures", "tests.promises.plugin"]  # S3 serve
 OPENING = (
     ("ruamel/yaml/main.py", "official_plug_ins"),  # for each manifest, the parser looks for plug-ins of its own
     ("syncd/stores/filesystem/store.py", "__init__"),
-    ("syncd/catalogue/database.py", "__init__"),
-    ("syncd/catalogue/database.py", "close"),
+    ("syncd/catalogue/catalogue.py", "_open"),
+    ("syncd/catalogue/catalogue.py", "close"),
     ("syncd/catalogue/held_index.py", "_give_up"),
     ("syncd/session/manifests.py", "read_manifest"),
     ("syncd/session/opening.py", "open_session"),
@@ -36,6 +36,10 @@ OPENING = (
 ALONE = (("syncd/stores/filesystem/sync_batch.py", "_run_here"),)
 # A sleep of microseconds, on purpose: between rows, it lets the thread of the API have the interpreter.
 SHARING = (("syncd/catalogue/database.py", "_with_pauses"),)
+# The file of a mirror is opened where it is read: SQLite, which we cannot watch, opens and syncs files there as well.
+CATALOGUE = tuple(
+    ("syncd/catalogue/mirror_files.py", name) for name in ("open", "attach_plan", "drop_plan", "renew", "forget")
+)
 # What looks like files and is none: the kernel answers from memory.
 KERNEL = (("prometheus_client/process_collector.py", "collect"), ("prometheus_client/process_collector.py", "__init__"))
 
@@ -75,7 +79,7 @@ def no_blocking() -> Iterator[None]:
     _import_all()
     with blockbuster_ctx(scanned_modules=["syncd", "transports", "manifests"]) as watch:
         for function in watch.functions.values():
-            for file, name in (*OPENING, *ALONE, *SHARING, *KERNEL):
+            for file, name in (*OPENING, *ALONE, *SHARING, *CATALOGUE, *KERNEL):
                 function.can_block_in(file, name)
         if "coverage" in sys.modules:  # its tracer takes a lock of its own, in the middle of our functions
             watch.functions["threading.Lock.acquire"].deactivate()

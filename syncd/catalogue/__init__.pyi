@@ -4,7 +4,8 @@ from .catalogue import Catalogue as Catalogue
 from .catalogue_settings import CatalogueSettings as CatalogueSettings
 from .changed_files import ChangedFile as ChangedFile, ChangedFiles as ChangedFiles
 from .claims import Claims as Claims
-from .database import Database as Database, has_catalogue as has_catalogue, replace_catalogue as replace_catalogue
+from .damage import suppress_damage as suppress_damage
+from .database import Database as Database
 from .deferred_files import fingerprint as fingerprint
 from .doubts import Doubts as Doubts
 from .failed_files import FailedFiles as FailedFiles
@@ -29,6 +30,7 @@ from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap
 from .signing_documents import SigningDocuments as SigningDocuments
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
+from .state_folder import has_catalogue as has_catalogue, replace_catalogue as replace_catalogue
 from .stored_content import HeldBytes as HeldBytes, StoredContent as StoredContent
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .unsettled_files import UnsettledFile as UnsettledFile, UnsettledFiles as UnsettledFiles

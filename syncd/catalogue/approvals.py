@@ -10,7 +10,7 @@ import msgspec
 
 from manifests.messages import plain
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 from syncd.core import Known, Loss
 
 Decisions = dict[str, Known | None]
@@ -21,12 +21,8 @@ _known = msgspec.msgpack.Decoder(tuple[str, int, str | None, float | None, bytes
 
 
 @reads_rows
-class Approvals:
+class Approvals(MirrorPart):
     """Losses that wait for a steward, and what the steward decided."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def park(self, mirror: int, losses: Iterable[Loss], *, deletions: bool = True) -> None:
         """Hold these losses for approval; replace those held before, except deletions if `deletions` is False."""
@@ -34,25 +30,25 @@ class Approvals:
 
         def work() -> None:
             kept = "" if deletions else " AND kind<>'deleted'"
-            self._db.do(f"DELETE FROM parked WHERE mirror=?{kept}", (mirror,))  # noqa: S608  constants
-            self._db.add(
+            self._of(mirror).do(f"DELETE FROM parked WHERE mirror=?{kept}", (mirror,))  # noqa: S608  constants
+            self._of(mirror).add(
                 "INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?)",
                 ((mirror, one.path, one.bytes, one.kind, one.new_bytes, _packed(one.claim)) for one in losses),
             )
 
-        self._db.together(work)
+        self._of(mirror).together(work)
 
     def parked(self, mirror: int, after: str = "", limit: int = -1) -> list[Loss]:
         """Return at most `limit` held losses after the path `after`, sorted by path; -1: all."""
         sql = "SELECT path, bytes, kind, new_bytes, claim FROM parked WHERE mirror=? AND path>? ORDER BY path LIMIT ?"
         return [
             Loss(path, size, kind, new_bytes, _unpacked(claim))
-            for path, size, kind, new_bytes, claim in self._db.rows(sql, (mirror, after, limit))
+            for path, size, kind, new_bytes, claim in self._of(mirror).rows(sql, (mirror, after, limit))
         ]
 
     def count_parked(self, mirror: int) -> tuple[int, int]:
         """Return the number of held losses, and how many of them are replacements."""
-        row = self._db.one("SELECT count(*), count(claim) FROM parked WHERE mirror=?", (mirror,))
+        row = self._of(mirror).one("SELECT count(*), count(claim) FROM parked WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
 
     def approve(self, mirror: int) -> int:
@@ -65,14 +61,14 @@ class Approvals:
 
     def _decide(self, mirror: int, table: str) -> int:
         def work() -> None:
-            self._db.do(
+            self._of(mirror).do(
                 f"INSERT OR REPLACE INTO {table} SELECT mirror, path, claim FROM parked WHERE mirror=?",  # noqa: S608  constants
                 (mirror,),
             )
-            self._db.do("DELETE FROM parked WHERE mirror=?", (mirror,))
+            self._of(mirror).do("DELETE FROM parked WHERE mirror=?", (mirror,))
 
         count = self.count_parked(mirror)[0]
-        self._db.together(work)
+        self._of(mirror).together(work)
         return count
 
     def approved(self, mirror: int) -> Decisions:
@@ -81,7 +77,7 @@ class Approvals:
 
     def spend_approval(self, mirror: int) -> None:
         """Delete the approvals that a pass has used."""
-        self._db.do("DELETE FROM approved WHERE mirror=?", (mirror,))
+        self._of(mirror).do("DELETE FROM approved WHERE mirror=?", (mirror,))
 
     def rejected(self, mirror: int) -> Decisions:
         """Return the rejected losses."""
@@ -91,29 +87,29 @@ class Approvals:
         """Forget rejections, of some paths or all: the next pass judges these losses again. Return their number."""
         count = len(self.rejected(mirror))
         if paths is None:
-            self._db.do("DELETE FROM rejected WHERE mirror=?", (mirror,))
+            self._of(mirror).do("DELETE FROM rejected WHERE mirror=?", (mirror,))
         else:
-            self._db.many("DELETE FROM rejected WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+            self._of(mirror).many("DELETE FROM rejected WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
         return count - len(self.rejected(mirror))
 
     def _decisions(self, table: str, mirror: int) -> Decisions:
-        rows = self._db.rows(f"SELECT path, claim FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
+        rows = self._of(mirror).rows(f"SELECT path, claim FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
         return {path: _unpacked(claim) for path, claim in rows}
 
     def pin(self, mirror: int, paths: Iterable[str], *, frozen: bool = False) -> None:
         """Protect files that a steward restored: no pass deletes them; `frozen` ones are not replaced either."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT INTO pin VALUES (?,?,?) ON CONFLICT DO UPDATE SET frozen=max(frozen, excluded.frozen)",
             ((mirror, path, frozen) for path in paths),
         )
 
     def unpin(self, mirror: int, paths: Iterable[str]) -> None:
         """End the protection of files: the next pass follows upstream again."""
-        self._db.many("DELETE FROM pin WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+        self._of(mirror).many("DELETE FROM pin WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
 
     def pins(self, mirror: int) -> list[tuple[str, bool]]:
         """Return the protected paths, sorted, each with True if it is frozen."""
-        rows = self._db.rows("SELECT path, frozen FROM pin WHERE mirror=? ORDER BY path", (mirror,))
+        rows = self._of(mirror).rows("SELECT path, frozen FROM pin WHERE mirror=? ORDER BY path", (mirror,))
         return [(path, bool(frozen)) for path, frozen in rows]
 
     def pinned(self, mirror: int) -> set[str]:

@@ -1,16 +1,12 @@
 """Named values that outlast a process: the store's address, manifests, survey cursors."""
 
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import DaemonPart
 
 
 @reads_rows
-class CatalogueSettings:
+class CatalogueSettings(DaemonPart):
     """Named texts in the Catalogue."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def get(self, name: str) -> str | None:
         """Return the value of `name`, or None."""

@@ -6,7 +6,7 @@ import msgspec
 
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -20,29 +20,27 @@ class ChangedFile(msgspec.Struct, frozen=True):
 
 
 @reads_rows
-class ChangedFiles:
+class ChangedFiles(MirrorPart):
     """The marks of changes since the last Snapshot, range by range."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def next_path(self, mirror: int, first: str) -> str | None:
         """Return the first changed path that is not below `first`."""
-        row = self._db.one("SELECT path FROM changed WHERE mirror=? AND path>=? ORDER BY path LIMIT 1", (mirror, first))
+        row = self._of(mirror).one(
+            "SELECT path FROM changed WHERE mirror=? AND path>=? ORDER BY path LIMIT 1", (mirror, first)
+        )
         return None if row is None else row[0]
 
     def last_entry(self, mirror: int, before: str | None) -> str | None:
         """Return the last path that has an Entry below `before`; None: the last of all."""
         bound, values = ("", (mirror,)) if before is None else ("AND path<? ", (mirror, before))
         sql = f"SELECT path FROM entry WHERE mirror=? {bound}ORDER BY path DESC LIMIT 1"  # noqa: S608  literals
-        row = self._db.one(sql, values)
+        row = self._of(mirror).one(sql, values)
         return None if row is None else row[0]
 
     def has_more_than(self, mirror: int, count: int) -> bool:
         """Return True if a mirror has more than `count` Entries; reads no more of them."""
         sql = "SELECT 1 FROM entry WHERE mirror=? LIMIT 1 OFFSET ?"
-        return self._db.one(sql, (mirror, count)) is not None
+        return self._of(mirror).one(sql, (mirror, count)) is not None
 
     def files(self, mirror: int, first: str, last: str | None, limit: int) -> list[ChangedFile]:
         """Return at most `limit` changed or renewed files in `[first, last)`, sorted; `last` None: to the end."""
@@ -54,20 +52,22 @@ class ChangedFiles:
             f"SELECT path FROM changed WHERE {marked} UNION SELECT path FROM renewed WHERE {marked} ORDER BY 1 LIMIT ?"
             ") c LEFT JOIN entry e ON e.mirror=? AND e.path=c.path ORDER BY c.path"
         )
-        return [_changed_file(*row) for row in self._db.rows(sql, (*values, *values, limit, mirror))]
+        return [_changed_file(*row) for row in self._of(mirror).rows(sql, (*values, *values, limit, mirror))]
 
     def clear(self, mirror: int, ranges: Iterable[tuple[str, str | None]]) -> None:
         """Clear the marks of changes, and those of renewed claims in the ranges that were written."""
 
         def work() -> None:
-            self._db.do("DELETE FROM changed WHERE mirror=?", (mirror,))
+            self._of(mirror).do("DELETE FROM changed WHERE mirror=?", (mirror,))
             for first, last in ranges:
                 if last is None:
-                    self._db.do("DELETE FROM renewed WHERE mirror=? AND path>=?", (mirror, first))
+                    self._of(mirror).do("DELETE FROM renewed WHERE mirror=? AND path>=?", (mirror, first))
                 else:
-                    self._db.do("DELETE FROM renewed WHERE mirror=? AND path>=? AND path<?", (mirror, first, last))
+                    self._of(mirror).do(
+                        "DELETE FROM renewed WHERE mirror=? AND path>=? AND path<?", (mirror, first, last)
+                    )
 
-        self._db.together(work)
+        self._of(mirror).together(work)
 
 
 def _changed_file(

@@ -15,7 +15,9 @@ from manifests.reading import Stats
 from manifests.stat import Promise, Stat, storable
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.database import Database
-from syncd.catalogue.schema import SCRATCH_TABLES
+from syncd.catalogue.mirror_files import MirrorFiles
+from syncd.catalogue.mirror_schema import SCRATCH_TABLES
+from syncd.catalogue.parts import MirrorPart
 from syncd.core import NEW, Step
 
 PAGE = 1000  # claims of a page; planning one takes some milliseconds
@@ -30,24 +32,25 @@ _columns = msgspec.msgpack.Decoder(tuple[list[str], list[int], list[float], list
 
 
 @reads_rows
-class Claims:
+class Claims(MirrorPart):
     """Stats, published checksums and Steps of one mirror at a time; cleared when a survey begins."""
 
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
-        self._began = 0
+    def __init__(self, files: MirrorFiles) -> None:
+        """Use the files of the mirrors."""
+        super().__init__(files)
+        self._of = files.planning
+        self._began: dict[int, int] = {}
 
-    def together(self, work: Callable[[], None]) -> None:
-        """Run `work` in one transaction, which is made durable once."""
-        self._db.together(work)
+    def together(self, mirror: int, work: Callable[[], None]) -> None:
+        """Run `work`, which changes claims of one mirror, in one transaction, which is made durable once."""
+        self._of(mirror).together(work)
 
     def forget(self, mirror: int) -> None:
         """Begin a survey: delete all claims, and the record of the documents that they came from."""
         for table in ("claim", "promise", "question", "asking", "signed", "signer"):
-            self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
+            self._of(mirror).do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
         self.drop_steps(mirror)
-        self._began = self._db.used()
+        self._began[mirror] = self._of(mirror).used()
 
     def forgetting(self, mirror: int) -> Iterator[None]:
         """As `forget`, but a page at a time: nothing stands still for a million claims."""
@@ -55,27 +58,27 @@ class Claims:
             sql = f"DELETE FROM {table} WHERE mirror=?1 AND path IN (SELECT path FROM {table} WHERE mirror=?1 LIMIT ?2)"  # noqa: S608  constants
             deleted = PAGE
             while deleted == PAGE:
-                self._db.do(sql, (mirror, PAGE))
-                deleted = self._db.one("SELECT changes()")[0]
+                self._of(mirror).do(sql, (mirror, PAGE))
+                deleted = self._of(mirror).one("SELECT changes()")[0]
                 yield
         self.forget(mirror)
 
-    def growth(self) -> int:
-        """Return by how many bytes the Catalogue has grown since the survey began; other passes count too."""
-        return self._db.used() - self._began
+    def growth(self, mirror: int) -> int:
+        """Return by how many bytes the mirror's file has grown since the survey began."""
+        return self._of(mirror).used() - self._began.get(mirror, 0)
 
     def claimed(self, mirror: int) -> int:
         """Return the number of claimed files."""
-        return int(self._db.one("SELECT count(*) FROM claim WHERE mirror=?", (mirror,))[0])
+        return int(self._of(mirror).one("SELECT count(*) FROM claim WHERE mirror=?", (mirror,))[0])
 
     def drop_steps(self, mirror: int) -> None:
         """Delete all steps."""
         for table in SCRATCH_TABLES:
-            self._db.do(f"DELETE FROM scratch.{table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
+            self._of(mirror).do(f"DELETE FROM scratch.{table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
 
     def add(self, mirror: int, stats: Iterable[Stat]) -> None:
         """Add Stats in any order; merge two claims of one path, and record contradictions."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT INTO claim VALUES (?,?,?,?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
             "size=coalesce(claim.size, excluded.size), modified=coalesce(claim.modified, excluded.modified), "
             "version=join_version(claim.version, excluded.version, claim.digests, excluded.digests), "
@@ -96,7 +99,7 @@ class Claims:
 
     def claim_held(self, mirror: int) -> None:
         """Claim all current Entries, as upstream described them when they were fetched."""
-        self._db.do(
+        self._of(mirror).do(
             "INSERT OR REPLACE INTO claim (mirror, path, size, modified, version, digests) "
             "SELECT mirror, path, bytes, modified, coalesce(version, 'held'), digests FROM entry "
             "WHERE mirror=?",
@@ -105,12 +108,14 @@ class Claims:
 
     def change(self, mirror: int, changes: Mapping[str, Stat | None]) -> None:
         """Replace the claims of these paths by their Stats; delete the claims of paths without one."""
-        self._db.many("DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, storable(path)) for path in changes))
+        self._of(mirror).many(
+            "DELETE FROM claim WHERE mirror=? AND path=?", ((mirror, storable(path)) for path in changes)
+        )
         self.add(mirror, [stat for stat in changes.values() if stat is not None])
 
     def promise(self, mirror: int, promises: Iterable[Promise]) -> None:
         """Add digests published for paths, which need not be claimed."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT INTO promise VALUES (?,?,?,?) ON CONFLICT (mirror, path) DO UPDATE SET "
             "digests=join_digests(promise.digests, excluded.digests), by=promise.by || ', ' || excluded.by",
             ((mirror, storable(p.path), _json(p.digests).decode(), p.by) for p in promises),
@@ -123,7 +128,7 @@ class Claims:
 
     def pages(self, mirror: int) -> Iterator[Sequence[Stat]]:
         """As `all`, in pages; by column if its files have only size, time and version."""
-        rows = self._db.rows(
+        rows = self._of(mirror).rows(
             "SELECT c.path, c.size, c.modified, join_version(c.version, NULL, c.digests, p.digests), c.digests, "
             "c.urls, p.digests FROM claim c LEFT JOIN promise p ON p.mirror=c.mirror AND p.path=c.path "
             "WHERE c.mirror=? ORDER BY c.path",
@@ -141,7 +146,7 @@ class Claims:
         """Return claims after path `after` by which no change can be detected: no time, version or digest. Sorted."""
         return [
             Stat(path, urls=_strings(urls) if urls else ())
-            for path, urls in self._db.rows(
+            for path, urls in self._of(mirror).rows(
                 "SELECT c.path, c.urls FROM claim c LEFT JOIN promise p ON p.mirror=c.mirror AND p.path=c.path WHERE "
                 "c.mirror=? AND c.path>? AND c.modified IS NULL AND c.version IS NULL AND c.digests IS NULL "
                 "AND p.digests IS NULL ORDER BY c.path LIMIT ?",
@@ -151,7 +156,7 @@ class Claims:
 
     def add_steps(self, mirror: int, steps: Iterable[Step]) -> None:
         """Record steps."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT INTO scratch.todo VALUES (?,?,?,?,?,?,?)",
             (
                 (
@@ -169,7 +174,7 @@ class Claims:
 
     def add_new(self, mirror: int, page: Stats) -> None:
         """Record a fetch of every file of a page."""
-        self._db.do(
+        self._of(mirror).do(
             "INSERT INTO scratch.fresh VALUES (?,?,?,?)",
             (
                 mirror,
@@ -196,7 +201,7 @@ class Claims:
         order = "ORDER BY size DESC, rowid" if largest_first else "ORDER BY rowid"
         marks = ",".join("?" * len(actions))
         sql = f"SELECT action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
-        for action, path, reason, stat, size in self._db.rows(f"{sql} {order}", (mirror, *actions)):
+        for action, path, reason, stat, size in self._of(mirror).rows(f"{sql} {order}", (mirror, *actions)):
             yield Step(action, path, _reason(reason), _stat(stat) if stat is not None else None, size)
 
     def numbered(self, mirror: int, *actions: str) -> Iterator[tuple[int, Step]]:
@@ -205,7 +210,7 @@ class Claims:
         sql = (
             f"SELECT rowid, action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
         )
-        for number, action, path, reason, stat, size in self._db.rows(sql, (mirror, *actions)):
+        for number, action, path, reason, stat, size in self._of(mirror).rows(sql, (mirror, *actions)):
             yield number, Step(action, path, _reason(reason), _stat(stat) if stat is not None else None, size)
 
     def shrinking(self, mirror: int) -> Iterator[tuple[int, Step]]:
@@ -214,7 +219,7 @@ class Claims:
             "SELECT rowid, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action='replace' "
             "AND size*2 < bytes"
         )
-        for number, path, reason, stat, size in self._db.rows(sql, (mirror,)):
+        for number, path, reason, stat, size in self._of(mirror).rows(sql, (mirror,)):
             yield number, Step("replace", path, _reason(reason), _stat(stat), size)
 
     def first(self, mirror: int, action: str, limit: int) -> list[tuple[int, Step]]:
@@ -224,23 +229,25 @@ class Claims:
     def change_action(self, mirror: int, numbers: Iterable[int], action: str) -> None:
         """Change the action of steps; `keep` deletes them."""
         if action == "keep":
-            self._db.many("DELETE FROM scratch.todo WHERE mirror=? AND rowid=?", ((mirror, one) for one in numbers))
+            self._of(mirror).many(
+                "DELETE FROM scratch.todo WHERE mirror=? AND rowid=?", ((mirror, one) for one in numbers)
+            )
         else:
-            self._db.many(
+            self._of(mirror).many(
                 "UPDATE scratch.todo SET action=? WHERE mirror=? AND rowid=?",
                 ((action, mirror, one) for one in numbers),
             )
 
     def wait(self, mirror: int, found: Iterable[tuple[int, str]]) -> None:
         """Let steps wait, each `(number, reason)`."""
-        self._db.many(
+        self._of(mirror).many(
             "UPDATE scratch.todo SET action='wait', reason=? WHERE mirror=? AND rowid=?",
             ((_stored(reason), mirror, number) for number, reason in found),
         )
 
     def resolve(self, mirror: int, found: Iterable[tuple[int, Step]]) -> None:
         """Replace steps by others of the same paths."""
-        self._db.many(
+        self._of(mirror).many(
             "UPDATE scratch.todo SET action=?, size=?, reason=?, stat=? WHERE mirror=? AND rowid=?",
             (
                 (
@@ -257,7 +264,7 @@ class Claims:
 
     def add_markers(self, mirror: int, markers: Iterable[Stat]) -> None:
         """Record files whose presence shows that another one is complete."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT OR REPLACE INTO scratch.marker VALUES (?,?,?)",
             ((mirror, storable(one.path), one.modified) for one in markers),
         )
@@ -275,7 +282,7 @@ class Claims:
         )
         return [
             (number, Step(action, path, _reason(reason), _stat(stat), size), bool(is_listed), modified)
-            for number, action, path, reason, stat, size, is_listed, modified in self._db.rows(
+            for number, action, path, reason, stat, size, is_listed, modified in self._of(mirror).rows(
                 sql, (mirror, suffix, after, limit)
             )
         ]
@@ -284,11 +291,13 @@ class Claims:
         """Return the number of steps with the given actions."""
         marks = ",".join("?" * len(actions))
         sql = f"SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
-        return int(self._db.one(sql, (mirror, *actions))[0]) + (self._new(mirror)[0] if "fetch" in actions else 0)
+        return int(self._of(mirror).one(sql, (mirror, *actions))[0]) + (
+            self._new(mirror)[0] if "fetch" in actions else 0
+        )
 
     def count_small(self, mirror: int, most: int) -> int:
         """Return the number of files to transfer of at most `most` bytes, or of unknown size."""
-        row = self._db.one(
+        row = self._of(mirror).one(
             "SELECT count(*) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace')"
             " AND (size <= ? OR size IS NULL)",
             (mirror, most),
@@ -297,7 +306,7 @@ class Claims:
 
     def bytes_to_move(self, mirror: int) -> int:
         """Return the bytes to transfer, as far as sizes are known."""
-        row = self._db.one(
+        row = self._of(mirror).one(
             "SELECT total(size) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace')", (mirror,)
         )
         return int(row[0]) + self._new(mirror)[1]
@@ -306,11 +315,11 @@ class Claims:
         """Replace steps by refusals, each `(path, reason)`."""
         reasons = dict(refusals)
         self._unfold(mirror, lambda page: not reasons.keys().isdisjoint(page.paths))
-        self._db.many(
+        self._of(mirror).many(
             "INSERT OR REPLACE INTO scratch.refusal VALUES (?,?,?)",
             ((mirror, path, _stored(reason)) for path, reason in reasons.items()),
         )
-        self._db.do(
+        self._of(mirror).do(
             "UPDATE scratch.todo SET action='refuse', reason=r.reason FROM scratch.refusal r "
             "WHERE todo.mirror=? AND r.mirror=todo.mirror AND r.path=todo.path",
             (mirror,),
@@ -318,7 +327,9 @@ class Claims:
 
     def fetched_paths(self, mirror: int) -> Iterator[str]:
         """Yield the path of each file to fetch, in no order."""
-        for (path,) in self._db.rows("SELECT path FROM scratch.todo WHERE mirror=? AND action='fetch'", (mirror,)):
+        for (path,) in self._of(mirror).rows(
+            "SELECT path FROM scratch.todo WHERE mirror=? AND action='fetch'", (mirror,)
+        ):
             yield path
         for _, page in self._pages(mirror):
             yield from page.paths
@@ -326,9 +337,11 @@ class Claims:
     def replace_others(self, mirror: int, reasons: Mapping[str, str]) -> int:
         """Turn fetches into replacements: their files wait until others left their paths. Return their known bytes."""
         self._unfold(mirror, lambda page: not reasons.keys().isdisjoint(page.paths))
-        rows = self._db.rows("SELECT rowid, path, size FROM scratch.todo WHERE mirror=? AND action='fetch'", (mirror,))
+        rows = self._of(mirror).rows(
+            "SELECT rowid, path, size FROM scratch.todo WHERE mirror=? AND action='fetch'", (mirror,)
+        )
         found = [(number, path, size) for number, path, size in rows if path in reasons]
-        self._db.many(
+        self._of(mirror).many(
             "UPDATE scratch.todo SET action='replace', reason=? WHERE mirror=? AND rowid=?",
             ((_stored(reasons[path]), mirror, number) for number, path, _ in found),
         )
@@ -336,7 +349,7 @@ class Claims:
 
     def held_paths(self, mirror: int) -> Iterator[tuple[str, bool]]:
         """Yield each claimed path that is not refused, and True if it is an Entry, to search for collisions."""
-        yield from self._db.rows(
+        yield from self._of(mirror).rows(
             "SELECT path, 1 FROM entry WHERE mirror=?1 AND path NOT IN (SELECT path FROM scratch.todo WHERE mirror=?1 "
             "AND action IN ('remove','refuse')) UNION ALL SELECT path, 0 FROM scratch.todo WHERE mirror=?1 AND "
             "action='fetch'",
@@ -348,16 +361,16 @@ class Claims:
 
     def spill(self, mirror: int) -> "CatalogueSpill":
         """Return the store of the digests of folded paths."""
-        return CatalogueSpill(self._db, mirror)
+        return CatalogueSpill(self._of(mirror), mirror)
 
     def _new(self, mirror: int) -> tuple[int, int]:
         """Return the number of files in pages of new files, and their bytes."""
-        row = self._db.one("SELECT total(files), total(bytes) FROM scratch.fresh WHERE mirror=?", (mirror,))
+        row = self._of(mirror).one("SELECT total(files), total(bytes) FROM scratch.fresh WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
 
     def _pages(self, mirror: int) -> Iterator[tuple[int, Stats]]:
         """Yield the pages of new files, in order, with their numbers."""
-        for number, stats in self._db.rows(
+        for number, stats in self._of(mirror).rows(
             "SELECT rowid, stats FROM scratch.fresh WHERE mirror=? ORDER BY rowid", (mirror,)
         ):
             yield number, Stats(*_columns(stats))
@@ -366,9 +379,9 @@ class Claims:
         """Convert the given pages into rows."""
         numbers = [number for number, page in self._pages(mirror) if wanted(page)]
         for number in numbers:
-            page = Stats(*_columns(self._db.one("SELECT stats FROM scratch.fresh WHERE rowid=?", (number,))[0]))
+            page = Stats(*_columns(self._of(mirror).one("SELECT stats FROM scratch.fresh WHERE rowid=?", (number,))[0]))
             self.add_steps(mirror, (Step("fetch", stat.path, NEW, stat) for stat in page))
-            self._db.do("DELETE FROM scratch.fresh WHERE rowid=?", (number,))
+            self._of(mirror).do("DELETE FROM scratch.fresh WHERE rowid=?", (number,))
 
 
 _CODED = "\x1f"  # stands before and behind the template and values of a reason

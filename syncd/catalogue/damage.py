@@ -7,6 +7,7 @@ that has become text: these appear when a row is decoded, as exceptions that wou
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,20 +21,30 @@ UNDECODABLE = (UnicodeDecodeError, msgspec.DecodeError)
 WRONG = (ValueError, TypeError, AttributeError, msgspec.DecodeError)  # raised where a row is turned into a value
 
 
-def damaged(folder: Path, error: BaseException) -> Damaged:
-    """Return the error for a damaged Catalogue, with its remedy."""
-    text = message(
-        "{folder}: the Catalogue is damaged ({cause}): move catalogue.sqlite* away and run `syncd rebuild`",
-        folder=folder,
-        cause=error,
-    )
-    return Damaged(text, in_catalogue=True)
+def damaged(file: Path, error: BaseException, mirror: str = "") -> Damaged:
+    """Return the error for a damaged file of the Catalogue, with its remedy; `mirror`: it has this one's records."""
+    if mirror:
+        text = message(
+            "{file}: the records of {mirror} are damaged ({cause}): run `syncd rebuild {mirror}`; "
+            "the other mirrors are not concerned",
+            file=file,
+            mirror=mirror,
+            cause=error,
+        )
+    else:
+        text = message(
+            "{folder}: the Catalogue is damaged ({cause}): move catalogue.sqlite* away and run `syncd rebuild`",
+            folder=file.parent,
+            cause=error,
+        )
+    return Damaged(text, in_catalogue=True, of_mirror=mirror)
 
 
 def reads_rows(part: type[Part]) -> type[Part]:
     """Class decorator for a part of the Catalogue: its reading methods raise Damaged for rows that make no sense.
 
-    Methods that consume an iterable are left alone: an exception from that iterable is not ours to name.
+    The part's `_blame` returns that error. Methods that consume an iterable are left alone: an exception from that
+    iterable is not ours to name.
     """
     for name, method in list(vars(part).items()):
         if name.startswith("_") or not inspect.isfunction(method):
@@ -50,7 +61,7 @@ def _function(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, *given, **named)
         except WRONG as error:
-            raise damaged(self._db.folder, error) from error
+            raise self._blame(error, *given, **named) from error
 
     return read
 
@@ -61,6 +72,16 @@ def _generator(method: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[A
         try:
             yield from method(self, *given, **named)
         except WRONG as error:
-            raise damaged(self._db.folder, error) from error
+            raise self._blame(error, *given, **named) from error
 
     return read
+
+
+@contextmanager
+def suppress_damage() -> Iterator[None]:
+    """End the block quietly if the records of one mirror are damaged: its next pass says so."""
+    try:
+        yield
+    except Damaged as error:
+        if not error.of_mirror:
+            raise

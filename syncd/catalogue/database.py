@@ -1,20 +1,17 @@
-"""Opens and locks the SQLite file of the Catalogue, runs transactions, and translates errors.
+"""Opens one SQLite file of the Catalogue, runs transactions, and translates errors.
 
 Rules:
 1. The store is authoritative: the Catalogue can be rebuilt from it (`syncd rebuild`), except for work in flight.
 2. A file is recorded as done only after its bytes are durable in the store.
-3. One connection; one writing process, ensured by a file lock; WAL; each batch is one transaction.
+3. One connection to each file; one writing process, ensured by a file lock; WAL; each batch is one transaction.
 4. Queries that can return ten million rows stream them, sorted by path. SQLite's BINARY order is the order of UTF-8
    bytes, and Python's order of strings.
-5. A plan is useless to other processes: it is in a scratch file (`scratch.*`) that starts empty and is never fsynced.
 """
 
-import errno
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -22,17 +19,15 @@ from typing import Any, Self, TypeVar, cast
 import apsw
 import msgspec
 
-from manifests.messages import message, plain, template
+from manifests.messages import message, plain
 from syncd.catalogue.damage import UNDECODABLE, damaged
-from syncd.catalogue.schema import SCHEMA_VERSION, SCRATCH, STEPS
-from syncd.core import Busy, Damaged, Denied, NoSpace, Offline, SyncdError, exhausted
+from syncd.catalogue.state_folder import is_full
+from syncd.core import Busy, Damaged, NoSpace, Offline, SyncdError
 
-FILE = "catalogue.sqlite"
-STEPS_FILE = "steps.sqlite"
-LOCK = "lock"
 BUSY = 10_000  # milliseconds to wait for another process
 UNDER_WAY = ("claim", "promise", "question", "asking", "signed", "signer")  # tables that are useless to another process
-CACHE = 16 << 10  # KiB of page cache for each of the two files
+CACHE = 1 << 10  # KiB of page cache of a file
+CHECKPOINT = 4_000  # pages of the log after which they are moved to the file
 TIDY = 1_000  # pages freed at a time
 PAUSE_EVERY = 256  # rows, about a millisecond
 PAUSE = 1e-6  # seconds: the shortest sleep, about 60 microseconds
@@ -53,36 +48,59 @@ _digests = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Database:
-    """The open database of one state folder."""
+    """An open file of the Catalogue. One thread at a time uses it."""
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open or create `catalogue.sqlite` in `folder`; `read_only` beside the process that writes to it.
+    def __init__(self, file: Path, *, mirror: str = "", read_only: bool = False) -> None:
+        """Use `file`, with the records of `mirror` or of the daemon; `connect` opens it."""
+        self.file = file
+        self.mirror = mirror
+        self.read_only = read_only
+        self.is_shared = False
+        """True if other threads run Python between rows: see `_breathing`."""
+        self.has_written = False
+        self.queries = 0  # that are not read to their ends
+        self._held: apsw.Connection | None = None
 
-        Raises Busy if another process writes to it, Damaged if it is unreadable or of an unknown version.
-        """
-        self.folder = folder
-        self._lock = -1
-        self._is_shared = False
-        file = os.fspath(folder / FILE)
-        try:
-            if read_only:
-                self._db = apsw.Connection(file, flags=apsw.SQLITE_OPEN_READONLY)
-                self._version(SCHEMA_VERSION)
-                self._begin()
-            else:
-                folder.mkdir(parents=True, exist_ok=True)
-                self._lock = _locked(folder / LOCK)
-                self._db = apsw.Connection(file)
-                self._prepare()
-        except apsw.Error as error:
-            told = translated(error, folder)  # before `close` frees inodes
-            self.close()
-            raise told from error
-        except UNDECODABLE as error:
-            self.close()
-            raise damaged(folder, error) from error
-        except OSError as error:
-            raise _state_error(error, folder, message("cannot open the state folder")) from error
+    @property
+    def _db(self) -> apsw.Connection:
+        held = self._held
+        return held if held is not None else self._reopen()
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """Return the connection to SQLite, for changes of the schema."""
+        return self._db
+
+    def _reopen(self) -> apsw.Connection:
+        raise apsw.ConnectionClosedError("the Catalogue is closed")
+
+    @property
+    def is_open(self) -> bool:
+        """Return True if the file is open."""
+        return self._held is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Return True if no query and no transaction is under way."""
+        return self.queries == 0 and (self._held is None or self._held.get_autocommit())
+
+    def connect(self, version: int) -> None:
+        """Open the file, or create it, to be migrated; to read it, it must be of `version`. Raises errors of SQLite."""
+        if self.read_only:
+            self._held = apsw.Connection(os.fspath(self.file), flags=apsw.SQLITE_OPEN_READONLY)
+            self.version(version, least=version)
+        else:
+            self._held = apsw.Connection(os.fspath(self.file))
+            self.version(version)
+            self._prepare()
+        self._begin()
+
+    def connect_empty(self, steps: Sequence[str]) -> None:
+        """Use an empty database in memory: the file was not written yet."""
+        self._held = apsw.Connection(":memory:")
+        for step in steps:
+            self._held.execute(step)
+        self._begin()
 
     def _prepare(self) -> None:
         db = self._db
@@ -91,69 +109,68 @@ class Database:
             db.pragma("auto_vacuum", 2)  # incremental: `tidy` frees a little space at a time
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")  # a swap begun in the store must survive a power failure
-        db.pragma("cache_size", -CACHE)
         db.pragma("temp_store", "file")
-        db.pragma("wal_autocheckpoint", 4000)
-        found = self._version(0)
-        for version, step in enumerate(STEPS[found:], found + 1):
+        db.pragma("wal_autocheckpoint", CHECKPOINT)
+        self.set_cache(CACHE)
+
+    def migrate(self, steps: Sequence[str]) -> None:
+        """Run the steps that the file has not had yet; those of a new file in one transaction."""
+        found, db = self.version(len(steps)), self._db
+        if found == 0:
+            with db:
+                for step in steps:
+                    db.execute(step)
+                db.pragma("user_version", len(steps))
+            return
+        for number, step in enumerate(steps[found:], found + 1):
             with db:
                 db.execute(step)
-                db.pragma("user_version", version)
-        if 0 < found < SCHEMA_VERSION and db.pragma("auto_vacuum") != 2:
-            db.pragma("auto_vacuum", 2)
-            db.execute("VACUUM")
-        self._begin()
-        self._begin_scratch()
+                db.pragma("user_version", number)
 
-    def _version(self, least: int) -> int:
+    def version(self, known: int, *, least: int = 0) -> int:
         """Return the schema version. Raises Damaged if this syncd does not support it."""
         found = int(self._db.pragma("user_version"))
-        if found > SCHEMA_VERSION:
+        if found > known:
             raise Damaged(
                 message(
                     "{folder}: the Catalogue is of version {found}, this syncd knows {schema_version}: "
                     "use the newer syncd, or move the state folder away and run `syncd rebuild`",
-                    folder=self.folder,
+                    folder=self._place,
                     found=found,
-                    schema_version=SCHEMA_VERSION,
-                )
+                    schema_version=known,
+                ),
+                of_mirror=self.mirror,
             )
         if found < least:
             raise Damaged(
                 message(
                     "{folder}: the Catalogue is of version {found}, and another process, of an older "
                     "syncd, works with it: restart that one",
-                    folder=self.folder,
+                    folder=self._place,
                     found=found,
-                )
+                ),
+                of_mirror=self.mirror,
             )
         return found
 
-    def _begin(self) -> None:
-        self._db.set_busy_timeout(BUSY)
-        self._db.create_scalar_function("join_digests", cast("Any", _join_digests), 2, deterministic=True)
-        self._db.create_scalar_function("join_version", cast("Any", _join_version), 4, deterministic=True)
+    @property
+    def _place(self) -> Path:
+        return self.file if self.mirror else self.file.parent
 
-    def _begin_scratch(self) -> None:
-        """Attach the scratch file, empty."""
-        db, file = self._db, self.folder / STEPS_FILE
-        file.unlink(missing_ok=True)
-        db.execute("ATTACH ? AS scratch", (os.fspath(file),))
-        db.pragma("journal_mode", "memory", schema="scratch")
-        db.pragma("synchronous", "off", schema="scratch")
-        db.pragma("cache_size", -CACHE, schema="scratch")
-        with db:
-            db.execute(SCRATCH)
+    def _begin(self) -> None:
+        db = self._db
+        db.set_busy_timeout(BUSY)
+        db.create_scalar_function("join_digests", cast("Any", _join_digests), 2, deterministic=True)
+        db.create_scalar_function("join_version", cast("Any", _join_version), 4, deterministic=True)
+
+    def set_cache(self, kibibytes: int) -> None:
+        """Set the size of the page cache of each file of this connection."""
+        self._db.pragma("cache_size", -kibibytes)
 
     def close(self) -> None:
         """Close; may be called twice."""
-        if hasattr(self, "_db"):
-            self._db.close()
-        if self._lock >= 0:
-            with suppress(OSError):  # the disk fails; the next process begins with an empty one
-                (self.folder / STEPS_FILE).unlink()
-            os.close(self._lock)
-            self._lock = -1
+        if self._held is not None:
+            self._held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,13 +180,6 @@ class Database:
     ) -> None:
         self.close()
 
-    def describe_holder(self, holder: str) -> None:
-        """Set the line that describes this process to others that find the Catalogue locked."""
-        if self._lock >= 0:
-            line = f"{os.getpid()} {holder}\n".encode()
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, line, 0)
-
     def tidy(self) -> bool:
         """Free some disk space; return True if more can be freed. Takes a few milliseconds."""
         try:
@@ -177,7 +187,7 @@ class Database:
                 return False
             self._db.execute(f"PRAGMA incremental_vacuum({TIDY})").fetchall()
         except apsw.Error as error:
-            raise translated(error, self.folder) from error
+            raise self.translated(error) from error
         return True
 
     def used(self) -> int:
@@ -198,25 +208,27 @@ class Database:
                         twin.execute(f"DELETE FROM {table}")  # noqa: S608  constants
                 twin.execute("VACUUM")
         except apsw.Error as error:
-            raise translated(error, self.folder) from error
+            raise self.translated(error) from error
 
     def together(self, work: Callable[[], None]) -> None:
         """Run `work` in one transaction."""
+        self.has_written = True
         try:
             with self._db:
                 work()
         except apsw.Error as error:
-            raise translated(error, self.folder) from error
+            raise self.translated(error) from error
         except UNDECODABLE as error:  # in a function of ours that SQLite called
-            raise damaged(self.folder, error) from error
+            raise self.damage(error) from error
 
     def many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `sql` for each row, in one transaction."""
+        self.has_written = True
         try:
             with self._db:
                 self._db.executemany(sql, self._breathing(rows))
         except apsw.Error as error:
-            raise translated(error, self.folder) from error
+            raise self.translated(error) from error
 
     def add(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `sql` for each row, inside a transaction of `together`."""
@@ -224,16 +236,15 @@ class Database:
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[Any]:
         """Yield the rows of a query."""
+        self.queries += 1
         try:
             yield from self._breathing(self._db.execute(sql, values))
         except apsw.Error as error:
-            raise translated(error, self.folder) from error
+            raise self.translated(error) from error
         except UNDECODABLE as error:
-            raise damaged(self.folder, error) from error
-
-    def share_interpreter(self) -> None:
-        """Let other threads run Python between rows: see `_breathing`."""
-        self._is_shared = True
+            raise self.damage(error) from error
+        finally:
+            self.queries -= 1
 
     def _breathing(self, rows: Iterable[T]) -> Iterable[T]:
         """Yield `rows`, and now and then let other threads run.
@@ -241,18 +252,27 @@ class Database:
         SQLite gives the interpreter's lock back for each row, for a few microseconds: a thread that waits for the lock
         wakes each time too late, and never comes to ask for it.
         """
-        if not self._is_shared:
+        if not self.is_shared:
             return rows
         return _with_pauses(rows)
 
     def do(self, sql: str, values: tuple[Any, ...] = ()) -> None:
         """Run a statement."""
+        self.has_written = True
         for _ in self.rows(sql, values):
             pass
 
     def one(self, sql: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row of a query, or None."""
         return next(iter(self.rows(sql, values)), None)
+
+    def damage(self, error: BaseException) -> Damaged:
+        """Return the error for damage in this file."""
+        return damaged(self.file, error, self.mirror)
+
+    def translated(self, error: apsw.Error) -> SyncdError:
+        """Translate an error of SQLite."""
+        return translated(error, self.file, self.mirror)
 
 
 def _with_pauses(rows: Iterable[T]) -> Iterator[T]:
@@ -278,87 +298,15 @@ def _join_version(version: str | None, other: str | None, one: str | None, anoth
     return version if version is not None else other
 
 
-def _locked(path: Path) -> int:
-    """Open `path` with an exclusive lock, and return the descriptor. Raises Busy."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        number, _, holder = os.pread(descriptor, 500, 0).decode(errors="replace").strip().partition(" ")
-        os.close(descriptor)
-        if holder:
-            text = template("{folder}: the state folder is in use by process {number}, {holder}")
-        else:
-            text = template("{folder}: the state folder is in use by process {number}: stop it or use another --state")
-        raise Busy(message(text, folder=path.parent, number=number or "?", holder=holder)) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
-
-
-def has_catalogue(folder: Path) -> bool:
-    """Return True if a state folder holds a Catalogue. Raises Denied if the folder is unreadable."""
-    try:
-        (folder / FILE).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise Denied(
-            message("{folder}: the state folder cannot be read: {cause}", folder=folder, cause=error.strerror)
-        ) from error
-    return True
-
-
-def replace_catalogue(folder: Path, file: Path, suffix: str) -> Path | None:
-    """Replace the Catalogue in `folder` by `file`; return the new path of the former one, or None.
-
-    Raises Busy if a process uses it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = _locked(folder / LOCK)
-    try:
-        kept = None
-        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
-            if (folder / name).exists():
-                aside = folder / f"{name}.{suffix}"
-                (folder / name).replace(aside)
-                kept = aside if name == FILE else kept
-        file.replace(folder / FILE)
-    except OSError as error:
-        raise _state_error(error, folder, message("cannot write the Catalogue")) from error
-    else:
-        return kept
-    finally:
-        os.close(lock)
-
-
-def translated(error: apsw.Error, folder: Path) -> SyncdError:
-    """Translate an error of SQLite."""
+def translated(error: apsw.Error, file: Path, mirror: str = "") -> SyncdError:
+    """Translate an error of SQLite about a file, which has the records of `mirror` or of the daemon."""
+    place = file if mirror else file.parent
     if isinstance(error, apsw.FullError):
-        return NoSpace(message("{folder}: no space left for the Catalogue", folder=folder))
+        return NoSpace(message("{folder}: no space left for the Catalogue", folder=place))
     if isinstance(error, _DAMAGE):
-        return damaged(folder, error)
+        return damaged(file, error, mirror)
     if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return Busy(message("{folder}: the Catalogue is in use by another process", folder=folder))
-    if isinstance(error, apsw.CantOpenError | apsw.IOError) and _is_full(folder):
-        return NoSpace(message("{folder}: no space or no inode left for the Catalogue", folder=folder))
-    return Offline(message("{folder}: the Catalogue cannot be used: {cause}", folder=folder, cause=error))
-
-
-def _is_full(folder: Path) -> bool:
-    """Return True if the file system of the state folder has no space, or can hold no more files."""
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return False
-    return found.f_bavail == 0 or (found.f_files > 0 and found.f_favail == 0)
-
-
-def _state_error(error: OSError, folder: Path, what: str) -> SyncdError:
-    """Return our error for a failure of the state folder's file system."""
-    text = f"{folder}: {what}: {error.strerror}"
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return NoSpace(message("{text}; free some space (or inodes), or use another --state", text=text))
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return Denied(message("{text}; run as the user that owns it, or use another --state", text=text))
-    return exhausted(error, str(folder)) or Offline(text)
+        return Busy(message("{folder}: the Catalogue is in use by another process", folder=place))
+    if isinstance(error, apsw.CantOpenError | apsw.IOError) and is_full(file.parent):
+        return NoSpace(message("{folder}: no space or no inode left for the Catalogue", folder=place))
+    return Offline(message("{folder}: the Catalogue cannot be used: {cause}", folder=place, cause=error))

@@ -6,7 +6,7 @@ import xxhash
 from manifests.messages import pack, unpack
 from manifests.stat import Stat
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 
 FIRST = 900.0  # seconds from the second try, which the next pass makes at once, to the third
 FACTOR = 4.0
@@ -25,20 +25,16 @@ class DeferredFile(msgspec.Struct, frozen=True):
 
 
 @reads_rows
-class DeferredFiles:
+class DeferredFiles(MirrorPart):
     """The deferred files of each mirror."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def any(self, mirror: int) -> bool:
         """Return True if the mirror has a deferred file."""
-        return self._db.one("SELECT 1 FROM deferred WHERE mirror=? LIMIT 1", (mirror,)) is not None
+        return self._of(mirror).one("SELECT 1 FROM deferred WHERE mirror=? LIMIT 1", (mirror,)) is not None
 
     def get(self, mirror: int, stat: Stat) -> DeferredFile | None:
         """Return the record of a file, if upstream still claims the same of it."""
-        row = self._db.one(
+        row = self._of(mirror).one(
             "SELECT claim, tries, due, error, reason, message, quarantined FROM deferred WHERE mirror=? AND path=?",
             (mirror, stat.path),
         )
@@ -57,7 +53,7 @@ class DeferredFiles:
         known = self.get(mirror, stat)
         tries = known.tries + 1 if known is not None else 1 if again else 2
         due = now + min(MOST, FIRST * FACTOR ** min(tries - 2, 10)) if tries > 1 else now
-        self._db.do(
+        self._of(mirror).do(
             "INSERT OR REPLACE INTO deferred VALUES (?,?,?,?,?,?,?,?,?)",
             (mirror, stat.path, fingerprint(stat), tries, due, error, reason, pack(reason), quarantined),
         )
@@ -65,11 +61,11 @@ class DeferredFiles:
 
     def forget(self, mirror: int, path: str) -> None:
         """Delete the record of a file that arrived."""
-        self._db.do("DELETE FROM deferred WHERE mirror=? AND path=?", (mirror, path))
+        self._of(mirror).do("DELETE FROM deferred WHERE mirror=? AND path=?", (mirror, path))
 
     def forget_unclaimed(self, mirror: int) -> None:
         """Delete the records of files that upstream no longer lists."""
-        self._db.do(
+        self._of(mirror).do(
             "DELETE FROM deferred WHERE mirror=? AND path NOT IN (SELECT path FROM failure WHERE mirror=?)",
             (mirror, mirror),
         )

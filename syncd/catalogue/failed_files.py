@@ -2,21 +2,17 @@
 
 from manifests.messages import pack, unpack
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 from syncd.core import FailureView, message_view
 
 
 @reads_rows
-class FailedFiles:
+class FailedFiles(MirrorPart):
     """Files that failed to download, by mirror."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def add(self, mirror: int, failure: FailureView) -> None:
         """Record a file that failed to download; replace an earlier record of it."""
-        self._db.do(
+        self._of(mirror).do(
             "INSERT OR REPLACE INTO failure VALUES (?,?,?,?,?,?,?)",
             (
                 mirror,
@@ -31,7 +27,7 @@ class FailedFiles:
 
     def files(self, mirror: int, after: str = "", limit: int = -1) -> list[FailureView]:
         """Return at most `limit` failed files after the path `after`, sorted by path; -1: all."""
-        rows = self._db.rows(
+        rows = self._of(mirror).rows(
             "SELECT path, error, reason, message, at, quarantined FROM failure WHERE mirror=? AND path>? "
             "ORDER BY path LIMIT ?",
             (mirror, after, limit),
@@ -40,7 +36,7 @@ class FailedFiles:
 
     def forget_before(self, mirror: int, before: float) -> None:
         """Delete the failures recorded before a time: the pass that began then was complete."""
-        self._db.do("DELETE FROM failure WHERE mirror=? AND at<?", (mirror, before))
+        self._of(mirror).do("DELETE FROM failure WHERE mirror=? AND at<?", (mirror, before))
 
 
 def _failure(path: str, error: str, text: str, packed: str, at: float, quarantined: str) -> FailureView:

@@ -6,7 +6,7 @@ import msgspec
 
 from manifests.messages import pack, unpack
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 
 
 class QuarantinedFile(msgspec.Struct, frozen=True):
@@ -31,18 +31,14 @@ class DamagedFile(msgspec.Struct, frozen=True):
 
 
 @reads_rows
-class FileFindings:
+class FileFindings(MirrorPart):
     """The quarantine, the damage found by fixity checks, and how much was checked."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     # -- the quarantine -------------------------------------------------------------------------------------------
 
     def add_quarantined(self, mirror: int, aside: QuarantinedFile) -> None:
         """Record a file in the quarantine; those of failed transfers are recorded automatically."""
-        self._db.do(
+        self._of(mirror).do(
             "INSERT OR REPLACE INTO quarantine VALUES (?,?,?,?,?,?,?)",
             (mirror, aside.place, aside.path, aside.error, aside.reason, aside.at, pack(aside.reason)),
         )
@@ -51,33 +47,32 @@ class FileFindings:
         """Return the files in the quarantine, the newest first."""
         return [
             QuarantinedFile(place, path, error, unpack(reason, packed), at)
-            for place, path, error, reason, packed, at in self._db.rows(
+            for place, path, error, reason, packed, at in self._of(mirror).rows(
                 "SELECT place, path, error, reason, message, at FROM quarantine WHERE mirror=? ORDER BY at DESC, place "
                 "LIMIT ?",
                 (mirror, limit),
             )
         ]
 
-    def quarantined_at(self, mirror: str, place: str) -> float | None:
+    def quarantined_at(self, mirror: int, place: str) -> float | None:
         """Return when a file was quarantined, or None if that was not recorded."""
-        rows = self._db.rows(
-            "SELECT at FROM quarantine WHERE mirror=(SELECT id FROM mirror WHERE name=?) AND place=?", (mirror, place)
-        )
-        return next((float(at) for (at,) in rows), None)
+        row = self._of(mirror).one("SELECT at FROM quarantine WHERE mirror=? AND place=?", (mirror, place))
+        return None if row is None else float(row[0])
 
-    def quarantined_before(self, before: float) -> list[tuple[int, str]]:
-        """Return mirror and place of files quarantined earlier than that; 1,000 at most."""
-        return list(self._db.rows("SELECT mirror, place FROM quarantine WHERE at<? ORDER BY at LIMIT 1000", (before,)))
+    def quarantined_before(self, mirror: int, before: float) -> list[str]:
+        """Return the places of files quarantined earlier than that; 1,000 at most."""
+        sql = "SELECT place FROM quarantine WHERE mirror=? AND at<? ORDER BY at LIMIT 1000"
+        return [place for (place,) in self._of(mirror).rows(sql, (mirror, before))]
 
     def forget_quarantined(self, mirror: int, place: str) -> None:
         """Delete the record of a file that is no longer in the quarantine."""
-        self._db.do("DELETE FROM quarantine WHERE mirror=? AND place=?", (mirror, place))
+        self._of(mirror).do("DELETE FROM quarantine WHERE mirror=? AND place=?", (mirror, place))
 
     # -- damage ---------------------------------------------------------------------------------------------------
 
     def add_damage(self, mirror: int, damage: DamagedFile) -> None:
         """Record a damaged or missing file."""
-        self._db.do(
+        self._of(mirror).do(
             "INSERT OR REPLACE INTO fault VALUES (?,?,?,?,?,?,?,?)",
             (
                 mirror,
@@ -95,7 +90,7 @@ class FileFindings:
         """Return the current damage; files replaced or deleted since are left out."""
         return [
             DamagedFile(path, finding, unpack(reason, packed), sha256.hex(), found, tried)
-            for path, finding, reason, packed, sha256, found, tried in self._db.rows(
+            for path, finding, reason, packed, sha256, found, tried in self._of(mirror).rows(
                 "SELECT f.path, finding, reason, message, f.sha256, found, tried FROM fault f JOIN entry e "
                 "ON e.mirror=f.mirror AND e.path=f.path AND e.sha256=f.sha256 WHERE f.mirror=? ORDER BY f.path",
                 (mirror,),
@@ -104,13 +99,13 @@ class FileFindings:
 
     def forget_damage(self, mirror: int, path: str) -> None:
         """Delete the record of damage to a file that is intact again."""
-        self._db.do("DELETE FROM fault WHERE mirror=? AND path=?", (mirror, path))
+        self._of(mirror).do("DELETE FROM fault WHERE mirror=? AND path=?", (mirror, path))
 
     # -- counts ---------------------------------------------------------------------------------------------------
 
     def counts(self, mirror: int) -> tuple[int, int, int, int]:
         """Return the numbers of deletions held for approval, of their bytes, of failed and of quarantined files."""
-        row = self._db.one(
+        row = self._of(mirror).one(
             "SELECT (SELECT count(*) FROM parked WHERE mirror=?1), (SELECT coalesce(sum(bytes), 0) FROM parked "
             "WHERE mirror=?1), (SELECT count(*) FROM failure WHERE mirror=?1), "
             "(SELECT count(*) FROM quarantine WHERE mirror=?1)",
@@ -124,7 +119,7 @@ class FileFindings:
         Files known to be damaged are left out.
         """
         left = most_bytes
-        for path, size, at in self._db.rows(
+        for path, size, at in self._of(mirror).rows(
             "SELECT path, bytes, coalesce(checked, proved) AS at FROM entry WHERE mirror=?1 AND "
             "coalesce(checked, proved)<?2 AND NOT EXISTS (SELECT 1 FROM fault f WHERE f.mirror=entry.mirror AND "
             "f.path=entry.path AND f.sha256=entry.sha256) ORDER BY at LIMIT ?3",
@@ -137,7 +132,7 @@ class FileFindings:
 
     def coverage(self, mirror: int, since: float) -> tuple[int, int, int, float | None]:
         """Return files, bytes, files read or verified `since`, and the oldest such time; walks all Entries."""
-        row = self._db.one(
+        row = self._of(mirror).one(
             "SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(coalesce(checked, proved)>=?2), 0), "
             "min(coalesce(checked, proved)) FROM entry WHERE mirror=?1",
             (mirror, since),

@@ -8,7 +8,7 @@ import msgspec
 from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 from syncd.core import Known
 
 _json = msgspec.json.Encoder(enc_hook=plain).encode
@@ -61,16 +61,12 @@ class ArchivedVersion(msgspec.Struct, frozen=True):
 
 
 @reads_rows
-class Holdings:
+class Holdings(MirrorPart):
     """The Entries, deleted files and versions of all mirrors."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def known_files(self, mirror: int) -> Iterator[Known]:
         """Yield the Entries as rows of Known, which a plan compares, sorted by path."""
-        return self._db.rows(
+        return self._of(mirror).rows(
             "SELECT path, bytes, version, modified, sha256, digests FROM entry WHERE mirror=? ORDER BY path", (mirror,)
         )
 
@@ -88,9 +84,9 @@ class Holdings:
         parts = path.split("/")
         for count in range(1, len(parts)):
             above = "/".join(parts[:count])
-            if self._db.one("SELECT 1 FROM entry WHERE mirror=? AND path=?", (mirror, above)) is not None:
+            if self._of(mirror).one("SELECT 1 FROM entry WHERE mirror=? AND path=?", (mirror, above)) is not None:
                 return above
-        below = self._db.one(
+        below = self._of(mirror).one(
             "SELECT path FROM entry WHERE mirror=?1 AND path>=?2 AND path<?3 LIMIT 1", (mirror, f"{path}/", f"{path}0")
         )
         return below[0] if below is not None else ""
@@ -132,37 +128,42 @@ class Holdings:
         # two bounds as they stand: with `? IS NULL OR path<?` SQLite reads to the end of the mirror for one path
         bounds, values = ("", (mirror, first)) if last is None else ("AND path<? ", (mirror, first, last))
         sql = f"SELECT {columns} FROM entry WHERE mirror=? AND path>=? {bounds}ORDER BY path"  # noqa: S608  literals
-        return self._db.rows(sql, values)
+        return self._of(mirror).rows(sql, values)
 
     def add(self, mirror: int, proved: Iterable[tuple[Entry, Origin]], *, changed: bool = True) -> None:
         """Record Entries whose bytes are durable under final names; `changed` marks them for the next snapshot."""
         proved = list(proved)
 
         def work() -> None:
-            self._db.add(
+            self._of(mirror).add(
                 "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)",
                 ((mirror, *_entry_values(entry, origin)) for entry, origin in proved),
             )
             if changed:
-                self._db.add(
+                self._of(mirror).add(
                     "INSERT OR IGNORE INTO changed VALUES (?,?)", ((mirror, entry.path) for entry, _ in proved)
                 )
-            self._db.add("DELETE FROM failure WHERE mirror=? AND path=?", ((mirror, entry.path) for entry, _ in proved))
-            self._db.add(
+            self._of(mirror).add(
+                "DELETE FROM failure WHERE mirror=? AND path=?", ((mirror, entry.path) for entry, _ in proved)
+            )
+            self._of(mirror).add(
                 "DELETE FROM removed WHERE mirror=? AND path=? AND snapshot IN ('', '-')",
                 ((mirror, entry.path) for entry, _ in proved),
             )
 
-        self._db.together(work)
+        self._of(mirror).together(work)
 
     def totals(self, mirror: int) -> tuple[int, int]:
         """Return the number of Entries, and their bytes."""
-        row = self._db.one("SELECT count(*), coalesce(sum(bytes), 0) FROM entry WHERE mirror=?", (mirror,))
+        row = self._of(mirror).one("SELECT count(*), coalesce(sum(bytes), 0) FROM entry WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
 
     def changed(self, mirror: int) -> Iterator[str]:
         """Yield the paths that were added, deleted or changed since the last snapshot, sorted."""
-        return (path for (path,) in self._db.rows("SELECT path FROM changed WHERE mirror=? ORDER BY path", (mirror,)))
+        return (
+            path
+            for (path,) in self._of(mirror).rows("SELECT path FROM changed WHERE mirror=? ORDER BY path", (mirror,))
+        )
 
     def remove(self, mirror: int, paths: Iterable[str], at: float) -> None:
         """Take Entries out of the next snapshot; their bytes leave their final names when it is published."""
@@ -174,14 +175,14 @@ class Holdings:
                 if found is None:
                     continue
                 self.add_removed(mirror, [RemovedFile(PENDING, *found, at)])
-                self._db.do("DELETE FROM entry WHERE mirror=? AND path=?", (mirror, path))
-                self._db.do("INSERT OR IGNORE INTO changed VALUES (?,?)", (mirror, path))
+                self._of(mirror).do("DELETE FROM entry WHERE mirror=? AND path=?", (mirror, path))
+                self._of(mirror).do("INSERT OR IGNORE INTO changed VALUES (?,?)", (mirror, path))
 
-        self._db.together(work)
+        self._of(mirror).together(work)
 
     def add_removed(self, mirror: int, files: Iterable[RemovedFile]) -> None:
         """Record removed files whose bytes are stored."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT OR REPLACE INTO removed VALUES (?,?,?,?,?,?,?,?,'')",
             (
                 (mirror, e.path, one.snapshot, e.size, e.sha256, e.xxh3, _json(one.origin).decode(), one.removed)
@@ -193,49 +194,51 @@ class Holdings:
     def has_pending_removals(self, mirror: int) -> bool:
         """Return True if a removed file waits to leave its final name, and nothing is known to prevent that."""
         sql = "SELECT 1 FROM removed WHERE mirror=? AND snapshot='' AND failed='' LIMIT 1"
-        return self._db.one(sql, (mirror,)) is not None
+        return self._of(mirror).one(sql, (mirror,)) is not None
 
     def removed_in_place(self, mirror: int, after: str = "", limit: int = -1) -> list[RemovedFile]:
         """Return at most `limit` removed files under their final names after the path `after`, sorted; -1: all."""
-        return self._removed("snapshot IN ('', '-') AND path>? ORDER BY path LIMIT ?", (mirror, after, limit))
+        return self._removed("snapshot IN ('', '-') AND path>? ORDER BY path LIMIT ?", mirror, after, limit)
 
     def leaves(self, mirror: int, path: str) -> bool:
         """Return True if a removed file is still under its final name."""
-        return bool(self._removed("snapshot IN ('', '-') AND path=?", (mirror, path)))
+        return bool(self._removed("snapshot IN ('', '-') AND path=?", mirror, path))
 
     def removed_files(self, mirror: int, path: str) -> list[RemovedFile]:
         """Return the removals of a file whose bytes are stored, the last one first."""
-        return self._removed("path=? ORDER BY removed DESC", (mirror, path))
+        return self._removed("path=? ORDER BY removed DESC", mirror, path)
 
     def removed_of(self, mirror: int, snapshot: str, before: float, after: str, limit: int) -> list[RemovedFile]:
         """Return at most `limit` files of `snapshot` removed before a time, after the path `after`, sorted."""
         condition = "snapshot=? AND removed<? AND path>? ORDER BY path LIMIT ?"
-        return self._removed(condition, (mirror, snapshot, before, after, limit))
+        return self._removed(condition, mirror, snapshot, before, after, limit)
 
-    def _removed(self, condition: str, values: tuple[Any, ...]) -> list[RemovedFile]:
+    def _removed(self, condition: str, mirror: int, *values: Any) -> list[RemovedFile]:
         sql = "SELECT path, snapshot, bytes, sha256, xxh3, origin, removed, failed FROM removed WHERE mirror=? AND "
         return [
             RemovedFile(snapshot, Entry(path, size, sha256, xxh3), _origin(origin), at, failed)
-            for path, snapshot, size, sha256, xxh3, origin, at, failed in self._db.rows(sql + condition, values)
+            for path, snapshot, size, sha256, xxh3, origin, at, failed in self._of(mirror).rows(
+                sql + condition, (mirror, *values)
+            )
         ]
 
     def end_removals(self, mirror: int, moved: Iterable[tuple[RemovedFile, str]]) -> None:
         """Record the snapshot under which the bytes of removed files are stored now."""
-        self._db.many(
+        self._of(mirror).many(
             "UPDATE OR REPLACE removed SET snapshot=?, failed='' WHERE mirror=? AND path=? AND snapshot=?",
             ((snapshot, mirror, one.path, one.snapshot) for one, snapshot in moved),
         )
 
     def fail_removals(self, mirror: int, failures: Iterable[tuple[RemovedFile, str]]) -> None:
         """Record why removed files could not leave their final names: they are no interrupted work."""
-        self._db.many(
+        self._of(mirror).many(
             "UPDATE removed SET failed=? WHERE mirror=? AND path=? AND snapshot=?",
             ((reason, mirror, one.path, one.snapshot) for one, reason in failures),
         )
 
     def forget_removed(self, mirror: int, files: Iterable[RemovedFile]) -> None:
         """Delete the records of removed files whose bytes are no longer stored."""
-        self._db.many(
+        self._of(mirror).many(
             "DELETE FROM removed WHERE mirror=? AND path=? AND snapshot=?",
             ((mirror, one.path, one.snapshot) for one in files),
         )
@@ -243,14 +246,14 @@ class Holdings:
     def has_removed_of(self, mirror: int, snapshot: str, *, beyond: int = 0) -> bool:
         """Return True if bytes of more than `beyond` removed files are stored under a snapshot."""
         sql = "SELECT 1 FROM removed WHERE mirror=? AND snapshot=? LIMIT 1 OFFSET ?"
-        return self._db.one(sql, (mirror, snapshot, beyond)) is not None
+        return self._of(mirror).one(sql, (mirror, snapshot, beyond)) is not None
 
     def snapshots_of(self, mirror: int, kind: Literal["removed", "version"]) -> Iterator[str]:
         """Yield the snapshots under which removed or replaced bytes are stored, by one look at each."""
         at = IN_PLACE  # sorts before every id
         while True:
             sql = f"SELECT min(snapshot) FROM {kind} WHERE mirror=? AND snapshot>?"  # noqa: S608  a literal
-            (found,) = self._db.one(sql, (mirror, at))
+            (found,) = self._of(mirror).one(sql, (mirror, at))
             if found is None:
                 return
             yield found
@@ -258,7 +261,7 @@ class Holdings:
 
     def add_versions(self, mirror: int, versions: Iterable[ArchivedVersion], at: float) -> None:
         """Record replaced bytes. A rebuild records bytes that no Snapshot names without their sha256."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT INTO version VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET sha256=excluded.sha256 "
             "WHERE version.sha256=''",
             ((mirror, one.snapshot, one.path, one.bytes, one.sha256, at) for one in versions),
@@ -266,21 +269,21 @@ class Holdings:
 
     def natural_paths(self, mirror: int) -> Iterator[str]:
         """Yield the paths of the files that are under their final names, deleted ones that are still there too."""
-        yield from (path for (path,) in self._db.rows("SELECT path FROM entry WHERE mirror=?", (mirror,)))
+        yield from (path for (path,) in self._of(mirror).rows("SELECT path FROM entry WHERE mirror=?", (mirror,)))
         sql = "SELECT path FROM removed WHERE mirror=? AND snapshot IN ('', '-')"
-        yield from (path for (path,) in self._db.rows(sql, (mirror,)))
+        yield from (path for (path,) in self._of(mirror).rows(sql, (mirror,)))
 
     def versions(self, mirror: int, path: str | None = None) -> list[ArchivedVersion]:
         """Return the kept versions of one path or of all, sorted."""
         which, values = ("", (mirror,)) if path is None else ("AND path=? ", (mirror, path))
         sql = f"SELECT snapshot, path, bytes, sha256 FROM version WHERE mirror=? {which}"  # noqa: S608  literals
-        return [ArchivedVersion(*row) for row in self._db.rows(f"{sql}ORDER BY path, replaced", values)]
+        return [ArchivedVersion(*row) for row in self._of(mirror).rows(f"{sql}ORDER BY path, replaced", values)]
 
     def versions_of(self, mirror: int, snapshot: str, limit: int, after: str = "") -> list[ArchivedVersion]:
         """Return at most `limit` kept versions of a snapshot after the path `after`, sorted."""
         return [
             ArchivedVersion(*row)
-            for row in self._db.rows(
+            for row in self._of(mirror).rows(
                 "SELECT snapshot, path, bytes, sha256 FROM version WHERE mirror=? AND snapshot=? AND path>? "
                 "ORDER BY path LIMIT ?",
                 (mirror, snapshot, after, limit),
@@ -289,27 +292,31 @@ class Holdings:
 
     def forget_version(self, mirror: int, version: ArchivedVersion) -> None:
         """Delete the record of a version whose bytes are gone."""
-        self._db.do(
+        self._of(mirror).do(
             "DELETE FROM version WHERE mirror=? AND snapshot=? AND path=?", (mirror, version.snapshot, version.path)
         )
 
     def check(self, mirror: int, paths: Iterable[str], at: float) -> None:
         """Record when stored bytes were last read and found intact."""
-        self._db.many("UPDATE entry SET checked=? WHERE mirror=? AND path=?", ((at, mirror, path) for path in paths))
+        self._of(mirror).many(
+            "UPDATE entry SET checked=? WHERE mirror=? AND path=?", ((at, mirror, path) for path in paths)
+        )
 
     def renew(self, mirror: int, origins: Iterable[Origin]) -> None:
         """Record new claims of upstream on files whose content is unchanged."""
         origins = list(origins)
 
         def work() -> None:
-            self._db.add(
+            self._of(mirror).add(
                 "UPDATE entry SET size=?, modified=?, version=?, digests=coalesce(?, digests), answer_version=?, "
                 "answer_modified=? WHERE mirror=? AND path=?",
                 ((*_claim_values(origin), mirror, origin.path) for origin in origins),
             )
-            self._db.add("INSERT OR IGNORE INTO renewed VALUES (?,?)", ((mirror, origin.path) for origin in origins))
+            self._of(mirror).add(
+                "INSERT OR IGNORE INTO renewed VALUES (?,?)", ((mirror, origin.path) for origin in origins)
+            )
 
-        self._db.together(work)
+        self._of(mirror).together(work)
 
 
 def _claim_values(origin: Origin) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import msgspec
 
 from manifests.messages import message, plain
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import DaemonPart
 from syncd.catalogue.prefixes import overlap
 from syncd.core import Busy, ConfigError, Damaged
 
@@ -40,12 +40,8 @@ def moved_from(row: MirrorRow | None, prefix: str) -> tuple[str, str] | None:
 
 
 @reads_rows
-class MirrorList:
+class MirrorList(DaemonPart):
     """The mirrors, by name."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def mirrors(self) -> list[MirrorRow]:
         """Return all mirrors, by name."""
@@ -109,16 +105,13 @@ class MirrorList:
             (_json(found).decode(),),
         )
 
-    def forget(self, row: MirrorRow) -> None:
-        """Delete every record of a mirror, its row too; the audit log stays."""
+    def delete(self, row: MirrorRow) -> None:
+        """Delete every record of a mirror in the daemon's file, its row too; the audit log stays."""
 
         def work() -> None:
             self._db.do("DELETE FROM pass_event WHERE pass IN (SELECT id FROM pass WHERE mirror=?)", (row.id,))
-            for (table,) in self._db.rows(
-                "SELECT t.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c "
-                "WHERE t.type='table' AND c.name='mirror' AND t.name<>'audit'"
-            ):
-                self._db.do(f"DELETE FROM {table} WHERE mirror=?", (row.id,))  # noqa: S608  names of our schema
+            self._db.do("DELETE FROM pass WHERE mirror=?", (row.id,))
+            self._db.do("DELETE FROM pause WHERE mirror=?", (row.id,))
             names = tuple(f"{kind}:{row.name}" for kind in ("manifest", "mark", "publishing", "etags"))
             self._db.do("DELETE FROM setting WHERE name IN (?,?,?,?)", names)
             self._db.do("DELETE FROM mirror WHERE id=?", (row.id,))
@@ -126,9 +119,16 @@ class MirrorList:
         self._db.together(work)
 
     def ensure_mirror(
-        self, name: str, *, prefix: str, title: str = "", source: str = "", may_move: bool = False
+        self,
+        name: str,
+        *,
+        prefix: str,
+        title: str = "",
+        source: str = "",
+        may_move: bool = False,
+        number: int | None = None,
     ) -> MirrorRow:
-        """Return the row of a mirror; create or update it.
+        """Return the row of a mirror; create it, with a `number` of its own or the next one, or update it.
 
         Raises ConfigError if its copy is stored under another prefix, unless it `may_move`: the paths of its snapshot
         would name no file.
@@ -136,30 +136,17 @@ class MirrorList:
         if not may_move and (moved := moved_from(self.mirror(name), prefix)) is not None:
             raise ConfigError(message("{name}: store.prefix: {what}: {todo}", name=name, what=moved[0], todo=moved[1]))
         self._db.do(
-            "INSERT INTO mirror (name, prefix, title, source) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
+            "INSERT INTO mirror (id, name, prefix, title, source) VALUES (?,?,?,?,?) ON CONFLICT (name) DO UPDATE SET "
             "prefix=excluded.prefix, title=excluded.title, source=excluded.source",
-            (name, prefix, title, source),
+            (number, name, prefix, title, source),
         )
         row = self.mirror(name)
         assert row is not None
         return row
 
-    def drop(self, mirror: int) -> None:
-        """Delete all records of a mirror except its row; a rebuild begins with this."""
-        for table in (
-            "entry",
-            "changed",
-            "renewed",
-            "removed",
-            "version",
-            "snapshot",
-            "claim",
-            "promise",
-            "swap",
-            "staged",
-            "inflight",
-        ):
-            self._db.do(f"DELETE FROM {table} WHERE mirror=?", (mirror,))  # noqa: S608  constants
+    def set_snapshot(self, mirror: int, snapshot: str) -> None:
+        """Record the id of the current snapshot."""
+        self._db.do("UPDATE mirror SET snapshot=? WHERE id=?", (snapshot, mirror))
 
     def attempt(self, mirror: int, at: float) -> None:
         """Record when a pass began."""

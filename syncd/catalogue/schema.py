@@ -1,4 +1,8 @@
-"""The tables of the Catalogue. A change needs a new SCHEMA_VERSION, and one more of the STEPS that migrate to it."""
+"""The tables of the daemon's file. A change needs one more of the STEPS that migrate to it.
+
+Up to version 13 this file had the records of all mirrors. Version 14 has each mirror's in a file of its own, whose
+tables are in `mirror_schema`; `syncd.catalogue.separation` moves them there before this step is run.
+"""
 
 VERSION_1 = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -174,6 +178,40 @@ ALTER TABLE pass ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pass ADD COLUMN copied_bytes INTEGER NOT NULL DEFAULT 0;
 """
 
+# `key` is in the mirror's own file, too: one with another key belongs to another Catalogue. NULL: it has no file yet.
+VERSION_14 = """
+ALTER TABLE mirror ADD COLUMN key TEXT;
+UPDATE mirror SET key=(SELECT value FROM setting WHERE name='separation');
+DELETE FROM setting WHERE name='separation';
+DROP TRIGGER failure_kept;
+DROP TABLE entry;
+DROP TABLE changed;
+DROP TABLE renewed;
+DROP TABLE removed;
+DROP TABLE version;
+DROP TABLE snapshot;
+DROP TABLE claim;
+DROP TABLE promise;
+DROP TABLE swap;
+DROP TABLE staged;
+DROP TABLE inflight;
+DROP TABLE approved;
+DROP TABLE rejected;
+DROP TABLE parked;
+DROP TABLE pin;
+DROP TABLE failure;
+DROP TABLE deferred;
+DROP TABLE doubt;
+DROP TABLE unsettled;
+DROP TABLE quarantine;
+DROP TABLE fault;
+DROP TABLE question;
+DROP TABLE asking;
+DROP TABLE signed;
+DROP TABLE signer;
+"""
+
+JOINED = 13  # the last version with the records of all mirrors in one file
 STEPS = (
     VERSION_1,
     VERSION_2,
@@ -188,21 +226,6 @@ STEPS = (
     VERSION_11,
     VERSION_12,
     VERSION_13,
+    VERSION_14,
 )
 SCHEMA_VERSION = len(STEPS)
-
-# The plan: in the scratch file beside the Catalogue, which is empty after each opening.
-SCRATCH = """
-CREATE TABLE scratch.todo (
-  mirror INTEGER NOT NULL, action TEXT NOT NULL, path TEXT NOT NULL, size INTEGER, reason TEXT NOT NULL, stat BLOB,
-  bytes INTEGER NOT NULL);
-CREATE INDEX scratch.todo_mirror ON todo (mirror);
-CREATE TABLE scratch.fresh (mirror INTEGER NOT NULL, files INTEGER NOT NULL, bytes REAL NOT NULL, stats BLOB NOT NULL);
-CREATE TABLE scratch.refusal (mirror INTEGER NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL,
-  PRIMARY KEY (mirror, path)) WITHOUT ROWID;
-CREATE TABLE scratch.fold (mirror INTEGER NOT NULL, part INTEGER NOT NULL, digests BLOB NOT NULL);
-CREATE INDEX scratch.fold_part ON fold (mirror, part);
-CREATE TABLE scratch.marker (mirror INTEGER NOT NULL, path TEXT NOT NULL, modified REAL, PRIMARY KEY (mirror, path))
-  WITHOUT ROWID;
-"""
-SCRATCH_TABLES = ("todo", "fresh", "refusal", "fold", "marker")

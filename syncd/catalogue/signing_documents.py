@@ -8,7 +8,7 @@ from manifests.messages import plain
 from manifests.reading import DocumentRequest
 from manifests.stat import storable
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 from syncd.catalogue.survey_frontier import mark_of
 
 _pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
@@ -18,12 +18,8 @@ _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 @reads_rows
-class SigningDocuments:
+class SigningDocuments(MirrorPart):
     """The signed links of one mirror at a time; `Claims.forget` clears them."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def add(self, mirror: int, named: Iterable[tuple[str, DocumentRequest]]) -> None:
         """Record which document named the link of each path."""
@@ -33,14 +29,14 @@ class SigningDocuments:
             mark = mark_of(request)
             marks[mark] = request
             rows.append((mirror, storable(path), mark))
-        self._db.many(
+        self._of(mirror).many(
             "INSERT OR IGNORE INTO signer VALUES (?,?,?)", ((mirror, mark, _pack(one)) for mark, one in marks.items())
         )
-        self._db.many("INSERT OR IGNORE INTO signed (mirror, path, mark) VALUES (?,?,?)", rows)
+        self._of(mirror).many("INSERT OR IGNORE INTO signed (mirror, path, mark) VALUES (?,?,?)", rows)
 
     def document(self, mirror: int, path: str) -> tuple[int, DocumentRequest] | None:
         """Return the document that named the link of a path, and its number."""
-        row = self._db.one(
+        row = self._of(mirror).one(
             "SELECT s.mark, s.asked FROM signed f JOIN signer s ON s.mirror=f.mirror AND s.mark=f.mark "
             "WHERE f.mirror=? AND f.path=?",
             (mirror, storable(path)),
@@ -49,12 +45,12 @@ class SigningDocuments:
 
     def renew(self, mirror: int, mark: int, links: Mapping[str, tuple[str, ...]]) -> None:
         """Record the fresh links of a document, by path."""
-        self._db.many(
+        self._of(mirror).many(
             "UPDATE signed SET urls=? WHERE mirror=? AND path=? AND mark=?",
             ((_json(urls).decode(), mirror, storable(path), mark) for path, urls in links.items()),
         )
 
     def fresh(self, mirror: int, path: str) -> tuple[str, ...]:
         """Return the links of a path that were asked for later than the survey; empty if there are none."""
-        row = self._db.one("SELECT urls FROM signed WHERE mirror=? AND path=?", (mirror, storable(path)))
+        row = self._of(mirror).one("SELECT urls FROM signed WHERE mirror=? AND path=?", (mirror, storable(path)))
         return () if row is None or row[0] is None else _strings(row[0])

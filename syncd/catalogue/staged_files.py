@@ -11,7 +11,7 @@ import msgspec
 from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 from syncd.catalogue.work_journal import Swap
 from syncd.core import LossKind
 
@@ -24,16 +24,12 @@ _origin = msgspec.json.Decoder(Origin).decode
 
 
 @reads_rows
-class StagedFiles:
+class StagedFiles(MirrorPart):
     """Staged replacements, by mirror; at most one for a path."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def add(self, mirror: int, pass_id: str, swaps: Iterable[Swap]) -> None:
         """Record replacements that a pass has staged, or found staged."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT OR REPLACE INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,0)",
             (
                 (
@@ -54,15 +50,15 @@ class StagedFiles:
 
     def any(self, mirror: int) -> bool:
         """Return True if replacements are staged."""
-        return self._db.one("SELECT 1 FROM staged WHERE mirror=? LIMIT 1", (mirror,)) is not None
+        return self._of(mirror).one("SELECT 1 FROM staged WHERE mirror=? LIMIT 1", (mirror,)) is not None
 
     def all(self, mirror: int) -> dict[str, Swap]:
         """Return the staged replacements, by path."""
-        return {swap.path: swap for swap in self._swaps("mirror=?", (mirror,))}
+        return {swap.path: swap for swap in self._swaps("mirror=?1", mirror)}
 
     def places(self, mirror: int) -> set[str]:
         """Return the paths in the store at which replacements are staged."""
-        return {staged for (staged,) in self._db.rows("SELECT staged FROM staged WHERE mirror=?", (mirror,))}
+        return {staged for (staged,) in self._of(mirror).rows("SELECT staged FROM staged WHERE mirror=?", (mirror,))}
 
     def losses(self, mirror: int, pass_id: str) -> list[tuple[Swap, LossKind]]:
         """Return the replacements of a pass that lose bytes, sorted by path."""
@@ -71,42 +67,44 @@ class StagedFiles:
             "IN (SELECT sha256 FROM staged WHERE mirror=?1 AND pass=?2 AND bytes BETWEEN 1 AND ?3 GROUP BY sha256 "
             "HAVING count(*) >= ?4 AND count(DISTINCT old_sha256) > 1)))"
         )
-        return [(swap, _kind(swap)) for swap in self._swaps(where, (mirror, pass_id, SAME_BYTES, SAME))]
+        return [(swap, _kind(swap)) for swap in self._swaps(where, mirror, pass_id, SAME_BYTES, SAME)]
 
-    def _swaps(self, where: str, values: tuple[object, ...]) -> list[Swap]:
+    def _swaps(self, where: str, mirror: int, *values: object) -> list[Swap]:
         sql = f"SELECT path, staged, entry, origin, old_bytes, old_sha256 FROM staged WHERE {where} ORDER BY path"  # noqa: S608  constants
         return [
             Swap(path, staged, _entry(entry), _origin(origin), old_bytes, old_sha256)
-            for path, staged, entry, origin, old_bytes, old_sha256 in self._db.rows(sql, values)
+            for path, staged, entry, origin, old_bytes, old_sha256 in self._of(mirror).rows(sql, (mirror, *values))
         ]
 
     def release(self, mirror: int, pass_id: str, held: Iterable[str]) -> int:
         """Let the replacements of a pass swap, except the `held` ones, which wait. Return the number of the former."""
 
         def work() -> None:
-            self._db.add("UPDATE staged SET held=1 WHERE mirror=? AND path=?", ((mirror, path) for path in held))
-            self._db.do(
+            self._of(mirror).add(
+                "UPDATE staged SET held=1 WHERE mirror=? AND path=?", ((mirror, path) for path in held)
+            )
+            self._of(mirror).do(
                 "INSERT OR REPLACE INTO swap (mirror, path, staged, entry, origin, old_bytes, old_sha256) "
                 "SELECT mirror, path, staged, entry, origin, old_bytes, old_sha256 FROM staged "
                 "WHERE mirror=? AND pass=? AND held=0",
                 (mirror, pass_id),
             )
-            self._db.do("DELETE FROM staged WHERE mirror=? AND pass=? AND held=0", (mirror, pass_id))
+            self._of(mirror).do("DELETE FROM staged WHERE mirror=? AND pass=? AND held=0", (mirror, pass_id))
 
         before = self._count(mirror)
-        self._db.together(work)
+        self._of(mirror).together(work)
         return before - self._count(mirror)
 
     def _count(self, mirror: int) -> int:
-        return int(self._db.one("SELECT count(*) FROM staged WHERE mirror=?", (mirror,))[0])
+        return int(self._of(mirror).one("SELECT count(*) FROM staged WHERE mirror=?", (mirror,))[0])
 
     def outdated(self, mirror: int, pass_id: str) -> list[Swap]:
         """Return the replacements of other passes, which this pass did not find upstream."""
-        return self._swaps("mirror=? AND pass<>?", (mirror, pass_id))
+        return self._swaps("mirror=? AND pass<>?", mirror, pass_id)
 
     def forget(self, mirror: int, paths: Iterable[str]) -> None:
         """Delete the records of replacements whose bytes are deleted."""
-        self._db.many("DELETE FROM staged WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+        self._of(mirror).many("DELETE FROM staged WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
 
 
 def _kind(swap: Swap) -> LossKind:

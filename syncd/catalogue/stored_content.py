@@ -7,8 +7,8 @@ import msgspec
 
 from manifests.snapshot import Origin
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
 from syncd.catalogue.holdings import PENDING
+from syncd.catalogue.parts import MirrorPart
 
 Kind = Literal["entry", "removed", "version"]
 
@@ -34,12 +34,8 @@ class HeldBytes(msgspec.Struct, frozen=True):
 
 
 @reads_rows
-class StoredContent:
+class StoredContent(MirrorPart):
     """Stored bytes by path."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def entries(self, mirror: int, first: str, last: str | None) -> Iterator[HeldBytes]:
         """Yield the current files in `[first, last)`, sorted by path; `last` None: to the end."""
@@ -61,5 +57,5 @@ class StoredContent:
 
     def _rows(self, sql: str, mirror: int, first: str, last: str | None) -> Iterator[tuple[Any, ...]]:
         if last is None:
-            return self._db.rows(f"{sql}ORDER BY path", (mirror, first))
-        return self._db.rows(f"{sql}AND path<? ORDER BY path", (mirror, first, last))
+            return self._of(mirror).rows(f"{sql}ORDER BY path", (mirror, first))
+        return self._of(mirror).rows(f"{sql}AND path<? ORDER BY path", (mirror, first, last))

@@ -8,7 +8,7 @@ import msgspec
 from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import MirrorPart
 
 _json = msgspec.json.Encoder(enc_hook=plain).encode
 _entry = msgspec.json.Decoder(Entry).decode
@@ -40,12 +40,8 @@ class Inflight(msgspec.Struct, frozen=True):
 
 
 @reads_rows
-class WorkJournal:
+class WorkJournal(MirrorPart):
     """Waiting replacements and partly staged files, by mirror."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     def add_swap(self, mirror: int, swap: Swap) -> None:
         """Record a verified file that waits for its final name."""
@@ -53,7 +49,7 @@ class WorkJournal:
 
     def add_swaps(self, mirror: int, swaps: Iterable[Swap]) -> None:
         """Record verified files that wait for their final names."""
-        self._db.many(
+        self._of(mirror).many(
             "INSERT OR REPLACE INTO swap VALUES (?,?,?,?,?,?,?,?)",
             (
                 (mirror, one.path, one.staged, _json(one.entry), _json(one.origin), one.old_bytes, one.old_sha256, "")
@@ -65,7 +61,7 @@ class WorkJournal:
         """Return at most `limit` waiting files after the path `after`, sorted by path; -1: all."""
         return [
             _swap(row)
-            for row in self._db.rows(
+            for row in self._of(mirror).rows(
                 "SELECT path, staged, entry, origin, old_bytes, old_sha256, failed FROM swap WHERE mirror=? AND path>? "
                 "ORDER BY path LIMIT ?",
                 (mirror, after, limit),
@@ -74,7 +70,7 @@ class WorkJournal:
 
     def swap(self, mirror: int, path: str) -> Swap | None:
         """Return the file that waits for one path."""
-        row = self._db.one(
+        row = self._of(mirror).one(
             "SELECT path, staged, entry, origin, old_bytes, old_sha256, failed FROM swap WHERE mirror=? AND path=?",
             (mirror, path),
         )
@@ -90,41 +86,41 @@ class WorkJournal:
 
     def _has(self, mirror: int, condition: str) -> bool:
         sql = f"SELECT 1 FROM swap WHERE mirror=? AND {condition} LIMIT 1"  # noqa: S608  constants
-        return self._db.one(sql, (mirror,)) is not None
+        return self._of(mirror).one(sql, (mirror,)) is not None
 
     def staged_paths(self, mirror: int) -> set[str]:
         """Return the paths at which files wait."""
-        return {staged for (staged,) in self._db.rows("SELECT staged FROM swap WHERE mirror=?", (mirror,))}
+        return {staged for (staged,) in self._of(mirror).rows("SELECT staged FROM swap WHERE mirror=?", (mirror,))}
 
     def fail_swaps(self, mirror: int, failures: Iterable[tuple[str, str]]) -> None:
         """Record `(path, reason)` of files whose place could not be taken: they wait, and are no interrupted work."""
-        self._db.many(
+        self._of(mirror).many(
             "UPDATE swap SET failed=? WHERE mirror=? AND path=?", ((reason, mirror, path) for path, reason in failures)
         )
 
     def end_swaps(self, mirror: int, paths: Iterable[str]) -> None:
         """Delete the records of files that have their final names."""
-        self._db.many("DELETE FROM swap WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+        self._of(mirror).many("DELETE FROM swap WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
 
     def begin(self, mirror: int, inflight: Inflight) -> None:
         """Record that the staging of a large file begins."""
-        self._db.do(
+        self._of(mirror).do(
             "INSERT OR REPLACE INTO inflight VALUES (?,?,?,?,?)",
             (mirror, inflight.path, inflight.token, inflight.version, inflight.size),
         )
 
     def all_inflight(self, mirror: int) -> dict[str, Inflight]:
         """Return the unfinished stagings, by path."""
-        rows = self._db.rows("SELECT path, token, version, size FROM inflight WHERE mirror=?", (mirror,))
+        rows = self._of(mirror).rows("SELECT path, token, version, size FROM inflight WHERE mirror=?", (mirror,))
         return {path: Inflight(path, token, version, size) for path, token, version, size in rows}
 
     def end(self, mirror: int, path: str) -> None:
         """Delete the record of a staging that was committed or discarded."""
-        self._db.do("DELETE FROM inflight WHERE mirror=? AND path=?", (mirror, path))
+        self._of(mirror).do("DELETE FROM inflight WHERE mirror=? AND path=?", (mirror, path))
 
     def end_all(self, mirror: int, paths: Iterable[str]) -> None:
         """Delete the records of stagings whose files are stored and recorded."""
-        self._db.many("DELETE FROM inflight WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+        self._of(mirror).many("DELETE FROM inflight WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
 
 
 def _swap(row: tuple[Any, ...]) -> Swap:

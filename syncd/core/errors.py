@@ -206,11 +206,15 @@ class Exists(PermanentError):
 
 
 class Damaged(PermanentError):
-    """Stored bytes or the Catalogue differ from what syncd wrote; `in_catalogue`: then no check can go on."""
+    """Stored bytes or the Catalogue differ from what syncd wrote; `in_catalogue`: then no check can go on.
 
-    def __init__(self, message: str, *, in_catalogue: bool = False) -> None:
+    `of_mirror` names the mirror if only its records are damaged: the others are not concerned.
+    """
+
+    def __init__(self, message: str, *, in_catalogue: bool = False, of_mirror: str = "") -> None:
         super().__init__(message)
         self.in_catalogue = in_catalogue
+        self.of_mirror = of_mirror
 
 
 class Parked(PermanentError):

@@ -2,7 +2,8 @@
 
 Rules:
 1. A backup is never changed: its name holds the time and the sha256 of its bytes.
-2. A backup is valid only if its bytes have that sha256 and open as a Catalogue.
+2. A backup is valid only if its bytes have that sha256 and open as a Catalogue. It is an archive of the daemon's file
+   and of the file of each mirror, each as it was at one moment.
 3. The store has precedence over a backup: a mirror that was published later is rebuilt from the store.
 """
 
@@ -11,10 +12,12 @@ import gzip
 import hashlib
 import re
 import shutil
+import tarfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -28,7 +31,9 @@ FOLDER = ".syncd/backup/"
 PIECE = 1 << 20
 MAX_BYTES = 1 << 40  # of a compressed and of an uncompressed backup
 
-_NAME = re.compile(r"(\d{8}T\d{6}Z)\.([0-9a-f]{64})\.sqlite\.gz")
+_NAME = re.compile(r"(\d{8}T\d{6}Z)\.([0-9a-f]{64})\.(?:tar|sqlite)\.gz")
+_MEMBER = re.compile(r"catalogue\.sqlite|mirrors/[A-Za-z0-9%_-]+\.sqlite")
+JOINED = ".sqlite.gz"  # ends the name of a backup of an older syncd: the one file with the records of all mirrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,11 @@ async def back_up(
 ) -> tuple[Backup, int]:
     """Copy the Catalogue to the store; returns the backup and its compressed size in bytes."""
     folder = Path(await asyncio.to_thread(mkdtemp, dir=spool))
-    twin, packed = folder / "catalogue.sqlite", folder / "packed"
+    packed = folder / "packed"
     try:
-        await beside.run(lambda catalogue: catalogue.database.copy(twin))
-        sha256, size = await asyncio.to_thread(_pack, twin, packed)
+        sha256, size = await _pack(beside, folder, packed)
         at = now()
-        name = f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.{sha256}.sqlite.gz"
+        name = f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}.{sha256}.tar.gz"
         backup = Backup(FOLDER + name, at, sha256)
         async with store.stage(backup.place, size=size) as staged:
             offset = 0
@@ -123,7 +127,8 @@ async def fetch(store: Store, wanted: str, folder: Path) -> Backup:
                 found=digest.hexdigest(),
             )
         )
-    await asyncio.to_thread(_unpack, packed, folder / "catalogue.sqlite", backup.place)
+    unpack = _unpack_joined if backup.place.endswith(JOINED) else _unpack
+    await asyncio.to_thread(unpack, packed, folder, backup.place)
     await asyncio.to_thread(_open, folder)
     return backup
 
@@ -144,7 +149,7 @@ async def restore_backup(
         await store.identify(None)
         backup = await fetch(store, wanted, folder)
         suffix = f"before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        kept = await asyncio.to_thread(replace_catalogue, config.state, folder / "catalogue.sqlite", suffix)
+        kept = await asyncio.to_thread(replace_catalogue, config.state, folder, suffix)
         return backup.place, kept
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -152,23 +157,77 @@ async def restore_backup(
 
 
 def _open(folder: Path) -> None:
-    """Migrate the Catalogue to the current schema; closing it leaves a single file."""
-    with Catalogue(folder):
-        pass
+    """Migrate the Catalogue to the current schema; closing it leaves single files. Raises Damaged."""
+    with Catalogue(folder) as catalogue:
+        for row in catalogue.history.mirrors():
+            try:
+                catalogue.history.current_id(row.id)
+            except Damaged as error:
+                if not error.of_mirror:
+                    raise
+                catalogue.history.drop(row.id)  # as it was when the backup was made: it is read from the store
 
 
-def _pack(twin: Path, packed: Path) -> tuple[str, int]:
-    with twin.open("rb") as file, gzip.GzipFile(packed, "wb", compresslevel=3, mtime=0) as out:
-        shutil.copyfileobj(file, out, PIECE)
+async def _pack(beside: BackgroundReader, folder: Path, packed: Path) -> tuple[str, int]:
+    """Write copies of all files to an archive, one after the other; return its sha256 and size.
+
+    Passes go on meanwhile: a mirror that publishes between two copies is rolled forward, or read from the store.
+    """
+    twin = folder / "twin"
+    archive = await asyncio.to_thread(tarfile.open, packed, "w:gz", compresslevel=3)
+    try:
+        for name, number in await beside.run(lambda catalogue: catalogue.all_files()):
+            if await beside.run(partial(_copy, number, twin)):
+                await asyncio.to_thread(_add, archive, twin, name)
+    finally:
+        await asyncio.to_thread(archive.close)
+    return await asyncio.to_thread(_digest, packed)
+
+
+def _copy(number: int | None, twin: Path, catalogue: Catalogue) -> bool:
+    return catalogue.copy(number, twin)
+
+
+def _add(archive: tarfile.TarFile, twin: Path, name: str) -> None:
+    archive.add(twin, name, filter=_plain)
     twin.unlink()
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave the names of our user and group out of an archive."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def _digest(packed: Path) -> tuple[str, int]:
     with packed.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest(), packed.stat().st_size
 
 
-def _unpack(packed: Path, to: Path, place: str) -> None:
+def _unpack(packed: Path, folder: Path, place: str) -> None:
+    """Write the files of an archive to `folder`, and no others."""
+    left = MAX_BYTES
+    (folder / "mirrors").mkdir()
+    try:
+        with tarfile.open(packed, "r|gz") as archive:
+            for member in archive:
+                body = archive.extractfile(member) if member.isfile() and _MEMBER.fullmatch(member.name) else None
+                left -= member.size
+                if body is None or left < 0:
+                    raise Damaged(message("{place}: has {name}, which no backup has", place=place, name=member.name))
+                with body, (folder / member.name).open("xb") as out:
+                    shutil.copyfileobj(body, out, PIECE)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise Damaged(message("{place}: cannot be decompressed: {cause}", place=place, cause=error)) from error
+    packed.unlink()
+
+
+def _unpack_joined(packed: Path, folder: Path, place: str) -> None:
+    """As `_unpack`, for a backup of an older syncd: its one file is divided when it is opened."""
     left = MAX_BYTES
     try:
-        with gzip.open(packed) as file, to.open("wb") as out:
+        with gzip.open(packed) as file, (folder / "catalogue.sqlite").open("wb") as out:
             while piece := file.read(PIECE):
                 left -= len(piece)
                 if left < 0:

@@ -41,7 +41,8 @@ class Controller(LiveViews, OperatorActions):
         session = self._session()
         async with queries.open_scratch_catalogue(session.spool) as trial:
             known = session.catalogue.history.mirror(mirror.name)
-            row = trial.history.ensure_mirror(mirror.name, prefix=mirror.prefix)
+            number = known.id if known is not None else None  # the plan of the same mirror, in another Catalogue
+            row = trial.history.ensure_mirror(mirror.name, prefix=mirror.prefix, number=number)
             if known is not None:
                 row = known
                 trial.holdings = session.catalogue.holdings
@@ -53,9 +54,12 @@ class Controller(LiveViews, OperatorActions):
     async def _plan(self, mirror: Mirror, row: MirrorRow, catalogue: Catalogue, limit: int) -> PlanView:
         async with self._session().pass_context(mirror) as composed:
             work = queries.plan_context(composed, catalogue)
-            planning = await make_plan(work, row)
-            free = await work.store.free()
-            return _plan_view(mirror.name, planning, free, queries.steps(catalogue, row, ACTIONS, limit), limit)
+            try:
+                planning = await make_plan(work, row)
+                free = await work.store.free()
+                return _plan_view(mirror.name, planning, free, queries.steps(catalogue, row, ACTIONS, limit), limit)
+            finally:
+                catalogue.end_plan(row.id)
 
     async def passes(self, name: str | None = None, *, before: int | None = None, limit: int = 50) -> list[PassView]:
         """Return passes, the newest first."""

@@ -62,13 +62,13 @@ async def run(deps: DaemonDeps) -> None:
         meter=deps.meter,
         now=deps.now,
     ) as session:
-        session.catalogue.database.describe_holder(
+        session.catalogue.describe_holder(
             message(
                 "`syncd run`: ask it (POST http://{listen}/api/v1/mirrors/MIRROR/sync), or stop it",
                 listen=config.listen,
             )
         )
-        session.catalogue.database.share_interpreter()
+        session.catalogue.share_interpreter()
         registry = MirrorRegistry(session.catalogue, deps.now, deps.clock)
         background, asked = BackgroundReader(config.state), BackgroundReader(config.state)
         try:

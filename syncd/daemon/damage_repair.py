@@ -15,7 +15,7 @@ from syncd.catalogue import DamagedFile
 from syncd.core import ConfigError, DamageMended, DamageStays, Offline, PermanentError, TransientError, Transport
 from syncd.daemon.fixity_check import DIFFER, FixityCheck
 from syncd.daemon.mirror_registry import MirrorRegistry
-from syncd.daemon.mirror_state import MirrorState
+from syncd.daemon.mirror_state import MirrorState, contain_damage
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.reasons import because
 from syncd.daemon.schedule import opens_in
@@ -44,19 +44,24 @@ class DamageRepair:
         for mirror_state in [one for one in self.registry.states.values() if one.faults]:
             if self.registry.store.state != "online" or self.scheduler.draining or mirror_state.row is None:
                 return
-            now = self.registry.now()
-            faults = [
-                fault
-                for fault in self.registry.catalogue.pass_history.damaged(mirror_state.row.id)
-                if fault.tried is None or abs(now - fault.tried) >= MEND_AGAIN
-            ]
-            if not faults or mirror_state.run is not None or mirror_state.busy:
-                continue
-            with self.scheduler.reserve(mirror_state, because("waits.repair")):
-                left = [fault for fault in faults if await self._is_repairable(mirror_state, fault)]
-                if left:
-                    await self._repair(mirror_state, left)
-                self.registry.refresh(mirror_state)
+            with contain_damage(mirror_state):
+                await self._repair_mirror(mirror_state, mirror_state.row.id)
+
+    async def _repair_mirror(self, mirror_state: MirrorState, mirror: int) -> None:
+        """Repair the damaged files of one mirror."""
+        now = self.registry.now()
+        faults = [
+            fault
+            for fault in self.registry.catalogue.pass_history.damaged(mirror)
+            if fault.tried is None or abs(now - fault.tried) >= MEND_AGAIN
+        ]
+        if not faults or mirror_state.run is not None or mirror_state.busy:
+            return
+        with self.scheduler.reserve(mirror_state, because("waits.repair")):
+            left = [fault for fault in faults if await self._is_repairable(mirror_state, fault)]
+            if left:
+                await self._repair(mirror_state, left)
+            self.registry.refresh(mirror_state)
 
     async def _is_repairable(self, mirror_state: MirrorState, fault: DamagedFile) -> bool:
         try:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from manifests.stat import Stat
-from syncd.catalogue import BackgroundReader
+from syncd.catalogue import BackgroundReader, suppress_damage
 from syncd.core import BackupFailed, BackupWritten, NotFound, SyncdError
 from syncd.daemon.backup import back_up, backups, prune
 from syncd.daemon.mirror_registry import MirrorRegistry
@@ -43,7 +43,7 @@ class Maintenance:
         try:
             self.forget()
             for _ in range(BITES):
-                if not self.registry.catalogue.database.tidy():
+                if not self.registry.catalogue.tidy():
                     break
                 await asyncio.sleep(0.02)
             await self._empty_quarantine()
@@ -72,13 +72,21 @@ class Maintenance:
             at = await self._quarantined_at(stat)
             if at is not None and at < before:
                 await store.delete(stat.path)
-        while old := registry.catalogue.pass_history.quarantined_before(before):
-            for mirror, place in old:
-                registry.catalogue.pass_history.forget_quarantined(mirror, place)
-            await asyncio.sleep(0)
+        for row in registry.catalogue.history.mirrors():
+            await self._forget_quarantined(row.id, before)
         for mirror_state in registry.states.values():
             registry.refresh(mirror_state)
         self._emptied = registry.clock()
+
+    async def _forget_quarantined(self, mirror: int, before: float) -> None:
+        """Delete the records of files that were quarantined earlier, a part at a time."""
+        pass_history = self.registry.catalogue.pass_history
+        with suppress_damage():
+            while old := pass_history.quarantined_before(mirror, before):
+                for place in old:
+                    pass_history.forget_quarantined(mirror, place)
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     async def _quarantined_at(self, stat: Stat) -> float | None:
         """Return when a file was quarantined, or None if unknown.
@@ -86,9 +94,11 @@ class Maintenance:
         A copy keeps the modification time of its original, so the file of its reason dates it if that is newer.
         """
         place = stat.path.removesuffix(REASON)
-        written = self.registry.catalogue.pass_history.quarantined_at(
-            place.removeprefix(QUARANTINE).partition("/")[0], place
-        )
+        catalogue, written = self.registry.catalogue, None
+        row = catalogue.history.mirror(place.removeprefix(QUARANTINE).partition("/")[0])
+        if row is not None:
+            with suppress_damage():
+                written = catalogue.pass_history.quarantined_at(row.id, place)
         if written is not None or stat.modified is None or place != stat.path:
             return written if written is not None else stat.modified
         try:

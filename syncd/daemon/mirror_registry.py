@@ -11,7 +11,7 @@ from syncd.catalogue import Catalogue
 from syncd.control import MirrorView, State
 from syncd.core import Event, Listener, StateChanged, StoreChanged, TransferAdvanced
 from syncd.daemon.manifest_watcher import DeclaredMirror
-from syncd.daemon.mirror_state import MirrorState, StoreState, past_of
+from syncd.daemon.mirror_state import MirrorState, StoreState, contain_damage, past_of
 from syncd.daemon.mirror_views import mirror_view, state_of
 from syncd.daemon.schedule import due, fresh_within
 from syncd.daemon.throughput_history import ThroughputHistory
@@ -87,18 +87,27 @@ class MirrorRegistry:
         mirror_state.row = row = history.mirror(mirror_state.name)
         if row is None:
             return
-        kept = history.current(row.id)
-        mirror_state.files, mirror_state.bytes = (kept.files, kept.bytes) if kept is not None else (0, 0)
-        mirror_state.parked, mirror_state.parked_bytes, mirror_state.failed, mirror_state.quarantined = (
-            pass_history.counts(row.id)
-        )
-        mirror_state.faults = len(pass_history.damaged(row.id))
+        settles = None
+        mirror_state.damaged = ""
+        with contain_damage(mirror_state):
+            settles = self._read_counts(mirror_state, row.id)
         passes = pass_history.passes(row.id, None, LOOKED_BACK)
         mirror_state.last = passes[0] if passes else None
         ended = next((one for one in passes if one.outcome != "running"), None)
         mirror_state.is_incomplete = ended is not None and ended.outcome == "incomplete"
-        mirror_state.unsettled, settles = self.catalogue.unsettled.waiting(row.id)
         mirror_state.past = past_of(row, passes, settles)
+
+    def _read_counts(self, mirror_state: MirrorState, mirror: int) -> float | None:
+        """Read the mirror's own records; return when the first of the files that wait may be complete."""
+        pass_history = self.catalogue.pass_history
+        kept = self.catalogue.history.current(mirror)
+        mirror_state.files, mirror_state.bytes = (kept.files, kept.bytes) if kept is not None else (0, 0)
+        mirror_state.parked, mirror_state.parked_bytes, mirror_state.failed, mirror_state.quarantined = (
+            pass_history.counts(mirror)
+        )
+        mirror_state.faults = len(pass_history.damaged(mirror))
+        mirror_state.unsettled, settles = self.catalogue.unsettled.waiting(mirror)
+        return settles
 
     def recompute_due(self) -> None:
         """Compute the due time and the freshness target of each mirror again."""

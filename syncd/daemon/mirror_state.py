@@ -1,11 +1,13 @@
 """The state of one mirror in a running daemon: its manifest, its stored copy, its running pass, its past passes."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from manifests.origins import origin_of
 from syncd.catalogue import MirrorRow
-from syncd.core import PassView
+from syncd.core import Damaged, PassView
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.pass_log import PassLog
 from syncd.daemon.reasons import NO_REASON, Reason
@@ -75,6 +77,8 @@ class MirrorState:
     """Files that upstream may still be writing."""
     quarantined: int = 0
     faults: int = 0
+    damaged: str = ""
+    """Why its records in the Catalogue cannot be used."""
     mended: int = 0
     received: int = 0
     backlog: tuple[int, int] = (0, 0)
@@ -115,6 +119,17 @@ class StoreState:
     since: float | None = None
     changed: float = float("-inf")
     backup: float | None = None
+
+
+@contextmanager
+def contain_damage(mirror_state: MirrorState) -> Iterator[None]:
+    """End the block quietly if the mirror's own records are damaged, and note that: the others are not concerned."""
+    try:
+        yield
+    except Damaged as error:
+        if not error.of_mirror:
+            raise
+        mirror_state.damaged = str(error)
 
 
 def past_of(row: MirrorRow, passes: list[PassView], settles: float | None = None) -> Past:

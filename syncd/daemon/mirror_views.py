@@ -20,6 +20,8 @@ def state_of(mirror_state: MirrorState, store: StoreState, now: float) -> tuple[
         return "paused", because("paused", who=mirror_state.paused[0])
     if store.state != "online":
         return "offline", because(f"store.{store.state}", detail=store.reason)
+    if mirror_state.damaged:
+        return "failing", because("failed", detail=mirror_state.damaged)
     if mirror_state.past.failures and not mirror_state.requested_by:
         last = mirror_state.last.reason if mirror_state.last is not None else ""
         if mirror_state.last is not None and mirror_state.last.outcome == "nothing_found":
@@ -44,6 +46,7 @@ def health_of(mirror_state: MirrorState, now: float) -> Health:
         mirror_state.failed
         or mirror_state.parked
         or mirror_state.faults
+        or mirror_state.damaged
         or mirror_state.past.failures
         or mirror_state.is_incomplete
     )

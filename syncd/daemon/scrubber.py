@@ -14,7 +14,7 @@ from syncd.core import Busy, NoSpace, Offline, ScrubAdvanced, TransientError
 from syncd.daemon.damage_repair import DamageRepair
 from syncd.daemon.fixity_check import FixityCheck
 from syncd.daemon.mirror_registry import MirrorRegistry
-from syncd.daemon.mirror_state import MirrorState
+from syncd.daemon.mirror_state import MirrorState, contain_damage
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.session import Session
 
@@ -78,7 +78,8 @@ class Scrubber:
         await self.count()
         mirror_state = self._next() if self.registry.store.state == "online" and not self.scheduler.draining else None
         if mirror_state is not None:
-            await self._read_part(mirror_state)
+            with contain_damage(mirror_state):
+                await self._read_part(mirror_state)
         await self.damage.repair()
         return 0.0 if mirror_state is not None else self._pause()
 
@@ -95,10 +96,15 @@ class Scrubber:
         for mirror_state in list(self.registry.states.values()):
             reading = self.progress_of(mirror_state)
             waited = self.registry.clock() - reading.counted
-            if mirror_state.row is not None and (
-                waited >= min(COUNTED, reading.within or COUNTED) or (reading.files == 0 and mirror_state.files)
+            if (
+                mirror_state.row is not None
+                and not mirror_state.damaged
+                and (waited >= min(COUNTED, reading.within or COUNTED) or (reading.files == 0 and mirror_state.files))
             ):
-                await self._count(mirror_state, reading)
+                with contain_damage(mirror_state):
+                    await self._count(mirror_state, reading)
+            if mirror_state.damaged:
+                reading.files = 0  # it has no records to check
         for name in self.progress.keys() - self.registry.states.keys():
             del self.progress[name]
 

@@ -51,6 +51,7 @@ class Pass:
             return await self._run()
         finally:
             stopping.reset(token)
+            self.context.catalogue.end_plan(self.row.id)
 
     async def _run(self) -> PassFinished:
         context, row, results = self.context, self.row, self.results

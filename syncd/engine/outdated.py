@@ -32,7 +32,7 @@ async def outdated_mirrors(store: Store, catalogue: Catalogue) -> list[OutdatedM
             with suppress(NotFound, Damaged):  # the next publish writes it again
                 pointer = await current_snapshot(store, row.name)
                 known = catalogue.history.snapshot_ids(row.id)
-                if pointer.snapshot != row.snapshot or not known.issuperset(pointer.kept):
+                if pointer.snapshot != catalogue.history.current_id(row.id) or not known.issuperset(pointer.kept):
                     found.append(OutdatedMirror(row.name, pointer.snapshot))
 
     async with asyncio.TaskGroup() as group:

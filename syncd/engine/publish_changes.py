@@ -44,7 +44,7 @@ class ChangeReader:
 
     def __init__(self, catalogue: Catalogue, mirror: int, shards: Sequence[Shard]) -> None:
         """Open a second connection to the Catalogue."""
-        self._catalogue = Catalogue(catalogue.database.folder, read_only=True)
+        self._catalogue = Catalogue(catalogue.folder, read_only=True)
         self._mirror = mirror
         self._shards = shards
         self._lock = Lock()

@@ -54,7 +54,7 @@ async def write_sums(
 
 
 def _single_file(catalogue: Catalogue, mirror: int) -> bytes:
-    with Catalogue(catalogue.database.folder, read_only=True) as reader:
+    with Catalogue(catalogue.folder, read_only=True) as reader:
         return b"".join(map(sums_line, reader.holdings.entries(mirror)))
 
 
@@ -67,7 +67,7 @@ def _remade(catalogue: Catalogue, mirror: int, snapshot: Snapshot, at: int) -> b
     shards = snapshot.content.shards
     first = shards[at].first if at > 0 else ""
     last = shards[at + 1].first if at + 1 < len(shards) else None
-    with Catalogue(catalogue.database.folder, read_only=True) as reader:
+    with Catalogue(catalogue.folder, read_only=True) as reader:
         shard, content = shard_of(list(reader.holdings.entries(mirror, first, last)))
     if shard.sha256 != shards[at].sha256:
         path = shard_path(snapshot.mirror, shards[at].sha256)

@@ -162,7 +162,7 @@ class Restoration(msgspec.Struct, frozen=True):
             catalogue.holdings.remove(mirror.id, leaving, self.now())
             record()
 
-        catalogue.database.together(work)
+        catalogue.together(mirror.id, work)
         return await self.publisher.publish()
 
     def _swap(self, entry: Entry, origin: Origin) -> Swap:

@@ -4,15 +4,20 @@ import time
 from collections.abc import Callable
 
 from manifests.model import Keep
-from syncd.catalogue import Catalogue, MirrorRow
+from syncd.catalogue import Catalogue, MirrorRow, suppress_damage
 from syncd.core import Busy, Damaged, Listener, NoSpace, PermanentError, PublishResumed, PublishStuck, Store
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher, is_interrupted
 
 
 def interrupted_mirrors(catalogue: Catalogue) -> list[MirrorRow]:
-    """Return the mirrors whose publish was begun and not finished."""
-    return [row for row in catalogue.history.mirrors() if is_interrupted(catalogue, row)]
+    """Return the mirrors whose publish was begun and not finished, except those whose own records are damaged."""
+    found = []
+    for row in catalogue.history.mirrors():
+        with suppress_damage():
+            if is_interrupted(catalogue, row):
+                found.append(row)
+    return found
 
 
 async def roll_forward(
@@ -36,7 +41,7 @@ async def roll_forward(
         except (NoSpace, Busy):
             raise
         except PermanentError as error:
-            if isinstance(error, Damaged) and error.in_catalogue:
+            if isinstance(error, Damaged) and error.in_catalogue and not error.of_mirror:
                 raise
             listener(PublishStuck(row.name, str(error)))
         else:

@@ -272,7 +272,7 @@ class SurveyRun:
         """Record the claims of many documents at once, and only then that the documents were read."""
         unwritten, self.unwritten = self.unwritten, UnwrittenClaims()
         if unwritten.size() or unwritten.done or unwritten.signed:
-            self.survey.claims.together(lambda: self._add_to_catalogue(unwritten))
+            self.survey.claims.together(self.survey.mirror_id, lambda: self._add_to_catalogue(unwritten))
 
     def _add_to_catalogue(self, unwritten: UnwrittenClaims) -> None:
         survey, mirror = self.survey, self.survey.mirror_id

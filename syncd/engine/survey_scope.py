@@ -55,7 +55,7 @@ class SurveyScope(msgspec.Struct, frozen=True):
                 "more than {most:,} files are named: is the listing endless? See source.limits.max_files",
                 most=self.max_files,
             )
-        if self.claims.growth() > MAX_GROWTH:
+        if self.claims.growth(self.mirror_id) > MAX_GROWTH:
             return message(
                 "the files that it names take more than {size} GiB in the Catalogue: is the listing endless?",
                 size=MAX_GROWTH >> 30,

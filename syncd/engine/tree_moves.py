@@ -123,7 +123,7 @@ class TreeMoves(msgspec.Struct, frozen=True):
         try:
             await _each(page, lambda swap: self._swap(swap, current, swapped, kept), failed)
         finally:
-            self.catalogue.database.together(lambda: self._end_swaps(swapped, kept, failed))
+            self.catalogue.together(self.mirror.id, lambda: self._end_swaps(swapped, kept, failed))
         for swap, error in failed:
             self.on_failed(swap.path, _explained(swap.path, TAKEN, error))
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -168,8 +169,7 @@ async def test_a_lost_catalogue_is_rebuilt_at_the_start_and_nothing_is_fetched_a
     house.declare("a")
     async with house.living():
         await house.idle("a")
-    for file in house.state.iterdir():
-        file.unlink()
+    shutil.rmtree(house.state)
     house.events.clear()
     async with house.living() as control:
         await house.until(lambda: house.heard(PassFinished))
@@ -209,8 +209,7 @@ async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
     async with house.living():
         await house.until(lambda: house.copy("a") == house.upstream("a"))
         await house.idle("a")
-    for file in house.state.iterdir():
-        file.unlink()
+    shutil.rmtree(house.state)
     from tests.acceptance.cli import Folder, run
 
     told = await asyncio.to_thread(run, Folder(house.store), house.state, "rebuild", "--from-backup", "latest")
@@ -330,8 +329,7 @@ async def test_a_daemon_keeps_its_store_on_s3(house, swift, monkeypatch):
         await upkeep(house).once()
         assert len(house.heard(BackupWritten)) == 1
         snapshot = control.mirror("a").snapshot
-    for file in house.state.iterdir():
-        file.unlink()
+    shutil.rmtree(house.state)
     house.events.clear()
     async with house.living() as control:  # the lease was given back, and the Catalogue comes from the bucket
         await house.until(lambda: house.heard(PassFinished))

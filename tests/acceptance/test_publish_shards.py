@@ -86,7 +86,7 @@ class Published:
             gone = [path for path, content in changes.items() if content is None]
             catalogue.holdings.remove(row.id, gone, self.now)
             catalogue.holdings.renew(row.id, [origin(path, content, version="new") for path, content in renew])
-            catalogue.database.do("DELETE FROM removed")
+            catalogue.holdings.forget_removed(row.id, catalogue.holdings.removed_in_place(row.id))
             place = PassPaths(NAME, f"{NAME}/", "p")
             publisher = Publisher(self.store, catalogue, row, place, lambda _: None, None, lambda: self.now)
             self.snapshot = await publisher.publish()

@@ -53,6 +53,7 @@ async def surveying(tmp_path, transport, listener=lambda event: None, key="", no
     (tmp_path / "spool").mkdir(exist_ok=True)
     with Catalogue(tmp_path / "state") as catalogue:
         row = catalogue.history.ensure_mirror("m", prefix="m/", title="", source="")
+        catalogue.history.ensure_mirror("other", prefix="other/")
         yield Survey(
             mirror="m",
             mirror_id=row.id,
@@ -395,10 +396,11 @@ def _read_so_far(state):
 
     time.sleep(0.02)
     try:
-        with apsw.Connection(str(state / "catalogue.sqlite"), flags=apsw.SQLITE_OPEN_READONLY) as db:
+        (file,) = (state / "mirrors").glob("*.sqlite")
+        with apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY) as db:
             db.set_busy_timeout(1000)
             return next(iter(db.execute("SELECT count(*) FROM question WHERE asked IS NULL")))[0]
-    except apsw.Error:
+    except (apsw.Error, ValueError):  # not yet
         return 0
 
 

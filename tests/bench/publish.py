@@ -94,7 +94,7 @@ async def _measure(folder: Path, work: str, files: int, number: int) -> dict[str
             origin = Origin(path, f"s3://archive/{path}", "attested", time.time(), 5, 1.0, '"x"')
             return Entry(path, 5 + number, digest, digest[:32]), origin
 
-        known = (path for (path,) in catalogue.database.rows("SELECT path FROM entry ORDER BY path"))
+        known = (entry.path for entry in catalogue.holdings.entries(row.id))
         if work == "scattered":
             paths = list(islice(known, number, None, 1000))
         elif work == "day":

@@ -228,6 +228,7 @@ def test_deferred_files_survive_a_restart(tmp_path):
 
     stat = Stat("a", 5, 1.0, '"v"', {"sha256": "0" * 64})
     with Catalogue(tmp_path) as catalogue:
+        catalogue.history.ensure_mirror("m", prefix="m/")
         due = [catalogue.deferred.failed(1, stat, "Mismatch", "why", "", 0.0) for _ in range(12)]
     assert due[:4] == [0, FIRST, FIRST * FACTOR, FIRST * FACTOR**2]
     assert due[-1] == MOST

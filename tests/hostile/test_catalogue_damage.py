@@ -10,13 +10,16 @@ import apsw
 import pytest
 
 from syncd.catalogue import Catalogue
-from syncd.catalogue.database import FILE
+from syncd.catalogue.state_folder import FILE
 from syncd.core import Damaged, SyncdError
 
 PARTS = (
     "approvals", "claims", "failures", "frontier", "history", "holdings", "journal", "pass_history", "settings",
 )  # fmt: skip
 CHANGE = {"drop", "forget", "begin", "end", "approve", "resume", "end_killed", "spend_approval", "drop_steps", "cursor"}
+
+
+MIRROR = "mirrors/one.sqlite"
 
 
 def syncd(folder, *words):
@@ -90,7 +93,7 @@ def test_every_part_is_read(state):
 @pytest.mark.parametrize("seed", range(25))
 def test_damaged_bytes_are_told_as_damage(state, seed):
     chance = random.Random(seed)
-    file = state / FILE
+    file = state / (FILE, MIRROR)[seed % 2]
     content = bytearray(file.read_bytes())
     for _ in range(chance.randint(1, 60)):
         content[chance.randrange(4096, len(content))] = chance.choice([0, 255, 0x80, 0xC3, chance.randrange(256)])
@@ -114,7 +117,7 @@ def test_a_rotten_text_is_told_as_damage(state, table, column):
 
 
 def damage(state, table, column):
-    db = apsw.Connection(str(state / FILE))
+    db = apsw.Connection(str(state / (FILE if table == "mirror" else MIRROR)))
     where = " WHERE path='f005'" if table == "entry" else ""
     db.execute(f"UPDATE {table} SET {column}=CAST(x'7bff80' AS TEXT){where}")
     assert db.changes() > 0

@@ -304,7 +304,7 @@ CHANGES = (
         (42,),
         "a database of a newer version is used",
         "syncd/catalogue/database.py",
-        "if found > SCHEMA_VERSION:",
+        "if found > known:",
         "if found < 0:",
         by="a_catalogue_of_a_newer_syncd_is_left_alone",
     ),

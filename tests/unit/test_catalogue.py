@@ -1,6 +1,5 @@
 """The Catalogue: one writer, no half-read damage, and claims of several documents joined into one."""
 
-import os
 from pathlib import Path
 
 import apsw
@@ -22,6 +21,14 @@ def proved(path, content=b"x"):
     return Entry(path, len(content), "ab" * 32, "cd" * 16), Origin(path, path, "attested", 1.0, len(content))
 
 
+def with_mirrors(folder):
+    """An open Catalogue with the mirrors 1, 2 and 3."""
+    catalogue = Catalogue(folder)
+    for name in "abc":
+        catalogue.history.ensure_mirror(name, prefix=f"{name}/")
+    return catalogue
+
+
 def failure(path, error, reason, at, quarantined=""):
     return FailureView(path=path, error=error, reason=reason, at=at, quarantined=quarantined)
 
@@ -37,11 +44,12 @@ def test_a_second_writer_is_refused_and_told_who_holds_the_state(tmp_path):
 @pytest.mark.parametrize(
     "spoil", [lambda content: b"not a database " * 300, lambda content: content[:5000] + b"\xff" * 3000]
 )
-def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
+@pytest.mark.parametrize("name", ["catalogue.sqlite", "mirrors/m.sqlite"])
+def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil, name):
     with Catalogue(tmp_path) as catalogue:
         mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
         catalogue.holdings.add(mirror, [proved(f"{n:05}") for n in range(3000)])
-    file = tmp_path / "catalogue.sqlite"
+    file = tmp_path / name
     file.write_bytes(spoil(file.read_bytes()))
 
     def use():
@@ -56,7 +64,15 @@ def test_a_damaged_catalogue_is_refused_with_the_way_out(tmp_path, spoil):
 
 @pytest.mark.fault(42)
 def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
+    with with_mirrors(tmp_path) as catalogue:
+        catalogue.files.of(1)._db.pragma("user_version", 98)
+        catalogue.holdings.add(2, [proved("a")])
     with Catalogue(tmp_path) as catalogue:
+        with pytest.raises(
+            Damaged, match=r"a\.sqlite: the Catalogue is of version 98, this syncd knows 1: use the newer"
+        ):
+            catalogue.holdings.totals(1)
+        assert catalogue.holdings.totals(2) == (1, 1)
         catalogue.database._db.pragma("user_version", 99)
     with pytest.raises(Damaged, match=f"of version 99, this syncd knows {SCHEMA_VERSION}"):
         Catalogue(tmp_path)
@@ -64,7 +80,7 @@ def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
 
 @pytest.mark.fault(33)
 def test_what_several_documents_say_of_a_path_is_joined_and_a_contradiction_is_kept(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         claims = catalogue.claims
         claims.add(1, [Stat("b", 5), Stat("a", None, None, None, {"md5": "1" * 32})])
         claims.add(1, [Stat("a", 7, 9.0, None, {"sha256": "2" * 64}), Stat("c", 1, None, None, {"md5": "3" * 32})])
@@ -79,7 +95,7 @@ def test_what_several_documents_say_of_a_path_is_joined_and_a_contradiction_is_k
 
 
 def test_files_of_which_nothing_is_known_are_asked_for_and_no_others(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         catalogue.claims.add(
             1, [Stat("blind"), Stat("dated", None, 1.0), Stat("digest", digests={"md5": "1" * 32}), Stat("listed")]
         )
@@ -89,14 +105,14 @@ def test_files_of_which_nothing_is_known_are_asked_for_and_no_others(tmp_path):
 
 @pytest.mark.promise("P6")
 def test_the_first_of_two_swaps_before_a_snapshot_keeps_what_was_published(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         catalogue.holdings.add_versions(1, [ArchivedVersion("s", "f", 1, "published")], 1.0)
         catalogue.holdings.add_versions(1, [ArchivedVersion("s", "f", 2, "never published")], 2.0)
         assert [v.sha256 for v in catalogue.holdings.versions(1, "f")] == ["published"]
 
 
 def test_a_removed_file_is_remembered_until_it_is_back(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         holdings = catalogue.holdings
         holdings.add(1, [proved("f")])
         catalogue.changes.clear(1, [])
@@ -109,7 +125,7 @@ def test_a_removed_file_is_remembered_until_it_is_back(tmp_path):
 
 
 def test_a_removed_file_that_was_moved_outlives_its_return(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         holdings = catalogue.holdings
         for snapshot in ("aa", "bb"):
             holdings.add(1, [proved("f")])
@@ -124,7 +140,7 @@ def test_a_removed_file_that_was_moved_outlives_its_return(tmp_path):
 
 
 def test_a_file_that_cannot_leave_its_place_is_no_interrupted_work(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         holdings = catalogue.holdings
         holdings.add(1, [proved("f")])
         holdings.remove(1, ["f"], 5.0)
@@ -235,13 +251,16 @@ def test_room_is_given_back_a_little_at_a_time(tmp_path):
     with Catalogue(tmp_path) as catalogue:
         mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
         catalogue.holdings.add(mirror, [proved(f"{n:06}" + "x" * 200) for n in range(30_000)])
-        before = catalogue.database._db.pragma("page_count")
-        catalogue.history.drop(mirror)
+        file = catalogue.files.of(mirror)
+        before = file.one("PRAGMA page_count")[0]
+        catalogue.holdings.remove(mirror, [f"{n:06}" + "x" * 200 for n in range(30_000)], 1.0)
+        catalogue.holdings.forget_removed(mirror, catalogue.holdings.removed_in_place(mirror))
+        catalogue.changes.clear(mirror, [])
         bites = 0
-        while catalogue.database.tidy():
+        while catalogue.tidy():
             bites += 1
         assert bites > 1
-        assert catalogue.database._db.pragma("page_count") < before / 2
+        assert file.one("PRAGMA page_count")[0] < before / 2
 
 
 def test_a_copy_is_whole_compact_and_without_the_work_under_way(tmp_path):
@@ -250,12 +269,14 @@ def test_a_copy_is_whole_compact_and_without_the_work_under_way(tmp_path):
         catalogue.holdings.add(mirror, [proved("a"), proved("b")])
         catalogue.claims.add(mirror, [Stat("a", 1)])
         with Catalogue(tmp_path / "state", read_only=True) as beside:
-            (tmp_path / "copy").mkdir()
-            beside.database.copy(tmp_path / "copy/catalogue.sqlite")
+            (tmp_path / "copy/mirrors").mkdir(parents=True)
+            assert beside.all_files() == [("catalogue.sqlite", None), ("mirrors/m.sqlite", mirror)]
+            for name, number in beside.all_files():
+                assert beside.copy(number, tmp_path / "copy" / name)
     with Catalogue(tmp_path / "copy") as copy:
         assert copy.holdings.totals(mirror) == (2, 2)
         assert list(copy.claims.all(mirror)) == []
-        assert copy.database._db.pragma("auto_vacuum") == 2
+        assert [one._db.pragma("auto_vacuum") for one in (copy.database, copy.files.of(mirror))] == [2, 2]
 
 
 def test_passes_are_written_down_told_and_forgotten(tmp_path):
@@ -319,7 +340,7 @@ def test_what_fails_into_the_quarantine_is_remembered_after_it_was_mended(tmp_pa
         assert catalogue.pass_history.counts(mirror) == (0, 0, 2, 1)
         catalogue.failures.forget_before(mirror, 10.0)
         assert [one.place for one in catalogue.pass_history.quarantined(mirror, 10)] == ["q/a"]
-        assert catalogue.pass_history.quarantined_before(10.0) == [(mirror, "q/a")]
+        assert catalogue.pass_history.quarantined_before(mirror, 10.0) == ["q/a"]
 
 
 def test_claims_come_by_column_where_nothing_more_is_said_of_a_file_and_are_the_same_either_way(tmp_path, monkeypatch):
@@ -332,7 +353,7 @@ def test_claims_come_by_column_where_nothing_more_is_said_of_a_file_and_are_the_
         Stat("g", 7, 1.0, "v", {}, ("https://h/g",)),
         Stat("h", 8, 1.0),
     ]
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         catalogue.claims.add(1, [*plain, *others])
         catalogue.claims.promise(1, [Promise("h", {"md5": "cd"}, "MD5SUMS")])
         pages = list(catalogue.claims.pages(1))
@@ -347,7 +368,7 @@ def test_claims_come_by_column_where_nothing_more_is_said_of_a_file_and_are_the_
 @pytest.mark.parametrize("here", [0, 50_000], ids=["by SQLite", "in memory"])
 def test_the_largest_come_first_wherever_they_are_written_down(tmp_path, monkeypatch, here):
     monkeypatch.setattr("syncd.catalogue.claims.SORTED_HERE", here)
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         claims = catalogue.claims
         claims.add_new(1, Stats(["a", "b", "c"], [1, 9, 4], [0.0] * 3, list[str | None]([None] * 3)))
         claims.add_new(1, Stats(["d", "e"], [7, 4], [0.0] * 2, ["v"] * 2))
@@ -358,7 +379,7 @@ def test_the_largest_come_first_wherever_they_are_written_down(tmp_path, monkeyp
 
 
 def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
+    with with_mirrors(tmp_path) as catalogue:
         claims = catalogue.claims
         page = Stats(["a", "b", "c"], [1, 3, 2], [0.5, 1.0, 2.0], ['"x"', None, '"z"'])
         claims.add_new(1, page)
@@ -387,14 +408,14 @@ def test_what_a_killed_process_planned_is_gone_and_what_it_recorded_is_not(tmp_p
     catalogue = Catalogue(tmp_path)
     mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
     catalogue.claims.add_steps(mirror, [Step("fetch", "a", "new upstream", Stat("a", 5))])
-    catalogue.database._db.close()  # as a kill does: the scratch file stays
-    os.close(catalogue.database._lock)
-    catalogue.database._lock = -1
-    assert (tmp_path / "steps.sqlite").exists()
+    catalogue.files.of(mirror).close()  # as a kill does: the scratch file stays
+    catalogue.database.close()
+    catalogue._lock.release()
+    assert (tmp_path / "mirrors/m.steps").exists()
     with Catalogue(tmp_path) as again:
         assert again.claims.count(mirror, "fetch") == 0
         assert again.history.mirror("m") is not None
-    assert not (tmp_path / "steps.sqlite").exists()
+    assert not (tmp_path / "mirrors/m.steps").exists()
 
 
 @pytest.mark.fault(36)
@@ -402,21 +423,22 @@ def test_a_disk_that_fails_when_the_catalogue_closes_is_no_bug_and_the_next_proc
     def fail(self, **_):
         raise OSError(5, "Input/output error", str(self))
 
-    catalogue = Catalogue(tmp_path)
+    catalogue = with_mirrors(tmp_path)
+    catalogue.claims.forget(1)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", fail)
         catalogue.close()
-    assert (tmp_path / "steps.sqlite").exists()
+    assert (tmp_path / "mirrors/a.steps").exists()
     Catalogue(tmp_path).close()
-    assert not (tmp_path / "steps.sqlite").exists()
+    assert not (tmp_path / "mirrors/a.steps").exists()
 
 
 @pytest.mark.promise("P2")
 @pytest.mark.fault(41)
 def test_a_commit_is_on_the_disk_before_anybody_acts_on_it(tmp_path):
-    with Catalogue(tmp_path) as catalogue:
-        database = catalogue.database._db
-        assert (database.pragma("journal_mode"), database.pragma("synchronous")) == ("wal", 2)
+    with with_mirrors(tmp_path) as catalogue:
+        for database in (catalogue.database._db, catalogue.files.planning(1)._db):
+            assert (database.pragma("journal_mode"), database.pragma("synchronous")) == ("wal", 2)
         assert database.pragma("synchronous", schema="scratch") == 0
 
 
@@ -427,7 +449,7 @@ def test_one_path_is_found_by_its_key_and_not_by_reading_to_the_end_of_the_mirro
         catalogue.holdings.add(mirror, [proved(path) for path in paths])
         versions = [ArchivedVersion(f"{n % 50:064}", path, 1, "ab" * 32) for n, path in enumerate(paths)]
         catalogue.holdings.add_versions(mirror, versions, 1.0)
-        connection, steps = catalogue.database._db, [0]
+        connection, steps = catalogue.files.of(mirror)._db, [0]
 
         def step():
             steps[0] += 1

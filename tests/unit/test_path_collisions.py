@@ -56,6 +56,8 @@ def test_where_case_is_told_apart_only_names_of_one_form_collide():
 
 def test_digests_that_are_too_many_for_memory_are_found_again_in_the_catalogue(tmp_path):
     with Catalogue(tmp_path) as catalogue:
+        for name in "ab":
+            catalogue.history.ensure_mirror(name, prefix=f"{name}/")
         folds = CaseFoldIndex(catalogue.claims.spill(1), most=1000)
         for first in range(0, 10_000, 500):
             folds.add([f"granule/{number:06}" for number in range(first, first + 500)])

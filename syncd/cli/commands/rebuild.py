@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from manifests.messages import message
 from syncd.cli import output
 from syncd.cli.registration import command
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 @command("syncd rebuild --store /data/mirror --state ./state")
 async def rebuild(
     context: "CommandContext",
+    mirror: Annotated[
+        str | None, typer.Argument(metavar="[MIRROR]", help="Rebuild the records of this mirror only.")
+    ] = None,
     from_backup: Annotated[
         str | None,
         typer.Option(
@@ -24,8 +28,8 @@ async def rebuild(
         ),
     ] = None,
 ) -> int:
-    """Rebuild the Catalogue from the store. Downloads nothing."""
-    from syncd.core import CatalogueOutdated
+    """Rebuild the Catalogue, or the records of one mirror, from the store. Downloads nothing."""
+    from syncd.core import CatalogueOutdated, Damaged, NotFound
     from syncd.daemon import restore_backup
     from syncd.engine import rebuild as rebuild_catalogue
     from syncd.process import DONE
@@ -43,9 +47,20 @@ async def rebuild(
             context.report(event)
 
     async with context.open_session(report) as session:
-        rows = await rebuild_catalogue(
-            session.store, session.catalogue, only=_differs if from_backup is not None else _any
-        )
+
+        def is_wanted(pointer: "Pointer", row: "MirrorRow | None") -> bool:
+            if mirror is not None:
+                return pointer.mirror == mirror
+            if from_backup is None or row is None or row.prefix != pointer.prefix:
+                return True
+            try:  # published after the backup was made, or missing from it
+                return session.catalogue.history.current_id(row.id) != pointer.snapshot
+            except Damaged:
+                return True
+
+        rows = await rebuild_catalogue(session.store, session.catalogue, only=is_wanted)
+        if mirror is not None and not rows:
+            raise NotFound(message("{mirror}: the store has no such mirror", mirror=mirror))
         rebuilt = {row.name for row in rows}
         rows += [session.mirror(name) for name in at_open if name not in rebuilt]
         await session.finish_publishes()
@@ -57,12 +72,3 @@ async def rebuild(
         if not found and not context.json:
             output.print_line("the store contains no mirrors")
         return DONE
-
-
-def _differs(pointer: "Pointer", row: "MirrorRow | None") -> bool:
-    """Return True if a mirror was published after the backup was made."""
-    return row is None or row.snapshot != pointer.snapshot or row.prefix != pointer.prefix
-
-
-def _any(_pointer: "Pointer", _row: "MirrorRow | None") -> bool:
-    return True

@@ -7,7 +7,7 @@ import msgspec
 
 from manifests.messages import pack, unpack
 from syncd.catalogue.damage import reads_rows
-from syncd.catalogue.database import Database
+from syncd.catalogue.parts import DaemonPart
 from syncd.core import AuditView, PassEvent, PassView, message_view
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -18,12 +18,8 @@ _COLUMNS = ", ".join(PassView.__struct_fields__).replace(
 
 
 @reads_rows
-class PassRecords:
+class DaemonHistory(DaemonPart):
     """Passes, their events, the audit log and pauses."""
-
-    def __init__(self, database: Database) -> None:
-        """Use an open database."""
-        self._db = database
 
     # -- passes ---------------------------------------------------------------------------------------------------
 
