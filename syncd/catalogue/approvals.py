@@ -4,7 +4,7 @@ A loss is a deletion, or a replacement that loses bytes. A decision on a replace
 upstream has another one, it is judged again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -31,12 +31,13 @@ class Approvals(MirrorPart):
         def work() -> None:
             kept = "" if deletions else " AND kind<>'deleted'"
             self._of(mirror).do(f"DELETE FROM parked WHERE mirror=?{kept}", (mirror,))  # noqa: S608  constants
-            self._of(mirror).add(
-                "INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?)",
-                ((mirror, one.path, one.bytes, one.kind, one.new_bytes, _packed(one.claim)) for one in losses),
-            )
+            self._of(mirror).add("INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?)", _parked_rows(mirror, losses))
 
         self._of(mirror).together(work)
+
+    def park_more(self, mirror: int, losses: Iterable[Loss]) -> None:
+        """Hold further losses for approval."""
+        self._of(mirror).many("INSERT OR REPLACE INTO parked VALUES (?,?,?,?,?,?)", _parked_rows(mirror, losses))
 
     def parked(self, mirror: int, after: str = "", limit: int = -1) -> list[Loss]:
         """Return at most `limit` held losses after the path `after`, sorted by path; -1: all."""
@@ -115,6 +116,11 @@ class Approvals(MirrorPart):
     def pinned(self, mirror: int) -> set[str]:
         """Return the protected paths."""
         return {path for path, _ in self.pins(mirror)}
+
+
+def _parked_rows(mirror: int, losses: Iterable[Loss]) -> Iterator[tuple[object, ...]]:
+    for one in losses:
+        yield mirror, one.path, one.bytes, one.kind, one.new_bytes, _packed(one.claim)
 
 
 def _packed(claim: Known | None) -> bytes | None:

@@ -10,10 +10,11 @@ Rules:
 
 import asyncio
 from collections.abc import Container
+from contextlib import nullcontext
 from itertools import islice
 
 from manifests.origins import origin_of
-from syncd.catalogue import HeldBytes, LocalCopy, MirrorRow, Run
+from syncd.catalogue import HeldBytes, LocalCopy, MirrorRow, Run, suppress_damage
 from syncd.core import Step, SurveyNoted
 from syncd.engine.content_claims import Evidence, evidence_of, keys_of
 from syncd.engine.content_index import index_mirror
@@ -103,14 +104,19 @@ class _Finder:
     def _content(self, run: Run, wanted: Container[int]) -> Content:
         """Return the content of a run by those of its keys that are wanted."""
         found: Content = {}
-        lender, content = self._mirror(run.mirror), self.context.catalogue.content
+        lender = self._mirror(run.mirror)
         if lender is not None:
-            for read in (content.entries, content.others):
-                for stored in read(lender.id, run.first, run.last):
-                    for key in keys_of(stored):
-                        if key in wanted:
-                            found.setdefault(key, []).append(stored)
+            with suppress_damage() if lender.name != self.row.name else nullcontext():  # of another mirror's records
+                self._add_content(found, lender, run, wanted)
         return found
+
+    def _add_content(self, found: Content, lender: MirrorRow, run: Run, wanted: Container[int]) -> None:
+        content = self.context.catalogue.content
+        for read in (content.entries, content.others):
+            for stored in read(lender.id, run.first, run.last):
+                for key in keys_of(stored):
+                    if key in wanted:
+                        found.setdefault(key, []).append(stored)
 
     def _mirror(self, name: str) -> MirrorRow | None:
         if name not in self.mirrors:

@@ -10,7 +10,9 @@ Rules:
    transfers that is proved, by the checksums of the files that are stored; a plan can only expect it.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -22,6 +24,8 @@ from syncd.engine.claim_changes import changed, known_of
 from syncd.engine.moved_content import expected_elsewhere, held_elsewhere
 from syncd.engine.pass_context import PassContext
 from syncd.engine.planner import Counts
+
+AT_ONCE = 256  # losses that are read, recorded or held before other passes go on: a few milliseconds
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -35,7 +39,7 @@ async def evaluate_plan(context: PassContext, row: MirrorRow, counts: Counts, *,
     _keep_rejected(context, row, counts, complete=complete)
     claims = context.catalogue.claims
     shrinking = list(claims.shrinking(row.id))
-    deleted = [_deletion(step) for step in claims.steps(row.id, "remove")] if complete and counts.remove else []
+    deleted = [one async for one in _losses(claims.steps(row.id, "remove"))] if complete and counts.remove else []
     losses = [*deleted, *(_planned_loss(step) for _, step in shrinking)]
     moving = await _expected_moves(context, row, losses)
     counts.moved = sum(loss.path in moving for loss in deleted)
@@ -81,7 +85,7 @@ async def evaluate_losses(
     if not over:
         await hold_planned(context, row, planned_reason, complete=complete)
         return Judgement(catalogue.staged.release(row.id, pass_id, waiting), planned_reason)
-    planned = _planned_losses(context, row, complete=complete)
+    planned = await _planned_losses(context, row, complete=complete)
     losses = _unapproved(context, row, [*planned, *new])
     moved: set[str] = set()
     reason = _holds(context, row, losses, added)
@@ -98,23 +102,22 @@ async def evaluate_losses(
         losses = [loss for loss in losses if loss.claim is not None and loss.path not in staged]
         reason = planned_reason if losses else ""
     if reason:
-        _hold(context, row, losses, reason, deletions=complete)
+        await _hold(context, row, losses, reason, deletions=complete)
     return Judgement(catalogue.staged.release(row.id, pass_id, waiting - moved), reason, frozenset(moved))
 
 
 async def hold_planned(context: PassContext, row: MirrorRow, reason: str, *, complete: bool) -> None:
     """Hold what a plan would lose, if it has a `reason`, for a pass that does not come to its end."""
     if reason:
-        known = _planned_losses(context, row, complete=complete)
+        known = await _planned_losses(context, row, complete=complete)
         moving = await _expected_moves(context, row, known)
         losses = _unapproved(context, row, [one for one in known if one.path not in moving])
-        _hold(context, row, losses, reason, deletions=complete)
+        await _hold(context, row, losses, reason, deletions=complete)
 
 
-def _planned_losses(context: PassContext, row: MirrorRow, *, complete: bool) -> list[Loss]:
+async def _planned_losses(context: PassContext, row: MirrorRow, *, complete: bool) -> list[Loss]:
     actions = ("remove", "hold") if complete else ("hold",)
-    steps = context.catalogue.claims.steps(row.id, *actions)
-    return [_deletion(step) if step.action == "remove" else _planned_loss(step) for step in steps]
+    return [one async for one in _losses(context.catalogue.claims.steps(row.id, *actions))]
 
 
 async def _expected_moves(context: PassContext, row: MirrorRow, losses: list[Loss]) -> set[str]:
@@ -166,16 +169,28 @@ def _holds(context: PassContext, row: MirrorRow, losses: list[Loss], added: tupl
     return context.mirror.guard.holds(len(losses), lost, files - more_files, size - more_bytes, replaced=replaced) or ""
 
 
-def _hold(context: PassContext, row: MirrorRow, losses: list[Loss], reason: str, *, deletions: bool) -> None:
+async def _losses(steps: Iterator[Step]) -> AsyncIterator[Loss]:
+    """Yield the losses of a plan, a part at a time, so that other passes go on."""
+    while part := list(islice(steps, AT_ONCE)):
+        for step in part:
+            yield _deletion(step) if step.action == "remove" else _planned_loss(step)
+        await asyncio.sleep(0)
+
+
+async def _hold(context: PassContext, row: MirrorRow, losses: list[Loss], reason: str, *, deletions: bool) -> None:
     """Hold losses for approval."""
     lost, replaced = sum(loss.bytes for loss in losses), sum(loss.kind != "deleted" for loss in losses)
-    context.catalogue.approvals.park(row.id, losses, deletions=deletions)
+    approvals = context.catalogue.approvals
+    approvals.park(row.id, losses[:AT_ONCE], deletions=deletions)
+    for first in range(AT_ONCE, len(losses), AT_ONCE):
+        await asyncio.sleep(0)
+        approvals.park_more(row.id, losses[first : first + AT_ONCE])
     context.listener(RemovalsParked(context.mirror.name, len(losses), lost, reason, replaced))
 
 
 def _unapproved(context: PassContext, row: MirrorRow, losses: list[Loss]) -> list[Loss]:
     approved = context.catalogue.approvals.approved(row.id) if losses else {}
-    return [loss for loss in losses if not _is_decided(approved, loss)]
+    return [loss for loss in losses if not _is_decided(approved, loss)] if approved else losses
 
 
 def _is_decided(decisions: Decisions, loss: Loss) -> bool:
@@ -188,10 +203,10 @@ def _is_decided(decisions: Decisions, loss: Loss) -> bool:
     return changed(decided, _claimed(loss.claim)) is None
 
 
-def approved_deletions(context: PassContext, row: MirrorRow, steps: Iterable[Step]) -> list[Step]:
-    """Return the deletions that a steward has approved."""
+def approved_deletions(context: PassContext, row: MirrorRow) -> Callable[[Step], bool]:
+    """Return the function that tells of a deletion if a steward has approved it."""
     approved = context.catalogue.approvals.approved(row.id)
-    return [step for step in steps if _is_decided(approved, _deletion(step))]
+    return lambda step: _is_decided(approved, _deletion(step))
 
 
 def _deletion(step: Step) -> Loss:

@@ -8,7 +8,9 @@ Rules:
    that it was stopped.
 """
 
+import asyncio
 import secrets
+from itertools import islice
 
 import msgspec
 
@@ -16,7 +18,7 @@ from manifests.messages import message, plain
 from syncd.catalogue import MirrorRow
 from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsafe
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
-from syncd.engine.losses import approved_deletions, evaluate_losses
+from syncd.engine.losses import AT_ONCE, approved_deletions, evaluate_losses
 from syncd.engine.nothing_found import require_files
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
@@ -87,7 +89,7 @@ class Pass:
         shows_all = inventory.complete and not inventory.elsewhere
         moved = await self._evaluate(planning, complete=shows_all, over=is_over)
         if shows_all and is_over:
-            self._remove(row, planning, moved)
+            await self._remove(row, planning, moved)
             await self._drop_outdated()
             if is_recovering and await quarantine_strays(context, row, self.place, strays):
                 note_recovered(context.catalogue, row)
@@ -181,16 +183,22 @@ class Pass:
             approvals.park(row.id, [], deletions=complete)
         return judged.moved
 
-    def _remove(self, row: MirrorRow, planning: PlanResult, moved: frozenset[str]) -> None:
-        """Remove files that upstream no longer lists from the next snapshot, unless the guard holds their deletion."""
-        catalogue = self.context.catalogue
-        steps = list(catalogue.claims.steps(row.id, "remove"))
+    async def _remove(self, row: MirrorRow, planning: PlanResult, moved: frozenset[str]) -> None:
+        """Remove files that upstream no longer lists from the next snapshot, unless the guard holds their deletion.
+
+        They were judged as a whole. They are recorded in parts, between which other passes go on; if the process ends
+        before the last part, those that were recorded are published, and the next pass removes the others.
+        """
+        catalogue, at, self.removed = self.context.catalogue, self.context.now(), 0
+        steps = catalogue.claims.steps(row.id, "remove")
         if planning.parked:
-            approved = {step.path for step in approved_deletions(self.context, row, steps)}
-            steps = [step for step in steps if step.path in approved or step.path in moved]
-        catalogue.holdings.remove(row.id, [step.path for step in steps], self.context.now())
+            is_approved = approved_deletions(self.context, row)
+            steps = (step for step in steps if step.path in moved or is_approved(step))
+        while part := [step.path for step in islice(steps, AT_ONCE)]:
+            catalogue.holdings.remove(row.id, part, at)
+            self.removed += len(part)
+            await asyncio.sleep(0)
         catalogue.approvals.spend_approval(row.id)
-        self.removed = len(steps)
 
     def _result(self, snapshot: str, *, complete: bool, planning: PlanResult) -> PassFinished:
         return PassFinished(

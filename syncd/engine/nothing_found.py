@@ -39,7 +39,7 @@ def _is_accepted(context: PassContext, row: MirrorRow, found: int) -> bool:
             settings.set(name, "")
         return False
     removed = list(context.catalogue.claims.steps(row.id, "remove"))
-    if not was_accepted and removed and len(approved_deletions(context, row, removed)) == len(removed):
+    if not was_accepted and removed and all(map(approved_deletions(context, row), removed)):
         settings.set(name, "approved")
         return True
     return was_accepted

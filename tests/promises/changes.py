@@ -247,8 +247,8 @@ CHANGES = (
         (31,),
         "deletions that are held for approval are carried out",
         "syncd/engine/mirror_pass.py",
-        "steps = [step for step in steps if step.path in approved or step.path in moved]",
-        "steps = list(steps)",
+        "steps = (step for step in steps if step.path in moved or is_approved(step))",
+        "steps = iter(steps)",
         by="rule_4_too_many_removals_are_parked_whole_until_they_are_approved",
     ),
     Change(

@@ -1,0 +1,274 @@
+"""Measures the Catalogue of one large mirror: `python -m tests.bench.catalogue --entries 1000000 --before DIR`.
+
+Seeds a state folder and a store (entries, kept versions, two snapshots that differ in one block of files) without the
+bytes of the files that no figure needs. Each figure is measured in a process of its own: seconds, processor seconds, the
+peak of memory, and the longest time for which its event loop stood still. `--before` measures another checkout too, in
+turns; that one seeds, so that a newer one upgrades the state folder first.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import inspect
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from manifests.model import Keep
+from manifests.snapshot import Entry, Origin
+from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow
+from syncd.core import Step
+from syncd.engine import Pass, Publisher, Restoration, differences, rebuild
+from syncd.engine.pass_paths import PassPaths
+from syncd.engine.roll_forward import interrupted_mirrors
+from syncd.stores.filesystem.store import FilesystemStore
+
+NAME = "large"
+CHANGED = 4_000  # files that a rollback brings back
+REMOVED = 100_000  # files that a pass removes
+BATCH = 20_000
+LOOKUPS = 2_000
+PLACE = PassPaths(NAME, f"{NAME}/", "bench")
+FIGURES = ("open", "lookup", "versions", "status", "diff", "rollback-nothing", "rollback", "remove", "rebuild")
+
+
+def main() -> int:
+    """Print the figures as a table in Markdown."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--entries", type=int, default=1_000_000)
+    asked.add_argument("--before", type=Path, help="another checkout, measured in turns")
+    asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--only", nargs="*", default=FIGURES)
+    asked.add_argument("--child", help=argparse.SUPPRESS)
+    asked.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    given = asked.parse_args()
+    if given.child:
+        print(json.dumps(asyncio.run(measured(given.child, given.root, given.entries))))
+        return 0
+    root = Path(tempfile.mkdtemp(prefix="bench-catalogue-", dir="/var/tmp"))
+    trees = [("before", given.before), ("after", Path.cwd())] if given.before else [("after", Path.cwd())]
+    try:
+        child(trees[0][1], "seed", root / "seed", given.entries)
+        print(f"{given.entries:,} entries, load {os.getloadavg()[0]:.1f}")
+        print(
+            "| figure | tree | seconds | processor seconds | peak MB | longest stand-still, ms |\n|---|---|---|---|---|---|"
+        )
+        for figure in given.only:
+            found: dict[str, list[dict[str, float]]] = {name: [] for name, _ in trees}
+            for number in range(given.rounds):
+                for name, tree in trees:
+                    copy = root / f"{name}-{figure}-{number}"
+                    subprocess.run(["cp", "-a", "--reflink=auto", root / "seed", copy], check=True)
+                    child(tree, "open", copy, given.entries)  # an older state folder is upgraded here
+                    found[name].append(child(tree, figure, copy, given.entries))
+                    shutil.rmtree(copy)
+            for name, rounds in found.items():
+                cells = [statistics.median(one[key] for one in rounds) for key in ("seconds", "cpu", "peak", "stall")]
+                print(
+                    f"| {figure} | {name} | {cells[0]:.4f} | {cells[1]:.3f} | {cells[2]:.0f} | {cells[3]:.1f} |",
+                    flush=True,
+                )
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    return 0
+
+
+def child(tree: Path, figure: str, root: Path, entries: int) -> dict[str, float]:
+    """Measure one figure with the modules of a checkout, and return it."""
+    command = [
+        sys.executable,
+        str(Path(__file__).resolve()),
+        "--child",
+        figure,
+        "--root",
+        str(root),
+        "--entries",
+        str(entries),
+    ]
+    environ = os.environ | {"PYTHONPATH": str(tree.resolve())}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=tree)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, float] = json.loads(done.stdout)
+    return answer
+
+
+async def measured(figure: str, root: Path, entries: int) -> dict[str, float]:
+    """Measure one figure; the loop's longest stand-still is that of a task that wakes each millisecond."""
+    if figure == "seed":
+        await seed(root, entries)
+        return {}
+    longest = 0.0
+
+    async def probe() -> None:
+        nonlocal longest
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+
+    store = FilesystemStore(root / "store")
+    await store.identify(None)
+    usage, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    catalogue = Catalogue(root / "state")
+    (row,) = catalogue.history.mirrors()
+    work = ACTS[figure](catalogue, row, store, entries)
+    if figure != "open":
+        usage, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    probing = asyncio.create_task(probe())
+    await asyncio.sleep(0.01)
+    longest = 0.0
+    divisor = await work
+    await asyncio.sleep(0.002)  # the probe wakes once more
+    seconds, spent = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    probing.cancel()
+    catalogue.close()
+    await store.aclose()
+    cpu = spent.ru_utime + spent.ru_stime - usage.ru_utime - usage.ru_stime
+    return {
+        "seconds": (seconds - 0.012) / divisor, "cpu": cpu / divisor, "peak": spent.ru_maxrss / 1e3, "stall": longest * 1e3,
+    }  # fmt: skip
+
+
+# -- the state folder and the store -------------------------------------------------------------------------------------
+
+
+def path_of(number: int) -> str:
+    return f"archive/{number // 1000:05}/observation-{number:08}.nc"
+
+
+def proved(number: int, content: str = "") -> tuple[Entry, Origin]:
+    path = path_of(number)
+    if content:
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        return Entry(path, len(content), digest, digest[:32]), Origin(path, path, "attested", 1.0, len(content), 1.0)
+    digest = hashlib.sha256(path.encode()).hexdigest()
+    return Entry(path, number % 65_536, digest, digest[:32]), Origin(path, path, "attested", 1.0, number % 65_536, 1.0)
+
+
+def block(entries: int) -> range:
+    """Return the numbers of the files that differ between the two snapshots."""
+    return range(entries // 2, entries // 2 + min(CHANGED, entries // 10))
+
+
+async def seed(root: Path, entries: int) -> None:
+    """Make the Catalogue, two snapshots, and the bytes of the files that a rollback moves."""
+    store = FilesystemStore(root / "store")
+    known = await store.identify(None)
+    with Catalogue(root / "state") as catalogue:
+        catalogue.settings.set("store", known)
+        row = catalogue.history.ensure_mirror(NAME, prefix=f"{NAME}/", source="https://h/")
+        changed = block(entries)
+        for first in range(0, entries, BATCH):
+            numbers = range(first, min(entries, first + BATCH))
+            catalogue.holdings.add(row.id, [proved(n, f"old {n}" if n in changed else "") for n in numbers])
+        old = await publisher(store, catalogue, row).publish()
+        versions = []
+        for number in changed:
+            entry, _ = proved(number, f"old {number}")
+            for place, content in ((PLACE.natural(entry.path), "new"), (PLACE.version(old.id, entry.path), "old")):
+                file = root / "store" / place
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(f"{content} {number}")
+            versions.append(ArchivedVersion(old.id, entry.path, entry.size, entry.sha256))
+        catalogue.holdings.add(row.id, [proved(number, f"new {number}") for number in changed])
+        catalogue.holdings.add_versions(row.id, versions, 2.0)
+        fillers = [ArchivedVersion(f"{n % 50:064x}", path_of(n), 1, "ab" * 32) for n in range(min(entries, 100_000))]
+        catalogue.holdings.add_versions(row.id, fillers, 1.0)
+        await publisher(store, catalogue, row).publish()
+    await store.aclose()
+
+
+def publisher(store: FilesystemStore, catalogue: Catalogue, row: MirrorRow) -> Publisher:
+    return Publisher(store, catalogue, row, PLACE, lambda _: None, Keep(), time.time)
+
+
+# -- what is measured ---------------------------------------------------------------------------------------------------
+
+
+async def open_catalogue(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    """What a start asks first."""
+    assert not interrupted_mirrors(catalogue)
+    return 1
+
+
+async def look_up(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    """Find paths that are there, and paths that are not."""
+    for number in range(0, entries, max(1, 2 * entries // LOOKUPS)):
+        assert catalogue.holdings.entry(row.id, path_of(number)) is not None
+        assert catalogue.holdings.entry(row.id, f"{path_of(number)}.absent") is None
+    return LOOKUPS
+
+
+async def find_versions(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    for number in range(LOOKUPS):
+        assert catalogue.holdings.versions(row.id, path_of(number % min(entries, 100_000)))
+    return LOOKUPS
+
+
+async def show_status(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    assert catalogue.holdings.totals(row.id)[0] == entries
+    catalogue.pass_history.counts(row.id)
+    return 1
+
+
+async def compare(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    new, old = catalogue.history.snapshots(row.id)
+    found = [path async for path, _, _ in differences(store, NAME, old, new)]
+    assert len(found) == len(block(entries))
+    return 1
+
+
+async def roll_back(
+    catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int, *, to_current: bool = False
+) -> int:
+    new, old = catalogue.history.snapshots(row.id)
+    with ThreadPoolExecutor(2) as hashing:
+        back = Restoration(store, catalogue, row, PLACE, publisher(store, catalogue, row), hashing)
+        await back.rollback((new if to_current else old).id)
+    return 1
+
+
+async def roll_back_to_current(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    return await roll_back(catalogue, row, store, entries, to_current=True)
+
+
+async def remove(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    """Take files out of the next snapshot, as a pass does whose upstream has dropped them."""
+    steps = [Step("remove", path_of(number), "gone upstream", None, 1) for number in range(min(REMOVED, entries))]
+    catalogue.claims.forget(row.id)
+    catalogue.claims.add_steps(row.id, steps)
+    removing: Any = Pass.__new__(Pass)
+    removing.context = SimpleNamespace(catalogue=catalogue, now=time.time)
+    await asyncio.sleep(0.01)
+    done = removing._remove(row, SimpleNamespace(parked=False))
+    if inspect.isawaitable(done):
+        await done
+    assert removing.removed == len(steps)
+    return 1
+
+
+async def build_again(catalogue: Catalogue, row: MirrorRow, store: FilesystemStore, entries: int) -> int:
+    await rebuild(store, catalogue)
+    assert catalogue.holdings.totals(row.id)[0] == entries
+    return 1
+
+
+ACTS = {
+    "open": open_catalogue, "lookup": look_up, "versions": find_versions, "status": show_status, "diff": compare,
+    "rollback-nothing": roll_back_to_current, "rollback": roll_back, "remove": remove, "rebuild": build_again,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
