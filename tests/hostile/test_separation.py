@@ -1,5 +1,7 @@
 """The upgrade from one file for all mirrors to a file for each: nothing is lost, wherever it is cut."""
 
+import gzip
+import hashlib
 import os
 import shutil
 import sys
@@ -250,6 +252,30 @@ def test_an_older_syncd_refuses_the_divided_state_folder(folder):
 def test_who_reads_an_undivided_state_folder_beside_an_older_syncd_is_told(folder):
     with pytest.raises(Damaged, match="of an older syncd"):
         Catalogue(folder / "state", read_only=True)
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.fault(42)
+def test_a_backup_of_the_one_file_is_divided_when_it_is_restored(folder):
+    state, store = folder / "state", Folder(folder / "store")
+    before = contents(state)
+    old = (state / "catalogue.sqlite").read_bytes()
+    packed = gzip.compress(old, 3, mtime=0)
+    backups = folder / "store/.syncd/backup"
+    backups.mkdir()
+    (backups / f"20261101T000000Z.{hashlib.sha256(packed).hexdigest()}.sqlite.gz").write_bytes(packed)
+    Catalogue(state).close()
+    shutil.rmtree(state / "mirrors")  # a newer state folder, half of which is lost, makes room for the backup
+    told = run(store, state, "rebuild", "--from-backup", "latest")
+    assert "restored .syncd/backup/20261101T000000Z" in told
+    (kept,) = state.glob("catalogue.sqlite.before-*")
+    assert kept.stat().st_size > 0
+    assert {file.name for file in (state / "mirrors").iterdir()} == {"one.sqlite", "two.sqlite", "three.sqlite"}
+    after = contents(state)
+    assert before - after == Counter(), "nothing of the backup is missing"
+    assert {table for table, _ in after - before} <= {"audit"}, "the restoration is in the audit log"
+    with Catalogue(state) as catalogue:
+        assert {row.name for row in catalogue.history.mirrors()} == {"one", "two", "three"}
 
 
 @pytest.mark.fault(42)
