@@ -1,3 +1,4 @@
+from .about import About as About, Day as Day
 from .completion import Completion as Completion, Settle as Settle
 from .field_types import (
     AtLeastOne as AtLeastOne,
@@ -22,6 +23,12 @@ from .mirror import (
     Verify as Verify,
     load_mirror as load_mirror,
     overlaps as overlaps,
+)
+from .publish import (
+    Creator as Creator,
+    Identifier as Identifier,
+    LocalText as LocalText,
+    Publish as Publish,
 )
 from .units import (
     format_duration as format_duration,

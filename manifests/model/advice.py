@@ -22,6 +22,7 @@ _SECRET = re.compile(r"(?:api_|secret_)?(?:access_)?key(?:_id)?|passw(?:or)?d|se
 _HOST = r"(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+|localhost|\[[0-9a-fA-F:.]+\]"
 _ADDRESS = re.compile(rf"(?:{_HOST})(?::\d{{1,5}})?(?:/[^\s@?#]*)?", re.ASCII)
 _NUMBERS = re.compile(r"\s*-?\d+(?:\.\d+)?(?:\s*[,\s]\s*-?\d+(?:\.\d+)?)+\s*", re.ASCII)
+_HAN = re.compile("[\u3400-\u9fff]")
 _QUOTES = "“”„‟‘’「『＂＇"
 
 
@@ -37,6 +38,8 @@ def advice_on(model: type[BaseModel]) -> Advice:
             return _schedule(value)
         if key == "credentials" and isinstance(value, Mapping):
             return message("is not the name of a credential"), _CREDENTIAL
+        if path[:1] == ("publish",) and (told := _publish(path, value)) is not None:
+            return told
         if isinstance(value, str):
             return _text(key, value) or _elsewhere(model, path, key)
         return _elsewhere(model, path, key)
@@ -59,6 +62,24 @@ def _schedule(value: str) -> tuple[str, str] | None:
     else:
         return None
     return message("is not a mapping"), message("write schedule: {shape}", shape=shape)
+
+
+def _publish(path: Path, value: Any) -> tuple[str, str] | None:
+    """Say what was meant in the block that describes the copy to others."""
+    if len(path) == 1 and isinstance(value, str | bool):
+        shape = f"{{access: {value}}}" if value in {"open", "registered", "restricted"} else "{access: open}"
+        return message("is not a mapping"), message("write publish: {shape}", shape=shape)
+    key = path[1] if len(path) == 2 else ""
+    if key in {"title", "description", "terms"} and isinstance(value, str):
+        language = "zh" if _HAN.search(value) else "en"
+        return message("is a text without its language"), message(
+            "write {key}: {shape}, and the other language beside it", key=key, shape=f"{{{language}: …}}"
+        )
+    if key == "identifiers" and isinstance(value, Mapping | str):
+        return message("is not a list"), message("write it as in identifiers: [{doi: 10.…}, {cstr: …}]")
+    if key == "creators" and isinstance(value, Mapping | str):
+        return message("is not a list"), message("write it as in creators: [{name: …, ror: …}]")
+    return None
 
 
 def _text(key: str, value: str) -> tuple[str, str] | None:

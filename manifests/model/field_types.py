@@ -79,7 +79,8 @@ def _some(given: Any) -> Any:
     return given
 
 
-def _schema(description: str, *examples: str, **more: Any) -> WithJsonSchema:
+def schema_of(description: str, *examples: str, **more: Any) -> WithJsonSchema:
+    """Return the JSON Schema of a value that is written as text."""
     return WithJsonSchema({"type": "string", "description": description, "examples": list(examples), **more})
 
 
@@ -91,32 +92,32 @@ Text = Annotated[str, Field(max_length=10_000)]
 Rate = Annotated[
     int,
     BeforeValidator(_rate),
-    _schema("bytes or bits a second", "50 MB/s", "100 Mbit/s", type=["string", "integer"]),
+    schema_of("bytes or bits a second", "50 MB/s", "100 Mbit/s", type=["string", "integer"]),
 ]
 Size = Annotated[
     int,
     BeforeValidator(_size),
     PlainSerializer(lambda size: f"{size} B"),
-    _schema("bytes, with their unit", "512 MiB", "10 GB"),
+    schema_of("bytes, with their unit", "512 MiB", "10 GB"),
 ]
 Share = Annotated[
-    float, BeforeValidator(_share), PlainSerializer(lambda share: f"{share * 100:g} %"), _schema("per cent", "10 %")
+    float, BeforeValidator(_share), PlainSerializer(lambda share: f"{share * 100:g} %"), schema_of("per cent", "10 %")
 ]
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
     PlainSerializer(format_duration),
-    _schema("numbers with their units: s, m, h, d, w", "90s", "6h", "1h30m", "30d"),
+    schema_of("numbers with their units: s, m, h, d, w", "90s", "6h", "1h30m", "30d"),
 ]
 Hours = Annotated[
     Window,
     PlainValidator(_window),
     PlainSerializer(str),
-    _schema("hours of the day and their time zone", "20:00-06:00 Asia/Shanghai"),
+    schema_of("hours of the day and their time zone", "20:00-06:00 Asia/Shanghai"),
 ]
-Zone = Annotated[str, BeforeValidator(_text(_zone)), _schema("an IANA time zone", "Asia/Shanghai", "UTC")]
-Cron = Annotated[str, BeforeValidator(_text(check_cron)), _schema("five fields of cron", "0 3 * * *")]
-Glob = Annotated[str, BeforeValidator(_text(check_glob)), _schema("a glob as in .gitignore", "**/*.nc")]
+Zone = Annotated[str, BeforeValidator(_text(_zone)), schema_of("an IANA time zone", "Asia/Shanghai", "UTC")]
+Cron = Annotated[str, BeforeValidator(_text(check_cron)), schema_of("five fields of cron", "0 3 * * *")]
+Glob = Annotated[str, BeforeValidator(_text(check_glob)), schema_of("a glob as in .gitignore", "**/*.nc")]
 
 
 def _path_below(given: Any) -> Any:

@@ -28,9 +28,11 @@ from pydantic import (
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
+from manifests.model.about import About
 from manifests.model.advice import advice_on
 from manifests.model.field_types import Count, Cron, Duration, Text, Zone
 from manifests.model.globs import everything, matcher
+from manifests.model.publish import Publish, publish_faults
 from manifests.model.removal_guard import Guard
 from manifests.model.source import Limits, Source
 from manifests.model.windows import next_cron, parse_zone
@@ -48,6 +50,7 @@ __all__ = [
     "ManifestProblem",
     "Mirror",
     "Placement",
+    "Publish",
     "Schedule",
     "Source",
     "Verify",
@@ -163,23 +166,6 @@ class Verify(BaseModel):
     """How often every stored byte is read again (fixity check)."""
 
 
-class About(BaseModel):
-    """A description of the dataset, which syncd shows and passes on."""
-
-    model_config = STRICT
-
-    licence: Text = ""
-    """The terms of use of the dataset, preferably as an SPDX identifier."""
-    citation: Text = ""
-    """How the dataset is cited."""
-    contact: Text = ""
-    """The contact for this mirror."""
-    access: Literal["open", "registered", "restricted", "controlled", "embargoed"] | None = None
-    """Who may read the dataset, according to its publisher; absent: not stated."""
-    redistribution: Literal["allowed", "conditions", "forbidden", "unknown"] = "unknown"
-    """Whether the terms allow passing copies on; reading openly does not imply it."""
-
-
 def _several(given: Any) -> Any:
     return list(given) if isinstance(given, list | tuple) else [given]
 
@@ -233,6 +219,8 @@ class Mirror(BaseModel):
     """Which proof is required."""
     about: About = About()
     """A description of the dataset."""
+    publish: Publish | None = None
+    """Who may read the copy, and how it is described to others; absent: the mirror is private."""
 
     @property
     def source(self) -> Source:
@@ -248,7 +236,9 @@ class Mirror(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _validate(cls, raw: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return validated(raw, handler, tuple(_source_clashes(raw)) if isinstance(raw, Mapping) else ())
+        if not isinstance(raw, Mapping):
+            return validated(raw, handler, ())
+        return validated(raw, handler, tuple(_source_clashes(raw)), publish_faults(raw))
 
     @property
     def prefix(self) -> str:
