@@ -135,7 +135,7 @@ lock:
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip --disable-pip-version-check --quiet install --upgrade pip
-	.cache/lock/bin/python -m pip --quiet install --group dev --group docs '.[all]'
+	.cache/lock/bin/python -m pip --quiet install --group dev --group docs --group validators '.[all]'
 	.cache/lock/bin/python -m pip freeze --exclude syncd > .cache/lock/versions
 	.cache/lock/bin/python -m pip --quiet install uv
 	$(HASHED) --no-deps .cache/lock/versions --output-file .cache/lock/all

@@ -68,6 +68,12 @@ OFFENCES = [
         "daemon -> prometheus_client",
     ),
     Offence("one module parses XML", "transports/s3/errors.py", "from xml.parsers import expat", "s3.errors -> xml"),
+    Offence(
+        "outward formats are pure: no engine, no store, no client library",
+        "syncd/exchange/dcat.py",
+        "import syncd.stores",
+        "syncd.exchange.dcat -> syncd.stores",
+    ),
     # the other two houses
     Offence(
         "manifests is pure: no engine, no transport, no client library",

@@ -1,0 +1,14 @@
+from . import dcat as dcat, schema_org as schema_org
+from .formats import DOCUMENTS as DOCUMENTS, DocumentFormat as DocumentFormat
+from .licences import Licence as Licence, licence_of as licence_of
+from .markup import json_document as json_document, json_in_html as json_in_html
+from .publication import (
+    FEW_FILES as FEW_FILES,
+    Agent as Agent,
+    DatasetIdentifier as DatasetIdentifier,
+    Node as Node,
+    Publication as Publication,
+    PublishedFile as PublishedFile,
+    PublishedVersion as PublishedVersion,
+    version_of as version_of,
+)

@@ -1,0 +1,41 @@
+"""The table of the outward formats: a new one is a module and a line here.
+
+The model is `Publication`: one published mirror, with its `Node` and its history of `PublishedVersion`. A format takes
+it and returns bytes or a JSON tree; it reads no file, asks no clock and no request. The caller decides first who may
+read it, leaves out what `publish.to` does not name, and answers 503 where a list may be short.
+
+* `DOCUMENTS[name].write(held)`: what stands at `/mirrors/<m>/<name>`; `media_type` is its Content-Type
+* `json_in_html(schema_org.dataset(held))`: the JSON-LD for the landing page's script
+* `dcat.catalogue(node, publications, kind="jsonld"|"ttl"|"rdf", page=1)`: `/catalogue.<kind>?page=`;
+  `dcat.pages(publications)`, and the media type in `dcat.WRITERS[kind][0]`
+
+A Publication makes every address: `held.url`, `held.view("feed.atom")`, `held.snapshot_url("SHA256SUMS")`,
+`held.file_url(path)`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from syncd.exchange import dcat, schema_org
+from syncd.exchange.markup import json_document
+from syncd.exchange.publication import Publication
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFormat:
+    """One document about one mirror: its media type, who writes it, and the name by which `publish.to` lists it."""
+
+    media_type: str
+    write: Callable[[Publication], bytes]
+    listed_as: str = ""
+
+
+DOCUMENTS: Mapping[str, DocumentFormat] = {
+    "dataset.jsonld": DocumentFormat(
+        "application/ld+json", lambda held: json_document(schema_org.dataset(held)), "catalogue"
+    ),
+    "dcat.jsonld": DocumentFormat(
+        "application/ld+json", lambda held: dcat.catalogue(held.node, [held], kind="jsonld"), "catalogue"
+    ),
+}
+"""By the name below the mirror's address."""
