@@ -11,6 +11,7 @@ from tests.acceptance.archive_passes import archives, check_whole_and_current
 from tests.acceptance.cli import Folder, run
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
+from tests.miniatures.dandi import Dandi
 from tests.miniatures.dataverse import Dataverse
 from tests.miniatures.figshare import Figshare
 from tests.miniatures.gbif import DATASET, DOWNLOAD, Gbif, Ipt
@@ -27,6 +28,7 @@ KINDS = {
     "checklistbank": ChecklistBank,
     "col-annual": lambda: ChecklistBank(wanted="annual"),
     "ckan": Ckan,
+    "dandi": Dandi,
     "dataverse": Dataverse,
     "figshare": Figshare,
     "gbif": Gbif,

@@ -14,6 +14,7 @@ from manifests.stat import Stat
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
 from tests.miniatures.cmr import Cmr
+from tests.miniatures.dandi import Dandi
 from tests.miniatures.dataverse import Dataverse
 from tests.miniatures.figshare import Figshare
 from tests.miniatures.gbif import Gbif, Ipt
@@ -44,6 +45,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "col-annual": lambda: ChecklistBank(wanted="annual"),
     "crate": Crate,
     "croissant": Croissant,
+    "dandi": Dandi,
     "datapackage": DataPackage,
     "dataverse": Dataverse,
     "erddap": Erddap,
@@ -104,7 +106,7 @@ def test_no_document_that_is_cut_is_a_complete_list(name):
     assert list(unnoticed(walk)) == []
 
 
-PAGED = ("cmr", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
+PAGED = ("cmr", "dandi", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
 
 
 @pytest.mark.promise("P5")
