@@ -1,6 +1,6 @@
 """The reader for the DANDI archive: the assets of dandisets, and the files inside their Zarr assets.
 
-Source: the API of DANDI (`/dandisets/{id}/versions/{version}/assets/`, `/zarr/{id}/files/`), as its server documents it.
+Source: the API of DANDI, as its server documents it: `/dandisets/{id}/versions/{version}/assets/`, `/zarr/{id}/files/`.
 
 Rules:
 1. A published version never changes; `draft` does. Without a version the latest published one is mirrored, or the draft

@@ -23,6 +23,11 @@ from .document import (
     Selective as Selective,
     is_native as is_native,
 )
+from .download_names import (
+    dataset_folder as dataset_folder,
+    download_names as download_names,
+    link_name as link_name,
+)
 from .encodings import (
     RecodedStream as RecodedStream,
     encoding_of as encoding_of,
@@ -56,6 +61,13 @@ from .json_fields import (
     size as size,
     text as text,
     verbatim as verbatim,
+)
+from .linked_data import (
+    LinkedData as LinkedData,
+    Node as Node,
+    literal as literal,
+    local_name as local_name,
+    types as types,
 )
 from .other_formats import reader_of as reader_of, refuse_other_format as refuse_other_format
 from .packed import is_packed as is_packed, unpacked as unpacked

@@ -21,6 +21,7 @@ from tests.miniatures.miniature import served
 from tests.miniatures.ncbi import Ncbi
 from tests.miniatures.osf import Osf
 from tests.miniatures.physionet import PASSWORD, UNSIGNED, USER, PhysioNet
+from tests.miniatures.portals import DataJson, DcatPages, LandingPages
 from tests.miniatures.zenodo import Zenodo
 from transports.http.transport import HttpTransport
 
@@ -30,6 +31,8 @@ KINDS = {
     "ckan": Ckan,
     "dandi": Dandi,
     "dataverse": Dataverse,
+    "dcat": DcatPages,
+    "dcat-us": DataJson,
     "figshare": Figshare,
     "gbif": Gbif,
     "huggingface": HuggingFace,
@@ -39,6 +42,7 @@ KINDS = {
     "osf": Osf,
     "physionet": lambda: PhysioNet("mimic-iv", "3.1", credentialed=True),
     "physionet-open": PhysioNet,
+    "schema-org": LandingPages,
     "zenodo": Zenodo,
 }
 
@@ -68,6 +72,7 @@ def test_an_archive_is_mirrored_whole_and_kept_current(passes, name):
 LISTS = ("SHA256SUMS.txt", "RELEASE.metalink", "md5checksums.txt", "assembly_summary.txt", ".md5")
 NO_PROMISE = {
     "ckan": ("",),
+    "dcat-us": ("",),
     "gbif": ("",),
     "ipt": ("",),
     "ncbi": ("hashes.txt",),

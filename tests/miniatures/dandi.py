@@ -34,7 +34,11 @@ class Dandi(Miniature):
     def answer(self, path, query, origin):
         api = f"{origin}{self.at}"
         if path == f"/api/dandisets/{DANDISET}/":
-            return {"identifier": DANDISET, "most_recent_published_version": None, "draft_version": {"version": "draft"}}
+            return {
+                "identifier": DANDISET,
+                "most_recent_published_version": None,
+                "draft_version": {"version": "draft"},
+            }
         if path == f"/api/dandisets/{DANDISET}/versions/draft/assets/":
             return self.page(sorted(self.assets()), query, f"{api}dandisets/{DANDISET}/versions/draft/assets/")
         if path.startswith("/api/zarr/"):

@@ -27,6 +27,7 @@ from tests.miniatures.odata import Odata
 from tests.miniatures.osf import Osf
 from tests.miniatures.packages import Bag, Crate, Croissant, DataPackage, Hashdeep
 from tests.miniatures.physionet import PhysioNet
+from tests.miniatures.portals import DataJson, DcatPages, LandingPages
 from tests.miniatures.records import Kcdb, Oai, ResourceSync
 from tests.miniatures.stac import STYLES, Stac
 from tests.miniatures.table import Table
@@ -48,6 +49,8 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "dandi": Dandi,
     "datapackage": DataPackage,
     "dataverse": Dataverse,
+    "dcat": DcatPages,
+    "dcat-us": DataJson,
     "erddap": Erddap,
     "figshare": Figshare,
     "gbif": Gbif,
@@ -65,6 +68,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "osf": Osf,
     "physionet": PhysioNet,
     "resourcesync": ResourceSync,
+    "schema-org": LandingPages,
     "table": Table,
     "thredds": Thredds,
     "webdav": Webdav,
@@ -106,7 +110,7 @@ def test_no_document_that_is_cut_is_a_complete_list(name):
     assert list(unnoticed(walk)) == []
 
 
-PAGED = ("cmr", "dandi", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
+PAGED = ("cmr", "dandi", "dcat", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
 
 
 @pytest.mark.promise("P5")
