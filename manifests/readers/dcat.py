@@ -99,7 +99,7 @@ class DcatReader:
     def read(self, document: Document) -> Iterator[Found]:
         """Yield the downloads of the datasets on this page, and request the next one."""
         state = msgspec.json.decode(document.asked.state, type=_DcatState)
-        parsed = read_json(document, object)  # type: ignore[type-abstract]  # any JSON
+        parsed = read_json(document, object)
         data = LinkedData(parsed)
         listed = _datasets(data)
         if not listed and not any(types(node) & {"Catalog", *_PAGES} for node in data.nodes):
