@@ -66,7 +66,7 @@ class DandiOptions(BaseModel):
 
 
 class _DandiState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The state of a request: what is asked for, the dandiset, the folder of the copy, and the pages so far."""
+    """The state of a request: the kind of list, the dandiset, the folder of the copy, and the pages so far."""
 
     kind: Literal["dandiset", "assets", "zarr"]
     key: str
@@ -90,7 +90,7 @@ class _Asset(msgspec.Struct):
     metadata: object = None
 
 
-class _Assets(msgspec.Struct):
+class _AssetPage(msgspec.Struct):
     count: object = None
     next: object = None
     results: list[_Asset] | None = None
@@ -142,7 +142,7 @@ class DandiReader:
             yield from self._inside(document, state)
 
     def _page(self, document: Document, state: _DandiState) -> Iterator[Found]:
-        page = read_json(document, _Assets)
+        page = read_json(document, _AssetPage)
         if page.results is None:
             raise DocumentError(message("{url}: not a list of assets", url=document.url))
         skipped = SkippedEntries(document)

@@ -23,9 +23,9 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
-    LinkedData,
     ListPath,
     Node,
+    NodeGraph,
     PageChain,
     ReaderKind,
     ReaderSource,
@@ -100,7 +100,7 @@ class DcatReader:
         """Yield the downloads of the datasets on this page, and request the next one."""
         state = msgspec.json.decode(document.asked.state, type=_DcatState)
         parsed = read_json(document, object)
-        data = LinkedData(parsed)
+        data = NodeGraph(parsed)
         listed = _datasets(data)
         if not listed and not any(types(node) & {"Catalog", *_PAGES} for node in data.nodes):
             raise DocumentError(message("{url}: has no dataset: is it a catalogue?", url=document.url))
@@ -122,7 +122,7 @@ class DcatReader:
         skipped.raise_if_any()
 
     def _dataset(
-        self, document: Document, data: LinkedData, dataset: Node, key: str, skipped: SkippedEntries
+        self, document: Document, data: NodeGraph, dataset: Node, key: str, skipped: SkippedEntries
     ) -> Iterator[Found]:
         wanted = [glob for glob in self._options.datasets if fnmatchcase(key, glob)]
         if self._options.datasets and not wanted:
@@ -155,7 +155,7 @@ class DcatReader:
             yield Stat(below(folder, name), digests=_promised(data, found), urls=(url,))
 
 
-def _datasets(data: LinkedData) -> list[Node]:
+def _datasets(data: NodeGraph) -> list[Node]:
     """Return the datasets of a page, each once: by type, or by standing in `dataset` of a catalogue."""
     listed: dict[int, Node] = {id(node): node for node in data.of_type("Dataset")}
     for node in data.nodes:
@@ -164,7 +164,7 @@ def _datasets(data: LinkedData) -> list[Node]:
     return list(listed.values())
 
 
-def _promised(data: LinkedData, found: Node) -> dict[str, str]:
+def _promised(data: NodeGraph, found: Node) -> dict[str, str]:
     pairs = [
         (
             local_name(data.written(one, "algorithm")).removeprefix("checksumAlgorithm_"),
@@ -180,11 +180,11 @@ def _id(node: Node) -> str:
     return found if isinstance(found, str) and not found.startswith("_:") else ""
 
 
-def _next(data: LinkedData) -> str:
+def _next(data: NodeGraph) -> str:
     return next((link for node in data.nodes if (link := data.written(node, "next", "nextPage"))), "")
 
 
-def _total(data: LinkedData) -> int | None:
+def _total(data: NodeGraph) -> int | None:
     return next((total for node in data.nodes if (total := size(data.written(node, "totalItems"))) is not None), None)
 
 

@@ -26,8 +26,8 @@ from manifests.reading import (
     DocumentError,
     DocumentRequest,
     Found,
-    LinkedData,
     Node,
+    NodeGraph,
     ReaderKind,
     ReaderSource,
     ReaderWarning,
@@ -136,7 +136,7 @@ class SchemaOrgReader:
             yield from self._dataset(document, data, dataset, skipped)
         skipped.raise_if_any()
 
-    def _dataset(self, document: Document, data: LinkedData, dataset: Node, skipped: SkippedEntries) -> Iterator[Found]:
+    def _dataset(self, document: Document, data: NodeGraph, dataset: Node, skipped: SkippedEntries) -> Iterator[Found]:
         links: dict[str, tuple[str, Node]] = {}
         for found in data.linked(dataset, "distribution"):
             kind = data.written(found, "encodingFormat", "fileFormat").partition(";")[0].strip().lower()
@@ -164,7 +164,7 @@ class SchemaOrgReader:
                 urls=(url,),
             )
 
-    def _folder(self, document: Document, data: LinkedData, dataset: Node) -> str:
+    def _folder(self, document: Document, data: NodeGraph, dataset: Node) -> str:
         if len(self._pages) == 1:
             return ""
         key = data.written(dataset, "identifier", "url") or str(dataset.get("@id", ""))
@@ -195,16 +195,16 @@ class SchemaOrgReader:
         skipped.raise_if_any()
 
 
-def _linked(document: Document) -> LinkedData:
+def _linked(document: Document) -> NodeGraph:
     """Return the JSON-LD of a page; raises DocumentError for a page that ends early, or whose JSON-LD is broken."""
     body = document.read(MAX_PAGE)
     if body.lstrip()[:1] in (b"{", b"["):
-        return LinkedData(_parsed(document, body, "utf-8"))
+        return NodeGraph(_parsed(document, body, "utf-8"))
     if _END.search(body) is None:
         raise DocumentError(message("{url}: the page has no end: it is cut off", url=document.url))
     found = _CHARSET.search(document.headers.get("content-type", "").encode()) or _CHARSET.search(body, 0, 4096)
     encoding = (text_encoding(found[1].decode()) if found is not None else None) or "utf-8"
-    return LinkedData([_parsed(document, script, encoding) for script in _SCRIPT.findall(body)])
+    return NodeGraph([_parsed(document, script, encoding) for script in _SCRIPT.findall(body)])
 
 
 def _parsed(document: Document, body: bytes, encoding: str) -> object:

@@ -62,9 +62,9 @@ from .json_fields import (
     text as text,
     verbatim as verbatim,
 )
-from .linked_data import (
-    LinkedData as LinkedData,
+from .json_ld import (
     Node as Node,
+    NodeGraph as NodeGraph,
     literal as literal,
     local_name as local_name,
     types as types,

@@ -18,7 +18,7 @@ def local_name(name: str) -> str:
     return name
 
 
-class LinkedData:
+class NodeGraph:
     """The nodes of one document."""
 
     def __init__(self, document: object) -> None:

@@ -4,7 +4,7 @@ import json
 
 from hypothesis import given, strategies as st
 
-from manifests.reading import LinkedData, dataset_folder, download_names, local_name
+from manifests.reading import NodeGraph, dataset_folder, download_names, local_name
 
 FORMS = [
     {"@type": "dcat:Dataset", "dcat:distribution": {"@type": "dcat:Distribution", "dcat:downloadURL": "https://x/a"}},
@@ -20,7 +20,7 @@ FORMS = [
 
 def test_one_download_is_found_in_whatever_form_it_is_written():
     for form in FORMS:
-        data = LinkedData(form)
+        data = NodeGraph(form)
         (dataset,) = data.of_type("Dataset")
         (found,) = data.linked(dataset, "distribution")
         assert data.written(found, "downloadURL") == "https://x/a"
@@ -39,7 +39,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_no_document_is_too_odd(document):
-    data = LinkedData(document)
+    data = NodeGraph(document)
     for node in data.nodes:
         data.linked(node, "b")
         data.written(node, "b")
@@ -50,7 +50,7 @@ def test_nothing_below_sixty_levels_is_read():
     document: object = {"@type": "Dataset"}
     for _ in range(100):
         document = [document]
-    assert LinkedData(json.loads(json.dumps(document))).nodes == []
+    assert NodeGraph(json.loads(json.dumps(document))).nodes == []
 
 
 def test_downloads_that_share_a_name_have_a_folder_each_and_a_name_without_an_extension_gets_one():
