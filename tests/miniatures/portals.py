@@ -87,9 +87,8 @@ class DcatPages(Portal):
                     {"@id": key, "@type": "dcat:Distribution", "dcat:byteSize": "1000",
                      "dcat:downloadURL": {"@id": f"{origin}/store/{quote(file)}"}, "spdx:checksum": checksum}
                 )  # fmt: skip
-        view = {"@id": f"{origin}/catalog.jsonld?page={page}", "@type": "hydra:PartialCollectionView"}
-        if page * ROWS < len(names):
-            view["hydra:next"] = {"@id": f"{origin}/catalog.jsonld?page={page + 1}"}
+        more = {"hydra:next": {"@id": f"{origin}/catalog.jsonld?page={page + 1}"}} if page * ROWS < len(names) else {}
+        view = {"@id": f"{origin}/catalog.jsonld?page={page}", "@type": "hydra:PartialCollectionView", **more}
         total = {"@id": f"{origin}/catalog.jsonld", "@type": "hydra:Collection", "hydra:totalItems": len(names)}
         return {"@context": {"dcat": "http://www.w3.org/ns/dcat#"}, "@graph": [*graph, view, total]}
 
