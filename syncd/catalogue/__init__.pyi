@@ -25,6 +25,7 @@ from .holdings import (
     Holdings as Holdings,
     RemovedFile as RemovedFile,
 )
+from .interrupted import interrupted_mirrors as interrupted_mirrors, is_interrupted as is_interrupted
 from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
 from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap

@@ -12,6 +12,8 @@ from syncd.process import disable_during_imports
 def main() -> None:
     """Run `syncd`."""
     disable_during_imports()
+    # or else pydantic reads the metadata of every installed package, to find plug-ins of its own
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     named = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     # the module of a command registers it; without a command, all are listed, or completed by the shell
     import_module(f"syncd.cli.commands.{named}" if named in COMMANDS else "syncd.cli.app")

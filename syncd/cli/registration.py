@@ -18,6 +18,7 @@ from syncd.core import Secrets, SyncdError, of_environment
 from syncd.process import enable_after_imports, install
 
 if TYPE_CHECKING:
+    from syncd.catalogue import Catalogue
     from syncd.cli.context import CommandContext
     from syncd.config import Config
 
@@ -31,6 +32,7 @@ ManifestFiles = Annotated[list[Path], typer.Argument(metavar="FILE", help="Mirro
 MirrorName = Annotated[str, typer.Argument(metavar="MIRROR", help="The name of a mirror.")]
 
 Work = Coroutine[Any, Any, int]
+Reading = Callable[["Catalogue | None", Path, bool], int]
 
 
 class _Command(typer.core.TyperCommand):
@@ -167,11 +169,7 @@ def command(
 
     `asks_upstream` adds `--allow-private`. With `is_daemon`, warnings go to the log.
     """
-    shared = {
-        name: option
-        for name, option in signature(shared_options).parameters.items()
-        if asks_upstream or name != "allow_private"
-    }
+    shared = _shared(asks_upstream=asks_upstream)
 
     def register(function: Callable[..., Work]) -> Callable[..., None]:
         _, *own = signature(function).parameters.values()
@@ -202,13 +200,48 @@ def command(
 
             _run(work, json=json, secrets=secrets)
 
-        parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*own, *shared.values())]
-        # what typer reads
-        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function has one where it is set
-        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return app.command(cls=_Command, epilog=f"Example: {example}")(called)
+        return _registered(called, (*own, *shared.values()), example)
 
     return register
+
+
+def catalogue_command(example: str) -> Callable[[Reading], Callable[..., None]]:
+    """Register a command that reads the Catalogue, and needs neither store nor event loop.
+
+    Its function takes the Catalogue (None if there is none), the folder of it, and whether to print JSON. The shared
+    options are its own.
+    """
+    shared = _shared(asks_upstream=False)
+
+    def register(function: Reading) -> Callable[..., None]:
+        @wraps(function)
+        def called(**options: Any) -> None:
+            from syncd.cli.reading import read_catalogue
+
+            json, secrets = options["json"], of_environment(os.environ)
+            install(secrets)
+            try:
+                code = read_catalogue(function, options, os.environ, secrets)
+            except SyncdError as error:
+                code = _failed(error, json=json, secrets=secrets)
+            raise typer.Exit(code)
+
+        return _registered(called, tuple(shared.values()), example)
+
+    return register
+
+
+def _shared(*, asks_upstream: bool) -> dict[str, Parameter]:
+    options = signature(shared_options).parameters
+    return {name: option for name, option in options.items() if asks_upstream or name != "allow_private"}
+
+
+def _registered(called: Callable[..., None], options: tuple[Parameter, ...], example: str) -> Callable[..., None]:
+    parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in options]
+    # what typer reads
+    called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function has one where it is set
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return app.command(cls=_Command, epilog=f"Example: {example}")(called)
 
 
 def plain_command(

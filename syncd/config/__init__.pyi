@@ -2,10 +2,10 @@ from .api_access import ApiSettings as ApiSettings, Role as Role, Token as Token
 from .load import (
     Config as Config,
     StoreSettings as StoreSettings,
-    find_config as find_config,
     load_config as load_config,
     resolve_credential as resolve_credential,
 )
+from .locations import find_config as find_config, state_folder as state_folder, store_location as store_location
 from .network import (
     is_internal as is_internal,
     network_plan as network_plan,

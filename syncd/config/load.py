@@ -7,22 +7,21 @@ Rules:
    read when it is needed (`syncd.config.secrets`), and not kept.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import Count, Duration, Size
-from manifests.origins import check_folder_url, normalise_origin
+from manifests.origins import normalise_origin
 from manifests.yaml import STRICT, KeyConflict, ManifestError, load, validated
 from syncd.config.api_access import ApiSettings, Token, validate_unique_names
 from syncd.config.credentials import CredentialSettings, read_origin
+from syncd.config.locations import STATE, STORE, endpoint_url, state_folder, store_location, store_url
 from syncd.config.network import NetworkSettings
 from syncd.config.secrets import read_credential
 from syncd.config.settings import (
@@ -39,14 +38,10 @@ from syncd.core import ConfigError, Credential
 __all__ = [
     "Config",
     "StoreSettings",
-    "find_config",
     "load_config",
     "normalise_origin",
     "resolve_credential",
 ]
-
-NAME = "syncd.yaml"
-SYSTEM = Path("/etc/syncd")
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
@@ -58,23 +53,6 @@ def _listen(given: Any) -> Any:
             message("is not an address to listen on"), message("write it as in 127.0.0.1:8750 or [::1]:8750")
         )
     return given
-
-
-def _store_url(given: Any) -> Any:
-    """Return a folder unchanged, or the normalised url of a bucket."""
-    if not isinstance(given, str):
-        return given
-    if given.startswith("file://"):
-        return unquote(check_folder_url(given, frozenset({"file"})).removeprefix("file://"))
-    if "://" in given:
-        return check_folder_url(given, frozenset({"s3"}))
-    if not given.strip() or "\0" in given:
-        raise InvalidValue(message("is not a folder"), message("write a folder, as in ./store, or s3://bucket/prefix/"))
-    return given
-
-
-def _endpoint(given: Any) -> Any:
-    return check_folder_url(given, frozenset({"http", "https"})).rstrip("/") if isinstance(given, str) else given
 
 
 class PartsSettings(BaseModel):
@@ -93,9 +71,9 @@ class StoreSettings(BaseModel):
 
     model_config = STRICT
 
-    url: Annotated[str, BeforeValidator(_store_url)] = "./store"
+    url: Annotated[str, BeforeValidator(store_url)] = STORE
     """A folder, or s3://bucket/prefix/."""
-    endpoint: Annotated[str, BeforeValidator(_endpoint)] | None = None
+    endpoint: Annotated[str, BeforeValidator(endpoint_url)] | None = None
     """S3 only: the server's url, if it is not AWS."""
     region: str | None = None
     """S3 only: the bucket's region."""
@@ -126,7 +104,7 @@ class Config(BaseModel):
 
     model_config = STRICT
 
-    state: Path = Path("state")
+    state: Path = STATE
     """The folder of the Catalogue."""
     store: StoreSettings = StoreSettings()
     """Where the copies are stored."""
@@ -164,24 +142,6 @@ class Config(BaseModel):
     """How long running transfers may continue after the daemon is told to stop."""
 
 
-def find_config(environ: Mapping[str, str]) -> Path | None:
-    """Return the configuration file to read if the command line names none; None if there is none.
-
-    It is the file that SYNCD_CONFIG names, or else the first that exists of `./syncd.yaml`, `syncd/syncd.yaml` in the
-    user's configuration folder, and `/etc/syncd/syncd.yaml`. That folder is `$XDG_CONFIG_HOME`, `~/.config` by default
-    (XDG Base Directory Specification: a relative path is ignored).
-    """
-    if (named := _set(environ, "SYNCD_CONFIG")) is not None:
-        return Path(named)
-    folders = [Path(), SYSTEM]
-    home, xdg = _set(environ, "HOME"), _set(environ, "XDG_CONFIG_HOME")
-    if xdg is not None and xdg.startswith("/"):
-        folders.insert(1, Path(xdg, "syncd"))
-    elif home is not None:
-        folders.insert(1, Path(home, ".config", "syncd"))
-    return next((folder / NAME for folder in folders if os.path.isfile(folder / NAME)), None)  # noqa: PTH113  no error
-
-
 def load_config(
     path: Path | None,
     *,
@@ -193,15 +153,15 @@ def load_config(
 ) -> Config:
     """Return the configuration. Raises ConfigError with every problem of the file, each at its line and column."""
     config = _read(path) if path is not None else Config.model_construct()  # defaults: there is nothing to check
-    folder = state or _set(environ, "SYNCD_STATE")
+    url, server = store_location(store, endpoint, environ, config.store.url)
     try:
         origins = frozenset(normalise_origin(origin) for origin in allow_private)
     except InvalidValue as error:
         raise ConfigError(message("--allow-private: {cause}", cause=error)) from error
     return config.model_copy(
         update={
-            "store": _store(config.store, store, endpoint, environ),
-            "state": Path(folder) if folder is not None else config.state,
+            "store": _store(config.store, url, server),
+            "state": state_folder(state, environ, config.state),
             "allow_private": config.allow_private | origins,
         }
     )
@@ -222,35 +182,10 @@ def resolve_credential(config: Config, name: str, environ: Mapping[str, str]) ->
     return read_credential(settings, name, environ)
 
 
-def _store(settings: StoreSettings, url: str | None, endpoint: str | None, environ: Mapping[str, str]) -> StoreSettings:
-    """Override the file by the environment, and that by the command line."""
-    where = "--store" if url is not None else "SYNCD_STORE"
-    url = url if url is not None else _set(environ, "SYNCD_STORE")
-    try:
-        found = _store_url(url) if url is not None else settings.url
-        server = _endpoint(endpoint) if endpoint is not None else None
-    except InvalidValue as error:
-        option = where if endpoint is None else f"{where}, --endpoint"
-        raise ConfigError(message("{option}: {cause}", option=option, cause=error)) from error
-    if not found.startswith("s3://"):
-        if endpoint is not None:
-            raise ConfigError(
-                message(
-                    "--endpoint: does not apply to the folder {found}: write --store s3://bucket/prefix/", found=found
-                )
-            )
-        return StoreSettings(url=found)  # an endpoint in the environment or the file does not apply to a folder
-    if server is None and (given := _set(environ, "SYNCD_ENDPOINT")) is not None:
-        try:
-            server = _endpoint(given)
-        except InvalidValue as error:
-            raise ConfigError(message("SYNCD_ENDPOINT: {cause}", cause=error)) from error
-    return settings.model_copy(update={"url": found, "endpoint": server or settings.endpoint})
-
-
-def _set(environ: Mapping[str, str], name: str) -> str | None:
-    """Return a variable that is set and not empty."""
-    return environ.get(name) or None
+def _store(settings: StoreSettings, url: str, endpoint: str | None) -> StoreSettings:
+    if not url.startswith("s3://"):
+        return StoreSettings(url=url)  # an endpoint in the environment or the file does not apply to a folder
+    return settings.model_copy(update={"url": url, "endpoint": endpoint or settings.endpoint})
 
 
 def _read(path: Path) -> Config:

@@ -7,12 +7,12 @@ from .mirror_pass import Pass as Pass
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
 from .pass_paths import PassPaths as PassPaths
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
-from .publish import Publisher as Publisher, is_interrupted as is_interrupted
+from .publish import Publisher as Publisher
 from .publish_sums import checksum_command as checksum_command, sums_lines as sums_lines
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
 from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
 from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror, unknown_snapshot as unknown_snapshot
-from .roll_forward import interrupted_mirrors as interrupted_mirrors, roll_forward as roll_forward
+from .roll_forward import roll_forward as roll_forward
 from .selection import explain as explain
 from .stored_digests import hash_stored as hash_stored
 from .survey_run import WIDTH as WIDTH

@@ -14,11 +14,11 @@ from functools import partial
 
 from manifests.model import Keep
 from manifests.snapshot import Pointer
-from syncd.catalogue import Catalogue, MirrorRow
+from syncd.catalogue import Catalogue, MirrorRow, interrupted_mirrors
 from syncd.core import Busy, CatalogueOutdated, Listener, NoSpace, PermanentError, Store
 from syncd.engine.outdated import outdated_mirrors
 from syncd.engine.rebuild_catalogue import needs_rebuild, rebuild
-from syncd.engine.roll_forward import interrupted_mirrors, roll_forward
+from syncd.engine.roll_forward import roll_forward
 from syncd.engine.unpublished import note_doubtful
 
 LAST_EPOCH = "epoch"  # the setting with the lease's epoch at the last clean end

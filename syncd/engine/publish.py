@@ -14,7 +14,7 @@ import msgspec
 from manifests.messages import plain
 from manifests.model import Keep
 from manifests.snapshot import MAX_PINS, Content, Pointer, Snapshot, identity
-from syncd.catalogue import Catalogue, MirrorRow
+from syncd.catalogue import Catalogue, MirrorRow, is_interrupted
 from syncd.core import Listener, PermanentError, Published, Store
 from syncd.engine.content_index import index_published
 from syncd.engine.pass_paths import PassPaths, pointer_path, snapshot_folder
@@ -126,12 +126,3 @@ class Publisher(msgspec.Struct, frozen=True):
 
     def _report(self, snapshot: Snapshot, *, changed: bool) -> None:
         self.listener(Published(self.mirror.name, snapshot.id, snapshot.files, snapshot.bytes, changed))
-
-
-def is_interrupted(catalogue: Catalogue, mirror: MirrorRow) -> bool:
-    """Return True if a publish of a mirror that has a Snapshot was begun and not finished."""
-    return bool(mirror.snapshot) and (
-        catalogue.journal.has_swaps(mirror.id)
-        or catalogue.holdings.has_pending_removals(mirror.id)
-        or next(catalogue.holdings.changed(mirror.id), None) is not None
-    )

@@ -4,20 +4,10 @@ import time
 from collections.abc import Callable
 
 from manifests.model import Keep
-from syncd.catalogue import Catalogue, MirrorRow, suppress_damage
+from syncd.catalogue import Catalogue, interrupted_mirrors
 from syncd.core import Busy, Damaged, Listener, NoSpace, PermanentError, PublishResumed, PublishStuck, Store
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.publish import Publisher, is_interrupted
-
-
-def interrupted_mirrors(catalogue: Catalogue) -> list[MirrorRow]:
-    """Return the mirrors whose publish was begun and not finished, except those whose own records are damaged."""
-    found = []
-    for row in catalogue.history.mirrors():
-        with suppress_damage():
-            if is_interrupted(catalogue, row):
-                found.append(row)
-    return found
+from syncd.engine.publish import Publisher
 
 
 async def roll_forward(

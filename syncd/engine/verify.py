@@ -21,7 +21,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry, Origin
 from manifests.stat import Stat
-from syncd.catalogue import Catalogue, MirrorRow, QuarantinedFile
+from syncd.catalogue import Catalogue, MirrorRow, QuarantinedFile, is_interrupted
 from syncd.core import (
     Busy,
     Damaged,
@@ -37,7 +37,6 @@ from syncd.core import (
 )
 from syncd.engine.kept_snapshots import shard_entries
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.publish import is_interrupted
 from syncd.engine.rebuild_catalogue import current_snapshot
 from syncd.engine.stored_digests import hash_stored
 from syncd.engine.survey_cursor import forget

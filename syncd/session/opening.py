@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from syncd.catalogue import Catalogue
+from syncd.catalogue import Catalogue, interrupted_mirrors
 from syncd.config import Config, network_plan
 from syncd.core import (
     Damaged,
@@ -24,7 +24,6 @@ from syncd.core import (
     capability,
     redacting,
 )
-from syncd.engine import interrupted_mirrors
 from syncd.session.plugins import open_store
 from syncd.session.session import VERSION, Session
 from syncd.stores import Lease

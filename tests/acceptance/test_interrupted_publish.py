@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
+from syncd.catalogue import interrupted_mirrors, is_interrupted
 from syncd.core.errors import Offline
 from syncd.core.events import PublishResumed
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.publish import is_interrupted
 from syncd.engine.rebuild_catalogue import rebuild
-from syncd.engine.roll_forward import interrupted_mirrors, roll_forward
+from syncd.engine.roll_forward import roll_forward
 from syncd.engine.verify import Verification
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive

@@ -6,8 +6,8 @@ import os
 import msgspec
 import pytest
 
+from syncd.catalogue import is_interrupted
 from syncd.core.errors import SyncdError
-from syncd.engine.publish import is_interrupted
 from syncd.engine.roll_forward import roll_forward
 from tests.acceptance.mirroring import BucketMirroring, objects
 from tests.acceptance.test_interrupted_publish import faults_of

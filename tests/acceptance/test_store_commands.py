@@ -34,6 +34,16 @@ def test_status_shows_every_mirror_to_people_and_programs(house):
     assert (found["mirror"], found["files"], found["bytes"], found["snapshot"]) == ("a", 3, 17, snapshot)
 
 
+def test_status_is_that_of_the_catalogue_while_its_store_is_unavailable(house):
+    store, state, _, snapshot = house
+    shown = run(store, state, "status")
+    (state.parent / "store").rename(state.parent / "away")
+    assert run(store, state, "status") == shown
+    (found,) = json.loads(run(store, state, "status", "--json"))
+    assert (found["mirror"], found["snapshot"]) == ("a", snapshot)
+    assert not (state.parent / "store").exists()
+
+
 def test_an_empty_store_says_what_to_do_first(tmp_path):
     store, state = Folder(tmp_path / "store"), tmp_path / "state"
     assert "create the first with: syncd sync FILE" in run(store, state, "status")

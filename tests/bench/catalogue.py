@@ -26,11 +26,10 @@ from typing import Any
 
 from manifests.model import Keep
 from manifests.snapshot import Entry, Origin
-from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow
+from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, interrupted_mirrors
 from syncd.core import Step
 from syncd.engine import Pass, Publisher, Restoration, differences, rebuild
 from syncd.engine.pass_paths import PassPaths
-from syncd.engine.roll_forward import interrupted_mirrors
 from syncd.stores.filesystem.store import FilesystemStore
 
 NAME = "large"

@@ -12,7 +12,7 @@ from syncd.config import find_config
 @pytest.fixture
 def system(tmp_path, monkeypatch):
     """The folder that stands for /etc/syncd."""
-    monkeypatch.setattr("syncd.config.load.SYSTEM", tmp_path / "etc" / "syncd")
+    monkeypatch.setattr("syncd.config.locations.SYSTEM", tmp_path / "etc" / "syncd")
     return tmp_path / "etc" / "syncd"
 
 

@@ -86,11 +86,37 @@ def test_the_list_of_ready_made_manifests_is_printed_without_reading_them(tmp_pa
     assert named(modules, OF_OTHERS | OF_WORK) == ({"msgspec"} if "--json" in words else set())
 
 
-def test_a_command_imports_no_other_command(tmp_path):
-    modules = imported(tmp_path, "status")
-    commands = {module for module in modules if module.startswith("syncd.cli.commands.")}
-    assert commands == {"syncd.cli.commands.status"}
-    assert named(modules, OF_OTHERS | {"ruamel", "aiohttp", "typer._adapters"}) == set()
+def test_status_imports_the_catalogue_and_nothing_that_reads_a_manifest_opens_a_store_or_waits(manifest):
+    where = ("--store", "store", "--state", "state")
+    imported(manifest.parent, "sync", manifest, *where)
+    modules = imported(manifest.parent, "status", *where)
+    assert {module for module in modules if module.startswith("syncd.cli.commands.")} == {"syncd.cli.commands.status"}
+    mine = {"apsw", "msgspec"}
+    others = {
+        "manifests.model.source", "manifests.readers", "manifests.yaml", "syncd.cli.context", "syncd.config.load", "syncd.engine",
+        "syncd.session", "syncd.sources", "syncd.stores", "syncd.streams", "syncd.workers", "syncd.wrappers", "transports",
+        "ssl", "importlib.metadata",
+    }  # fmt: skip
+    assert named(modules, OF_OTHERS | OF_WORK | others) == mine
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"]], ids=" ".join)
+def test_status_without_a_catalogue_imports_none(tmp_path, words):
+    assert named(imported(tmp_path, *words), {"syncd.session", "syncd.engine", "asyncio", "pydantic"}) == set()
+
+
+def test_check_imports_the_reader_that_is_named_and_no_other(manifest):
+    modules = imported(manifest.parent, "check", manifest)
+    assert {module for module in modules if module.startswith("manifests.readers.")} <= {"manifests.readers.objects"}
+    others = {
+        "syncd.daemon.manifest_watcher",
+        "syncd.engine",
+        "syncd.catalogue",
+        "syncd.stores",
+        "transports",
+        "aiohttp",
+    }
+    assert named(modules, OF_OTHERS | others | {"asyncio", "apsw", "tenacity", "uvloop"}) == set()
 
 
 def test_the_words_of_a_command_are_converted_without_pydantic(tmp_path):

@@ -7,13 +7,13 @@ import pytest
 from syncd.cli.commands.status import _totals
 
 
-def session(changed, snapshot):
+def catalogue(changed, snapshot):
     def totals(_):
         return 4, 40
 
     holdings = SimpleNamespace(changed=lambda _: iter(changed), totals=totals)
     history = SimpleNamespace(current=lambda _: snapshot)
-    return SimpleNamespace(catalogue=SimpleNamespace(holdings=holdings, history=history))
+    return SimpleNamespace(holdings=holdings, history=history)
 
 
 PUBLISHED = SimpleNamespace(files=3, bytes=30)
@@ -25,4 +25,4 @@ PUBLISHED = SimpleNamespace(files=3, bytes=30)
     ids=["nothing changed: the snapshot says it", "changed since", "no snapshot yet"],
 )
 def test_files_are_counted_only_if_the_snapshot_does_not_say_how_many(changed, snapshot, shown):
-    assert _totals(session(changed, snapshot), 1) == shown
+    assert _totals(catalogue(changed, snapshot), 1) == shown

@@ -66,12 +66,11 @@ def _load(paths: list[Path]) -> tuple[list[Path], "list[Mirror]", list[dict[str,
 
     from manifests.model import ManifestError, load_mirror, overlaps
     from syncd.config import read_text_file
-    from syncd.daemon import manifest_files
     from syncd.session import names
     from syncd.sources import TRANSPORTS
 
     problems: list[dict[str, Any]] = []
-    files = [file for path in paths for file in (manifest_files(path) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (_below(path) if path.is_dir() else [path])]
     mirrors: list[Mirror] = []
     for file in files:
         try:
@@ -85,6 +84,12 @@ def _load(paths: list[Path]) -> tuple[list[Path], "list[Mirror]", list[dict[str,
         _problem(paths[0], clash, "rename one, or give it another store.prefix") for clash in overlaps(mirrors)
     ]
     return files, mirrors, problems
+
+
+def _below(folder: Path) -> list[Path]:
+    from syncd.daemon import manifest_files
+
+    return manifest_files(folder)
 
 
 def _problem(file: Path, what: str, todo: str) -> dict[str, Any]:

@@ -1,33 +1,27 @@
 """`syncd status`: every mirror, from the Catalogue."""
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.messages import plain
 from syncd.cli import output
-from syncd.cli.registration import command
+from syncd.cli.registration import catalogue_command
 
 if TYPE_CHECKING:
-    from syncd.cli.context import CommandContext
-    from syncd.session import Session
+    from syncd.catalogue import Catalogue
 
 
-@command("syncd status --json")
-async def status(context: "CommandContext") -> int:
+@catalogue_command("syncd status --json")
+def status(catalogue: "Catalogue | None", state: Path, json: bool) -> int:
     """Show every mirror: age, size, failures, held losses, pinned files."""
-    from asyncio import to_thread
-
-    from syncd.catalogue import has_catalogue
     from syncd.process import DONE
 
-    found: list[dict[str, Any]] = []
-    if await to_thread(has_catalogue, context.config.state):  # or else it would be created
-        async with context.open_session(context.report, writing=False) as session:
-            found = _mirrors(session)
-    if context.json:
+    found = _mirrors(catalogue) if catalogue is not None else []
+    if json:
         output.print_json([{name: one[name] for name in one if name != "age"} for one in found])
     elif not found:
-        output.print_line(f"no mirrors in {context.config.state} yet; create the first with: syncd sync FILE")
+        output.print_line(f"no mirrors in {state} yet; create the first with: syncd sync FILE")
     else:
         output.table(
             ("mirror", "last success", ">files", ">bytes", ">failed", ">waiting", ">held", ">pinned", "snapshot"),
@@ -52,22 +46,22 @@ async def status(context: "CommandContext") -> int:
     return DONE
 
 
-def _totals(session: "Session", mirror: int) -> tuple[int, int]:
+def _totals(catalogue: "Catalogue", mirror: int) -> tuple[int, int]:
     """Return the files and bytes of a mirror: those of its snapshot, or counted if files changed since."""
-    holdings, current = session.catalogue.holdings, session.catalogue.history.current(mirror)
+    holdings, current = catalogue.holdings, catalogue.history.current(mirror)
     if current is None or next(holdings.changed(mirror), None) is not None:
         return holdings.totals(mirror)
     return current.files, current.bytes
 
 
-def _mirrors(session: "Session") -> list[dict[str, Any]]:
+def _mirrors(catalogue: "Catalogue") -> list[dict[str, Any]]:
     """Return what `--json` prints of each mirror, and its `age` in words."""
     import msgspec
 
-    history, now = session.catalogue.history, time.time()
+    history, now = catalogue.history, time.time()
     found = []
     for row in history.mirrors():
-        count, size = _totals(session, row.id)
+        count, size = _totals(catalogue, row.id)
         found.append(
             {
                 "mirror": row.name,
@@ -79,14 +73,14 @@ def _mirrors(session: "Session") -> list[dict[str, Any]]:
                 "succeeded": output.instant(row.succeeded),
                 "attempted": output.instant(row.attempted),
                 "last": row.last,
-                "parked": session.catalogue.approvals.count_parked(row.id)[0],
-                "rejected": sorted(session.catalogue.approvals.rejected(row.id)),
-                "pinned": sorted(session.catalogue.approvals.pinned(row.id)),
+                "parked": catalogue.approvals.count_parked(row.id)[0],
+                "rejected": sorted(catalogue.approvals.rejected(row.id)),
+                "pinned": sorted(catalogue.approvals.pinned(row.id)),
                 "waiting": [
                     {"path": one.path, "reason": one.reason, "due": output.instant(one.due)}
-                    for one in session.catalogue.unsettled.files(row.id)
+                    for one in catalogue.unsettled.files(row.id)
                 ],
-                "failures": msgspec.to_builtins(session.catalogue.failures.files(row.id), enc_hook=plain),
+                "failures": msgspec.to_builtins(catalogue.failures.files(row.id), enc_hook=plain),
                 "age": output.ago(row.succeeded, now),
             }
         )
