@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlencode, urlsplit
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from manifests.digest import canonical
 from manifests.errors import InvalidValue
@@ -29,6 +29,7 @@ from manifests.reading import (
     Found,
     Gap,
     PageChain,
+    Parameters,
     ReaderKind,
     ReaderSource,
     ReaderWarning,
@@ -63,39 +64,6 @@ _OURS = frozenset({"page_size", "page_num", "offset", "scroll", "revision_date",
 
 ConceptId = Annotated[
     str, like(r"C[0-9]{1,20}-[A-Z0-9_]{1,40}", "is not a collection", "write its concept id, as in C1996881146-POCLOUD")
-]
-
-
-def _pairs(given: Any) -> Any:
-    """Read {name: value} and {name: [value, value]}."""
-    if not isinstance(given, Mapping):
-        raise InvalidValue(
-            message("is not a mapping"), message("write parameters and their values, as in {day_night_flag: day}")
-        )
-    pairs = []
-    for name, values in given.items():
-        for value in values if isinstance(values, list | tuple) else (values,):
-            if not isinstance(value, str | int | float) or isinstance(value, bool):
-                raise InvalidValue(
-                    message("{name} is neither text nor a number", name=str(name)[:40]),
-                    message("put its value in quotes"),
-                )
-            pairs.append((str(name), str(value)))
-    return tuple(pairs)
-
-
-def _mapping(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in pairs:
-        found.setdefault(name, []).append(value)
-    return found
-
-
-Parameters = Annotated[
-    tuple[tuple[str, str], ...],
-    BeforeValidator(_pairs),
-    PlainSerializer(_mapping),
-    WithJsonSchema({"type": "object"}),
 ]
 
 

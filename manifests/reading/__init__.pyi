@@ -71,6 +71,7 @@ from .json_ld import (
 )
 from .other_formats import reader_of as reader_of, refuse_other_format as refuse_other_format
 from .packed import is_packed as is_packed, unpacked as unpacked
+from .parameters import Parameters as Parameters
 from .reader import (
     ANY as ANY,
     GROUP as GROUP,

@@ -5,6 +5,7 @@ import pytest
 from tests.acceptance.archive_passes import archives, check_whole_and_current
 from tests.acceptance.cli import Bucket, Folder, sync
 from tests.miniatures.cmr import Cmr
+from tests.miniatures.esgf import Esgf
 from tests.miniatures.laads import Laads
 from tests.miniatures.miniature import served
 from tests.miniatures.odata import Odata
@@ -15,6 +16,7 @@ KINDS = {
     "stac-static": lambda: Stac("static"),
     "stac-bare-md5": PlanetaryStac,
     "cmr": Cmr,
+    "esgf": Esgf,
     "odata": Odata,
     "odata-nodes": lambda: Odata(nodes=True),
     "laads": Laads,

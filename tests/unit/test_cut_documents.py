@@ -16,6 +16,7 @@ from tests.miniatures.ckan import Ckan
 from tests.miniatures.cmr import Cmr
 from tests.miniatures.dandi import Dandi
 from tests.miniatures.dataverse import Dataverse
+from tests.miniatures.esgf import Esgf
 from tests.miniatures.figshare import Figshare
 from tests.miniatures.gbif import Gbif, Ipt
 from tests.miniatures.huggingface import HuggingFace
@@ -52,6 +53,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "dcat": DcatPages,
     "dcat-us": DataJson,
     "erddap": Erddap,
+    "esgf": Esgf,
     "figshare": Figshare,
     "gbif": Gbif,
     "hashdeep": Hashdeep,
@@ -110,7 +112,7 @@ def test_no_document_that_is_cut_is_a_complete_list(name):
     assert list(unnoticed(walk)) == []
 
 
-PAGED = ("cmr", "dandi", "dcat", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
+PAGED = ("cmr", "dandi", "dcat", "esgf", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
 
 
 @pytest.mark.promise("P5")
