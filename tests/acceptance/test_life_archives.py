@@ -11,6 +11,7 @@ from tests.acceptance.archive_passes import archives, check_whole_and_current
 from tests.acceptance.cli import Folder, run
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
+from tests.miniatures.csw import Csw
 from tests.miniatures.dandi import Dandi
 from tests.miniatures.dataverse import Dataverse
 from tests.miniatures.figshare import Figshare
@@ -29,6 +30,7 @@ KINDS = {
     "checklistbank": ChecklistBank,
     "col-annual": lambda: ChecklistBank(wanted="annual"),
     "ckan": Ckan,
+    "csw": Csw,
     "dandi": Dandi,
     "dataverse": Dataverse,
     "dcat": DcatPages,
@@ -72,6 +74,7 @@ def test_an_archive_is_mirrored_whole_and_kept_current(passes, name):
 LISTS = ("SHA256SUMS.txt", "RELEASE.metalink", "md5checksums.txt", "assembly_summary.txt", ".md5")
 NO_PROMISE = {
     "ckan": ("",),
+    "csw": ("",),
     "dcat-us": ("",),
     "gbif": ("",),
     "ipt": ("",),

@@ -14,6 +14,7 @@ from manifests.stat import Stat
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
 from tests.miniatures.cmr import Cmr
+from tests.miniatures.csw import Csw
 from tests.miniatures.dandi import Dandi
 from tests.miniatures.dataverse import Dataverse
 from tests.miniatures.esgf import Esgf
@@ -47,6 +48,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "col-annual": lambda: ChecklistBank(wanted="annual"),
     "crate": Crate,
     "croissant": Croissant,
+    "csw": Csw,
     "dandi": Dandi,
     "datapackage": DataPackage,
     "dataverse": Dataverse,
@@ -112,7 +114,7 @@ def test_no_document_that_is_cut_is_a_complete_list(name):
     assert list(unnoticed(walk)) == []
 
 
-PAGED = ("cmr", "dandi", "dcat", "esgf", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
+PAGED = ("cmr", "csw", "dandi", "dcat", "esgf", "figshare", "huggingface", "kcdb", "oai", "odata", "osf", *STAC)
 
 
 @pytest.mark.promise("P5")

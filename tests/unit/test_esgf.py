@@ -1,6 +1,7 @@
 """ESGF: where files lie, which address is taken, what is asked for, and counts."""
 
 import json
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -14,7 +15,7 @@ from tests.unit.reader_harness import Source, broken, read_all, stats, survives
 
 ROOT = "https://index.example/esg-search/"
 SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-FILE = {
+FILE: dict[str, Any] = {
     "id": "CMIP6.CMIP.NCC.v1.tas_1850.nc|node.example",
     "dataset_id": "CMIP6.CMIP.NCC.v1|node.example",
     "title": "tas_1850.nc",
