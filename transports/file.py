@@ -43,6 +43,7 @@ from transports.net import (
     TO_FOLDERS,
     Selection,
     SkippedNames,
+    UnlistedFolders,
     check_unchanged,
     read_stop,
 )
@@ -87,9 +88,11 @@ class FileTransport:
     async def list_pages(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:
         """As `list`, a page at a time."""
         self._skipped = skipped = SkippedNames()
-        walk = _walk(self.root, "", Selection(prefix, after), self._names, _Links(self.root, skipped))
+        unlisted = UnlistedFolders()
+        walk = _walk(self.root, "", Selection(prefix, after), self._names, _Links(self.root, skipped), unlisted)
         while page := await self._call(prefix or self.root, lambda: list(islice(walk, PAGE))):
             yield page
+        unlisted.raise_if_any()
 
     def skipped(self) -> Mapping[str, int]:
         """Return what the last listing passed over."""
@@ -319,7 +322,9 @@ class _NameCodec:
             ) from error
 
 
-def _walk(folder: str, above: str, selection: Selection, names: _NameCodec, links: _Links) -> Iterator[Stat]:
+def _walk(
+    folder: str, above: str, selection: Selection, names: _NameCodec, links: _Links, unlisted: UnlistedFolders
+) -> Iterator[Stat]:
     """Yield the selected files below a folder in the order of their whole paths; one that vanishes is left out."""
     found: dict[str, str] = {}
     with os.scandir(folder) as entries:
@@ -335,7 +340,7 @@ def _walk(folder: str, above: str, selection: Selection, names: _NameCodec, link
         where = f"{folder}/{found[path]}"
         try:
             if path.endswith("/"):
-                yield from _walk(where, path, selection, names, links)
+                yield from _walk(where, path, selection, names, links, unlisted)
             else:
                 there = os.lstat(where)
                 if modes.S_ISLNK(there.st_mode):
@@ -343,6 +348,8 @@ def _walk(folder: str, above: str, selection: Selection, names: _NameCodec, link
                 yield _describe(path, there)
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except PermissionError as error:
+            unlisted.add(Denied(message("{path}: {cause}", path=path, cause=error.strerror)))
 
 
 def _describe(path: str, found: os.stat_result) -> Stat:

@@ -105,6 +105,7 @@ from .pass_views import (
     PassView as PassView,
 )
 from .ports import (
+    FINAL_REPLY as FINAL_REPLY,
     Answering as Answering,
     Asking as Asking,
     Body as Body,

@@ -24,6 +24,10 @@ Sink = Callable[[memoryview], None]
 """Called with the next bytes, in order, in any thread; the buffer is valid only during the call."""
 
 
+FINAL_REPLY = "final-reply"
+"""In the headers of a body without a length, if its server says at its end that it was sent whole."""
+
+
 class Body(Protocol):
     """The bytes of one response. Iterate once; chunks are non-empty and of any size.
 
@@ -31,7 +35,7 @@ class Body(Protocol):
     is a strong validator, `modified`, and published digests of the whole file. `[start, stop)` are the offsets of the
     bytes to come (`stop` is None if the response does not say); they identify the response to a range. Raises
     Interrupted if the body ends before its announced end; never yields a byte past it. `headers` have lower-case names
-    and are empty for transports without headers. `url` is the address that responded.
+    and are empty for transports without headers, but for FINAL_REPLY. `url` is the address that responded.
     """
 
     stat: Stat

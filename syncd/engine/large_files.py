@@ -23,7 +23,7 @@ from syncd.core import (
     Unsupported,
 )
 from syncd.engine.destination import Destination
-from syncd.engine.newer_answer import expected_size
+from syncd.engine.newer_answer import ends_itself, expected_size
 from syncd.engine.ranged_download import DownloadSpec, FirstResponse, download
 from syncd.engine.received_file import is_own_version, raise_if_changed, received_file, served_url
 from syncd.engine.verdict import has_digest, hash_algorithms
@@ -150,7 +150,7 @@ class LargeFiles:
             return
         if isinstance(first.body, DecodedBody):  # it proves its end
             return
-        if "chunked" not in first.body.headers.get("transfer-encoding", ""):
+        if not ends_itself(answered, first.body.headers, is_decoded=False):
             raise Mismatch(
                 message(
                     "{path}: upstream announces neither a length nor a checksum, so completeness cannot be verified",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from manifests.messages import message
 from manifests.stamps import MINUTE, ZONES, has_zone
 from manifests.stat import Stat
-from syncd.core import Changed, Mismatch
+from syncd.core import FINAL_REPLY, Changed, Mismatch
 from syncd.engine.verdict import has_digest
 
 
@@ -53,16 +53,20 @@ def overrides(stat: Stat, answered: Stat) -> bool:
 
 
 def ends_itself(answered: Stat, headers: Mapping[str, str], *, is_decoded: bool) -> bool:
-    """Return True if an answer without a length shows its end all the same: in chunks, or by its content coding."""
-    return answered.size is None and (is_decoded or "chunked" in headers.get("transfer-encoding", ""))
+    """Return True if an answer without a length shows its end: in chunks, by its content coding, by a last reply."""
+    return answered.size is None and (
+        is_decoded or FINAL_REPLY in headers or "chunked" in headers.get("transfer-encoding", "")
+    )
 
 
-def overrides_unsized(stat: Stat, answered: Stat) -> bool:
+def overrides_unsized(stat: Stat, answered: Stat, headers: Mapping[str, str]) -> bool:
     """As `overrides`, for an answer that `ends_itself`: what arrives by then may be its whole version.
 
     An answer with the version of the listing has its size, too.
     """
-    if has_digest(stat) or (answered.version is None and answered.modified is None):
+    if has_digest(stat):
+        return False
+    if answered.version is None and answered.modified is None and FINAL_REPLY not in headers:
         return False
     return (answered.version is None or answered.version != stat.version) and not _is_older(stat, answered)
 

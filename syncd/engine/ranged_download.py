@@ -24,7 +24,7 @@ from typing import Self
 
 from manifests.digest import Hasher
 from manifests.messages import message
-from syncd.core import Body, Interrupted, RangeRefused, Sink, Staged, SyncdError, Transport
+from syncd.core import Body, Changed, Interrupted, RangeRefused, Sink, Staged, SyncdError, Transport
 from syncd.streams import copy_to_sink
 
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
@@ -202,10 +202,10 @@ class _RangedDownload:
             chunks.append(chunk)
             count += len(chunk)
             if count >= FLUSH:
-                at = await self._write(at, chunks, stop)
+                at = await self._write(body, at, chunks, stop)
                 chunks, count = [], 0
         if chunks:
-            at = await self._write(at, chunks, stop)
+            at = await self._write(body, at, chunks, stop)
         if stop is not None and at != stop:
             raise Interrupted(
                 message(
@@ -236,9 +236,7 @@ class _RangedDownload:
         async with aclosing(copy_to_sink(body, write_and_hash)) as counts:
             async for count in counts:
                 if at + count > stop:
-                    raise Interrupted(
-                        message("{target}: more bytes than the {stop} requested", target=self.spec.target, stop=stop)
-                    )
+                    raise self._too_long(body, stop)
                 self._note_written(at, at + count)
                 at += count
                 self.on_received(count)
@@ -263,12 +261,15 @@ class _RangedDownload:
                 self.written[at] = what
             self.arrived.set()
 
-    async def _write(self, at: int, chunks: list[bytes], stop: int | None) -> int:
+    def _too_long(self, body: Body, stop: int) -> SyncdError:
+        """Return the error of a body with more bytes: one that announced no length may have grown since the listing."""
+        kind = Interrupted if body.stop is not None else Changed
+        return kind(message("{target}: more bytes than the {stop} requested", target=self.spec.target, stop=stop))
+
+    async def _write(self, body: Body, at: int, chunks: list[bytes], stop: int | None) -> int:
         piece = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if stop is not None and at + len(piece) > stop:
-            raise Interrupted(
-                message("{target}: more bytes than the {stop} requested", target=self.spec.target, stop=stop)
-            )
+            raise self._too_long(body, stop)
         await self._wait_for_window(at)
         if at == 0:
             self.head = piece[:HEAD]

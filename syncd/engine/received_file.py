@@ -41,7 +41,9 @@ def received_file(
 def is_own_version(stat: Stat, body: Body) -> bool:
     """Return True if a body without a length is whole at its own end, whatever the listing said."""
     is_decoded_here = isinstance(body, DecodedBody)
-    return ends_itself(body.stat, body.headers, is_decoded=is_decoded_here) and overrides_unsized(stat, body.stat)
+    return ends_itself(body.stat, body.headers, is_decoded=is_decoded_here) and overrides_unsized(
+        stat, body.stat, body.headers
+    )
 
 
 def raise_if_changed(stat: Stat, answered: Stat, error: Mismatch) -> None:

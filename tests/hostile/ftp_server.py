@@ -21,6 +21,7 @@ class HostileFtp:
         self.lines = {}  # what MLSD writes of a folder, instead of the truth
         self.shown = {}  # the time that LIST writes of a file
         self.identity = ""  # of the top folder
+        self.denied = set()  # folders that may not be entered
         self.cut = self.hang = self.after = None
         self.more = b""
         self.pasv_host, self.epsv = "127,0,0,1", True
@@ -145,7 +146,7 @@ class _Session:
 
     async def on_cwd(self, argument):
         self.folder = posixpath.normpath(posixpath.join("/", argument))
-        self.say("250 there")
+        self.say("550 Permission denied" if self.folder in self.server.denied else "250 there")
 
     async def on_rest(self, argument):
         self.offset = int(argument)

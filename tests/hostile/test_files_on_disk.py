@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +38,38 @@ def folder(tmp_path):
 @pytest.fixture
 def transport(folder):
     return FileTransport(str(folder))
+
+
+@pytest.fixture
+def as_another_user():
+    """A folder of root, with files; the test runs as a user who may not read all of it."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made) / "root"
+        for name in ("open/a", "secret/b", "unsearchable/c", "x"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(b"content")
+        Path(made).chmod(0o755)
+        (root / "secret").chmod(0o700)
+        (root / "unsearchable").chmod(0o744)
+        os.seteuid(65_534)
+        try:
+            yield root
+        finally:
+            os.seteuid(0)
+
+
+async def test_a_folder_that_may_not_be_read_is_told_after_all_other_files(as_another_user):
+    found = []
+
+    async def append_all():
+        async for stat in FileTransport(str(as_another_user)).list():
+            found.append(stat.path)
+
+    with pytest.raises(Denied, match=r"^2 folders could not be listed, so files may be missing: secret/: Permission"):
+        await append_all()
+    assert found == ["open/a", "x"]
 
 
 @pytest.mark.parametrize("target", ["../outside", "/etc/passwd", "nowhere", "link", "../root2/x", "way/outside"])

@@ -20,7 +20,7 @@ from syncd.core.errors import (
     Unsafe,
     Unsupported,
 )
-from syncd.core.ports import Credential
+from syncd.core.ports import FINAL_REPLY, Credential
 from syncd.wrappers.retry_policy import Policy
 from syncd.wrappers.retrying_transport import Retrying
 from tests.hostile.ftp_server import HostileFtp
@@ -80,11 +80,46 @@ async def test_a_file_that_is_replaced_while_it_is_read_is_changed_and_never_spl
             await read(transport, "x", start=5, version="modified:20260101000000|1024000")
 
 
-async def test_bytes_behind_the_announced_end_are_not_taken():
+async def test_bytes_behind_the_announced_end_are_not_taken_and_no_end_is_announced_the_next_time():
     async with hostile() as (server, transport):
         server.more = b"!"
-        with pytest.raises(Interrupted, match=r"more than the announced 1024000 bytes arrived"):
+        with pytest.raises(Changed, match=r"more than the announced 1024000 bytes arrived"):
             await read(transport, "x")
+        server.files["x"] = (CONTENT + b"?", "20260101000000")
+        async with transport.open("x", stop=1000) as body:
+            assert (body.stat.size, body.stop, FINAL_REPLY in body.headers) == (None, None, True)
+            assert b"".join([chunk async for chunk in body]) == CONTENT + b"?"
+
+
+async def test_a_server_that_does_not_know_what_it_announces_is_asked_in_the_older_way():
+    async with hostile() as (server, transport):
+        server.replies.update(MLST="502 Command not implemented", MLSD="500 what?")
+        server.shown = {"x": "Jan  1  2026"}
+        assert [(stat.path, stat.size) async for stat in transport.list()] == [("x", len(CONTENT))]
+        assert (await transport.stat("x")).size == len(CONTENT)
+        assert await read(transport, "x") == CONTENT
+
+
+@pytest.mark.parametrize("content", [b"", b"not empty"])
+async def test_a_file_that_is_empty_by_its_size_is_asked_for(content):
+    async with hostile({"x": content}) as (server, transport):
+        server.features = []
+        server.replies["SIZE"] = "213 0"
+        async with transport.open("x", stop=1000) as body:
+            assert (body.stat.size, body.stop) == ((None, None) if content else (0, 0))
+            assert b"".join([chunk async for chunk in body]) == content
+
+
+@pytest.mark.parametrize("features", [["SIZE", "MDTM"], ["MLST type*;size*;modify*;", "SIZE", "MDTM"]])
+async def test_a_file_that_the_server_denies_and_sends_is_read_whole(features):
+    async with hostile() as (server, transport):
+        server.features = features
+        server.replies.update(MLST="550 nothing there", SIZE="550 not a plain file", MDTM="550 no")
+        assert await read(transport, "x") == CONTENT
+        with pytest.raises(NotFound):
+            await transport.stat("x")
+        with pytest.raises(NotFound):
+            await read(transport, "absent")
 
 
 async def test_the_data_connection_goes_to_the_server_whatever_pasv_says():
@@ -158,6 +193,15 @@ async def test_a_server_that_cannot_begin_in_the_middle_serves_whole_files():
 
 @pytest.mark.promise("P5")
 @pytest.mark.fault(30)
+async def test_a_folder_that_may_not_be_entered_is_told_after_all_other_files():
+    async with hostile() as (server, transport):
+        server.denied = {"/a/b"}
+        found = []
+        with pytest.raises(Denied, match=r"^1 folder could not be listed, so files may be missing: a/b/: .*Permission"):
+            await append_all(found, transport.list())
+        assert found == ["a-b", "a/x y", "x"]
+
+
 async def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_folder():
     for lines in (["type=file;size=1; a/../../etc"], ["type=dir; x/y"]):
         async with hostile() as (server, transport):

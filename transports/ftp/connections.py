@@ -19,6 +19,8 @@ class FtpConnections:
     def __init__(self, server: FtpServer, clock: Callable[[], float]) -> None:
         self.server = server
         self.certificates: dict[str, float] = {}
+        self.growing: set[str] = set()
+        """Files that were longer at their end than announced before: no length is announced for them any more."""
         self._clock = clock
         self._idle: list[FtpControl] = []
 

@@ -221,18 +221,30 @@ class FtpControl(aioftp.Client):
             )
         await writer.start_tls(context, server_hostname=server.host, ssl_handshake_timeout=server.connect_timeout)
 
-    async def describe(self, path: str, name: str) -> FtpEntry:
-        """Return size and time of one file; `path` is the server's, `name` for messages. Raises NotFound, Denied."""
+    async def describe(self, path: str, name: str, *, is_read: bool = False) -> FtpEntry:
+        """Return size and time of one file; `path` is the server's, `name` for messages. Raises NotFound, Denied.
+
+        If the file `is_read` next, a server that denies knowing it is not believed: the read decides. A server that
+        announces MLST and does not know it is asked for SIZE and MDTM.
+        """
+        unknown = ("50x", "550") if is_read else ("50x",)
         with translated_errors(name, self._server.origin):
             if "MLST" in self.features:
-                _, lines = await self.send_command(f"MLST {path}", "250")
-                found = mlsd(lines[1].strip().encode(self.encoding, "surrogateescape"), self.encoding)
-                if found is None or found.kind != FILE:
-                    raise NotFound(message("{name}: not a file on {origin}", name=name, origin=self._server.origin))
-                return found
-            code, lines = await self.send_command(f"SIZE {path}", ("213", "50x"))
+                code, lines = await self.send_command(f"MLST {path}", ("250", *unknown))
+                if code == "250":
+                    found = mlsd(lines[1].strip().encode(self.encoding, "surrogateescape"), self.encoding)
+                    if found is None or found.kind != FILE:
+                        raise NotFound(message("{name}: not a file on {origin}", name=name, origin=self._server.origin))
+                    return found
+                if code != "550":
+                    self.without("MLST")
+            code, lines = await self.send_command(f"SIZE {path}", ("213", *unknown))
             size = int(lines[-1]) if code == "213" else None
             return FtpEntry(name, FILE, size, (await self.times([path]))[0])
+
+    def without(self, feature: str) -> None:
+        """Ask no longer for a feature that the server announces and does not have."""
+        self.features -= {feature}
 
     async def identity(self, path: str) -> str:
         """Return the identity of a folder, which all of its names share; "" if the server does not say."""

@@ -114,15 +114,22 @@ class FolderLister:
         """Return the names in one folder, as the server orders them; note the lines that have none."""
         name = above or self._tree.url
         is_exact = "MLST" in control.features
-        read = mlsd if is_exact else list_line
         with translated_errors(name, self._tree.origin):
             await control.send_command(f"CWD {control.at(self._tree.folder + above).rstrip('/') or '/'}", "2xx")
         try:
-            data = await control.opened("MLSD" if is_exact else "LIST", name)
+            try:
+                data = await control.opened("MLSD" if is_exact else "LIST", name)
+            except Unsupported:
+                if not is_exact:
+                    raise
+                control.without("MLST")
+                is_exact = False
+                data = await control.opened("LIST", name)
         except (NotFound, Interrupted) as error:
             if _NO_FILES.search(str(error)) is None:
                 raise
             return []  # the folder was entered, and is empty: some servers refuse to list nothing
+        read = mlsd if is_exact else list_line
         found: list[FtpEntry] = []
         watched = StallDetector(name, self._floor)
         try:

@@ -22,6 +22,7 @@ from .tree_walk import (
     Listing as Listing,
     Selection as Selection,
     ServerTree as ServerTree,
+    UnlistedFolders as UnlistedFolders,
     check_count as check_count,
     check_unchanged as check_unchanged,
     read_stop as read_stop,

@@ -2,7 +2,7 @@
 
 Rules:
 1. A tree is walked folder by folder. Files come in the order of their whole paths: `a-b` before `a/b` before `a0`.
-2. A folder that cannot be listed is an error, never a folder without files.
+2. A folder that cannot be listed is an error, never a folder without files. All others are listed first.
 3. A name in a folder is one part of a path: a slash in it is refused.
 4. A name that is not text in the encoding of the server is listed as a file, its bytes escaped, so that the plan
    refuses it by name; such a folder is not entered.
@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Itera
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from manifests.messages import message
+from manifests.messages import count, message
 from manifests.origins import origin_of
 from manifests.stat import Stat, UnsafePath, check_path, storable
-from syncd.core import Changed, Page, TooLarge, Unsafe, Unsupported
+from syncd.core import Changed, Denied, NotFound, Page, TooLarge, Unsafe, Unsupported
 from transports.net import urls
 
 PAGE = 1000  # files
@@ -94,9 +94,38 @@ class Selection:
         return path if is_ahead and (path.startswith(self.prefix) or self.prefix.startswith(path)) else None
 
 
+class UnlistedFolders:
+    """The folders of one listing that could not be listed: it goes on without them, and is incomplete at its end."""
+
+    def __init__(self) -> None:
+        self._first: Denied | NotFound | None = None
+        self._count = 0
+
+    def add(self, error: Denied | NotFound) -> None:
+        """Count a folder that was refused."""
+        self._first = self._first or error
+        self._count += 1
+
+    def raise_if_any(self) -> None:
+        """Raise the first error, with the number of folders."""
+        if self._first is None:
+            return
+        raise type(self._first)(
+            message(
+                "{folders} could not be listed, so files may be missing: {cause}",
+                folders=count(self._count, "{n} folder", "{n:,} folders"),
+                cause=self._first,
+            )
+        ) from self._first
+
+
 async def walk_tree(list_folder: Callable[[str], Awaitable[Listing]]) -> AsyncGenerator[Page, None]:
-    """Yield the files of a tree, a page at a time. `list_folder` is called with "" for the top. Raises TooLarge."""
+    """Yield the files of a tree, a page at a time. `list_folder` is called with "" for the top.
+
+    Raises TooLarge; and, at the end, Denied or NotFound if a folder could not be listed.
+    """
     page: list[Stat] = []
+    unlisted = UnlistedFolders()
     walked: list[Iterator[tuple[str, Stat | None]]] = [iter(await list_folder(""))]
     while walked:
         path, stat = next(walked[-1], ("", None))
@@ -110,9 +139,13 @@ async def walk_tree(list_folder: Callable[[str], Awaitable[Listing]]) -> AsyncGe
         else:
             if len(walked) > DEEPEST:
                 raise TooLarge(message("{path}: more than {deepest} folders deep", path=path, deepest=DEEPEST))
-            walked.append(iter(await list_folder(path)))
+            try:
+                walked.append(iter(await list_folder(path)))
+            except (Denied, NotFound) as error:
+                unlisted.add(error)
     if page:
         yield page
+    unlisted.raise_if_any()
 
 
 def check_count(count: int, name: str) -> None:
