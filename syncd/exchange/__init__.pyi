@@ -1,7 +1,8 @@
-from . import dcat as dcat, schema_org as schema_org
+from . import dcat as dcat, feeds as feeds, oai as oai, schema_org as schema_org
 from .formats import DOCUMENTS as DOCUMENTS, DocumentFormat as DocumentFormat
 from .licences import Licence as Licence, licence_of as licence_of
 from .markup import json_document as json_document, json_in_html as json_in_html
+from .oai_entries import OaiEntry as OaiEntry, entry_of as entry_of
 from .publication import (
     FEW_FILES as FEW_FILES,
     Agent as Agent,

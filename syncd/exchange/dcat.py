@@ -12,16 +12,15 @@ Rules:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from syncd.exchange.licences import licence_of
-from syncd.exchange.markup import instant, iri
-from syncd.exchange.publication import Agent, Node, Publication, PublishedFile
+from syncd.exchange.dcat_terms import agent, contact, licence, location, period, when
+from syncd.exchange.markup import iri
+from syncd.exchange.publication import Node, Publication, PublishedFile
 from syncd.exchange.rdf import PREFIXES, Described, json_ld, localised, rdf_xml, turtle, typed
 from syncd.exchange.schema_org import media_type
 
 PAGE = 100  # datasets on one page
 _RIGHTS = "http://publications.europa.eu/resource/authority/access-right/"
 _ACCESS = {"open": "PUBLIC", "registered": "RESTRICTED", "restricted": "RESTRICTED"}
-_DATES = {4: "xsd:gYear", 7: "xsd:gYearMonth", 10: "xsd:date"}  # by the length of what the manifest states
 _IANA = "https://www.iana.org/assignments/media-types/"
 
 WRITERS: Mapping[str, tuple[str, Callable[[Sequence[Described]], bytes]]] = {
@@ -89,20 +88,20 @@ def described(held: Publication) -> dict[str, Any]:
         "dct:title": localised(held.titles) or [{"@value": held.name}],
         "dct:description": localised(held.texts),
         "dcat:version": {"@value": held.version.short},
-        "dct:issued": _when(held.published),
-        "dct:modified": _when(held.version.created),
+        "dct:issued": when(held.published),
+        "dct:modified": when(held.version.created),
         "dct:publisher": agent(held.node.publisher, held.node.address("#publisher")),
         "dct:creator": [agent(one) for one in held.creators],
         "dct:source": _original(held, original) if original else None,
         "prov:wasDerivedFrom": {"@id": original} if original else None,
         "dct:provenance": {"@type": "dct:ProvenanceStatement", "rdfs:label": localised({"en": held.summary})},
         "dct:accessRights": {"@id": _RIGHTS + _ACCESS[held.access], "@type": "dct:RightsStatement"},
-        "dct:license": _licence(held),
+        "dct:license": licence(held),
         "dcat:landingPage": {"@id": held.url + "#page", "@type": "foaf:Document"},
         "dcat:keyword": [{"@value": one} for one in dict.fromkeys((*held.themes, *held.keywords))],
-        "dcat:contactPoint": _contact(held),
-        "dct:spatial": _location(held),
-        "dct:temporal": _period(held),
+        "dcat:contactPoint": contact(held),
+        "dct:spatial": location(held),
+        "dct:temporal": period(held),
         "dcat:distribution": _distributions(held),
     }
 
@@ -113,16 +112,6 @@ def _original(held: Publication, address: str) -> dict[str, Any]:
         "@type": "syncd:Original",
         "dct:title": localised(held.titles) or [{"@value": held.name}],
         "dct:description": localised({"en": f"The original, of which {held.url} is a copy."}),
-    }
-
-
-def agent(one: Agent, address: str = "") -> dict[str, Any]:
-    """Return an Agent; without an identifier of its own or an address, it is a node without an address."""
-    return {
-        "@id": iri(one.identifier if one.orcid or one.ror else "") or address or None,
-        "@type": "foaf:Agent",
-        "foaf:name": localised(one.names),
-        "foaf:homepage": {"@id": iri(one.url), "@type": "foaf:Document"} if iri(one.url) else None,
     }
 
 
@@ -144,7 +133,7 @@ def _distribution(held: Publication, name: str, titles: dict[str, str], kind: st
         "dct:title": localised(titles),
         "dcat:accessURL": {"@id": address},
         "dcat:mediaType": {"@id": _IANA + kind, "@type": "dct:MediaType"},
-        "dct:license": _licence(held),
+        "dct:license": licence(held),
     }
 
 
@@ -158,7 +147,7 @@ def _file(held: Publication, file: PublishedFile) -> dict[str, Any]:
         "dcat:downloadURL": {"@id": address},
         "dcat:byteSize": typed(str(file.size), "xsd:nonNegativeInteger"),
         "dcat:mediaType": {"@id": _IANA + (file.media_type or media_type(file.path)), "@type": "dct:MediaType"},
-        "dct:license": _licence(held),
+        "dct:license": licence(held),
         "spdx:checksum": {
             "@type": "spdx:Checksum",
             "spdx:algorithm": {
@@ -168,44 +157,3 @@ def _file(held: Publication, file: PublishedFile) -> dict[str, Any]:
             "spdx:checksumValue": typed(file.sha256, "xsd:hexBinary"),
         },
     }
-
-
-def _licence(held: Publication) -> dict[str, Any] | None:
-    licence = licence_of(held.licence)
-    if licence is None:
-        return None
-    return {"@id": licence.url or None, "@type": "dct:LicenseDocument", "rdfs:label": {"@value": licence.text}}
-
-
-def _contact(held: Publication) -> dict[str, Any] | None:
-    contact = held.contact or held.node.publisher.email
-    if not contact:
-        return None
-    is_mail = "@" in contact and "/" not in contact
-    address = iri(f"mailto:{contact}" if is_mail else contact)
-    return {
-        "@type": "vcard:Kind",
-        "vcard:fn": {"@value": held.node.publisher.name or held.node.name},
-        "vcard:hasEmail" if is_mail else "vcard:hasURL": {"@id": address} if address else None,
-    }
-
-
-def _location(held: Publication) -> dict[str, Any] | None:
-    if held.spatial is None:
-        return None
-    west, south, east, north = held.spatial
-    spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
-    rings = [f"(({a} {south}, {b} {south}, {b} {north}, {a} {north}, {a} {south}))" for a, b in spans]
-    shape = f"POLYGON{rings[0]}" if len(rings) == 1 else f"MULTIPOLYGON({', '.join(rings)})"
-    return {"@type": "dct:Location", "dcat:bbox": typed(shape, "geo:wktLiteral")}
-
-
-def _period(held: Publication) -> dict[str, Any] | None:
-    if held.temporal is None:
-        return None
-    start, end = (None if one == ".." else typed(one, _DATES[len(one)]) for one in held.temporal)
-    return {"@type": "dct:PeriodOfTime", "dcat:startDate": start, "dcat:endDate": end}
-
-
-def _when(seconds: float) -> Described:
-    return typed(instant(seconds), "xsd:dateTime")

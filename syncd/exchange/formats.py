@@ -6,6 +6,9 @@ read it, leaves out what `publish.to` does not name, and answers 503 where a lis
 
 * `DOCUMENTS[name].write(held)`: what stands at `/mirrors/<m>/<name>`; `media_type` is its Content-Type
 * `json_in_html(schema_org.dataset(held))`: the JSON-LD for the landing page's script
+* `oai.answer(node, arguments, entries, now)`: `/oai`; arguments are the pairs of the query or of the form, in their
+  order, entries those of `entry_of(held, stamp)` and tombstones `OaiEntry(name, stamp, sets)`, sorted by `key`
+* `feeds.node_atom(node, publications)`: `/feed.atom`
 * `dcat.catalogue(node, publications, kind="jsonld"|"ttl"|"rdf", page=1)`: `/catalogue.<kind>?page=`;
   `dcat.pages(publications)`, and the media type in `dcat.WRITERS[kind][0]`
 
@@ -17,16 +20,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from syncd.exchange import dcat, schema_org
+from syncd.exchange.citation import bibtex
+from syncd.exchange.datacite import datacite
+from syncd.exchange.feeds import atom, json_feed
 from syncd.exchange.markup import json_document
 from syncd.exchange.publication import Publication
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFormat:
-    """One document about one mirror: its media type, who writes it, and the name by which `publish.to` lists it."""
+    """One document about one mirror: its media type, its function, and the name by which `publish.to` lists it.
+
+    `write` returns None where a mirror has no such document, as there is no DataCite document without a DOI.
+    """
 
     media_type: str
-    write: Callable[[Publication], bytes]
+    write: Callable[[Publication], bytes | None]
     listed_as: str = ""
 
 
@@ -37,5 +46,9 @@ DOCUMENTS: Mapping[str, DocumentFormat] = {
     "dcat.jsonld": DocumentFormat(
         "application/ld+json", lambda held: dcat.catalogue(held.node, [held], kind="jsonld"), "catalogue"
     ),
+    "feed.atom": DocumentFormat("application/atom+xml", atom, "events"),
+    "feed.json": DocumentFormat("application/feed+json", json_feed, "events"),
+    "citation.bib": DocumentFormat("application/x-bibtex; charset=utf-8", bibtex),
+    "datacite.xml": DocumentFormat("application/vnd.datacite.datacite+xml", datacite),
 }
 """By the name below the mirror's address."""
