@@ -35,6 +35,8 @@ from manifests.reading import (
     chosen,
     listing,
     moment,
+    orc_batches,
+    parquet_batches,
     read_json,
     size,
     text,
@@ -43,7 +45,6 @@ from manifests.stat import Stat
 from manifests.yaml import STRICT
 
 MAX_LIST = 1 << 40  # bytes of one list
-ROWS = 65_536  # rows taken from Parquet at once
 
 _COLUMNS = ("bucket", "key", "islatest", "isdeletemarker", "size", "lastmodifieddate", "etag")
 
@@ -177,10 +178,10 @@ class InventoryReader:
     def _objects(self, document: Document, note: _S3InventoryState) -> Iterator[Stat]:
         if note.kind == "csv":
             rows = _csv(document, note.columns)
-        elif note.kind == "parquet":
-            rows = _parquet(document)
         else:
-            rows = _orc(document)
+            remedy = message("pip install 'syncd[inventory]', or have the inventory written as CSV")
+            batches = parquet_batches if note.kind == "parquet" else orc_batches
+            rows = (row for batch in batches(document, _NAMES, remedy) for row in _rows(document, batch))
         prefix, skip, is_encoded = self._prefix, len(self._prefix), note.kind == "csv"
         for key, latest, marker, length, modified, etag in rows:
             if latest in ("false", False) or marker in ("true", True):
@@ -260,30 +261,6 @@ def _csv(document: Document, columns: tuple[str, ...]) -> Iterator[_Row]:
 _NAMES = ("key", "is_latest", "is_delete_marker", "size", "last_modified_date", "e_tag")
 
 
-def _parquet(document: Document) -> Iterator[_Row]:
-    pyarrow, parquet = _arrow(document, "pyarrow.parquet")
-    try:
-        file = parquet.ParquetFile(document.stream)
-        columns = [name for name in _NAMES if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=ROWS, columns=columns, use_threads=False):
-            yield from _rows(document, batch)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DocumentError(
-            message("{url}: cannot be read as Parquet: {cause}", url=document.url, cause=error)
-        ) from error
-
-
-def _orc(document: Document) -> Iterator[_Row]:
-    pyarrow, orc = _arrow(document, "pyarrow.orc")
-    try:
-        file = orc.ORCFile(document.stream)
-        columns = [name for name in _NAMES if name in file.schema.names]
-        for stripe in range(file.nstripes):
-            yield from _rows(document, file.read_stripe(stripe, columns=columns))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DocumentError(message("{url}: cannot be read as ORC: {cause}", url=document.url, cause=error)) from error
-
-
 def _rows(document: Document, batch: Any) -> Iterator[_Row]:
     names = batch.schema.names
     if "key" not in names:
@@ -309,16 +286,6 @@ def _utf8(document: Document, value: object) -> str:
     if isinstance(value, str):
         return value
     raise DocumentError(message("{url}: a key that is not text: {key!r:.40}", url=document.url, key=value))
-
-
-def _arrow(document: Document, module: str) -> tuple[Any, Any]:
-    try:
-        import importlib  # noqa: PLC0415  as below
-
-        return importlib.import_module("pyarrow"), importlib.import_module(module)
-    except ImportError as error:
-        todo = message("pip install 'syncd[inventory]', or have the inventory written as CSV")
-        raise DocumentError(message("{url}: this list needs pyarrow: {todo}", url=document.url, todo=todo)) from error
 
 
 def _bare(name: str) -> str:

@@ -1,3 +1,4 @@
+from .arrow import orc_batches as orc_batches, parquet_batches as parquet_batches
 from .buckets import refuse_bucket as refuse_bucket
 from .checksum_lists import ListPath as ListPath, listing as listing, own as own
 from .completeness import (

@@ -9,12 +9,13 @@ from tests.miniatures.esgf import Esgf
 from tests.miniatures.laads import Laads
 from tests.miniatures.miniature import served
 from tests.miniatures.odata import Odata
-from tests.miniatures.stac import COLLECTION, STYLES, PlanetaryStac, Stac
+from tests.miniatures.stac import COLLECTION, STYLES, PlanetaryStac, Stac, StacTable
 
 KINDS = {
     **{f"stac-{style}": lambda style=style: Stac(style) for style in STYLES},
     "stac-static": lambda: Stac("static"),
     "stac-bare-md5": PlanetaryStac,
+    "stac-geoparquet": StacTable,
     "cmr": Cmr,
     "esgf": Esgf,
     "odata": Odata,

@@ -1,8 +1,13 @@
 """STAC: an API that names its next page in one of the ways that servers have, or a catalogue of static files."""
 
 import hashlib
+import io
 import json
+from datetime import datetime
 from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
 
 from tests.miniatures.miniature import Miniature, _response, md5
 
@@ -158,3 +163,33 @@ class PlanetaryStac(Stac):
                 if asset["href"].endswith(path):
                     asset["file:checksum"] = md5(content)
         return item
+
+
+class StacTable(Stac):
+    """The same items as rows of one GeoParquet table."""
+
+    reader = "stac-geoparquet"
+
+    def __init__(self, files=None):
+        super().__init__("table", files)
+        self.keys = ""
+
+    def answer(self, path, query, origin):
+        if path == f"{self.at}items.parquet":
+            return self.table(origin)
+        return super().answer(path, query, origin)
+
+    def table(self, origin):
+        rows = []
+        for item in self.items(origin):
+            properties = {
+                name: datetime.fromisoformat(value) if name in {"datetime", "updated"} else value
+                for name, value in item["properties"].items()
+            }
+            west, south, east, north = item["bbox"]
+            box = {"xmin": west, "ymin": south, "xmax": east, "ymax": north}
+            kept = {name: item[name] for name in ("id", "collection", "assets")}
+            rows.append({**kept, "bbox": box, **properties})
+        out = io.BytesIO()
+        parquet.write_table(pa.Table.from_pylist(rows), out)
+        return out.getvalue()

@@ -31,7 +31,7 @@ from tests.miniatures.packages import Bag, Crate, Croissant, DataPackage, Hashde
 from tests.miniatures.physionet import PhysioNet
 from tests.miniatures.portals import DataJson, DcatPages, LandingPages
 from tests.miniatures.records import Kcdb, Oai, ResourceSync
-from tests.miniatures.stac import STYLES, Stac
+from tests.miniatures.stac import STYLES, Stac, StacTable
 from tests.miniatures.table import Table
 from tests.miniatures.trees import Erddap, Thredds, Webdav
 from tests.miniatures.zenodo import Zenodo
@@ -73,6 +73,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "physionet": PhysioNet,
     "resourcesync": ResourceSync,
     "schema-org": LandingPages,
+    "stac-geoparquet": StacTable,
     "table": Table,
     "thredds": Thredds,
     "webdav": Webdav,
