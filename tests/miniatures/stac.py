@@ -172,7 +172,7 @@ class StacTable(Stac):
 
     def __init__(self, files=None):
         super().__init__("table", files)
-        self.keys = ""
+        self.keys = f"collections: [{COLLECTION}]"
 
     def answer(self, path, query, origin):
         if path == f"{self.at}items.parquet":
