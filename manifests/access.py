@@ -12,10 +12,10 @@ Rules:
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from manifests.model import Mirror
-from manifests.model.publish import LEVELS
+if TYPE_CHECKING:
+    from manifests.model import Mirror  # callers without a manifest need not load its model
 
 Part = Literal["metadata", "listing", "bytes"]
 Level = Literal["private", "open", "registered", "restricted"]
@@ -51,10 +51,12 @@ def in_scope(globs: tuple[str, ...] | None, mirror: str) -> bool:
     return globs is None or any(fnmatchcase(mirror, one) for one in globs)
 
 
-def access_of(mirror: Mirror | None, now: datetime) -> Level:
+def access_of(mirror: "Mirror | None", now: datetime) -> Level:
     """Return how open a mirror is at a time: the narrower of `publish.access` and `about.access`."""
     if mirror is None or mirror.publish is None or mirror.about.redistribution == "forbidden":
         return "private"
+    from manifests.model.publish import LEVELS  # noqa: PLC0415  loaded with the mirror
+
     stated, wanted = mirror.about.access, mirror.publish.access
     opens = opens_at(mirror)
     if stated == "embargoed" and opens is not None and opens <= now:
@@ -65,29 +67,35 @@ def access_of(mirror: Mirror | None, now: datetime) -> Level:
 _LEVEL: tuple[Level, ...] = ("open", "registered", "restricted")
 
 
-def opens_at(mirror: Mirror) -> datetime | None:
+def opens_at(mirror: "Mirror") -> datetime | None:
     """Return when the embargo of a mirror ends, None without one."""
     day = mirror.about.embargo
     return datetime.combine(day, time(), UTC) if day is not None else None
 
 
-def may(caller: Caller, mirror: Mirror | None, part: Part, now: datetime) -> Answer:
+def may(caller: Caller, mirror: "Mirror | None", part: Part, now: datetime) -> Answer:
     """Decide whether a caller may read a part of a mirror; None is a mirror that is not in force."""
     if mirror is None:
         return "absent"
     if caller.until is not None and caller.until <= now:
         caller = ANYONE
-    is_named = bool(caller.role) and caller.names(mirror.name)
+    level = access_of(mirror, now)
+    answer = admits(caller, mirror.name, level, part)
+    if answer != "allowed" or part != "bytes" or level == "open" or caller.role != "partner" or mirror.publish is None:
+        return answer
+    version = mirror.publish.terms_version
+    return "terms" if version and version not in caller.accepted else "allowed"
+
+
+def admits(caller: Caller, name: str, level: Level, part: Part) -> Answer:
+    """Decide by a mirror's name and level alone; terms and the end of the token are not looked at."""
+    is_named = bool(caller.role) and caller.names(name)
     if is_named and (caller.role == "operator" or (caller.role == "reader" and part != "bytes")):
         return "allowed"
-    level = access_of(mirror, now)
     if level == "private":
         return "absent"
     if part == "metadata" or level == "open" or (part == "listing" and level == "registered"):
         return "allowed"
-    is_partner = is_named and caller.role == "partner" and (level == "registered" or caller.mirrors is not None)
-    if not is_partner:
-        return "denied" if caller.role else "token"
-    assert mirror.publish is not None
-    version = mirror.publish.terms_version
-    return "terms" if part == "bytes" and version and version not in caller.accepted else "allowed"
+    if is_named and caller.role == "partner" and (level == "registered" or caller.mirrors is not None):
+        return "allowed"
+    return "denied" if caller.role else "token"

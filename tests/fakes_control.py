@@ -244,7 +244,10 @@ class FakeControl:
                 )
         return found
 
-    def check(self, text):
+    def access(self, name):
+        return self.by_name[name].access if name in self.by_name else "private"
+
+    def check(self, text, *, alone=False):
         try:
             mirror = load_mirror(text, "manifest")
         except ManifestError as error:

@@ -1,5 +1,12 @@
 from . import schemas as schemas
 from .auth.sessions import COOKIE as COOKIE, LASTS as LASTS
+from .auth.signed_urls import (
+    UrlGrant as UrlGrant,
+    UrlKeys as UrlKeys,
+    UrlRefused as UrlRefused,
+    sign_url as sign_url,
+    verify_url as verify_url,
+)
 from .auth.tokens import SHORTEST as SHORTEST, make_token as make_token, scrypt as scrypt
 from .context import BACK as BACK, VISITOR as VISITOR, ApiContext as ApiContext, Metrics as Metrics
 from .errors import HttpError as HttpError, http_error as http_error

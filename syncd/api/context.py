@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
 
 from aiohttp import web
 
+from manifests.access import Caller
 from manifests.messages import message
 from syncd.api.auth.door import AccessControl, Identity
 from syncd.api.errors import HttpError
+from syncd.api.limited_control import LimitedControl, limited_control
 from syncd.api.sse import EventStream
 from syncd.control import Control
 
@@ -76,3 +78,16 @@ class ApiContext:
     """None if there is no page for people."""
     checks: CheckQueue
     """Manifests are checked one after the other: a large one takes seconds of processor time."""
+    caller: Caller | None = None
+    """As whom the request reads; None if it may see every mirror."""
+
+    def seen_by(self, caller: Caller | None) -> "ApiContext":
+        """Return the context of a request, whose `control` has the mirrors that the caller may see."""
+        if caller is None:
+            return self
+        return replace(self, control=limited_control(self.control, caller), caller=caller)
+
+    @property
+    def sees(self) -> Callable[[str], bool] | None:
+        """Return what tells whose events the caller may see; None if all."""
+        return cast("LimitedControl", self.control).sees_events if self.caller is not None else None

@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Set as AbstractSet
 from typing import Any, Literal
 
 import msgspec
@@ -105,7 +106,7 @@ async def events(context: ApiContext, call: Call) -> web.StreamResponse:
         context.control.mirror(call.query.mirror)
     until = call.identity.until
     left = until - context.clock() if until is not None else None
-    return await context.stream.serve(call.request, call.query.mirror, until=left)
+    return await context.stream.serve(call.request, call.query.mirror, until=left, sees=context.sees)
 
 
 async def livez(context: ApiContext, call: Call) -> web.Response:
@@ -125,8 +126,24 @@ async def metrics(context: ApiContext, call: Call) -> web.Response:
     """Answer with the metrics."""
     if context.metrics is None:
         raise HttpError(404, "NotFound", message("this daemon has no metrics"), message("see docs/metrics.md"))
-    body, content_type = await context.metrics(call.request.headers.get("Accept", ""))
+    limited = context.caller is not None
+    body, content_type = await context.metrics("" if limited else call.request.headers.get("Accept", ""))
+    if limited:
+        body = visible_metrics(body, {one.name for one in context.control.mirrors()})
     return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+_LABEL = re.compile(rb'(mirror|origin|credential|store)="((?:[^"\\]|\\.)*)"')
+
+
+def visible_metrics(body: bytes, mirrors: AbstractSet[str]) -> bytes:
+    """Return the text format without the series of other mirrors, of upstreams, of credentials and of the store."""
+    kept = []
+    for line in body.splitlines(keepends=True):
+        labels = _LABEL.findall(line) if not line.startswith(b"#") else []
+        if all(name == b"mirror" and value.decode(errors="replace") in mirrors for name, value in labels):
+            kept.append(line)
+    return b"".join(kept)
 
 
 async def tunasync_jobs(context: ApiContext, call: Call) -> Any:

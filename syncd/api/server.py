@@ -65,7 +65,7 @@ async def serving(
     The caller calls `tokens.replace` on the result when the configuration changes. `site` may be shared; without one,
     there are no pages.
     """
-    known = Tokens(tokens, clock=time.monotonic, slowness=slowness)
+    known = Tokens(tokens, clock=time.monotonic, slowness=slowness, now=clock)
     door = AccessControl(settings or ApiSettings(), listen, known, Sessions(known, clock))
     stream = EventStream(control, epoch=secrets.token_hex(4), tick=tick)
     context = ApiContext(control, door, stream, metrics, clock, site, CheckQueue(CHECKS, "manifests"))
@@ -198,7 +198,8 @@ def _endpoint_for(context: ApiContext, route: Route) -> Answering:
         request[VISITOR] = identity
         context.access.admit(identity, route.role)
         call = await read_request(route, request, identity)
-        said = await route.handler(context, call)
+        caller = context.access.caller(request, identity) if route.role is not None else None
+        said = await route.handler(context.seen_by(caller), call)
         if isinstance(said, web.StreamResponse):
             return said
         if isinstance(said, list | tuple):

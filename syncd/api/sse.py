@@ -10,7 +10,7 @@ Rules:
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
@@ -49,13 +49,16 @@ class ProgressMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Listener:
-    def __init__(self, mirror: str) -> None:
+    def __init__(self, mirror: str, sees: Callable[[str], bool] | None) -> None:
         self.mirror = mirror
+        self.sees = sees
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(BEHIND)
         self.late = False
 
     def enqueue(self, mirror: str, said: bytes) -> None:
         if self.late or (self.mirror and mirror not in {self.mirror, ""}):
+            return
+        if self.sees is not None and not self.sees(mirror) and b"event: reset\n" not in said[:80]:
             return
         try:
             self.queue.put_nowait(said)
@@ -106,8 +109,18 @@ class EventStream:
             with suppress(asyncio.QueueFull):
                 listener.queue.put_nowait(None)
 
-    async def serve(self, request: web.Request, mirror: str, *, until: float | None = None) -> web.StreamResponse:
-        """Send events to one client until it disconnects, is too slow, or `until` seconds have passed."""
+    async def serve(
+        self,
+        request: web.Request,
+        mirror: str,
+        *,
+        until: float | None = None,
+        sees: Callable[[str], bool] | None = None,
+    ) -> web.StreamResponse:
+        """Send events to one client until it disconnects, is too slow, or `until` seconds have passed.
+
+        `sees` tells whose events it may see; "" stands for the daemon. None: it may see all.
+        """
         if self._over or len(self._listeners) >= LISTENERS:
             raise HttpError(
                 503,
@@ -116,13 +129,13 @@ class EventStream:
                 message("close another page, or try again later"),
                 retry_after=30,
             )
-        listener = _Listener(mirror)
+        listener = _Listener(mirror, sees)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
         self._listeners.add(listener)  # before the first wait: nothing is missed
-        for said in self._missed(request.headers.get("Last-Event-ID"), mirror):
-            listener.enqueue(mirror, said)
+        for whose, said in self._missed(request.headers.get("Last-Event-ID"), mirror):
+            listener.enqueue(whose, said)
         with suppress(ConnectionError, TimeoutError):
             try:
                 await response.prepare(request)
@@ -144,16 +157,18 @@ class EventStream:
             async with asyncio.timeout(self._slow):
                 await response.write(said)
 
-    def _missed(self, last: str | None, mirror: str) -> list[bytes]:
+    def _missed(self, last: str | None, mirror: str) -> list[tuple[str, bytes]]:
         if last is None:
             return []
         epoch, _, number = last.partition("-")
         known = epoch == self._epoch and number.isdecimal() and len(number) < 20
         seen = int(number) if known else -1
         first = self._kept[0][0] if self._kept else self._count + 1
-        missed = [said for at, whose, said in self._kept if at > seen and (not mirror or whose in {mirror, ""})]
+        missed = [
+            (whose, said) for at, whose, said in self._kept if at > seen and (not mirror or whose in {mirror, ""})
+        ]
         if not known or seen > self._count or seen + 1 < first or len(missed) >= BEHIND:
-            return [self._line("reset", b"{}", self._count)]
+            return [("", self._line("reset", b"{}", self._count))]
         return missed
 
     async def _follow_events(self) -> None:

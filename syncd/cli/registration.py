@@ -124,6 +124,13 @@ def _options(
 ) -> None: ...
 
 
+def config_file(named: Path | None) -> Path | None:
+    """Return the configuration file that commands read, None if there is none."""
+    from syncd.config import find_config
+
+    return named or find_config(os.environ)
+
+
 def shared_options(
     *,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help=CONFIG)] = None,

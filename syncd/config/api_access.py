@@ -6,12 +6,14 @@ The file contains only hashes of tokens. `syncd token NAME` creates a token and 
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
+from manifests.model import AtLeastOne, Day, Rate, like
 from manifests.yaml import STRICT, KeyConflict, validated
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -22,7 +24,8 @@ _HOST = re.compile(
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
 _MAKE = message("write the line that `syncd token NAME` prints")
 
-Role = Literal["reader", "operator"]
+Role = Literal["reader", "operator", "partner"]
+TokenState = Literal["good", "expired", "revoked"]
 
 
 def _sha256(given: Any) -> Any:
@@ -56,19 +59,52 @@ def _network(given: Any) -> Any:
     return given
 
 
+MirrorGlob = Annotated[
+    str,
+    like(r"[a-z0-9*?-]{1,63}", message("is not a glob of mirrors' names"), message("write it as in landsat-*")),
+]
+
+
 class Token(BaseModel):
-    """A person or program with access, identified by the hash of a secret."""
+    """A person, program or institution with access, identified by the hash of a secret."""
 
     model_config = STRICT
 
     name: Annotated[str, Field(pattern=_NAME)]
     """Whose token it is; the audit log shows this name."""
     role: Role = "reader"
-    """`reader` may read; `operator` may also sync, pause, resume, cancel and approve."""
+    """`reader` may read; `operator` may also sync, pause, resume, cancel and approve; `partner` is an institution that
+    may read the published mirrors that need a token."""
+    mirrors: Annotated[tuple[MirrorGlob, ...], AtLeastOne] | None = Field(
+        default=None, json_schema_extra={"minItems": 1}
+    )
+    """Globs of the mirrors that the token is limited to; absent: a reader or operator is not limited, and a partner
+    reads registered mirrors, but no restricted one."""
+    institution: Annotated[str, Field(max_length=200)] = ""
+    """Partners only: the institution, in whose name usage is counted."""
+    country: Annotated[str, like(r"[a-z]{2}", message("is not a country's code"), message("write it as in cn"))] = ""
+    """Partners only: the country, as two small letters (ISO 3166)."""
+    rate: Rate | None = None
+    """Partners only: the most that all its downloads may take together."""
+    until: Day | None = None
+    """The last day (UTC) on which the token is good."""
+    revoked: Day | None = None
+    """The day on which `syncd token revoke` ended it; its name stays, so that the log tells whose it was."""
     sha256: Annotated[str, BeforeValidator(_sha256)] | None = None
     """The sha256 of a token that `syncd token` created."""
     scrypt: Annotated[str, BeforeValidator(_scrypt)] | None = None
     """Salt and scrypt hash of a token that a person chose."""
+
+    @property
+    def ends(self) -> datetime | None:
+        """Return the moment at which the token expires."""
+        return datetime.combine(self.until + timedelta(days=1), time(), UTC) if self.until is not None else None
+
+    def state(self, now: datetime) -> TokenState:
+        """Return whether the token may be used."""
+        if self.revoked is not None:
+            return "revoked"
+        return "expired" if self.ends is not None and self.ends <= now else "good"
 
     @model_validator(mode="wrap")
     @classmethod
@@ -86,6 +122,9 @@ def validate_unique_names(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
 
 
 def _token_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
+    for key in ("institution", "country", "rate"):
+        if raw.get(key) is not None and raw.get("role") != "partner":
+            yield KeyConflict(key, message("has no effect without {key}", key="role: partner"), message("delete it"))
     if raw.get("sha256") is not None and raw.get("scrypt") is not None:
         yield KeyConflict("scrypt", message("cannot be combined with sha256"), message("keep one of the two"))
     if raw.get("sha256") is None and raw.get("scrypt") is None:
@@ -97,8 +136,10 @@ class ApiSettings(BaseModel):
 
     model_config = STRICT
 
-    read: Literal["open", "token"] | None = None
-    """`open`: reading needs no token. Default: `open` on a loopback address, `token` on any other."""
+    read: Literal["open", "token", "all"] | None = None
+    """Who may read without a token. `open`: everybody, but on an address that is not loopback published mirrors only;
+    `all`: everybody, private mirrors too; `token`: no one. Default: `open` on a loopback address, `token` on any
+    other."""
     hosts: frozenset[Annotated[str, BeforeValidator(_host)]] = frozenset()
     """Host names of the page, besides localhost and IP addresses."""
     proxies: tuple[Annotated[str, BeforeValidator(_network)], ...] = ()

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from manifests.access import Level
 from syncd.control.views import (
     CheckView,
     DaemonView,
@@ -53,9 +54,14 @@ class Control(Protocol):
         """Return every manifest file by name, with its problems."""
         ...
 
-    def check(self, text: str) -> CheckView:
+    def access(self, name: str) -> Level:
+        """Return who may read a mirror by its manifest in force; `private` also for a name that no mirror has."""
+        ...
+
+    def check(self, text: str, *, alone: bool = False) -> CheckView:
         """Validate the text of a manifest against the installed plug-ins and the mirrors in force.
 
+        `alone`: neither other mirrors nor the configuration are asked, so the answer tells nothing of them.
         Blocks for as long as a long text takes: call it in a thread.
         """
         ...

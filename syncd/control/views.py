@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from manifests.access import Level
 from manifests.messages import message
 from syncd.core import LossKind, MessageView, PassView
 
@@ -76,6 +77,8 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     prefix: str = ""
     about: AboutView = AboutView()
+    access: Level = "private"
+    """Who may read the copy, by its manifest and by now."""
     manifest: str = ""
     """The file that declares it."""
     state: State

@@ -7,8 +7,10 @@ import os
 import time
 from collections.abc import Mapping
 from copy import copy
+from datetime import UTC, datetime
 from typing import Literal, cast
 
+from manifests.access import Level, access_of
 from manifests.model import ManifestError, ManifestProblem
 from syncd.control import (
     CheckView,
@@ -60,10 +62,16 @@ class LiveViews(ControlBase):
         by_file = {declared.file: declared for declared in list(self._manifests.in_force.values())}
         return [_manifest(file, by_file) for _, file in sorted(self._manifests.files.items())]
 
-    def check(self, text: str) -> CheckView:
+    def access(self, name: str) -> Level:
+        """Return who may read a mirror."""
+        declared = self._manifests.in_force.get(name)
+        now = datetime.fromtimestamp(self._registry.now(), UTC)
+        return access_of(declared.mirror if declared is not None else None, now)
+
+    def check(self, text: str, *, alone: bool = False) -> CheckView:
         """Validate the text of a manifest."""
         try:
-            mirror = self._manifests.parse(text, "manifest")
+            mirror = self._manifests.parse(text, "manifest", alone=alone)
         except ManifestError as error:
             return CheckView(problems=tuple(problem_view(one) for one in error.problems))
         return CheckView(mirror=mirror.name)

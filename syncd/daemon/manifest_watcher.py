@@ -112,9 +112,14 @@ class ManifestWatcher:
         self._recheck = False
         self.vanished = False
 
-    def parse(self, text: str, name: str) -> Mirror:
-        """Parse and validate a manifest without putting it in force. Raises ManifestError."""
+    def parse(self, text: str, name: str, *, alone: bool = False) -> Mirror:
+        """Parse and validate a manifest without putting it in force. Raises ManifestError.
+
+        `alone`: its clashes with other mirrors, and with the configuration, are not looked for.
+        """
         mirror = self._load(text, name)
+        if alone:
+            return mirror
         others = {key: one for key, one in self.in_force.items() if key != mirror.name}
         problems = tuple(self._clashes(ManifestFile(name, text=text, mirror=mirror), others))
         if problems:

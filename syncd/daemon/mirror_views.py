@@ -1,5 +1,8 @@
 """What the daemon shows of a mirror: its state and the reason, its health, the progress of its pass."""
 
+from datetime import UTC, datetime
+
+from manifests.access import access_of
 from manifests.messages import message
 from syncd.control import AboutView, Health, MirrorView, ProgressView, State, TransferView
 from syncd.daemon.mirror_state import MirrorState, PassRun, StoreState
@@ -73,6 +76,7 @@ def mirror_view(mirror_state: MirrorState, store: StoreState, now: float, clock:
         )
         if about is not None
         else AboutView(),
+        access=access_of(mirror, datetime.fromtimestamp(now, UTC)),
         manifest=mirror_state.declared.file if mirror_state.declared is not None else "",
         state=state,
         health=health_of(mirror_state, now),

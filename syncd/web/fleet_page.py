@@ -29,8 +29,9 @@ async def fleet(context: ApiContext, call: Call) -> web.Response:
     """Show all mirrors."""
     control, now = context.control, context.clock()
     mirrors = control.mirrors()
-    for gone in site_of(context).sparks.keys() - {one.name for one in mirrors}:
-        del site_of(context).sparks[gone]
+    if context.caller is None:
+        for gone in site_of(context).sparks.keys() - {one.name for one in mirrors}:
+            del site_of(context).sparks[gone]
     lines = [FleetLine(one, badges(one), age_of(one, now), _spark(context, one.name, now)) for one in mirrors]
     kept = [one for one in mirrors if one.state != "retired"]
     return await site_of(context).render(

@@ -55,3 +55,59 @@ def test_what_cannot_be_a_token_is_told(name, role, said):
 
 def test_a_short_token_is_refused():
     assert "shorter than 12 characters" in make("a", "--chosen", typed="short\n", wanted=2).stderr
+
+
+def test_a_partners_line_is_valid_and_has_everything_that_was_given(tmp_path):
+    words = ["ihep", "--role", "partner", "--mirrors", "landsat-*,modis", "--institution", "Institute: of #1"]
+    out = make(*words, "--country", "CN", "--rate", "50MB/s", "--until", "2027-12-31").stdout
+    file = tmp_path / "syncd.yaml"
+    file.write_text(f"tokens:\n{out.splitlines()[-1]}\n")
+    (token,) = load_config(file, environ={}).tokens
+    assert token.mirrors == ("landsat-*", "modis")
+    assert (token.institution, token.country, token.rate) == ("Institute: of #1", "cn", 50_000_000)
+    assert str(token.until) == "2027-12-31"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a", "--institution", "x"], "INSTITUTION"),
+        (["a", "--mirrors", "A/b"], "MIRRORS"),
+        (["a", "--role", "partner", "--country", "china"], "COUNTRY"),
+        (["a", "--until", "tomorrow"], "UNTIL"),
+        (["list", "x"], "syncd token list"),
+        (["revoke"], "syncd token revoke NAME"),
+    ],
+)
+def test_what_does_not_fit_a_token_is_told(words, said):
+    assert said in make(*words, wanted=2).stderr
+
+
+TWO = """\
+# who may read
+tokens:
+  - {name: anna, role: operator, sha256: "%s"}  # the steward
+  - name: uni
+    role: partner
+    mirrors: [landsat-*]
+    sha256: "%s"
+"""
+
+
+@pytest.mark.parametrize("name", ["anna", "uni"])
+def test_a_revoked_token_stays_in_the_file_marked_and_nothing_else_changes(tmp_path, name):
+    file = tmp_path / "syncd.yaml"
+    file.write_text(TWO % ("a" * 64, "b" * 64))
+    file.chmod(0o640)
+    make("revoke", name, "--config", str(file))
+    config = load_config(file, environ={})
+    assert [one.name for one in config.tokens if one.revoked is not None] == [name]
+    assert "# the steward" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o640
+    text = file.read_text()
+    make("revoke", name, "--config", str(file))
+    assert file.read_text() == text
+    told = make("list", "--config", str(file)).stdout
+    assert [line.split()[2] for line in told.splitlines() if line.startswith(name)] == ["revoked"]
+    assert "a" * 64 not in told
+    assert "no such token" in make("revoke", "bob", "--config", str(file), wanted=2).stderr

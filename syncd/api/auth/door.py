@@ -6,6 +6,7 @@ Rules:
 2. A token is sent in a header, which no other site can make a browser send. A session is sent in a cookie, so its
    changes must also come from the daemon's own page, according to the Origin header.
 3. X-Forwarded-* headers are trusted only from the proxies in the configuration.
+4. Who may not see every mirror is given a Control that has no others (`syncd.api.limited_control`).
 """
 
 import ipaddress
@@ -14,13 +15,22 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from manifests.access import Caller
 from manifests.messages import message
 from syncd.api.auth.sessions import COOKIE, Sessions
 from syncd.api.auth.tokens import Tokens
 from syncd.api.errors import HttpError
-from syncd.config import ApiSettings, Role
+from syncd.config import ApiSettings, Role, Token
 
 SAFE = frozenset({"GET", "HEAD"})
+_FORWARDED = (
+    hdrs.FORWARDED,
+    hdrs.X_FORWARDED_FOR,
+    hdrs.X_FORWARDED_HOST,
+    hdrs.X_FORWARDED_PROTO,
+    "X-Real-IP",
+    hdrs.VIA,
+)
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -44,6 +54,8 @@ class Identity:
     name: str = ""
     role: Role | None = None
     until: float | None = None
+    mirrors: tuple[str, ...] | None = None
+    """Globs of the mirrors that the token is limited to."""
 
 
 class AccessControl:
@@ -56,8 +68,10 @@ class AccessControl:
         host = _host_of(listen)
         self.tokens = tokens
         self.sessions = sessions
-        self.open = settings.read == "open" or (settings.read is None and _is_loopback(host))
+        self.open = settings.read in {"open", "all"} or (settings.read is None and _is_loopback(host))
         """True if reading needs no token."""
+        self._is_local = _is_loopback(host)
+        self._shows_all = settings.read == "all"
         self._hosts = {"localhost", host, *settings.hosts}
         self._proxies = tuple(ipaddress.ip_network(one) for one in settings.proxies)
 
@@ -83,14 +97,14 @@ class AccessControl:
                     WWW_Authenticate='Bearer realm="syncd"',
                 )  # fmt: skip
             found = await self.tokens.authenticate(token.strip(), self.address(request))
-            return Identity(found.name, found.role)
+            return _identity(found, None)
         cookie = request.cookies.get(COOKIE)
         session = self.sessions.owner(cookie) if cookie is not None else None
         if session is None:
             return Identity()
         if request.method not in SAFE:
             self.check_origin(request)
-        return Identity(session[0].name, session[0].role, session[1])
+        return _identity(*session)
 
     def check_origin(self, request: web.Request) -> None:
         """Reject a change that another site's page may have made the browser send."""
@@ -102,6 +116,22 @@ class AccessControl:
                 message("use the page itself, or a token in the Authorization header"),
             )  # fmt: skip
 
+    def caller(self, request: web.Request, identity: Identity) -> Caller | None:
+        """Return as whom a request reads; None: it may see every mirror.
+
+        Without a token, only a request from this machine may: one that came through a proxy names another host, or
+        says so in a header.
+        """
+        if identity.role in {"reader", "operator"} and identity.mirrors is None:
+            return None
+        if identity.role is None and (self._shows_all or (self._is_local and self._is_from_here(request))):
+            return None
+        return Caller(identity.name, identity.role or "", identity.mirrors)
+
+    def _is_from_here(self, request: web.Request) -> bool:
+        is_forwarded = any(name in request.headers for name in _FORWARDED)
+        return not is_forwarded and _is_loopback(_host_of(request.headers.get(hdrs.HOST, "")))
+
     def admit(self, identity: Identity, needs: Role | None) -> None:
         """Reject a request without the needed role."""
         if needs is None or identity.role == "operator" or (needs == "reader" and (self.open or identity.role)):
@@ -110,7 +140,11 @@ class AccessControl:
             raise HttpError(
                 403,
                 "Denied",
-                message("{name} has the role reader, and this needs the role operator", name=identity.name),
+                message(
+                    "{name} has the role {role}, and this needs the role operator",
+                    name=identity.name,
+                    role=identity.role,
+                ),
                 message("ask an operator"),
             )
         todo = message("send Authorization: Bearer syncd_…; `syncd token NAME` creates a token")
@@ -146,6 +180,11 @@ class AccessControl:
         except ValueError:
             return False
         return any(found in network for network in self._proxies)
+
+
+def _identity(token: Token, until: float | None) -> Identity:
+    ends = token.ends.timestamp() if token.ends is not None else None
+    return Identity(token.name, token.role, min(filter(None, (until, ends)), default=None), token.mirrors)
 
 
 def _host_of(authority: str) -> str:

@@ -4,7 +4,8 @@ Rules:
 1. A token is never stored, logged or shown; only its hash is compared, and every known hash is compared each time.
 2. The answer to an invalid token is delayed. After too many from one address, its tokens are rejected without a
    comparison for a while. The number of such addresses is bounded; the oldest is dropped first.
-3. scrypt is slow by design: it runs in a thread, one at a time, and a valid token is recognised for a while by a keyed
+3. An expired or revoked token is refused as such, and the log has its name.
+4. scrypt is slow by design: it runs in a thread, one at a time, and a valid token is recognised for a while by a keyed
    hash that exists in memory only.
 """
 
@@ -12,10 +13,13 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import logging
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from manifests.messages import message
 from syncd.api.errors import HttpError
@@ -27,6 +31,7 @@ REGAIN = 30.0  # seconds for one more
 ADDRESSES = 1_024  # addresses
 WAITING = 16  # delayed answers at the same time
 SLOWNESS = 1.0  # seconds of delay after an invalid token
+TELL_EVERY = 60.0  # seconds between two lines of the log about one ended token
 SHORTEST, LONGEST = 12, 256  # characters of a token that a person chooses, and of any
 KNOWN = 256  # cached tokens that scrypt has verified
 
@@ -55,11 +60,20 @@ class _Allowance:
 class Tokens:
     """The configured tokens, and the addresses that sent invalid ones."""
 
-    def __init__(self, tokens: Iterable[Token], *, clock: Callable[[], float], slowness: float = SLOWNESS) -> None:
-        """`clock` is monotonic, in seconds; `slowness` is the delay after an invalid token."""
+    def __init__(
+        self,
+        tokens: Iterable[Token],
+        *,
+        clock: Callable[[], float],
+        slowness: float = SLOWNESS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` is monotonic, in seconds; `now` the time of day; `slowness` is the delay after an invalid token."""
         self.refused = 0
         """The number of invalid tokens since the start."""
         self._clock = clock
+        self._now = now
+        self._told: dict[str, float] = {}
         self._slowness = slowness
         self._allowances: OrderedDict[str, _Allowance] = OrderedDict()
         self._waiting = 0
@@ -81,8 +95,16 @@ class Tokens:
 
     def current(self, name: str, mark: str) -> Token | None:
         """Return the token of that name if it is the one whose `mark` was given at login."""
-        found = next((token for token in self._tokens if token.name == name), None)
+        found = self.named(name)
         return found if found is not None and hmac.compare_digest(fingerprint(found), mark) else None
+
+    def named(self, name: str) -> Token | None:
+        """Return the token of that name, if it is neither expired nor revoked."""
+        found = next((token for token in self._tokens if token.name == name), None)
+        return found if found is not None and found.state(self._at()) == "good" else None
+
+    def _at(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
 
     async def authenticate(self, given: str, address: str) -> Token:
         """Return the entry of a token. Raises HttpError: 401 after a delay, or 429."""
@@ -92,6 +114,8 @@ class Tokens:
             raise self._too_many()
         allowance.left -= 1  # before the comparison, which may wait, so that concurrent attempts count
         if len(given) <= LONGEST and (found := await self._find(given)) is not None:
+            if found.state(self._at()) != "good":
+                raise self._ended(found)
             allowance.left += 1
             return found
         self.refused += 1
@@ -108,6 +132,25 @@ class Tokens:
             message("the token is unknown"),
             message("send the token that `syncd token` printed, as in Authorization: Bearer syncd_…"),
             WWW_Authenticate='Bearer realm="syncd"',
+        )
+
+    def _ended(self, token: Token) -> HttpError:
+        """Return the refusal of an expired or revoked token, and log it, at most once a minute for each name."""
+        self.refused += 1
+        reason = (
+            message("the token of {name} was revoked", name=token.name)
+            if token.revoked is not None
+            else message("the token of {name} expired after {day}", name=token.name, day=str(token.until))
+        )
+        if self._clock() - self._told.get(token.name, float("-inf")) >= TELL_EVERY:
+            self._told[token.name] = self._clock()
+            logging.getLogger("syncd.tokens").warning("refused: %s", reason)
+        return HttpError(
+            401,
+            "Denied",
+            reason,
+            message("ask the operator of this node for a new one"),
+            WWW_Authenticate='Bearer realm="syncd", error="invalid_token"',
         )
 
     def _too_many(self) -> HttpError:

@@ -1,33 +1,71 @@
-"""`syncd token`: creates a token for the API and the page, and prints its line for syncd.yaml."""
+"""`syncd token`: creates tokens for the API, the page and partners; lists and revokes those of syncd.yaml."""
 
 import sys
-from typing import Annotated, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from syncd.cli import output
-from syncd.cli.registration import Json, plain_command
+from syncd.cli.registration import CONFIG, Json, config_file, plain_command, shared_options
+
+if TYPE_CHECKING:
+    from syncd.config import Config
+
+ROLE = (
+    "reader: may read. operator: may also sync, pause, resume, cancel and approve. partner: an institution that may "
+    "read the published mirrors that need a token."
+)
 
 
 @plain_command("syncd token anna --role operator")
 def token(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for; the audit log shows this name.")],
-    role: Annotated[
-        str,
-        typer.Option(
-            metavar="ROLE", help="reader: may read. operator: may also sync, pause, resume, cancel and approve."
-        ),
-    ] = "reader",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is, for the audit log; or list, or revoke.")],
+    revoked: Annotated[str, typer.Argument(metavar="NAME", help="After revoke: whose token ends.")] = "",
+    role: Annotated[str, typer.Option(metavar="ROLE", help=ROLE)] = "reader",
+    mirrors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Limit it to mirrors, as in landsat-*; may be repeated."),
+    ] = None,
+    institution: Annotated[str, typer.Option(metavar="TEXT", help="Partners: the institution.")] = "",
+    country: Annotated[str, typer.Option(metavar="CODE", help="Partners: the country, as in cn.")] = "",
+    rate: Annotated[str, typer.Option(metavar="RATE", help="Partners: the most in all, as in 50MB/s.")] = "",
+    until: Annotated[
+        str, typer.Option(metavar="DATE", help="The last day on which it is good, as in 2027-12-31.")
+    ] = "",
     chosen: Annotated[
         bool, typer.Option("--chosen", help="Hash your own token, read from standard input, instead of creating one.")
     ] = False,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help=CONFIG)] = None,
     json: Json = False,
 ) -> int:
-    """Create a token for the API and the page. Prints it, this once, and its line for syncd.yaml."""
+    """Create a token, and print it, this once, with its line for syncd.yaml. Or list the tokens, or revoke one."""
+    from syncd.cli.token_lines import list_tokens, revoke_token
+    from syncd.process import USAGE
+
+    def load() -> "Config":
+        return shared_options(config=config_file(config))
+
+    if name == "list" and not revoked:
+        return list_tokens(load(), json=json)
+    if name == "revoke" and revoked:
+        return revoke_token(config_file(config), load, revoked, json=json)
+    if revoked or name in {"list", "revoke"}:
+        sys.stderr.write("syncd: write syncd token NAME, syncd token list or syncd token revoke NAME\n")
+        return USAGE
+    given = {
+        "name": name, "role": role, "mirrors": [one for several in mirrors or () for one in several.split(",")],
+        "institution": institution, "country": country.lower(), "rate": rate, "until": until,
+    }  # fmt: skip
+    return _create({key: value for key, value in given.items() if value or key == "name"}, chosen=chosen, json=json)
+
+
+def _create(given: dict[str, Any], *, chosen: bool, json: bool) -> int:
     from pydantic import ValidationError
 
     from syncd.api import SHORTEST, make_token, scrypt
-    from syncd.config import Role, Token
+    from syncd.cli.token_lines import token_line
+    from syncd.config import Token
     from syncd.core import printable
     from syncd.process import DONE, USAGE
 
@@ -43,22 +81,22 @@ def token(
         made, digest = make_token()
         hashed = {"sha256": digest}
     try:
-        entry = Token.model_validate({"name": name, "role": role, **hashed})
+        entry = Token.model_validate({**given, **hashed})
     except ValidationError as error:
-        if any(one["loc"][:1] == ("role",) for one in error.errors(include_url=False)):
-            sys.stderr.write(f"syncd: ROLE: {printable(role[:64])} is no role: write {' or '.join(get_args(Role))}\n")
-            return USAGE
         for one in error.errors(include_url=False):
             where = str(one["loc"][0]).upper() if one["loc"] else "NAME"
-            sys.stderr.write(f"syncd: {where}: {printable(one['msg'])}: see syncd token --help\n")
+            value = printable(str(given.get(where.lower(), ""))[:64])
+            said = f"{value} is no role" if where == "ROLE" else printable(one["msg"]).removeprefix("Value error, ")
+            sys.stderr.write(f"syncd: {where}: {said}: see syncd token --help\n")
         return USAGE
-    line = entry.model_dump(exclude_none=True)
     if json:
-        output.print_json({"token": None if chosen else made, "entry": line})
+        line = entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        output.print_json(
+            {"token": None if chosen else made, "entry": {"name": entry.name, "role": entry.role, **line}}
+        )
         return DONE
     if not chosen:
         output.print_line(f"the token, shown only once: {made}")
-    (kind, digest), *_ = hashed.items()
     output.print_line("add this line to syncd.yaml, below tokens:")
-    output.print_line(f'  - {{name: {name}, role: {role}, {kind}: "{digest}"}}')
+    output.print_line(token_line({"name": entry.name, "role": entry.role, **given, **hashed}))
     return DONE
