@@ -105,6 +105,7 @@ def _mirror(state, now):
         parked_bytes=3_000 if state == "idle" else 0,
         failed=2 if state == "failing" else 0,
         quarantined=1 if state == "failing" else 0,
+        catalogue_bytes=150_000,
         faults=1 if state == "paused" else 0,
         progress=_progress(now) if state == "running" else None,
     )
@@ -206,6 +207,9 @@ class FakeControl:
             ready=self.ready,
             running=1,
             waiting=1,
+            catalogue_bytes=80_000,
+            index_bytes=40_000,
+            state_free=1 << 40,
         )
 
     def mirrors(self):

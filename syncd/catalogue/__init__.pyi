@@ -31,7 +31,12 @@ from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap
 from .signing_documents import SigningDocuments as SigningDocuments
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles
-from .state_folder import has_catalogue as has_catalogue, replace_catalogue as replace_catalogue
+from .state_folder import (
+    FileSizes as FileSizes,
+    file_sizes as file_sizes,
+    has_catalogue as has_catalogue,
+    replace_catalogue as replace_catalogue,
+)
 from .stored_content import HeldBytes as HeldBytes, StoredContent as StoredContent
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .unsettled_files import UnsettledFile as UnsettledFile, UnsettledFiles as UnsettledFiles

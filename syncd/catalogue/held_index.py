@@ -19,10 +19,10 @@ import apsw
 import xxhash
 
 from manifests.messages import message
+from syncd.catalogue.state_folder import INDEX
 
 R = TypeVar("R")
 
-FILE = "held.sqlite"
 VERSION = 1
 RUN = 64  # files of a run, on average
 CACHE = 16 << 10  # KiB
@@ -91,7 +91,7 @@ class HeldIndex:
 
     def __init__(self, folder: Path, *, least: int | None) -> None:
         """Use the file in `folder`, which is opened when it is needed first."""
-        self.file = folder / FILE
+        self.file = folder / INDEX
         self.least = least
         """The least size of a file that is indexed (`reuse.min_size`); None: nothing is indexed, and nothing found."""
         self.trouble = ""

@@ -105,6 +105,12 @@ class MirrorList(DaemonPart):
             (_json(found).decode(),),
         )
 
+    def end_outdated(self, name: str) -> None:
+        """Record that a mirror was rebuilt from the store."""
+        known = self.outdated()
+        if known.pop(name, None) is not None:
+            self.set_outdated(known)
+
     def delete(self, row: MirrorRow) -> None:
         """Delete every record of a mirror in the daemon's file, its row too; the audit log stays."""
 

@@ -1,15 +1,18 @@
 """The files of the Catalogue in the state folder, the lock that one writing process holds, and errors of its disk.
 
 `catalogue.sqlite` is the daemon's: mirrors, settings, passes, the audit log. `mirrors/NAME.sqlite` has the records of
-one mirror; `mirrors/NAME.steps` is its plan, which is useless to other processes.
+one mirror; `mirrors/NAME.steps` is its plan, which is useless to other processes. `held.sqlite` is the index of held
+content (`syncd.catalogue.held_index`).
 """
 
 import errno
 import fcntl
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from string import ascii_lowercase, digits
+from typing import NamedTuple
 
 import xxhash
 
@@ -17,6 +20,7 @@ from manifests.messages import message, template
 from syncd.core import Busy, Denied, NoSpace, Offline, SyncdError, exhausted
 
 FILE = "catalogue.sqlite"
+INDEX = "held.sqlite"
 MIRRORS = "mirrors"
 LOCK = "lock"
 FORMER_STEPS = "steps.sqlite"  # the plans of all mirrors, before each had its own file
@@ -116,6 +120,31 @@ def replace_catalogue(folder: Path, other: Path, suffix: str) -> Path | None:
         return kept
     finally:
         lock.release()
+
+
+class FileSizes(NamedTuple):
+    """The bytes of the Catalogue's files, each with its log: the daemon's, the index of held content, the mirrors'."""
+
+    daemon: int
+    index: int
+    mirrors: dict[str, int]
+
+
+def file_sizes(folder: Path, mirrors: Iterable[str]) -> FileSizes:
+    """Return the sizes of the files in a state folder; those of mirrors with the plan of a running pass."""
+    found = {}
+    for name in mirrors:
+        file = mirror_file(folder, name)
+        found[name] = _bytes(file) + _bytes(steps_file(file))
+    return FileSizes(_bytes(folder / FILE), _bytes(folder / INDEX), found)
+
+
+def _bytes(file: Path) -> int:
+    size = 0
+    for end in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            size += os.stat(f"{file}{end}").st_size  # noqa: PTH116  thousands of them
+    return size
 
 
 def delete_database(file: Path) -> bool:

@@ -105,6 +105,8 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: int = 0
     faults: int = 0
     """Files found damaged or missing in the store and not repaired yet."""
+    catalogue_bytes: int = 0
+    """The size of its file of the Catalogue, in the state folder."""
     progress: ProgressView | None = None
     last: PassView | None = None
 
@@ -333,3 +335,9 @@ class DaemonView(msgspec.Struct, frozen=True, kw_only=True):
     running: int = 0
     waiting: int = 0
     bytes_in_flight: int = 0
+    catalogue_bytes: int = 0
+    """The size of the daemon's own file of the Catalogue; the file of each mirror has its own."""
+    index_bytes: int = 0
+    """The size of the index of held content."""
+    state_free: int | None = None
+    """Free bytes of the disk of the state folder."""

@@ -47,6 +47,9 @@ class LiveViews(ControlBase):
             running=states.count("running"),
             waiting=states.count("waiting"),
             bytes_in_flight=self._scheduler.shares.budget.bytes,
+            catalogue_bytes=self._registry.store.catalogue_bytes,
+            index_bytes=self._registry.store.index_bytes,
+            state_free=self._registry.store.state_free,
         )
 
     def mirrors(self) -> list[MirrorView]:

@@ -79,6 +79,7 @@ class MirrorState:
     faults: int = 0
     damaged: str = ""
     """Why its records in the Catalogue cannot be used."""
+    catalogue_bytes: int = 0
     mended: int = 0
     received: int = 0
     backlog: tuple[int, int] = (0, 0)
@@ -119,6 +120,9 @@ class StoreState:
     since: float | None = None
     changed: float = float("-inf")
     backup: float | None = None
+    state_free: int | None = None
+    catalogue_bytes: int = 0
+    index_bytes: int = 0
 
 
 @contextmanager

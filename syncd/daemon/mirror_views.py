@@ -97,6 +97,7 @@ def mirror_view(mirror_state: MirrorState, store: StoreState, now: float, clock:
         waiting=mirror_state.unsettled,
         quarantined=mirror_state.quarantined,
         faults=mirror_state.faults,
+        catalogue_bytes=mirror_state.catalogue_bytes,
         progress=_progress(mirror_state.run, clock) if mirror_state.run is not None else None,
         last=mirror_state.last,
     )

@@ -1,4 +1,4 @@
-"""Watches the store: its identity, its free space, and the free space of the state's disk."""
+"""Watches the store: its identity, its free space, the free space of the state's disk, the size of the Catalogue."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from manifests.messages import message
+from syncd.catalogue import file_sizes
 from syncd.core import Denied, NoSpace, TransientError
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.session import Session
@@ -40,6 +41,7 @@ class StoreWatch:
     async def check(self) -> None:
         """Check the identity and the free space of the store; a store without a reply is offline."""
         async with self._lock:
+            await self._measure_state()
             if self._identity is None:
                 asking = self.session().identify_store()
                 self._identity = asyncio.create_task(asking)  # owned by this: the next check, or `aclose`
@@ -62,10 +64,21 @@ class StoreWatch:
             except NoSpace as error:
                 self.registry.set_store("full", str(error))
                 return
-            self._update(await asyncio.to_thread(_free_bytes, self.session().config.state))
+            self._update()
 
-    def _update(self, state_free: int) -> None:
+    async def _measure_state(self) -> None:
+        """Measure the state folder: the free space of its disk, and the files of the Catalogue."""
+        store, folder, states = self.registry.store, self.session().config.state, self.registry.states
+        store.state_free = await asyncio.to_thread(_free_bytes, folder)
+        sizes = await asyncio.to_thread(file_sizes, folder, list(states))
+        store.catalogue_bytes, store.index_bytes = sizes.daemon, sizes.index
+        for name, size in sizes.mirrors.items():
+            if name in states:
+                states[name].catalogue_bytes = size
+
+    def _update(self) -> None:
         keep, store = self.session().config.budget.keep_free, self.registry.store
+        state_free = store.state_free or 0
         factor = 1.0 if store.state == "online" else ROOMIER
         if store.free is not None and store.free < keep * factor:
             self.registry.set_store(

@@ -73,8 +73,6 @@ async def _rebuild_outdated(store: Store, catalogue: Catalogue, listener: Listen
         except PermanentError as error:
             reason = str(error)
         listener(CatalogueOutdated(name, snapshot, reason))
-        if not reason:
-            history.set_outdated({other: one for other, one in history.outdated().items() if other != name})
     return bool(found)
 
 

@@ -95,6 +95,7 @@ async def _rebuild(
         await _fill_removed(store, catalogue, row, place, now())
         await _fill_left(store, catalogue, row, place, found)
         await _fill_versions(store, catalogue, row, place, found, now())
+        catalogue.history.end_outdated(row.name)
         rows.append(row)
     return rows
 

@@ -156,6 +156,9 @@ class SyncdCollector(Collector):
         table.put(f.PASSES_RUNNING, daemon.running)
         table.put(f.PASSES_WAITING, daemon.waiting)
         table.put(f.INFLIGHT_BYTES, daemon.bytes_in_flight)
+        table.put(f.CATALOGUE_BYTES, daemon.catalogue_bytes)
+        table.put(f.INDEX_BYTES, daemon.index_bytes)
+        table.put(f.STATE_FREE, daemon.state_free)
         rejected = sum(bool(manifest.problems) for manifest in control.manifests())
         table.put(f.MANIFEST_FILES, rejected, "rejected")
         table.put(f.MANIFEST_FILES, sum(one.since is not None for one in control.manifests()), "in_force")
@@ -208,6 +211,7 @@ def _mirror(table: Table, view: MirrorView) -> None:
     table.put(f.FAILED_FILES, view.failed, name)
     table.put(f.QUARANTINED, view.quarantined, name)
     table.put(f.FAULTS, view.faults, name)
+    table.put(f.MIRROR_CATALOGUE, view.catalogue_bytes, name)
 
 
 def _count(table: Table, name: str, count: MirrorCount) -> None:

@@ -98,6 +98,12 @@ MANIFESTS_REJECTED = Family(
     "syncd_manifest_rejected_total", "counter", "daemon", "manifests that were read and rejected"
 )
 CLOCK_STEPS = Family("syncd_clock_steps_total", "counter", "daemon", "detected jumps of the wall clock")
+CATALOGUE_BYTES = Family(
+    "syncd_catalogue_bytes", "gauge", "daemon",
+    "size of the daemon's own file of the Catalogue; each mirror has a file, too (syncd_mirror_catalogue_bytes)",
+)  # fmt: skip
+INDEX_BYTES = Family("syncd_held_index_bytes", "gauge", "daemon", "size of the index of held content")
+STATE_FREE = Family("syncd_state_free_bytes", "gauge", "daemon", "free bytes of the disk of the state folder")
 BACKUP_AT = Family(
     "syncd_catalogue_backup_timestamp_seconds",
     "gauge",
@@ -152,6 +158,10 @@ PUBLICATION_LAG = Family(
 )  # fmt: skip
 MIRROR_FILES = _of_mirror("syncd_mirror_files", "gauge", "freshness", "files of the current snapshot")
 MIRROR_BYTES = _of_mirror("syncd_mirror_bytes", "gauge", "freshness", "bytes of the current snapshot")
+MIRROR_CATALOGUE = _of_mirror(
+    "syncd_mirror_catalogue_bytes", "gauge", "freshness",
+    "size of the mirror's file of the Catalogue, with its log and the plan of a running pass",
+)  # fmt: skip
 PUBLISHED = _of_mirror("syncd_mirror_snapshots_published_total", "counter", "freshness", "new snapshots")
 
 # -- work -------------------------------------------------------------------------------------------------------------

@@ -287,6 +287,23 @@ async def test_a_daemon_with_a_state_folder_from_a_backup_rebuilds_it_first(tmp_
     assert b"22" in kept
 
 
+@pytest.mark.promise("P4", "P7")
+@pytest.mark.parametrize("ends", ["killed", "refused"])
+def test_a_mirror_that_could_not_be_rebuilt_is_no_longer_refused_once_it_was(place, ends):
+    manifest = place.mirror("one", x="1")
+    place.sync(manifest)
+    with Catalogue(place.state) as catalogue:
+        catalogue.history.set_outdated({"one": "ab" * 32})  # a rebuild was tried, ...
+        if ends == "killed":
+            catalogue.settings.set("rebuilding", "yes")  # ... and cut: the next start rebuilds everything
+    if ends == "refused":
+        assert "run `syncd rebuild`" in place.refused("sync", str(manifest), wanted=3)
+        place.run("rebuild")
+    place.sync(manifest)
+    with Catalogue(place.state) as catalogue:
+        assert catalogue.history.outdated() == {}
+
+
 def test_a_command_after_a_clean_end_compares_nothing(place, monkeypatch):
     manifest = place.mirror("one", x="1")
     place.sync(manifest)

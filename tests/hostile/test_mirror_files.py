@@ -150,6 +150,24 @@ def test_what_a_survey_adds_is_counted_for_its_mirror_only(tmp_path):
         assert catalogue.claims.growth(two) == 0
 
 
+async def test_the_sizes_of_the_files_are_shown_of_each_mirror_and_of_the_daemon(house):
+    for name in ("one", "two"):
+        house.archive(name, small())
+        house.declare(name)
+    house.configure("backup: {keep: 0}\nbudget: {keep_free: 0 B}\n")
+    async with house.living() as control:
+        for name in ("one", "two"):
+            await house.idle(name)
+        await house.until(lambda: all(control.mirror(name).catalogue_bytes for name in ("one", "two")))
+        on_disk = sum(file.stat().st_size for file in (house.state / "mirrors").glob("one.*"))
+        await house.until(lambda: control.mirror("one").catalogue_bytes == on_disk)
+        shown = control.daemon()
+        assert shown.catalogue_bytes >= (house.state / "catalogue.sqlite").stat().st_size > 0
+        assert shown.index_bytes >= (house.state / "held.sqlite").stat().st_size > 0
+        assert shown.state_free is not None
+        assert shown.state_free > 0
+
+
 # -- names --------------------------------------------------------------------------------------------------------------
 
 

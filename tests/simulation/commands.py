@@ -13,7 +13,7 @@ from pathlib import Path
 
 from manifests.model import Mirror, load_mirror
 from syncd.catalogue import Catalogue
-from syncd.core import NotFound
+from syncd.core import NotFound, PublishResumed
 from syncd.engine import (
     Pass,
     PassContext,
@@ -66,6 +66,7 @@ class Commands:
         self.daemon = 0
         self.listed = 0
         self.is_approved = self.is_rolled_back = False
+        self.resumed = None  # the snapshot of an interrupted publish that was finished in this step
         self.violation: Violation | None = None
 
     # -- a process --
@@ -287,6 +288,8 @@ class Commands:
         if SECRET in text:
             raise Violation("P10", f"an event shows the secret of upstream's url: {text}")
         self._note(text)
+        if isinstance(event, PublishResumed):
+            self.resumed = self.invariants.current()
 
     def _state(self, daemon: int) -> Path:
         return self.folder / f"state{daemon}"

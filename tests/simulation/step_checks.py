@@ -32,6 +32,7 @@ class StepChecks(Commands):
         Content that is in the snapshot under another name was not lost.
         """
         self.is_rolled_back |= step.kind == "rollback"  # or will be, if it was interrupted
+        judged, self.resumed = self.resumed or before, None  # of what the guard takes its shares
         after = self._current_paths()
         new = self.upstream.listings[self.listed :]
         is_same = {path: entry.size for path, entry in before.items()} == {p: e.size for p, e in after.items()}
@@ -43,8 +44,8 @@ class StepChecks(Commands):
                 raise Violation("P5", f"deleted, and every listing that was told to its end names it: {unfounded}")
             held = {entry.sha256 for entry in after.values()}
             lost = [entry for path, entry in before.items() if path in gone and entry.sha256 not in held]
-            all_bytes = sum(entry.size for entry in before.values())
-            is_over = len(lost) * 2 > len(before) or sum(entry.size for entry in lost) * 2 > all_bytes
+            all_bytes = sum(entry.size for entry in judged.values())
+            is_over = len(lost) * 2 > len(judged) or sum(entry.size for entry in lost) * 2 > all_bytes
             if is_over and len(new) == 1 and not self.is_approved:
                 raise Violation("P5", f"{len(lost)} of {len(before)} files were deleted without approval")
             if len(lost) < len(gone):
