@@ -252,6 +252,16 @@ def fleet() -> builders.Dashboard:
             Query(f"process_open_fds{{{HERE}}} / process_max_fds{{{HERE}}}", "share of descriptors {{instance}}"),
             span=8,
         ),
+        curves(
+            "State folder",
+            "The files of the Catalogue: the mirrors', the daemon's, and the index of held content; free space beside.",
+            "bytes",
+            Query(f"sum by (instance) (syncd_mirror_catalogue_bytes{{{HERE}}})", "mirrors {{instance}}"),
+            Query(f"syncd_catalogue_bytes{{{HERE}}}", "daemon {{instance}}"),
+            Query(f"syncd_held_index_bytes{{{HERE}}}", "index {{instance}}"),
+            Query(f"syncd_state_free_bytes{{{HERE}}}", "free {{instance}}"),
+            span=24,
+        ),
     ):
         board.with_panel(panel)
     return board
