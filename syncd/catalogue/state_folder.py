@@ -126,7 +126,7 @@ class FileSizes(NamedTuple):
     """The bytes of the Catalogue's files, each with its log: the daemon's, the index of held content, the mirrors'."""
 
     daemon: int
-    index: int
+    held: int
     mirrors: dict[str, int]
 
 

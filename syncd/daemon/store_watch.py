@@ -71,7 +71,7 @@ class StoreWatch:
         store, folder, states = self.registry.store, self.session().config.state, self.registry.states
         store.state_free = await asyncio.to_thread(_free_bytes, folder)
         sizes = await asyncio.to_thread(file_sizes, folder, list(states))
-        store.catalogue_bytes, store.index_bytes = sizes.daemon, sizes.index
+        store.catalogue_bytes, store.index_bytes = sizes.daemon, sizes.held
         for name, size in sizes.mirrors.items():
             if name in states:
                 states[name].catalogue_bytes = size

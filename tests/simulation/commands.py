@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from manifests.model import Mirror, load_mirror
+from manifests.snapshot import Entry
 from syncd.catalogue import Catalogue
 from syncd.core import NotFound, PublishResumed
 from syncd.engine import (
@@ -66,7 +67,8 @@ class Commands:
         self.daemon = 0
         self.listed = 0
         self.is_approved = self.is_rolled_back = False
-        self.resumed = None  # the snapshot of an interrupted publish that was finished in this step
+        self.resumed: dict[str, Entry] | None = None
+        """The files of an interrupted publish that was finished in this step."""
         self.violation: Violation | None = None
 
     # -- a process --
