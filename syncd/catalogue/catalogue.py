@@ -22,6 +22,7 @@ from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
 from syncd.catalogue.mirror_files import MirrorFiles
 from syncd.catalogue.pass_history import PassHistory
+from syncd.catalogue.restorations import Restorations
 from syncd.catalogue.schema import JOINED, SCHEMA_VERSION, STEPS
 from syncd.catalogue.separation import separate, shrink
 from syncd.catalogue.signing_documents import SigningDocuments
@@ -60,6 +61,7 @@ class Catalogue:
         self.settings = CatalogueSettings(self.database)
         self.history = History(self.database, self.files)
         self.journal = WorkJournal(self.files)
+        self.restorations = Restorations(self.files, self.journal, self.holdings)
         self.staged = StagedFiles(self.files)
         self.approvals = Approvals(self.files)
         self.failures = FailedFiles(self.files)
@@ -85,6 +87,7 @@ class Catalogue:
             if is_joined:
                 shrink(database)
             database.set_cache(DAEMON_CACHE)
+            self.files.upgrade()
         except apsw.Error as error:
             told = database.translated(error)  # before `close` frees inodes
             self.close()

@@ -200,6 +200,11 @@ class Holdings(MirrorPart):
         """Return at most `limit` removed files under their final names after the path `after`, sorted; -1: all."""
         return self._removed("snapshot IN ('', '-') AND path>? ORDER BY path LIMIT ?", mirror, after, limit)
 
+    def count_in_place(self, mirror: int) -> int:
+        """Return the number of removed files under their final names."""
+        sql = "SELECT count(*) FROM removed WHERE mirror=? AND snapshot IN ('', '-')"
+        return int(self._of(mirror).one(sql, (mirror,))[0])
+
     def leaves(self, mirror: int, path: str) -> bool:
         """Return True if a removed file is still under its final name."""
         return bool(self._removed("snapshot IN ('', '-') AND path=?", mirror, path))

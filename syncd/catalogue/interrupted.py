@@ -8,7 +8,8 @@ from syncd.catalogue.mirror_list import MirrorRow
 def is_interrupted(catalogue: Catalogue, mirror: MirrorRow) -> bool:
     """Return True if a publish of a mirror that has a Snapshot was begun and not finished."""
     return bool(mirror.snapshot) and (
-        catalogue.journal.has_swaps(mirror.id)
+        catalogue.restorations.is_under_way(mirror.id)
+        or catalogue.journal.has_swaps(mirror.id)
         or catalogue.holdings.has_pending_removals(mirror.id)
         or next(catalogue.holdings.changed(mirror.id), None) is not None
     )

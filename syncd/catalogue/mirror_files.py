@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 
 from manifests.messages import message
-from syncd.catalogue.damage import UNDECODABLE
+from syncd.catalogue.damage import UNDECODABLE, suppress_damage
 from syncd.catalogue.database import CACHE, Database
 from syncd.catalogue.mirror_schema import DECISIONS, MIRROR_STEPS, SCRATCH
 from syncd.catalogue.separation import write_new
@@ -174,6 +174,16 @@ class MirrorFiles:
         except BaseException:
             file.close()
             raise
+
+    def upgrade(self) -> None:
+        """Bring all files to the newest schema, if they were not yet: who only reads a file cannot do that."""
+        sql, newest = "SELECT value FROM setting WHERE name='mirror_version'", str(len(MIRROR_STEPS))
+        if (row := self._database.one(sql)) is not None and row[0] == newest:
+            return
+        for (number,) in list(self._database.rows("SELECT id FROM mirror WHERE key IS NOT NULL ORDER BY id")):
+            with suppress_damage():
+                self.of(number).version(len(MIRROR_STEPS))
+        self._database.do("INSERT OR REPLACE INTO setting VALUES ('mirror_version', ?)", (newest,))
 
     def renew(self, mirror: int) -> None:
         """Give a mirror a new file, with the decisions about it that can still be read: a rebuild begins with this."""

@@ -94,7 +94,15 @@ CREATE TABLE signer (
   mirror INTEGER NOT NULL, mark INTEGER NOT NULL, asked BLOB NOT NULL, PRIMARY KEY (mirror, mark)) WITHOUT ROWID;
 """
 
-MIRROR_STEPS = (MIRROR_VERSION_1,)
+# The moves of a restoration: `restoring` has the swap of each path that returns from the kept bytes at `source`; NULL
+# for a path that leaves.
+MIRROR_VERSION_2 = """
+CREATE TABLE restoration (mirror INTEGER PRIMARY KEY, at REAL NOT NULL, is_decided INTEGER NOT NULL);
+CREATE TABLE restoring (mirror INTEGER NOT NULL, path TEXT NOT NULL, source TEXT NOT NULL, swap BLOB,
+  PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+"""
+
+MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2)
 
 MIRROR_TABLES = (
     "entry", "changed", "renewed", "removed", "version", "snapshot", "claim", "promise", "swap", "staged", "inflight",

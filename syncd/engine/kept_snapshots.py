@@ -3,6 +3,7 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator
+from itertools import count
 
 import msgspec
 
@@ -10,6 +11,8 @@ from manifests.messages import message
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
 from syncd.core import Damaged, NotFound, Store
 from syncd.engine.pass_paths import shard_path
+
+TURN = 1_000  # entries compared between two turns of the event loop
 
 
 class RetainedSnapshots(msgspec.Struct):
@@ -60,7 +63,11 @@ async def differences(
     olds = _unshared_entries(store, mirror, before, after)
     news = _unshared_entries(store, mirror, after, before)
     old, new = await anext(olds, None), await anext(news, None)
-    while old is not None or new is not None:
+    for number in count(1):
+        if old is None and new is None:
+            return
+        if number % TURN == 0:
+            await asyncio.sleep(0)
         if new is None or (old is not None and old.path < new.path):
             assert old is not None
             yield old.path, old, None

@@ -6,6 +6,7 @@ Rules:
 3. A change of k files rewrites at most 2k shards; all others are shared with the Snapshot before.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -52,6 +53,7 @@ class Publisher(msgspec.Struct, frozen=True):
 
         Until then the files under their natural names, the Catalogue and the pointer can be of different Snapshots.
         """
+        await self.settle_restoration()
         if not is_interrupted(self.catalogue, self.mirror):
             return None
         moves = TreeMoves(self.store, self.catalogue, self.mirror, self.place, self.on_failed, self.now)
@@ -60,6 +62,13 @@ class Publisher(msgspec.Struct, frozen=True):
             await self._close(head)
             return self.catalogue.history.current(self.mirror.id)
         return await self._publish(head)
+
+    async def settle_restoration(self) -> None:
+        """Let the moves of a restoration that was decided wait for the next publish, and drop those of another one."""
+        is_left = self.catalogue.restorations.is_under_way(self.mirror.id)
+        while is_left:
+            is_left = self.catalogue.restorations.settle_part(self.mirror.id)
+            await asyncio.sleep(0)
 
     async def _publish(self, head: JournalHead | None) -> Snapshot:
         holdings, history, mirror = self.catalogue.holdings, self.catalogue.history, self.mirror

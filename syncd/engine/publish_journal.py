@@ -7,7 +7,8 @@ Rules:
 4. A journal that removed files becomes their record beside the bytes: no kept Snapshot may name them any more.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal, TypeVar
 
@@ -22,7 +23,7 @@ from syncd.engine.write_document import write_document
 
 T = TypeVar("T", RemovedFile, Swap)
 
-PAGE = 1_000  # rows of the Catalogue read at once
+PAGE = 256  # rows of the Catalogue read between two turns of the event loop
 MAX_LINE = 1 << 20  # bytes of the record of one file
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
@@ -57,7 +58,7 @@ async def write_journal(
     store: Store, catalogue: Catalogue, mirror: MirrorRow, place: PassPaths, snapshot: str, now: Callable[[], float]
 ) -> JournalHead:
     """Write what the Catalogue says is about to be moved; return its head. Raises Damaged for an earlier journal."""
-    removed = sum(1 for _ in _pages(lambda after: _removals(catalogue, mirror, after)))
+    removed = catalogue.holdings.count_in_place(mirror.id)
     earlier = await read_head(store, place.journal)
     if earlier is not None and earlier.snapshot != snapshot:
         earlier = None  # its publish ended
@@ -71,9 +72,9 @@ async def write_journal(
             async with aclosing(_made_moves(store, catalogue, mirror, place)) as made:
                 async for move in made:
                     yield move
-        for one in _pages(lambda after: _removals(catalogue, mirror, after)):
+        async for one in _pages(lambda after: catalogue.holdings.removed_in_place(mirror.id, after, PAGE)):
             yield JournaledMove("remove", one.entry, one.origin, at=one.removed)
-        for swap in _pages(lambda after: catalogue.journal.swaps(mirror.id, after, PAGE)):
+        async for swap in _pages(lambda after: catalogue.journal.swaps(mirror.id, after, PAGE)):
             yield JournaledMove(
                 "replace",
                 swap.entry,
@@ -107,15 +108,13 @@ async def _made_moves(
                 yield move
 
 
-def _removals(catalogue: Catalogue, mirror: MirrorRow, after: str) -> list[RemovedFile]:
-    return catalogue.holdings.removed_in_place(mirror.id, after, PAGE)
-
-
-def _pages(read: Callable[[str], list[T]]) -> Iterator[T]:
+async def _pages(read: Callable[[str], list[T]]) -> AsyncGenerator[T, None]:
     after = ""
     while page := read(after):
-        yield from page
+        for one in page:
+            yield one
         after = page[-1].path
+        await asyncio.sleep(0)
 
 
 async def close_journal(store: Store, place: PassPaths, head: JournalHead, *, is_list: bool = True) -> None:

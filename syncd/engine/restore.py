@@ -1,22 +1,25 @@
 """Restores an earlier Snapshot, single files of one, or files that were removed.
 
 Rules:
-1. All bytes are found and proved before anything is moved; if some are missing, nothing happens.
+1. All bytes are found and proved before anything is moved; if some are missing, nothing happens. The moves are
+   recorded in parts, which count once they are all there (`syncd.catalogue.restorations`).
 2. Going back publishes as going forward does: the same journaled swap, the same pointer.
 3. Kept bytes are hashed on the way: damaged ones are not put back.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
 from manifests.messages import message
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Damaged, NotFound, PermanentError, Store, UnknownName
+from syncd.core import Damaged, NotFound, PermanentError, Store, SyncdError, UnknownName
 from syncd.engine.kept_snapshots import RetainedSnapshots, differences, shard_index
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
@@ -25,6 +28,8 @@ from syncd.engine.staging import drop_unjournaled
 from syncd.engine.stored_digests import hash_stored
 
 COPIES = 8  # files copied and hashed at once
+PART = 128  # moves recorded at once, in a few milliseconds
+TURN = 64  # files looked up between two turns of the event loop
 SHOWN_IDS = 20  # snapshots that a message names
 
 
@@ -43,15 +48,20 @@ class Restoration(msgspec.Struct, frozen=True):
         """Make an earlier kept Snapshot the current one. Raises NotFound; Damaged with the missing file."""
         snapshot = self.find_snapshot(wanted)
         await self.publisher.finish()
-        returning: list[tuple[Entry, str]] = []
-        leaving: list[str] = []
+        return await self._return(self._moves_to(snapshot, wanted), self._origins_of(snapshot))
+
+    async def _moves_to(self, snapshot: Snapshot, wanted: str) -> AsyncIterator["Move"]:
+        """Yield what differs from a Snapshot, a part of it between two turns of the event loop."""
+        seen = 0
         async for path, entry in self._changes_to(snapshot):
             held = self.catalogue.holdings.entry(self.mirror.id, path)
             if entry is None and held is not None:
-                leaving.append(path)
+                yield Move(path)
             elif entry is not None and (held is None or held[0] != entry):
-                returning.append((entry, self._kept_bytes(entry, wanted)))
-        return await self._return(await self._with_origins(snapshot, returning), leaving)
+                yield Move(path, entry, self._kept_bytes(entry, wanted))
+            seen += 1
+            if seen % TURN == 0:
+                await asyncio.sleep(0)
 
     async def _changes_to(self, wanted: Snapshot) -> AsyncIterator[tuple[str, Entry | None]]:
         """Yield the paths at which the store may differ from a Snapshot, with its Entry; None: it has none.
@@ -74,7 +84,7 @@ class Restoration(msgspec.Struct, frozen=True):
         await self.publisher.finish()
         named = RetainedSnapshots(self.store, self.mirror.name, [snapshot])
         paths = list(dict.fromkeys(paths))
-        returning: list[tuple[Entry, str]] = []
+        returning: list[Move] = []
         for path in paths:
             entry = await named.entry(snapshot, path)
             if entry is None:
@@ -88,17 +98,25 @@ class Restoration(msgspec.Struct, frozen=True):
                 )
             held = self.catalogue.holdings.entry(self.mirror.id, path)
             if held is None or held[0] != entry:
-                returning.append((entry, self._kept_bytes(entry, wanted)))
-        files = await self._with_origins(snapshot, returning)
-        return await self._return(files, [], lambda: self.catalogue.approvals.pin(self.mirror.id, paths, frozen=True))
+                returning.append(Move(path, entry, self._kept_bytes(entry, wanted)))
+        return await self._return(
+            _each(returning),
+            self._origins_of(snapshot),
+            lambda: self.catalogue.approvals.pin(self.mirror.id, paths, frozen=True),
+        )
 
     async def undelete(self, paths: Iterable[str]) -> Snapshot:
         """Bring removed files back, and keep them although upstream dropped them. Raises NotFound, Damaged."""
         await self.publisher.finish()
-        found = [self._removed(path) for path in dict.fromkeys(paths)]
-        files = [(removed.entry, removed.origin, self._place_of(removed)) for removed in found]
-        pinned = [removed.path for removed in found]
-        return await self._return(files, [], lambda: self.catalogue.approvals.pin(self.mirror.id, pinned))
+        found = {path: self._removed(path) for path in dict.fromkeys(paths)}
+
+        async def origin(path: str) -> Origin:
+            return found[path].origin
+
+        moves = [Move(path, removed.entry, self._place_of(removed)) for path, removed in found.items()]
+        return await self._return(
+            _each(moves), origin, lambda: self.catalogue.approvals.pin(self.mirror.id, list(found))
+        )
 
     def find_snapshot(self, wanted: str) -> Snapshot:
         """Return the kept Snapshot whose id begins with `wanted`. Raises NotFound."""
@@ -143,51 +161,52 @@ class Restoration(msgspec.Struct, frozen=True):
         )
 
     async def _return(
-        self,
-        files: list[tuple[Entry, Origin, str]],
-        leaving: list[str],
-        record: Callable[[], None] = lambda: None,
+        self, moves: AsyncIterator["Move"], origin_of: "OriginOf", also: Callable[[], None] = lambda: None
     ) -> Snapshot:
-        """Stage copies of kept bytes, record the moves, then make them and publish."""
-        catalogue, mirror = self.catalogue, self.mirror
+        """Record all moves, and stage copies of kept bytes, in parts; then decide, make them, and publish."""
+        catalogue, mirror = self.catalogue, self.mirror.id
+        catalogue.restorations.begin(mirror)
         try:
-            await self._stage_all(files)
+            while part := [move async for move in _first(moves, PART)]:
+                returning = [(await self._swap(move, origin_of), move.source) for move in part if move.entry]
+                catalogue.restorations.record(mirror, returning, [move.path for move in part if not move.entry])
+            after = ""
+            while copies := catalogue.restorations.returning(mirror, after, PART):
+                await self._stage_all(copies)
+                after = copies[-1][0].path
         except BaseException:
-            await drop_unjournaled(self.store, catalogue, mirror, self.place)
+            with suppress(SyncdError):  # what stays is dropped before the next publish
+                await self.publisher.settle_restoration()
+                await drop_unjournaled(self.store, catalogue, self.mirror, self.place)
             raise
-        swaps = [self._swap(entry, origin) for entry, origin, _ in files]
-
-        def work() -> None:
-            catalogue.journal.add_swaps(mirror.id, swaps)
-            catalogue.holdings.remove(mirror.id, leaving, self.now())
-            record()
-
-        catalogue.together(mirror.id, work)
+        catalogue.restorations.decide(mirror, self.now(), also)
+        await self.publisher.settle_restoration()
         return await self.publisher.publish()
 
-    def _swap(self, entry: Entry, origin: Origin) -> Swap:
-        held = self.catalogue.holdings.entry(self.mirror.id, entry.path)
+    async def _swap(self, move: "Move", origin_of: "OriginOf") -> Swap:
+        assert move.entry is not None
+        held = self.catalogue.holdings.entry(self.mirror.id, move.path)
         old_bytes, old_sha256 = (held[0].size, held[0].sha256) if held is not None else (0, "")
-        return Swap(entry.path, self.place.staged(entry.path), entry, origin, old_bytes, old_sha256)
+        origin = await origin_of(move.path)
+        return Swap(move.path, self.place.staged(move.path), move.entry, origin, old_bytes, old_sha256)
 
-    async def _stage_all(self, files: list[tuple[Entry, Origin, str]]) -> None:
-        left = iter(files)
+    async def _stage_all(self, copies: Sequence[tuple[Swap, str]]) -> None:
+        left = iter(copies)
 
         async def lane() -> None:
-            for entry, _, place in left:
-                await self._stage(entry, place)
+            for swap, source in left:
+                await self._stage(swap.entry, source, swap.staged)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(COPIES, len(files))):
+                for _ in range(min(COPIES, len(copies))):
                     group.create_task(lane())
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from failed
 
-    async def _stage(self, entry: Entry, place: str) -> None:
-        staged = self.place.staged(entry.path)
+    async def _stage(self, entry: Entry, source: str, staged: str) -> None:
         try:
-            await self.store.copy(place, staged)
+            await self.store.copy(source, staged)
         except NotFound as error:
             raise Damaged(
                 message("{path}: its kept bytes are missing: {cause}", path=entry.path, cause=error)
@@ -203,16 +222,43 @@ class Restoration(msgspec.Struct, frozen=True):
                 )
             )
 
-    async def _with_origins(
-        self, snapshot: Snapshot, files: list[tuple[Entry, str]]
-    ) -> list[tuple[Entry, Origin, str]]:
-        """Add the Origins that a Snapshot has for some of its Entries; reads only the lists that name them."""
-        found: dict[str, Origin] = {}
-        paths = {entry.path for entry, _ in files}
-        for at in sorted({shard_index(snapshot, path) for path in paths}):
-            origins = await read_origins(self.store, self.mirror.name, snapshot.origins[at])
-            found.update({path: origins[path] for path in paths & origins.keys()})
-        return [(entry, found[entry.path], place) for entry, place in files]
+    def _origins_of(self, snapshot: Snapshot) -> "OriginOf":
+        """Return the function that reads the Origin of a path in a Snapshot; sorted paths read each list once."""
+        kept: dict[str, dict[str, Origin]] = {}
+
+        async def origin(path: str) -> Origin:
+            names = snapshot.origins[shard_index(snapshot, path)]
+            if names not in kept:
+                kept.clear()
+                kept[names] = await read_origins(self.store, self.mirror.name, names)
+            return kept[names][path]
+
+        return origin
+
+
+class Move(NamedTuple):
+    """A path at which the kept bytes at `source` return as `entry`, or from which a file leaves."""
+
+    path: str
+    entry: Entry | None = None
+    source: str = ""
+
+
+OriginOf = Callable[[str], Awaitable[Origin]]
+
+
+async def _each(moves: Iterable[Move]) -> AsyncIterator[Move]:
+    for move in moves:
+        yield move
+
+
+async def _first(moves: AsyncIterator[Move], most: int) -> AsyncIterator[Move]:
+    """Yield at most so many of the moves that are left."""
+    for _ in range(most):
+        move = await anext(moves, None)
+        if move is None:
+            return
+        yield move
 
 
 def unknown_snapshot(wanted: str, name: str, kept: Sequence[str]) -> UnknownName:

@@ -35,6 +35,6 @@ async def roll_forward(
                 raise
             listener(PublishStuck(row.name, str(error)))
         else:
-            assert snapshot is not None
-            listener(PublishResumed(row.name, snapshot.id))
+            if snapshot is not None:  # None: a restoration was cut before it was decided, and nothing has changed
+                listener(PublishResumed(row.name, snapshot.id))
     return bool(interrupted)

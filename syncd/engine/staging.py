@@ -10,6 +10,7 @@ async def drop_unjournaled(store: Store, catalogue: Catalogue, mirror: MirrorRow
     left = [stat.path async for stat in store.list(place.all_staged)]
     if left:
         waiting = catalogue.journal.staged_paths(mirror.id) | catalogue.staged.places(mirror.id)
+        waiting |= catalogue.restorations.staged_paths(mirror.id)
         for path in left:
             if path not in waiting:
                 await store.delete(path)
