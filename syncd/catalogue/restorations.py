@@ -38,7 +38,7 @@ class Restorations(MirrorPart):
         """Begin to record; nothing of another restoration may be left."""
         self._of(mirror).do("INSERT INTO restoration VALUES (?,0,0)", (mirror,))
 
-    def record(self, mirror: int, returning: Iterable[tuple[Swap, str]], leaving: Iterable[str]) -> None:
+    def add(self, mirror: int, returning: Iterable[tuple[Swap, str]], leaving: Iterable[str]) -> None:
         """Record files that return, with the places of their kept bytes, and paths that leave."""
         rows: list[tuple[Any, ...]] = [(mirror, swap.path, source, _json(swap)) for swap, source in returning]
         rows += [(mirror, path, "", None) for path in leaving]
@@ -50,7 +50,7 @@ class Restorations(MirrorPart):
         return [(_swap(swap), source) for swap, source in self._of(mirror).rows(sql, (mirror, after, limit))]
 
     def decide(self, mirror: int, at: float, also: Callable[[], None]) -> None:
-        """Decide that all recorded moves are made, from the time `at`, and do what is true with that."""
+        """Decide that all recorded moves are made, from the time `at`, and change `also` in the same transaction."""
 
         def work() -> None:
             self._of(mirror).do("UPDATE restoration SET is_decided=1, at=? WHERE mirror=?", (at, mirror))

@@ -169,7 +169,7 @@ class Restoration(msgspec.Struct, frozen=True):
         try:
             while part := [move async for move in _first(moves, PART)]:
                 returning = [(await self._swap(move, origin_of), move.source) for move in part if move.entry]
-                catalogue.restorations.record(mirror, returning, [move.path for move in part if not move.entry])
+                catalogue.restorations.add(mirror, returning, [move.path for move in part if not move.entry])
             after = ""
             while copies := catalogue.restorations.returning(mirror, after, PART):
                 await self._stage_all(copies)

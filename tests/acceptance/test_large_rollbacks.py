@@ -49,7 +49,7 @@ def sizes(monkeypatch, owner, name):
 
 async def test_a_large_rollback_is_recorded_in_parts_between_which_others_go_on(two, monkeypatch):
     mirroring, first, before, _ = two
-    parts = [sizes(monkeypatch, Restorations, "record"), sizes(monkeypatch, WorkJournal, "add_swaps")]
+    parts = [sizes(monkeypatch, Restorations, "add"), sizes(monkeypatch, WorkJournal, "add_swaps")]
     parts.append(sizes(monkeypatch, Holdings, "remove"))
     turns, had, settle_part = 0, [], Restorations.settle_part
 
@@ -108,7 +108,7 @@ def kill(monkeypatch, owner, name, after):
 @pytest.mark.parametrize(
     ("owner", "name", "after", "is_decided"),
     [
-        (Restorations, "record", 3, False),
+        (Restorations, "add", 3, False),
         (restore.Restoration, "_stage", 12, False),
         (Restorations, "decide", 0, False),
         (Restorations, "settle_part", 5, True),

@@ -26,6 +26,7 @@ import msgspec
 from manifests.model import Keep
 from manifests.snapshot import Content, Pointer, Shard, Snapshot, identity, is_cut
 from syncd.catalogue import Catalogue
+from syncd.catalogue.state_folder import mirror_file
 from syncd.engine.pass_paths import PassPaths, pointer_path, snapshot_folder
 from syncd.engine.publish import Publisher
 from syncd.stores.filesystem.store import FilesystemStore
@@ -89,7 +90,7 @@ def figures(root: Path, count: int, *, with_shards: bool, rebuild: bool) -> Iter
     """Yield the figure of each step."""
     began, used = time.perf_counter(), time.process_time()
     asyncio.run(seed(root, count, with_shards=with_shards))
-    size = (root / "state/catalogue.sqlite").stat().st_size
+    size = sum(file.stat().st_size for file in (root / "state").rglob("*.sqlite"))
     step = f"(seeding; Catalogue {size / 2**20:,.0f} MiB, {size / count:.0f} B an entry)"
     yield Figure(step, time.perf_counter() - began, time.process_time() - used, 0)
     places = ["--store", str(root / "store"), "--state", str(root / "state")]
@@ -132,7 +133,8 @@ async def seed(root: Path, count: int, *, with_shards: bool) -> None:
         row = catalogue.history.ensure_mirror(MIRROR, prefix=PREFIX, source="s3://archive/")
         catalogue.history.attempt(row.id, now)
         catalogue.history.finish(row.id, succeeded=now, last={"state": "done"})
-    fill(root / "state/catalogue.sqlite", row.id, count)
+        catalogue.holdings.totals(row.id)  # makes its file
+    fill(mirror_file(root / "state", MIRROR), row.id, count)
     with Catalogue(root / "state") as catalogue:
         if with_shards:
             place = PassPaths(MIRROR, PREFIX, "seed")
